@@ -1,0 +1,400 @@
+//! The configuration after every check: what the rest of the crate reads.
+//!
+//! Loading has two stages. `raw` mirrors the YAML file, every field optional.
+//! `check` turns it into the types below, fills in defaults and reports every
+//! mistake of the file at once, each with its place. After that there is no
+//! `Option` that means "unset" and no fallback: an `Option` here is a choice.
+//!
+//! This module reads the file and the environment; it knows nothing of series,
+//! ticks or wire formats.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// A whole, checked configuration file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The file it was read from, as given by the user.
+    pub path: PathBuf,
+    /// `global`.
+    pub global: Global,
+    /// `exporters.prometheus`.
+    pub prometheus: Prometheus,
+    /// `exporters.otel`.
+    pub otel: Otel,
+    /// `metrics[]`, in file order; base names are unique.
+    pub metrics: Vec<Metric>,
+    /// `runtime`.
+    pub runtime: Runtime,
+}
+
+/// `global`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Global {
+    /// Time between ticks in nanoseconds, 1 ms to 1 day.
+    pub tick_interval_ns: u64,
+    /// The seed of every metric that has none of its own.
+    pub seed: u64,
+    /// Log threshold.
+    pub log_level: log::LevelFilter,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Unix nanoseconds of tick 0, a multiple of one millisecond and not
+    /// before 1970; `None` means the process's start, rounded down to the
+    /// interval.
+    pub epoch_ns: Option<i64>,
+    /// Port of the control API.
+    pub control_api_port: u16,
+    /// Address of the control API.
+    pub control_api_bind: IpAddr,
+    /// Shard workers, 1 to 256; `None` means one per core.
+    pub threads: Option<usize>,
+    /// Refuse to start above this many samples per scrape.
+    pub max_series: u64,
+}
+
+/// `global.log_format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One readable line per record.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// `exporters.prometheus`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prometheus {
+    /// Serve `/metrics` at all.
+    pub enabled: bool,
+    /// Listening port; 0 lets the system choose.
+    pub port: u16,
+    /// Listening address.
+    pub bind_address: IpAddr,
+    /// Put before every metric name.
+    pub prefix: String,
+    /// Write each sample's tick time.
+    pub timestamps: bool,
+}
+
+/// `exporters.otel`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Otel {
+    /// Push at all.
+    pub enabled: bool,
+    /// Receiver as the user wrote it (`host:port` or URL).
+    pub endpoint: String,
+    /// Plain HTTP where the endpoint names no scheme.
+    pub insecure: bool,
+    /// Put before every metric name.
+    pub prefix: String,
+    /// Time between pushes in nanoseconds.
+    pub export_interval_ns: u64,
+    /// How requests are encoded.
+    pub protocol: OtelProtocol,
+    /// Extra request headers.
+    pub headers: BTreeMap<String, String>,
+    /// Resource attributes.
+    pub resource: BTreeMap<String, String>,
+}
+
+/// `exporters.otel.protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtelProtocol {
+    /// `http` or `http/protobuf`: OTLP/HTTP with protobuf bodies.
+    HttpProtobuf,
+}
+
+/// One entry of `metrics[]`, its profile and extra labels resolved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metric {
+    /// Base name, without prefix; for counters also without `_total`.
+    pub name: String,
+    /// HELP text; may be empty.
+    pub description: String,
+    /// Unit; may be empty.
+    pub unit: String,
+    /// `metrics[].seed`, else `global.seed`.
+    pub seed: u64,
+    /// All labels in file order: the profile's (a value list that the metric
+    /// replaces stays in its place), then the metric's own. Names are unique,
+    /// no value list is empty, values of one label are distinct.
+    pub labels: Vec<Label>,
+    /// The profile's `series_cap`, if any.
+    pub series_cap: Option<u64>,
+    /// Which series a cap keeps.
+    pub sampling: Sampling,
+    /// The profile's `zipf_alpha`; 0 weights all series alike.
+    pub zipf_alpha: f64,
+    /// Type, algorithm and parameters.
+    pub kind: Kind,
+}
+
+/// One label and all its values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Label {
+    /// Label name.
+    pub name: String,
+    /// Its values, in file order.
+    pub values: LabelValues,
+    /// Set by the metric itself (added or replacing the profile's).
+    pub from_metric: bool,
+}
+
+/// The values of a label.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LabelValues {
+    /// `values: [...]`.
+    List(Vec<String>),
+    /// `range: [first, last]`, inclusive, with `fmt`.
+    Range {
+        /// First number.
+        first: i64,
+        /// Last number, not below `first`.
+        last: i64,
+        /// How each number is written.
+        format: RangeFormat,
+    },
+}
+
+/// A checked `fmt`: text, one number, text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RangeFormat {
+    /// Text before the number, `%%` already resolved.
+    pub before: String,
+    /// Text after the number.
+    pub after: String,
+    /// Fill up to this many characters, sign included; 0 means none.
+    pub width: usize,
+    /// Fill with zeros after the sign (else with spaces before it).
+    pub zero_fill: bool,
+    /// Base 16 with lower-case digits instead of base 10.
+    pub hexadecimal: bool,
+}
+
+/// Which series `series_cap` keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sampling {
+    /// The first of the product in file order, last label fastest.
+    FirstN,
+    /// Those with the smallest identity keys.
+    Hash,
+}
+
+/// Type, algorithm and parameters of a metric.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// A cumulative counter.
+    Counter {
+        /// How it grows.
+        algorithm: CounterAlgorithm,
+        /// Daily factor on the rate.
+        diurnal: Diurnal,
+    },
+    /// A gauge.
+    Gauge {
+        /// How it moves.
+        algorithm: GaugeAlgorithm,
+        /// Daily factor on the value (on `p` for Bernoulli).
+        diurnal: Diurnal,
+        /// Valid range of the value, `lo < hi`; infinite where unset.
+        clamp: (f64, f64),
+    },
+    /// A classic histogram.
+    Histogram {
+        /// Upper bounds, strictly increasing, finite, not empty; `+Inf` is implied.
+        bounds: Vec<f64>,
+        /// What is observed.
+        observations: Observations,
+    },
+    /// A summary with quantiles.
+    Summary {
+        /// Quantiles in increasing order, unique, each within [0, 1].
+        objectives: Vec<Objective>,
+        /// Window of the quantiles in nanoseconds, at least one tick.
+        max_age_ns: u64,
+        /// What is observed.
+        observations: Observations,
+    },
+}
+
+/// How a counter grows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum CounterAlgorithm {
+    /// Poisson increments.
+    Poisson {
+        /// Mean per second, at least 0.
+        rate_per_s: f64,
+    },
+    /// The same increment at every tick.
+    Constant {
+        /// Added per tick, at least 0.
+        increment_per_tick: f64,
+    },
+}
+
+/// How a gauge moves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum GaugeAlgorithm {
+    /// Normal steps, reflected at the clamp.
+    RandomWalk {
+        /// Value at tick 0, within the clamp.
+        start: f64,
+        /// Standard deviation of a step, at least 0.
+        step: f64,
+    },
+    /// `middle + amplitude × sin(2π t / period)`.
+    Sine {
+        /// Mean of the wave.
+        middle: f64,
+        /// Half of its height.
+        amplitude: f64,
+        /// Period in nanoseconds, more than 0.
+        period_ns: u64,
+        /// Series are spread over this share of a period, 0 to 1.
+        phase_spread: f64,
+    },
+    /// 1 with probability `p`, else 0.
+    Bernoulli {
+        /// Probability of 1.
+        p: f64,
+    },
+    /// Rises from `min` to `max` within a period, then falls back.
+    Sawtooth {
+        /// Lowest value.
+        min: f64,
+        /// Upper limit, not reached.
+        max: f64,
+        /// Period in nanoseconds, more than 0.
+        period_ns: u64,
+        /// Series are spread over this share of a period, 0 to 1.
+        phase_spread: f64,
+    },
+    /// Always the same value (not finite only with `allow_nan`).
+    Constant {
+        /// The value.
+        value: f64,
+    },
+}
+
+/// What a histogram or summary observes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observations {
+    /// Mean number per tick and series, at least 0.
+    pub per_tick: f64,
+    /// Distribution of the observed values.
+    pub distribution: Distribution,
+    /// Daily factor on their number.
+    pub diurnal: Diurnal,
+}
+
+/// A distribution of observed values.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Distribution {
+    /// `exp(mu + sigma × normal)`.
+    LogNormal {
+        /// Mean of the logarithm.
+        mu: f64,
+        /// Standard deviation of the logarithm, at least 0.
+        sigma: f64,
+    },
+    /// Exponential with rate `lambda`.
+    Exponential {
+        /// Rate, more than 0; the mean is its inverse.
+        lambda: f64,
+    },
+    /// A weighted choice among others (never nested).
+    Mixture(Vec<Component>),
+}
+
+/// One part of a mixture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Component {
+    /// Share, normalised so that all weights sum to 1.
+    pub weight: f64,
+    /// Its distribution.
+    pub distribution: Distribution,
+}
+
+/// A quantile and the rank error it may have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Objective {
+    /// The quantile, 0 to 1.
+    pub quantile: f64,
+    /// Allowed rank error, 0 to 1.
+    pub rank_error: f64,
+}
+
+/// Daily factor: `1 + amplitude × sin(2π (time of day / 86400 s + phase))`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Diurnal {
+    /// 0 switches it off; between -1 and 1.
+    pub amplitude: f64,
+    /// Shift as a share of a day.
+    pub phase: f64,
+}
+
+/// `runtime`: checked now, carried out by the control layer.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Runtime {
+    /// `on_start[]`.
+    pub on_start: Vec<StartAction>,
+    /// `failure_modes[]`.
+    pub failure_modes: Vec<FailureMode>,
+}
+
+/// One entry of `runtime.on_start[]`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StartAction {
+    /// Multiply a metric's rate or value for a while.
+    Spike {
+        /// Base name of the metric.
+        metric: String,
+        /// Factor, at least 0.
+        multiplier: f64,
+        /// How long, in nanoseconds.
+        duration_ns: u64,
+    },
+    /// Leave out points of a metric for a while.
+    ErrorRate {
+        /// Base name of the metric.
+        metric: String,
+        /// Share of points, 0 to 1.
+        rate: f64,
+        /// How long, in nanoseconds.
+        duration_ns: u64,
+    },
+}
+
+/// One entry of `runtime.failure_modes[]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailureMode {
+    /// What fails.
+    pub kind: FailureKind,
+    /// Base name of the metric it is limited to, if any.
+    pub metric: Option<String>,
+    /// Share of points or requests, 0 to 1.
+    pub rate: f64,
+    /// How long, in nanoseconds; `None` means for the whole run.
+    pub duration_ns: Option<u64>,
+}
+
+/// `runtime.failure_modes[].kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Values turn into NaN.
+    Nan,
+    /// Counters and histograms restart from zero.
+    Reset,
+    /// Series vanish and return.
+    Stale,
+    /// Scrapes are answered with an error status.
+    ScrapeError,
+    /// Scrapes are answered late.
+    ScrapeDelay,
+    /// Scrape bodies end early.
+    ScrapeTruncate,
+    /// Posts fail before they are sent.
+    PushError,
+}

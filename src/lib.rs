@@ -1,0 +1,2 @@
+//! Mockingbird.
+pub mod config;

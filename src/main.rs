@@ -1,0 +1,2 @@
+//! Mockingbird's command line.
+fn main() {}
