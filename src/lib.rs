@@ -1,2 +1,4 @@
 //! Mockingbird.
 pub mod config;
+pub mod engine;
+pub mod model;

@@ -1,0 +1,3 @@
+//! Ticks in, frames out.
+pub mod frame;
+pub use frame::{Columns, Frame};
