@@ -260,7 +260,8 @@ mod tests {
         for index in 0..DRAWS {
             observed[draw(crate::model::identity::mix(index)) as usize] += 1;
         }
-        let excess = chi_square_excess(&poisson_probabilities(mean, cells), &observed, DRAWS as f64);
+        let excess =
+            chi_square_excess(&poisson_probabilities(mean, cells), &observed, DRAWS as f64);
         assert!(excess < 5.0, "mean {mean}: {excess} sigma");
     }
 
@@ -307,7 +308,9 @@ mod tests {
             for (k, p) in probabilities.iter_mut().enumerate() {
                 let k = k as f64;
                 *p = libm::exp(
-                    libm::lgamma(n + 1.0) - libm::lgamma(k + 1.0) - libm::lgamma(n - k + 1.0)
+                    libm::lgamma(n + 1.0)
+                        - libm::lgamma(k + 1.0)
+                        - libm::lgamma(n - k + 1.0)
                         - n * std::f64::consts::LN_2,
                 );
             }

@@ -79,9 +79,8 @@ pub fn normal_quantile(p: f64) -> f64 {
         1.421_511_758_316_446e-7,
         2.044_263_103_389_939_8e-15,
     ];
-    let horner = |coefficients: &[f64; 8], x: f64| {
-        coefficients.iter().rev().fold(0.0, |sum, c| sum * x + c)
-    };
+    let horner =
+        |coefficients: &[f64; 8], x: f64| coefficients.iter().rev().fold(0.0, |sum, c| sum * x + c);
     let q = p - 0.5;
     if q.abs() <= 0.425 {
         let r = 0.180_625 - q * q;
@@ -216,7 +215,10 @@ mod tests {
         let mixture = Distribution::Mixture(vec![
             Component {
                 weight: 0.7,
-                distribution: Distribution::LogNormal { mu: -3.0, sigma: 0.4 },
+                distribution: Distribution::LogNormal {
+                    mu: -3.0,
+                    sigma: 0.4,
+                },
             },
             Component {
                 weight: 0.3,

@@ -42,10 +42,9 @@ impl QuantileTable {
 
     /// A distribution of the configuration.
     pub fn of(distribution: &Distribution) -> Self {
-        Self::build(
-            &|p| distribution.lower_quantile(p),
-            &|p| distribution.upper_quantile(p),
-        )
+        Self::build(&|p| distribution.lower_quantile(p), &|p| {
+            distribution.upper_quantile(p)
+        })
     }
 
     /// The value at `u / 2^64`.
@@ -130,8 +129,7 @@ impl QuantileTable {
             return;
         }
         let base = self.cells.len();
-        self.cells
-            .resize(base + SUB_CELLS, Cell { c: [0.0; 4] });
+        self.cells.resize(base + SUB_CELLS, Cell { c: [0.0; 4] });
         let sub_width = width / SUB_CELLS as f64;
         for cell in 0..SUB_CELLS {
             let sub_start = start + sub_width * cell as f64;
@@ -192,18 +190,36 @@ mod tests {
 
     #[test]
     fn tables_follow_the_exact_quantiles() {
-        check_against_exact(&Distribution::LogNormal { mu: -1.0, sigma: 0.5 }, 1e-6);
-        check_against_exact(&Distribution::LogNormal { mu: 3.0, sigma: 8.0 }, 1e-6);
+        check_against_exact(
+            &Distribution::LogNormal {
+                mu: -1.0,
+                sigma: 0.5,
+            },
+            1e-6,
+        );
+        check_against_exact(
+            &Distribution::LogNormal {
+                mu: 3.0,
+                sigma: 8.0,
+            },
+            1e-6,
+        );
         check_against_exact(&Distribution::Exponential { lambda: 2.0 }, 1e-6);
         check_against_exact(
             &Distribution::Mixture(vec![
                 Component {
                     weight: 0.25,
-                    distribution: Distribution::LogNormal { mu: 0.0, sigma: 0.3 },
+                    distribution: Distribution::LogNormal {
+                        mu: 0.0,
+                        sigma: 0.3,
+                    },
                 },
                 Component {
                     weight: 0.75,
-                    distribution: Distribution::LogNormal { mu: 1.0, sigma: 0.5 },
+                    distribution: Distribution::LogNormal {
+                        mu: 1.0,
+                        sigma: 0.5,
+                    },
                 },
             ]),
             1e-6,
@@ -228,11 +244,17 @@ mod tests {
         let table = QuantileTable::of(&Distribution::Mixture(vec![
             Component {
                 weight: 0.3,
-                distribution: Distribution::LogNormal { mu: -8.0, sigma: 0.1 },
+                distribution: Distribution::LogNormal {
+                    mu: -8.0,
+                    sigma: 0.1,
+                },
             },
             Component {
                 weight: 0.7,
-                distribution: Distribution::LogNormal { mu: 8.0, sigma: 0.1 },
+                distribution: Distribution::LogNormal {
+                    mu: 8.0,
+                    sigma: 0.1,
+                },
             },
         ]));
         let mut last = 0.0;

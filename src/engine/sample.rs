@@ -133,7 +133,10 @@ impl Node {
 
     fn position(&self, key: u64, index: u64) -> u64 {
         // Deeper than 63 levels a node is a single position.
-        self.start + leaf_draw(key, self.id, index).checked_shr(self.depth).unwrap_or(0)
+        self.start
+            + leaf_draw(key, self.id, index)
+                .checked_shr(self.depth)
+                .unwrap_or(0)
     }
 
     fn split(&self, key: u64) -> (Self, Self) {
@@ -217,10 +220,16 @@ mod tests {
 
     #[test]
     fn every_question_sees_the_same_sample() {
-        let table = QuantileTable::of(&Distribution::LogNormal { mu: 0.0, sigma: 1.0 });
+        let table = QuantileTable::of(&Distribution::LogNormal {
+            mu: 0.0,
+            sigma: 1.0,
+        });
         for count in [0u64, 1, 5, 8, 9, 64, 65, 1000, 5000] {
             for key in 0..20 {
-                let sample = Sample { key: mix(key), count };
+                let sample = Sample {
+                    key: mix(key),
+                    count,
+                };
                 let mut listed = Vec::new();
                 sample.list(&mut listed);
                 assert_eq!(listed.len() as u64, count);
@@ -240,28 +249,45 @@ mod tests {
                 }
                 assert_eq!(counts.iter().sum::<u64>(), count);
                 let exact: f64 = listed.iter().map(|&u| table.value(u)).sum();
-                assert!((sum - exact).abs() <= 0.05 * exact + 1e-9, "{count}: {sum} {exact}");
+                assert!(
+                    (sum - exact).abs() <= 0.05 * exact + 1e-9,
+                    "{count}: {sum} {exact}"
+                );
             }
         }
     }
 
     #[test]
     fn sums_have_the_mean_and_variance_of_the_distribution() {
-        let table = QuantileTable::of(&Distribution::LogNormal { mu: 0.0, sigma: 1.0 });
+        let table = QuantileTable::of(&Distribution::LogNormal {
+            mu: 0.0,
+            sigma: 1.0,
+        });
         let (mean, variance) = (1.648_721_270_700_128, 4.670_774_270_471_604);
         for count in [20u64, 300, 4000] {
             const SAMPLES: u64 = 20_000;
             let (mut sum, mut squares) = (0.0, 0.0);
             for key in 0..SAMPLES {
-                let sample = Sample { key: mix(key ^ count << 32), count };
+                let sample = Sample {
+                    key: mix(key ^ count << 32),
+                    count,
+                };
                 let total = sample.tally(&[], &table, &mut [0]);
                 let z = (total - count as f64 * mean) / (count as f64 * variance).sqrt();
                 sum += z;
                 squares += z * z;
             }
             let samples = SAMPLES as f64;
-            assert!((sum / samples).abs() < 5.0 / samples.sqrt(), "{count}: mean {}", sum / samples);
-            assert!((squares / samples - 1.0).abs() < 0.15, "{count}: variance {}", squares / samples);
+            assert!(
+                (sum / samples).abs() < 5.0 / samples.sqrt(),
+                "{count}: mean {}",
+                sum / samples
+            );
+            assert!(
+                (squares / samples - 1.0).abs() < 0.15,
+                "{count}: variance {}",
+                squares / samples
+            );
         }
     }
 

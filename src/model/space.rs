@@ -131,10 +131,10 @@ impl Space {
             scratch.resize(series.len(), identity::label_set_key(0));
             return scratch;
         };
-        let hashes = &last.pair_hashes;
+        // Sums first, in runs along the last label, then all keys at once:
+        // short runs stay cheap and the mixing loop is a plain one.
         let mut at = series.start;
         while at < series.end {
-            // One run: all leading labels fixed, the last one counting up.
             let from = at % last.len();
             let count = (last.len() - from).min(series.end - at);
             let mut rest = at / last.len();
@@ -143,12 +143,12 @@ impl Space {
                 sum = sum.wrapping_add(dimension.pair_hashes[rest % dimension.len()]);
                 rest /= dimension.len();
             }
-            scratch.extend(
-                hashes[from..from + count]
-                    .iter()
-                    .map(|&hash| identity::label_set_key(sum.wrapping_add(hash))),
-            );
+            let hashes = &last.pair_hashes[from..from + count];
+            scratch.extend(hashes.iter().map(|&hash| sum.wrapping_add(hash)));
             at += count;
+        }
+        for key in scratch.iter_mut() {
+            *key = identity::label_set_key(*key);
         }
         scratch
     }
