@@ -6,6 +6,7 @@
 pub mod identity;
 pub mod labels;
 pub mod space;
+pub(crate) mod wide;
 
 use std::sync::Arc;
 
