@@ -142,6 +142,18 @@ impl Distribution {
         }
     }
 
+    /// The position below which 64-bit draws give values of at most `bound`.
+    pub fn position(&self, bound: f64) -> u64 {
+        const WHOLE: f64 = 18_446_744_073_709_551_616.0;
+        let below = self.cdf(bound);
+        if below <= 0.5 {
+            (below * WHOLE) as u64
+        } else {
+            // Counted from the upper end, where the share above is accurate.
+            u64::MAX - (self.survival(bound) * WHOLE) as u64
+        }
+    }
+
     /// The value that a share `p` (0 < p ≤ 1/2) of draws does not exceed.
     pub fn lower_quantile(&self, p: f64) -> f64 {
         match self {

@@ -90,7 +90,7 @@ impl Recipe {
             } => {
                 let distribution = &observations.distribution;
                 recipe.values = Some(shared.table(distribution));
-                recipe.thresholds = bounds.iter().map(|&b| position(distribution, b)).collect();
+                recipe.thresholds = bounds.iter().map(|&b| distribution.position(b)).collect();
             }
             Kind::Summary {
                 observations,
@@ -223,16 +223,4 @@ fn diurnal_factor(diurnal: &Diurnal, time_ns: i64) -> f64 {
     let day = time_ns.rem_euclid(DAY_NS) as f64 / DAY_NS as f64;
     let wave = libm::sin(std::f64::consts::TAU * (day + diurnal.phase).rem_euclid(1.0));
     (1.0 + diurnal.amplitude * wave).max(0.0)
-}
-
-/// The position below which draws give values of at most `bound`.
-fn position(distribution: &Distribution, bound: f64) -> u64 {
-    const WHOLE: f64 = 18_446_744_073_709_551_616.0;
-    let below = distribution.cdf(bound);
-    if below <= 0.5 {
-        (below * WHOLE) as u64
-    } else {
-        // Counted from the upper end, where the share above is accurate.
-        u64::MAX - (distribution.survival(bound) * WHOLE) as u64
-    }
 }
