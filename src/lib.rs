@@ -1,2 +1,3 @@
 //! Mockingbird.
 pub mod config;
+pub mod http;
