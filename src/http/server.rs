@@ -33,6 +33,9 @@ impl Server {
         handler: impl Handler,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(addr)?;
+        // std's backlog is 128; a burst beyond that would wait a second for its next attempt. Where
+        // a second listen(2) isn't welcome, the first one stands.
+        let _ = rustix::net::listen(&listener, BACKLOG_CONNECTIONS);
         listener.set_nonblocking(true)?;
         let local_addr = listener.local_addr()?;
         let port = local_addr.port();
@@ -112,6 +115,8 @@ impl Drop for Server {
     }
 }
 
+/// Connections that the kernel may hold for us; it caps this at its own limit.
+const BACKLOG_CONNECTIONS: i32 = 4096;
 /// What threads get to notice that their connection was cut.
 const CUT_TIME_MAX: Duration = Duration::from_millis(100);
 const BACKOFF_MIN: Duration = Duration::from_millis(10);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The connections of one server.
 pub(super) struct Table {
@@ -30,8 +30,11 @@ pub(super) enum Admission {
     Full,
 }
 
-/// Evicted connections whose threads haven't ended yet; with this many, newcomers are refused.
+/// Evicted connections whose threads haven't ended yet; with this many, newcomers wait.
 const EVICTED_MAX: usize = 64;
+/// How long newcomers wait for evicted threads to end. These were woken and have nothing left to
+/// do, so only the scheduler is waited for, never a client.
+const EVICTED_TIME_MAX: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct State {
@@ -60,14 +63,12 @@ impl Table {
 
     /// Gives a new connection a place, as idle, closing the longest-idle one if all are taken.
     pub(super) fn admit(self: &Arc<Self>, stream: &Arc<TcpStream>) -> Admission {
-        let mut state = self.lock();
-        let has_evicted = if state.connections.len() < self.connections_max {
-            false
-        } else if state.slots < self.connections_max + EVICTED_MAX && state.evict_longest_idle() {
-            true
-        } else {
+        let slots_max = self.connections_max + EVICTED_MAX;
+        let mut state = self.wait_while(EVICTED_TIME_MAX, |state| state.slots >= slots_max);
+        let is_full = state.connections.len() >= self.connections_max;
+        if state.slots >= slots_max || (is_full && !state.evict_longest_idle()) {
             return Admission::Full;
-        };
+        }
         let id = state.number();
         let order = state.number();
         state.slots += 1;
@@ -82,7 +83,7 @@ impl Table {
                 table: Arc::clone(self),
                 id,
             },
-            has_evicted,
+            has_evicted: is_full,
         }
     }
 
@@ -104,17 +105,7 @@ impl Table {
 
     /// Waits until all threads have let go of their slots; returns how many hadn't after `grace`.
     pub(super) fn wait_until_empty(&self, grace: Duration) -> usize {
-        let deadline = Instant::now() + grace;
-        let mut state = self.lock();
-        while state.slots > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            let woken = self.slot_freed.wait_timeout(state, left);
-            state = woken.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        state.slots
+        self.wait_while(grace, |state| state.slots > 0).slots
     }
 
     /// Resets every connection, whatever it is doing.
@@ -127,6 +118,18 @@ impl Table {
 
     pub(super) fn connections(&self) -> usize {
         self.lock().connections.len()
+    }
+
+    /// Waits for slots to be freed while `condition` holds, but not longer than `time`.
+    fn wait_while(
+        &self,
+        time: Duration,
+        mut condition: impl FnMut(&State) -> bool,
+    ) -> MutexGuard<'_, State> {
+        let waited = self
+            .slot_freed
+            .wait_timeout_while(self.lock(), time, |state| condition(state));
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// No code that can panic runs under the lock, so a poisoned one is as good as any.
