@@ -37,7 +37,7 @@ mod table;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use chunked::ChunkedDecoder;
 pub use head::{BodyLength, Head, HeadScanner, Refusal, Version, parse_head};
@@ -131,5 +131,24 @@ impl Counter {
 
     fn increment(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What a connection may keep of each of its buffers while it is idle.
+const IDLE_BUFFER_BYTES_MAX: usize = 1024;
+
+/// So far from now; a configured "forever" is a year, which no clock overflows at.
+fn deadline_after(time: Duration) -> Instant {
+    Instant::now() + time.min(Duration::from_secs(365 * 86_400))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_may_be_far_away() {
+        assert!(deadline_after(Duration::MAX) > Instant::now());
+        assert!(deadline_after(Duration::ZERO) <= Instant::now());
     }
 }

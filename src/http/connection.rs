@@ -14,7 +14,7 @@ use super::linger::Linger;
 use super::reply::{Mode, Output, Reply, State, is_timeout};
 use super::request::Request;
 use super::table::{Slot, reset_on_close};
-use super::{Handler, Limits, Stats};
+use super::{Handler, IDLE_BUFFER_BYTES_MAX, Limits, Stats, deadline_after};
 
 /// What all connections of a server share.
 pub(super) struct Service {
@@ -112,7 +112,7 @@ impl Connection {
         if !self.slot.set_idle() {
             return Err(End::Close);
         }
-        let deadline = Instant::now() + idle_timeout;
+        let deadline = deadline_after(idle_timeout);
         while !input.has_request() {
             input.fill(deadline).map_err(|_| End::Close)?;
         }
@@ -125,7 +125,7 @@ impl Connection {
 
     /// One request and its response; `None` if the connection goes on.
     fn exchange(&mut self, input: &mut Input) -> Option<End> {
-        let deadline = Instant::now() + self.service.limits.read_timeout;
+        let deadline = deadline_after(self.service.limits.read_timeout);
         self.output.reset(Version::Http11, false, false);
         let head_bytes = match input.read_head(self.service.limits.head_bytes_max, deadline) {
             Ok(bytes) => bytes,
@@ -243,8 +243,6 @@ struct Input {
 }
 
 const READ_BYTES: usize = 8 << 10;
-/// An idle connection gives back what it has beyond this.
-const IDLE_BUFFER_BYTES_MAX: usize = 1024;
 
 impl Input {
     fn new(stream: Arc<TcpStream>) -> Self {

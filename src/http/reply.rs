@@ -11,9 +11,9 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Stats;
 use super::head::{Refusal, Version};
 use super::table::Table;
+use super::{IDLE_BUFFER_BYTES_MAX, Stats, deadline_after};
 
 /// The right to answer one request, once.
 #[must_use = "a request that gets no reply is answered with 500"]
@@ -169,8 +169,6 @@ impl Write for BodyWriter<'_> {
 const GATHER_BYTES_MAX: usize = 4096;
 /// A chunk's size line: 16 digits and CRLF.
 const SIZE_LINE_BYTES_MAX: usize = 18;
-/// What a connection may keep of its buffers while it is idle.
-const IDLE_BUFFER_BYTES_MAX: usize = 1024;
 
 /// How the body's end is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,7 +251,7 @@ impl Output {
 
     /// Tells a client that waits for it to go on with its body.
     pub(super) fn send_continue(&mut self) -> io::Result<()> {
-        self.deadline = Instant::now() + self.write_deadline;
+        self.deadline = deadline_after(self.write_deadline);
         self.head
             .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         let result = self.push(b"", b"");
@@ -264,7 +262,7 @@ impl Output {
     /// Starts the head, and the time that the client has for the response.
     fn begin(&mut self, status: u16, headers: &[(&str, &str)]) {
         assert!((200..600).contains(&status), "{status} is no final status");
-        self.deadline = Instant::now() + self.write_deadline;
+        self.deadline = deadline_after(self.write_deadline);
         self.head.clear();
         let _ = write!(self.head, "HTTP/1.1 {status} {}\r\n", reason(status));
         for (name, value) in headers {

@@ -54,7 +54,8 @@ impl Server {
             table: Arc::clone(&table),
             service: Arc::new(service),
             local_addr,
-            backoff: None,
+            failing: None,
+            warned_failing: None,
             warned_full: None,
         };
         let accepting = thread::Builder::new()
@@ -119,9 +120,9 @@ impl Drop for Server {
 const BACKLOG_CONNECTIONS: i32 = 4096;
 /// What threads get to notice that their connection was cut.
 const CUT_TIME_MAX: Duration = Duration::from_millis(100);
-const BACKOFF_MIN: Duration = Duration::from_millis(10);
-const BACKOFF_MAX: Duration = Duration::from_secs(1);
-/// At most one warning in this time about connections being refused.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// At most one warning of a kind in this time.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
@@ -138,9 +139,16 @@ struct Acceptor {
     table: Arc<Table>,
     service: Arc<Service>,
     local_addr: SocketAddr,
-    /// While accepting fails: how long to wait before the next attempt.
-    backoff: Option<Duration>,
+    failing: Option<Failing>,
+    warned_failing: Option<Instant>,
     warned_full: Option<Instant>,
+}
+
+/// While accepting fails.
+struct Failing {
+    /// How long to wait before the next attempt.
+    pause: Duration,
+    is_logged: bool,
 }
 
 impl Acceptor {
@@ -160,10 +168,10 @@ impl Acceptor {
 
     /// Waits for a connection, or for the time to try again. False when the server stops.
     fn wait(&self) -> bool {
-        let wanted = if self.backoff.is_some() { 1 } else { 2 };
-        let timeout = self.backoff.map(|backoff| Timespec {
-            tv_sec: backoff.as_secs() as i64,
-            tv_nsec: backoff.subsec_nanos().into(),
+        let wanted = if self.failing.is_some() { 1 } else { 2 };
+        let timeout = self.failing.as_ref().map(|failing| Timespec {
+            tv_sec: failing.pause.as_secs() as i64,
+            tv_nsec: failing.pause.subsec_nanos().into(),
         });
         loop {
             let mut ready = [
@@ -174,7 +182,7 @@ impl Acceptor {
                 Ok(_) => return ready[0].revents().is_empty(),
                 Err(Errno::INTR) => {}
                 // Nothing sensible is left to wait with; don't spin.
-                Err(_) => thread::sleep(BACKOFF_MIN),
+                Err(_) => thread::sleep(PAUSE_MIN),
             }
         }
     }
@@ -211,9 +219,7 @@ impl Acceptor {
     /// 503, without ever waiting for the client.
     fn refuse(&mut self, stream: Arc<TcpStream>, why: &str) {
         self.service.stats.connections_refused.increment();
-        let is_due = |at: Instant| at.elapsed() >= WARNING_INTERVAL;
-        if self.warned_full.is_none_or(is_due) {
-            self.warned_full = Some(Instant::now());
+        if warning_is_due(&mut self.warned_full) {
             log::warn!("{}: refusing connections: {why}", self.local_addr);
         }
         // The send buffer of a new socket has room; if not, the client misses an explanation.
@@ -223,7 +229,7 @@ impl Acceptor {
     }
 
     fn recover(&mut self) {
-        if self.backoff.take().is_some() {
+        if self.failing.take().is_some_and(|failing| failing.is_logged) {
             log::info!("{}: accepting connections again", self.local_addr);
         }
     }
@@ -247,13 +253,28 @@ impl Acceptor {
         if has_evicted {
             self.service.stats.connections_evicted.increment();
         }
-        self.backoff = Some(match self.backoff {
+        match &mut self.failing {
             None => {
-                log::warn!("{}: accepting connections fails: {error}", self.local_addr);
-                BACKOFF_MIN
+                let is_logged = warning_is_due(&mut self.warned_failing);
+                if is_logged {
+                    log::warn!("{}: accepting connections fails: {error}", self.local_addr);
+                }
+                self.failing = Some(Failing {
+                    pause: PAUSE_MIN,
+                    is_logged,
+                });
             }
-            Some(_) if has_evicted => BACKOFF_MIN,
-            Some(backoff) => (backoff * 2).min(BACKOFF_MAX),
-        });
+            Some(failing) if has_evicted => failing.pause = PAUSE_MIN,
+            Some(failing) => failing.pause = (failing.pause * 2).min(PAUSE_MAX),
+        }
     }
+}
+
+/// Whether enough time has passed since the last warning of this kind; if so, notes this one.
+fn warning_is_due(last: &mut Option<Instant>) -> bool {
+    let is_due = last.is_none_or(|at| at.elapsed() >= WARNING_INTERVAL);
+    if is_due {
+        *last = Some(Instant::now());
+    }
+    is_due
 }

@@ -111,8 +111,7 @@ impl Table {
     /// Resets every connection, whatever it is doing.
     pub(super) fn cut_all(&self) {
         for connection in self.lock().connections.values() {
-            reset_on_close(&connection.stream);
-            let _ = connection.stream.shutdown(Shutdown::Both);
+            reset(&connection.stream);
         }
     }
 
@@ -218,4 +217,15 @@ impl State {
 pub(super) fn reset_on_close(stream: &TcpStream) {
     // Fails only on a socket that is already dead.
     let _ = rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO));
+}
+
+/// Resets a socket that its thread may be blocked on, and wakes that thread.
+fn reset(stream: &TcpStream) {
+    reset_on_close(stream);
+    // Dissolving the connection sends the reset at once. Some kernels refuse while a thread is
+    // blocked on the socket; if that thread is writing, data is queued, and the close that follows
+    // its wake-up resets before the end could be reached.
+    if rustix::net::connect_unspec(stream).is_err() {
+        let _ = stream.shutdown(Shutdown::Both);
+    }
 }
