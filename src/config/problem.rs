@@ -153,7 +153,8 @@ impl fmt::Display for Path {
                     if depth > 0 {
                         write!(f, ".")?;
                     }
-                    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
+                    let plain =
+                        |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '<');
                     if !key.is_empty() && key.chars().all(plain) {
                         write!(f, "{}", excerpt(key))?;
                     } else {

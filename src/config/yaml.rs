@@ -15,8 +15,8 @@ use super::problem::{Path, Problems, quoted};
 
 /// More values than this, aliases expanded, are refused.
 const NODES_MAX: usize = 2_000_000;
-/// Lists and maps may be nested this deep in flow style (`[[[…`).
-const FLOW_DEPTH_MAX: usize = 200;
+/// Brackets open at a token, summed over all tokens: about a second of parsing.
+const FLOW_WORK_MAX: u64 = 200_000_000;
 
 /// A YAML value.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,26 +148,52 @@ fn merge(entries: &mut Vec<(String, Node)>, path: &Path, problems: &mut Problems
     }
 }
 
-/// The parser's time grows with the square of the flow depth; stop it before.
+/// The parser's work at a token grows with the number of open brackets: a few
+/// hundred kilobytes of `{a: {a: …` would keep it busy for minutes.
 ///
-/// Counts brackets outside quotes and comments only roughly: text that merely
-/// contains brackets closes as many as it opens, or is far from the limit.
+/// This adds that work up, skipping quotes and comments. Brackets in unquoted
+/// text count too; it takes thousands of unbalanced ones to matter.
 fn refuse_deep_flow(text: &str) -> Result<(), ParseError> {
-    let mut depth = 0_usize;
-    for (index, line) in text.lines().enumerate() {
-        for (column, byte) in line.bytes().enumerate() {
-            match byte {
-                b'[' | b'{' => depth += 1,
-                b']' | b'}' => depth = depth.saturating_sub(1),
-                b'#' if column == 0 || line.as_bytes()[column - 1].is_ascii_whitespace() => break,
-                _ => {}
+    let mut depth = 0_u64;
+    let mut work = 0_u64;
+    let mut quote = None;
+    // The last byte that is not white space, and whether white space followed.
+    let (mut before, mut spaced) = (b'\n', true);
+    let mut bytes = text.bytes().enumerate();
+    while let Some((index, byte)) = bytes.next() {
+        if quote.is_some() {
+            if byte == b'\\' && quote == Some(b'"') {
+                bytes.next();
+            } else if quote == Some(byte) {
+                quote = None;
             }
-            if depth > FLOW_DEPTH_MAX {
-                return Err(ParseError {
-                    position: Some((index + 1, column + 1)),
-                    message: format!("more than {FLOW_DEPTH_MAX} brackets are open here"),
-                });
+            continue;
+        }
+        match byte {
+            b'"' | b'\'' if matches!(before, b'\n' | b'[' | b'{' | b',' | b':' | b'-' | b'?') => {
+                quote = Some(byte);
             }
+            b'#' if spaced => {
+                bytes.find(|(_, byte)| *byte == b'\n');
+                before = b'\n';
+                continue;
+            }
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if matches!(byte, b'[' | b'{' | b']' | b'}' | b',' | b':') {
+            work += depth;
+        }
+        if work > FLOW_WORK_MAX {
+            return Err(ParseError {
+                position: Some(super::position_of(&text.as_bytes()[..index])),
+                message: format!("too many brackets are open here: {depth}"),
+            });
+        }
+        spaced = byte.is_ascii_whitespace();
+        if !spaced || byte == b'\n' {
+            before = byte;
         }
     }
     Ok(())

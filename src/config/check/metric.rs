@@ -461,7 +461,7 @@ impl Checker<'_> {
         };
         let last = raw.len().saturating_sub(1);
         let mut bounds: Vec<f64> = Vec::with_capacity(raw.len());
-        let mut bad = raw.is_empty();
+        let mut bad = false;
         if raw.len() > BUCKETS_MAX {
             self.problems.add(
                 at,
@@ -505,7 +505,7 @@ impl Checker<'_> {
                 None => bounds.push(if bound == 0.0 { 0.0 } else { bound }),
             }
         }
-        if bounds.is_empty() && (!bad || last == 0) && !self.problems.is_pruned(&at.index(0)) {
+        if bounds.is_empty() && !bad {
             self.problems.add(
                 at,
                 "needs at least one finite bound; +Inf is added by itself",
