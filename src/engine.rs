@@ -1,0 +1,223 @@
+//! The engine: ticks in, frames out.
+//!
+//! A tick goes through three steps. The engine's thread works out what each
+//! family's series share (`recipe`), the pool's workers advance their shards
+//! from the columns of the tick before (`shard`, `kernel`), and the new columns
+//! become one immutable [`Frame`]. Values depend on seed, identity, tick and
+//! epoch only; the number of threads decides who computes a block, never what.
+//!
+//! The engine names no wire format, does no I/O and reads no clock.
+
+pub mod discrete;
+pub mod distribution;
+pub mod frame;
+pub mod kernel;
+mod pool;
+pub mod quantile;
+mod recipe;
+pub mod rng;
+pub mod sample;
+mod shard;
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::model::{Block, Catalog, identity};
+pub use frame::{Columns, Frame};
+use frame::{Layout, ShardFrame};
+use pool::Pool;
+use recipe::{FamilyTick, Recipe, SharedParts};
+use shard::{Plan, Shard};
+
+/// Frames kept for reuse while no reader holds them.
+const SPARE_FRAMES_MAX: usize = 1;
+
+/// Advances all series, tick by tick.
+#[derive(Debug)]
+pub struct Engine {
+    catalog: Arc<Catalog>,
+    layout: Arc<Layout>,
+    recipes: Arc<[Recipe]>,
+    pool: Pool,
+    plan: Arc<Plan>,
+    epoch_ns: i64,
+    interval_ns: u64,
+    next_tick: u64,
+    current: Arc<Frame>,
+    retired: Vec<Arc<Frame>>,
+    buffers: Vec<Option<Arc<ShardFrame>>>,
+    /// To make further buffers when readers hold all others.
+    empty: Vec<Vec<Block>>,
+}
+
+impl Engine {
+    /// An engine for the generated families of `catalog`, before its first
+    /// tick; `threads` shard workers, at least 1.
+    ///
+    /// # Errors
+    /// When the system gives no threads.
+    pub fn new(
+        config: &Config,
+        catalog: Arc<Catalog>,
+        epoch_ns: i64,
+        threads: usize,
+    ) -> std::io::Result<Self> {
+        let interval_ns = config.global.tick_interval_ns;
+        let mut shared = SharedParts::default();
+        let recipes: Arc<[Recipe]> = config
+            .metrics
+            .iter()
+            .zip(catalog.families())
+            .map(|(metric, family)| Recipe::new(metric, family, interval_ns, &mut shared))
+            .collect();
+        let (layout, shares) = deal(&catalog, threads);
+        let shards = shares[..threads]
+            .iter()
+            .map(|blocks| Shard::new(Arc::clone(&catalog), Arc::clone(&recipes), blocks.clone()))
+            .collect();
+        let plan = Plan {
+            number: 0,
+            families: recipes.iter().map(|_| FamilyTick::default()).collect(),
+        };
+        let layout = Arc::new(layout);
+        let mut engine = Self {
+            current: Arc::new(Frame {
+                catalog: Arc::clone(&catalog),
+                layout: Arc::clone(&layout),
+                tick: 0,
+                time_ns: epoch_ns,
+                epoch_ns,
+                shards: Vec::new(),
+            }),
+            catalog,
+            layout,
+            recipes,
+            pool: Pool::new(shards)?,
+            plan: Arc::new(plan),
+            epoch_ns,
+            interval_ns,
+            next_tick: 0,
+            retired: Vec::with_capacity(8),
+            buffers: Vec::with_capacity(threads + 1),
+            empty: shares,
+        };
+        engine.current = engine.new_frame();
+        Ok(engine)
+    }
+
+    /// The number of the tick that [`Self::advance`] will run.
+    pub fn next_tick(&self) -> u64 {
+        self.next_tick
+    }
+
+    /// Unix nanoseconds of a tick.
+    pub fn time_ns(&self, tick: u64) -> i64 {
+        self.epoch_ns + (tick * self.interval_ns) as i64
+    }
+
+    /// The families it fills.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Runs the next tick. Meanwhile `own` fills the columns of the process's
+    /// own families, block by block as the catalog lists them.
+    pub fn advance(&mut self, own: impl FnOnce(u64, &mut [Columns])) -> Arc<Frame> {
+        let number = self.next_tick;
+        let time_ns = self.time_ns(number);
+        let plan = Arc::get_mut(&mut self.plan).expect("no worker holds the plan between ticks");
+        plan.number = number;
+        for (recipe, tick) in self.recipes.iter().zip(&mut plan.families) {
+            recipe.advance(number, time_ns, tick);
+        }
+
+        let mut frame_arc = self.spare_frame();
+        let frame = Arc::get_mut(&mut frame_arc).expect("a spare frame has no reader");
+        self.buffers.extend(frame.shards.drain(..).map(Some));
+        let (own_buffer, buffers) = self.buffers.split_last_mut().expect("one shard at least");
+        self.pool
+            .advance(&self.plan, &self.current.shards, buffers, || {
+                let buffer = own_buffer.as_mut().expect("the own shard has a buffer");
+                let buffer = Arc::get_mut(buffer).expect("a recycled buffer has no reader");
+                own(number, &mut buffer.blocks);
+            });
+        frame.shards.extend(self.buffers.drain(..).flatten());
+        frame.tick = number;
+        frame.time_ns = time_ns;
+
+        let before = std::mem::replace(&mut self.current, Arc::clone(&frame_arc));
+        self.retired.push(before);
+        self.next_tick += 1;
+        frame_arc
+    }
+
+    /// A frame without readers: a retired one, else a new one. Spare frames
+    /// beyond the usual one are given back to the system.
+    fn spare_frame(&mut self) -> Arc<Frame> {
+        let mut spare = None;
+        let mut kept = 0;
+        self.retired.retain_mut(|frame| {
+            if Arc::get_mut(frame).is_none() {
+                return true;
+            }
+            if spare.is_none() {
+                spare = Some(Arc::clone(frame));
+                return false;
+            }
+            kept += 1;
+            kept <= SPARE_FRAMES_MAX
+        });
+        spare.unwrap_or_else(|| self.new_frame())
+    }
+
+    fn new_frame(&self) -> Arc<Frame> {
+        let families = self.catalog.families();
+        let zeroed = |blocks: &Vec<Block>| {
+            let columns = |block: &Block| Columns::zeroed(&families[block.family].shape, block.len);
+            Arc::new(ShardFrame {
+                blocks: blocks.iter().map(columns).collect(),
+            })
+        };
+        Arc::new(Frame {
+            catalog: Arc::clone(&self.catalog),
+            layout: Arc::clone(&self.layout),
+            tick: 0,
+            time_ns: self.epoch_ns,
+            epoch_ns: self.epoch_ns,
+            shards: self.empty.iter().map(zeroed).collect(),
+        })
+    }
+}
+
+/// Deals blocks to shards: in the order of a hash of the identity of their
+/// first series, each to the shard that has least so far. The process's own
+/// families go to one further shard, which the engine's thread fills.
+fn deal(catalog: &Catalog, threads: usize) -> (Layout, Vec<Vec<Block>>) {
+    let mut scratch = Vec::new();
+    let mut order: Vec<(u64, usize)> = Vec::new();
+    let mut owner = vec![threads; catalog.blocks().len()];
+    for (index, block) in catalog.blocks().iter().enumerate() {
+        if block.family < catalog.generated_count() {
+            let family = &catalog.families()[block.family];
+            let series = block.start..block.start + 1;
+            let key = family.space.label_set_keys(series, &mut scratch)[0];
+            order.push((identity::series_key(key, family.name_key), index));
+        }
+    }
+    order.sort_unstable();
+    let mut loads = vec![0usize; threads];
+    for (_, index) in order {
+        let block = catalog.blocks()[index];
+        let shape = &catalog.families()[block.family].shape;
+        let shard = (0..threads).min_by_key(|&shard| loads[shard]).unwrap_or(0);
+        loads[shard] += block.len * shape.samples_per_series();
+        owner[index] = shard;
+    }
+    let mut shares: Vec<Vec<Block>> = vec![Vec::new(); threads + 1];
+    let mut places = Vec::with_capacity(owner.len());
+    for (&shard, &block) in owner.iter().zip(catalog.blocks()) {
+        places.push((shard as u32, shares[shard].len() as u32));
+        shares[shard].push(block);
+    }
+    (Layout { places }, shares)
+}

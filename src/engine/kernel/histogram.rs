@@ -1,0 +1,93 @@
+//! Histograms: cumulative bucket counts and a sum.
+
+use crate::engine::quantile::QuantileTable;
+use crate::engine::rng::{draw, for_draws};
+use crate::engine::sample::{Sample, observation_count};
+
+/// What the series of one histogram share at one tick.
+#[derive(Debug, Clone, Copy)]
+pub struct Shared<'a> {
+    /// Key of the observed values.
+    pub value_key: u64,
+    /// Key of the number of observations.
+    pub count_key: u64,
+    /// Mean number of observations.
+    pub mean: f64,
+    /// For each bound the position below which observations fall under it.
+    pub thresholds: &'a [u64],
+    /// Values of the observations.
+    pub values: &'a QuantileTable,
+}
+
+/// Columns of a run of series; `cumulative` has one cell per bound and `+Inf`
+/// for each series.
+#[derive(Debug)]
+pub struct Rows<C, S> {
+    /// Cumulative counts, series-major.
+    pub cumulative: C,
+    /// Sums.
+    pub sums: S,
+}
+
+/// Observes this tick's sample for every series.
+pub fn observe(
+    keys: &[u64],
+    shared: &Shared<'_>,
+    weights: Option<&[f64]>,
+    before: &Rows<&[u64], &[f64]>,
+    now: &mut Rows<&mut [u64], &mut [f64]>,
+    scratch: &mut Vec<u64>,
+) {
+    let width = shared.thresholds.len() + 1;
+    assert_eq!(now.sums.len(), keys.len());
+    assert_eq!(before.sums.len(), keys.len());
+    assert_eq!(now.cumulative.len(), keys.len() * width);
+    assert_eq!(before.cumulative.len(), keys.len() * width);
+    if shared.mean == 1.0 && weights.is_none() {
+        return observe_one_each(keys, shared, before, now);
+    }
+    scratch.clear();
+    scratch.resize(width, 0);
+    let rows = before.cumulative.chunks_exact(width);
+    let rows = rows.zip(now.cumulative.chunks_exact_mut(width));
+    for (index, (before_row, row)) in rows.enumerate() {
+        let mean = shared.mean * weights.map_or(1.0, |weights| weights[index]);
+        let sample = Sample {
+            key: keys[index] ^ shared.value_key,
+            count: observation_count(mean, draw(keys[index], shared.count_key)),
+        };
+        scratch.fill(0);
+        let sum = sample.tally(shared.thresholds, shared.values, scratch);
+        now.sums[index] = before.sums[index] + sum;
+        let mut below = 0;
+        for ((cell, &before), &count) in row.iter_mut().zip(before_row).zip(&*scratch) {
+            below += count;
+            *cell = before + below;
+        }
+    }
+}
+
+/// The common case of exactly one observation, without the sample's machinery.
+fn observe_one_each(
+    keys: &[u64],
+    shared: &Shared<'_>,
+    before: &Rows<&[u64], &[f64]>,
+    now: &mut Rows<&mut [u64], &mut [f64]>,
+) {
+    let thresholds = shared.thresholds;
+    let width = thresholds.len() + 1;
+    for_draws(keys, shared.value_key, |at, draws| {
+        let rows = before.cumulative[at * width..].chunks_exact(width);
+        let rows = rows.zip(now.cumulative[at * width..].chunks_exact_mut(width));
+        let sums = before.sums[at..].iter().zip(&mut now.sums[at..]);
+        for (((before_row, row), (&before_sum, sum)), &position) in rows.zip(sums).zip(draws) {
+            *sum = before_sum + shared.values.value(position);
+            let (before_rest, before_all) = before_row.split_at(thresholds.len());
+            let (rest, all) = row.split_at_mut(thresholds.len());
+            for ((cell, &before), &threshold) in rest.iter_mut().zip(before_rest).zip(thresholds) {
+                *cell = before + u64::from(position < threshold);
+            }
+            all[0] = before_all[0] + 1;
+        }
+    });
+}

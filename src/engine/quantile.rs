@@ -1,0 +1,267 @@
+//! Inverse distribution functions as tables: one draw in, one value out.
+//!
+//! A draw `u` (64 bits) is a distance from the nearer end of [0, 1). Its
+//! leading zeros choose an octave, the next bits a cell of that octave, the
+//! rest is the place within the cell, where a monotone cubic is evaluated. So
+//! resolution grows towards both ends and tails are as good as the middle.
+//! Where a cubic is not good enough (a mixture's gap, a huge sigma) a cell
+//! points to a finer table. The result is monotone in `u` up to rounding, and
+//! within [`TOLERANCE`] of the exact quantile.
+
+use crate::config::Distribution;
+use crate::engine::distribution::normal_quantile;
+
+/// Relative error a cell's cubic may have before the cell is split.
+pub const TOLERANCE: f64 = 1e-7;
+
+const OCTAVES: usize = 64;
+const CELL_BITS: u32 = 4;
+const CELLS: usize = 1 << CELL_BITS;
+const SUB_BITS: u32 = 5;
+const SUB_CELLS: usize = 1 << SUB_BITS;
+const DEPTH_MAX: u32 = 5;
+
+/// A tabulated quantile function.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuantileTable {
+    cells: Vec<Cell>,
+}
+
+/// A cubic in the place within the cell, 0 ≤ t < 1; or, with `c[0]` NaN, the
+/// index of a finer table in the bits of `c[1]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Cell {
+    c: [f64; 4],
+}
+
+impl QuantileTable {
+    /// The standard normal distribution.
+    pub fn normal() -> Self {
+        Self::build(&|p| normal_quantile(p), &|p| -normal_quantile(p))
+    }
+
+    /// A distribution of the configuration.
+    pub fn of(distribution: &Distribution) -> Self {
+        Self::build(&|p| distribution.lower_quantile(p), &|p| {
+            distribution.upper_quantile(p)
+        })
+    }
+
+    /// The value at `u / 2^64`.
+    #[inline(always)]
+    pub fn value(&self, u: u64) -> f64 {
+        let upper = u >> 63;
+        // The distance from the nearer end; the appended bit keeps it from
+        // being zero.
+        let distance = ((u ^ upper.wrapping_neg()) << 1) | 1;
+        let octave = distance.leading_zeros();
+        let mantissa = (distance << octave) << 1;
+        let cell = (mantissa >> (64 - CELL_BITS)) as usize;
+        let index = (((upper as usize) * OCTAVES) + octave as usize) * CELLS + cell;
+        let place = mantissa << CELL_BITS;
+        let t = (place >> 11) as i64 as f64 * (1.0 / 9_007_199_254_740_992.0);
+        let c = &self.cells[index].c;
+        let value = c[0] + t * (c[1] + t * (c[2] + t * c[3]));
+        if value.is_nan() {
+            return self.finer(c[1].to_bits() as usize, place);
+        }
+        value
+    }
+
+    /// Bytes held.
+    pub fn memory_bytes(&self) -> usize {
+        self.cells.capacity() * size_of::<Cell>()
+    }
+
+    #[cold]
+    fn finer(&self, mut base: usize, mut place: u64) -> f64 {
+        loop {
+            let c = &self.cells[base + (place >> (64 - SUB_BITS)) as usize].c;
+            place <<= SUB_BITS;
+            if !c[0].is_nan() {
+                let t = (place >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0);
+                return c[0] + t * (c[1] + t * (c[2] + t * c[3]));
+            }
+            base = c[1].to_bits() as usize;
+        }
+    }
+
+    fn build(lower: &dyn Fn(f64) -> f64, upper: &dyn Fn(f64) -> f64) -> Self {
+        let empty = Cell { c: [0.0; 4] };
+        let mut table = Self {
+            cells: vec![empty; 2 * OCTAVES * CELLS],
+        };
+        for (side, quantile) in [lower, upper].into_iter().enumerate() {
+            for octave in 0..OCTAVES {
+                // Shares from 2^-(octave+2) up to 2^-(octave+1).
+                let start = libm::ldexp(1.0, -(octave as i32) - 2);
+                for cell in 0..CELLS {
+                    let index = (side * OCTAVES + octave) * CELLS + cell;
+                    let width = start / CELLS as f64;
+                    table.fill(index, quantile, start + width * cell as f64, width, 0);
+                }
+            }
+        }
+        table.cells.shrink_to_fit();
+        table
+    }
+
+    /// Fills one cell that covers `width` from `start`, splitting it where a
+    /// cubic is not good enough.
+    fn fill(
+        &mut self,
+        index: usize,
+        quantile: &dyn Fn(f64) -> f64,
+        start: f64,
+        width: f64,
+        depth: u32,
+    ) {
+        let y = [0.0, 0.25, 0.5, 0.75, 1.0].map(|t| quantile(start + width * t));
+        let cubic = monotone_cubic(&y);
+        let scale = y.iter().fold(f64::MIN_POSITIVE, |m, y| m.max(y.abs()));
+        let good = [0.125, 0.25, 0.5, 0.75, 0.875].iter().all(|&t| {
+            let exact = quantile(start + width * t);
+            let value = cubic[0] + t * (cubic[1] + t * (cubic[2] + t * cubic[3]));
+            (value - exact).abs() <= TOLERANCE * scale
+        });
+        if good || depth == DEPTH_MAX {
+            self.cells[index].c = cubic;
+            return;
+        }
+        let base = self.cells.len();
+        self.cells.resize(base + SUB_CELLS, Cell { c: [0.0; 4] });
+        let sub_width = width / SUB_CELLS as f64;
+        for cell in 0..SUB_CELLS {
+            let sub_start = start + sub_width * cell as f64;
+            self.fill(base + cell, quantile, sub_start, sub_width, depth + 1);
+        }
+        self.cells[index].c = [f64::NAN, f64::from_bits(base as u64), 0.0, 0.0];
+    }
+}
+
+/// The cubic through both ends whose slopes there come from the five samples,
+/// limited so that it is monotone (Fritsch and Carlson).
+fn monotone_cubic(y: &[f64; 5]) -> [f64; 4] {
+    let rise = y[4] - y[0];
+    // One-sided differences of fourth order over quarter steps.
+    let slope = |a: f64, b: f64, c: f64, d: f64, e: f64| {
+        (-25.0 * a + 48.0 * b - 36.0 * c + 16.0 * d - 3.0 * e) / 3.0
+    };
+    let limit = |slope: f64| {
+        if slope * rise <= 0.0 {
+            0.0
+        } else {
+            slope.abs().min(3.0 * rise.abs()).copysign(rise)
+        }
+    };
+    let left = limit(slope(y[0], y[1], y[2], y[3], y[4]));
+    let right = limit(-slope(y[4], y[3], y[2], y[1], y[0]));
+    [
+        y[0],
+        left,
+        3.0 * rise - 2.0 * left - right,
+        left + right - 2.0 * rise,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Component;
+    use crate::model::identity::mix;
+
+    fn check_against_exact(distribution: &Distribution, allowed: f64) {
+        let table = QuantileTable::of(distribution);
+        let mut worst: f64 = 0.0;
+        for index in 0..200_000u64 {
+            // Every magnitude of u, on both sides.
+            let u = mix(index) >> (index % 50);
+            let p = (u as f64 + 0.5) / 18_446_744_073_709_551_616.0;
+            let (low, high) = (table.value(u), table.value(!u));
+            if p < 0.5 {
+                let exact = distribution.lower_quantile(p);
+                worst = worst.max((low / exact - 1.0).abs());
+                let exact = distribution.upper_quantile(p);
+                worst = worst.max((high / exact - 1.0).abs());
+            }
+        }
+        assert!(worst < allowed, "{distribution:?}: {worst:e}");
+    }
+
+    #[test]
+    fn tables_follow_the_exact_quantiles() {
+        check_against_exact(
+            &Distribution::LogNormal {
+                mu: -1.0,
+                sigma: 0.5,
+            },
+            1e-6,
+        );
+        check_against_exact(
+            &Distribution::LogNormal {
+                mu: 3.0,
+                sigma: 8.0,
+            },
+            1e-6,
+        );
+        check_against_exact(&Distribution::Exponential { lambda: 2.0 }, 1e-6);
+        check_against_exact(
+            &Distribution::Mixture(vec![
+                Component {
+                    weight: 0.25,
+                    distribution: Distribution::LogNormal {
+                        mu: 0.0,
+                        sigma: 0.3,
+                    },
+                },
+                Component {
+                    weight: 0.75,
+                    distribution: Distribution::LogNormal {
+                        mu: 1.0,
+                        sigma: 0.5,
+                    },
+                },
+            ]),
+            1e-6,
+        );
+    }
+
+    #[test]
+    fn the_normal_table_is_symmetric_and_accurate() {
+        let table = QuantileTable::normal();
+        for index in 0..100_000u64 {
+            let u = mix(index);
+            let p = (u as f64 + 0.5) / 18_446_744_073_709_551_616.0;
+            let exact = normal_quantile(p);
+            assert!((table.value(u) - exact).abs() < 2e-6 * exact.abs().max(1e-2));
+            assert_eq!(table.value(u), -table.value(!u));
+        }
+    }
+
+    #[test]
+    fn values_never_decrease_with_the_draw() {
+        // Well separated modes make the steepest table there is.
+        let table = QuantileTable::of(&Distribution::Mixture(vec![
+            Component {
+                weight: 0.3,
+                distribution: Distribution::LogNormal {
+                    mu: -8.0,
+                    sigma: 0.1,
+                },
+            },
+            Component {
+                weight: 0.7,
+                distribution: Distribution::LogNormal {
+                    mu: 8.0,
+                    sigma: 0.1,
+                },
+            },
+        ]));
+        let mut last = 0.0;
+        for step in 0..1_000_000u64 {
+            let value = table.value(step * 18_446_744_073_709);
+            assert!(value >= last * (1.0 - 1e-12), "at {step}: {value} < {last}");
+            last = value;
+        }
+    }
+}

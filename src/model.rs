@@ -1,0 +1,227 @@
+//! The catalog: every family that is exposed, and the series of each.
+//!
+//! Built once from the configuration and immutable afterwards. It knows names,
+//! types and label spaces; it knows neither values nor wire formats.
+
+pub mod identity;
+pub mod labels;
+pub mod space;
+pub(crate) mod wide;
+
+use std::sync::Arc;
+
+use crate::config::{Config, Kind, Label, Metric, Sampling};
+use space::{Space, SpaceError};
+
+/// Samples of one block of series, roughly; the unit of sharding and rendering.
+const BLOCK_SAMPLES: usize = 4096;
+
+/// Every family, in the order in which it is exposed.
+#[derive(Debug)]
+pub struct Catalog {
+    families: Vec<Family>,
+    generated_count: usize,
+    blocks: Vec<Block>,
+}
+
+/// One metric family.
+#[derive(Debug)]
+pub struct Family {
+    /// Base name: no exporter prefix, no `_total`.
+    pub name: String,
+    /// HELP text, may be empty.
+    pub help: String,
+    /// Unit, may be empty.
+    pub unit: String,
+    /// Type, and what its columns look like.
+    pub shape: Shape,
+    /// Its series.
+    pub space: Arc<Space>,
+    /// Hash of the base name, for [`identity::series_key`].
+    pub name_key: u64,
+    /// Series in one block; the last block may be shorter.
+    pub block_series: usize,
+    /// Index of its first block in [`Catalog::blocks`].
+    pub first_block: usize,
+}
+
+/// The type of a family and the layout of its columns.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shape {
+    /// One value per series, monotonic.
+    Counter,
+    /// One value per series.
+    Gauge,
+    /// Cumulative bucket counts and a sum per series.
+    Histogram {
+        /// Upper bounds, increasing and finite; one more bucket is `+Inf`.
+        bounds: Arc<[f64]>,
+    },
+    /// Quantile values, count and sum per series.
+    Summary {
+        /// The quantiles, increasing.
+        quantiles: Arc<[f64]>,
+    },
+}
+
+/// A run of neighbouring series of one family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Block {
+    /// Index of the family.
+    pub family: usize,
+    /// First series.
+    pub start: usize,
+    /// Number of series, at least 1.
+    pub len: usize,
+}
+
+impl Shape {
+    /// Samples per series in the Prometheus text format.
+    pub fn samples_per_series(&self) -> usize {
+        match self {
+            Self::Counter | Self::Gauge => 1,
+            Self::Histogram { bounds } => bounds.len() + 3,
+            Self::Summary { quantiles } => quantiles.len() + 2,
+        }
+    }
+
+    /// The type's name in both text formats.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram { .. } => "histogram",
+            Self::Summary { .. } => "summary",
+        }
+    }
+}
+
+impl Family {
+    /// A family over `space`.
+    pub fn new(name: &str, help: &str, unit: &str, shape: Shape, space: Arc<Space>) -> Self {
+        Self {
+            name: name.to_owned(),
+            help: help.to_owned(),
+            unit: unit.to_owned(),
+            block_series: (BLOCK_SAMPLES / shape.samples_per_series()).max(16),
+            shape,
+            space,
+            name_key: identity::name_key(name),
+            first_block: 0,
+        }
+    }
+
+    /// Number of its series.
+    pub fn series_count(&self) -> usize {
+        self.space.series_count()
+    }
+}
+
+impl Catalog {
+    /// The families of a configuration, followed by those the process reports
+    /// about itself.
+    ///
+    /// # Errors
+    /// The first metric whose label space cannot be built, by name.
+    pub fn build(config: &Config, own: Vec<Family>) -> Result<Self, (String, SpaceError)> {
+        // Metrics with the same labels and cap share one space.
+        let mut spaces: Vec<(SpaceKey<'_>, Arc<Space>)> = Vec::new();
+        let mut families = Vec::with_capacity(config.metrics.len() + own.len());
+        for metric in &config.metrics {
+            let key = (metric.labels.as_slice(), metric.series_cap, metric.sampling);
+            let space = match spaces.iter().find(|(known, _)| *known == key) {
+                Some((_, space)) => Arc::clone(space),
+                None => {
+                    let space = Space::new(key.0, key.1, key.2)
+                        .map_err(|error| (metric.name.clone(), error))?;
+                    let space = Arc::new(space);
+                    spaces.push((key, Arc::clone(&space)));
+                    space
+                }
+            };
+            families.push(Family::new(
+                &metric.name,
+                &metric.description,
+                &metric.unit,
+                shape_of(metric),
+                space,
+            ));
+        }
+        let generated_count = families.len();
+        families.extend(own);
+        let mut blocks = Vec::new();
+        for (index, family) in families.iter_mut().enumerate() {
+            family.first_block = blocks.len();
+            let series_count = family.series_count();
+            blocks.extend(
+                (0..series_count)
+                    .step_by(family.block_series)
+                    .map(|start| Block {
+                        family: index,
+                        start,
+                        len: family.block_series.min(series_count - start),
+                    }),
+            );
+        }
+        Ok(Self {
+            families,
+            generated_count,
+            blocks,
+        })
+    }
+
+    /// All families: generated ones first, then the process's own.
+    pub fn families(&self) -> &[Family] {
+        &self.families
+    }
+
+    /// How many of [`Self::families`] are generated from the configuration.
+    pub fn generated_count(&self) -> usize {
+        self.generated_count
+    }
+
+    /// All blocks, family by family, in the order of their series.
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// The blocks of one family.
+    pub fn family_blocks(&self, family: usize) -> std::ops::Range<usize> {
+        let end = self
+            .families
+            .get(family + 1)
+            .map_or(self.blocks.len(), |next| next.first_block);
+        self.families[family].first_block..end
+    }
+
+    /// Generated series, all families together.
+    pub fn generated_series(&self) -> usize {
+        self.generated().map(Family::series_count).sum()
+    }
+
+    /// Samples per text scrape of the generated families.
+    pub fn generated_samples(&self) -> usize {
+        self.generated()
+            .map(|family| family.series_count() * family.shape.samples_per_series())
+            .sum()
+    }
+
+    fn generated(&self) -> impl Iterator<Item = &Family> {
+        self.families[..self.generated_count].iter()
+    }
+}
+
+type SpaceKey<'a> = (&'a [Label], Option<u64>, Sampling);
+
+fn shape_of(metric: &Metric) -> Shape {
+    match &metric.kind {
+        Kind::Counter { .. } => Shape::Counter,
+        Kind::Gauge { .. } => Shape::Gauge,
+        Kind::Histogram { bounds, .. } => Shape::Histogram {
+            bounds: bounds.as_slice().into(),
+        },
+        Kind::Summary { objectives, .. } => Shape::Summary {
+            quantiles: objectives.iter().map(|o| o.quantile).collect(),
+        },
+    }
+}

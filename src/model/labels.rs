@@ -1,0 +1,203 @@
+//! Label values in one byte arena, each stored once.
+
+use crate::config::{LabelValues, RangeFormat};
+use crate::model::identity;
+
+/// A list of byte strings in one allocation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Arena {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Arena {
+    /// Appends one string; `write` appends its bytes to the buffer it is given.
+    ///
+    /// # Panics
+    /// When all strings together exceed 4 GiB (callers bound their number).
+    pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.bytes);
+        let end = u32::try_from(self.bytes.len()).expect("an arena holds at most 4 GiB");
+        self.ends.push(end);
+    }
+
+    /// Number of strings.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is no string.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The string at `index`.
+    #[inline]
+    pub fn get(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.bytes[start as usize..self.ends[index] as usize]
+    }
+
+    /// All strings in order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).map(|index| self.get(index))
+    }
+
+    /// Length of the longest string in bytes.
+    pub fn longest_bytes(&self) -> usize {
+        self.iter().map(<[u8]>::len).max().unwrap_or(0)
+    }
+
+    /// Bytes held.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<u32>()
+    }
+
+    fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.ends.shrink_to_fit();
+    }
+}
+
+/// One label of a space: its name and values (UTF-8, unescaped).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dimension {
+    /// Label name.
+    pub name: String,
+    /// Its values.
+    pub values: Arena,
+    /// Hash of (name, value) for each value.
+    pub pair_hashes: Vec<u64>,
+}
+
+impl Dimension {
+    /// The first `count` values of a label.
+    pub fn new(name: &str, values: &LabelValues, count: usize) -> Self {
+        let mut arena = Arena::default();
+        match values {
+            LabelValues::List(list) => {
+                for value in &list[..count] {
+                    arena.push_with(|out| out.extend_from_slice(value.as_bytes()));
+                }
+            }
+            LabelValues::Range { first, format, .. } => {
+                for number in (*first..).take(count) {
+                    arena.push_with(|out| write_number(format, number, out));
+                }
+            }
+        }
+        Self::from_arena(name.to_owned(), arena)
+    }
+
+    fn from_arena(name: String, mut values: Arena) -> Self {
+        values.shrink();
+        let mut scratch = Vec::new();
+        let pair_hashes = values
+            .iter()
+            .map(|value| identity::pair_hash(&name, value, &mut scratch))
+            .collect();
+        Self {
+            name,
+            values,
+            pair_hashes,
+        }
+    }
+
+    /// Only the values at the given (increasing) positions.
+    pub fn retain(&self, positions: &[u32]) -> Self {
+        let mut arena = Arena::default();
+        for &position in positions {
+            arena.push_with(|out| out.extend_from_slice(self.values.get(position as usize)));
+        }
+        Self::from_arena(self.name.clone(), arena)
+    }
+
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Never true for a dimension of a checked configuration.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+}
+
+/// How many values a label has.
+pub fn value_count(values: &LabelValues) -> u64 {
+    match values {
+        LabelValues::List(list) => list.len() as u64,
+        LabelValues::Range { first, last, .. } => last.abs_diff(*first).saturating_add(1),
+    }
+}
+
+/// Appends one number of a range as its format says.
+fn write_number(format: &RangeFormat, number: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(format.before.as_bytes());
+    let digits = if format.hexadecimal {
+        format!("{:x}", number.unsigned_abs())
+    } else {
+        number.unsigned_abs().to_string()
+    };
+    let sign = if number < 0 { "-" } else { "" };
+    let fill = format.width.saturating_sub(sign.len() + digits.len());
+    if !format.zero_fill {
+        out.resize(out.len() + fill, b' ');
+    }
+    out.extend_from_slice(sign.as_bytes());
+    if format.zero_fill {
+        out.resize(out.len() + fill, b'0');
+    }
+    out.extend_from_slice(digits.as_bytes());
+    out.extend_from_slice(format.after.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(width: usize, zero_fill: bool, hexadecimal: bool, number: i64, expected: &str) {
+        let format = RangeFormat {
+            before: "u".into(),
+            after: "!".into(),
+            width,
+            zero_fill,
+            hexadecimal,
+        };
+        let mut out = Vec::new();
+        write_number(&format, number, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn numbers_print_as_printf_prints_them() {
+        check(0, false, false, 7, "u7!");
+        check(5, true, false, 17, "u00017!");
+        check(5, true, false, -17, "u-0017!");
+        check(5, false, false, -17, "u  -17!");
+        check(4, true, true, 255, "u00ff!");
+        check(2, true, false, 12345, "u12345!");
+        check(0, false, false, i64::MIN, "u-9223372036854775808!");
+    }
+
+    #[test]
+    fn ranges_count_inclusively() {
+        let range = |first, last| LabelValues::Range {
+            first,
+            last,
+            format: RangeFormat {
+                before: String::new(),
+                after: String::new(),
+                width: 0,
+                zero_fill: false,
+                hexadecimal: false,
+            },
+        };
+        assert_eq!(value_count(&range(1, 3)), 3);
+        assert_eq!(value_count(&range(-1, -1)), 1);
+        assert_eq!(value_count(&range(i64::MIN, i64::MAX)), u64::MAX);
+        let dimension = Dimension::new("n", &range(-1, 1), 3);
+        let texts: Vec<&[u8]> = dimension.values.iter().collect();
+        assert_eq!(texts, [b"-1".as_slice(), b"0", b"1"]);
+    }
+}
