@@ -1,4 +1,5 @@
 //! Mockingbird.
 pub mod config;
 pub mod engine;
+pub mod exposition;
 pub mod model;

@@ -148,6 +148,12 @@ impl Catalog {
         }
         let generated_count = families.len();
         families.extend(own);
+        Ok(Self::from_families(families, generated_count))
+    }
+
+    /// A catalog of families that are already built, the first
+    /// `generated_count` of them generated.
+    pub fn from_families(mut families: Vec<Family>, generated_count: usize) -> Self {
         let mut blocks = Vec::new();
         for (index, family) in families.iter_mut().enumerate() {
             family.first_block = blocks.len();
@@ -162,11 +168,11 @@ impl Catalog {
                     }),
             );
         }
-        Ok(Self {
+        Self {
             families,
             generated_count,
             blocks,
-        })
+        }
     }
 
     /// All families: generated ones first, then the process's own.
