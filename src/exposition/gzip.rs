@@ -132,7 +132,7 @@ mod tests {
         check(&[b""]);
         check(&[b"", b"a", b"", b"", b"b"]);
         check(&[b"same", b"same", b"same"]);
-        check(&[&[b'x'; 1_000_000], b"y"]);
+        check(&[&vec![b'x'; 1_000_000], b"y"]);
         // Incompressible: larger than it was, and in need of more room.
         let noise: Vec<u8> = (0..1_000_000u64)
             .map(|i| (crate::model::identity::mix(i) >> 56) as u8)
