@@ -9,13 +9,13 @@
 //!
 //! It checks types, never ranges or meanings: that is `check`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
 
-use super::problem::{Path, Problems, Step};
+use super::problem::{PROBLEMS_KEPT_MAX, Path, Problems, Step};
 use super::suggest;
 use super::yaml::Node;
 
@@ -33,6 +33,7 @@ pub(super) fn read<T: DeserializeOwned>(root: &Node, problems: &mut Problems) ->
     let mut failures = Vec::new();
     let value = loop {
         pass.unknown.borrow_mut().clear();
+        pass.unknown_more.set(0);
         let start = NodeDe {
             node: root,
             trail: &Trail::Root,
@@ -54,6 +55,7 @@ pub(super) fn read<T: DeserializeOwned>(root: &Node, problems: &mut Problems) ->
     for (path, message) in failures {
         problems.add_pruned(path, message);
     }
+    problems.count_more(pass.unknown_more.get());
     for unknown in pass.unknown.into_inner() {
         problems.add_key(&unknown.path, 0, unknown.message);
         if let Some(meant) = unknown.meant {
@@ -68,6 +70,8 @@ struct Pass {
     /// Addresses of nodes that are read as null.
     pruned: HashSet<usize>,
     unknown: RefCell<Vec<Unknown>>,
+    /// Unknown fields beyond those that are described.
+    unknown_more: Cell<usize>,
 }
 
 struct Unknown {
@@ -204,6 +208,10 @@ impl<'n, 'c> NodeDe<'n, 'c> {
     }
 
     fn unknown_field(self, key: &str, fields: &'static [&'static str]) {
+        if self.pass.unknown.borrow().len() == PROBLEMS_KEPT_MAX {
+            self.pass.unknown_more.set(self.pass.unknown_more.get() + 1);
+            return;
+        }
         let path = self.trail.path();
         let known = fields.iter().copied();
         let meant = suggest::nearest(key, known.clone());

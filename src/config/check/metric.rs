@@ -7,7 +7,7 @@ use super::super::raw::{AnyFloat, Entries, Item, RawComponent, RawMetric};
 use super::super::yaml::float_text;
 use super::super::{
     Component, CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm, Global, Kind, Label,
-    Metric, Objective, Observations, Sampling,
+    LabelValues, Metric, Objective, Observations, Sampling,
 };
 use super::labels::{Profile, Profiles};
 use super::parameters::{TYPES, algorithms};
@@ -19,6 +19,8 @@ const BUCKETS_DEFAULT: [f64; 11] = [
 const BUCKETS_MAX: usize = 1000;
 const OBJECTIVES_DEFAULT: [(f64, f64); 3] = [(0.5, 0.05), (0.9, 0.01), (0.99, 0.001)];
 const WINDOW_TICKS_MAX: f64 = 1e6;
+/// Label values that all metrics together may get from their profiles' lists.
+const VALUES_COPIED_MAX: usize = 5_000_000;
 
 impl Checker<'_> {
     /// One entry per entry of the file; `None` where there was a mistake.
@@ -61,7 +63,7 @@ impl Checker<'_> {
         };
         let (labels, known) = match &profile {
             Ok(profile) => (
-                merge_labels(profile.map(|(_, profile)| &profile.labels[..]), own),
+                self.merge_labels(at, profile.map(|(_, profile)| &profile.labels[..]), own),
                 own_complete && !profile.is_some_and(|(_, profile)| profile.incomplete),
             ),
             Err(()) => (own, false),
@@ -113,11 +115,14 @@ impl Checker<'_> {
         profiles: &'p Profiles,
     ) -> Result<Option<(&'p str, &'p Profile)>, ()> {
         let Some(name) = name else { return Ok(None) };
-        if let Some((name, profile)) = profiles.iter().find(|(known, _)| *known == name) {
+        if let Some((name, profile)) = profiles.get_key_value(&name) {
             return Ok(Some((name, profile)));
         }
-        let mut names: Vec<&str> = profiles.iter().map(|(name, _)| name.as_str()).collect();
-        names.sort_unstable();
+        if self.problems.is_full() {
+            self.problems.count_more(1);
+            return Err(());
+        }
+        let names: Vec<&str> = profiles.keys().map(String::as_str).collect();
         let near = suggest::nearest(&name, names.iter().copied()).map_or(String::new(), |near| {
             format!("did you mean {}? ", quoted(near))
         });
@@ -695,16 +700,34 @@ impl Checker<'_> {
         }
         Distribution::Mixture(components)
     }
-}
 
-/// The profile's labels, replaced in place by the metric's own; others last.
-fn merge_labels(profile: Option<&[Label]>, own: Vec<Label>) -> Vec<Label> {
-    let mut labels = profile.unwrap_or_default().to_vec();
-    for label in own {
-        match labels.iter_mut().find(|other| other.name == label.name) {
-            Some(place) => *place = label,
-            None => labels.push(label),
+    /// The profile's labels, replaced in place by the metric's own; others last.
+    fn merge_labels(
+        &mut self,
+        at: &Path,
+        profile: Option<&[Label]>,
+        own: Vec<Label>,
+    ) -> Vec<Label> {
+        let profile = profile.unwrap_or_default();
+        let copied = profile.iter().map(|label| match &label.values {
+            LabelValues::List(list) => list.len() + 1,
+            LabelValues::Range { .. } => 1,
+        });
+        self.values_copied += copied.sum::<usize>();
+        if self.values_copied > VALUES_COPIED_MAX {
+            self.problems.add(
+                &at.key("profile"),
+                "the metrics so far have more than 5000000 listed label values; use range",
+            );
+            return own;
         }
+        let mut labels = profile.to_vec();
+        for label in own {
+            match labels.iter_mut().find(|other| other.name == label.name) {
+                Some(place) => *place = label,
+                None => labels.push(label),
+            }
+        }
+        labels
     }
-    labels
 }
