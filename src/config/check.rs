@@ -6,9 +6,11 @@
 //! reported.
 
 mod exporters;
+mod gauge;
 mod labels;
 mod metric;
 mod names;
+mod observations;
 mod parameters;
 mod runtime;
 

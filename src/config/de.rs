@@ -338,7 +338,7 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
         match self.node {
             Node::Map(entries) => self.placed(visitor.visit_map(Entries {
                 de: self,
-                entries: entries.iter(),
+                unread: entries.iter(),
                 fields: None,
                 value: None,
             })),
@@ -352,18 +352,16 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value> {
-        match self.node {
-            Node::Map(entries) => self.placed(visitor.visit_map(Entries {
+        if let Node::Map(entries) = self.node {
+            return self.placed(visitor.visit_map(Entries {
                 de: self,
-                entries: entries.iter(),
+                unread: entries.iter(),
                 fields: Some(fields),
                 value: None,
-            })),
-            _ => {
-                let some = fields.iter().copied().take(3).collect::<Vec<_>>();
-                self.expected(&format!("a map of fields ({}, …)", some.join(", ")))
-            }
+            }));
         }
+        let some: Vec<_> = fields.iter().copied().take(3).collect();
+        self.expected(&format!("a map of fields ({}, …)", some.join(", ")))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -404,7 +402,7 @@ impl<'de> de::SeqAccess<'de> for Items<'_, '_> {
 
 struct Entries<'n, 'c> {
     de: NodeDe<'n, 'c>,
-    entries: std::slice::Iter<'n, (String, Node)>,
+    unread: std::slice::Iter<'n, (String, Node)>,
     /// The fields of a struct; `None` where any key is welcome.
     fields: Option<&'static [&'static str]>,
     value: Option<&'n (String, Node)>,
@@ -414,7 +412,7 @@ impl<'de> de::MapAccess<'de> for Entries<'_, '_> {
     type Error = Failure;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
-        for entry in self.entries.by_ref() {
+        for entry in self.unread.by_ref() {
             match self.fields {
                 Some(fields) if !fields.contains(&entry.0.as_str()) => {
                     self.de.unknown_field(&entry.0, fields);
