@@ -131,13 +131,10 @@ fn text_of(bytes: &[u8]) -> Result<&str, (Option<(usize, usize)>, String)> {
 
 /// Line and column of what follows some bytes.
 fn position_of(before: &[u8]) -> (usize, usize) {
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let start = before
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |newline| newline + 1);
-    let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
-    (line, column)
+    let lines = before.split(|byte| *byte == b'\n');
+    let last = lines.clone().next_back().unwrap_or_default();
+    let column = String::from_utf8_lossy(last).chars().count() + 1;
+    (lines.count(), column)
 }
 
 /// A whole, checked configuration file.

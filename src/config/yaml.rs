@@ -6,6 +6,7 @@
 //! values: that is `de`.
 
 use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::Deserializer as _;
@@ -104,7 +105,7 @@ pub(super) fn tidy(node: &mut Node, path: &Path, problems: &mut Problems) {
 
 /// Drops every appearance of a key after its first.
 fn report_duplicates(entries: &mut Vec<(String, Node)>, path: &Path, problems: &mut Problems) {
-    let mut seen: std::collections::HashMap<String, usize> = std::collections::HashMap::new();
+    let mut seen: HashMap<String, usize> = HashMap::new();
     entries.retain(|(key, _)| {
         let times = seen.entry(key.clone()).or_insert(0);
         *times += 1;
@@ -129,10 +130,11 @@ fn merge(entries: &mut Vec<(String, Node)>, path: &Path, problems: &mut Problems
         Node::Seq(items) => items,
         other => vec![other],
     };
+    let mut existing: HashSet<String> = entries.iter().map(|(key, _)| key.clone()).collect();
     for source in sources {
         if let Node::Map(more) = source {
             for (key, value) in more {
-                if !entries.iter().any(|(existing, _)| *existing == key) {
+                if existing.insert(key.clone()) {
                     entries.push((key, value));
                 }
             }
