@@ -5,6 +5,10 @@
 //! mistake of the file at once, each with its place. After that there is no
 //! `Option` that means "unset" and no fallback: an `Option` here is a choice.
 //!
+//! On the way a text becomes a plain tree (`yaml`), which is read into typed
+//! fields (`de`); a mistake is noted with the path of its value (`problem`), and
+//! only then are lines and columns looked up (`locate`).
+//!
 //! This module reads the file and the environment; it knows nothing of series,
 //! ticks or wire formats.
 

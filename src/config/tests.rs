@@ -1028,6 +1028,17 @@ fn runtime_rules() {
 }
 
 #[test]
+fn other_ways_to_write_text() {
+    good(&format!("\u{feff}{GAUGE}"));
+    good(
+        "metrics:\r\n  - name: g\r\n    type: gauge\r\n    algorithm: constant\r\n    start: 1\r\n",
+    );
+    good("---\nmetrics: [{name: g, type: gauge, algorithm: constant, start: 1}]\n...\n");
+    good("global:\nmetrics: [{name: g, type: gauge, algorithm: constant, start: 1, seed: null}]");
+    good(r#"{"metrics": [{"name": "g", "type": "gauge", "algorithm": "constant", "start": 1}]}"#);
+}
+
+#[test]
 fn merge_keys_and_aliases() {
     let text = "\
 metrics:
@@ -1086,7 +1097,8 @@ fn hostile_files_are_refused_in_time() {
 }
 
 proptest! {
-    /// For every small change of a good file, there is an answer and no panic.
+    /// For every small change of a good file, there is an answer, no panic, and
+    /// each mistake lies within the text.
     #[test]
     fn changed_files_get_an_answer(edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..6)) {
         let mut bytes = include_bytes!("../../configs/reference.yaml").to_vec();
@@ -1100,7 +1112,16 @@ proptest! {
                 _ => { let end = (index + usize::from(byte)).min(bytes.len()); bytes.drain(index..end); }
             }
         }
-        let _ = load_str(Path::new("f.yaml"), &bytes, &|_| None);
+        if let Err(error) = load_str(Path::new("f.yaml"), &bytes, &|_| None) {
+            // YAML has more line breaks than most.
+            let text = String::from_utf8_lossy(&bytes);
+            let breaks = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+            let lines = text.split(breaks).count();
+            for problem in error.problems() {
+                prop_assert!(problem.line.is_none_or(|line| (1..=lines).contains(&line)), "{problem}");
+                prop_assert!(problem.column.is_none_or(|column| column <= bytes.len() + 1), "{problem}");
+            }
+        }
     }
 
     /// For every tree whose keys are often real fields, there is an answer.

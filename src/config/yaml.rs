@@ -77,7 +77,7 @@ pub(super) fn parse(text: &str) -> Result<Node, ParseError> {
     let nodes = Cell::new(0);
     serde_yaml::Deserializer::from_str(text)
         .deserialize_any(Build { nodes: &nodes })
-        .map_err(|error| explain(&error))
+        .map_err(|error| explain(&error, text))
 }
 
 /// Applies `<<` and removes duplicate keys, reporting each of them.
@@ -202,8 +202,12 @@ fn refuse_deep_flow(text: &str) -> Result<(), ParseError> {
 }
 
 /// The parser's message without the position, which is printed in front.
-fn explain(error: &serde_yaml::Error) -> ParseError {
-    let position = error.location().map(|at| (at.line(), at.column()));
+fn explain(error: &serde_yaml::Error, text: &str) -> ParseError {
+    let mut position = error.location().map(|at| (at.line(), at.column()));
+    // At the end of the text the parser is one line further than there is.
+    if error.location().is_some_and(|at| at.index() >= text.len()) {
+        position = Some(super::position_of(text.as_bytes()));
+    }
     let mut message = error.to_string();
     for marker in [" at line ", " at position "] {
         while let Some(start) = message.find(marker) {
