@@ -5,6 +5,10 @@
 //! mistake of the file at once, each with its place. After that there is no
 //! `Option` that means "unset" and no fallback: an `Option` here is a choice.
 //!
+//! On the way a text becomes a plain tree (`yaml`), which is read into typed
+//! fields (`de`); a mistake is noted with the path of its value (`problem`), and
+//! only then are lines and columns looked up (`locate`).
+//!
 //! This module reads the file and the environment; it knows nothing of series,
 //! ticks or wire formats.
 
@@ -131,13 +135,10 @@ fn text_of(bytes: &[u8]) -> Result<&str, (Option<(usize, usize)>, String)> {
 
 /// Line and column of what follows some bytes.
 fn position_of(before: &[u8]) -> (usize, usize) {
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let start = before
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |newline| newline + 1);
-    let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
-    (line, column)
+    let lines = before.split(|byte| *byte == b'\n');
+    let last = lines.clone().next_back().unwrap_or_default();
+    let column = String::from_utf8_lossy(last).chars().count() + 1;
+    (lines.count(), column)
 }
 
 /// A whole, checked configuration file.

@@ -18,6 +18,7 @@
 //! | [`clock`], [`http`] | | the time of day; requests and responses |
 //! | [`server`] | a frame, a request | `/metrics` |
 //! | [`app`] | a configuration | a running process, its start, ticks and end |
+//! | [`cli`] | arguments | exit codes |
 //! | [`twin`] | a configuration, a tick | the same samples by the definitions, for tests |
 //!
 //! # Invariants
@@ -33,6 +34,7 @@
 //! - Every queue, body, connection and wait is bounded.
 
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod engine;

@@ -85,6 +85,15 @@ impl Shape {
         }
     }
 
+    /// Bytes of one series' columns in a frame.
+    pub fn column_bytes(&self) -> usize {
+        match self {
+            Self::Counter | Self::Gauge => 8,
+            Self::Histogram { bounds } => 8 * (bounds.len() + 2),
+            Self::Summary { quantiles } => 8 * (quantiles.len() + 2),
+        }
+    }
+
     /// The type's name in both text formats.
     pub fn type_name(&self) -> &'static str {
         match self {
@@ -149,6 +158,12 @@ impl Catalog {
         }
         let generated_count = families.len();
         families.extend(own);
+        Ok(Self::from_families(families, generated_count))
+    }
+
+    /// A catalog of families that are already built, the first
+    /// `generated_count` of them generated.
+    pub fn from_families(mut families: Vec<Family>, generated_count: usize) -> Self {
         let mut blocks = Vec::new();
         for (index, family) in families.iter_mut().enumerate() {
             family.first_block = blocks.len();
@@ -163,11 +178,11 @@ impl Catalog {
                     }),
             );
         }
-        Ok(Self {
+        Self {
             families,
             generated_count,
             blocks,
-        })
+        }
     }
 
     /// All families: generated ones first, then the process's own.

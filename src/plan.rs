@@ -61,7 +61,9 @@ impl Estimate {
             };
             let bytes = FRAMES * column_bytes + state_bytes + selection;
             estimate.series = estimate.series.saturating_add(series);
-            estimate.samples = estimate.samples.saturating_add(series.saturating_mul(samples));
+            estimate.samples = estimate
+                .samples
+                .saturating_add(series.saturating_mul(samples));
             estimate.memory_bytes = estimate
                 .memory_bytes
                 .saturating_add(series.saturating_mul(bytes));
@@ -170,7 +172,9 @@ impl Plan {
         let bytes = |format: Format, gzip: bool| {
             let frame = Arc::clone(&frame);
             let stats = pool.stream(frame, &renderer, format, gzip, &mut |_| Ok(()));
-            stats.map(|stats| stats.bytes_out).map_err(|e| e.to_string())
+            stats
+                .map(|stats| stats.bytes_out)
+                .map_err(|e| e.to_string())
         };
         let interval_s = config.global.tick_interval_ns as f64 / 1e9;
         let metrics: Vec<MetricPlan> = catalog
@@ -186,8 +190,7 @@ impl Plan {
             })
             .collect();
         let samples_text = metrics.iter().map(|m| m.samples_text).sum();
-        let memory_bytes =
-            FIXED_BYTES + (engine.memory_bytes() + renderer.memory_bytes()) as u64;
+        let memory_bytes = FIXED_BYTES + (engine.memory_bytes() + renderer.memory_bytes()) as u64;
         Ok(Self {
             file: config.path.display().to_string(),
             tick_interval_s: interval_s,

@@ -14,9 +14,7 @@ use crate::model::space::Space;
 use crate::model::{Catalog, Family, Shape};
 
 /// Buckets of `gen_tick_duration_seconds`.
-const TICK_BOUNDS_S: [f64; 10] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
-];
+const TICK_BOUNDS_S: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 /// Buckets of `gen_scrape_duration_seconds`.
 const SCRAPE_BOUNDS_S: [f64; 11] = [
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0,

@@ -4,7 +4,7 @@
 //! the render pool; it never waits for a tick and a tick never waits for it.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use crate::clock::{Clock, rfc3339};
@@ -47,16 +47,23 @@ impl Board {
 pub struct ScrapeHandler {
     /// Where frames come from.
     pub board: Arc<Board>,
-    /// How they are written.
-    pub renderer: Arc<Renderer>,
-    /// Who writes them.
-    pub pool: RenderPool,
+    /// Set once start-up is done; until then scrapes get 503.
+    pub ready: Arc<OnceLock<Ready>>,
     /// Where scrapes are counted.
     pub own: Arc<SelfMetrics>,
     /// The time for `/healthz`.
     pub clock: Clock,
     /// The tick interval.
     pub interval_ns: u64,
+}
+
+/// What it takes to answer a scrape.
+#[derive(Debug)]
+pub struct Ready {
+    /// How frames are written.
+    pub renderer: Arc<Renderer>,
+    /// Who writes them.
+    pub pool: RenderPool,
 }
 
 impl Handler for ScrapeHandler {
@@ -82,8 +89,8 @@ impl ScrapeHandler {
         let Some(_running) = self.own.begin_scrape(SCRAPES_MAX) else {
             return reply.text(503, "too many scrapes at the same time");
         };
-        let Some(frame) = self.board.latest() else {
-            return reply.text(503, "no tick yet");
+        let (Some(ready), Some(frame)) = (self.ready.get(), self.board.latest()) else {
+            return reply.text(503, "starting: no tick yet");
         };
         let negotiated = negotiate::format(joined(request, "Accept").as_deref());
         let encoding = negotiate::encoding(joined(request, "Accept-Encoding").as_deref());
@@ -100,9 +107,9 @@ impl ScrapeHandler {
             return body.finish();
         }
         let mut write = |bytes: &[u8]| io::Write::write_all(&mut body, bytes);
-        let streamed = self
+        let streamed = ready
             .pool
-            .stream(frame, &self.renderer, negotiated.format, gzip, &mut write)
+            .stream(frame, &ready.renderer, negotiated.format, gzip, &mut write)
             .and_then(|stats| Ok((stats, body.finish()?)));
         match streamed {
             Ok((stats, sent)) => {
@@ -143,7 +150,10 @@ impl ScrapeHandler {
     }
 
     fn page(&self, reply: Reply<'_>) -> io::Result<Sent> {
-        let catalog = self.renderer.catalog();
+        let Some(ready) = self.ready.get() else {
+            return reply.text(503, "starting");
+        };
+        let catalog = ready.renderer.catalog();
         let tick = self.board.latest().map_or_else(
             || "none yet".to_owned(),
             |frame| format!("{} ({})", frame.tick(), rfc3339(frame.time_ns())),

@@ -6,9 +6,11 @@
 //! reported.
 
 mod exporters;
+mod gauge;
 mod labels;
 mod metric;
 mod names;
+mod observations;
 mod parameters;
 mod runtime;
 
@@ -38,7 +40,10 @@ pub(super) fn check(
     problems: &mut Problems,
 ) -> Config {
     let root = Path::root();
-    let mut checker = Checker { problems };
+    let mut checker = Checker {
+        problems,
+        values_copied: 0,
+    };
     let global = checker.global(
         &root.key("global"),
         raw.global.unwrap_or_default(),
@@ -79,6 +84,8 @@ pub(super) fn check(
 
 struct Checker<'a> {
     problems: &'a mut Problems,
+    /// Label values that metrics got from their profiles so far.
+    values_copied: usize,
 }
 
 impl Checker<'_> {

@@ -9,13 +9,13 @@
 //!
 //! It checks types, never ranges or meanings: that is `check`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
 
-use super::problem::{Path, Problems, Step};
+use super::problem::{PROBLEMS_KEPT_MAX, Path, Problems, Step};
 use super::suggest;
 use super::yaml::Node;
 
@@ -33,6 +33,7 @@ pub(super) fn read<T: DeserializeOwned>(root: &Node, problems: &mut Problems) ->
     let mut failures = Vec::new();
     let value = loop {
         pass.unknown.borrow_mut().clear();
+        pass.unknown_more.set(0);
         let start = NodeDe {
             node: root,
             trail: &Trail::Root,
@@ -54,6 +55,7 @@ pub(super) fn read<T: DeserializeOwned>(root: &Node, problems: &mut Problems) ->
     for (path, message) in failures {
         problems.add_pruned(path, message);
     }
+    problems.count_more(pass.unknown_more.get());
     for unknown in pass.unknown.into_inner() {
         problems.add_key(&unknown.path, 0, unknown.message);
         if let Some(meant) = unknown.meant {
@@ -68,6 +70,8 @@ struct Pass {
     /// Addresses of nodes that are read as null.
     pruned: HashSet<usize>,
     unknown: RefCell<Vec<Unknown>>,
+    /// Unknown fields beyond those that are described.
+    unknown_more: Cell<usize>,
 }
 
 struct Unknown {
@@ -204,6 +208,10 @@ impl<'n, 'c> NodeDe<'n, 'c> {
     }
 
     fn unknown_field(self, key: &str, fields: &'static [&'static str]) {
+        if self.pass.unknown.borrow().len() == PROBLEMS_KEPT_MAX {
+            self.pass.unknown_more.set(self.pass.unknown_more.get() + 1);
+            return;
+        }
         let path = self.trail.path();
         let known = fields.iter().copied();
         let meant = suggest::nearest(key, known.clone());
@@ -330,7 +338,7 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
         match self.node {
             Node::Map(entries) => self.placed(visitor.visit_map(Entries {
                 de: self,
-                entries: entries.iter(),
+                unread: entries.iter(),
                 fields: None,
                 value: None,
             })),
@@ -344,18 +352,16 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value> {
-        match self.node {
-            Node::Map(entries) => self.placed(visitor.visit_map(Entries {
+        if let Node::Map(entries) = self.node {
+            return self.placed(visitor.visit_map(Entries {
                 de: self,
-                entries: entries.iter(),
+                unread: entries.iter(),
                 fields: Some(fields),
                 value: None,
-            })),
-            _ => {
-                let some = fields.iter().copied().take(3).collect::<Vec<_>>();
-                self.expected(&format!("a map of fields ({}, …)", some.join(", ")))
-            }
+            }));
         }
+        let some: Vec<_> = fields.iter().copied().take(3).collect();
+        self.expected(&format!("a map of fields ({}, …)", some.join(", ")))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -396,7 +402,7 @@ impl<'de> de::SeqAccess<'de> for Items<'_, '_> {
 
 struct Entries<'n, 'c> {
     de: NodeDe<'n, 'c>,
-    entries: std::slice::Iter<'n, (String, Node)>,
+    unread: std::slice::Iter<'n, (String, Node)>,
     /// The fields of a struct; `None` where any key is welcome.
     fields: Option<&'static [&'static str]>,
     value: Option<&'n (String, Node)>,
@@ -406,7 +412,7 @@ impl<'de> de::MapAccess<'de> for Entries<'_, '_> {
     type Error = Failure;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
-        for entry in self.entries.by_ref() {
+        for entry in self.unread.by_ref() {
             match self.fields {
                 Some(fields) if !fields.contains(&entry.0.as_str()) => {
                     self.de.unknown_field(&entry.0, fields);

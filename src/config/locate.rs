@@ -8,6 +8,7 @@
 //! that is not in the text (a missing field, a merged one) gets the position of
 //! the nearest enclosing value.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::Deserializer as _;
@@ -112,7 +113,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut times = std::collections::HashMap::<String, usize>::new();
+        let mut times = HashMap::<String, usize>::new();
         loop {
             let key_position = match map.next_key_seed(Probe(0)) {
                 Ok(_) => return Ok(()),

@@ -4,12 +4,13 @@
 //! its line and column are looked up afterwards, and only when there is one,
 //! so that a correct file pays nothing for positions.
 
+use std::collections::HashSet;
 use std::fmt;
 
 /// At most this many mistakes are printed.
 const PROBLEMS_PRINTED_MAX: usize = 100;
 /// At most this many are kept; further ones are only counted.
-const PROBLEMS_KEPT_MAX: usize = 1000;
+pub(super) const PROBLEMS_KEPT_MAX: usize = 1000;
 
 /// One mistake in a configuration file or in the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,14 +109,14 @@ impl fmt::Display for LoadError {
 impl std::error::Error for LoadError {}
 
 /// One step into the tree.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     Key(String),
     Index(usize),
 }
 
 /// The way from the top of the file to a value.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Path(Vec<Step>);
 
 impl Path {
@@ -190,9 +191,9 @@ pub(super) struct Problems {
     /// Mistakes of the environment: variable and message.
     environment: Vec<(String, String)>,
     /// Values that were reported and then left out of what is checked.
-    pruned: Vec<Path>,
+    pruned: HashSet<Path>,
     /// Fields that a misspelt field was probably meant to be.
-    explained: Vec<Path>,
+    explained: HashSet<Path>,
     not_kept: usize,
 }
 
@@ -219,12 +220,12 @@ impl Problems {
     /// Reports a value that could not be read and is left out from now on.
     pub(super) fn add_pruned(&mut self, path: Path, message: String) {
         self.push(path.clone(), Spot::Value, message);
-        self.pruned.push(path);
+        self.pruned.insert(path);
     }
 
     /// Notes that a field is missing because its name was misspelt.
     pub(super) fn explain(&mut self, path: Path) {
-        self.explained.push(path);
+        self.explained.insert(path);
     }
 
     /// Reports a mistake in an environment variable.
@@ -234,6 +235,16 @@ impl Problems {
 
     pub(super) fn is_empty(&self) -> bool {
         self.found.is_empty() && self.environment.is_empty()
+    }
+
+    /// Whether further mistakes are only counted, so that their text is wasted.
+    pub(super) fn is_full(&self) -> bool {
+        self.found.len() == PROBLEMS_KEPT_MAX
+    }
+
+    /// Counts mistakes that were noticed but not described.
+    pub(super) fn count_more(&mut self, count: usize) {
+        self.not_kept += count;
     }
 
     /// Whether something was reported about exactly this value.

@@ -25,7 +25,7 @@ pub(super) struct RawConfig {
     /// values is a series.
     pub(super) profiles: Option<Entries<RawProfile>>,
     /// The metrics; at least one.
-    #[schemars(length(min = 1))]
+    #[schemars(required, length(min = 1))]
     pub(super) metrics: Option<Vec<Item<RawMetric>>>,
     /// What happens to the metrics while they are generated.
     pub(super) runtime: Option<RawRuntime>,
@@ -111,7 +111,7 @@ pub(super) struct RawOtel {
     pub(super) enabled: Option<bool>,
     /// Receiver of OTLP/HTTP: `host:port` or a URL (http or https). A URL
     /// without a path posts to `/v1/metrics`. The environment variable
-    /// `OTEL_ENDPOINT` overrides it. Default: http://localhost:4318.
+    /// `OTEL_ENDPOINT` overrides it. Default: `http://localhost:4318`.
     pub(super) endpoint: Option<String>,
     /// Whether an endpoint written as `host:port` is spoken to in plain HTTP
     /// (true) or HTTPS (false). A URL says so itself. Default: true.
@@ -139,13 +139,14 @@ pub(super) struct RawOtel {
 pub(super) struct RawProfile {
     /// Label names and their values; the last label varies fastest. At least
     /// one label.
+    #[schemars(required)]
     pub(super) labels: Option<Entries<RawLabel>>,
     /// Keep at most this many of the combinations, at least 1. Default: all.
     #[schemars(range(min = 1))]
     pub(super) series_cap: Option<u64>,
     /// Which combinations `series_cap` keeps: `first_n` the first in the order
     /// of the file, `hash` an even sample that all metrics of the profile share
-    /// (up to 2^32 combinations). Default: first_n.
+    /// (up to 2^32 combinations). Default: `first_n`.
     #[schemars(extend("enum" = ["first_n", "hash", null]))]
     pub(super) sampling_strategy: Option<String>,
     /// Makes few series hot and many cold: rates and numbers of observations
@@ -195,18 +196,21 @@ pub(super) struct RawMetric {
     /// Name without the exporter's prefix; unique. A counter's may end in
     /// `_total`, which is exposed once in any case. Required.
     #[schemars(regex(pattern = "^[a-zA-Z_:][a-zA-Z0-9_:]*$"))]
+    #[schemars(required)]
     pub(super) name: Option<String>,
     /// counter, gauge, histogram or summary. Required.
     #[serde(rename = "type")]
     #[schemars(extend("enum" = ["counter", "gauge", "histogram", "summary"]))]
+    #[schemars(required)]
     pub(super) kind: Option<String>,
-    /// How values come about. counter: poisson, constant. gauge: random_walk,
+    /// How values come about. counter: poisson, constant. gauge: `random_walk`,
     /// sine, bernoulli, sawtooth, constant. histogram and summary: lognormal,
     /// exponential, mixture. Required.
     #[schemars(extend("enum" = [
         "poisson", "constant", "random_walk", "sine", "bernoulli", "sawtooth",
         "lognormal", "exponential", "mixture"
     ]))]
+    #[schemars(required)]
     pub(super) algorithm: Option<String>,
     /// Name of the profile that gives the labels. Default: none, a single
     /// series unless `labels` adds some.
@@ -236,10 +240,10 @@ pub(super) struct RawMetric {
     /// Shift of the daily wave as a share of a day, any number. All types.
     /// Default: 0.
     pub(super) diurnal_phase: Option<f64>,
-    /// First value. gauge random_walk (default: the middle of `clamp`, else 0),
+    /// First value. gauge `random_walk` (default: the middle of `clamp`, else 0),
     /// gauge constant (required).
     pub(super) start: Option<AnyFloat>,
-    /// Standard deviation of a tick's step, 0 or more. gauge random_walk
+    /// Standard deviation of a tick's step, 0 or more. gauge `random_walk`
     /// (required).
     #[schemars(range(min = 0))]
     pub(super) step: Option<f64>,
@@ -312,10 +316,12 @@ pub(super) struct RawComponent {
     /// lognormal or exponential. Required.
     #[serde(rename = "type")]
     #[schemars(extend("enum" = ["lognormal", "exponential"]))]
+    #[schemars(required)]
     pub(super) kind: Option<String>,
     /// Share of the observations, 0 or more, relative to the other weights,
     /// which need not sum to 1. Required.
     #[schemars(range(min = 0, max = 1e200))]
+    #[schemars(required)]
     pub(super) weight: Option<f64>,
     /// Mean of the logarithm, -300 to 300. lognormal (required).
     #[schemars(range(min = -300, max = 300))]
@@ -350,16 +356,19 @@ pub(super) struct RawStartAction {
     /// `spike` multiplies a metric's rate or value, `error_rate` leaves out some
     /// of its points. Required.
     #[schemars(extend("enum" = ["spike", "error_rate"]))]
+    #[schemars(required)]
     pub(super) action: Option<String>,
     /// Name of the metric. Required.
+    #[schemars(required)]
     pub(super) metric: Option<String>,
     /// Factor, 0 to 1e9. spike (required).
     #[schemars(range(min = 0, max = 1e9))]
     pub(super) multiplier: Option<f64>,
     /// How many seconds it lasts, 0.001 to 3e9. Required.
     #[schemars(range(min = 0.001, max = 3e9))]
+    #[schemars(required)]
     pub(super) duration_s: Option<f64>,
-    /// Share of points left out, 0 to 1. error_rate (required).
+    /// Share of points left out, 0 to 1. `error_rate` (required).
     #[schemars(range(min = 0, max = 1))]
     pub(super) rate: Option<f64>,
 }
@@ -377,6 +386,7 @@ pub(super) struct RawFailureMode {
         "nan", "reset", "stale", "scrape_error", "scrape_delay",
         "scrape_truncate", "push_error"
     ]))]
+    #[schemars(required)]
     pub(super) kind: Option<String>,
     /// Name of the metric it is limited to. nan, reset, stale. Default: all.
     pub(super) metric: Option<String>,

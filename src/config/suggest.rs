@@ -44,7 +44,11 @@ pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     match names.count() {
         0 if text.is_empty() => text.push_str("none"),
         0 => {}
-        more => text.push_str(&format!(" and {more} more")),
+        more => {
+            text.push_str(" and ");
+            text.push_str(&more.to_string());
+            text.push_str(" more");
+        }
     }
     text
 }

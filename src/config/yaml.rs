@@ -6,6 +6,7 @@
 //! values: that is `de`.
 
 use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::Deserializer as _;
@@ -76,7 +77,7 @@ pub(super) fn parse(text: &str) -> Result<Node, ParseError> {
     let nodes = Cell::new(0);
     serde_yaml::Deserializer::from_str(text)
         .deserialize_any(Build { nodes: &nodes })
-        .map_err(|error| explain(&error))
+        .map_err(|error| explain(&error, text))
 }
 
 /// Applies `<<` and removes duplicate keys, reporting each of them.
@@ -104,7 +105,7 @@ pub(super) fn tidy(node: &mut Node, path: &Path, problems: &mut Problems) {
 
 /// Drops every appearance of a key after its first.
 fn report_duplicates(entries: &mut Vec<(String, Node)>, path: &Path, problems: &mut Problems) {
-    let mut seen: std::collections::HashMap<String, usize> = std::collections::HashMap::new();
+    let mut seen: HashMap<String, usize> = HashMap::new();
     entries.retain(|(key, _)| {
         let times = seen.entry(key.clone()).or_insert(0);
         *times += 1;
@@ -129,10 +130,11 @@ fn merge(entries: &mut Vec<(String, Node)>, path: &Path, problems: &mut Problems
         Node::Seq(items) => items,
         other => vec![other],
     };
+    let mut existing: HashSet<String> = entries.iter().map(|(key, _)| key.clone()).collect();
     for source in sources {
         if let Node::Map(more) = source {
             for (key, value) in more {
-                if !entries.iter().any(|(existing, _)| *existing == key) {
+                if existing.insert(key.clone()) {
                     entries.push((key, value));
                 }
             }
@@ -200,8 +202,12 @@ fn refuse_deep_flow(text: &str) -> Result<(), ParseError> {
 }
 
 /// The parser's message without the position, which is printed in front.
-fn explain(error: &serde_yaml::Error) -> ParseError {
-    let position = error.location().map(|at| (at.line(), at.column()));
+fn explain(error: &serde_yaml::Error, text: &str) -> ParseError {
+    let mut position = error.location().map(|at| (at.line(), at.column()));
+    // At the end of the text the parser is one line further than there is.
+    if error.location().is_some_and(|at| at.index() >= text.len()) {
+        position = Some(super::position_of(text.as_bytes()));
+    }
     let mut message = error.to_string();
     for marker in [" at line ", " at position "] {
         while let Some(start) = message.find(marker) {

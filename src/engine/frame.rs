@@ -55,6 +55,27 @@ pub enum Columns {
 }
 
 impl Frame {
+    /// A frame of given columns, one per block of `catalog`: for tests and
+    /// benchmarks of encoders, which need no engine.
+    pub fn from_columns(
+        catalog: &Arc<Catalog>,
+        tick: u64,
+        time_ns: i64,
+        epoch_ns: i64,
+        columns: Vec<Columns>,
+    ) -> Self {
+        assert_eq!(columns.len(), catalog.blocks().len());
+        let places = (0..columns.len()).map(|index| (0, index as u32)).collect();
+        Self {
+            catalog: Arc::clone(catalog),
+            layout: Arc::new(Layout { places }),
+            tick,
+            time_ns,
+            epoch_ns,
+            shards: vec![Arc::new(ShardFrame { blocks: columns })],
+        }
+    }
+
     /// Tick number, counted from the epoch.
     pub fn tick(&self) -> u64 {
         self.tick

@@ -144,6 +144,27 @@ impl Recipe {
         }
     }
 
+    /// Bytes that a series carries from tick to tick beside its columns.
+    pub(crate) fn state_bytes(&self) -> usize {
+        match &self.kind {
+            Kind::Gauge {
+                algorithm: GaugeAlgorithm::RandomWalk { .. },
+                diurnal,
+                ..
+            } if diurnal.amplitude != 0.0 => 8,
+            Kind::Summary { objectives, .. } => 8 + 16 * objectives.len(),
+            _ => 0,
+        }
+    }
+
+    /// Bytes of tables, weights and windows (those shared with other families
+    /// counted here again).
+    pub(crate) fn shared_bytes(&self) -> usize {
+        let table = self.values.as_ref().map_or(0, |table| table.memory_bytes());
+        let weights = self.weights.as_ref().map_or(0, |weights| weights.len() * 8);
+        table + weights + self.window_ticks * size_of::<TickKeys>()
+    }
+
     fn set_mean(&self, observations: &Observations, time_ns: i64, tick: &mut FamilyTick) {
         tick.factor = diurnal_factor(&observations.diurnal, time_ns);
         tick.mean = observations.per_tick * tick.factor;

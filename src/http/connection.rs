@@ -27,11 +27,12 @@ pub(super) struct Service {
 /// A client and what is needed to serve it.
 pub(super) struct Connection {
     service: Arc<Service>,
-    slot: Slot,
     stream: Arc<TcpStream>,
     peer: SocketAddr,
     local: SocketAddr,
     output: Output,
+    /// Last, so that the socket is closed when its place becomes free.
+    slot: Slot,
 }
 
 /// How a connection ends.
@@ -77,11 +78,11 @@ impl Connection {
         );
         Ok(Self {
             service,
-            slot,
             stream,
             peer,
             local,
             output,
+            slot,
         })
     }
 

@@ -1,7 +1,8 @@
 //! All connections of a server: how many, which are idle, and whom to close.
 //!
 //! A connection is idle while it waits for the first byte of a request. Only idle ones are ever
-//! closed to make room; whoever is being answered keeps their place. Closing means shutting the
+//! closed to make room; whoever is being answered, or has sent something that its thread hasn't
+//! seen yet, keeps their place. Closing means shutting the
 //! socket down, which wakes the thread that blocks on it.
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,6 +10,8 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use rustix::net::{RecvFlags, recv};
 
 /// The connections of one server.
 pub(super) struct Table {
@@ -100,7 +103,9 @@ impl Table {
     pub(super) fn stop(&self) {
         let mut state = self.lock();
         self.stopping.store(true, Ordering::Relaxed);
-        while state.evict_longest_idle() {}
+        for (order, id) in state.idle.clone() {
+            state.evict(order, id);
+        }
     }
 
     /// Waits until all threads have let go of their slots; returns how many hadn't after `grace`.
@@ -156,10 +161,11 @@ impl Slot {
         let Some(connection) = connections.get_mut(&self.id) else {
             return false;
         };
-        if let Some(earlier) = connection.idle_order.replace(order) {
-            idle.remove(&earlier);
+        // A new connection is idle already, and keeps its place in the order.
+        if connection.idle_order.is_none() {
+            connection.idle_order = Some(order);
+            idle.insert(order, self.id);
         }
-        idle.insert(order, self.id);
         true
     }
 
@@ -202,14 +208,29 @@ impl State {
     }
 
     fn evict_longest_idle(&mut self) -> bool {
-        let Some((_, id)) = self.idle.pop_first() else {
+        let idle = self.idle.iter().find(|(_, id)| {
+            let connection = self.connections.get(id);
+            connection.is_some_and(|connection| !has_input(&connection.stream))
+        });
+        let Some((&order, &id)) = idle else {
             return false;
         };
+        self.evict(order, id);
+        true
+    }
+
+    fn evict(&mut self, order: u64, id: u64) {
+        self.idle.remove(&order);
         if let Some(connection) = self.connections.remove(&id) {
             let _ = connection.stream.shutdown(Shutdown::Both);
         }
-        true
     }
+}
+
+/// Whether bytes have arrived that nobody has read yet.
+fn has_input(stream: &TcpStream) -> bool {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    recv(stream, &mut [0; 1], flags).is_ok_and(|(_, bytes)| bytes > 0)
 }
 
 /// Makes closing the socket a reset: the client notices, and the kernel drops what is unsent
@@ -227,5 +248,87 @@ fn reset(stream: &TcpStream) {
     // its wake-up resets before the end could be reached.
     if rustix::net::connect_unspec(stream).is_err() {
         let _ = stream.shutdown(Shutdown::Both);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    struct Pair {
+        client: TcpStream,
+        slot: Option<Slot>,
+    }
+
+    /// A client whose connection was offered to the table.
+    fn connect(table: &Arc<Table>, listener: &TcpListener) -> Pair {
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let stream = Arc::new(listener.accept().unwrap().0);
+        let slot = match table.admit(&stream) {
+            Admission::Admitted { slot, .. } => Some(slot),
+            Admission::Full => None,
+        };
+        Pair { client, slot }
+    }
+
+    fn has_ended(pair: &mut Pair) -> bool {
+        let patience = Some(Duration::from_millis(20));
+        pair.client.set_read_timeout(patience).unwrap();
+        matches!(pair.client.read(&mut [0; 1]), Ok(0))
+    }
+
+    #[test]
+    fn only_those_who_keep_silent_make_room_the_longest_idle_first() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let table = Arc::new(Table::new(3));
+        let mut speaking = connect(&table, &listener);
+        let mut busy = connect(&table, &listener);
+        let mut silent = connect(&table, &listener);
+        assert!(busy.slot.as_ref().unwrap().set_busy());
+        speaking.client.write_all(b"G").unwrap();
+        let stream =
+            Arc::clone(&table.lock().connections[&speaking.slot.as_ref().unwrap().id].stream);
+        while !has_input(&stream) {}
+
+        let newcomer = connect(&table, &listener);
+        assert!(newcomer.slot.is_some());
+        assert!(has_ended(&mut silent));
+        assert!(!silent.slot.as_ref().unwrap().set_busy());
+
+        newcomer.slot.as_ref().unwrap().set_busy();
+        assert!(
+            connect(&table, &listener).slot.is_none(),
+            "nobody is to be closed for it"
+        );
+        assert!(!has_ended(&mut speaking) && !has_ended(&mut busy));
+        assert!(speaking.slot.as_ref().unwrap().set_busy());
+
+        drop(newcomer);
+        assert!(connect(&table, &listener).slot.is_some());
+        drop((speaking, busy));
+        assert_eq!(
+            table.wait_until_empty(Duration::ZERO),
+            1,
+            "the evicted one's slot is held"
+        );
+    }
+
+    #[test]
+    fn stopping_closes_idle_connections_and_lets_nobody_become_idle() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let table = Arc::new(Table::new(3));
+        let mut idle = connect(&table, &listener);
+        let mut busy = connect(&table, &listener);
+        busy.slot.as_ref().unwrap().set_busy();
+        table.stop();
+        assert!(has_ended(&mut idle) && !has_ended(&mut busy));
+        assert!(!busy.slot.as_ref().unwrap().set_idle());
+        assert_eq!(table.connections(), 1);
+        table.cut_all();
+        assert!(busy.client.read(&mut [0; 1]).is_err());
+        drop((idle, busy));
+        assert_eq!(table.wait_until_empty(Duration::MAX), 0);
     }
 }

@@ -97,6 +97,7 @@ fn starving_server() {
     for order in std::io::stdin().lines() {
         match order.unwrap().as_str() {
             "hoard" => {
+                eventually("its sockets are closed", || server.connections() == 0);
                 while let Ok(file) = File::open("/dev/null") {
                     hoard.push(file);
                 }

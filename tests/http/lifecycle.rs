@@ -1,5 +1,6 @@
 //! Many clients, full tables, and the end.
 
+use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -88,16 +89,40 @@ fn when_all_are_busy_newcomers_are_told_at_once() {
 fn connections_come_and_go_without_end() {
     let server = Site::default().serve(limits(8));
     let addr = server.local_addr();
+    for _ in 0..50 {
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(move || assert_eq!(Client::connect(addr).get("/hello").status, 200));
+            }
+        });
+        eventually("all connections end", || server.connections() == 0);
+    }
+    assert_eq!(server.stats().connections_accepted.get(), 400);
+    assert_eq!(server.stats().connections_evicted.get(), 0);
+}
+
+#[test]
+fn more_clients_than_places_take_turns() {
+    let server = Site::default().serve(limits(2));
+    let addr = server.local_addr();
     thread::scope(|scope| {
-        for _ in 0..4 {
+        for _ in 0..8 {
             scope.spawn(move || {
-                for _ in 0..100 {
-                    assert_eq!(Client::connect(addr).get("/hello").status, 200);
+                let mut client = Client::connect(addr);
+                let mut answers = 0;
+                while answers < 20 {
+                    // Sending fails, or the answer is missing or a 503, if others were first.
+                    let sent = client.stream.write_all(get("/hello").as_bytes());
+                    match sent.and_then(|()| client.response()) {
+                        Ok(response) if response.status == 200 => answers += 1,
+                        _ => client = Client::connect(addr),
+                    }
                 }
             });
         }
     });
     eventually("all connections end", || server.connections() == 0);
+    assert!(server.stats().requests.get() >= 8 * 20);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! A range is judged by its ends and never written out.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::super::problem::{Path, quoted};
 use super::super::raw::{Entries, Item, RawLabel, RawLabelSpec, RawProfile, Scalar};
@@ -20,12 +20,17 @@ pub(super) struct Profile {
     pub(super) incomplete: bool,
 }
 
-/// Profiles by name, in file order.
-pub(super) type Profiles = Vec<(String, Profile)>;
+/// Profiles by name.
+pub(super) type Profiles = BTreeMap<String, Profile>;
+
+/// Labels of one profile or metric.
+const LABELS_MAX: usize = 1000;
 
 impl Checker<'_> {
     pub(super) fn profiles(&mut self, at: &Path, raw: Option<Entries<RawProfile>>) -> Profiles {
-        let Some(raw) = raw else { return Vec::new() };
+        let Some(raw) = raw else {
+            return Profiles::new();
+        };
         self.entries(at, raw)
             .into_iter()
             .map(|(path, name, profile)| {
@@ -85,6 +90,13 @@ impl Checker<'_> {
     ) -> (Vec<Label>, bool) {
         let mut labels = Vec::new();
         let mut complete = true;
+        if raw.0.len() > LABELS_MAX {
+            self.problems.add(
+                at,
+                format!("at most {LABELS_MAX} labels, found {}", raw.0.len()),
+            );
+            return (labels, false);
+        }
         for (path, name, raw) in self.entries(at, raw) {
             if !names::is_label_name(&name) {
                 self.problems.add_key(

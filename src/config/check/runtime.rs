@@ -1,5 +1,7 @@
 //! `runtime`: what happens to the metrics while they are generated.
 
+use std::collections::BTreeMap;
+
 use super::super::problem::{Path, quoted};
 use super::super::raw::{RawFailureMode, RawRuntime, RawStartAction};
 use super::super::{FailureKind, FailureMode, Kind, Metric, Runtime, StartAction};
@@ -12,6 +14,7 @@ impl Checker<'_> {
         raw: RawRuntime,
         metrics: &[Option<Metric>],
     ) -> Runtime {
+        let metrics = &Known::new(metrics);
         let on_start = self.items(&at.key("on_start"), raw.on_start.unwrap_or_default());
         let modes = self.items(
             &at.key("failure_modes"),
@@ -33,7 +36,7 @@ impl Checker<'_> {
         &mut self,
         at: &Path,
         raw: RawStartAction,
-        metrics: &[Option<Metric>],
+        metrics: &Known,
     ) -> Option<StartAction> {
         let action = self.required_text(at, "action", raw.action, "spike or error_rate");
         let metric = self.required_text(at, "metric", raw.metric, "name the metric it concerns");
@@ -76,7 +79,7 @@ impl Checker<'_> {
         &mut self,
         at: &Path,
         raw: RawFailureMode,
-        metrics: &[Option<Metric>],
+        metrics: &Known,
     ) -> Option<FailureMode> {
         let known = [
             ("nan", FailureKind::Nan),
@@ -135,16 +138,19 @@ impl Checker<'_> {
         &mut self,
         at: &Path,
         name: &str,
-        metrics: &'m [Option<Metric>],
+        metrics: &Known<'m>,
     ) -> Option<&'m Metric> {
-        let mut known = metrics.iter().flatten();
-        let found = known.find(|metric| {
-            let counter = matches!(metric.kind, Kind::Counter { .. });
-            metric.name == name || (counter && name.strip_suffix("_total") == Some(&metric.name))
+        let found = metrics.by_name.get(name).copied().or_else(|| {
+            let counter = metrics.by_name.get(name.strip_suffix("_total")?).copied();
+            counter.filter(|metric| matches!(metric.kind, Kind::Counter { .. }))
         });
         // With a metric missing for its own mistakes, the list is not known.
-        if found.is_none() && metrics.iter().all(Option::is_some) {
-            let names = metrics.iter().flatten().map(|metric| metric.name.as_str());
+        if found.is_none() && metrics.complete {
+            if self.problems.is_full() {
+                self.problems.count_more(1);
+                return None;
+            }
+            let names = metrics.by_name.keys().copied();
             self.problems.add(
                 at,
                 format!(
@@ -155,5 +161,22 @@ impl Checker<'_> {
             );
         }
         found
+    }
+}
+
+/// The metrics that actions may name.
+struct Known<'m> {
+    by_name: BTreeMap<&'m str, &'m Metric>,
+    /// No metric was left out for its own mistakes.
+    complete: bool,
+}
+
+impl<'m> Known<'m> {
+    fn new(metrics: &'m [Option<Metric>]) -> Self {
+        let known = metrics.iter().flatten();
+        Self {
+            by_name: known.map(|metric| (metric.name.as_str(), metric)).collect(),
+            complete: metrics.iter().all(Option::is_some),
+        }
     }
 }

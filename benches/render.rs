@@ -1,0 +1,268 @@
+//! Frame to bytes: text and `OpenMetrics` beside memcpy of the same bytes, and
+//! gzip beside zlib-rs level 1 on the same bytes, all on one core.
+//!
+//! Bodies beyond 64 MiB are measured on evenly spaced chunks of them.
+#![allow(missing_docs)]
+
+mod support;
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use flate2::{Compress, Compression, FlushCompress};
+use mockingbird::config::{Label, LabelValues, RangeFormat, Sampling};
+use mockingbird::engine::{Columns, Frame};
+use mockingbird::exposition::gzip::Compressor;
+use mockingbird::exposition::{Format, Renderer};
+use mockingbird::model::space::Space;
+use mockingbird::model::{Block, Catalog, Family, Shape, identity};
+use support::{Options, Table, count, ns, race, ratio};
+
+/// Plain bytes that are kept to compare with.
+const BYTES_MAX: usize = 64 << 20;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Counters,
+    SampledCounters,
+    Gauges,
+    Histograms,
+}
+
+fn main() {
+    let options = Options::from_args();
+    let mut plain = Table::new(
+        "Rendering, per line and core",
+        &[
+            "body",
+            "format",
+            "series",
+            "bytes/line",
+            "render ns",
+            "memcpy ns",
+            "ratio",
+        ],
+    );
+    let mut gzip = Table::new(
+        "Compressing, per line and core",
+        &[
+            "body",
+            "format",
+            "series",
+            "chunks ns",
+            "zlib-rs 1 ns",
+            "ratio",
+            "shrinks",
+            "zlib-rs 1",
+        ],
+    );
+    let kinds = [
+        Kind::Counters,
+        Kind::SampledCounters,
+        Kind::Gauges,
+        Kind::Histograms,
+    ];
+    for kind in kinds {
+        for series in options.sizes() {
+            for format in [Format::Text, Format::OpenMetrics] {
+                measure(options, kind, series, format, &mut plain, &mut gzip);
+            }
+        }
+    }
+    plain.print();
+    gzip.print();
+}
+
+fn measure(
+    options: Options,
+    kind: Kind,
+    series: usize,
+    format: Format,
+    plain: &mut Table,
+    gzip: &mut Table,
+) {
+    let frame = frame(kind, series);
+    let renderer = Renderer::new(Arc::clone(frame.catalog()), "prom_", false);
+    let (chunks, bodies) = sample_chunks(&renderer, &frame, format);
+    let bytes: usize = bodies.iter().map(Vec::len).sum();
+    let lines: usize = bodies
+        .iter()
+        .map(|body| body.iter().filter(|&&byte| byte == b'\n').count())
+        .sum();
+    let per_line = |time: f64| time / lines as f64;
+
+    let (mut out, mut copy) = (Vec::new(), Vec::new());
+    let mut render = || {
+        for &chunk in &chunks {
+            out.clear();
+            renderer.render_chunk(&frame, format, chunk, &mut out);
+            black_box(&out);
+        }
+    };
+    let mut memcpy = || {
+        for body in &bodies {
+            copy.clear();
+            copy.extend_from_slice(body);
+            black_box(&copy);
+        }
+    };
+    let times = race(options, &mut [&mut render, &mut memcpy]);
+    let labels = [format!("{kind:?}"), format!("{format:?}"), count(series)];
+    let mut cells = labels.to_vec();
+    cells.push(ns(bytes as f64 / lines as f64));
+    cells.extend(times.iter().map(|&time| ns(per_line(time))));
+    cells.push(ratio(times[0] / times[1]));
+    plain.row(&cells);
+
+    let mut compressor = Compressor::default();
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let mut by_chunk = || {
+        ours.clear();
+        for body in &bodies {
+            compressor.compress_chunk(body, &mut ours);
+        }
+    };
+    let mut zlib = Compress::new(Compression::new(1), false);
+    let mut at_once = || {
+        theirs.clear();
+        zlib.reset();
+        for body in &bodies {
+            deflate(&mut zlib, body, FlushCompress::None, &mut theirs);
+        }
+        deflate(&mut zlib, b"", FlushCompress::Finish, &mut theirs);
+    };
+    let times = race(options, &mut [&mut by_chunk, &mut at_once]);
+    let mut cells = labels.to_vec();
+    cells.extend(times.iter().map(|&time| ns(per_line(time))));
+    cells.push(ratio(times[0] / times[1]));
+    cells.push(ratio(bytes as f64 / ours.len() as f64));
+    cells.push(ratio(bytes as f64 / theirs.len() as f64));
+    gzip.row(&cells);
+}
+
+fn deflate(zlib: &mut Compress, input: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
+    let before = zlib.total_in();
+    loop {
+        out.reserve(64 << 10);
+        let rest = &input[(zlib.total_in() - before) as usize..];
+        zlib.compress_vec(rest, out, flush)
+            .expect("deflate takes any bytes");
+        if zlib.total_in() - before == input.len() as u64 && out.len() < out.capacity() {
+            return;
+        }
+    }
+}
+
+/// All chunks of a body, or evenly spaced ones of a large one, and their bytes.
+fn sample_chunks(renderer: &Renderer, frame: &Frame, format: Format) -> (Vec<usize>, Vec<Vec<u8>>) {
+    let count = renderer.chunk_count();
+    let render = |chunk: usize| {
+        let mut out = Vec::new();
+        renderer.render_chunk(frame, format, chunk, &mut out);
+        out.shrink_to_fit();
+        out
+    };
+    let step = (render(0).len() * count).div_ceil(BYTES_MAX).max(1);
+    let chunks: Vec<usize> = (0..count).step_by(step).collect();
+    let bodies = chunks.iter().map(|&chunk| render(chunk)).collect();
+    (chunks, bodies)
+}
+
+fn frame(kind: Kind, series: usize) -> Frame {
+    let sampled = kind == Kind::SampledCounters;
+    let spread = if sampled { 10 } else { 1 };
+    let labels = [
+        list(
+            "endpoint",
+            &[
+                "/api/v1/cart",
+                "/api/v1/items",
+                "/api/v1/login",
+                "/healthz",
+                "/",
+            ],
+        ),
+        list("region", &["eu-west-1", "us-east-2"]),
+        users(series / 10 * spread),
+    ];
+    let cap = sampled.then_some(series as u64);
+    let space = Space::new(&labels, cap, Sampling::Hash).expect("a valid space");
+    let (name, shape) = match kind {
+        Kind::Counters | Kind::SampledCounters => ("user_requests", Shape::Counter),
+        Kind::Gauges => ("user_cache_hit_ratio", Shape::Gauge),
+        Kind::Histograms => {
+            let bounds: Vec<f64> = (0..8).map(|n| 0.005 * f64::from(1 << n)).collect();
+            (
+                "user_latency_seconds",
+                Shape::Histogram {
+                    bounds: bounds.into(),
+                },
+            )
+        }
+    };
+    let family = Family::new(name, "What users do.", "", shape, Arc::new(space));
+    let catalog = Arc::new(Catalog::from_families(vec![family], 1));
+    let columns = catalog
+        .blocks()
+        .iter()
+        .map(|block| columns(kind, *block))
+        .collect();
+    let epoch_ns = 1_700_000_000_000_000_000;
+    Frame::from_columns(&catalog, 60, epoch_ns + 60_000_000_000, epoch_ns, columns)
+}
+
+fn columns(kind: Kind, block: Block) -> Columns {
+    let draws = |lane: u64, count: usize| {
+        let first = (block.start * 16) as u64;
+        (first..first + count as u64).map(move |n| identity::mix(n ^ lane << 56))
+    };
+    let unit = |bits: u64| (bits >> 11) as f64 / 2f64.powi(53);
+    match kind {
+        Kind::Counters | Kind::SampledCounters => Columns::Values(
+            draws(0, block.len)
+                .map(|bits| (bits % 100_000) as f64)
+                .collect(),
+        ),
+        Kind::Gauges => Columns::Values(draws(0, block.len).map(unit).collect()),
+        Kind::Histograms => {
+            let mut cumulative = Vec::with_capacity(block.len * 9);
+            for row in 0..block.len {
+                let mut total = 0;
+                cumulative.extend(draws(row as u64, 9).map(|bits| {
+                    total += bits % 50;
+                    total
+                }));
+            }
+            Columns::Histogram {
+                cumulative,
+                sums: draws(1, block.len).map(|bits| 60.0 * unit(bits)).collect(),
+            }
+        }
+    }
+}
+
+fn list(name: &str, values: &[&str]) -> Label {
+    Label {
+        name: name.to_owned(),
+        values: LabelValues::List(values.iter().map(ToString::to_string).collect()),
+        from_metric: false,
+    }
+}
+
+fn users(count: usize) -> Label {
+    Label {
+        name: "user_id".to_owned(),
+        values: LabelValues::Range {
+            first: 1,
+            last: count as i64,
+            format: RangeFormat {
+                before: "user_".to_owned(),
+                after: String::new(),
+                width: 5,
+                zero_fill: true,
+                hexadecimal: false,
+            },
+        },
+        from_metric: false,
+    }
+}

@@ -1,0 +1,400 @@
+//! The exposition layer: a frame as Prometheus text or `OpenMetrics` bytes.
+//!
+//! A body is the concatenation of chunks of bounded size, and any chunk can be
+//! written without the others. So a body of a gigabyte needs a few megabytes,
+//! and chunks are written and compressed on several threads ([`pool`]). How a
+//! body is cut into chunks depends on the catalog alone, never on the number
+//! of threads.
+//!
+//! Nothing here does I/O or reads a clock; who sends the bytes passes a sink.
+
+pub mod escape;
+pub mod gzip;
+pub mod negotiate;
+pub mod number;
+mod plan;
+pub mod pool;
+mod text;
+#[cfg(test)]
+mod twin;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::engine::Frame;
+use crate::model::Catalog;
+use crate::model::space::Space;
+use escape::SpaceText;
+pub use negotiate::{Encoding, Format};
+use plan::Plan;
+pub use pool::{RenderPool, StreamStats};
+use text::{FamilyText, LineEnds};
+
+/// Writes frames of one catalog; immutable, shared by all threads.
+#[derive(Debug)]
+pub struct Renderer {
+    catalog: Arc<Catalog>,
+    timestamps: bool,
+    selected: Range<usize>,
+    /// Of the selected families.
+    families: Vec<FamilyText>,
+    plan: Plan,
+    memory_bytes: usize,
+}
+
+impl Renderer {
+    /// A renderer of all families of `catalog`, their names preceded by
+    /// `prefix`; with `timestamps` every sample carries its tick's time.
+    pub fn new(catalog: Arc<Catalog>, prefix: &str, timestamps: bool) -> Self {
+        let all = 0..catalog.families().len();
+        Self::of_families(catalog, prefix, timestamps, all)
+    }
+
+    /// A renderer of some neighbouring families, by index; its body is complete
+    /// in itself.
+    pub fn of_families(
+        catalog: Arc<Catalog>,
+        prefix: &str,
+        timestamps: bool,
+        selected: Range<usize>,
+    ) -> Self {
+        // Families with one space share its text.
+        let mut spaces: HashMap<*const Space, Arc<SpaceText>> = HashMap::new();
+        let families: Vec<FamilyText> = catalog.families()[selected.clone()]
+            .iter()
+            .map(|family| {
+                let labels = spaces
+                    .entry(Arc::as_ptr(&family.space))
+                    .or_insert_with(|| Arc::new(SpaceText::new(&family.space)));
+                FamilyText::new(family, prefix, Arc::clone(labels))
+            })
+            .collect();
+        let plan = Plan::new(&catalog, selected.clone(), &families);
+        let labels: usize = spaces.values().map(|space| space.memory_bytes()).sum();
+        Self {
+            memory_bytes: labels + plan.memory_bytes(),
+            catalog,
+            timestamps,
+            selected,
+            families,
+            plan,
+        }
+    }
+
+    /// The families it knows.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// How many chunks a body has, at least 1.
+    pub fn chunk_count(&self) -> usize {
+        self.plan.chunk_count()
+    }
+
+    /// Appends a chunk of the body. All chunks in order are the body.
+    ///
+    /// # Panics
+    /// When `frame` is of another catalog or there is no such chunk.
+    pub fn render_chunk(&self, frame: &Frame, format: Format, chunk: usize, out: &mut Vec<u8>) {
+        assert!(
+            Arc::ptr_eq(frame.catalog(), &self.catalog),
+            "a renderer writes frames of its own catalog"
+        );
+        let ends = LineEnds::new(format, frame.time_ns(), frame.created_ns(), self.timestamps);
+        for piece in self.plan.pieces(chunk) {
+            let (_, block, columns) = frame.block(piece.block as usize);
+            let family = &self.families[block.family - self.selected.start];
+            let rows = piece.from as usize..piece.to as usize;
+            let first_series = block.start + rows.start;
+            if first_series == 0 {
+                family.write_header(out, format);
+            }
+            family.write_series(out, &ends, columns, rows, first_series);
+        }
+        if format == Format::OpenMetrics && chunk + 1 == self.chunk_count() {
+            out.extend_from_slice(b"# EOF\n");
+        }
+    }
+
+    /// Appends the whole body.
+    pub fn render(&self, frame: &Frame, format: Format, out: &mut Vec<u8>) {
+        for chunk in 0..self.chunk_count() {
+            self.render_chunk(frame, format, chunk, out);
+        }
+    }
+
+    /// Samples, that is lines with a value, in a body.
+    pub fn samples(&self, format: Format) -> usize {
+        let selected = self.selected.clone();
+        selected
+            .map(|family| self.family_samples(family, format))
+            .sum()
+    }
+
+    /// Samples in a body that are of one family, by its index in the catalog.
+    pub fn family_samples(&self, family: usize, format: Format) -> usize {
+        let per_series = self.families[family - self.selected.start].samples_per_series(format);
+        self.catalog.families()[family].series_count() * per_series
+    }
+
+    /// Bytes held beyond the catalog, names and headers aside.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::LabelValues;
+    use crate::engine::Columns;
+    use crate::model::labels::Dimension;
+    use crate::model::{Family, Shape};
+
+    fn body(renderer: &Renderer, frame: &Frame, format: Format) -> String {
+        let mut out = Vec::new();
+        renderer.render(frame, format, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn value_lines(body: &str) -> usize {
+        body.lines().filter(|line| !line.starts_with("# ")).count()
+    }
+
+    proptest! {
+        /// For every frame, the fast renderer and the obvious one write the
+        /// same bytes, as many samples as announced, and every chunk stays
+        /// within the room that was reckoned for it.
+        #[test]
+        fn bytes_equal_the_twins(frame in twin::frames(), timestamps: bool) {
+            let renderer = Renderer::new(Arc::clone(frame.catalog()), "p_", timestamps);
+            for format in [Format::Text, Format::OpenMetrics] {
+                let expected = twin::body(&frame, "p_", timestamps, format);
+                let body = body(&renderer, &frame, format);
+                prop_assert_eq!(&body, &expected);
+                prop_assert_eq!(value_lines(&body), renderer.samples(format));
+            }
+        }
+
+        /// For every frame, families written one by one make up the body.
+        #[test]
+        fn families_written_alone_make_up_the_body(frame in twin::frames()) {
+            let catalog = frame.catalog();
+            let whole = Renderer::new(Arc::clone(catalog), "", false);
+            let mut parts = String::new();
+            for family in 0..catalog.families().len() {
+                let one = Renderer::of_families(Arc::clone(catalog), "", false, family..family + 1);
+                let part = body(&one, &frame, Format::Text);
+                prop_assert_eq!(value_lines(&part), whole.family_samples(family, Format::Text));
+                parts += &part;
+            }
+            prop_assert_eq!(parts, body(&whole, &frame, Format::Text));
+        }
+    }
+
+    fn list(name: &str, values: &[&str]) -> Dimension {
+        let list = values.iter().map(ToString::to_string).collect();
+        Dimension::new(name, &LabelValues::List(list), values.len())
+    }
+
+    fn numbered(name: &str, count: usize) -> Dimension {
+        let list: Vec<String> = (0..count).map(|n| format!("{name}_{n}")).collect();
+        Dimension::new(name, &LabelValues::List(list), count)
+    }
+
+    fn catalog(families: Vec<Family>) -> Arc<Catalog> {
+        let count = families.len();
+        Arc::new(Catalog::from_families(families, count))
+    }
+
+    /// One family of each type, as a person would read it.
+    fn example() -> Frame {
+        let space = Arc::new(Space::from_dimensions(vec![list("code", &["200", "a\"b"])]));
+        let none = Arc::new(Space::from_dimensions(Vec::new()));
+        let bounds: Arc<[f64]> = [0.1, 1.0].as_slice().into();
+        let below: Arc<[f64]> = [-1.0].as_slice().into();
+        let quantiles: Arc<[f64]> = [0.5, 0.99].as_slice().into();
+        let family = |name, help, unit, shape, space: &Arc<Space>| {
+            Family::new(name, help, unit, shape, Arc::clone(space))
+        };
+        let catalog = catalog(vec![
+            family("requests", "All \"requests\".", "", Shape::Counter, &space),
+            family("load_ratio", "", "ratio", Shape::Gauge, &none),
+            family(
+                "latency_seconds",
+                "",
+                "seconds",
+                Shape::Histogram { bounds },
+                &none,
+            ),
+            family(
+                "delta",
+                "",
+                "bytes",
+                Shape::Histogram { bounds: below },
+                &none,
+            ),
+            family("size_bytes", "", "", Shape::Summary { quantiles }, &none),
+        ]);
+        let histogram = |cumulative: &[u64], sum| Columns::Histogram {
+            cumulative: cumulative.to_vec(),
+            sums: vec![sum],
+        };
+        let columns = vec![
+            Columns::Values(vec![3.0, 4.5]),
+            Columns::Values(vec![f64::NAN]),
+            histogram(&[1, 2, 4], 7.5),
+            histogram(&[1, 2], -3.0),
+            Columns::Summary {
+                quantiles: vec![10.0, 20.25],
+                counts: vec![3],
+                sums: vec![40.5],
+            },
+        ];
+        Frame::from_columns(
+            &catalog,
+            1,
+            1_700_000_001_500_000_000,
+            1_700_000_000_000_000_000,
+            columns,
+        )
+    }
+
+    #[test]
+    fn text_reads_as_the_format_describes_it() {
+        let frame = example();
+        let renderer = Renderer::new(Arc::clone(frame.catalog()), "app_", false);
+        let expected = r#"# HELP app_requests_total All "requests".
+# TYPE app_requests_total counter
+app_requests_total{code="200"} 3
+app_requests_total{code="a\"b"} 4.5
+# TYPE app_load_ratio gauge
+app_load_ratio NaN
+# TYPE app_latency_seconds histogram
+app_latency_seconds_bucket{le="0.1"} 1
+app_latency_seconds_bucket{le="1.0"} 2
+app_latency_seconds_bucket{le="+Inf"} 4
+app_latency_seconds_sum 7.5
+app_latency_seconds_count 4
+# TYPE app_delta histogram
+app_delta_bucket{le="-1.0"} 1
+app_delta_bucket{le="+Inf"} 2
+app_delta_sum -3
+app_delta_count 2
+# TYPE app_size_bytes summary
+app_size_bytes{quantile="0.5"} 10
+app_size_bytes{quantile="0.99"} 20.25
+app_size_bytes_sum 40.5
+app_size_bytes_count 3
+"#;
+        assert_eq!(body(&renderer, &frame, Format::Text), expected);
+    }
+
+    #[test]
+    fn openmetrics_reads_as_the_format_describes_it() {
+        let frame = example();
+        let renderer = Renderer::new(Arc::clone(frame.catalog()), "app_", true);
+        let expected = r#"# TYPE app_requests counter
+# HELP app_requests All \"requests\".
+app_requests_total{code="200"} 3 1700000001.5
+app_requests_created{code="200"} 1700000000 1700000001.5
+app_requests_total{code="a\"b"} 4.5 1700000001.5
+app_requests_created{code="a\"b"} 1700000000 1700000001.5
+# TYPE app_load_ratio gauge
+# UNIT app_load_ratio ratio
+app_load_ratio NaN 1700000001.5
+# TYPE app_latency_seconds histogram
+# UNIT app_latency_seconds seconds
+app_latency_seconds_bucket{le="0.1"} 1 1700000001.5
+app_latency_seconds_bucket{le="1.0"} 2 1700000001.5
+app_latency_seconds_bucket{le="+Inf"} 4 1700000001.5
+app_latency_seconds_sum 7.5 1700000001.5
+app_latency_seconds_count 4 1700000001.5
+app_latency_seconds_created 1700000000 1700000001.5
+# TYPE app_delta histogram
+app_delta_bucket{le="-1.0"} 1 1700000001.5
+app_delta_bucket{le="+Inf"} 2 1700000001.5
+app_delta_created 1700000000 1700000001.5
+# TYPE app_size_bytes summary
+app_size_bytes{quantile="0.5"} 10 1700000001.5
+app_size_bytes{quantile="0.99"} 20.25 1700000001.5
+app_size_bytes_sum 40.5 1700000001.5
+app_size_bytes_count 3 1700000001.5
+app_size_bytes_created 1700000000 1700000001.5
+# EOF
+"#;
+        assert_eq!(body(&renderer, &frame, Format::OpenMetrics), expected);
+    }
+
+    #[test]
+    fn no_families_make_an_empty_but_complete_body() {
+        let frame = Frame::from_columns(&catalog(Vec::new()), 0, 0, 0, Vec::new());
+        let renderer = Renderer::new(Arc::clone(frame.catalog()), "", false);
+        assert_eq!(body(&renderer, &frame, Format::Text), "");
+        assert_eq!(body(&renderer, &frame, Format::OpenMetrics), "# EOF\n");
+        assert_eq!(renderer.samples(Format::OpenMetrics), 0);
+    }
+
+    fn longest_chunk(renderer: &Renderer, frame: &Frame) -> usize {
+        let mut longest = 0;
+        let mut out = Vec::new();
+        for chunk in 0..renderer.chunk_count() {
+            out.clear();
+            renderer.render_chunk(frame, Format::OpenMetrics, chunk, &mut out);
+            longest = longest.max(out.len());
+        }
+        longest
+    }
+
+    #[test]
+    fn chunks_are_bounded_whatever_the_labels() {
+        let long = "x".repeat(10_000);
+        let space = Space::from_dimensions(vec![list("a", &[&long]), numbered("b", 5000)]);
+        let family = Family::new("long", "", "", Shape::Counter, Arc::new(space));
+        let catalog = catalog(vec![family]);
+        let frame = twin::frame(&catalog, 0, 0, 1);
+        let renderer = Renderer::new(catalog, "", true);
+        assert!(longest_chunk(&renderer, &frame) <= 2 << 20);
+    }
+
+    #[test]
+    fn small_families_share_chunks() {
+        let space = Arc::new(Space::from_dimensions(vec![numbered("a", 10)]));
+        let family = |n| Family::new(&format!("f{n}"), "", "", Shape::Gauge, Arc::clone(&space));
+        let catalog = catalog((0..1000).map(family).collect());
+        let frame = twin::frame(&catalog, 0, 0, 1);
+        let renderer = Renderer::new(catalog, "", false);
+        assert_eq!(renderer.chunk_count(), 3);
+        let expected = twin::body(&frame, "", false, Format::Text);
+        assert_eq!(body(&renderer, &frame, Format::Text), expected);
+    }
+
+    #[test]
+    fn large_families_are_cut_and_come_out_whole() {
+        let dimensions = || vec![numbered("a", 100), numbered("b", 10), numbered("c", 11)];
+        let space = Arc::new(Space::from_dimensions(dimensions()));
+        let bounds: Arc<[f64]> = [0.1, 1.0].as_slice().into();
+        let catalog = catalog(vec![
+            Family::new(
+                "small",
+                "",
+                "",
+                Shape::Gauge,
+                Arc::new(Space::from_dimensions(vec![])),
+            ),
+            Family::new("one", "", "", Shape::Counter, Arc::clone(&space)),
+            Family::new("two", "", "", Shape::Histogram { bounds }, space),
+        ]);
+        let frame = twin::frame(&catalog, 0, 0, 5);
+        let renderer = Renderer::new(catalog, "", false);
+        assert!(renderer.chunk_count() > 10);
+        for format in [Format::Text, Format::OpenMetrics] {
+            let expected = twin::body(&frame, "", false, format);
+            assert!(body(&renderer, &frame, format) == expected);
+        }
+        assert!(longest_chunk(&renderer, &frame) <= 2 << 20);
+    }
+}

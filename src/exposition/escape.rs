@@ -1,0 +1,149 @@
+//! Escaped text: label values, once at start-up, and HELP lines.
+//!
+//! A label value that needs no escaping, which is nearly every one, is read
+//! from the model's own arena; only a label with a value that does gets an
+//! arena of its own. Families that share a space share its text.
+
+use std::sync::Arc;
+
+use crate::model::labels::Arena;
+use crate::model::space::Space;
+
+/// What stands between the quotes and around them, for each label of a space.
+#[derive(Debug)]
+pub(super) struct SpaceText {
+    space: Arc<Space>,
+    /// Per dimension what precedes its value: `{name="` or `,name="`.
+    opens: Arena,
+    /// Per dimension its escaped values, unless none needs escaping.
+    escaped: Vec<Option<Arena>>,
+}
+
+impl SpaceText {
+    pub(super) fn new(space: &Arc<Space>) -> Self {
+        let mut opens = Arena::default();
+        let mut escaped = Vec::new();
+        for (index, dimension) in space.dimensions().iter().enumerate() {
+            opens.push_with(|out| {
+                out.push(if index == 0 { b'{' } else { b',' });
+                out.extend_from_slice(dimension.name.as_bytes());
+                out.extend_from_slice(b"=\"");
+            });
+            escaped.push(escape_all(&dimension.values));
+        }
+        Self {
+            space: Arc::clone(space),
+            opens,
+            escaped,
+        }
+    }
+
+    pub(super) fn space(&self) -> &Arc<Space> {
+        &self.space
+    }
+
+    /// What precedes the value of a dimension.
+    #[inline]
+    pub(super) fn open(&self, dimension: usize) -> &[u8] {
+        self.opens.get(dimension)
+    }
+
+    /// The escaped values of a dimension.
+    #[inline]
+    pub(super) fn values(&self, dimension: usize) -> &Arena {
+        self.escaped[dimension]
+            .as_ref()
+            .unwrap_or(&self.space.dimensions()[dimension].values)
+    }
+
+    /// Length of the longest label set, from its `{` to its last quote.
+    pub(super) fn longest_bytes(&self) -> usize {
+        (0..self.escaped.len())
+            .map(|d| self.open(d).len() + self.values(d).longest_bytes() + 1)
+            .sum()
+    }
+
+    /// Bytes held beyond the space itself.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let escaped = self.escaped.iter().flatten().map(Arena::memory_bytes);
+        self.opens.memory_bytes() + escaped.sum::<usize>()
+    }
+}
+
+/// Appends a label value or `OpenMetrics` HELP text: `\`, `"` and line feed
+/// escaped.
+pub(super) fn write_quoted(out: &mut Vec<u8>, text: &[u8]) {
+    write_escaped(out, text, true);
+}
+
+/// Appends HELP text of the Prometheus format: `\` and line feed escaped.
+pub(super) fn write_help(out: &mut Vec<u8>, text: &[u8]) {
+    write_escaped(out, text, false);
+}
+
+fn write_escaped(out: &mut Vec<u8>, text: &[u8], quotes: bool) {
+    for &byte in text {
+        match byte {
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'"' if quotes => out.extend_from_slice(b"\\\""),
+            _ => out.push(byte),
+        }
+    }
+}
+
+fn escape_all(values: &Arena) -> Option<Arena> {
+    let special = |byte: &u8| matches!(byte, b'\\' | b'\n' | b'"');
+    if !values.iter().any(|value| value.iter().any(special)) {
+        return None;
+    }
+    let mut escaped = Arena::default();
+    for value in values.iter() {
+        escaped.push_with(|out| write_quoted(out, value));
+    }
+    Some(escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::LabelValues;
+    use crate::model::labels::Dimension;
+
+    #[test]
+    fn only_what_the_formats_name_is_escaped() {
+        let check = |plain: &str, quoted: &str, help: &str| {
+            let (mut a, mut b) = (Vec::new(), Vec::new());
+            write_quoted(&mut a, plain.as_bytes());
+            write_help(&mut b, plain.as_bytes());
+            assert_eq!(String::from_utf8(a).unwrap(), quoted);
+            assert_eq!(String::from_utf8(b).unwrap(), help);
+        };
+        check("", "", "");
+        check("plain text", "plain text", "plain text");
+        check("a\\b", "a\\\\b", "a\\\\b");
+        check("a\nb", "a\\nb", "a\\nb");
+        check("a\"b", "a\\\"b", "a\"b");
+        check("\\n", "\\\\n", "\\\\n");
+        check("\t\r grün ☃", "\t\r grün ☃", "\t\r grün ☃");
+    }
+
+    #[test]
+    fn values_are_copied_only_where_one_needs_it() {
+        let dimension = |name: &str, values: &[&str]| {
+            let list = values.iter().map(ToString::to_string).collect();
+            Dimension::new(name, &LabelValues::List(list), values.len())
+        };
+        let space = Space::from_dimensions(vec![
+            dimension("a", &["x", "yy"]),
+            dimension("b", &["x", "a\"b"]),
+        ]);
+        let text = SpaceText::new(&Arc::new(space));
+        assert!(text.escaped[0].is_none());
+        assert_eq!(text.open(0), b"{a=\"");
+        assert_eq!(text.open(1), b",b=\"");
+        assert_eq!(text.values(0).get(1), b"yy");
+        assert_eq!(text.values(1).get(1), b"a\\\"b");
+        assert_eq!(text.longest_bytes(), "{a=\"yy\",b=\"a\\\"b\"".len());
+    }
+}

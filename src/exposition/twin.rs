@@ -1,0 +1,310 @@
+//! The obvious renderer that the fast one is compared with, and random
+//! catalogs and frames to compare them on. Tests only.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use crate::config::{Label, LabelValues, Sampling};
+use crate::engine::{Columns, Frame};
+use crate::exposition::Format;
+use crate::model::space::Space;
+use crate::model::{Catalog, Family, Shape, identity};
+
+/// A body as the specifications describe it, line by line.
+pub(super) fn body(frame: &Frame, prefix: &str, timestamps: bool, format: Format) -> String {
+    let mut out = String::new();
+    for (index, family) in frame.catalog().families().iter().enumerate() {
+        if family.series_count() > 0 {
+            out += &family_body(frame, index, prefix, timestamps, format);
+        }
+    }
+    if format == Format::OpenMetrics {
+        out += "# EOF\n";
+    }
+    out
+}
+
+fn family_body(
+    frame: &Frame,
+    index: usize,
+    prefix: &str,
+    timestamps: bool,
+    format: Format,
+) -> String {
+    let family = &frame.catalog().families()[index];
+    let name = format!("{prefix}{}", family.name);
+    let type_name = family.shape.type_name();
+    let openmetrics = format == Format::OpenMetrics;
+    let end = match (timestamps, openmetrics) {
+        (false, _) => "\n".to_owned(),
+        (true, false) => format!(" {}\n", frame.time_ns() / 1_000_000),
+        (true, true) => format!(" {}\n", seconds(frame.time_ns())),
+    };
+    let created = format!("{}{end}", seconds(frame.created_ns()));
+    let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
+    let mut out = String::new();
+    if openmetrics {
+        writeln!(out, "# TYPE {name} {type_name}").unwrap();
+        if !family.unit.is_empty() && name.ends_with(&format!("_{}", family.unit)) {
+            writeln!(out, "# UNIT {name} {}", family.unit).unwrap();
+        }
+        if !help.is_empty() {
+            writeln!(out, "# HELP {name} {}", help.replace('"', "\\\"")).unwrap();
+        }
+    } else {
+        let total = if family.shape == Shape::Counter {
+            "_total"
+        } else {
+            ""
+        };
+        if !help.is_empty() {
+            writeln!(out, "# HELP {name}{total} {help}").unwrap();
+        }
+        writeln!(out, "# TYPE {name}{total} {type_name}").unwrap();
+    }
+    for block in frame.catalog().family_blocks(index) {
+        let (_, block, columns) = frame.block(block);
+        for row in 0..block.len {
+            let labels = labels(&family.space, block.start + row);
+            let with = |name: &str, value: f64| {
+                let value = [("", String::new()), (name, label_number(value))];
+                braced(&[labels.clone(), value[1..].to_vec()].concat())
+            };
+            let plain = braced(&labels);
+            match columns {
+                Columns::Values(values) => {
+                    let total = if family.shape == Shape::Counter {
+                        "_total"
+                    } else {
+                        ""
+                    };
+                    write!(out, "{name}{total}{plain} {}{end}", value(values[row])).unwrap();
+                }
+                Columns::Histogram { cumulative, sums } => {
+                    let Shape::Histogram { bounds } = &family.shape else {
+                        unreachable!()
+                    };
+                    let mut bounds = bounds.to_vec();
+                    bounds.push(f64::INFINITY);
+                    let counts = &cumulative[row * bounds.len()..][..bounds.len()];
+                    for (&bound, count) in bounds.iter().zip(counts) {
+                        write!(out, "{name}_bucket{} {count}{end}", with("le", bound)).unwrap();
+                    }
+                    if !openmetrics || bounds[0] >= 0.0 {
+                        write!(out, "{name}_sum{plain} {}{end}", value(sums[row])).unwrap();
+                        let count = counts[counts.len() - 1];
+                        write!(out, "{name}_count{plain} {count}{end}").unwrap();
+                    }
+                }
+                Columns::Summary {
+                    quantiles,
+                    counts,
+                    sums,
+                } => {
+                    let Shape::Summary { quantiles: asked } = &family.shape else {
+                        unreachable!()
+                    };
+                    for (place, &quantile) in asked.iter().enumerate() {
+                        let value = value(quantiles[row * asked.len() + place]);
+                        write!(out, "{name}{} {value}{end}", with("quantile", quantile)).unwrap();
+                    }
+                    write!(out, "{name}_sum{plain} {}{end}", value(sums[row])).unwrap();
+                    write!(out, "{name}_count{plain} {}{end}", counts[row]).unwrap();
+                }
+            }
+            if openmetrics && family.shape != Shape::Gauge {
+                write!(out, "{name}_created{plain} {created}").unwrap();
+            }
+        }
+    }
+    out
+}
+
+fn labels(space: &Space, series: usize) -> Vec<(&str, String)> {
+    let cursor = space.cursor(series);
+    let values = space.dimensions().iter().zip(cursor.digits());
+    values
+        .map(|(dimension, &digit)| {
+            let value = dimension.values.get(digit as usize);
+            (
+                dimension.name.as_str(),
+                String::from_utf8(value.to_vec()).unwrap(),
+            )
+        })
+        .collect()
+}
+
+fn braced(labels: &[(&str, String)]) -> String {
+    if labels.is_empty() {
+        return String::new();
+    }
+    let texts: Vec<String> = labels
+        .iter()
+        .map(|(name, value)| {
+            let value = value
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n");
+            format!("{name}=\"{value}\"")
+        })
+        .collect();
+    format!("{{{}}}", texts.join(","))
+}
+
+/// A value, its digits from the standard library.
+fn value(value: f64) -> String {
+    if value.is_nan() {
+        "NaN".into()
+    } else if value.is_infinite() {
+        if value > 0.0 { "+Inf" } else { "-Inf" }.into()
+    } else if value.fract() == 0.0 && value.abs() < 2f64.powi(53) {
+        format!("{value}")
+    } else {
+        zmij::Buffer::new().format_finite(value).to_owned()
+    }
+}
+
+fn label_number(value: f64) -> String {
+    if value == f64::INFINITY {
+        return "+Inf".into();
+    }
+    let scientific = format!("{value:e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap();
+    let exponent: i32 = exponent.parse().unwrap();
+    if !(-4..6).contains(&exponent) && value != 0.0 {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{mantissa}e{sign}{:02}", exponent.abs());
+    }
+    format!("{value:?}")
+}
+
+fn seconds(time_ns: i64) -> String {
+    let text = format!(
+        "{}.{:03}",
+        time_ns / 1_000_000_000,
+        time_ns / 1_000_000 % 1000
+    );
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Random frames of random catalogs: shared spaces, sampled ones, labels that
+/// need escaping, every type, values of every kind.
+pub(super) fn frames() -> impl Strategy<Value = Frame> {
+    let spaces = prop::collection::vec(spaces(), 1..4);
+    let family = (
+        any::<prop::sample::Index>(),
+        shapes(),
+        "[a-c\\\\\"\n é]{0,6}",
+        0..3usize,
+    );
+    let families = prop::collection::vec(family, 0..6);
+    let times = (0..2_000_000_000_000i64, 0..2_000_000_000_000i64);
+    (spaces, families, times, any::<u64>()).prop_map(|(spaces, families, times, seed)| {
+        let families: Vec<Family> = families
+            .into_iter()
+            .enumerate()
+            .map(|(i, (space, shape, help, unit))| {
+                let name = format!("f{i}_seconds");
+                let unit = ["", "seconds", "bytes"][unit];
+                Family::new(&name, &help, unit, shape, Arc::clone(space.get(&spaces)))
+            })
+            .collect();
+        let generated = families.len();
+        let catalog = Arc::new(Catalog::from_families(families, generated));
+        frame(&catalog, times.0 * 1_000_000, times.1 * 1_000_000, seed)
+    })
+}
+
+/// A frame with values from a seed.
+pub(super) fn frame(catalog: &Arc<Catalog>, time_ns: i64, epoch_ns: i64, seed: u64) -> Frame {
+    let mut state = seed;
+    let mut draw = move || {
+        state = state.wrapping_add(1);
+        identity::mix(state)
+    };
+    let columns = catalog.blocks().iter().map(|block| {
+        let shape = &catalog.families()[block.family].shape;
+        let mut floats = |count: usize| (0..count).map(|_| any_value(draw())).collect::<Vec<f64>>();
+        match shape {
+            Shape::Counter | Shape::Gauge => Columns::Values(floats(block.len)),
+            Shape::Histogram { bounds } => Columns::Histogram {
+                sums: floats(block.len),
+                cumulative: (0..block.len * (bounds.len() + 1))
+                    .map(|_| draw() >> (draw() % 64))
+                    .collect(),
+            },
+            Shape::Summary { quantiles } => Columns::Summary {
+                quantiles: floats(block.len * quantiles.len()),
+                sums: floats(block.len),
+                counts: (0..block.len).map(|_| draw() >> (draw() % 64)).collect(),
+            },
+        }
+    });
+    let columns = columns.collect();
+    Frame::from_columns(catalog, 7, time_ns, epoch_ns, columns)
+}
+
+/// Values of every kind: small and large whole numbers, fractions, any bits.
+fn any_value(bits: u64) -> f64 {
+    const SPECIAL: [f64; 5] = [0.0, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+    match bits % 5 {
+        0 => SPECIAL[(bits >> 8) as usize % SPECIAL.len()],
+        1 => ((bits as i64) >> (8 + (bits >> 8) % 50)) as f64,
+        2 => (bits >> 11) as f64 / 2f64.powi(53),
+        3 => (bits >> 40) as f64 / 1000.0,
+        _ => f64::from_bits(bits),
+    }
+}
+
+fn spaces() -> impl Strategy<Value = Arc<Space>> {
+    let value = prop_oneof![
+        8 => "[a-z]{0,8}",
+        2 => "[a\\\\\"\n é☃]{0,12}",
+        1 => "[a-z]{300,400}",
+    ];
+    let values = prop::collection::btree_set(value, 1..12);
+    let labels = prop::collection::vec((values, any::<bool>()), 0..4);
+    (labels, prop::option::of(1..80u64), any::<bool>()).prop_map(|(labels, cap, hash)| {
+        let labels: Vec<Label> = labels
+            .into_iter()
+            .zip(["b", "a", "long_label_name", "c"])
+            .map(|((values, from_metric), name)| Label {
+                name: name.to_owned(),
+                values: LabelValues::List(values.into_iter().collect()),
+                from_metric,
+            })
+            .collect();
+        let sampling = if hash {
+            Sampling::Hash
+        } else {
+            Sampling::FirstN
+        };
+        Arc::new(Space::new(&labels, cap, sampling).unwrap())
+    })
+}
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    let numbers = || {
+        let number = prop_oneof![
+            3 => (0..1000u32).prop_map(|n| f64::from(n) / 100.0),
+            1 => prop::num::f64::NORMAL,
+        ];
+        prop::collection::vec(number, 1..6).prop_map(|mut numbers| {
+            numbers.sort_by(f64::total_cmp);
+            numbers.dedup();
+            numbers
+        })
+    };
+    prop_oneof![
+        Just(Shape::Counter),
+        Just(Shape::Gauge),
+        numbers().prop_map(|bounds| Shape::Histogram {
+            bounds: bounds.into()
+        }),
+        prop::collection::btree_set(0..=1000u32, 0..4).prop_map(|all| Shape::Summary {
+            quantiles: all.into_iter().map(|q| f64::from(q) / 1000.0).collect(),
+        }),
+    ]
+}
