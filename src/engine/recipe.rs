@@ -136,9 +136,9 @@ impl Recipe {
                     tick.turn = time_ns.rem_euclid(*period_ns as i64) as f64 / *period_ns as f64;
                 }
             }
-            Kind::Histogram { observations, .. } => self.set_mean(observations, time_ns, tick),
+            Kind::Histogram { observations, .. } => set_mean(observations, time_ns, tick),
             Kind::Summary { observations, .. } => {
-                self.set_mean(observations, time_ns, tick);
+                set_mean(observations, time_ns, tick);
                 self.slide_window(number, tick);
             }
         }
@@ -163,11 +163,6 @@ impl Recipe {
         let table = self.values.as_ref().map_or(0, |table| table.memory_bytes());
         let weights = self.weights.as_ref().map_or(0, |weights| weights.len() * 8);
         table + weights + self.window_ticks * size_of::<TickKeys>()
-    }
-
-    fn set_mean(&self, observations: &Observations, time_ns: i64, tick: &mut FamilyTick) {
-        tick.factor = diurnal_factor(&observations.diurnal, time_ns);
-        tick.mean = observations.per_tick * tick.factor;
     }
 
     fn slide_window(&self, number: u64, tick: &mut FamilyTick) {
@@ -216,6 +211,11 @@ impl SharedParts {
             .push((space, alpha.to_bits(), Arc::clone(&weights)));
         weights
     }
+}
+
+fn set_mean(observations: &Observations, time_ns: i64, tick: &mut FamilyTick) {
+    tick.factor = diurnal_factor(&observations.diurnal, time_ns);
+    tick.mean = observations.per_tick * tick.factor;
 }
 
 /// 1 / rank^alpha by series, ranks in the order of label-set keys, scaled to
