@@ -20,6 +20,7 @@ use crate::exposition::pool::RenderPool;
 use crate::http::{Limits, Server};
 use crate::model::Catalog;
 use crate::plan::{Estimate, grouped};
+use crate::push::{Delivery, Pusher, StartError};
 use crate::selfmetrics::SelfMetrics;
 use crate::server::{Board, Ready, ScrapeHandler};
 
@@ -52,6 +53,8 @@ impl std::error::Error for RunError {}
 pub struct Started {
     /// Where `/metrics` listens, if it does.
     pub metrics_addr: Option<SocketAddr>,
+    /// Where frames are pushed, if they are.
+    pub push_url: Option<String>,
     /// Unix nanoseconds of tick 0.
     pub epoch_ns: i64,
     /// Shard workers.
@@ -122,17 +125,38 @@ pub fn run(
     });
     assert!(set.is_ok(), "start-up happens once");
 
+    let mut pusher = if config.otel.enabled {
+        let catalog = Arc::clone(&catalog);
+        let pusher = Pusher::start(&config.otel, interval_ns, catalog, clock);
+        Some(pusher.map_err(|error| match error {
+            StartError::Config(message) => RunError::Config(message),
+            StartError::Threads(error) => no_threads(error),
+        })?)
+    } else {
+        None
+    };
+
     started(&Started {
         metrics_addr: server.as_ref().map(Server::local_addr),
+        push_url: pusher.is_some().then(|| config.otel.url.clone()),
         epoch_ns,
         threads,
         catalog,
     });
     log::info!("epoch {}, seed {}", rfc3339(epoch_ns), config.global.seed);
+    config
+        .otel
+        .notes
+        .iter()
+        .for_each(|note| log::warn!("{note}"));
     warn_about_what_is_not_run(config);
 
     if catch_up(&mut engine, &own, &clock, stop) {
-        tick(&mut engine, &own, &board, &clock, interval_ns, stop);
+        let outlets = (&*board, pusher.as_mut());
+        tick(&mut engine, &own, outlets, &clock, interval_ns, stop);
+    }
+    if let Some(pusher) = pusher {
+        tell_delivery(&pusher.finish(board.latest()));
     }
     if let Some(server) = server {
         let cut = server.shutdown(SHUTDOWN_GRACE);
@@ -184,9 +208,6 @@ fn listen(config: &Config, handler: ScrapeHandler) -> Result<Server, RunError> {
 }
 
 fn warn_about_what_is_not_run(config: &Config) {
-    if config.otel.enabled {
-        log::info!("exporters.otel is checked, but this version does not push yet");
-    }
     let runtime = &config.runtime;
     if !runtime.on_start.is_empty() || !runtime.failure_modes.is_empty() {
         log::warn!(
@@ -194,9 +215,30 @@ fn warn_about_what_is_not_run(config: &Config) {
              carry them out yet"
         );
     }
-    if !config.prometheus.enabled {
-        log::warn!("exporters.prometheus is disabled: nothing reads the generated samples");
+    if !config.prometheus.enabled && !config.otel.enabled {
+        log::warn!("all exporters are disabled: nothing reads the generated samples");
     }
+}
+
+/// The ledger at the end, so that nothing is lost in silence.
+fn tell_delivery(delivery: &Delivery) {
+    let ledger = delivery.ledger;
+    let lost = ledger.rejected + ledger.dropped > 0;
+    let level = if lost {
+        log::Level::Warn
+    } else {
+        log::Level::Info
+    };
+    let number = |count: u64| grouped(u128::from(count));
+    log::log!(
+        level,
+        "pushed {} points: {} accepted, {} rejected, {} dropped; {} were sent again",
+        number(ledger.offered),
+        number(ledger.accepted),
+        number(ledger.rejected),
+        number(ledger.dropped),
+        number(ledger.retried),
+    );
 }
 
 /// Runs the ticks whose time had passed before the start (an epoch in the past)
@@ -223,7 +265,7 @@ fn catch_up(engine: &mut Engine, own: &SelfMetrics, clock: &Clock, stop: &Receiv
 fn tick(
     engine: &mut Engine,
     own: &SelfMetrics,
-    board: &Board,
+    (board, mut pusher): (&Board, Option<&mut Pusher>),
     clock: &Clock,
     interval_ns: u64,
     stop: &Receiver<()>,
@@ -248,7 +290,13 @@ fn tick(
                 interval_ns as f64 / 1e9,
             );
         }
+        if let Some(pusher) = &pusher {
+            own.set_delivery(pusher.delivery());
+        }
         let frame = engine.advance(|number, columns| own.fill(&catalog, number, columns));
+        if let Some(pusher) = &mut pusher {
+            pusher.offer(&frame);
+        }
         board.publish(frame);
         own.add_tick(began.elapsed().as_secs_f64());
     }

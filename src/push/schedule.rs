@@ -40,8 +40,13 @@ mod tests {
             (4, 10, 0, vec![0, 12, 20, 32]),
         ] {
             let schedule = Schedule::new(tick, export);
-            let ticks = (start..).step_by(tick as usize).take_while(|time| *time < 40);
-            let due: Vec<i64> = ticks.filter(|time| schedule.is_due(*time)).take(expected.len()).collect();
+            let ticks = (start..)
+                .step_by(tick as usize)
+                .take_while(|time| *time < 40);
+            let due: Vec<i64> = ticks
+                .filter(|time| schedule.is_due(*time))
+                .take(expected.len())
+                .collect();
             assert_eq!(due, expected, "tick {tick}, export {export}");
         }
     }
