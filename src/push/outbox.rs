@@ -648,7 +648,10 @@ mod tests {
         });
         let delivery = outbox.delivery();
         assert_eq!(delivery.ledger.offered, delivery.ledger.dropped);
-        assert_eq!((outbox.lock().exports.len(), delivery.exports_failed), (0, 1));
+        assert_eq!(
+            (outbox.lock().exports.len(), delivery.exports_failed),
+            (0, 1)
+        );
     }
 
     #[test]
