@@ -189,7 +189,7 @@ impl SelfMetrics {
         };
         let metric_name = || label("metric_name", names.clone());
         let pushes = config.otel.enabled;
-        let exporter_names = &EXPORTERS[..1 + usize::from(pushes)];
+        let exporter_names = &EXPORTERS[..=usize::from(pushes)];
         let exporters = |names: &[&str]| {
             let names = names.iter().map(|name| (*name).to_owned());
             label("exporter", names.collect())

@@ -249,7 +249,6 @@ mod tests {
         let status = Status {
             code: 3,
             message: "bad point".into(),
-            ..Status::default()
         };
         assert_eq!(shown(&status.encode_to_vec()), ": bad point");
         assert_eq!(shown(b""), "");
