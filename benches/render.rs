@@ -192,12 +192,7 @@ fn frame(kind: Kind, series: usize) -> Frame {
         Kind::Gauges => ("user_cache_hit_ratio", Shape::Gauge),
         Kind::Histograms => {
             let bounds: Vec<f64> = (0..8).map(|n| 0.005 * f64::from(1 << n)).collect();
-            (
-                "user_latency_seconds",
-                Shape::Histogram {
-                    bounds: bounds.into(),
-                },
-            )
+            ("user_latency_seconds", Shape::histogram(bounds))
         }
     };
     let family = Family::new(name, "What users do.", "", shape, Arc::new(space));
@@ -235,6 +230,7 @@ fn columns(kind: Kind, block: Block) -> Columns {
             }
             Columns::Histogram {
                 cumulative,
+                exponential: Vec::new(),
                 sums: draws(1, block.len).map(|bits| 60.0 * unit(bits)).collect(),
             }
         }

@@ -10,6 +10,7 @@
 
 pub mod discrete;
 pub mod distribution;
+pub mod exponential;
 pub mod frame;
 pub mod kernel;
 mod pool;

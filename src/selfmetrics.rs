@@ -215,12 +215,8 @@ impl SelfMetrics {
                     _ => Vec::new(),
                 };
                 let shape = match own {
-                    Own::TickDuration => Shape::Histogram {
-                        bounds: TICK_BOUNDS_S.into(),
-                    },
-                    Own::ScrapeDuration => Shape::Histogram {
-                        bounds: SCRAPE_BOUNDS_S.into(),
-                    },
+                    Own::TickDuration => Shape::histogram(TICK_BOUNDS_S),
+                    Own::ScrapeDuration => Shape::histogram(SCRAPE_BOUNDS_S),
                     Own::ActiveSeries
                     | Own::QueueDepth
                     | Own::TickLag
@@ -294,7 +290,9 @@ impl SelfMetrics {
                         *value = self.value(own, block.start + index, catalog, tick);
                     }
                 }
-                Columns::Histogram { cumulative, sums } => {
+                Columns::Histogram {
+                    cumulative, sums, ..
+                } => {
                     let observed = match own {
                         Own::TickDuration => &self.tick_duration,
                         _ => &self.scrape_duration,

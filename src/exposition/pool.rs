@@ -405,7 +405,7 @@ mod tests {
         let catalog = Arc::new(Catalog::from_families(
             vec![
                 family("a", Shape::Counter),
-                family("b", Shape::Histogram { bounds }),
+                family("b", Shape::histogram(bounds)),
             ],
             2,
         ));

@@ -140,7 +140,9 @@ impl FamilyText {
         let mut head = Head::new(&self.name, &self.labels, first_series);
         match columns {
             Columns::Values(values) => self.write_values(out, ends, &mut head, &values[rows]),
-            Columns::Histogram { cumulative, sums } => {
+            Columns::Histogram {
+                cumulative, sums, ..
+            } => {
                 let width = self.suffixes.len();
                 let cumulative = &cumulative[rows.start * width..rows.end * width];
                 for (buckets, &sum) in cumulative.chunks_exact(width).zip(&sums[rows]) {
@@ -220,7 +222,7 @@ impl FamilyText {
     /// negative.
     fn has_sums(&self, format: Format) -> bool {
         match &self.shape {
-            Shape::Histogram { bounds } => {
+            Shape::Histogram { bounds, .. } => {
                 format == Format::Text || bounds.first().is_none_or(|&bound| bound >= 0.0)
             }
             _ => true,
@@ -313,7 +315,7 @@ impl<'a> Head<'a> {
 fn suffixes(shape: &Shape, no_labels: bool) -> Arena {
     let (name, numbers): (&str, &[f64]) = match shape {
         Shape::Counter | Shape::Gauge => return Arena::default(),
-        Shape::Histogram { bounds } => ("le", bounds),
+        Shape::Histogram { bounds, .. } => ("le", bounds),
         Shape::Summary { quantiles } => ("quantile", quantiles),
     };
     let mut suffixes = Arena::default();

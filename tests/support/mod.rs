@@ -9,9 +9,10 @@ use mockingbird::config::{
     Label, LabelValues, LogFormat, Metric, Objective, Observations, Otel, OtelProtocol, Prometheus,
     RangeFormat, Runtime, Sampling,
 };
-use mockingbird::engine::{Columns, Engine, Frame};
+use mockingbird::engine::{Columns, Engine, Frame, exponential};
+use mockingbird::model::space::Cursor;
 use mockingbird::model::{Catalog, Shape};
-use mockingbird::twin::Sample;
+use mockingbird::twin::{Exponential, Sample};
 use proptest::prelude::*;
 
 /// A sample as a comparable line: name, labels, bits of the value.
@@ -56,7 +57,26 @@ pub(crate) fn config(metrics: Vec<Metric>, interval_ns: u64) -> Config {
 
 /// The frame of a tick, everything before it run as well.
 pub(crate) fn frame_at(config: &Config, epoch_ns: i64, tick: u64, threads: usize) -> Arc<Frame> {
-    let catalog = Arc::new(Catalog::build(config, Vec::new()).expect("a small catalog"));
+    let catalog = Catalog::build(config, Vec::new()).expect("a small catalog");
+    frame_of(config, &Arc::new(catalog), epoch_ns, tick, threads)
+}
+
+/// A catalog whose histograms count in at most `size_max` exponential buckets,
+/// too.
+pub(crate) fn exponential_catalog(config: &Config, size_max: usize) -> Arc<Catalog> {
+    let layout = |metric: &Metric| exponential::layout(metric, size_max);
+    Arc::new(Catalog::build_with(config, Vec::new(), &layout).expect("a small catalog"))
+}
+
+/// The frame of a tick of a catalog that is already built.
+pub(crate) fn frame_of(
+    config: &Config,
+    catalog: &Arc<Catalog>,
+    epoch_ns: i64,
+    tick: u64,
+    threads: usize,
+) -> Arc<Frame> {
+    let catalog = Arc::clone(catalog);
     let mut engine = Engine::new(config, catalog, epoch_ns, threads).expect("threads");
     loop {
         let frame = engine.advance(|_, _| {});
@@ -73,16 +93,7 @@ pub(crate) fn frame_lines(frame: &Frame, prefix: &str) -> Vec<Line> {
         let (family, block, columns) = frame.block(index);
         for series in 0..block.len {
             let cursor = family.space.cursor(block.start + series);
-            let labels: BTreeMap<String, String> = family
-                .space
-                .dimensions()
-                .iter()
-                .zip(cursor.digits())
-                .map(|(dimension, &digit)| {
-                    let value = dimension.values.get(digit as usize).to_vec();
-                    (dimension.name.clone(), String::from_utf8(value).unwrap())
-                })
-                .collect();
+            let labels = labels_at(&cursor);
             let mut push = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
                 let mut labels = labels.clone();
                 // Bounds are compared as numbers here; their text is another test's.
@@ -96,7 +107,12 @@ pub(crate) fn frame_lines(frame: &Frame, prefix: &str) -> Vec<Line> {
             match (&family.shape, columns) {
                 (Shape::Counter, Columns::Values(values)) => push("_total", None, values[series]),
                 (Shape::Gauge, Columns::Values(values)) => push("", None, values[series]),
-                (Shape::Histogram { bounds }, Columns::Histogram { cumulative, sums }) => {
+                (
+                    Shape::Histogram { bounds, .. },
+                    Columns::Histogram {
+                        cumulative, sums, ..
+                    },
+                ) => {
                     let row = &cumulative[series * (bounds.len() + 1)..][..=bounds.len()];
                     for (&bound, &count) in bounds.iter().zip(row) {
                         push("_bucket", Some(("le", bound)), count as f64);
@@ -126,6 +142,46 @@ pub(crate) fn frame_lines(frame: &Frame, prefix: &str) -> Vec<Line> {
         }
     }
     lines
+}
+
+fn labels_at(cursor: &Cursor<'_>) -> BTreeMap<String, String> {
+    let dimensions = cursor.space().dimensions().iter();
+    let values = dimensions.zip(cursor.digits()).map(|(dimension, &digit)| {
+        let value = dimension.values.get(digit as usize).to_vec();
+        (dimension.name.clone(), String::from_utf8(value).unwrap())
+    });
+    values.collect()
+}
+
+/// The exponential buckets of a frame, in the frame's order.
+pub(crate) fn frame_exponentials(frame: &Frame) -> Vec<Exponential> {
+    let mut all = Vec::new();
+    for index in 0..frame.catalog().blocks().len() {
+        let (family, block, columns) = frame.block(index);
+        let (
+            Shape::Histogram {
+                exponential: Some(layout),
+                ..
+            },
+            Columns::Histogram { exponential, .. },
+        ) = (&family.shape, columns)
+        else {
+            continue;
+        };
+        for (series, row) in exponential.chunks_exact(layout.len).enumerate() {
+            let counts = row.iter().zip(layout.offset..);
+            all.push(Exponential {
+                name: family.name.clone(),
+                labels: labels_at(&family.space.cursor(block.start + series)),
+                scale: layout.scale,
+                counts: counts
+                    .filter(|&(&count, _)| count > 0)
+                    .map(|(&count, index)| (index, count))
+                    .collect(),
+            });
+        }
+    }
+    all
 }
 
 /// The slow twin's samples in the same form, sorted.
