@@ -6,6 +6,9 @@
 //! with some slack to overwrite. Every write checks that it stays inside: too
 //! small an estimate is a panic, never a stray write.
 
+// The pieces of a hot line must end up in one loop.
+#![allow(clippy::inline_always)]
+
 /// Bytes that a write may touch beyond those it keeps.
 pub(super) const SLACK_BYTES: usize = 128;
 
@@ -27,7 +30,7 @@ impl<'a> Room<'a> {
     }
 
     /// Appends the first `len` bytes of `window`.
-    #[inline]
+    #[inline(always)]
     #[allow(unsafe_code)]
     pub(super) fn put_window<const N: usize>(&mut self, window: &[u8; N], len: usize) {
         const { assert!(N <= SLACK_BYTES) }
@@ -44,7 +47,7 @@ impl<'a> Room<'a> {
 
     /// Appends the first `len` bytes of `padded`, fastest where `padded` goes
     /// on for a while after them.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put_padded(&mut self, padded: &[u8], len: usize) {
         if len <= 64 {
             if let Some(window) = padded.first_chunk::<64>() {
@@ -63,7 +66,7 @@ impl<'a> Room<'a> {
     }
 
     /// Appends all of `bytes`.
-    #[inline]
+    #[inline(always)]
     #[allow(unsafe_code)]
     pub(super) fn put(&mut self, bytes: &[u8]) {
         assert!(bytes.len() <= self.out.capacity() - self.len);
@@ -77,7 +80,7 @@ impl<'a> Room<'a> {
     }
 
     /// Appends the shortest digits of a finite number that round-trip.
-    #[inline]
+    #[inline(always)]
     #[allow(unsafe_code)]
     pub(super) fn put_float(&mut self, value: f64) {
         const BYTES: usize = size_of::<zmij::Buffer>();

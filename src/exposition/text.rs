@@ -2,9 +2,12 @@
 //!
 //! What is constant about a family is written once, at start-up. A series'
 //! line begins like the line before it, so one scratch head is kept and only
-//! what changed is written anew: a line is a copy of the head, a number and
-//! its end. Nothing here allocates per series or line, reads a clock or knows
+//! what changed is written anew: a line is a copy of the head, a value and its
+//! end. Nothing here allocates per series or line, reads a clock or knows
 //! of threads.
+
+// The pieces of a hot line must end up in one loop.
+#![allow(clippy::inline_always)]
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -66,7 +69,7 @@ impl<const N: usize> Short<N> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&self, room: &mut Room) {
         room.put_window(&self.bytes, self.len);
     }
@@ -320,14 +323,14 @@ impl<'a> Head<'a> {
     }
 
     /// Puts all of it; it need not be complete.
-    #[inline]
+    #[inline(always)]
     fn put_line(&self, room: &mut Room) {
         room.put_padded(&self.padded, self.leading_len);
         self.put_rest(room);
     }
 
     /// Puts all but the name; it need not be complete.
-    #[inline]
+    #[inline(always)]
     fn put_unnamed_line(&self, room: &mut Room) {
         room.put_padded(
             &self.padded[self.name_len..],
@@ -337,14 +340,14 @@ impl<'a> Head<'a> {
     }
 
     /// Puts name and labels of a complete head, open for one more label.
-    #[inline]
+    #[inline(always)]
     fn put_stem(&self, room: &mut Room) {
         let open_len = self.len - if self.labels.is_empty() { 1 } else { 2 };
         room.put_padded(&self.padded, open_len);
     }
 
     /// Puts all but the name of a complete head.
-    #[inline]
+    #[inline(always)]
     fn put_labels(&self, room: &mut Room) {
         room.put_padded(&self.padded[self.name_len..], self.len - self.name_len);
     }
@@ -360,7 +363,7 @@ impl<'a> Head<'a> {
 
     /// Writes the rest behind the leading part, for [`Self::put_stem`] and
     /// [`Self::put_labels`].
-    #[inline]
+    #[inline(always)]
     fn complete(&mut self) {
         let mut at = self.leading_len;
         if let (Some(label), Some(&digit)) = (self.labels.last(), self.cursor.digits().last()) {
@@ -371,7 +374,7 @@ impl<'a> Head<'a> {
     }
 
     /// Puts the last value and what follows it.
-    #[inline]
+    #[inline(always)]
     fn put_rest(&self, room: &mut Room) {
         if let (Some(label), Some(&digit)) = (self.labels.last(), self.cursor.digits().last()) {
             match label.values.get_window::<16>(digit as usize) {
@@ -390,11 +393,17 @@ impl<'a> Head<'a> {
         let Some(last) = self.labels.len().checked_sub(1) else {
             return;
         };
-        let digits = self.cursor.digits();
-        for index in first..last {
+        for (index, &digit) in self
+            .cursor
+            .digits()
+            .iter()
+            .enumerate()
+            .take(last)
+            .skip(first)
+        {
             let label = &self.labels[index];
             let mut at = label.start;
-            at += copy_value(label.values, digits[index], &mut self.padded[at..]);
+            at += copy_value(label.values, digit, &mut self.padded[at..]);
             self.padded[at] = b'"';
             let next = &mut self.labels[index + 1];
             next.start = at + 1 + next.open.len();
@@ -406,7 +415,7 @@ impl<'a> Head<'a> {
 
 /// Copies a value to the beginning of `to`, and maybe what follows it; returns
 /// its length.
-#[inline]
+#[inline(always)]
 fn copy_value(values: &Arena, digit: u32, to: &mut [u8]) -> usize {
     let (value, window) = values.get_window::<16>(digit as usize);
     match window {
