@@ -5,12 +5,141 @@
 //! mistake of the file at once, each with its place. After that there is no
 //! `Option` that means "unset" and no fallback: an `Option` here is a choice.
 //!
+//! On the way a text becomes a plain tree (`yaml`), which is read into typed
+//! fields (`de`); a mistake is noted with the path of its value (`problem`), and
+//! only then are lines and columns looked up (`locate`).
+//!
 //! This module reads the file and the environment; it knows nothing of series,
 //! ticks or wire formats.
 
+mod check;
+mod de;
+mod locate;
+mod problem;
+mod raw;
+mod schema;
+mod suggest;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+pub use problem::{LoadError, Problem};
+pub use schema::json_schema;
+
+/// Larger files are refused without being read.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// Reads and checks a configuration file; the environment variables
+/// `LOG_LEVEL` and `OTEL_ENDPOINT` override it.
+///
+/// The error lists every mistake of the file, in the order of its text.
+pub fn load(path: &Path) -> Result<Config, LoadError> {
+    let bytes = read_file(path)
+        .map_err(|message| LoadError::whole_file(&path.display().to_string(), message))?;
+    load_str(path, &bytes, &|name| std::env::var(name).ok())
+}
+
+/// Checks a configuration that is in memory already.
+///
+/// `path` is only used in messages and for [`Config::path`]; `environment`
+/// looks up environment variables.
+pub fn load_str(
+    path: &Path,
+    bytes: &[u8],
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, LoadError> {
+    let file = path.display().to_string();
+    let text = text_of(bytes)
+        .map_err(|(position, message)| LoadError::at_position(&file, position, message))?;
+    let mut tree = yaml::parse(text)
+        .map_err(|error| LoadError::at_position(&file, error.position, error.message))?;
+    match tree {
+        yaml::Node::Map(_) => {}
+        yaml::Node::Null => {
+            return Err(LoadError::whole_file(
+                &file,
+                "the file is empty; it needs at least `metrics:`",
+            ));
+        }
+        other => {
+            let message = format!(
+                "expected fields such as `metrics:` at the top, found {}",
+                other.describe()
+            );
+            return Err(LoadError::at_position(&file, Some((1, 1)), message));
+        }
+    }
+    let mut problems = problem::Problems::default();
+    yaml::tidy(&mut tree, &problem::Path::root(), &mut problems);
+    let config = de::read::<raw::RawConfig>(&tree, &mut problems)
+        .map(|raw| check::check(path, raw, environment, &mut problems));
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(problems.into_error(&file, |found| locate::locate(text, found))),
+    }
+}
+
+/// A file's content, or why it cannot be had.
+fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    })?;
+    if metadata.is_dir() {
+        return Err("is a directory; name a YAML file in it".to_owned());
+    }
+    let too_large = |size: &str| {
+        format!(
+            "is too large for a configuration: {size}, at most {} MiB",
+            FILE_BYTES_MAX >> 20
+        )
+    };
+    if metadata.len() > FILE_BYTES_MAX {
+        return Err(too_large(&format!("{} MiB", metadata.len() >> 20)));
+    }
+    let mut bytes = Vec::new();
+    // A pipe has no size, and a file can grow: read one byte more than allowed.
+    File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(too_large("more than the limit"));
+    }
+    Ok(bytes)
+}
+
+/// The text of a file, or the place and reason why it is none.
+#[allow(clippy::type_complexity)]
+fn text_of(bytes: &[u8]) -> Result<&str, (Option<(usize, usize)>, String)> {
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        let message = format!("is larger than {} MiB", FILE_BYTES_MAX >> 20);
+        return Err((None, message));
+    }
+    if let Some(index) = bytes.iter().position(|byte| *byte == 0) {
+        let message = "contains a NUL byte; a configuration is text in UTF-8".to_owned();
+        return Err((Some(position_of(&bytes[..index])), message));
+    }
+    std::str::from_utf8(bytes).map_err(|error| {
+        let before = &bytes[..error.valid_up_to()];
+        let message = "is not UTF-8 from here on; save the file as UTF-8".to_owned();
+        (Some(position_of(before)), message)
+    })
+}
+
+/// Line and column of what follows some bytes.
+fn position_of(before: &[u8]) -> (usize, usize) {
+    let lines = before.split(|byte| *byte == b'\n');
+    let last = lines.clone().next_back().unwrap_or_default();
+    let column = String::from_utf8_lossy(last).chars().count() + 1;
+    (lines.count(), column)
+}
 
 /// A whole, checked configuration file.
 #[derive(Debug, Clone, PartialEq)]

@@ -120,6 +120,25 @@ impl Engine {
         &self.catalog
     }
 
+    /// Estimated bytes in steady state: two frames, what series carry from tick
+    /// to tick, label spaces, tables and weights.
+    pub fn memory_bytes(&self) -> usize {
+        let mut bytes = 0;
+        let mut spaces: Vec<*const crate::model::space::Space> = Vec::new();
+        for (index, family) in self.catalog.families().iter().enumerate() {
+            let series = family.series_count();
+            bytes += 2 * series * family.shape.column_bytes();
+            if let Some(recipe) = self.recipes.get(index) {
+                bytes += series * recipe.state_bytes() + recipe.shared_bytes();
+            }
+            if !spaces.contains(&Arc::as_ptr(&family.space)) {
+                spaces.push(Arc::as_ptr(&family.space));
+                bytes += family.space.memory_bytes();
+            }
+        }
+        bytes
+    }
+
     /// Runs the next tick. Meanwhile `own` fills the columns of the process's
     /// own families, block by block as the catalog lists them.
     pub fn advance(&mut self, own: impl FnOnce(u64, &mut [Columns])) -> Arc<Frame> {

@@ -1,5 +1,48 @@
-//! Mockingbird.
+//! Mockingbird: synthetic metrics at very high cardinality, with ground truth.
+//!
+//! One YAML file describes metrics; every tick the engine computes the value of
+//! every series and publishes them as one immutable frame; encoders turn a
+//! frame into the bytes that a backend reads.
+//!
+//! # Map
+//!
+//! A module uses itself and the ones above it, never one below.
+//!
+//! | module | in | out |
+//! |---|---|---|
+//! | [`config`] | a YAML file, the environment | a checked [`config::Config`], or every mistake with its place |
+//! | [`model`] | labels, caps | the [`model::Catalog`]: families, label spaces, identities |
+//! | [`engine`] | a tick number | a [`engine::Frame`]: columns of values |
+//! | [`exposition`] | a frame | Prometheus text, `OpenMetrics`, gzip |
+//! | [`selfmetrics`] | what happens in the process | columns of its own families |
+//! | [`clock`], [`http`] | | the time of day; requests and responses |
+//! | [`server`] | a frame, a request | `/metrics` |
+//! | [`app`] | a configuration | a running process, its start, ticks and end |
+//! | [`cli`] | arguments | exit codes |
+//! | [`twin`] | a configuration, a tick | the same samples by the definitions, for tests |
+//!
+//! # Invariants
+//!
+//! - A value depends on seed, series identity, tick and epoch, and on nothing
+//!   else: not on threads, order in the file, other metrics, platform or clock.
+//! - After `config` there is no fallback: an unknown word is an error there.
+//! - The engine names no wire format. Encoders do no I/O and read no clock;
+//!   only [`clock`] reads the time of day.
+//! - A published frame never changes. A reader holds it as long as it likes and
+//!   delays nobody.
+//! - A steady tick allocates nothing; no string or map exists per series.
+//! - Every queue, body, connection and wait is bounded.
+
+pub mod app;
+pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod engine;
 pub mod exposition;
+pub mod http;
+pub mod logging;
 pub mod model;
+pub mod plan;
+pub mod selfmetrics;
+pub mod server;
+pub mod twin;

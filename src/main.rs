@@ -1,2 +1,5 @@
 //! Mockingbird's command line.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    mockingbird::cli::main()
+}

@@ -3,7 +3,12 @@
 //! Absolute times vary from machine to machine and from minute to minute. So
 //! contenders take turns, round after round, medians are compared, and each
 //! result is printed beside a reference of the same run.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::trivially_copy_pass_by_ref
+)]
 
 use std::time::{Duration, Instant};
 

@@ -142,12 +142,24 @@ impl Distribution {
         }
     }
 
+    /// The position below which 64-bit draws give values of at most `bound`.
+    pub fn position(&self, bound: f64) -> u64 {
+        const WHOLE: f64 = 18_446_744_073_709_551_616.0;
+        let below = self.cdf(bound);
+        if below <= 0.5 {
+            (below * WHOLE) as u64
+        } else {
+            // Counted from the upper end, where the share above is accurate.
+            u64::MAX - (self.survival(bound) * WHOLE) as u64
+        }
+    }
+
     /// The value that a share `p` (0 < p ≤ 1/2) of draws does not exceed.
     pub fn lower_quantile(&self, p: f64) -> f64 {
         match self {
             Self::LogNormal { mu, sigma } => libm::exp(mu + sigma * normal_quantile(p)),
             Self::Exponential { lambda } => -libm::log1p(-p) / lambda,
-            Self::Mixture(parts) => bisect(parts, p, |d| d.lower_quantile(p), |x| self.cdf(x) >= p),
+            Self::Mixture(parts) => bisect(parts, |d| d.lower_quantile(p), |x| self.cdf(x) >= p),
         }
     }
 
@@ -157,7 +169,7 @@ impl Distribution {
             Self::LogNormal { mu, sigma } => libm::exp(mu - sigma * normal_quantile(p)),
             Self::Exponential { lambda } => -libm::log(p) / lambda,
             Self::Mixture(parts) => {
-                bisect(parts, p, |d| d.upper_quantile(p), |x| self.survival(x) <= p)
+                bisect(parts, |d| d.upper_quantile(p), |x| self.survival(x) <= p)
             }
         }
     }
@@ -171,7 +183,6 @@ fn weighted(parts: &[Component], of: impl Fn(&Distribution) -> f64) -> f64 {
 /// between the smallest and the largest of its parts' quantiles.
 fn bisect(
     parts: &[Component],
-    _p: f64,
     part_quantile: impl Fn(&Distribution) -> f64,
     reached: impl Fn(f64) -> bool,
 ) -> f64 {

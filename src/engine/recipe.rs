@@ -90,7 +90,7 @@ impl Recipe {
             } => {
                 let distribution = &observations.distribution;
                 recipe.values = Some(shared.table(distribution));
-                recipe.thresholds = bounds.iter().map(|&b| position(distribution, b)).collect();
+                recipe.thresholds = bounds.iter().map(|&b| distribution.position(b)).collect();
             }
             Kind::Summary {
                 observations,
@@ -136,17 +136,33 @@ impl Recipe {
                     tick.turn = time_ns.rem_euclid(*period_ns as i64) as f64 / *period_ns as f64;
                 }
             }
-            Kind::Histogram { observations, .. } => self.set_mean(observations, time_ns, tick),
+            Kind::Histogram { observations, .. } => set_mean(observations, time_ns, tick),
             Kind::Summary { observations, .. } => {
-                self.set_mean(observations, time_ns, tick);
+                set_mean(observations, time_ns, tick);
                 self.slide_window(number, tick);
             }
         }
     }
 
-    fn set_mean(&self, observations: &Observations, time_ns: i64, tick: &mut FamilyTick) {
-        tick.factor = diurnal_factor(&observations.diurnal, time_ns);
-        tick.mean = observations.per_tick * tick.factor;
+    /// Bytes that a series carries from tick to tick beside its columns.
+    pub(crate) fn state_bytes(&self) -> usize {
+        match &self.kind {
+            Kind::Gauge {
+                algorithm: GaugeAlgorithm::RandomWalk { .. },
+                diurnal,
+                ..
+            } if diurnal.amplitude != 0.0 => 8,
+            Kind::Summary { objectives, .. } => 8 + 16 * objectives.len(),
+            _ => 0,
+        }
+    }
+
+    /// Bytes of tables, weights and windows (those shared with other families
+    /// counted here again).
+    pub(crate) fn shared_bytes(&self) -> usize {
+        let table = self.values.as_ref().map_or(0, |table| table.memory_bytes());
+        let weights = self.weights.as_ref().map_or(0, |weights| weights.len() * 8);
+        table + weights + self.window_ticks * size_of::<TickKeys>()
     }
 
     fn slide_window(&self, number: u64, tick: &mut FamilyTick) {
@@ -197,6 +213,11 @@ impl SharedParts {
     }
 }
 
+fn set_mean(observations: &Observations, time_ns: i64, tick: &mut FamilyTick) {
+    tick.factor = diurnal_factor(&observations.diurnal, time_ns);
+    tick.mean = observations.per_tick * tick.factor;
+}
+
 /// 1 / rank^alpha by series, ranks in the order of label-set keys, scaled to
 /// mean 1.
 fn zipf_weights(family: &Family, alpha: f64) -> Vec<f64> {
@@ -223,16 +244,4 @@ fn diurnal_factor(diurnal: &Diurnal, time_ns: i64) -> f64 {
     let day = time_ns.rem_euclid(DAY_NS) as f64 / DAY_NS as f64;
     let wave = libm::sin(std::f64::consts::TAU * (day + diurnal.phase).rem_euclid(1.0));
     (1.0 + diurnal.amplitude * wave).max(0.0)
-}
-
-/// The position below which draws give values of at most `bound`.
-fn position(distribution: &Distribution, bound: f64) -> u64 {
-    const WHOLE: f64 = 18_446_744_073_709_551_616.0;
-    let below = distribution.cdf(bound);
-    if below <= 0.5 {
-        (below * WHOLE) as u64
-    } else {
-        // Counted from the upper end, where the share above is accurate.
-        u64::MAX - (distribution.survival(bound) * WHOLE) as u64
-    }
 }

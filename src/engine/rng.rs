@@ -4,10 +4,11 @@
 //! on the order of series or on the thread that asks. Draws are full 64-bit
 //! words; read as `u / 2^64` they are uniform on [0, 1).
 
-use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::SplitMix64;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
 use crate::model::identity::mix;
+use crate::model::wide;
 
 /// Independent streams of one series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +39,29 @@ pub fn unit(bits: u64) -> f64 {
     ((bits >> 12) as f64 + 0.5) * (1.0 / 4_503_599_627_370_496.0)
 }
 
+/// Draws for a run of series, a cache-resident piece at a time: `each` gets the
+/// offset of the piece and its draws.
+#[inline(always)]
+pub fn for_draws(series_keys: &[u64], tick_key: u64, mut each: impl FnMut(usize, &[u64])) {
+    const PIECE: usize = 256;
+    let mut draws = [0; PIECE];
+    for (index, keys) in series_keys.chunks(PIECE).enumerate() {
+        let draws = &mut draws[..keys.len()];
+        draws.copy_from_slice(keys);
+        wide::mix_each(draws, tick_key);
+        each(index * PIECE, draws);
+    }
+}
+
 /// A generator for the rejection methods, which need a variable number of
 /// draws; seeded from one draw, thrown away afterwards.
 #[derive(Debug)]
-pub struct Stream(Xoshiro256PlusPlus);
+pub struct Stream(SplitMix64);
 
 impl Stream {
     /// Starts from a draw.
     pub fn new(bits: u64) -> Self {
-        Self(Xoshiro256PlusPlus::seed_from_u64(bits))
+        Self(SplitMix64::seed_from_u64(bits))
     }
 
     /// The next 64 uniform bits.
@@ -72,6 +87,18 @@ mod tests {
         assert_ne!(tick_key(42, 1, Lane::Value), tick_key(42, 2, Lane::Value));
         assert_ne!(tick_key(42, 1, Lane::Value), tick_key(43, 1, Lane::Value));
         assert_eq!(Stream::new(7).bits(), Stream::new(7).bits());
+    }
+
+    #[test]
+    fn runs_of_draws_are_the_single_draws() {
+        let keys: Vec<u64> = (0..1000).map(mix).collect();
+        let mut seen = Vec::new();
+        for_draws(&keys, 77, |offset, draws| {
+            assert_eq!(offset, seen.len());
+            seen.extend_from_slice(draws);
+        });
+        let single: Vec<u64> = keys.iter().map(|&key| draw(key, 77)).collect();
+        assert_eq!(seen, single);
     }
 
     #[test]

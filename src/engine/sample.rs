@@ -16,7 +16,7 @@ use crate::model::identity::mix;
 /// Nodes with at most this many observations list them.
 const LEAF_MAX: u64 = 8;
 /// Nodes above this depth are always split before their sum is approximated.
-const SUM_DEPTH_MIN: u32 = 5;
+const SUM_DEPTH_MIN: u32 = 3;
 
 /// The observations of one series at one tick.
 #[derive(Debug, Clone, Copy)]
@@ -182,9 +182,10 @@ impl Node {
             square += weight * value * value;
         }
         let variance = (square - mean * mean).max(0.0);
-        let mut stream = Stream::new(mix(key ^ mix(!self.id)));
-        // Twelve uniforms: a bounded near-normal, enough for the error of a sum.
-        let error = (0..12).map(|_| stream.unit()).sum::<f64>() - 6.0;
+        // 64 coins, smoothed: near enough to normal for the error of a sum.
+        let bits = mix(key ^ mix(!self.id));
+        let coins = f64::from(bits.count_ones()) - 32.5 + unit(mix(bits));
+        let error = coins / libm::sqrt(16.0 + 1.0 / 12.0);
         let count = self.count as f64;
         let sum = count * mean + libm::sqrt(count * variance) * error;
         let lowest = values.value(self.start);

@@ -218,10 +218,12 @@ impl Run<'_> {
 
     fn counter(&mut self, algorithm: CounterAlgorithm, before: &[f64], now: &mut [f64]) {
         let tick = self.tick;
-        let (keys, weights) = self.keys_and_weights();
         if let CounterAlgorithm::Constant { .. } = algorithm {
+            let weights = self.recipe.weights.as_deref();
+            let weights = weights.map(|weights| &weights[self.series.clone()]);
             return counter::constant(tick.mean, weights, before, now);
         }
+        let (keys, weights) = self.keys_and_weights();
         if weights.is_none() && counter::is_tabulated(tick.mean) {
             counter::poisson_shared(keys, tick.value_key, &tick.poisson, before, now);
         } else {

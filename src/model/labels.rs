@@ -113,6 +113,7 @@ impl Dimension {
     }
 
     /// Only the values at the given (increasing) positions.
+    #[must_use]
     pub fn retain(&self, positions: &[u32]) -> Self {
         let mut arena = Arena::default();
         for &position in positions {

@@ -12,6 +12,7 @@ use std::ops::Range;
 use crate::config::{Label, Sampling};
 use crate::model::identity;
 use crate::model::labels::{Dimension, value_count};
+use crate::model::wide;
 
 /// Combinations that can be addressed; sampling by hash visits all of them.
 pub const COMBINATIONS_MAX: u64 = 1 << 32;
@@ -24,6 +25,10 @@ pub struct Space {
     dimensions: Vec<Dimension>,
     selection: Option<Selection>,
     series_count: usize,
+    /// Sums of pair hashes over the labels from `tail_start` on, where several
+    /// short labels at the end together make a run worth looping over.
+    tail: Option<Vec<u64>>,
+    tail_start: usize,
 }
 
 /// The selected part of a capped space, in increasing order.
@@ -88,10 +93,20 @@ impl Space {
     pub fn from_dimensions(mut dimensions: Vec<Dimension>) -> Self {
         dimensions.sort_by(|a, b| a.name.cmp(&b.name));
         let series_count = dimensions.iter().map(Dimension::len).product();
+        let tail_start = tail_start(&dimensions);
+        let tail = (tail_start + 1 < dimensions.len()).then(|| {
+            let start = vec![0u64];
+            dimensions[tail_start..].iter().fold(start, |sums, next| {
+                let add = |&sum: &u64| next.pair_hashes.iter().map(move |h| h.wrapping_add(sum));
+                sums.iter().flat_map(add).collect()
+            })
+        });
         Self {
             dimensions,
             selection: None,
             series_count,
+            tail,
+            tail_start,
         }
     }
 
@@ -131,25 +146,40 @@ impl Space {
             scratch.resize(series.len(), identity::label_set_key(0));
             return scratch;
         };
-        // Sums first, in runs along the last label, then all keys at once:
-        // short runs stay cheap and the mixing loop is a plain one.
-        let mut at = series.start;
-        while at < series.end {
-            let from = at % last.len();
-            let count = (last.len() - from).min(series.end - at);
-            let mut rest = at / last.len();
+        // Sums first, in runs along the last labels, then all keys at once.
+        let tail = match &self.tail {
+            Some(tail) => tail.as_slice(),
+            None => &last.pair_hashes,
+        };
+        let leading = match &self.tail {
+            Some(_) => &leading[..self.tail_start],
+            None => leading,
+        };
+        let (middle, leading) = match leading.split_last() {
+            Some((middle, leading)) => (middle.pair_hashes.as_slice(), leading),
+            None => (&[0][..], leading),
+        };
+        let (mut at, mut from) = (series.start / tail.len(), series.start % tail.len());
+        scratch.reserve(series.len());
+        while scratch.len() < series.len() {
+            let mut rest = at / middle.len();
             let mut sum = 0u64;
             for dimension in leading.iter().rev() {
                 sum = sum.wrapping_add(dimension.pair_hashes[rest % dimension.len()]);
                 rest /= dimension.len();
             }
-            let hashes = &last.pair_hashes[from..from + count];
-            scratch.extend(hashes.iter().map(|&hash| sum.wrapping_add(hash)));
-            at += count;
+            for hash in &middle[at % middle.len()..] {
+                let sum = sum.wrapping_add(*hash);
+                let to = tail.len().min(from + series.len() - scratch.len());
+                scratch.extend(tail[from..to].iter().map(|&hash| sum.wrapping_add(hash)));
+                from = 0;
+                at += 1;
+                if scratch.len() == series.len() {
+                    break;
+                }
+            }
         }
-        for key in scratch.iter_mut() {
-            *key = identity::label_set_key(*key);
-        }
+        wide::mix_each(scratch, 0);
         scratch
     }
 
@@ -254,8 +284,22 @@ impl Space {
                 positions,
                 label_set_keys,
             }),
+            tail: None,
+            tail_start: 0,
         }
     }
+}
+
+/// The first of the trailing labels that are summed together.
+fn tail_start(dimensions: &[Dimension]) -> usize {
+    const TAIL_MAX: usize = 1024;
+    let mut len = 1;
+    let mut start = dimensions.len();
+    while start > 0 && len * dimensions[start - 1].len() <= TAIL_MAX {
+        start -= 1;
+        len *= dimensions[start].len();
+    }
+    start
 }
 
 /// Walks a space's series in order and tells their label values.

@@ -1,7 +1,7 @@
 //! Counters: totals that only grow.
 
 use crate::engine::discrete::{PoissonTable, TABLE_MEAN_MAX, poisson};
-use crate::engine::rng::{Stream, draw};
+use crate::engine::rng::{Stream, draw, for_draws};
 
 /// Adds a Poisson draw to every total; all series have the table's mean.
 pub fn poisson_shared(
@@ -12,9 +12,12 @@ pub fn poisson_shared(
     now: &mut [f64],
 ) {
     assert!(keys.len() == now.len() && before.len() == now.len());
-    for ((now, &before), &series) in now.iter_mut().zip(before).zip(keys) {
-        *now = before + table.value(draw(series, key)) as i64 as f64;
-    }
+    for_draws(keys, key, |at, draws| {
+        let columns = now[at..].iter_mut().zip(&before[at..]);
+        for ((now, &before), &bits) in columns.zip(draws) {
+            *now = before + table.value(bits) as i64 as f64;
+        }
+    });
 }
 
 /// Adds a Poisson draw to every total; the mean of a series is `mean` times

@@ -1,7 +1,7 @@
 //! Gauges: values that move within a range.
 
 use crate::engine::quantile::QuantileTable;
-use crate::engine::rng::{draw, unit};
+use crate::engine::rng::{draw, for_draws, unit};
 
 /// Moves every value by a normal step of standard deviation `step` and
 /// reflects it at both ends of `range` (which may be infinite).
@@ -16,20 +16,17 @@ pub fn random_walk(
 ) {
     assert!(keys.len() == now.len() && before.len() == now.len());
     let (lo, hi) = range;
-    if lo == f64::NEG_INFINITY && hi == f64::INFINITY {
-        for ((now, &before), &series) in now.iter_mut().zip(before).zip(keys) {
-            *now = before + step * normal.value(draw(series, key));
+    for_draws(keys, key, |at, draws| {
+        let columns = now[at..].iter_mut().zip(&before[at..]);
+        for ((now, &before), &bits) in columns.zip(draws) {
+            let moved = before + step * normal.value(bits);
+            *now = if moved >= lo && moved <= hi {
+                moved
+            } else {
+                reflect(moved, lo, hi)
+            };
         }
-        return;
-    }
-    for ((now, &before), &series) in now.iter_mut().zip(before).zip(keys) {
-        let moved = before + step * normal.value(draw(series, key));
-        *now = if moved >= lo && moved <= hi {
-            moved
-        } else {
-            reflect(moved, lo, hi)
-        };
-    }
+    });
 }
 
 /// Folds a value back into the range at whose ends it is reflected.
@@ -55,11 +52,11 @@ pub fn bernoulli(keys: &[u64], key: u64, threshold: Option<u64>, now: &mut [f64]
     assert_eq!(keys.len(), now.len());
     match threshold {
         None => now.fill(1.0),
-        Some(threshold) => {
-            for (now, &series) in now.iter_mut().zip(keys) {
-                *now = f64::from(u8::from(draw(series, key) < threshold));
+        Some(threshold) => for_draws(keys, key, |at, draws| {
+            for (now, &bits) in now[at..].iter_mut().zip(draws) {
+                *now = f64::from(u8::from(bits < threshold));
             }
-        }
+        }),
     }
 }
 

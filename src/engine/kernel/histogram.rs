@@ -1,7 +1,7 @@
 //! Histograms: cumulative bucket counts and a sum.
 
 use crate::engine::quantile::QuantileTable;
-use crate::engine::rng::draw;
+use crate::engine::rng::{draw, for_draws};
 use crate::engine::sample::{Sample, observation_count};
 
 /// What the series of one histogram share at one tick.
@@ -76,17 +76,18 @@ fn observe_one_each(
 ) {
     let thresholds = shared.thresholds;
     let width = thresholds.len() + 1;
-    let rows = before.cumulative.chunks_exact(width);
-    let rows = rows.zip(now.cumulative.chunks_exact_mut(width));
-    let sums = before.sums.iter().zip(now.sums.iter_mut());
-    for (((before_row, row), (&before_sum, sum)), &series) in rows.zip(sums).zip(keys) {
-        let position = draw(series, shared.value_key);
-        *sum = before_sum + shared.values.value(position);
-        let (before_rest, before_all) = before_row.split_at(thresholds.len());
-        let (rest, all) = row.split_at_mut(thresholds.len());
-        for ((cell, &before), &threshold) in rest.iter_mut().zip(before_rest).zip(thresholds) {
-            *cell = before + u64::from(position < threshold);
+    for_draws(keys, shared.value_key, |at, draws| {
+        let rows = before.cumulative[at * width..].chunks_exact(width);
+        let rows = rows.zip(now.cumulative[at * width..].chunks_exact_mut(width));
+        let sums = before.sums[at..].iter().zip(&mut now.sums[at..]);
+        for (((before_row, row), (&before_sum, sum)), &position) in rows.zip(sums).zip(draws) {
+            *sum = before_sum + shared.values.value(position);
+            let (before_rest, before_all) = before_row.split_at(thresholds.len());
+            let (rest, all) = row.split_at_mut(thresholds.len());
+            for ((cell, &before), &threshold) in rest.iter_mut().zip(before_rest).zip(thresholds) {
+                *cell = before + u64::from(position < threshold);
+            }
+            all[0] = before_all[0] + 1;
         }
-        all[0] = before_all[0] + 1;
-    }
+    });
 }

@@ -1,0 +1,156 @@
+//! One tick, per series and core, beside memcpy of the same columns; and the
+//! memory that a series takes.
+//!
+//! The reference copies a tick's columns from one buffer to another: the least
+//! that publishing a new frame can cost.
+#![allow(missing_docs)]
+
+mod support;
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+
+use mockingbird::config::{Config, load_str};
+use mockingbird::engine::Engine;
+use mockingbird::model::Catalog;
+use mockingbird::selfmetrics::resident_memory_bytes;
+use support::{Options, Table, count, ns, race, ratio};
+
+/// Metrics to measure: name, YAML fields, and how many times fewer series the
+/// slow ones get.
+const CASES: [(&str, &str, usize); 9] = [
+    (
+        "counter, Poisson",
+        "type: counter, algorithm: poisson, base_rate: 12",
+        1,
+    ),
+    (
+        "counter, Poisson, diurnal",
+        "type: counter, algorithm: poisson, base_rate: 12, diurnal_amp: 0.5",
+        1,
+    ),
+    (
+        "counter, constant",
+        "type: counter, algorithm: constant, base_rate: 12",
+        1,
+    ),
+    (
+        "gauge, random walk",
+        "type: gauge, algorithm: random_walk, start: 0.5, step: 0.05, clamp: [0, 1]",
+        1,
+    ),
+    (
+        "gauge, Bernoulli",
+        "type: gauge, algorithm: bernoulli, p: 0.9",
+        1,
+    ),
+    (
+        "gauge, sine with phases",
+        "type: gauge, algorithm: sine, min: 0, max: 1, period_s: 60, phase_spread: 1",
+        1,
+    ),
+    (
+        "histogram, 8 buckets, 1 obs.",
+        "type: histogram, algorithm: lognormal, mu: -2, sigma: 0.7, \
+         buckets: [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64]",
+        1,
+    ),
+    (
+        "histogram, 8 buckets, 1000 obs.",
+        "type: histogram, algorithm: lognormal, mu: -2, sigma: 0.7, observations_per_tick: 1000, \
+         buckets: [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64]",
+        10,
+    ),
+    (
+        "summary, 3 objectives, 1 obs.",
+        "type: summary, algorithm: lognormal, mu: -2, sigma: 0.7",
+        10,
+    ),
+];
+
+fn main() {
+    let options = Options::from_args();
+    let mut table = Table::new(
+        "Ticking, per series and core",
+        &[
+            "metric",
+            "labels",
+            "series",
+            "tick ns",
+            "memcpy ns",
+            "ratio",
+            "bytes/series",
+        ],
+    );
+    for size in options.sizes() {
+        for (name, fields, fewer) in CASES {
+            let size = (size / fewer).max(100);
+            for (labels, profile) in label_shapes(size) {
+                measure(options, &mut table, (name, labels), fields, &profile);
+            }
+        }
+    }
+    table.print();
+}
+
+/// The same number of series as a plain product and as a sample by hash.
+fn label_shapes(size: usize) -> [(&'static str, String); 2] {
+    let product = format!(
+        "labels: {{user: {{range: [1, {}]}}, zone: [a, b]}}",
+        size / 2
+    );
+    let sampled = format!(
+        "labels: {{user: {{range: [1, {size}]}}, zone: [a, b]}}, series_cap: {size}, \
+         sampling_strategy: hash"
+    );
+    [("product", product), ("by hash", sampled)]
+}
+
+fn measure(
+    options: Options,
+    table: &mut Table,
+    (name, labels): (&str, &str),
+    fields: &str,
+    profile: &str,
+) {
+    let text =
+        format!("profiles: {{p: {{{profile}}}}}\nmetrics: [{{name: m, profile: p, {fields}}}]");
+    let config: Config = load_str(Path::new("bench"), text.as_bytes(), &|_| None).unwrap();
+    let before = resident_memory_bytes().unwrap_or(0);
+    let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
+    let series = catalog.generated_series();
+    let column_bytes = series * catalog.families()[0].shape.column_bytes();
+    let mut engine = Engine::new(&config, catalog, 0, 1).unwrap();
+    // A summary's window fills over 600 ticks; the others are steady at once.
+    let warm = if name.starts_with("summary") && !options.smoke {
+        620
+    } else {
+        3
+    };
+    for _ in 0..warm {
+        engine.advance(|_, _| {});
+    }
+    let memory = resident_memory_bytes().unwrap_or(0).saturating_sub(before);
+    let from = vec![1u8; column_bytes];
+    let mut to = vec![0u8; column_bytes];
+    let mut tick = || drop(black_box(engine.advance(|_, _| {})));
+    let mut copy = || black_box(&mut to).copy_from_slice(black_box(&from));
+    let times = race(options, &mut [&mut tick, &mut copy]);
+    let per_series = |total: f64| total / series as f64;
+    // Below that, pages and not series are what is measured.
+    let memory = if series < 100_000 {
+        "-".to_owned()
+    } else {
+        format!("{:.0}", memory as f64 / series as f64)
+    };
+    table.row(&[
+        name.to_owned(),
+        labels.to_owned(),
+        count(series),
+        ns(per_series(times[0])),
+        ns(per_series(times[1])),
+        ratio(times[0] / times[1]),
+        memory,
+    ]);
+}

@@ -1,0 +1,391 @@
+//! The command line: arguments in, exit codes out.
+//!
+//! Exit codes: 0 when all went well, 1 for a failure while running, 2 for a bad
+//! configuration or wrong arguments.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::app::{self, RunError};
+use crate::clock::rfc3339;
+use crate::config::{self, Config};
+use crate::engine::Engine;
+use crate::exposition::Renderer;
+use crate::exposition::negotiate::Format;
+use crate::exposition::pool::RenderPool;
+use crate::logging;
+use crate::model::Catalog;
+use crate::plan::{Estimate, Plan, grouped};
+
+const EXAMPLES: &str = "\
+Examples:
+  mockingbird --config configs/baseline.yaml         generate, serve http://localhost:8000/metrics
+  mockingbird check configs/*.yaml                   report every mistake, start nothing
+  mockingbird plan configs/high_cardinality.yaml     series, samples and bytes before running
+  mockingbird dump -c configs/baseline.yaml --tick 10
+                                                     the exact body of tick 10
+  mockingbird completions bash > /etc/bash_completion.d/mockingbird
+
+Environment:
+  LOG_LEVEL, OTEL_ENDPOINT   override global.log_level and exporters.otel.endpoint
+
+Exit codes: 0 success, 1 failure while running, 2 bad configuration or arguments.";
+
+/// Synthetic metrics at very high cardinality, with ground truth.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Generate and serve until interrupted (the default).
+    Run(RunArgs),
+    /// Report every mistake of configuration files, start nothing.
+    Check {
+        /// Configuration files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// One JSON object per mistake, on standard output.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell series, samples, bytes and memory of a configuration before it runs.
+    Plan {
+        /// Configuration file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+        /// Measure the bodies of this tick.
+        #[arg(long, default_value_t = 10, value_name = "N")]
+        tick: u64,
+    },
+    /// Write the exact body of one tick to standard output, self-metrics left out.
+    Dump(DumpArgs),
+    /// Print a JSON Schema of the configuration file.
+    Schema,
+    /// Print shell completions.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print a manual page (roff).
+    Man,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Only check the configuration, as `check` does.
+    #[arg(long)]
+    validate: bool,
+}
+
+#[derive(Debug, Args)]
+struct DumpArgs {
+    /// Configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// Number of the tick, 0 being the epoch.
+    #[arg(long, value_name = "N")]
+    tick: u64,
+    /// Format of the body.
+    #[arg(long, value_enum, default_value_t = DumpFormat::Text)]
+    format: DumpFormat,
+    /// Only this metric (its base name).
+    #[arg(long, value_name = "NAME")]
+    metric: Option<String>,
+    /// Threads to compute with; they change no byte. Default: one per core.
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// Time of tick 0 (RFC 3339). Default: the configuration's, else 1970-01-01T00:00:00Z.
+    #[arg(long, value_name = "T")]
+    epoch: Option<jiff::Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DumpFormat {
+    /// Prometheus text 0.0.4.
+    Text,
+    /// `OpenMetrics` 1.0.
+    Openmetrics,
+}
+
+/// Parses the process's arguments and does what they say.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        None => run(&cli.run),
+        Some(Command::Run(args)) => run(&args),
+        Some(Command::Check { files, json }) => check(&files, json),
+        Some(Command::Plan { file, json, tick }) => plan(&file, json, tick),
+        Some(Command::Dump(args)) => dump(&args),
+        Some(Command::Schema) => schema(),
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "mockingbird", &mut script);
+            print(&script)
+        }
+        Some(Command::Man) => man(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            match error {
+                RunError::Config(_) => ExitCode::from(2),
+                RunError::Run(_) => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn run(args: &RunArgs) -> Result<(), RunError> {
+    let Some(path) = &args.config else {
+        return Err(RunError::Config(
+            "which configuration? For example: mockingbird --config configs/baseline.yaml \
+             (see --help)"
+                .into(),
+        ));
+    };
+    if args.validate {
+        return check(std::slice::from_ref(path), false);
+    }
+    let config = load(path)?;
+    logging::init(config.global.log_level, config.global.log_format);
+    let stop = stop_on_signals().map_err(|error| RunError::Run(error.to_string()))?;
+    app::run(&config, &stop, |started| print_summary(&config, started))
+}
+
+/// A channel on which SIGINT and SIGTERM arrive. A second signal ends the
+/// process at once.
+fn stop_on_signals() -> io::Result<crossbeam_channel::Receiver<()>> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let (send, receive) = crossbeam_channel::bounded(1);
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for (count, signal) in signals.forever().enumerate() {
+                if count > 0 {
+                    std::process::exit(128 + signal);
+                }
+                log::info!("signal {signal}: stopping");
+                // Full means that stopping is under way already.
+                let _ = send.try_send(());
+            }
+        })?;
+    Ok(receive)
+}
+
+fn print_summary(config: &Config, started: &app::Started) {
+    let catalog = &started.catalog;
+    let scrape = match started.metrics_addr {
+        Some(addr) => format!("http://{}/metrics", app::reachable(addr)),
+        None => "nothing: exporters.prometheus is disabled".to_owned(),
+    };
+    let summary = format!(
+        "mockingbird {}: {}\n\
+         \x20 metrics   {} with {} series, {} samples per scrape\n\
+         \x20 ticks     every {} s since {}, seed {}, {} threads\n\
+         \x20 scrape    {scrape}\n\
+         \x20 push      nothing: this version does not push OTLP yet\n",
+        env!("CARGO_PKG_VERSION"),
+        config.path.display(),
+        catalog.generated_count(),
+        grouped(catalog.generated_series() as u128),
+        grouped(catalog.generated_samples() as u128),
+        config.global.tick_interval_ns as f64 / 1e9,
+        rfc3339(started.epoch_ns),
+        config.global.seed,
+        started.threads,
+    );
+    // Whoever closed standard output does not want it.
+    let _ = io::stdout().write_all(summary.as_bytes());
+    let _ = io::stdout().flush();
+}
+
+fn load(path: &Path) -> Result<Config, RunError> {
+    config::load(path).map_err(|error| RunError::Config(error.to_string()))
+}
+
+fn check(files: &[PathBuf], json: bool) -> Result<(), RunError> {
+    let mut complaints = Vec::new();
+    let mut lines = String::new();
+    for path in files {
+        match config::load(path) {
+            Ok(config) => {
+                let estimate = Estimate::of(&config);
+                if let Some(refusal) = estimate.refusal(&config) {
+                    if json {
+                        let problem = serde_json::json!({
+                            "file": path.display().to_string(), "message": refusal,
+                        });
+                        let _ = writeln!(lines, "{problem}");
+                    }
+                    complaints.push(refusal);
+                } else if !json {
+                    let _ = writeln!(
+                        lines,
+                        "{}: ok, {} metrics, {} series, {} samples per scrape",
+                        path.display(),
+                        config.metrics.len(),
+                        grouped(estimate.series),
+                        grouped(estimate.samples),
+                    );
+                }
+            }
+            Err(error) => {
+                for problem in error.problems().iter().filter(|_| json) {
+                    let _ = writeln!(lines, "{}", problem_json(problem));
+                }
+                complaints.push(error.to_string());
+            }
+        }
+    }
+    print(lines.as_bytes())?;
+    if complaints.is_empty() {
+        Ok(())
+    } else if json {
+        Err(RunError::Config(format!(
+            "{} files with mistakes",
+            complaints.len()
+        )))
+    } else {
+        Err(RunError::Config(complaints.join("\n")))
+    }
+}
+
+fn problem_json(problem: &config::Problem) -> serde_json::Value {
+    serde_json::json!({
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "path": problem.path,
+        "message": problem.message,
+    })
+}
+
+fn plan(file: &Path, json: bool, tick: u64) -> Result<(), RunError> {
+    let config = load(file)?;
+    if let Some(refusal) = Estimate::of(&config).refusal(&config) {
+        return Err(RunError::Config(refusal));
+    }
+    let plan = Plan::measure(&config, tick, app::threads_of(&config)).map_err(RunError::Run)?;
+    if json {
+        let text = serde_json::to_string_pretty(&plan);
+        let text = text.map_err(|error| RunError::Run(error.to_string()))?;
+        print((text + "\n").as_bytes())
+    } else {
+        print(plan.table().as_bytes())
+    }
+}
+
+fn dump(args: &DumpArgs) -> Result<(), RunError> {
+    let mut config = load(&args.config)?;
+    if let Some(refusal) = Estimate::of(&config).refusal(&config) {
+        return Err(RunError::Config(refusal));
+    }
+    if let Some(name) = &args.metric {
+        // Other metrics do not change this one, so they need not run.
+        let names: Vec<&str> = config.metrics.iter().map(|m| m.name.as_str()).collect();
+        if !names.contains(&name.as_str()) {
+            let names = names.join(", ");
+            return Err(RunError::Config(format!(
+                "no metric {name:?}; defined: {names}"
+            )));
+        }
+        config.metrics.retain(|metric| &metric.name == name);
+    }
+    let threads = args
+        .threads
+        .map_or_else(|| app::threads_of(&config), usize::from);
+    let epoch_ns = match args.epoch {
+        None => config.global.epoch_ns.unwrap_or(0),
+        Some(epoch) => i64::try_from(epoch.as_nanosecond())
+            .ok()
+            .filter(|&ns| ns >= 0)
+            .ok_or_else(|| RunError::Config("--epoch lies before 1970 or after 2262".into()))?,
+    };
+    let catalog = Catalog::build(&config, Vec::new())
+        .map_err(|(metric, error)| RunError::Config(format!("metric {metric}: {error}")))?;
+    let catalog = Arc::new(catalog);
+    let failed = |error: io::Error| RunError::Run(error.to_string());
+    let mut engine =
+        Engine::new(&config, Arc::clone(&catalog), epoch_ns, threads).map_err(failed)?;
+    let bar = app::progress_bar(args.tick + 1, "running");
+    let frame = loop {
+        let frame = engine.advance(|_, _| {});
+        bar.inc(1);
+        if frame.tick() == args.tick {
+            break frame;
+        }
+    };
+    bar.finish_and_clear();
+    let prometheus = &config.prometheus;
+    let renderer = Renderer::new(catalog, &prometheus.prefix, prometheus.timestamps);
+    let format = match args.format {
+        DumpFormat::Text => Format::Text,
+        DumpFormat::Openmetrics => Format::OpenMetrics,
+    };
+    let mut stdout = io::stdout().lock();
+    let streamed = RenderPool::new(threads).map_err(failed)?.stream(
+        frame,
+        &Arc::new(renderer),
+        format,
+        false,
+        &mut |bytes| stdout.write_all(bytes),
+    );
+    quiet(streamed.and_then(|_| stdout.flush()))
+}
+
+fn schema() -> Result<(), RunError> {
+    let text = serde_json::to_string_pretty(&config::json_schema());
+    let text = text.map_err(|error| RunError::Run(error.to_string()))?;
+    print((text + "\n").as_bytes())
+}
+
+fn man() -> Result<(), RunError> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut page)
+        .map_err(|error| RunError::Run(error.to_string()))?;
+    print(&page)
+}
+
+fn print(bytes: &[u8]) -> Result<(), RunError> {
+    let mut stdout = io::stdout().lock();
+    quiet(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+/// A reader that has seen enough is no failure.
+fn quiet(written: io::Result<()>) -> Result<(), RunError> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(RunError::Run(format!("cannot write: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,132 @@
+//! Metric names: their form, and what each type adds to them on the wire.
+//!
+//! All metrics of an exporter share its prefix, so collisions are judged
+//! without it.
+
+use std::collections::HashMap;
+
+use super::super::problem::{Path, quoted};
+use super::super::{Kind, Metric};
+use super::Checker;
+
+pub(super) const METRIC_NAME_RULE: &str =
+    "use letters, digits, _ and :, and do not begin with a digit";
+
+/// Names that Mockingbird's own process metrics have.
+const PROCESS_NAMES: [&str; 4] = [
+    "process_resident_memory_bytes",
+    "process_cpu_seconds",
+    "process_cpu_seconds_total",
+    "process_cpu_seconds_created",
+];
+
+/// `[a-zA-Z_:][a-zA-Z0-9_:]*`.
+pub(super) fn is_metric_name(name: &str) -> bool {
+    let first = |c: char| c.is_ascii_alphabetic() || c == '_' || c == ':';
+    name.starts_with(first) && name.chars().all(|c| first(c) || c.is_ascii_digit())
+}
+
+/// `[a-zA-Z_][a-zA-Z0-9_]*`.
+pub(super) fn is_label_name(name: &str) -> bool {
+    is_metric_name(name) && !name.contains(':')
+}
+
+/// The name without a counter's `_total`.
+pub(super) fn base_name<'a>(name: &'a str, kind: Option<&str>) -> &'a str {
+    match name.strip_suffix("_total") {
+        Some(base) if kind == Some("counter") => base,
+        _ => name,
+    }
+}
+
+impl Checker<'_> {
+    /// A metric's base name; empty where it was reported.
+    pub(super) fn metric_name(&mut self, at: &Path, name: &str, kind: Option<&str>) -> String {
+        let base = base_name(name, kind);
+        if !is_metric_name(base) {
+            let rule = if base.is_empty() && !name.is_empty() {
+                "there is nothing before _total"
+            } else {
+                METRIC_NAME_RULE
+            };
+            self.problems
+                .add(at, format!("{} is not a metric name; {rule}", quoted(name)));
+            return String::new();
+        }
+        base.to_owned()
+    }
+
+    /// Reports equal names and names that a type generates twice.
+    pub(super) fn collisions(&mut self, at: &Path, metrics: &[Option<Metric>]) {
+        let mut bases: HashMap<&str, usize> = HashMap::new();
+        let mut taken: HashMap<String, usize> = HashMap::new();
+        for (index, metric) in metrics.iter().enumerate() {
+            let Some(metric) = metric else { continue };
+            if metric.name.is_empty() {
+                continue;
+            }
+            let path = at.index(index).key("name");
+            let generated = generated_names(metric);
+            if let Some(first) = bases.insert(&metric.name, index) {
+                bases.insert(&metric.name, first);
+                self.problems.add(
+                    &path,
+                    format!(
+                        "metrics[{first}] has the name {} already",
+                        quoted(&metric.name)
+                    ),
+                );
+                continue;
+            }
+            let own =
+                |name: &&String| name.starts_with("gen_") || PROCESS_NAMES.contains(&name.as_str());
+            if let Some(name) = generated.iter().find(own) {
+                self.problems.add(
+                    &path,
+                    format!("{} is reserved for Mockingbird's own metrics", quoted(name)),
+                );
+                continue;
+            }
+            let clash = generated
+                .iter()
+                .find_map(|name| taken.get(name).map(|first| (name, *first)));
+            if let Some((name, first)) = clash {
+                let other = metrics[first].as_ref().map_or("", |metric| &metric.name);
+                self.problems.add(
+                    &path,
+                    format!(
+                        "collides with metrics[{first}], the {} {}: both expose {}",
+                        metrics[first].as_ref().map_or("metric", type_name),
+                        quoted(other),
+                        quoted(name)
+                    ),
+                );
+                continue;
+            }
+            taken.extend(generated.into_iter().map(|name| (name, index)));
+        }
+    }
+}
+
+fn type_name(metric: &Metric) -> &'static str {
+    match metric.kind {
+        Kind::Counter { .. } => "counter",
+        Kind::Gauge { .. } => "gauge",
+        Kind::Histogram { .. } => "histogram",
+        Kind::Summary { .. } => "summary",
+    }
+}
+
+/// The names a metric has in any format, its base name first.
+fn generated_names(metric: &Metric) -> Vec<String> {
+    let suffixes: &[&str] = match metric.kind {
+        Kind::Counter { .. } => &["", "_total", "_created"],
+        Kind::Gauge { .. } => &[""],
+        Kind::Histogram { .. } => &["", "_bucket", "_sum", "_count", "_created"],
+        Kind::Summary { .. } => &["", "_sum", "_count", "_created"],
+    };
+    let names = suffixes.iter();
+    names
+        .map(|suffix| format!("{}{suffix}", metric.name))
+        .collect()
+}

@@ -1,0 +1,357 @@
+//! YAML text to a plain tree that keeps what typed parsing would lose.
+//!
+//! Duplicate keys, the order of keys and the text of keys (`0.50`) survive, so
+//! that every mistake can be reported. The tree is bounded in depth (by the
+//! parser) and in size, so aliases cannot blow it up. It never interprets the
+//! values: that is `de`.
+
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use serde::Deserializer as _;
+use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, Visitor};
+
+use super::problem::{Path, Problems, quoted};
+
+/// More values than this, aliases expanded, are refused.
+const NODES_MAX: usize = 2_000_000;
+/// Brackets open at a token, summed over all tokens: about a second of parsing.
+const FLOW_WORK_MAX: u64 = 200_000_000;
+
+/// A YAML value.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Node {
+    Null,
+    Bool(bool),
+    Int(i64),
+    UInt(u64),
+    /// An integer beyond 64 bits, as its digits.
+    Big(String),
+    Float(f64),
+    Str(String),
+    Seq(Vec<Node>),
+    Map(Vec<(String, Node)>),
+}
+
+impl Node {
+    /// "a list", "the number 5": for messages of the form "found …".
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Node::Null => "nothing".to_owned(),
+            Node::Bool(value) => format!("{value}"),
+            Node::Int(value) => format!("the number {value}"),
+            Node::UInt(value) => format!("the number {value}"),
+            Node::Big(digits) => format!("the number {digits}"),
+            Node::Float(value) => format!("the number {}", float_text(*value)),
+            Node::Str(text) => format!("the text {}", quoted(text)),
+            Node::Seq(_) => "a list".to_owned(),
+            Node::Map(_) => "a map of fields".to_owned(),
+        }
+    }
+}
+
+/// A float as YAML writes it, with the fewest digits that give it back.
+pub(super) fn float_text(value: f64) -> String {
+    if value.is_nan() {
+        ".nan".to_owned()
+    } else if value.is_infinite() {
+        if value > 0.0 { ".inf" } else { "-.inf" }.to_owned()
+    } else if value == 0.0 || (1e-7..1e17).contains(&value.abs()) {
+        format!("{value}")
+    } else {
+        format!("{value:e}")
+    }
+}
+
+/// Why a text is not usable YAML, with line and column where there is one.
+#[derive(Debug)]
+pub(super) struct ParseError {
+    pub(super) position: Option<(usize, usize)>,
+    pub(super) message: String,
+}
+
+/// Reads one YAML document.
+pub(super) fn parse(text: &str) -> Result<Node, ParseError> {
+    refuse_deep_flow(text)?;
+    let nodes = Cell::new(0);
+    serde_yaml::Deserializer::from_str(text)
+        .deserialize_any(Build { nodes: &nodes })
+        .map_err(|error| explain(&error, text))
+}
+
+/// Applies `<<` and removes duplicate keys, reporting each of them.
+pub(super) fn tidy(node: &mut Node, path: &Path, problems: &mut Problems) {
+    match node {
+        Node::Seq(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                if matches!(item, Node::Seq(_) | Node::Map(_)) {
+                    tidy(item, &path.index(index), problems);
+                }
+            }
+        }
+        Node::Map(entries) => {
+            report_duplicates(entries, path, problems);
+            for (key, value) in entries.iter_mut() {
+                if matches!(value, Node::Seq(_) | Node::Map(_)) {
+                    tidy(value, &path.key(key), problems);
+                }
+            }
+            merge(entries, path, problems);
+        }
+        _ => {}
+    }
+}
+
+/// Drops every appearance of a key after its first.
+fn report_duplicates(entries: &mut Vec<(String, Node)>, path: &Path, problems: &mut Problems) {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    entries.retain(|(key, _)| {
+        let times = seen.entry(key.clone()).or_insert(0);
+        *times += 1;
+        if *times > 1 {
+            problems.add_key(
+                &path.key(key),
+                *times - 1,
+                "this key is already set above; remove one of them",
+            );
+        }
+        *times == 1
+    });
+}
+
+/// Replaces `<<` by the entries it stands for; explicit and earlier keys win.
+fn merge(entries: &mut Vec<(String, Node)>, path: &Path, problems: &mut Problems) {
+    let Some(position) = entries.iter().position(|(key, _)| key == "<<") else {
+        return;
+    };
+    let (_, merged) = entries.remove(position);
+    let sources = match merged {
+        Node::Seq(items) => items,
+        other => vec![other],
+    };
+    let mut existing: HashSet<String> = entries.iter().map(|(key, _)| key.clone()).collect();
+    for source in sources {
+        if let Node::Map(more) = source {
+            for (key, value) in more {
+                if existing.insert(key.clone()) {
+                    entries.push((key, value));
+                }
+            }
+        } else {
+            problems.add(
+                &path.key("<<"),
+                format!(
+                    "expected a map or a list of maps, found {}",
+                    source.describe()
+                ),
+            );
+        }
+    }
+}
+
+/// The parser's work at a token grows with the number of open brackets: a few
+/// hundred kilobytes of `{a: {a: …` would keep it busy for minutes.
+///
+/// This adds that work up, skipping quotes and comments. Brackets in unquoted
+/// text count too; it takes thousands of unbalanced ones to matter.
+fn refuse_deep_flow(text: &str) -> Result<(), ParseError> {
+    let mut depth = 0_u64;
+    let mut work = 0_u64;
+    let mut quote = None;
+    // The last byte that is not white space, and whether white space followed.
+    let (mut before, mut spaced) = (b'\n', true);
+    let mut bytes = text.bytes().enumerate();
+    while let Some((index, byte)) = bytes.next() {
+        if quote.is_some() {
+            if byte == b'\\' && quote == Some(b'"') {
+                bytes.next();
+            } else if quote == Some(byte) {
+                quote = None;
+            }
+            continue;
+        }
+        match byte {
+            b'"' | b'\'' if matches!(before, b'\n' | b'[' | b'{' | b',' | b':' | b'-' | b'?') => {
+                quote = Some(byte);
+            }
+            b'#' if spaced => {
+                bytes.find(|(_, byte)| *byte == b'\n');
+                before = b'\n';
+                continue;
+            }
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if matches!(byte, b'[' | b'{' | b']' | b'}' | b',' | b':') {
+            work += depth;
+        }
+        if work > FLOW_WORK_MAX {
+            return Err(ParseError {
+                position: Some(super::position_of(&text.as_bytes()[..index])),
+                message: format!("too many brackets are open here: {depth}"),
+            });
+        }
+        spaced = byte.is_ascii_whitespace();
+        if !spaced || byte == b'\n' {
+            before = byte;
+        }
+    }
+    Ok(())
+}
+
+/// The parser's message without the position, which is printed in front.
+fn explain(error: &serde_yaml::Error, text: &str) -> ParseError {
+    let mut position = error.location().map(|at| (at.line(), at.column()));
+    // At the end of the text the parser is one line further than there is.
+    if error.location().is_some_and(|at| at.index() >= text.len()) {
+        position = Some(super::position_of(text.as_bytes()));
+    }
+    let mut message = error.to_string();
+    for marker in [" at line ", " at position "] {
+        while let Some(start) = message.find(marker) {
+            let rest = &message[start + 4..];
+            let end = rest
+                .find(',')
+                .map_or(message.len(), |comma| start + 4 + comma);
+            message.replace_range(start..end, "");
+        }
+    }
+    if message.contains("repetition limit") {
+        "aliases repeat too much of the file; write it out".clone_into(&mut message);
+    } else if message.contains("recursion limit") {
+        "lists and maps are nested too deeply".clone_into(&mut message);
+    } else if message.contains("more than one document") {
+        "the file holds several documents separated by ---; keep one".clone_into(&mut message);
+    } else if message.contains("cannot start any token") {
+        message.push_str(" (tabs cannot indent YAML; some texts need quotes)");
+    }
+    ParseError {
+        position,
+        message: format!("not valid YAML: {message}"),
+    }
+}
+
+/// Builds a [`Node`] and counts it.
+#[derive(Clone, Copy)]
+struct Build<'a> {
+    nodes: &'a Cell<usize>,
+}
+
+impl Build<'_> {
+    fn count<E: de::Error>(self) -> Result<(), E> {
+        self.nodes.set(self.nodes.get() + 1);
+        if self.nodes.get() > NODES_MAX {
+            return Err(E::custom(format!(
+                "more than {NODES_MAX} values, aliases included"
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Build<'_> {
+    type Value = Node;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Build<'_> {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Node, E> {
+        self.count()?;
+        Ok(Node::Null)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Node, E> {
+        self.visit_unit()
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Node, E> {
+        self.count()?;
+        Ok(Node::Bool(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Node, E> {
+        self.count()?;
+        Ok(Node::Int(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Node, E> {
+        self.count()?;
+        Ok(i64::try_from(value).map_or(Node::UInt(value), Node::Int))
+    }
+
+    fn visit_i128<E: de::Error>(self, value: i128) -> Result<Node, E> {
+        self.count()?;
+        Ok(Node::Big(value.to_string()))
+    }
+
+    fn visit_u128<E: de::Error>(self, value: u128) -> Result<Node, E> {
+        self.count()?;
+        Ok(Node::Big(value.to_string()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Node, E> {
+        self.count()?;
+        Ok(Node::Float(value))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Node, E> {
+        self.count()?;
+        Ok(Node::Str(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
+        self.count()?;
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element_seed(self)? {
+            items.push(item);
+        }
+        Ok(Node::Seq(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        self.count()?;
+        let mut entries = Vec::new();
+        while let Some(key) = map.next_key_seed(KeyText)? {
+            entries.push((key, map.next_value_seed(self)?));
+        }
+        Ok(Node::Map(entries))
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Node, A::Error> {
+        Err(de::Error::custom("tags (a word after !) are not used here"))
+    }
+}
+
+/// A key as its text, whatever type it would have as a value.
+pub(super) struct KeyText;
+
+impl<'de> DeserializeSeed<'de> for KeyText {
+    type Value = String;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeyText {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a plain text as key")
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<String, E> {
+        Ok(value.to_owned())
+    }
+}

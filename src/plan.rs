@@ -1,0 +1,323 @@
+//! What a configuration will come to, before it runs.
+//!
+//! [`Estimate`] is arithmetic on the configuration alone, so that a typo in a
+//! range is refused before anything is built. [`Plan`] builds everything, runs
+//! some ticks and measures.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::config::{Config, Kind};
+use crate::engine::Engine;
+use crate::exposition::Renderer;
+use crate::exposition::negotiate::Format;
+use crate::exposition::pool::RenderPool;
+use crate::model::{Catalog, labels};
+
+/// Memory of a process that generates next to nothing.
+const FIXED_BYTES: u64 = 20_000_000;
+/// Columns are held twice: the current frame and the one being filled.
+const FRAMES: u128 = 2;
+
+/// Size of a configuration by arithmetic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Estimate {
+    /// Series of all metrics.
+    pub series: u128,
+    /// Samples per text scrape.
+    pub samples: u128,
+    /// Memory of the generator.
+    pub memory_bytes: u128,
+}
+
+impl Estimate {
+    /// Adds up the metrics of a configuration.
+    pub fn of(config: &Config) -> Self {
+        let mut estimate = Self {
+            series: 0,
+            samples: 0,
+            memory_bytes: FIXED_BYTES.into(),
+        };
+        for metric in &config.metrics {
+            let product = metric.labels.iter().fold(1u128, |product, label| {
+                product.saturating_mul(labels::value_count(&label.values).into())
+            });
+            let cap = metric.series_cap.map_or(u128::MAX, u128::from);
+            let series = product.min(cap);
+            // A selected series also has a position and a key.
+            let selection = if cap < product { 12 } else { 0 };
+            let (samples, column_bytes, state_bytes) = match &metric.kind {
+                Kind::Counter { .. } | Kind::Gauge { .. } => (1, 8, 0),
+                Kind::Histogram { bounds, .. } => {
+                    let bounds = bounds.len() as u128;
+                    (bounds + 3, 8 * (bounds + 2), 0)
+                }
+                Kind::Summary { objectives, .. } => {
+                    let objectives = objectives.len() as u128;
+                    (objectives + 2, 8 * (objectives + 2), 8 + 16 * objectives)
+                }
+            };
+            let bytes = FRAMES * column_bytes + state_bytes + selection;
+            estimate.series = estimate.series.saturating_add(series);
+            estimate.samples = estimate
+                .samples
+                .saturating_add(series.saturating_mul(samples));
+            estimate.memory_bytes = estimate
+                .memory_bytes
+                .saturating_add(series.saturating_mul(bytes));
+        }
+        estimate
+    }
+
+    /// Why a configuration of this size must not start, if it must not.
+    pub fn refusal(&self, config: &Config) -> Option<String> {
+        let max = config.global.max_series;
+        (self.samples > max.into()).then(|| {
+            format!(
+                "{}: this configuration has {} samples per scrape ({} series, about {} of memory), \
+                 more than global.max_series allows ({}); check the ranges, set series_cap, or \
+                 raise global.max_series",
+                config.path.display(),
+                grouped(self.samples),
+                grouped(self.series),
+                human_bytes(self.memory_bytes),
+                grouped(max.into()),
+            )
+        })
+    }
+}
+
+/// Everything about a configuration that can be known beforehand.
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    /// The configuration's path.
+    pub file: String,
+    /// Time between ticks.
+    pub tick_interval_s: f64,
+    /// The tick at which bytes were measured.
+    pub measured_at_tick: u64,
+    /// One entry per metric, in file order.
+    pub metrics: Vec<MetricPlan>,
+    /// All metrics together; self-metrics are left out.
+    pub total: Total,
+}
+
+/// One metric's part.
+#[derive(Debug, Serialize)]
+pub struct MetricPlan {
+    /// Base name.
+    pub name: String,
+    /// Type.
+    pub r#type: &'static str,
+    /// Series.
+    pub series: usize,
+    /// Samples per scrape in the Prometheus text format.
+    pub samples_text: usize,
+    /// Samples per scrape in `OpenMetrics`, which adds `_created`.
+    pub samples_openmetrics: usize,
+}
+
+/// All metrics together.
+#[derive(Debug, Serialize)]
+pub struct Total {
+    /// Series.
+    pub series: usize,
+    /// Samples per text scrape.
+    pub samples_text: usize,
+    /// Samples per `OpenMetrics` scrape.
+    pub samples_openmetrics: usize,
+    /// Samples generated per second.
+    pub samples_per_second: f64,
+    /// Bytes of a text body.
+    pub bytes_text: u64,
+    /// The same, gzipped.
+    pub bytes_text_gzip: u64,
+    /// Bytes of an `OpenMetrics` body.
+    pub bytes_openmetrics: u64,
+    /// The same, gzipped.
+    pub bytes_openmetrics_gzip: u64,
+    /// Estimated memory of the generator.
+    pub memory_bytes: u64,
+}
+
+impl Plan {
+    /// Runs the configuration up to `tick` and measures its bodies.
+    ///
+    /// # Errors
+    /// When the catalog cannot be built or the system gives no threads.
+    pub fn measure(config: &Config, tick: u64, threads: usize) -> Result<Self, String> {
+        let catalog = Catalog::build(config, Vec::new())
+            .map_err(|(metric, error)| format!("{metric}: {error}"))?;
+        let catalog = Arc::new(catalog);
+        let prometheus = &config.prometheus;
+        let renderer = Arc::new(Renderer::new(
+            Arc::clone(&catalog),
+            &prometheus.prefix,
+            prometheus.timestamps,
+        ));
+        let pool = RenderPool::new(threads).map_err(|error| error.to_string())?;
+        let mut engine = Engine::new(
+            config,
+            Arc::clone(&catalog),
+            config.global.epoch_ns.unwrap_or(0),
+            threads,
+        )
+        .map_err(|error| error.to_string())?;
+        let mut frame = engine.advance(|_, _| {});
+        while frame.tick() < tick {
+            frame = engine.advance(|_, _| {});
+        }
+        let bytes = |format: Format, gzip: bool| {
+            let frame = Arc::clone(&frame);
+            let stats = pool.stream(frame, &renderer, format, gzip, &mut |_| Ok(()));
+            stats
+                .map(|stats| stats.bytes_out)
+                .map_err(|e| e.to_string())
+        };
+        let interval_s = config.global.tick_interval_ns as f64 / 1e9;
+        let metrics: Vec<MetricPlan> = catalog
+            .families()
+            .iter()
+            .enumerate()
+            .map(|(index, family)| MetricPlan {
+                name: family.name.clone(),
+                r#type: family.shape.type_name(),
+                series: family.series_count(),
+                samples_text: renderer.family_samples(index, Format::Text),
+                samples_openmetrics: renderer.family_samples(index, Format::OpenMetrics),
+            })
+            .collect();
+        let samples_text = metrics.iter().map(|m| m.samples_text).sum();
+        let memory_bytes = FIXED_BYTES + (engine.memory_bytes() + renderer.memory_bytes()) as u64;
+        Ok(Self {
+            file: config.path.display().to_string(),
+            tick_interval_s: interval_s,
+            measured_at_tick: tick,
+            total: Total {
+                series: metrics.iter().map(|m| m.series).sum(),
+                samples_text,
+                samples_openmetrics: metrics.iter().map(|m| m.samples_openmetrics).sum(),
+                samples_per_second: samples_text as f64 / interval_s,
+                bytes_text: bytes(Format::Text, false)?,
+                bytes_text_gzip: bytes(Format::Text, true)?,
+                bytes_openmetrics: bytes(Format::OpenMetrics, false)?,
+                bytes_openmetrics_gzip: bytes(Format::OpenMetrics, true)?,
+                memory_bytes,
+            },
+            metrics,
+        })
+    }
+
+    /// A table for people.
+    pub fn table(&self) -> String {
+        let mut rows: Vec<[String; 5]> = vec![[
+            "metric".into(),
+            "type".into(),
+            "series".into(),
+            "samples (text)".into(),
+            "samples (OpenMetrics)".into(),
+        ]];
+        for metric in &self.metrics {
+            rows.push([
+                metric.name.clone(),
+                metric.r#type.into(),
+                grouped(metric.series as u128),
+                grouped(metric.samples_text as u128),
+                grouped(metric.samples_openmetrics as u128),
+            ]);
+        }
+        let total = &self.total;
+        rows.push([
+            "total".into(),
+            String::new(),
+            grouped(total.series as u128),
+            grouped(total.samples_text as u128),
+            grouped(total.samples_openmetrics as u128),
+        ]);
+        let mut table = format!("{}\n\n", self.file);
+        write_aligned(&mut table, &rows);
+        let _ = write!(
+            table,
+            "\n\
+             samples per second     {}\n\
+             scrape, text           {} plain, {} gzip\n\
+             scrape, OpenMetrics    {} plain, {} gzip\n\
+             generator memory       about {}\n\
+             \n\
+             Bytes are those of tick {}; self-metrics are left out.\n",
+            grouped(total.samples_per_second.round() as u128),
+            human_bytes(total.bytes_text.into()),
+            human_bytes(total.bytes_text_gzip.into()),
+            human_bytes(total.bytes_openmetrics.into()),
+            human_bytes(total.bytes_openmetrics_gzip.into()),
+            human_bytes(total.memory_bytes.into()),
+            self.measured_at_tick,
+        );
+        table
+    }
+}
+
+/// Text columns to the left, numbers to the right.
+fn write_aligned(out: &mut String, rows: &[[String; 5]]) {
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2), width(3), width(4)];
+    for row in rows {
+        let mut line = String::new();
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            if column < 2 {
+                let _ = write!(line, "{cell:width$}  ");
+            } else {
+                let _ = write!(line, "{cell:>width$}  ");
+            }
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+}
+
+/// Digits in groups of three.
+pub fn grouped(number: u128) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes in the largest decimal unit that leaves a whole number before the point.
+pub fn human_bytes(bytes: u128) -> String {
+    const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_950_000), "1,950,000");
+        assert_eq!(human_bytes(999), "999 B");
+        assert_eq!(human_bytes(1_000), "1.0 kB");
+        assert_eq!(human_bytes(999_999), "1.0 MB");
+        assert_eq!(human_bytes(123_456_789), "123.5 MB");
+    }
+}

@@ -1,0 +1,366 @@
+//! What the process tells about itself: ordinary families, filled per tick.
+//!
+//! Counters are taken where things happen, on any thread; once per tick they
+//! are copied into the frame's columns, so that a body shows one moment.
+
+use std::io::Read;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::config::{Config, LabelValues};
+use crate::engine::Columns;
+use crate::model::labels::Dimension;
+use crate::model::space::Space;
+use crate::model::{Catalog, Family, Shape};
+
+/// Buckets of `gen_tick_duration_seconds`.
+const TICK_BOUNDS_S: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+/// Buckets of `gen_scrape_duration_seconds`.
+const SCRAPE_BOUNDS_S: [f64; 11] = [
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0,
+];
+/// Values of the label `encoding`, in the order of [`SelfMetrics::add_scrape`].
+const ENCODINGS: [&str; 2] = ["identity", "gzip"];
+
+/// One of the families, in the order of [`FAMILIES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Own {
+    Points,
+    ExportErrors,
+    TickDuration,
+    ActiveSeries,
+    QueueDepth,
+    Ticks,
+    TickLag,
+    Scrapes,
+    ScrapeDuration,
+    ScrapeBytes,
+    ResidentMemory,
+    CpuSeconds,
+    BuildInfo,
+}
+
+/// Base name, help and unit of each.
+const FAMILIES: [(Own, &str, &str, &str); 13] = [
+    (
+        Own::Points,
+        "gen_points",
+        "Samples generated since the epoch.",
+        "",
+    ),
+    (
+        Own::ExportErrors,
+        "gen_export_errors",
+        "Exports of this metric that failed or were broken off.",
+        "",
+    ),
+    (
+        Own::TickDuration,
+        "gen_tick_duration_seconds",
+        "Time to compute a tick.",
+        "seconds",
+    ),
+    (
+        Own::ActiveSeries,
+        "gen_active_series",
+        "Series of this metric.",
+        "",
+    ),
+    (
+        Own::QueueDepth,
+        "gen_export_queue_depth",
+        "Exports under way or waiting.",
+        "",
+    ),
+    (
+        Own::Ticks,
+        "gen_ticks",
+        "Number of the tick that this body shows, counted from the epoch.",
+        "",
+    ),
+    (
+        Own::TickLag,
+        "gen_tick_lag_seconds",
+        "How late this tick began.",
+        "seconds",
+    ),
+    (Own::Scrapes, "gen_scrapes", "Scrapes answered in full.", ""),
+    (
+        Own::ScrapeDuration,
+        "gen_scrape_duration_seconds",
+        "Time to answer a scrape.",
+        "seconds",
+    ),
+    (
+        Own::ScrapeBytes,
+        "gen_scrape_bytes",
+        "Bytes of scrape bodies sent, as encoded.",
+        "",
+    ),
+    (
+        Own::ResidentMemory,
+        "process_resident_memory_bytes",
+        "Resident memory size.",
+        "bytes",
+    ),
+    (
+        Own::CpuSeconds,
+        "process_cpu_seconds",
+        "User and system CPU time.",
+        "seconds",
+    ),
+    (
+        Own::BuildInfo,
+        "gen_build_info",
+        "Always 1; the label tells the version.",
+        "",
+    ),
+];
+
+/// The process's counters.
+#[derive(Debug, Default)]
+pub struct SelfMetrics {
+    export_errors: AtomicU64,
+    scrapes_running: AtomicU64,
+    scrapes: AtomicU64,
+    scrape_bytes: [AtomicU64; 2],
+    scrape_duration: Observed,
+    tick_duration: Observed,
+    tick_lag_ns: AtomicU64,
+}
+
+/// A histogram of real durations.
+#[derive(Debug, Default)]
+struct Observed(Mutex<(Vec<u64>, f64)>);
+
+/// Counts a scrape as under way until it is dropped.
+#[derive(Debug)]
+pub struct ScrapeGuard<'a>(&'a SelfMetrics);
+
+impl SelfMetrics {
+    /// The families, to be appended to the catalog of `config`.
+    pub fn families(config: &Config) -> Vec<Family> {
+        let names: Vec<String> = config.metrics.iter().map(|m| m.name.clone()).collect();
+        let label = |name: &str, values: Vec<String>| {
+            let count = values.len();
+            Dimension::new(name, &LabelValues::List(values), count)
+        };
+        let metric_name = || label("metric_name", names.clone());
+        let exporter = || label("exporter", vec!["prometheus".to_owned()]);
+        FAMILIES
+            .iter()
+            .map(|&(own, name, help, unit)| {
+                let labels = match own {
+                    Own::Points | Own::ActiveSeries => vec![metric_name()],
+                    Own::ExportErrors => vec![exporter(), metric_name()],
+                    Own::QueueDepth => vec![exporter()],
+                    Own::ScrapeBytes => vec![label("encoding", ENCODINGS.map(String::from).into())],
+                    Own::BuildInfo => {
+                        vec![label("version", vec![env!("CARGO_PKG_VERSION").to_owned()])]
+                    }
+                    _ => Vec::new(),
+                };
+                let shape = match own {
+                    Own::TickDuration => Shape::Histogram {
+                        bounds: TICK_BOUNDS_S.into(),
+                    },
+                    Own::ScrapeDuration => Shape::Histogram {
+                        bounds: SCRAPE_BOUNDS_S.into(),
+                    },
+                    Own::ActiveSeries
+                    | Own::QueueDepth
+                    | Own::TickLag
+                    | Own::ResidentMemory
+                    | Own::BuildInfo => Shape::Gauge,
+                    _ => Shape::Counter,
+                };
+                let space = Arc::new(Space::from_dimensions(labels));
+                Family::new(name, help, unit, shape, space)
+            })
+            .collect()
+    }
+
+    /// Records a computed tick: how long it took and how late it began.
+    pub fn add_tick(&self, duration_s: f64) {
+        self.tick_duration.observe(&TICK_BOUNDS_S, duration_s);
+    }
+
+    /// Sets how late the tick that is about to run begins.
+    pub fn set_tick_lag_ns(&self, lag_ns: u64) {
+        self.tick_lag_ns.store(lag_ns, Relaxed);
+    }
+
+    /// How late the last tick began.
+    pub fn tick_lag_ns(&self) -> u64 {
+        self.tick_lag_ns.load(Relaxed)
+    }
+
+    /// Counts a scrape as under way, unless `most` already are.
+    pub fn begin_scrape(&self, most: u64) -> Option<ScrapeGuard<'_>> {
+        if self.scrapes_running.fetch_add(1, Relaxed) >= most {
+            self.scrapes_running.fetch_sub(1, Relaxed);
+            return None;
+        }
+        Some(ScrapeGuard(self))
+    }
+
+    /// Records a scrape that was answered in full.
+    pub fn add_scrape(&self, gzip: bool, body_bytes: u64, duration_s: f64) {
+        self.scrapes.fetch_add(1, Relaxed);
+        self.scrape_bytes[usize::from(gzip)].fetch_add(body_bytes, Relaxed);
+        self.scrape_duration.observe(&SCRAPE_BOUNDS_S, duration_s);
+    }
+
+    /// Records a scrape that was broken off.
+    pub fn add_scrape_error(&self) {
+        self.export_errors.fetch_add(1, Relaxed);
+    }
+
+    /// Scrapes answered in full.
+    pub fn scrapes(&self) -> u64 {
+        self.scrapes.load(Relaxed)
+    }
+
+    /// Fills the columns of the process's own families for a tick, as
+    /// [`crate::engine::Engine::advance`] hands them out.
+    pub fn fill(&self, catalog: &Catalog, tick: u64, columns: &mut [Columns]) {
+        let first = catalog.generated_count();
+        let blocks = catalog.blocks();
+        let blocks = &blocks[blocks.len() - columns.len()..];
+        for (block, columns) in blocks.iter().zip(columns) {
+            let own = FAMILIES[block.family - first].0;
+            match columns {
+                Columns::Values(values) => {
+                    for (index, value) in values.iter_mut().enumerate() {
+                        *value = self.value(own, block.start + index, catalog, tick);
+                    }
+                }
+                Columns::Histogram { cumulative, sums } => {
+                    let observed = match own {
+                        Own::TickDuration => &self.tick_duration,
+                        _ => &self.scrape_duration,
+                    };
+                    sums[0] = observed.copy_to(cumulative);
+                }
+                Columns::Summary { .. } => unreachable!("no own family is a summary"),
+            }
+        }
+    }
+
+    fn value(&self, own: Own, series: usize, catalog: &Catalog, tick: u64) -> f64 {
+        let count = |counter: &AtomicU64| counter.load(Relaxed) as f64;
+        let generated = |series: usize| &catalog.families()[series];
+        match own {
+            Own::Points => {
+                let family = generated(series);
+                let samples = family.series_count() * family.shape.samples_per_series();
+                (tick + 1) as f64 * samples as f64
+            }
+            Own::ActiveSeries => generated(series).series_count() as f64,
+            Own::ExportErrors => count(&self.export_errors),
+            Own::QueueDepth => count(&self.scrapes_running),
+            Own::Ticks => tick as f64,
+            Own::TickLag => count(&self.tick_lag_ns) / 1e9,
+            Own::Scrapes => count(&self.scrapes),
+            Own::ScrapeBytes => count(&self.scrape_bytes[usize::from(series == 1)]),
+            Own::ResidentMemory => resident_memory_bytes().map_or(f64::NAN, |bytes| bytes as f64),
+            Own::CpuSeconds => cpu_seconds().unwrap_or(0.0),
+            Own::BuildInfo => 1.0,
+            Own::TickDuration | Own::ScrapeDuration => unreachable!("histograms have no value"),
+        }
+    }
+}
+
+impl Drop for ScrapeGuard<'_> {
+    fn drop(&mut self) {
+        self.0.scrapes_running.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Observed {
+    fn observe(&self, bounds: &[f64], value: f64) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (counts, sum) = &mut *state;
+        counts.resize(bounds.len() + 1, 0);
+        counts[bounds.partition_point(|&bound| bound < value)] += 1;
+        *sum += value;
+    }
+
+    /// Writes cumulative counts; returns the sum.
+    fn copy_to(&self, cumulative: &mut [u64]) -> f64 {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut below = 0;
+        cumulative.fill(0);
+        for (cell, count) in cumulative.iter_mut().zip(&state.0) {
+            below += count;
+            *cell = below;
+        }
+        state.1
+    }
+}
+
+/// Resident memory of this process, from `/proc`; `None` where there is none.
+pub fn resident_memory_bytes() -> Option<u64> {
+    let mut buffer = [0; 4096];
+    let text = read_proc("/proc/self/status", &mut buffer)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// CPU time of this process, from `/proc`; `None` where there is none.
+fn cpu_seconds() -> Option<f64> {
+    /// The unit in which Linux shows times to programs, on every architecture.
+    const TICKS_PER_S: f64 = 100.0;
+    let mut buffer = [0; 1024];
+    let text = read_proc("/proc/self/stat", &mut buffer)?;
+    // The program's name may hold anything, but its closing bracket is the last.
+    let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
+    let user: u64 = fields.nth(11)?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some((user + system) as f64 / TICKS_PER_S)
+}
+
+fn read_proc<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a str> {
+    let mut file = std::fs::File::open(path).ok()?;
+    let mut len = 0;
+    while let Ok(count @ 1..) = file.read(&mut buffer[len..]) {
+        len += count;
+    }
+    str::from_utf8(&buffer[..len]).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_fall_into_their_buckets() {
+        let observed = Observed::default();
+        for value in [0.0005, 0.001, 0.002, 3.0] {
+            observed.observe(&TICK_BOUNDS_S, value);
+        }
+        let mut cumulative = [7; TICK_BOUNDS_S.len() + 1];
+        let sum = observed.copy_to(&mut cumulative);
+        assert!((sum - 3.0035).abs() < 1e-12);
+        assert_eq!(cumulative[..3], [2, 3, 3]);
+        assert_eq!(cumulative[10], 4);
+    }
+
+    #[test]
+    fn the_process_can_be_measured() {
+        if cfg!(target_os = "linux") {
+            assert!(resident_memory_bytes().unwrap() > 100_000);
+            assert!(cpu_seconds().unwrap() >= 0.0);
+        }
+    }
+
+    #[test]
+    fn running_scrapes_are_bounded() {
+        let metrics = SelfMetrics::default();
+        let first = metrics.begin_scrape(1);
+        assert!(first.is_some() && metrics.begin_scrape(1).is_none());
+        drop(first);
+        assert!(metrics.begin_scrape(1).is_some());
+    }
+}

@@ -1,0 +1,129 @@
+//! The engine against its slow twin, and the promises about determinism.
+
+mod support;
+
+use mockingbird::config::{Label, LabelValues, Metric, Sampling};
+use mockingbird::twin;
+use proptest::prelude::*;
+use support::{Line, config, frame_at, frame_lines, metrics, twin_lines};
+
+fn sorted(mut lines: Vec<Line>) -> Vec<Line> {
+    lines.sort();
+    lines
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// For every configuration and tick, the engine's samples are the slow twin's.
+    #[test]
+    fn frames_equal_the_slow_twin(
+        metrics in metrics(3),
+        tick in 0u64..40,
+        epoch_s in 0i64..2_000_000_000,
+        interval_ms in prop_oneof![Just(1000u64), 1u64..5000],
+        threads in 1usize..4,
+    ) {
+        let mut metrics = metrics;
+        for metric in &mut metrics {
+            if let mockingbird::config::Kind::Summary { max_age_ns, .. } = &mut metric.kind {
+                *max_age_ns = (*max_age_ns).max(interval_ms * 1_000_000);
+            }
+        }
+        let config = config(metrics, interval_ms * 1_000_000);
+        let epoch_ns = epoch_s * 1_000_000_000;
+        let frame = frame_at(&config, epoch_ns, tick, threads);
+        let fast = sorted(frame_lines(&frame, "p_"));
+        let slow = twin_lines(twin::samples(&config, epoch_ns, tick));
+        prop_assert_eq!(fast, slow);
+    }
+
+    /// For every configuration, 1, 2, 3 and 8 threads give equal frames.
+    #[test]
+    fn threads_change_nothing(metrics in metrics(6), tick in 0u64..30) {
+        let config = config(metrics, 1_000_000_000);
+        let one = frame_lines(&frame_at(&config, 0, tick, 1), "p_");
+        for threads in [2, 3, 8] {
+            let many = frame_lines(&frame_at(&config, 0, tick, threads), "p_");
+            prop_assert_eq!(&one, &many);
+        }
+    }
+
+    /// Permuting metrics, labels and label values gives the same set of samples
+    /// (but for `first_n` caps, which are about the order in the file).
+    #[test]
+    fn the_order_in_the_file_changes_nothing(
+        (before, after) in metrics(5).prop_flat_map(|metrics| {
+            let metrics: Vec<Metric> = metrics.into_iter().map(without_first_n).collect();
+            let shuffled: Vec<_> = metrics.iter().cloned().map(shuffled_labels).collect();
+            (Just(metrics), shuffled.prop_flat_map(|m| Just(m).prop_shuffle()))
+        }),
+    ) {
+        let before = frame_at(&config(before, 1_000_000_000), 0, 12, 2);
+        let after = frame_at(&config(after, 1_000_000_000), 0, 12, 2);
+        prop_assert_eq!(
+            sorted(frame_lines(&before, "p_")),
+            sorted(frame_lines(&after, "p_"))
+        );
+    }
+
+    /// Removing a metric leaves all others unchanged.
+    #[test]
+    fn removing_a_metric_leaves_the_others(metrics in metrics(5), removed in 0usize..5) {
+        let removed = removed % metrics.len();
+        let name = format!("p_{}", metrics[removed].name);
+        let whole = config(metrics.clone(), 1_000_000_000);
+        let mut rest = metrics;
+        rest.remove(removed);
+        let rest = config(rest, 1_000_000_000);
+        let kept: Vec<Line> = frame_lines(&frame_at(&whole, 0, 9, 2), "p_")
+            .into_iter()
+            .filter(|(line_name, _, _)| !line_name.starts_with(&name))
+            .collect();
+        prop_assert_eq!(kept, frame_lines(&frame_at(&rest, 0, 9, 3), "p_"));
+    }
+
+    /// Counters, buckets, counts and sums never decrease from tick to tick.
+    #[test]
+    fn cumulative_columns_never_decrease(metrics in metrics(3), tick in 0u64..20) {
+        let config = config(metrics, 1_000_000_000);
+        let now = frame_lines(&frame_at(&config, 0, tick, 1), "p_");
+        let next = frame_lines(&frame_at(&config, 0, tick + 1, 1), "p_");
+        for ((name, labels, now), (_, _, next)) in now.iter().zip(&next) {
+            let cumulative = ["_total", "_bucket", "_count", "_sum"];
+            if cumulative.iter().any(|suffix| name.ends_with(suffix)) {
+                let (now, next) = (f64::from_bits(*now), f64::from_bits(*next));
+                prop_assert!(next >= now, "{name} {labels:?}: {now} then {next}");
+            }
+        }
+    }
+}
+
+fn without_first_n(mut metric: Metric) -> Metric {
+    metric.sampling = Sampling::Hash;
+    metric
+}
+
+fn shuffled_labels(metric: Metric) -> impl Strategy<Value = Metric> {
+    let labels: Vec<_> = metric.labels.iter().cloned().map(shuffled_values).collect();
+    labels
+        .prop_flat_map(|labels| Just(labels).prop_shuffle())
+        .prop_map(move |labels| Metric {
+            labels,
+            ..metric.clone()
+        })
+}
+
+fn shuffled_values(label: Label) -> impl Strategy<Value = Label> {
+    let values = match label.values.clone() {
+        LabelValues::List(list) => Just(list)
+            .prop_shuffle()
+            .prop_map(LabelValues::List)
+            .boxed(),
+        range @ LabelValues::Range { .. } => Just(range).boxed(),
+    };
+    values.prop_map(move |values| Label {
+        values,
+        ..label.clone()
+    })
+}

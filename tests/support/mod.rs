@@ -1,0 +1,322 @@
+//! Random configurations, and frames as lists of samples.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mockingbird::config::{
+    Component, Config, CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm, Global, Kind,
+    Label, LabelValues, LogFormat, Metric, Objective, Observations, Otel, OtelProtocol, Prometheus,
+    RangeFormat, Runtime, Sampling,
+};
+use mockingbird::engine::{Columns, Engine, Frame};
+use mockingbird::model::{Catalog, Shape};
+use mockingbird::twin::Sample;
+use proptest::prelude::*;
+
+/// A sample as a comparable line: name, labels, bits of the value.
+pub(crate) type Line = (String, BTreeMap<String, String>, u64);
+
+/// A configuration around some metrics.
+pub(crate) fn config(metrics: Vec<Metric>, interval_ns: u64) -> Config {
+    Config {
+        path: "test.yaml".into(),
+        global: Global {
+            tick_interval_ns: interval_ns,
+            seed: 42,
+            log_level: log::LevelFilter::Info,
+            log_format: LogFormat::Text,
+            epoch_ns: None,
+            control_api_port: 0,
+            control_api_bind: [127, 0, 0, 1].into(),
+            threads: None,
+            max_series: 20_000_000,
+        },
+        prometheus: Prometheus {
+            enabled: true,
+            port: 0,
+            bind_address: [127, 0, 0, 1].into(),
+            prefix: "p_".into(),
+            timestamps: false,
+        },
+        otel: Otel {
+            enabled: false,
+            endpoint: String::new(),
+            insecure: true,
+            prefix: String::new(),
+            export_interval_ns: 10_000_000_000,
+            protocol: OtelProtocol::HttpProtobuf,
+            headers: BTreeMap::new(),
+            resource: BTreeMap::new(),
+        },
+        metrics,
+        runtime: Runtime::default(),
+    }
+}
+
+/// The frame of a tick, everything before it run as well.
+pub(crate) fn frame_at(config: &Config, epoch_ns: i64, tick: u64, threads: usize) -> Arc<Frame> {
+    let catalog = Arc::new(Catalog::build(config, Vec::new()).expect("a small catalog"));
+    let mut engine = Engine::new(config, catalog, epoch_ns, threads).expect("threads");
+    loop {
+        let frame = engine.advance(|_, _| {});
+        if frame.tick() == tick {
+            return frame;
+        }
+    }
+}
+
+/// The samples of a frame by plain look-ups, in the frame's order.
+pub(crate) fn frame_lines(frame: &Frame, prefix: &str) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for index in 0..frame.catalog().blocks().len() {
+        let (family, block, columns) = frame.block(index);
+        for series in 0..block.len {
+            let cursor = family.space.cursor(block.start + series);
+            let labels: BTreeMap<String, String> = family
+                .space
+                .dimensions()
+                .iter()
+                .zip(cursor.digits())
+                .map(|(dimension, &digit)| {
+                    let value = dimension.values.get(digit as usize).to_vec();
+                    (dimension.name.clone(), String::from_utf8(value).unwrap())
+                })
+                .collect();
+            let mut push = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
+                let mut labels = labels.clone();
+                // Bounds are compared as numbers here; their text is another test's.
+                labels.extend(extra.map(|(name, bound)| (name.into(), format!("{bound:?}"))));
+                lines.push((
+                    format!("{prefix}{}{suffix}", family.name),
+                    labels,
+                    value.to_bits(),
+                ));
+            };
+            match (&family.shape, columns) {
+                (Shape::Counter, Columns::Values(values)) => push("_total", None, values[series]),
+                (Shape::Gauge, Columns::Values(values)) => push("", None, values[series]),
+                (Shape::Histogram { bounds }, Columns::Histogram { cumulative, sums }) => {
+                    let row = &cumulative[series * (bounds.len() + 1)..][..=bounds.len()];
+                    for (&bound, &count) in bounds.iter().zip(row) {
+                        push("_bucket", Some(("le", bound)), count as f64);
+                    }
+                    let all = row[bounds.len()] as f64;
+                    push("_bucket", Some(("le", f64::INFINITY)), all);
+                    push("_sum", None, sums[series]);
+                    push("_count", None, all);
+                }
+                (
+                    Shape::Summary { quantiles: asked },
+                    Columns::Summary {
+                        quantiles,
+                        counts,
+                        sums,
+                    },
+                ) => {
+                    let row = &quantiles[series * asked.len()..][..asked.len()];
+                    for (&quantile, &value) in asked.iter().zip(row) {
+                        push("", Some(("quantile", quantile)), value);
+                    }
+                    push("_sum", None, sums[series]);
+                    push("_count", None, counts[series] as f64);
+                }
+                _ => panic!("columns of another shape"),
+            }
+        }
+    }
+    lines
+}
+
+/// The slow twin's samples in the same form, sorted.
+pub(crate) fn twin_lines(samples: Vec<Sample>) -> Vec<Line> {
+    let mut lines: Vec<Line> = samples
+        .into_iter()
+        .map(|mut sample| {
+            for bound in ["le", "quantile"] {
+                if let Some(text) = sample.labels.get_mut(bound) {
+                    let number: f64 = text.parse().expect("a bound");
+                    *text = format!("{number:?}");
+                }
+            }
+            (sample.name, sample.labels, sample.value.to_bits())
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// Up to `most` metrics of any kind over small label spaces, some of them
+/// capped, with unique names.
+pub(crate) fn metrics(most: usize) -> impl Strategy<Value = Vec<Metric>> {
+    prop::collection::vec((kind(), labels(), cap(), zipf(), 0u64..3), 1..=most).prop_map(|all| {
+        all.into_iter()
+            .enumerate()
+            .map(|(index, (kind, labels, cap, zipf_alpha, seed))| Metric {
+                name: format!("metric_{index}"),
+                description: String::new(),
+                unit: String::new(),
+                seed,
+                labels,
+                series_cap: cap.map(|(cap, _)| cap),
+                sampling: cap.map_or(Sampling::FirstN, |(_, sampling)| sampling),
+                zipf_alpha,
+                kind,
+            })
+            .collect()
+    })
+}
+
+fn zipf() -> impl Strategy<Value = f64> {
+    prop_oneof![3 => Just(0.0), 1 => 0.1..2.0f64]
+}
+
+fn cap() -> impl Strategy<Value = Option<(u64, Sampling)>> {
+    prop::option::of((
+        1u64..60,
+        prop_oneof![Just(Sampling::FirstN), Just(Sampling::Hash)],
+    ))
+}
+
+fn labels() -> impl Strategy<Value = Vec<Label>> {
+    let values = prop_oneof![
+        prop::collection::btree_set("[a-zé\"\\\\\n]{1,6}", 1..5)
+            .prop_map(|set| LabelValues::List(set.into_iter().collect())),
+        (-20i64..20, 0i64..12, 0usize..4, any::<bool>()).prop_map(
+            |(first, more, width, zero_fill)| LabelValues::Range {
+                first,
+                last: first + more,
+                format: RangeFormat {
+                    before: "v".into(),
+                    after: String::new(),
+                    width,
+                    zero_fill,
+                    hexadecimal: false,
+                },
+            }
+        ),
+    ];
+    prop::collection::vec((values, any::<bool>()), 0..4).prop_flat_map(|all| {
+        let names: Vec<String> = ["zone", "app", "host", "Code"]
+            .map(String::from)
+            .into_iter()
+            .take(all.len())
+            .collect();
+        Just(names).prop_shuffle().prop_map(move |names| {
+            let named = names.into_iter().zip(all.clone());
+            named
+                .map(|(name, (values, from_metric))| Label {
+                    name,
+                    values,
+                    from_metric,
+                })
+                .collect()
+        })
+    })
+}
+
+fn diurnal() -> impl Strategy<Value = Diurnal> {
+    prop_oneof![
+        2 => Just(Diurnal { amplitude: 0.0, phase: 0.0 }),
+        1 => (0.0..1.0f64, -1.0..1.0f64).prop_map(|(amplitude, phase)| Diurnal { amplitude, phase }),
+    ]
+}
+
+fn distribution() -> impl Strategy<Value = Distribution> {
+    let lognormal =
+        (-3.0..3.0f64, 0.1..2.0f64).prop_map(|(mu, sigma)| Distribution::LogNormal { mu, sigma });
+    let exponential = (0.1..10.0f64).prop_map(|lambda| Distribution::Exponential { lambda });
+    let mixture = (0.1..0.9f64).prop_map(|weight| {
+        Distribution::Mixture(vec![
+            Component {
+                weight,
+                distribution: Distribution::LogNormal {
+                    mu: -1.0,
+                    sigma: 0.5,
+                },
+            },
+            Component {
+                weight: 1.0 - weight,
+                distribution: Distribution::Exponential { lambda: 0.3 },
+            },
+        ])
+    });
+    prop_oneof![4 => lognormal, 2 => exponential, 1 => mixture]
+}
+
+fn observations() -> impl Strategy<Value = Observations> {
+    let per_tick = prop_oneof![4 => Just(1.0), 1 => Just(0.0), 2 => 0.1..20.0f64, 1 => Just(700.0)];
+    (per_tick, distribution(), diurnal()).prop_map(|(per_tick, distribution, diurnal)| {
+        Observations {
+            per_tick,
+            distribution,
+            diurnal,
+        }
+    })
+}
+
+fn gauge() -> impl Strategy<Value = GaugeAlgorithm> {
+    prop_oneof![
+        (0.0..1.0f64, 0.0..0.8f64)
+            .prop_map(|(start, step)| GaugeAlgorithm::RandomWalk { start, step }),
+        (0.0..1.0f64).prop_map(|p| GaugeAlgorithm::Bernoulli { p }),
+        (1u64..100, 0.0..1.0f64).prop_map(|(period, phase_spread)| GaugeAlgorithm::Sine {
+            middle: 1.0,
+            amplitude: 2.0,
+            period_ns: period * 300_000_000,
+            phase_spread,
+        }),
+        (1u64..100, 0.0..1.0f64).prop_map(|(period, phase_spread)| GaugeAlgorithm::Sawtooth {
+            min: -1.0,
+            max: 2.0,
+            period_ns: period * 300_000_000,
+            phase_spread,
+        }),
+        (-5.0..5.0f64).prop_map(|value| GaugeAlgorithm::Constant { value }),
+    ]
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    let rate = prop_oneof![3 => 0.0..50.0f64, 1 => Just(0.0), 1 => 3000.0..9000.0f64];
+    let counter =
+        (rate, any::<bool>(), diurnal()).prop_map(|(rate, poisson, diurnal)| Kind::Counter {
+            algorithm: if poisson {
+                CounterAlgorithm::Poisson { rate_per_s: rate }
+            } else {
+                CounterAlgorithm::Constant {
+                    increment_per_tick: rate,
+                }
+            },
+            diurnal,
+        });
+    let range = prop_oneof![
+        Just((0.0, 1.0)),
+        Just((f64::NEG_INFINITY, f64::INFINITY)),
+        Just((0.0, f64::INFINITY))
+    ];
+    let gauge = (gauge(), diurnal(), range).prop_map(|(algorithm, diurnal, clamp)| Kind::Gauge {
+        algorithm,
+        diurnal,
+        clamp,
+    });
+    let histogram =
+        (observations(), 1usize..6).prop_map(|(observations, buckets)| Kind::Histogram {
+            bounds: [0.05, 0.2, 0.5, 1.0, 5.0, 1e6][..buckets].to_vec(),
+            observations,
+        });
+    let summary = (observations(), 1u64..30).prop_map(|(observations, window_s)| Kind::Summary {
+        objectives: vec![
+            Objective {
+                quantile: 0.5,
+                rank_error: 0.05,
+            },
+            Objective {
+                quantile: 0.99,
+                rank_error: 0.001,
+            },
+        ],
+        max_age_ns: window_s * 1_000_000_000,
+        observations,
+    });
+    prop_oneof![counter, gauge, histogram, summary]
+}
