@@ -1,225 +1,156 @@
-//! Nanoseconds per series and core of one tick.
-use mockingbird::config::*;
+//! One tick, per series and core, beside memcpy of the same columns; and the
+//! memory that a series takes.
+//!
+//! The reference copies a tick's columns from one buffer to another: the least
+//! that publishing a new frame can cost.
+#![allow(missing_docs)]
+
+mod support;
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+
+use mockingbird::config::{Config, load_str};
 use mockingbird::engine::Engine;
 use mockingbird::model::Catalog;
-use std::sync::Arc;
-use std::time::Instant;
+use mockingbird::selfmetrics::resident_memory_bytes;
+use support::{Options, Table, count, ns, race, ratio};
 
-fn range(name: &str, n: i64) -> Label {
-    Label {
-        name: name.into(),
-        values: LabelValues::Range {
-            first: 1,
-            last: n,
-            format: RangeFormat {
-                before: "v".into(),
-                after: String::new(),
-                width: 0,
-                zero_fill: false,
-                hexadecimal: false,
-            },
-        },
-        from_metric: false,
-    }
-}
-fn config(kind: Kind, labels: Vec<Label>, cap: Option<u64>) -> Config {
-    Config {
-        path: "x".into(),
-        global: Global {
-            tick_interval_ns: 1_000_000_000,
-            seed: 42,
-            log_level: log::LevelFilter::Info,
-            log_format: LogFormat::Text,
-            epoch_ns: Some(0),
-            control_api_port: 0,
-            control_api_bind: [127, 0, 0, 1].into(),
-            threads: Some(1),
-            max_series: 20_000_000,
-        },
-        prometheus: Prometheus {
-            enabled: true,
-            port: 0,
-            bind_address: [0, 0, 0, 0].into(),
-            prefix: String::new(),
-            timestamps: false,
-        },
-        otel: Otel {
-            enabled: false,
-            endpoint: String::new(),
-            insecure: true,
-            prefix: String::new(),
-            export_interval_ns: 1,
-            protocol: OtelProtocol::HttpProtobuf,
-            headers: Default::default(),
-            resource: Default::default(),
-        },
-        metrics: vec![Metric {
-            name: "m".into(),
-            description: String::new(),
-            unit: String::new(),
-            seed: 42,
-            labels,
-            series_cap: cap,
-            sampling: Sampling::Hash,
-            zipf_alpha: 0.0,
-            kind,
-        }],
-        runtime: Runtime::default(),
-    }
-}
+/// Metrics to measure: name, YAML fields, and how many times fewer series the
+/// slow ones get.
+const CASES: [(&str, &str, usize); 9] = [
+    (
+        "counter, Poisson",
+        "type: counter, algorithm: poisson, base_rate: 12",
+        1,
+    ),
+    (
+        "counter, Poisson, diurnal",
+        "type: counter, algorithm: poisson, base_rate: 12, diurnal_amp: 0.5",
+        1,
+    ),
+    (
+        "counter, constant",
+        "type: counter, algorithm: constant, base_rate: 12",
+        1,
+    ),
+    (
+        "gauge, random walk",
+        "type: gauge, algorithm: random_walk, start: 0.5, step: 0.05, clamp: [0, 1]",
+        1,
+    ),
+    (
+        "gauge, Bernoulli",
+        "type: gauge, algorithm: bernoulli, p: 0.9",
+        1,
+    ),
+    (
+        "gauge, sine with phases",
+        "type: gauge, algorithm: sine, min: 0, max: 1, period_s: 60, phase_spread: 1",
+        1,
+    ),
+    (
+        "histogram, 8 buckets, 1 obs.",
+        "type: histogram, algorithm: lognormal, mu: -2, sigma: 0.7, \
+         buckets: [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64]",
+        1,
+    ),
+    (
+        "histogram, 8 buckets, 1000 obs.",
+        "type: histogram, algorithm: lognormal, mu: -2, sigma: 0.7, observations_per_tick: 1000, \
+         buckets: [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64]",
+        10,
+    ),
+    (
+        "summary, 3 objectives, 1 obs.",
+        "type: summary, algorithm: lognormal, mu: -2, sigma: 0.7",
+        10,
+    ),
+];
+
 fn main() {
-    let off = Diurnal {
-        amplitude: 0.0,
-        phase: 0.0,
-    };
-    let obs = |per_tick| Observations {
-        per_tick,
-        distribution: Distribution::LogNormal {
-            mu: -2.0,
-            sigma: 0.7,
-        },
-        diurnal: off,
-    };
-    let b8 = vec![0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64];
-    let kinds: Vec<(&str, Kind, i64)> = vec![
-        (
-            "counter poisson",
-            Kind::Counter {
-                algorithm: CounterAlgorithm::Poisson { rate_per_s: 12.0 },
-                diurnal: off,
-            },
-            1,
-        ),
-        (
-            "counter poisson diurnal",
-            Kind::Counter {
-                algorithm: CounterAlgorithm::Poisson { rate_per_s: 12.0 },
-                diurnal: Diurnal {
-                    amplitude: 0.5,
-                    phase: 0.0,
-                },
-            },
-            1,
-        ),
-        (
-            "counter constant",
-            Kind::Counter {
-                algorithm: CounterAlgorithm::Constant {
-                    increment_per_tick: 12.0,
-                },
-                diurnal: off,
-            },
-            1,
-        ),
-        (
-            "gauge walk",
-            Kind::Gauge {
-                algorithm: GaugeAlgorithm::RandomWalk {
-                    start: 0.5,
-                    step: 0.05,
-                },
-                diurnal: off,
-                clamp: (0.0, 1.0),
-            },
-            1,
-        ),
-        (
-            "gauge bernoulli",
-            Kind::Gauge {
-                algorithm: GaugeAlgorithm::Bernoulli { p: 0.9 },
-                diurnal: off,
-                clamp: (f64::NEG_INFINITY, f64::INFINITY),
-            },
-            1,
-        ),
-        (
-            "gauge sine spread",
-            Kind::Gauge {
-                algorithm: GaugeAlgorithm::Sine {
-                    middle: 0.5,
-                    amplitude: 1.0,
-                    period_ns: 60_000_000_000,
-                    phase_spread: 1.0,
-                },
-                diurnal: off,
-                clamp: (f64::NEG_INFINITY, f64::INFINITY),
-            },
-            1,
-        ),
-        (
-            "histogram 8x1",
-            Kind::Histogram {
-                bounds: b8.clone(),
-                observations: obs(1.0),
-            },
-            1,
-        ),
-        (
-            "histogram 8x1000",
-            Kind::Histogram {
-                bounds: b8.clone(),
-                observations: obs(1000.0),
-            },
-            10,
-        ),
-        (
-            "summary 3x1",
-            Kind::Summary {
-                objectives: vec![
-                    Objective {
-                        quantile: 0.5,
-                        rank_error: 0.05,
-                    },
-                    Objective {
-                        quantile: 0.9,
-                        rank_error: 0.01,
-                    },
-                    Objective {
-                        quantile: 0.99,
-                        rank_error: 0.001,
-                    },
-                ],
-                max_age_ns: 600_000_000_000,
-                observations: obs(1.0),
-            },
-            10,
-        ),
-    ];
-    for n in [10i64, 1000] {
-        for (name, kind, div) in &kinds {
-            for (shape, labels, cap) in [
-                (
-                    "long",
-                    vec![range("a", 10), range("b", 100 * n / div)],
-                    None,
-                ),
-                (
-                    "short",
-                    vec![range("a", 10), range("b", 50 * n / div), range("c", 2)],
-                    None,
-                ),
-                (
-                    "hash",
-                    vec![range("a", 10), range("b", 200 * n / div), range("c", 3)],
-                    Some((1000 * n / div) as u64),
-                ),
-            ] {
-                let config = config(kind.clone(), labels, cap);
-                let catalog = Arc::new(Catalog::build(&config, vec![]).unwrap());
-                let series = catalog.generated_series();
-                let mut engine = Engine::new(&config, catalog, 0, 1).unwrap();
-                let warm = if name.starts_with("summary") { 650 } else { 10 };
-                for _ in 0..warm {
-                    engine.advance(|_, _| {});
-                }
-                let rounds = 50;
-                let t = Instant::now();
-                for _ in 0..rounds {
-                    engine.advance(|_, _| {});
-                }
-                let ns = t.elapsed().as_nanos() as f64 / (rounds as f64 * series as f64);
-                println!("{name:28} {shape:6} {series:9} {ns:8.2} ns/series");
+    let options = Options::from_args();
+    let mut table = Table::new(
+        "Ticking, per series and core",
+        &[
+            "metric",
+            "labels",
+            "series",
+            "tick ns",
+            "memcpy ns",
+            "ratio",
+            "bytes/series",
+        ],
+    );
+    for size in options.sizes() {
+        for (name, fields, fewer) in CASES {
+            let size = (size / fewer).max(100);
+            for (labels, profile) in label_shapes(size) {
+                measure(options, &mut table, (name, labels), fields, &profile);
             }
         }
     }
+    table.print();
+}
+
+/// The same number of series as a plain product and as a sample by hash.
+fn label_shapes(size: usize) -> [(&'static str, String); 2] {
+    let product = format!(
+        "labels: {{user: {{range: [1, {}]}}, zone: [a, b]}}",
+        size / 2
+    );
+    let sampled = format!(
+        "labels: {{user: {{range: [1, {size}]}}, zone: [a, b]}}, series_cap: {size}, \
+         sampling_strategy: hash"
+    );
+    [("product", product), ("by hash", sampled)]
+}
+
+fn measure(
+    options: Options,
+    table: &mut Table,
+    (name, labels): (&str, &str),
+    fields: &str,
+    profile: &str,
+) {
+    let text =
+        format!("profiles: {{p: {{{profile}}}}}\nmetrics: [{{name: m, profile: p, {fields}}}]");
+    let config: Config = load_str(Path::new("bench"), text.as_bytes(), &|_| None).unwrap();
+    let before = resident_memory_bytes().unwrap_or(0);
+    let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
+    let series = catalog.generated_series();
+    let column_bytes = series * catalog.families()[0].shape.column_bytes();
+    let mut engine = Engine::new(&config, catalog, 0, 1).unwrap();
+    // A summary's window fills over 600 ticks; the others are steady at once.
+    let warm = if name.starts_with("summary") && !options.smoke {
+        620
+    } else {
+        3
+    };
+    for _ in 0..warm {
+        engine.advance(|_, _| {});
+    }
+    let memory = resident_memory_bytes().unwrap_or(0).saturating_sub(before);
+    let from = vec![1u8; column_bytes];
+    let mut to = vec![0u8; column_bytes];
+    let mut tick = || drop(black_box(engine.advance(|_, _| {})));
+    let mut copy = || black_box(&mut to).copy_from_slice(black_box(&from));
+    let times = race(options, &mut [&mut tick, &mut copy]);
+    let per_series = |total: f64| total / series as f64;
+    // Below that, pages and not series are what is measured.
+    let memory = if series < 100_000 {
+        "-".to_owned()
+    } else {
+        format!("{:.0}", memory as f64 / series as f64)
+    };
+    table.row(&[
+        name.to_owned(),
+        labels.to_owned(),
+        count(series),
+        ns(per_series(times[0])),
+        ns(per_series(times[1])),
+        ratio(times[0] / times[1]),
+        memory,
+    ]);
 }

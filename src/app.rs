@@ -230,13 +230,15 @@ fn tick(
 ) {
     let catalog = Arc::clone(engine.catalog());
     let mut warned: Option<Instant> = None;
+    // A tick that was due before anything stood is not late.
+    let ready_ns = clock.now_ns();
     loop {
         let due_ns = engine.time_ns(engine.next_tick());
         if stop.recv_timeout(clock.until(due_ns)) != Err(RecvTimeoutError::Timeout) {
             return;
         }
         let began = Instant::now();
-        let lag_ns = clock.now_ns().saturating_sub(due_ns).max(0) as u64;
+        let lag_ns = clock.now_ns().saturating_sub(due_ns.max(ready_ns)).max(0) as u64;
         own.set_tick_lag_ns(lag_ns);
         if lag_ns > interval_ns && warned.is_none_or(|at| at.elapsed() > LAG_WARNINGS_APART) {
             warned = Some(began);

@@ -3,6 +3,7 @@
 //! Exit codes: 0 when all went well, 1 for a failure while running, 2 for a bad
 //! configuration or wrong arguments.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -119,7 +120,7 @@ struct DumpArgs {
 enum DumpFormat {
     /// Prometheus text 0.0.4.
     Text,
-    /// OpenMetrics 1.0.
+    /// `OpenMetrics` 1.0.
     Openmetrics,
 }
 
@@ -233,12 +234,13 @@ fn check(files: &[PathBuf], json: bool) -> Result<(), RunError> {
                         let problem = serde_json::json!({
                             "file": path.display().to_string(), "message": refusal,
                         });
-                        lines += &format!("{problem}\n");
+                        let _ = writeln!(lines, "{problem}");
                     }
                     complaints.push(refusal);
                 } else if !json {
-                    lines += &format!(
-                        "{}: ok, {} metrics, {} series, {} samples per scrape\n",
+                    let _ = writeln!(
+                        lines,
+                        "{}: ok, {} metrics, {} series, {} samples per scrape",
                         path.display(),
                         config.metrics.len(),
                         grouped(estimate.series),
@@ -248,7 +250,7 @@ fn check(files: &[PathBuf], json: bool) -> Result<(), RunError> {
             }
             Err(error) => {
                 for problem in error.problems().iter().filter(|_| json) {
-                    lines += &format!("{}\n", problem_json(problem));
+                    let _ = writeln!(lines, "{}", problem_json(problem));
                 }
                 complaints.push(error.to_string());
             }

@@ -13,7 +13,7 @@
 //! | [`config`] | a YAML file, the environment | a checked [`config::Config`], or every mistake with its place |
 //! | [`model`] | labels, caps | the [`model::Catalog`]: families, label spaces, identities |
 //! | [`engine`] | a tick number | a [`engine::Frame`]: columns of values |
-//! | [`exposition`] | a frame | Prometheus text, OpenMetrics, gzip |
+//! | [`exposition`] | a frame | Prometheus text, `OpenMetrics`, gzip |
 //! | [`selfmetrics`] | what happens in the process | columns of its own families |
 //! | [`clock`], [`http`] | | the time of day; requests and responses |
 //! | [`server`] | a frame, a request | `/metrics` |

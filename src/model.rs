@@ -138,15 +138,15 @@ impl Catalog {
         let mut families = Vec::with_capacity(config.metrics.len() + own.len());
         for metric in &config.metrics {
             let key = (metric.labels.as_slice(), metric.series_cap, metric.sampling);
-            let space = match spaces.iter().find(|(known, _)| *known == key) {
-                Some((_, space)) => Arc::clone(space),
-                None => {
-                    let space = Space::new(key.0, key.1, key.2)
-                        .map_err(|error| (metric.name.clone(), error))?;
-                    let space = Arc::new(space);
-                    spaces.push((key, Arc::clone(&space)));
-                    space
-                }
+            let known = spaces.iter().find(|(known, _)| *known == key);
+            let space = if let Some((_, space)) = known {
+                Arc::clone(space)
+            } else {
+                let space = Space::new(key.0, key.1, key.2)
+                    .map_err(|error| (metric.name.clone(), error))?;
+                let space = Arc::new(space);
+                spaces.push((key, Arc::clone(&space)));
+                space
             };
             families.push(Family::new(
                 &metric.name,

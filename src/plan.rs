@@ -115,7 +115,7 @@ pub struct MetricPlan {
     pub series: usize,
     /// Samples per scrape in the Prometheus text format.
     pub samples_text: usize,
-    /// Samples per scrape in OpenMetrics, which adds `_created`.
+    /// Samples per scrape in `OpenMetrics`, which adds `_created`.
     pub samples_openmetrics: usize,
 }
 
@@ -126,7 +126,7 @@ pub struct Total {
     pub series: usize,
     /// Samples per text scrape.
     pub samples_text: usize,
-    /// Samples per OpenMetrics scrape.
+    /// Samples per `OpenMetrics` scrape.
     pub samples_openmetrics: usize,
     /// Samples generated per second.
     pub samples_per_second: f64,
@@ -134,7 +134,7 @@ pub struct Total {
     pub bytes_text: u64,
     /// The same, gzipped.
     pub bytes_text_gzip: u64,
-    /// Bytes of an OpenMetrics body.
+    /// Bytes of an `OpenMetrics` body.
     pub bytes_openmetrics: u64,
     /// The same, gzipped.
     pub bytes_openmetrics_gzip: u64,
@@ -282,7 +282,7 @@ pub fn grouped(number: u128) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

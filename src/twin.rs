@@ -33,6 +33,8 @@ pub struct Sample {
 
 type Labels = BTreeMap<String, String>;
 
+const DAY_NS: i64 = 86_400_000_000_000;
+
 /// Every sample of the text format at `tick`, in no promised order, the
 /// process's own families left out.
 pub fn samples(config: &Config, epoch_ns: i64, tick: u64) -> Vec<Sample> {
@@ -231,7 +233,6 @@ impl Series<'_> {
         if diurnal.amplitude == 0.0 {
             return 1.0;
         }
-        const DAY_NS: i64 = 86_400_000_000_000;
         let day = (self.time_ns(tick) % DAY_NS) as f64 / DAY_NS as f64;
         let turn = (day + diurnal.phase).rem_euclid(1.0);
         (1.0 + diurnal.amplitude * libm::sin(std::f64::consts::TAU * turn)).max(0.0)

@@ -3,7 +3,12 @@
 //! Absolute times vary from machine to machine and from minute to minute. So
 //! contenders take turns, round after round, medians are compared, and each
 //! result is printed beside a reference of the same run.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::trivially_copy_pass_by_ref
+)]
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +32,7 @@ impl Options {
     }
 
     /// Numbers of series to measure.
-    pub fn sizes(&self) -> Vec<usize> {
+    pub fn sizes(self) -> Vec<usize> {
         if self.smoke {
             return vec![100, 1000];
         }
@@ -38,12 +43,12 @@ impl Options {
         sizes
     }
 
-    fn rounds(&self) -> usize {
+    fn rounds(self) -> usize {
         if self.smoke { 1 } else { 9 }
     }
 
     /// A turn repeats its work until it took this long.
-    fn turn(&self) -> Duration {
+    fn turn(self) -> Duration {
         Duration::from_millis(if self.smoke { 1 } else { 20 })
     }
 }

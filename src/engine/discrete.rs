@@ -302,6 +302,7 @@ mod tests {
 
     #[test]
     fn coins_are_fair() {
+        const DRAWS: u64 = 300_000;
         for count in [1u64, 9, 63, 64, 65, 1000, 2049, 10_000] {
             let mut probabilities = vec![0.0; count as usize + 1];
             let n = count as f64;
@@ -314,7 +315,6 @@ mod tests {
                         - n * std::f64::consts::LN_2,
                 );
             }
-            const DRAWS: u64 = 300_000;
             let mut observed = vec![0; count as usize + 1];
             for index in 0..DRAWS {
                 observed[binomial_half(count, &mut Stream::new(index)) as usize] += 1;

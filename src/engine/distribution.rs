@@ -159,7 +159,7 @@ impl Distribution {
         match self {
             Self::LogNormal { mu, sigma } => libm::exp(mu + sigma * normal_quantile(p)),
             Self::Exponential { lambda } => -libm::log1p(-p) / lambda,
-            Self::Mixture(parts) => bisect(parts, p, |d| d.lower_quantile(p), |x| self.cdf(x) >= p),
+            Self::Mixture(parts) => bisect(parts, |d| d.lower_quantile(p), |x| self.cdf(x) >= p),
         }
     }
 
@@ -169,7 +169,7 @@ impl Distribution {
             Self::LogNormal { mu, sigma } => libm::exp(mu - sigma * normal_quantile(p)),
             Self::Exponential { lambda } => -libm::log(p) / lambda,
             Self::Mixture(parts) => {
-                bisect(parts, p, |d| d.upper_quantile(p), |x| self.survival(x) <= p)
+                bisect(parts, |d| d.upper_quantile(p), |x| self.survival(x) <= p)
             }
         }
     }
@@ -183,7 +183,6 @@ fn weighted(parts: &[Component], of: impl Fn(&Distribution) -> f64) -> f64 {
 /// between the smallest and the largest of its parts' quantiles.
 fn bisect(
     parts: &[Component],
-    _p: f64,
     part_quantile: impl Fn(&Distribution) -> f64,
     reached: impl Fn(f64) -> bool,
 ) -> f64 {

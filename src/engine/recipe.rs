@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config::{
     CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm, Kind, Metric, Observations,
 };
-use crate::engine::discrete::PoissonTable;
+use crate::engine::discrete::{PoissonTable, TABLE_MEAN_MAX};
 use crate::engine::kernel::counter;
 use crate::engine::kernel::summary::TickKeys;
 use crate::engine::quantile::QuantileTable;
@@ -122,6 +122,13 @@ impl Recipe {
                         CounterAlgorithm::Constant { increment_per_tick } => *increment_per_tick,
                     };
                 let poisson = matches!(algorithm, CounterAlgorithm::Poisson { .. });
+                if number == 0 && poisson && self.weights.is_none() {
+                    // The widest table of the day comes first, so that later
+                    // ones find room.
+                    let widest =
+                        tick.mean / tick.factor.max(1e-9) * (1.0 + diurnal.amplitude.abs());
+                    tick.poisson.set_mean(widest.min(TABLE_MEAN_MAX));
+                }
                 if poisson && self.weights.is_none() && counter::is_tabulated(tick.mean) {
                     tick.poisson.set_mean(tick.mean);
                 }
@@ -136,9 +143,9 @@ impl Recipe {
                     tick.turn = time_ns.rem_euclid(*period_ns as i64) as f64 / *period_ns as f64;
                 }
             }
-            Kind::Histogram { observations, .. } => self.set_mean(observations, time_ns, tick),
+            Kind::Histogram { observations, .. } => set_mean(observations, time_ns, tick),
             Kind::Summary { observations, .. } => {
-                self.set_mean(observations, time_ns, tick);
+                set_mean(observations, time_ns, tick);
                 self.slide_window(number, tick);
             }
         }
@@ -163,11 +170,6 @@ impl Recipe {
         let table = self.values.as_ref().map_or(0, |table| table.memory_bytes());
         let weights = self.weights.as_ref().map_or(0, |weights| weights.len() * 8);
         table + weights + self.window_ticks * size_of::<TickKeys>()
-    }
-
-    fn set_mean(&self, observations: &Observations, time_ns: i64, tick: &mut FamilyTick) {
-        tick.factor = diurnal_factor(&observations.diurnal, time_ns);
-        tick.mean = observations.per_tick * tick.factor;
     }
 
     fn slide_window(&self, number: u64, tick: &mut FamilyTick) {
@@ -216,6 +218,11 @@ impl SharedParts {
             .push((space, alpha.to_bits(), Arc::clone(&weights)));
         weights
     }
+}
+
+fn set_mean(observations: &Observations, time_ns: i64, tick: &mut FamilyTick) {
+    tick.factor = diurnal_factor(&observations.diurnal, time_ns);
+    tick.mean = observations.per_tick * tick.factor;
 }
 
 /// 1 / rank^alpha by series, ranks in the order of label-set keys, scaled to

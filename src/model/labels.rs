@@ -38,6 +38,15 @@ impl Arena {
         &self.bytes[start as usize..self.ends[index] as usize]
     }
 
+    /// The string at `index`, and the `N` bytes that begin with it where the
+    /// arena goes on that long: a copy of fixed length is a fast one.
+    #[inline]
+    pub fn get_window<const N: usize>(&self, index: usize) -> (&[u8], Option<&[u8; N]>) {
+        let value = self.get(index);
+        let start = self.ends[index] as usize - value.len();
+        (value, self.bytes[start..].first_chunk())
+    }
+
     /// All strings in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.len()).map(|index| self.get(index))
@@ -104,6 +113,7 @@ impl Dimension {
     }
 
     /// Only the values at the given (increasing) positions.
+    #[must_use]
     pub fn retain(&self, positions: &[u32]) -> Self {
         let mut arena = Arena::default();
         for &position in positions {
