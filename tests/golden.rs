@@ -17,8 +17,6 @@ use xxhash_rust::xxh3::Xxh3;
 const FILE: &str = "tests/golden/fingerprints.txt";
 /// Ticks told by the number of the tick, 1 being the first that moves.
 const TICKS: [u64; 4] = [0, 1, 10, 1000];
-/// A million series are stepped a thousand times elsewhere (in release).
-const TICK_MAX_OF_LARGE: u64 = 10;
 
 #[test]
 fn shipped_configurations_give_the_pinned_bytes() {
@@ -51,12 +49,8 @@ fn fingerprint(name: &str, out: &mut String) {
         &prometheus.prefix,
         prometheus.timestamps,
     );
-    let large = catalog.generated_series() > 10_000;
     let mut engine = Engine::new(&config, catalog, 0, 2).unwrap();
     for tick in TICKS {
-        if large && tick > TICK_MAX_OF_LARGE {
-            continue;
-        }
         let frame = loop {
             let frame = engine.advance(|_, _| {});
             if frame.tick() == tick {
