@@ -13,8 +13,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::clock::{Clock, rfc3339, round_down};
-use crate::config::Config;
-use crate::engine::Engine;
+use crate::config::{Config, HistogramForm, Metric};
+use crate::engine::{Engine, exponential};
 use crate::exposition::Renderer;
 use crate::exposition::pool::RenderPool;
 use crate::http::{Limits, Server};
@@ -108,9 +108,7 @@ pub fn run(
 
     let threads = threads_of(config);
     let no_threads = |error| RunError::Run(format!("cannot start {threads} threads: {error}"));
-    let catalog = Catalog::build(config, SelfMetrics::families(config))
-        .map_err(|(metric, error)| RunError::Config(format!("metric {metric}: {error}")))?;
-    let catalog = Arc::new(catalog);
+    let catalog = Arc::new(build_catalog(config)?);
     let prometheus = &config.prometheus;
     let epoch = config.global.epoch_ns;
     let epoch_ns = epoch.unwrap_or_else(|| round_down(clock.started_ns(), interval_ns));
@@ -128,16 +126,7 @@ pub fn run(
     });
     assert!(set.is_ok(), "start-up happens once");
 
-    let mut pusher = if config.otel.enabled {
-        let catalog = Arc::clone(&catalog);
-        let pusher = Pusher::start(&config.otel, interval_ns, catalog, clock);
-        Some(pusher.map_err(|error| match error {
-            StartError::Config(message) => RunError::Config(message),
-            StartError::Threads(error) => no_threads(error),
-        })?)
-    } else {
-        None
-    };
+    let mut pusher = start_pusher(config, &catalog, clock)?;
 
     started(&Started {
         metrics_addr: server.as_ref().map(Server::local_addr),
@@ -173,6 +162,38 @@ pub fn run(
         own.scrapes()
     );
     Ok(())
+}
+
+/// The families of a configuration and of the process itself. Histograms count
+/// in exponential buckets as well where they are pushed in that form.
+fn build_catalog(config: &Config) -> Result<Catalog, RunError> {
+    let otel = &config.otel;
+    let exponential = otel.enabled && otel.histograms == HistogramForm::Exponential;
+    let layout = |metric: &Metric| {
+        let layout = || exponential::layout(metric, otel.exponential_size_max);
+        exponential.then(layout).flatten()
+    };
+    Catalog::build_with(config, SelfMetrics::families(config), &layout)
+        .map_err(|(metric, error)| RunError::Config(format!("metric {metric}: {error}")))
+}
+
+fn start_pusher(
+    config: &Config,
+    catalog: &Arc<Catalog>,
+    clock: Clock,
+) -> Result<Option<Pusher>, RunError> {
+    if !config.otel.enabled {
+        return Ok(None);
+    }
+    let interval_ns = config.global.tick_interval_ns;
+    Pusher::start(&config.otel, interval_ns, Arc::clone(catalog), clock)
+        .map(Some)
+        .map_err(|error| match error {
+            StartError::Config(message) => RunError::Config(message),
+            StartError::Threads(error) => {
+                RunError::Run(format!("cannot start threads that push: {error}"))
+            }
+        })
 }
 
 /// Addresses for people: where a listener on `addr` is reached from this machine.
