@@ -1,7 +1,8 @@
 //! Frame to bytes: text and `OpenMetrics` beside memcpy of the same bytes, and
-//! gzip beside zlib-rs level 1 on the same bytes, all on one core.
+//! gzip beside zlib-rs level 1 on the same bytes, both on one core; then whole
+//! bodies through the pool to a sink that does nothing.
 //!
-//! Bodies beyond 64 MiB are measured on evenly spaced chunks of them.
+//! The first two measure bodies beyond 64 MiB on evenly spaced chunks of them.
 #![allow(missing_docs)]
 
 mod support;
@@ -13,7 +14,7 @@ use flate2::{Compress, Compression, FlushCompress};
 use mockingbird::config::{Label, LabelValues, RangeFormat, Sampling};
 use mockingbird::engine::{Columns, Frame};
 use mockingbird::exposition::gzip::Compressor;
-use mockingbird::exposition::{Format, Renderer};
+use mockingbird::exposition::{Format, RenderPool, Renderer};
 use mockingbird::model::space::Space;
 use mockingbird::model::{Block, Catalog, Family, Shape, identity};
 use support::{Options, Table, count, ns, race, ratio};
@@ -71,6 +72,51 @@ fn main() {
     }
     plain.print();
     gzip.print();
+    stream_bodies(options).print();
+}
+
+/// Whole text bodies through the pool, by number of threads.
+fn stream_bodies(options: Options) -> Table {
+    let mut table = Table::new(
+        "Whole bodies through the pool",
+        &[
+            "body", "series", "threads", "MB", "plain ms", "gzip ms", "gzip MB",
+        ],
+    );
+    let series = options.sizes()[options.sizes().len() - 1];
+    for kind in [Kind::Counters, Kind::Gauges] {
+        let frame = Arc::new(frame(kind, series));
+        let catalog = Arc::clone(frame.catalog());
+        let renderer = Arc::new(Renderer::new(catalog, "prom_", false));
+        for threads in [1, 2] {
+            let pool = RenderPool::new(threads).expect("threads");
+            let stream = |gzip: bool| {
+                let frame = Arc::clone(&frame);
+                let mut sink = |bytes: &[u8]| {
+                    black_box(bytes);
+                    Ok(())
+                };
+                pool.stream(frame, &renderer, Format::Text, gzip, &mut sink)
+                    .expect("a sink that never fails")
+            };
+            let stats = stream(true);
+            let times = race(
+                options,
+                &mut [&mut || _ = stream(false), &mut || _ = stream(true)],
+            );
+            let megabytes = |bytes: u64| ns(bytes as f64 / 1e6);
+            table.row(&[
+                format!("{kind:?}"),
+                count(series),
+                threads.to_string(),
+                megabytes(stats.bytes_plain),
+                ns(times[0] / 1e6),
+                ns(times[1] / 1e6),
+                megabytes(stats.bytes_out),
+            ]);
+        }
+    }
+    table
 }
 
 fn measure(
@@ -87,7 +133,7 @@ fn measure(
     let bytes: usize = bodies.iter().map(Vec::len).sum();
     let lines: usize = bodies
         .iter()
-        .map(|body| body.iter().filter(|&&byte| byte == b'\n').count())
+        .map(|body| body.split(|&byte| byte == b'\n').count() - 1)
         .sum();
     let per_line = |time: f64| time / lines as f64;
 

@@ -32,7 +32,8 @@ Examples:
   mockingbird completions bash > /etc/bash_completion.d/mockingbird
 
 Environment:
-  LOG_LEVEL, OTEL_ENDPOINT   override global.log_level and exporters.otel.endpoint
+  LOG_LEVEL                  overrides global.log_level
+  OTEL_ENDPOINT, OTEL_...    override exporters.otel; the standard variables, METRICS first
 
 Exit codes: 0 success, 1 failure while running, 2 bad configuration or arguments.";
 
@@ -197,12 +198,19 @@ fn print_summary(config: &Config, started: &app::Started) {
         Some(addr) => format!("http://{}/metrics", app::reachable(addr)),
         None => "nothing: exporters.prometheus is disabled".to_owned(),
     };
+    let push = match &started.push_url {
+        Some(url) => format!(
+            "{url} every {} s",
+            config.otel.export_interval_ns as f64 / 1e9
+        ),
+        None => "nothing: exporters.otel is disabled".to_owned(),
+    };
     let summary = format!(
         "mockingbird {}: {}\n\
          \x20 metrics   {} with {} series, {} samples per scrape\n\
          \x20 ticks     every {} s since {}, seed {}, {} threads\n\
          \x20 scrape    {scrape}\n\
-         \x20 push      nothing: this version does not push OTLP yet\n",
+         \x20 push      {push}\n",
         env!("CARGO_PKG_VERSION"),
         config.path.display(),
         catalog.generated_count(),

@@ -8,12 +8,13 @@
 //!
 //! Nothing here does I/O or reads a clock; who sends the bytes passes a sink.
 
-pub mod escape;
+mod escape;
 pub mod gzip;
 pub mod negotiate;
-pub mod number;
+mod number;
 mod plan;
 pub mod pool;
+mod room;
 mod text;
 #[cfg(test)]
 pub(crate) mod twin;

@@ -32,7 +32,7 @@ impl Options {
     }
 
     /// Numbers of series to measure.
-    pub fn sizes(&self) -> Vec<usize> {
+    pub fn sizes(self) -> Vec<usize> {
         if self.smoke {
             return vec![100, 1000];
         }
@@ -43,12 +43,12 @@ impl Options {
         sizes
     }
 
-    fn rounds(&self) -> usize {
+    fn rounds(self) -> usize {
         if self.smoke { 1 } else { 9 }
     }
 
     /// A turn repeats its work until it took this long.
-    fn turn(&self) -> Duration {
+    fn turn(self) -> Duration {
         Duration::from_millis(if self.smoke { 1 } else { 20 })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config::{
     CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm, Kind, Metric, Observations,
 };
-use crate::engine::discrete::PoissonTable;
+use crate::engine::discrete::{PoissonTable, TABLE_MEAN_MAX};
 use crate::engine::kernel::counter;
 use crate::engine::kernel::summary::TickKeys;
 use crate::engine::quantile::QuantileTable;
@@ -133,6 +133,13 @@ impl Recipe {
                         CounterAlgorithm::Constant { increment_per_tick } => *increment_per_tick,
                     };
                 let poisson = matches!(algorithm, CounterAlgorithm::Poisson { .. });
+                if number == 0 && poisson && self.weights.is_none() {
+                    // The widest table of the day comes first, so that later
+                    // ones find room.
+                    let widest =
+                        tick.mean / tick.factor.max(1e-9) * (1.0 + diurnal.amplitude.abs());
+                    tick.poisson.set_mean(widest.min(TABLE_MEAN_MAX));
+                }
                 if poisson && self.weights.is_none() && counter::is_tabulated(tick.mean) {
                     tick.poisson.set_mean(tick.mean);
                 }

@@ -17,6 +17,7 @@ pub(super) struct SpaceText {
     opens: Arena,
     /// Per dimension its escaped values, unless none needs escaping.
     escaped: Vec<Option<Arena>>,
+    longest_bytes: usize,
 }
 
 impl SpaceText {
@@ -31,11 +32,16 @@ impl SpaceText {
             });
             escaped.push(escape_all(&dimension.values));
         }
-        Self {
+        let mut text = Self {
             space: Arc::clone(space),
             opens,
             escaped,
-        }
+            longest_bytes: 0,
+        };
+        text.longest_bytes = (0..text.escaped.len())
+            .map(|d| text.open(d).len() + text.values(d).longest_bytes() + 1)
+            .sum();
+        text
     }
 
     pub(super) fn space(&self) -> &Arc<Space> {
@@ -58,9 +64,7 @@ impl SpaceText {
 
     /// Length of the longest label set, from its `{` to its last quote.
     pub(super) fn longest_bytes(&self) -> usize {
-        (0..self.escaped.len())
-            .map(|d| self.open(d).len() + self.values(d).longest_bytes() + 1)
-            .sum()
+        self.longest_bytes
     }
 
     /// Bytes held beyond the space itself.

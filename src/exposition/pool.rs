@@ -27,6 +27,8 @@ use crate::exposition::{Format, Renderer};
 const WINDOW_CHUNKS_PER_THREAD: usize = 2;
 /// Chunks that all streams have under way beyond their first, per thread.
 const SHARED_CHUNKS_PER_THREAD: usize = 8;
+/// Buffers that a very long series made larger than this are not kept.
+const BUFFER_BYTES_MAX: usize = 4 << 20;
 
 /// Threads that render chunks for any number of streams.
 #[derive(Debug)]
@@ -310,7 +312,7 @@ impl Shared {
     fn recycle(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        if buffers.len() < self.buffers_max {
+        if buffers.len() < self.buffers_max && buffer.capacity() <= BUFFER_BYTES_MAX {
             buffers.push(buffer);
         }
     }
@@ -365,6 +367,9 @@ impl Worker {
                 bytes: buffer,
                 sum: None,
             };
+        }
+        if self.plain.capacity() > BUFFER_BYTES_MAX {
+            self.plain = Vec::new();
         }
         self.plain.clear();
         renderer.render_chunk(frame, *format, chunk, &mut self.plain);

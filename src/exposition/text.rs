@@ -2,9 +2,12 @@
 //!
 //! What is constant about a family is written once, at start-up. A series'
 //! line begins like the line before it, so one scratch head is kept and only
-//! what changed is written anew: a line is a copy of the head, a number and
-//! its end. Nothing here allocates per series or line, reads a clock or knows
+//! what changed is written anew: a line is a copy of the head, a value and its
+//! end. Nothing here allocates per series or line, reads a clock or knows
 //! of threads.
+
+// The pieces of a hot line must end up in one loop.
+#![allow(clippy::inline_always)]
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,6 +16,7 @@ use crate::engine::Columns;
 use crate::exposition::escape::{self, SpaceText};
 use crate::exposition::negotiate::Format;
 use crate::exposition::number;
+use crate::exposition::room::{Room, SLACK_BYTES};
 use crate::model::labels::Arena;
 use crate::model::space::Cursor;
 use crate::model::{Family, Shape};
@@ -29,20 +33,46 @@ pub(super) struct FamilyText {
     sum_name: Vec<u8>,
     count_name: Vec<u8>,
     created_name: Vec<u8>,
-    /// For each bucket or quantile its label and what follows it: `,le="0.1"} `.
-    suffixes: Arena,
+    /// One for each bucket or quantile.
+    suffixes: Vec<Suffix>,
     shape: Shape,
     longest_line_bytes: usize,
 }
+
+/// The label of a bucket or quantile and what follows it: `,le="0.1"} `.
+type Suffix = Short<48>;
 
 /// How the lines of one frame end.
 #[derive(Debug)]
 pub(super) struct LineEnds {
     format: Format,
     /// Timestamp, if any, and line feed.
-    end: Vec<u8>,
+    end: Short<32>,
     /// Value and end of the `_created` lines.
-    created: Vec<u8>,
+    created: Short<64>,
+}
+
+/// A short text with room after it, so that it is copied at a fixed length.
+#[derive(Debug)]
+struct Short<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Short<N> {
+    fn new(text: &[u8]) -> Self {
+        let mut bytes = [0; N];
+        bytes[..text.len()].copy_from_slice(text);
+        Self {
+            bytes,
+            len: text.len(),
+        }
+    }
+
+    #[inline(always)]
+    fn put(&self, room: &mut Room) {
+        room.put_window(&self.bytes, self.len);
+    }
 }
 
 impl LineEnds {
@@ -62,14 +92,14 @@ impl LineEnds {
         created.extend_from_slice(&end);
         Self {
             format,
-            end,
-            created,
+            end: Short::new(&end),
+            created: Short::new(&created),
         }
     }
 
     /// The end of a `_created` line, where the format has them.
-    fn created(&self) -> Option<&[u8]> {
-        (self.format == Format::OpenMetrics).then_some(self.created.as_slice())
+    fn created(&self) -> Option<&Short<64>> {
+        (self.format == Format::OpenMetrics).then_some(&self.created)
     }
 }
 
@@ -86,7 +116,12 @@ impl FamilyText {
         let suffixes = suffixes(&family.shape, labels.space().dimensions().is_empty());
         let longest_line_bytes = name.len().max(base.len() + "_created".len())
             + labels.longest_bytes()
-            + suffixes.longest_bytes().max("} ".len())
+            + suffixes
+                .iter()
+                .map(|s| s.len)
+                .max()
+                .unwrap_or(0)
+                .max("} ".len())
             + number::VALUE_BYTES_MAX
             + " \n".len()
             + number::TIME_BYTES_MAX;
@@ -134,25 +169,24 @@ impl FamilyText {
         rows: Range<usize>,
         first_series: usize,
     ) {
-        let bytes_max = rows.len() * self.series_bytes_max();
-        out.reserve(bytes_max);
-        let end_max = out.len() + bytes_max;
+        let room = &mut Room::new(out, rows.len() * self.series_bytes_max());
         let mut head = Head::new(&self.name, &self.labels, first_series);
         match columns {
-            Columns::Values(values) => self.write_values(out, ends, &mut head, &values[rows]),
+            Columns::Values(values) => self.put_values(room, ends, &mut head, &values[rows]),
             Columns::Histogram {
                 cumulative, sums, ..
             } => {
                 let width = self.suffixes.len();
                 let cumulative = &cumulative[rows.start * width..rows.end * width];
                 for (buckets, &sum) in cumulative.chunks_exact(width).zip(&sums[rows]) {
+                    head.complete();
                     for (suffix, &count) in self.suffixes.iter().zip(buckets) {
-                        out.extend_from_slice(head.stem());
-                        out.extend_from_slice(suffix);
-                        number::write_count(out, count);
-                        out.extend_from_slice(&ends.end);
+                        head.put_stem(room);
+                        suffix.put(room);
+                        number::put_count(room, count);
+                        ends.end.put(room);
                     }
-                    self.write_sums(out, ends, &head, sum, buckets[width - 1]);
+                    self.put_sums(room, ends, &head, sum, buckets[width - 1]);
                     head.advance();
                 }
             }
@@ -164,58 +198,56 @@ impl FamilyText {
                 let width = self.suffixes.len();
                 for row in rows {
                     let quantiles = &quantiles[row * width..(row + 1) * width];
+                    head.complete();
                     for (suffix, &quantile) in self.suffixes.iter().zip(quantiles) {
-                        out.extend_from_slice(head.stem());
-                        out.extend_from_slice(suffix);
-                        number::write_value(out, quantile);
-                        out.extend_from_slice(&ends.end);
+                        head.put_stem(room);
+                        suffix.put(room);
+                        number::put_value(room, quantile);
+                        ends.end.put(room);
                     }
-                    self.write_sums(out, ends, &head, sums[row], counts[row]);
+                    self.put_sums(room, ends, &head, sums[row], counts[row]);
                     head.advance();
                 }
             }
         }
-        debug_assert!(out.len() <= end_max);
     }
 
     /// Counters and gauges.
-    fn write_values(&self, out: &mut Vec<u8>, ends: &LineEnds, head: &mut Head, values: &[f64]) {
+    fn put_values(&self, room: &mut Room, ends: &LineEnds, head: &mut Head, values: &[f64]) {
         let created = match self.shape {
             Shape::Counter => ends.created(),
             _ => None,
         };
         for &value in values {
-            out.extend_from_slice(head.line());
-            number::write_value(out, value);
-            out.extend_from_slice(&ends.end);
+            head.put_line(room);
+            number::put_value(room, value);
+            ends.end.put(room);
             if let Some(created) = created {
-                self.write_created(out, head, created);
+                room.put(&self.created_name);
+                head.put_unnamed_line(room);
+                created.put(room);
             }
             head.advance();
         }
     }
 
     /// What follows a series' buckets or quantiles.
-    fn write_sums(&self, out: &mut Vec<u8>, ends: &LineEnds, head: &Head, sum: f64, count: u64) {
+    fn put_sums(&self, room: &mut Room, ends: &LineEnds, head: &Head, sum: f64, count: u64) {
         if self.has_sums(ends.format) {
-            out.extend_from_slice(&self.sum_name);
-            out.extend_from_slice(head.labels());
-            number::write_value(out, sum);
-            out.extend_from_slice(&ends.end);
-            out.extend_from_slice(&self.count_name);
-            out.extend_from_slice(head.labels());
-            number::write_count(out, count);
-            out.extend_from_slice(&ends.end);
+            room.put(&self.sum_name);
+            head.put_labels(room);
+            number::put_value(room, sum);
+            ends.end.put(room);
+            room.put(&self.count_name);
+            head.put_labels(room);
+            number::put_count(room, count);
+            ends.end.put(room);
         }
         if let Some(created) = ends.created() {
-            self.write_created(out, head, created);
+            room.put(&self.created_name);
+            head.put_labels(room);
+            created.put(room);
         }
-    }
-
-    fn write_created(&self, out: &mut Vec<u8>, head: &Head, created: &[u8]) {
-        out.extend_from_slice(&self.created_name);
-        out.extend_from_slice(head.labels());
-        out.extend_from_slice(created);
     }
 
     /// `OpenMetrics` wants no sum, hence no count, where observations may be
@@ -231,108 +263,191 @@ impl FamilyText {
 }
 
 /// The beginning of a line: sample name, labels and what closes them. It
-/// follows a cursor and rewrites only the labels that changed.
+/// follows a cursor and rewrites only what changed.
+///
+/// The last label's value changes with nearly every series, and reading what
+/// was written a moment ago makes a processor wait. So a line of its own is
+/// put in two parts, the leading one from `padded` and the value from its
+/// arena; only for series of several lines are they put together first.
 struct Head<'a> {
-    text: &'a SpaceText,
     cursor: Cursor<'a>,
-    /// `name{a="1",b="2"} `, or `name ` without labels.
-    bytes: Vec<u8>,
-    labels_start: usize,
-    /// Where each dimension's value begins.
-    value_starts: Vec<usize>,
+    labels: Vec<HeadLabel<'a>>,
+    /// `name{a="1",b="`, or `name` without labels; after [`Self::complete`]
+    /// the rest as well; then any bytes.
+    padded: Vec<u8>,
+    name_len: usize,
+    leading_len: usize,
+    /// Length when complete.
+    len: usize,
+    /// What follows the last value, or the name.
+    close: &'static [u8; 4],
+    close_len: usize,
+}
+
+struct HeadLabel<'a> {
+    /// What precedes the value.
+    open: &'a [u8],
+    values: &'a Arena,
+    /// Where the value begins.
+    start: usize,
 }
 
 impl<'a> Head<'a> {
     fn new(name: &[u8], text: &'a SpaceText, series: usize) -> Self {
         let cursor = text.space().cursor(series);
-        let mut head = Self {
-            text,
-            bytes: name.to_vec(),
-            labels_start: name.len(),
-            value_starts: vec![0; cursor.digits().len()],
-            cursor,
-        };
-        if head.value_starts.is_empty() {
-            head.bytes.push(b' ');
-        } else {
-            head.bytes.extend_from_slice(text.open(0));
-            head.value_starts[0] = head.bytes.len();
-            head.write_from(0);
+        let mut labels: Vec<HeadLabel<'a>> = (0..cursor.digits().len())
+            .map(|dimension| HeadLabel {
+                open: text.open(dimension),
+                values: text.values(dimension),
+                start: 0,
+            })
+            .collect();
+        let mut padded = name.to_vec();
+        padded.resize(name.len() + text.longest_bytes() + SLACK_BYTES, 0);
+        let (mut close, mut close_len) = (b"    ", 1);
+        if let Some(label) = labels.first_mut() {
+            label.start = name.len() + label.open.len();
+            padded[name.len()..label.start].copy_from_slice(label.open);
+            (close, close_len) = (b"\"}  ", 3);
         }
+        let mut head = Self {
+            cursor,
+            labels,
+            padded,
+            name_len: name.len(),
+            leading_len: name.len(),
+            len: 0,
+            close,
+            close_len,
+        };
+        head.write_leading(0);
         head
     }
 
-    /// All of it.
-    #[inline]
-    fn line(&self) -> &[u8] {
-        &self.bytes
+    /// Puts all of it; it need not be complete.
+    #[inline(always)]
+    fn put_line(&self, room: &mut Room) {
+        room.put_padded(&self.padded, self.leading_len);
+        self.put_rest(room);
     }
 
-    /// Name and labels, open for one more label.
-    #[inline]
-    fn stem(&self) -> &[u8] {
-        let close = if self.value_starts.is_empty() { 1 } else { 2 };
-        &self.bytes[..self.bytes.len() - close]
+    /// Puts all but the name; it need not be complete.
+    #[inline(always)]
+    fn put_unnamed_line(&self, room: &mut Room) {
+        room.put_padded(
+            &self.padded[self.name_len..],
+            self.leading_len - self.name_len,
+        );
+        self.put_rest(room);
     }
 
-    /// All but the name.
-    #[inline]
-    fn labels(&self) -> &[u8] {
-        &self.bytes[self.labels_start..]
+    /// Puts name and labels of a complete head, open for one more label.
+    #[inline(always)]
+    fn put_stem(&self, room: &mut Room) {
+        let open_len = self.len - if self.labels.is_empty() { 1 } else { 2 };
+        room.put_padded(&self.padded, open_len);
+    }
+
+    /// Puts all but the name of a complete head.
+    #[inline(always)]
+    fn put_labels(&self, room: &mut Room) {
+        room.put_padded(&self.padded[self.name_len..], self.len - self.name_len);
     }
 
     /// On to the next series; past the last one nothing changes.
     #[inline]
     fn advance(&mut self) {
         let changed = self.cursor.advance();
-        if changed < self.value_starts.len() {
-            self.write_from(changed);
+        if changed + 1 < self.labels.len() {
+            self.write_leading(changed);
         }
     }
 
-    /// Writes the values of `dimension` and all after it.
-    #[inline]
-    fn write_from(&mut self, mut dimension: usize) {
-        self.bytes.truncate(self.value_starts[dimension]);
-        let digits = self.cursor.digits();
-        loop {
-            let value = self.text.values(dimension).get(digits[dimension] as usize);
-            self.bytes.extend_from_slice(value);
-            dimension += 1;
-            if dimension == digits.len() {
-                self.bytes.extend_from_slice(b"\"} ");
-                return;
-            }
-            self.bytes.push(b'"');
-            self.bytes.extend_from_slice(self.text.open(dimension));
-            self.value_starts[dimension] = self.bytes.len();
+    /// Writes the rest behind the leading part, for [`Self::put_stem`] and
+    /// [`Self::put_labels`].
+    #[inline(always)]
+    fn complete(&mut self) {
+        let mut at = self.leading_len;
+        if let (Some(label), Some(&digit)) = (self.labels.last(), self.cursor.digits().last()) {
+            at += copy_value(label.values, digit, &mut self.padded[at..]);
         }
+        self.padded[at..at + 4].copy_from_slice(self.close);
+        self.len = at + self.close_len;
     }
+
+    /// Puts the last value and what follows it.
+    #[inline(always)]
+    fn put_rest(&self, room: &mut Room) {
+        if let (Some(label), Some(&digit)) = (self.labels.last(), self.cursor.digits().last()) {
+            match label.values.get_window::<16>(digit as usize) {
+                (value, Some(window)) if value.len() <= 16 => {
+                    room.put_window(window, value.len());
+                }
+                (value, _) => room.put(value),
+            }
+        }
+        room.put_window(self.close, self.close_len);
+    }
+
+    /// Writes the leading part anew: what stands between the value of dimension
+    /// `first` and that of the last one.
+    fn write_leading(&mut self, first: usize) {
+        let Some(last) = self.labels.len().checked_sub(1) else {
+            return;
+        };
+        for (index, &digit) in self
+            .cursor
+            .digits()
+            .iter()
+            .enumerate()
+            .take(last)
+            .skip(first)
+        {
+            let label = &self.labels[index];
+            let mut at = label.start;
+            at += copy_value(label.values, digit, &mut self.padded[at..]);
+            self.padded[at] = b'"';
+            let next = &mut self.labels[index + 1];
+            next.start = at + 1 + next.open.len();
+            self.padded[at + 1..next.start].copy_from_slice(next.open);
+        }
+        self.leading_len = self.labels[last].start;
+    }
+}
+
+/// Copies a value to the beginning of `to`, and maybe what follows it; returns
+/// its length.
+#[inline(always)]
+fn copy_value(values: &Arena, digit: u32, to: &mut [u8]) -> usize {
+    let (value, window) = values.get_window::<16>(digit as usize);
+    match window {
+        Some(window) if value.len() <= 16 => to[..16].copy_from_slice(window),
+        _ => to[..value.len()].copy_from_slice(value),
+    }
+    value.len()
 }
 
 /// The label that tells a family's buckets or quantiles apart, and what closes
 /// the labels.
-fn suffixes(shape: &Shape, no_labels: bool) -> Arena {
+fn suffixes(shape: &Shape, no_labels: bool) -> Vec<Suffix> {
     let (name, numbers): (&str, &[f64]) = match shape {
-        Shape::Counter | Shape::Gauge => return Arena::default(),
+        Shape::Counter | Shape::Gauge => return Vec::new(),
         Shape::Histogram { bounds, .. } => ("le", bounds),
         Shape::Summary { quantiles } => ("quantile", quantiles),
     };
-    let mut suffixes = Arena::default();
-    let mut push = |write: &dyn Fn(&mut Vec<u8>)| {
-        suffixes.push_with(|out| {
-            out.push(if no_labels { b'{' } else { b',' });
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"=\"");
-            write(out);
-            out.extend_from_slice(b"\"} ");
-        });
+    let open = if no_labels { '{' } else { ',' };
+    let suffix = |number: &[u8]| {
+        let open = format!("{open}{name}=\"");
+        Short::new(&[open.as_bytes(), number, b"\"} "].concat())
     };
+    let mut suffixes: Vec<Suffix> = Vec::new();
     for &number in numbers {
-        push(&|out| number::write_label(out, number));
+        let mut text = Vec::new();
+        number::write_label(&mut text, number);
+        suffixes.push(suffix(&text));
     }
     if matches!(shape, Shape::Histogram { .. }) {
-        push(&|out| out.extend_from_slice(b"+Inf"));
+        suffixes.push(suffix(b"+Inf"));
     }
     suffixes
 }

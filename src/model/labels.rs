@@ -38,6 +38,15 @@ impl Arena {
         &self.bytes[start as usize..self.ends[index] as usize]
     }
 
+    /// The string at `index`, and the `N` bytes that begin with it where the
+    /// arena goes on that long: a copy of fixed length is a fast one.
+    #[inline]
+    pub fn get_window<const N: usize>(&self, index: usize) -> (&[u8], Option<&[u8; N]>) {
+        let value = self.get(index);
+        let start = self.ends[index] as usize - value.len();
+        (value, self.bytes[start..].first_chunk())
+    }
+
     /// All strings in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.len()).map(|index| self.get(index))
@@ -66,7 +75,8 @@ pub struct Dimension {
     pub name: String,
     /// Its values.
     pub values: Arena,
-    /// Hash of (name, value) for each value.
+    /// Hash of (name, value) for each value; empty in a capped space, which
+    /// stores the keys made from them.
     pub pair_hashes: Vec<u64>,
 }
 

@@ -1,0 +1,77 @@
+//! A steady tick allocates nothing.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mockingbird::config::load_str;
+use mockingbird::engine::Engine;
+use mockingbird::model::Catalog;
+use mockingbird::selfmetrics::SelfMetrics;
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+#[expect(
+    unsafe_code,
+    reason = "an allocator that counts cannot be written otherwise"
+)]
+// SAFETY: every call is handed to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const CONFIG: &str = "
+profiles:
+  product: {labels: {user: {range: [1, 3000]}, zone: [a, b, c]}}
+  sample: {labels: {user: {range: [1, 9000]}, zone: [a, b, c]}, series_cap: 5000, sampling_strategy: hash}
+  zipf: {labels: {user: {range: [1, 500]}}, zipf_alpha: 1.2}
+metrics:
+  - {name: a, profile: product, type: counter, algorithm: poisson, base_rate: 12, diurnal_amp: 0.9}
+  - {name: b, profile: sample, type: counter, algorithm: poisson, base_rate: 0.5}
+  - {name: c, profile: zipf, type: counter, algorithm: poisson, base_rate: 40}
+  - {name: d, profile: product, type: gauge, algorithm: random_walk, step: 0.1, clamp: [0, 1], diurnal_amp: 0.1}
+  - {name: e, profile: sample, type: gauge, algorithm: sine, min: 0, max: 1, period_s: 60, phase_spread: 1}
+  - {name: f, profile: sample, type: histogram, algorithm: lognormal, mu: 0, sigma: 1}
+  - {name: g, profile: zipf, type: histogram, algorithm: exponential, lam: 1, observations_per_tick: 30}
+  - {name: h, profile: zipf, type: summary, algorithm: lognormal, mu: 0, sigma: 1, max_age_s: 20, observations_per_tick: 3}
+";
+
+#[test]
+fn a_steady_tick_allocates_nothing() {
+    let config = load_str(Path::new("test"), CONFIG.as_bytes(), &|_| None)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let own = SelfMetrics::default();
+    let catalog = Arc::new(Catalog::build(&config, SelfMetrics::families(&config)).unwrap());
+    for threads in [1, 2] {
+        let mut engine = Engine::new(&config, Arc::clone(&catalog), 0, threads).unwrap();
+        let mut tick = || {
+            let frame = engine.advance(|tick, columns| own.fill(&catalog, tick, columns));
+            own.add_tick(0.001);
+            drop(frame);
+        };
+        for _ in 0..100 {
+            tick();
+        }
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        for _ in 0..200 {
+            tick();
+        }
+        let allocated = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        assert_eq!(allocated, 0, "{threads} threads");
+    }
+}

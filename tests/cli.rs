@@ -1,0 +1,438 @@
+//! The program as a user meets it: arguments, output, exit codes, signals.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_mockingbird");
+
+fn mockingbird(arguments: &[&str]) -> Output {
+    let mut command = Command::new(BINARY);
+    command.args(arguments).env_remove("LOG_LEVEL");
+    command.output().expect("the binary runs")
+}
+
+fn stdout(output: &Output) -> &str {
+    str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    str::from_utf8(&output.stderr).unwrap()
+}
+
+/// A running instance, killed when dropped.
+struct Running {
+    child: Child,
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl Running {
+    /// Starts `metrics` (YAML) with further `global` fields on a free port, and
+    /// waits until it has ticked.
+    fn start(global: &str, metrics: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let path = write_config(folder.path(), port, global, metrics);
+        let child = Command::new(BINARY)
+            .arg("--config")
+            .arg(path)
+            .env_remove("LOG_LEVEL")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let running = Self {
+            child,
+            port,
+            folder,
+        };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !running.get("/healthz", "").starts_with("HTTP/1.1 200") {
+            assert!(Instant::now() < deadline, "not up within a minute");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        running
+    }
+
+    fn connect(&self) -> Option<TcpStream> {
+        TcpStream::connect(("127.0.0.1", self.port)).ok()
+    }
+
+    /// Head and body of a response, or nothing while nobody listens.
+    fn get(&self, path: &str, headers: &str) -> String {
+        let Some(mut stream) = self.connect() else {
+            return String::new();
+        };
+        let request =
+            format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n");
+        let mut answer = Vec::new();
+        let _ = stream.write_all(request.as_bytes());
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill")
+            .args(["-s", name, &id])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn write_config(folder: &Path, port: u16, global: &str, metrics: &str) -> PathBuf {
+    let path = folder.join("config.yaml");
+    let text = format!(
+        "global: {{{global}}}\n\
+         exporters: {{prometheus: {{port: {port}, bind_address: 127.0.0.1, prefix: ''}}, \
+         otel: {{enabled: false}}}}\n{metrics}\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+const SMALL: &str = "metrics: [{name: hits, type: counter, algorithm: poisson, base_rate: 100}]";
+const LARGE: &str = "profiles: {p: {labels: {user: {range: [1, 300000]}}}}\n\
+    metrics: [{name: hits, profile: p, type: gauge, algorithm: random_walk, step: 1}]";
+
+/// The value of an unlabelled sample in a body.
+fn value(body: &str, name: &str) -> f64 {
+    let line = body
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {body}"))
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn help_names_every_command_and_gives_examples() {
+    let help = mockingbird(&["--help"]);
+    assert!(help.status.success());
+    for word in [
+        "run",
+        "check",
+        "plan",
+        "dump",
+        "schema",
+        "completions",
+        "man",
+        "Examples:",
+    ] {
+        assert!(stdout(&help).contains(word), "{word}");
+    }
+    assert!(stdout(&mockingbird(&["--version"])).starts_with("mockingbird "));
+    assert!(stdout(&mockingbird(&["completions", "bash"])).contains("_mockingbird"));
+    assert!(stdout(&mockingbird(&["man"])).contains(".TH"));
+    let none = mockingbird(&[]);
+    assert_eq!(none.status.code(), Some(2));
+    assert!(stderr(&none).contains("--config"));
+}
+
+#[test]
+fn check_reports_all_mistakes_and_exits_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.yaml");
+    std::fs::write(
+        &path,
+        "metrics:\n  - name: a\n    type: counter\n    algorithm: poison\n  - name: b\n    \
+         type: gauge\n    algorithm: bernoulli\n    p: 2\n",
+    )
+    .unwrap();
+    let path = path.to_str().unwrap();
+    for arguments in [
+        &["check", path][..],
+        &["--validate", "--config", path],
+        &["-c", path],
+    ] {
+        let output = mockingbird(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let text = stderr(&output);
+        assert!(text.contains(":4:16: metrics[0].algorithm"), "{text}");
+        assert!(text.contains("poisson"), "{text}");
+        assert!(text.contains(":8:8: metrics[1].p"), "{text}");
+    }
+    let json = mockingbird(&["check", "--json", path]);
+    let first = stdout(&json).lines().next().unwrap();
+    let problem: serde_json::Value = serde_json::from_str(first).unwrap();
+    assert_eq!(
+        (&problem["line"], &problem["column"]),
+        (&4.into(), &16.into())
+    );
+    let good = mockingbird(&["check", "configs/baseline.yaml", "configs/million.yaml"]);
+    assert!(good.status.success());
+    assert_eq!(stdout(&good).lines().count(), 2);
+}
+
+#[test]
+fn too_many_series_are_refused_with_their_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = "profiles: {p: {labels: {user: {range: [1, 90000000]}}}}\n\
+        metrics: [{name: a, profile: p, type: gauge, algorithm: constant, start: 1}]";
+    let path = write_config(folder.path(), 8000, "", metrics);
+    let path = path.to_str().unwrap();
+    for arguments in [&["--config", path][..], &["check", path], &["plan", path]] {
+        let output = mockingbird(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(
+            stderr(&output).contains("90,000,000"),
+            "{}",
+            stderr(&output)
+        );
+        assert!(stderr(&output).contains("GB"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn plan_tells_what_dump_shows() {
+    let plan = mockingbird(&["plan", "--json", "configs/baseline.yaml"]);
+    let plan: serde_json::Value = serde_json::from_str(stdout(&plan)).unwrap();
+    for (format, samples, bytes) in [
+        ("text", "samples_text", "bytes_text"),
+        ("openmetrics", "samples_openmetrics", "bytes_openmetrics"),
+    ] {
+        let arguments = [
+            "dump",
+            "-c",
+            "configs/baseline.yaml",
+            "--tick",
+            "10",
+            "--format",
+        ];
+        let body = mockingbird(&[&arguments[..], &[format]].concat());
+        let lines = stdout(&body).lines().filter(|line| !line.starts_with('#'));
+        assert_eq!(plan["total"][samples], lines.count());
+        assert_eq!(plan["total"][bytes], body.stdout.len());
+    }
+    let table = mockingbird(&["plan", "configs/high_cardinality.yaml"]);
+    assert!(stdout(&table).contains("1,950,000"), "{}", stdout(&table));
+}
+
+#[test]
+fn dump_depends_on_tick_metric_and_epoch_but_not_on_threads() {
+    let dump = |more: &[&str]| {
+        let arguments = [
+            "dump",
+            "--config",
+            "configs/production_sim.yaml",
+            "--tick",
+            "7",
+        ];
+        let output = mockingbird(&[&arguments[..], more].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let whole = dump(&["--threads", "1"]);
+    assert_eq!(whole, dump(&["--threads", "7"]));
+    let one = dump(&["--metric", "queue_depth"]);
+    assert!(whole.contains(&one) && one.lines().count() > 3);
+    assert_ne!(whole, dump(&["--epoch", "2026-03-04T05:06:07Z"]));
+    assert_eq!(whole, dump(&["--epoch", "1970-01-01T00:00:00Z"]));
+    let unknown = mockingbird(&[
+        "dump",
+        "-c",
+        "configs/baseline.yaml",
+        "--tick",
+        "1",
+        "--metric",
+        "x",
+    ]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr(&unknown).contains("cpu_usage"));
+}
+
+#[test]
+fn a_closed_pipe_ends_a_dump_quietly() {
+    let mut child = Command::new(BINARY)
+        .args(["dump", "-c", "configs/million.yaml", "--tick", "0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert!(line.starts_with("# HELP"));
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn a_taken_port_is_told_with_who_asked_for_it() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    let path = write_config(folder.path(), port, "", SMALL);
+    let output = mockingbird(&["--config", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains(&format!(":{port} for exporters.prometheus")));
+}
+
+#[test]
+fn both_signals_stop_it_cleanly() {
+    for name in ["INT", "TERM"] {
+        let mut running = Running::start("tick_interval_s: 3600", SMALL);
+        let asked = Instant::now();
+        running.signal(name);
+        let status = running.child.wait().unwrap();
+        assert_eq!(status.code(), Some(0), "SIG{name}");
+        // A second is the promise; the rest is for a loaded machine.
+        assert!(asked.elapsed() < Duration::from_secs(5));
+        let mut text = String::new();
+        running
+            .child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
+        assert!(text.contains("1 series, 1 samples per scrape"), "{text}");
+        assert!(
+            text.contains(&format!("localhost:{}/metrics", running.port)),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn the_metrics_port_serves_scrapes_health_and_a_page() {
+    let running = Running::start("tick_interval_s: 0.05", SMALL);
+    let text = running.get("/metrics", "");
+    assert!(
+        text.contains("Content-Type: text/plain; version=0.0.4; charset=utf-8"),
+        "{text}"
+    );
+    assert!(text.contains("\nhits_total "));
+    let accept = "Accept: application/openmetrics-text;version=1.0.0;q=0.6,*/*;q=0.2\r\n";
+    let open = running.get("/metrics", accept);
+    assert!(open.contains("Content-Type: application/openmetrics-text; version=1.0.0"));
+    assert!(open.ends_with("# EOF\n") && open.contains("\nhits_created "));
+    assert!(running.get("/healthz", "").contains("\"status\":\"ok\""));
+    assert!(running.get("/", "").contains("href=\"/metrics\""));
+    assert!(running.get("/nothing", "").starts_with("HTTP/1.1 404"));
+    let mut last = 0.0;
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(200));
+        let body = running.get("/metrics", "");
+        assert!(value(&body, "gen_ticks_total") > last);
+        last = value(&body, "gen_ticks_total");
+    }
+    let body = running.get("/metrics", "");
+    assert!(value(&body, "gen_scrapes_total") >= 4.0);
+    assert!(value(&body, "process_resident_memory_bytes") > 1e6);
+    assert!(body.contains("gen_points_total{metric_name=\"hits\"}"));
+    assert!(body.contains("gen_build_info{version=\"0.1.0\"} 1"));
+}
+
+#[test]
+fn a_scrape_shows_what_dump_shows_of_its_tick() {
+    // Ticks since the epoch are run before the first scrape.
+    let epoch = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(3);
+    let epoch = epoch.round(jiff::Unit::Second).unwrap();
+    let global = format!("tick_interval_s: 0.1, epoch: '{epoch}'");
+    let running = Running::start(&global, SMALL);
+    let body = running.get("/metrics", "");
+    let tick = value(&body, "gen_ticks_total");
+    assert!(tick >= 20.0, "ticks since the epoch were run: {tick}");
+    let path = running.folder.path().join("config.yaml");
+    let dump = mockingbird(&[
+        "dump",
+        "-c",
+        path.to_str().unwrap(),
+        "--tick",
+        &tick.to_string(),
+    ]);
+    assert_eq!(
+        value(&body, "hits_total"),
+        value(stdout(&dump), "hits_total")
+    );
+}
+
+#[test]
+fn slow_readers_delay_neither_ticks_nor_other_scrapes() {
+    let running = Running::start("tick_interval_s: 0.2", LARGE);
+    // These never read: their bodies stop at what the kernel buffers.
+    let _stuck: Vec<TcpStream> = (0..8)
+        .map(|_| {
+            let mut stream = running.connect().unwrap();
+            stream
+                .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+                .unwrap();
+            stream
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(500));
+    let first = running.get("/metrics", "");
+    std::thread::sleep(Duration::from_secs(2));
+    let later = running.get("/metrics", "");
+    assert_eq!(later.matches("\nhits{").count(), 300_000);
+    assert!(value(&later, "gen_ticks_total") >= value(&first, "gen_ticks_total") + 3.0);
+    assert_eq!(
+        value(&later, "gen_export_queue_depth{exporter=\"prometheus\"}"),
+        8.0
+    );
+}
+
+/// Every body shows one tick: with a constant increment and no two ticks alike,
+/// all series of a body have the value that its tick number says.
+#[test]
+fn scrapes_at_the_same_time_are_complete_and_of_one_tick() {
+    let metrics = "profiles: {p: {labels: {user: {range: [1, 100000]}}}}\n\
+        metrics: [{name: hits, profile: p, type: counter, algorithm: constant, increment: 1}]";
+    let running = Running::start("tick_interval_s: 0.05", metrics);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..3 {
+                    let body = running.get("/metrics", "");
+                    let tick = value(&body, "gen_ticks_total");
+                    let hits: Vec<&str> = body
+                        .lines()
+                        .filter(|line| line.starts_with("hits_total{"))
+                        .collect();
+                    assert_eq!(hits.len(), 100_000);
+                    let expected = format!(" {tick}");
+                    assert!(hits.iter().all(|line| line.ends_with(&expected)));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn logs_can_be_json_lines() {
+    let mut running = Running::start("log_format: json", SMALL);
+    running.signal("TERM");
+    running.child.wait().unwrap();
+    let mut text = String::new();
+    running
+        .child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
+    assert!(text.lines().count() >= 2, "{text}");
+    for line in text.lines() {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(record["level"].is_string() && record["message"].is_string());
+    }
+}

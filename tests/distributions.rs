@@ -1,0 +1,223 @@
+//! A million draws of each distribution, taken from frames as a user would see
+//! them: the right shape, the right tail.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mockingbird::config::{Config, Distribution, Kind, load_str};
+use mockingbird::engine::distribution::{normal_cdf, normal_quantile};
+use mockingbird::engine::{Columns, Engine};
+use mockingbird::model::Catalog;
+
+const DRAWS: usize = 1_000_000;
+
+/// The single metric of `fields` over a million series.
+fn config(fields: &str) -> Config {
+    let text = format!(
+        "profiles: {{p: {{labels: {{i: {{range: [1, {DRAWS}]}}}}}}}}\n\
+         metrics: [{{name: m, profile: p, {fields}}}]"
+    );
+    load_str(Path::new("test"), text.as_bytes(), &|_| None).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// What every series shows at tick 1: values, or the sum of one observation.
+fn draws(config: &Config) -> Vec<f64> {
+    let catalog = Arc::new(Catalog::build(config, Vec::new()).unwrap());
+    let mut engine = Engine::new(config, Arc::clone(&catalog), 0, 2).unwrap();
+    engine.advance(|_, _| {});
+    let frame = engine.advance(|_, _| {});
+    let mut draws = Vec::with_capacity(DRAWS);
+    for index in 0..catalog.blocks().len() {
+        match frame.block(index).2 {
+            Columns::Values(values) => draws.extend_from_slice(values),
+            Columns::Histogram { sums, .. } | Columns::Summary { sums, .. } => {
+                draws.extend_from_slice(sums);
+            }
+        }
+    }
+    assert_eq!(draws.len(), DRAWS);
+    draws
+}
+
+/// Kolmogorov and Smirnov: the largest distance of the empirical from the true
+/// distribution function, at the level of one false alarm in 10^7.
+fn check_continuous(fields: &str, cdf: impl Fn(f64) -> f64, p999: f64) {
+    let mut draws = draws(&config(fields));
+    draws.sort_by(f64::total_cmp);
+    let count = draws.len() as f64;
+    let mut distance: f64 = 0.0;
+    for (index, &value) in draws.iter().enumerate() {
+        let p = cdf(value);
+        distance = distance.max((p - index as f64 / count).abs());
+        distance = distance.max((p - (index + 1) as f64 / count).abs());
+    }
+    assert!(distance * count.sqrt() < 2.9, "{fields}: {distance}");
+    let found = draws[(0.999 * count) as usize];
+    assert!(
+        (found / p999 - 1.0).abs() < 0.01,
+        "{fields}: p99.9 is {found}, not {p999}"
+    );
+}
+
+fn check_distribution(fields: &str) {
+    for kind in ["histogram", "summary"] {
+        let fields = format!("type: {kind}, {fields}");
+        let config = config(&fields);
+        let (Kind::Histogram { observations, .. } | Kind::Summary { observations, .. }) =
+            &config.metrics[0].kind
+        else {
+            unreachable!()
+        };
+        let distribution: &Distribution = &observations.distribution;
+        let p999 = distribution.upper_quantile(0.001);
+        check_continuous(&fields, |x| distribution.cdf(x), p999);
+    }
+}
+
+#[test]
+fn lognormal_observations_are_lognormal() {
+    check_distribution("algorithm: lognormal, mu: -2, sigma: 0.7");
+    check_distribution("algorithm: lognormal, mu: 1, sigma: 0.25");
+}
+
+#[test]
+fn exponential_observations_are_exponential() {
+    check_distribution("algorithm: exponential, lam: 3");
+}
+
+#[test]
+fn mixtures_are_mixtures() {
+    check_distribution(
+        "algorithm: mixture, components: [\
+         {type: lognormal, weight: 8, mu: -4, sigma: 0.3}, \
+         {type: lognormal, weight: 1, mu: 0, sigma: 0.4}, \
+         {type: exponential, weight: 1, lam: 0.8}]",
+    );
+}
+
+#[test]
+fn steps_of_a_walk_are_normal() {
+    check_continuous(
+        "type: gauge, algorithm: random_walk, start: 0, step: 2.5",
+        |x| normal_cdf(x / 2.5),
+        -2.5 * normal_quantile(0.001),
+    );
+}
+
+#[test]
+fn phases_are_uniform() {
+    check_continuous(
+        "type: gauge, algorithm: sawtooth, min: 0, max: 1, period_s: 1, phase_spread: 1",
+        |x| x,
+        0.999,
+    );
+}
+
+/// Pearson's statistic over all cells that expect 20 draws, as standard
+/// deviations above its expectation.
+#[test]
+fn increments_are_poisson() {
+    for rate in ["0.3", "12", "700", "9000"] {
+        let fields = format!("type: counter, algorithm: poisson, base_rate: {rate}");
+        let draws = draws(&config(&fields));
+        let mean: f64 = rate.parse().unwrap();
+        let cells = (mean + 12.0 * mean.sqrt() + 20.0) as usize;
+        let mut observed = vec![0.0; cells];
+        for draw in &draws {
+            observed[*draw as usize] += 1.0;
+        }
+        let (mut statistic, mut freedom) = (0.0, -1.0);
+        for (k, observed) in observed.iter().enumerate() {
+            let k = k as f64;
+            let p = libm::exp(k * libm::log(mean) - mean - libm::lgamma(k + 1.0));
+            let expected = p * DRAWS as f64;
+            if expected >= 20.0 {
+                statistic += (observed - expected).powi(2) / expected;
+                freedom += 1.0;
+            }
+        }
+        let excess = (statistic - freedom) / (2.0f64 * freedom).sqrt();
+        assert!(excess < 5.0, "rate {rate}: {excess} sigma");
+    }
+}
+
+#[test]
+fn bernoulli_hits_with_its_probability() {
+    for p in [0.0, 0.001, 0.9, 1.0] {
+        let draws = draws(&config(&format!(
+            "type: gauge, algorithm: bernoulli, p: {p}"
+        )));
+        assert!(draws.iter().all(|&draw| draw == 0.0 || draw == 1.0));
+        let mean = draws.iter().sum::<f64>() / DRAWS as f64;
+        let allowed = 5.0 * (p * (1.0 - p) / DRAWS as f64).sqrt();
+        assert!((mean - p).abs() <= allowed, "p {p}: {mean}");
+    }
+}
+
+/// Weighted by rank, the metric's total stays what it was, and the hottest
+/// series has the share that Zipf's law gives it.
+#[test]
+fn zipf_keeps_the_total() {
+    let text = "profiles: {p: {zipf_alpha: 1.1, labels: {i: {range: [1, 2000]}}}}\n\
+                metrics: [{name: m, profile: p, type: counter, algorithm: constant, increment: 3}]";
+    let config = load_str(Path::new("test"), text.as_bytes(), &|_| None).unwrap();
+    let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
+    let mut engine = Engine::new(&config, catalog, 0, 1).unwrap();
+    engine.advance(|_, _| {});
+    let frame = engine.advance(|_, _| {});
+    let Columns::Values(values) = frame.block(0).2 else {
+        unreachable!()
+    };
+    let total: f64 = values.iter().sum();
+    assert!((total / 6000.0 - 1.0).abs() < 1e-12);
+    let harmonic: f64 = (1..=2000)
+        .map(|rank| libm::pow(f64::from(rank), -1.1))
+        .sum();
+    let hottest = values.iter().fold(0.0f64, |most, &value| most.max(value));
+    assert!((hottest / total - 1.0 / harmonic).abs() < 1e-12);
+}
+
+/// Quantiles of a summary lie within the rank error of the true quantiles of
+/// the observations in the window, at every tick.
+#[test]
+fn quantiles_stay_within_their_rank_error() {
+    use mockingbird::engine::rng::{Lane, draw, tick_key};
+    use mockingbird::model::identity;
+
+    let text = "metrics: [{name: m, type: summary, algorithm: exponential, lam: 1, max_age_s: 50, \
+                objectives: {0.5: 0.05, 0.9: 0.01, 0.99: 0.001}}]";
+    let config = load_str(Path::new("test"), text.as_bytes(), &|_| None).unwrap();
+    let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
+    let mut engine = Engine::new(&config, catalog, 0, 1).unwrap();
+    engine.advance(|_, _| {});
+    let key = identity::series_key(identity::label_set_key(0), identity::name_key("m"));
+    let value_at = |tick: u64| {
+        let u = draw(key, tick_key(42, tick, Lane::Value)) as f64 / 18_446_744_073_709_551_616.0;
+        -libm::log1p(-u)
+    };
+    for tick in 1..500u64 {
+        let frame = engine.advance(|_, _| {});
+        let Columns::Summary {
+            quantiles, counts, ..
+        } = frame.block(0).2
+        else {
+            unreachable!()
+        };
+        assert_eq!(counts[0], tick);
+        let mut window: Vec<f64> = (tick.saturating_sub(50) + 1..=tick).map(value_at).collect();
+        window.sort_by(f64::total_cmp);
+        let count = window.len() as f64;
+        for ((q, error), told) in [(0.5, 0.05), (0.9, 0.01), (0.99, 0.001)]
+            .iter()
+            .zip(quantiles)
+        {
+            // The table's values agree with the formula's to seven digits.
+            let rank = window.partition_point(|&value| value <= told * (1.0 + 1e-6)) as f64;
+            let wanted = (q * count).ceil().max(1.0);
+            assert!(
+                (rank - wanted).abs() <= (error * count).floor(),
+                "tick {tick}: {q}"
+            );
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The bytes of every shipped configuration, pinned.
+//!
+//! A change of output is a decision: `UPDATE_GOLDEN=1 cargo test --test golden`
+//! writes the file anew, and the change shows in review. Same seed, same bytes,
+//! on every platform and in every build.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use mockingbird::config;
+use mockingbird::engine::Engine;
+use mockingbird::exposition::{Format, Renderer};
+use mockingbird::model::Catalog;
+use xxhash_rust::xxh3::Xxh3;
+
+const FILE: &str = "tests/golden/fingerprints.txt";
+/// Ticks told by the number of the tick, 1 being the first that moves.
+const TICKS: [u64; 4] = [0, 1, 10, 1000];
+
+#[test]
+fn shipped_configurations_give_the_pinned_bytes() {
+    let mut found = String::new();
+    for name in [
+        "baseline",
+        "high_cardinality",
+        "million",
+        "production_sim",
+        "reference",
+    ] {
+        fingerprint(name, &mut found);
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(FILE, &found).unwrap();
+    }
+    let pinned = std::fs::read_to_string(FILE).unwrap_or_default();
+    assert_eq!(
+        found, pinned,
+        "the output changed; if that is meant, run: UPDATE_GOLDEN=1 cargo test --test golden"
+    );
+}
+
+fn fingerprint(name: &str, out: &mut String) {
+    let config = config::load(Path::new(&format!("configs/{name}.yaml"))).unwrap();
+    let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
+    let prometheus = &config.prometheus;
+    let renderer = Renderer::new(
+        Arc::clone(&catalog),
+        &prometheus.prefix,
+        prometheus.timestamps,
+    );
+    let mut engine = Engine::new(&config, catalog, 0, 2).unwrap();
+    for tick in TICKS {
+        let frame = loop {
+            let frame = engine.advance(|_, _| {});
+            if frame.tick() == tick {
+                break frame;
+            }
+        };
+        for (format, label) in [(Format::Text, "text"), (Format::OpenMetrics, "openmetrics")] {
+            let (mut hash, mut bytes, mut chunk) = (Xxh3::new(), 0, Vec::new());
+            for index in 0..renderer.chunk_count() {
+                chunk.clear();
+                renderer.render_chunk(&frame, format, index, &mut chunk);
+                hash.update(&chunk);
+                bytes += chunk.len();
+            }
+            let hash = hash.digest();
+            let _ = writeln!(
+                out,
+                "{name:17} tick {tick:4} {label:11} {bytes:10} {hash:016x}"
+            );
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! A real Prometheus scrapes the running program, and what it stored is compared with what
+//! the program said beforehand (`plan`) and says afterwards (`dump`).
+//!
+//! Needs the servers that `tests/servers/install.sh` builds; without them each test says that
+//! it was skipped, or fails if `MOCKINGBIRD_REQUIRE_SERVERS=1`. `MOCKINGBIRD_BIN` puts another
+//! build of the program to the test.
+
+mod servers;
+
+use servers::judge::{self, Planned, Stored};
+use servers::mockingbird::{self, Mockingbird};
+use servers::process::wait_until;
+use servers::prometheus::{Job, Prometheus, promtool_accepts};
+use servers::samples::Samples;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Measuring tests run one at a time: a scrape that must answer within a second should not
+/// compete with one of two million samples.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn what_prometheus_stored_is_what_dump_prints() {
+    let Some(servers) = servers::find(&["prometheus", "promtool"]) else {
+        return;
+    };
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let mut mockingbird = Mockingbird::start("baseline.yaml", folder.path());
+    let plan = mockingbird.plan();
+    let address = mockingbird.address.clone();
+    let job = |name, protocol| Job {
+        name,
+        address: &address,
+        protocol: Some(protocol),
+        interval_s: 1,
+    };
+    let jobs = [
+        job("text", "PrometheusText0.0.4"),
+        job("openmetrics", "OpenMetricsText1.0.0"),
+    ];
+    let mut prometheus = Prometheus::start(&servers, folder.path(), &jobs);
+    wait_until("30 s were scraped", Duration::from_secs(90), || {
+        mockingbird.assert_running();
+        prometheus.assert_running();
+        jobs.iter()
+            .all(|job| scraped_ms(&prometheus, job.name) >= 30_000)
+    });
+
+    let formats: Vec<_> = jobs
+        .iter()
+        .map(|job| check_job(&prometheus, &mockingbird, &plan, job))
+        .collect();
+    // If negotiation gave both jobs one format, the test above would have judged it twice.
+    assert!(formats[0] < formats[1], "samples per scrape: {formats:?}");
+
+    let live = format!("http://{}/metrics", mockingbird.address);
+    let live = ureq::get(&live).call().unwrap().body_mut().read_to_string();
+    let body = folder.path().join("live");
+    std::fs::write(&body, live.unwrap()).unwrap();
+    promtool_accepts(&servers, "the live body, self-metrics included", &body);
+}
+
+/// How long a job has been scraped, in milliseconds.
+fn scraped_ms(prometheus: &Prometheus, job: &str) -> i64 {
+    let up = prometheus.stored(&format!("up{{job=\"{job}\"}}"), 10);
+    match up.first().map(|series| series.points.as_slice()) {
+        Some([first, .., last]) => last.0 - first.0,
+        _ => 0,
+    }
+}
+
+/// Judges all that one job stored; returns the samples per scrape.
+fn check_job(
+    prometheus: &Prometheus,
+    mockingbird: &Mockingbird,
+    plan: &[Planned],
+    job: &Job,
+) -> usize {
+    let openmetrics = job.name == "openmetrics";
+    let all = prometheus.stored(&format!("{{job=\"{}\"}}", job.name), 10);
+    let up = one(&all, "up");
+    assert!(up.points.len() >= 25, "only {} scrapes", up.points.len());
+    assert!(up.points.iter().all(|(_, v)| *v == 1.0), "{:?}", up.points);
+
+    judge::assert_none("counters", &judge::decreases(&all, plan));
+
+    let (own, added): (Vec<_>, Vec<_>) = all
+        .iter()
+        .cloned()
+        .partition(|series| series.identity.name.starts_with(&mockingbird.prefix));
+    let said: Vec<_> = one(&added, "scrape_samples_scraped").points.clone();
+    let scrapes = judge::scrapes(&own);
+    assert_eq!(scrapes.len(), up.points.len());
+    let mut ticks = Vec::new();
+    for ((time, scrape), (said_time, said)) in scrapes.iter().zip(said) {
+        // All that was sent was stored: nothing was dropped as a duplicate or out of order.
+        assert_eq!((*time, scrape.len()), (said_time, said as usize));
+        let (tick, samples) = split(scrape, &mockingbird.prefix);
+        check_age(mockingbird, tick, *time);
+        let what = format!("{} scrape of tick {tick}", job.name);
+        judge::assert_none(&what, &judge::counts(&samples, plan, openmetrics));
+        let dump = mockingbird.dump(tick, openmetrics, None);
+        judge::assert_none(&what, &judge::differences(&samples, &dump));
+        ticks.push(tick);
+    }
+    assert!(ticks.is_sorted(), "{ticks:?}");
+    ticks.dedup();
+    assert!(ticks.len() >= 15, "only {} ticks were seen", ticks.len());
+
+    check_gzip(&own, &mockingbird.prefix);
+    check_metadata(prometheus, plan, job);
+    let (_, samples) = split(scrapes.values().next().unwrap(), &mockingbird.prefix);
+    samples.len()
+}
+
+/// The tick of a scrape, and its samples without self-metrics.
+fn split(scrape: &Samples, prefix: &str) -> (u64, Samples) {
+    let is_self = |name: &str| {
+        let base = name.strip_prefix(prefix).unwrap_or(name);
+        base.starts_with("gen_") || base.starts_with("process_")
+    };
+    let tick_name = format!("{prefix}gen_ticks_total");
+    let mut ticks = scrape.iter().filter(|(id, _)| id.name == tick_name);
+    let tick = *ticks.next().expect("a tick number").1;
+    assert!(tick.fract() == 0.0 && ticks.next().is_none());
+    let samples = scrape.iter().filter(|(id, _)| !is_self(&id.name));
+    (
+        tick as u64,
+        samples.map(|(id, value)| (id.clone(), *value)).collect(),
+    )
+}
+
+/// A scrape gives the latest tick: it is never early, and late by little more than an interval.
+fn check_age(mockingbird: &Mockingbird, tick: u64, scraped_ms: i64) {
+    let due_ms = mockingbird.epoch_ms + tick as i64 * mockingbird.interval_ms;
+    let age_ms = scraped_ms - due_ms;
+    assert!(
+        (0..mockingbird.interval_ms + 2000).contains(&age_ms),
+        "tick {tick} was scraped {age_ms} ms after it was due"
+    );
+}
+
+/// Prometheus asks for gzip; the program's own count of bytes sent shows that it got it.
+fn check_gzip(own: &[Stored], prefix: &str) {
+    let name = format!("{prefix}gen_scrape_bytes_total");
+    let bytes = |encoding: &str| {
+        let series = own.iter().find(|s| {
+            s.identity.name == name
+                && s.identity.labels.get("encoding").map(String::as_str) == Some(encoding)
+        });
+        series.map_or(0.0, |s| s.points.last().unwrap().1)
+    };
+    assert!(bytes("gzip") > 0.0);
+    assert_eq!(bytes("identity"), 0.0);
+}
+
+/// Every planned metric was announced with its type and a help text.
+fn check_metadata(prometheus: &Prometheus, plan: &[Planned], job: &Job) {
+    let metadata = prometheus.metadata(job.name);
+    for metric in plan {
+        // Text 0.0.4 announces a counter by its sample's name, OpenMetrics by its family's.
+        let family = match (metric.kind.as_str(), job.name) {
+            ("counter", "text") => format!("{}_total", metric.stem),
+            _ => metric.stem.clone(),
+        };
+        let (kind, help) = metadata
+            .get(&family)
+            .unwrap_or_else(|| panic!("{}: no metadata of {family}", job.name));
+        assert_eq!(*kind, metric.kind, "{family}");
+        assert!(!help.is_empty(), "{family} has no help");
+    }
+}
+
+fn one<'a>(series: &'a [Stored], name: &str) -> &'a Stored {
+    let mut named = series.iter().filter(|s| s.identity.name == name);
+    let found = named.next().unwrap_or_else(|| panic!("no {name}"));
+    assert!(named.next().is_none(), "{name} more than once");
+    found
+}
+
+#[test]
+fn prometheus_scrapes_high_cardinality() {
+    let Some(servers) = servers::find(&["prometheus"]) else {
+        return;
+    };
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let mut mockingbird = Mockingbird::start("high_cardinality.yaml", folder.path());
+    let plan = mockingbird.plan();
+    let address = mockingbird.address.clone();
+    // As Prometheus comes: it prefers OpenMetrics and asks for gzip.
+    let jobs = [Job {
+        name: "large",
+        address: &address,
+        protocol: None,
+        interval_s: 40,
+    }];
+    let mut prometheus = Prometheus::start(&servers, folder.path(), &jobs);
+    wait_until("it was scraped once", Duration::from_secs(120), || {
+        mockingbird.assert_running();
+        prometheus.assert_running();
+        !prometheus.stored("up", 10).is_empty()
+    });
+
+    let up = prometheus.stored("up", 10);
+    let (time, up) = one(&up, "up").points[0];
+    assert_eq!(up, 1.0, "the first scrape failed");
+
+    // Two million series are too many to fetch: their numbers by name, and 1 % of them whole.
+    let by_name = prometheus.vector("count by (__name__) ({job=\"large\"})", time);
+    for metric in &plan {
+        let stored: f64 = by_name
+            .iter()
+            .filter(|(id, _)| metric.owns(&id.name))
+            .map(|(_, count)| count)
+            .sum();
+        assert_eq!(stored as usize, metric.samples_openmetrics, "{metric:?}");
+    }
+    let total: usize = plan.iter().map(|m| m.samples_text).sum();
+    assert_eq!(total, 1_950_000);
+
+    let tick_name = format!("{}gen_ticks_total", mockingbird.prefix);
+    let tick = prometheus.vector(&tick_name, time)[0].1 as u64;
+    let sample = prometheus.vector("{user_id=~\"user_07...\"}", time);
+    let sample: Samples = sample.into_iter().collect();
+    let mut dump = mockingbird.dump(tick, true, None);
+    dump.retain(|id, _| {
+        let user = id.labels.get("user_id");
+        user.is_some_and(|u| u.starts_with("user_07"))
+    });
+    assert!(dump.len() > 10_000, "only {} samples", dump.len());
+    judge::assert_none("1 % of the series", &judge::differences(&sample, &dump));
+}
+
+#[test]
+fn promtool_accepts_every_shipped_config() {
+    let Some(servers) = servers::find(&["promtool"]) else {
+        return;
+    };
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let body = folder.path().join("body");
+    for config in servers::shipped_configs() {
+        mockingbird::dump_to_file(&config, 10, &body);
+        assert!(std::fs::metadata(&body).unwrap().len() > 0);
+        promtool_accepts(&servers, &config.display().to_string(), &body);
+    }
+}

@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+#
+# Build the real metrics servers that the tests talk to, at pinned versions, from public
+# Go modules into a cache folder. A second run finds them there and takes no time.
+#
+#   tests/servers/install.sh [NAME...]      default: prometheus promtool otelcol victoria-metrics
+#
+# The folder is $MOCKINGBIRD_SERVERS, else .cache/servers in the checkout. Beside each
+# program lies NAME.stamp (the version it was built from) and NAME.log.
+# Needs Go 1.26 or newer and a module proxy. Exit status 1 if a build failed, 2 for misuse.
+#
+# To add a server: its version, a line in version_of and a function build_NAME that puts
+# the program at $folder/NAME.
+
+set -euo pipefail
+
+# ---- pinned versions ---------------------------------------------------------------------
+
+prometheus_version=3.16.0
+prometheus_module=v0.316.0 # Prometheus 3.x is the Go module v0.3xx
+victoria_metrics_module=v0.0.0-20250718125606-9d9bea03485e
+collector_module=v0.162.0        # the 0.x half of a release of the Collector,
+collector_stable_module=v1.68.0  # and its 1.x half
+
+version_of() {
+  case $1 in
+    prometheus | promtool) echo "$prometheus_module" ;;
+    victoria-metrics) echo "$victoria_metrics_module" ;;
+    otelcol) echo "$collector_module" ;;
+    *) return 1 ;;
+  esac
+}
+
+# ---- recipes: each runs in a scratch folder of its own -----------------------------------
+
+# The tag leaves out the cloud discoveries, which are most of the dependencies; static and
+# file discovery stay. There is no web page: its assets aren't part of the module.
+build_prometheus() {
+  go install -tags remove_all_sd \
+    -ldflags "-s -w -X github.com/prometheus/common/version.Version=$prometheus_version" \
+    "github.com/prometheus/prometheus/cmd/${1:-prometheus}@$prometheus_module"
+}
+
+build_promtool() { build_prometheus promtool; }
+
+# `go install` refuses a module whose go.mod replaces others, so it is built from a module
+# of our own that starts with its requirements and replacements.
+build_victoria-metrics() {
+  local module=github.com/VictoriaMetrics/VictoriaMetrics source
+  go mod download "$module@$victoria_metrics_module"
+  source=$(go list -m -f '{{.Dir}}' "$module@$victoria_metrics_module")
+  install -m 644 "$source/go.mod" "$source/go.sum" .
+  go mod edit -module=servers.invalid/build -require="$module@$victoria_metrics_module"
+  go build -mod=mod -ldflags "-s -w" -o "$folder/victoria-metrics" "$module/app/victoria-metrics"
+}
+
+# The Collector's builder writes main.go and components.go from a list of components. Their
+# requirements are resolved here rather than by the builder, whose `go mod tidy` also wants
+# what only the tests of dependencies use.
+build_otelcol() {
+  local core=go.opentelemetry.io/collector
+  local contrib=github.com/open-telemetry/opentelemetry-collector-contrib
+  local components
+  cat >manifest.yaml <<MANIFEST
+dist:
+  name: otelcol
+  module: servers.invalid/otelcol
+  version: "${collector_module#v}"
+  description: a collector for tests
+  output_path: ./source
+receivers:
+  - gomod: $core/receiver/otlpreceiver $collector_module
+exporters:
+  - gomod: $contrib/exporter/fileexporter $collector_module
+providers:
+  - gomod: $core/confmap/provider/fileprovider $collector_stable_module
+MANIFEST
+  GOBIN=$PWD go install "$core/cmd/builder@$collector_module"
+  ./builder --config manifest.yaml --skip-compilation --skip-get-modules
+  mapfile -t components < <(sed -n 's/^  - gomod: \([^ ]*\) \(v[^ ]*\)$/\1@\2/p' manifest.yaml)
+  cd source
+  go mod init servers.invalid/otelcol
+  go get "$core/otelcol@$collector_module" "${components[@]}"
+  go build -mod=mod -ldflags '-s -w' -o "$folder/otelcol" .
+}
+
+# ---- run ---------------------------------------------------------------------------------
+
+say() { printf 'servers: %s\n' "$*"; }
+misuse() {
+  printf 'servers: error: %s\n' "$*" >&2
+  exit 2
+}
+
+[ $# -gt 0 ] || set -- prometheus promtool otelcol victoria-metrics
+for name; do
+  version_of "$name" >/dev/null || misuse "there is no recipe for '$name'"
+done
+
+checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+folder=${MOCKINGBIRD_SERVERS:-$checkout/.cache/servers}
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/mockingbird-servers.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+
+require_go() {
+  local version
+  command -v go >/dev/null || misuse "no 'go' on PATH; Go 1.26 or newer is needed"
+  version=$(go env GOVERSION)
+  [ "$(printf 'go1.26\n%s\n' "$version" | sort -V | head -n 1)" = go1.26 ] ||
+    misuse "Go 1.26 or newer is needed, found $version"
+}
+
+# Runs one recipe; its exit status is the recipe's. `set -e` doesn't hold inside a function
+# that is the condition of an `if`, so a shell of its own runs it.
+build() {
+  mkdir "$scratch/$1"
+  (
+    set -e
+    cd "$scratch/$1"
+    export GOBIN=$folder GOWORK=off GO111MODULE=on CGO_ENABLED=0 GOFLAGS='-buildvcs=false -trimpath'
+    "build_$1"
+  ) >"$folder/$1.log" 2>&1 &
+  wait $!
+}
+
+failed=()
+for name; do
+  version=$(version_of "$name")
+  if [ -x "$folder/$name" ] && [ "$(cat "$folder/$name.stamp" 2>/dev/null)" = "$version" ]; then
+    say "$name $version is there"
+    continue
+  fi
+  require_go
+  say "$name $version: building with $(go env GOVERSION)"
+  began=$SECONDS
+  rm -f "$folder/$name.stamp"
+  if build "$name"; then
+    printf '%s\n' "$version" >"$folder/$name.stamp"
+    say "$name $version: built in $((SECONDS - began)) s"
+  else
+    failed+=("$name")
+    say "$name $version: FAILED after $((SECONDS - began)) s; the end of $folder/$name.log:" >&2
+    grep -v '^go: downloading' "$folder/$name.log" | tail -n 12 >&2 || true
+  fi
+done
+[ ${#failed[@]} -eq 0 ] || exit 1

@@ -1,0 +1,168 @@
+//! The program under test: served, planned, dumped.
+
+use super::judge::Planned;
+use super::process::{Process, free_port, wait_until};
+use super::samples::{self, Samples};
+use serde_yaml::Value;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// The binary: the one built with this test, or `MOCKINGBIRD_BIN`, so that CI can judge the
+/// release build without building the tests twice.
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("MOCKINGBIRD_BIN")
+        .map_or_else(|| env!("CARGO_BIN_EXE_mockingbird").into(), PathBuf::from)
+}
+
+/// A running Mockingbird with its configuration.
+pub(crate) struct Mockingbird {
+    process: Process,
+    config: PathBuf,
+    /// What every name on the wire begins with.
+    pub(crate) prefix: String,
+    /// Where it is scraped, without scheme and path.
+    pub(crate) address: String,
+    /// Unix milliseconds of tick 0.
+    pub(crate) epoch_ms: i64,
+    /// Milliseconds between ticks.
+    pub(crate) interval_ms: i64,
+}
+
+impl Mockingbird {
+    /// Serves a shipped configuration, changed only in where it listens, in that nothing is
+    /// pushed, and in the epoch: the current second, so that `dump` can be told the same.
+    pub(crate) fn start(shipped: &str, folder: &Path) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("configs")
+            .join(shipped);
+        let text = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut config: Value = serde_yaml::from_str(&text).unwrap();
+
+        let port = free_port();
+        let now = jiff::Timestamp::now().as_second();
+        let epoch = jiff::Timestamp::from_second(now).unwrap();
+        set(&mut config, &["global", "epoch"], epoch.to_string());
+        set(&mut config, &["global", "control_api_port"], free_port());
+        set(&mut config, &["exporters", "prometheus", "port"], port);
+        let bind = &["exporters", "prometheus", "bind_address"];
+        set(&mut config, bind, "127.0.0.1");
+        set(&mut config, &["exporters", "otel", "enabled"], false);
+        let prefix = config["exporters"]["prometheus"]["prefix"]
+            .as_str()
+            .unwrap_or("prom_")
+            .to_owned();
+        let interval_s = config["global"]["tick_interval_s"].as_f64().unwrap_or(1.0);
+
+        let config_path = folder.join(shipped);
+        std::fs::write(&config_path, serde_yaml::to_string(&config).unwrap()).unwrap();
+        let mut command = Command::new(binary());
+        command.arg("--config").arg(&config_path);
+        let mut mockingbird = Self {
+            process: Process::start(&mut command, "mockingbird", folder),
+            config: config_path,
+            prefix,
+            address: format!("127.0.0.1:{port}"),
+            epoch_ms: now * 1000,
+            interval_ms: (interval_s * 1000.0) as i64,
+        };
+        let health = format!("http://{}/healthz", mockingbird.address);
+        wait_until("mockingbird is healthy", Duration::from_secs(30), || {
+            mockingbird.process.assert_running();
+            ureq::get(&health).call().is_ok()
+        });
+        mockingbird
+    }
+
+    /// Panics if it has ended.
+    pub(crate) fn assert_running(&mut self) {
+        self.process.assert_running();
+    }
+
+    /// `dump` of one tick of this run, of all metrics or of one (by its base name).
+    pub(crate) fn dump(&self, tick: u64, openmetrics: bool, metric: Option<&str>) -> Samples {
+        let epoch = jiff::Timestamp::from_millisecond(self.epoch_ms).unwrap();
+        let format = if openmetrics { "openmetrics" } else { "text" };
+        let mut command = Command::new(binary());
+        command.arg("dump").arg("--config").arg(&self.config);
+        command.args(["--tick", &tick.to_string(), "--format", format]);
+        command.args(["--epoch", &epoch.to_string()]);
+        if let Some(metric) = metric {
+            command.args(["--metric", metric]);
+        }
+        let output = command.stderr(Stdio::inherit()).output().unwrap();
+        assert!(output.status.success(), "{command:?}: {}", output.status);
+        let body = String::from_utf8(output.stdout).unwrap();
+        samples::parse(&body, openmetrics).unwrap()
+    }
+
+    /// What `plan --json` says of every metric.
+    pub(crate) fn plan(&self) -> Vec<Planned> {
+        let mut command = Command::new(binary());
+        command.arg("plan").arg(&self.config).arg("--json");
+        let output = command.stderr(Stdio::inherit()).output().unwrap();
+        assert!(output.status.success(), "{command:?}: {}", output.status);
+        let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let number = |of: &serde_json::Value, field: &str| {
+            let number = of[field].as_u64();
+            number.unwrap_or_else(|| panic!("no {field} in {of}")) as usize
+        };
+        let metrics: Vec<_> = plan["metrics"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|metric| {
+                let base = metric["name"].as_str().unwrap();
+                let kind = metric["type"].as_str().unwrap();
+                let stem = match kind {
+                    "counter" => base.strip_suffix("_total").unwrap_or(base),
+                    _ => base,
+                };
+                Planned {
+                    stem: format!("{}{stem}", self.prefix),
+                    kind: kind.to_owned(),
+                    series: number(metric, "series"),
+                    samples_text: number(metric, "samples_text"),
+                    samples_openmetrics: number(metric, "samples_openmetrics"),
+                }
+            })
+            .collect();
+        let total = &plan["total"];
+        let sum = |of: fn(&Planned) -> usize| metrics.iter().map(of).sum::<usize>();
+        assert_eq!(number(total, "series"), sum(|m| m.series));
+        assert_eq!(number(total, "samples_text"), sum(|m| m.samples_text));
+        assert_eq!(
+            number(total, "samples_openmetrics"),
+            sum(|m| m.samples_openmetrics)
+        );
+        metrics
+    }
+}
+
+/// `dump` of a file as it is, into a file.
+pub(crate) fn dump_to_file(config: &Path, tick: u64, to: &Path) {
+    let status = Command::new(binary())
+        .arg("dump")
+        .arg("--config")
+        .arg(config)
+        .args(["--tick", &tick.to_string()])
+        .stdout(File::create(to).unwrap())
+        .status()
+        .unwrap();
+    assert!(status.success(), "dump of {}: {status}", config.display());
+}
+
+/// Sets a field of a YAML tree, with the mappings on the way to it.
+fn set(tree: &mut Value, path: &[&str], value: impl Into<Value>) {
+    let mut at = tree;
+    for field in path {
+        if at.is_null() {
+            *at = Value::Mapping(serde_yaml::Mapping::new());
+        }
+        let mapping = at.as_mapping_mut().expect("a mapping");
+        at = mapping.entry((*field).into()).or_insert(Value::Null);
+    }
+    *at = value.into();
+}

@@ -1,0 +1,55 @@
+//! Real metrics servers for the tests: built by `install.sh`, started here, asked for what
+//! they stored, and judged.
+//!
+//! `samples` and `judge` are pure: what was scraped against what should have been, with tests
+//! that hand the judges wrong input. `process`, `mockingbird` and `prometheus` run programs.
+
+pub(crate) mod judge;
+pub(crate) mod mockingbird;
+pub(crate) mod process;
+pub(crate) mod prometheus;
+pub(crate) mod samples;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The folder of built servers, if it has all of `names`. Otherwise the test is to return: it
+/// has been said on standard error that it was skipped, and how to get the servers.
+///
+/// With `MOCKINGBIRD_REQUIRE_SERVERS=1` a missing server is a failure instead, so that CI
+/// can't skip.
+pub(crate) fn find(names: &[&str]) -> Option<PathBuf> {
+    let folder = std::env::var_os("MOCKINGBIRD_SERVERS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/servers"),
+        PathBuf::from,
+    );
+    let missing: Vec<_> = names
+        .iter()
+        .filter(|name| !folder.join(name).is_file())
+        .collect();
+    if missing.is_empty() {
+        return Some(folder);
+    }
+    let answer = format!(
+        "no {missing:?} in {}; tests/servers/install.sh builds them",
+        folder.display()
+    );
+    let required = std::env::var_os("MOCKINGBIRD_REQUIRE_SERVERS").is_some_and(|v| v == "1");
+    assert!(!required, "{answer}");
+    // Not eprintln!, which the test harness hides when a test passes.
+    let _ = writeln!(std::io::stderr(), "skipped: {answer}");
+    None
+}
+
+/// The configurations that the project ships, in name order.
+pub(crate) fn shipped_configs() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "no configs in {}", folder.display());
+    files
+}

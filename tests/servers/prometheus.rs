@@ -1,0 +1,204 @@
+//! A Prometheus of our own: scrape jobs in, stored series out; and promtool.
+
+use super::judge::Stored;
+use super::process::{Process, free_port, wait_until};
+use super::samples::{Identity, parse_value};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// One scrape job.
+pub(crate) struct Job<'a> {
+    pub(crate) name: &'a str,
+    /// Host and port to scrape.
+    pub(crate) address: &'a str,
+    /// The only protocol it asks for; `None`: all, in Prometheus's order of preference.
+    pub(crate) protocol: Option<&'a str>,
+    /// Interval and time-out.
+    pub(crate) interval_s: u32,
+}
+
+/// A running Prometheus.
+pub(crate) struct Prometheus {
+    process: Process,
+    url: String,
+}
+
+impl Prometheus {
+    /// Starts one with its data in `folder`, ready to be asked.
+    pub(crate) fn start(servers: &Path, folder: &Path, jobs: &[Job]) -> Self {
+        let mut config = "scrape_configs:\n".to_owned();
+        for job in jobs {
+            let (name, address, interval) = (job.name, job.address, job.interval_s);
+            let _ = write!(
+                config,
+                "- job_name: {name}\n  scrape_interval: {interval}s\n  \
+                 scrape_timeout: {interval}s\n  static_configs: [{{targets: ['{address}']}}]\n"
+            );
+            if let Some(protocol) = job.protocol {
+                let _ = writeln!(config, "  scrape_protocols: [{protocol}]");
+            }
+        }
+        let config_path = folder.join("prometheus.yaml");
+        std::fs::write(&config_path, config).unwrap();
+        let address = format!("127.0.0.1:{}", free_port());
+        let flag = |name: &str, value: &Path| format!("--{name}={}", value.display());
+        let mut command = Command::new(servers.join("prometheus"));
+        command
+            .arg(flag("config.file", &config_path))
+            .arg(flag("storage.tsdb.path", &folder.join("data")))
+            .arg(format!("--web.listen-address={address}"))
+            .arg("--log.level=warn");
+        let mut prometheus = Self {
+            process: Process::start(&mut command, "prometheus", folder),
+            url: format!("http://{address}"),
+        };
+        let ready = format!("{}/-/ready", prometheus.url);
+        wait_until("Prometheus is ready", Duration::from_secs(60), || {
+            prometheus.process.assert_running();
+            ureq::get(&ready).call().is_ok()
+        });
+        prometheus
+    }
+
+    /// Panics if it has ended.
+    pub(crate) fn assert_running(&mut self) {
+        self.process.assert_running();
+    }
+
+    /// The samples as stored of all series that match, for example `up{job="x"}`, of the last
+    /// `minutes`. What Prometheus adds to every series is taken off again: `job`, `instance`,
+    /// and the renaming of a label of the target's own that is called so.
+    pub(crate) fn stored(&self, selector: &str, minutes: u32) -> Vec<Stored> {
+        let query = format!("{selector}[{minutes}m]");
+        let data = self.get("query", &[("query", &query)]);
+        assert_eq!(data["resultType"], "matrix");
+        let series = data["result"].as_array().unwrap().iter();
+        series
+            .map(|series| {
+                let points = series["values"].as_array().unwrap().iter();
+                Stored {
+                    identity: identity(&series["metric"]),
+                    points: points.map(point).collect(),
+                }
+            })
+            .collect()
+    }
+
+    /// An instant query's vector at a time in Unix milliseconds: labels and value.
+    pub(crate) fn vector(&self, query: &str, time_ms: i64) -> Vec<(Identity, f64)> {
+        let time = format!("{}.{:03}", time_ms / 1000, time_ms % 1000);
+        let data = self.get("query", &[("query", query), ("time", &time)]);
+        assert_eq!(data["resultType"], "vector");
+        let series = data["result"].as_array().unwrap().iter();
+        series
+            .map(|series| (identity(&series["metric"]), point(&series["value"]).1))
+            .collect()
+    }
+
+    /// Family name → (type, help), as the last scrape of a job announced them.
+    pub(crate) fn metadata(&self, job: &str) -> BTreeMap<String, (String, String)> {
+        let target = format!("{{job=\"{job}\"}}");
+        let data = self.get("targets/metadata", &[("match_target", &target)]);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let families = data.as_array().unwrap().iter();
+        families
+            .map(|m| (text(&m["metric"]), (text(&m["type"]), text(&m["help"]))))
+            .collect()
+    }
+
+    fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Value {
+        let url = format!("{}/api/v1/{path}", self.url);
+        let mut response = ureq::get(&url)
+            .query_pairs(parameters.iter().copied())
+            .call()
+            .unwrap_or_else(|error| panic!("{url} {parameters:?}: {error}"));
+        let body = response.body_mut().with_config().limit(u64::MAX);
+        let mut answer: Value = serde_json::from_str(&body.read_to_string().unwrap()).unwrap();
+        assert_eq!(answer["status"], "success", "{url} {parameters:?}");
+        answer["data"].take()
+    }
+}
+
+fn identity(metric: &Value) -> Identity {
+    let mut labels: BTreeMap<String, String> = metric
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+        .collect();
+    let name = labels.remove("__name__").unwrap_or_default();
+    for added in ["job", "instance"] {
+        labels.remove(added);
+        if let Some(own) = labels.remove(&format!("exported_{added}")) {
+            labels.insert(added.to_owned(), own);
+        }
+    }
+    Identity { name, labels }
+}
+
+/// `[1700000000.123, "1.5"]`
+fn point(point: &Value) -> (i64, f64) {
+    let time = point[0].as_f64().unwrap();
+    let value = point[1].as_str().unwrap();
+    let value = parse_value(value).unwrap_or_else(|| panic!("not a value: {value}"));
+    ((time * 1000.0).round() as i64, value)
+}
+
+/// How much of a family is linted. promtool's search for duplicates is quadratic: a family of
+/// 150,000 series would take it hours.
+const LINT_LINES_MAX: usize = 3000;
+
+/// Panics unless `promtool check metrics` reads a whole text body, counts every sample in it,
+/// and its lint finds no fault with the beginning of every family.
+pub(crate) fn promtool_accepts(servers: &Path, what: &str, body: &Path) {
+    let check = |input: &Path, flags: &[&str]| {
+        let output = Command::new(servers.join("promtool"))
+            .args(["check", "metrics"])
+            .args(flags)
+            .stdin(File::open(input).unwrap())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.success() && said.is_empty(),
+            "promtool doesn't accept {what}: {}\n{said}",
+            output.status,
+        );
+        String::from_utf8(output.stdout).unwrap()
+    };
+
+    let table = check(body, &["--extended", "--lint=none"]);
+    let total = table.lines().last().unwrap_or_default();
+    let counted = total.split_whitespace().nth(1).map(str::to_owned);
+
+    let lint_body = body.with_extension("lint");
+    let samples = copy_family_heads(body, &lint_body);
+    assert_eq!(counted, Some(samples.to_string()), "{what}\n{table}");
+    check(&lint_body, &["--lint=all"]);
+}
+
+/// Copies the first lines of every family; returns how many samples the whole body has.
+fn copy_family_heads(from: &Path, to: &Path) -> usize {
+    let mut to = BufWriter::new(File::create(to).unwrap());
+    let (mut samples, mut family_lines) = (0, 0);
+    for line in BufReader::new(File::open(from).unwrap()).lines() {
+        let line = line.unwrap();
+        if line.starts_with('#') {
+            family_lines = 0;
+        } else {
+            samples += 1;
+            family_lines += 1;
+        }
+        if family_lines <= LINT_LINES_MAX {
+            writeln!(to, "{line}").unwrap();
+        }
+    }
+    to.flush().unwrap();
+    samples
+}
