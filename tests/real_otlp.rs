@@ -160,7 +160,7 @@ fn compare(mockingbird: &Mockingbird, ticks: Ticks, share: f64) {
         let expected: Samples = expected.collect();
         for (identity, value) in &mut samples {
             let wanted = expected.get(identity).copied().unwrap_or(f64::NAN);
-            if (*value - wanted).abs() <= share * wanted.abs() {
+            if share > 0.0 && (*value - wanted).abs() <= share * wanted.abs() {
                 *value = wanted;
             }
         }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mockingbird::config::{
-    Component, Config, CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm, Global, Kind,
-    Label, LabelValues, LogFormat, Metric, Objective, Observations, Otel, OtelProtocol, Prometheus,
-    RangeFormat, Runtime, Sampling,
+    Component, Compression, Config, CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm,
+    Global, HistogramForm, Kind, Label, LabelValues, LogFormat, Metric, Objective, Observations,
+    Otel, Prometheus, RangeFormat, Runtime, Sampling, Temporality, TlsFiles,
 };
 use mockingbird::engine::{Columns, Engine, Frame, exponential};
 use mockingbird::model::space::Cursor;
@@ -40,18 +40,31 @@ pub(crate) fn config(metrics: Vec<Metric>, interval_ns: u64) -> Config {
             prefix: "p_".into(),
             timestamps: false,
         },
-        otel: Otel {
-            enabled: false,
-            endpoint: String::new(),
-            insecure: true,
-            prefix: String::new(),
-            export_interval_ns: 10_000_000_000,
-            protocol: OtelProtocol::HttpProtobuf,
-            headers: BTreeMap::new(),
-            resource: BTreeMap::new(),
-        },
+        otel: no_push(),
         metrics,
         runtime: Runtime::default(),
+    }
+}
+
+/// Pushing that is disabled.
+fn no_push() -> Otel {
+    Otel {
+        enabled: false,
+        url: "http://localhost:4318/v1/metrics".into(),
+        prefix: String::new(),
+        export_interval_ns: 10_000_000_000,
+        headers: BTreeMap::new(),
+        resource: BTreeMap::new(),
+        compression: Compression::Gzip,
+        timeout_ns: 10_000_000_000,
+        temporality: Temporality::Cumulative,
+        histograms: HistogramForm::Explicit,
+        exponential_size_max: 160,
+        request_bytes_max: 4 << 20,
+        concurrency: 2,
+        queue_bytes_max: 64 << 20,
+        tls: TlsFiles::default(),
+        notes: Vec::new(),
     }
 }
 
