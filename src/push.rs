@@ -198,7 +198,8 @@ fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandl
     builder.spawn(body).map_err(StartError::Threads)
 }
 
-fn encoder_options(otel: &Otel) -> EncoderOptions {
+/// How `exporters.otel` wants frames to be encoded.
+pub fn encoder_options(otel: &Otel) -> EncoderOptions {
     let resource = otel.resource.iter();
     EncoderOptions {
         prefix: otel.prefix.clone(),

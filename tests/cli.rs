@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use mockingbird::proto::otlp::ExportMetricsServiceRequest;
+use prost::Message;
+
 const BINARY: &str = env!("CARGO_BIN_EXE_mockingbird");
 
 fn mockingbird(arguments: &[&str]) -> Output {
@@ -222,6 +225,41 @@ fn plan_tells_what_dump_shows() {
     }
     let table = mockingbird(&["plan", "configs/high_cardinality.yaml"]);
     assert!(stdout(&table).contains("1,950,000"), "{}", stdout(&table));
+}
+
+#[test]
+fn dump_writes_otlp_as_one_request_and_as_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("otlp.yaml");
+    let config = "
+exporters:
+  otel: {enabled: true, endpoint: 'localhost:4318', prefix: o_, histograms: exponential, max_request_bytes: 70000}
+metrics:
+  - {name: a, type: counter, algorithm: constant, base_rate: 2, labels: {n: {range: [1, 2000]}}}
+  - {name: b_seconds, unit: seconds, type: histogram, algorithm: lognormal, mu: 0, sigma: 1}
+";
+    std::fs::write(&path, config).unwrap();
+    let dump = |format: &str| {
+        let path = path.to_str().unwrap();
+        let output = mockingbird(&["dump", "-c", path, "--tick", "3", "--format", format]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        output.stdout
+    };
+    let binary = dump("otlp");
+    let request = ExportMetricsServiceRequest::decode(binary.as_slice()).unwrap();
+    assert!(request.resource_metrics.len() > 1);
+    let json: serde_json::Value = serde_json::from_slice(&dump("otlp-json")).unwrap();
+    assert_eq!(json, mockingbird::otlp::json::request(&request));
+    let point = "/resourceMetrics/0/scopeMetrics/0/metrics/0/sum/dataPoints/0";
+    assert_eq!(json.pointer(point).unwrap()["asDouble"], 6.0);
+    let last = request.resource_metrics.len() - 1;
+    let metrics = format!("/resourceMetrics/{last}/scopeMetrics/0/metrics");
+    let metrics = json.pointer(&metrics).unwrap().as_array().unwrap();
+    let histogram = &metrics[metrics.len() - 1];
+    assert_eq!(histogram["name"], "o_b_seconds");
+    assert_eq!(histogram["unit"], "s");
+    let point = &histogram["exponentialHistogram"]["dataPoints"][0];
+    assert_eq!(point["count"], "3");
 }
 
 #[test]

@@ -2,12 +2,12 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use mockingbird::config::{
-    Component, Compression, Config, CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm,
-    Global, HistogramForm, Kind, Label, LabelValues, LogFormat, Metric, Objective, Observations,
-    Otel, Prometheus, RangeFormat, Runtime, Sampling, Temporality, TlsFiles,
+    Component, Config, CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm, Kind, Label,
+    LabelValues, Metric, Objective, Observations, RangeFormat, Sampling, load_str,
 };
 use mockingbird::engine::{Columns, Engine, Frame, exponential};
 use mockingbird::model::space::Cursor;
@@ -18,54 +18,16 @@ use proptest::prelude::*;
 /// A sample as a comparable line: name, labels, bits of the value.
 pub(crate) type Line = (String, BTreeMap<String, String>, u64);
 
-/// A configuration around some metrics.
+/// A configuration around some metrics, all else as by default.
 pub(crate) fn config(metrics: Vec<Metric>, interval_ns: u64) -> Config {
-    Config {
-        path: "test.yaml".into(),
-        global: Global {
-            tick_interval_ns: interval_ns,
-            seed: 42,
-            log_level: log::LevelFilter::Info,
-            log_format: LogFormat::Text,
-            epoch_ns: None,
-            control_api_port: 0,
-            control_api_bind: [127, 0, 0, 1].into(),
-            threads: None,
-            max_series: 20_000_000,
-        },
-        prometheus: Prometheus {
-            enabled: true,
-            port: 0,
-            bind_address: [127, 0, 0, 1].into(),
-            prefix: "p_".into(),
-            timestamps: false,
-        },
-        otel: no_push(),
-        metrics,
-        runtime: Runtime::default(),
-    }
-}
-
-/// Pushing that is disabled.
-fn no_push() -> Otel {
-    Otel {
-        enabled: false,
-        url: "http://localhost:4318/v1/metrics".into(),
-        prefix: String::new(),
-        export_interval_ns: 10_000_000_000,
-        headers: BTreeMap::new(),
-        resource: BTreeMap::new(),
-        compression: Compression::Gzip,
-        timeout_ns: 10_000_000_000,
-        temporality: Temporality::Cumulative,
-        histograms: HistogramForm::Explicit,
-        exponential_size_max: 160,
-        request_bytes_max: 4 << 20,
-        concurrency: 2,
-        queue_bytes_max: 64 << 20,
-        tls: TlsFiles::default(),
-        notes: Vec::new(),
-    }
+    const LEAST: &str = "
+exporters: {prometheus: {prefix: p_}, otel: {enabled: false}}
+metrics: [{name: replaced, type: counter, algorithm: constant, base_rate: 1}]
+";
+    let config = load_str(Path::new("test.yaml"), LEAST.as_bytes(), &|_| None);
+    let mut config = config.unwrap_or_else(|error| panic!("{error}"));
+    config.global.tick_interval_ns = interval_ns;
+    Config { metrics, ..config }
 }
 
 /// The frame of a tick, everything before it run as well.
