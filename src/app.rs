@@ -28,6 +28,9 @@ const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 /// Warnings about late ticks are at least this far apart.
 const LAG_WARNINGS_APART: Duration = Duration::from_secs(10);
 
+/// While catching up with an epoch in the past, progress is logged this often.
+const CATCH_UP_TOLD_APART: Duration = Duration::from_secs(10);
+
 /// Why a run ended badly.
 #[derive(Debug)]
 pub enum RunError {
@@ -209,12 +212,20 @@ fn catch_up(engine: &mut Engine, own: &SelfMetrics, clock: &Clock, stop: &Receiv
     log::info!("the epoch is {overdue} ticks ago; running them first");
     let bar = progress_bar(overdue as u64, "catching up");
     let catalog = Arc::clone(engine.catalog());
+    let began = Instant::now();
+    let mut told = began;
     while clock.now_ns() >= engine.time_ns(engine.next_tick() + 1) {
         if stop.try_recv() != Err(crossbeam_channel::TryRecvError::Empty) {
             return false;
         }
         engine.advance(|number, columns| own.fill(&catalog, number, columns));
         bar.inc(1);
+        if told.elapsed() > CATCH_UP_TOLD_APART {
+            told = Instant::now();
+            let done = engine.next_tick() as f64;
+            let left_s = began.elapsed().as_secs_f64() * (overdue as f64 / done - 1.0);
+            log::info!("{done} of {overdue} ticks caught up, about {left_s:.0} s left");
+        }
     }
     bar.finish_and_clear();
     true

@@ -109,7 +109,7 @@ fn metrics_of_one_profile_keep_the_same_users() {
         panic!("three metrics")
     };
     assert!(
-        std::ptr::eq(&*plain.space, &*same.space),
+        std::sync::Arc::ptr_eq(&plain.space, &same.space),
         "equal labels share one space"
     );
     let users = |family| -> BTreeSet<Vec<String>> {

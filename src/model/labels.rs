@@ -75,7 +75,8 @@ pub struct Dimension {
     pub name: String,
     /// Its values.
     pub values: Arena,
-    /// Hash of (name, value) for each value.
+    /// Hash of (name, value) for each value; empty in a capped space, which
+    /// stores the keys made from them.
     pub pair_hashes: Vec<u64>,
 }
 

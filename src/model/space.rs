@@ -266,7 +266,7 @@ impl Space {
     /// Keeps the given positions, and of each label only the values they use.
     fn selected(dimensions: Vec<Dimension>, mut positions: Vec<u32>) -> Self {
         positions.sort_unstable();
-        let (dimensions, positions) = compact(dimensions, positions);
+        let (mut dimensions, positions) = compact(dimensions, positions);
         let mut label_set_keys = Vec::with_capacity(positions.len());
         for &position in &positions {
             let mut rest = position as usize;
@@ -276,6 +276,10 @@ impl Space {
                 rest /= dimension.len();
             }
             label_set_keys.push(identity::label_set_key(sum));
+        }
+        // From here on the stored keys stand for them.
+        for dimension in &mut dimensions {
+            dimension.pair_hashes = Vec::new();
         }
         Self {
             series_count: positions.len(),
