@@ -391,6 +391,32 @@ fn slow_readers_delay_neither_ticks_nor_other_scrapes() {
     );
 }
 
+/// Every body shows one tick: with a constant increment and no two ticks alike,
+/// all series of a body have the value that its tick number says.
+#[test]
+fn scrapes_at_the_same_time_are_complete_and_of_one_tick() {
+    let metrics = "profiles: {p: {labels: {user: {range: [1, 100000]}}}}\n\
+        metrics: [{name: hits, profile: p, type: counter, algorithm: constant, increment: 1}]";
+    let running = Running::start("tick_interval_s: 0.05", metrics);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..3 {
+                    let body = running.get("/metrics", "");
+                    let tick = value(&body, "gen_ticks_total");
+                    let hits: Vec<&str> = body
+                        .lines()
+                        .filter(|line| line.starts_with("hits_total{"))
+                        .collect();
+                    assert_eq!(hits.len(), 100_000);
+                    let expected = format!(" {tick}");
+                    assert!(hits.iter().all(|line| line.ends_with(&expected)));
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn logs_can_be_json_lines() {
     let mut running = Running::start("log_format: json", SMALL);
