@@ -34,6 +34,15 @@ impl Mockingbird {
     /// Serves a shipped configuration, changed only in where it listens, in that nothing is
     /// pushed, and in the epoch: the current second, so that `dump` can be told the same.
     pub(crate) fn start(shipped: &str, folder: &Path) -> Self {
+        Self::start_changed(shipped, folder, false)
+    }
+
+    /// The same, with every sample carrying its tick's time.
+    pub(crate) fn start_with_times(shipped: &str, folder: &Path) -> Self {
+        Self::start_changed(shipped, folder, true)
+    }
+
+    fn start_changed(shipped: &str, folder: &Path, timestamps: bool) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("configs")
             .join(shipped);
@@ -46,9 +55,10 @@ impl Mockingbird {
         let epoch = jiff::Timestamp::from_second(now).unwrap();
         set(&mut config, &["global", "epoch"], epoch.to_string());
         set(&mut config, &["global", "control_api_port"], free_port());
-        set(&mut config, &["exporters", "prometheus", "port"], port);
-        let bind = &["exporters", "prometheus", "bind_address"];
-        set(&mut config, bind, "127.0.0.1");
+        let prometheus = |field| ["exporters", "prometheus", field];
+        set(&mut config, &prometheus("port"), port);
+        set(&mut config, &prometheus("bind_address"), "127.0.0.1");
+        set(&mut config, &prometheus("timestamps"), timestamps);
         set(&mut config, &["exporters", "otel", "enabled"], false);
         let prefix = config["exporters"]["prometheus"]["prefix"]
             .as_str()
