@@ -48,6 +48,14 @@ impl Mockingbird {
         })
     }
 
+    /// The same without pushing, every sample of a scrape carrying its tick's time.
+    pub(crate) fn start_with_times(shipped: &str, folder: &Path) -> Self {
+        Self::start_with(shipped, folder, |config| {
+            set(config, &["exporters", "otel", "enabled"], false);
+            set(config, &["exporters", "prometheus", "timestamps"], true);
+        })
+    }
+
     fn start_with(shipped: &str, folder: &Path, change: impl FnOnce(&mut Value)) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("configs")
@@ -61,9 +69,9 @@ impl Mockingbird {
         let epoch = jiff::Timestamp::from_second(now).unwrap();
         set(&mut config, &["global", "epoch"], epoch.to_string());
         set(&mut config, &["global", "control_api_port"], free_port());
-        set(&mut config, &["exporters", "prometheus", "port"], port);
-        let bind = &["exporters", "prometheus", "bind_address"];
-        set(&mut config, bind, "127.0.0.1");
+        let prometheus = |field| ["exporters", "prometheus", field];
+        set(&mut config, &prometheus("port"), port);
+        set(&mut config, &prometheus("bind_address"), "127.0.0.1");
         change(&mut config);
         let prefix = config["exporters"]["prometheus"]["prefix"]
             .as_str()
