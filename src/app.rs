@@ -26,6 +26,10 @@ use crate::server::{Board, Ready, ScrapeHandler};
 
 /// Responses under way when the process ends get this long.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
+/// Ticks this much late are worth a warning: more than some intervals, and more
+/// than a busy machine's scheduling.
+const LAG_WARNED_INTERVALS: u64 = 1;
+const LAG_WARNED_NS: u64 = 50_000_000;
 /// Warnings about late ticks are at least this far apart.
 const LAG_WARNINGS_APART: Duration = Duration::from_secs(10);
 
@@ -198,11 +202,11 @@ fn start_pusher(
 
 /// Addresses for people: where a listener on `addr` is reached from this machine.
 pub fn reachable(addr: SocketAddr) -> String {
-    let everywhere = match addr.ip() {
-        IpAddr::V4(ip) => ip == Ipv4Addr::UNSPECIFIED,
-        IpAddr::V6(ip) => ip == Ipv6Addr::UNSPECIFIED,
+    let here = match addr.ip() {
+        IpAddr::V4(ip) => [Ipv4Addr::UNSPECIFIED, Ipv4Addr::LOCALHOST].contains(&ip),
+        IpAddr::V6(ip) => [Ipv6Addr::UNSPECIFIED, Ipv6Addr::LOCALHOST].contains(&ip),
     };
-    if everywhere || addr.ip().is_loopback() {
+    if here {
         format!("localhost:{}", addr.port())
     } else {
         addr.to_string()
@@ -268,17 +272,25 @@ fn tell_delivery(delivery: &Delivery) {
 /// Runs the ticks whose time had passed before the start (an epoch in the past)
 /// without publishing them. Returns false when asked to stop.
 fn catch_up(engine: &mut Engine, own: &SelfMetrics, clock: &Clock, stop: &Receiver<()>) -> bool {
+    let first_in_s = (engine.time_ns(0) - clock.now_ns()) / 1_000_000_000;
+    if first_in_s > 1 {
+        log::warn!("global.epoch is in the future: the first tick is in {first_in_s} s");
+    }
     let overdue = (clock.now_ns() - engine.time_ns(0)) / (engine.time_ns(1) - engine.time_ns(0));
     if overdue < 2 {
         return true;
     }
-    log::info!("the epoch is {overdue} ticks ago; running them first");
+    log::info!(
+        "the epoch is {} ticks ago; running them first",
+        grouped(overdue as u128)
+    );
     let bar = progress_bar(overdue as u64, "catching up");
     let catalog = Arc::clone(engine.catalog());
     let began = Instant::now();
     let mut told = began;
     while clock.now_ns() >= engine.time_ns(engine.next_tick() + 1) {
         if stop.try_recv() != Err(crossbeam_channel::TryRecvError::Empty) {
+            bar.finish_and_clear();
             return false;
         }
         engine.advance(|number, columns| own.fill(&catalog, number, columns));
@@ -287,7 +299,19 @@ fn catch_up(engine: &mut Engine, own: &SelfMetrics, clock: &Clock, stop: &Receiv
             told = Instant::now();
             let done = engine.next_tick() as f64;
             let left_s = began.elapsed().as_secs_f64() * (overdue as f64 / done - 1.0);
-            log::info!("{done} of {overdue} ticks caught up, about {left_s:.0} s left");
+            let message = format!(
+                "{} of {} ticks caught up, about {} s left",
+                grouped(engine.next_tick().into()),
+                grouped(overdue as u128),
+                grouped(left_s as u128),
+            );
+            bar.suspend(|| {
+                if left_s > 60.0 {
+                    log::warn!("{message}; a later global.epoch starts sooner");
+                } else {
+                    log::info!("{message}");
+                }
+            });
         }
     }
     bar.finish_and_clear();
@@ -314,10 +338,11 @@ fn tick(
         let began = Instant::now();
         let lag_ns = clock.now_ns().saturating_sub(due_ns.max(ready_ns)).max(0) as u64;
         own.set_tick_lag_ns(lag_ns);
-        if lag_ns > interval_ns && warned.is_none_or(|at| at.elapsed() > LAG_WARNINGS_APART) {
+        let late = lag_ns > LAG_WARNED_INTERVALS * interval_ns && lag_ns > LAG_WARNED_NS;
+        if late && warned.is_none_or(|at| at.elapsed() > LAG_WARNINGS_APART) {
             warned = Some(began);
             log::warn!(
-                "tick {} begins {:.3} s late: this machine is too slow for {} series every {} s",
+                "tick {} begins {:.3} s late ({} series, a tick every {} s)",
                 engine.next_tick(),
                 lag_ns as f64 / 1e9,
                 grouped(catalog.generated_series() as u128),

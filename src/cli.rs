@@ -9,14 +9,15 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use prost::Message;
 
 use crate::app::{self, RunError};
 use crate::clock::rfc3339;
-use crate::config::{self, Config, HistogramForm, Metric};
-use crate::engine::{Engine, Frame, exponential};
+use crate::config::{self, Config, HistogramForm, Kind, Metric};
+use crate::engine::{Engine, Frame, exponential, tick_time_ns};
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
@@ -74,7 +75,12 @@ enum Command {
         #[arg(long)]
         json: bool,
         /// Measure the bodies of this tick.
-        #[arg(long, default_value_t = 10, value_name = "N")]
+        #[arg(
+            long,
+            default_value_t = 10,
+            value_name = "N",
+            allow_negative_numbers = true
+        )]
         tick: u64,
     },
     /// Write the exact body of one tick to standard output, self-metrics left out.
@@ -106,7 +112,7 @@ struct DumpArgs {
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
     /// Number of the tick, 0 being the epoch.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     tick: u64,
     /// Format of the body.
     #[arg(long, value_enum, default_value_t = DumpFormat::Text)]
@@ -180,22 +186,38 @@ fn run(args: &RunArgs) -> Result<(), RunError> {
     app::run(&config, &stop, |started| print_summary(&config, started))
 }
 
-/// A channel on which SIGINT and SIGTERM arrive. A second signal ends the
-/// process at once.
+/// A channel on which SIGINT and SIGTERM arrive. While nobody takes it from
+/// there (a long start or tick), the process ends by itself within a second. A
+/// further signal ends it at once.
 fn stop_on_signals() -> io::Result<crossbeam_channel::Receiver<()>> {
     use signal_hook::consts::{SIGINT, SIGTERM};
+    const NOTICED_WITHIN: Duration = Duration::from_millis(900);
+    // One Ctrl-C may reach the process twice, by its group and by its parent.
+    const SAME_SIGNAL: Duration = Duration::from_millis(300);
     let (send, receive) = crossbeam_channel::bounded(1);
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            for (count, signal) in signals.forever().enumerate() {
-                if count > 0 {
-                    std::process::exit(128 + signal);
+            let mut first: Option<Instant> = None;
+            for signal in signals.forever() {
+                if let Some(at) = first {
+                    if at.elapsed() > SAME_SIGNAL {
+                        std::process::exit(128 + signal);
+                    }
+                    continue;
                 }
+                first = Some(Instant::now());
                 log::info!("signal {signal}: stopping");
-                // Full means that stopping is under way already.
                 let _ = send.try_send(());
+                let send = send.clone();
+                std::thread::spawn(move || {
+                    std::thread::sleep(NOTICED_WITHIN);
+                    if send.is_full() {
+                        log::warn!("in the middle of a start or a long tick: ending without it");
+                        std::process::exit(0);
+                    }
+                });
             }
         })?;
     Ok(receive)
@@ -205,18 +227,18 @@ fn print_summary(config: &Config, started: &app::Started) {
     let catalog = &started.catalog;
     let scrape = match started.metrics_addr {
         Some(addr) => format!("http://{}/metrics", app::reachable(addr)),
-        None => "nothing: exporters.prometheus is disabled".to_owned(),
+        None => "off (exporters.prometheus.enabled)".to_owned(),
     };
     let push = match &started.push_url {
         Some(url) => format!(
             "{url} every {} s",
             config.otel.export_interval_ns as f64 / 1e9
         ),
-        None => "nothing: exporters.otel is disabled".to_owned(),
+        None => "off (exporters.otel.enabled)".to_owned(),
     };
     let summary = format!(
         "mockingbird {}: {}\n\
-         \x20 metrics   {} with {} series, {} samples per scrape\n\
+         \x20 metrics   {} with {} series, {} samples per scrape and self-metrics\n\
          \x20 ticks     every {} s since {}, seed {}, {} threads\n\
          \x20 scrape    {scrape}\n\
          \x20 push      {push}\n",
@@ -278,7 +300,7 @@ fn check(files: &[PathBuf], json: bool) -> Result<(), RunError> {
         Ok(())
     } else if json {
         Err(RunError::Config(format!(
-            "{} files with mistakes",
+            "files with mistakes: {}",
             complaints.len()
         )))
     } else {
@@ -301,7 +323,11 @@ fn plan(file: &Path, json: bool, tick: u64) -> Result<(), RunError> {
     if let Some(refusal) = Estimate::of(&config).refusal(&config) {
         return Err(RunError::Config(refusal));
     }
-    let plan = Plan::measure(&config, tick, app::threads_of(&config)).map_err(RunError::Run)?;
+    tick_is_in_range(&config, config.global.epoch_ns.unwrap_or(0), tick)?;
+    let bar = app::progress_bar(tick, "running");
+    let plan = Plan::measure(&config, tick, app::threads_of(&config), || bar.inc(1));
+    bar.finish_and_clear();
+    let plan = plan.map_err(RunError::Config)?;
     if json {
         let text = serde_json::to_string_pretty(&plan);
         let text = text.map_err(|error| RunError::Run(error.to_string()))?;
@@ -318,14 +344,18 @@ fn dump(args: &DumpArgs) -> Result<(), RunError> {
     }
     if let Some(name) = &args.metric {
         // Other metrics do not change this one, so they need not run.
-        let names: Vec<&str> = config.metrics.iter().map(|m| m.name.as_str()).collect();
-        if !names.contains(&name.as_str()) {
+        let is_meant = |metric: &Metric| {
+            let counter = matches!(metric.kind, Kind::Counter { .. });
+            metric.name == *name || counter && Some(&*metric.name) == name.strip_suffix("_total")
+        };
+        if !config.metrics.iter().any(is_meant) {
+            let names: Vec<&str> = config.metrics.iter().map(|m| m.name.as_str()).collect();
             let names = names.join(", ");
             return Err(RunError::Config(format!(
                 "no metric {name:?}; defined: {names}"
             )));
         }
-        config.metrics.retain(|metric| &metric.name == name);
+        config.metrics.retain(is_meant);
     }
     let threads = args
         .threads
@@ -334,9 +364,14 @@ fn dump(args: &DumpArgs) -> Result<(), RunError> {
         None => config.global.epoch_ns.unwrap_or(0),
         Some(epoch) => i64::try_from(epoch.as_nanosecond())
             .ok()
-            .filter(|&ns| ns >= 0)
-            .ok_or_else(|| RunError::Config("--epoch lies before 1970 or after 2262".into()))?,
+            .filter(|&ns| ns >= 0 && ns % 1_000_000 == 0)
+            .ok_or_else(|| {
+                RunError::Config(
+                    "--epoch must be in whole milliseconds, after 1970 and before 2262".into(),
+                )
+            })?,
     };
+    tick_is_in_range(&config, epoch_ns, args.tick)?;
     let frame = frame_of(&config, args, epoch_ns, threads)?;
     match args.format {
         DumpFormat::Text => dump_text(&config, frame, Format::Text, threads),
@@ -424,6 +459,16 @@ fn dump_otlp(
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failed(error: io::Error) -> RunError {
     RunError::Run(error.to_string())
+}
+
+/// Time ends in 2262, where 64 bits of nanoseconds do.
+fn tick_is_in_range(config: &Config, epoch_ns: i64, tick: u64) -> Result<(), RunError> {
+    match tick_time_ns(epoch_ns, config.global.tick_interval_ns, tick) {
+        Some(_) => Ok(()),
+        None => Err(RunError::Config(format!(
+            "--tick {tick} lies after the year 2262; choose a smaller one or an earlier epoch"
+        ))),
+    }
 }
 
 fn schema() -> Result<(), RunError> {

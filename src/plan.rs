@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::clock::rfc3339;
 use crate::config::{Config, Kind};
 use crate::engine::Engine;
 use crate::exposition::Renderer;
@@ -16,6 +17,8 @@ use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
 use crate::model::{Catalog, labels};
 
+/// Where a configuration without an epoch is measured: 2026-01-01T00:00:00Z.
+const EPOCH_NS: i64 = 1_767_225_600_000_000_000;
 /// Memory of a process that generates next to nothing.
 const FIXED_BYTES: u64 = 20_000_000;
 /// Columns are held twice: the current frame and the one being filled.
@@ -59,7 +62,16 @@ impl Estimate {
                     (objectives + 2, 8 * (objectives + 2), 8 + 16 * objectives)
                 }
             };
-            let bytes = FRAMES * column_bytes + state_bytes + selection;
+            // A weight per series, and what a summary knows of each past tick.
+            let weights = if metric.zipf_alpha == 0.0 { 0 } else { 8 };
+            let window = match &metric.kind {
+                Kind::Summary { max_age_ns, .. } => {
+                    24 * u128::from(max_age_ns / config.global.tick_interval_ns)
+                }
+                _ => 0,
+            };
+            estimate.memory_bytes = estimate.memory_bytes.saturating_add(window);
+            let bytes = FRAMES * column_bytes + state_bytes + selection + weights;
             estimate.series = estimate.series.saturating_add(series);
             estimate.samples = estimate
                 .samples
@@ -98,6 +110,10 @@ pub struct Plan {
     pub tick_interval_s: f64,
     /// The tick at which bytes were measured.
     pub measured_at_tick: u64,
+    /// Time of tick 0 as it was measured.
+    pub epoch: String,
+    /// Mean time to compute a tick, on this machine and with its load.
+    pub tick_seconds: f64,
     /// One entry per metric, in file order.
     pub metrics: Vec<MetricPlan>,
     /// All metrics together; self-metrics are left out.
@@ -143,11 +159,17 @@ pub struct Total {
 }
 
 impl Plan {
-    /// Runs the configuration up to `tick` and measures its bodies.
+    /// Runs the configuration up to `tick`, calling `progress` after each, and
+    /// measures its bodies.
     ///
     /// # Errors
     /// When the catalog cannot be built or the system gives no threads.
-    pub fn measure(config: &Config, tick: u64, threads: usize) -> Result<Self, String> {
+    pub fn measure(
+        config: &Config,
+        tick: u64,
+        threads: usize,
+        mut progress: impl FnMut(),
+    ) -> Result<Self, String> {
         let catalog = Catalog::build(config, Vec::new())
             .map_err(|(metric, error)| format!("{metric}: {error}"))?;
         let catalog = Arc::new(catalog);
@@ -158,17 +180,17 @@ impl Plan {
             prometheus.timestamps,
         ));
         let pool = RenderPool::new(threads).map_err(|error| error.to_string())?;
-        let mut engine = Engine::new(
-            config,
-            Arc::clone(&catalog),
-            config.global.epoch_ns.unwrap_or(0),
-            threads,
-        )
-        .map_err(|error| error.to_string())?;
+        // Times take as many digits as they will in a real run.
+        let epoch_ns = config.global.epoch_ns.unwrap_or(EPOCH_NS);
+        let mut engine = Engine::new(config, Arc::clone(&catalog), epoch_ns, threads)
+            .map_err(|error| error.to_string())?;
         let mut frame = engine.advance(|_, _| {});
+        let began = std::time::Instant::now();
         while frame.tick() < tick {
             frame = engine.advance(|_, _| {});
+            progress();
         }
+        let tick_seconds = began.elapsed().as_secs_f64() / tick.max(1) as f64;
         let bytes = |format: Format, gzip: bool| {
             let frame = Arc::clone(&frame);
             let stats = pool.stream(frame, &renderer, format, gzip, &mut |_| Ok(()));
@@ -195,6 +217,8 @@ impl Plan {
             file: config.path.display().to_string(),
             tick_interval_s: interval_s,
             measured_at_tick: tick,
+            epoch: rfc3339(epoch_ns),
+            tick_seconds,
             total: Total {
                 series: metrics.iter().map(|m| m.series).sum(),
                 samples_text,
@@ -244,6 +268,7 @@ impl Plan {
              samples per second     {}\n\
              scrape, text           {} plain, {} gzip\n\
              scrape, OpenMetrics    {} plain, {} gzip\n\
+             tick                   {:.1} ms of {} s{}\n\
              generator memory       about {}\n\
              \n\
              Bytes are those of tick {}; self-metrics are left out.\n",
@@ -252,6 +277,13 @@ impl Plan {
             human_bytes(total.bytes_text_gzip.into()),
             human_bytes(total.bytes_openmetrics.into()),
             human_bytes(total.bytes_openmetrics_gzip.into()),
+            self.tick_seconds * 1e3,
+            self.tick_interval_s,
+            if self.tick_seconds > self.tick_interval_s {
+                ": this machine is too slow for it"
+            } else {
+                ""
+            },
             human_bytes(total.memory_bytes.into()),
             self.measured_at_tick,
         );

@@ -133,12 +133,15 @@ impl ScrapeHandler {
 
     fn health(&self, reply: Reply<'_>) -> io::Result<Sent> {
         let lag_ns_max = LAG_INTERVALS_MAX.saturating_mul(self.interval_ns);
-        let (code, status) = if self.board.latest().is_none() {
-            (503, "starting")
-        } else if self.own.tick_lag_ns() > lag_ns_max {
-            (503, "lagging")
-        } else {
-            (200, "ok")
+        // The tick after the latest frame may be under way: it is late from the
+        // moment it was due, whether it has begun or not.
+        let next_due_ns = |frame: Arc<Frame>| frame.time_ns() + self.interval_ns as i64;
+        let (code, status) = match self.board.latest().map(next_due_ns) {
+            None => (503, "starting"),
+            Some(due_ns) if self.clock.now_ns().saturating_sub(due_ns) > lag_ns_max as i64 => {
+                (503, "lagging")
+            }
+            Some(_) => (200, "ok"),
         };
         let timestamp = rfc3339(self.clock.now_ns());
         let body = serde_json::json!({"status": status, "timestamp": timestamp}).to_string();

@@ -216,6 +216,8 @@ fn plan_tells_what_dump_shows() {
             "configs/baseline.yaml",
             "--tick",
             "10",
+            "--epoch",
+            plan["epoch"].as_str().unwrap(),
             "--format",
         ];
         let body = mockingbird(&[&arguments[..], &[format]].concat());
@@ -293,6 +295,18 @@ fn dump_depends_on_tick_metric_and_epoch_but_not_on_threads() {
     ]);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(stderr(&unknown).contains("cpu_usage"));
+    // The name that the file and the scrape show is as good as the base name.
+    let full = dump(&["--metric", "http_requests_total"]);
+    assert!(whole.contains(&full) && full == dump(&["--metric", "http_requests"]));
+    let late = mockingbird(&[
+        "dump",
+        "-c",
+        "configs/baseline.yaml",
+        "--tick",
+        "18446744073709551615",
+    ]);
+    assert_eq!(late.status.code(), Some(2));
+    assert!(stderr(&late).contains("2262"));
 }
 
 #[test]
@@ -342,7 +356,10 @@ fn both_signals_stop_it_cleanly() {
             .unwrap()
             .read_to_string(&mut text)
             .unwrap();
-        assert!(text.contains("1 series, 1 samples per scrape"), "{text}");
+        assert!(
+            text.contains("1 series, 1 samples per scrape and self-metrics"),
+            "{text}"
+        );
         assert!(
             text.contains(&format!("localhost:{}/metrics", running.port)),
             "{text}"

@@ -72,6 +72,16 @@ fn one_label_of_ten_to_the_fifteen_can_be_capped() {
     assert_eq!(texts(&catalog.families()[0], &["a"]).len(), 10);
 }
 
+/// Values that are not kept are hashed and forgotten.
+#[test]
+fn a_long_range_can_be_sampled() {
+    let profile = "series_cap: 10, sampling_strategy: hash, \
+                   labels: {user: {range: [1, 3000000]}, zone: [a, b]}";
+    let catalog = catalog(profile, &gauge("g", ""));
+    assert_eq!(texts(&catalog.families()[0], &["user", "zone"]).len(), 10);
+    assert!(catalog.families()[0].space.memory_bytes() < 10_000);
+}
+
 #[test]
 fn a_sample_by_hash_has_the_smallest_keys() {
     let profile = |cap: u64| {

@@ -42,7 +42,7 @@ mod tests {
                 sigma: 0.7,
             },
             Distribution::LogNormal {
-                mu: 300.0,
+                mu: 100.0,
                 sigma: 50.0,
             },
             Distribution::LogNormal {

@@ -297,6 +297,35 @@ mod tests {
         }
     }
 
+    /// No slice is averaged across the gap between two modes.
+    #[test]
+    fn sums_of_mixtures_have_the_right_mean() {
+        use crate::config::Component;
+        let part = |weight, mu| Component {
+            weight,
+            distribution: Distribution::LogNormal { mu, sigma: 0.01 },
+        };
+        let mixture = Distribution::Mixture(vec![part(0.7, -6.0), part(0.3, 2.0)]);
+        let table = QuantileTable::of(&mixture);
+        let moment = |mu: f64| libm::exp(mu + 0.5 * 0.01 * 0.01);
+        let mean = 0.7 * moment(-6.0) + 0.3 * moment(2.0);
+        let second = 0.7 * libm::pow(moment(-6.0), 2.0) + 0.3 * libm::pow(moment(2.0), 2.0);
+        let (count, samples) = (100_000u64, 400);
+        let sums = (0..samples).map(|key| {
+            let sample = Sample {
+                key: mix(key),
+                count,
+            };
+            sample.tally(&[], &table, &mut [0])
+        });
+        let found = sums.sum::<f64>() / (count * samples) as f64;
+        let deviation = ((second - mean * mean) / (count * samples) as f64).sqrt();
+        assert!(
+            (found - mean).abs() < 5.0 * deviation,
+            "{found}, not {mean}"
+        );
+    }
+
     #[test]
     fn counts_keep_their_mean() {
         let mean = 2.3;

@@ -53,6 +53,10 @@ impl Checker<'_> {
                 .add(at, format!("{} is not a metric name; {rule}", quoted(name)));
             return String::new();
         }
+        if kind == Some("counter") && base.ends_with("_total") {
+            let message = format!("a counter carries _total once; write {}", quoted(base));
+            self.problems.add(at, message);
+        }
         base.to_owned()
     }
 
