@@ -217,7 +217,7 @@ impl Encoder {
             out.extend_from_slice(&form.head);
             write_len_key(out, form.data_key, form.data_len(part.points_bytes));
             for piece in &request.pieces[part.pieces.clone()] {
-                form.write(out, times, &frames.rows(piece));
+                form.write(out, times, &frames.points(piece));
             }
             out.extend_from_slice(&form.trailer);
         }

@@ -21,26 +21,47 @@ pub(super) struct Trimmed<'a> {
 
 /// The buckets from `offset` on that hold anything.
 pub(super) fn trim<'a>(offset: i32, now: &'a [u64], before: Option<&'a [u64]>) -> Trimmed<'a> {
-    let counted = |index: &usize| now[*index] != before.map_or(0, |before| before[*index]);
-    let Some(first) = (0..now.len()).find(counted) else {
-        return Trimmed {
-            offset: 0,
-            now: &[],
-            before: None,
-            counts_len: 0,
-        };
-    };
-    let end = (first..now.len())
-        .rfind(counted)
-        .map_or(first, |last| last + 1);
+    let before = before.unwrap_or(&[]);
+    let (mut first, mut end) = (0, now.len());
+    // Most buckets are empty: eight at a time.
+    while end - first >= 8 && same(&now[first..first + 8], before.get(first..first + 8)) {
+        first += 8;
+    }
+    while end - first >= 8 && same(&now[end - 8..end], before.get(end - 8..end)) {
+        end -= 8;
+    }
+    let counted = |index: usize| now[index] != before.get(index).copied().unwrap_or(0);
+    while first < end && !counted(first) {
+        first += 1;
+    }
+    while first < end && !counted(end - 1) {
+        end -= 1;
+    }
     let mut trimmed = Trimmed {
-        offset: offset + first as i32,
+        offset: if first < end {
+            offset + first as i32
+        } else {
+            0
+        },
         now: &now[first..end],
-        before: before.map(|before| &before[first..end]),
+        before: before.get(first..end),
         counts_len: 0,
     };
     trimmed.counts_len = trimmed.counts().map(varint_len).sum();
     trimmed
+}
+
+/// Whether eight buckets hold nothing.
+#[inline]
+fn same(now: &[u64], before: Option<&[u64]>) -> bool {
+    let differ = match before {
+        None => now.iter().fold(0, |bits, now| bits | now),
+        Some(before) => {
+            let pairs = now.iter().zip(before);
+            pairs.fold(0, |bits, (now, before)| bits | (now ^ before))
+        }
+    };
+    differ == 0
 }
 
 impl Trimmed<'_> {
@@ -58,8 +79,19 @@ impl Trimmed<'_> {
         out.push(varint_key(1));
         write_varint(out, zigzag(self.offset));
         write_len_key(out, len_key(2), self.counts_len);
-        for count in self.counts() {
-            write_varint(out, count);
+        let start = out.len();
+        out.resize(start + self.counts_len, 0);
+        let mut rest = &mut out[start..];
+        for mut count in self.counts() {
+            let len = varint_len(count);
+            let (place, after) = rest.split_at_mut(len);
+            let (last, more) = place.split_last_mut().expect("a varint has bytes");
+            for byte in more {
+                *byte = count as u8 | 0x80;
+                count >>= 7;
+            }
+            *last = count as u8;
+            rest = after;
         }
     }
 
@@ -70,10 +102,14 @@ impl Trimmed<'_> {
         1 + varint_len(zigzag(self.offset)) + len_field_len(self.counts_len)
     }
 
+    #[inline]
     fn counts(&self) -> impl Iterator<Item = u64> {
-        let before = self.before;
-        let counts = self.now.iter().enumerate();
-        counts.map(move |(index, &now)| now - before.map_or(0, |before| before[index]))
+        let before = self.before.unwrap_or(&[]).iter();
+        let before = before.chain(std::iter::repeat(&0));
+        self.now
+            .iter()
+            .zip(before)
+            .map(|(now, before)| now - before)
     }
 }
 

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::engine::Frame;
-use crate::otlp::family::{FamilyForm, Rows};
+use crate::otlp::family::{FamilyForm, Points};
 use crate::otlp::wire::len_field_len;
 
 /// What points are read from.
@@ -69,9 +69,9 @@ pub(super) struct Sizing {
 }
 
 impl<'a> Frames<'a> {
-    pub(super) fn rows(&self, piece: &Piece) -> Rows<'a> {
+    pub(super) fn points(&self, piece: &Piece) -> Points<'a> {
         let (_, block, columns) = self.now.block(piece.block);
-        Rows {
+        Points {
             columns,
             before: self.before.map(|before| before.block(piece.block).2),
             rows: piece.rows.clone(),
@@ -142,7 +142,7 @@ impl Request {
             return (piece.rows.len(), known);
         }
         let mut taken = 0;
-        form.measure(&frames.rows(piece), &mut |bytes| {
+        form.measure(&frames.points(piece), &mut |bytes| {
             taken += 1;
             fits(bytes) || (first && taken == 1)
         })

@@ -36,6 +36,8 @@ pub(super) struct FamilyForm {
     attributes: Attributes,
     form: Form,
     has_sum: bool,
+    /// Cells of a histogram's row in each of its columns.
+    widths: (usize, usize),
     /// A point's fields before its attributes, all numbers 0 but the bounds.
     front: Vec<u8>,
     /// Where the value, or the count, stands in it.
@@ -57,6 +59,7 @@ enum Form {
 
 /// When a frame's points begin and end, Unix nanoseconds.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_field_names, reason = "units stand last")]
 pub(super) struct Times {
     /// Of cumulative points.
     pub(super) created_ns: i64,
@@ -67,7 +70,7 @@ pub(super) struct Times {
 
 /// Neighbouring series of one block and their values.
 #[derive(Debug, Clone)]
-pub(super) struct Rows<'a> {
+pub(super) struct Points<'a> {
     pub(super) columns: &'a Columns,
     /// The values that are subtracted.
     pub(super) before: Option<&'a Columns>,
@@ -106,6 +109,7 @@ impl FamilyForm {
             space: Arc::clone(&family.space),
             form,
             has_sum,
+            widths: widths(&family.shape),
             front,
             value_at,
         }
@@ -135,13 +139,13 @@ impl FamilyForm {
     /// `fits` agrees to their sum; how many there were and their sum.
     pub(super) fn measure(
         &self,
-        rows: &Rows<'_>,
+        points: &Points<'_>,
         fits: &mut dyn FnMut(usize) -> bool,
     ) -> (usize, usize) {
-        let mut sizes = Sizes::new(&self.attributes, &self.space, rows.first_series);
+        let mut sizes = Sizes::new(&self.attributes, &self.space, points.first_series);
         let mut sum = 0;
-        for (taken, row) in rows.rows.clone().enumerate() {
-            let tail = self.tail_len(rows, row);
+        for (taken, row) in points.rows.clone().enumerate() {
+            let tail = self.tail_len(points, row);
             let point = len_field_len(self.front.len() + sizes.bytes() + tail);
             if !fits(sum + point) {
                 return (taken, sum);
@@ -149,7 +153,7 @@ impl FamilyForm {
             sum += point;
             sizes.advance();
         }
-        (rows.rows.len(), sum)
+        (points.rows.len(), sum)
     }
 
     /// Bytes of the points of a run of series, where they are fixed.
@@ -165,7 +169,7 @@ impl FamilyForm {
     }
 
     /// Appends points.
-    pub(super) fn write(&self, out: &mut Vec<u8>, times: Times, points: &Rows<'_>) {
+    pub(super) fn write(&self, out: &mut Vec<u8>, times: Times, points: &Points<'_>) {
         let front = self.front_at(times);
         let first = points.first_series;
         let mut head = Head::new(&self.attributes, &self.space, first, &front);
@@ -239,9 +243,9 @@ impl FamilyForm {
         front
     }
 
-    fn write_histogram(&self, out: &mut Vec<u8>, head: &mut Head, points: &Rows<'_>, row: usize) {
-        let now = Buckets::of(points.columns, row);
-        let before = since_row(points, row);
+    fn write_histogram(&self, out: &mut Vec<u8>, head: &mut Head, points: &Points<'_>, row: usize) {
+        let now = Buckets::of(points.columns, row, self.widths);
+        let before = self.since(&now, points, row);
         let count = now.count() - before.map_or(0, |before| before.count());
         let sum = before.map_or(now.sum, |before| now.sum - before.sum);
         if let Form::Exponential(layout) = self.form {
@@ -264,13 +268,31 @@ impl FamilyForm {
 
     /// Bytes of what an exponential point ends with.
     #[inline]
-    fn tail_len(&self, points: &Rows<'_>, row: usize) -> usize {
+    fn tail_len(&self, points: &Points<'_>, row: usize) -> usize {
         let Form::Exponential(layout) = self.form else {
             return 0;
         };
-        let now = Buckets::of(points.columns, row);
-        let before = since_row(points, row).map(|before| before.exponential);
+        let now = Buckets::of(points.columns, row, self.widths);
+        let before = self.since(&now, points, row);
+        let before = before.map(|before| before.exponential);
         buckets::trim(layout.offset, now.exponential, before).len()
+    }
+
+    /// A histogram's columns to be subtracted: none without a frame before, and
+    /// none where a bucket shrank, because the series began anew.
+    #[inline]
+    fn since<'a>(&self, now: &Buckets<'_>, points: &Points<'a>, row: usize) -> Option<Buckets<'a>> {
+        let before = Buckets::of(points.before?, row, self.widths);
+        let mut below = 0;
+        let mut cells = now.cumulative.iter().zip(before.cumulative);
+        let grows = cells.all(|(now, before)| {
+            let up_to = now.wrapping_sub(*before);
+            let grows = now >= before && up_to >= below;
+            below = up_to;
+            grows
+        });
+        let mut cells = now.exponential.iter().zip(before.exponential);
+        (grows && cells.all(|(now, before)| now >= before)).then_some(before)
     }
 
     /// The fixed part with a frame's times.
@@ -298,27 +320,6 @@ fn since(now: f64, before: f64) -> f64 {
     if now >= before { now - before } else { now }
 }
 
-/// A histogram's columns to be subtracted: none without a frame before, and none
-/// where a bucket shrank, because the series began anew.
-#[inline]
-fn since_row<'a>(points: &Rows<'a>, row: usize) -> Option<Buckets<'a>> {
-    let now = Buckets::of(points.columns, row);
-    let before = Buckets::of(points.before?, row);
-    let mut below = 0;
-    let grows = now
-        .cumulative
-        .iter()
-        .zip(before.cumulative)
-        .all(|(now, before)| {
-            let up_to = now.wrapping_sub(*before);
-            let grows = now >= before && up_to >= below;
-            below = up_to;
-            grows
-        });
-    let pairs = now.exponential.iter().zip(before.exponential);
-    (grows && pairs.into_iter().all(|(now, before)| now >= before)).then_some(before)
-}
-
 /// One series' columns.
 #[derive(Debug, Clone, Copy)]
 struct Buckets<'a> {
@@ -329,7 +330,7 @@ struct Buckets<'a> {
 
 impl<'a> Buckets<'a> {
     #[inline]
-    fn of(columns: &'a Columns, row: usize) -> Self {
+    fn of(columns: &'a Columns, row: usize, (width, cells): (usize, usize)) -> Self {
         let Columns::Histogram {
             cumulative,
             sums,
@@ -338,8 +339,6 @@ impl<'a> Buckets<'a> {
         else {
             unreachable!("a block has its family's shape")
         };
-        let width = cumulative.len() / sums.len();
-        let cells = exponential.len() / sums.len();
         Self {
             cumulative: &cumulative[row * width..][..width],
             sum: sums[row],
@@ -349,6 +348,16 @@ impl<'a> Buckets<'a> {
 
     fn count(&self) -> u64 {
         self.cumulative[self.cumulative.len() - 1]
+    }
+}
+
+fn widths(shape: &Shape) -> (usize, usize) {
+    match shape {
+        Shape::Histogram {
+            bounds,
+            exponential,
+        } => (bounds.len() + 1, exponential.map_or(0, |layout| layout.len)),
+        _ => (0, 0),
     }
 }
 
