@@ -39,6 +39,7 @@ mod wire;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+pub use crate::config::{HistogramForm, Temporality};
 use crate::engine::Frame;
 use crate::model::Catalog;
 use cut::{Frames, Position, Request, Sizing};
@@ -62,24 +63,6 @@ pub struct EncoderOptions {
     pub scope_name: String,
     /// Version of the instrumentation scope.
     pub scope_version: String,
-}
-
-/// What sums and counts are counted from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Temporality {
-    /// The start of the series.
-    Cumulative,
-    /// The export before.
-    Delta,
-}
-
-/// How histograms are sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HistogramForm {
-    /// With the configured bounds.
-    Explicit,
-    /// With base-2 exponential buckets, where the catalog has them.
-    Exponential,
 }
 
 impl Default for EncoderOptions {

@@ -40,10 +40,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 
 use crate::clock::Clock;
-use crate::config::{HistogramForm, Otel, Temporality};
+use crate::config::{Otel, Temporality};
 use crate::engine::Frame;
 use crate::model::Catalog;
-use crate::otlp::{self, Encoder, EncoderOptions};
+use crate::otlp::{Encoder, EncoderOptions};
 use client::Client;
 use encode::{Encode, Mailbox};
 pub use ledger::{Delivery, Ledger};
@@ -169,6 +169,9 @@ impl Pusher {
         }
         self.mailbox.close();
         self.outbox.hurry();
+        if self.outbox.is_troubled() {
+            log::info!("up to {time:?} for what is not pushed yet; a second signal ends at once");
+        }
         // Nothing is ever sent: this waits for the thread's end.
         let _ = self.encoding.recv_deadline(deadline);
         self.outbox.drain(deadline);
@@ -201,14 +204,8 @@ pub fn encoder_options(otel: &Otel) -> EncoderOptions {
     EncoderOptions {
         prefix: otel.prefix.clone(),
         resource: resource.map(|(k, v)| (k.clone(), v.clone())).collect(),
-        temporality: match otel.temporality {
-            Temporality::Cumulative => otlp::Temporality::Cumulative,
-            Temporality::Delta => otlp::Temporality::Delta,
-        },
-        histograms: match otel.histograms {
-            HistogramForm::Explicit => otlp::HistogramForm::Explicit,
-            HistogramForm::Exponential => otlp::HistogramForm::Exponential,
-        },
+        temporality: otel.temporality,
+        histograms: otel.histograms,
         request_bytes_max: otel.request_bytes_max,
         ..EncoderOptions::default()
     }

@@ -4,7 +4,7 @@
 //! uniform and independent; their values come from a [`QuantileTable`]. They
 //! are addressed through an implicit binary tree: a node is a dyadic interval
 //! and knows how many observations it holds, the left half takes a binomial
-//! share of them, and a node with at most [`LEAF_MAX`] lists theirs. So the
+//! share of them, and a node with at most `LEAF_MAX` lists theirs. So the
 //! number of observations below any position costs a descent of logarithmic
 //! length, and every question about one sample gets a consistent answer.
 
@@ -38,7 +38,7 @@ struct Node {
 }
 
 impl Sample {
-    /// The `index`-th observation of a sample of at most [`LEAF_MAX`].
+    /// The `index`-th observation of a sample of at most `LEAF_MAX`.
     #[inline(always)]
     pub fn position(&self, index: u64) -> u64 {
         leaf_draw(self.key, 1, index)

@@ -173,6 +173,12 @@ impl Outbox {
         }
     }
 
+    /// Whether the last attempt failed, and something is left to send.
+    pub(super) fn is_troubled(&self) -> bool {
+        let state = self.lock();
+        state.failures > 0 && state.ledger.in_flight > 0
+    }
+
     /// Says whether a frame waits to be encoded.
     pub(super) fn announce(&self, newer_waits: bool) {
         self.lock().newer_waits = newer_waits;

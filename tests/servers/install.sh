@@ -73,6 +73,7 @@ receivers:
 exporters:
   - gomod: $contrib/exporter/fileexporter $collector_module
 providers:
+  - gomod: $core/confmap/provider/envprovider $collector_stable_module
   - gomod: $core/confmap/provider/fileprovider $collector_stable_module
 MANIFEST
   GOBIN=$PWD go install "$core/cmd/builder@$collector_module"
