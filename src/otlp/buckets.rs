@@ -19,6 +19,46 @@ pub(super) struct Trimmed<'a> {
     counts_len: usize,
 }
 
+/// What the points of a request end with, in order. Sizes are needed before the
+/// first byte is written, and buckets are read from far away, so they are
+/// encoded when they are measured and copied when they are written.
+#[derive(Debug, Default)]
+pub(super) struct Tails {
+    bytes: Vec<u8>,
+    lens: Vec<u32>,
+}
+
+impl Tails {
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.lens.clear();
+    }
+
+    /// Keeps one more; returns its length.
+    pub(super) fn push(&mut self, trimmed: &Trimmed<'_>) -> usize {
+        let len = trimmed.len();
+        trimmed.write(&mut self.bytes);
+        self.lens.push(len as u32);
+        len
+    }
+
+    /// Forgets the last.
+    pub(super) fn pop(&mut self) {
+        let len = self.lens.pop().unwrap_or(0);
+        self.bytes.truncate(self.bytes.len() - len as usize);
+    }
+
+    /// All of them, to be taken one by one.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.bytes.as_slice();
+        self.lens.iter().map(move |&len| {
+            let (tail, after) = rest.split_at(len as usize);
+            rest = after;
+            tail
+        })
+    }
+}
+
 /// The buckets from `offset` on that hold anything.
 pub(super) fn trim<'a>(offset: i32, now: &'a [u64], before: Option<&'a [u64]>) -> Trimmed<'a> {
     let before = before.unwrap_or(&[]);

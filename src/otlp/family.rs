@@ -14,7 +14,7 @@ use crate::engine::Columns;
 use crate::model::exponential::ExponentialLayout;
 use crate::model::space::Space;
 use crate::model::{Family, Shape};
-use crate::otlp::buckets;
+use crate::otlp::buckets::{self, Tails, Trimmed};
 use crate::otlp::head::{Attributes, Head, Sizes};
 use crate::otlp::unit;
 use crate::otlp::wire::{
@@ -136,18 +136,24 @@ impl FamilyForm {
     }
 
     /// Bytes of points with their keys and lengths, in order, as long as
-    /// `fits` agrees to their sum; how many there were and their sum.
+    /// `fits` agrees to their sum; how many there were and their sum. What
+    /// they end with is kept in `tails`.
     pub(super) fn measure(
         &self,
         points: &Points<'_>,
+        tails: &mut Tails,
         fits: &mut dyn FnMut(usize) -> bool,
     ) -> (usize, usize) {
         let mut sizes = Sizes::new(&self.attributes, &self.space, points.first_series);
         let mut sum = 0;
         for (taken, row) in points.rows.clone().enumerate() {
-            let tail = self.tail_len(points, row);
+            let trimmed = self.trimmed(points, row);
+            let tail = trimmed.as_ref().map_or(0, |trimmed| tails.push(trimmed));
             let point = len_field_len(self.front.len() + sizes.bytes() + tail);
             if !fits(sum + point) {
+                if trimmed.is_some() {
+                    tails.pop();
+                }
                 return (taken, sum);
             }
             sum += point;
@@ -168,8 +174,14 @@ impl FamilyForm {
         sum
     }
 
-    /// Appends points.
-    pub(super) fn write(&self, out: &mut Vec<u8>, times: Times, points: &Points<'_>) {
+    /// Appends points that end with the next of `tails`.
+    pub(super) fn write<'a>(
+        &self,
+        out: &mut Vec<u8>,
+        times: Times,
+        points: &Points<'_>,
+        tails: &mut impl Iterator<Item = &'a [u8]>,
+    ) {
         let front = self.front_at(times);
         let first = points.first_series;
         let mut head = Head::new(&self.attributes, &self.space, first, &front);
@@ -188,7 +200,8 @@ impl FamilyForm {
             }
             Columns::Histogram { .. } => {
                 for row in rows {
-                    self.write_histogram(out, &mut head, points, row);
+                    let tail = (!self.is_fixed()).then(|| tails.next()).flatten();
+                    self.write_histogram(out, &mut head, points, row, tail);
                 }
             }
             Columns::Summary {
@@ -243,16 +256,22 @@ impl FamilyForm {
         front
     }
 
-    fn write_histogram(&self, out: &mut Vec<u8>, head: &mut Head, points: &Points<'_>, row: usize) {
+    /// Explicit buckets stand before the attributes; others are a tail.
+    fn write_histogram(
+        &self,
+        out: &mut Vec<u8>,
+        head: &mut Head,
+        points: &Points<'_>,
+        row: usize,
+        tail: Option<&[u8]>,
+    ) {
         let now = Buckets::of(points.columns, row, self.widths);
         let before = self.since(&now, points, row);
         let count = now.count() - before.map_or(0, |before| before.count());
         let sum = before.map_or(now.sum, |before| now.sum - before.sum);
-        if let Form::Exponential(layout) = self.form {
-            let before = before.map(|before| before.exponential);
-            let trimmed = buckets::trim(layout.offset, now.exponential, before);
-            self.write_count(out, head, trimmed.len(), count, sum);
-            return trimmed.write(out);
+        if let Some(tail) = tail {
+            self.write_count(out, head, tail.len(), count, sum);
+            return out.extend_from_slice(tail);
         }
         let front = self.write_count(out, head, 0, count, sum);
         let width = now.cumulative.len();
@@ -266,16 +285,16 @@ impl FamilyForm {
         }
     }
 
-    /// Bytes of what an exponential point ends with.
+    /// What an exponential point ends with.
     #[inline]
-    fn tail_len(&self, points: &Points<'_>, row: usize) -> usize {
+    fn trimmed<'a>(&self, points: &Points<'a>, row: usize) -> Option<Trimmed<'a>> {
         let Form::Exponential(layout) = self.form else {
-            return 0;
+            return None;
         };
         let now = Buckets::of(points.columns, row, self.widths);
         let before = self.since(&now, points, row);
         let before = before.map(|before| before.exponential);
-        buckets::trim(layout.offset, now.exponential, before).len()
+        Some(buckets::trim(layout.offset, now.exponential, before))
     }
 
     /// A histogram's columns to be subtracted: none without a frame before, and
