@@ -13,6 +13,7 @@
 //! | [`config`] | a YAML file, the environment | a checked [`config::Config`], or every mistake with its place |
 //! | [`model`] | labels, caps | the [`model::Catalog`]: families, label spaces, identities |
 //! | [`engine`] | a tick number | a [`engine::Frame`]: columns of values |
+//! | [`otlp`], [`proto`] | a frame | requests that OTLP receivers take |
 //! | [`exposition`] | a frame | Prometheus text, `OpenMetrics`, gzip |
 //! | [`clock`], [`http`] | | the time of day; requests and responses |
 //! | [`push`] | frames that are due | requests to a receiver, and a ledger of them |

@@ -194,13 +194,14 @@ impl Encoder {
         out.extend_from_slice(&self.resource);
         write_len_key(out, len_key(2), sizing.scope_len(metrics_bytes));
         out.extend_from_slice(&self.scope);
+        let mut tails = request.tails.iter();
         for part in &request.metrics {
             let form = &self.families[part.family];
             write_len_key(out, len_key(2), form.metric_len(part.points_bytes));
             out.extend_from_slice(&form.head);
             write_len_key(out, form.data_key, form.data_len(part.points_bytes));
             for piece in &request.pieces[part.pieces.clone()] {
-                form.write(out, times, &frames.rows(piece));
+                form.write(out, times, &frames.points(piece), &mut tails);
             }
             out.extend_from_slice(&form.trailer);
         }

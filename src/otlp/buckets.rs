@@ -19,28 +19,125 @@ pub(super) struct Trimmed<'a> {
     counts_len: usize,
 }
 
+/// What the points of a request end with, in order. Sizes are needed before the
+/// first byte is written, and buckets are read from far away, so they are
+/// encoded when they are measured and copied when they are written.
+#[derive(Debug, Default)]
+pub(super) struct Tails {
+    bytes: Vec<u8>,
+    lens: Vec<u32>,
+}
+
+impl Tails {
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.lens.clear();
+    }
+
+    /// Keeps one more; returns its length.
+    pub(super) fn push(&mut self, trimmed: &Trimmed<'_>) -> usize {
+        let len = trimmed.len();
+        trimmed.write(&mut self.bytes);
+        self.lens.push(len as u32);
+        len
+    }
+
+    /// Forgets the last.
+    pub(super) fn pop(&mut self) {
+        let len = self.lens.pop().unwrap_or(0);
+        self.bytes.truncate(self.bytes.len() - len as usize);
+    }
+
+    /// All of them, to be taken one by one.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.bytes.as_slice();
+        self.lens.iter().map(move |&len| {
+            let (tail, after) = rest.split_at(len as usize);
+            rest = after;
+            tail
+        })
+    }
+}
+
 /// The buckets from `offset` on that hold anything.
 pub(super) fn trim<'a>(offset: i32, now: &'a [u64], before: Option<&'a [u64]>) -> Trimmed<'a> {
-    let counted = |index: &usize| now[*index] != before.map_or(0, |before| before[*index]);
-    let Some(first) = (0..now.len()).find(counted) else {
-        return Trimmed {
-            offset: 0,
-            now: &[],
-            before: None,
-            counts_len: 0,
-        };
-    };
-    let end = (first..now.len())
-        .rfind(counted)
-        .map_or(first, |last| last + 1);
+    let before = before.unwrap_or(&[]);
+    let (mut first, mut end) = (0, now.len());
+    // Most buckets are empty: eight at a time.
+    while end - first >= 8 && same(&now[first..first + 8], before.get(first..first + 8)) {
+        first += 8;
+    }
+    while end - first >= 8 && same(&now[end - 8..end], before.get(end - 8..end)) {
+        end -= 8;
+    }
+    let counted = |index: usize| now[index] != before.get(index).copied().unwrap_or(0);
+    while first < end && !counted(first) {
+        first += 1;
+    }
+    while first < end && !counted(end - 1) {
+        end -= 1;
+    }
     let mut trimmed = Trimmed {
-        offset: offset + first as i32,
+        offset: if first < end {
+            offset + first as i32
+        } else {
+            0
+        },
         now: &now[first..end],
-        before: before.map(|before| &before[first..end]),
+        before: before.get(first..end),
         counts_len: 0,
     };
-    trimmed.counts_len = trimmed.counts().map(varint_len).sum();
+    trimmed.counts_len = match trimmed.before {
+        None => trimmed.now.iter().map(|&now| varint_len(now)).sum(),
+        Some(before) => {
+            let pairs = trimmed.now.iter().zip(before);
+            pairs.map(|(now, before)| varint_len(now - before)).sum()
+        }
+    };
     trimmed
+}
+
+/// Appends varints, a run of them at a time.
+#[inline]
+fn write_counts(out: &mut Vec<u8>, counts: impl Iterator<Item = u64>) {
+    const RUN: usize = 64;
+    let (mut run, mut len) = ([0; RUN + 10], 0);
+    for count in counts {
+        if count < 1 << 14 {
+            // One byte or two, without a branch that nobody can predict.
+            let two = u8::from(count >= 0x80);
+            run[len] = count as u8 & 0x7F | two << 7;
+            run[len + 1] = (count >> 7) as u8;
+            len += 1 + usize::from(two);
+        } else {
+            let mut rest = count;
+            while rest >= 0x80 {
+                run[len] = rest as u8 | 0x80;
+                rest >>= 7;
+                len += 1;
+            }
+            run[len] = rest as u8;
+            len += 1;
+        }
+        if len > RUN {
+            out.extend_from_slice(&run[..len]);
+            len = 0;
+        }
+    }
+    out.extend_from_slice(&run[..len]);
+}
+
+/// Whether eight buckets hold nothing.
+#[inline]
+fn same(now: &[u64], before: Option<&[u64]>) -> bool {
+    let differ = match before {
+        None => now.iter().fold(0, |bits, now| bits | now),
+        Some(before) => {
+            let pairs = now.iter().zip(before);
+            pairs.fold(0, |bits, (now, before)| bits | (now ^ before))
+        }
+    };
+    differ == 0
 }
 
 impl Trimmed<'_> {
@@ -58,8 +155,12 @@ impl Trimmed<'_> {
         out.push(varint_key(1));
         write_varint(out, zigzag(self.offset));
         write_len_key(out, len_key(2), self.counts_len);
-        for count in self.counts() {
-            write_varint(out, count);
+        match self.before {
+            None => write_counts(out, self.now.iter().copied()),
+            Some(before) => {
+                let pairs = self.now.iter().zip(before);
+                write_counts(out, pairs.map(|(now, before)| now - before));
+            }
         }
     }
 
@@ -68,12 +169,6 @@ impl Trimmed<'_> {
             return 0;
         }
         1 + varint_len(zigzag(self.offset)) + len_field_len(self.counts_len)
-    }
-
-    fn counts(&self) -> impl Iterator<Item = u64> {
-        let before = self.before;
-        let counts = self.now.iter().enumerate();
-        counts.map(move |(index, &now)| now - before.map_or(0, |before| before[index]))
     }
 }
 
@@ -103,6 +198,8 @@ mod tests {
         check(&[1, 0, 300], None, -3, &[1, 0, 300]);
         check(&[0, 0, 7, 0], None, -1, &[7]);
         check(&[0, 0, 0, 0, 1 << 40], None, 1, &[1 << 40]);
+        let many: Vec<u64> = (1..200).map(|n| n << (n % 60)).collect();
+        check(&many, None, -3, &many);
         check(&[5, 6, 7], Some(&[5, 2, 7]), -2, &[4]);
         check(&[5, 6, 7], Some(&[5, 6, 7]), 0, &[]);
     }

@@ -6,7 +6,8 @@
 use std::ops::Range;
 
 use crate::engine::Frame;
-use crate::otlp::family::{FamilyForm, Rows};
+use crate::otlp::buckets::Tails;
+use crate::otlp::family::{FamilyForm, Points};
 use crate::otlp::wire::len_field_len;
 
 /// What points are read from.
@@ -30,6 +31,7 @@ pub(super) struct Position {
 pub(super) struct Request {
     pub(super) metrics: Vec<MetricPart>,
     pub(super) pieces: Vec<Piece>,
+    pub(super) tails: Tails,
     /// Data points.
     pub(super) points: usize,
     /// Bytes of all metrics but the last, with keys and lengths.
@@ -69,9 +71,9 @@ pub(super) struct Sizing {
 }
 
 impl<'a> Frames<'a> {
-    pub(super) fn rows(&self, piece: &Piece) -> Rows<'a> {
+    pub(super) fn points(&self, piece: &Piece) -> Points<'a> {
         let (_, block, columns) = self.now.block(piece.block);
-        Rows {
+        Points {
             columns,
             before: self.before.map(|before| before.block(piece.block).2),
             rows: piece.rows.clone(),
@@ -91,6 +93,7 @@ impl Request {
     ) {
         self.metrics.clear();
         self.pieces.clear();
+        self.tails.clear();
         self.points = 0;
         self.ended_bytes = 0;
         self.last_bytes = 0;
@@ -121,7 +124,7 @@ impl Request {
     /// How many points of a piece still fit, and their bytes. A request has at
     /// least one point, however large.
     fn measure(
-        &self,
+        &mut self,
         sizing: &Sizing,
         family: usize,
         form: &FamilyForm,
@@ -142,7 +145,7 @@ impl Request {
             return (piece.rows.len(), known);
         }
         let mut taken = 0;
-        form.measure(&frames.rows(piece), &mut |bytes| {
+        form.measure(&frames.points(piece), &mut self.tails, &mut |bytes| {
             taken += 1;
             fits(bytes) || (first && taken == 1)
         })

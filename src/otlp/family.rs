@@ -14,7 +14,7 @@ use crate::engine::Columns;
 use crate::model::exponential::ExponentialLayout;
 use crate::model::space::Space;
 use crate::model::{Family, Shape};
-use crate::otlp::buckets;
+use crate::otlp::buckets::{self, Tails, Trimmed};
 use crate::otlp::head::{Attributes, Head, Sizes};
 use crate::otlp::unit;
 use crate::otlp::wire::{
@@ -36,6 +36,8 @@ pub(super) struct FamilyForm {
     attributes: Attributes,
     form: Form,
     has_sum: bool,
+    /// Cells of a histogram's row in each of its columns.
+    widths: (usize, usize),
     /// A point's fields before its attributes, all numbers 0 but the bounds.
     front: Vec<u8>,
     /// Where the value, or the count, stands in it.
@@ -57,6 +59,7 @@ enum Form {
 
 /// When a frame's points begin and end, Unix nanoseconds.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_field_names, reason = "units stand last")]
 pub(super) struct Times {
     /// Of cumulative points.
     pub(super) created_ns: i64,
@@ -67,7 +70,7 @@ pub(super) struct Times {
 
 /// Neighbouring series of one block and their values.
 #[derive(Debug, Clone)]
-pub(super) struct Rows<'a> {
+pub(super) struct Points<'a> {
     pub(super) columns: &'a Columns,
     /// The values that are subtracted.
     pub(super) before: Option<&'a Columns>,
@@ -106,6 +109,7 @@ impl FamilyForm {
             space: Arc::clone(&family.space),
             form,
             has_sum,
+            widths: widths(&family.shape),
             front,
             value_at,
         }
@@ -132,24 +136,30 @@ impl FamilyForm {
     }
 
     /// Bytes of points with their keys and lengths, in order, as long as
-    /// `fits` agrees to their sum; how many there were and their sum.
+    /// `fits` agrees to their sum; how many there were and their sum. What
+    /// they end with is kept in `tails`.
     pub(super) fn measure(
         &self,
-        rows: &Rows<'_>,
+        points: &Points<'_>,
+        tails: &mut Tails,
         fits: &mut dyn FnMut(usize) -> bool,
     ) -> (usize, usize) {
-        let mut sizes = Sizes::new(&self.attributes, &self.space, rows.first_series);
+        let mut sizes = Sizes::new(&self.attributes, &self.space, points.first_series);
         let mut sum = 0;
-        for (taken, row) in rows.rows.clone().enumerate() {
-            let tail = self.tail_len(rows, row);
+        for (taken, row) in points.rows.clone().enumerate() {
+            let trimmed = self.trimmed(points, row);
+            let tail = trimmed.as_ref().map_or(0, |trimmed| tails.push(trimmed));
             let point = len_field_len(self.front.len() + sizes.bytes() + tail);
             if !fits(sum + point) {
+                if trimmed.is_some() {
+                    tails.pop();
+                }
                 return (taken, sum);
             }
             sum += point;
             sizes.advance();
         }
-        (rows.rows.len(), sum)
+        (points.rows.len(), sum)
     }
 
     /// Bytes of the points of a run of series, where they are fixed.
@@ -164,8 +174,14 @@ impl FamilyForm {
         sum
     }
 
-    /// Appends points.
-    pub(super) fn write(&self, out: &mut Vec<u8>, times: Times, points: &Rows<'_>) {
+    /// Appends points that end with the next of `tails`.
+    pub(super) fn write<'a>(
+        &self,
+        out: &mut Vec<u8>,
+        times: Times,
+        points: &Points<'_>,
+        tails: &mut impl Iterator<Item = &'a [u8]>,
+    ) {
         let front = self.front_at(times);
         let first = points.first_series;
         let mut head = Head::new(&self.attributes, &self.space, first, &front);
@@ -184,7 +200,8 @@ impl FamilyForm {
             }
             Columns::Histogram { .. } => {
                 for row in rows {
-                    self.write_histogram(out, &mut head, points, row);
+                    let tail = (!self.is_fixed()).then(|| tails.next()).flatten();
+                    self.write_histogram(out, &mut head, points, row, tail);
                 }
             }
             Columns::Summary {
@@ -239,16 +256,22 @@ impl FamilyForm {
         front
     }
 
-    fn write_histogram(&self, out: &mut Vec<u8>, head: &mut Head, points: &Rows<'_>, row: usize) {
-        let now = Buckets::of(points.columns, row);
-        let before = since_row(points, row);
+    /// Explicit buckets stand before the attributes; others are a tail.
+    fn write_histogram(
+        &self,
+        out: &mut Vec<u8>,
+        head: &mut Head,
+        points: &Points<'_>,
+        row: usize,
+        tail: Option<&[u8]>,
+    ) {
+        let now = Buckets::of(points.columns, row, self.widths);
+        let before = self.since(&now, points, row);
         let count = now.count() - before.map_or(0, |before| before.count());
         let sum = before.map_or(now.sum, |before| now.sum - before.sum);
-        if let Form::Exponential(layout) = self.form {
-            let before = before.map(|before| before.exponential);
-            let trimmed = buckets::trim(layout.offset, now.exponential, before);
-            self.write_count(out, head, trimmed.len(), count, sum);
-            return trimmed.write(out);
+        if let Some(tail) = tail {
+            self.write_count(out, head, tail.len(), count, sum);
+            return out.extend_from_slice(tail);
         }
         let front = self.write_count(out, head, 0, count, sum);
         let width = now.cumulative.len();
@@ -262,15 +285,33 @@ impl FamilyForm {
         }
     }
 
-    /// Bytes of what an exponential point ends with.
+    /// What an exponential point ends with.
     #[inline]
-    fn tail_len(&self, points: &Rows<'_>, row: usize) -> usize {
+    fn trimmed<'a>(&self, points: &Points<'a>, row: usize) -> Option<Trimmed<'a>> {
         let Form::Exponential(layout) = self.form else {
-            return 0;
+            return None;
         };
-        let now = Buckets::of(points.columns, row);
-        let before = since_row(points, row).map(|before| before.exponential);
-        buckets::trim(layout.offset, now.exponential, before).len()
+        let now = Buckets::of(points.columns, row, self.widths);
+        let before = self.since(&now, points, row);
+        let before = before.map(|before| before.exponential);
+        Some(buckets::trim(layout.offset, now.exponential, before))
+    }
+
+    /// A histogram's columns to be subtracted: none without a frame before, and
+    /// none where a bucket shrank, because the series began anew.
+    #[inline]
+    fn since<'a>(&self, now: &Buckets<'_>, points: &Points<'a>, row: usize) -> Option<Buckets<'a>> {
+        let before = Buckets::of(points.before?, row, self.widths);
+        let mut below = 0;
+        let mut cells = now.cumulative.iter().zip(before.cumulative);
+        let grows = cells.all(|(now, before)| {
+            let up_to = now.wrapping_sub(*before);
+            let grows = now >= before && up_to >= below;
+            below = up_to;
+            grows
+        });
+        let mut cells = now.exponential.iter().zip(before.exponential);
+        (grows && cells.all(|(now, before)| now >= before)).then_some(before)
     }
 
     /// The fixed part with a frame's times.
@@ -298,27 +339,6 @@ fn since(now: f64, before: f64) -> f64 {
     if now >= before { now - before } else { now }
 }
 
-/// A histogram's columns to be subtracted: none without a frame before, and none
-/// where a bucket shrank, because the series began anew.
-#[inline]
-fn since_row<'a>(points: &Rows<'a>, row: usize) -> Option<Buckets<'a>> {
-    let now = Buckets::of(points.columns, row);
-    let before = Buckets::of(points.before?, row);
-    let mut below = 0;
-    let grows = now
-        .cumulative
-        .iter()
-        .zip(before.cumulative)
-        .all(|(now, before)| {
-            let up_to = now.wrapping_sub(*before);
-            let grows = now >= before && up_to >= below;
-            below = up_to;
-            grows
-        });
-    let pairs = now.exponential.iter().zip(before.exponential);
-    (grows && pairs.into_iter().all(|(now, before)| now >= before)).then_some(before)
-}
-
 /// One series' columns.
 #[derive(Debug, Clone, Copy)]
 struct Buckets<'a> {
@@ -329,7 +349,7 @@ struct Buckets<'a> {
 
 impl<'a> Buckets<'a> {
     #[inline]
-    fn of(columns: &'a Columns, row: usize) -> Self {
+    fn of(columns: &'a Columns, row: usize, (width, cells): (usize, usize)) -> Self {
         let Columns::Histogram {
             cumulative,
             sums,
@@ -338,8 +358,6 @@ impl<'a> Buckets<'a> {
         else {
             unreachable!("a block has its family's shape")
         };
-        let width = cumulative.len() / sums.len();
-        let cells = exponential.len() / sums.len();
         Self {
             cumulative: &cumulative[row * width..][..width],
             sum: sums[row],
@@ -349,6 +367,16 @@ impl<'a> Buckets<'a> {
 
     fn count(&self) -> u64 {
         self.cumulative[self.cumulative.len() - 1]
+    }
+}
+
+fn widths(shape: &Shape) -> (usize, usize) {
+    match shape {
+        Shape::Histogram {
+            bounds,
+            exponential,
+        } => (bounds.len() + 1, exponential.map_or(0, |layout| layout.len)),
+        _ => (0, 0),
     }
 }
 

@@ -7,7 +7,7 @@
 //! mostly have the same length, so the value's own bytes, which the space has
 //! anyway, are copied into place. That is less to copy and nothing to keep.
 
-use crate::model::labels::{Arena, Dimension};
+use crate::model::labels::Arena;
 use crate::model::space::{Cursor, Space};
 use crate::otlp::wire::{len_field_len, len_key, varint_len, write_len_key, write_varint};
 
@@ -93,9 +93,8 @@ impl<'a> Sizes<'a> {
 
     #[inline]
     fn measure_from(&mut self, first: usize) {
-        let dimensions = self.cursor.space().dimensions();
         for index in first..self.by_dimension.len() {
-            let value = value_at(&dimensions[index], self.cursor.digits()[index]);
+            let value = value_of(&self.cursor, index);
             let bytes = len_field_len(self.attributes.key_value_len(index, value.len()));
             self.sum = self.sum + bytes - self.by_dimension[index];
             self.by_dimension[index] = bytes;
@@ -162,9 +161,8 @@ impl<'a> Head<'a> {
     #[inline]
     fn advance(&mut self) {
         let changed = self.cursor.advance();
-        let dimensions = self.cursor.space().dimensions();
         for index in changed..self.values.len() {
-            let value = value_at(&dimensions[index], self.cursor.digits()[index]);
+            let value = value_of(&self.cursor, index);
             let (start, len) = self.values[index];
             if value.len() != len {
                 return self.rewrite_from(index);
@@ -180,9 +178,8 @@ impl<'a> Head<'a> {
             Some(before) => self.values[before].0 + self.values[before].1,
         };
         self.bytes.truncate(kept);
-        let dimensions = self.cursor.space().dimensions();
         for index in first..self.values.len() {
-            let value = value_at(&dimensions[index], self.cursor.digits()[index]);
+            let value = value_of(&self.cursor, index);
             self.attributes.write(&mut self.bytes, index, value);
             self.values[index] = (self.bytes.len() - value.len(), value.len());
         }
@@ -202,7 +199,9 @@ impl<'a> Head<'a> {
     }
 }
 
+/// The value of a dimension in the series that a cursor stands on.
 #[inline]
-fn value_at(dimension: &Dimension, digit: u32) -> &[u8] {
-    dimension.values.get(digit as usize)
+fn value_of<'a>(cursor: &Cursor<'a>, dimension: usize) -> &'a [u8] {
+    let digit = cursor.digits()[dimension] as usize;
+    cursor.space().dimensions()[dimension].values.get(digit)
 }
