@@ -4,6 +4,7 @@ mod block;
 mod huffman;
 mod lines;
 mod search;
+mod tokens;
 
 pub use lines::Lines;
 

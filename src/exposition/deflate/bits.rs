@@ -27,6 +27,10 @@ impl Bits {
         Self::new(self.0 >> 8 | bits << self.len(), self.len() + len)
     }
 
+    pub(super) const fn value(self) -> u32 {
+        self.0 >> 8
+    }
+
     pub(super) const fn len(self) -> u32 {
         self.0 & 0xFF
     }
@@ -85,6 +89,20 @@ impl<'a> BitWriter<'a> {
         self.pending_bits &= 7;
     }
 
+    #[inline(always)]
+    pub(super) fn with_local(&mut self, write: impl FnOnce(&mut LocalWriter)) {
+        let mut local = LocalWriter {
+            out: &mut self.out[self.written..],
+            written: 0,
+            pending: self.pending,
+            pending_bits: self.pending_bits,
+        };
+        write(&mut local);
+        self.written += local.written;
+        self.pending = local.pending;
+        self.pending_bits = local.pending_bits;
+    }
+
     /// Puts zeros up to a byte boundary.
     pub(super) fn align(&mut self) {
         self.put_low(0, self.pending_bits.wrapping_neg() & 7);
@@ -107,5 +125,30 @@ impl<'a> BitWriter<'a> {
     pub(super) fn finish(self) {
         debug_assert_eq!(self.pending_bits, 0);
         self.out.truncate(self.written);
+    }
+}
+
+pub(super) struct LocalWriter<'a> {
+    out: &'a mut [u8],
+    written: usize,
+    pending: u64,
+    pending_bits: u32,
+}
+
+impl LocalWriter<'_> {
+    #[inline(always)]
+    pub(super) fn put_low(&mut self, bits: u32, len: u32) {
+        self.pending |= u64::from(bits) << self.pending_bits;
+        self.pending_bits += len;
+    }
+
+    #[inline(always)]
+    pub(super) fn flush(&mut self) {
+        debug_assert!(self.pending_bits < 64);
+        let place = self.out[self.written..].first_chunk_mut::<SLACK_BYTES>();
+        *place.expect("room was made") = self.pending.to_le_bytes();
+        self.written += self.pending_bits as usize / 8;
+        self.pending >>= self.pending_bits & !7;
+        self.pending_bits &= 7;
     }
 }

@@ -6,32 +6,18 @@
 // Every step goes through here.
 #![allow(clippy::inline_always)]
 
-use super::bits::{BITS_PER_FLUSH, BitWriter, Bits};
+use super::bits::{BITS_PER_FLUSH, BitWriter, Bits, LocalWriter};
 use super::huffman;
+use super::tokens::{
+    DISTANCE_RANGES, DISTANCE_SYMBOLS, END, FIRST_DISTANCE, FIRST_LENGTH, KINDS, KINDS_ROOM, LENGTH_MIN,
+    LENGTH_RANGES, LENGTH_SYMBOLS, LITERAL_SYMBOLS, Range, Token,
+};
 
-/// The least and most bytes that one repetition can copy, and from how far
-/// back (section 3.2.5).
-pub(super) const LENGTH_MIN: usize = 3;
-pub(super) const LENGTH_MAX: usize = 258;
-pub(super) const DISTANCE_MAX: usize = 32768;
-
-/// Some bytes as they are, then a repetition of bytes before them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Step {
-    pub(super) literals: u32,
-    pub(super) length: u16,
-    pub(super) distance: u16,
-}
-
-/// Symbols 0–255 are literals; then comes the end of the block, then lengths.
-const END: usize = 256;
-const LITERALS_AND_LENGTHS: usize = 286;
-const DISTANCES: usize = 30;
-/// The format allows 15 bits. With 14, four literals fit between two flushes.
-const LITERAL_BITS_MAX: usize = 14;
+/// What the format allows.
+const LITERAL_BITS_MAX: usize = 15;
 const DISTANCE_BITS_MAX: usize = 15;
-const _: () = assert!(4 * LITERAL_BITS_MAX <= BITS_PER_FLUSH as usize);
-const _: () = assert!(LITERAL_BITS_MAX + 5 + DISTANCE_BITS_MAX + 13 <= BITS_PER_FLUSH as usize);
+/// Two tokens, with up to 13 extra bits each, fit between two flushes.
+const _: () = assert!(2 * (DISTANCE_BITS_MAX + 13) <= BITS_PER_FLUSH as usize);
 
 /// The largest stored block (section 3.2.4).
 const STORED_BYTES_MAX: usize = 0xFFFF;
@@ -43,37 +29,45 @@ const DYNAMIC: Bits = Bits::new(0b100, 3);
 /// Writes blocks, one at a time; its state is reused.
 #[derive(Debug)]
 pub(super) struct Coder {
-    literal_counts: [u32; LITERALS_AND_LENGTHS],
-    distance_counts: [u32; DISTANCES],
-    /// Of literals and lengths, then of distances.
-    lengths: [u8; LITERALS_AND_LENGTHS + DISTANCES],
-    codes: [Bits; LITERALS_AND_LENGTHS + DISTANCES],
-    /// By length less [`LENGTH_MIN`]: its code with the extra bits.
-    length_codes: [Bits; LENGTHS],
+    /// How often each symbol occurs: literals and lengths, then distances.
+    counts: [u32; SYMBOLS],
+    /// The lengths of their codes.
+    lengths: [u8; SYMBOLS],
+    /// By kind of token.
+    codes: [Code; KINDS_ROOM],
+}
+
+const SYMBOLS: usize = LITERAL_SYMBOLS + DISTANCE_SYMBOLS;
+
+/// A code and the extra bits that are always the same: `bits`, `len` of them.
+/// `code_len` is where the token's own extra bits go, which `len` includes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Code {
+    bits: u32,
+    len: u16,
+    code_len: u16,
 }
 
 impl Default for Coder {
     fn default() -> Self {
         Self {
-            literal_counts: [0; LITERALS_AND_LENGTHS],
-            distance_counts: [0; DISTANCES],
-            lengths: [0; LITERALS_AND_LENGTHS + DISTANCES],
-            codes: [Bits::default(); LITERALS_AND_LENGTHS + DISTANCES],
-            length_codes: [Bits::default(); LENGTHS],
+            counts: [0; SYMBOLS],
+            lengths: [0; SYMBOLS],
+            codes: [Code::default(); KINDS_ROOM],
         }
     }
 }
 
 impl Coder {
-    /// Writes a block, not the last one, that stands for `text`: `steps`, then
-    /// literals up to its end.
-    pub(super) fn write(&mut self, text: &[u8], steps: &[Step], writer: &mut BitWriter<'_>) {
-        self.count(text, steps);
+    /// Writes a block, not the last one, of `tokens`, which stand for `text`.
+    pub(super) fn write(&mut self, text: &[u8], tokens: &[Token], writer: &mut BitWriter<'_>) {
+        self.count(tokens);
         let extra = self.extra_bits();
         let fixed_bits = 3 + self.body_bits(&FIXED_LENGTHS) + extra;
-        let (literals, distances) = self.lengths.split_at_mut(LITERALS_AND_LENGTHS);
-        huffman::set_lengths(&self.literal_counts, LITERAL_BITS_MAX, literals);
-        huffman::set_lengths(&self.distance_counts, DISTANCE_BITS_MAX, distances);
+        let (literals, distances) = self.lengths.split_at_mut(LITERAL_SYMBOLS);
+        let (literal_counts, distance_counts) = self.counts.split_at(LITERAL_SYMBOLS);
+        huffman::set_lengths(literal_counts, LITERAL_BITS_MAX, literals);
+        huffman::set_lengths(distance_counts, DISTANCE_BITS_MAX, distances);
         let header = Header::new(&self.lengths);
         let dynamic_bits = header.bits() + self.body_bits(&self.lengths) + extra;
         let stored_bits = stored_bits(text.len(), writer.bits_past_boundary());
@@ -84,49 +78,46 @@ impl Coder {
         if fixed_bits <= dynamic_bits {
             writer.reserve(fixed_bits);
             writer.put(FIXED);
+            writer.flush();
             self.lengths = FIXED_LENGTHS;
         } else {
             writer.reserve(dynamic_bits);
             header.write(writer);
         }
-        self.set_codes();
-        self.write_body(text, steps, writer);
+        let end = self.set_codes();
+        self.write_tokens(tokens, writer);
+        writer.put(end);
+        writer.flush();
     }
 
-    fn count(&mut self, text: &[u8], steps: &[Step]) {
+    #[inline(never)]
+    fn count(&mut self, tokens: &[Token]) {
         // Neighbours are often equal; to count them in turn in two places saves
         // the second from waiting for the first.
-        let mut even = [0u32; 256];
-        let mut odd = [0u32; 256];
-        let mut count = |bytes: &[u8]| {
-            let mut pairs = bytes.chunks_exact(2);
-            for pair in &mut pairs {
-                even[usize::from(pair[0])] += 1;
-                odd[usize::from(pair[1])] += 1;
-            }
-            for &byte in pairs.remainder() {
-                even[usize::from(byte)] += 1;
-            }
-        };
-        self.literal_counts.fill(0);
-        self.distance_counts.fill(0);
-        let mut rest = text;
-        for step in steps {
-            let (literals, after) = rest.split_at(step.literals as usize);
-            count(literals);
-            rest = &after[usize::from(step.length)..];
-            let length = LENGTH_SYMBOLS[usize::from(step.length) - LENGTH_MIN];
-            self.literal_counts[usize::from(length)] += 1;
-            self.distance_counts[distance_symbol(step.distance)] += 1;
+        let mut even = [0u32; KINDS_ROOM];
+        let mut odd = [0u32; KINDS_ROOM];
+        let mut pairs = tokens.chunks_exact(2);
+        for pair in &mut pairs {
+            even[pair[0].kind()] += 1;
+            odd[pair[1].kind()] += 1;
         }
-        count(rest);
-        for (byte, count) in even.iter().zip(&odd).map(|(a, b)| a + b).enumerate() {
-            self.literal_counts[byte] = count;
+        for token in pairs.remainder() {
+            even[token.kind()] += 1;
         }
-        self.literal_counts[END] = 1;
+        for (all, more) in even.iter_mut().zip(&odd) {
+            *all += more;
+        }
+        self.counts.fill(0);
+        self.counts[..FIRST_LENGTH].copy_from_slice(&even[..FIRST_LENGTH]);
+        self.counts[END] = 1;
+        let lengths = &even[FIRST_LENGTH..FIRST_DISTANCE];
+        for (&count, &symbol) in lengths.iter().zip(&LENGTH_SYMBOLS) {
+            self.counts[usize::from(symbol)] += count;
+        }
+        self.counts[LITERAL_SYMBOLS..].copy_from_slice(&even[FIRST_DISTANCE..KINDS]);
     }
 
-    /// The extra bits of all lengths and distances, the same with any code.
+/// The extra bits of all lengths and distances, the same with any code.
     fn extra_bits(&self) -> u64 {
         let of = |counts: &[u32], ranges: &[Range]| -> u64 {
             let counts = counts.iter().zip(ranges);
@@ -134,68 +125,67 @@ impl Coder {
                 .map(|(&count, range)| u64::from(count) * u64::from(range.extra_bits))
                 .sum()
         };
-        of(&self.literal_counts[END + 1..], &LENGTH_RANGES)
-            + of(&self.distance_counts, &DISTANCE_RANGES)
+        of(&self.counts[END + 1..LITERAL_SYMBOLS], &LENGTH_RANGES)
+            + of(&self.counts[LITERAL_SYMBOLS..], &DISTANCE_RANGES)
     }
 
     /// The bits of all symbols with codes of such lengths.
-    fn body_bits(&self, lengths: &[u8]) -> u64 {
-        let counts = self.literal_counts.iter().chain(&self.distance_counts);
+    fn body_bits(&self, lengths: &[u8; SYMBOLS]) -> u64 {
+        let counts = self.counts.iter().zip(lengths);
         counts
-            .zip(lengths)
             .map(|(&count, &length)| u64::from(count) * u64::from(length))
             .sum()
     }
 
-    fn set_codes(&mut self) {
-        let (literals, distances) = self.codes.split_at_mut(LITERALS_AND_LENGTHS);
-        huffman::set_codes(&self.lengths[..LITERALS_AND_LENGTHS], literals);
-        huffman::set_codes(&self.lengths[LITERALS_AND_LENGTHS..], distances);
-        for (index, bits) in self.length_codes.iter_mut().enumerate() {
-            let symbol = usize::from(LENGTH_SYMBOLS[index]);
-            let range = &LENGTH_RANGES[symbol - END - 1];
+    /// Sets the codes of all kinds of tokens; returns that of the block's end.
+    fn set_codes(&mut self) -> Bits {
+        let mut codes = [Bits::default(); SYMBOLS];
+        let (literals, distances) = codes.split_at_mut(LITERAL_SYMBOLS);
+        huffman::set_codes(&self.lengths[..LITERAL_SYMBOLS], literals);
+        huffman::set_codes(&self.lengths[LITERAL_SYMBOLS..], distances);
+        let code = |bits: Bits, extra_bits: u8| Code {
+            bits: bits.value(),
+            len: bits.len() as u16 + u16::from(extra_bits),
+            code_len: bits.len() as u16,
+        };
+        for (kind, &bits) in self.codes.iter_mut().zip(&literals[..FIRST_LENGTH]) {
+            *kind = code(bits, 0);
+        }
+        for (index, &symbol) in LENGTH_SYMBOLS.iter().enumerate() {
+            let range = &LENGTH_RANGES[usize::from(symbol) - END - 1];
             let above = index + LENGTH_MIN - usize::from(range.first);
-            *bits = self.codes[symbol].and(above as u32, range.extra_bits.into());
+            let bits = literals[usize::from(symbol)].and(above as u32, range.extra_bits.into());
+            self.codes[FIRST_LENGTH + index] = code(bits, 0);
         }
+        let kinds = &mut self.codes[FIRST_DISTANCE..KINDS];
+        for ((kind, &bits), range) in kinds.iter_mut().zip(&*distances).zip(&DISTANCE_RANGES) {
+            *kind = code(bits, range.extra_bits);
+        }
+        literals[END]
     }
 
-    fn write_body(&self, text: &[u8], steps: &[Step], writer: &mut BitWriter<'_>) {
-        let literals: &[Bits; 256] = self.codes.first_chunk().expect("more symbols than bytes");
-        let distances = &self.codes[LITERALS_AND_LENGTHS..];
-        let mut rest = text;
-        for step in steps {
-            let (bytes, after) = rest.split_at(step.literals as usize);
-            write_literals(bytes, literals, writer);
-            rest = &after[usize::from(step.length)..];
-            writer.put(self.length_codes[usize::from(step.length) - LENGTH_MIN]);
-            let symbol = distance_symbol(step.distance);
-            let range = &DISTANCE_RANGES[symbol];
-            writer.put(distances[symbol]);
-            writer.put_low(
-                u32::from(step.distance - range.first),
-                range.extra_bits.into(),
-            );
-            writer.flush();
-        }
-        write_literals(rest, literals, writer);
-        writer.put(self.codes[END]);
-        writer.flush();
+    #[inline(never)]
+    fn write_tokens(&self, tokens: &[Token], writer: &mut BitWriter<'_>) {
+        writer.with_local(|writer| {
+            let mut pairs = tokens.chunks_exact(2);
+            for pair in &mut pairs {
+                self.put(pair[0], writer);
+                self.put(pair[1], writer);
+                writer.flush();
+            }
+            for &token in pairs.remainder() {
+                self.put(token, writer);
+                writer.flush();
+            }
+        });
     }
-}
 
-#[inline(always)]
-fn write_literals(bytes: &[u8], codes: &[Bits; 256], writer: &mut BitWriter<'_>) {
-    let mut fours = bytes.chunks_exact(4);
-    for four in &mut fours {
-        for &byte in four {
-            writer.put(codes[usize::from(byte)]);
-        }
-        writer.flush();
+    #[inline(always)]
+    fn put(&self, token: Token, writer: &mut LocalWriter<'_>) {
+        let code = self.codes[token.kind()];
+        let bits = code.bits | token.extra() << code.code_len;
+        writer.put_low(bits, code.len.into());
     }
-    for &byte in fours.remainder() {
-        writer.put(codes[usize::from(byte)]);
-    }
-    writer.flush();
 }
 
 /// Bits of `bytes` as they are, at most, when a writer is `past` bits past a
@@ -234,7 +224,7 @@ pub(super) fn write_boundary(writer: &mut BitWriter<'_>) {
 /// codes, as symbols of a third code, whose lengths come first.
 struct Header {
     /// Symbol and its extra bits, in order.
-    symbols: [(u8, u8); LITERALS_AND_LENGTHS + DISTANCES],
+    symbols: [(u8, u8); LITERAL_SYMBOLS + DISTANCE_SYMBOLS],
     symbol_count: usize,
     literal_count: usize,
     distance_count: usize,
@@ -256,14 +246,14 @@ const ZEROS: u8 = 17;
 const MANY_ZEROS: u8 = 18;
 
 impl Header {
-    fn new(lengths: &[u8; LITERALS_AND_LENGTHS + DISTANCES]) -> Self {
-        let (literals, distances) = lengths.split_at(LITERALS_AND_LENGTHS);
+    fn new(lengths: &[u8; LITERAL_SYMBOLS + DISTANCE_SYMBOLS]) -> Self {
+        let (literals, distances) = lengths.split_at(LITERAL_SYMBOLS);
         let until_last = |lengths: &[u8], min: usize| {
             let last = lengths.iter().rposition(|&length| length > 0);
             last.map_or(min, |last| min.max(last + 1))
         };
         let mut header = Self {
-            symbols: [(0, 0); LITERALS_AND_LENGTHS + DISTANCES],
+            symbols: [(0, 0); LITERAL_SYMBOLS + DISTANCE_SYMBOLS],
             symbol_count: 0,
             literal_count: until_last(literals, END + 1),
             distance_count: until_last(distances, 1),
@@ -272,7 +262,7 @@ impl Header {
             length_count: 0,
         };
         // Both lists are one sequence; a run may go across.
-        let mut all = [0; LITERALS_AND_LENGTHS + DISTANCES];
+        let mut all = [0; LITERAL_SYMBOLS + DISTANCE_SYMBOLS];
         let total = header.literal_count + header.distance_count;
         all[..header.literal_count].copy_from_slice(&literals[..header.literal_count]);
         all[header.literal_count..total].copy_from_slice(&distances[..header.distance_count]);
@@ -356,84 +346,11 @@ fn extra_bits_of_run(symbol: u8) -> u32 {
     }
 }
 
-/// The lengths or distances that share a symbol: `first` and so many more that
-/// the extra bits count them (section 3.2.5).
-#[derive(Debug, Clone, Copy)]
-struct Range {
-    first: u16,
-    extra_bits: u8,
-}
-
-const LENGTHS: usize = LENGTH_MAX - LENGTH_MIN + 1;
-
-/// Lengths, by symbol less 257: eight of one length each, then four ranges of
-/// 2 lengths, four of 4 and so on; the last is one length again.
-const LENGTH_RANGES: [Range; LITERALS_AND_LENGTHS - END - 1] = {
-    let mut ranges = [Range {
-        first: LENGTH_MAX as u16,
-        extra_bits: 0,
-    }; LITERALS_AND_LENGTHS - END - 1];
-    let mut first = LENGTH_MIN as u16;
-    let mut index = 0;
-    while index + 1 < ranges.len() {
-        let extra_bits = if index < 8 { 0 } else { index as u8 / 4 - 1 };
-        ranges[index] = Range { first, extra_bits };
-        first += 1 << extra_bits;
-        index += 1;
-    }
-    ranges
-};
-
-/// Distances, by symbol: four of one each, then two ranges of 2, two of 4, …
-const DISTANCE_RANGES: [Range; DISTANCES] = {
-    let mut ranges = [Range {
-        first: 0,
-        extra_bits: 0,
-    }; DISTANCES];
-    let mut first = 1;
-    let mut index = 0;
-    while index < DISTANCES {
-        let extra_bits = if index < 4 { 0 } else { index as u8 / 2 - 1 };
-        ranges[index] = Range { first, extra_bits };
-        first += 1 << extra_bits;
-        index += 1;
-    }
-    ranges
-};
-
-/// The symbol of a length, by length less [`LENGTH_MIN`].
-const LENGTH_SYMBOLS: [u16; LENGTHS] = {
-    let mut symbols = [0; LENGTHS];
-    let mut range = 0;
-    while range < LENGTH_RANGES.len() {
-        let mut index = LENGTH_RANGES[range].first as usize - LENGTH_MIN;
-        // The last range takes the last length from the one before it.
-        while index < LENGTHS {
-            symbols[index] = (END + 1 + range) as u16;
-            index += 1;
-        }
-        range += 1;
-    }
-    symbols
-};
-
-/// The symbol of a distance. Beyond the first ones it is twice the place of
-/// the highest bit of distance − 1, and one more if the next bit is set.
-#[inline(always)]
-fn distance_symbol(distance: u16) -> usize {
-    let above = u32::from(distance) - 1;
-    if above < 4 {
-        return above as usize;
-    }
-    let place = above.ilog2();
-    (2 * place + (above >> (place - 1) & 1)) as usize
-}
-
 /// The lengths of the fixed code (section 3.2.6).
-const FIXED_LENGTHS: [u8; LITERALS_AND_LENGTHS + DISTANCES] = {
-    let mut lengths = [5; LITERALS_AND_LENGTHS + DISTANCES];
+const FIXED_LENGTHS: [u8; LITERAL_SYMBOLS + DISTANCE_SYMBOLS] = {
+    let mut lengths = [5; LITERAL_SYMBOLS + DISTANCE_SYMBOLS];
     let mut symbol = 0;
-    while symbol < LITERALS_AND_LENGTHS {
+    while symbol < LITERAL_SYMBOLS {
         lengths[symbol] = match symbol {
             0..144 => 8,
             144..256 => 9,

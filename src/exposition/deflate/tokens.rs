@@ -1,0 +1,168 @@
+//! The tokens of a block, and the symbols and extra bits that stand for them
+//! (RFC 1951, section 3.2.5).
+//!
+//! A literal is one token and a repetition two, its length and its distance.
+//! All of them are treated alike when they are counted and written: what is
+//! likely to come next is anyone's guess, and a processor that guesses wrong
+//! loses more time than one that does a little too much for each.
+
+// Every token goes through here.
+#![allow(clippy::inline_always)]
+
+/// The least and most bytes that one repetition copies, and from how far back.
+pub(super) const LENGTH_MIN: usize = 3;
+pub(super) const LENGTH_MAX: usize = 258;
+pub(super) const DISTANCE_MAX: usize = 32768;
+
+/// Symbols 0–255 are literals; then comes the end of the block, then lengths.
+pub(super) const END: usize = 256;
+pub(super) const LITERAL_SYMBOLS: usize = 286;
+pub(super) const DISTANCE_SYMBOLS: usize = 30;
+
+/// Tokens come in these kinds, in this order: one for each literal, one for
+/// each length, one for each symbol of distances (which has extra bits).
+pub(super) const FIRST_LENGTH: usize = 256;
+pub(super) const FIRST_DISTANCE: usize = FIRST_LENGTH + LENGTHS;
+pub(super) const KINDS: usize = FIRST_DISTANCE + DISTANCE_SYMBOLS;
+/// Tables by kind are that long, so that no kind needs to be checked.
+pub(super) const KINDS_ROOM: usize = 1 << KIND_BITS;
+const KIND_BITS: u32 = 10;
+const _: () = assert!(KINDS <= KINDS_ROOM);
+const LENGTHS: usize = LENGTH_MAX - LENGTH_MIN + 1;
+
+/// Tokens of a block at most: enough to make the block's own code worth its
+/// place, few enough to stay in a processor's cache.
+const TOKENS_MAX: usize = 32 << 10;
+/// Literals that are put at once.
+pub(super) const WINDOW: usize = 24;
+
+/// A kind, and above it the extra bits.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Token(u32);
+
+impl Token {
+    #[inline(always)]
+    pub(super) fn kind(self) -> usize {
+        self.0 as usize % KINDS_ROOM
+    }
+
+    #[inline(always)]
+    pub(super) fn extra(self) -> u32 {
+        self.0 >> KIND_BITS
+    }
+}
+
+/// The tokens of a block under construction; its memory is reused.
+#[derive(Debug)]
+pub(super) struct Tokens(Box<[Token; TOKENS_MAX]>);
+
+impl Default for Tokens {
+    fn default() -> Self {
+        let tokens = vec![Token::default(); TOKENS_MAX].into_boxed_slice();
+        Self(tokens.try_into().unwrap())
+    }
+}
+
+pub(super) struct TokenRoom<'a>(&'a mut [Token; WINDOW + 2]);
+
+impl Tokens {
+    pub(super) fn as_slice(&self) -> &[Token] {
+        &*self.0
+    }
+
+    #[inline(always)]
+    pub(super) fn room(&mut self, count: usize) -> Option<TokenRoom<'_>> {
+        Some(TokenRoom(self.0.get_mut(count..count + WINDOW + 2)?.try_into().ok()?))
+    }
+}
+
+impl TokenRoom<'_> {
+    #[inline(always)]
+    pub(super) fn put_literals(&mut self, window: &[u8; WINDOW], len: usize) {
+        let len = if len <= 8 { 8 } else { WINDOW };
+        for (place, &byte) in self.0[..len].iter_mut().zip(window) {
+            *place = Token(byte.into());
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn put_repeat(&mut self, at: usize, length: usize, distance: usize) {
+        debug_assert!((LENGTH_MIN..=LENGTH_MAX).contains(&length));
+        debug_assert!((1..=DISTANCE_MAX).contains(&distance));
+        let symbol = distance_symbol(distance);
+        let extra = distance as u32 - u32::from(DISTANCE_RANGES[symbol].first);
+        self.0[at] = Token((FIRST_LENGTH + length - LENGTH_MIN) as u32);
+        self.0[at + 1] = Token((FIRST_DISTANCE + symbol) as u32 | extra << KIND_BITS);
+    }
+}
+
+/// The lengths or distances that share a symbol: `first` and so many more that
+/// the extra bits count them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Range {
+    pub(super) first: u16,
+    pub(super) extra_bits: u8,
+}
+
+/// Lengths, by symbol less 257: eight of one length each, then four ranges of
+/// 2 lengths, four of 4 and so on; the last is one length again.
+pub(super) const LENGTH_RANGES: [Range; LITERAL_SYMBOLS - END - 1] = {
+    let mut ranges = [Range {
+        first: LENGTH_MAX as u16,
+        extra_bits: 0,
+    }; LITERAL_SYMBOLS - END - 1];
+    let mut first = LENGTH_MIN as u16;
+    let mut index = 0;
+    while index + 1 < ranges.len() {
+        let extra_bits = if index < 8 { 0 } else { index as u8 / 4 - 1 };
+        ranges[index] = Range { first, extra_bits };
+        first += 1 << extra_bits;
+        index += 1;
+    }
+    ranges
+};
+
+/// Distances, by symbol: four of one each, then two ranges of 2, two of 4, …
+pub(super) const DISTANCE_RANGES: [Range; DISTANCE_SYMBOLS] = {
+    let mut ranges = [Range {
+        first: 0,
+        extra_bits: 0,
+    }; DISTANCE_SYMBOLS];
+    let mut first = 1;
+    let mut index = 0;
+    while index < DISTANCE_SYMBOLS {
+        let extra_bits = if index < 4 { 0 } else { index as u8 / 2 - 1 };
+        ranges[index] = Range { first, extra_bits };
+        first += 1 << extra_bits;
+        index += 1;
+    }
+    ranges
+};
+
+/// The symbol of a length, by length less [`LENGTH_MIN`].
+pub(super) const LENGTH_SYMBOLS: [u16; LENGTHS] = {
+    let mut symbols = [0; LENGTHS];
+    let mut range = 0;
+    while range < LENGTH_RANGES.len() {
+        let mut index = LENGTH_RANGES[range].first as usize - LENGTH_MIN;
+        // The last range takes the last length from the one before it.
+        while index < LENGTHS {
+            symbols[index] = (END + 1 + range) as u16;
+            index += 1;
+        }
+        range += 1;
+    }
+    symbols
+};
+
+/// The symbol of a distance. Beyond the first ones it is twice the place of
+/// the highest bit of distance − 1, and one more if the next bit is set.
+#[inline(always)]
+fn distance_symbol(distance: usize) -> usize {
+    let above = distance as u32 - 1;
+    if above < 4 {
+        return above as usize;
+    }
+    let place = above.ilog2();
+    (2 * place + (above >> (place - 1) & 1)) as usize
+}
