@@ -325,7 +325,7 @@ fn common_suffix(text: &[u8], place: usize, earlier: usize, max: usize) -> usize
     while let (Some(a), Some(b)) = (new[..place - length].last_chunk(), old[..earlier - length].last_chunk()) {
         let differ = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
         if differ != 0 {
-            return max.min(length + differ.leading_zeros() as usize / 8);
+            return max.min(length + differ.swap_bytes().trailing_zeros() as usize / 8);
         }
         length += 8;
         if length >= max {

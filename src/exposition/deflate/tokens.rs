@@ -79,7 +79,7 @@ impl Tokens {
 impl TokenRoom<'_> {
     #[inline(always)]
     pub(super) fn put_literals(&mut self, window: &[u8; WINDOW], len: usize) {
-        let len = if len <= 8 { 8 } else { WINDOW };
+        let len = if len <= 12 { 12 } else { WINDOW };
         for (place, &byte) in self.0[..len].iter_mut().zip(window) {
             *place = Token(byte.into());
         }
@@ -89,10 +89,8 @@ impl TokenRoom<'_> {
     pub(super) fn put_repeat(&mut self, at: usize, length: usize, distance: usize) {
         debug_assert!((LENGTH_MIN..=LENGTH_MAX).contains(&length));
         debug_assert!((1..=DISTANCE_MAX).contains(&distance));
-        let symbol = distance_symbol(distance);
-        let extra = distance as u32 - u32::from(DISTANCE_RANGES[symbol].first);
         self.0[at] = Token((FIRST_LENGTH + length - LENGTH_MIN) as u32);
-        self.0[at + 1] = Token((FIRST_DISTANCE + symbol) as u32 | extra << KIND_BITS);
+        self.0[at + 1] = distance_token(distance);
     }
 }
 
@@ -155,14 +153,32 @@ pub(super) const LENGTH_SYMBOLS: [u16; LENGTHS] = {
     symbols
 };
 
-/// The symbol of a distance. Beyond the first ones it is twice the place of
-/// the highest bit of distance − 1, and one more if the next bit is set.
+/// The token of a distance.
 #[inline(always)]
-fn distance_symbol(distance: usize) -> usize {
-    let above = distance as u32 - 1;
-    if above < 4 {
-        return above as usize;
-    }
-    let place = above.ilog2();
-    (2 * place + (above >> (place - 1) & 1)) as usize
+fn distance_token(distance: usize) -> Token {
+    let above = distance - 1;
+    let index = if above < 256 { above } else { 256 + above / 128 };
+    Token(((above as u32) << KIND_BITS).wrapping_add(DISTANCE_TOKENS[index % 512]))
 }
+
+/// What makes a token of a distance less one, shifted to where extra bits are:
+/// its kind less its range's beginning. Distances up to 256 have a place each;
+/// further ones share theirs with 127 others, all of one symbol.
+const DISTANCE_TOKENS: [u32; 512] = {
+    let mut tokens = [0u32; 512];
+    let mut symbol = 0;
+    while symbol < DISTANCE_SYMBOLS {
+        let range = &DISTANCE_RANGES[symbol];
+        let first = range.first as usize - 1;
+        let kind = (FIRST_DISTANCE + symbol) as u32;
+        let token = kind.wrapping_sub((first as u32) << KIND_BITS);
+        let mut above = first;
+        while above < first + (1 << range.extra_bits) {
+            let index = if above < 256 { above } else { 256 + above / 128 };
+            tokens[index] = token;
+            above += if above < 256 { 1 } else { 128 };
+        }
+        symbol += 1;
+    }
+    tokens
+};
