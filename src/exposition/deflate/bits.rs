@@ -8,42 +8,48 @@
 
 /// Bits that may be put between two flushes.
 pub(super) const BITS_PER_FLUSH: u32 = 56;
-/// Bytes that a flush may touch beyond those it keeps.
-const SLACK_BYTES: usize = 8;
+/// Bytes that a flush touches; it keeps at most as many.
+const FLUSH_BYTES: usize = 8;
 
-/// Some bits, ready to be put: how many in the lowest byte, the bits above it,
-/// the first one lowest.
+/// Bits that belong together, the first one lowest; those above are zero.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Bits(u32);
+pub(super) struct Bits {
+    pub(super) value: u32,
+    pub(super) len: u32,
+}
 
 impl Bits {
-    /// The lowest `len` bits of `bits`, the others being zero.
-    pub(super) const fn new(bits: u32, len: u32) -> Self {
-        Self(bits << 8 | len)
+    pub(super) const fn new(value: u32, len: u32) -> Self {
+        Self { value, len }
     }
 
-    /// These bits, then `len` others; at most 24 in all.
-    pub(super) const fn and(self, bits: u32, len: u32) -> Self {
-        Self::new(self.0 >> 8 | bits << self.len(), self.len() + len)
-    }
-
-    pub(super) const fn value(self) -> u32 {
-        self.0 >> 8
-    }
-
-    pub(super) const fn len(self) -> u32 {
-        self.0 & 0xFF
+    /// These bits, then others.
+    pub(super) const fn then(self, value: u32, len: u32) -> Self {
+        Self::new(self.value | value << self.len, self.len + len)
     }
 }
 
-/// Appends bits to a vector of bytes.
+/// Appends to a vector.
 pub(super) struct BitWriter<'a> {
     /// Longer than what was written, until the end.
     out: &'a mut Vec<u8>,
     written: usize,
-    /// Not yet written, the first one lowest.
-    pending: u64,
-    pending_bits: u32,
+    pending: Pending,
+}
+
+/// Bits that are not written yet, the first one lowest.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pending {
+    bits: u64,
+    count: u32,
+}
+
+/// What bits are put into. A value of its own, not a reference to the writer,
+/// so that a loop keeps it in registers.
+pub(super) struct BitSink<'a> {
+    out: &'a mut [u8],
+    written: usize,
+    pending: Pending,
 }
 
 impl<'a> BitWriter<'a> {
@@ -52,103 +58,67 @@ impl<'a> BitWriter<'a> {
         Self {
             written: out.len(),
             out,
-            pending: 0,
-            pending_bits: 0,
+            pending: Pending::default(),
         }
     }
 
-    /// Makes room for `bits` more bits. To put more than that is a panic.
-    pub(super) fn reserve(&mut self, bits: u64) {
-        let bytes = (bits / 8) as usize + 2 * SLACK_BYTES;
-        self.out.resize(self.written + bytes, 0);
+    /// Writes up to `bits_max` bits; more of them are a panic.
+    #[inline(always)]
+    pub(super) fn write(&mut self, bits_max: u64, write: impl FnOnce(&mut BitSink<'_>)) {
+        let bytes_max = (bits_max / 8) as usize + 2 * FLUSH_BYTES;
+        self.out.resize(self.written + bytes_max, 0);
+        let mut sink = BitSink {
+            out: &mut self.out[self.written..],
+            written: 0,
+            pending: self.pending,
+        };
+        write(&mut sink);
+        self.written += sink.written;
+        self.pending = sink.pending;
     }
 
+    /// How many bits are in the last byte, so far.
+    pub(super) fn bits_past_boundary(&self) -> u32 {
+        self.pending.count
+    }
+
+    /// Ends at a byte boundary.
+    pub(super) fn finish(self) {
+        debug_assert_eq!(self.pending.count, 0);
+        self.out.truncate(self.written);
+    }
+}
+
+impl BitSink<'_> {
     /// Puts bits; at most [`BITS_PER_FLUSH`] between two flushes.
     #[inline(always)]
     pub(super) fn put(&mut self, bits: Bits) {
-        self.pending |= u64::from(bits.0 >> 8) << self.pending_bits;
-        self.pending_bits += bits.len();
-    }
-
-    /// Puts the lowest `len` bits of `bits`, the others being zero, in the
-    /// same way.
-    #[inline(always)]
-    pub(super) fn put_low(&mut self, bits: u32, len: u32) {
-        self.pending |= u64::from(bits) << self.pending_bits;
-        self.pending_bits += len;
+        self.pending.bits |= u64::from(bits.value) << self.pending.count;
+        self.pending.count += bits.len;
     }
 
     /// Writes all whole bytes.
     #[inline(always)]
     pub(super) fn flush(&mut self) {
-        debug_assert!(self.pending_bits < 64);
-        let place = &mut self.out[self.written..self.written + SLACK_BYTES];
-        place.copy_from_slice(&self.pending.to_le_bytes());
-        self.written += self.pending_bits as usize / 8;
-        self.pending >>= self.pending_bits & !7;
-        self.pending_bits &= 7;
+        let Pending { bits, count } = self.pending;
+        debug_assert!(count < u64::BITS);
+        let place = self.out[self.written..].first_chunk_mut::<FLUSH_BYTES>();
+        *place.expect("as many bits as announced") = bits.to_le_bytes();
+        self.written += count as usize / 8;
+        self.pending.bits = bits >> (count & !7);
+        self.pending.count = count & 7;
     }
 
-    #[inline(always)]
-    pub(super) fn with_local(&mut self, write: impl FnOnce(&mut LocalWriter)) {
-        let mut local = LocalWriter {
-            out: &mut self.out[self.written..],
-            written: 0,
-            pending: self.pending,
-            pending_bits: self.pending_bits,
-        };
-        write(&mut local);
-        self.written += local.written;
-        self.pending = local.pending;
-        self.pending_bits = local.pending_bits;
-    }
-
-    /// Puts zeros up to a byte boundary.
+    /// Puts zeros up to a byte boundary and flushes.
     pub(super) fn align(&mut self) {
-        self.put_low(0, self.pending_bits.wrapping_neg() & 7);
+        self.pending.count = self.pending.count.next_multiple_of(8);
         self.flush();
     }
 
-    /// Appends whole bytes at a byte boundary.
+    /// Appends whole bytes, at a byte boundary.
     pub(super) fn put_bytes(&mut self, bytes: &[u8]) {
-        debug_assert_eq!(self.pending_bits, 0);
+        debug_assert_eq!(self.pending.count, 0);
         self.out[self.written..self.written + bytes.len()].copy_from_slice(bytes);
         self.written += bytes.len();
-    }
-
-    /// How many bits are in the last byte, so far.
-    pub(super) fn bits_past_boundary(&self) -> u32 {
-        self.pending_bits & 7
-    }
-
-    /// Ends at the byte boundary where the writer must be.
-    pub(super) fn finish(self) {
-        debug_assert_eq!(self.pending_bits, 0);
-        self.out.truncate(self.written);
-    }
-}
-
-pub(super) struct LocalWriter<'a> {
-    out: &'a mut [u8],
-    written: usize,
-    pending: u64,
-    pending_bits: u32,
-}
-
-impl LocalWriter<'_> {
-    #[inline(always)]
-    pub(super) fn put_low(&mut self, bits: u32, len: u32) {
-        self.pending |= u64::from(bits) << self.pending_bits;
-        self.pending_bits += len;
-    }
-
-    #[inline(always)]
-    pub(super) fn flush(&mut self) {
-        debug_assert!(self.pending_bits < 64);
-        let place = self.out[self.written..].first_chunk_mut::<SLACK_BYTES>();
-        *place.expect("room was made") = self.pending.to_le_bytes();
-        self.written += self.pending_bits as usize / 8;
-        self.pending >>= self.pending_bits & !7;
-        self.pending_bits &= 7;
     }
 }

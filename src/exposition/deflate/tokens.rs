@@ -18,6 +18,8 @@ pub(super) const DISTANCE_MAX: usize = 32768;
 pub(super) const END: usize = 256;
 pub(super) const LITERAL_SYMBOLS: usize = 286;
 pub(super) const DISTANCE_SYMBOLS: usize = 30;
+/// Of both alphabets.
+pub(super) const SYMBOLS: usize = LITERAL_SYMBOLS + DISTANCE_SYMBOLS;
 
 /// Tokens come in these kinds, in this order: one for each literal, one for
 /// each length, one for each symbol of distances (which has extra bits).
@@ -32,8 +34,9 @@ const LENGTHS: usize = LENGTH_MAX - LENGTH_MIN + 1;
 
 /// Tokens of a block at most: enough to make the block's own code worth its
 /// place, few enough to stay in a processor's cache.
-const TOKENS_MAX: usize = 32 << 10;
-/// Literals that are put at once.
+const TOKENS_MAX: usize = 64 << 10;
+/// Literals that are put at once, where there are few and otherwise.
+const WINDOW_SHORT: usize = 8;
 pub(super) const WINDOW: usize = 24;
 
 /// A kind, and above it the extra bits.
@@ -52,45 +55,52 @@ impl Token {
     }
 }
 
-/// The tokens of a block under construction; its memory is reused.
+/// The tokens of a block under construction; its memory is reused. How many
+/// there are is the caller's to know: it changes with every call, and the
+/// caller has a register for it.
 #[derive(Debug)]
-pub(super) struct Tokens(Box<[Token; TOKENS_MAX]>);
+pub(super) struct Tokens(Box<[Token]>);
+
+/// Room for some literals and one repetition.
+pub(super) struct TokenRoom<'a>(&'a mut [Token; WINDOW + 2]);
 
 impl Default for Tokens {
     fn default() -> Self {
-        let tokens = vec![Token::default(); TOKENS_MAX].into_boxed_slice();
-        Self(tokens.try_into().unwrap())
+        Self(vec![Token::default(); TOKENS_MAX].into())
     }
 }
 
-pub(super) struct TokenRoom<'a>(&'a mut [Token; WINDOW + 2]);
-
 impl Tokens {
-    pub(super) fn as_slice(&self) -> &[Token] {
-        &*self.0
+    /// The first `count` tokens.
+    pub(super) fn first(&self, count: usize) -> &[Token] {
+        &self.0[..count]
     }
 
+    /// Room after the first `count` tokens, unless the block is full.
     #[inline(always)]
     pub(super) fn room(&mut self, count: usize) -> Option<TokenRoom<'_>> {
-        Some(TokenRoom(self.0.get_mut(count..count + WINDOW + 2)?.try_into().ok()?))
+        self.0.get_mut(count..)?.first_chunk_mut().map(TokenRoom)
     }
 }
 
 impl TokenRoom<'_> {
+    /// Puts the first `len` bytes of `window`, and maybe others after them.
     #[inline(always)]
     pub(super) fn put_literals(&mut self, window: &[u8; WINDOW], len: usize) {
-        let len = if len <= 12 { 12 } else { WINDOW };
+        // Two lengths that are known at compile time beat one that fits.
+        let len = if len <= WINDOW_SHORT { WINDOW_SHORT } else { WINDOW };
         for (place, &byte) in self.0[..len].iter_mut().zip(window) {
             *place = Token(byte.into());
         }
     }
 
+    /// Puts a repetition after `literals` literals.
     #[inline(always)]
-    pub(super) fn put_repeat(&mut self, at: usize, length: usize, distance: usize) {
+    pub(super) fn put_repeat(&mut self, literals: usize, length: usize, distance: usize) {
         debug_assert!((LENGTH_MIN..=LENGTH_MAX).contains(&length));
         debug_assert!((1..=DISTANCE_MAX).contains(&distance));
-        self.0[at] = Token((FIRST_LENGTH + length - LENGTH_MIN) as u32);
-        self.0[at + 1] = distance_token(distance);
+        self.0[literals] = Token((FIRST_LENGTH + length - LENGTH_MIN) as u32);
+        self.0[literals + 1] = distance_token(distance);
     }
 }
 
