@@ -14,7 +14,7 @@ use flate2::{Compress, Compression, FlushCompress};
 use mockingbird::config::{Label, LabelValues, RangeFormat, Sampling};
 use mockingbird::engine::{Columns, Frame};
 use mockingbird::exposition::gzip::Compressor;
-use mockingbird::exposition::{Format, RenderPool, Renderer};
+use mockingbird::exposition::{Format, Lines, RenderPool, Renderer};
 use mockingbird::model::space::Space;
 use mockingbird::model::{Block, Catalog, Family, Shape, identity};
 use support::{Options, Table, count, ns, race, ratio};
@@ -129,7 +129,7 @@ fn measure(
 ) {
     let frame = frame(kind, series);
     let renderer = Renderer::new(Arc::clone(frame.catalog()), "prom_", false);
-    let (chunks, bodies) = sample_chunks(&renderer, &frame, format);
+    let (chunks, bodies, lines_of) = sample_chunks(&renderer, &frame, format);
     let bytes: usize = bodies.iter().map(Vec::len).sum();
     let lines: usize = bodies
         .iter()
@@ -164,8 +164,8 @@ fn measure(
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     let mut by_chunk = || {
         ours.clear();
-        for body in &bodies {
-            compressor.compress_chunk(body, &mut ours);
+        for (body, lines) in bodies.iter().zip(&lines_of) {
+            compressor.compress_chunk(body, lines, &mut ours);
         }
     };
     let mut zlib = Compress::new(Compression::new(1), false);
@@ -199,19 +199,24 @@ fn deflate(zlib: &mut Compress, input: &[u8], flush: FlushCompress, out: &mut Ve
     }
 }
 
-/// All chunks of a body, or evenly spaced ones of a large one, and their bytes.
-fn sample_chunks(renderer: &Renderer, frame: &Frame, format: Format) -> (Vec<usize>, Vec<Vec<u8>>) {
+/// All chunks of a body, or evenly spaced ones of a large one: their numbers,
+/// bytes and lines.
+fn sample_chunks(
+    renderer: &Renderer,
+    frame: &Frame,
+    format: Format,
+) -> (Vec<usize>, Vec<Vec<u8>>, Vec<Lines>) {
     let count = renderer.chunk_count();
     let render = |chunk: usize| {
-        let mut out = Vec::new();
-        renderer.render_chunk(frame, format, chunk, &mut out);
+        let (mut out, mut lines) = (Vec::new(), Lines::default());
+        renderer.render_chunk_with_lines(frame, format, chunk, &mut out, &mut lines);
         out.shrink_to_fit();
-        out
+        (out, lines)
     };
-    let step = (render(0).len() * count).div_ceil(BYTES_MAX).max(1);
+    let step = (render(0).0.len() * count).div_ceil(BYTES_MAX).max(1);
     let chunks: Vec<usize> = (0..count).step_by(step).collect();
-    let bodies = chunks.iter().map(|&chunk| render(chunk)).collect();
-    (chunks, bodies)
+    let (bodies, lines) = chunks.iter().map(|&chunk| render(chunk)).unzip();
+    (chunks, bodies, lines)
 }
 
 fn frame(kind: Kind, series: usize) -> Frame {

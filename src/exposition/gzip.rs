@@ -5,7 +5,8 @@
 //! chunks can be compressed on any thread and put one after the other. Their
 //! checksums are combined without reading the bytes again.
 
-use flate2::{Compress, Compression, FlushCompress};
+use crate::exposition::Lines;
+use crate::exposition::deflate::Deflater;
 
 /// What a member begins with: magic, DEFLATE, no flags, no time, fastest
 /// compression, no operating system.
@@ -14,14 +15,10 @@ pub const HEADER: [u8; 10] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 4, 0xFF];
 /// An empty final block, with the fixed code (RFC 1951, 3.2.6).
 const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
 
-const LEVEL: Compression = Compression::new(1);
-/// Room that a flush is given before it is asked for more.
-const ROOM_BYTES: usize = 4096;
-
 /// Compresses chunks, one at a time; its state is reused.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Compressor {
-    deflate: Compress,
+    deflater: Deflater,
 }
 
 /// Checksum and length of a chunk's plain bytes.
@@ -38,30 +35,12 @@ pub struct Trailer {
     plain_bytes: u64,
 }
 
-impl Default for Compressor {
-    fn default() -> Self {
-        Self {
-            deflate: Compress::new(LEVEL, false),
-        }
-    }
-}
-
 impl Compressor {
-    /// Appends the blocks of one chunk.
-    pub fn compress_chunk(&mut self, plain: &[u8], out: &mut Vec<u8>) -> ChunkSum {
-        self.deflate.reset();
-        let mut rest = plain;
-        loop {
-            out.reserve(ROOM_BYTES + rest.len() / 8);
-            self.deflate
-                .compress_vec(rest, out, FlushCompress::Sync)
-                .expect("deflate without a dictionary accepts any bytes");
-            rest = &plain[self.deflate.total_in() as usize..];
-            // Room left over means that the flush is complete.
-            if rest.is_empty() && out.len() < out.capacity() {
-                return ChunkSum::of(plain);
-            }
-        }
+    /// Appends the blocks of one chunk, whose lines are best known; they need
+    /// not be.
+    pub fn compress_chunk(&mut self, plain: &[u8], lines: &Lines, out: &mut Vec<u8>) -> ChunkSum {
+        self.deflater.deflate(plain, lines, out);
+        ChunkSum::of(plain)
     }
 }
 
@@ -108,7 +87,7 @@ mod tests {
         let mut trailer = Trailer::default();
         let mut out = HEADER.to_vec();
         for chunk in chunks {
-            trailer.add(&compressor.compress_chunk(chunk, &mut out));
+            trailer.add(&compressor.compress_chunk(chunk, &Lines::default(), &mut out));
         }
         out.extend_from_slice(&trailer.bytes());
         out

@@ -116,7 +116,7 @@ impl Coder {
         self.counts[LITERAL_SYMBOLS..].copy_from_slice(&even[FIRST_DISTANCE..KINDS]);
     }
 
-/// The extra bits of all lengths and distances, the same with any code.
+    /// The extra bits of all lengths and distances, the same with any code.
     fn extra_bits(&self) -> u64 {
         let of = |counts: &[u32], ranges: &[Range]| -> u64 {
             let counts = counts.iter().zip(ranges);
@@ -224,7 +224,6 @@ const FIXED_LENGTHS: [u8; SYMBOLS] = {
     let mut symbol = 0;
     while symbol < LITERAL_SYMBOLS {
         lengths[symbol] = match symbol {
-            0..144 => 8,
             144..256 => 9,
             256..280 => 7,
             _ => 8,

@@ -15,8 +15,11 @@ pub(super) const LENGTH_MAX: usize = 258;
 pub(super) const DISTANCE_MAX: usize = 32768;
 
 /// Symbols 0–255 are literals; then comes the end of the block, then lengths.
+/// The last two of this alphabet never occur, but have their place in the fixed
+/// code.
 pub(super) const END: usize = 256;
-pub(super) const LITERAL_SYMBOLS: usize = 286;
+pub(super) const LITERAL_SYMBOLS: usize = 288;
+const LENGTH_SYMBOLS_USED: usize = 29;
 pub(super) const DISTANCE_SYMBOLS: usize = 30;
 /// Of both alphabets.
 pub(super) const SYMBOLS: usize = LITERAL_SYMBOLS + DISTANCE_SYMBOLS;
@@ -88,7 +91,11 @@ impl TokenRoom<'_> {
     #[inline(always)]
     pub(super) fn put_literals(&mut self, window: &[u8; WINDOW], len: usize) {
         // Two lengths that are known at compile time beat one that fits.
-        let len = if len <= WINDOW_SHORT { WINDOW_SHORT } else { WINDOW };
+        let len = if len <= WINDOW_SHORT {
+            WINDOW_SHORT
+        } else {
+            WINDOW
+        };
         for (place, &byte) in self.0[..len].iter_mut().zip(window) {
             *place = Token(byte.into());
         }
@@ -114,11 +121,11 @@ pub(super) struct Range {
 
 /// Lengths, by symbol less 257: eight of one length each, then four ranges of
 /// 2 lengths, four of 4 and so on; the last is one length again.
-pub(super) const LENGTH_RANGES: [Range; LITERAL_SYMBOLS - END - 1] = {
+pub(super) const LENGTH_RANGES: [Range; LENGTH_SYMBOLS_USED] = {
     let mut ranges = [Range {
         first: LENGTH_MAX as u16,
         extra_bits: 0,
-    }; LITERAL_SYMBOLS - END - 1];
+    }; LENGTH_SYMBOLS_USED];
     let mut first = LENGTH_MIN as u16;
     let mut index = 0;
     while index + 1 < ranges.len() {
@@ -167,7 +174,11 @@ pub(super) const LENGTH_SYMBOLS: [u16; LENGTHS] = {
 #[inline(always)]
 fn distance_token(distance: usize) -> Token {
     let above = distance - 1;
-    let index = if above < 256 { above } else { 256 + above / 128 };
+    let index = if above < 256 {
+        above
+    } else {
+        256 + above / 128
+    };
     Token(((above as u32) << KIND_BITS).wrapping_add(DISTANCE_TOKENS[index % 512]))
 }
 
@@ -184,7 +195,11 @@ const DISTANCE_TOKENS: [u32; 512] = {
         let token = kind.wrapping_sub((first as u32) << KIND_BITS);
         let mut above = first;
         while above < first + (1 << range.extra_bits) {
-            let index = if above < 256 { above } else { 256 + above / 128 };
+            let index = if above < 256 {
+                above
+            } else {
+                256 + above / 128
+            };
             tokens[index] = token;
             above += if above < 256 { 1 } else { 128 };
         }
