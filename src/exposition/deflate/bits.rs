@@ -122,3 +122,52 @@ impl BitSink<'_> {
         self.written += bytes.len();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// For every sequence of bits, the bytes are the ones that come from
+        /// putting bit after bit.
+        #[test]
+        fn bits_fill_bytes_from_below(
+            values in prop::collection::vec((any::<u32>(), 0..=24u32), 0..100),
+            cut in 0..100usize,
+        ) {
+            let values: Vec<Bits> = values
+                .into_iter()
+                .map(|(value, len)| Bits::new(value & ((1 << len) - 1), len))
+                .collect();
+            let mut bits: Vec<bool> = Vec::new();
+            for value in &values {
+                bits.extend((0..value.len).map(|place| value.value >> place & 1 == 1));
+            }
+            let mut expected = b"before".to_vec();
+            expected.extend(bits.chunks(8).map(|byte| {
+                byte.iter().rev().fold(0, |byte, &bit| byte << 1 | u8::from(bit))
+            }));
+            expected.extend(b"after");
+
+            let mut out = b"before".to_vec();
+            let mut writer = BitWriter::new(&mut out);
+            for part in [&values[..cut.min(values.len())], &values[cut.min(values.len())..]] {
+                let bits_max = part.iter().map(|value| u64::from(value.len)).sum();
+                writer.write(bits_max, |sink| {
+                    for &value in part {
+                        sink.put(value);
+                        sink.flush();
+                    }
+                });
+            }
+            writer.write(8 * 6, |sink| {
+                sink.align();
+                sink.put_bytes(b"after");
+            });
+            writer.finish();
+            prop_assert_eq!(out, expected);
+        }
+    }
+}

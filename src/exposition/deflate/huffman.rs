@@ -155,3 +155,116 @@ pub(super) fn set_codes(lengths: &[u8], codes: &mut [Bits]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cmp::Reverse;
+    use std::collections::BinaryHeap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn lengths(counts: &[u32], length_max: usize) -> Vec<u8> {
+        let mut lengths = vec![0; counts.len()];
+        set_lengths(counts, length_max, &mut lengths);
+        lengths
+    }
+
+    /// What decoders demand of a code, and what makes it a good one.
+    fn check(counts: &[u32], length_max: usize) {
+        let lengths = lengths(counts, length_max);
+        let used = |&length: &&u8| *length > 0;
+        let kraft: u64 = lengths
+            .iter()
+            .filter(used)
+            .map(|&length| 1 << (length_max - usize::from(length)))
+            .sum();
+        assert_eq!(kraft, 1 << length_max, "complete, hence within the limit");
+        let occurring = counts.iter().filter(|&&count| count > 0).count();
+        assert_eq!(lengths.iter().filter(used).count(), occurring.max(2));
+        for (a, &count_a) in counts.iter().enumerate() {
+            assert!(count_a == 0 || lengths[a] > 0);
+            for (b, &count_b) in counts.iter().enumerate() {
+                let rarer = 0 < count_a && count_a < count_b;
+                assert!(!rarer || lengths[a] >= lengths[b]);
+            }
+        }
+    }
+
+    fn cost(counts: &[u32], lengths: &[u8]) -> u64 {
+        let symbols = counts.iter().zip(lengths);
+        symbols
+            .map(|(&count, &length)| u64::from(count) * u64::from(length))
+            .sum()
+    }
+
+    /// The cost of Huffman's code by the textbook, without a limit: the sum of
+    /// all inner nodes' weights.
+    fn optimal_cost(counts: &[u32]) -> u64 {
+        let used = counts.iter().filter(|&&count| count > 0);
+        let mut heap: BinaryHeap<_> = used.map(|&count| Reverse(u64::from(count))).collect();
+        let mut cost = 0;
+        while let (Some(Reverse(a)), Some(Reverse(b))) = (heap.pop(), heap.pop()) {
+            cost += a + b;
+            heap.push(Reverse(a + b));
+        }
+        cost
+    }
+
+    #[test]
+    fn adverse_counts_stay_within_the_limit() {
+        let mut fibonacci = vec![1u32, 1];
+        while fibonacci.len() < 46 {
+            fibonacci.push(fibonacci[fibonacci.len() - 1] + fibonacci[fibonacci.len() - 2]);
+        }
+        let powers: Vec<u32> = (0..32).map(|power| 1 << power).collect();
+        for length_max in [7, 9, 15] {
+            check(&fibonacci, length_max);
+            check(&powers, length_max);
+            check(&[u32::MAX; 128], length_max);
+            check(&[u32::MAX, 1], length_max);
+            check(&[0, 0, 5, 0], length_max);
+            check(&[0, 0], length_max);
+        }
+        let mut all = [1u32; SYMBOLS_MAX];
+        check(&all, 9);
+        all[7] = u32::MAX;
+        check(&all, 9);
+        check(&all, 15);
+    }
+
+    proptest! {
+        /// For every count of every symbol and every limit, the code is
+        /// complete, and rarer symbols have no shorter codes.
+        #[test]
+        fn codes_are_complete(
+            counts in prop::collection::vec(prop_oneof![0..3u32, 0..1000u32, any::<u32>()], 2..128),
+            length_max in 7..=15usize,
+        ) {
+            check(&counts, length_max);
+        }
+
+        /// For every count of few symbols, which the limit leaves alone, no
+        /// code is better.
+        #[test]
+        fn codes_are_optimal(counts in prop::collection::vec(0..1000u32, 2..=16)) {
+            prop_assume!(counts.iter().filter(|&&count| count > 0).count() >= 2);
+            let lengths = lengths(&counts, 15);
+            prop_assert_eq!(cost(&counts, &lengths), optimal_cost(&counts));
+        }
+    }
+
+    /// The example of RFC 1951, section 3.2.2.
+    #[test]
+    fn codes_are_numbered_as_specified() {
+        let lengths = [3, 3, 3, 3, 3, 2, 4, 4];
+        let mut codes = [Bits::default(); 8];
+        set_codes(&lengths, &mut codes);
+        let expected = [0b010, 0b011, 0b100, 0b101, 0b110, 0b00, 0b1110, 0b1111_u32];
+        for (code, (number, length)) in codes.iter().zip(expected.into_iter().zip(lengths)) {
+            assert_eq!(code.len, u32::from(length));
+            assert_eq!(code.value.reverse_bits() >> (32 - code.len), number);
+        }
+    }
+}

@@ -207,3 +207,62 @@ const DISTANCE_TOKENS: [u32; 512] = {
     }
     tokens
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of the tables in RFC 1951, section 3.2.5.
+    #[test]
+    fn symbols_are_as_specified() {
+        let check = |length: usize, symbol: u16, extra_bits: u8| {
+            let found = LENGTH_SYMBOLS[length - LENGTH_MIN];
+            let range = &LENGTH_RANGES[usize::from(found) - END - 1];
+            assert_eq!((found, range.extra_bits), (symbol, extra_bits));
+        };
+        check(3, 257, 0);
+        check(10, 264, 0);
+        check(11, 265, 1);
+        check(12, 265, 1);
+        check(18, 268, 1);
+        check(19, 269, 2);
+        check(130, 280, 4);
+        check(131, 281, 5);
+        check(257, 284, 5);
+        check(258, 285, 0);
+        let check = |distance: u16, symbol: usize, extra_bits: u8| {
+            let kind = distance_token(usize::from(distance)).kind();
+            let range = &DISTANCE_RANGES[kind - FIRST_DISTANCE];
+            assert_eq!(
+                (kind - FIRST_DISTANCE, range.extra_bits),
+                (symbol, extra_bits)
+            );
+        };
+        check(1, 0, 0);
+        check(4, 3, 0);
+        check(5, 4, 1);
+        check(256, 15, 6);
+        check(257, 16, 7);
+        check(16385, 28, 13);
+        check(24577, 29, 13);
+        check(32768, 29, 13);
+    }
+
+    #[test]
+    fn every_distance_is_within_its_range() {
+        for distance in 1..=DISTANCE_MAX {
+            let token = distance_token(distance);
+            let range = &DISTANCE_RANGES[token.kind() - FIRST_DISTANCE];
+            assert!(token.extra() < 1 << range.extra_bits);
+            assert_eq!(usize::from(range.first) + token.extra() as usize, distance);
+        }
+    }
+
+    #[test]
+    fn a_full_block_has_no_room() {
+        let mut tokens = Tokens::default();
+        assert!(tokens.room(TOKENS_MAX - WINDOW - 2).is_some());
+        assert!(tokens.room(TOKENS_MAX - WINDOW - 1).is_none());
+        assert!(tokens.room(TOKENS_MAX).is_none());
+    }
+}
