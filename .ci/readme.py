@@ -24,7 +24,7 @@ STEPS = {
     "tests/servers/install.sh": "tests/servers/install.sh",
     ".ci/run": "",
 }
-LIMIT_S = 120
+LIMIT_S = 600
 
 
 def commands(readme):

@@ -236,7 +236,7 @@ fn measure(
     let mut by_chunk = || {
         ours.clear();
         for (body, lines) in bodies.iter().zip(&lines_of) {
-            compressor.compress_chunk(body, lines, &mut ours);
+            compressor.compress_lines(body, lines, &mut ours);
         }
     };
     let mut zlib = Compress::new(Compression::new(1), false);
@@ -314,12 +314,7 @@ fn frame(kind: Kind, series: usize) -> Frame {
         Kind::Gauges => ("user_cache_hit_ratio", Shape::Gauge),
         Kind::Histograms => {
             let bounds: Vec<f64> = (0..8).map(|n| 0.005 * f64::from(1 << n)).collect();
-            (
-                "user_latency_seconds",
-                Shape::Histogram {
-                    bounds: bounds.into(),
-                },
-            )
+            ("user_latency_seconds", Shape::histogram(bounds))
         }
     };
     let family = Family::new(name, "What users do.", "", shape, Arc::new(space));
@@ -357,6 +352,7 @@ fn columns(kind: Kind, block: Block) -> Columns {
             }
             Columns::Histogram {
                 cumulative,
+                exponential: Vec::new(),
                 sums: draws(1, block.len).map(|bits| 60.0 * unit(bits)).collect(),
             }
         }

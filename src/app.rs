@@ -13,13 +13,14 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::clock::{Clock, rfc3339, round_down};
-use crate::config::Config;
-use crate::engine::Engine;
+use crate::config::{Config, HistogramForm, Metric};
+use crate::engine::{Engine, exponential};
 use crate::exposition::Renderer;
 use crate::exposition::pool::RenderPool;
 use crate::http::{Limits, Server};
 use crate::model::Catalog;
 use crate::plan::{Estimate, grouped};
+use crate::push::{Delivery, Pusher, StartError};
 use crate::selfmetrics::SelfMetrics;
 use crate::server::{Board, Ready, ScrapeHandler};
 
@@ -55,6 +56,8 @@ impl std::error::Error for RunError {}
 pub struct Started {
     /// Where `/metrics` listens, if it does.
     pub metrics_addr: Option<SocketAddr>,
+    /// Where frames are pushed, if they are.
+    pub push_url: Option<String>,
     /// Unix nanoseconds of tick 0.
     pub epoch_ns: i64,
     /// Shard workers.
@@ -105,9 +108,7 @@ pub fn run(
 
     let threads = threads_of(config);
     let no_threads = |error| RunError::Run(format!("cannot start {threads} threads: {error}"));
-    let catalog = Catalog::build(config, SelfMetrics::families(config))
-        .map_err(|(metric, error)| RunError::Config(format!("metric {metric}: {error}")))?;
-    let catalog = Arc::new(catalog);
+    let catalog = Arc::new(build_catalog(config)?);
     let prometheus = &config.prometheus;
     let epoch = config.global.epoch_ns;
     let epoch_ns = epoch.unwrap_or_else(|| round_down(clock.started_ns(), interval_ns));
@@ -125,17 +126,29 @@ pub fn run(
     });
     assert!(set.is_ok(), "start-up happens once");
 
+    let mut pusher = start_pusher(config, &catalog, clock)?;
+
     started(&Started {
         metrics_addr: server.as_ref().map(Server::local_addr),
+        push_url: pusher.is_some().then(|| config.otel.url.clone()),
         epoch_ns,
         threads,
         catalog,
     });
     log::info!("epoch {}, seed {}", rfc3339(epoch_ns), config.global.seed);
+    config
+        .otel
+        .notes
+        .iter()
+        .for_each(|note| log::warn!("{note}"));
     warn_about_what_is_not_run(config);
 
     if catch_up(&mut engine, &own, &clock, stop) {
-        tick(&mut engine, &own, &board, &clock, interval_ns, stop);
+        let outlets = (&*board, pusher.as_mut());
+        tick(&mut engine, &own, outlets, &clock, interval_ns, stop);
+    }
+    if let Some(pusher) = pusher {
+        tell_delivery(&pusher.finish(board.latest()));
     }
     if let Some(server) = server {
         let cut = server.shutdown(SHUTDOWN_GRACE);
@@ -149,6 +162,38 @@ pub fn run(
         own.scrapes()
     );
     Ok(())
+}
+
+/// The families of a configuration and of the process itself. Histograms count
+/// in exponential buckets as well where they are pushed in that form.
+fn build_catalog(config: &Config) -> Result<Catalog, RunError> {
+    let otel = &config.otel;
+    let exponential = otel.enabled && otel.histograms == HistogramForm::Exponential;
+    let layout = |metric: &Metric| {
+        let layout = || exponential::layout(metric, otel.exponential_size_max);
+        exponential.then(layout).flatten()
+    };
+    Catalog::build_with(config, SelfMetrics::families(config), &layout)
+        .map_err(|(metric, error)| RunError::Config(format!("metric {metric}: {error}")))
+}
+
+fn start_pusher(
+    config: &Config,
+    catalog: &Arc<Catalog>,
+    clock: Clock,
+) -> Result<Option<Pusher>, RunError> {
+    if !config.otel.enabled {
+        return Ok(None);
+    }
+    let interval_ns = config.global.tick_interval_ns;
+    Pusher::start(&config.otel, interval_ns, Arc::clone(catalog), clock)
+        .map(Some)
+        .map_err(|error| match error {
+            StartError::Config(message) => RunError::Config(message),
+            StartError::Threads(error) => {
+                RunError::Run(format!("cannot start threads that push: {error}"))
+            }
+        })
 }
 
 /// Addresses for people: where a listener on `addr` is reached from this machine.
@@ -187,9 +232,6 @@ fn listen(config: &Config, handler: ScrapeHandler) -> Result<Server, RunError> {
 }
 
 fn warn_about_what_is_not_run(config: &Config) {
-    if config.otel.enabled {
-        log::info!("exporters.otel is checked, but this version does not push yet");
-    }
     let runtime = &config.runtime;
     if !runtime.on_start.is_empty() || !runtime.failure_modes.is_empty() {
         log::warn!(
@@ -197,9 +239,30 @@ fn warn_about_what_is_not_run(config: &Config) {
              carry them out yet"
         );
     }
-    if !config.prometheus.enabled {
-        log::warn!("exporters.prometheus is disabled: nothing reads the generated samples");
+    if !config.prometheus.enabled && !config.otel.enabled {
+        log::warn!("all exporters are disabled: nothing reads the generated samples");
     }
+}
+
+/// The ledger at the end, so that nothing is lost in silence.
+fn tell_delivery(delivery: &Delivery) {
+    let ledger = delivery.ledger;
+    let lost = ledger.rejected + ledger.dropped > 0;
+    let level = if lost {
+        log::Level::Warn
+    } else {
+        log::Level::Info
+    };
+    let number = |count: u64| grouped(u128::from(count));
+    log::log!(
+        level,
+        "pushed {} points: {} accepted, {} rejected, {} dropped; {} were sent again",
+        number(ledger.offered),
+        number(ledger.accepted),
+        number(ledger.rejected),
+        number(ledger.dropped),
+        number(ledger.retried),
+    );
 }
 
 /// Runs the ticks whose time had passed before the start (an epoch in the past)
@@ -234,7 +297,7 @@ fn catch_up(engine: &mut Engine, own: &SelfMetrics, clock: &Clock, stop: &Receiv
 fn tick(
     engine: &mut Engine,
     own: &SelfMetrics,
-    board: &Board,
+    (board, mut pusher): (&Board, Option<&mut Pusher>),
     clock: &Clock,
     interval_ns: u64,
     stop: &Receiver<()>,
@@ -261,7 +324,13 @@ fn tick(
                 interval_ns as f64 / 1e9,
             );
         }
+        if let Some(pusher) = &pusher {
+            own.set_delivery(pusher.delivery());
+        }
         let frame = engine.advance(|number, columns| own.fill(&catalog, number, columns));
+        if let Some(pusher) = &mut pusher {
+            pusher.offer(&frame);
+        }
         board.publish(frame);
         own.add_tick(began.elapsed().as_secs_f64());
     }

@@ -5,22 +5,27 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use prost::Message;
 
 use crate::app::{self, RunError};
 use crate::clock::rfc3339;
-use crate::config::{self, Config};
-use crate::engine::Engine;
+use crate::config::{self, Config, HistogramForm, Metric};
+use crate::engine::{Engine, Frame, exponential};
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
 use crate::logging;
 use crate::model::Catalog;
+use crate::otlp::{self, Encoder};
 use crate::plan::{Estimate, Plan, grouped};
+use crate::proto::otlp::ExportMetricsServiceRequest;
+use crate::push;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,7 +37,8 @@ Examples:
   mockingbird completions bash > /etc/bash_completion.d/mockingbird
 
 Environment:
-  LOG_LEVEL, OTEL_ENDPOINT   override global.log_level and exporters.otel.endpoint
+  LOG_LEVEL                  overrides global.log_level
+  OTEL_ENDPOINT, OTEL_...    override exporters.otel; the standard variables, METRICS first
 
 Exit codes: 0 success, 1 failure while running, 2 bad configuration or arguments.";
 
@@ -122,6 +128,10 @@ enum DumpFormat {
     Text,
     /// `OpenMetrics` 1.0.
     Openmetrics,
+    /// OTLP as one binary request, in the form that exporters.otel asks for.
+    Otlp,
+    /// The same as one line of JSON.
+    OtlpJson,
 }
 
 /// Parses the process's arguments and does what they say.
@@ -197,12 +207,19 @@ fn print_summary(config: &Config, started: &app::Started) {
         Some(addr) => format!("http://{}/metrics", app::reachable(addr)),
         None => "nothing: exporters.prometheus is disabled".to_owned(),
     };
+    let push = match &started.push_url {
+        Some(url) => format!(
+            "{url} every {} s",
+            config.otel.export_interval_ns as f64 / 1e9
+        ),
+        None => "nothing: exporters.otel is disabled".to_owned(),
+    };
     let summary = format!(
         "mockingbird {}: {}\n\
          \x20 metrics   {} with {} series, {} samples per scrape\n\
          \x20 ticks     every {} s since {}, seed {}, {} threads\n\
          \x20 scrape    {scrape}\n\
-         \x20 push      nothing: this version does not push OTLP yet\n",
+         \x20 push      {push}\n",
         env!("CARGO_PKG_VERSION"),
         config.path.display(),
         catalog.generated_count(),
@@ -320,27 +337,60 @@ fn dump(args: &DumpArgs) -> Result<(), RunError> {
             .filter(|&ns| ns >= 0)
             .ok_or_else(|| RunError::Config("--epoch lies before 1970 or after 2262".into()))?,
     };
-    let catalog = Catalog::build(&config, Vec::new())
+    let frame = frame_of(&config, args, epoch_ns, threads)?;
+    match args.format {
+        DumpFormat::Text => dump_text(&config, frame, Format::Text, threads),
+        DumpFormat::Openmetrics => dump_text(&config, frame, Format::OpenMetrics, threads),
+        DumpFormat::Otlp => dump_otlp(&config, &frame, print),
+        DumpFormat::OtlpJson => {
+            let mut whole = Vec::new();
+            dump_otlp(&config, &frame, |bytes| {
+                whole.extend_from_slice(bytes);
+                Ok(())
+            })?;
+            let request = ExportMetricsServiceRequest::decode(whole.as_slice())
+                .map_err(|error| RunError::Run(format!("cannot read our own request: {error}")))?;
+            print(format!("{}\n", otlp::json::request(&request)).as_bytes())
+        }
+    }
+}
+
+/// The frame that is asked for, without the process's own families.
+fn frame_of(
+    config: &Config,
+    args: &DumpArgs,
+    epoch_ns: i64,
+    threads: usize,
+) -> Result<Arc<Frame>, RunError> {
+    let pushed = matches!(args.format, DumpFormat::Otlp | DumpFormat::OtlpJson);
+    let exponential = pushed && config.otel.histograms == HistogramForm::Exponential;
+    let layout = |metric: &Metric| {
+        let layout = || exponential::layout(metric, config.otel.exponential_size_max);
+        exponential.then(layout).flatten()
+    };
+    let catalog = Catalog::build_with(config, Vec::new(), &layout)
         .map_err(|(metric, error)| RunError::Config(format!("metric {metric}: {error}")))?;
-    let catalog = Arc::new(catalog);
-    let failed = |error: io::Error| RunError::Run(error.to_string());
-    let mut engine =
-        Engine::new(&config, Arc::clone(&catalog), epoch_ns, threads).map_err(failed)?;
+    let mut engine = Engine::new(config, Arc::new(catalog), epoch_ns, threads).map_err(failed)?;
     let bar = app::progress_bar(args.tick + 1, "running");
-    let frame = loop {
+    loop {
         let frame = engine.advance(|_, _| {});
         bar.inc(1);
         if frame.tick() == args.tick {
-            break frame;
+            bar.finish_and_clear();
+            return Ok(frame);
         }
-    };
-    bar.finish_and_clear();
+    }
+}
+
+fn dump_text(
+    config: &Config,
+    frame: Arc<Frame>,
+    format: Format,
+    threads: usize,
+) -> Result<(), RunError> {
     let prometheus = &config.prometheus;
+    let catalog = Arc::clone(frame.catalog());
     let renderer = Renderer::new(catalog, &prometheus.prefix, prometheus.timestamps);
-    let format = match args.format {
-        DumpFormat::Text => Format::Text,
-        DumpFormat::Openmetrics => Format::OpenMetrics,
-    };
     let mut stdout = io::stdout().lock();
     let streamed = RenderPool::new(threads).map_err(failed)?.stream(
         frame,
@@ -350,6 +400,30 @@ fn dump(args: &DumpArgs) -> Result<(), RunError> {
         &mut |bytes| stdout.write_all(bytes),
     );
     quiet(streamed.and_then(|_| stdout.flush()))
+}
+
+/// The requests of a frame, one after the other: messages put together like
+/// that are one message. Deltas are counted from the start of the series.
+fn dump_otlp(
+    config: &Config,
+    frame: &Frame,
+    mut write: impl FnMut(&[u8]) -> Result<(), RunError>,
+) -> Result<(), RunError> {
+    let options = push::encoder_options(&config.otel);
+    let mut encoder = Encoder::new(Arc::clone(frame.catalog()), options);
+    let written = encoder.encode(frame, None, &mut |body, _| match write(body) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    });
+    match written {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+fn failed(error: io::Error) -> RunError {
+    RunError::Run(error.to_string())
 }
 
 fn schema() -> Result<(), RunError> {

@@ -36,8 +36,8 @@ pub use schema::json_schema;
 /// Larger files are refused without being read.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
-/// Reads and checks a configuration file; the environment variables
-/// `LOG_LEVEL` and `OTEL_ENDPOINT` override it.
+/// Reads and checks a configuration file; the environment overrides it:
+/// `LOG_LEVEL`, and if it pushes `OTEL_ENDPOINT` and the standard `OTEL_…`.
 ///
 /// The error lists every mistake of the file, in the order of its text.
 pub fn load(path: &Path) -> Result<Config, LoadError> {
@@ -207,32 +207,77 @@ pub struct Prometheus {
     pub timestamps: bool,
 }
 
-/// `exporters.otel`.
+/// `exporters.otel`, the environment's variables taken into account.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Otel {
     /// Push at all.
     pub enabled: bool,
-    /// Receiver as the user wrote it (`host:port` or URL).
-    pub endpoint: String,
-    /// Plain HTTP where the endpoint names no scheme.
-    pub insecure: bool,
+    /// Where requests are posted: a whole `http` or `https` URL.
+    pub url: String,
     /// Put before every metric name.
     pub prefix: String,
     /// Time between pushes in nanoseconds.
     pub export_interval_ns: u64,
-    /// How requests are encoded.
-    pub protocol: OtelProtocol,
     /// Extra request headers.
     pub headers: BTreeMap<String, String>,
-    /// Resource attributes.
+    /// Resource attributes; always with `service.name`.
     pub resource: BTreeMap<String, String>,
+    /// How request bodies are compressed.
+    pub compression: Compression,
+    /// How long one attempt may take, in nanoseconds.
+    pub timeout_ns: u64,
+    /// What counts are counted from.
+    pub temporality: Temporality,
+    /// How histograms are sent.
+    pub histograms: HistogramForm,
+    /// Most buckets of an exponential histogram.
+    pub exponential_size_max: usize,
+    /// Most bytes of a request before compression.
+    pub request_bytes_max: usize,
+    /// Requests posted at the same time.
+    pub concurrency: usize,
+    /// Most bytes of requests that wait; at least `request_bytes_max`.
+    pub queue_bytes_max: usize,
+    /// Files for `https`.
+    pub tls: TlsFiles,
+    /// What was read differently from how it was written; for the log.
+    pub notes: Vec<String>,
 }
 
-/// `exporters.otel.protocol`.
+/// `exporters.otel.compression`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OtelProtocol {
-    /// `http` or `http/protobuf`: OTLP/HTTP with protobuf bodies.
-    HttpProtobuf,
+pub enum Compression {
+    /// Bodies as they are.
+    None,
+    /// gzip.
+    Gzip,
+}
+
+/// `exporters.otel.temporality`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Temporality {
+    /// Counted from the beginning of the series.
+    Cumulative,
+    /// Counted from the push before.
+    Delta,
+}
+
+/// `exporters.otel.histograms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistogramForm {
+    /// With the configured buckets.
+    Explicit,
+    /// With base-2 exponential buckets.
+    Exponential,
+}
+
+/// PEM files of `exporters.otel`; read when the exporter starts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Who signs the receiver's certificate; `None` means the public authorities.
+    pub ca: Option<PathBuf>,
+    /// The certificate (and its chain) and the private key shown to the receiver.
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// One entry of `metrics[]`, its profile and extra labels resolved.

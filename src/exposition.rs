@@ -19,7 +19,7 @@ pub mod pool;
 mod room;
 mod text;
 #[cfg(test)]
-mod twin;
+pub(crate) mod twin;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -259,21 +259,16 @@ mod tests {
                 "latency_seconds",
                 "",
                 "seconds",
-                Shape::Histogram { bounds },
+                Shape::histogram(bounds),
                 &none,
             ),
-            family(
-                "delta",
-                "",
-                "bytes",
-                Shape::Histogram { bounds: below },
-                &none,
-            ),
+            family("delta", "", "bytes", Shape::histogram(below), &none),
             family("size_bytes", "", "", Shape::Summary { quantiles }, &none),
         ]);
         let histogram = |cumulative: &[u64], sum| Columns::Histogram {
             cumulative: cumulative.to_vec(),
             sums: vec![sum],
+            exponential: Vec::new(),
         };
         let columns = vec![
             Columns::Values(vec![3.0, 4.5]),
@@ -418,7 +413,7 @@ app_size_bytes_created 1700000000 1700000001.5
                 Arc::new(Space::from_dimensions(vec![])),
             ),
             Family::new("one", "", "", Shape::Counter, Arc::clone(&space)),
-            Family::new("two", "", "", Shape::Histogram { bounds }, space),
+            Family::new("two", "", "", Shape::histogram(bounds), space),
         ]);
         let frame = twin::frame(&catalog, 0, 0, 5);
         let renderer = Renderer::new(catalog, "", false);

@@ -14,8 +14,9 @@
 //! | [`model`] | labels, caps | the [`model::Catalog`]: families, label spaces, identities |
 //! | [`engine`] | a tick number | a [`engine::Frame`]: columns of values |
 //! | [`exposition`] | a frame | Prometheus text, `OpenMetrics`, gzip |
-//! | [`selfmetrics`] | what happens in the process | columns of its own families |
 //! | [`clock`], [`http`] | | the time of day; requests and responses |
+//! | [`push`] | frames that are due | requests to a receiver, and a ledger of them |
+//! | [`selfmetrics`] | what happens in the process | columns of its own families |
 //! | [`server`] | a frame, a request | `/metrics` |
 //! | [`app`] | a configuration | a running process, its start, ticks and end |
 //! | [`cli`] | arguments | exit codes |
@@ -42,7 +43,10 @@ pub mod exposition;
 pub mod http;
 pub mod logging;
 pub mod model;
+pub mod otlp;
 pub mod plan;
+pub mod proto;
+pub mod push;
 pub mod selfmetrics;
 pub mod server;
 pub mod twin;

@@ -3,6 +3,7 @@
 //! Built once from the configuration and immutable afterwards. It knows names,
 //! types and label spaces; it knows neither values nor wire formats.
 
+pub mod exponential;
 pub mod identity;
 pub mod labels;
 pub mod space;
@@ -11,6 +12,7 @@ pub(crate) mod wide;
 use std::sync::Arc;
 
 use crate::config::{Config, Kind, Label, Metric, Sampling};
+use exponential::ExponentialLayout;
 use space::{Space, SpaceError};
 
 /// Samples of one block of series, roughly; the unit of sharding and rendering.
@@ -56,6 +58,9 @@ pub enum Shape {
     Histogram {
         /// Upper bounds, increasing and finite; one more bucket is `+Inf`.
         bounds: Arc<[f64]>,
+        /// Further, exponential buckets of the same observations, where the
+        /// catalog was asked for them.
+        exponential: Option<ExponentialLayout>,
     },
     /// Quantile values, count and sum per series.
     Summary {
@@ -76,11 +81,19 @@ pub struct Block {
 }
 
 impl Shape {
+    /// A histogram with the given bounds and no exponential buckets.
+    pub fn histogram(bounds: impl Into<Arc<[f64]>>) -> Self {
+        Self::Histogram {
+            bounds: bounds.into(),
+            exponential: None,
+        }
+    }
+
     /// Samples per series in the Prometheus text format.
     pub fn samples_per_series(&self) -> usize {
         match self {
             Self::Counter | Self::Gauge => 1,
-            Self::Histogram { bounds } => bounds.len() + 3,
+            Self::Histogram { bounds, .. } => bounds.len() + 3,
             Self::Summary { quantiles } => quantiles.len() + 2,
         }
     }
@@ -89,7 +102,10 @@ impl Shape {
     pub fn column_bytes(&self) -> usize {
         match self {
             Self::Counter | Self::Gauge => 8,
-            Self::Histogram { bounds } => 8 * (bounds.len() + 2),
+            Self::Histogram {
+                bounds,
+                exponential,
+            } => 8 * (bounds.len() + 2 + exponential.map_or(0, |layout| layout.len)),
             Self::Summary { quantiles } => 8 * (quantiles.len() + 2),
         }
     }
@@ -133,6 +149,19 @@ impl Catalog {
     /// # Errors
     /// The first metric whose label space cannot be built, by name.
     pub fn build(config: &Config, own: Vec<Family>) -> Result<Self, (String, SpaceError)> {
+        Self::build_with(config, own, &|_| None)
+    }
+
+    /// The same; histograms for which `exponential` tells a layout count their
+    /// observations in those buckets, too. No other value changes.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn build_with(
+        config: &Config,
+        own: Vec<Family>,
+        exponential: &dyn Fn(&Metric) -> Option<ExponentialLayout>,
+    ) -> Result<Self, (String, SpaceError)> {
         // Metrics with the same labels and cap share one space.
         let mut spaces: Vec<(SpaceKey<'_>, Arc<Space>)> = Vec::new();
         let mut families = Vec::with_capacity(config.metrics.len() + own.len());
@@ -152,7 +181,7 @@ impl Catalog {
                 &metric.name,
                 &metric.description,
                 &metric.unit,
-                shape_of(metric),
+                shape_of(metric, exponential),
                 space,
             ));
         }
@@ -228,12 +257,13 @@ impl Catalog {
 
 type SpaceKey<'a> = (&'a [Label], Option<u64>, Sampling);
 
-fn shape_of(metric: &Metric) -> Shape {
+fn shape_of(metric: &Metric, exponential: &dyn Fn(&Metric) -> Option<ExponentialLayout>) -> Shape {
     match &metric.kind {
         Kind::Counter { .. } => Shape::Counter,
         Kind::Gauge { .. } => Shape::Gauge,
         Kind::Histogram { bounds, .. } => Shape::Histogram {
             bounds: bounds.as_slice().into(),
+            exponential: exponential(metric),
         },
         Kind::Summary { objectives, .. } => Shape::Summary {
             quantiles: objectives.iter().map(|o| o.quantile).collect(),

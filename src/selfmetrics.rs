@@ -12,6 +12,7 @@ use crate::engine::Columns;
 use crate::model::labels::Dimension;
 use crate::model::space::Space;
 use crate::model::{Catalog, Family, Shape};
+use crate::push::Delivery;
 
 /// Buckets of `gen_tick_duration_seconds`.
 const TICK_BOUNDS_S: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
@@ -19,6 +20,8 @@ const TICK_BOUNDS_S: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 
 const SCRAPE_BOUNDS_S: [f64; 11] = [
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0,
 ];
+/// Values of the label `exporter`; the second only where it is enabled.
+const EXPORTERS: [&str; 2] = ["prometheus", "otel"];
 /// Values of the label `encoding`, in the order of [`SelfMetrics::add_scrape`].
 const ENCODINGS: [&str; 2] = ["identity", "gzip"];
 
@@ -38,10 +41,18 @@ enum Own {
     ResidentMemory,
     CpuSeconds,
     BuildInfo,
+    PointsOffered,
+    PointsAccepted,
+    PointsRejected,
+    PointsRetried,
+    PointsDropped,
 }
 
+/// How many of the last [`FAMILIES`] there are only where something is pushed.
+const PUSH_FAMILIES: usize = 5;
+
 /// Base name, help and unit of each.
-const FAMILIES: [(Own, &str, &str, &str); 13] = [
+const FAMILIES: [(Own, &str, &str, &str); 18] = [
     (
         Own::Points,
         "gen_points",
@@ -115,6 +126,36 @@ const FAMILIES: [(Own, &str, &str, &str); 13] = [
         "Always 1; the label tells the version.",
         "",
     ),
+    (
+        Own::PointsOffered,
+        "gen_export_points_offered",
+        "Data points that were due to be pushed.",
+        "",
+    ),
+    (
+        Own::PointsAccepted,
+        "gen_export_points_accepted",
+        "Data points that the receiver took.",
+        "",
+    ),
+    (
+        Own::PointsRejected,
+        "gen_export_points_rejected",
+        "Data points that the receiver reported as rejected.",
+        "",
+    ),
+    (
+        Own::PointsRetried,
+        "gen_export_points_retried",
+        "Data points sent again after a failed attempt, at each further attempt.",
+        "",
+    ),
+    (
+        Own::PointsDropped,
+        "gen_export_dropped_points",
+        "Data points that were given up.",
+        "",
+    ),
 ];
 
 /// The process's counters.
@@ -127,6 +168,7 @@ pub struct SelfMetrics {
     scrape_duration: Observed,
     tick_duration: Observed,
     tick_lag_ns: AtomicU64,
+    delivery: Mutex<Delivery>,
 }
 
 /// A histogram of real durations.
@@ -146,14 +188,26 @@ impl SelfMetrics {
             Dimension::new(name, &LabelValues::List(values), count)
         };
         let metric_name = || label("metric_name", names.clone());
-        let exporter = || label("exporter", vec!["prometheus".to_owned()]);
-        FAMILIES
+        let pushes = config.otel.enabled;
+        let exporter_names = &EXPORTERS[..=usize::from(pushes)];
+        let exporters = |names: &[&str]| {
+            let names = names.iter().map(|name| (*name).to_owned());
+            label("exporter", names.collect())
+        };
+        let exporter = || exporters(exporter_names);
+        let without = if pushes { 0 } else { PUSH_FAMILIES };
+        FAMILIES[..FAMILIES.len() - without]
             .iter()
             .map(|&(own, name, help, unit)| {
                 let labels = match own {
                     Own::Points | Own::ActiveSeries => vec![metric_name()],
                     Own::ExportErrors => vec![exporter(), metric_name()],
                     Own::QueueDepth => vec![exporter()],
+                    Own::PointsOffered
+                    | Own::PointsAccepted
+                    | Own::PointsRejected
+                    | Own::PointsRetried
+                    | Own::PointsDropped => vec![exporters(&EXPORTERS[1..])],
                     Own::ScrapeBytes => vec![label("encoding", ENCODINGS.map(String::from).into())],
                     Own::BuildInfo => {
                         vec![label("version", vec![env!("CARGO_PKG_VERSION").to_owned()])]
@@ -161,12 +215,8 @@ impl SelfMetrics {
                     _ => Vec::new(),
                 };
                 let shape = match own {
-                    Own::TickDuration => Shape::Histogram {
-                        bounds: TICK_BOUNDS_S.into(),
-                    },
-                    Own::ScrapeDuration => Shape::Histogram {
-                        bounds: SCRAPE_BOUNDS_S.into(),
-                    },
+                    Own::TickDuration => Shape::histogram(TICK_BOUNDS_S),
+                    Own::ScrapeDuration => Shape::histogram(SCRAPE_BOUNDS_S),
                     Own::ActiveSeries
                     | Own::QueueDepth
                     | Own::TickLag
@@ -193,6 +243,11 @@ impl SelfMetrics {
     /// How late the last tick began.
     pub fn tick_lag_ns(&self) -> u64 {
         self.tick_lag_ns.load(Relaxed)
+    }
+
+    /// Sets where pushing stands.
+    pub fn set_delivery(&self, delivery: Delivery) {
+        *self.delivery.lock().unwrap_or_else(PoisonError::into_inner) = delivery;
     }
 
     /// Counts a scrape as under way, unless `most` already are.
@@ -235,7 +290,9 @@ impl SelfMetrics {
                         *value = self.value(own, block.start + index, catalog, tick);
                     }
                 }
-                Columns::Histogram { cumulative, sums } => {
+                Columns::Histogram {
+                    cumulative, sums, ..
+                } => {
                     let observed = match own {
                         Own::TickDuration => &self.tick_duration,
                         _ => &self.scrape_duration,
@@ -250,6 +307,7 @@ impl SelfMetrics {
     fn value(&self, own: Own, series: usize, catalog: &Catalog, tick: u64) -> f64 {
         let count = |counter: &AtomicU64| counter.load(Relaxed) as f64;
         let generated = |series: usize| &catalog.families()[series];
+        let delivery = *self.delivery.lock().unwrap_or_else(PoisonError::into_inner);
         match own {
             Own::Points => {
                 let family = generated(series);
@@ -257,8 +315,18 @@ impl SelfMetrics {
                 (tick + 1) as f64 * samples as f64
             }
             Own::ActiveSeries => generated(series).series_count() as f64,
+            // The metric's name varies faster than the exporter.
+            Own::ExportErrors if series >= catalog.generated_count() => {
+                delivery.exports_failed as f64
+            }
             Own::ExportErrors => count(&self.export_errors),
+            Own::QueueDepth if series == 1 => delivery.exports_open as f64,
             Own::QueueDepth => count(&self.scrapes_running),
+            Own::PointsOffered => delivery.ledger.offered as f64,
+            Own::PointsAccepted => delivery.ledger.accepted as f64,
+            Own::PointsRejected => delivery.ledger.rejected as f64,
+            Own::PointsRetried => delivery.ledger.retried as f64,
+            Own::PointsDropped => delivery.ledger.dropped as f64,
             Own::Ticks => tick as f64,
             Own::TickLag => count(&self.tick_lag_ns) / 1e9,
             Own::Scrapes => count(&self.scrapes),

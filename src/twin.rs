@@ -13,11 +13,13 @@ use crate::config::{
     Observations, Sampling,
 };
 use crate::engine::discrete::{PoissonTable, TABLE_MEAN_MAX, poisson};
+use crate::engine::exponential;
 use crate::engine::kernel::gauge::reflect;
 use crate::engine::kernel::summary;
 use crate::engine::quantile::QuantileTable;
 use crate::engine::rng::{Lane, Stream, draw, tick_key, unit};
 use crate::engine::sample::{Sample as Drawn, observation_count};
+use crate::model::exponential::ExponentialLayout;
 use crate::model::identity;
 
 /// One exposed sample.
@@ -31,6 +33,19 @@ pub struct Sample {
     pub value: f64,
 }
 
+/// The observations of one histogram series in exponential buckets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exponential {
+    /// Base name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The base is `2^(2^-scale)`.
+    pub scale: i32,
+    /// Observations by the index of their bucket; no bucket is empty.
+    pub counts: BTreeMap<i32, u64>,
+}
+
 type Labels = BTreeMap<String, String>;
 
 const DAY_NS: i64 = 86_400_000_000_000;
@@ -39,6 +54,36 @@ const DAY_NS: i64 = 86_400_000_000_000;
 /// process's own families left out.
 pub fn samples(config: &Config, epoch_ns: i64, tick: u64) -> Vec<Sample> {
     let mut samples = Vec::new();
+    for_series(config, epoch_ns, &mut |series, labels| {
+        series.expose(labels, tick, &mut samples);
+    });
+    samples
+}
+
+/// Every histogram at `tick` in the finest exponential buckets that are at
+/// most `size_max`, in no promised order.
+pub fn exponentials(
+    config: &Config,
+    epoch_ns: i64,
+    tick: u64,
+    size_max: usize,
+) -> Vec<Exponential> {
+    let mut all = Vec::new();
+    for_series(config, epoch_ns, &mut |series, labels| {
+        let Some(layout) = exponential::layout(series.metric, size_max) else {
+            return;
+        };
+        all.push(Exponential {
+            name: series.metric.name.clone(),
+            labels: labels.clone(),
+            scale: layout.scale,
+            counts: series.exponential(layout, tick),
+        });
+    });
+    all
+}
+
+fn for_series(config: &Config, epoch_ns: i64, each: &mut dyn FnMut(&Series<'_>, &Labels)) {
     for metric in &config.metrics {
         let label_sets = label_sets(metric);
         let weights = weights(metric, &label_sets);
@@ -52,10 +97,9 @@ pub fn samples(config: &Config, epoch_ns: i64, tick: u64) -> Vec<Sample> {
                 key: identity::series_key(label_set_key(&labels), identity::name_key(&metric.name)),
                 weight,
             };
-            series.expose(&labels, tick, &mut samples);
+            each(&series, &labels);
         }
     }
-    samples
 }
 
 /// Label values as text, and the label sets that the cap keeps.
@@ -255,7 +299,7 @@ impl Series<'_> {
                         table.set_mean(mean);
                         table.value(bits) as f64
                     } else {
-                        poisson(mean * self.weight, &mut Stream::new(bits)) as f64
+                        poisson(mean * self.weight, &mut Stream::new(bits))
                     }
                 }
             };
@@ -360,6 +404,27 @@ impl Series<'_> {
             }
         }
         (counts, sum)
+    }
+
+    fn exponential(&self, layout: ExponentialLayout, tick: u64) -> BTreeMap<i32, u64> {
+        let Kind::Histogram { observations, .. } = &self.metric.kind else {
+            unreachable!("only histograms get here");
+        };
+        // Where the draws end that belong to each bucket but the last.
+        let ends: Vec<u64> = (1..layout.len as i32)
+            .map(|cell| f64::from(layout.offset + cell) * libm::exp2(f64::from(-layout.scale)))
+            .map(|exponent| observations.distribution.position(libm::exp2(exponent)))
+            .collect();
+        let mut counts = BTreeMap::new();
+        for number in 1..=tick {
+            let mut positions = Vec::new();
+            self.sample(observations, number).list(&mut positions);
+            for position in positions {
+                let cell = ends.iter().filter(|&&end| position >= end).count();
+                *counts.entry(layout.offset + cell as i32).or_default() += 1;
+            }
+        }
+        counts
     }
 
     fn summary(&self, observations: &Observations, tick: u64) -> (Vec<f64>, u64, f64) {

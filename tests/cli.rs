@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use mockingbird::proto::otlp::ExportMetricsServiceRequest;
+use prost::Message;
+
 const BINARY: &str = env!("CARGO_BIN_EXE_mockingbird");
 
 fn mockingbird(arguments: &[&str]) -> Output {
@@ -225,6 +228,41 @@ fn plan_tells_what_dump_shows() {
 }
 
 #[test]
+fn dump_writes_otlp_as_one_request_and_as_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("otlp.yaml");
+    let config = "
+exporters:
+  otel: {enabled: true, endpoint: 'localhost:4318', prefix: o_, histograms: exponential, max_request_bytes: 70000}
+metrics:
+  - {name: a, type: counter, algorithm: constant, base_rate: 2, labels: {n: {range: [1, 2000]}}}
+  - {name: b_seconds, unit: seconds, type: histogram, algorithm: lognormal, mu: 0, sigma: 1}
+";
+    std::fs::write(&path, config).unwrap();
+    let dump = |format: &str| {
+        let path = path.to_str().unwrap();
+        let output = mockingbird(&["dump", "-c", path, "--tick", "3", "--format", format]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        output.stdout
+    };
+    let binary = dump("otlp");
+    let request = ExportMetricsServiceRequest::decode(binary.as_slice()).unwrap();
+    assert!(request.resource_metrics.len() > 1);
+    let json: serde_json::Value = serde_json::from_slice(&dump("otlp-json")).unwrap();
+    assert_eq!(json, mockingbird::otlp::json::request(&request));
+    let point = "/resourceMetrics/0/scopeMetrics/0/metrics/0/sum/dataPoints/0";
+    assert_eq!(json.pointer(point).unwrap()["asDouble"], 6.0);
+    let last = request.resource_metrics.len() - 1;
+    let metrics = format!("/resourceMetrics/{last}/scopeMetrics/0/metrics");
+    let metrics = json.pointer(&metrics).unwrap().as_array().unwrap();
+    let histogram = &metrics[metrics.len() - 1];
+    assert_eq!(histogram["name"], "o_b_seconds");
+    assert_eq!(histogram["unit"], "s");
+    let point = &histogram["exponentialHistogram"]["dataPoints"][0];
+    assert_eq!(point["count"], "3");
+}
+
+#[test]
 fn dump_depends_on_tick_metric_and_epoch_but_not_on_threads() {
     let dump = |more: &[&str]| {
         let arguments = [
@@ -389,6 +427,32 @@ fn slow_readers_delay_neither_ticks_nor_other_scrapes() {
         value(&later, "gen_export_queue_depth{exporter=\"prometheus\"}"),
         8.0
     );
+}
+
+/// Every body shows one tick: with a constant increment and no two ticks alike,
+/// all series of a body have the value that its tick number says.
+#[test]
+fn scrapes_at_the_same_time_are_complete_and_of_one_tick() {
+    let metrics = "profiles: {p: {labels: {user: {range: [1, 100000]}}}}\n\
+        metrics: [{name: hits, profile: p, type: counter, algorithm: constant, increment: 1}]";
+    let running = Running::start("tick_interval_s: 0.05", metrics);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..3 {
+                    let body = running.get("/metrics", "");
+                    let tick = value(&body, "gen_ticks_total");
+                    let hits: Vec<&str> = body
+                        .lines()
+                        .filter(|line| line.starts_with("hits_total{"))
+                        .collect();
+                    assert_eq!(hits.len(), 100_000);
+                    let expected = format!(" {tick}");
+                    assert!(hits.iter().all(|line| line.ends_with(&expected)));
+                }
+            });
+        }
+    });
 }
 
 #[test]

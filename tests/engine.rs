@@ -5,7 +5,10 @@ mod support;
 use mockingbird::config::{Label, LabelValues, Metric, Sampling};
 use mockingbird::twin;
 use proptest::prelude::*;
-use support::{Line, config, frame_at, frame_lines, metrics, twin_lines};
+use support::{
+    Line, config, exponential_catalog, frame_at, frame_exponentials, frame_lines, frame_of,
+    metrics, twin_lines,
+};
 
 fn sorted(mut lines: Vec<Line>) -> Vec<Line> {
     lines.sort();
@@ -35,6 +38,27 @@ proptest! {
         let frame = frame_at(&config, epoch_ns, tick, threads);
         let fast = sorted(frame_lines(&frame, "p_"));
         let slow = twin_lines(twin::samples(&config, epoch_ns, tick));
+        prop_assert_eq!(fast, slow);
+    }
+
+    /// For every configuration and tick, exponential buckets count the slow
+    /// twin's observations, and asking for them changes no other value.
+    #[test]
+    fn exponential_buckets_equal_the_slow_twin(
+        metrics in metrics(3),
+        tick in 0u64..20,
+        size_max in prop_oneof![Just(160usize), 2usize..40],
+        threads in 1usize..4,
+    ) {
+        let config = config(metrics, 30_000_000_000);
+        let catalog = exponential_catalog(&config, size_max);
+        let frame = frame_of(&config, &catalog, 0, tick, threads);
+        let plain = frame_at(&config, 0, tick, 1);
+        prop_assert_eq!(frame_lines(&frame, "p_"), frame_lines(&plain, "p_"));
+        let mut slow = twin::exponentials(&config, 0, tick, size_max);
+        let mut fast = frame_exponentials(&frame);
+        slow.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
+        fast.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
         prop_assert_eq!(fast, slow);
     }
 

@@ -19,9 +19,11 @@ Exit status 1 if anything differed.
 import argparse
 import concurrent.futures
 import contextlib
+import datetime
 import io
 import json
 import multiprocessing
+import re
 import struct
 import subprocess
 import sys
@@ -69,7 +71,7 @@ def bits_of(value):
     return struct.unpack("<Q", struct.pack("<d", value))[0]
 
 
-def judge(twin, protocol, body, epoch_s=0):
+def judge(twin, protocol, body, epoch=0):
     """Compares a body, an iterable of lines, with the twin. Returns its families, name ->
     (type, help). Raises Wrong with the first differences, or the parser's ValueError."""
     lines = 0
@@ -97,8 +99,8 @@ def judge(twin, protocol, body, epoch_s=0):
                 owner = key(family.name, dict(i for i in labels if i[0] not in ("le", "quantile")))
                 if sample.name == family.name + "_created":
                     created.add(owner)
-                    if sample.value != epoch_s:
-                        complaints.append(f"{sample}: created at another time than {epoch_s}")
+                    if sample.value != epoch:
+                        complaints.append(f"{sample}: created at another time than {epoch}")
                     continue
                 with_created.add(owner)
             place = twin.places.get(key(sample.name, sample.labels))
@@ -153,10 +155,10 @@ twin_shared = None
 def read_body(mockingbird, config, tick, protocol):
     """Judges one body; for a process of its own. Returns its families and a complaint."""
     command = [mockingbird, "dump", "--config", config]
-    command += ["--tick", str(tick), "--format", protocol, "--epoch", "1970-01-01T00:00:00Z"]
+    command += ["--tick", str(tick), "--format", protocol]
     try:
         with output_of(command) as body:
-            return judge(twin_shared, protocol, body), None
+            return judge(twin_shared, protocol, body, epoch_s(config)), None
     except (Wrong, ValueError) as wrong:
         return None, f"{config} tick {tick} as {protocol}: {type(wrong).__name__}: {wrong}"
 
@@ -181,6 +183,15 @@ def check(arguments, config, tick):
     seconds = time.monotonic() - began
     print(f"{config} tick {tick}: {len(twin_shared.bits)} samples, {seconds:.1f} s", flush=True)
     return complaints
+
+
+def epoch_s(config):
+    """A configuration's epoch in Unix seconds, 1970 unless it states one."""
+    with open(config, encoding="utf-8") as lines:
+        stated = re.search(r"^  epoch: (\S+)$", lines.read(), re.MULTILINE)
+    if not stated:
+        return 0
+    return datetime.datetime.fromisoformat(stated[1].replace("Z", "+00:00")).timestamp()
 
 
 def ticks(arguments, config):

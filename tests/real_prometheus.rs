@@ -32,16 +32,7 @@ fn what_prometheus_stored_is_what_dump_prints() {
     let mut mockingbird = Mockingbird::start("baseline.yaml", folder.path());
     let plan = mockingbird.plan();
     let address = mockingbird.address.clone();
-    let job = |name, protocol| Job {
-        name,
-        address: &address,
-        protocol: Some(protocol),
-        interval_s: 1,
-    };
-    let jobs = [
-        job("text", "PrometheusText0.0.4"),
-        job("openmetrics", "OpenMetricsText1.0.0"),
-    ];
+    let jobs = text_and_openmetrics(&address);
     let mut prometheus = Prometheus::start(&servers, folder.path(), &jobs);
     wait_until("30 s were scraped", Duration::from_secs(90), || {
         mockingbird.assert_running();
@@ -62,6 +53,20 @@ fn what_prometheus_stored_is_what_dump_prints() {
     let body = folder.path().join("live");
     std::fs::write(&body, live.unwrap()).unwrap();
     promtool_accepts(&servers, "the live body, self-metrics included", &body);
+}
+
+/// A job for each format, every second.
+fn text_and_openmetrics(address: &str) -> [Job<'_>; 2] {
+    let job = |name, protocol| Job {
+        name,
+        address,
+        protocol: Some(protocol),
+        interval_s: 1,
+    };
+    [
+        job("text", "PrometheusText0.0.4"),
+        job("openmetrics", "OpenMetricsText1.0.0"),
+    ]
 }
 
 /// How long a job has been scraped, in milliseconds.
@@ -119,19 +124,22 @@ fn check_job(
 
 /// The tick of a scrape, and its samples without self-metrics.
 fn split(scrape: &Samples, prefix: &str) -> (u64, Samples) {
-    let is_self = |name: &str| {
-        let base = name.strip_prefix(prefix).unwrap_or(name);
-        base.starts_with("gen_") || base.starts_with("process_")
-    };
     let tick_name = format!("{prefix}gen_ticks_total");
     let mut ticks = scrape.iter().filter(|(id, _)| id.name == tick_name);
     let tick = *ticks.next().expect("a tick number").1;
     assert!(tick.fract() == 0.0 && ticks.next().is_none());
-    let samples = scrape.iter().filter(|(id, _)| !is_self(&id.name));
+    let samples = scrape
+        .iter()
+        .filter(|(id, _)| !is_self(id.name.strip_prefix(prefix).unwrap_or(&id.name)));
     (
         tick as u64,
         samples.map(|(id, value)| (id.clone(), *value)).collect(),
     )
+}
+
+/// Whether a name without its prefix is one of the program's own metrics.
+fn is_self(base: &str) -> bool {
+    base.starts_with("gen_") || base.starts_with("process_")
 }
 
 /// A scrape gives the latest tick: it is never early, and late by little more than an interval.
@@ -180,6 +188,41 @@ fn one<'a>(series: &'a [Stored], name: &str) -> &'a Stored {
     let found = named.next().unwrap_or_else(|| panic!("no {name}"));
     assert!(named.next().is_none(), "{name} more than once");
     found
+}
+
+#[test]
+fn a_sample_with_a_time_is_stored_at_its_ticks_time() {
+    let Some(servers) = servers::find(&["prometheus"]) else {
+        return;
+    };
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let mockingbird = Mockingbird::start_with_times("baseline.yaml", folder.path());
+    let address = mockingbird.address.clone();
+    // One format has milliseconds, the other seconds.
+    let jobs = text_and_openmetrics(&address);
+    let prometheus = Prometheus::start(&servers, folder.path(), &jobs);
+    wait_until("10 s were scraped", Duration::from_secs(60), || {
+        jobs.iter()
+            .all(|job| scraped_ms(&prometheus, job.name) >= 10_000)
+    });
+    for job in &jobs {
+        let all = prometheus.stored(&format!("{{job=\"{}\"}}", job.name), 10);
+        let own = all.into_iter().filter(|series| {
+            let name = series.identity.name.strip_prefix(&mockingbird.prefix);
+            name.is_some_and(|base| !is_self(base))
+        });
+        let scrapes = judge::scrapes(&own.collect::<Vec<_>>());
+        assert!(scrapes.len() >= 5, "{} ticks were seen", scrapes.len());
+        for (time, scrape) in scrapes {
+            let since_epoch_ms = time - mockingbird.epoch_ms;
+            assert_eq!(since_epoch_ms % mockingbird.interval_ms, 0);
+            let tick = (since_epoch_ms / mockingbird.interval_ms) as u64;
+            let dump = mockingbird.dump(tick, job.name == "openmetrics", None);
+            let what = format!("{} scrape of tick {tick}", job.name);
+            judge::assert_none(&what, &judge::differences(&scrape, &dump));
+        }
+    }
 }
 
 #[test]

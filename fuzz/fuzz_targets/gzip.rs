@@ -21,7 +21,7 @@ fuzz_target!(|input: (Vec<Section>, u16, bool, &[u8])| {
     let mut trailer = Trailer::default();
     let mut member = HEADER.to_vec();
     for chunk in [&text[..], bytes] {
-        trailer.add(&compressor.compress_chunk(chunk, &lines, &mut member));
+        trailer.add(&compressor.compress_lines(chunk, &lines, &mut member));
     }
     member.extend_from_slice(&trailer.bytes());
 

@@ -5,12 +5,14 @@
 //! and one run finds them all. What comes out is used only if nothing was
 //! reported.
 
+mod endpoint;
 mod exporters;
 mod gauge;
 mod labels;
 mod metric;
 mod names;
 mod observations;
+mod otel;
 mod parameters;
 mod runtime;
 
@@ -58,6 +60,7 @@ pub(super) fn check(
     let otel = checker.otel(
         &exporters_path.key("otel"),
         exporters.otel.unwrap_or_default(),
+        file,
         environment,
     );
     checker.ports(

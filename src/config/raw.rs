@@ -109,9 +109,11 @@ pub(super) struct RawPrometheus {
 pub(super) struct RawOtel {
     /// Push at all. Default: true.
     pub(super) enabled: Option<bool>,
-    /// Receiver of OTLP/HTTP: `host:port` or a URL (http or https). A URL
-    /// without a path posts to `/v1/metrics`. The environment variable
-    /// `OTEL_ENDPOINT` overrides it. Default: `http://localhost:4318`.
+    /// Receiver of OTLP/HTTP: `host:port` or a URL (http or https). Without a
+    /// path, `/v1/metrics` is appended. The environment variables
+    /// `OTEL_ENDPOINT`, then `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` and
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` override it.
+    /// Default: `http://localhost:4318`.
     pub(super) endpoint: Option<String>,
     /// Whether an endpoint written as `host:port` is spoken to in plain HTTP
     /// (true) or HTTPS (false). A URL says so itself. Default: true.
@@ -119,16 +121,60 @@ pub(super) struct RawOtel {
     /// Put before every metric name in pushes; may be empty. Default: otel_.
     #[schemars(regex(pattern = "^([a-zA-Z_:][a-zA-Z0-9_:]*)?$"))]
     pub(super) prefix: Option<String>,
-    /// Seconds between pushes, 0.001 to 86400. Default: 10.
+    /// Seconds between pushes, 0.001 to 86400: the first tick at or after each
+    /// multiple of it (counted from 1970) is pushed. The environment variable
+    /// `OTEL_METRIC_EXPORT_INTERVAL` (milliseconds) overrides it. Default: 10.
     #[schemars(range(min = 0.001, max = 86400))]
     pub(super) export_interval_s: Option<f64>,
     /// How requests are encoded: `http/protobuf`, or `http` for short. gRPC is
-    /// not spoken. Default: http/protobuf.
+    /// not spoken; where this is not given, gRPC's port 4317 in the endpoint is
+    /// taken for 4318. Default: http/protobuf.
     #[schemars(extend("enum" = ["http", "http/protobuf", null]))]
     pub(super) protocol: Option<String>,
-    /// Extra request headers, for example `authorization`. Default: none.
+    /// How request bodies are compressed. Default: gzip.
+    #[schemars(extend("enum" = ["gzip", "none", null]))]
+    pub(super) compression: Option<String>,
+    /// Seconds that one attempt to post a request may take, 0.001 to 3600.
+    /// Default: 10.
+    #[schemars(range(min = 0.001, max = 3600))]
+    pub(super) timeout_s: Option<f64>,
+    /// What counters, histograms and summaries are counted from: `cumulative`
+    /// since they began, `delta` since the push before. Default: cumulative.
+    #[schemars(extend("enum" = ["cumulative", "delta", null]))]
+    pub(super) temporality: Option<String>,
+    /// How histograms are sent: `explicit` with their buckets, `exponential` as
+    /// base-2 exponential histograms. Default: explicit.
+    #[schemars(extend("enum" = ["explicit", "exponential", null]))]
+    pub(super) histograms: Option<String>,
+    /// Most buckets of an exponential histogram, 2 to 1024. Default: 160.
+    #[schemars(range(min = 2, max = 1024))]
+    pub(super) exponential_max_size: Option<u64>,
+    /// Most bytes of a request before compression, 65536 to 67108864. No
+    /// receiver's default limit is below the default: 4194304.
+    #[schemars(range(min = 65_536, max = 67_108_864))]
+    pub(super) max_request_bytes: Option<u64>,
+    /// Requests posted at the same time, 1 to 64. Default: 2.
+    #[schemars(range(min = 1, max = 64))]
+    pub(super) concurrency: Option<u64>,
+    /// Most bytes of requests that wait to be posted, as compressed; not below
+    /// `max_request_bytes`. When there are more, the oldest push is dropped.
+    /// Default: 67108864.
+    #[schemars(range(min = 65_536))]
+    pub(super) queue_bytes: Option<u64>,
+    /// PEM file of the certificate authorities that sign the receiver's
+    /// certificate. Relative to this file. Default: the public ones.
+    pub(super) ca_file: Option<String>,
+    /// PEM file of the certificate (and its chain) shown to the receiver;
+    /// needs `key_file`. Relative to this file. Default: none.
+    pub(super) cert_file: Option<String>,
+    /// PEM file of that certificate's private key. Relative to this file.
+    /// Default: none.
+    pub(super) key_file: Option<String>,
+    /// Extra request headers, for example `authorization`; those in
+    /// `OTEL_EXPORTER_OTLP_HEADERS` are added. Default: none.
     pub(super) headers: Option<Entries<Scalar>>,
-    /// Resource attributes, for example `service.name`. Default: none.
+    /// Resource attributes; those in `OTEL_RESOURCE_ATTRIBUTES` and
+    /// `OTEL_SERVICE_NAME` are added. Default: `service.name: mockingbird`.
     pub(super) resource: Option<Entries<Scalar>>,
 }
 

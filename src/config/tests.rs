@@ -80,8 +80,9 @@ fn defaults_are_filled_in() {
     assert_eq!(config.prometheus.bind_address.to_string(), "0.0.0.0");
     assert_eq!(config.prometheus.prefix, "prom_");
     assert!(config.prometheus.enabled && !config.prometheus.timestamps);
-    assert_eq!(config.otel.endpoint, "http://localhost:4318");
-    assert!(config.otel.enabled && config.otel.insecure);
+    assert_eq!(config.otel.url, "http://localhost:4318/v1/metrics");
+    assert!(config.otel.enabled && config.otel.notes.is_empty());
+    assert_eq!(config.otel.resource["service.name"], "mockingbird");
     assert_eq!(config.otel.prefix, "otel_");
     assert_eq!(config.otel.export_interval_ns, 10_000_000_000);
     assert_eq!(config.metrics[0].seed, 42);
@@ -243,16 +244,168 @@ fn the_environment_overrides_the_file() {
         level("loud").unwrap_err().to_string(),
         "environment: LOG_LEVEL: no level \"loud\"; expected DEBUG, INFO, WARNING or ERROR"
     );
-    let endpoint = |value| {
-        with("OTEL_ENDPOINT", value).map(|config| (config.otel.endpoint, config.otel.insecure))
-    };
-    assert_eq!(endpoint(""), Ok(("a:1".to_owned(), false)));
-    assert_eq!(endpoint("b:2"), Ok(("b:2".to_owned(), false)));
-    assert_eq!(endpoint("http://b"), Ok(("http://b".to_owned(), true)));
+    let endpoint = |value| with("OTEL_ENDPOINT", value).map(|config| config.otel.url);
+    let url = |text: &str| Ok(format!("{text}/v1/metrics"));
+    assert_eq!(endpoint(""), url("https://a:1"));
+    assert_eq!(endpoint("b:2"), url("https://b:2"));
+    assert_eq!(endpoint("http://b"), url("http://b"));
     assert_eq!(
         endpoint("b").unwrap_err().to_string(),
         "environment: OTEL_ENDPOINT: no port in \"b\"; expected host:port or a URL such as http://localhost:4318"
     );
+}
+
+/// A configuration with some of `exporters.otel` and some variables.
+fn with_variables(otel: &str, variables: &[(&str, &str)]) -> Result<Otel, String> {
+    let text = format!("{GAUGE}exporters: {{otel: {{{otel}}}}}\n");
+    let environment = |asked: &str| {
+        let found = variables.iter().find(|(name, _)| *name == asked);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    load_str(Path::new("a/f.yaml"), text.as_bytes(), &environment)
+        .map(|config| config.otel)
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_most_specific_endpoint_wins() {
+    let mut variables = vec![
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://general:1/base"),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+            "http://metrics:2/as-is",
+        ),
+        ("OTEL_ENDPOINT", "own:3"),
+    ];
+    for expected in [
+        "http://own:3/v1/metrics",
+        "http://metrics:2/as-is",
+        "http://general:1/base/v1/metrics",
+        "http://file:4/v1/metrics",
+    ] {
+        let otel = with_variables("endpoint: 'file:4'", &variables).unwrap();
+        assert_eq!(otel.url, expected);
+        variables.pop();
+    }
+}
+
+#[test]
+fn standard_variables_override_the_file() {
+    let otel = with_variables(
+        "headers: {A: file, b: file}, resource: {x: file, y: file}, cert_file: c.pem, \
+         key_file: k.pem, ca_file: /ca.pem, compression: gzip",
+        &[
+            ("OTEL_EXPORTER_OTLP_HEADERS", "lost=1"),
+            ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "a=env%20x, c = d=e ,"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "1500"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "env-ca.pem"),
+            (
+                "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+                "LowMemory",
+            ),
+            (
+                "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+                "base2_exponential_bucket_histogram",
+            ),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "2500"),
+            (
+                "OTEL_RESOURCE_ATTRIBUTES",
+                "x=env,service.name=lost,z=%C3%A9",
+            ),
+            ("OTEL_SERVICE_NAME", "env"),
+        ],
+    )
+    .unwrap();
+    let pairs = |pairs: &[(&str, &str)]| {
+        let owned = pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        owned.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let headers = pairs(&[("a", "env x"), ("b", "file"), ("c", "d=e")]);
+    assert_eq!(otel.headers, headers);
+    let resource = [
+        ("service.name", "env"),
+        ("x", "env"),
+        ("y", "file"),
+        ("z", "é"),
+    ];
+    assert_eq!(otel.resource, pairs(&resource));
+    assert_eq!(otel.compression, Compression::None);
+    assert_eq!(otel.timeout_ns, 1_500_000_000);
+    assert_eq!(otel.export_interval_ns, 2_500_000_000);
+    assert_eq!(otel.temporality, Temporality::Delta);
+    assert_eq!(otel.histograms, HistogramForm::Exponential);
+    assert_eq!(otel.tls.ca.as_deref(), Some(Path::new("env-ca.pem")));
+    let client = (Path::new("a/c.pem").into(), Path::new("a/k.pem").into());
+    assert_eq!(otel.tls.client, Some(client));
+}
+
+#[test]
+fn variables_are_checked_where_pushing_is_enabled() {
+    for (name, value, expected) in [
+        (
+            "OTEL_EXPORTER_OTLP_TIMEOUT",
+            "10s",
+            "expected milliseconds, 1 to 3600000, found \"10s\"",
+        ),
+        (
+            "OTEL_METRIC_EXPORT_INTERVAL",
+            "0",
+            "expected milliseconds, 1 to 86400000, found \"0\"",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_COMPRESSION",
+            "zstd",
+            "unknown \"zstd\"; expected gzip or none",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            "grpc",
+            "gRPC is not spoken; set OTEL_EXPORTER_OTLP_METRICS_PROTOCOL=http/protobuf and the endpoint's HTTP port, usually 4318",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "a",
+            "expected key=value,key=value with other characters written as %XX",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "a=%4",
+            "expected key=value,key=value with other characters written as %XX",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "a b=c",
+            "\"a b\": not a header name; use letters, digits and any of !#$%&'*+-.^_`|~",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "host=c",
+            "\"host\": this header is set by the exporter; remove it",
+        ),
+    ] {
+        assert_eq!(
+            with_variables("", &[(name, value)]).unwrap_err(),
+            format!("environment: {name}: {expected}")
+        );
+        assert!(with_variables("enabled: false", &[(name, value)]).is_ok());
+    }
+}
+
+#[test]
+fn the_port_of_grpc_is_left_unless_the_protocol_is_stated() {
+    let otel = with_variables("endpoint: 'c:4317'", &[]).unwrap();
+    assert_eq!(otel.url, "http://c:4318/v1/metrics");
+    assert_eq!(otel.notes.len(), 1);
+    let stated = [("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")];
+    for (field, variables) in [(", protocol: http", &[][..]), ("", &stated[..])] {
+        let otel = with_variables(&format!("endpoint: 'c:4317'{field}"), variables).unwrap();
+        assert_eq!(otel.url, "http://c:4317/v1/metrics");
+        assert!(otel.notes.is_empty());
+    }
 }
 
 #[test]
@@ -418,6 +571,46 @@ fn exporter_rules() {
             "otel.export_interval_s: must be within 0.001 and 86400, found 0",
         ),
         (
+            "otel: {compression: zstd}",
+            "otel.compression: unknown \"zstd\"; expected one of: gzip, none",
+        ),
+        (
+            "otel: {temporality: lowmemory}",
+            "otel.temporality: unknown \"lowmemory\"; expected one of: cumulative, delta",
+        ),
+        (
+            "otel: {histograms: native}",
+            "otel.histograms: unknown \"native\"; expected one of: explicit, exponential",
+        ),
+        (
+            "otel: {timeout_s: 0}",
+            "otel.timeout_s: must be within 0.001 and 3600, found 0",
+        ),
+        (
+            "otel: {exponential_max_size: 1}",
+            "otel.exponential_max_size: must be at least 2, found 1",
+        ),
+        (
+            "otel: {max_request_bytes: 1000}",
+            "otel.max_request_bytes: must be at least 65536, found 1000",
+        ),
+        (
+            "otel: {concurrency: 65}",
+            "otel.concurrency: must be within 1 and 64, found 65",
+        ),
+        (
+            "otel: {queue_bytes: 100000}",
+            "otel.queue_bytes: must be at least max_request_bytes, 4194304, found 100000",
+        ),
+        (
+            "otel: {cert_file: a.pem}",
+            "otel.cert_file: needs key_file beside it",
+        ),
+        (
+            "otel: {ca_file: ''}",
+            "otel.ca_file: must not be empty; remove it",
+        ),
+        (
             "otel: {resource: {service.name: [a]}}",
             "otel.resource.service.name: expected a single value, found a list",
         ),
@@ -430,7 +623,7 @@ fn exporter_rules() {
     let config = good(&format!(
         "{GAUGE}exporters: {{otel: {{endpoint: 'https://[::1]:4318/v1/metrics', headers: {{a: 5}}, resource: {{service.name: x}}}}}}"
     ));
-    assert!(!config.otel.insecure);
+    assert_eq!(config.otel.url, "https://[::1]:4318/v1/metrics");
     assert_eq!(config.otel.headers["a"], "5");
     assert_eq!(config.otel.resource["service.name"], "x");
 }

@@ -42,6 +42,9 @@ pub enum Columns {
         cumulative: Vec<u64>,
         /// Sum of observations per series.
         sums: Vec<f64>,
+        /// Series-major: for each series its counts in the shape's exponential
+        /// buckets, each on its own; empty where the shape has none.
+        exponential: Vec<u64>,
     },
     /// Summaries.
     Summary {

@@ -11,7 +11,7 @@ use crate::engine::kernel::counter;
 use crate::engine::kernel::summary::TickKeys;
 use crate::engine::quantile::QuantileTable;
 use crate::engine::rng::{Lane, tick_key};
-use crate::model::Family;
+use crate::model::{Family, Shape};
 
 const DAY_NS: i64 = 86_400_000_000_000;
 
@@ -28,6 +28,8 @@ pub(crate) struct Recipe {
     pub(crate) values: Option<Arc<QuantileTable>>,
     /// Histogram bounds as positions of draws.
     pub(crate) thresholds: Vec<u64>,
+    /// The same for the exponential buckets that the catalog asks for.
+    pub(crate) exponential: Vec<u64>,
     /// Ticks that a summary's quantiles look back on, this one included.
     pub(crate) window_ticks: usize,
 }
@@ -75,6 +77,7 @@ impl Recipe {
             weights: None,
             values: None,
             thresholds: Vec::new(),
+            exponential: Vec::new(),
             window_ticks: 0,
         };
         match &metric.kind {
@@ -91,6 +94,14 @@ impl Recipe {
                 let distribution = &observations.distribution;
                 recipe.values = Some(shared.table(distribution));
                 recipe.thresholds = bounds.iter().map(|&b| distribution.position(b)).collect();
+                if let Shape::Histogram {
+                    exponential: Some(layout),
+                    ..
+                } = &family.shape
+                {
+                    let bounds = layout.inner_bounds();
+                    recipe.exponential = bounds.map(|b| distribution.position(b)).collect();
+                }
             }
             Kind::Summary {
                 observations,
@@ -116,17 +127,16 @@ impl Recipe {
         match &self.kind {
             Kind::Counter { algorithm, diurnal } => {
                 tick.factor = diurnal_factor(diurnal, time_ns);
-                tick.mean = tick.factor
-                    * match algorithm {
-                        CounterAlgorithm::Poisson { rate_per_s } => rate_per_s * self.interval_s,
-                        CounterAlgorithm::Constant { increment_per_tick } => *increment_per_tick,
-                    };
+                let full = match algorithm {
+                    CounterAlgorithm::Poisson { rate_per_s } => rate_per_s * self.interval_s,
+                    CounterAlgorithm::Constant { increment_per_tick } => *increment_per_tick,
+                };
+                tick.mean = tick.factor * full;
                 let poisson = matches!(algorithm, CounterAlgorithm::Poisson { .. });
                 if number == 0 && poisson && self.weights.is_none() {
                     // The widest table of the day comes first, so that later
                     // ones find room.
-                    let widest =
-                        tick.mean / tick.factor.max(1e-9) * (1.0 + diurnal.amplitude.abs());
+                    let widest = full * (1.0 + diurnal.amplitude.abs());
                     tick.poisson.set_mean(widest.min(TABLE_MEAN_MAX));
                 }
                 if poisson && self.weights.is_none() && counter::is_tabulated(tick.mean) {
@@ -169,7 +179,8 @@ impl Recipe {
     pub(crate) fn shared_bytes(&self) -> usize {
         let table = self.values.as_ref().map_or(0, |table| table.memory_bytes());
         let weights = self.weights.as_ref().map_or(0, |weights| weights.len() * 8);
-        table + weights + self.window_ticks * size_of::<TickKeys>()
+        let thresholds = 8 * (self.thresholds.len() + self.exponential.len());
+        table + weights + thresholds + self.window_ticks * size_of::<TickKeys>()
     }
 
     fn slide_window(&self, number: u64, tick: &mut FamilyTick) {

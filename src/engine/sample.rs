@@ -4,7 +4,7 @@
 //! uniform and independent; their values come from a [`QuantileTable`]. They
 //! are addressed through an implicit binary tree: a node is a dyadic interval
 //! and knows how many observations it holds, the left half takes a binomial
-//! share of them, and a node with at most [`LEAF_MAX`] lists theirs. So the
+//! share of them, and a node with at most `LEAF_MAX` lists theirs. So the
 //! number of observations below any position costs a descent of logarithmic
 //! length, and every question about one sample gets a consistent answer.
 
@@ -17,6 +17,8 @@ use crate::model::identity::mix;
 const LEAF_MAX: u64 = 8;
 /// Nodes above this depth are always split before their sum is approximated.
 const SUM_DEPTH_MIN: u32 = 3;
+/// Nodes at this depth are not split further for the sake of their sum.
+const SUM_DEPTH_MAX: u32 = 24;
 
 /// The observations of one series at one tick.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +40,7 @@ struct Node {
 }
 
 impl Sample {
-    /// The `index`-th observation of a sample of at most [`LEAF_MAX`].
+    /// The `index`-th observation of a sample of at most `LEAF_MAX`.
     #[inline(always)]
     pub fn position(&self, index: u64) -> u64 {
         leaf_draw(self.key, 1, index)
@@ -106,7 +108,10 @@ impl Sample {
         let from = thresholds.partition_point(|&t| t <= node.start);
         let to = thresholds.partition_point(|&t| t <= end);
         let outermost = node.start == 0 || end == u64::MAX;
-        if from == to && !outermost && node.depth >= SUM_DEPTH_MIN {
+        // A slice across a gap between modes is no slice to take a mean of.
+        let is_narrow = || values.value(end) <= 2.0 * values.value(node.start);
+        let is_deep = node.depth >= SUM_DEPTH_MIN;
+        if from == to && !outermost && is_deep && (is_narrow() || node.depth >= SUM_DEPTH_MAX) {
             counts[from] += node.count;
             return node.approximate_sum(self.key, values);
         }

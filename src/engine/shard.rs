@@ -84,9 +84,13 @@ impl Columns {
     pub(crate) fn zeroed(shape: &Shape, series: usize) -> Self {
         match shape {
             Shape::Counter | Shape::Gauge => Self::Values(vec![0.0; series]),
-            Shape::Histogram { bounds } => Self::Histogram {
+            Shape::Histogram {
+                bounds,
+                exponential,
+            } => Self::Histogram {
                 cumulative: vec![0; series * (bounds.len() + 1)],
                 sums: vec![0.0; series],
+                exponential: vec![0; series * exponential.map_or(0, |layout| layout.len)],
             },
             Shape::Summary { quantiles } => Self::Summary {
                 quantiles: vec![0.0; series * quantiles.len()],
@@ -142,9 +146,14 @@ impl Run<'_> {
                 Kind::Gauge { .. } => self.gauge_without_memory(values),
                 _ => values.fill(0.0),
             },
-            Columns::Histogram { cumulative, sums } => {
+            Columns::Histogram {
+                cumulative,
+                sums,
+                exponential,
+            } => {
                 cumulative.fill(0);
                 sums.fill(0.0);
+                exponential.fill(0);
             }
             Columns::Summary {
                 quantiles,
@@ -170,10 +179,15 @@ impl Run<'_> {
                 _ => self.gauge_without_memory(now),
             },
             (
-                Columns::Histogram { cumulative, sums },
+                Columns::Histogram {
+                    cumulative,
+                    sums,
+                    exponential,
+                },
                 Columns::Histogram {
                     cumulative: now_cumulative,
                     sums: now_sums,
+                    exponential: now_exponential,
                 },
             ) => {
                 let before = histogram::Rows {
@@ -185,6 +199,9 @@ impl Run<'_> {
                     sums: now_sums.as_mut_slice(),
                 };
                 self.histogram(&before, now);
+                if !exponential.is_empty() {
+                    self.exponential(exponential, now_exponential);
+                }
             }
             (
                 Columns::Summary { counts, sums, .. },
@@ -342,6 +359,22 @@ impl Run<'_> {
         let mut scratch = std::mem::take(self.scratch);
         let (keys, weights) = self.keys_and_weights();
         histogram::observe(keys, &shared, weights, before, &mut now, &mut scratch);
+        *self.scratch = scratch;
+    }
+
+    /// The same observations in exponential buckets.
+    fn exponential(&mut self, before: &[u64], now: &mut [u64]) {
+        let (recipe, tick) = (self.recipe, self.tick);
+        let shared = histogram::Shared {
+            value_key: tick.value_key,
+            count_key: tick.count_key,
+            mean: tick.mean,
+            thresholds: &recipe.exponential,
+            values: recipe.values.as_ref().expect("histograms have values"),
+        };
+        let mut scratch = std::mem::take(self.scratch);
+        let (keys, weights) = self.keys_and_weights();
+        histogram::count(keys, &shared, weights, before, now, &mut scratch);
         *self.scratch = scratch;
     }
 }

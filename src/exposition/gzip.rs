@@ -5,6 +5,8 @@
 //! chunks can be compressed on any thread and put one after the other. Their
 //! checksums are combined without reading the bytes again.
 
+use flate2::{Compress, Compression, FlushCompress};
+
 use crate::exposition::Lines;
 use crate::exposition::deflate::Deflater;
 
@@ -15,10 +17,18 @@ pub const HEADER: [u8; 10] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 4, 0xFF];
 /// An empty final block, with the fixed code (RFC 1951, 3.2.6).
 const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
 
+const LEVEL: Compression = Compression::new(1);
+/// Room that a flush is given before it is asked for more.
+const ROOM_BYTES: usize = 4096;
+
 /// Compresses chunks, one at a time; its state is reused.
+///
+/// A chunk of lines is the own encoder's, any other is zlib-rs's. Either one's
+/// state is made when it is first needed.
 #[derive(Debug, Default)]
 pub struct Compressor {
-    deflater: Deflater,
+    lines: Option<Deflater>,
+    any: Option<Compress>,
 }
 
 /// Checksum and length of a chunk's plain bytes.
@@ -36,11 +46,30 @@ pub struct Trailer {
 }
 
 impl Compressor {
-    /// Appends the blocks of one chunk, whose lines are best known; they need
-    /// not be.
-    pub fn compress_chunk(&mut self, plain: &[u8], lines: &Lines, out: &mut Vec<u8>) -> ChunkSum {
-        self.deflater.deflate(plain, lines, out);
+    /// Appends the blocks of one chunk of lines, as the renderer marked them.
+    /// Wrong marks cost room and nothing else.
+    pub fn compress_lines(&mut self, plain: &[u8], lines: &Lines, out: &mut Vec<u8>) -> ChunkSum {
+        let deflater = self.lines.get_or_insert_default();
+        deflater.deflate(plain, lines, out);
         ChunkSum::of(plain)
+    }
+
+    /// Appends the blocks of one chunk of any kind.
+    pub fn compress_chunk(&mut self, plain: &[u8], out: &mut Vec<u8>) -> ChunkSum {
+        let deflate = self.any.get_or_insert_with(|| Compress::new(LEVEL, false));
+        deflate.reset();
+        let mut rest = plain;
+        loop {
+            out.reserve(ROOM_BYTES + rest.len() / 8);
+            deflate
+                .compress_vec(rest, out, FlushCompress::Sync)
+                .expect("deflate without a dictionary accepts any bytes");
+            rest = &plain[deflate.total_in() as usize..];
+            // Room left over means that the flush is complete.
+            if rest.is_empty() && out.len() < out.capacity() {
+                return ChunkSum::of(plain);
+            }
+        }
     }
 }
 
@@ -94,7 +123,7 @@ mod tests {
         let mut trailer = Trailer::default();
         let mut out = HEADER.to_vec();
         for (chunk, lines) in chunks {
-            trailer.add(&compressor.compress_chunk(chunk, lines, &mut out));
+            trailer.add(&compressor.compress_lines(chunk, lines, &mut out));
         }
         out.extend_from_slice(&trailer.bytes());
         out
@@ -118,6 +147,14 @@ mod tests {
 
     fn check(chunks: &[&[u8]]) {
         let plain = chunks.concat();
+        let mut compressor = Compressor::default();
+        let mut trailer = Trailer::default();
+        let mut out = HEADER.to_vec();
+        for chunk in chunks {
+            trailer.add(&compressor.compress_chunk(chunk, &mut out));
+        }
+        out.extend_from_slice(&trailer.bytes());
+        assert!(inflate(&out) == plain);
         let chunks: Vec<_> = chunks
             .iter()
             .map(|&chunk| (chunk, Lines::default()))
@@ -168,7 +205,13 @@ mod tests {
         let shapes = [
             ("requests", Shape::Counter),
             ("load", Shape::Gauge),
-            ("latency_seconds", Shape::Histogram { bounds }),
+            (
+                "latency_seconds",
+                Shape::Histogram {
+                    bounds,
+                    exponential: None,
+                },
+            ),
             ("size_bytes", Shape::Summary { quantiles }),
         ];
         let families = shapes

@@ -380,7 +380,7 @@ impl Worker {
         plain.clear();
         lines.clear();
         renderer.render_chunk_with_lines(frame, *format, chunk, plain, lines);
-        let sum = compressor.compress_chunk(plain, lines, &mut buffer);
+        let sum = compressor.compress_lines(plain, lines, &mut buffer);
         Chunk {
             bytes: buffer,
             plain_bytes: self.plain.len() as u64,
@@ -417,7 +417,7 @@ mod tests {
         let catalog = Arc::new(Catalog::from_families(
             vec![
                 family("a", Shape::Counter),
-                family("b", Shape::Histogram { bounds }),
+                family("b", Shape::histogram(bounds)),
             ],
             2,
         ));

@@ -197,7 +197,9 @@ impl FamilyText {
             Columns::Values(values) => {
                 self.put_values(room, ends, &mut head, &values[rows], marks);
             }
-            Columns::Histogram { cumulative, sums } => {
+            Columns::Histogram {
+                cumulative, sums, ..
+            } => {
                 let width = self.suffixes.len();
                 let cumulative = &cumulative[rows.start * width..rows.end * width];
                 for (buckets, &sum) in cumulative.chunks_exact(width).zip(&sums[rows]) {
@@ -301,7 +303,7 @@ impl FamilyText {
     /// negative.
     fn has_sums(&self, format: Format) -> bool {
         match &self.shape {
-            Shape::Histogram { bounds } => {
+            Shape::Histogram { bounds, .. } => {
                 format == Format::Text || bounds.first().is_none_or(|&bound| bound >= 0.0)
             }
             _ => true,
@@ -479,7 +481,7 @@ fn copy_value(values: &Arena, digit: u32, to: &mut [u8]) -> usize {
 fn suffixes(shape: &Shape, no_labels: bool) -> Vec<Suffix> {
     let (name, numbers): (&str, &[f64]) = match shape {
         Shape::Counter | Shape::Gauge => return Vec::new(),
-        Shape::Histogram { bounds } => ("le", bounds),
+        Shape::Histogram { bounds, .. } => ("le", bounds),
         Shape::Summary { quantiles } => ("quantile", quantiles),
     };
     let open = if no_labels { '{' } else { ',' };

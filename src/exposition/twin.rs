@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use crate::config::{Label, LabelValues, Sampling};
 use crate::engine::{Columns, Frame};
 use crate::exposition::Format;
+use crate::model::exponential::ExponentialLayout;
 use crate::model::space::Space;
 use crate::model::{Catalog, Family, Shape, identity};
 
@@ -82,8 +83,10 @@ fn family_body(
                     };
                     write!(out, "{name}{total}{plain} {}{end}", value(values[row])).unwrap();
                 }
-                Columns::Histogram { cumulative, sums } => {
-                    let Shape::Histogram { bounds } = &family.shape else {
+                Columns::Histogram {
+                    cumulative, sums, ..
+                } => {
+                    let Shape::Histogram { bounds, .. } = &family.shape else {
                         unreachable!()
                     };
                     let mut bounds = bounds.to_vec();
@@ -191,7 +194,7 @@ fn seconds(time_ns: i64) -> String {
 
 /// Random frames of random catalogs: shared spaces, sampled ones, labels that
 /// need escaping, every type, values of every kind.
-pub(super) fn frames() -> impl Strategy<Value = Frame> {
+pub(crate) fn frames() -> impl Strategy<Value = Frame> {
     let spaces = prop::collection::vec(spaces(), 1..4);
     let family = (
         any::<prop::sample::Index>(),
@@ -218,7 +221,7 @@ pub(super) fn frames() -> impl Strategy<Value = Frame> {
 }
 
 /// A frame with values from a seed.
-pub(super) fn frame(catalog: &Arc<Catalog>, time_ns: i64, epoch_ns: i64, seed: u64) -> Frame {
+pub(crate) fn frame(catalog: &Arc<Catalog>, time_ns: i64, epoch_ns: i64, seed: u64) -> Frame {
     let mut state = seed;
     let mut draw = move || {
         state = state.wrapping_add(1);
@@ -229,12 +232,27 @@ pub(super) fn frame(catalog: &Arc<Catalog>, time_ns: i64, epoch_ns: i64, seed: u
         let mut floats = |count: usize| (0..count).map(|_| any_value(draw())).collect::<Vec<f64>>();
         match shape {
             Shape::Counter | Shape::Gauge => Columns::Values(floats(block.len)),
-            Shape::Histogram { bounds } => Columns::Histogram {
-                sums: floats(block.len),
-                cumulative: (0..block.len * (bounds.len() + 1))
-                    .map(|_| draw() >> (draw() % 64))
-                    .collect(),
-            },
+            Shape::Histogram {
+                bounds,
+                exponential,
+            } => {
+                let sums = floats(block.len);
+                let mut counts = || draw() >> (8 + draw() % 56);
+                let mut cumulative = Vec::new();
+                for _ in 0..block.len {
+                    cumulative.extend((0..=bounds.len()).scan(0, |total, _| {
+                        *total += counts();
+                        Some(*total)
+                    }));
+                }
+                let cells = block.len * exponential.map_or(0, |layout| layout.len);
+                let exponential = (0..cells).map(|_| counts() >> (counts() % 40)).collect();
+                Columns::Histogram {
+                    cumulative,
+                    sums,
+                    exponential,
+                }
+            }
             Shape::Summary { quantiles } => Columns::Summary {
                 quantiles: floats(block.len * quantiles.len()),
                 sums: floats(block.len),
@@ -300,9 +318,18 @@ fn shapes() -> impl Strategy<Value = Shape> {
     prop_oneof![
         Just(Shape::Counter),
         Just(Shape::Gauge),
-        numbers().prop_map(|bounds| Shape::Histogram {
-            bounds: bounds.into()
-        }),
+        (
+            numbers(),
+            prop::option::of((-4..20i32, -99..99i32, 1..30usize))
+        )
+            .prop_map(|(bounds, layout)| Shape::Histogram {
+                bounds: bounds.into(),
+                exponential: layout.map(|(scale, offset, len)| ExponentialLayout {
+                    scale,
+                    offset,
+                    len,
+                }),
+            }),
         prop::collection::btree_set(0..=1000u32, 0..4).prop_map(|all| Shape::Summary {
             quantiles: all.into_iter().map(|q| f64::from(q) / 1000.0).collect(),
         }),

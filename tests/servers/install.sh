@@ -3,7 +3,7 @@
 # Build the real metrics servers that the tests talk to, at pinned versions, from public
 # Go modules into a cache folder. A second run finds them there and takes no time.
 #
-#   tests/servers/install.sh [NAME...]      default: prometheus promtool
+#   tests/servers/install.sh [NAME...]      default: prometheus promtool otelcol victoria-metrics
 #
 # The folder is $MOCKINGBIRD_SERVERS, else .cache/servers in the checkout. Beside each
 # program lies NAME.stamp (the version it was built from) and NAME.log.
@@ -19,11 +19,14 @@ set -euo pipefail
 prometheus_version=3.16.0
 prometheus_module=v0.316.0 # Prometheus 3.x is the Go module v0.3xx
 victoria_metrics_module=v0.0.0-20250718125606-9d9bea03485e
+collector_module=v0.162.0        # the 0.x half of a release of the Collector,
+collector_stable_module=v1.68.0  # and its 1.x half
 
 version_of() {
   case $1 in
     prometheus | promtool) echo "$prometheus_module" ;;
     victoria-metrics) echo "$victoria_metrics_module" ;;
+    otelcol) echo "$collector_module" ;;
     *) return 1 ;;
   esac
 }
@@ -51,6 +54,37 @@ build_victoria-metrics() {
   go build -mod=mod -ldflags "-s -w" -o "$folder/victoria-metrics" "$module/app/victoria-metrics"
 }
 
+# The Collector's builder writes main.go and components.go from a list of components. Their
+# requirements are resolved here rather than by the builder, whose `go mod tidy` also wants
+# what only the tests of dependencies use.
+build_otelcol() {
+  local core=go.opentelemetry.io/collector
+  local contrib=github.com/open-telemetry/opentelemetry-collector-contrib
+  local components
+  cat >manifest.yaml <<MANIFEST
+dist:
+  name: otelcol
+  module: servers.invalid/otelcol
+  version: "${collector_module#v}"
+  description: a collector for tests
+  output_path: ./source
+receivers:
+  - gomod: $core/receiver/otlpreceiver $collector_module
+exporters:
+  - gomod: $contrib/exporter/fileexporter $collector_module
+providers:
+  - gomod: $core/confmap/provider/envprovider $collector_stable_module
+  - gomod: $core/confmap/provider/fileprovider $collector_stable_module
+MANIFEST
+  GOBIN=$PWD go install "$core/cmd/builder@$collector_module"
+  ./builder --config manifest.yaml --skip-compilation --skip-get-modules
+  mapfile -t components < <(sed -n 's/^  - gomod: \([^ ]*\) \(v[^ ]*\)$/\1@\2/p' manifest.yaml)
+  cd source
+  go mod init servers.invalid/otelcol
+  go get "$core/otelcol@$collector_module" "${components[@]}"
+  go build -mod=mod -ldflags '-s -w' -o "$folder/otelcol" .
+}
+
 # ---- run ---------------------------------------------------------------------------------
 
 say() { printf 'servers: %s\n' "$*"; }
@@ -59,7 +93,7 @@ misuse() {
   exit 2
 }
 
-[ $# -gt 0 ] || set -- prometheus promtool
+[ $# -gt 0 ] || set -- prometheus promtool otelcol victoria-metrics
 for name; do
   version_of "$name" >/dev/null || misuse "there is no recipe for '$name'"
 done

@@ -34,6 +34,29 @@ impl Mockingbird {
     /// Serves a shipped configuration, changed only in where it listens, in that nothing is
     /// pushed, and in the epoch: the current second, so that `dump` can be told the same.
     pub(crate) fn start(shipped: &str, folder: &Path) -> Self {
+        Self::start_with(shipped, folder, |config| {
+            set(config, &["exporters", "otel", "enabled"], false);
+        })
+    }
+
+    /// The same, but pushing every two seconds to a URL.
+    pub(crate) fn start_pushing(shipped: &str, folder: &Path, url: &str) -> Self {
+        Self::start_with(shipped, folder, |config| {
+            set(config, &["exporters", "otel", "enabled"], true);
+            set(config, &["exporters", "otel", "endpoint"], url);
+            set(config, &["exporters", "otel", "export_interval_s"], 2);
+        })
+    }
+
+    /// The same without pushing, every sample of a scrape carrying its tick's time.
+    pub(crate) fn start_with_times(shipped: &str, folder: &Path) -> Self {
+        Self::start_with(shipped, folder, |config| {
+            set(config, &["exporters", "otel", "enabled"], false);
+            set(config, &["exporters", "prometheus", "timestamps"], true);
+        })
+    }
+
+    fn start_with(shipped: &str, folder: &Path, change: impl FnOnce(&mut Value)) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("configs")
             .join(shipped);
@@ -46,10 +69,10 @@ impl Mockingbird {
         let epoch = jiff::Timestamp::from_second(now).unwrap();
         set(&mut config, &["global", "epoch"], epoch.to_string());
         set(&mut config, &["global", "control_api_port"], free_port());
-        set(&mut config, &["exporters", "prometheus", "port"], port);
-        let bind = &["exporters", "prometheus", "bind_address"];
-        set(&mut config, bind, "127.0.0.1");
-        set(&mut config, &["exporters", "otel", "enabled"], false);
+        let prometheus = |field| ["exporters", "prometheus", field];
+        set(&mut config, &prometheus("port"), port);
+        set(&mut config, &prometheus("bind_address"), "127.0.0.1");
+        change(&mut config);
         let prefix = config["exporters"]["prometheus"]["prefix"]
             .as_str()
             .unwrap_or("prom_")
@@ -60,6 +83,9 @@ impl Mockingbird {
         std::fs::write(&config_path, serde_yaml::to_string(&config).unwrap()).unwrap();
         let mut command = Command::new(binary());
         command.arg("--config").arg(&config_path);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OTEL_")) {
+            command.env_remove(name);
+        }
         let mut mockingbird = Self {
             process: Process::start(&mut command, "mockingbird", folder),
             config: config_path,
@@ -74,6 +100,11 @@ impl Mockingbird {
             ureq::get(&health).call().is_ok()
         });
         mockingbird
+    }
+
+    /// Ends it and returns what it printed.
+    pub(crate) fn interrupt(&mut self) -> String {
+        self.process.interrupt()
     }
 
     /// Panics if it has ended.

@@ -2,12 +2,17 @@
 //! they stored, and judged.
 //!
 //! `samples` and `judge` are pure: what was scraped against what should have been, with tests
-//! that hand the judges wrong input. `process`, `mockingbird` and `prometheus` run programs.
+//! that hand the judges wrong input. `process`, `mockingbird`, `prometheus` and `receivers` run
+//! programs.
+
+// Each test program uses its own part of this.
+#![allow(dead_code, reason = "shared by several test programs")]
 
 pub(crate) mod judge;
 pub(crate) mod mockingbird;
 pub(crate) mod process;
 pub(crate) mod prometheus;
+pub(crate) mod receivers;
 pub(crate) mod samples;
 
 use std::io::Write;

@@ -34,6 +34,20 @@ impl Process {
         }
     }
 
+    /// Asks the program to end, as Ctrl-C does, and waits for it; returns what it printed.
+    pub(crate) fn interrupt(&mut self) -> String {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-INT", &id]).status().unwrap();
+        assert!(sent.success(), "cannot be interrupted");
+        let status = self.child.wait().unwrap();
+        assert!(
+            status.success(),
+            "ended with {status}:\n{}",
+            self.log_tail()
+        );
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
     fn log_tail(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);

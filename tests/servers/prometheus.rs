@@ -53,6 +53,7 @@ impl Prometheus {
             .arg(flag("config.file", &config_path))
             .arg(flag("storage.tsdb.path", &folder.join("data")))
             .arg(format!("--web.listen-address={address}"))
+            .arg("--web.enable-otlp-receiver")
             .arg("--log.level=warn");
         let mut prometheus = Self {
             process: Process::start(&mut command, "prometheus", folder),
@@ -66,6 +67,11 @@ impl Prometheus {
         prometheus
     }
 
+    /// Where it takes OTLP.
+    pub(crate) fn otlp_url(&self) -> String {
+        format!("{}/api/v1/otlp/v1/metrics", self.url)
+    }
+
     /// Panics if it has ended.
     pub(crate) fn assert_running(&mut self) {
         self.process.assert_running();
@@ -75,6 +81,20 @@ impl Prometheus {
     /// `minutes`. What Prometheus adds to every series is taken off again: `job`, `instance`,
     /// and the renaming of a label of the target's own that is called so.
     pub(crate) fn stored(&self, selector: &str, minutes: u32) -> Vec<Stored> {
+        self.stored_as(selector, minutes, identity)
+    }
+
+    /// The same of what was pushed: nothing is taken off.
+    pub(crate) fn stored_raw(&self, selector: &str, minutes: u32) -> Vec<Stored> {
+        self.stored_as(selector, minutes, raw_identity)
+    }
+
+    fn stored_as(
+        &self,
+        selector: &str,
+        minutes: u32,
+        identity: fn(&Value) -> Identity,
+    ) -> Vec<Stored> {
         let query = format!("{selector}[{minutes}m]");
         let data = self.get("query", &[("query", &query)]);
         assert_eq!(data["resultType"], "matrix");
@@ -126,6 +146,18 @@ impl Prometheus {
 }
 
 fn identity(metric: &Value) -> Identity {
+    let Identity { name, mut labels } = raw_identity(metric);
+    for added in ["job", "instance"] {
+        labels.remove(added);
+        if let Some(own) = labels.remove(&format!("exported_{added}")) {
+            labels.insert(added.to_owned(), own);
+        }
+    }
+    Identity { name, labels }
+}
+
+/// A series as the query interface shows it.
+pub(crate) fn raw_identity(metric: &Value) -> Identity {
     let mut labels: BTreeMap<String, String> = metric
         .as_object()
         .unwrap()
@@ -133,12 +165,6 @@ fn identity(metric: &Value) -> Identity {
         .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
         .collect();
     let name = labels.remove("__name__").unwrap_or_default();
-    for added in ["job", "instance"] {
-        labels.remove(added);
-        if let Some(own) = labels.remove(&format!("exported_{added}")) {
-            labels.insert(added.to_owned(), own);
-        }
-    }
     Identity { name, labels }
 }
 

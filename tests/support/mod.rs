@@ -2,61 +2,56 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use mockingbird::config::{
-    Component, Config, CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm, Global, Kind,
-    Label, LabelValues, LogFormat, Metric, Objective, Observations, Otel, OtelProtocol, Prometheus,
-    RangeFormat, Runtime, Sampling,
+    Component, Config, CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm, Kind, Label,
+    LabelValues, Metric, Objective, Observations, RangeFormat, Sampling, load_str,
 };
-use mockingbird::engine::{Columns, Engine, Frame};
+use mockingbird::engine::{Columns, Engine, Frame, exponential};
+use mockingbird::model::space::Cursor;
 use mockingbird::model::{Catalog, Shape};
-use mockingbird::twin::Sample;
+use mockingbird::twin::{Exponential, Sample};
 use proptest::prelude::*;
 
 /// A sample as a comparable line: name, labels, bits of the value.
 pub(crate) type Line = (String, BTreeMap<String, String>, u64);
 
-/// A configuration around some metrics.
+/// A configuration around some metrics, all else as by default.
 pub(crate) fn config(metrics: Vec<Metric>, interval_ns: u64) -> Config {
-    Config {
-        path: "test.yaml".into(),
-        global: Global {
-            tick_interval_ns: interval_ns,
-            seed: 42,
-            log_level: log::LevelFilter::Info,
-            log_format: LogFormat::Text,
-            epoch_ns: None,
-            control_api_port: 0,
-            control_api_bind: [127, 0, 0, 1].into(),
-            threads: None,
-            max_series: 20_000_000,
-        },
-        prometheus: Prometheus {
-            enabled: true,
-            port: 0,
-            bind_address: [127, 0, 0, 1].into(),
-            prefix: "p_".into(),
-            timestamps: false,
-        },
-        otel: Otel {
-            enabled: false,
-            endpoint: String::new(),
-            insecure: true,
-            prefix: String::new(),
-            export_interval_ns: 10_000_000_000,
-            protocol: OtelProtocol::HttpProtobuf,
-            headers: BTreeMap::new(),
-            resource: BTreeMap::new(),
-        },
-        metrics,
-        runtime: Runtime::default(),
-    }
+    const LEAST: &str = "
+exporters: {prometheus: {prefix: p_}, otel: {enabled: false}}
+metrics: [{name: replaced, type: counter, algorithm: constant, base_rate: 1}]
+";
+    let config = load_str(Path::new("test.yaml"), LEAST.as_bytes(), &|_| None);
+    let mut config = config.unwrap_or_else(|error| panic!("{error}"));
+    config.global.tick_interval_ns = interval_ns;
+    Config { metrics, ..config }
 }
 
 /// The frame of a tick, everything before it run as well.
 pub(crate) fn frame_at(config: &Config, epoch_ns: i64, tick: u64, threads: usize) -> Arc<Frame> {
-    let catalog = Arc::new(Catalog::build(config, Vec::new()).expect("a small catalog"));
+    let catalog = Catalog::build(config, Vec::new()).expect("a small catalog");
+    frame_of(config, &Arc::new(catalog), epoch_ns, tick, threads)
+}
+
+/// A catalog whose histograms count in at most `size_max` exponential buckets,
+/// too.
+pub(crate) fn exponential_catalog(config: &Config, size_max: usize) -> Arc<Catalog> {
+    let layout = |metric: &Metric| exponential::layout(metric, size_max);
+    Arc::new(Catalog::build_with(config, Vec::new(), &layout).expect("a small catalog"))
+}
+
+/// The frame of a tick of a catalog that is already built.
+pub(crate) fn frame_of(
+    config: &Config,
+    catalog: &Arc<Catalog>,
+    epoch_ns: i64,
+    tick: u64,
+    threads: usize,
+) -> Arc<Frame> {
+    let catalog = Arc::clone(catalog);
     let mut engine = Engine::new(config, catalog, epoch_ns, threads).expect("threads");
     loop {
         let frame = engine.advance(|_, _| {});
@@ -73,16 +68,7 @@ pub(crate) fn frame_lines(frame: &Frame, prefix: &str) -> Vec<Line> {
         let (family, block, columns) = frame.block(index);
         for series in 0..block.len {
             let cursor = family.space.cursor(block.start + series);
-            let labels: BTreeMap<String, String> = family
-                .space
-                .dimensions()
-                .iter()
-                .zip(cursor.digits())
-                .map(|(dimension, &digit)| {
-                    let value = dimension.values.get(digit as usize).to_vec();
-                    (dimension.name.clone(), String::from_utf8(value).unwrap())
-                })
-                .collect();
+            let labels = labels_at(&cursor);
             let mut push = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
                 let mut labels = labels.clone();
                 // Bounds are compared as numbers here; their text is another test's.
@@ -96,7 +82,12 @@ pub(crate) fn frame_lines(frame: &Frame, prefix: &str) -> Vec<Line> {
             match (&family.shape, columns) {
                 (Shape::Counter, Columns::Values(values)) => push("_total", None, values[series]),
                 (Shape::Gauge, Columns::Values(values)) => push("", None, values[series]),
-                (Shape::Histogram { bounds }, Columns::Histogram { cumulative, sums }) => {
+                (
+                    Shape::Histogram { bounds, .. },
+                    Columns::Histogram {
+                        cumulative, sums, ..
+                    },
+                ) => {
                     let row = &cumulative[series * (bounds.len() + 1)..][..=bounds.len()];
                     for (&bound, &count) in bounds.iter().zip(row) {
                         push("_bucket", Some(("le", bound)), count as f64);
@@ -126,6 +117,46 @@ pub(crate) fn frame_lines(frame: &Frame, prefix: &str) -> Vec<Line> {
         }
     }
     lines
+}
+
+fn labels_at(cursor: &Cursor<'_>) -> BTreeMap<String, String> {
+    let dimensions = cursor.space().dimensions().iter();
+    let values = dimensions.zip(cursor.digits()).map(|(dimension, &digit)| {
+        let value = dimension.values.get(digit as usize).to_vec();
+        (dimension.name.clone(), String::from_utf8(value).unwrap())
+    });
+    values.collect()
+}
+
+/// The exponential buckets of a frame, in the frame's order.
+pub(crate) fn frame_exponentials(frame: &Frame) -> Vec<Exponential> {
+    let mut all = Vec::new();
+    for index in 0..frame.catalog().blocks().len() {
+        let (family, block, columns) = frame.block(index);
+        let (
+            Shape::Histogram {
+                exponential: Some(layout),
+                ..
+            },
+            Columns::Histogram { exponential, .. },
+        ) = (&family.shape, columns)
+        else {
+            continue;
+        };
+        for (series, row) in exponential.chunks_exact(layout.len).enumerate() {
+            let counts = row.iter().zip(layout.offset..);
+            all.push(Exponential {
+                name: family.name.clone(),
+                labels: labels_at(&family.space.cursor(block.start + series)),
+                scale: layout.scale,
+                counts: counts
+                    .filter(|&(&count, _)| count > 0)
+                    .map(|(&count, index)| (index, count))
+                    .collect(),
+            });
+        }
+    }
+    all
 }
 
 /// The slow twin's samples in the same form, sorted.

@@ -51,19 +51,58 @@ pub fn observe(
     let rows = before.cumulative.chunks_exact(width);
     let rows = rows.zip(now.cumulative.chunks_exact_mut(width));
     for (index, (before_row, row)) in rows.enumerate() {
-        let mean = shared.mean * weights.map_or(1.0, |weights| weights[index]);
-        let sample = Sample {
-            key: keys[index] ^ shared.value_key,
-            count: observation_count(mean, draw(keys[index], shared.count_key)),
-        };
+        let sample = sample_of(keys[index], weights.map_or(1.0, |w| w[index]), shared);
         scratch.fill(0);
         let sum = sample.tally(shared.thresholds, shared.values, scratch);
         now.sums[index] = before.sums[index] + sum;
         let mut below = 0;
         for ((cell, &before), &count) in row.iter_mut().zip(before_row).zip(&*scratch) {
             below += count;
-            *cell = before + below;
+            *cell = before.saturating_add(below);
         }
+    }
+}
+
+/// Counts this tick's sample for every series in buckets of their own, one
+/// more than thresholds, not cumulative. What [`observe`] tells of the same
+/// sample stays as it is.
+pub fn count(
+    keys: &[u64],
+    shared: &Shared<'_>,
+    weights: Option<&[f64]>,
+    before: &[u64],
+    now: &mut [u64],
+    scratch: &mut Vec<u64>,
+) {
+    let width = shared.thresholds.len() + 1;
+    assert_eq!(now.len(), keys.len() * width);
+    now.copy_from_slice(before);
+    if shared.mean == 1.0 && weights.is_none() {
+        return for_draws(keys, shared.value_key, |at, draws| {
+            let rows = now[at * width..].chunks_exact_mut(width);
+            for (row, &position) in rows.zip(draws) {
+                row[shared.thresholds.partition_point(|&t| t <= position)] += 1;
+            }
+        });
+    }
+    scratch.clear();
+    scratch.resize(width, 0);
+    for (index, row) in now.chunks_exact_mut(width).enumerate() {
+        let sample = sample_of(keys[index], weights.map_or(1.0, |w| w[index]), shared);
+        scratch.fill(0);
+        sample.tally(shared.thresholds, shared.values, scratch);
+        for (cell, count) in row.iter_mut().zip(&*scratch) {
+            *cell += count;
+        }
+    }
+}
+
+/// What a series of some weight observes.
+fn sample_of(key: u64, weight: f64, shared: &Shared<'_>) -> Sample {
+    let mean = shared.mean * weight;
+    Sample {
+        key: key ^ shared.value_key,
+        count: observation_count(mean, draw(key, shared.count_key)),
     }
 }
 

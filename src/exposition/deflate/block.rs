@@ -1,9 +1,9 @@
-//! One DEFLATE block from steps (RFC 1951, section 3.2): with a code of its
+//! One DEFLATE block from tokens (RFC 1951, section 3.2): with a code of its
 //! own, with the fixed one or without any, whichever is the smallest.
 //!
 //! Never searches: what repeats what was decided before.
 
-// Every step goes through here.
+// Every token goes through here.
 #![allow(clippy::inline_always)]
 
 use super::bits::{BITS_PER_FLUSH, BitSink, BitWriter, Bits};

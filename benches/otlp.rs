@@ -1,0 +1,265 @@
+//! A frame to OTLP requests: encoding beside memcpy of the same bytes and
+//! beside gzip (zlib-rs level 1) of them, all on one core.
+#![allow(missing_docs)]
+
+mod support;
+
+use std::hint::black_box;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use flate2::{Compress, Compression, FlushCompress};
+use mockingbird::config::{Label, LabelValues, RangeFormat, Sampling};
+use mockingbird::engine::{Columns, Frame};
+use mockingbird::model::exponential::ExponentialLayout;
+use mockingbird::model::space::Space;
+use mockingbird::model::{Block, Catalog, Family, Shape, identity};
+use mockingbird::otlp::{Encoder, EncoderOptions, HistogramForm, Temporality};
+use support::{Options, Table, count, ns, race, ratio};
+
+/// Bytes that are kept to compare with.
+const BYTES_MAX: usize = 64 << 20;
+/// Exponential buckets, and how many neighbouring ones hold anything.
+const BUCKETS: usize = 120;
+const BUCKETS_USED: usize = 25;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Sums,
+    SampledSums,
+    DeltaSums,
+    Gauges,
+    Histograms,
+    Exponentials,
+    Summaries,
+}
+
+fn main() {
+    let options = Options::from_args();
+    let mut table = Table::new(
+        "OTLP, per data point with 3 attributes and core",
+        &[
+            "points",
+            "series",
+            "bytes/point",
+            "encode ns",
+            "memcpy ns",
+            "ratio",
+            "gzip ns",
+            "shrinks",
+        ],
+    );
+    let kinds = [
+        Kind::Sums,
+        Kind::SampledSums,
+        Kind::DeltaSums,
+        Kind::Gauges,
+        Kind::Histograms,
+        Kind::Exponentials,
+        Kind::Summaries,
+    ];
+    let sizes: &[usize] = if options.smoke {
+        &[1000]
+    } else {
+        &[100_000, 1_000_000]
+    };
+    for kind in kinds {
+        for &series in sizes {
+            measure(options, kind, series, &mut table);
+        }
+    }
+    table.print();
+}
+
+fn measure(options: Options, kind: Kind, series: usize, table: &mut Table) {
+    // Frames of a million histograms are large; a tenth tells the same.
+    let series = match kind {
+        Kind::Histograms | Kind::Exponentials | Kind::Summaries => series / 10,
+        _ => series,
+    };
+    let catalog = catalog(kind, series);
+    let (now, before) = (frame(kind, &catalog, 61), frame(kind, &catalog, 60));
+    let encoder_options = EncoderOptions {
+        temporality: if kind == Kind::DeltaSums {
+            Temporality::Delta
+        } else {
+            Temporality::Cumulative
+        },
+        histograms: HistogramForm::Exponential,
+        ..EncoderOptions::default()
+    };
+    let mut encoder = Encoder::new(catalog, encoder_options);
+    let mut bodies: Vec<Vec<u8>> = Vec::new();
+    let (mut bytes, mut kept) = (0, 0);
+    let _: ControlFlow<()> = encoder.encode(&now, Some(&before), &mut |body, _| {
+        bytes += body.len();
+        if kept < BYTES_MAX {
+            kept += body.len();
+            bodies.push(body.to_vec());
+        }
+        ControlFlow::Continue(())
+    });
+    let points = series as f64;
+    let kept_points = points * kept as f64 / bytes as f64;
+
+    let (mut copy, mut zipped) = (Vec::new(), Vec::new());
+    let mut encode = || {
+        let _: ControlFlow<()> = encoder.encode(&now, Some(&before), &mut |body, _| {
+            black_box(body);
+            ControlFlow::Continue(())
+        });
+    };
+    let mut memcpy = || {
+        for body in &bodies {
+            copy.clear();
+            copy.extend_from_slice(body);
+            black_box(&copy);
+        }
+    };
+    let times = race(options, &mut [&mut encode, &mut memcpy]);
+    let mut zlib = Compress::new(Compression::new(1), false);
+    // One request tells how the others compress.
+    let sample = &bodies[0];
+    let mut gzip = || {
+        zipped.clear();
+        zipped.reserve(sample.len() + 1024);
+        zlib.reset();
+        zlib.compress_vec(sample, &mut zipped, FlushCompress::Finish)
+            .expect("deflate takes any bytes");
+    };
+    let gzip_time = race(options, &mut [&mut gzip])[0];
+    let sample_points = points * sample.len() as f64 / bytes as f64;
+
+    let encode_ns = times[0] / points;
+    let memcpy_ns = times[1] / kept_points;
+    table.row(&[
+        format!("{kind:?}"),
+        count(series),
+        ns(bytes as f64 / points),
+        ns(encode_ns),
+        ns(memcpy_ns),
+        ratio(encode_ns / memcpy_ns),
+        ns(gzip_time / sample_points),
+        ratio(sample.len() as f64 / zipped.len() as f64),
+    ]);
+}
+
+fn catalog(kind: Kind, series: usize) -> Arc<Catalog> {
+    let sampled = kind == Kind::SampledSums;
+    let spread = if sampled { 10 } else { 1 };
+    let list = |name: &str, values: &[&str]| Label {
+        name: name.to_owned(),
+        values: LabelValues::List(values.iter().map(ToString::to_string).collect()),
+        from_metric: false,
+    };
+    let endpoints = [
+        "/api/v1/cart",
+        "/api/v1/items",
+        "/api/v1/login",
+        "/healthz",
+        "/",
+    ];
+    let labels = [
+        list("endpoint", &endpoints),
+        list("region", &["eu-west-1", "us-east-2"]),
+        users(series / 10 * spread),
+    ];
+    let cap = sampled.then_some(series as u64);
+    let space = Space::new(&labels, cap, Sampling::Hash).expect("a valid space");
+    let bounds: Vec<f64> = (0..8).map(|n| 0.005 * f64::from(1 << n)).collect();
+    let shape = match kind {
+        Kind::Sums | Kind::SampledSums | Kind::DeltaSums => Shape::Counter,
+        Kind::Gauges => Shape::Gauge,
+        Kind::Histograms => Shape::histogram(bounds),
+        Kind::Exponentials => Shape::Histogram {
+            bounds: bounds.into(),
+            exponential: Some(ExponentialLayout {
+                scale: 3,
+                offset: -90,
+                len: BUCKETS,
+            }),
+        },
+        Kind::Summaries => Shape::Summary {
+            quantiles: [0.5, 0.9, 0.99].as_slice().into(),
+        },
+    };
+    let family = Family::new("user_things", "What users do.", "", shape, Arc::new(space));
+    Arc::new(Catalog::from_families(vec![family], 1))
+}
+
+fn frame(kind: Kind, catalog: &Arc<Catalog>, tick: u64) -> Frame {
+    let epoch_ns = 1_700_000_000_000_000_000;
+    let columns = catalog
+        .blocks()
+        .iter()
+        .map(|block| columns(kind, *block, tick));
+    let columns = columns.collect();
+    let time_ns = epoch_ns + tick as i64 * 1_000_000_000;
+    Frame::from_columns(catalog, tick, time_ns, epoch_ns, columns)
+}
+
+fn columns(kind: Kind, block: Block, tick: u64) -> Columns {
+    let draws = |lane: u64, count: usize| {
+        let first = (block.start * 16) as u64;
+        (first..first + count as u64).map(move |n| identity::mix(n ^ lane << 56))
+    };
+    let unit = |bits: u64| (bits >> 11) as f64 / 2f64.powi(53);
+    let sums = || {
+        draws(1, block.len)
+            .map(|bits| tick as f64 * unit(bits))
+            .collect()
+    };
+    match kind {
+        Kind::Sums | Kind::SampledSums | Kind::DeltaSums => {
+            let total = |bits: u64| (bits % 100_000 + tick * 12) as f64;
+            Columns::Values(draws(0, block.len).map(total).collect())
+        }
+        Kind::Gauges => Columns::Values(draws(0, block.len).map(unit).collect()),
+        Kind::Histograms | Kind::Exponentials => {
+            let (mut cumulative, mut exponential) = (Vec::new(), Vec::new());
+            for row in 0..block.len {
+                let mut total = 0;
+                cumulative.extend(draws(row as u64, 9).map(|bits| {
+                    total += bits % 50;
+                    total
+                }));
+                if kind == Kind::Exponentials {
+                    let first = exponential.len() + (BUCKETS - BUCKETS_USED) / 2;
+                    exponential.resize(exponential.len() + BUCKETS, 0);
+                    let used = &mut exponential[first..first + BUCKETS_USED];
+                    for (cell, bits) in used.iter_mut().zip(draws(row as u64, BUCKETS_USED)) {
+                        *cell = 1 + bits % 200;
+                    }
+                }
+            }
+            Columns::Histogram {
+                cumulative,
+                sums: sums(),
+                exponential,
+            }
+        }
+        Kind::Summaries => Columns::Summary {
+            quantiles: draws(0, block.len * 3).map(unit).collect(),
+            counts: draws(2, block.len).map(|bits| bits % 1000).collect(),
+            sums: sums(),
+        },
+    }
+}
+
+fn users(count: usize) -> Label {
+    Label {
+        name: "user_id".to_owned(),
+        values: LabelValues::Range {
+            first: 1,
+            last: count as i64,
+            format: RangeFormat {
+                before: "user_".to_owned(),
+                after: String::new(),
+                width: 5,
+                zero_fill: true,
+                hexadecimal: false,
+            },
+        },
+        from_metric: false,
+    }
+}

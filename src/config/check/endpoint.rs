@@ -1,0 +1,234 @@
+//! Where to push: from `host:port` or a URL to the URL that requests go to.
+//!
+//! Pure functions of text; no name is resolved here.
+
+use super::super::problem::quoted;
+
+/// The endpoint where none is given.
+pub(super) const DEFAULT: &str = "http://localhost:4318";
+
+/// What is appended to a base.
+const METRICS_PATH: &str = "v1/metrics";
+const EXPECTED: &str = "expected host:port or a URL such as http://localhost:4318";
+
+/// How an endpoint's path is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PathRule {
+    /// `/v1/metrics` where there is none: `endpoint` of the file.
+    AppendIfBare,
+    /// `v1/metrics` is always appended: `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    Append,
+    /// As it is: `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`.
+    Verbatim,
+}
+
+/// An endpoint taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    /// `http` (false) or `https` (true); `None` where there is no scheme.
+    pub(super) https: Option<bool>,
+    /// The host as it stands in a URL, an IPv6 address in brackets.
+    host: String,
+    port: Option<u16>,
+    /// Empty, or from the first slash on.
+    path: String,
+}
+
+impl Endpoint {
+    /// Reads an endpoint, or tells what is wrong with it.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if text.chars().any(|c| c.is_whitespace() || c.is_control()) || text.is_empty() {
+            return Err(format!("{EXPECTED}, found {}", quoted(text)));
+        }
+        let (https, rest) = split_scheme(text)?;
+        let (authority, path) = rest
+            .find('/')
+            .map_or((rest, ""), |slash| rest.split_at(slash));
+        if authority.contains('@') {
+            return Err("name and password do not belong here; use headers".to_owned());
+        }
+        if rest.contains(['?', '#']) {
+            return Err(format!("a query or fragment is not supported; {EXPECTED}"));
+        }
+        let (host, port) = split_authority(authority, text)?;
+        let port = match port {
+            Some(port) => Some(parse_port(port)?),
+            None if https.is_none() => {
+                return Err(format!("no port in {}; {EXPECTED}", quoted(text)));
+            }
+            None => None,
+        };
+        if https.is_none() && !path.is_empty() {
+            return Err(format!(
+                "a path needs a scheme in front: http://{}",
+                text.chars().take(100).collect::<String>()
+            ));
+        }
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/%".contains(c);
+        if !path.chars().all(fits) {
+            return Err(format!(
+                "{} is not a URL's path; write other characters as %XX",
+                quoted(path)
+            ));
+        }
+        Ok(Self {
+            https,
+            host: host.to_owned(),
+            port,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Replaces gRPC's usual port by that of OTLP/HTTP; tells whether it did.
+    pub(super) fn leave_grpc_port(&mut self) -> bool {
+        let grpc = self.port == Some(4317);
+        if grpc {
+            self.port = Some(4318);
+        }
+        grpc
+    }
+
+    /// The URL that requests are posted to; `https` decides where there is no
+    /// scheme.
+    pub(super) fn url(&self, https: bool, rule: PathRule) -> String {
+        let scheme = if self.https.unwrap_or(https) {
+            "https"
+        } else {
+            "http"
+        };
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        let bare = matches!(self.path.as_str(), "" | "/");
+        let path = match rule {
+            PathRule::AppendIfBare if !bare => self.path.clone(),
+            PathRule::Append | PathRule::AppendIfBare => {
+                format!("{}/{METRICS_PATH}", self.path.trim_end_matches('/'))
+            }
+            PathRule::Verbatim if self.path.is_empty() => "/".to_owned(),
+            PathRule::Verbatim => self.path.clone(),
+        };
+        format!("{scheme}://{}{port}{path}", self.host)
+    }
+}
+
+/// Whether it is HTTPS, if it says so, and what follows the scheme.
+fn split_scheme(text: &str) -> Result<(Option<bool>, &str), String> {
+    let Some((word, rest)) = text.split_once("://") else {
+        return Ok((None, text));
+    };
+    match word.to_ascii_lowercase().as_str() {
+        "http" => Ok((Some(false), rest)),
+        "https" => Ok((Some(true), rest)),
+        _ => Err(format!(
+            "{} is not spoken, only http and https; {EXPECTED}",
+            quoted(word)
+        )),
+    }
+}
+
+/// The host (with an IPv6 address's brackets) and the text of the port.
+fn split_authority<'a>(
+    authority: &'a str,
+    text: &str,
+) -> Result<(&'a str, Option<&'a str>), String> {
+    if let Some(bracketed) = authority.strip_prefix('[') {
+        let Some((host, after)) = bracketed.split_once(']') else {
+            return Err(format!("the bracket is not closed; {EXPECTED}"));
+        };
+        if host.parse::<std::net::Ipv6Addr>().is_err() {
+            return Err(format!("{} is not an IPv6 address", quoted(host)));
+        }
+        let host = &authority[..host.len() + 2];
+        return match (after, after.strip_prefix(':')) {
+            ("", _) => Ok((host, None)),
+            (_, Some(port)) => Ok((host, Some(port))),
+            _ => Err(format!("{EXPECTED}, found {}", quoted(text))),
+        };
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    };
+    if host.contains(':') {
+        return Err("write an IPv6 address in brackets: [::1]:4318".to_owned());
+    }
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    if host.is_empty() || !host.chars().all(fits) {
+        return Err(format!("no host name in {}; {EXPECTED}", quoted(text)));
+    }
+    Ok((host, port))
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(port @ 1..) if !text.starts_with('+') => Ok(port),
+        _ => Err(format!("{} is not a port, 1 to 65535", quoted(text))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_become_urls() {
+        for (text, in_file, general, verbatim) in [
+            (
+                "c:4318",
+                "http://c:4318/v1/metrics",
+                "http://c:4318/v1/metrics",
+                "http://c:4318/",
+            ),
+            (
+                "https://c",
+                "https://c/v1/metrics",
+                "https://c/v1/metrics",
+                "https://c/",
+            ),
+            (
+                "http://[::1]:9/",
+                "http://[::1]:9/v1/metrics",
+                "http://[::1]:9/v1/metrics",
+                "http://[::1]:9/",
+            ),
+            (
+                "HTTP://c:9090/api/v1/otlp",
+                "http://c:9090/api/v1/otlp",
+                "http://c:9090/api/v1/otlp/v1/metrics",
+                "http://c:9090/api/v1/otlp",
+            ),
+            (
+                "http://c/a/",
+                "http://c/a/",
+                "http://c/a/v1/metrics",
+                "http://c/a/",
+            ),
+        ] {
+            let endpoint = Endpoint::parse(text).unwrap();
+            assert_eq!(endpoint.url(false, PathRule::AppendIfBare), in_file);
+            assert_eq!(endpoint.url(false, PathRule::Append), general);
+            assert_eq!(endpoint.url(false, PathRule::Verbatim), verbatim);
+        }
+        let plain = Endpoint::parse("c:1").unwrap();
+        assert_eq!(
+            plain.url(true, PathRule::AppendIfBare),
+            "https://c:1/v1/metrics"
+        );
+    }
+
+    #[test]
+    fn the_port_of_grpc_is_left() {
+        let mut endpoint = Endpoint::parse("c:4317").unwrap();
+        assert!(endpoint.leave_grpc_port() && !endpoint.leave_grpc_port());
+        assert_eq!(
+            endpoint.url(false, PathRule::AppendIfBare),
+            "http://c:4318/v1/metrics"
+        );
+    }
+
+    #[test]
+    fn odd_paths_are_refused() {
+        for text in ["http://c/é", "http://c/a?b", "http://c/a#b", "c:1/a"] {
+            assert!(Endpoint::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Which exponential buckets hold everything that a histogram can observe.
+//!
+//! A draw is a 64-bit position, and the value at either end of its range is a
+//! finite one. So the buckets are known before the first tick, and a count in
+//! them is as exact as one between configured bounds: both compare the drawn
+//! position with that of a bound.
+
+use crate::config::{Distribution, Kind, Metric};
+use crate::model::exponential::ExponentialLayout;
+
+/// The share of observations beyond the first and the last position.
+const END_SHARE: f64 = 1.0 / 36_893_488_147_419_103_232.0;
+
+/// The finest layout of at most `size_max` buckets (at least 2) for a
+/// histogram; none for other metrics.
+pub fn layout(metric: &Metric, size_max: usize) -> Option<ExponentialLayout> {
+    let Kind::Histogram { observations, .. } = &metric.kind else {
+        return None;
+    };
+    let (min, max) = ends(&observations.distribution);
+    Some(ExponentialLayout::covering(min, max, size_max))
+}
+
+/// The smallest and the largest value that is ever drawn.
+fn ends(distribution: &Distribution) -> (f64, f64) {
+    (
+        distribution.lower_quantile(END_SHARE),
+        distribution.upper_quantile(END_SHARE),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::quantile::QuantileTable;
+
+    #[test]
+    fn the_ends_are_those_of_the_table() {
+        for distribution in [
+            Distribution::LogNormal {
+                mu: -2.0,
+                sigma: 0.7,
+            },
+            Distribution::LogNormal {
+                mu: 300.0,
+                sigma: 50.0,
+            },
+            Distribution::LogNormal {
+                mu: 1.0,
+                sigma: 0.0,
+            },
+            Distribution::Exponential { lambda: 3.0 },
+        ] {
+            let table = QuantileTable::of(&distribution);
+            let (min, max) = ends(&distribution);
+            assert_eq!((table.value(0), table.value(u64::MAX)), (min, max));
+        }
+    }
+}

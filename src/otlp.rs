@@ -1,0 +1,422 @@
+//! OTLP: a frame as `ExportMetricsServiceRequest` bytes.
+//!
+//! | family | data | value |
+//! |---|---|---|
+//! | counter | Sum, monotonic | `as_double` |
+//! | gauge | Gauge, without start time | `as_double` |
+//! | histogram | Histogram or `ExponentialHistogram` | count, sum, counts per bucket |
+//! | summary | Summary, always cumulative | count, sum, quantiles |
+//!
+//! - A value is the frame's, bit for bit, so it is the same on every wire;
+//!   therefore counters are doubles, too. Minimum and maximum are not known and
+//!   not sent, nor is a sum where observations may be negative.
+//! - A name is prefix and base name, without `_total`; units are UCUM codes
+//!   (`unit`).
+//! - A cumulative point starts when its series began. At tick 0 it ends there as
+//!   well: it is the zero from which the stream counts. A delta starts at the
+//!   time of the frame before, or where the series began if there is none. A
+//!   series that shrank since then began anew and is sent whole.
+//! - Requests are cut by size. Each is complete in itself (resource, scope and
+//!   the metric's name are repeated) and no point is split, so any of them may
+//!   be lost or sent again alone. As protobuf messages merge by concatenation,
+//!   all of them one after the other are one request again.
+//!
+//! Envelopes go through the generated types ([`crate::proto`]); points are
+//! framed straight from columns and label values, because no object exists per
+//! series. Nothing here does I/O or reads a clock; who sends the bytes passes a
+//! sink.
+
+mod buckets;
+mod cut;
+mod family;
+mod head;
+pub mod json;
+#[cfg(test)]
+mod twin;
+mod unit;
+mod wire;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+pub use crate::config::{HistogramForm, Temporality};
+use crate::engine::Frame;
+use crate::model::Catalog;
+use cut::{Frames, Position, Request, Sizing};
+use family::{FamilyForm, Times};
+use wire::{len_key, write_len_key};
+
+/// What does not change between encodes.
+#[derive(Debug, Clone)]
+pub struct EncoderOptions {
+    /// Put before every metric name.
+    pub prefix: String,
+    /// Resource attributes, in the order in which they are sent.
+    pub resource: Vec<(String, String)>,
+    /// What sums and counts are counted from.
+    pub temporality: Temporality,
+    /// How histograms are sent.
+    pub histograms: HistogramForm,
+    /// No request is longer, unless a single point is.
+    pub request_bytes_max: usize,
+    /// Name of the instrumentation scope.
+    pub scope_name: String,
+    /// Version of the instrumentation scope.
+    pub scope_version: String,
+}
+
+impl Default for EncoderOptions {
+    fn default() -> Self {
+        Self {
+            prefix: String::new(),
+            resource: Vec::new(),
+            temporality: Temporality::Cumulative,
+            histograms: HistogramForm::Explicit,
+            request_bytes_max: 4 << 20,
+            scope_name: env!("CARGO_PKG_NAME").to_owned(),
+            scope_version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+/// Writes frames of one catalog as requests.
+#[derive(Debug)]
+pub struct Encoder {
+    catalog: Arc<Catalog>,
+    temporality: Temporality,
+    families: Vec<FamilyForm>,
+    /// A resource's message without its metrics, and a scope's.
+    resource: Vec<u8>,
+    scope: Vec<u8>,
+    sizing: Sizing,
+    request: Request,
+    buffer: Vec<u8>,
+}
+
+impl Encoder {
+    /// An encoder of all families of `catalog`, the process's own included.
+    pub fn new(catalog: Arc<Catalog>, options: EncoderOptions) -> Self {
+        let families: Vec<FamilyForm> = catalog
+            .families()
+            .iter()
+            .map(|family| {
+                let (histograms, temporality) = (options.histograms, options.temporality);
+                FamilyForm::new(family, &options.prefix, histograms, temporality)
+            })
+            .collect();
+        let block_bytes = catalog.blocks().iter().map(|block| {
+            let form = &families[block.family];
+            let series = block.start..block.start + block.len;
+            form.is_fixed().then(|| form.fixed_bytes(series))
+        });
+        let block_bytes = block_bytes.map(Option::unwrap_or_default).collect();
+        let resource = envelope::resource(&options.resource);
+        let scope = envelope::scope(options.scope_name, options.scope_version);
+        Self {
+            catalog,
+            temporality: options.temporality,
+            families,
+            sizing: Sizing {
+                request_bytes_max: options.request_bytes_max,
+                resource_bytes: resource.len(),
+                scope_bytes: scope.len(),
+                block_bytes,
+            },
+            resource,
+            scope,
+            request: Request::default(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// The families it knows.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Data points in a frame.
+    pub fn points(&self) -> usize {
+        self.catalog.blocks().iter().map(|block| block.len).sum()
+    }
+
+    /// Encodes a frame. `before` is the frame exported last, from which deltas
+    /// are counted; without it they are counted from the start of the series.
+    ///
+    /// `sink` gets one complete request at a time, in a buffer that is reused,
+    /// and the number of data points in it, at least 1; without series it gets
+    /// none. What it breaks with is returned.
+    ///
+    /// # Panics
+    /// When a frame is of another catalog.
+    pub fn encode<B>(
+        &mut self,
+        now: &Frame,
+        before: Option<&Frame>,
+        sink: &mut dyn FnMut(&[u8], usize) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        for frame in [Some(now), before].into_iter().flatten() {
+            assert!(
+                Arc::ptr_eq(frame.catalog(), &self.catalog),
+                "an encoder writes frames of its own catalog"
+            );
+        }
+        let before = before.filter(|_| self.temporality == Temporality::Delta);
+        let times = Times {
+            created_ns: now.created_ns(),
+            start_ns: before.map_or(now.created_ns(), Frame::time_ns),
+            time_ns: now.time_ns(),
+        };
+        let frames = Frames { now, before };
+        let mut position = Position::default();
+        loop {
+            let (sizing, families) = (&self.sizing, &self.families);
+            self.request.cut(sizing, families, &frames, &mut position);
+            if self.request.points == 0 {
+                return ControlFlow::Continue(());
+            }
+            self.write(&frames, times);
+            sink(&self.buffer, self.request.points)?;
+        }
+    }
+
+    /// Bytes held beyond the catalog.
+    pub fn memory_bytes(&self) -> usize {
+        self.buffer.capacity() + self.sizing.block_bytes.capacity() * size_of::<usize>()
+    }
+
+    /// Writes the request that was cut.
+    fn write(&mut self, frames: &Frames<'_>, times: Times) {
+        let (out, request, sizing) = (&mut self.buffer, &self.request, &self.sizing);
+        let metrics_bytes = request.metrics_bytes();
+        out.clear();
+        out.reserve(sizing.request_bytes(metrics_bytes));
+        write_len_key(out, len_key(1), sizing.resource_len(metrics_bytes));
+        out.extend_from_slice(&self.resource);
+        write_len_key(out, len_key(2), sizing.scope_len(metrics_bytes));
+        out.extend_from_slice(&self.scope);
+        for part in &request.metrics {
+            let form = &self.families[part.family];
+            write_len_key(out, len_key(2), form.metric_len(part.points_bytes));
+            out.extend_from_slice(&form.head);
+            write_len_key(out, form.data_key, form.data_len(part.points_bytes));
+            for piece in &request.pieces[part.pieces.clone()] {
+                form.write(out, times, &frames.rows(piece));
+            }
+            out.extend_from_slice(&form.trailer);
+        }
+        debug_assert_eq!(out.len(), sizing.request_bytes(metrics_bytes));
+    }
+}
+
+/// What surrounds metrics, by the generated types.
+mod envelope {
+    use prost::Message;
+
+    use crate::proto::otlp::any_value::Value;
+    use crate::proto::otlp::{
+        AnyValue, InstrumentationScope, KeyValue, Resource, ResourceMetrics, ScopeMetrics,
+    };
+
+    pub(super) fn resource(attributes: &[(String, String)]) -> Vec<u8> {
+        let attributes = attributes.iter().map(|(key, value)| KeyValue {
+            key: key.clone(),
+            value: Some(AnyValue {
+                value: Some(Value::StringValue(value.clone())),
+            }),
+        });
+        let resource = ResourceMetrics {
+            resource: Some(Resource {
+                attributes: attributes.collect(),
+                ..Resource::default()
+            }),
+            ..ResourceMetrics::default()
+        };
+        resource.encode_to_vec()
+    }
+
+    pub(super) fn scope(name: String, version: String) -> Vec<u8> {
+        let scope = ScopeMetrics {
+            scope: Some(InstrumentationScope {
+                name,
+                version,
+                ..InstrumentationScope::default()
+            }),
+            ..ScopeMetrics::default()
+        };
+        scope.encode_to_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost::Message;
+
+    use super::*;
+    use crate::engine::Columns;
+    use crate::exposition::twin::{frame, frames};
+    use crate::model::space::Space;
+    use crate::model::{Family, Shape};
+    use crate::proto::otlp::ExportMetricsServiceRequest;
+
+    fn requests(
+        encoder: &mut Encoder,
+        now: &Frame,
+        before: Option<&Frame>,
+    ) -> Vec<(Vec<u8>, usize)> {
+        let mut requests = Vec::new();
+        let done: ControlFlow<()> = encoder.encode(now, before, &mut |body, points| {
+            requests.push((body.to_vec(), points));
+            ControlFlow::Continue(())
+        });
+        assert_eq!(done, ControlFlow::Continue(()));
+        requests
+    }
+
+    fn decode(body: &[u8]) -> ExportMetricsServiceRequest {
+        ExportMetricsServiceRequest::decode(body).expect("a valid request")
+    }
+
+    fn options() -> impl Strategy<Value = EncoderOptions> {
+        let resource = prop::collection::vec(("[a-z.]{1,9}", "[a-zé ]{0,200}"), 0..4);
+        ("[a-z_]{0,5}", resource, any::<bool>(), any::<bool>()).prop_map(
+            |(prefix, resource, delta, exponential)| EncoderOptions {
+                prefix,
+                resource,
+                temporality: if delta {
+                    Temporality::Delta
+                } else {
+                    Temporality::Cumulative
+                },
+                histograms: if exponential {
+                    HistogramForm::Exponential
+                } else {
+                    HistogramForm::Explicit
+                },
+                request_bytes_max: usize::MAX,
+                ..EncoderOptions::default()
+            },
+        )
+    }
+
+    /// A frame after `before` whose histograms grew, but for some blocks that
+    /// began anew.
+    fn grown(before: &Frame, seed: u64) -> Frame {
+        let catalog = before.catalog();
+        let added = frame(catalog, 0, 0, seed);
+        let columns = (0..catalog.blocks().len()).map(|index| {
+            match (before.block(index).2, added.block(index).2.clone()) {
+                (
+                    Columns::Histogram {
+                        cumulative,
+                        exponential,
+                        ..
+                    },
+                    Columns::Histogram {
+                        cumulative: added,
+                        sums,
+                        exponential: added_exponential,
+                    },
+                ) if !(seed ^ index as u64).is_multiple_of(4) => {
+                    let plus = |a: &[u64], b: &[u64]| a.iter().zip(b).map(|(a, b)| a + b).collect();
+                    Columns::Histogram {
+                        cumulative: plus(cumulative, &added),
+                        sums,
+                        exponential: plus(exponential, &added_exponential),
+                    }
+                }
+                (_, added) => added,
+            }
+        });
+        let columns = columns.collect();
+        let time_ns = before.time_ns() + 10_000_000_000;
+        Frame::from_columns(catalog, 8, time_ns, before.created_ns(), columns)
+    }
+
+    proptest! {
+        /// For every pair of frames and all options, the decoded requests are
+        /// what the obvious encoder builds, to the bit.
+        #[test]
+        fn requests_equal_the_twins(
+            before in frames(),
+            seed: u64,
+            options in options(),
+            first: bool,
+        ) {
+            let now = grown(&before, seed);
+            let before = (!first).then_some(&before);
+            let mut encoder = Encoder::new(Arc::clone(now.catalog()), options.clone());
+            let requests = requests(&mut encoder, &now, before);
+            prop_assert!(requests.len() <= 1);
+            let decoded = requests.iter().map(|(body, _)| decode(body)).collect();
+            let expected = twin::request(&now, before, &options);
+            let merged = twin::merge(decoded);
+            if merged.encode_to_vec() != expected.encode_to_vec() {
+                prop_assert_eq!(&merged, &expected);
+                prop_assert!(false, "they differ in the bits of a NaN");
+            }
+            let points: usize = requests.iter().map(|(_, points)| points).sum();
+            prop_assert_eq!(points, twin::points(&expected));
+            prop_assert_eq!(points, encoder.points());
+        }
+
+        /// For every limit, no request of several points is longer, none could
+        /// have taken the next point, and all together are the whole.
+        #[test]
+        fn requests_are_cut_between_points(
+            before in frames(),
+            seed: u64,
+            options in options(),
+            request_bytes_max in 0usize..20_000,
+        ) {
+            let now = grown(&before, seed);
+            let catalog = now.catalog();
+            let limited = EncoderOptions { request_bytes_max, ..options.clone() };
+            let mut encoder = Encoder::new(Arc::clone(catalog), limited);
+            let cut = requests(&mut encoder, &now, Some(&before));
+            let mut whole = Vec::new();
+            for (body, points) in &cut {
+                prop_assert!(body.len() <= request_bytes_max || *points == 1);
+                prop_assert_eq!(twin::points(&decode(body)), *points);
+                whole.extend_from_slice(body);
+            }
+            // Two neighbours never fit into one request.
+            for pair in cut.windows(2) {
+                let smallest_point = 12;
+                let (a, b) = (&pair[0], &pair[1]);
+                prop_assert!(a.0.len() + b.0.len() + smallest_point > request_bytes_max);
+            }
+            let expected = twin::request(&now, Some(&before), &options).encode_to_vec();
+            // Concatenation merges, as the format promises.
+            let merged = twin::merge(vec![decode(&whole)]);
+            prop_assert!(merged.encode_to_vec() == expected);
+        }
+    }
+
+    #[test]
+    fn nothing_is_sent_without_series() {
+        let catalog = Arc::new(Catalog::from_families(Vec::new(), 0));
+        let frame = Frame::from_columns(&catalog, 0, 0, 0, Vec::new());
+        let mut encoder = Encoder::new(catalog, EncoderOptions::default());
+        assert!(requests(&mut encoder, &frame, None).is_empty());
+    }
+
+    #[test]
+    fn a_break_ends_the_encoding() {
+        let none = Arc::new(Space::from_dimensions(Vec::new()));
+        let family = |name| Family::new(name, "", "", Shape::Gauge, Arc::clone(&none));
+        let catalog = Arc::new(Catalog::from_families(vec![family("a"), family("b")], 2));
+        let frame = frame(&catalog, 0, 0, 1);
+        let options = EncoderOptions {
+            request_bytes_max: 1,
+            ..EncoderOptions::default()
+        };
+        let mut encoder = Encoder::new(catalog, options);
+        let mut calls = 0;
+        let broken = encoder.encode(&frame, None, &mut |_, _| {
+            calls += 1;
+            ControlFlow::Break("enough")
+        });
+        assert_eq!((broken, calls), (ControlFlow::Break("enough"), 1));
+    }
+}

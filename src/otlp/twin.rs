@@ -1,0 +1,342 @@
+//! The obvious encoder that the fast one is compared with: an object per
+//! point, encoded by the generated types. Tests only.
+
+use crate::engine::{Columns, Frame};
+use crate::model::Shape;
+use crate::model::space::Space;
+use crate::otlp::{EncoderOptions, HistogramForm, Temporality, unit};
+use crate::proto::otlp::any_value::Value as Any;
+use crate::proto::otlp::exponential_histogram_data_point::Buckets;
+use crate::proto::otlp::metric::Data;
+use crate::proto::otlp::number_data_point::Value as Number;
+use crate::proto::otlp::summary_data_point::ValueAtQuantile;
+use crate::proto::otlp::{
+    AggregationTemporality, AnyValue, ExponentialHistogram, ExponentialHistogramDataPoint,
+    ExportMetricsServiceRequest, Gauge, Histogram, HistogramDataPoint, InstrumentationScope,
+    KeyValue, Metric, NumberDataPoint, Resource, ResourceMetrics, ScopeMetrics, Sum, Summary,
+    SummaryDataPoint,
+};
+
+/// A frame as one request.
+pub(super) fn request(
+    now: &Frame,
+    before: Option<&Frame>,
+    options: &EncoderOptions,
+) -> ExportMetricsServiceRequest {
+    let delta = options.temporality == Temporality::Delta;
+    let twin = Twin {
+        now,
+        before: before.filter(|_| delta),
+        options,
+    };
+    let families = 0..now.catalog().families().len();
+    let metrics: Vec<Metric> = families.filter_map(|index| twin.metric(index)).collect();
+    if metrics.is_empty() {
+        return ExportMetricsServiceRequest::default();
+    }
+    let attributes = options.resource.iter();
+    let attributes = attributes.map(|(key, value)| attribute(key, value.as_bytes()));
+    ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: Some(Resource {
+                attributes: attributes.collect(),
+                ..Resource::default()
+            }),
+            scope_metrics: vec![ScopeMetrics {
+                scope: Some(InstrumentationScope {
+                    name: options.scope_name.clone(),
+                    version: options.scope_version.clone(),
+                    ..InstrumentationScope::default()
+                }),
+                metrics,
+                ..ScopeMetrics::default()
+            }],
+            ..ResourceMetrics::default()
+        }],
+    }
+}
+
+/// Requests that were cut, as the one that they were cut from.
+pub(super) fn merge(requests: Vec<ExportMetricsServiceRequest>) -> ExportMetricsServiceRequest {
+    let mut whole = ExportMetricsServiceRequest::default();
+    for request in requests {
+        for resource in request.resource_metrics {
+            let Some(known) = whole.resource_metrics.last_mut() else {
+                whole.resource_metrics.push(resource);
+                continue;
+            };
+            assert_eq!(known.resource, resource.resource);
+            for scope in resource.scope_metrics {
+                let known = known.scope_metrics.last_mut().unwrap();
+                assert_eq!(known.scope, scope.scope);
+                for metric in scope.metrics {
+                    match known.metrics.last_mut() {
+                        Some(last) if last.name == metric.name => append(last, metric),
+                        _ => known.metrics.push(metric),
+                    }
+                }
+            }
+        }
+    }
+    whole
+}
+
+fn append(to: &mut Metric, from: Metric) {
+    assert_eq!((&to.unit, &to.description), (&from.unit, &from.description));
+    match (to.data.as_mut().unwrap(), from.data.unwrap()) {
+        (Data::Gauge(to), Data::Gauge(from)) => to.data_points.extend(from.data_points),
+        (Data::Sum(to), Data::Sum(from)) => {
+            assert_eq!(to.is_monotonic, from.is_monotonic);
+            assert_eq!(to.aggregation_temporality, from.aggregation_temporality);
+            to.data_points.extend(from.data_points);
+        }
+        (Data::Histogram(to), Data::Histogram(from)) => {
+            assert_eq!(to.aggregation_temporality, from.aggregation_temporality);
+            to.data_points.extend(from.data_points);
+        }
+        (Data::ExponentialHistogram(to), Data::ExponentialHistogram(from)) => {
+            assert_eq!(to.aggregation_temporality, from.aggregation_temporality);
+            to.data_points.extend(from.data_points);
+        }
+        (Data::Summary(to), Data::Summary(from)) => to.data_points.extend(from.data_points),
+        _ => panic!("a metric keeps its type"),
+    }
+}
+
+/// Data points of a request.
+pub(super) fn points(request: &ExportMetricsServiceRequest) -> usize {
+    let scopes = request
+        .resource_metrics
+        .iter()
+        .flat_map(|r| &r.scope_metrics);
+    let metrics = scopes.flat_map(|scope| &scope.metrics);
+    metrics
+        .map(|metric| match metric.data.as_ref().unwrap() {
+            Data::Gauge(data) => data.data_points.len(),
+            Data::Sum(data) => data.data_points.len(),
+            Data::Histogram(data) => data.data_points.len(),
+            Data::ExponentialHistogram(data) => data.data_points.len(),
+            Data::Summary(data) => data.data_points.len(),
+        })
+        .sum()
+}
+
+struct Twin<'a> {
+    now: &'a Frame,
+    before: Option<&'a Frame>,
+    options: &'a EncoderOptions,
+}
+
+impl Twin<'_> {
+    fn metric(&self, index: usize) -> Option<Metric> {
+        let family = &self.now.catalog().families()[index];
+        if family.series_count() == 0 {
+            return None;
+        }
+        let aggregation_temporality = match self.options.temporality {
+            Temporality::Cumulative => AggregationTemporality::Cumulative.into(),
+            Temporality::Delta => AggregationTemporality::Delta.into(),
+        };
+        let exponential = self.options.histograms == HistogramForm::Exponential;
+        let data = match &family.shape {
+            Shape::Counter => Data::Sum(Sum {
+                data_points: self.points(index, &|twin, at| twin.number(at, true)),
+                aggregation_temporality,
+                is_monotonic: true,
+            }),
+            Shape::Gauge => Data::Gauge(Gauge {
+                data_points: self.points(index, &|twin, at| twin.number(at, false)),
+            }),
+            Shape::Histogram {
+                exponential: Some(_),
+                ..
+            } if exponential => Data::ExponentialHistogram(ExponentialHistogram {
+                data_points: self.points(index, &Self::exponential),
+                aggregation_temporality,
+            }),
+            Shape::Histogram { .. } => Data::Histogram(Histogram {
+                data_points: self.points(index, &Self::histogram),
+                aggregation_temporality,
+            }),
+            Shape::Summary { .. } => Data::Summary(Summary {
+                data_points: self.points(index, &Self::summary),
+            }),
+        };
+        Some(Metric {
+            name: format!("{}{}", self.options.prefix, family.name),
+            description: family.help.clone(),
+            unit: unit::ucum(&family.unit).to_owned(),
+            data: Some(data),
+            ..Metric::default()
+        })
+    }
+
+    /// One point for each (block, row) of a family.
+    fn points<P>(&self, index: usize, point: &dyn Fn(&Self, (usize, usize)) -> P) -> Vec<P> {
+        let catalog = self.now.catalog();
+        let blocks = catalog.family_blocks(index);
+        blocks
+            .flat_map(|block| (0..catalog.blocks()[block].len).map(move |row| (block, row)))
+            .map(|at| point(self, at))
+            .collect()
+    }
+
+    fn start(&self) -> u64 {
+        self.before.map_or(self.now.created_ns(), Frame::time_ns) as u64
+    }
+
+    fn time(&self) -> u64 {
+        self.now.time_ns() as u64
+    }
+
+    fn attributes(&self, (block, row): (usize, usize)) -> Vec<KeyValue> {
+        let (family, block, _) = self.now.block(block);
+        attributes(&family.space, block.start + row)
+    }
+
+    fn number(&self, at: (usize, usize), sum: bool) -> NumberDataPoint {
+        let value = |frame: &Frame| match frame.block(at.0).2 {
+            Columns::Values(values) => values[at.1],
+            _ => unreachable!(),
+        };
+        let now = value(self.now);
+        let value = match self.before.map(value) {
+            Some(before) if sum && now >= before => now - before,
+            _ => now,
+        };
+        NumberDataPoint {
+            start_time_unix_nano: if sum { self.start() } else { 0 },
+            time_unix_nano: self.time(),
+            value: Some(Number::AsDouble(value)),
+            attributes: self.attributes(at),
+            ..NumberDataPoint::default()
+        }
+    }
+
+    /// Counts per bucket, sum and counts per exponential bucket, all of them
+    /// what was added since the frame before unless one shrank.
+    fn counts(&self, at: (usize, usize)) -> (Vec<u64>, f64, Vec<u64>) {
+        let counts = |frame: &Frame| match frame.block(at.0).2 {
+            Columns::Histogram {
+                cumulative,
+                sums,
+                exponential,
+            } => {
+                let width = cumulative.len() / sums.len();
+                let mut counts = cumulative[at.1 * width..(at.1 + 1) * width].to_vec();
+                for index in (1..width).rev() {
+                    counts[index] -= counts[index - 1];
+                }
+                let len = exponential.len() / sums.len();
+                let exponential = exponential[at.1 * len..(at.1 + 1) * len].to_vec();
+                (counts, sums[at.1], exponential)
+            }
+            _ => unreachable!(),
+        };
+        let now = counts(self.now);
+        let Some(before) = self.before.map(counts) else {
+            return now;
+        };
+        let minus = |a: &[u64], b: &[u64]| -> Option<Vec<u64>> {
+            a.iter().zip(b).map(|(a, b)| a.checked_sub(*b)).collect()
+        };
+        match (minus(&now.0, &before.0), minus(&now.2, &before.2)) {
+            (Some(counts), Some(exponential)) => (counts, now.1 - before.1, exponential),
+            _ => now,
+        }
+    }
+
+    fn histogram(&self, at: (usize, usize)) -> HistogramDataPoint {
+        let (bucket_counts, sum, _) = self.counts(at);
+        let Shape::Histogram { bounds, .. } = &self.now.block(at.0).0.shape else {
+            unreachable!()
+        };
+        HistogramDataPoint {
+            start_time_unix_nano: self.start(),
+            time_unix_nano: self.time(),
+            count: bucket_counts.iter().sum(),
+            sum: (bounds[0] >= 0.0).then_some(sum),
+            bucket_counts,
+            explicit_bounds: bounds.to_vec(),
+            attributes: self.attributes(at),
+            ..HistogramDataPoint::default()
+        }
+    }
+
+    fn exponential(&self, at: (usize, usize)) -> ExponentialHistogramDataPoint {
+        let (counts, sum, mut buckets) = self.counts(at);
+        let Shape::Histogram {
+            bounds,
+            exponential: Some(layout),
+        } = &self.now.block(at.0).0.shape
+        else {
+            unreachable!()
+        };
+        let mut offset = layout.offset;
+        while buckets.last() == Some(&0) {
+            buckets.pop();
+        }
+        while buckets.first() == Some(&0) {
+            buckets.remove(0);
+            offset += 1;
+        }
+        ExponentialHistogramDataPoint {
+            start_time_unix_nano: self.start(),
+            time_unix_nano: self.time(),
+            count: counts.iter().sum(),
+            sum: (bounds[0] >= 0.0).then_some(sum),
+            scale: layout.scale,
+            positive: Some(Buckets {
+                offset: if buckets.is_empty() { 0 } else { offset },
+                bucket_counts: buckets,
+            }),
+            attributes: self.attributes(at),
+            ..ExponentialHistogramDataPoint::default()
+        }
+    }
+
+    fn summary(&self, at: (usize, usize)) -> SummaryDataPoint {
+        let (family, _, columns) = self.now.block(at.0);
+        let (
+            Shape::Summary { quantiles: asked },
+            Columns::Summary {
+                quantiles,
+                counts,
+                sums,
+            },
+        ) = (&family.shape, columns)
+        else {
+            unreachable!()
+        };
+        let values = asked.iter().zip(&quantiles[at.1 * asked.len()..]);
+        SummaryDataPoint {
+            start_time_unix_nano: self.now.created_ns() as u64,
+            time_unix_nano: self.time(),
+            count: counts[at.1],
+            sum: sums[at.1],
+            quantile_values: values
+                .map(|(&quantile, &value)| ValueAtQuantile { quantile, value })
+                .collect(),
+            attributes: self.attributes(at),
+            ..SummaryDataPoint::default()
+        }
+    }
+}
+
+fn attributes(space: &Space, series: usize) -> Vec<KeyValue> {
+    let cursor = space.cursor(series);
+    let values = space.dimensions().iter().zip(cursor.digits());
+    values
+        .map(|(dimension, &digit)| attribute(&dimension.name, dimension.values.get(digit as usize)))
+        .collect()
+}
+
+fn attribute(key: &str, value: &[u8]) -> KeyValue {
+    let value = String::from_utf8(value.to_vec()).unwrap();
+    KeyValue {
+        key: key.to_owned(),
+        value: Some(AnyValue {
+            value: Some(Any::StringValue(value)),
+        }),
+    }
+}

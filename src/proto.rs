@@ -1,0 +1,8 @@
+//! Protobuf messages as types: generated from `proto/`, never edited.
+//!
+//! They are for envelopes, responses, dumps and tests. The data points of
+//! millions of series never become such objects; see [`crate::otlp`].
+
+#[rustfmt::skip]
+#[allow(missing_docs, clippy::pedantic, reason = "generated")]
+pub mod otlp;

@@ -1,0 +1,106 @@
+//! The delivery ledger: what became of every data point.
+//!
+//! It holds one equation at all times: offered = accepted + rejected + dropped
+//! + in flight. Nothing here knows why a point went which way.
+
+/// What became of the data points of one exporter so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Encoded, or due and never encoded.
+    pub offered: u64,
+    /// Taken by the receiver.
+    pub accepted: u64,
+    /// In a request that the receiver took, but reported as rejected.
+    pub rejected: u64,
+    /// Given up: refused, expired, or pushed out of a full queue.
+    pub dropped: u64,
+    /// Waiting, or being posted.
+    pub in_flight: u64,
+    /// Sent again after a failed attempt; counted at each further attempt.
+    pub retried: u64,
+}
+
+/// Where an exporter stands, for the self-metrics and the summary at the end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// What became of the points.
+    pub ledger: Ledger,
+    /// Exports (of one frame each) waiting or under way.
+    pub exports_open: u64,
+    /// Exports that were not accepted in full.
+    pub exports_failed: u64,
+}
+
+impl Ledger {
+    /// Points that are now on their way.
+    pub(super) fn offer(&mut self, points: u64) {
+        self.offered += points;
+        self.in_flight += points;
+        self.check();
+    }
+
+    /// Points that the receiver answered, so many of which it rejected.
+    pub(super) fn accept(&mut self, points: u64, rejected: u64) {
+        assert!(rejected <= points, "more rejected than sent");
+        self.leave(points);
+        self.accepted += points - rejected;
+        self.rejected += rejected;
+        self.check();
+    }
+
+    /// Points that were given up.
+    pub(super) fn drop(&mut self, points: u64) {
+        self.leave(points);
+        self.dropped += points;
+        self.check();
+    }
+
+    /// Points that are sent once more; they stay in flight.
+    pub(super) fn retry(&mut self, points: u64) {
+        self.retried += points;
+    }
+
+    /// Whether every point is accounted for.
+    pub fn balances(&self) -> bool {
+        self.offered == self.accepted + self.rejected + self.dropped + self.in_flight
+    }
+
+    fn leave(&mut self, points: u64) {
+        let rest = self.in_flight.checked_sub(points);
+        self.in_flight = rest.expect("points leave that were never offered");
+    }
+
+    fn check(&self) {
+        debug_assert!(self.balances(), "{self:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_point_is_accounted_for() {
+        let mut ledger = Ledger::default();
+        ledger.offer(10);
+        ledger.accept(4, 1);
+        ledger.retry(6);
+        ledger.drop(2);
+        let expected = Ledger {
+            offered: 10,
+            accepted: 3,
+            rejected: 1,
+            dropped: 2,
+            in_flight: 4,
+            retried: 6,
+        };
+        assert_eq!(ledger, expected);
+        assert!(ledger.balances());
+    }
+
+    #[test]
+    #[should_panic(expected = "never offered")]
+    fn points_from_nowhere_are_a_bug() {
+        Ledger::default().drop(1);
+    }
+}

@@ -1,0 +1,174 @@
+//! From an encoded body to a request that waits: compressed, on a small pool
+//! where it is large.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::outbox::{Outbox, Request};
+use crate::config::Compression;
+use crate::exposition::gzip::{self, Compressor, Trailer};
+
+/// Smaller bodies are compressed where they are encoded.
+const POOL_BYTES_MIN: usize = 64 << 10;
+
+/// Compresses bodies and puts them into the outbox.
+#[derive(Debug)]
+pub(super) struct Packer {
+    outbox: Arc<Outbox>,
+    /// `None` where nothing is compressed.
+    gzip: Option<Gzip>,
+}
+
+#[derive(Debug)]
+struct Gzip {
+    compressor: Compressor,
+    /// `None` at the end.
+    jobs: Option<Sender<Job>>,
+    /// Buffers for plain bodies, to be used again.
+    spare: Receiver<Vec<u8>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Job {
+    export: u64,
+    plain: Vec<u8>,
+    points: u64,
+}
+
+impl Packer {
+    /// A packer with so many threads of its own.
+    pub(super) fn start(
+        outbox: Arc<Outbox>,
+        compression: Compression,
+        threads: usize,
+    ) -> std::io::Result<Self> {
+        let gzip = match compression {
+            Compression::None => None,
+            Compression::Gzip => Some(Gzip::start(&outbox, threads)?),
+        };
+        Ok(Self { outbox, gzip })
+    }
+
+    /// Takes one body of an open export. False means that the export was
+    /// dropped. Waits while the pool is busy or the outbox has no room.
+    pub(super) fn pack(&mut self, export: u64, body: &[u8], points: u64) -> bool {
+        if !self.outbox.offer(export, points) {
+            return false;
+        }
+        match &mut self.gzip {
+            None => self.outbox.put(Request::new(export, body.to_vec(), points)),
+            Some(gzip) if body.len() < POOL_BYTES_MIN => {
+                let body = compressed(&mut gzip.compressor, body);
+                self.outbox.put(Request::new(export, body, points));
+            }
+            Some(gzip) => {
+                let mut plain = gzip.spare.try_recv().unwrap_or_default();
+                plain.clear();
+                plain.extend_from_slice(body);
+                let jobs = gzip.jobs.as_ref().expect("it is there until the end");
+                let sent = jobs.send(Job {
+                    export,
+                    plain,
+                    points,
+                });
+                assert!(sent.is_ok(), "the compressing threads are gone");
+            }
+        }
+        true
+    }
+}
+
+impl Gzip {
+    fn start(outbox: &Arc<Outbox>, threads: usize) -> std::io::Result<Self> {
+        let (jobs, jobs_taken) = bounded::<Job>(threads);
+        let (spare_given, spare) = bounded(2 * threads);
+        let mut started = Vec::with_capacity(threads);
+        for index in 0..threads {
+            let (outbox, jobs) = (Arc::clone(outbox), jobs_taken.clone());
+            let spare = spare_given.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("push-gzip-{index}"))
+                .spawn(move || {
+                    let mut compressor = Compressor::default();
+                    for job in jobs {
+                        let body = compressed(&mut compressor, &job.plain);
+                        // Full means that there are spare buffers enough.
+                        let _ = spare.try_send(job.plain);
+                        outbox.put(Request::new(job.export, body, job.points));
+                    }
+                })?;
+            started.push(thread);
+        }
+        Ok(Self {
+            compressor: Compressor::default(),
+            jobs: Some(jobs),
+            spare,
+            threads: started,
+        })
+    }
+}
+
+impl Drop for Gzip {
+    fn drop(&mut self) {
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            // A panic was reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A body as a gzip member of its own.
+fn compressed(compressor: &mut Compressor, plain: &[u8]) -> Vec<u8> {
+    let mut member = Vec::with_capacity(plain.len() / 8 + 1024);
+    member.extend_from_slice(&gzip::HEADER);
+    let mut trailer = Trailer::default();
+    trailer.add(&compressor.compress_chunk(plain, &mut member));
+    member.extend_from_slice(&trailer.bytes());
+    // What waits is counted by its length; it should not be twice as large.
+    member.shrink_to_fit();
+    member
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::push::retry::RetryPolicy;
+
+    fn packed(compression: Compression, bodies: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let outbox = Outbox::new("u".into(), usize::MAX, RetryPolicy::default());
+        let outbox = Arc::new(outbox);
+        let mut packer = Packer::start(Arc::clone(&outbox), compression, 2).unwrap();
+        let export = outbox.begin();
+        for (index, body) in bodies.iter().enumerate() {
+            assert!(packer.pack(export, body, index as u64));
+        }
+        outbox.close(export);
+        drop(packer);
+        let mut requests: Vec<_> = bodies
+            .iter()
+            .map(|_| outbox.take().unwrap().request)
+            .collect();
+        requests.sort_by_key(|request| request.points);
+        requests.into_iter().map(|request| request.body).collect()
+    }
+
+    #[test]
+    fn bodies_arrive_whole_on_either_way() {
+        let small = b"small".to_vec();
+        let large: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
+        let bodies = [small, large, vec![7; POOL_BYTES_MIN], Vec::new()];
+        assert_eq!(packed(Compression::None, &bodies), bodies);
+        for (member, body) in packed(Compression::Gzip, &bodies).iter().zip(&bodies) {
+            let mut plain = Vec::new();
+            let mut decoder = flate2::read::GzDecoder::new(member.as_slice());
+            decoder.read_to_end(&mut plain).unwrap();
+            assert!(plain == *body);
+        }
+    }
+}
