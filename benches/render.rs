@@ -1,6 +1,7 @@
 //! Frame to bytes: text and `OpenMetrics` beside memcpy of the same bytes, and
 //! gzip beside zlib-rs level 1 on the same bytes, both on one core; then whole
-//! bodies through the pool to a sink that does nothing.
+//! bodies through the pool to a sink that does nothing, and whole scrapes from
+//! the server to a client that does nothing.
 //!
 //! The first two measure bodies beyond 64 MiB on evenly spaced chunks of them.
 #![allow(missing_docs)]
@@ -8,15 +9,20 @@
 mod support;
 
 use std::hint::black_box;
-use std::sync::Arc;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, OnceLock};
 
 use flate2::{Compress, Compression, FlushCompress};
+use mockingbird::clock::Clock;
 use mockingbird::config::{Label, LabelValues, RangeFormat, Sampling};
 use mockingbird::engine::{Columns, Frame};
 use mockingbird::exposition::gzip::Compressor;
-use mockingbird::exposition::{Format, RenderPool, Renderer};
+use mockingbird::exposition::{Format, Lines, RenderPool, Renderer};
+use mockingbird::http::{Limits, Server};
 use mockingbird::model::space::Space;
 use mockingbird::model::{Block, Catalog, Family, Shape, identity};
+use mockingbird::server::{Board, Ready, ScrapeHandler};
 use support::{Options, Table, count, ns, race, ratio};
 
 /// Plain bytes that are kept to compare with.
@@ -73,6 +79,71 @@ fn main() {
     plain.print();
     gzip.print();
     stream_bodies(options).print();
+    scrape(options).print();
+}
+
+/// Whole scrapes over loopback, plain and gzip: rendered, compressed, written
+/// and read. Server and client share the cores.
+fn scrape(options: Options) -> Table {
+    let mut table = Table::new(
+        "Scrapes over loopback, with two threads",
+        &["body", "series", "MB", "plain ms", "gzip ms", "ratio"],
+    );
+    let series = options.sizes()[options.sizes().len() - 1];
+    for kind in [Kind::Counters, Kind::Gauges, Kind::Histograms] {
+        let frame = Arc::new(frame(kind, series));
+        let renderer = Renderer::new(Arc::clone(frame.catalog()), "prom_", false);
+        let pool = RenderPool::new(2).expect("threads");
+        let board = Arc::new(Board::default());
+        board.publish(frame);
+        let ready = Ready {
+            renderer: Arc::new(renderer),
+            pool,
+        };
+        let handler = ScrapeHandler {
+            board,
+            ready: Arc::new(OnceLock::from(ready)),
+            own: Arc::default(),
+            clock: Clock::start(),
+            interval_ns: 1_000_000_000,
+        };
+        let server = Server::bind("127.0.0.1:0", Limits::default(), handler).expect("a port");
+        let address = server.local_addr();
+        let plain_bytes = get(address, "identity");
+        let times = race(
+            options,
+            &mut [&mut || _ = get(address, "identity"), &mut || {
+                _ = get(address, "gzip");
+            }],
+        );
+        table.row(&[
+            format!("{kind:?}"),
+            count(series),
+            ns(plain_bytes as f64 / 1e6),
+            ns(times[0] / 1e6),
+            ns(times[1] / 1e6),
+            ratio(times[1] / times[0]),
+        ]);
+    }
+    table
+}
+
+/// Scrapes once; returns the bytes of the reply.
+fn get(address: SocketAddr, encoding: &str) -> usize {
+    let mut stream = TcpStream::connect(address).expect("the server listens");
+    let request = format!(
+        "GET /metrics HTTP/1.1\r\nHost: bench\r\nAccept-Encoding: {encoding}\r\n\
+         Connection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("a request");
+    let mut buffer = vec![0; 256 << 10];
+    let mut total = 0;
+    loop {
+        match stream.read(&mut buffer).expect("a reply") {
+            0 => return total,
+            bytes => total += bytes,
+        }
+    }
 }
 
 /// Whole text bodies through the pool, by number of threads.
@@ -129,7 +200,7 @@ fn measure(
 ) {
     let frame = frame(kind, series);
     let renderer = Renderer::new(Arc::clone(frame.catalog()), "prom_", false);
-    let (chunks, bodies) = sample_chunks(&renderer, &frame, format);
+    let (chunks, bodies, lines_of) = sample_chunks(&renderer, &frame, format);
     let bytes: usize = bodies.iter().map(Vec::len).sum();
     let lines: usize = bodies
         .iter()
@@ -164,8 +235,8 @@ fn measure(
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     let mut by_chunk = || {
         ours.clear();
-        for body in &bodies {
-            compressor.compress_chunk(body, &mut ours);
+        for (body, lines) in bodies.iter().zip(&lines_of) {
+            compressor.compress_lines(body, lines, &mut ours);
         }
     };
     let mut zlib = Compress::new(Compression::new(1), false);
@@ -199,19 +270,24 @@ fn deflate(zlib: &mut Compress, input: &[u8], flush: FlushCompress, out: &mut Ve
     }
 }
 
-/// All chunks of a body, or evenly spaced ones of a large one, and their bytes.
-fn sample_chunks(renderer: &Renderer, frame: &Frame, format: Format) -> (Vec<usize>, Vec<Vec<u8>>) {
+/// All chunks of a body, or evenly spaced ones of a large one: their numbers,
+/// bytes and lines.
+fn sample_chunks(
+    renderer: &Renderer,
+    frame: &Frame,
+    format: Format,
+) -> (Vec<usize>, Vec<Vec<u8>>, Vec<Lines>) {
     let count = renderer.chunk_count();
     let render = |chunk: usize| {
-        let mut out = Vec::new();
-        renderer.render_chunk(frame, format, chunk, &mut out);
+        let (mut out, mut lines) = (Vec::new(), Lines::default());
+        renderer.render_chunk_with_lines(frame, format, chunk, &mut out, &mut lines);
         out.shrink_to_fit();
-        out
+        (out, lines)
     };
-    let step = (render(0).len() * count).div_ceil(BYTES_MAX).max(1);
+    let step = (render(0).0.len() * count).div_ceil(BYTES_MAX).max(1);
     let chunks: Vec<usize> = (0..count).step_by(step).collect();
-    let bodies = chunks.iter().map(|&chunk| render(chunk)).collect();
-    (chunks, bodies)
+    let (bodies, lines) = chunks.iter().map(|&chunk| render(chunk)).unzip();
+    (chunks, bodies, lines)
 }
 
 fn frame(kind: Kind, series: usize) -> Frame {

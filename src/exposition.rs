@@ -8,8 +8,10 @@
 //!
 //! Nothing here does I/O or reads a clock; who sends the bytes passes a sink.
 
+mod deflate;
 mod escape;
 pub mod gzip;
+mod lines;
 pub mod negotiate;
 mod number;
 mod plan;
@@ -27,6 +29,8 @@ use crate::engine::Frame;
 use crate::model::Catalog;
 use crate::model::space::Space;
 use escape::SpaceText;
+pub use lines::{Lines, Repeats};
+use lines::{Mark, Unmarked};
 pub use negotiate::{Encoding, Format};
 use plan::Plan;
 pub use pool::{RenderPool, StreamStats};
@@ -98,6 +102,33 @@ impl Renderer {
     /// # Panics
     /// When `frame` is of another catalog or there is no such chunk.
     pub fn render_chunk(&self, frame: &Frame, format: Format, chunk: usize, out: &mut Vec<u8>) {
+        self.render_marked(frame, format, chunk, out, &mut Unmarked);
+    }
+
+    /// The same, and appends to `lines` where in `out` the lines are, for
+    /// [`gzip::Compressor`].
+    ///
+    /// # Panics
+    /// As [`Self::render_chunk`] does.
+    pub fn render_chunk_with_lines(
+        &self,
+        frame: &Frame,
+        format: Format,
+        chunk: usize,
+        out: &mut Vec<u8>,
+        lines: &mut Lines,
+    ) {
+        self.render_marked(frame, format, chunk, out, lines);
+    }
+
+    fn render_marked(
+        &self,
+        frame: &Frame,
+        format: Format,
+        chunk: usize,
+        out: &mut Vec<u8>,
+        marks: &mut impl Mark,
+    ) {
         assert!(
             Arc::ptr_eq(frame.catalog(), &self.catalog),
             "a renderer writes frames of its own catalog"
@@ -111,7 +142,7 @@ impl Renderer {
             if first_series == 0 {
                 family.write_header(out, format);
             }
-            family.write_series(out, &ends, columns, rows, first_series);
+            family.write_series(out, &ends, columns, rows, first_series, marks);
         }
         if format == Format::OpenMetrics && chunk + 1 == self.chunk_count() {
             out.extend_from_slice(b"# EOF\n");

@@ -21,7 +21,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::engine::Frame;
 use crate::exposition::gzip::{self, ChunkSum, Compressor, Trailer};
-use crate::exposition::{Format, Renderer};
+use crate::exposition::{Format, Lines, Renderer};
 
 /// Chunks that one stream has under way, per thread of the pool.
 const WINDOW_CHUNKS_PER_THREAD: usize = 2;
@@ -323,6 +323,7 @@ impl Shared {
 struct Worker {
     compressor: Compressor,
     plain: Vec<u8>,
+    lines: Lines,
 }
 
 /// A thread of the pool.
@@ -371,9 +372,15 @@ impl Worker {
         if self.plain.capacity() > BUFFER_BYTES_MAX {
             self.plain = Vec::new();
         }
-        self.plain.clear();
-        renderer.render_chunk(frame, *format, chunk, &mut self.plain);
-        let sum = self.compressor.compress_chunk(&self.plain, &mut buffer);
+        let Self {
+            compressor,
+            plain,
+            lines,
+        } = self;
+        plain.clear();
+        lines.clear();
+        renderer.render_chunk_with_lines(frame, *format, chunk, plain, lines);
+        let sum = compressor.compress_lines(plain, lines, &mut buffer);
         Chunk {
             bytes: buffer,
             plain_bytes: self.plain.len() as u64,

@@ -29,6 +29,12 @@ impl<'a> Room<'a> {
         }
     }
 
+    /// Bytes in the vector so far.
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Appends the first `len` bytes of `window`.
     #[inline(always)]
     #[allow(unsafe_code)]

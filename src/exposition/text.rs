@@ -14,10 +14,11 @@ use std::sync::Arc;
 
 use crate::engine::Columns;
 use crate::exposition::escape::{self, SpaceText};
+use crate::exposition::lines::{Mark, Repeats};
 use crate::exposition::negotiate::Format;
 use crate::exposition::number;
 use crate::exposition::room::{Room, SLACK_BYTES};
-use crate::model::labels::Arena;
+use crate::model::labels::{Arena, Dimension};
 use crate::model::space::Cursor;
 use crate::model::{Family, Shape};
 
@@ -41,6 +42,9 @@ pub(super) struct FamilyText {
 
 /// The label of a bucket or quantile and what follows it: `,le="0.1"} `.
 type Suffix = Short<48>;
+
+/// The last label's values come again within sight where there are so few.
+const VALUES_IN_SIGHT_MAX: usize = 16;
 
 /// How the lines of one frame end.
 #[derive(Debug)]
@@ -159,8 +163,23 @@ impl FamilyText {
         });
     }
 
+    /// Which lines resemble each other.
+    fn repeats(&self, format: Format) -> Repeats {
+        let last = self.labels.space().dimensions().last();
+        let values = last.map_or(1, Dimension::len);
+        Repeats {
+            series_lines: self.samples_per_series(format),
+            alike_lines: if values <= VALUES_IN_SIGHT_MAX {
+                values
+            } else {
+                1
+            },
+        }
+    }
+
     /// Appends the lines of the series that have the values `rows` of
-    /// `columns`; the first of them is `first_series` of the family.
+    /// `columns`; the first of them is `first_series` of the family. Tells
+    /// `marks` where they begin.
     pub(super) fn write_series(
         &self,
         out: &mut Vec<u8>,
@@ -168,11 +187,16 @@ impl FamilyText {
         columns: &Columns,
         rows: Range<usize>,
         first_series: usize,
+        marks: &mut impl Mark,
     ) {
+        let repeats = self.repeats(ends.format);
+        marks.begin(repeats, rows.len() * repeats.series_lines);
         let room = &mut Room::new(out, rows.len() * self.series_bytes_max());
         let mut head = Head::new(&self.name, &self.labels, first_series);
         match columns {
-            Columns::Values(values) => self.put_values(room, ends, &mut head, &values[rows]),
+            Columns::Values(values) => {
+                self.put_values(room, ends, &mut head, &values[rows], marks);
+            }
             Columns::Histogram {
                 cumulative, sums, ..
             } => {
@@ -181,12 +205,14 @@ impl FamilyText {
                 for (buckets, &sum) in cumulative.chunks_exact(width).zip(&sums[rows]) {
                     head.complete();
                     for (suffix, &count) in self.suffixes.iter().zip(buckets) {
+                        let start = room.len();
                         head.put_stem(room);
                         suffix.put(room);
+                        marks.line(start, room.len());
                         number::put_count(room, count);
                         ends.end.put(room);
                     }
-                    self.put_sums(room, ends, &head, sum, buckets[width - 1]);
+                    self.put_sums(room, ends, &head, (sum, buckets[width - 1]), marks);
                     head.advance();
                 }
             }
@@ -200,12 +226,14 @@ impl FamilyText {
                     let quantiles = &quantiles[row * width..(row + 1) * width];
                     head.complete();
                     for (suffix, &quantile) in self.suffixes.iter().zip(quantiles) {
+                        let start = room.len();
                         head.put_stem(room);
                         suffix.put(room);
+                        marks.line(start, room.len());
                         number::put_value(room, quantile);
                         ends.end.put(room);
                     }
-                    self.put_sums(room, ends, &head, sums[row], counts[row]);
+                    self.put_sums(room, ends, &head, (sums[row], counts[row]), marks);
                     head.advance();
                 }
             }
@@ -213,18 +241,29 @@ impl FamilyText {
     }
 
     /// Counters and gauges.
-    fn put_values(&self, room: &mut Room, ends: &LineEnds, head: &mut Head, values: &[f64]) {
+    fn put_values(
+        &self,
+        room: &mut Room,
+        ends: &LineEnds,
+        head: &mut Head,
+        values: &[f64],
+        marks: &mut impl Mark,
+    ) {
         let created = match self.shape {
             Shape::Counter => ends.created(),
             _ => None,
         };
         for &value in values {
+            let start = room.len();
             head.put_line(room);
+            marks.line(start, room.len());
             number::put_value(room, value);
             ends.end.put(room);
             if let Some(created) = created {
+                let start = room.len();
                 room.put(&self.created_name);
                 head.put_unnamed_line(room);
+                marks.line(start, room.len());
                 created.put(room);
             }
             head.advance();
@@ -232,20 +271,30 @@ impl FamilyText {
     }
 
     /// What follows a series' buckets or quantiles.
-    fn put_sums(&self, room: &mut Room, ends: &LineEnds, head: &Head, sum: f64, count: u64) {
-        if self.has_sums(ends.format) {
-            room.put(&self.sum_name);
+    fn put_sums(
+        &self,
+        room: &mut Room,
+        ends: &LineEnds,
+        head: &Head,
+        (sum, count): (f64, u64),
+        marks: &mut impl Mark,
+    ) {
+        let mut put_head = |room: &mut Room, name: &[u8]| {
+            let start = room.len();
+            room.put(name);
             head.put_labels(room);
+            marks.line(start, room.len());
+        };
+        if self.has_sums(ends.format) {
+            put_head(room, &self.sum_name);
             number::put_value(room, sum);
             ends.end.put(room);
-            room.put(&self.count_name);
-            head.put_labels(room);
+            put_head(room, &self.count_name);
             number::put_count(room, count);
             ends.end.put(room);
         }
         if let Some(created) = ends.created() {
-            room.put(&self.created_name);
-            head.put_labels(room);
+            put_head(room, &self.created_name);
             created.put(room);
         }
     }
