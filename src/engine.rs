@@ -111,9 +111,10 @@ impl Engine {
         self.next_tick
     }
 
-    /// Unix nanoseconds of a tick.
+    /// Unix nanoseconds of a tick; ticks after the year 2262 have the last time
+    /// there is (see [`tick_time_ns`]).
     pub fn time_ns(&self, tick: u64) -> i64 {
-        self.epoch_ns + (tick * self.interval_ns) as i64
+        tick_time_ns(self.epoch_ns, self.interval_ns, tick).unwrap_or(i64::MAX)
     }
 
     /// The families it fills.
@@ -207,6 +208,12 @@ impl Engine {
             shards: self.empty.iter().map(zeroed).collect(),
         })
     }
+}
+
+/// Unix nanoseconds of a tick; `None` after the year 2262, where they end.
+pub fn tick_time_ns(epoch_ns: i64, interval_ns: u64, tick: u64) -> Option<i64> {
+    let passed_ns = i64::try_from(tick.checked_mul(interval_ns)?).ok()?;
+    epoch_ns.checked_add(passed_ns)
 }
 
 /// Deals blocks to shards: in the order of a hash of the identity of their

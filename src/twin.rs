@@ -299,7 +299,7 @@ impl Series<'_> {
                         table.set_mean(mean);
                         table.value(bits) as f64
                     } else {
-                        poisson(mean * self.weight, &mut Stream::new(bits)) as f64
+                        poisson(mean * self.weight, &mut Stream::new(bits))
                     }
                 }
             };

@@ -126,13 +126,12 @@ impl PoissonTable {
     }
 }
 
-/// One Poisson draw of any mean ≥ 0.
-pub fn poisson(mean: f64, stream: &mut Stream) -> u64 {
+/// One Poisson draw of any mean ≥ 0, a whole number.
+pub fn poisson(mean: f64, stream: &mut Stream) -> f64 {
     if mean < REJECTION_MEAN_MIN {
         return poisson_by_inversion(mean, stream.unit());
     }
     let root = libm::sqrt(mean);
-    let log_mean = libm::log(mean);
     let b = 0.931 + 2.53 * root;
     let a = -0.059 + 0.02483 * b;
     let inverse_alpha = 1.1239 + 1.1328 / (b - 3.4);
@@ -143,27 +142,39 @@ pub fn poisson(mean: f64, stream: &mut Stream) -> u64 {
         let us = 0.5 - u.abs();
         let k = ((2.0 * a / us + b) * u + mean + 0.43).floor();
         if us >= 0.07 && v <= v_r {
-            return k as u64;
+            return k;
         }
         if k < 0.0 || (us < 0.013 && v > us) {
             continue;
         }
         let left = libm::log(v * inverse_alpha / (a / (us * us) + b));
-        if left <= k * log_mean - mean - libm::lgamma(k + 1.0) {
-            return k as u64;
+        if left <= log_poisson(mean, k) {
+            return k;
         }
     }
 }
 
+/// Logarithm of the probability of `k`; for large `k` by Stirling's series,
+/// written around the mean so that nothing large cancels.
+fn log_poisson(mean: f64, k: f64) -> f64 {
+    if k < 16.0 {
+        return k * libm::log(mean) - mean - libm::lgamma(k + 1.0);
+    }
+    let away = (k - mean) / mean;
+    let series = (1.0 / 12.0 - 1.0 / (360.0 * k * k)) / k;
+    let half_log = 0.5 * libm::log(std::f64::consts::TAU * k);
+    (k - mean) - k * libm::log1p(away) - half_log - series
+}
+
 /// The smallest k whose cumulated probability exceeds `u`.
-fn poisson_by_inversion(mean: f64, mut u: f64) -> u64 {
+fn poisson_by_inversion(mean: f64, mut u: f64) -> f64 {
     let mut p = libm::exp(-mean);
-    let mut k = 0u64;
+    let mut k = 0.0;
     // Beyond this, rounding would be all that is left of `u`.
-    while u >= p && k < 200 {
+    while u >= p && k < 200.0 {
         u -= p;
-        k += 1;
-        p *= mean / k as f64;
+        k += 1.0;
+        p *= mean / k;
     }
     k
 }
@@ -279,18 +290,18 @@ mod tests {
     #[test]
     fn inversion_and_rejection_draw_poisson() {
         for mean in [0.01, 0.5, 3.0, 11.9, 12.1, 77.7, 5000.0] {
-            check_poisson(mean, |bits| poisson(mean, &mut Stream::new(bits)));
+            check_poisson(mean, |bits| poisson(mean, &mut Stream::new(bits)) as u64);
         }
-        assert_eq!(poisson(0.0, &mut Stream::new(1)), 0);
+        assert_eq!(poisson(0.0, &mut Stream::new(1)), 0.0);
     }
 
     #[test]
     fn huge_means_have_the_right_mean_and_variance() {
-        for mean in [1e6, 1e9, 1e12] {
+        for mean in [1e6, 1e9, 1e12, 1e17] {
             const DRAWS: u64 = 100_000;
             let (mut sum, mut squares) = (0.0, 0.0);
             for index in 0..DRAWS {
-                let z = (poisson(mean, &mut Stream::new(index)) as f64 - mean) / mean.sqrt();
+                let z = (poisson(mean, &mut Stream::new(index)) - mean) / mean.sqrt();
                 sum += z;
                 squares += z * z;
             }

@@ -142,6 +142,21 @@ impl Distribution {
         }
     }
 
+    /// Density at x; 0 where all of it lies in one point.
+    fn density(&self, x: f64) -> f64 {
+        match self {
+            Self::LogNormal { mu, sigma } => {
+                if x <= 0.0 || *sigma == 0.0 {
+                    0.0
+                } else {
+                    normal_density((libm::log(x) - mu) / sigma) / (x * sigma)
+                }
+            }
+            Self::Exponential { lambda } => lambda * libm::exp(-lambda * x.max(0.0)),
+            Self::Mixture(parts) => weighted(parts, |d| d.density(x)),
+        }
+    }
+
     /// The position below which 64-bit draws give values of at most `bound`.
     pub fn position(&self, bound: f64) -> u64 {
         const WHOLE: f64 = 18_446_744_073_709_551_616.0;
@@ -159,7 +174,7 @@ impl Distribution {
         match self {
             Self::LogNormal { mu, sigma } => libm::exp(mu + sigma * normal_quantile(p)),
             Self::Exponential { lambda } => -libm::log1p(-p) / lambda,
-            Self::Mixture(parts) => bisect(parts, |d| d.lower_quantile(p), |x| self.cdf(x) >= p),
+            Self::Mixture(parts) => mixture_quantile(parts, p, true, |d| d.lower_quantile(p)),
         }
     }
 
@@ -168,9 +183,7 @@ impl Distribution {
         match self {
             Self::LogNormal { mu, sigma } => libm::exp(mu - sigma * normal_quantile(p)),
             Self::Exponential { lambda } => -libm::log(p) / lambda,
-            Self::Mixture(parts) => {
-                bisect(parts, |d| d.upper_quantile(p), |x| self.survival(x) <= p)
-            }
+            Self::Mixture(parts) => mixture_quantile(parts, p, false, |d| d.upper_quantile(p)),
         }
     }
 }
@@ -179,30 +192,47 @@ fn weighted(parts: &[Component], of: impl Fn(&Distribution) -> f64) -> f64 {
     parts.iter().map(|c| c.weight * of(&c.distribution)).sum()
 }
 
-/// The smallest x for which `reached(x)` holds. A mixture's quantile lies
+/// The root of a mixture's `share_at(x) = p`, which grows with x where `grows`,
+/// by Newton's method in x, kept within a bracket. A mixture's quantile lies
 /// between the smallest and the largest of its parts' quantiles.
-fn bisect(
+fn mixture_quantile(
     parts: &[Component],
+    p: f64,
+    grows: bool,
     part_quantile: impl Fn(&Distribution) -> f64,
-    reached: impl Fn(f64) -> bool,
 ) -> f64 {
-    let used = parts.iter().filter(|c| c.weight > 0.0);
-    let ends: Vec<f64> = used.map(|c| part_quantile(&c.distribution)).collect();
-    let mut lo = ends.iter().copied().fold(f64::INFINITY, f64::min);
-    let mut hi = ends.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    // All values are positive, so neighbouring doubles are neighbouring bits.
-    if reached(lo) {
-        return lo;
-    }
-    while hi.to_bits() - lo.to_bits() > 1 {
-        let middle = f64::from_bits(u64::midpoint(lo.to_bits(), hi.to_bits()));
-        if reached(middle) {
-            hi = middle;
-        } else {
-            lo = middle;
+    let used = || parts.iter().filter(|c| c.weight > 0.0);
+    let ends = || used().map(|c| part_quantile(&c.distribution));
+    let mut lo = ends().fold(f64::INFINITY, f64::min);
+    let mut hi = ends().fold(f64::NEG_INFINITY, f64::max);
+    let mut x = libm::sqrt(lo) * libm::sqrt(hi);
+    // A bracket of doubles is halved in logarithms, so this always suffices.
+    for _ in 0..200 {
+        if hi <= lo * (1.0 + 1e-15) {
+            return hi;
         }
+        let share = weighted(parts, |d| if grows { d.cdf(x) } else { d.survival(x) });
+        let too_low = if grows { share < p } else { share > p };
+        if too_low {
+            lo = x;
+        } else {
+            hi = x;
+        }
+        // Newton on the logarithm of the share: tails are steep, their
+        // logarithms are not.
+        let slope = weighted(parts, |d| d.density(x)) / share;
+        let step = libm::log(p / share) / if grows { slope } else { -slope };
+        let next = x + step;
+        x = if next > lo && next < hi {
+            if step.abs() <= 1e-14 * x {
+                return next;
+            }
+            next
+        } else {
+            libm::sqrt(lo) * libm::sqrt(hi)
+        };
     }
-    hi
+    x
 }
 
 #[cfg(test)]

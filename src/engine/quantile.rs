@@ -20,6 +20,9 @@ const CELLS: usize = 1 << CELL_BITS;
 const SUB_BITS: u32 = 5;
 const SUB_CELLS: usize = 1 << SUB_BITS;
 const DEPTH_MAX: u32 = 5;
+/// Cells after which none is split any more, so that no distribution can make
+/// a table without end.
+const TABLE_CELLS_MAX: usize = 1 << 17;
 
 /// A tabulated quantile function.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,15 +119,21 @@ impl QuantileTable {
         width: f64,
         depth: u32,
     ) {
-        let y = [0.0, 0.25, 0.5, 0.75, 1.0].map(|t| quantile(start + width * t));
+        let at = |t: f64| quantile(start + width * t);
+        let y = [0.0, 0.25, 0.5, 0.75, 1.0].map(at);
         let cubic = monotone_cubic(&y);
-        let scale = y.iter().fold(f64::MIN_POSITIVE, |m, y| m.max(y.abs()));
-        let good = [0.125, 0.25, 0.5, 0.75, 0.875].iter().all(|&t| {
-            let exact = quantile(start + width * t);
+        // Below this a double has too few digits to be compared by.
+        let scale = y.iter().fold(1e-290f64, |m, y| m.max(y.abs()));
+        let is_close = |t: f64, exact: f64| {
             let value = cubic[0] + t * (cubic[1] + t * (cubic[2] + t * cubic[3]));
             (value - exact).abs() <= TOLERANCE * scale
-        });
-        if good || depth == DEPTH_MAX {
+        };
+        let good = is_close(0.25, y[1])
+            && is_close(0.5, y[2])
+            && is_close(0.75, y[3])
+            && [0.125, 0.875].into_iter().all(|t| is_close(t, at(t)));
+        if good || depth == DEPTH_MAX || self.cells.len() > TABLE_CELLS_MAX {
+            assert!(cubic.iter().all(|c| c.is_finite()), "quantiles are finite");
             self.cells[index].c = cubic;
             return;
         }
@@ -148,7 +157,7 @@ fn monotone_cubic(y: &[f64; 5]) -> [f64; 4] {
         (-25.0 * a + 48.0 * b - 36.0 * c + 16.0 * d - 3.0 * e) / 3.0
     };
     let limit = |slope: f64| {
-        if slope * rise <= 0.0 {
+        if slope == 0.0 || rise == 0.0 || slope.is_sign_negative() != rise.is_sign_negative() {
             0.0
         } else {
             slope.abs().min(3.0 * rise.abs()).copysign(rise)
@@ -235,6 +244,38 @@ mod tests {
             let exact = normal_quantile(p);
             assert!((table.value(u) - exact).abs() < 2e-6 * exact.abs().max(1e-2));
             assert_eq!(table.value(u), -table.value(!u));
+        }
+    }
+
+    /// Wherever the configuration's limits lie, a table is built at once, is
+    /// small, and is finite from end to end.
+    #[test]
+    fn the_corners_of_the_accepted_range_have_tables() {
+        let lognormal = |mu, sigma| Distribution::LogNormal { mu, sigma };
+        let mut corners = vec![
+            Distribution::Exponential { lambda: 1e-100 },
+            Distribution::Exponential { lambda: 1e100 },
+        ];
+        for sigma in [0.0, 1e-9, 1.0, 20.0, 50.0] {
+            let mu_max: f64 = 650.0 - 10.0 * sigma;
+            corners.extend(
+                [-mu_max.min(300.0), 0.0, mu_max.min(300.0)].map(|mu| lognormal(mu, sigma)),
+            );
+        }
+        for distribution in corners {
+            let table = QuantileTable::of(&distribution);
+            assert!(table.memory_bytes() < 8 << 20, "{distribution:?}");
+            for u in [
+                0,
+                1,
+                1 << 40,
+                1 << 62,
+                u64::MAX / 2,
+                u64::MAX / 2 + 1,
+                u64::MAX,
+            ] {
+                assert!(table.value(u).is_finite(), "{distribution:?} at {u}");
+            }
         }
     }
 

@@ -127,17 +127,16 @@ impl Recipe {
         match &self.kind {
             Kind::Counter { algorithm, diurnal } => {
                 tick.factor = diurnal_factor(diurnal, time_ns);
-                tick.mean = tick.factor
-                    * match algorithm {
-                        CounterAlgorithm::Poisson { rate_per_s } => rate_per_s * self.interval_s,
-                        CounterAlgorithm::Constant { increment_per_tick } => *increment_per_tick,
-                    };
+                let full = match algorithm {
+                    CounterAlgorithm::Poisson { rate_per_s } => rate_per_s * self.interval_s,
+                    CounterAlgorithm::Constant { increment_per_tick } => *increment_per_tick,
+                };
+                tick.mean = tick.factor * full;
                 let poisson = matches!(algorithm, CounterAlgorithm::Poisson { .. });
                 if number == 0 && poisson && self.weights.is_none() {
                     // The widest table of the day comes first, so that later
                     // ones find room.
-                    let widest =
-                        tick.mean / tick.factor.max(1e-9) * (1.0 + diurnal.amplitude.abs());
+                    let widest = full * (1.0 + diurnal.amplitude.abs());
                     tick.poisson.set_mean(widest.min(TABLE_MEAN_MAX));
                 }
                 if poisson && self.weights.is_none() && counter::is_tabulated(tick.mean) {

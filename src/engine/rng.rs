@@ -24,7 +24,7 @@ pub enum Lane {
 
 /// The part of a draw that all series of a metric share at one tick.
 pub fn tick_key(seed: u64, tick: u64, lane: Lane) -> u64 {
-    mix(mix(seed.wrapping_add((lane as u64) << 56)) ^ mix(tick))
+    mix(mix(seed ^ mix(!(lane as u64))) ^ mix(tick))
 }
 
 /// One uniform 64-bit draw for a series.

@@ -17,6 +17,8 @@ use crate::model::identity::mix;
 const LEAF_MAX: u64 = 8;
 /// Nodes above this depth are always split before their sum is approximated.
 const SUM_DEPTH_MIN: u32 = 3;
+/// Nodes at this depth are not split further for the sake of their sum.
+const SUM_DEPTH_MAX: u32 = 24;
 
 /// The observations of one series at one tick.
 #[derive(Debug, Clone, Copy)]
@@ -106,7 +108,10 @@ impl Sample {
         let from = thresholds.partition_point(|&t| t <= node.start);
         let to = thresholds.partition_point(|&t| t <= end);
         let outermost = node.start == 0 || end == u64::MAX;
-        if from == to && !outermost && node.depth >= SUM_DEPTH_MIN {
+        // A slice across a gap between modes is no slice to take a mean of.
+        let is_narrow = || values.value(end) <= 2.0 * values.value(node.start);
+        let is_deep = node.depth >= SUM_DEPTH_MIN;
+        if from == to && !outermost && is_deep && (is_narrow() || node.depth >= SUM_DEPTH_MAX) {
             counts[from] += node.count;
             return node.approximate_sum(self.key, values);
         }

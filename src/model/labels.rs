@@ -83,18 +83,18 @@ pub struct Dimension {
 impl Dimension {
     /// The first `count` values of a label.
     pub fn new(name: &str, values: &LabelValues, count: usize) -> Self {
+        Self::of_indices(name, values, 0..count as u64)
+    }
+
+    /// The values of a label at the given (increasing) indices.
+    pub fn of_values(name: &str, values: &LabelValues, indices: &[u32]) -> Self {
+        Self::of_indices(name, values, indices.iter().map(|&index| index.into()))
+    }
+
+    fn of_indices(name: &str, values: &LabelValues, indices: impl Iterator<Item = u64>) -> Self {
         let mut arena = Arena::default();
-        match values {
-            LabelValues::List(list) => {
-                for value in &list[..count] {
-                    arena.push_with(|out| out.extend_from_slice(value.as_bytes()));
-                }
-            }
-            LabelValues::Range { first, format, .. } => {
-                for number in (*first..).take(count) {
-                    arena.push_with(|out| write_number(format, number, out));
-                }
-            }
+        for index in indices {
+            arena.push_with(|out| write_value(values, index, out));
         }
         Self::from_arena(name.to_owned(), arena)
     }
@@ -111,16 +111,6 @@ impl Dimension {
             values,
             pair_hashes,
         }
-    }
-
-    /// Only the values at the given (increasing) positions.
-    #[must_use]
-    pub fn retain(&self, positions: &[u32]) -> Self {
-        let mut arena = Arena::default();
-        for &position in positions {
-            arena.push_with(|out| out.extend_from_slice(self.values.get(position as usize)));
-        }
-        Self::from_arena(self.name.clone(), arena)
     }
 
     /// Number of values.
@@ -142,13 +132,26 @@ pub fn value_count(values: &LabelValues) -> u64 {
     }
 }
 
+/// Appends the text of the value at an index below [`value_count`].
+pub(crate) fn write_value(values: &LabelValues, index: u64, out: &mut Vec<u8>) {
+    match values {
+        LabelValues::List(list) => out.extend_from_slice(list[index as usize].as_bytes()),
+        LabelValues::Range { first, format, .. } => {
+            write_number(format, first.wrapping_add_unsigned(index), out);
+        }
+    }
+}
+
 /// Appends one number of a range as its format says.
 fn write_number(format: &RangeFormat, number: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(format.before.as_bytes());
+    let mut decimal = itoa::Buffer::new();
+    let hexadecimal;
     let digits = if format.hexadecimal {
-        format!("{:x}", number.unsigned_abs())
+        hexadecimal = format!("{:x}", number.unsigned_abs());
+        &hexadecimal
     } else {
-        number.unsigned_abs().to_string()
+        decimal.format(number.unsigned_abs())
     };
     let sign = if number < 0 { "-" } else { "" };
     let fill = format.width.saturating_sub(sign.len() + digits.len());

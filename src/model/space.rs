@@ -11,13 +11,13 @@ use std::ops::Range;
 
 use crate::config::{Label, Sampling};
 use crate::model::identity;
-use crate::model::labels::{Dimension, value_count};
+use crate::model::labels::{Dimension, value_count, write_value};
 use crate::model::wide;
 
 /// Combinations that can be addressed; sampling by hash visits all of them.
 pub const COMBINATIONS_MAX: u64 = 1 << 32;
-/// Distinct values of one label that are ever expanded.
-pub const LABEL_VALUES_MAX: u64 = 50_000_000;
+/// Values of one label that can be in use.
+pub const LABEL_VALUES_MAX: u64 = 100_000_000;
 
 /// The label sets of a metric.
 #[derive(Debug)]
@@ -204,7 +204,7 @@ impl Space {
     }
 
     /// The first `cap` of the product in file order. Only the values that
-    /// these can use are expanded, however long the ranges are.
+    /// these can use count, however long the ranges are.
     fn first_n(labels: &[Label], counts: &[u64], cap: u64) -> Result<Self, SpaceError> {
         let mut used = vec![1u64; labels.len()];
         let mut faster: u64 = 1;
@@ -216,9 +216,8 @@ impl Space {
             return Err(SpaceError::TooManySeries(cap.into()));
         }
         let order = NameOrder::new(labels, &used);
-        let dimensions = order.sort(expand(labels, &used)?);
         let positions = (0..cap).map(|index| order.position(index)).collect();
-        Ok(Self::selected(dimensions, positions))
+        Self::selected(&order, labels, positions)
     }
 
     /// The `cap` series with the smallest keys: first by the labels that come
@@ -234,39 +233,39 @@ impl Space {
             return Err(SpaceError::TooManyCombinations(product));
         }
         let order = NameOrder::new(labels, counts);
-        let expanded = expand(labels, counts)?;
-        let part = |from_metric: bool| -> Part<'_> {
-            let mut part = Part::default();
-            for (index, label) in labels.iter().enumerate() {
-                if label.from_metric == from_metric {
-                    part.dimensions.push(&expanded[index]);
-                    part.strides.push(order.strides[index]);
-                }
-            }
-            part
-        };
-        let (profile, own) = (part(false), part(true));
+        let profile = Part::new(labels, &order, false);
+        let own = Part::new(labels, &order, true);
         let own_count = own.combinations();
         let profile_kept = profile.smallest(cap.div_ceil(own_count));
         let whole = (cap / own_count) as usize;
         let mut positions: Vec<u32> = Vec::with_capacity(cap as usize);
-        let mut own_all = own.smallest(own_count);
-        own_all.sort_unstable_by_key(|&(_, position)| position);
+        let own_all = own.smallest(own_count.min(cap));
         for &(_, base) in &profile_kept[..whole] {
             positions.extend(own_all.iter().map(|&(_, position)| base + position));
         }
         if let Some(&(_, base)) = profile_kept.get(whole) {
-            let rest = own.smallest(cap % own_count);
+            let rest = &own_all[..(cap % own_count) as usize];
             positions.extend(rest.iter().map(|&(_, position)| base + position));
         }
-        let dimensions = order.sort(expanded);
-        Ok(Self::selected(dimensions, positions))
+        drop((profile_kept, own_all));
+        Self::selected(&order, labels, positions)
     }
 
     /// Keeps the given positions, and of each label only the values they use.
-    fn selected(dimensions: Vec<Dimension>, mut positions: Vec<u32>) -> Self {
+    fn selected(
+        order: &NameOrder,
+        labels: &[Label],
+        mut positions: Vec<u32>,
+    ) -> Result<Self, SpaceError> {
         positions.sort_unstable();
-        let (mut dimensions, positions) = compact(dimensions, positions);
+        let kept = order.kept_values(&positions);
+        let mut dimensions = Vec::with_capacity(kept.len());
+        for (&index, kept) in order.sorted.iter().zip(&kept) {
+            let label = &labels[index];
+            check_values(label, kept.len() as u64)?;
+            dimensions.push(Dimension::of_values(&label.name, &label.values, kept));
+        }
+        order.renumber(&kept, &mut positions);
         let mut label_set_keys = Vec::with_capacity(positions.len());
         for &position in &positions {
             let mut rest = position as usize;
@@ -281,7 +280,7 @@ impl Space {
         for dimension in &mut dimensions {
             dimension.pair_hashes = Vec::new();
         }
-        Self {
+        Ok(Self {
             series_count: positions.len(),
             dimensions,
             selection: Some(Selection {
@@ -290,7 +289,7 @@ impl Space {
             }),
             tail: None,
             tail_start: 0,
-        }
+        })
     }
 }
 
@@ -448,25 +447,122 @@ impl NameOrder {
         position as u32
     }
 
-    fn sort(&self, dimensions: Vec<Dimension>) -> Vec<Dimension> {
-        let mut slots: Vec<Option<Dimension>> = dimensions.into_iter().map(Some).collect();
-        self.sorted
+    /// Number of values of each label, in name order.
+    fn sorted_counts(&self) -> Vec<usize> {
+        let sorted = self.sorted.iter();
+        sorted.map(|&index| self.counts[index] as usize).collect()
+    }
+
+    /// The values of each label, in name order, that some position uses.
+    fn kept_values(&self, positions: &[u32]) -> Vec<Vec<u32>> {
+        let mut stride = 1;
+        let mut kept: Vec<Vec<u32>> = Vec::with_capacity(self.counts.len());
+        for &count in self.sorted_counts().iter().rev() {
+            let digits = positions
+                .iter()
+                .map(|&position| position as usize / stride % count);
+            kept.push(if count <= TABLE_MAX {
+                let mut used = vec![false; count];
+                digits.for_each(|digit| used[digit] = true);
+                (0..count as u32)
+                    .filter(|&value| used[value as usize])
+                    .collect()
+            } else {
+                let mut digits: Vec<u32> = digits.map(|digit| digit as u32).collect();
+                digits.sort_unstable();
+                digits.dedup();
+                digits
+            });
+            stride = stride.saturating_mul(count);
+        }
+        kept.reverse();
+        kept
+    }
+
+    /// Turns positions into those of the product of the kept values.
+    fn renumber(&self, kept: &[Vec<u32>], positions: &mut [u32]) {
+        let counts = self.sorted_counts();
+        if counts
             .iter()
-            .map(|&index| slots[index].take().expect("each label once"))
-            .collect()
+            .zip(kept)
+            .all(|(&count, kept)| count == kept.len())
+        {
+            return;
+        }
+        let tables: Vec<Vec<u32>> = counts
+            .iter()
+            .zip(kept)
+            .map(|(&count, kept)| {
+                let mut table = vec![0; if count <= TABLE_MAX { count } else { 0 }];
+                for (number, &value) in kept.iter().enumerate().take(table.len()) {
+                    table[value as usize] = number as u32;
+                }
+                table
+            })
+            .collect();
+        for position in positions {
+            let (mut rest, mut stride, mut renamed) = (*position as usize, 1usize, 0usize);
+            for (index, &count) in counts.iter().enumerate().rev() {
+                let value = rest % count;
+                let number = match tables[index].get(value) {
+                    Some(&number) => number as usize,
+                    None => kept[index].partition_point(|&kept| (kept as usize) < value),
+                };
+                renamed += number * stride;
+                stride *= kept[index].len();
+                rest /= count;
+            }
+            *position = renamed as u32;
+        }
     }
 }
 
-/// Some of a space's labels, each with its stride in the whole space.
-#[derive(Default)]
+/// Labels with more values are looked up by bisection instead of in a table.
+const TABLE_MAX: usize = 1 << 26;
+
+/// Some of a space's labels, each with its stride in the whole space, the one
+/// with the most values first. That one is hashed as it is walked, once per
+/// value; all others together have at most 65,536 of them each.
 struct Part<'a> {
-    dimensions: Vec<&'a Dimension>,
-    strides: Vec<u64>,
+    longest: Option<Axis<'a>>,
+    others: Vec<(Vec<u64>, u64)>,
 }
 
-impl Part<'_> {
+struct Axis<'a> {
+    label: &'a Label,
+    count: u64,
+    stride: u64,
+}
+
+impl<'a> Part<'a> {
+    fn new(labels: &'a [Label], order: &NameOrder, from_metric: bool) -> Self {
+        let mut axes: Vec<Axis<'a>> = Vec::new();
+        for (index, label) in labels.iter().enumerate() {
+            if label.from_metric == from_metric {
+                axes.push(Axis {
+                    label,
+                    count: order.counts[index],
+                    stride: order.strides[index],
+                });
+            }
+        }
+        axes.sort_by_key(|axis| std::cmp::Reverse(axis.count));
+        let mut axes = axes.into_iter();
+        let longest = axes.next();
+        let others = axes
+            .map(|axis| {
+                let mut hashes = Vec::with_capacity(axis.count as usize);
+                axis.for_hashes(|hash| hashes.push(hash));
+                (hashes, axis.stride)
+            })
+            .collect();
+        Self { longest, others }
+    }
+
     fn combinations(&self) -> u64 {
-        self.dimensions.iter().map(|d| d.len() as u64).product()
+        let longest = self.longest.as_ref().map_or(1, |axis| axis.count);
+        let others = self.others.iter().map(|(hashes, _)| hashes.len() as u64);
+        longest * others.product::<u64>()
     }
 
     /// The `count` combinations with the smallest keys, as (key, position in
@@ -487,11 +583,21 @@ impl Part<'_> {
                 (share * 18_446_744_073_709_551_616.0) as u64
             };
             let mut kept = Vec::with_capacity(wanted.min(combinations as f64) as usize);
-            self.visit(0, 0, 0, &mut |key, position| {
+            let mut each = |key: u64, position: u64| {
                 if key <= threshold {
-                    kept.push((key, position));
+                    kept.push((key, position as u32));
                 }
-            });
+            };
+            match &self.longest {
+                None => each(identity::label_set_key(0), 0),
+                Some(axis) => {
+                    let mut position = 0;
+                    axis.for_hashes(|hash| {
+                        visit(&self.others, hash, position, &mut each);
+                        position += axis.stride;
+                    });
+                }
+            }
             if kept.len() as u64 >= count {
                 kept.sort_unstable();
                 kept.truncate(count as usize);
@@ -500,26 +606,30 @@ impl Part<'_> {
             wanted *= 2.0;
         }
     }
+}
 
-    /// Calls `each` with the key and position of every combination.
-    fn visit(&self, depth: usize, sum: u64, position: u64, each: &mut impl FnMut(u64, u32)) {
-        let Some(dimension) = self.dimensions.get(depth) else {
-            each(identity::label_set_key(sum), position as u32);
-            return;
-        };
-        let stride = self.strides[depth];
-        if depth + 1 == self.dimensions.len() {
-            let mut at = position;
-            for &hash in &dimension.pair_hashes {
-                each(identity::label_set_key(sum.wrapping_add(hash)), at as u32);
-                at += stride;
-            }
-            return;
+impl Axis<'_> {
+    /// Calls `each` with the pair hash of every value in order.
+    fn for_hashes(&self, mut each: impl FnMut(u64)) {
+        let (mut value, mut scratch) = (Vec::new(), Vec::new());
+        for index in 0..self.count {
+            value.clear();
+            write_value(&self.label.values, index, &mut value);
+            each(identity::pair_hash(&self.label.name, &value, &mut scratch));
         }
-        for (digit, &hash) in dimension.pair_hashes.iter().enumerate() {
-            let at = position + digit as u64 * stride;
-            self.visit(depth + 1, sum.wrapping_add(hash), at, each);
-        }
+    }
+}
+
+/// Calls `each` with the key and position of every combination of `axes`, on
+/// top of what is summed up already.
+fn visit(axes: &[(Vec<u64>, u64)], sum: u64, position: u64, each: &mut impl FnMut(u64, u64)) {
+    let Some(((hashes, stride), rest)) = axes.split_first() else {
+        return each(identity::label_set_key(sum), position);
+    };
+    let mut at = position;
+    for &hash in hashes {
+        visit(rest, sum.wrapping_add(hash), at, each);
+        at += stride;
     }
 }
 
@@ -528,64 +638,15 @@ fn expand(labels: &[Label], counts: &[u64]) -> Result<Vec<Dimension>, SpaceError
         .iter()
         .zip(counts)
         .map(|(label, &count)| {
-            if count > LABEL_VALUES_MAX {
-                return Err(SpaceError::TooManyValues(label.name.clone(), count));
-            }
+            check_values(label, count)?;
             Ok(Dimension::new(&label.name, &label.values, count as usize))
         })
         .collect()
 }
 
-/// Drops label values that no position uses. Order is kept.
-fn compact(dimensions: Vec<Dimension>, positions: Vec<u32>) -> (Vec<Dimension>, Vec<u32>) {
-    let lens: Vec<usize> = dimensions.iter().map(Dimension::len).collect();
-    let mut used: Vec<Vec<bool>> = lens.iter().map(|&len| vec![false; len]).collect();
-    for &position in &positions {
-        let mut rest = position as usize;
-        for (used, &len) in used.iter_mut().zip(&lens).rev() {
-            used[rest % len] = true;
-            rest /= len;
-        }
+fn check_values(label: &Label, count: u64) -> Result<(), SpaceError> {
+    if count > LABEL_VALUES_MAX {
+        return Err(SpaceError::TooManyValues(label.name.clone(), count));
     }
-    if used.iter().flatten().all(|&used| used) {
-        return (dimensions, positions);
-    }
-    let kept: Vec<Vec<u32>> = used
-        .iter()
-        .map(|used| {
-            (0..used.len() as u32)
-                .filter(|&i| used[i as usize])
-                .collect()
-        })
-        .collect();
-    let renumbered: Vec<Vec<u32>> = used
-        .iter()
-        .map(|used| {
-            used.iter()
-                .scan(0, |next, &used| {
-                    let number = *next;
-                    *next += u32::from(used);
-                    Some(number)
-                })
-                .collect()
-        })
-        .collect();
-    let positions = positions
-        .into_iter()
-        .map(|position| {
-            let (mut rest, mut stride, mut renamed) = (position as usize, 1usize, 0usize);
-            for index in (0..lens.len()).rev() {
-                renamed += renumbered[index][rest % lens[index]] as usize * stride;
-                stride *= kept[index].len();
-                rest /= lens[index];
-            }
-            renamed as u32
-        })
-        .collect();
-    let dimensions = dimensions
-        .iter()
-        .zip(&kept)
-        .map(|(dimension, kept)| dimension.retain(kept))
-        .collect();
-    (dimensions, positions)
+    Ok(())
 }

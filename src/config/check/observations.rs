@@ -178,6 +178,14 @@ impl Checker<'_> {
             self.within(&at.key("mu"), mu, -300.0..=300.0);
             let sigma = self.required(at, "sigma", raw.sigma, algorithm);
             self.within(&at.key("sigma"), sigma, 0.0..=50.0);
+            if (0.0..=50.0).contains(&sigma) && mu.abs() <= 300.0 && mu.abs() + 10.0 * sigma > 650.0
+            {
+                self.problems.add(
+                    &at.key("sigma"),
+                    "is too large together with mu: |mu| + 10 × sigma must be at most 650, or \
+                     values leave the range of a double",
+                );
+            }
             return Distribution::LogNormal { mu, sigma };
         }
         let lambda = match (raw.lam, raw.lambda) {
@@ -201,7 +209,7 @@ impl Checker<'_> {
                 format!("must be more than 0, found {}", float_text(lambda)),
             );
         } else {
-            self.within(at, lambda, 1e-200..=1e200);
+            self.within(at, lambda, 1e-100..=1e100);
         }
         lambda
     }

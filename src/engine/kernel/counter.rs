@@ -34,7 +34,7 @@ pub fn poisson_each(
     for index in 0..now.len() {
         let mean = mean * weights.map_or(1.0, |weights| weights[index]);
         let increment = poisson(mean, &mut Stream::new(draw(keys[index], key)));
-        now[index] = before[index] + increment as f64;
+        now[index] = before[index] + increment;
     }
 }
 

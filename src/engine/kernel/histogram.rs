@@ -58,7 +58,7 @@ pub fn observe(
         let mut below = 0;
         for ((cell, &before), &count) in row.iter_mut().zip(before_row).zip(&*scratch) {
             below += count;
-            *cell = before + below;
+            *cell = before.saturating_add(below);
         }
     }
 }
