@@ -1,5 +1,5 @@
-//! Real receivers take what the running program pushes: the OpenTelemetry Collector,
-//! Prometheus and VictoriaMetrics. What each of them stored is compared with what `dump` says
+//! Real receivers take what the running program pushes: the `OpenTelemetry` Collector,
+//! Prometheus and `VictoriaMetrics`. What each of them stored is compared with what `dump` says
 //! of those ticks.
 //!
 //! Needs the servers that `tests/servers/install.sh` builds; without them each test says that

@@ -1,5 +1,5 @@
-//! Receivers of OTLP beside Prometheus: the OpenTelemetry Collector, which writes what it got
-//! to a file, and a single-node VictoriaMetrics.
+//! Receivers of OTLP beside Prometheus: the `OpenTelemetry` Collector, which writes what it got
+//! to a file, and a single-node `VictoriaMetrics`.
 
 use super::judge::Stored;
 use super::process::{Process, free_port, wait_until};
@@ -57,7 +57,7 @@ impl Collector {
         let mut rest = bytes.as_slice();
         let mut requests = Vec::new();
         // Each message has its length in front, in four bytes. What the exporter calls
-        // MetricsData is a request on the wire.
+        // `MetricsData` is a request on the wire.
         while let Some((length, after)) = rest.split_first_chunk::<4>() {
             let (message, after) = after.split_at(u32::from_be_bytes(*length) as usize);
             requests.push(ExportMetricsServiceRequest::decode(message).unwrap());
@@ -68,7 +68,7 @@ impl Collector {
     }
 }
 
-/// A running VictoriaMetrics.
+/// A running `VictoriaMetrics`.
 pub(crate) struct VictoriaMetrics {
     process: Process,
     url: String,
