@@ -11,13 +11,14 @@ use mockingbird::proto::otlp::metric::Data;
 use mockingbird::proto::otlp::number_data_point::Value as Number;
 use mockingbird::proto::otlp::{KeyValue, Metric, NumberDataPoint, any_value};
 use servers::judge::{self, Stored};
-use servers::mockingbird::Mockingbird;
+use servers::mockingbird::{Mockingbird, binary};
 use servers::process::wait_until;
 use servers::prometheus::Prometheus;
 use servers::receivers::{Collector, VictoriaMetrics};
 use servers::samples::{Identity, Samples};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 const PREFIX: &str = "synthetic_otel_";
@@ -67,6 +68,48 @@ fn the_collector_gets_what_dump_prints() {
     ] {
         assert_eq!(kinds[&format!("{PREFIX}{base}")], expected, "{base}");
     }
+}
+
+/// Both forms that `dump` writes are requests, and say the same.
+#[test]
+fn the_collector_takes_dumped_requests() {
+    let Some(servers) = servers::find(&["otelcol"]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let collector = Collector::start(&servers, folder.path());
+    let url = format!("http://{}/v1/metrics", collector.endpoint());
+    let forms = [
+        ("otlp", "application/x-protobuf"),
+        ("otlp-json", "application/json"),
+    ];
+    for (form, content_type) in forms {
+        let mut dump = Command::new(binary());
+        dump.args(["dump", "--config", "configs/production_sim.yaml"]);
+        dump.args(["--tick", "5", "--format", form]);
+        let request = dump.output().unwrap();
+        assert!(request.status.success());
+        let answer = ureq::post(&url)
+            .header("Content-Type", content_type)
+            .send(&request.stdout[..])
+            .unwrap();
+        assert_eq!(answer.status(), 200, "{form}");
+    }
+    let requests = collector.collected();
+    assert_eq!(requests.len(), 2);
+    let [binary, json] = [0, 1].map(|index| {
+        let mut ticks = Ticks::new();
+        let resources = requests[index].resource_metrics.iter();
+        for metric in resources
+            .flat_map(|resource| &resource.scope_metrics)
+            .flat_map(|scope| &scope.metrics)
+        {
+            read_metric(metric, &mut ticks);
+        }
+        ticks
+    });
+    assert!(binary.values().map(Samples::len).sum::<usize>() > 4000);
+    assert_eq!(binary, json);
 }
 
 #[test]
