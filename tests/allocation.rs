@@ -1,18 +1,22 @@
-//! A steady tick allocates nothing.
+//! A steady tick allocates nothing, and neither does compressing a chunk.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mockingbird::config::load_str;
 use mockingbird::engine::Engine;
+use mockingbird::exposition::gzip::Compressor;
+use mockingbird::exposition::{Format, Lines, Renderer};
 use mockingbird::model::Catalog;
 use mockingbird::selfmetrics::SelfMetrics;
 
 struct Counting;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+/// Held by the test that counts.
+static COUNTING: Mutex<()> = Mutex::new(());
 
 #[expect(
     unsafe_code,
@@ -53,6 +57,7 @@ metrics:
 
 #[test]
 fn a_steady_tick_allocates_nothing() {
+    let _counting = COUNTING.lock().unwrap_or_else(PoisonError::into_inner);
     let config = load_str(Path::new("test"), CONFIG.as_bytes(), &|_| None)
         .unwrap_or_else(|error| panic!("{error}"));
     let own = SelfMetrics::default();
@@ -74,4 +79,34 @@ fn a_steady_tick_allocates_nothing() {
         let allocated = ALLOCATIONS.load(Ordering::Relaxed) - before;
         assert_eq!(allocated, 0, "{threads} threads");
     }
+}
+
+#[test]
+fn compressing_a_chunk_allocates_nothing() {
+    let _counting = COUNTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let config = load_str(Path::new("test"), CONFIG.as_bytes(), &|_| None)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
+    let mut engine = Engine::new(&config, Arc::clone(&catalog), 0, 1).unwrap();
+    let frame = engine.advance(|_, _| ());
+    let renderer = Renderer::new(catalog, "", false);
+    let chunks: Vec<(Vec<u8>, Lines)> = (0..renderer.chunk_count())
+        .map(|chunk| {
+            let (mut plain, mut lines) = (Vec::new(), Lines::default());
+            renderer.render_chunk_with_lines(&frame, Format::Text, chunk, &mut plain, &mut lines);
+            (plain, lines)
+        })
+        .collect();
+    let mut compressor = Compressor::default();
+    let mut out = Vec::new();
+    let mut compress = || {
+        for (plain, lines) in &chunks {
+            out.clear();
+            compressor.compress_lines(plain, lines, &mut out);
+        }
+    };
+    compress();
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    compress();
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0);
 }
