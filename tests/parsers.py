@@ -188,7 +188,7 @@ def check(arguments, config, tick):
 def epoch_s(config):
     """A configuration's epoch in Unix seconds, 1970 unless it states one."""
     with open(config, encoding="utf-8") as lines:
-        stated = re.search(r"^  epoch: (\S+)$", lines.read(), re.MULTILINE)
+        stated = re.search(r"^  epoch: (?!null)(\S+)$", lines.read(), re.MULTILINE)
     if not stated:
         return 0
     return datetime.datetime.fromisoformat(stated[1].replace("Z", "+00:00")).timestamp()

@@ -11,6 +11,7 @@ use servers::judge::{self, Planned, Stored};
 use servers::mockingbird::{self, Mockingbird};
 use servers::process::wait_until;
 use servers::prometheus::{Job, Prometheus, promtool_accepts};
+use servers::receivers::VictoriaMetrics;
 use servers::samples::Samples;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -221,6 +222,52 @@ fn a_sample_with_a_time_is_stored_at_its_ticks_time() {
             let dump = mockingbird.dump(tick, job.name == "openmetrics", None);
             let what = format!("{} scrape of tick {tick}", job.name);
             judge::assert_none(&what, &judge::differences(&scrape, &dump));
+        }
+    }
+}
+
+/// Another reader of the same gzipped bodies.
+#[test]
+fn what_victoria_metrics_scraped_is_what_dump_prints() {
+    let Some(servers) = servers::find(&["victoria-metrics"]) else {
+        return;
+    };
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let mockingbird = Mockingbird::start("baseline.yaml", folder.path());
+    let prefix = &mockingbird.prefix;
+    let address = &mockingbird.address;
+    let mut victoria = VictoriaMetrics::start_scraping(&servers, folder.path(), address);
+    let ticks = format!("{prefix}gen_ticks_total");
+    let mut stored = Vec::new();
+    wait_until("ten scrapes are stored", Duration::from_secs(60), || {
+        stored = victoria.stored();
+        let mut ticks = stored.iter().filter(|s| s.identity.name == ticks);
+        ticks.next().is_some_and(|series| series.points.len() >= 10)
+    });
+    stored.retain(|series| series.identity.name.starts_with(prefix.as_str()));
+    for series in &mut stored {
+        let labels = &mut series.identity.labels;
+        labels.retain(|name, _| name != "job" && name != "instance");
+        // Ours gives way to the label that says who was scraped.
+        if let Some(instance) = labels.remove("exported_instance") {
+            labels.insert("instance".to_owned(), instance);
+        }
+    }
+    check_gzip(&stored, prefix);
+    // The last scrape may still be on its way to the disk.
+    for (time, scrape) in judge::scrapes(&stored).into_iter().take(9) {
+        let (tick, samples) = split(&scrape, prefix);
+        let mut dump = mockingbird.dump(tick, false, None);
+        // It stores no NaN.
+        dump.retain(|_, value| !value.is_nan());
+        assert_eq!(samples.len(), dump.len(), "tick {tick}, scraped at {time}");
+        for (identity, expected) in &dump {
+            let found = samples.get(identity);
+            let found = *found.unwrap_or_else(|| panic!("{identity} is missing at {time}"));
+            // It stores decimal numbers of about twelve digits.
+            let close = (found - expected).abs() <= 1e-11 * expected.abs();
+            assert!(close, "{identity}: {found}, not {expected}");
         }
     }
 }

@@ -77,13 +77,30 @@ pub(crate) struct VictoriaMetrics {
 impl VictoriaMetrics {
     /// Starts one with its data in `folder`; it names metrics as Prometheus does.
     pub(crate) fn start(servers: &Path, folder: &Path) -> Self {
+        Self::start_with(servers, folder, &[])
+    }
+
+    /// The same, scraping an address every second.
+    pub(crate) fn start_scraping(servers: &Path, folder: &Path, address: &str) -> Self {
+        let config = folder.join("promscrape.yaml");
+        let text = format!(
+            "scrape_configs: [{{job_name: mockingbird, scrape_interval: 1s, \
+             static_configs: [{{targets: ['{address}']}}]}}]\n"
+        );
+        std::fs::write(&config, text).unwrap();
+        let scrape = format!("-promscrape.config={}", config.display());
+        Self::start_with(servers, folder, &[scrape])
+    }
+
+    fn start_with(servers: &Path, folder: &Path, arguments: &[String]) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
         let mut command = Command::new(servers.join("victoria-metrics"));
         command
             .arg(format!("-storageDataPath={}", folder.join("vm").display()))
             .arg(format!("-httpListenAddr={address}"))
             .arg("-opentelemetry.usePrometheusNaming")
-            .arg("-loggerLevel=WARN");
+            .arg("-loggerLevel=WARN")
+            .args(arguments);
         let mut process = Process::start(&mut command, "victoria-metrics", folder);
         let url = format!("http://{address}");
         let health = format!("{url}/health");
