@@ -1,6 +1,7 @@
 //! A frame to OTLP requests: encoding beside memcpy of the same bytes and
-//! beside gzip of them, all on one core: by zlib-rs level 1, which pushes use, and
-//! by the encoder of scrape bodies, for which OTLP has no lines.
+//! beside gzip of them, all on one core: by zlib-rs level 1, and by the encoder of
+//! scrape bodies, for which OTLP has no lines; pushes use the latter. It wins for
+//! all but the time of histograms.
 #![allow(missing_docs)]
 
 mod support;

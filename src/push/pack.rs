@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::outbox::{Outbox, Request};
 use crate::config::Compression;
+use crate::exposition::Lines;
 use crate::exposition::gzip::{self, Compressor, Trailer};
 
 /// Smaller bodies are compressed where they are encoded.
@@ -126,7 +127,10 @@ fn compressed(compressor: &mut Compressor, plain: &[u8]) -> Vec<u8> {
     let mut member = Vec::with_capacity(plain.len() / 8 + 1024);
     member.extend_from_slice(&gzip::HEADER);
     let mut trailer = Trailer::default();
-    trailer.add(&compressor.compress_chunk(plain, &mut member));
+    // Points repeat one another as lines do: without any lines marked, the
+    // encoder of scrapes is faster and tighter than zlib's level 1 for all but
+    // histograms, which it packs tighter in the same time (bench `otlp`).
+    trailer.add(&compressor.compress_lines(plain, &Lines::default(), &mut member));
     member.extend_from_slice(&trailer.bytes());
     // What waits is counted by its length; it should not be twice as large.
     member.shrink_to_fit();
