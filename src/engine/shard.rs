@@ -127,7 +127,7 @@ struct Run<'a> {
     scratch: &'a mut Vec<u64>,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     /// Tick 0: cumulative columns are zero, walks stand at their start.
     fn begin(&mut self, columns: &mut Columns, state: &mut State) {
         match columns {
@@ -348,30 +348,28 @@ impl Run<'_> {
         before: &histogram::Rows<&[u64], &[f64]>,
         mut now: histogram::Rows<&mut [u64], &mut [f64]>,
     ) {
-        let (recipe, tick) = (self.recipe, self.tick);
-        let shared = histogram::Shared {
-            value_key: tick.value_key,
-            count_key: tick.count_key,
-            mean: tick.mean,
-            thresholds: &recipe.thresholds,
-            values: recipe.values.as_ref().expect("histograms have values"),
-        };
+        let shared = self.observed_at(&self.recipe.thresholds);
         let mut scratch = std::mem::take(self.scratch);
         let (keys, weights) = self.keys_and_weights();
         histogram::observe(keys, &shared, weights, before, &mut now, &mut scratch);
         *self.scratch = scratch;
     }
 
+    /// What a histogram's series share, to be counted between these thresholds.
+    fn observed_at(&self, thresholds: &'a [u64]) -> histogram::Shared<'a> {
+        let values = self.recipe.values.as_ref();
+        histogram::Shared {
+            value_key: self.tick.value_key,
+            count_key: self.tick.count_key,
+            mean: self.tick.mean,
+            thresholds,
+            values: values.expect("histograms have values"),
+        }
+    }
+
     /// The same observations in exponential buckets.
     fn exponential(&mut self, before: &[u64], now: &mut [u64]) {
-        let (recipe, tick) = (self.recipe, self.tick);
-        let shared = histogram::Shared {
-            value_key: tick.value_key,
-            count_key: tick.count_key,
-            mean: tick.mean,
-            thresholds: &recipe.exponential,
-            values: recipe.values.as_ref().expect("histograms have values"),
-        };
+        let shared = self.observed_at(&self.recipe.exponential);
         let mut scratch = std::mem::take(self.scratch);
         let (keys, weights) = self.keys_and_weights();
         histogram::count(keys, &shared, weights, before, now, &mut scratch);

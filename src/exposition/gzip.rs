@@ -5,8 +5,6 @@
 //! chunks can be compressed on any thread and put one after the other. Their
 //! checksums are combined without reading the bytes again.
 
-use flate2::{Compress, Compression, FlushCompress};
-
 use crate::exposition::Lines;
 use crate::exposition::deflate::Deflater;
 
@@ -17,18 +15,11 @@ pub const HEADER: [u8; 10] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 4, 0xFF];
 /// An empty final block, with the fixed code (RFC 1951, 3.2.6).
 const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
 
-const LEVEL: Compression = Compression::new(1);
-/// Room that a flush is given before it is asked for more.
-const ROOM_BYTES: usize = 4096;
-
-/// Compresses chunks, one at a time; its state is reused.
-///
-/// A chunk of lines is the own encoder's, any other is zlib-rs's. Either one's
-/// state is made when it is first needed.
+/// Compresses chunks, one at a time; its state is made at the first one and
+/// reused.
 #[derive(Debug, Default)]
 pub struct Compressor {
-    lines: Option<Deflater>,
-    any: Option<Compress>,
+    deflater: Option<Deflater>,
 }
 
 /// Checksum and length of a chunk's plain bytes.
@@ -46,30 +37,12 @@ pub struct Trailer {
 }
 
 impl Compressor {
-    /// Appends the blocks of one chunk of lines, as the renderer marked them.
-    /// Wrong marks cost room and nothing else.
+    /// Appends the blocks of one chunk, its lines as the renderer marked them.
+    /// Wrong or missing marks cost room and nothing else.
     pub fn compress_lines(&mut self, plain: &[u8], lines: &Lines, out: &mut Vec<u8>) -> ChunkSum {
-        let deflater = self.lines.get_or_insert_default();
+        let deflater = self.deflater.get_or_insert_default();
         deflater.deflate(plain, lines, out);
         ChunkSum::of(plain)
-    }
-
-    /// Appends the blocks of one chunk of any kind.
-    pub fn compress_chunk(&mut self, plain: &[u8], out: &mut Vec<u8>) -> ChunkSum {
-        let deflate = self.any.get_or_insert_with(|| Compress::new(LEVEL, false));
-        deflate.reset();
-        let mut rest = plain;
-        loop {
-            out.reserve(ROOM_BYTES + rest.len() / 8);
-            deflate
-                .compress_vec(rest, out, FlushCompress::Sync)
-                .expect("deflate without a dictionary accepts any bytes");
-            rest = &plain[deflate.total_in() as usize..];
-            // Room left over means that the flush is complete.
-            if rest.is_empty() && out.len() < out.capacity() {
-                return ChunkSum::of(plain);
-            }
-        }
     }
 }
 
@@ -147,14 +120,6 @@ mod tests {
 
     fn check(chunks: &[&[u8]]) {
         let plain = chunks.concat();
-        let mut compressor = Compressor::default();
-        let mut trailer = Trailer::default();
-        let mut out = HEADER.to_vec();
-        for chunk in chunks {
-            trailer.add(&compressor.compress_chunk(chunk, &mut out));
-        }
-        out.extend_from_slice(&trailer.bytes());
-        assert!(inflate(&out) == plain);
         let chunks: Vec<_> = chunks
             .iter()
             .map(|&chunk| (chunk, Lines::default()))
