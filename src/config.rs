@@ -12,6 +12,7 @@
 //! This module reads the file and the environment; it knows nothing of series,
 //! ticks or wire formats.
 
+mod action;
 mod check;
 mod de;
 mod locate;
@@ -29,7 +30,9 @@ use std::fs::File;
 use std::io::Read;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+pub use action::{Action, ErrorRate, Fault, FaultKind, Scenario, Selector, Spike, Step, Target};
 pub use problem::{LoadError, Problem};
 pub use schema::json_schema;
 
@@ -154,6 +157,8 @@ pub struct Config {
     pub otel: Otel,
     /// `metrics[]`, in file order; base names are unique.
     pub metrics: Vec<Metric>,
+    /// `scenarios`, by name.
+    pub scenarios: BTreeMap<String, Arc<Scenario>>,
     /// `runtime`.
     pub runtime: Runtime,
 }
@@ -177,6 +182,12 @@ pub struct Global {
     pub control_api_port: u16,
     /// Address of the control API.
     pub control_api_bind: IpAddr,
+    /// What requests to the control API have to show, if anything; never empty.
+    pub control_api_token: Option<String>,
+    /// Further names in the Host header of requests to the control API.
+    pub control_api_hosts: Vec<String>,
+    /// File that the journal is appended to.
+    pub journal_file: Option<PathBuf>,
     /// Shard workers, 1 to 256; `None` means one per core.
     pub threads: Option<usize>,
     /// Refuse to start above this many samples per scrape.
@@ -509,66 +520,11 @@ pub struct Diurnal {
     pub phase: f64,
 }
 
-/// `runtime`: checked now, carried out by the control layer.
+/// `runtime`: what acts from tick 0.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Runtime {
     /// `on_start[]`.
-    pub on_start: Vec<StartAction>,
-    /// `failure_modes[]`.
-    pub failure_modes: Vec<FailureMode>,
-}
-
-/// One entry of `runtime.on_start[]`.
-#[derive(Debug, Clone, PartialEq)]
-pub enum StartAction {
-    /// Multiply a metric's rate or value for a while.
-    Spike {
-        /// Base name of the metric.
-        metric: String,
-        /// Factor, at least 0.
-        multiplier: f64,
-        /// How long, in nanoseconds.
-        duration_ns: u64,
-    },
-    /// Leave out points of a metric for a while.
-    ErrorRate {
-        /// Base name of the metric.
-        metric: String,
-        /// Share of points, 0 to 1.
-        rate: f64,
-        /// How long, in nanoseconds.
-        duration_ns: u64,
-    },
-}
-
-/// One entry of `runtime.failure_modes[]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FailureMode {
-    /// What fails.
-    pub kind: FailureKind,
-    /// Base name of the metric it is limited to, if any.
-    pub metric: Option<String>,
-    /// Share of points or requests, 0 to 1.
-    pub rate: f64,
-    /// How long, in nanoseconds; `None` means for the whole run.
-    pub duration_ns: Option<u64>,
-}
-
-/// `runtime.failure_modes[].kind`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailureKind {
-    /// Values turn into NaN.
-    Nan,
-    /// Counters and histograms restart from zero.
-    Reset,
-    /// Series vanish and return.
-    Stale,
-    /// Scrapes are answered with an error status.
-    ScrapeError,
-    /// Scrapes are answered late.
-    ScrapeDelay,
-    /// Scrape bodies end early.
-    ScrapeTruncate,
-    /// Posts fail before they are sent.
-    PushError,
+    pub on_start: Vec<Action>,
+    /// `failure_modes[]`; those without a duration act during the whole run.
+    pub failure_modes: Vec<Fault>,
 }

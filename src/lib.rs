@@ -12,6 +12,7 @@
 //! |---|---|---|
 //! | [`config`] | a YAML file, the environment | a checked [`config::Config`], or every mistake with its place |
 //! | [`model`] | labels, caps | the [`model::Catalog`]: families, label spaces, identities |
+//! | [`timeline`] | a configuration, commands | what is in effect at a tick |
 //! | [`engine`] | a tick number | a [`engine::Frame`]: columns of values |
 //! | [`otlp`], [`proto`] | a frame | requests that OTLP receivers take |
 //! | [`exposition`] | a frame | Prometheus text, `OpenMetrics`, gzip |
@@ -50,4 +51,5 @@ pub mod proto;
 pub mod push;
 pub mod selfmetrics;
 pub mod server;
+pub mod timeline;
 pub mod twin;

@@ -81,6 +81,7 @@ pub(super) fn check(
         prometheus,
         otel,
         metrics: metrics.into_iter().flatten().collect(),
+        scenarios: std::collections::BTreeMap::new(),
         runtime,
     }
 }
@@ -126,6 +127,9 @@ impl Checker<'_> {
                 raw.control_api_bind.as_deref(),
                 [127, 0, 0, 1],
             ),
+            control_api_token: None,
+            control_api_hosts: Vec::new(),
+            journal_file: None,
             threads,
             max_series,
         }

@@ -1211,11 +1211,15 @@ fn runtime_rules() {
     );
     assert_eq!(
         config.runtime.on_start,
-        [StartAction::Spike {
-            metric: "c".to_owned(),
+        [Action::Spike(Spike {
+            on: Selector {
+                metric: Some("c".to_owned()),
+                labels: BTreeMap::new()
+            },
             multiplier: 3.0,
+            target: Target::Rate,
             duration_ns: 500_000_000
-        }]
+        })]
     );
     assert_eq!(config.runtime.failure_modes[0].rate, 1.0);
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::super::problem::{Path, quoted};
 use super::super::raw::{RawFailureMode, RawRuntime, RawStartAction};
-use super::super::{FailureKind, FailureMode, Kind, Metric, Runtime, StartAction};
+use super::super::{
+    Action, ErrorRate, Fault, FaultKind, Kind, Metric, Runtime, Selector, Spike, Target,
+};
 use super::{Checker, nanoseconds, suggest};
 
 impl Checker<'_> {
@@ -32,12 +34,7 @@ impl Checker<'_> {
         }
     }
 
-    fn start_action(
-        &mut self,
-        at: &Path,
-        raw: RawStartAction,
-        metrics: &Known,
-    ) -> Option<StartAction> {
+    fn start_action(&mut self, at: &Path, raw: RawStartAction, metrics: &Known) -> Option<Action> {
         let action = self.required_text(at, "action", raw.action, "spike or error_rate");
         let metric = self.required_text(at, "metric", raw.metric, "name the metric it concerns");
         let metric = metric.and_then(|name| self.known_metric(&at.key("metric"), &name, metrics));
@@ -48,20 +45,25 @@ impl Checker<'_> {
             let multiplier = self.required(at, "multiplier", raw.multiplier, "spike");
             self.within(&at.key("multiplier"), multiplier, 0.0..=1e9);
             self.not_used(&at.key("rate"), raw.rate, "spike", "multiplier");
-            Some(StartAction::Spike {
-                metric: metric?.name.clone(),
+            let metric = metric?;
+            Some(Action::Spike(Spike {
+                on: whole(Some(metric)),
                 multiplier,
+                target: match metric.kind {
+                    Kind::Counter { .. } => Target::Rate,
+                    _ => Target::Value,
+                },
                 duration_ns,
-            })
+            }))
         } else {
             let rate = self.required(at, "rate", raw.rate, "error_rate");
             self.within(&at.key("rate"), rate, 0.0..=1.0);
             self.not_used(&at.key("multiplier"), raw.multiplier, "error_rate", "rate");
-            Some(StartAction::ErrorRate {
-                metric: metric?.name.clone(),
+            Some(Action::ErrorRate(ErrorRate {
+                on: whole(Some(metric?)),
                 rate,
                 duration_ns,
-            })
+            }))
         }
     }
 
@@ -75,20 +77,15 @@ impl Checker<'_> {
         }
     }
 
-    fn failure_mode(
-        &mut self,
-        at: &Path,
-        raw: RawFailureMode,
-        metrics: &Known,
-    ) -> Option<FailureMode> {
+    fn failure_mode(&mut self, at: &Path, raw: RawFailureMode, metrics: &Known) -> Option<Fault> {
         let known = [
-            ("nan", FailureKind::Nan),
-            ("reset", FailureKind::Reset),
-            ("stale", FailureKind::Stale),
-            ("scrape_error", FailureKind::ScrapeError),
-            ("scrape_delay", FailureKind::ScrapeDelay),
-            ("scrape_truncate", FailureKind::ScrapeTruncate),
-            ("push_error", FailureKind::PushError),
+            ("nan", 0),
+            ("reset", 1),
+            ("stale", 2),
+            ("scrape_error", 3),
+            ("scrape_delay", 4),
+            ("scrape_truncate", 5),
+            ("push_error", 6),
         ];
         let list = format!("one of {}", suggest::list(known.map(|(name, _)| name)));
         let word = self.required_text(at, "kind", raw.kind, &list);
@@ -107,10 +104,7 @@ impl Checker<'_> {
             None => None,
         };
         let (kind, word) = (kind?, word?);
-        let of_series = matches!(
-            kind,
-            FailureKind::Nan | FailureKind::Reset | FailureKind::Stale
-        );
+        let of_series = kind < 3;
         if let Some(metric) = metric {
             if !of_series {
                 self.problems.add_key(
@@ -118,16 +112,26 @@ impl Checker<'_> {
                     0,
                     format!("not used by {word}, which concerns all metrics at once"),
                 );
-            } else if kind == FailureKind::Reset && matches!(metric.kind, Kind::Gauge { .. }) {
+            } else if kind == 1 && matches!(metric.kind, Kind::Gauge { .. }) {
                 self.problems.add(
                     &metric_path,
                     format!("{} is a gauge, which cannot be reset", quoted(&metric.name)),
                 );
             }
         }
-        Some(FailureMode {
-            kind,
-            metric: metric.map(|metric| metric.name.clone()),
+        let on = whole(metric);
+        Some(Fault {
+            kind: match kind {
+                0 => FaultKind::Nan(on),
+                1 => FaultKind::Reset(on),
+                2 => FaultKind::Stale(on),
+                3 => FaultKind::ScrapeError { status: 503 },
+                4 => FaultKind::ScrapeDelay {
+                    delay_ns: 1_000_000_000,
+                },
+                5 => FaultKind::ScrapeTruncate,
+                _ => FaultKind::PushError,
+            },
             rate,
             duration_ns,
         })
@@ -178,5 +182,12 @@ impl<'m> Known<'m> {
             by_name: known.map(|metric| (metric.name.as_str(), metric)).collect(),
             complete: metrics.iter().all(Option::is_some),
         }
+    }
+}
+
+fn whole(metric: Option<&Metric>) -> Selector {
+    Selector {
+        metric: metric.map(|metric| metric.name.clone()),
+        labels: BTreeMap::new(),
     }
 }

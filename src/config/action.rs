@@ -1,0 +1,137 @@
+//! What can be done to a run: the same in a scenario's steps, in `runtime` and
+//! through the control API.
+
+use std::collections::BTreeMap;
+
+/// Something that begins at one tick and acts for a while.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Multiply a metric's rate or value.
+    Spike(Spike),
+    /// Leave out points of a metric; what is behind them goes on.
+    ErrorRate(ErrorRate),
+    /// Something goes wrong.
+    Fault(Fault),
+    /// Start one of [`super::Config::scenarios`] (never a scenario's own step).
+    Scenario(String),
+}
+
+/// The series that an action concerns.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
+pub struct Selector {
+    /// Base name of the metric; `None` means all (spikes and error rates name one).
+    pub metric: Option<String>,
+    /// Only series with these label values; empty means all.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A multiplied rate or value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spike {
+    /// Which series.
+    pub on: Selector,
+    /// Factor, 0 to 1e9.
+    pub multiplier: f64,
+    /// What is multiplied.
+    pub target: Target,
+    /// How long, in nanoseconds.
+    pub duration_ns: u64,
+}
+
+/// What a spike multiplies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// A counter's rate; the number of observations of a histogram or summary.
+    Rate,
+    /// A gauge's value; the observed values of a histogram or summary.
+    Value,
+}
+
+/// Points that are left out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ErrorRate {
+    /// Which series.
+    pub on: Selector,
+    /// Probability of each point, 0 to 1.
+    pub rate: f64,
+    /// How long, in nanoseconds.
+    pub duration_ns: u64,
+}
+
+/// A fault.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fault {
+    /// What goes wrong.
+    pub kind: FaultKind,
+    /// Probability, 0 to 1, for each series and tick (nan, reset), each series
+    /// (stale), each scrape or each post.
+    pub rate: f64,
+    /// How long, in nanoseconds; `None` means until it is ended, for a reset one tick.
+    pub duration_ns: Option<u64>,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FaultKind {
+    /// Values of gauges and quantiles of summaries turn into NaN.
+    Nan(Selector),
+    /// Counters, histograms and summaries restart from zero, their start time moves.
+    Reset(Selector),
+    /// Series vanish and return.
+    Stale(Selector),
+    /// Scrapes are answered with an error.
+    ScrapeError {
+        /// HTTP status, 400 to 599.
+        status: u16,
+    },
+    /// Scrapes are answered late.
+    ScrapeDelay {
+        /// By so many nanoseconds.
+        delay_ns: u64,
+    },
+    /// Scrape bodies end early.
+    ScrapeTruncate,
+    /// Posts fail before they are sent.
+    PushError,
+}
+
+impl FaultKind {
+    /// Its name in a configuration.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Nan(_) => "nan",
+            Self::Reset(_) => "reset",
+            Self::Stale(_) => "stale",
+            Self::ScrapeError { .. } => "scrape_error",
+            Self::ScrapeDelay { .. } => "scrape_delay",
+            Self::ScrapeTruncate => "scrape_truncate",
+            Self::PushError => "push_error",
+        }
+    }
+
+    /// The series it concerns, if it concerns series.
+    pub fn selector(&self) -> Option<&Selector> {
+        match self {
+            Self::Nan(on) | Self::Reset(on) | Self::Stale(on) => Some(on),
+            _ => None,
+        }
+    }
+}
+
+/// A sequence of actions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// It begins anew after so many nanoseconds; `None` means once.
+    pub repeat_every_ns: Option<u64>,
+    /// What it does, in the order of their times.
+    pub steps: Vec<Step>,
+}
+
+/// One action of a scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Nanoseconds after the scenario's (or its repetition's) beginning, in virtual time.
+    pub at_ns: u64,
+    /// What is done; never a scenario.
+    pub action: Action,
+}
