@@ -57,10 +57,14 @@ impl Mockingbird {
     }
 
     fn start_with(shipped: &str, folder: &Path, change: impl FnOnce(&mut Value)) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("configs")
-            .join(shipped);
-        let text = std::fs::read_to_string(&path)
+        let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+        Self::start_file(&configs.join(shipped), folder, change)
+    }
+
+    /// Serves a configuration of the checkout, its listeners and epoch changed as above, and
+    /// then what `change` says. The changed file lies in `folder` under the same name.
+    pub(crate) fn start_file(path: &Path, folder: &Path, change: impl FnOnce(&mut Value)) -> Self {
+        let text = std::fs::read_to_string(path)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let mut config: Value = serde_yaml::from_str(&text).unwrap();
 
@@ -79,7 +83,7 @@ impl Mockingbird {
             .to_owned();
         let interval_s = config["global"]["tick_interval_s"].as_f64().unwrap_or(1.0);
 
-        let config_path = folder.join(shipped);
+        let config_path = folder.join(path.file_name().unwrap());
         std::fs::write(&config_path, serde_yaml::to_string(&config).unwrap()).unwrap();
         let mut command = Command::new(binary());
         command.arg("--config").arg(&config_path);
@@ -186,7 +190,7 @@ pub(crate) fn dump_to_file(config: &Path, tick: u64, to: &Path) {
 }
 
 /// Sets a field of a YAML tree, with the mappings on the way to it.
-fn set(tree: &mut Value, path: &[&str], value: impl Into<Value>) {
+pub(crate) fn set(tree: &mut Value, path: &[&str], value: impl Into<Value>) {
     let mut at = tree;
     for field in path {
         if at.is_null() {
