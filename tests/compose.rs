@@ -243,7 +243,7 @@ fn compose_promtool_and_the_collector_accept_their_files() {
     };
     let broken = tempfile::tempdir().unwrap();
     // Each file is accepted, and refused with a mistake in it: the check looks.
-    for (program, arguments, file, right, wrong) in [
+    let mistakes = [
         (
             "compose-check",
             &[][..],
@@ -269,8 +269,8 @@ fn compose_promtool_and_the_collector_accept_their_files() {
             "otelcol",
             &["validate", "--config"],
             "otelcol.yaml",
-            "endpoint: http",
-            "endpoints: http",
+            "via: otlp",
+            "via: [otlp]",
         ),
         (
             "otelcol",
@@ -279,7 +279,8 @@ fn compose_promtool_and_the_collector_accept_their_files() {
             "[otlp]",
             "[oltp]",
         ),
-    ] {
+    ];
+    for (program, arguments, file, right, wrong) in mistakes {
         let (accepted, said) = run(program, arguments, &folder().join(file));
         assert!(accepted, "{program} {file}: {said}");
         let text = text(file);
@@ -502,9 +503,11 @@ type Variables = Vec<(String, Vec<String>)>;
 /// The query with the chosen values filled in, once for each choice: of several ways, the one
 /// that the dashboard opens with is its only value; a metric is any.
 fn filled_in(query: &str, variables: &Variables) -> Vec<String> {
-    // In the file's order; later ones may hold earlier ones.
     let mut queries = vec![query.replace("$__rate_interval", "1m")];
-    for (name, values) in variables.iter().rev() {
+    // `$via` isn't the beginning of `$via_too`.
+    let mut variables: Vec<_> = variables.iter().collect();
+    variables.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+    for (name, values) in variables {
         let holds = |query: &String| {
             query.contains(&format!("${{{name}}}")) || query.contains(&format!("${name}"))
         };

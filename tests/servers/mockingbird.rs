@@ -77,6 +77,7 @@ impl Mockingbird {
         set(&mut config, &prometheus("port"), port);
         set(&mut config, &prometheus("bind_address"), "127.0.0.1");
         change(&mut config);
+        let port = config["exporters"]["prometheus"]["port"].as_u64().unwrap();
         let prefix = config["exporters"]["prometheus"]["prefix"]
             .as_str()
             .unwrap_or("prom_")
