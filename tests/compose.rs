@@ -132,7 +132,7 @@ fn images_are_of_the_versions_that_are_tested() {
     let tag = |service: &str| {
         let image = compose["services"][service]["image"].as_str().unwrap();
         image
-            .split_once(":")
+            .split_once(':')
             .unwrap()
             .1
             .trim_start_matches('v')
