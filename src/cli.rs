@@ -182,25 +182,31 @@ fn run(args: &RunArgs) -> Result<(), RunError> {
     }
     let config = load(path)?;
     logging::init(config.global.log_level, config.global.log_format);
-    let stop = stop_on_signals().map_err(|error| RunError::Run(error.to_string()))?;
-    app::run(&config, &stop, |started| print_summary(&config, started))
+    let signals = signals().map_err(|error| RunError::Run(error.to_string()))?;
+    app::run(&config, &signals, |started| print_summary(&config, started))
 }
 
-/// A channel on which SIGINT and SIGTERM arrive. While nobody takes it from
-/// there (a long start or tick), the process ends by itself within a second. A
-/// further signal ends it at once.
-fn stop_on_signals() -> io::Result<crossbeam_channel::Receiver<()>> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
+/// Channels on which SIGINT and SIGTERM arrive, and SIGHUP. While nobody takes
+/// the former from there (a long start or tick), the process ends by itself
+/// within a second. A further signal ends it at once.
+fn signals() -> io::Result<app::Signals> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     const NOTICED_WITHIN: Duration = Duration::from_millis(900);
     // One Ctrl-C may reach the process twice, by its group and by its parent.
     const SAME_SIGNAL: Duration = Duration::from_millis(300);
-    let (send, receive) = crossbeam_channel::bounded(1);
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    let (send, stop) = crossbeam_channel::bounded(1);
+    let (send_reload, reload) = crossbeam_channel::bounded(1);
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
             let mut first: Option<Instant> = None;
             for signal in signals.forever() {
+                if signal == SIGHUP {
+                    // One that waits already is enough.
+                    let _ = send_reload.try_send(());
+                    continue;
+                }
                 if let Some(at) = first {
                     if at.elapsed() > SAME_SIGNAL {
                         std::process::exit(128 + signal);
@@ -220,7 +226,7 @@ fn stop_on_signals() -> io::Result<crossbeam_channel::Receiver<()>> {
                 });
             }
         })?;
-    Ok(receive)
+    Ok(app::Signals { stop, reload })
 }
 
 fn print_summary(config: &Config, started: &app::Started) {
@@ -236,12 +242,14 @@ fn print_summary(config: &Config, started: &app::Started) {
         ),
         None => "off (exporters.otel.enabled)".to_owned(),
     };
+    let control = format!("http://{}", app::reachable(started.control_addr));
     let summary = format!(
         "mockingbird {}: {}\n\
          \x20 metrics   {} with {} series, {} samples per scrape and self-metrics\n\
          \x20 ticks     every {} s since {}, seed {}, {} threads\n\
          \x20 scrape    {scrape}\n\
-         \x20 push      {push}\n",
+         \x20 push      {push}\n\
+         \x20 control   {control}\n",
         env!("CARGO_PKG_VERSION"),
         config.path.display(),
         catalog.generated_count(),

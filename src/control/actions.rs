@@ -26,19 +26,20 @@ pub(super) fn begin(
     Ok(Command::Do(action))
 }
 
-fn action_of(
-    config: &Config,
-    action: &str,
-    fields: Map<String, Value>,
-) -> Result<Action, Refused> {
-    config::action_from_json(config, &Value::Object(fields), Some(action)).map_err(|error| {
-        let problems: Vec<Value> = error.problems().iter().map(mistake).collect();
-        Refused::new(422, error.to_string()).with(json!({"problems": problems}))
+fn action_of(config: &Config, action: &str, fields: Map<String, Value>) -> Result<Action, Refused> {
+    config::action_from_json(config, &Value::Object(fields), Some(action)).map_err(|problems| {
+        let problem = &problems[0];
+        let error = match problem.field.as_str() {
+            "" => problem.message.clone(),
+            field => format!("{field}: {}", problem.message),
+        };
+        let all: Vec<Value> = problems.iter().map(mistake).collect();
+        Refused::new(422, error).with(json!({"field": problem.field, "problems": all}))
     })
 }
 
-fn mistake(problem: &config::Problem) -> Value {
-    json!({"path": problem.path, "message": problem.message})
+fn mistake(problem: &config::ActionProblem) -> Value {
+    json!({"field": problem.field, "message": problem.message})
 }
 
 /// The metric of a name, with or without a counter's `_total`.
@@ -85,7 +86,10 @@ pub(super) fn log_level(mut fields: Map<String, Value>) -> Result<log::LevelFilt
             Refused::new(400, error)
         }),
         Some(_) => Err(Refused::new(422, "level: expected a string")),
-        None => Err(Refused::new(422, format!("level is missing; one of {LEVELS}"))),
+        None => Err(Refused::new(
+            422,
+            format!("level is missing; one of {LEVELS}"),
+        )),
     }
 }
 

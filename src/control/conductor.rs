@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
-use super::hub::{Done, Envelope, Hub, InEffect, NotDone, Replacement, WAITING_MAX, Wish};
 use super::BODY_BYTES_MAX;
+use super::hub::{Done, Envelope, Hub, InEffect, NotDone, Replacement, WAITING_MAX, Wish};
 use crate::config::{self, Config};
 use crate::engine::Engine;
 use crate::exposition::Renderer;
@@ -135,9 +135,7 @@ impl Conductor {
     fn reload(&mut self, engine: &mut Engine, new: Replacement) -> Result<Done, NotDone> {
         let room = self.journal.check_room(new.entry_bytes_max);
         room.map_err(NotDone::Full)?;
-        let reloaded = engine
-            .reload(new.prepared)
-            .map_err(|error| NotDone::Failed(format!("cannot start threads: {error}")))?;
+        let reloaded = engine.reload(new.prepared);
         self.config = new.config;
         self.fingerprint = new.fingerprint;
         self.renderer = new.renderer;

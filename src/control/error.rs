@@ -62,7 +62,6 @@ impl From<NotDone> for Refused {
                 507,
                 format!("it is in effect, but not recorded in the file: {}", full.0),
             ),
-            NotDone::Failed(message) => Self::new(500, message),
             NotDone::Busy => Self::new(
                 503,
                 "ticks take so long that there was no time for this; nothing was done",

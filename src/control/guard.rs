@@ -19,8 +19,13 @@ pub(super) fn check_host(request: &Request<'_>, global: &Global) -> Result<(), R
     let local = request.local().ip().to_canonical();
     let known = host.is_some_and(|host| {
         host == "localhost"
-            || global.control_api_hosts.iter().any(|name| name.to_lowercase() == host)
-            || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical() == local)
+            || global
+                .control_api_hosts
+                .iter()
+                .any(|name| name.to_lowercase() == host)
+            || host
+                .parse::<IpAddr>()
+                .is_ok_and(|ip| ip.to_canonical() == local)
     });
     if known {
         return Ok(());
@@ -37,7 +42,12 @@ fn host_name(host: &str) -> Option<String> {
     let (name, port) = match host.strip_prefix('[') {
         Some(rest) => {
             let (name, after) = rest.split_once(']')?;
-            (name, after.strip_prefix(':').or(after.is_empty().then_some("0"))?)
+            (
+                name,
+                after
+                    .strip_prefix(':')
+                    .or(after.is_empty().then_some("0"))?,
+            )
         }
         None => host.split_once(':').unwrap_or((host, "0")),
     };
@@ -91,7 +101,10 @@ pub(super) fn json_object(request: &Request<'_>) -> Result<Map<String, Value>, R
     let content_type = request.header("Content-Type").unwrap_or("");
     let media_type = content_type.split(';').next().unwrap_or("").trim();
     if !media_type.eq_ignore_ascii_case("application/json") {
-        return Err(Refused::new(415, "this needs Content-Type: application/json"));
+        return Err(Refused::new(
+            415,
+            "this needs Content-Type: application/json",
+        ));
     }
     match serde_json::from_slice(request.body()) {
         Ok(Value::Object(fields)) => Ok(fields),

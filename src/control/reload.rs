@@ -83,6 +83,23 @@ impl Reloader {
 }
 
 impl Outcome {
+    /// Tells it in the log.
+    pub fn log(&self) {
+        let reloaded = &self.reloaded;
+        log::info!(
+            "reloaded from tick {} on: {} metrics added, {} removed, {} changed, {} kept",
+            reloaded.tick,
+            reloaded.added.len(),
+            reloaded.removed.len(),
+            reloaded.changed.len(),
+            reloaded.kept.len(),
+        );
+        if !self.needs_restart.is_empty() {
+            let fields = self.needs_restart.join(", ");
+            log::warn!("these fields differ in the file and need a restart: {fields}");
+        }
+    }
+
     /// As a reply.
     pub fn json(&self) -> Value {
         let reloaded = &self.reloaded;
@@ -105,7 +122,7 @@ impl Outcome {
 /// The first metric whose label space cannot be built.
 pub fn build_catalog(
     config: &Config,
-    before: Option<&Catalog>,
+    before: Option<(&[Metric], &Catalog)>,
 ) -> Result<Catalog, (String, SpaceError)> {
     let otel = &config.otel;
     let exponential = otel.enabled && otel.histograms == HistogramForm::Exponential;
@@ -153,17 +170,26 @@ fn with_interval(old: &Config, interval_s: f64) -> Result<Config, String> {
 }
 
 fn prepare(in_effect: &InEffect, new: Config) -> Result<Replacement, Refused> {
-    let catalog = build_catalog(&new, Some(&in_effect.catalog)).map_err(|(metric, error)| {
-        let message = format!("metric {metric}: {error}");
-        let problem = problem(&new.path.display().to_string(), &message);
-        Refused::new(422, message).with(json!([problem]))
-    })?;
+    let catalog = build_catalog(&new, Some((&in_effect.config.metrics, &in_effect.catalog)))
+        .map_err(|(metric, error)| {
+            let message = format!("metric {metric}: {error}");
+            let problem = problem(&new.path.display().to_string(), &message);
+            Refused::new(422, message).with(json!([problem]))
+        })?;
     let catalog = Arc::new(catalog);
     let prometheus = &new.prometheus;
-    let renderer = Renderer::new(Arc::clone(&catalog), &prometheus.prefix, prometheus.timestamps);
+    let renderer = Renderer::new(
+        Arc::clone(&catalog),
+        &prometheus.prefix,
+        prometheus.timestamps,
+    );
     // Its names are told in four lists, beside the configuration.
     let names = |config: &Config| -> usize {
-        config.metrics.iter().map(|metric| metric.name.len() + 3).sum()
+        config
+            .metrics
+            .iter()
+            .map(|metric| metric.name.len() + 3)
+            .sum()
     };
     let names_bytes = names(&in_effect.config) + names(&new);
     let document_bytes = config::effective(&new).to_string().len();
@@ -187,20 +213,41 @@ fn merge(old: &Config, started: &Runtime, new: Config) -> (Config, Vec<&'static 
         }
     };
     let (was, is) = (&old.global, &new.global);
-    note("global.tick_interval_s", was.tick_interval_ns != is.tick_interval_ns);
+    note(
+        "global.tick_interval_s",
+        was.tick_interval_ns != is.tick_interval_ns,
+    );
     note("global.log_format", was.log_format != is.log_format);
     note("global.epoch", was.epoch_ns != is.epoch_ns);
-    note("global.control_api_port", was.control_api_port != is.control_api_port);
-    note("global.control_api_bind", was.control_api_bind != is.control_api_bind);
-    note("global.control_api_token", was.control_api_token != is.control_api_token);
-    note("global.control_api_hosts", was.control_api_hosts != is.control_api_hosts);
+    note(
+        "global.control_api_port",
+        was.control_api_port != is.control_api_port,
+    );
+    note(
+        "global.control_api_bind",
+        was.control_api_bind != is.control_api_bind,
+    );
+    note(
+        "global.control_api_token",
+        was.control_api_token != is.control_api_token,
+    );
+    note(
+        "global.control_api_hosts",
+        was.control_api_hosts != is.control_api_hosts,
+    );
     note("global.journal_file", was.journal_file != is.journal_file);
     note("global.threads", was.threads != is.threads);
     note("exporters.prometheus", old.prometheus != new.prometheus);
     note("exporters.otel", old.otel != new.otel);
     note("runtime.on_start", started.on_start != new.runtime.on_start);
-    note("runtime.failure_modes", started.failure_modes != new.runtime.failure_modes);
-    let known = old.metrics.iter().map(|metric| (metric.name.as_str(), metric.seed));
+    note(
+        "runtime.failure_modes",
+        started.failure_modes != new.runtime.failure_modes,
+    );
+    let known = old
+        .metrics
+        .iter()
+        .map(|metric| (metric.name.as_str(), metric.seed));
     let seeds: BTreeMap<&str, u64> = known.collect();
     let mut metrics = new.metrics;
     for metric in metrics.iter_mut().filter(|metric| metric.seed == is.seed) {

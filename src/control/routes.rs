@@ -175,7 +175,11 @@ impl ControlHandler {
             _ => Command::EndScenario(item.to_owned()),
         };
         let applied = self.apply(request, command)?;
-        let message = if applied.changed { "ended" } else { "nothing was in effect" };
+        let message = if applied.changed {
+            "ended"
+        } else {
+            "nothing was in effect"
+        };
         Ok(json!({
             "applies_at_tick": applied.tick,
             "ended": applied.ended,
@@ -185,7 +189,12 @@ impl ControlHandler {
     }
 
     fn apply(&self, request: &Request<'_>, command: Command) -> Result<Applied, Refused> {
-        log::info!("{} {} by {}", request.method(), request.path(), request.peer());
+        log::info!(
+            "{} {} by {}",
+            request.method(),
+            request.path(),
+            request.peer()
+        );
         match self.hub.ask(Wish::Command(command))? {
             Done::Applied(applied) => Ok(applied),
             done => unreachable!("a command was asked for: {done:?}"),
@@ -253,7 +262,11 @@ fn refuse(refused: &Refused, reply: Reply<'_>) -> io::Result<Sent> {
 
 /// Sends what the journal has at this moment.
 fn journal(in_effect: &InEffect, reply: Reply<'_>) -> io::Result<Sent> {
-    let headers = [("Content-Type", "application/x-ndjson"), HEADERS[1], HEADERS[2]];
+    let headers = [
+        ("Content-Type", "application/x-ndjson"),
+        HEADERS[1],
+        HEADERS[2],
+    ];
     let mut body = reply.stream(200, &headers);
     let end = in_effect.journal.standing().entries;
     let mut from = 0;

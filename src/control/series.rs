@@ -13,7 +13,7 @@ use crate::engine::{Columns, Frame};
 use crate::http::{BodyWriter, Request};
 use crate::model::identity;
 use crate::model::space::{Cursor, Space};
-use crate::model::{Block, Family, Shape};
+use crate::model::{Family, Shape};
 
 /// Series per reply unless asked otherwise.
 const LIMIT_DEFAULT: usize = 100;
@@ -79,7 +79,8 @@ impl Query {
                 "limit" => query.limit = limit(&value)?,
                 _ => {
                     let name = actions::clipped(&name);
-                    let error = format!("unknown parameter {name:?}; there are: metric, match, limit");
+                    let error =
+                        format!("unknown parameter {name:?}; there are: metric, match, limit");
                     return Err(Refused::new(422, error).with(json!({"field": name})));
                 }
             }
@@ -93,7 +94,10 @@ impl Query {
 }
 
 fn limit(text: &str) -> Result<usize, Refused> {
-    let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+    let limit = text
+        .parse()
+        .ok()
+        .filter(|limit| (1..=LIMIT_MAX).contains(limit));
     limit.ok_or_else(|| {
         let error = format!("limit: expected a number from 1 to {LIMIT_MAX}");
         Refused::new(422, error).with(json!({"field": "limit"}))
@@ -109,7 +113,9 @@ fn labels(text: &str) -> Result<Vec<(String, String)>, Refused> {
         Refused::new(422, error).with(json!({"field": "match"}))
     };
     let text = text.trim();
-    let inner = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    let inner = text
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
     let mut rest = inner.unwrap_or(text).trim();
     let mut labels = Vec::new();
     while !rest.is_empty() {
@@ -163,7 +169,12 @@ pub(super) fn write(body: &mut BodyWriter<'_>, frame: &Frame, query: &Query) -> 
     let mut truncated = false;
     'families: for (index, family) in catalog.families().iter().enumerate() {
         let generated = index < catalog.generated_count();
-        if !generated || query.metric.as_ref().is_some_and(|name| *name != family.name) {
+        if !generated
+            || query
+                .metric
+                .as_ref()
+                .is_some_and(|name| *name != family.name)
+        {
             continue;
         }
         let Some(wanted) = wanted(&family.space, &query.labels) else {
@@ -171,6 +182,7 @@ pub(super) fn write(body: &mut BodyWriter<'_>, frame: &Frame, query: &Query) -> 
         };
         for block_index in catalog.family_blocks(index) {
             let (_, block, columns) = frame.block(block_index);
+            let (gaps, created) = (frame.gaps(block_index), frame.created(block_index));
             let mut cursor = family.space.cursor(block.start);
             for row in 0..block.len {
                 if row > 0 {
@@ -185,7 +197,15 @@ pub(super) fn write(body: &mut BodyWriter<'_>, frame: &Frame, query: &Query) -> 
                     break 'families;
                 }
                 let separator = if written == 0 { "\n" } else { ",\n" };
-                let series = series(family, block, row, &cursor, columns);
+                let mut series = identity_of(family, block.start + row, &cursor);
+                if family.shape != Shape::Gauge {
+                    series["created"] = rfc3339(created.at(row)).into();
+                }
+                let present = !gaps.contains(row);
+                series["present"] = present.into();
+                if present {
+                    add_values(&mut series, &family.shape, row, columns);
+                }
                 write!(body, "{separator}{series}")?;
                 written += 1;
             }
@@ -199,7 +219,9 @@ pub(super) fn write(body: &mut BodyWriter<'_>, frame: &Frame, query: &Query) -> 
 fn wanted(space: &Space, labels: &[(String, String)]) -> Option<Vec<(usize, u32)>> {
     let find = |(name, value): &(String, String)| {
         let dimensions = space.dimensions();
-        let place = dimensions.iter().position(|dimension| dimension.name == *name)?;
+        let place = dimensions
+            .iter()
+            .position(|dimension| dimension.name == *name)?;
         let mut values = dimensions[place].values.iter();
         let value = values.position(|known| known == value.as_bytes())?;
         Some((place, value as u32))
@@ -207,14 +229,8 @@ fn wanted(space: &Space, labels: &[(String, String)]) -> Option<Vec<(usize, u32)
     labels.iter().map(find).collect()
 }
 
-fn series(
-    family: &Family,
-    block: Block,
-    row: usize,
-    cursor: &Cursor<'_>,
-    columns: &Columns,
-) -> Value {
-    let series = block.start + row;
+/// What is known of a series without its values.
+fn identity_of(family: &Family, series: usize, cursor: &Cursor<'_>) -> Value {
     let dimensions = family.space.dimensions().iter().zip(cursor.digits());
     let labels: Map<String, Value> = dimensions
         .map(|(dimension, &digit)| {
@@ -224,21 +240,32 @@ fn series(
         })
         .collect();
     let mut scratch = Vec::new();
-    let key = family.space.label_set_keys(series..series + 1, &mut scratch)[0];
-    let mut fields = json!({
+    let key = family
+        .space
+        .label_set_keys(series..series + 1, &mut scratch)[0];
+    json!({
         "metric": family.name,
         "type": family.shape.type_name(),
         "labels": labels,
         "label_set_key": format!("{key:016x}"),
         "series_key": format!("{:016x}", identity::series_key(key, family.name_key)),
-    });
-    match (&family.shape, columns) {
-        (Shape::Histogram { bounds, .. }, Columns::Histogram { cumulative, sums, .. }) => {
+    })
+}
+
+/// The values of a row, by type.
+fn add_values(fields: &mut Value, shape: &Shape, row: usize, columns: &Columns) {
+    match (shape, columns) {
+        (
+            Shape::Histogram { bounds, .. },
+            Columns::Histogram {
+                cumulative, sums, ..
+            },
+        ) => {
             let counts = &cumulative[row * (bounds.len() + 1)..][..=bounds.len()];
             let bounds = bounds.iter().copied().chain([f64::INFINITY]);
-            let buckets = bounds.zip(counts).map(|(bound, count)| {
-                json!({"le": number(bound), "count": count})
-            });
+            let buckets = bounds
+                .zip(counts)
+                .map(|(bound, count)| json!({"le": number(bound), "count": count}));
             fields["buckets"] = buckets.collect();
             fields["count"] = counts[counts.len() - 1].into();
             fields["sum"] = number(sums[row]);
@@ -252,9 +279,10 @@ fn series(
             },
         ) => {
             let values = &quantiles[row * asked.len()..][..asked.len()];
-            let values = asked.iter().zip(values).map(|(&quantile, &value)| {
-                json!({"quantile": quantile, "value": number(value)})
-            });
+            let values = asked
+                .iter()
+                .zip(values)
+                .map(|(&quantile, &value)| json!({"quantile": quantile, "value": number(value)}));
             fields["quantiles"] = values.collect();
             fields["count"] = counts[row].into();
             fields["sum"] = number(sums[row]);
@@ -262,7 +290,6 @@ fn series(
         (_, Columns::Values(values)) => fields["value"] = number(values[row]),
         _ => unreachable!("columns have their family's shape"),
     }
-    fields
 }
 
 /// A number; text as in Prometheus where JSON has none.
@@ -270,7 +297,11 @@ fn number(value: f64) -> Value {
     if value.is_nan() {
         "NaN".into()
     } else if value.is_infinite() {
-        if value > 0.0 { "+Inf".into() } else { "-Inf".into() }
+        if value > 0.0 {
+            "+Inf".into()
+        } else {
+            "-Inf".into()
+        }
     } else {
         value.into()
     }
@@ -285,7 +316,10 @@ mod tests {
         for (text, expected) in [
             ("", Some(vec![])),
             ("a=b", Some(vec![("a", "b")])),
-            (" a = b , c=\"d,\\\"e\\\\\" ", Some(vec![("a", "b"), ("c", "d,\"e\\")])),
+            (
+                " a = b , c=\"d,\\\"e\\\\\" ",
+                Some(vec![("a", "b"), ("c", "d,\"e\\")]),
+            ),
             ("{a=\"\"}", Some(vec![("a", "")])),
             ("a=", Some(vec![("a", "")])),
             ("a", None),

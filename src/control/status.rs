@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::hub::InEffect;
 use super::Outlets;
+use super::hub::InEffect;
 use crate::clock::{Clock, rfc3339};
 use crate::config::{self, Action, Fault, Selector, Target};
 use crate::engine::{Frame, tick_time_ns};
@@ -183,7 +183,10 @@ impl Active<'_> {
     }
 
     /// The newest of each metric, and all of them below `all`.
-    fn by_metric<'m>(&'m self, of: impl Fn(&'m Modifier) -> Option<(&'m Selector, Value)>) -> Value {
+    fn by_metric<'m>(
+        &'m self,
+        of: impl Fn(&'m Modifier) -> Option<(&'m Selector, Value)>,
+    ) -> Value {
         let mut metrics: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
         for modifier in self.all() {
             let Some((on, Value::Object(mut fields))) = of(modifier) else {

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::entry::{Entry, Event, Start};
 use super::JOURNAL_BYTES_MAX;
+use super::entry::{Entry, Event, Start};
 use crate::clock::rfc3339;
 use crate::config::{self, Config};
 use crate::engine::{Reloaded, tick_time_ns};
@@ -105,7 +105,10 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<History, ReadError> {
     }
     match reader {
         Some(reader) => Ok(reader.history),
-        None => Err(error(None, "has no complete entry; it begins with the event start".into())),
+        None => Err(error(
+            None,
+            "has no complete entry; it begins with the event start".into(),
+        )),
     }
 }
 
@@ -127,7 +130,10 @@ impl Reader {
         let epoch_ns = i64::try_from(epoch_ns).map_err(|_| "epoch_ns is too large".to_owned())?;
         let epoch = fields.text("epoch")?;
         if epoch != rfc3339(epoch_ns) {
-            return Err(format!("epoch is {epoch}, but epoch_ns means {}", rfc3339(epoch_ns)));
+            return Err(format!(
+                "epoch is {epoch}, but epoch_ns means {}",
+                rfc3339(epoch_ns)
+            ));
         }
         if tick != 0 || time != epoch {
             return Err("the event start belongs to tick 0, whose time is the epoch".into());
@@ -136,7 +142,10 @@ impl Reader {
         let config = fields.config(file)?;
         let seed = fields.number("seed")?;
         if seed != config.global.seed {
-            return Err(format!("seed is {seed}, but config has {}", config.global.seed));
+            return Err(format!(
+                "seed is {seed}, but config has {}",
+                config.global.seed
+            ));
         }
         fields.end()?;
         let start = Start {
@@ -167,7 +176,10 @@ impl Reader {
             .ok_or_else(|| format!("tick {tick} lies after the year 2262"))?;
         let time = fields.text("time")?;
         if time != rfc3339(time_ns) {
-            return Err(format!("time is {time}, but tick {tick} is at {}", rfc3339(time_ns)));
+            return Err(format!(
+                "time is {time}, but tick {tick} is at {}",
+                rfc3339(time_ns)
+            ));
         }
         let event = self.event(fields, tick)?;
         self.history.entries.push(Entry {
@@ -199,8 +211,12 @@ impl Reader {
                 let until_tick = fields.number_if_any("until_tick")?;
                 let mut action = fields.0;
                 action.insert("action".into(), name.into());
-                let action = config::action_from_json(&self.config, &action.into(), None)
-                    .map_err(|error| error.to_string())?;
+                let action = config::action_from_json(&self.config, &action.into(), None).map_err(
+                    |problems| {
+                        let problem = &problems[0];
+                        format!("{}: {}", problem.field, problem.message)
+                    },
+                )?;
                 return Ok(Event::Command {
                     command: Command::Do(action),
                     id,
@@ -245,13 +261,18 @@ struct Fields(Map<String, Value>);
 
 impl Fields {
     fn take(&mut self, name: &str) -> Result<Value, String> {
-        self.0.remove(name).ok_or_else(|| format!("{name} is missing"))
+        self.0
+            .remove(name)
+            .ok_or_else(|| format!("{name} is missing"))
     }
 
     fn text(&mut self, name: &str) -> Result<String, String> {
         match self.take(name)? {
             Value::String(text) => Ok(text),
-            other => Err(format!("{name}: expected a string, found {}", shown(&other))),
+            other => Err(format!(
+                "{name}: expected a string, found {}",
+                shown(&other)
+            )),
         }
     }
 

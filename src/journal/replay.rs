@@ -131,11 +131,11 @@ impl Replay {
     fn reload(&mut self, config: Config, engine: &mut Engine) -> Result<(), ReplayError> {
         self.config = config;
         let layout = |metric: &Metric| self.layout(metric);
-        let before = Arc::clone(engine.catalog());
-        let catalog = Catalog::build_after(&before, &self.config, Vec::new(), &layout)
+        let before = (engine.metrics(), &**engine.catalog());
+        let catalog = Catalog::build_after(before, &self.config, Vec::new(), &layout)
             .map_err(|(metric, error)| ReplayError::Space(metric, error))?;
         let prepared = Prepared::new(&self.config, Arc::new(catalog));
-        engine.reload(prepared).map_err(ReplayError::Threads)?;
+        engine.reload(prepared);
         Ok(())
     }
 
