@@ -63,13 +63,14 @@ fn numbers_are_read_back_exactly() {
         "179769313486231570000",
         "-7",
     ];
-    let metrics: String = texts
+    let metrics: Vec<_> = texts
         .iter()
         .enumerate()
         .map(|(index, text)| {
             format!("{{name: m{index}, type: gauge, algorithm: constant, start: {text}}},")
         })
         .collect();
+    let metrics = metrics.concat();
     let config = good(&format!("metrics: [{metrics}]"));
     let read = load_value(Path::new("f.yaml"), &effective(&config)).unwrap();
     for (metric, text) in read.metrics.iter().zip(texts) {
