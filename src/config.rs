@@ -104,14 +104,14 @@ fn check_tree(
     path: &Path,
     tree: &mut yaml::Node,
     environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<Config, problem::Problems> {
+) -> Result<Config, Box<problem::Problems>> {
     let mut problems = problem::Problems::default();
     yaml::tidy(tree, &problem::Path::root(), &mut problems);
     let config = de::read::<raw::RawConfig>(tree, &mut problems)
         .map(|raw| check::check(path, raw, environment, &mut problems));
     match config {
         Some(config) if problems.is_empty() => Ok(config),
-        _ => Err(problems),
+        _ => Err(Box::new(problems)),
     }
 }
 

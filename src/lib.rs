@@ -29,8 +29,10 @@
 //!
 //! # Invariants
 //!
-//! - A value depends on seed, series identity, tick and epoch, and on nothing
-//!   else: not on threads, order in the file, other metrics, platform or clock.
+//! - A value depends on seed, series identity, tick, epoch and on what was done
+//!   to the run at which tick, and on nothing else: not on threads, order in the
+//!   file, other metrics, platform or clock.
+//! - What is done to a run acts at one tick, for all series and every exporter.
 //! - After `config` there is no fallback: an unknown word is an error there.
 //! - The engine names no wire format. Encoders do no I/O and read no clock;
 //!   only [`clock`] reads the time of day.

@@ -190,7 +190,7 @@ fn otel(otel: &Otel, file: &Path) -> Value {
 /// A path as it is written in a file, so that it is found from there.
 fn beside(path: &Path, file: &Path) -> String {
     let folder = file.parent().unwrap_or(Path::new(""));
-    let text = match path.strip_prefix(folder) {
+    match path.strip_prefix(folder) {
         Ok(inside) if inside.as_os_str().is_empty() => ".".into(),
         Ok(inside) => inside.to_string_lossy().into_owned(),
         // A variable's path is relative to the working directory.
@@ -199,8 +199,7 @@ fn beside(path: &Path, file: &Path) -> String {
             .unwrap_or(path)
             .to_string_lossy()
             .into_owned(),
-    };
-    text
+    }
 }
 
 /// Profiles under which all metrics' labels can be written.

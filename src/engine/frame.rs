@@ -109,7 +109,9 @@ impl Created {
             return;
         }
         let mut each: Vec<i64> = (0..len).map(|row| self.at(row)).collect();
-        rows.iter().for_each(|&row| each[row] = time_ns);
+        for &row in rows {
+            each[row] = time_ns;
+        }
         *self = Self::Each(each.into());
     }
 }

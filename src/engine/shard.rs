@@ -59,8 +59,8 @@ struct Classes {
     generation: u64,
     number: u64,
     by_narrowings: HashMap<Box<[u32]>, u32>,
-    /// Class 1 and on.
-    classes: Vec<(Box<[u32]>, ClassTick)>,
+    /// Class 1 and on: the narrowings that concern it, and its tick.
+    ticks: Vec<(Box<[u32]>, ClassTick)>,
 }
 
 #[derive(Debug, Default)]
@@ -164,7 +164,7 @@ impl Classes {
             };
         } else if self.number != base.number {
             self.number = base.number;
-            for (narrowings, class) in &mut self.classes {
+            for (narrowings, class) in &mut self.ticks {
                 recipe.advance_class(base, narrowings, class);
             }
         }
@@ -191,8 +191,8 @@ impl Classes {
                 Some(&class) => class,
                 None => {
                     let class = recipe.new_class(base, narrowings);
-                    self.classes.push((narrowings.into(), class));
-                    let index = self.classes.len() as u32;
+                    self.ticks.push((narrowings.into(), class));
+                    let index = self.ticks.len() as u32;
                     self.by_narrowings.insert(narrowings.into(), index);
                     index
                 }
@@ -205,7 +205,7 @@ impl Classes {
     }
 
     fn tick(&self, class: u32) -> &ClassTick {
-        &self.classes[class as usize - 1].1
+        &self.ticks[class as usize - 1].1
     }
 }
 

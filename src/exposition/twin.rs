@@ -285,12 +285,11 @@ fn disturbed(frame: &Frame, seed: u64) -> Frame {
             _ => Gaps::default(),
         };
         let created = frame.created(index).at(0);
-        let created = match bits(index) >> 8 & 1 {
-            0 => Created::Together(created),
-            _ => {
-                let each = rows.map(|row| created + (bits(row) % 3 * 1_234_000_000) as i64);
-                Created::Each(each.collect())
-            }
+        let created = if bits(index) >> 8 & 1 == 0 {
+            Created::Together(created)
+        } else {
+            let each = rows.map(|row| created + (bits(row) % 3 * 1_234_000_000) as i64);
+            Created::Each(each.collect())
         };
         (frame.block(index).2.clone(), gaps, created)
     });

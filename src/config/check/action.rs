@@ -29,9 +29,10 @@ const DELAY_S_MAX: f64 = 3600.0;
 pub(in super::super) fn taken(action: &str, kind: Option<&str>) -> &'static [&'static str] {
     match (action, kind) {
         ("spike", _) => &["metric", "labels", "multiplier", "target", "duration_s"],
-        ("error_rate", _) => &["metric", "labels", "rate", "duration_s"],
         ("scenario", _) => &["scenario"],
-        (_, Some("nan" | "reset" | "stale")) => &["metric", "labels", "rate", "duration_s"],
+        ("error_rate", _) | (_, Some("nan" | "reset" | "stale")) => {
+            &["metric", "labels", "rate", "duration_s"]
+        }
         (_, Some("scrape_error")) => &["status", "rate", "duration_s"],
         (_, Some("scrape_delay")) => &["delay_s", "rate", "duration_s"],
         (_, Some(_)) => &["rate", "duration_s"],
@@ -224,7 +225,8 @@ impl Checker<'_> {
     fn unused_fields(&mut self, at: &Path, raw: &RawAction, action: &str, kind: Option<&str>) {
         let taken = taken(action, kind);
         for name in set_in(raw) {
-            if !taken.contains(&name) && !(name == "kind" && kind.is_some()) {
+            let is_kind = name == "kind" && kind.is_some();
+            if !is_kind && !taken.contains(&name) {
                 let whom = kind.unwrap_or(action);
                 let message = format!("not used by {whom}, which takes: {}", taken.join(", "));
                 self.problems.add_key(&at.key(name), 0, message);

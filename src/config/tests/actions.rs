@@ -406,9 +406,10 @@ fn failure_modes_have_rules() {
 fn scenarios_have_rules() {
     let step = "{at_s: 0, action: fault, kind: stale}";
     let many = format!("{step},").repeat(10_001);
-    let scenarios: String = (0..1001)
+    let scenarios: Vec<_> = (0..1001)
         .map(|index| format!("s{index}: {{steps: [{step}]}},"))
         .collect();
+    let scenarios = scenarios.concat();
     for (scenarios, expected) in [
         (
             "{s: {}}",
@@ -569,7 +570,8 @@ fn one_mistake_gives_one_message() {
 
 #[test]
 fn many_values_are_not_compared_for_ever() {
-    let values: String = (0..100_000).map(|index| format!("v{index},")).collect();
+    let values: Vec<_> = (0..100_000).map(|index| format!("v{index}")).collect();
+    let values = values.join(",");
     let step =
         "{at_s: 0, action: error_rate, metric: g, rate: 1, duration_s: 1, labels: {l: v99999}},"
             .repeat(3000);
@@ -664,9 +666,10 @@ fn bodies_of_requests_know_their_action() {
 
 #[test]
 fn unknown_metrics_get_a_bounded_list() {
-    let metrics: String = (0..60)
+    let metrics: Vec<_> = (0..60)
         .map(|index| format!("{{name: m{index:02}, type: gauge, algorithm: constant, start: 1}},"))
         .collect();
+    let metrics = metrics.concat();
     let config = good(&format!("metrics: [{metrics}]"));
     let body = json!({"metric": "zzz", "multiplier": 2, "duration_s": 1});
     let problems = action_from_json(&config, &body, Some("spike")).unwrap_err();

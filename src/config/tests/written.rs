@@ -28,7 +28,10 @@ fn check_round_trip(config: &Config) {
     let value = load_value(&config.path, &document).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(essence(&value), expected);
     let text = document.to_string();
-    for text in [format!("# YAML\n{text}"), text] {
+    // YAML forbids some characters that JSON does not.
+    let yaml = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let yaml = yaml.then(|| format!("# YAML\n{text}"));
+    for text in yaml.into_iter().chain([text]) {
         let read = load_str(&config.path, text.as_bytes(), &|_| None);
         let read = read.unwrap_or_else(|error| panic!("{error}\nfor\n{text}"));
         assert_eq!(essence(&read), expected, "for\n{text}");
@@ -60,13 +63,14 @@ fn numbers_are_read_back_exactly() {
         "179769313486231570000",
         "-7",
     ];
-    let metrics: String = texts
+    let metrics: Vec<_> = texts
         .iter()
         .enumerate()
         .map(|(index, text)| {
             format!("{{name: m{index}, type: gauge, algorithm: constant, start: {text}}},")
         })
         .collect();
+    let metrics = metrics.concat();
     let config = good(&format!("metrics: [{metrics}]"));
     let read = load_value(Path::new("f.yaml"), &effective(&config)).unwrap();
     for (metric, text) in read.metrics.iter().zip(texts) {
