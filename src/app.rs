@@ -264,9 +264,8 @@ fn reload_on_signal(reloader: &Arc<Reloader>, signals: Receiver<()>) -> std::io:
     let reloader = Arc::clone(reloader);
     let reload = move || {
         for () in signals {
-            match reloader.reload() {
-                Ok(outcome) => outcome.log(),
-                Err(refused) => log::error!("nothing is reloaded: {}", refused.error),
+            if let Err(refused) = reloader.reload() {
+                log::error!("nothing is reloaded: {}", refused.error);
             }
         }
     };

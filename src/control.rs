@@ -15,7 +15,7 @@
 //! | `routes` | a request | a reply |
 //! | `actions`, `status`, `series` | parts of a request | parts of a reply |
 //!
-//! Bounds: messages that wait ([`hub::WAITING_MAX`]), bodies ([`BODY_BYTES_MAX`]),
+//! Bounds: wishes that wait, bodies ([`BODY_BYTES_MAX`]),
 //! connections, series per reply, readers of series at the same time.
 
 mod actions;

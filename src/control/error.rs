@@ -31,11 +31,13 @@ impl Refused {
     }
 
     /// The same with details.
+    #[must_use]
     pub fn with(self, detail: Value) -> Self {
         Self { detail, ..self }
     }
 
     /// The same with a header.
+    #[must_use]
     pub fn header(self, name: &'static str, value: impl Into<String>) -> Self {
         let header = Some((name, value.into()));
         Self { header, ..self }

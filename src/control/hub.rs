@@ -15,7 +15,7 @@ use crate::model::Catalog;
 use crate::timeline::{Applied, Command, Modifier, Refusal, Running};
 
 /// Wishes that wait for the clock's thread.
-pub const WAITING_MAX: usize = 64;
+pub(super) const WAITING_MAX: usize = 64;
 /// So long somebody waits for the clock's thread to begin with a wish.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Once begun, a wish is done soon: only a reload has to look at all series.

@@ -73,18 +73,21 @@ impl Reloader {
         }
         let replacement = prepare(&in_effect, new)?;
         match self.hub.ask(Wish::Reload(Box::new(replacement)))? {
-            Done::Reloaded(reloaded) => Ok(Outcome {
-                reloaded,
-                needs_restart,
-            }),
+            Done::Reloaded(reloaded) => {
+                let outcome = Outcome {
+                    reloaded,
+                    needs_restart,
+                };
+                outcome.log();
+                Ok(outcome)
+            }
             done => unreachable!("a reload was asked for: {done:?}"),
         }
     }
 }
 
 impl Outcome {
-    /// Tells it in the log.
-    pub fn log(&self) {
+    fn log(&self) {
         let reloaded = &self.reloaded;
         log::info!(
             "reloaded from tick {} on: {} metrics added, {} removed, {} changed, {} kept",

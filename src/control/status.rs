@@ -112,7 +112,7 @@ fn scenarios(in_effect: &InEffect, next_tick: u64) -> Value {
         let repeat_every_ns = running.scenario.repeat_every_ns;
         let state = json!({
             "from_tick": running.from_tick,
-            "elapsed_seconds": elapsed as f64 * seconds(interval_ns as i64),
+            "elapsed_seconds": (u128::from(elapsed) * u128::from(interval_ns)) as f64 / 1e9,
             "repeat_every_s": repeat_every_ns.map(|every_ns| every_ns as f64 / 1e9),
             "steps": running.scenario.steps.len(),
         });
@@ -206,9 +206,9 @@ impl Active<'_> {
     }
 
     fn times(&self, modifier: &Modifier) -> Map<String, Value> {
-        let interval_s = self.interval_ns as f64 / 1e9;
+        let ticks_s = |ticks: u64| (u128::from(ticks) * u128::from(self.interval_ns)) as f64 / 1e9;
         let ends = modifier.until_tick < u64::MAX;
-        let span_s = |from: u64| ends.then(|| (modifier.until_tick - from) as f64 * interval_s);
+        let span_s = |from: u64| ends.then(|| ticks_s(modifier.until_tick - from));
         let scenario = match &modifier.source {
             Source::Scenario(name) => Some(name.to_string()),
             Source::Config | Source::Command => None,

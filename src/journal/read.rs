@@ -21,6 +21,9 @@ pub struct History {
     pub start: Start,
     /// What was done; ticks never go backwards.
     pub entries: Vec<Entry>,
+    /// A last line that was left out: it was being written when the process
+    /// was killed, so nothing of it has happened.
+    pub torn_line: Option<usize>,
 }
 
 /// Why a journal cannot be read.
@@ -66,8 +69,7 @@ pub fn load(path: &Path) -> Result<History, ReadError> {
 }
 
 /// Reads a journal; `file` is its name in messages. A last line without its
-/// newline was being written when the process was killed: nothing of it has
-/// happened, so it is left out, with a warning.
+/// newline is left out (see [`History::torn_line`]).
 ///
 /// # Errors
 /// The first mistake.
@@ -83,10 +85,8 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<History, ReadError> {
     }
     let whole = bytes.iter().rposition(|&byte| byte == b'\n');
     let whole = whole.map_or(0, |newline| newline + 1);
-    if whole < bytes.len() {
-        let line = bytes[..whole].iter().filter(|&&byte| byte == b'\n').count() + 1;
-        log::warn!("{file}:{line}: the last line is incomplete and left out");
-    }
+    let whole_lines = bytes[..whole].iter().filter(|&&byte| byte == b'\n').count();
+    let torn_line = (whole < bytes.len()).then_some(whole_lines + 1);
     let mut reader: Option<Reader> = None;
     let mut lines = bytes[..whole].split(|&byte| byte == b'\n');
     // What follows the last newline is no line.
@@ -104,7 +104,10 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<History, ReadError> {
         }
     }
     match reader {
-        Some(reader) => Ok(reader.history),
+        Some(reader) => Ok(History {
+            torn_line,
+            ..reader.history
+        }),
         None => Err(error(
             None,
             "has no complete entry; it begins with the event start".into(),
@@ -159,6 +162,7 @@ impl Reader {
             history: History {
                 start,
                 entries: Vec::new(),
+                torn_line: None,
             },
             config,
         })
@@ -294,9 +298,8 @@ impl Fields {
 
     /// A configuration; the environment has no say in it.
     fn config(&mut self, file: &str) -> Result<Config, String> {
-        let document = self.take("config")?.to_string();
-        let path = Path::new(file);
-        let config = config::load_str(path, document.as_bytes(), &|_| None);
+        let document = self.take("config")?;
+        let config = config::load_value(Path::new(file), &document);
         config.map_err(|error| {
             let problem = &error.problems()[0];
             format!("config: {}: {}", problem.path, problem.message)

@@ -65,6 +65,26 @@ impl Replay {
         }
     }
 
+    /// A run to which nothing is done.
+    pub fn of_config(config: Config, epoch_ns: i64, exponential: bool) -> Self {
+        Self {
+            config,
+            epoch_ns,
+            entries: VecDeque::new(),
+            exponential,
+        }
+    }
+
+    /// The metrics that there are at any time, in no order that matters.
+    pub fn metrics(&self) -> Vec<&Metric> {
+        let later = self.entries.iter().filter_map(|entry| match &entry.event {
+            Event::Reload { config, .. } => Some(&config.metrics),
+            _ => None,
+        });
+        let all = std::iter::once(&self.config.metrics).chain(later);
+        all.flatten().collect()
+    }
+
     /// Leaves out all metrics but those that `is_meant`, before and after
     /// reloads: others do not change them.
     pub fn narrow(&mut self, is_meant: impl Fn(&Metric) -> bool) {
