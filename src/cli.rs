@@ -3,6 +3,9 @@
 //! Exit codes: 0 when all went well, 1 for a failure while running, 2 for a bad
 //! configuration or wrong arguments.
 
+mod ctl;
+mod ctl_text;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -88,6 +91,8 @@ enum Command {
     },
     /// Write the exact body of one tick to standard output, self-metrics left out.
     Dump(DumpArgs),
+    /// Talk to a running instance: see and change what it does.
+    Ctl(ctl::CtlArgs),
     /// Print a JSON Schema of the configuration file.
     Schema,
     /// Print shell completions.
@@ -155,6 +160,7 @@ pub fn main() -> ExitCode {
         Some(Command::Check { files, json }) => check(&files, json),
         Some(Command::Plan { file, json, tick }) => plan(&file, json, tick),
         Some(Command::Dump(args)) => dump(&args),
+        Some(Command::Ctl(args)) => ctl::ctl(args),
         Some(Command::Schema) => schema(),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

@@ -12,7 +12,7 @@ use crate::config::FaultKind;
 use crate::timeline::{Effect, Modifier};
 
 /// Scrapes are delayed by this at most, whatever is asked for.
-pub const SCRAPE_DELAY_MAX: Duration = Duration::from_secs(600);
+pub const SCRAPE_DELAY_MAX: Duration = Duration::from_secs(3600);
 
 /// The faults on the wire that are in effect.
 #[derive(Debug, Default)]
