@@ -49,7 +49,10 @@ fn the_readmes_examples_are_true() {
         std::fs::write(&path, now).unwrap();
         return;
     }
-    let differs = now.lines().zip(readme.lines()).find(|(now, then)| now != then);
+    let differs = now
+        .lines()
+        .zip(readme.lines())
+        .find(|(now, then)| now != then);
     assert!(
         differs.is_none() && now.len() == readme.len(),
         "an answer has changed; if that is meant, run: UPDATE_README=1 cargo test --test readme\n\
@@ -146,5 +149,9 @@ fn examples_are_found() {
     assert_eq!(examples[0].command, "curl \\\n  a");
     assert_eq!(examples[1].answer, "{\"x\":1}");
     assert_eq!(words("curl -X 'a b' \\\n c"), ["curl", "-X", "a b", "c"]);
-    assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md").exists());
+    assert!(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("README.md")
+            .exists()
+    );
 }
