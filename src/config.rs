@@ -13,8 +13,10 @@
 //! ticks or wire formats.
 
 mod action;
+mod action_json;
 mod check;
 mod de;
+mod effective;
 mod locate;
 mod problem;
 mod raw;
@@ -33,6 +35,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use action::{Action, ErrorRate, Fault, FaultKind, Scenario, Selector, Spike, Step, Target};
+pub use action_json::{ActionProblem, action_from_json, action_to_json};
+pub use effective::{effective, fingerprint};
 pub use problem::{LoadError, Problem};
 pub use schema::json_schema;
 
@@ -40,7 +44,8 @@ pub use schema::json_schema;
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Reads and checks a configuration file; the environment overrides it:
-/// `LOG_LEVEL`, and if it pushes `OTEL_ENDPOINT` and the standard `OTEL_…`.
+/// `LOG_LEVEL`, `MOCKINGBIRD_CONTROL_TOKEN`, and if it pushes `OTEL_ENDPOINT`
+/// and the standard `OTEL_…`.
 ///
 /// The error lists every mistake of the file, in the order of its text.
 pub fn load(path: &Path) -> Result<Config, LoadError> {
@@ -79,13 +84,34 @@ pub fn load_str(
             return Err(LoadError::at_position(&file, Some((1, 1)), message));
         }
     }
+    check_tree(path, &mut tree, environment)
+        .map_err(|problems| problems.into_error(&file, |found| locate::locate(text, found)))
+}
+
+/// Checks a configuration that is a JSON value already, such as [`effective`]'s;
+/// its size is not limited, and no environment overrides it.
+///
+/// # Errors
+/// Its mistakes, with paths but without places.
+pub fn load_value(path: &Path, value: &serde_json::Value) -> Result<Config, LoadError> {
+    let mut tree = yaml::Node::of_json(value);
+    check_tree(path, &mut tree, &|_| None).map_err(|problems| {
+        problems.into_error(&path.display().to_string(), |found| vec![None; found.len()])
+    })
+}
+
+fn check_tree(
+    path: &Path,
+    tree: &mut yaml::Node,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, Box<problem::Problems>> {
     let mut problems = problem::Problems::default();
-    yaml::tidy(&mut tree, &problem::Path::root(), &mut problems);
-    let config = de::read::<raw::RawConfig>(&tree, &mut problems)
+    yaml::tidy(tree, &problem::Path::root(), &mut problems);
+    let config = de::read::<raw::RawConfig>(tree, &mut problems)
         .map(|raw| check::check(path, raw, environment, &mut problems));
     match config {
         Some(config) if problems.is_empty() => Ok(config),
-        _ => Err(problems.into_error(&file, |found| locate::locate(text, found))),
+        _ => Err(Box::new(problems)),
     }
 }
 
@@ -184,9 +210,10 @@ pub struct Global {
     pub control_api_bind: IpAddr,
     /// What requests to the control API have to show, if anything; never empty.
     pub control_api_token: Option<String>,
-    /// Further names in the Host header of requests to the control API.
+    /// Further names in the Host header of requests to the control API: without
+    /// port, in lower case, IPv6 addresses without brackets.
     pub control_api_hosts: Vec<String>,
-    /// File that the journal is appended to.
+    /// File that the journal is appended to; relative to the working directory.
     pub journal_file: Option<PathBuf>,
     /// Shard workers, 1 to 256; `None` means one per core.
     pub threads: Option<usize>,
@@ -356,6 +383,33 @@ pub struct RangeFormat {
     pub zero_fill: bool,
     /// Base 16 with lower-case digits instead of base 10.
     pub hexadecimal: bool,
+}
+
+impl RangeFormat {
+    /// How a number is written.
+    fn text(&self, number: i64) -> String {
+        let (before, after, width) = (&self.before, &self.after, self.width);
+        match (self.hexadecimal, self.zero_fill) {
+            (false, false) => format!("{before}{number:>width$}{after}"),
+            (false, true) => format!("{before}{number:0width$}{after}"),
+            (true, false) => format!("{before}{number:>width$x}{after}"),
+            (true, true) => format!("{before}{number:0width$x}{after}"),
+        }
+    }
+
+    /// The number that is written like this, if there is one.
+    fn number(&self, text: &str) -> Option<i64> {
+        let middle = text
+            .strip_prefix(&*self.before)?
+            .strip_suffix(&*self.after)?;
+        let digits = middle.trim_start_matches(' ');
+        let number = if self.hexadecimal {
+            i64::from_str_radix(digits, 16).ok()?
+        } else {
+            digits.parse().ok()?
+        };
+        (self.text(number) == text).then_some(number)
+    }
 }
 
 /// Which series `series_cap` keeps.

@@ -3,31 +3,42 @@
 //! A tick goes through three steps. The engine's thread works out what each
 //! family's series share (`recipe`), the pool's workers advance their shards
 //! from the columns of the tick before (`shard`, `kernel`), and the new columns
-//! become one immutable [`Frame`]. Values depend on seed, identity, tick and
-//! epoch only; the number of threads decides who computes a block, never what.
+//! become one immutable [`Frame`]. Values depend on seed, identity, tick, epoch
+//! and what was done when, only; the number of threads decides who computes a
+//! block, never what.
+//!
+//! What is done to a run (a command, a reload) acts from the next tick on, for
+//! all series at once: on modifiers (`timeline`), which become factors and
+//! chances of classes of series (`effect`), or on what series there are
+//! (`reload`).
 //!
 //! The engine names no wire format, does no I/O and reads no clock.
 
 pub mod discrete;
 pub mod distribution;
+mod effect;
 pub mod exponential;
 pub mod frame;
 pub mod kernel;
 mod pool;
 pub mod quantile;
 mod recipe;
+mod reload;
 pub mod rng;
 pub mod sample;
 mod shard;
 
 use std::sync::Arc;
 
-use crate::config::Config;
+use crate::config::{Config, Metric};
 use crate::model::{Block, Catalog, identity};
-pub use frame::{Columns, Frame};
+use crate::timeline::{Applied, Command, Refusal, Timeline};
+use effect::Effects;
+pub use frame::{Columns, Created, Frame, Gaps};
 use frame::{Layout, ShardFrame};
 use pool::Pool;
 use recipe::{FamilyTick, Recipe, SharedParts};
+pub use reload::{Prepared, Reloaded};
 use shard::{Plan, Shard};
 
 /// Frames kept for reuse while no reader holds them.
@@ -36,6 +47,10 @@ const SPARE_FRAMES_MAX: usize = 1;
 /// Advances all series, tick by tick.
 #[derive(Debug)]
 pub struct Engine {
+    timeline: Timeline,
+    /// The timeline's generation that the plan's effects follow from.
+    generation: u64,
+    metrics: Vec<Metric>,
     catalog: Arc<Catalog>,
     layout: Arc<Layout>,
     recipes: Arc<[Recipe]>,
@@ -64,36 +79,26 @@ impl Engine {
         threads: usize,
     ) -> std::io::Result<Self> {
         let interval_ns = config.global.tick_interval_ns;
-        let mut shared = SharedParts::default();
-        let recipes: Arc<[Recipe]> = config
-            .metrics
-            .iter()
-            .zip(catalog.families())
-            .map(|(metric, family)| Recipe::new(metric, family, interval_ns, &mut shared))
-            .collect();
+        let recipes: Arc<[Recipe]> = recipes_of(config, &catalog).into();
         let (layout, shares) = deal(&catalog, threads);
-        let shards = shares[..threads]
-            .iter()
-            .map(|blocks| Shard::new(Arc::clone(&catalog), Arc::clone(&recipes), blocks.clone()))
-            .collect();
+        let shards = shares[..threads].iter().map(|blocks| {
+            let (catalog, recipes) = (Arc::clone(&catalog), Arc::clone(&recipes));
+            Shard::new(catalog, recipes, blocks.clone(), &mut |_| None)
+        });
+        let pool = Pool::new(shards.collect())?;
+        let layout = Arc::new(layout);
         let plan = Plan {
-            number: 0,
             families: recipes.iter().map(|_| FamilyTick::default()).collect(),
         };
-        let layout = Arc::new(layout);
-        let mut engine = Self {
-            current: Arc::new(Frame {
-                catalog: Arc::clone(&catalog),
-                layout: Arc::clone(&layout),
-                tick: 0,
-                time_ns: epoch_ns,
-                epoch_ns,
-                shards: Vec::new(),
-            }),
+        Ok(Self {
+            timeline: Timeline::new(config),
+            generation: 0,
+            metrics: config.metrics.clone(),
+            current: new_frame(&catalog, &layout, &shares, epoch_ns),
             catalog,
             layout,
             recipes,
-            pool: Pool::new(shards)?,
+            pool,
             plan: Arc::new(plan),
             epoch_ns,
             interval_ns,
@@ -101,9 +106,7 @@ impl Engine {
             retired: Vec::with_capacity(8),
             buffers: Vec::with_capacity(threads + 1),
             empty: shares,
-        };
-        engine.current = engine.new_frame();
-        Ok(engine)
+        })
     }
 
     /// The number of the tick that [`Self::advance`] will run.
@@ -120,6 +123,24 @@ impl Engine {
     /// The families it fills.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
+    }
+
+    /// What is in effect.
+    pub fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    /// Carries out a command; it acts from the next tick on.
+    ///
+    /// # Errors
+    /// Why it is not carried out; nothing has changed then.
+    pub fn command(&mut self, command: &Command) -> Result<Applied, Refusal> {
+        self.timeline.apply(command, self.next_tick)
+    }
+
+    /// The metrics that it generates, as configured.
+    pub fn metrics(&self) -> &[Metric] {
+        &self.metrics
     }
 
     /// Estimated bytes in steady state: two frames, what series carry from tick
@@ -146,8 +167,18 @@ impl Engine {
     pub fn advance(&mut self, own: impl FnOnce(u64, &mut [Columns])) -> Arc<Frame> {
         let number = self.next_tick;
         let time_ns = self.time_ns(number);
+        self.timeline.begin_tick(number);
         let plan = Arc::get_mut(&mut self.plan).expect("no worker holds the plan between ticks");
-        plan.number = number;
+        if self.generation != self.timeline.generation() {
+            self.generation = self.timeline.generation();
+            let families = self.catalog.families().iter().zip(&mut plan.families);
+            for (family, tick) in families {
+                let base = &mut tick.base;
+                let modifiers = self.timeline.modifiers();
+                base.effects = Arc::new(Effects::of(family, modifiers, &base.effects));
+                base.generation = self.generation;
+            }
+        }
         for (recipe, tick) in self.recipes.iter().zip(&mut plan.families) {
             recipe.advance(number, time_ns, tick);
         }
@@ -192,22 +223,35 @@ impl Engine {
     }
 
     fn new_frame(&self) -> Arc<Frame> {
-        let families = self.catalog.families();
-        let zeroed = |blocks: &Vec<Block>| {
-            let columns = |block: &Block| Columns::zeroed(&families[block.family].shape, block.len);
-            Arc::new(ShardFrame {
-                blocks: blocks.iter().map(columns).collect(),
-            })
-        };
-        Arc::new(Frame {
-            catalog: Arc::clone(&self.catalog),
-            layout: Arc::clone(&self.layout),
-            tick: 0,
-            time_ns: self.epoch_ns,
-            epoch_ns: self.epoch_ns,
-            shards: self.empty.iter().map(zeroed).collect(),
-        })
+        new_frame(&self.catalog, &self.layout, &self.empty, self.epoch_ns)
     }
+}
+
+/// A zeroed frame of shards with the given blocks.
+fn new_frame(
+    catalog: &Arc<Catalog>,
+    layout: &Arc<Layout>,
+    shares: &[Vec<Block>],
+    epoch_ns: i64,
+) -> Arc<Frame> {
+    let zeroed = |blocks: &Vec<Block>| Arc::new(ShardFrame::zeroed(catalog, blocks, epoch_ns));
+    Arc::new(Frame {
+        catalog: Arc::clone(catalog),
+        layout: Arc::clone(layout),
+        tick: 0,
+        time_ns: epoch_ns,
+        shards: shares.iter().map(zeroed).collect(),
+    })
+}
+
+/// The recipes of a configuration's metrics, the generated families of
+/// `catalog`.
+fn recipes_of(config: &Config, catalog: &Catalog) -> Vec<Recipe> {
+    let mut shared = SharedParts::default();
+    let interval_ns = config.global.tick_interval_ns;
+    let families = config.metrics.iter().zip(catalog.families());
+    let recipe = |(metric, family)| Recipe::new(metric, family, interval_ns, &mut shared);
+    families.map(recipe).collect()
 }
 
 /// Unix nanoseconds of a tick; `None` after the year 2262, where they end.

@@ -34,7 +34,7 @@ use lines::{Mark, Unmarked};
 pub use negotiate::{Encoding, Format};
 use plan::Plan;
 pub use pool::{RenderPool, StreamStats};
-use text::{FamilyText, LineEnds};
+use text::{FamilyText, LineEnds, Points};
 
 /// Writes frames of one catalog; immutable, shared by all threads.
 #[derive(Debug)]
@@ -133,16 +133,22 @@ impl Renderer {
             Arc::ptr_eq(frame.catalog(), &self.catalog),
             "a renderer writes frames of its own catalog"
         );
-        let ends = LineEnds::new(format, frame.time_ns(), frame.created_ns(), self.timestamps);
+        let ends = LineEnds::new(format, frame.time_ns(), self.timestamps);
         for piece in self.plan.pieces(chunk) {
-            let (_, block, columns) = frame.block(piece.block as usize);
+            let index = piece.block as usize;
+            let (_, block, columns) = frame.block(index);
             let family = &self.families[block.family - self.selected.start];
-            let rows = piece.from as usize..piece.to as usize;
-            let first_series = block.start + rows.start;
-            if first_series == 0 {
+            let points = Points {
+                columns,
+                gaps: frame.gaps(index),
+                created: frame.created(index),
+                rows: piece.from as usize..piece.to as usize,
+                first_series: block.start + piece.from as usize,
+            };
+            if points.first_series == 0 {
                 family.write_header(out, format);
             }
-            family.write_series(out, &ends, columns, rows, first_series, marks);
+            family.write_series(out, &ends, &points, marks);
         }
         if format == Format::OpenMetrics && chunk + 1 == self.chunk_count() {
             out.extend_from_slice(b"# EOF\n");
@@ -156,7 +162,7 @@ impl Renderer {
         }
     }
 
-    /// Samples, that is lines with a value, in a body.
+    /// Samples, that is lines with a value, in a body without gaps.
     pub fn samples(&self, format: Format) -> usize {
         let selected = self.selected.clone();
         selected
@@ -164,7 +170,19 @@ impl Renderer {
             .sum()
     }
 
-    /// Samples in a body that are of one family, by its index in the catalog.
+    /// Samples in the body of a frame, its gaps left out.
+    pub fn frame_samples(&self, frame: &Frame, format: Format) -> usize {
+        let selected = self.selected.clone();
+        let blocks = selected.flat_map(|family| self.catalog.family_blocks(family));
+        let missing = blocks.map(|index| {
+            let family = self.catalog.blocks()[index].family - self.selected.start;
+            frame.gaps(index).count() * self.families[family].samples_per_series(format)
+        });
+        self.samples(format) - missing.sum::<usize>()
+    }
+
+    /// Samples in a body that are of one family, by its index in the catalog,
+    /// without gaps.
     pub fn family_samples(&self, family: usize, format: Format) -> usize {
         let per_series = self.families[family - self.selected.start].samples_per_series(format);
         self.catalog.families()[family].series_count() * per_series
@@ -207,7 +225,7 @@ mod tests {
                 let expected = twin::body(&frame, "p_", timestamps, format);
                 let body = body(&renderer, &frame, format);
                 prop_assert_eq!(&body, &expected);
-                prop_assert_eq!(value_lines(&body), renderer.samples(format));
+                prop_assert_eq!(value_lines(&body), renderer.frame_samples(&frame, format));
             }
         }
 
@@ -220,7 +238,7 @@ mod tests {
             for family in 0..catalog.families().len() {
                 let one = Renderer::of_families(Arc::clone(catalog), "", false, family..family + 1);
                 let part = body(&one, &frame, Format::Text);
-                prop_assert_eq!(value_lines(&part), whole.family_samples(family, Format::Text));
+                prop_assert_eq!(value_lines(&part), one.frame_samples(&frame, Format::Text));
                 parts += &part;
             }
             prop_assert_eq!(parts, body(&whole, &frame, Format::Text));

@@ -162,11 +162,35 @@ impl Catalog {
         own: Vec<Family>,
         exponential: &dyn Fn(&Metric) -> Option<ExponentialLayout>,
     ) -> Result<Self, (String, SpaceError)> {
+        Self::with_spaces(Vec::new(), config, own, exponential)
+    }
+
+    /// The same for a configuration that follows another one, whose metrics and
+    /// catalog these are: label spaces that both have are shared.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn build_after(
+        (metrics, catalog): (&[Metric], &Self),
+        config: &Config,
+        own: Vec<Family>,
+        exponential: &dyn Fn(&Metric) -> Option<ExponentialLayout>,
+    ) -> Result<Self, (String, SpaceError)> {
+        let known = metrics.iter().zip(&catalog.families);
+        let known = known.map(|(metric, family)| (space_key(metric), Arc::clone(&family.space)));
+        Self::with_spaces(known.collect(), config, own, exponential)
+    }
+
+    fn with_spaces<'a>(
+        mut spaces: Vec<(SpaceKey<'a>, Arc<Space>)>,
+        config: &'a Config,
+        own: Vec<Family>,
+        exponential: &dyn Fn(&Metric) -> Option<ExponentialLayout>,
+    ) -> Result<Self, (String, SpaceError)> {
         // Metrics with the same labels and cap share one space.
-        let mut spaces: Vec<(SpaceKey<'_>, Arc<Space>)> = Vec::new();
         let mut families = Vec::with_capacity(config.metrics.len() + own.len());
         for metric in &config.metrics {
-            let key = (metric.labels.as_slice(), metric.series_cap, metric.sampling);
+            let key = space_key(metric);
             let known = spaces.iter().find(|(known, _)| *known == key);
             let space = if let Some((_, space)) = known {
                 Arc::clone(space)
@@ -256,6 +280,10 @@ impl Catalog {
 }
 
 type SpaceKey<'a> = (&'a [Label], Option<u64>, Sampling);
+
+fn space_key(metric: &Metric) -> SpaceKey<'_> {
+    (&metric.labels, metric.series_cap, metric.sampling)
+}
 
 fn shape_of(metric: &Metric, exponential: &dyn Fn(&Metric) -> Option<ExponentialLayout>) -> Shape {
     match &metric.kind {

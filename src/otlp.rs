@@ -12,10 +12,11 @@
 //!   not sent, nor is a sum where observations may be negative.
 //! - A name is prefix and base name, without `_total`; units are UCUM codes
 //!   (`unit`).
-//! - A cumulative point starts when its series began. At tick 0 it ends there as
-//!   well: it is the zero from which the stream counts. A delta starts at the
-//!   time of the frame before, or where the series began if there is none. A
-//!   series that shrank since then began anew and is sent whole.
+//! - A cumulative point starts when its series began. At that tick it ends there
+//!   as well: it is the zero from which the stream counts. A delta starts at the
+//!   time of the frame before, or where the series began if that is later; then
+//!   it is sent whole. A point that is missing is not sent; the next delta counts
+//!   from the last frame all the same.
 //! - Requests are cut by size. Each is complete in itself (resource, scope and
 //!   the metric's name are repeated) and no point is split, so any of them may
 //!   be lost or sent again alone. As protobuf messages merge by concatenation,
@@ -36,6 +37,7 @@ mod twin;
 mod unit;
 mod wire;
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -83,7 +85,7 @@ impl Default for EncoderOptions {
 #[derive(Debug)]
 pub struct Encoder {
     catalog: Arc<Catalog>,
-    temporality: Temporality,
+    options: EncoderOptions,
     families: Vec<FamilyForm>,
     /// A resource's message without its metrics, and a scope's.
     resource: Vec<u8>,
@@ -111,10 +113,9 @@ impl Encoder {
         });
         let block_bytes = block_bytes.map(Option::unwrap_or_default).collect();
         let resource = envelope::resource(&options.resource);
-        let scope = envelope::scope(options.scope_name, options.scope_version);
+        let scope = envelope::scope(options.scope_name.clone(), options.scope_version.clone());
         Self {
             catalog,
-            temporality: options.temporality,
             families,
             sizing: Sizing {
                 request_bytes_max: options.request_bytes_max,
@@ -122,6 +123,7 @@ impl Encoder {
                 scope_bytes: scope.len(),
                 block_bytes,
             },
+            options,
             resource,
             scope,
             request: Request::default(),
@@ -129,12 +131,17 @@ impl Encoder {
         }
     }
 
+    /// Goes over to another catalog.
+    pub fn set_catalog(&mut self, catalog: Arc<Catalog>) {
+        *self = Self::new(catalog, self.options.clone());
+    }
+
     /// The families it knows.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
     }
 
-    /// Data points in a frame.
+    /// Data points in a frame without gaps.
     pub fn points(&self) -> usize {
         self.catalog.blocks().iter().map(|block| block.len).sum()
     }
@@ -146,27 +153,33 @@ impl Encoder {
     /// and the number of data points in it, at least 1; without series it gets
     /// none. What it breaks with is returned.
     ///
+    /// `before` may be of another catalog: then what both have is subtracted.
+    ///
     /// # Panics
-    /// When a frame is of another catalog.
+    /// When `now` is of another catalog.
     pub fn encode<B>(
         &mut self,
         now: &Frame,
         before: Option<&Frame>,
         sink: &mut dyn FnMut(&[u8], usize) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
-        for frame in [Some(now), before].into_iter().flatten() {
-            assert!(
-                Arc::ptr_eq(frame.catalog(), &self.catalog),
-                "an encoder writes frames of its own catalog"
-            );
-        }
-        let before = before.filter(|_| self.temporality == Temporality::Delta);
+        assert!(
+            Arc::ptr_eq(now.catalog(), &self.catalog),
+            "an encoder writes frames of its own catalog"
+        );
+        let before = before.filter(|_| self.options.temporality == Temporality::Delta);
+        let before_blocks = before
+            .filter(|before| !Arc::ptr_eq(before.catalog(), &self.catalog))
+            .map(|before| same_blocks(&self.catalog, before.catalog()));
         let times = Times {
-            created_ns: now.created_ns(),
-            start_ns: before.map_or(now.created_ns(), Frame::time_ns),
+            before_ns: before.map(Frame::time_ns),
             time_ns: now.time_ns(),
         };
-        let frames = Frames { now, before };
+        let frames = Frames {
+            now,
+            before,
+            before_blocks: before_blocks.as_deref(),
+        };
         let mut position = Position::default();
         loop {
             let (sizing, families) = (&self.sizing, &self.families);
@@ -207,6 +220,26 @@ impl Encoder {
         }
         debug_assert_eq!(out.len(), sizing.request_bytes(metrics_bytes));
     }
+}
+
+/// For each block of a catalog the one of another that holds the same series.
+fn same_blocks(catalog: &Catalog, other: &Catalog) -> Vec<Option<usize>> {
+    let names = other.families().iter().enumerate();
+    let by_name: HashMap<&str, usize> = names
+        .map(|(index, family)| (family.name.as_str(), index))
+        .collect();
+    let mut blocks = vec![None; catalog.blocks().len()];
+    for (index, family) in catalog.families().iter().enumerate() {
+        let Some(&known) = by_name.get(family.name.as_str()) else {
+            continue;
+        };
+        let old = &other.families()[known];
+        if old.shape == family.shape && Arc::ptr_eq(&old.space, &family.space) {
+            let pairs = catalog.family_blocks(index).zip(other.family_blocks(known));
+            pairs.for_each(|(new, old)| blocks[new] = Some(old));
+        }
+    }
+    blocks
 }
 
 /// What surrounds metrics, by the generated types.
@@ -329,9 +362,12 @@ mod tests {
                 (_, added) => added,
             }
         });
-        let columns = columns.collect();
+        let blocks = columns.enumerate().map(|(index, columns)| {
+            let (gaps, created) = (before.gaps(index), before.created(index));
+            (columns, gaps.clone(), created.clone())
+        });
         let time_ns = before.time_ns() + 10_000_000_000;
-        Frame::from_columns(catalog, 8, time_ns, before.created_ns(), columns)
+        Frame::from_blocks(catalog, 8, time_ns, blocks.collect())
     }
 
     proptest! {
@@ -358,7 +394,7 @@ mod tests {
             }
             let points: usize = requests.iter().map(|(_, points)| points).sum();
             prop_assert_eq!(points, twin::points(&expected));
-            prop_assert_eq!(points, encoder.points());
+            prop_assert_eq!(points, now.points());
         }
 
         /// For every limit, no request of several points is longer, none could

@@ -3,6 +3,7 @@
 //! Counters are taken where things happen, on any thread; once per tick they
 //! are copied into the frame's columns, so that a body shows one moment.
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,7 +57,7 @@ const FAMILIES: [(Own, &str, &str, &str); 18] = [
     (
         Own::Points,
         "gen_points",
-        "Samples generated since the epoch.",
+        "Samples generated since the metric's first tick, those left out by a fault included.",
         "",
     ),
     (
@@ -169,6 +170,7 @@ pub struct SelfMetrics {
     tick_duration: Observed,
     tick_lag_ns: AtomicU64,
     delivery: Mutex<Delivery>,
+    points: Mutex<Points>,
 }
 
 /// A histogram of real durations.
@@ -250,6 +252,11 @@ impl SelfMetrics {
         *self.delivery.lock().unwrap_or_else(PoisonError::into_inner) = delivery;
     }
 
+    /// Where pushing stood at the latest tick.
+    pub fn delivery(&self) -> Delivery {
+        *self.delivery.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Counts a scrape as under way, unless `most` already are.
     pub fn begin_scrape(&self, most: u64) -> Option<ScrapeGuard<'_>> {
         if self.scrapes_running.fetch_add(1, Relaxed) >= most {
@@ -276,9 +283,16 @@ impl SelfMetrics {
         self.scrapes.load(Relaxed)
     }
 
+    /// Scrapes that failed or were broken off.
+    pub fn scrape_errors(&self) -> u64 {
+        self.export_errors.load(Relaxed)
+    }
+
     /// Fills the columns of the process's own families for a tick, as
-    /// [`crate::engine::Engine::advance`] hands them out.
+    /// [`crate::engine::Engine::advance`] hands them out; once for each tick.
     pub fn fill(&self, catalog: &Catalog, tick: u64, columns: &mut [Columns]) {
+        let mut points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
+        points.count(&catalog.families()[..catalog.generated_count()]);
         let first = catalog.generated_count();
         let blocks = catalog.blocks();
         let blocks = &blocks[blocks.len() - columns.len()..];
@@ -287,7 +301,11 @@ impl SelfMetrics {
             match columns {
                 Columns::Values(values) => {
                     for (index, value) in values.iter_mut().enumerate() {
-                        *value = self.value(own, block.start + index, catalog, tick);
+                        let series = block.start + index;
+                        *value = match own {
+                            Own::Points => points.0[series].1 as f64,
+                            _ => self.value(own, series, catalog, tick),
+                        };
                     }
                 }
                 Columns::Histogram {
@@ -309,11 +327,6 @@ impl SelfMetrics {
         let generated = |series: usize| &catalog.families()[series];
         let delivery = *self.delivery.lock().unwrap_or_else(PoisonError::into_inner);
         match own {
-            Own::Points => {
-                let family = generated(series);
-                let samples = family.series_count() * family.shape.samples_per_series();
-                (tick + 1) as f64 * samples as f64
-            }
             Own::ActiveSeries => generated(series).series_count() as f64,
             // The metric's name varies faster than the exporter.
             Own::ExportErrors if series >= catalog.generated_count() => {
@@ -334,7 +347,30 @@ impl SelfMetrics {
             Own::ResidentMemory => resident_memory_bytes().map_or(f64::NAN, |bytes| bytes as f64),
             Own::CpuSeconds => cpu_seconds().unwrap_or(0.0),
             Own::BuildInfo => 1.0,
-            Own::TickDuration | Own::ScrapeDuration => unreachable!("histograms have no value"),
+            Own::Points | Own::TickDuration | Own::ScrapeDuration => {
+                unreachable!("they are taken elsewhere")
+            }
+        }
+    }
+}
+
+/// Samples generated so far, by metric.
+#[derive(Debug, Default)]
+struct Points(Vec<(String, u64)>);
+
+impl Points {
+    /// Adds a tick of these families; those that were not there before begin.
+    fn count(&mut self, families: &[Family]) {
+        let same = |((name, _), family): (&(String, u64), &Family)| *name == family.name;
+        if self.0.len() != families.len() || !self.0.iter().zip(families).all(same) {
+            let before: HashMap<String, u64> = self.0.drain(..).collect();
+            self.0.extend(families.iter().map(|family| {
+                let count = before.get(&family.name).copied();
+                (family.name.clone(), count.unwrap_or(0))
+            }));
+        }
+        for ((_, count), family) in self.0.iter_mut().zip(families) {
+            *count += (family.series_count() * family.shape.samples_per_series()) as u64;
         }
     }
 }

@@ -1,16 +1,16 @@
 //! The slow twin: the same samples by the definitions, one series at a time.
 //!
 //! Label sets are enumerated as maps of strings, each series is replayed on
-//! its own from tick 0, and every sample is an object with a name. It shares
-//! nothing with the columns, blocks, spaces and renderers that it judges, only
-//! the draws and the distributions. Tests and the parsers' judge use it; it is
-//! meant for thousands of series, not millions.
+//! its own from its first tick, and every sample is an object with a name. It
+//! shares nothing with the columns, blocks, spaces, classes and renderers that
+//! it judges, only the draws, the distributions and the timeline. Tests and the
+//! parsers' judge use it; it is meant for thousands of series, not millions.
 
 use std::collections::BTreeMap;
 
 use crate::config::{
-    Config, CounterAlgorithm, Diurnal, GaugeAlgorithm, Kind, Label, LabelValues, Metric,
-    Observations, Sampling,
+    Config, CounterAlgorithm, Diurnal, FaultKind, GaugeAlgorithm, Kind, Label, LabelValues, Metric,
+    Objective, Observations, Sampling, Target,
 };
 use crate::engine::discrete::{PoissonTable, TABLE_MEAN_MAX, poisson};
 use crate::engine::exponential;
@@ -21,6 +21,7 @@ use crate::engine::rng::{Lane, Stream, draw, tick_key, unit};
 use crate::engine::sample::{Sample as Drawn, observation_count};
 use crate::model::exponential::ExponentialLayout;
 use crate::model::identity;
+use crate::timeline::{Command, Effect, Modifier, Timeline};
 
 /// One exposed sample.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,8 @@ pub struct Sample {
     pub labels: BTreeMap<String, String>,
     /// Its value.
     pub value: f64,
+    /// When its series began, Unix nanoseconds; 0 for gauges.
+    pub created_ns: i64,
 }
 
 /// The observations of one histogram series in exponential buckets.
@@ -46,6 +49,18 @@ pub struct Exponential {
     pub counts: BTreeMap<i32, u64>,
 }
 
+/// What was done to a run, with the first tick at which it counts; in order.
+pub type Deeds = [(u64, Deed)];
+
+/// Something that was done to a run.
+#[derive(Debug, Clone)]
+pub enum Deed {
+    /// A command that was carried out, or refused, just then.
+    Command(Command),
+    /// Another configuration.
+    Reload(Box<Config>),
+}
+
 type Labels = BTreeMap<String, String>;
 
 const DAY_NS: i64 = 86_400_000_000_000;
@@ -53,8 +68,13 @@ const DAY_NS: i64 = 86_400_000_000_000;
 /// Every sample of the text format at `tick`, in no promised order, the
 /// process's own families left out.
 pub fn samples(config: &Config, epoch_ns: i64, tick: u64) -> Vec<Sample> {
+    replayed(config, &[], epoch_ns, tick)
+}
+
+/// The same of a run to which something was done.
+pub fn replayed(config: &Config, deeds: &Deeds, epoch_ns: i64, tick: u64) -> Vec<Sample> {
     let mut samples = Vec::new();
-    for_series(config, epoch_ns, &mut |series, labels| {
+    for_series(config, deeds, epoch_ns, tick, &mut |series, labels| {
         series.expose(labels, tick, &mut samples);
     });
     samples
@@ -69,12 +89,12 @@ pub fn exponentials(
     size_max: usize,
 ) -> Vec<Exponential> {
     let mut all = Vec::new();
-    for_series(config, epoch_ns, &mut |series, labels| {
-        let Some(layout) = exponential::layout(series.metric, size_max) else {
+    for_series(config, &[], epoch_ns, tick, &mut |series, labels| {
+        let Some(layout) = exponential::layout(series.metric(), size_max) else {
             return;
         };
         all.push(Exponential {
-            name: series.metric.name.clone(),
+            name: series.metric().name.clone(),
             labels: labels.clone(),
             scale: layout.scale,
             counts: series.exponential(layout, tick),
@@ -83,21 +103,112 @@ pub fn exponentials(
     all
 }
 
-fn for_series(config: &Config, epoch_ns: i64, each: &mut dyn FnMut(&Series<'_>, &Labels)) {
+/// What acts at every tick, and which configuration holds from which tick on.
+struct Past {
+    /// By tick.
+    modifiers: Vec<Vec<Modifier>>,
+    configs: Vec<(u64, Config)>,
+}
+
+impl Past {
+    fn new(config: &Config, deeds: &Deeds, tick: u64) -> Self {
+        let mut timeline = Timeline::new(config);
+        let mut past = Self {
+            modifiers: Vec::new(),
+            configs: vec![(0, config.clone())],
+        };
+        for number in 0..=tick {
+            for (_, deed) in deeds.iter().filter(|(at, _)| *at == number) {
+                match deed {
+                    Deed::Command(command) => {
+                        let _ = timeline.apply(command, number);
+                    }
+                    Deed::Reload(config) => {
+                        timeline.reload(config);
+                        past.configs.push((number, (**config).clone()));
+                    }
+                }
+            }
+            timeline.begin_tick(number);
+            let active = timeline.modifiers().iter();
+            let active = active.filter(|modifier| modifier.is_active(number));
+            past.modifiers.push(active.cloned().collect());
+        }
+        past
+    }
+
+    /// The life of a metric of the last configuration: the tick of its first
+    /// values, and its rules from each tick on.
+    fn life(&self, name: &str) -> Vec<(u64, &Metric)> {
+        let mut life: Vec<(u64, &Metric)> = Vec::new();
+        for (from, config) in &self.configs {
+            let Some(metric) = config.metrics.iter().find(|metric| metric.name == name) else {
+                life.clear();
+                continue;
+            };
+            if life.last().is_some_and(|(_, old)| !goes_on(old, metric)) {
+                life.clear();
+            }
+            life.push((*from, metric));
+        }
+        life
+    }
+}
+
+/// Whether a metric's series go on with the values they had.
+fn goes_on(old: &Metric, new: &Metric) -> bool {
+    let mut renamed = new.clone();
+    renamed.description.clone_from(&old.description);
+    renamed.unit.clone_from(&old.unit);
+    let same_series =
+        (&old.labels, old.series_cap, old.sampling) == (&new.labels, new.series_cap, new.sampling);
+    let same_totals = match (&old.kind, &new.kind) {
+        (Kind::Counter { .. }, Kind::Counter { .. }) => true,
+        (Kind::Histogram { bounds: old, .. }, Kind::Histogram { bounds: new, .. }) => old == new,
+        _ => false,
+    };
+    renamed == *old || same_series && same_totals
+}
+
+fn for_series(
+    config: &Config,
+    deeds: &Deeds,
+    epoch_ns: i64,
+    tick: u64,
+    each: &mut dyn FnMut(&Series<'_>, &Labels),
+) {
+    let past = Past::new(config, deeds, tick);
+    let (_, config) = past.configs.last().expect("the first configuration");
     for metric in &config.metrics {
         let label_sets = label_sets(metric);
-        let weights = weights(metric, &label_sets);
-        let tables = Tables::new(metric);
-        for (labels, weight) in label_sets.into_iter().zip(weights) {
+        let life = past.life(&metric.name);
+        let parts: Vec<(u64, &Metric, Tables, Vec<f64>)> = life
+            .into_iter()
+            .map(|(from, metric)| {
+                (
+                    from,
+                    metric,
+                    Tables::new(metric),
+                    weights(metric, &label_sets),
+                )
+            })
+            .collect();
+        for (index, labels) in label_sets.iter().enumerate() {
+            let parts = parts.iter().map(|(from, metric, tables, weights)| Part {
+                from: *from,
+                metric,
+                tables,
+                weight: weights[index],
+            });
             let series = Series {
                 config,
-                metric,
-                tables: &tables,
+                past: &past,
+                parts: parts.collect(),
+                labels,
                 epoch_ns,
-                key: identity::series_key(label_set_key(&labels), identity::name_key(&metric.name)),
-                weight,
+                key: identity::series_key(label_set_key(labels), identity::name_key(&metric.name)),
             };
-            each(&series, &labels);
+            each(&series, labels);
         }
     }
 }
@@ -203,18 +314,150 @@ impl Tables {
     }
 }
 
-struct Series<'a> {
-    config: &'a Config,
+/// The rules of a series from a tick on.
+struct Part<'a> {
+    from: u64,
     metric: &'a Metric,
     tables: &'a Tables,
-    epoch_ns: i64,
-    key: u64,
     weight: f64,
 }
 
-impl Series<'_> {
+struct Series<'a> {
+    config: &'a Config,
+    past: &'a Past,
+    /// From the first tick on.
+    parts: Vec<Part<'a>>,
+    labels: &'a Labels,
+    epoch_ns: i64,
+    key: u64,
+}
+
+/// What multiplies a series' rate and values.
+struct Factors {
+    rate: f64,
+    value: f64,
+}
+
+impl<'a> Series<'a> {
+    fn part(&self, tick: u64) -> &Part<'a> {
+        let mut parts = self.parts.iter().rev();
+        parts
+            .find(|part| part.from <= tick)
+            .expect("the first part")
+    }
+
+    /// The rules of today.
+    fn metric(&self) -> &'a Metric {
+        self.parts.last().expect("the first part").metric
+    }
+
+    fn born(&self) -> u64 {
+        self.parts[0].from
+    }
+
+    /// What acts on it at a tick, by id.
+    fn acting(&self, tick: u64) -> impl Iterator<Item = &Modifier> {
+        self.past.modifiers[tick as usize]
+            .iter()
+            .filter(|modifier| {
+                modifier.effect.selector().is_some_and(|on| {
+                    let named = on
+                        .metric
+                        .as_ref()
+                        .is_none_or(|name| *name == self.metric().name);
+                    let mut labels = on.labels.iter();
+                    named && labels.all(|(name, value)| self.labels.get(name) == Some(value))
+                })
+            })
+    }
+
+    fn factors(&self, tick: u64) -> Factors {
+        let (mut rate, mut value) = (1.0, 1.0);
+        for modifier in self.acting(tick) {
+            match modifier.effect {
+                Effect::Spike {
+                    multiplier,
+                    target: Target::Rate,
+                    ..
+                } => rate = f64::min(rate * multiplier, 1e15),
+                Effect::Spike { multiplier, .. } => value = f64::min(value * multiplier, 1e15),
+                _ => {}
+            }
+        }
+        Factors { rate, value }
+    }
+
+    /// Whether something of the highest of these rates happens at a tick.
+    fn happens(&self, tick: u64, lane: Lane, rates: impl Iterator<Item = f64>) -> bool {
+        let rate = rates.fold(0.0, f64::max);
+        rate >= 1.0 || self.draw(tick, lane) < (rate * 18_446_744_073_709_551_616.0) as u64
+    }
+
+    fn is_missing(&self, tick: u64) -> bool {
+        let rates = self
+            .acting(tick)
+            .filter_map(|modifier| match modifier.effect {
+                Effect::ErrorRate { rate, .. } => Some(rate),
+                _ => None,
+            });
+        let mut stale = self
+            .acting(tick)
+            .filter_map(|modifier| match &modifier.effect {
+                Effect::Fault {
+                    kind: FaultKind::Stale(_),
+                    rate,
+                } => Some((modifier.id, *rate)),
+                _ => None,
+            });
+        stale.any(|(id, rate)| self.happens(id, Lane::Stale, std::iter::once(rate)))
+            || self.happens(tick, Lane::Missing, rates)
+    }
+
+    fn is_nan(&self, tick: u64) -> bool {
+        let rates = self
+            .acting(tick)
+            .filter_map(|modifier| match &modifier.effect {
+                Effect::Fault {
+                    kind: FaultKind::Nan(_),
+                    rate,
+                } => Some(*rate),
+                _ => None,
+            });
+        self.happens(tick, Lane::Nan, rates)
+    }
+
+    fn is_reset(&self, tick: u64) -> bool {
+        let rates = self
+            .acting(tick)
+            .filter_map(|modifier| match &modifier.effect {
+                Effect::Fault {
+                    kind: FaultKind::Reset(_),
+                    rate,
+                } => Some(*rate),
+                _ => None,
+            });
+        self.happens(tick, Lane::Reset, rates)
+    }
+
+    /// The tick from which on totals count: of the first values, or the last
+    /// reset since.
+    fn origin(&self, tick: u64) -> u64 {
+        let mut resets = (self.born()..=tick).rev();
+        resets
+            .find(|&number| self.is_reset(number))
+            .unwrap_or(self.born())
+    }
+
     fn expose(&self, labels: &Labels, tick: u64, out: &mut Vec<Sample>) {
-        let name = format!("{}{}", self.config.prometheus.prefix, self.metric.name);
+        if self.is_missing(tick) {
+            return;
+        }
+        let metric = self.metric();
+        let name = format!("{}{}", self.config.prometheus.prefix, metric.name);
+        let created_ns = match metric.kind {
+            Kind::Gauge { .. } => 0,
+            _ => self.time_ns(self.origin(tick)),
+        };
         let mut push = |suffix: &str, extra: Option<(&str, String)>, value: f64| {
             let mut labels = labels.clone();
             labels.extend(extra.map(|(name, text)| (name.to_owned(), text)));
@@ -222,22 +465,19 @@ impl Series<'_> {
                 name: format!("{name}{suffix}"),
                 labels,
                 value,
+                created_ns,
             });
         };
-        match &self.metric.kind {
-            Kind::Counter { algorithm, diurnal } => {
-                push("_total", None, self.counter(*algorithm, diurnal, tick));
-            }
+        match &metric.kind {
+            Kind::Counter { .. } => push("_total", None, self.counter(tick)),
+            Kind::Gauge { .. } if self.is_nan(tick) => push("", None, f64::NAN),
             Kind::Gauge {
                 algorithm,
                 diurnal,
                 clamp,
             } => push("", None, self.gauge(algorithm, diurnal, *clamp, tick)),
-            Kind::Histogram {
-                bounds,
-                observations,
-            } => {
-                let (counts, sum) = self.histogram(bounds, observations, tick);
+            Kind::Histogram { bounds, .. } => {
+                let (counts, sum) = self.histogram(bounds, tick);
                 for (bound, count) in bounds.iter().zip(&counts) {
                     push("_bucket", Some(("le", bound_text(*bound))), *count as f64);
                 }
@@ -248,10 +488,14 @@ impl Series<'_> {
             }
             Kind::Summary {
                 objectives,
+                max_age_ns,
                 observations,
-                ..
             } => {
-                let (quantiles, count, sum) = self.summary(observations, tick);
+                let (mut quantiles, count, sum) =
+                    self.summary(objectives, *max_age_ns, observations, tick);
+                if self.is_nan(tick) {
+                    quantiles.fill(f64::NAN);
+                }
                 for (objective, value) in objectives.iter().zip(quantiles) {
                     push(
                         "",
@@ -266,7 +510,12 @@ impl Series<'_> {
     }
 
     fn draw(&self, tick: u64, lane: Lane) -> u64 {
-        draw(self.key, tick_key(self.metric.seed, tick, lane))
+        let seed = match lane {
+            // Drawn for a fault rather than for a tick.
+            Lane::Stale => self.metric().seed,
+            _ => self.part(tick).metric.seed,
+        };
+        draw(self.key, tick_key(seed, tick, lane))
     }
 
     fn time_ns(&self, tick: u64) -> i64 {
@@ -282,24 +531,28 @@ impl Series<'_> {
         (1.0 + diurnal.amplitude * libm::sin(std::f64::consts::TAU * turn)).max(0.0)
     }
 
-    fn counter(&self, algorithm: CounterAlgorithm, diurnal: &Diurnal, tick: u64) -> f64 {
+    fn counter(&self, tick: u64) -> f64 {
         let mut total = 0.0;
-        for number in 1..=tick {
-            let factor = self.factor(diurnal, number);
+        for number in self.origin(tick) + 1..=tick {
+            let part = self.part(number);
+            let Kind::Counter { algorithm, diurnal } = &part.metric.kind else {
+                unreachable!("it was a counter all its life");
+            };
+            let (factor, rate) = (self.factor(diurnal, number), self.factors(number).rate);
             total += match algorithm {
                 CounterAlgorithm::Constant { increment_per_tick } => {
-                    factor * increment_per_tick * self.weight
+                    multiplied(factor * increment_per_tick, rate) * part.weight
                 }
                 CounterAlgorithm::Poisson { rate_per_s } => {
                     let interval_s = self.config.global.tick_interval_ns as f64 / 1e9;
-                    let mean = factor * (rate_per_s * interval_s);
+                    let mean = multiplied(factor * (rate_per_s * interval_s), rate);
                     let bits = self.draw(number, Lane::Value);
-                    if self.metric.zipf_alpha == 0.0 && mean <= TABLE_MEAN_MAX {
+                    if part.metric.zipf_alpha == 0.0 && mean <= TABLE_MEAN_MAX {
                         let mut table = PoissonTable::default();
                         table.set_mean(mean);
                         table.value(bits) as f64
                     } else {
-                        poisson(mean * self.weight, &mut Stream::new(bits))
+                        poisson(mean * part.weight, &mut Stream::new(bits))
                     }
                 }
             };
@@ -315,10 +568,11 @@ impl Series<'_> {
         tick: u64,
     ) -> f64 {
         let factor = self.factor(diurnal, tick);
+        let spike = self.factors(tick).value;
         let turn = |period_ns: u64, spread: f64| {
             let passed_ns = self.time_ns(tick) % period_ns as i64;
             let turn = passed_ns as f64 / period_ns as f64;
-            let phase = draw(self.key, tick_key(self.metric.seed, 0, Lane::Phase));
+            let phase = draw(self.key, tick_key(self.metric().seed, 0, Lane::Phase));
             if spread == 0.0 {
                 turn
             } else {
@@ -331,7 +585,7 @@ impl Series<'_> {
                 let p = p * factor;
                 let bits = self.draw(tick, Lane::Value);
                 let hit = p >= 1.0 || bits < (p * 18_446_744_073_709_551_616.0) as u64;
-                return f64::from(u8::from(hit)).clamp(lo, hi);
+                return (f64::from(u8::from(hit)) * spike).clamp(lo, hi);
             }
             GaugeAlgorithm::Sine {
                 middle,
@@ -350,9 +604,9 @@ impl Series<'_> {
             } => min + (max - min) * turn(period_ns, phase_spread),
             GaugeAlgorithm::RandomWalk { start, step } => {
                 let mut value = start;
-                for number in 1..=tick {
+                for number in self.born() + 1..=tick {
                     let bits = self.draw(number, Lane::Value);
-                    value += step * self.tables.normal.value(bits);
+                    value += step * self.part(number).tables.normal.value(bits);
                     if !(lo..=hi).contains(&value) {
                         value = reflect(value, lo, hi);
                     }
@@ -360,33 +614,48 @@ impl Series<'_> {
                 value
             }
         };
-        (value * factor).clamp(lo, hi)
+        (value * (factor * spike)).clamp(lo, hi)
     }
 
     /// The observations of one tick.
-    fn sample(&self, observations: &Observations, tick: u64) -> Drawn {
-        let mean = observations.per_tick * self.factor(&observations.diurnal, tick) * self.weight;
+    fn sample(&self, tick: u64) -> Drawn {
+        let part = self.part(tick);
+        let observations = observations_of(part.metric);
+        let mean = observations.per_tick * self.factor(&observations.diurnal, tick);
+        let mean = multiplied(mean, self.factors(tick).rate) * part.weight;
         Drawn {
-            key: self.key ^ tick_key(self.metric.seed, tick, Lane::Value),
+            key: self.key ^ tick_key(part.metric.seed, tick, Lane::Value),
             count: observation_count(mean, self.draw(tick, Lane::Count)),
         }
     }
 
-    fn values(&self) -> &QuantileTable {
-        self.tables.values.as_ref().expect("a distribution")
+    fn values(&self, tick: u64) -> &QuantileTable {
+        let values = self.part(tick).tables.values.as_ref();
+        values.expect("a distribution")
     }
 
-    fn histogram(&self, bounds: &[f64], observations: &Observations, tick: u64) -> (Vec<u64>, f64) {
-        let thresholds: Vec<u64> = bounds
-            .iter()
-            .map(|&bound| observations.distribution.position(bound))
-            .collect();
+    /// The position below which the draws of a tick give at most `bound`.
+    fn position(&self, tick: u64, bound: f64) -> u64 {
+        let distribution = &observations_of(self.part(tick).metric).distribution;
+        let factor = self.factors(tick).value;
+        if factor == 0.0 {
+            return if bound < 0.0 { 0 } else { u64::MAX };
+        }
+        distribution.position(bound / factor)
+    }
+
+    fn histogram(&self, bounds: &[f64], tick: u64) -> (Vec<u64>, f64) {
         let mut counts = vec![0; bounds.len() + 1];
         let mut sum = 0.0;
-        for number in 1..=tick {
-            let sample = self.sample(observations, number);
+        for number in self.origin(tick) + 1..=tick {
+            let thresholds: Vec<u64> = bounds
+                .iter()
+                .map(|&bound| self.position(number, bound))
+                .collect();
+            let sample = self.sample(number);
             let mut cells = vec![0; bounds.len() + 1];
-            sum += sample.tally(&thresholds, self.values(), &mut cells);
+            let observed = sample.tally(&thresholds, self.values(number), &mut cells);
+            sum += observed * self.factors(number).value;
             if sample.count <= 5000 {
                 // What the tree tells is what a list of them all tells.
                 let mut positions = Vec::new();
@@ -407,18 +676,15 @@ impl Series<'_> {
     }
 
     fn exponential(&self, layout: ExponentialLayout, tick: u64) -> BTreeMap<i32, u64> {
-        let Kind::Histogram { observations, .. } = &self.metric.kind else {
-            unreachable!("only histograms get here");
-        };
-        // Where the draws end that belong to each bucket but the last.
-        let ends: Vec<u64> = (1..layout.len as i32)
-            .map(|cell| f64::from(layout.offset + cell) * libm::exp2(f64::from(-layout.scale)))
-            .map(|exponent| observations.distribution.position(libm::exp2(exponent)))
-            .collect();
         let mut counts = BTreeMap::new();
-        for number in 1..=tick {
+        for number in self.origin(tick) + 1..=tick {
+            // Where the draws end that belong to each bucket but the last.
+            let ends: Vec<u64> = (1..layout.len as i32)
+                .map(|cell| f64::from(layout.offset + cell) * libm::exp2(f64::from(-layout.scale)))
+                .map(|exponent| self.position(number, libm::exp2(exponent)))
+                .collect();
             let mut positions = Vec::new();
-            self.sample(observations, number).list(&mut positions);
+            self.sample(number).list(&mut positions);
             for position in positions {
                 let cell = ends.iter().filter(|&&end| position >= end).count();
                 *counts.entry(layout.offset + cell as i32).or_default() += 1;
@@ -427,36 +693,41 @@ impl Series<'_> {
         counts
     }
 
-    fn summary(&self, observations: &Observations, tick: u64) -> (Vec<f64>, u64, f64) {
-        let Kind::Summary {
-            objectives,
-            max_age_ns,
-            ..
-        } = &self.metric.kind
-        else {
-            unreachable!("only summaries get here");
-        };
+    fn summary(
+        &self,
+        objectives: &[Objective],
+        max_age_ns: u64,
+        observations: &Observations,
+        tick: u64,
+    ) -> (Vec<f64>, u64, f64) {
+        let metric = self.metric();
         let window_ticks = (max_age_ns / self.config.global.tick_interval_ns).max(1);
-        let name_key = identity::name_key(&self.metric.name);
-        let keys_of = |number: u64| summary::TickKeys {
-            value_key: name_key ^ tick_key(self.metric.seed, number, Lane::Value),
-            count_key: name_key ^ tick_key(self.metric.seed, number, Lane::Count),
-            mean: observations.per_tick * self.factor(&observations.diurnal, number),
+        let name_key = identity::name_key(&metric.name);
+        let keys_of = |number: u64| {
+            let factors = self.factors(number);
+            let mean = observations.per_tick * self.factor(&observations.diurnal, number);
+            summary::TickKeys {
+                value_key: name_key ^ tick_key(metric.seed, number, Lane::Value),
+                count_key: name_key ^ tick_key(metric.seed, number, Lane::Count),
+                mean: multiplied(mean, factors.rate),
+                scale: factors.value,
+            }
         };
         // Which quantile is told within the allowed error depends on all ticks
         // before, so the kernel itself is replayed, for this series alone.
         let mut state = summary::State::new(1, objectives.len());
         let mut quantiles = vec![f64::NAN; objectives.len()];
         let (mut count, mut sum) = (0, 0.0);
-        for number in 1..=tick {
-            let oldest = number.saturating_sub(window_ticks) + 1;
+        for number in self.born() + 1..=tick {
+            let oldest = (number.saturating_sub(window_ticks) + 1).max(self.born() + 1);
             let window: Vec<_> = (oldest..=number).map(keys_of).collect();
-            let expired = (oldest > 1).then(|| keys_of(oldest - 1));
+            let expired = (oldest > self.born() + 1).then(|| keys_of(oldest - 1));
             let shared = summary::Shared {
                 window: (&window, &[]),
                 expired,
                 objectives,
-                values: self.values(),
+                values: self.values(number),
+                distribution: &observations.distribution,
             };
             let (mut now_count, mut now_sum) = ([0], [0.0]);
             let mut rows = summary::Rows {
@@ -468,15 +739,34 @@ impl Series<'_> {
             summary::observe(
                 &label_set_key,
                 &shared,
-                Some(&[self.weight]),
-                &mut state,
+                Some(&[self.part(number).weight]),
+                &mut state.rows(0..1, objectives.len()),
                 (&[count], &[sum]),
                 &mut rows,
                 &mut Vec::new(),
             );
             (count, sum) = (now_count[0], now_sum[0]);
+            if self.is_reset(number) {
+                (count, sum) = (0, 0.0);
+            }
         }
         (quantiles, count, sum)
+    }
+}
+
+fn observations_of(metric: &Metric) -> &Observations {
+    match &metric.kind {
+        Kind::Histogram { observations, .. } | Kind::Summary { observations, .. } => observations,
+        _ => unreachable!("it observes nothing"),
+    }
+}
+
+/// A mean times a spike's factor, within what can be counted.
+fn multiplied(mean: f64, factor: f64) -> f64 {
+    if factor == 1.0 {
+        mean
+    } else {
+        f64::min(mean * factor, f64::max(mean, 1e15))
     }
 }
 

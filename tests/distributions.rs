@@ -4,10 +4,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mockingbird::config::{Config, Distribution, Kind, load_str};
+use mockingbird::config::{Action, Config, Distribution, Kind, Selector, Spike, Target, load_str};
 use mockingbird::engine::distribution::{normal_cdf, normal_quantile};
 use mockingbird::engine::{Columns, Engine};
 use mockingbird::model::Catalog;
+use mockingbird::timeline::Command;
 
 const DRAWS: usize = 1_000_000;
 
@@ -181,6 +182,18 @@ fn zipf_keeps_the_total() {
 /// the observations in the window, at every tick.
 #[test]
 fn quantiles_stay_within_their_rank_error() {
+    check_quantiles(&[]);
+}
+
+/// The same while observed values are multiplied, and while the window holds
+/// multiplied ones beside others.
+#[test]
+fn quantiles_follow_spikes() {
+    check_quantiles(&[(100, 200, 10.0), (230, 233, 0.0), (250, 330, 0.3)]);
+}
+
+/// Spikes: first tick, tick after the last, multiplier.
+fn check_quantiles(spikes: &[(u64, u64, f64)]) {
     use mockingbird::engine::rng::{Lane, draw, tick_key};
     use mockingbird::model::identity;
 
@@ -193,9 +206,17 @@ fn quantiles_stay_within_their_rank_error() {
     let key = identity::series_key(identity::label_set_key(0), identity::name_key("m"));
     let value_at = |tick: u64| {
         let u = draw(key, tick_key(42, tick, Lane::Value)) as f64 / 18_446_744_073_709_551_616.0;
-        -libm::log1p(-u)
+        let spike = spikes
+            .iter()
+            .find(|(from, until, _)| (*from..*until).contains(&tick));
+        -libm::log1p(-u) * spike.map_or(1.0, |(_, _, multiplier)| *multiplier)
     };
     for tick in 1..500u64 {
+        for (_, until, multiplier) in spikes.iter().filter(|(from, ..)| *from == tick) {
+            engine
+                .command(&spike(*multiplier, Target::Value, until - tick))
+                .unwrap();
+        }
         let frame = engine.advance(|_, _| {});
         let Columns::Summary {
             quantiles, counts, ..
@@ -219,5 +240,66 @@ fn quantiles_stay_within_their_rank_error() {
                 "tick {tick}: {q}"
             );
         }
+    }
+}
+
+/// A spike of the metric `m` for some ticks of a second.
+fn spike(multiplier: f64, target: Target, ticks: u64) -> Command {
+    Command::Do(Action::Spike(Spike {
+        on: Selector {
+            metric: Some("m".to_owned()),
+            ..Selector::default()
+        },
+        multiplier,
+        target,
+        duration_ns: ticks * 1_000_000_000,
+    }))
+}
+
+/// The total of all series of a counter after 100 ticks, 60 of them within a
+/// spike of 5; at no tick a total is below the one before.
+fn spiked_total(metric: &str, series: usize) -> f64 {
+    let text = format!(
+        "profiles: {{p: {{labels: {{i: {{range: [1, {series}]}}}}}}}}\n\
+         metrics: [{{name: m, profile: p, type: counter, {metric}}}]"
+    );
+    let config = load_str(Path::new("test"), text.as_bytes(), &|_| None).unwrap();
+    let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
+    let mut engine = Engine::new(&config, catalog, 0, 2).unwrap();
+    let mut before = vec![0.0; series];
+    for tick in 0..=100 {
+        if tick == 21 {
+            let applied = engine.command(&spike(5.0, Target::Rate, 60)).unwrap();
+            assert_eq!((applied.tick, applied.until_tick), (21, Some(81)));
+        }
+        let frame = engine.advance(|_, _| {});
+        let mut now = Vec::new();
+        for index in 0..frame.catalog().blocks().len() {
+            let Columns::Values(values) = frame.block(index).2 else {
+                unreachable!("counters have values")
+            };
+            now.extend_from_slice(values);
+        }
+        assert!(now.iter().zip(&before).all(|(now, before)| now >= before));
+        before = now;
+    }
+    before.iter().sum()
+}
+
+#[test]
+fn spikes_add_what_arithmetic_says() {
+    assert_eq!(
+        spiked_total("algorithm: constant, base_rate: 2", 100),
+        100.0 * 2.0 * 340.0
+    );
+    for rate in [0.3, 7.0, 2000.0, 9000.0] {
+        let series = 5000;
+        let expected = 340.0 * rate * series as f64;
+        let total = spiked_total(&format!("algorithm: poisson, base_rate: {rate}"), series);
+        let deviations = (total - expected) / expected.sqrt();
+        assert!(
+            deviations.abs() < 5.5,
+            "rate {rate}: {total}, not {expected}"
+        );
     }
 }

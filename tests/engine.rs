@@ -102,7 +102,7 @@ proptest! {
         let rest = config(rest, 1_000_000_000);
         let kept: Vec<Line> = frame_lines(&frame_at(&whole, 0, 9, 2), "p_")
             .into_iter()
-            .filter(|(line_name, _, _)| !line_name.starts_with(&name))
+            .filter(|(line_name, ..)| !line_name.starts_with(&name))
             .collect();
         prop_assert_eq!(kept, frame_lines(&frame_at(&rest, 0, 9, 3), "p_"));
     }
@@ -113,7 +113,7 @@ proptest! {
         let config = config(metrics, 1_000_000_000);
         let now = frame_lines(&frame_at(&config, 0, tick, 1), "p_");
         let next = frame_lines(&frame_at(&config, 0, tick + 1, 1), "p_");
-        for ((name, labels, now), (_, _, next)) in now.iter().zip(&next) {
+        for ((name, labels, now, _), (_, _, next, _)) in now.iter().zip(&next) {
             let cumulative = ["_total", "_bucket", "_count", "_sum"];
             if cumulative.iter().any(|suffix| name.ends_with(suffix)) {
                 let (now, next) = (f64::from_bits(*now), f64::from_bits(*next));

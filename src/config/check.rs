@@ -5,6 +5,8 @@
 //! and one run finds them all. What comes out is used only if nothing was
 //! reported.
 
+pub(super) mod action;
+mod control;
 mod endpoint;
 mod exporters;
 mod gauge;
@@ -15,6 +17,7 @@ mod observations;
 mod otel;
 mod parameters;
 mod runtime;
+pub(super) mod selector;
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -42,10 +45,7 @@ pub(super) fn check(
     problems: &mut Problems,
 ) -> Config {
     let root = Path::root();
-    let mut checker = Checker {
-        problems,
-        values_copied: 0,
-    };
+    let mut checker = Checker::new(problems);
     let global = checker.global(
         &root.key("global"),
         raw.global.unwrap_or_default(),
@@ -70,8 +70,9 @@ pub(super) fn check(
     );
     let profiles = checker.profiles(&root.key("profiles"), raw.profiles);
     let metrics = checker.metrics(&root.key("metrics"), raw.metrics, &profiles, &global);
-    let runtime = checker.runtime(
-        &root.key("runtime"),
+    let (scenarios, runtime) = checker.scenarios_and_runtime(
+        &root,
+        raw.scenarios,
         raw.runtime.unwrap_or_default(),
         &metrics,
     );
@@ -81,15 +82,36 @@ pub(super) fn check(
         prometheus,
         otel,
         metrics: metrics.into_iter().flatten().collect(),
-        scenarios: std::collections::BTreeMap::new(),
+        scenarios,
         runtime,
     }
 }
 
-struct Checker<'a> {
+/// Judges values one by one and notes what is wrong.
+pub(super) struct Checker<'a> {
     problems: &'a mut Problems,
     /// Label values that metrics got from their profiles so far.
     values_copied: usize,
+    /// Label values that actions were compared with so far.
+    values_compared: usize,
+    values_compared_reported: bool,
+    /// An action named a metric that there is not.
+    pub(super) unknown_metric: bool,
+    /// An action named a scenario that there is not.
+    pub(super) unknown_scenario: bool,
+}
+
+impl<'a> Checker<'a> {
+    pub(super) fn new(problems: &'a mut Problems) -> Self {
+        Self {
+            problems,
+            values_copied: 0,
+            values_compared: 0,
+            values_compared_reported: false,
+            unknown_metric: false,
+            unknown_scenario: false,
+        }
+    }
 }
 
 impl Checker<'_> {
@@ -127,9 +149,13 @@ impl Checker<'_> {
                 raw.control_api_bind.as_deref(),
                 [127, 0, 0, 1],
             ),
-            control_api_token: None,
-            control_api_hosts: Vec::new(),
-            journal_file: None,
+            control_api_token: self.token(
+                &at.key("control_api_token"),
+                raw.control_api_token,
+                environment,
+            ),
+            control_api_hosts: self.hosts(&at.key("control_api_hosts"), raw.control_api_hosts),
+            journal_file: self.journal_file(&at.key("journal_file"), raw.journal_file),
             threads,
             max_series,
         }
@@ -322,7 +348,7 @@ impl Checker<'_> {
 }
 
 /// Rounds seconds to nanoseconds; 0 for what is not a sensible number.
-fn nanoseconds(seconds: f64) -> u64 {
+pub(super) fn nanoseconds(seconds: f64) -> u64 {
     (seconds * 1e9).round() as u64
 }
 

@@ -44,7 +44,8 @@ pub(super) fn read<T: DeserializeOwned>(root: &Node, problems: &mut Problems) ->
             Ok(value) => break Some(value),
             Err(failure) => {
                 let (path, node) = failure.at.unwrap_or_default();
-                let again = node != 0 && pass.pruned.insert(node);
+                let is_root = node == NodeDe::address(root);
+                let again = node != 0 && !is_root && pass.pruned.insert(node);
                 failures.push((path, failure.message));
                 if !again || failures.len() == PRUNED_MAX {
                     break None;
@@ -285,6 +286,13 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
             Node::UInt(value) => *value as f64,
             Node::Float(value) => *value,
             Node::Big(digits) => digits.parse().unwrap_or(f64::INFINITY),
+            // JSON has no other way to write them.
+            Node::Str(text) if self.any_float => match text.as_str() {
+                ".nan" => f64::NAN,
+                ".inf" => f64::INFINITY,
+                "-.inf" => f64::NEG_INFINITY,
+                _ => return self.expected("a number"),
+            },
             _ => return self.expected("a number"),
         };
         if value.is_finite() || self.any_float {

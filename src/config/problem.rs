@@ -252,6 +252,18 @@ impl Problems {
         self.pruned.contains(path)
     }
 
+    /// Whether there is a mistake below one of these top-level fields.
+    pub(super) fn any_below(&self, fields: &[&str]) -> bool {
+        let is_one = |step: &Step| matches!(step, Step::Key(key) if fields.contains(&&**key));
+        let mut found = self.found.iter();
+        self.not_kept > 0 || found.any(|found| found.path.steps().first().is_some_and(is_one))
+    }
+
+    /// Paths and messages of all mistakes that are not the environment's.
+    pub(super) fn into_found(self) -> Vec<Found> {
+        self.found
+    }
+
     /// Turns them into an error; `locate` gives a position to each.
     pub(super) fn into_error(
         self,

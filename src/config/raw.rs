@@ -3,6 +3,8 @@
 //! The comments on the fields are the descriptions in the JSON Schema that
 //! editors show, so they address the author of a configuration file.
 
+mod runtime;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,6 +12,8 @@ use std::marker::PhantomData;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
+
+pub(super) use runtime::{RawAction, RawRuntime, RawScenario, RawStep};
 
 /// A configuration file of Mockingbird: which metrics to generate, with which
 /// labels, and where to deliver them.
@@ -27,6 +31,9 @@ pub(super) struct RawConfig {
     /// The metrics; at least one.
     #[schemars(required, length(min = 1))]
     pub(super) metrics: Option<Vec<Item<RawMetric>>>,
+    /// Sequences of actions by name: `runtime` and the control API start them.
+    /// At most 1000.
+    pub(super) scenarios: Option<Entries<RawScenario>>,
     /// What happens to the metrics while they are generated.
     pub(super) runtime: Option<RawRuntime>,
 }
@@ -61,6 +68,19 @@ pub(super) struct RawGlobal {
     pub(super) control_api_port: Option<u64>,
     /// IP address the control API listens on. Default: 127.0.0.1.
     pub(super) control_api_bind: Option<String>,
+    /// What requests to the control API have to show, as
+    /// `Authorization: Bearer …`: 1 to 1024 visible ASCII characters. The
+    /// environment variable `MOCKINGBIRD_CONTROL_TOKEN` overrides it. Default:
+    /// nothing.
+    #[schemars(regex(pattern = "^[!-~]{1,1024}$"))]
+    pub(super) control_api_token: Option<String>,
+    /// Further host names, without port, under which the control API may be
+    /// asked; its addresses and localhost always are. At most 100. Default: none.
+    #[schemars(length(max = 100))]
+    pub(super) control_api_hosts: Option<Vec<Item<String>>>,
+    /// File that the journal of what is done at run time is appended to.
+    /// Relative to where the process is started. Default: none.
+    pub(super) journal_file: Option<String>,
     /// Threads that advance the series, 1 to 256; values do not depend on it.
     /// Default: one per core.
     #[schemars(range(min = 1, max = 256))]
@@ -383,67 +403,6 @@ pub(super) struct RawComponent {
     pub(super) lambda: Option<f64>,
 }
 
-/// What happens to the metrics while they are generated.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "Runtime")]
-pub(super) struct RawRuntime {
-    /// What is done once, at tick 0. Default: nothing.
-    pub(super) on_start: Option<Vec<Item<RawStartAction>>>,
-    /// What goes wrong, for a while or all the time. Default: nothing.
-    pub(super) failure_modes: Option<Vec<Item<RawFailureMode>>>,
-}
-
-/// Something that is done at tick 0.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "StartAction")]
-pub(super) struct RawStartAction {
-    /// `spike` multiplies a metric's rate or value, `error_rate` leaves out some
-    /// of its points. Required.
-    #[schemars(extend("enum" = ["spike", "error_rate"]))]
-    #[schemars(required)]
-    pub(super) action: Option<String>,
-    /// Name of the metric. Required.
-    #[schemars(required)]
-    pub(super) metric: Option<String>,
-    /// Factor, 0 to 1e9. spike (required).
-    #[schemars(range(min = 0, max = 1e9))]
-    pub(super) multiplier: Option<f64>,
-    /// How many seconds it lasts, 0.001 to 3e9. Required.
-    #[schemars(range(min = 0.001, max = 3e9))]
-    #[schemars(required)]
-    pub(super) duration_s: Option<f64>,
-    /// Share of points left out, 0 to 1. `error_rate` (required).
-    #[schemars(range(min = 0, max = 1))]
-    pub(super) rate: Option<f64>,
-}
-
-/// Something that goes wrong.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "FailureMode")]
-pub(super) struct RawFailureMode {
-    /// `nan`: values turn into NaN. `reset`: counters, histograms and summaries
-    /// restart from zero. `stale`: series vanish and return. `scrape_error`,
-    /// `scrape_delay`, `scrape_truncate`: scrapes fail, are late, end early.
-    /// `push_error`: pushes fail before they are sent. Required.
-    #[schemars(extend("enum" = [
-        "nan", "reset", "stale", "scrape_error", "scrape_delay",
-        "scrape_truncate", "push_error"
-    ]))]
-    #[schemars(required)]
-    pub(super) kind: Option<String>,
-    /// Name of the metric it is limited to. nan, reset, stale. Default: all.
-    pub(super) metric: Option<String>,
-    /// Share of points, scrapes or pushes, 0 to 1. Default: 1.
-    #[schemars(range(min = 0, max = 1))]
-    pub(super) rate: Option<f64>,
-    /// How many seconds it lasts, 0.001 to 3e9. Default: the whole run.
-    #[schemars(range(min = 0.001, max = 3e9))]
-    pub(super) duration_s: Option<f64>,
-}
-
 /// An entry of a list; `None` where it is null or could not be read.
 #[derive(Debug)]
 pub(super) struct Item<T>(pub(super) Option<T>);
@@ -513,7 +472,8 @@ impl<T: JsonSchema> JsonSchema for Entries<T> {
     }
 }
 
-/// A number that may be infinite or NaN; whether that is right is checked later.
+/// A number that may be infinite or NaN, also in quotes; whether that is right is
+/// checked later.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct AnyFloat(pub(super) f64);
 
@@ -527,8 +487,11 @@ impl JsonSchema for AnyFloat {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        // `.inf` and `.nan` are numbers to YAML.
-        json_schema!({ "type": "number" })
+        // `.inf` and `.nan` are numbers to YAML; JSON has to quote them.
+        json_schema!({ "anyOf": [
+            { "type": "number" },
+            { "enum": [".nan", ".inf", "-.inf"] },
+        ] })
     }
 }
 

@@ -32,9 +32,21 @@ pub(super) fn hint<'a>(
     }
 }
 
-/// Names separated by commas, at most eighty of them.
+/// What there is, led by `did you mean "x"?` where something is near.
+pub(super) fn nearest_and_all<'a>(
+    name: &str,
+    label: &str,
+    known: impl IntoIterator<Item = &'a str> + Clone,
+) -> String {
+    let near = nearest(name, known.clone()).map_or(String::new(), |near| {
+        format!("did you mean {}? ", quoted(near))
+    });
+    format!("{near}{label}: {}", list(known))
+}
+
+/// Names separated by commas, at most fifty of them.
 pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    const NAMES_MAX: usize = 80;
+    const NAMES_MAX: usize = 50;
     let mut names = names.into_iter();
     let mut text = names
         .by_ref()

@@ -5,6 +5,9 @@
 
 use std::path::Path;
 
+mod actions;
+mod written;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -489,7 +492,7 @@ fn global_rules() {
         ),
         (
             "xyzzy: {}",
-            "xyzzy: unknown field; known fields: global, exporters, profiles, metrics, runtime",
+            "xyzzy: unknown field; known fields: global, exporters, profiles, metrics, scenarios, runtime",
         ),
     ] {
         check_top(field, expected);
@@ -1151,77 +1154,6 @@ fn names_that_collide() {
         "collides with metrics[0], the gauge \"x_total\": both expose \"x_total\""
     );
     assert_eq!(with(format!("x, {gauge}"), format!("x_count, {gauge}")), "");
-}
-
-#[test]
-fn runtime_rules() {
-    for (field, expected) in [
-        (
-            "on_start: [{}]",
-            "on_start[0].action: missing; spike or error_rate",
-        ),
-        (
-            "on_start: [{action: spike, metric: gg, multiplier: 2, duration_s: 1}]",
-            "on_start[0].metric: no metric \"gg\"; defined: g",
-        ),
-        (
-            "on_start: [{action: spike, metric: g, multiplier: -2, duration_s: 1}]",
-            "on_start[0].multiplier: must be within 0 and 1e9, found -2",
-        ),
-        (
-            "on_start: [{action: spike, metric: g, multiplier: 2, duration_s: 0}]",
-            "on_start[0].duration_s: must be within 0.001 and 3e9, found 0",
-        ),
-        (
-            "on_start: [{action: spike, metric: g, multiplier: 2, rate: 1, duration_s: 1}]",
-            "on_start[0].rate: not used by spike, which takes: metric, multiplier, duration_s",
-        ),
-        (
-            "on_start: [{action: error_rate, metric: g, rate: 2, duration_s: 1}]",
-            "on_start[0].rate: must be within 0 and 1, found 2",
-        ),
-        (
-            "failure_modes: [{kind: stal}]",
-            "failure_modes[0].kind: unknown \"stal\"; did you mean \"stale\"?",
-        ),
-        (
-            "failure_modes: [{kind: reset, metric: g}]",
-            "failure_modes[0].metric: \"g\" is a gauge, which cannot be reset",
-        ),
-        (
-            "failure_modes: [{kind: push_error, metric: g}]",
-            "failure_modes[0].metric: not used by push_error, which concerns all metrics at once",
-        ),
-        (
-            "failure_modes: [null]",
-            "failure_modes[0]: this entry is empty; fill it in or remove it",
-        ),
-    ] {
-        let all = messages(&format!("{GAUGE}runtime: {{{field}}}\n"));
-        let first = all.lines().next().unwrap_or_default();
-        let without_place = first.splitn(4, ':').nth(3).unwrap_or(first).trim();
-        assert_eq!(
-            without_place,
-            format!("runtime.{expected}"),
-            "for {field}\n{all}"
-        );
-    }
-    let config = good(
-        "metrics: [{name: c_total, type: counter, algorithm: poisson, base_rate: 1}]\nruntime: {on_start: [{action: spike, metric: c_total, multiplier: 3, duration_s: 0.5}], failure_modes: [{kind: reset, metric: c}]}",
-    );
-    assert_eq!(
-        config.runtime.on_start,
-        [Action::Spike(Spike {
-            on: Selector {
-                metric: Some("c".to_owned()),
-                labels: BTreeMap::new()
-            },
-            multiplier: 3.0,
-            target: Target::Rate,
-            duration_ns: 500_000_000
-        })]
-    );
-    assert_eq!(config.runtime.failure_modes[0].rate, 1.0);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::fmt;
 
 use serde::Deserializer as _;
 use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 
 use super::problem::{Path, Problems, quoted};
 
@@ -35,6 +36,29 @@ pub(super) enum Node {
 }
 
 impl Node {
+    /// The tree of a JSON value.
+    pub(super) fn of_json(value: &Value) -> Self {
+        match value {
+            Value::Null => Node::Null,
+            Value::Bool(value) => Node::Bool(*value),
+            Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+                (Some(value), _) => Node::Int(value),
+                (None, Some(value)) => Node::UInt(value),
+                (None, None) => Node::Float(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            Value::String(text) => Node::Str(text.clone()),
+            Value::Array(items) => Node::Seq(items.iter().map(Self::of_json).collect()),
+            Value::Object(entries) => {
+                let entries = entries.iter();
+                Node::Map(
+                    entries
+                        .map(|(key, value)| (key.clone(), Self::of_json(value)))
+                        .collect(),
+                )
+            }
+        }
+    }
+
     /// "a list", "the number 5": for messages of the form "found …".
     pub(super) fn describe(&self) -> String {
         match self {
@@ -71,10 +95,20 @@ pub(super) struct ParseError {
     pub(super) message: String,
 }
 
-/// Reads one YAML document.
+/// Reads one document, YAML or JSON.
 pub(super) fn parse(text: &str) -> Result<Node, ParseError> {
-    refuse_deep_flow(text)?;
     let nodes = Cell::new(0);
+    // JSON allows characters in quotes that YAML forbids or takes for line
+    // breaks, so what is JSON is read as such.
+    if text.starts_with('{') {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let tree = json.deserialize_any(Build { nodes: &nodes });
+        if let (Ok(tree), Ok(())) = (tree, json.end()) {
+            return Ok(tree);
+        }
+        nodes.set(0);
+    }
+    refuse_deep_flow(text)?;
     serde_yaml::Deserializer::from_str(text)
         .deserialize_any(Build { nodes: &nodes })
         .map_err(|error| explain(&error, text))

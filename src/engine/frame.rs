@@ -14,14 +14,121 @@ pub struct Frame {
     pub(crate) layout: Arc<Layout>,
     pub(crate) tick: u64,
     pub(crate) time_ns: i64,
-    pub(crate) epoch_ns: i64,
     pub(crate) shards: Vec<Arc<ShardFrame>>,
 }
 
-/// The columns that one shard worker produced.
+/// What one shard worker produced, by block.
 #[derive(Debug, Default)]
 pub struct ShardFrame {
     pub(crate) blocks: Vec<Columns>,
+    pub(crate) gaps: Vec<Gaps>,
+    pub(crate) created: Vec<Created>,
+}
+
+/// Which series of a block have no point at a tick. Their columns go on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// A bit per series; none where no point is missing.
+    words: Vec<u64>,
+    count: usize,
+}
+
+/// When the cumulative series of a block began, Unix nanoseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// All at the same time.
+    Together(i64),
+    /// Each at its own: some were reset.
+    Each(Arc<[i64]>),
+}
+
+impl Gaps {
+    /// The gaps at some rows of a block of `len` series.
+    pub fn at(len: usize, rows: impl IntoIterator<Item = usize>) -> Self {
+        let mut gaps = Self::default();
+        rows.into_iter().for_each(|row| gaps.add(row, len));
+        gaps
+    }
+
+    /// Whether no point is missing.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// How many points are missing.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether the point of a series is missing.
+    #[inline]
+    pub fn contains(&self, row: usize) -> bool {
+        self.count > 0 && self.words[row / 64] >> (row % 64) & 1 == 1
+    }
+
+    /// How many of some rows have a point.
+    pub fn present(&self, rows: std::ops::Range<usize>) -> usize {
+        if self.is_empty() {
+            return rows.len();
+        }
+        rows.filter(|&row| !self.contains(row)).count()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.words.clear();
+        self.count = 0;
+    }
+
+    /// Marks a row of a block of `len` series.
+    pub(crate) fn add(&mut self, row: usize, len: usize) {
+        assert!(row < len);
+        if self.words.is_empty() {
+            self.words.resize(len.div_ceil(64), 0);
+        }
+        let word = &mut self.words[row / 64];
+        self.count += usize::from(*word >> (row % 64) & 1 == 0);
+        *word |= 1 << (row % 64);
+    }
+}
+
+impl Created {
+    /// When a series began.
+    #[inline]
+    pub fn at(&self, row: usize) -> i64 {
+        match self {
+            Self::Together(ns) => *ns,
+            Self::Each(each) => each[row],
+        }
+    }
+
+    /// Lets some rows of a block of `len` series begin anew.
+    pub(crate) fn reset(&mut self, rows: &[usize], len: usize, time_ns: i64) {
+        if rows.len() == len {
+            *self = Self::Together(time_ns);
+            return;
+        }
+        let mut each: Vec<i64> = (0..len).map(|row| self.at(row)).collect();
+        for &row in rows {
+            each[row] = time_ns;
+        }
+        *self = Self::Each(each.into());
+    }
+}
+
+impl ShardFrame {
+    /// Zeroed columns of some blocks.
+    pub(crate) fn zeroed(catalog: &Catalog, blocks: &[Block], created_ns: i64) -> Self {
+        let columns = |block: &Block| {
+            let shape = &catalog.families()[block.family].shape;
+            Columns::zeroed(shape, block.len)
+        };
+        Self {
+            blocks: blocks.iter().map(columns).collect(),
+            gaps: vec![Gaps::default(); blocks.len()],
+            created: vec![Created::Together(created_ns); blocks.len()],
+        }
+    }
 }
 
 /// Where each block of the catalog is found: (shard, index within it).
@@ -58,24 +165,44 @@ pub enum Columns {
 }
 
 impl Frame {
-    /// A frame of given columns, one per block of `catalog`: for tests and
-    /// benchmarks of encoders, which need no engine.
+    /// A frame of given columns, one per block of `catalog`, without gaps: for
+    /// tests and benchmarks of encoders, which need no engine.
     pub fn from_columns(
         catalog: &Arc<Catalog>,
         tick: u64,
         time_ns: i64,
-        epoch_ns: i64,
+        created_ns: i64,
         columns: Vec<Columns>,
     ) -> Self {
-        assert_eq!(columns.len(), catalog.blocks().len());
-        let places = (0..columns.len()).map(|index| (0, index as u32)).collect();
+        let blocks = columns.into_iter();
+        let blocks =
+            blocks.map(|columns| (columns, Gaps::default(), Created::Together(created_ns)));
+        Self::from_blocks(catalog, tick, time_ns, blocks.collect())
+    }
+
+    /// The same with gaps and beginnings.
+    pub fn from_blocks(
+        catalog: &Arc<Catalog>,
+        tick: u64,
+        time_ns: i64,
+        blocks: Vec<(Columns, Gaps, Created)>,
+    ) -> Self {
+        assert_eq!(blocks.len(), catalog.blocks().len());
+        let mut shard = ShardFrame::default();
+        for (columns, gaps, created) in blocks {
+            shard.blocks.push(columns);
+            shard.gaps.push(gaps);
+            shard.created.push(created);
+        }
+        let places = (0..shard.blocks.len())
+            .map(|index| (0, index as u32))
+            .collect();
         Self {
             catalog: Arc::clone(catalog),
             layout: Arc::new(Layout { places }),
             tick,
             time_ns,
-            epoch_ns,
-            shards: vec![Arc::new(ShardFrame { blocks: columns })],
+            shards: vec![Arc::new(shard)],
         }
     }
 
@@ -87,11 +214,6 @@ impl Frame {
     /// Virtual time of the tick, Unix nanoseconds.
     pub fn time_ns(&self) -> i64 {
         self.time_ns
-    }
-
-    /// Time at which cumulative series began, Unix nanoseconds.
-    pub fn created_ns(&self) -> i64 {
-        self.epoch_ns
     }
 
     /// The families it has values for.
@@ -109,5 +231,25 @@ impl Frame {
             block,
             &self.shards[shard as usize].blocks[place as usize],
         )
+    }
+
+    /// Which series of a block have no point.
+    pub fn gaps(&self, index: usize) -> &Gaps {
+        let (shard, place) = self.layout.places[index];
+        &self.shards[shard as usize].gaps[place as usize]
+    }
+
+    /// When the series of a block began.
+    pub fn created(&self, index: usize) -> &Created {
+        let (shard, place) = self.layout.places[index];
+        &self.shards[shard as usize].created[place as usize]
+    }
+
+    /// Series that have a point.
+    pub fn points(&self) -> usize {
+        let shards = self.shards.iter();
+        let missing = shards.flat_map(|shard| &shard.gaps).map(Gaps::count);
+        let blocks = self.catalog.blocks().iter().map(|block| block.len);
+        blocks.sum::<usize>() - missing.sum::<usize>()
     }
 }

@@ -21,17 +21,26 @@ pub(crate) struct Pool {
 }
 
 #[derive(Debug)]
-struct Job {
-    plan: Arc<Plan>,
-    before: Arc<ShardFrame>,
-    now: Arc<ShardFrame>,
+enum Job {
+    Advance {
+        plan: Arc<Plan>,
+        before: Arc<ShardFrame>,
+        now: Arc<ShardFrame>,
+    },
+    /// Give the shard away.
+    Lend,
+    /// Take another one.
+    Hold(Box<Shard>),
 }
 
 #[derive(Debug)]
-struct Answer {
-    shard: usize,
-    /// `None` when the worker panicked.
-    now: Option<Arc<ShardFrame>>,
+enum Answer {
+    Advanced {
+        shard: usize,
+        /// `None` when the worker panicked.
+        now: Option<Arc<ShardFrame>>,
+    },
+    Lent(Box<Shard>),
 }
 
 impl Pool {
@@ -48,7 +57,7 @@ impl Pool {
             let answer = answer.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("shard-{index}"))
-                .spawn(move || work(index, shard, &jobs, &answer))?;
+                .spawn(move || work(index, Box::new(shard), &jobs, &answer))?;
             pool.jobs.push(job);
             pool.threads.push(thread);
         }
@@ -65,20 +74,47 @@ impl Pool {
         meanwhile: impl FnOnce(),
     ) {
         for ((job, before), now) in self.jobs.iter().zip(before).zip(&mut *now) {
-            let job_sent = job.send(Job {
-                plan: Arc::clone(plan),
-                before: Arc::clone(before),
-                now: now.take().expect("every shard has a buffer"),
-            });
-            assert!(job_sent.is_ok(), "a shard worker is gone");
+            let now = now.take().expect("every shard has a buffer");
+            send(
+                job,
+                Job::Advance {
+                    plan: Arc::clone(plan),
+                    before: Arc::clone(before),
+                    now,
+                },
+            );
         }
         meanwhile();
         for _ in &self.jobs {
-            let answer = self.answers.recv().expect("shard workers answer");
-            let filled = answer.now.expect("a shard worker panicked");
-            now[answer.shard] = Some(filled);
+            let Answer::Advanced { shard, now: filled } = self.answer() else {
+                unreachable!("no shard was asked for");
+            };
+            now[shard] = Some(filled.expect("a shard worker panicked"));
         }
     }
+
+    /// Exchanges all shards, on the same threads: `renew` makes as many new
+    /// ones of the old.
+    pub(crate) fn renew(&self, renew: impl FnOnce(Vec<Shard>) -> Vec<Shard>) {
+        self.jobs.iter().for_each(|job| send(job, Job::Lend));
+        let lent = self.jobs.iter().map(|_| match self.answer() {
+            Answer::Lent(shard) => *shard,
+            Answer::Advanced { .. } => unreachable!("no tick is under way"),
+        });
+        let shards = renew(lent.collect());
+        assert_eq!(shards.len(), self.jobs.len());
+        for (job, shard) in self.jobs.iter().zip(shards) {
+            send(job, Job::Hold(Box::new(shard)));
+        }
+    }
+
+    fn answer(&self) -> Answer {
+        self.answers.recv().expect("shard workers answer")
+    }
+}
+
+fn send(job: &Sender<Job>, what: Job) {
+    assert!(job.send(what).is_ok(), "a shard worker is gone");
 }
 
 impl Drop for Pool {
@@ -91,17 +127,35 @@ impl Drop for Pool {
     }
 }
 
-fn work(index: usize, mut shard: Shard, jobs: &Receiver<Job>, answers: &Sender<Answer>) {
-    for mut job in jobs {
-        let advanced = catch_unwind(AssertUnwindSafe(|| {
-            let now = Arc::get_mut(&mut job.now).expect("a recycled buffer has no reader");
-            shard.advance(&job.plan, &job.before, now);
-        }));
-        let Job { plan, before, now } = job;
-        // The plan and the columns before must be free when the answer arrives.
-        drop((plan, before));
-        let now = advanced.is_ok().then_some(now);
-        if answers.send(Answer { shard: index, now }).is_err() {
+fn work(index: usize, shard: Box<Shard>, jobs: &Receiver<Job>, answers: &Sender<Answer>) {
+    let mut held = Some(shard);
+    for job in jobs {
+        let answer = match job {
+            Job::Advance {
+                plan,
+                before,
+                mut now,
+            } => {
+                let advanced = catch_unwind(AssertUnwindSafe(|| {
+                    let shard = held.as_mut().expect("a worker has a shard");
+                    let now = Arc::get_mut(&mut now).expect("a recycled buffer has no reader");
+                    shard.advance(&plan, &before, now);
+                }));
+                // The plan and the columns before must be free when the answer
+                // arrives.
+                drop((plan, before));
+                Answer::Advanced {
+                    shard: index,
+                    now: advanced.is_ok().then_some(now),
+                }
+            }
+            Job::Lend => Answer::Lent(held.take().expect("a worker has a shard")),
+            Job::Hold(shard) => {
+                held = Some(shard);
+                continue;
+            }
+        };
+        if answers.send(answer).is_err() {
             return;
         }
     }

@@ -1,4 +1,5 @@
-//! What all series of a family share: once for a run, and once per tick.
+//! What all series of a family share: once for a run, and once per tick; and
+//! what those of one class share at a tick.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,13 +8,17 @@ use crate::config::{
     CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm, Kind, Metric, Observations,
 };
 use crate::engine::discrete::{PoissonTable, TABLE_MEAN_MAX};
+use crate::engine::effect::{Effects, Mishaps};
 use crate::engine::kernel::counter;
 use crate::engine::kernel::summary::TickKeys;
 use crate::engine::quantile::QuantileTable;
 use crate::engine::rng::{Lane, tick_key};
+use crate::model::exponential::ExponentialLayout;
 use crate::model::{Family, Shape};
 
 const DAY_NS: i64 = 86_400_000_000_000;
+/// Means that a spike multiplied stay below this (or as they were).
+const MEAN_MAX: f64 = 1e15;
 
 /// A family's constant part.
 #[derive(Debug)]
@@ -30,13 +35,32 @@ pub(crate) struct Recipe {
     pub(crate) thresholds: Vec<u64>,
     /// The same for the exponential buckets that the catalog asks for.
     pub(crate) exponential: Vec<u64>,
+    exponential_layout: Option<ExponentialLayout>,
     /// Ticks that a summary's quantiles look back on, this one included.
     pub(crate) window_ticks: usize,
+    /// Whether a walk's values are never its state, for a daily factor.
+    pub(crate) hides_state: bool,
+    /// The tick of the first values.
+    pub(crate) born_tick: u64,
 }
 
 /// A family's part of one tick.
 #[derive(Debug, Default)]
 pub(crate) struct FamilyTick {
+    pub(crate) base: BaseTick,
+    /// Class 0: the series that no modifier with labels concerns.
+    pub(crate) plain: ClassTick,
+}
+
+/// What all classes of a family share at a tick.
+#[derive(Debug, Default)]
+pub(crate) struct BaseTick {
+    pub(crate) number: u64,
+    pub(crate) time_ns: i64,
+    /// What acts on the family's series.
+    pub(crate) effects: Arc<Effects>,
+    /// Changes with `effects`.
+    pub(crate) generation: u64,
     /// The family's name and the tick, for draws of values.
     pub(crate) value_key: u64,
     /// The same for draws of counts.
@@ -45,13 +69,39 @@ pub(crate) struct FamilyTick {
     pub(crate) phase_key: u64,
     /// Daily factor.
     pub(crate) factor: f64,
-    /// Mean of an increment or number of observations, factor included.
-    pub(crate) mean: f64,
+    /// Mean of an increment or number of observations, daily factor included.
+    mean: f64,
     /// Share of the period that has passed.
     pub(crate) turn: f64,
+    /// The ticks of a summary's window, and the one that has just left it.
+    window: VecDeque<WindowTick>,
+    left: Option<WindowTick>,
+}
+
+/// A tick of a summary's window before any spike.
+#[derive(Debug, Clone, Copy)]
+struct WindowTick {
+    number: u64,
+    keys: TickKeys,
+}
+
+/// What the series of one class share at a tick.
+#[derive(Debug, Default)]
+pub(crate) struct ClassTick {
+    /// Of a gauge's value.
+    pub(crate) factor: f64,
+    /// Mean of an increment or number of observations.
+    pub(crate) mean: f64,
+    /// Of observed values.
+    pub(crate) scale: f64,
     pub(crate) poisson: PoissonTable,
+    /// A recipe's thresholds for observed values times `scale`, where it isn't 1.
+    thresholds: Vec<u64>,
+    exponential: Vec<u64>,
+    thresholds_scale: f64,
     pub(crate) window: VecDeque<TickKeys>,
     pub(crate) expired: Option<TickKeys>,
+    pub(crate) mishaps: Mishaps,
 }
 
 /// Tables and weights that several families can share while they are built.
@@ -78,13 +128,17 @@ impl Recipe {
             values: None,
             thresholds: Vec::new(),
             exponential: Vec::new(),
+            exponential_layout: None,
             window_ticks: 0,
+            hides_state: false,
+            born_tick: 0,
         };
         match &metric.kind {
             Kind::Counter { .. } => {}
-            Kind::Gauge { algorithm, .. } => {
-                if matches!(algorithm, GaugeAlgorithm::RandomWalk { .. }) {
+            Kind::Gauge { diurnal, .. } => {
+                if recipe.walks() {
                     recipe.values = Some(shared.normal());
+                    recipe.hides_state = diurnal.amplitude != 0.0;
                 }
             }
             Kind::Histogram {
@@ -99,6 +153,7 @@ impl Recipe {
                     ..
                 } = &family.shape
                 {
+                    recipe.exponential_layout = Some(*layout);
                     let bounds = layout.inner_bounds();
                     recipe.exponential = bounds.map(|b| distribution.position(b)).collect();
                 }
@@ -119,57 +174,173 @@ impl Recipe {
         recipe
     }
 
-    /// Brings `tick` from the tick before (if `number` is not 0) to this one.
+    /// Whether it is a random walk.
+    pub(crate) fn walks(&self) -> bool {
+        let Kind::Gauge { algorithm, .. } = &self.kind else {
+            return false;
+        };
+        matches!(algorithm, GaugeAlgorithm::RandomWalk { .. })
+    }
+
+    /// Whether values are drawn, for which series need keys.
+    pub(crate) fn draws(&self) -> bool {
+        let constant_counter = matches!(
+            self.kind,
+            Kind::Counter {
+                algorithm: CounterAlgorithm::Constant { .. },
+                ..
+            }
+        );
+        !constant_counter
+    }
+
+    /// Brings `tick` from the tick before (if the family is older) to this one.
     pub(crate) fn advance(&self, number: u64, time_ns: i64, tick: &mut FamilyTick) {
-        tick.value_key = self.name_key ^ tick_key(self.seed, number, Lane::Value);
-        tick.count_key = self.name_key ^ tick_key(self.seed, number, Lane::Count);
-        tick.phase_key = self.name_key ^ tick_key(self.seed, 0, Lane::Phase);
+        let base = &mut tick.base;
+        base.number = number;
+        base.time_ns = time_ns;
+        base.value_key = self.name_key ^ tick_key(self.seed, number, Lane::Value);
+        base.count_key = self.name_key ^ tick_key(self.seed, number, Lane::Count);
+        base.phase_key = self.name_key ^ tick_key(self.seed, 0, Lane::Phase);
         match &self.kind {
             Kind::Counter { algorithm, diurnal } => {
-                tick.factor = diurnal_factor(diurnal, time_ns);
+                base.factor = diurnal_factor(diurnal, time_ns);
                 let full = match algorithm {
                     CounterAlgorithm::Poisson { rate_per_s } => rate_per_s * self.interval_s,
                     CounterAlgorithm::Constant { increment_per_tick } => *increment_per_tick,
                 };
-                tick.mean = tick.factor * full;
-                let poisson = matches!(algorithm, CounterAlgorithm::Poisson { .. });
-                if number == 0 && poisson && self.weights.is_none() {
+                base.mean = base.factor * full;
+                if number == self.born_tick && self.is_tabulated(full) {
                     // The widest table of the day comes first, so that later
                     // ones find room.
                     let widest = full * (1.0 + diurnal.amplitude.abs());
-                    tick.poisson.set_mean(widest.min(TABLE_MEAN_MAX));
-                }
-                if poisson && self.weights.is_none() && counter::is_tabulated(tick.mean) {
-                    tick.poisson.set_mean(tick.mean);
+                    tick.plain.poisson.set_mean(widest.min(TABLE_MEAN_MAX));
                 }
             }
             Kind::Gauge {
                 algorithm, diurnal, ..
             } => {
-                tick.factor = diurnal_factor(diurnal, time_ns);
+                base.factor = diurnal_factor(diurnal, time_ns);
                 if let GaugeAlgorithm::Sine { period_ns, .. }
                 | GaugeAlgorithm::Sawtooth { period_ns, .. } = algorithm
                 {
-                    tick.turn = time_ns.rem_euclid(*period_ns as i64) as f64 / *period_ns as f64;
+                    base.turn = time_ns.rem_euclid(*period_ns as i64) as f64 / *period_ns as f64;
                 }
             }
-            Kind::Histogram { observations, .. } => set_mean(observations, time_ns, tick),
+            Kind::Histogram { observations, .. } => set_mean(observations, time_ns, base),
             Kind::Summary { observations, .. } => {
-                set_mean(observations, time_ns, tick);
-                self.slide_window(number, tick);
+                set_mean(observations, time_ns, base);
+                self.slide_window(base);
             }
+        }
+        self.advance_class(&tick.base, &[], &mut tick.plain);
+    }
+
+    /// Brings a class, which `narrowings` concern, to the tick of `base`: from
+    /// the tick before, or if it is new, from nothing.
+    pub(crate) fn advance_class(&self, base: &BaseTick, narrowings: &[u32], class: &mut ClassTick) {
+        let factors = base.effects.factors(base.number, narrowings);
+        class.factor = base.factor * factors.value;
+        class.mean = multiplied(base.mean, factors.rate);
+        class.scale = factors.value;
+        match &self.kind {
+            Kind::Counter { .. } => {
+                if self.is_tabulated(class.mean) {
+                    class.poisson.set_mean(class.mean);
+                }
+            }
+            Kind::Gauge { .. } => {}
+            Kind::Histogram { .. } => self.set_thresholds(class),
+            Kind::Summary { .. } => {
+                if base.number == self.born_tick {
+                    class.window.clear();
+                    class.window.reserve(self.window_ticks);
+                }
+                class.expired = match base.left {
+                    Some(_) => class.window.pop_front(),
+                    None => None,
+                };
+                let last = base
+                    .window
+                    .back()
+                    .map(|tick| tick.keys_of(base, narrowings));
+                class.window.extend(last);
+            }
+        }
+        let keys = (self.seed, self.name_key);
+        let mishaps = &mut class.mishaps;
+        base.effects.mishaps(base.number, narrowings, keys, mishaps);
+    }
+
+    /// A class that has not been before, at the tick of `base`.
+    pub(crate) fn new_class(&self, base: &BaseTick, narrowings: &[u32]) -> ClassTick {
+        let mut class = ClassTick::default();
+        // As if it had been all the time: the window up to the tick before.
+        let before = base.window.len().saturating_sub(1);
+        let window = base.left.iter().chain(base.window.iter().take(before));
+        class.window = window.map(|tick| tick.keys_of(base, narrowings)).collect();
+        self.advance_class(base, narrowings, &mut class);
+        class
+    }
+
+    /// Whether all series of a class draw from one table.
+    pub(crate) fn is_tabulated(&self, mean: f64) -> bool {
+        let Kind::Counter { algorithm, .. } = &self.kind else {
+            return false;
+        };
+        let poisson = matches!(algorithm, CounterAlgorithm::Poisson { .. });
+        poisson && self.weights.is_none() && counter::is_tabulated(mean)
+    }
+
+    /// A class's bounds as positions of draws.
+    pub(crate) fn thresholds<'a>(&'a self, class: &'a ClassTick) -> &'a [u64] {
+        if class.scale == 1.0 {
+            &self.thresholds
+        } else {
+            &class.thresholds
+        }
+    }
+
+    /// The same for the exponential buckets.
+    pub(crate) fn exponential<'a>(&'a self, class: &'a ClassTick) -> &'a [u64] {
+        if class.scale == 1.0 {
+            &self.exponential
+        } else {
+            &class.exponential
+        }
+    }
+
+    fn set_thresholds(&self, class: &mut ClassTick) {
+        let scale = class.scale;
+        if scale == 1.0 || scale == class.thresholds_scale && !class.thresholds.is_empty() {
+            return;
+        }
+        let Kind::Histogram {
+            bounds,
+            observations,
+        } = &self.kind
+        else {
+            unreachable!("only histograms have thresholds");
+        };
+        let position = |bound: f64| scaled_position(&observations.distribution, bound, scale);
+        class.thresholds_scale = scale;
+        class.thresholds.clear();
+        class
+            .thresholds
+            .extend(bounds.iter().map(|&bound| position(bound)));
+        class.exponential.clear();
+        if let Some(layout) = &self.exponential_layout {
+            class
+                .exponential
+                .extend(layout.inner_bounds().map(position));
         }
     }
 
     /// Bytes that a series carries from tick to tick beside its columns.
     pub(crate) fn state_bytes(&self) -> usize {
         match &self.kind {
-            Kind::Gauge {
-                algorithm: GaugeAlgorithm::RandomWalk { .. },
-                diurnal,
-                ..
-            } if diurnal.amplitude != 0.0 => 8,
-            Kind::Summary { objectives, .. } => 8 + 16 * objectives.len(),
+            Kind::Gauge { .. } if self.hides_state => 8,
+            Kind::Summary { objectives, .. } => 8 + 24 * objectives.len(),
             _ => 0,
         }
     }
@@ -180,25 +351,64 @@ impl Recipe {
         let table = self.values.as_ref().map_or(0, |table| table.memory_bytes());
         let weights = self.weights.as_ref().map_or(0, |weights| weights.len() * 8);
         let thresholds = 8 * (self.thresholds.len() + self.exponential.len());
-        table + weights + thresholds + self.window_ticks * size_of::<TickKeys>()
+        table
+            + weights
+            + thresholds
+            + self.window_ticks * (size_of::<TickKeys>() + size_of::<WindowTick>())
     }
 
-    fn slide_window(&self, number: u64, tick: &mut FamilyTick) {
-        if number == 0 {
-            tick.window.clear();
-            tick.window.reserve(self.window_ticks);
-            tick.expired = None;
+    fn slide_window(&self, base: &mut BaseTick) {
+        base.left = None;
+        if base.number == self.born_tick {
+            base.window.clear();
+            base.window.reserve(self.window_ticks);
             return;
         }
-        tick.expired = None;
-        if tick.window.len() == self.window_ticks {
-            tick.expired = tick.window.pop_front();
+        if base.window.len() == self.window_ticks {
+            base.left = base.window.pop_front();
         }
-        tick.window.push_back(TickKeys {
-            value_key: tick.value_key,
-            count_key: tick.count_key,
-            mean: tick.mean,
+        base.window.push_back(WindowTick {
+            number: base.number,
+            keys: TickKeys {
+                value_key: base.value_key,
+                count_key: base.count_key,
+                mean: base.mean,
+                scale: 1.0,
+            },
         });
+    }
+}
+
+impl WindowTick {
+    /// The same with a class's spikes.
+    fn keys_of(&self, base: &BaseTick, narrowings: &[u32]) -> TickKeys {
+        let factors = base.effects.factors(self.number, narrowings);
+        TickKeys {
+            mean: multiplied(self.keys.mean, factors.rate),
+            scale: factors.value,
+            ..self.keys
+        }
+    }
+}
+
+/// A mean times a spike's factor, kept where counts don't overflow.
+fn multiplied(mean: f64, factor: f64) -> f64 {
+    if factor == 1.0 {
+        mean
+    } else {
+        (mean * factor).min(mean.max(MEAN_MAX))
+    }
+}
+
+/// The position below which draws, times `scale`, give values of at most
+/// `bound`.
+pub(super) fn scaled_position(distribution: &Distribution, bound: f64, scale: f64) -> u64 {
+    if scale == 1.0 {
+        distribution.position(bound)
+    } else if scale == 0.0 {
+        if bound >= 0.0 { u64::MAX } else { 0 }
+    } else {
+        distribution.position(bound / scale)
     }
 }
 
@@ -231,9 +441,9 @@ impl SharedParts {
     }
 }
 
-fn set_mean(observations: &Observations, time_ns: i64, tick: &mut FamilyTick) {
-    tick.factor = diurnal_factor(&observations.diurnal, time_ns);
-    tick.mean = observations.per_tick * tick.factor;
+fn set_mean(observations: &Observations, time_ns: i64, base: &mut BaseTick) {
+    base.factor = diurnal_factor(&observations.diurnal, time_ns);
+    base.mean = observations.per_tick * base.factor;
 }
 
 /// 1 / rank^alpha by series, ranks in the order of label-set keys, scaled to

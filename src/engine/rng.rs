@@ -20,6 +20,14 @@ pub enum Lane {
     Count = 2,
     /// The series' constant phase.
     Phase = 3,
+    /// Whether a point is missing.
+    Missing = 4,
+    /// Whether a value is NaN.
+    Nan = 5,
+    /// Whether a series begins anew.
+    Reset = 6,
+    /// Whether a series is stale; its tick is a fault's id.
+    Stale = 7,
 }
 
 /// The part of a draw that all series of a metric share at one tick.

@@ -131,7 +131,7 @@ impl RenderPool {
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<StreamStats> {
         let mut stats = StreamStats {
-            samples: renderer.samples(format) as u64,
+            samples: renderer.frame_samples(&frame, format) as u64,
             ..StreamStats::default()
         };
         let mut deliver = |bytes: &[u8], stats: &mut StreamStats| {

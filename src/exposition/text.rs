@@ -12,7 +12,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::engine::Columns;
+use crate::engine::{Columns, Created, Gaps};
 use crate::exposition::escape::{self, SpaceText};
 use crate::exposition::lines::{Mark, Repeats};
 use crate::exposition::negotiate::Format;
@@ -52,8 +52,27 @@ pub(super) struct LineEnds {
     format: Format,
     /// Timestamp, if any, and line feed.
     end: Short<32>,
-    /// Value and end of the `_created` lines.
-    created: Short<64>,
+}
+
+/// The value and end of `_created` lines, for one series after the other.
+struct CreatedEnd<'a> {
+    created: &'a Created,
+    end: &'a Short<32>,
+    /// What `text` tells.
+    created_ns: i64,
+    text: Short<64>,
+}
+
+/// Neighbouring series of one block and their values.
+#[derive(Debug)]
+pub(super) struct Points<'a> {
+    pub(super) columns: &'a Columns,
+    pub(super) gaps: &'a Gaps,
+    pub(super) created: &'a Created,
+    /// Within the block.
+    pub(super) rows: Range<usize>,
+    /// The first of them, counted within the family.
+    pub(super) first_series: usize,
 }
 
 /// A short text with room after it, so that it is copied at a fixed length.
@@ -80,8 +99,8 @@ impl<const N: usize> Short<N> {
 }
 
 impl LineEnds {
-    pub(super) fn new(format: Format, time_ns: i64, created_ns: i64, timestamps: bool) -> Self {
-        let (time_ms, created_ms) = (to_ms(time_ns), to_ms(created_ns));
+    pub(super) fn new(format: Format, time_ns: i64, timestamps: bool) -> Self {
+        let time_ms = to_ms(time_ns);
         let mut end = Vec::new();
         if timestamps {
             end.push(b' ');
@@ -91,19 +110,47 @@ impl LineEnds {
             }
         }
         end.push(b'\n');
-        let mut created = Vec::new();
-        number::write_seconds(&mut created, created_ms);
-        created.extend_from_slice(&end);
         Self {
             format,
             end: Short::new(&end),
-            created: Short::new(&created),
         }
     }
 
-    /// The end of a `_created` line, where the format has them.
-    fn created(&self) -> Option<&Short<64>> {
-        (self.format == Format::OpenMetrics).then_some(&self.created)
+    /// The ends of `_created` lines, where the format has them.
+    fn created<'a>(&'a self, points: &Points<'a>) -> Option<CreatedEnd<'a>> {
+        let first = points.rows.start;
+        (self.format == Format::OpenMetrics)
+            .then(|| CreatedEnd::new(points.created, &self.end, first))
+    }
+}
+
+impl<'a> CreatedEnd<'a> {
+    fn new(created: &'a Created, end: &'a Short<32>, row: usize) -> Self {
+        let created_ns = created.at(row);
+        Self {
+            created,
+            end,
+            created_ns,
+            text: Self::text(end, created_ns),
+        }
+    }
+
+    fn text(end: &Short<32>, created_ns: i64) -> Short<64> {
+        let mut text = Vec::with_capacity(64);
+        number::write_seconds(&mut text, to_ms(created_ns));
+        text.extend_from_slice(&end.bytes[..end.len]);
+        Short::new(&text)
+    }
+
+    #[inline(always)]
+    fn put(&mut self, room: &mut Room, row: usize) {
+        if let Created::Each(each) = self.created
+            && each[row] != self.created_ns
+        {
+            self.created_ns = each[row];
+            self.text = Self::text(self.end, self.created_ns);
+        }
+        self.text.put(room);
     }
 }
 
@@ -177,32 +224,37 @@ impl FamilyText {
         }
     }
 
-    /// Appends the lines of the series that have the values `rows` of
-    /// `columns`; the first of them is `first_series` of the family. Tells
-    /// `marks` where they begin.
+    /// Appends the lines of some series. Tells `marks` where they begin.
     pub(super) fn write_series(
         &self,
         out: &mut Vec<u8>,
         ends: &LineEnds,
-        columns: &Columns,
-        rows: Range<usize>,
-        first_series: usize,
+        points: &Points<'_>,
         marks: &mut impl Mark,
     ) {
         let repeats = self.repeats(ends.format);
+        let Points { gaps, rows, .. } = points;
         marks.begin(repeats, rows.len() * repeats.series_lines);
         let room = &mut Room::new(out, rows.len() * self.series_bytes_max());
-        let mut head = Head::new(&self.name, &self.labels, first_series);
-        match columns {
+        let mut head = Head::new(&self.name, &self.labels, points.first_series);
+        let mut created = ends.created(points);
+        match points.columns {
             Columns::Values(values) => {
-                self.put_values(room, ends, &mut head, &values[rows], marks);
+                if self.shape != Shape::Counter {
+                    created = None;
+                }
+                self.put_values(room, (ends, created), &mut head, values, points, marks);
             }
             Columns::Histogram {
                 cumulative, sums, ..
             } => {
                 let width = self.suffixes.len();
-                let cumulative = &cumulative[rows.start * width..rows.end * width];
-                for (buckets, &sum) in cumulative.chunks_exact(width).zip(&sums[rows]) {
+                for row in rows.clone() {
+                    if gaps.contains(row) {
+                        head.advance();
+                        continue;
+                    }
+                    let buckets = &cumulative[row * width..(row + 1) * width];
                     head.complete();
                     for (suffix, &count) in self.suffixes.iter().zip(buckets) {
                         let start = room.len();
@@ -212,7 +264,9 @@ impl FamilyText {
                         number::put_count(room, count);
                         ends.end.put(room);
                     }
-                    self.put_sums(room, ends, &head, (sum, buckets[width - 1]), marks);
+                    let sums = (sums[row], buckets[width - 1]);
+                    self.put_sums(room, ends, &head, sums, marks);
+                    self.put_created(room, &mut created, &head, row, marks);
                     head.advance();
                 }
             }
@@ -222,7 +276,11 @@ impl FamilyText {
                 sums,
             } => {
                 let width = self.suffixes.len();
-                for row in rows {
+                for row in rows.clone() {
+                    if gaps.contains(row) {
+                        head.advance();
+                        continue;
+                    }
                     let quantiles = &quantiles[row * width..(row + 1) * width];
                     head.complete();
                     for (suffix, &quantile) in self.suffixes.iter().zip(quantiles) {
@@ -234,6 +292,7 @@ impl FamilyText {
                         ends.end.put(room);
                     }
                     self.put_sums(room, ends, &head, (sums[row], counts[row]), marks);
+                    self.put_created(room, &mut created, &head, row, marks);
                     head.advance();
                 }
             }
@@ -244,27 +303,29 @@ impl FamilyText {
     fn put_values(
         &self,
         room: &mut Room,
-        ends: &LineEnds,
+        (ends, mut created): (&LineEnds, Option<CreatedEnd<'_>>),
         head: &mut Head,
         values: &[f64],
+        points: &Points<'_>,
         marks: &mut impl Mark,
     ) {
-        let created = match self.shape {
-            Shape::Counter => ends.created(),
-            _ => None,
-        };
-        for &value in values {
+        let rows = points.rows.clone();
+        for (row, &value) in rows.clone().zip(&values[rows]) {
+            if points.gaps.contains(row) {
+                head.advance();
+                continue;
+            }
             let start = room.len();
             head.put_line(room);
             marks.line(start, room.len());
             number::put_value(room, value);
             ends.end.put(room);
-            if let Some(created) = created {
+            if let Some(created) = &mut created {
                 let start = room.len();
                 room.put(&self.created_name);
                 head.put_unnamed_line(room);
                 marks.line(start, room.len());
-                created.put(room);
+                created.put(room, row);
             }
             head.advance();
         }
@@ -279,23 +340,28 @@ impl FamilyText {
         (sum, count): (f64, u64),
         marks: &mut impl Mark,
     ) {
-        let mut put_head = |room: &mut Room, name: &[u8]| {
-            let start = room.len();
-            room.put(name);
-            head.put_labels(room);
-            marks.line(start, room.len());
-        };
         if self.has_sums(ends.format) {
-            put_head(room, &self.sum_name);
+            put_named(room, &self.sum_name, head, marks);
             number::put_value(room, sum);
             ends.end.put(room);
-            put_head(room, &self.count_name);
+            put_named(room, &self.count_name, head, marks);
             number::put_count(room, count);
             ends.end.put(room);
         }
-        if let Some(created) = ends.created() {
-            put_head(room, &self.created_name);
-            created.put(room);
+    }
+
+    /// The last line of a series, where the format has it.
+    fn put_created(
+        &self,
+        room: &mut Room,
+        created: &mut Option<CreatedEnd<'_>>,
+        head: &Head,
+        row: usize,
+        marks: &mut impl Mark,
+    ) {
+        if let Some(created) = created {
+            put_named(room, &self.created_name, head, marks);
+            created.put(room, row);
         }
     }
 
@@ -309,6 +375,15 @@ impl FamilyText {
             _ => true,
         }
     }
+}
+
+/// Puts a name and the labels of a complete head.
+#[inline(always)]
+fn put_named(room: &mut Room, name: &[u8], head: &Head, marks: &mut impl Mark) {
+    let start = room.len();
+    room.put(name);
+    head.put_labels(room);
+    marks.line(start, room.len());
 }
 
 /// The beginning of a line: sample name, labels and what closes them. It

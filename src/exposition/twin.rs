@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::config::{Label, LabelValues, Sampling};
-use crate::engine::{Columns, Frame};
+use crate::engine::{Columns, Created, Frame, Gaps};
 use crate::exposition::Format;
 use crate::model::exponential::ExponentialLayout;
 use crate::model::space::Space;
@@ -43,7 +43,6 @@ fn family_body(
         (true, false) => format!(" {}\n", frame.time_ns() / 1_000_000),
         (true, true) => format!(" {}\n", seconds(frame.time_ns())),
     };
-    let created = format!("{}{end}", seconds(frame.created_ns()));
     let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
     let mut out = String::new();
     if openmetrics {
@@ -65,9 +64,13 @@ fn family_body(
         }
         writeln!(out, "# TYPE {name}{total} {type_name}").unwrap();
     }
-    for block in frame.catalog().family_blocks(index) {
-        let (_, block, columns) = frame.block(block);
+    for place in frame.catalog().family_blocks(index) {
+        let (_, block, columns) = frame.block(place);
         for row in 0..block.len {
+            if frame.gaps(place).contains(row) {
+                continue;
+            }
+            let created = format!("{}{end}", seconds(frame.created(place).at(row)));
             let labels = labels(&family.space, block.start + row);
             let with = |name: &str, value: f64| {
                 let value = [("", String::new()), (name, label_number(value))];
@@ -193,7 +196,8 @@ fn seconds(time_ns: i64) -> String {
 }
 
 /// Random frames of random catalogs: shared spaces, sampled ones, labels that
-/// need escaping, every type, values of every kind.
+/// need escaping, every type, values of every kind; half of them with gaps and
+/// resets.
 pub(crate) fn frames() -> impl Strategy<Value = Frame> {
     let spaces = prop::collection::vec(spaces(), 1..4);
     let family = (
@@ -216,7 +220,12 @@ pub(crate) fn frames() -> impl Strategy<Value = Frame> {
             .collect();
         let generated = families.len();
         let catalog = Arc::new(Catalog::from_families(families, generated));
-        frame(&catalog, times.0 * 1_000_000, times.1 * 1_000_000, seed)
+        let plain = frame(&catalog, times.0 * 1_000_000, times.1 * 1_000_000, seed);
+        if seed % 2 == 0 {
+            disturbed(&plain, seed)
+        } else {
+            plain
+        }
     })
 }
 
@@ -260,8 +269,31 @@ pub(crate) fn frame(catalog: &Arc<Catalog>, time_ns: i64, epoch_ns: i64, seed: u
             },
         }
     });
-    let columns = columns.collect();
+    let columns: Vec<Columns> = columns.collect();
     Frame::from_columns(catalog, 7, time_ns, epoch_ns, columns)
+}
+
+/// The same frame with gaps, and series that began at times of their own.
+fn disturbed(frame: &Frame, seed: u64) -> Frame {
+    let catalog = frame.catalog();
+    let bits = |index: usize| identity::mix(seed ^ index as u64);
+    let blocks = catalog.blocks().iter().enumerate().map(|(index, block)| {
+        let rows = 0..block.len;
+        let gaps = match bits(index) % 4 {
+            0 => Gaps::at(block.len, rows.clone()),
+            1 => Gaps::at(block.len, rows.clone().filter(|&row| bits(row) % 3 == 0)),
+            _ => Gaps::default(),
+        };
+        let created = frame.created(index).at(0);
+        let created = if bits(index) >> 8 & 1 == 0 {
+            Created::Together(created)
+        } else {
+            let each = rows.map(|row| created + (bits(row) % 3 * 1_234_000_000) as i64);
+            Created::Each(each.collect())
+        };
+        (frame.block(index).2.clone(), gaps, created)
+    });
+    Frame::from_blocks(catalog, frame.tick(), frame.time_ns(), blocks.collect())
 }
 
 /// Values of every kind: small and large whole numbers, fractions, any bits.

@@ -16,6 +16,18 @@ pub(super) struct Frames<'a> {
     pub(super) now: &'a Frame,
     /// What is subtracted.
     pub(super) before: Option<&'a Frame>,
+    /// Where it has each block, if it is of another catalog.
+    pub(super) before_blocks: Option<&'a [Option<usize>]>,
+}
+
+/// How much of a piece fits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Measured {
+    /// Rows, those without a point included.
+    pub(super) rows: usize,
+    pub(super) points: usize,
+    /// Of the points with their keys and lengths.
+    pub(super) bytes: usize,
 }
 
 /// The next series to be sent.
@@ -73,9 +85,17 @@ pub(super) struct Sizing {
 impl<'a> Frames<'a> {
     pub(super) fn points(&self, piece: &Piece) -> Points<'a> {
         let (_, block, columns) = self.now.block(piece.block);
+        let place = match self.before_blocks {
+            None => Some(piece.block),
+            Some(blocks) => blocks[piece.block],
+        };
+        let before = self.before.zip(place);
         Points {
             columns,
-            before: self.before.map(|before| before.block(piece.block).2),
+            gaps: self.now.gaps(piece.block),
+            created: self.now.created(piece.block),
+            before: before.map(|(frame, block)| frame.block(block).2),
+            before_ns: self.before.map_or(i64::MIN, Frame::time_ns),
             rows: piece.rows.clone(),
             first_series: block.start + piece.rows.start,
         }
@@ -104,13 +124,15 @@ impl Request {
                 block: from.block,
                 rows: from.row..block.len,
             };
-            let (taken, bytes) = self.measure(sizing, block.family, form, frames, &piece);
-            if taken == 0 {
+            let measured = self.measure(sizing, block.family, form, frames, &piece);
+            if measured.rows == 0 {
                 return;
             }
-            piece.rows.end = from.row + taken;
+            piece.rows.end = from.row + measured.rows;
             from.row = piece.rows.end;
-            self.add(block.family, form, piece, bytes);
+            if measured.points > 0 {
+                self.add(block.family, form, piece, measured);
+            }
             if from.row < block.len {
                 return;
             }
@@ -121,8 +143,8 @@ impl Request {
         }
     }
 
-    /// How many points of a piece still fit, and their bytes. A request has at
-    /// least one point, however large.
+    /// What still fits of a piece. A request has at least one point, however
+    /// large.
     fn measure(
         &mut self,
         sizing: &Sizing,
@@ -130,7 +152,7 @@ impl Request {
         form: &FamilyForm,
         frames: &Frames<'_>,
         piece: &Piece,
-    ) -> (usize, usize) {
+    ) -> Measured {
         let (ended_bytes, points_bytes) = match self.metrics.last() {
             Some(part) if part.family == family => (self.ended_bytes, part.points_bytes),
             _ => (self.metrics_bytes(), 0),
@@ -141,8 +163,13 @@ impl Request {
             sizing.request_bytes(metrics) <= sizing.request_bytes_max
         };
         let known = sizing.block_bytes[piece.block];
-        if piece.rows.start == 0 && known > 0 && fits(known) {
-            return (piece.rows.len(), known);
+        let whole = piece.rows.start == 0 && frames.now.gaps(piece.block).is_empty();
+        if whole && known > 0 && fits(known) {
+            return Measured {
+                rows: piece.rows.len(),
+                points: piece.rows.len(),
+                bytes: known,
+            };
         }
         let mut taken = 0;
         form.measure(&frames.points(piece), &mut self.tails, &mut |bytes| {
@@ -151,8 +178,9 @@ impl Request {
         })
     }
 
-    fn add(&mut self, family: usize, form: &FamilyForm, piece: Piece, bytes: usize) {
-        self.points += piece.rows.len();
+    fn add(&mut self, family: usize, form: &FamilyForm, piece: Piece, measured: Measured) {
+        let bytes = measured.bytes;
+        self.points += measured.points;
         let at = self.pieces.len();
         self.pieces.push(piece);
         match self.metrics.last_mut() {

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use prost::Message;
 
-use crate::engine::Columns;
+use crate::engine::{Columns, Created, Gaps};
 use crate::model::exponential::ExponentialLayout;
 use crate::model::space::Space;
 use crate::model::{Family, Shape};
 use crate::otlp::buckets::{self, Tails, Trimmed};
+use crate::otlp::cut::Measured;
 use crate::otlp::head::{Attributes, Head, Sizes};
 use crate::otlp::unit;
 use crate::otlp::wire::{
@@ -57,14 +58,12 @@ enum Form {
     Summary(usize),
 }
 
-/// When a frame's points begin and end, Unix nanoseconds.
+/// When a frame's points end, and the frame before, Unix nanoseconds.
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::struct_field_names, reason = "units stand last")]
 pub(super) struct Times {
-    /// Of cumulative points.
-    pub(super) created_ns: i64,
-    /// Of sums, counts and buckets.
-    pub(super) start_ns: i64,
+    /// Of the frame from which deltas are counted.
+    pub(super) before_ns: Option<i64>,
     pub(super) time_ns: i64,
 }
 
@@ -72,12 +71,30 @@ pub(super) struct Times {
 #[derive(Debug, Clone)]
 pub(super) struct Points<'a> {
     pub(super) columns: &'a Columns,
+    pub(super) gaps: &'a Gaps,
+    pub(super) created: &'a Created,
     /// The values that are subtracted.
     pub(super) before: Option<&'a Columns>,
+    /// Their time.
+    pub(super) before_ns: i64,
     /// Within the block.
     pub(super) rows: Range<usize>,
     /// The first of them, counted within the family.
     pub(super) first_series: usize,
+}
+
+impl<'a> Points<'a> {
+    /// The columns that are subtracted from a row: none if it began later.
+    #[inline]
+    fn before(&self, row: usize) -> Option<&'a Columns> {
+        self.before
+            .filter(|_| self.created.at(row) <= self.before_ns)
+    }
+
+    /// The rows that have a point.
+    fn present(&self) -> impl Iterator<Item = usize> {
+        self.rows.clone().filter(|&row| !self.gaps.contains(row))
+    }
 }
 
 impl FamilyForm {
@@ -135,31 +152,37 @@ impl FamilyForm {
         !matches!(self.form, Form::Exponential(_))
     }
 
-    /// Bytes of points with their keys and lengths, in order, as long as
-    /// `fits` agrees to their sum; how many there were and their sum. What
-    /// they end with is kept in `tails`.
+    /// Measures points in order, as long as `fits` agrees to the sum of their
+    /// bytes. What they end with is kept in `tails`.
     pub(super) fn measure(
         &self,
         points: &Points<'_>,
         tails: &mut Tails,
         fits: &mut dyn FnMut(usize) -> bool,
-    ) -> (usize, usize) {
+    ) -> Measured {
         let mut sizes = Sizes::new(&self.attributes, &self.space, points.first_series);
-        let mut sum = 0;
-        for (taken, row) in points.rows.clone().enumerate() {
+        let mut measured = Measured::default();
+        for row in points.rows.clone() {
+            if points.gaps.contains(row) {
+                measured.rows += 1;
+                sizes.advance();
+                continue;
+            }
             let trimmed = self.trimmed(points, row);
             let tail = trimmed.as_ref().map_or(0, |trimmed| tails.push(trimmed));
             let point = len_field_len(self.front.len() + sizes.bytes() + tail);
-            if !fits(sum + point) {
+            if !fits(measured.bytes + point) {
                 if trimmed.is_some() {
                     tails.pop();
                 }
-                return (taken, sum);
+                return measured;
             }
-            sum += point;
+            measured.rows += 1;
+            measured.points += 1;
+            measured.bytes += point;
             sizes.advance();
         }
-        (points.rows.len(), sum)
+        measured
     }
 
     /// Bytes of the points of a run of series, where they are fixed.
@@ -182,26 +205,56 @@ impl FamilyForm {
         points: &Points<'_>,
         tails: &mut impl Iterator<Item = &'a [u8]>,
     ) {
-        let front = self.front_at(times);
+        let starts = Starts::new(self.form, times, points.created);
+        let front = self.front_at(times, starts.at(points.rows.start));
         let first = points.first_series;
         let mut head = Head::new(&self.attributes, &self.space, first, &front);
-        let rows = points.rows.clone();
+        if points.gaps.is_empty() && matches!(points.created, Created::Together(_)) {
+            let rows = points.rows.clone();
+            return self.write_rows(out, &mut head, points, rows, tails, |_, _| {});
+        }
+        let mut next = points.rows.start;
+        for row in points.present() {
+            // A head follows all series, also those without a point.
+            (next..row).for_each(|_| head.advance());
+            next = row + 1;
+            let start_ns = starts.at(row);
+            self.write_rows(out, &mut head, points, row..next, tails, |out, at| {
+                if !matches!(self.form, Form::Gauge) {
+                    out[at + 1..at + 9].copy_from_slice(&start_ns.to_le_bytes());
+                }
+            });
+        }
+    }
+
+    /// Appends the points of some rows that all have one; `patch` gets the
+    /// output and where each point's fixed part begins.
+    fn write_rows<'a>(
+        &self,
+        out: &mut Vec<u8>,
+        head: &mut Head,
+        points: &Points<'_>,
+        rows: Range<usize>,
+        tails: &mut impl Iterator<Item = &'a [u8]>,
+        patch: impl Fn(&mut Vec<u8>, usize),
+    ) {
         match points.columns {
             Columns::Values(values) => {
                 let now = values[rows.clone()].iter().copied();
-                match points.before {
+                match points.before(rows.start) {
                     Some(Columns::Values(before)) if self.is_delta() => {
                         let pairs = now.zip(&before[rows]);
                         let deltas = pairs.map(|(now, &before)| since(now, before));
-                        self.write_values(out, &mut head, deltas);
+                        self.write_values(out, head, deltas, patch);
                     }
-                    _ => self.write_values(out, &mut head, now),
+                    _ => self.write_values(out, head, now, patch),
                 }
             }
             Columns::Histogram { .. } => {
                 for row in rows {
                     let tail = (!self.is_fixed()).then(|| tails.next()).flatten();
-                    self.write_histogram(out, &mut head, points, row, tail);
+                    let at = self.write_histogram(out, head, points, row, tail);
+                    patch(out, at);
                 }
             }
             Columns::Summary {
@@ -213,13 +266,15 @@ impl FamilyForm {
                     unreachable!("a block has its family's shape")
                 };
                 for row in rows {
-                    let front = self.write_count(out, &mut head, 0, counts[row], sums[row]);
+                    let at = self.write_count(out, head, 0, counts[row], sums[row]);
                     let values = quantiles[row * width..][..width].iter();
                     // Behind count and sum.
+                    let front = &mut out[at..at + self.front.len()];
                     let places = front[self.value_at + 17..].chunks_exact_mut(QUANTILE_BYTES);
                     for (place, value) in places.zip(values) {
                         place[12..].copy_from_slice(&value.to_le_bytes());
                     }
+                    patch(out, at);
                 }
             }
         }
@@ -230,33 +285,43 @@ impl FamilyForm {
     }
 
     #[inline]
-    fn write_values(&self, out: &mut Vec<u8>, head: &mut Head, values: impl Iterator<Item = f64>) {
+    fn write_values(
+        &self,
+        out: &mut Vec<u8>,
+        head: &mut Head,
+        values: impl Iterator<Item = f64>,
+        patch: impl Fn(&mut Vec<u8>, usize),
+    ) {
         for value in values {
-            let at = head.write(out, 0) + self.value_at;
+            let front = head.write(out, 0);
+            let at = front + self.value_at;
             out[at..at + 8].copy_from_slice(&value.to_le_bytes());
+            patch(out, front);
         }
     }
 
-    /// Appends a head with count and sum put in; returns its fixed part.
+    /// Appends a head with count and sum put in; returns where its fixed part
+    /// begins.
     #[inline]
-    fn write_count<'a>(
+    fn write_count(
         &self,
-        out: &'a mut Vec<u8>,
+        out: &mut Vec<u8>,
         head: &mut Head,
         tail: usize,
         count: u64,
         sum: f64,
-    ) -> &'a mut [u8] {
+    ) -> usize {
         let at = head.write(out, tail);
         let front = &mut out[at..at + self.front.len()];
         front[self.value_at..][..8].copy_from_slice(&count.to_le_bytes());
         if self.has_sum {
             front[self.value_at + 9..][..8].copy_from_slice(&sum.to_le_bytes());
         }
-        front
+        at
     }
 
-    /// Explicit buckets stand before the attributes; others are a tail.
+    /// Explicit buckets stand before the attributes; others are a tail. Returns
+    /// where the fixed part begins.
     fn write_histogram(
         &self,
         out: &mut Vec<u8>,
@@ -264,16 +329,18 @@ impl FamilyForm {
         points: &Points<'_>,
         row: usize,
         tail: Option<&[u8]>,
-    ) {
+    ) -> usize {
         let now = Buckets::of(points.columns, row, self.widths);
         let before = self.since(&now, points, row);
         let count = now.count() - before.map_or(0, |before| before.count());
         let sum = before.map_or(now.sum, |before| now.sum - before.sum);
         if let Some(tail) = tail {
-            self.write_count(out, head, tail.len(), count, sum);
-            return out.extend_from_slice(tail);
+            let at = self.write_count(out, head, tail.len(), count, sum);
+            out.extend_from_slice(tail);
+            return at;
         }
-        let front = self.write_count(out, head, 0, count, sum);
+        let at = self.write_count(out, head, 0, count, sum);
+        let front = &mut out[at..at + self.front.len()];
         let width = now.cumulative.len();
         let counts_end = front.len() - len_field_len(8 * (width - 1));
         let places = front[counts_end - 8 * width..counts_end].chunks_exact_mut(8);
@@ -283,6 +350,7 @@ impl FamilyForm {
             place.copy_from_slice(&(up_to - below).to_le_bytes());
             below = up_to;
         }
+        at
     }
 
     /// What an exponential point ends with.
@@ -301,7 +369,7 @@ impl FamilyForm {
     /// none where a bucket shrank, because the series began anew.
     #[inline]
     fn since<'a>(&self, now: &Buckets<'_>, points: &Points<'a>, row: usize) -> Option<Buckets<'a>> {
-        let before = Buckets::of(points.before?, row, self.widths);
+        let before = Buckets::of(points.before(row)?, row, self.widths);
         let mut below = 0;
         let mut cells = now.cumulative.iter().zip(before.cumulative);
         let grows = cells.all(|(now, before)| {
@@ -314,22 +382,42 @@ impl FamilyForm {
         (grows && cells.all(|(now, before)| now >= before)).then_some(before)
     }
 
-    /// The fixed part with a frame's times.
-    fn front_at(&self, times: Times) -> Vec<u8> {
+    /// The fixed part with its times.
+    fn front_at(&self, times: Times, start_ns: i64) -> Vec<u8> {
         let mut front = self.front.clone();
         let mut put = |at: usize, ns: i64| front[at..at + 8].copy_from_slice(&ns.to_le_bytes());
-        match self.form {
-            Form::Gauge => put(1, times.time_ns),
-            Form::Summary(_) => {
-                put(1, times.created_ns);
-                put(10, times.time_ns);
-            }
-            Form::Sum | Form::Histogram(_) | Form::Exponential(_) => {
-                put(1, times.start_ns);
-                put(10, times.time_ns);
-            }
+        if matches!(self.form, Form::Gauge) {
+            put(1, times.time_ns);
+        } else {
+            put(1, start_ns);
+            put(10, times.time_ns);
         }
         front
+    }
+}
+
+/// When points begin: with their series, deltas not before the frame before.
+#[derive(Debug, Clone, Copy)]
+struct Starts<'a> {
+    created: &'a Created,
+    not_before_ns: i64,
+}
+
+impl<'a> Starts<'a> {
+    fn new(form: Form, times: Times, created: &'a Created) -> Self {
+        let not_before_ns = match form {
+            Form::Summary(_) => None,
+            _ => times.before_ns,
+        };
+        Self {
+            created,
+            not_before_ns: not_before_ns.unwrap_or(i64::MIN),
+        }
+    }
+
+    #[inline]
+    fn at(&self, row: usize) -> i64 {
+        self.created.at(row).max(self.not_before_ns)
     }
 }
 

@@ -158,8 +158,9 @@ impl<'a> Head<'a> {
         front
     }
 
+    /// On to the next series without a point.
     #[inline]
-    fn advance(&mut self) {
+    pub(super) fn advance(&mut self) {
         let changed = self.cursor.advance();
         for index in changed..self.values.len() {
             let value = value_of(&self.cursor, index);

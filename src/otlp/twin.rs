@@ -130,7 +130,7 @@ struct Twin<'a> {
 impl Twin<'_> {
     fn metric(&self, index: usize) -> Option<Metric> {
         let family = &self.now.catalog().families()[index];
-        if family.series_count() == 0 {
+        if self.points(index, &|_, _| ()).is_empty() {
             return None;
         }
         let aggregation_temporality = match self.options.temporality {
@@ -177,12 +177,25 @@ impl Twin<'_> {
         let blocks = catalog.family_blocks(index);
         blocks
             .flat_map(|block| (0..catalog.blocks()[block].len).map(move |row| (block, row)))
+            .filter(|&(block, row)| !self.now.gaps(block).contains(row))
             .map(|at| point(self, at))
             .collect()
     }
 
-    fn start(&self) -> u64 {
-        self.before.map_or(self.now.created_ns(), Frame::time_ns) as u64
+    fn created(&self, (block, row): (usize, usize)) -> i64 {
+        self.now.created(block).at(row)
+    }
+
+    fn start(&self, at: (usize, usize)) -> u64 {
+        let created = self.created(at);
+        self.before
+            .map_or(created, |before| created.max(before.time_ns())) as u64
+    }
+
+    /// What is subtracted from a series that had begun by then.
+    fn before(&self, at: (usize, usize)) -> Option<&Frame> {
+        self.before
+            .filter(|before| self.created(at) <= before.time_ns())
     }
 
     fn time(&self) -> u64 {
@@ -200,12 +213,12 @@ impl Twin<'_> {
             _ => unreachable!(),
         };
         let now = value(self.now);
-        let value = match self.before.map(value) {
+        let value = match self.before(at).map(value) {
             Some(before) if sum && now >= before => now - before,
             _ => now,
         };
         NumberDataPoint {
-            start_time_unix_nano: if sum { self.start() } else { 0 },
+            start_time_unix_nano: if sum { self.start(at) } else { 0 },
             time_unix_nano: self.time(),
             value: Some(Number::AsDouble(value)),
             attributes: self.attributes(at),
@@ -234,7 +247,7 @@ impl Twin<'_> {
             _ => unreachable!(),
         };
         let now = counts(self.now);
-        let Some(before) = self.before.map(counts) else {
+        let Some(before) = self.before(at).map(counts) else {
             return now;
         };
         let minus = |a: &[u64], b: &[u64]| -> Option<Vec<u64>> {
@@ -252,7 +265,7 @@ impl Twin<'_> {
             unreachable!()
         };
         HistogramDataPoint {
-            start_time_unix_nano: self.start(),
+            start_time_unix_nano: self.start(at),
             time_unix_nano: self.time(),
             count: bucket_counts.iter().sum(),
             sum: (bounds[0] >= 0.0).then_some(sum),
@@ -281,7 +294,7 @@ impl Twin<'_> {
             offset += 1;
         }
         ExponentialHistogramDataPoint {
-            start_time_unix_nano: self.start(),
+            start_time_unix_nano: self.start(at),
             time_unix_nano: self.time(),
             count: counts.iter().sum(),
             sum: (bounds[0] >= 0.0).then_some(sum),
@@ -310,7 +323,7 @@ impl Twin<'_> {
         };
         let values = asked.iter().zip(&quantiles[at.1 * asked.len()..]);
         SummaryDataPoint {
-            start_time_unix_nano: self.now.created_ns() as u64,
+            start_time_unix_nano: self.created(at) as u64,
             time_unix_nano: self.time(),
             count: counts[at.1],
             sum: sums[at.1],

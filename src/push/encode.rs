@@ -10,7 +10,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::outbox::Outbox;
 use super::pack::Packer;
 use crate::engine::Frame;
-use crate::model::Catalog;
 use crate::otlp::Encoder;
 
 /// Turns a frame into request bodies.
@@ -31,6 +30,9 @@ impl Encode for Encoder {
         before: Option<&Frame>,
         sink: &mut dyn FnMut(&[u8], usize) -> ControlFlow<()>,
     ) {
+        if !Arc::ptr_eq(self.catalog(), now.catalog()) {
+            self.set_catalog(Arc::clone(now.catalog()));
+        }
         // The sink knows that it broke off.
         let _ = Encoder::encode(self, now, before, sink);
     }
@@ -67,7 +69,7 @@ impl Mailbox {
         drop(slot);
         self.changed.notify_one();
         if let Some(frame) = replaced {
-            self.outbox.skip(points_of(frame.catalog()));
+            self.outbox.skip(frame.points() as u64);
         }
     }
 
@@ -125,16 +127,10 @@ pub(super) fn run(
         });
         if broken {
             // The rest of a dropped export was due as well.
-            let rest = points_of(frame.catalog()).saturating_sub(offered);
+            let rest = (frame.points() as u64).saturating_sub(offered);
             outbox.forgo(rest);
         }
         outbox.close(export);
         before = keep_before.then_some(frame);
     }
-}
-
-/// Data points of one export: one per series.
-fn points_of(catalog: &Catalog) -> u64 {
-    let families = catalog.families().iter();
-    families.map(|family| family.series_count() as u64).sum()
 }

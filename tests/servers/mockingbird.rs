@@ -24,6 +24,8 @@ pub(crate) struct Mockingbird {
     pub(crate) prefix: String,
     /// Where it is scraped, without scheme and path.
     pub(crate) address: String,
+    /// The same of its control API.
+    pub(crate) control: String,
     /// Unix milliseconds of tick 0.
     pub(crate) epoch_ms: i64,
     /// Milliseconds between ticks.
@@ -56,6 +58,17 @@ impl Mockingbird {
         })
     }
 
+    /// Serves one of the tests' own configurations, changed like a shipped one; what it is told
+    /// is recorded in the file `journal`.
+    pub(crate) fn start_own(text: &str, folder: &Path) -> Self {
+        let config: Value = serde_yaml::from_str(text).unwrap();
+        let journal = folder.join("journal").display().to_string();
+        Self::start_tree(config, "own.yaml", folder, |config| {
+            set(config, &["exporters", "otel", "enabled"], false);
+            set(config, &["global", "journal_file"], journal);
+        })
+    }
+
     fn start_with(shipped: &str, folder: &Path, change: impl FnOnce(&mut Value)) -> Self {
         let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
         Self::start_file(&configs.join(shipped), folder, change)
@@ -66,13 +79,23 @@ impl Mockingbird {
     pub(crate) fn start_file(path: &Path, folder: &Path, change: impl FnOnce(&mut Value)) -> Self {
         let text = std::fs::read_to_string(path)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let mut config: Value = serde_yaml::from_str(&text).unwrap();
+        let config: Value = serde_yaml::from_str(&text).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        Self::start_tree(config, name, folder, change)
+    }
 
+    fn start_tree(
+        mut config: Value,
+        name: &str,
+        folder: &Path,
+        change: impl FnOnce(&mut Value),
+    ) -> Self {
         let port = free_port();
         let now = jiff::Timestamp::now().as_second();
         let epoch = jiff::Timestamp::from_second(now).unwrap();
         set(&mut config, &["global", "epoch"], epoch.to_string());
-        set(&mut config, &["global", "control_api_port"], free_port());
+        let control_port = free_port();
+        set(&mut config, &["global", "control_api_port"], control_port);
         let prometheus = |field| ["exporters", "prometheus", field];
         set(&mut config, &prometheus("port"), port);
         set(&mut config, &prometheus("bind_address"), "127.0.0.1");
@@ -84,7 +107,7 @@ impl Mockingbird {
             .to_owned();
         let interval_s = config["global"]["tick_interval_s"].as_f64().unwrap_or(1.0);
 
-        let config_path = folder.join(path.file_name().unwrap());
+        let config_path = folder.join(name);
         std::fs::write(&config_path, serde_yaml::to_string(&config).unwrap()).unwrap();
         let mut command = Command::new(binary());
         command.arg("--config").arg(&config_path);
@@ -96,6 +119,7 @@ impl Mockingbird {
             config: config_path,
             prefix,
             address: format!("127.0.0.1:{port}"),
+            control: format!("127.0.0.1:{control_port}"),
             epoch_ms: now * 1000,
             interval_ms: (interval_s * 1000.0) as i64,
         };
@@ -112,9 +136,77 @@ impl Mockingbird {
         self.process.interrupt()
     }
 
+    /// Ends it at once, without asking.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
     /// Panics if it has ended.
     pub(crate) fn assert_running(&mut self) {
         self.process.assert_running();
+    }
+
+    /// Changes its configuration file, which it reads again when it is told to.
+    pub(crate) fn edit(&self, change: impl FnOnce(&mut Value)) {
+        let text = std::fs::read_to_string(&self.config).unwrap();
+        let mut config: Value = serde_yaml::from_str(&text).unwrap();
+        change(&mut config);
+        std::fs::write(&self.config, serde_yaml::to_string(&config).unwrap()).unwrap();
+    }
+
+    /// A request to the control API: the status and the JSON of the reply.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> (u16, serde_json::Value) {
+        let url = format!("http://{}{path}", self.control);
+        let request = ureq::http::Request::builder().method(method).uri(url);
+        let request = match body {
+            "" => request.body(""),
+            body => request
+                .header("Content-Type", "application/json")
+                .body(body),
+        };
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .timeout_global(Some(Duration::from_secs(30)))
+            .build()
+            .new_agent();
+        let mut response = agent.run(request.unwrap()).unwrap();
+        let text = response.body_mut().read_to_string().unwrap();
+        let json = serde_json::from_str(&text);
+        let json = json.unwrap_or_else(|error| panic!("{method} {path}: {error}: {text}"));
+        (response.status().as_u16(), json)
+    }
+
+    /// The same; the reply must be a success.
+    pub(crate) fn told(&self, method: &str, path: &str, body: &str) -> serde_json::Value {
+        let (status, json) = self.ask(method, path, body);
+        assert_eq!(status, 200, "{method} {path} {body}: {json}");
+        json
+    }
+
+    /// What a scrape gives now, without the program's own metrics: tick and bytes.
+    pub(crate) fn scrape(&self) -> (u64, Vec<u8>) {
+        let url = format!("http://{}/metrics", self.address);
+        let mut response = ureq::get(&url).call().unwrap();
+        let body = response.body_mut().with_config().limit(u64::MAX);
+        let body = body.read_to_string().unwrap();
+        let own = format!("# HELP {}gen_points_total ", self.prefix);
+        let end = body.find(&own).expect("its own metrics");
+        let ticks = format!("\n{}gen_ticks_total ", self.prefix);
+        let at = body.find(&ticks).expect("a tick number") + ticks.len();
+        let tick = body[at..].lines().next().unwrap().parse::<f64>().unwrap();
+        (tick as u64, body.as_bytes()[..end].to_vec())
+    }
+
+    /// The same tick from the journal, computed by so many threads.
+    pub(crate) fn replay(&self, journal: &Path, tick: u64, threads: usize) -> Vec<u8> {
+        let mut command = Command::new(binary());
+        command.args(["dump", "--journal"]).arg(journal);
+        command.args(["--tick", &tick.to_string()]);
+        command.args(["--threads", &threads.to_string()]);
+        let output = command.stderr(Stdio::inherit()).output().unwrap();
+        assert!(output.status.success(), "{command:?}: {}", output.status);
+        output.stdout
     }
 
     /// `dump` of one tick of this run, of all metrics or of one (by its base name).

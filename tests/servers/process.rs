@@ -48,6 +48,12 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
+    /// Ends the program at once, without asking.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     fn log_tail(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);

@@ -15,8 +15,9 @@ use mockingbird::model::{Catalog, Shape};
 use mockingbird::twin::{Exponential, Sample};
 use proptest::prelude::*;
 
-/// A sample as a comparable line: name, labels, bits of the value.
-pub(crate) type Line = (String, BTreeMap<String, String>, u64);
+/// A sample as a comparable line: name, labels, bits of the value, and where it
+/// is cumulative when it began.
+pub(crate) type Line = (String, BTreeMap<String, String>, u64, i64);
 
 /// A configuration around some metrics, all else as by default.
 pub(crate) fn config(metrics: Vec<Metric>, interval_ns: u64) -> Config {
@@ -67,8 +68,15 @@ pub(crate) fn frame_lines(frame: &Frame, prefix: &str) -> Vec<Line> {
     for index in 0..frame.catalog().blocks().len() {
         let (family, block, columns) = frame.block(index);
         for series in 0..block.len {
+            if frame.gaps(index).contains(series) {
+                continue;
+            }
             let cursor = family.space.cursor(block.start + series);
             let labels = labels_at(&cursor);
+            let created_ns = match family.shape {
+                Shape::Gauge => 0,
+                _ => frame.created(index).at(series),
+            };
             let mut push = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
                 let mut labels = labels.clone();
                 // Bounds are compared as numbers here; their text is another test's.
@@ -77,6 +85,7 @@ pub(crate) fn frame_lines(frame: &Frame, prefix: &str) -> Vec<Line> {
                     format!("{prefix}{}{suffix}", family.name),
                     labels,
                     value.to_bits(),
+                    created_ns,
                 ));
             };
             match (&family.shape, columns) {
@@ -170,7 +179,8 @@ pub(crate) fn twin_lines(samples: Vec<Sample>) -> Vec<Line> {
                     *text = format!("{number:?}");
                 }
             }
-            (sample.name, sample.labels, sample.value.to_bits())
+            let bits = sample.value.to_bits();
+            (sample.name, sample.labels, bits, sample.created_ns)
         })
         .collect();
     lines.sort();

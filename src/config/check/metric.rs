@@ -112,14 +112,11 @@ impl Checker<'_> {
             self.problems.count_more(1);
             return Err(());
         }
-        let names: Vec<&str> = profiles.keys().map(String::as_str).collect();
-        let near = suggest::nearest(&name, names.iter().copied()).map_or(String::new(), |near| {
-            format!("did you mean {}? ", quoted(near))
-        });
-        let defined = suggest::list(names);
+        let defined =
+            suggest::nearest_and_all(&name, "defined", profiles.keys().map(String::as_str));
         self.problems.add(
             &at.key("profile"),
-            format!("no profile {}; {near}defined: {defined}", quoted(&name)),
+            format!("no profile {}; {defined}", quoted(&name)),
         );
         Err(())
     }

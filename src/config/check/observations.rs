@@ -254,8 +254,12 @@ impl Checker<'_> {
                 "the weights sum to zero; give at least one a positive weight",
             );
         }
-        for component in &mut components {
-            component.weight /= sum;
+        // What sums to 1 but for rounding stays as it is, so that weights that
+        // were written out again give the same ones.
+        if (sum - 1.0).abs() > components.len() as f64 * f64::EPSILON {
+            for component in &mut components {
+                component.weight /= sum;
+            }
         }
         Distribution::Mixture(components)
     }

@@ -1,193 +1,157 @@
-//! `runtime`: what happens to the metrics while they are generated.
+//! `scenarios` and `runtime`: what happens to the metrics while they are
+//! generated.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::super::problem::{Path, quoted};
-use super::super::raw::{RawFailureMode, RawRuntime, RawStartAction};
-use super::super::{
-    Action, ErrorRate, Fault, FaultKind, Kind, Metric, Runtime, Selector, Spike, Target,
-};
-use super::{Checker, nanoseconds, suggest};
+use super::super::raw::{Entries, RawRuntime, RawScenario, RawStep};
+use super::super::{FaultKind, Metric, Runtime, Scenario, Step};
+use super::selector::Known;
+use super::{Checker, SECONDS_MAX, nanoseconds};
+
+const SCENARIOS_MAX: usize = 1000;
+const STEPS_MAX: usize = 10_000;
+/// As many as can be in effect at once.
+const ACTIONS_MAX: usize = 1000;
+const NAME_BYTES_MAX: usize = 200;
 
 impl Checker<'_> {
-    pub(super) fn runtime(
+    /// Scenarios, then `runtime`, which starts them.
+    pub(super) fn scenarios_and_runtime(
         &mut self,
         at: &Path,
-        raw: RawRuntime,
+        scenarios: Option<Entries<RawScenario>>,
+        runtime: RawRuntime,
         metrics: &[Option<Metric>],
-    ) -> Runtime {
-        let metrics = &Known::new(metrics);
-        let on_start = self.items(&at.key("on_start"), raw.on_start.unwrap_or_default());
-        let modes = self.items(
-            &at.key("failure_modes"),
-            raw.failure_modes.unwrap_or_default(),
+    ) -> (BTreeMap<String, Arc<Scenario>>, Runtime) {
+        let scenarios_at = at.key("scenarios");
+        let scenarios = scenarios.map(|raw| raw.0).unwrap_or_default();
+        let names: BTreeSet<String> = scenarios.iter().map(|(name, _)| name.clone()).collect();
+        let names_known = !self.problems.is_pruned(&scenarios_at);
+        let known = &Known::new(
+            metrics,
+            !self.problems.any_below(&["metrics", "profiles"]),
+            names_known.then(|| names.iter().map(String::as_str).collect()),
         );
-        Runtime {
-            on_start: on_start
-                .into_iter()
-                .filter_map(|(path, raw)| self.start_action(&path, raw?, metrics))
-                .collect(),
-            failure_modes: modes
-                .into_iter()
-                .filter_map(|(path, raw)| self.failure_mode(&path, raw?, metrics))
-                .collect(),
-        }
+        let scenarios = self.scenarios(&scenarios_at, scenarios, known);
+        let runtime = self.runtime(&at.key("runtime"), runtime, known);
+        (scenarios, runtime)
     }
 
-    fn start_action(&mut self, at: &Path, raw: RawStartAction, metrics: &Known) -> Option<Action> {
-        let action = self.required_text(at, "action", raw.action, "spike or error_rate");
-        let metric = self.required_text(at, "metric", raw.metric, "name the metric it concerns");
-        let metric = metric.and_then(|name| self.known_metric(&at.key("metric"), &name, metrics));
-        let duration = self.required(at, "duration_s", raw.duration_s, "an action");
-        let duration_ns = self.seconds(&at.key("duration_s"), duration);
-        let known = [("spike", true), ("error_rate", false)];
-        if self.choice(&at.key("action"), &action?, &known)? {
-            let multiplier = self.required(at, "multiplier", raw.multiplier, "spike");
-            self.within(&at.key("multiplier"), multiplier, 0.0..=1e9);
-            self.not_used(&at.key("rate"), raw.rate, "spike", "multiplier");
-            let metric = metric?;
-            Some(Action::Spike(Spike {
-                on: whole(Some(metric)),
-                multiplier,
-                target: match metric.kind {
-                    Kind::Counter { .. } => Target::Rate,
-                    _ => Target::Value,
-                },
-                duration_ns,
-            }))
+    fn scenarios(
+        &mut self,
+        at: &Path,
+        raw: Vec<(String, Option<RawScenario>)>,
+        known: &Known,
+    ) -> BTreeMap<String, Arc<Scenario>> {
+        if raw.len() > SCENARIOS_MAX {
+            let message = format!("at most {SCENARIOS_MAX} scenarios, found {}", raw.len());
+            self.problems.add(at, message);
+            return BTreeMap::new();
+        }
+        let entries = self.entries(at, Entries(raw));
+        entries
+            .into_iter()
+            .filter_map(|(path, name, raw)| {
+                if name.is_empty() {
+                    self.problems.add_key(&path, 0, "a scenario needs a name");
+                } else if name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+                    let message = format!(
+                        "a scenario's name has at most {NAME_BYTES_MAX} bytes and no control \
+                         characters"
+                    );
+                    self.problems.add_key(&path, 0, message);
+                }
+                Some((name, Arc::new(self.scenario(&path, raw?, known))))
+            })
+            .collect()
+    }
+
+    fn scenario(&mut self, at: &Path, raw: RawScenario, known: &Known) -> Scenario {
+        let repeat_at = at.key("repeat_every_s");
+        let repeat_every_ns = raw
+            .repeat_every_s
+            .map(|seconds| self.seconds(&repeat_at, seconds));
+        let steps_at = at.key("steps");
+        let raw = raw.steps.unwrap_or_default();
+        if raw.is_empty() {
+            let message = "missing; a scenario needs at least one step";
+            self.problems.missing(&steps_at, message);
+        }
+        let mut steps = Vec::new();
+        if raw.len() > STEPS_MAX {
+            let message = format!("at most {STEPS_MAX} steps, found {}", raw.len());
+            self.problems.add(&steps_at, message);
         } else {
-            let rate = self.required(at, "rate", raw.rate, "error_rate");
-            self.within(&at.key("rate"), rate, 0.0..=1.0);
-            self.not_used(&at.key("multiplier"), raw.multiplier, "error_rate", "rate");
-            Some(Action::ErrorRate(ErrorRate {
-                on: whole(Some(metric?)),
-                rate,
-                duration_ns,
-            }))
-        }
-    }
-
-    fn not_used(&mut self, at: &Path, value: Option<f64>, action: &str, instead: &str) {
-        if value.is_some() {
-            self.problems.add_key(
-                at,
-                0,
-                format!("not used by {action}, which takes: metric, {instead}, duration_s"),
-            );
-        }
-    }
-
-    fn failure_mode(&mut self, at: &Path, raw: RawFailureMode, metrics: &Known) -> Option<Fault> {
-        let known = [
-            ("nan", 0),
-            ("reset", 1),
-            ("stale", 2),
-            ("scrape_error", 3),
-            ("scrape_delay", 4),
-            ("scrape_truncate", 5),
-            ("push_error", 6),
-        ];
-        let list = format!("one of {}", suggest::list(known.map(|(name, _)| name)));
-        let word = self.required_text(at, "kind", raw.kind, &list);
-        let kind = word
-            .as_deref()
-            .and_then(|word| self.choice(&at.key("kind"), word, &known));
-        let rate = raw.rate.unwrap_or(1.0);
-        self.within(&at.key("rate"), rate, 0.0..=1.0);
-        let duration_ns = raw.duration_s.map(|seconds| {
-            self.seconds(&at.key("duration_s"), seconds);
-            nanoseconds(seconds)
-        });
-        let metric_path = at.key("metric");
-        let metric = match raw.metric {
-            Some(name) => Some(self.known_metric(&metric_path, &name, metrics)?),
-            None => None,
-        };
-        let (kind, word) = (kind?, word?);
-        let of_series = kind < 3;
-        if let Some(metric) = metric {
-            if !of_series {
-                self.problems.add_key(
-                    &metric_path,
-                    0,
-                    format!("not used by {word}, which concerns all metrics at once"),
-                );
-            } else if kind == 1 && matches!(metric.kind, Kind::Gauge { .. }) {
-                self.problems.add(
-                    &metric_path,
-                    format!("{} is a gauge, which cannot be reset", quoted(&metric.name)),
-                );
+            for (path, raw) in self.items(&steps_at, raw) {
+                steps.extend(raw.and_then(|raw| self.step(&path, raw, known)));
             }
         }
-        let on = whole(metric);
-        Some(Fault {
-            kind: match kind {
-                0 => FaultKind::Nan(on),
-                1 => FaultKind::Reset(on),
-                2 => FaultKind::Stale(on),
-                3 => FaultKind::ScrapeError { status: 503 },
-                4 => FaultKind::ScrapeDelay {
-                    delay_ns: 1_000_000_000,
-                },
-                5 => FaultKind::ScrapeTruncate,
-                _ => FaultKind::PushError,
-            },
-            rate,
-            duration_ns,
+        // Stable: what happens at the same time happens in the order written.
+        steps.sort_by_key(|step| step.at_ns);
+        Scenario {
+            repeat_every_ns,
+            steps,
+        }
+    }
+
+    fn step(&mut self, at: &Path, raw: RawStep, known: &Known) -> Option<Step> {
+        let (seconds, action) = raw.split();
+        let seconds = self.required(at, "at_s", seconds, "a step");
+        self.within(&at.key("at_s"), seconds, 0.0..=SECONDS_MAX);
+        if action.action.as_deref() == Some("scenario") {
+            self.problems.add(
+                &at.key("action"),
+                "a scenario cannot start another; list what that one does",
+            );
+            return None;
+        }
+        Some(Step {
+            at_ns: nanoseconds(seconds),
+            action: self.action(at, action, known)?,
         })
     }
 
-    /// The metric of a name, with or without a counter's `_total`.
-    fn known_metric<'m>(
-        &mut self,
-        at: &Path,
-        name: &str,
-        metrics: &Known<'m>,
-    ) -> Option<&'m Metric> {
-        let found = metrics.by_name.get(name).copied().or_else(|| {
-            let counter = metrics.by_name.get(name.strip_suffix("_total")?).copied();
-            counter.filter(|metric| matches!(metric.kind, Kind::Counter { .. }))
-        });
-        // With a metric missing for its own mistakes, the list is not known.
-        if found.is_none() && metrics.complete {
-            if self.problems.is_full() {
-                self.problems.count_more(1);
-                return None;
+    fn runtime(&mut self, at: &Path, raw: RawRuntime, known: &Known) -> Runtime {
+        let mut runtime = Runtime::default();
+        let on_start_at = at.key("on_start");
+        let on_start = raw.on_start.unwrap_or_default();
+        if self.not_too_many(&on_start_at, on_start.len()) {
+            for (path, raw) in self.items(&on_start_at, on_start) {
+                let action = raw.and_then(|raw| self.action(&path, raw, known));
+                runtime.on_start.extend(action);
             }
-            let names = metrics.by_name.keys().copied();
-            self.problems.add(
-                at,
-                format!(
-                    "no metric {}; {}",
-                    quoted(name),
-                    suggest::hint(name, "defined", names)
-                ),
-            );
         }
-        found
-    }
-}
-
-/// The metrics that actions may name.
-struct Known<'m> {
-    by_name: BTreeMap<&'m str, &'m Metric>,
-    /// No metric was left out for its own mistakes.
-    complete: bool,
-}
-
-impl<'m> Known<'m> {
-    fn new(metrics: &'m [Option<Metric>]) -> Self {
-        let known = metrics.iter().flatten();
-        Self {
-            by_name: known.map(|metric| (metric.name.as_str(), metric)).collect(),
-            complete: metrics.iter().all(Option::is_some),
+        let modes_at = at.key("failure_modes");
+        let modes = raw.failure_modes.unwrap_or_default();
+        if self.not_too_many(&modes_at, modes.len()) {
+            for (path, raw) in self.items(&modes_at, modes) {
+                let fault = raw.and_then(|raw| self.fault(&path, raw.into_action(), known));
+                let Some(fault) = fault else { continue };
+                let for_ever = fault.duration_ns.is_none()
+                    && !self.problems.is_pruned(&path.key("duration_s"));
+                if matches!(fault.kind, FaultKind::Reset(_)) && fault.rate == 1.0 && for_ever {
+                    self.problems.add(
+                        &path,
+                        format!(
+                            "{} at every tick of the whole run would hold everything at zero; \
+                             give rate or duration_s",
+                            quoted("reset")
+                        ),
+                    );
+                }
+                runtime.failure_modes.push(fault);
+            }
         }
+        runtime
     }
-}
 
-fn whole(metric: Option<&Metric>) -> Selector {
-    Selector {
-        metric: metric.map(|metric| metric.name.clone()),
-        labels: BTreeMap::new(),
+    fn not_too_many(&mut self, at: &Path, count: usize) -> bool {
+        if count > ACTIONS_MAX {
+            let message = format!("at most {ACTIONS_MAX} entries, found {count}");
+            self.problems.add(at, message);
+        }
+        count <= ACTIONS_MAX
     }
 }

@@ -17,6 +17,8 @@ pub struct Shared<'a> {
     pub thresholds: &'a [u64],
     /// Values of the observations.
     pub values: &'a QuantileTable,
+    /// What these are multiplied by; `thresholds` take it into account.
+    pub scale: f64,
 }
 
 /// Columns of a run of series; `cumulative` has one cell per bound and `+Inf`
@@ -54,7 +56,7 @@ pub fn observe(
         let sample = sample_of(keys[index], weights.map_or(1.0, |w| w[index]), shared);
         scratch.fill(0);
         let sum = sample.tally(shared.thresholds, shared.values, scratch);
-        now.sums[index] = before.sums[index] + sum;
+        now.sums[index] = before.sums[index] + sum * shared.scale;
         let mut below = 0;
         for ((cell, &before), &count) in row.iter_mut().zip(before_row).zip(&*scratch) {
             below += count;
@@ -92,7 +94,7 @@ pub fn count(
         scratch.fill(0);
         sample.tally(shared.thresholds, shared.values, scratch);
         for (cell, count) in row.iter_mut().zip(&*scratch) {
-            *cell += count;
+            *cell = cell.saturating_add(*count);
         }
     }
 }
@@ -120,7 +122,7 @@ fn observe_one_each(
         let rows = rows.zip(now.cumulative[at * width..].chunks_exact_mut(width));
         let sums = before.sums[at..].iter().zip(&mut now.sums[at..]);
         for (((before_row, row), (&before_sum, sum)), &position) in rows.zip(sums).zip(draws) {
-            *sum = before_sum + shared.values.value(position);
+            *sum = before_sum + shared.values.value(position) * shared.scale;
             let (before_rest, before_all) = before_row.split_at(thresholds.len());
             let (rest, all) = row.split_at_mut(thresholds.len());
             for ((cell, &before), &threshold) in rest.iter_mut().zip(before_rest).zip(thresholds) {

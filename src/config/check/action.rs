@@ -1,0 +1,292 @@
+//! Actions: which fields each takes, and what they may say.
+//!
+//! The same rules hold in `runtime`, in scenarios, for the control API and for
+//! journals.
+
+use std::collections::BTreeMap;
+
+use super::super::problem::{Path, quoted};
+use super::super::raw::RawAction;
+use super::super::{Action, ErrorRate, Fault, FaultKind, Kind, Metric, Selector, Spike, Target};
+use super::selector::Known;
+use super::{Checker, nanoseconds, suggest};
+
+/// Actions in the order messages list them.
+pub(in super::super) const ACTIONS: [&str; 4] = ["spike", "error_rate", "fault", "scenario"];
+const KINDS: [&str; 7] = [
+    "nan",
+    "reset",
+    "stale",
+    "scrape_error",
+    "scrape_delay",
+    "scrape_truncate",
+    "push_error",
+];
+const DELAY_S_MAX: f64 = 3600.0;
+
+/// What an action takes besides `action` and, for a fault, `kind`; all that
+/// some fault takes where the kind is not known.
+pub(in super::super) fn taken(action: &str, kind: Option<&str>) -> &'static [&'static str] {
+    match (action, kind) {
+        ("spike", _) => &["metric", "labels", "multiplier", "target", "duration_s"],
+        ("scenario", _) => &["scenario"],
+        ("error_rate", _) | (_, Some("nan" | "reset" | "stale")) => {
+            &["metric", "labels", "rate", "duration_s"]
+        }
+        (_, Some("scrape_error")) => &["status", "rate", "duration_s"],
+        (_, Some("scrape_delay")) => &["delay_s", "rate", "duration_s"],
+        (_, Some(_)) => &["rate", "duration_s"],
+        (_, None) => &[
+            "kind",
+            "metric",
+            "labels",
+            "status",
+            "delay_s",
+            "rate",
+            "duration_s",
+        ],
+    }
+}
+
+/// The fields that are set, without `action`.
+fn set_in(raw: &RawAction) -> impl Iterator<Item = &'static str> {
+    let set = [
+        ("scenario", raw.scenario.is_some()),
+        ("kind", raw.kind.is_some()),
+        ("metric", raw.metric.is_some()),
+        ("labels", raw.labels.is_some()),
+        ("multiplier", raw.multiplier.is_some()),
+        ("target", raw.target.is_some()),
+        ("rate", raw.rate.is_some()),
+        ("status", raw.status.is_some()),
+        ("delay_s", raw.delay_s.is_some()),
+        ("duration_s", raw.duration_s.is_some()),
+    ];
+    set.into_iter()
+        .filter(|(_, set)| *set)
+        .map(|(name, _)| name)
+}
+
+impl Checker<'_> {
+    /// An action of any kind; `None` where there was a mistake.
+    pub(in super::super) fn action(
+        &mut self,
+        at: &Path,
+        mut raw: RawAction,
+        known: &Known,
+    ) -> Option<Action> {
+        let list = format!("one of {}", ACTIONS.join(", "));
+        let word = self.required_text(at, "action", raw.action.take(), &list)?;
+        let word = self.choice(&at.key("action"), &word, &ACTIONS.map(|word| (word, word)))?;
+        match word {
+            "spike" => self.spike(at, raw, known).map(Action::Spike),
+            "error_rate" => self.error_rate(at, raw, known).map(Action::ErrorRate),
+            "fault" => self.fault(at, raw, known).map(Action::Fault),
+            _ => self.start_of(at, raw, known).map(Action::Scenario),
+        }
+    }
+
+    fn spike(&mut self, at: &Path, raw: RawAction, known: &Known) -> Option<Spike> {
+        self.unused_fields(at, &raw, "spike", None);
+        let multiplier = self.required(at, "multiplier", raw.multiplier, "spike");
+        self.within(&at.key("multiplier"), multiplier, 0.0..=1e9);
+        let duration_ns = self.required_duration(at, raw.duration_s, "spike");
+        let target_at = at.key("target");
+        let known_targets = [("rate", Target::Rate), ("value", Target::Value)];
+        let word = raw.target.as_deref();
+        let target = word.and_then(|word| self.choice(&target_at, word, &known_targets));
+        let metric = self.required_metric(at, raw.metric.as_deref(), known)?;
+        let allowed = match metric.kind {
+            Kind::Counter { .. } => Some((Target::Rate, "counter", "rate")),
+            Kind::Gauge { .. } => Some((Target::Value, "gauge", "value")),
+            Kind::Histogram { .. } | Kind::Summary { .. } => None,
+        };
+        if let (Some(target), Some((only, type_name, word))) = (target, allowed)
+            && target != only
+        {
+            let name = quoted(&metric.name);
+            self.problems.add(
+                &target_at,
+                format!("{name} is a {type_name}, whose {word} a spike multiplies; write {word}"),
+            );
+        }
+        let default = allowed.map_or(Target::Value, |(only, ..)| only);
+        Some(Spike {
+            on: self.selector(at, raw, Some(metric), known, |_| true),
+            multiplier,
+            target: target.unwrap_or(default),
+            duration_ns,
+        })
+    }
+
+    fn error_rate(&mut self, at: &Path, raw: RawAction, known: &Known) -> Option<ErrorRate> {
+        self.unused_fields(at, &raw, "error_rate", None);
+        let rate = self.required(at, "rate", raw.rate, "error_rate");
+        self.within(&at.key("rate"), rate, 0.0..=1.0);
+        let duration_ns = self.required_duration(at, raw.duration_s, "error_rate");
+        let metric = self.required_metric(at, raw.metric.as_deref(), known)?;
+        Some(ErrorRate {
+            on: self.selector(at, raw, Some(metric), known, |_| true),
+            rate,
+            duration_ns,
+        })
+    }
+
+    /// A fault; also an entry of `runtime.failure_modes`.
+    pub(super) fn fault(&mut self, at: &Path, raw: RawAction, known: &Known) -> Option<Fault> {
+        let list = format!("one of {}", KINDS.join(", "));
+        let rate = raw.rate.unwrap_or(1.0);
+        self.within(&at.key("rate"), rate, 0.0..=1.0);
+        let duration_at = at.key("duration_s");
+        let duration_ns = raw
+            .duration_s
+            .map(|seconds| self.seconds(&duration_at, seconds));
+        let word = self.required_text(at, "kind", raw.kind.clone(), &list)?;
+        let kind = self.choice(&at.key("kind"), &word, &KINDS.map(|kind| (kind, kind)))?;
+        self.unused_fields(at, &raw, "fault", Some(kind));
+        let kind = match kind {
+            "nan" => FaultKind::Nan(self.faulty_series(at, raw, kind, known)?),
+            "reset" => FaultKind::Reset(self.faulty_series(at, raw, kind, known)?),
+            "stale" => FaultKind::Stale(self.faulty_series(at, raw, kind, known)?),
+            "scrape_error" => {
+                let status = raw.status.unwrap_or(503);
+                if !(400..=599).contains(&status) {
+                    let message = format!("must be within 400 and 599, found {status}");
+                    self.problems.add(&at.key("status"), message);
+                }
+                let status = u16::try_from(status).unwrap_or(503);
+                FaultKind::ScrapeError { status }
+            }
+            "scrape_delay" => {
+                let delay = self.required(at, "delay_s", raw.delay_s, kind);
+                self.within(&at.key("delay_s"), delay, 0.0..=DELAY_S_MAX);
+                let delay_ns = nanoseconds(delay);
+                FaultKind::ScrapeDelay { delay_ns }
+            }
+            "scrape_truncate" => FaultKind::ScrapeTruncate,
+            _ => FaultKind::PushError,
+        };
+        Some(Fault {
+            kind,
+            rate,
+            duration_ns,
+        })
+    }
+
+    /// The series of a fault that concerns series.
+    fn faulty_series(
+        &mut self,
+        at: &Path,
+        raw: RawAction,
+        kind: &str,
+        known: &Known,
+    ) -> Option<Selector> {
+        let metric_at = at.key("metric");
+        let metric = match &raw.metric {
+            Some(name) => Some(self.known_metric(&metric_at, name, known)?),
+            None => None,
+        };
+        let concerns = |metric: &Metric| why_not(kind, metric).is_none();
+        if let Some(metric) = metric
+            && let Some(why_not) = why_not(kind, metric)
+        {
+            let message = format!("{} is a {why_not}", quoted(&metric.name));
+            self.problems.add(&metric_at, message);
+        }
+        Some(self.selector(at, raw, metric, known, concerns))
+    }
+
+    fn start_of(&mut self, at: &Path, raw: RawAction, known: &Known) -> Option<String> {
+        self.unused_fields(at, &raw, "scenario", None);
+        let name =
+            self.required_text(at, "scenario", raw.scenario, "name the scenario to start")?;
+        let Some(scenarios) = &known.scenarios else {
+            return Some(name);
+        };
+        if !scenarios.contains(name.as_str()) {
+            let defined = if scenarios.is_empty() {
+                "the configuration defines none".to_owned()
+            } else {
+                suggest::nearest_and_all(&name, "defined", scenarios.iter().copied())
+            };
+            let message = format!("no scenario {}; {defined}", quoted(&name));
+            self.problems.add(&at.key("scenario"), message);
+            self.unknown_scenario = true;
+        }
+        Some(name)
+    }
+
+    fn required_duration(&mut self, at: &Path, raw: Option<f64>, whom: &str) -> u64 {
+        let seconds = self.required(at, "duration_s", raw, whom);
+        self.seconds(&at.key("duration_s"), seconds)
+    }
+
+    /// Reports fields that this action or kind of fault does not use.
+    fn unused_fields(&mut self, at: &Path, raw: &RawAction, action: &str, kind: Option<&str>) {
+        let taken = taken(action, kind);
+        for name in set_in(raw) {
+            let is_kind = name == "kind" && kind.is_some();
+            if !is_kind && !taken.contains(&name) {
+                let whom = kind.unwrap_or(action);
+                let message = format!("not used by {whom}, which takes: {}", taken.join(", "));
+                self.problems.add_key(&at.key(name), 0, message);
+            }
+        }
+    }
+
+    fn required_metric<'m>(
+        &mut self,
+        at: &Path,
+        name: Option<&str>,
+        known: &Known<'m>,
+    ) -> Option<&'m Metric> {
+        let Some(name) = name else {
+            self.problems
+                .missing(&at.key("metric"), "missing; name the metric it concerns");
+            return None;
+        };
+        self.known_metric(&at.key("metric"), name, known)
+    }
+
+    /// The series that an action selects; `concerns` tells which metrics a
+    /// selection without a metric may mean.
+    fn selector(
+        &mut self,
+        at: &Path,
+        raw: RawAction,
+        metric: Option<&Metric>,
+        known: &Known,
+        concerns: impl Fn(&Metric) -> bool,
+    ) -> Selector {
+        let labels_at = at.key("labels");
+        let entries = raw.labels.map(|labels| self.entries(&labels_at, labels));
+        let mut labels = BTreeMap::new();
+        let mut complete = true;
+        for (_, name, value) in entries.unwrap_or_default() {
+            match value {
+                Some(value) => drop(labels.insert(name, value.0)),
+                None => complete = false,
+            }
+        }
+        if complete && known.labels_complete && !labels.is_empty() {
+            match metric {
+                Some(metric) => self.labels_of(&labels_at, &labels, metric),
+                None => self.labels_of_any(&labels_at, &labels, known, concerns),
+            }
+        }
+        Selector {
+            metric: metric.map(|metric| metric.name.clone()),
+            labels,
+        }
+    }
+}
+
+/// Why a kind of fault does not concern a metric, if it does not.
+fn why_not(kind: &str, metric: &Metric) -> Option<&'static str> {
+    match (kind, &metric.kind) {
+        ("nan", Kind::Counter { .. }) => Some("counter, whose values cannot be NaN"),
+        ("nan", Kind::Histogram { .. }) => Some("histogram, whose values cannot be NaN"),
+        ("reset", Kind::Gauge { .. }) => Some("gauge, which cannot be reset"),
+        _ => None,
+    }
+}

@@ -1,0 +1,218 @@
+//! Metrics, labels and scenarios that actions name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::problem::{Path, quoted};
+use super::super::{Config, Kind, Label, LabelValues, Metric};
+use super::{Checker, suggest};
+
+/// Label values that the actions of a file may be compared with, about a
+/// second of work.
+const VALUES_COMPARED_MAX: usize = 200_000_000;
+/// Values that are looked at for a suggestion.
+const VALUES_SUGGESTED_MAX: usize = 1000;
+
+/// What actions may name.
+pub(in super::super) struct Known<'m> {
+    by_name: BTreeMap<&'m str, &'m Metric>,
+    /// No metric was left out for its own mistakes.
+    complete: bool,
+    /// Nor any label.
+    pub(super) labels_complete: bool,
+    /// Names of scenarios; `None` where they could not be read.
+    pub(super) scenarios: Option<BTreeSet<&'m str>>,
+}
+
+impl<'m> Known<'m> {
+    /// Metrics as checked, those with mistakes left out.
+    pub(super) fn new(
+        metrics: &'m [Option<Metric>],
+        labels_complete: bool,
+        scenarios: Option<BTreeSet<&'m str>>,
+    ) -> Self {
+        let known = metrics.iter().flatten();
+        Self {
+            by_name: known.map(|metric| (metric.name.as_str(), metric)).collect(),
+            complete: metrics.iter().all(Option::is_some),
+            labels_complete,
+            scenarios,
+        }
+    }
+
+    /// What a checked configuration has.
+    pub(in super::super) fn of(config: &'m Config) -> Self {
+        let metrics = config.metrics.iter();
+        Self {
+            by_name: metrics.map(|metric| (&*metric.name, metric)).collect(),
+            complete: true,
+            labels_complete: true,
+            scenarios: Some(config.scenarios.keys().map(String::as_str).collect()),
+        }
+    }
+}
+
+impl Checker<'_> {
+    /// The metric of a name, with or without a counter's `_total`.
+    pub(super) fn known_metric<'m>(
+        &mut self,
+        at: &Path,
+        name: &str,
+        known: &Known<'m>,
+    ) -> Option<&'m Metric> {
+        let found = known.by_name.get(name).copied().or_else(|| {
+            let counter = known.by_name.get(name.strip_suffix("_total")?).copied();
+            counter.filter(|metric| matches!(metric.kind, Kind::Counter { .. }))
+        });
+        // With a metric missing for its own mistakes, the list is not known.
+        if found.is_none() && known.complete {
+            self.unknown_metric = true;
+            if self.problems.is_full() {
+                self.problems.count_more(1);
+                return None;
+            }
+            let names = known.by_name.keys().copied();
+            let defined = suggest::nearest_and_all(name, "defined", names);
+            self.problems
+                .add(at, format!("no metric {}; {defined}", quoted(name)));
+        }
+        found
+    }
+
+    /// Reports labels that no series of a metric has.
+    pub(super) fn labels_of(
+        &mut self,
+        at: &Path,
+        labels: &BTreeMap<String, String>,
+        metric: &Metric,
+    ) {
+        for (name, value) in labels {
+            let path = at.key(name);
+            match metric.labels.iter().find(|label| label.name == *name) {
+                None => {
+                    let names = metric.labels.iter().map(|label| &*label.name);
+                    let message = format!(
+                        "{} has no such label; {}",
+                        quoted(&metric.name),
+                        suggest::hint(name, "its labels", names)
+                    );
+                    self.problems.add_key(&path, 0, message);
+                }
+                Some(label) if self.has_value(at, label, value) => {}
+                Some(label) => {
+                    let message = format!(
+                        "no series of {} has the value {}; {}",
+                        quoted(&metric.name),
+                        quoted(value),
+                        values_hint(value, &label.values)
+                    );
+                    self.problems.add(&path, message);
+                }
+            }
+        }
+    }
+
+    /// Reports labels that no metric has all of.
+    pub(super) fn labels_of_any(
+        &mut self,
+        at: &Path,
+        labels: &BTreeMap<String, String>,
+        known: &Known,
+        concerns: impl Fn(&Metric) -> bool,
+    ) {
+        let metrics = || known.by_name.values().filter(|metric| concerns(metric));
+        let mut all_of_one = |labels: &[(&String, &String)]| {
+            metrics().any(|metric| {
+                labels.iter().all(|(name, value)| {
+                    let label = metric.labels.iter().find(|label| label.name == **name);
+                    label.is_some_and(|label| self.has_value(at, label, value))
+                })
+            })
+        };
+        let labels: Vec<_> = labels.iter().collect();
+        if all_of_one(&labels) {
+            return;
+        }
+        let nowhere: Vec<_> = labels
+            .iter()
+            .filter(|label| !all_of_one(&[**label]))
+            .collect();
+        if nowhere.is_empty() {
+            self.problems.add(
+                at,
+                "no metric that can be meant has all of these labels with these values",
+            );
+        }
+        for (name, value) in nowhere {
+            let path = at.key(name);
+            let all = || metrics().flat_map(|metric| &metric.labels);
+            match all().find(|label| label.name == **name) {
+                None => {
+                    let names: BTreeSet<&str> = all().map(|label| &*label.name).collect();
+                    let hint = suggest::hint(name, "there are", names.iter().copied());
+                    let message = format!("no metric that can be meant has such a label; {hint}");
+                    self.problems.add_key(&path, 0, message);
+                }
+                Some(label) => {
+                    let message = format!(
+                        "no metric that can be meant has the value {}; {}",
+                        quoted(value),
+                        values_hint(value, &label.values)
+                    );
+                    self.problems.add(&path, message);
+                }
+            }
+        }
+    }
+
+    /// Whether a label has a value; true, with a report, after too much looking.
+    fn has_value(&mut self, at: &Path, label: &Label, value: &str) -> bool {
+        let found = match &label.values {
+            LabelValues::Range {
+                first,
+                last,
+                format,
+            } => {
+                self.values_compared += 1;
+                let number = format.number(value);
+                number.is_some_and(|number| (*first..=*last).contains(&number))
+            }
+            LabelValues::List(list) => {
+                let place = list.iter().position(|other| other == value);
+                self.values_compared += place.unwrap_or(list.len()) + 1;
+                place.is_some()
+            }
+        };
+        if self.values_compared > VALUES_COMPARED_MAX {
+            if !self.values_compared_reported {
+                self.values_compared_reported = true;
+                self.problems.add(
+                    at,
+                    "the actions so far have to be compared with more than 200000000 label \
+                     values; name the metrics, or use range",
+                );
+            }
+            return true;
+        }
+        found
+    }
+}
+
+/// What a label has instead of a value.
+fn values_hint(value: &str, values: &LabelValues) -> String {
+    match values {
+        LabelValues::List(list) => {
+            let some = list.iter().take(VALUES_SUGGESTED_MAX).map(String::as_str);
+            let short = some.filter(|value| value.len() <= 100);
+            suggest::hint(value, "there are", short)
+        }
+        LabelValues::Range {
+            first,
+            last,
+            format,
+        } => format!(
+            "there are {} to {}",
+            quoted(&format.text(*first)),
+            quoted(&format.text(*last))
+        ),
+    }
+}
