@@ -198,17 +198,6 @@ impl Mockingbird {
         (tick as u64, body.as_bytes()[..end].to_vec())
     }
 
-    /// The same tick from the journal, computed by so many threads.
-    pub(crate) fn replay(&self, journal: &Path, tick: u64, threads: usize) -> Vec<u8> {
-        let mut command = Command::new(binary());
-        command.args(["dump", "--journal"]).arg(journal);
-        command.args(["--tick", &tick.to_string()]);
-        command.args(["--threads", &threads.to_string()]);
-        let output = command.stderr(Stdio::inherit()).output().unwrap();
-        assert!(output.status.success(), "{command:?}: {}", output.status);
-        output.stdout
-    }
-
     /// `dump` of one tick of this run, of all metrics or of one (by its base name).
     pub(crate) fn dump(&self, tick: u64, openmetrics: bool, metric: Option<&str>) -> Samples {
         let epoch = jiff::Timestamp::from_millisecond(self.epoch_ms).unwrap();
@@ -267,6 +256,17 @@ impl Mockingbird {
         );
         metrics
     }
+}
+
+/// The body of a tick as `dump` replays it from a journal, computed by so many threads.
+pub(crate) fn replay(journal: &Path, tick: u64, threads: usize) -> Vec<u8> {
+    let mut command = Command::new(binary());
+    command.args(["dump", "--journal"]).arg(journal);
+    command.args(["--tick", &tick.to_string()]);
+    command.args(["--threads", &threads.to_string()]);
+    let output = command.stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", output.status);
+    output.stdout
 }
 
 /// `dump` of a file as it is, into a file.
