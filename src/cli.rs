@@ -8,6 +8,7 @@ mod ctl_text;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ use crate::push;
 
 const EXAMPLES: &str = "\
 Examples:
+  mockingbird init                                   write mockingbird.yaml to begin with
   mockingbird --config configs/baseline.yaml         generate, serve http://localhost:8000/metrics
   mockingbird check configs/*.yaml                   report every mistake, start nothing
   mockingbird plan configs/high_cardinality.yaml     series, samples and bytes before running
@@ -63,6 +65,12 @@ struct Cli {
 enum Command {
     /// Generate and serve until interrupted (the default).
     Run(RunArgs),
+    /// Write a commented configuration to begin with.
+    Init {
+        /// Where to; `-` for standard output. A file that exists is left alone.
+        #[arg(value_name = "FILE", default_value = "mockingbird.yaml")]
+        file: PathBuf,
+    },
     /// Report every mistake of configuration files, start nothing.
     Check {
         /// Configuration files.
@@ -109,6 +117,9 @@ struct RunArgs {
     /// Configuration file.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// The same without --config.
+    #[arg(value_name = "FILE", conflicts_with = "config", hide = true)]
+    file: Option<PathBuf>,
     /// Only check the configuration, as `check` does.
     #[arg(long)]
     validate: bool,
@@ -157,6 +168,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         None => run(&cli.run),
         Some(Command::Run(args)) => run(&args),
+        Some(Command::Init { file }) => init(&file),
         Some(Command::Check { files, json }) => check(&files, json),
         Some(Command::Plan { file, json, tick }) => plan(&file, json, tick),
         Some(Command::Dump(args)) => dump(&args),
@@ -182,13 +194,19 @@ pub fn main() -> ExitCode {
 }
 
 fn run(args: &RunArgs) -> Result<(), RunError> {
-    let Some(path) = &args.config else {
+    let Some(path) = args.config.as_ref().or(args.file.as_ref()) else {
         return Err(RunError::Config(
-            "which configuration? For example: mockingbird --config configs/baseline.yaml \
-             (see --help)"
+            "which configuration? `mockingbird init` writes one to begin with, and \
+             `mockingbird --config mockingbird.yaml` runs it (see --help)"
                 .into(),
         ));
     };
+    let word = args.file.as_ref().and_then(|file| file.to_str());
+    if let Some(word) = word.filter(|word| !word.contains(['.', '/']) && !path.exists()) {
+        return Err(RunError::Config(format!(
+            "no command {word:?}, and no file of that name (see --help)"
+        )));
+    }
     if args.validate {
         return check(std::slice::from_ref(path), false);
     }
@@ -196,6 +214,26 @@ fn run(args: &RunArgs) -> Result<(), RunError> {
     logging::init(config.global.log_level, config.global.log_format);
     let signals = signals().map_err(|error| RunError::Run(error.to_string()))?;
     app::run(&config, &signals, |started| print_summary(&config, started))
+}
+
+/// What `init` writes.
+const STARTER: &str = include_str!("cli/starter.yaml");
+
+fn init(file: &Path) -> Result<(), RunError> {
+    if file == Path::new("-") {
+        return print(STARTER.as_bytes());
+    }
+    let written = File::create_new(file).and_then(|mut new| new.write_all(STARTER.as_bytes()));
+    let path = file.display();
+    match written {
+        Ok(()) => {
+            print(format!("wrote {path}; run it with: mockingbird --config {path}\n").as_bytes())
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(RunError::Config(
+            format!("{path} is there already and was left alone; name another file"),
+        )),
+        Err(error) => Err(RunError::Run(format!("cannot write {path}: {error}"))),
+    }
 }
 
 /// Channels on which SIGINT and SIGTERM arrive, and SIGHUP. While nobody takes
@@ -550,6 +588,13 @@ fn quiet(written: io::Result<()>) -> Result<(), RunError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_starter_is_right() {
+        let config = config::load_str(Path::new("mockingbird.yaml"), STARTER.as_bytes(), &|_| None);
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(config.scenarios.len(), 1);
+    }
 
     #[test]
     fn arguments_are_consistent() {

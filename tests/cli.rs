@@ -184,6 +184,40 @@ fn check_reports_all_mistakes_and_exits_with_2() {
 }
 
 #[test]
+fn init_writes_what_check_accepts_and_overwrites_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(BINARY);
+        command.args(arguments).current_dir(folder.path());
+        command.env_remove("LOG_LEVEL").output().unwrap()
+    };
+    let written = run(&["init"]);
+    assert!(written.status.success(), "{}", stderr(&written));
+    let text = std::fs::read_to_string(folder.path().join("mockingbird.yaml")).unwrap();
+    assert_eq!(stdout(&run(&["init", "-"])), text);
+    let checked = run(&["check", "mockingbird.yaml"]);
+    assert!(
+        stdout(&checked).contains(": ok, 3 metrics"),
+        "{}",
+        stderr(&checked)
+    );
+    // A file may be named without --config.
+    let checked = run(&["--validate", "mockingbird.yaml"]);
+    assert!(checked.status.success(), "{}", stderr(&checked));
+
+    let again = run(&["init"]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(stderr(&again).contains("was left alone"));
+    let typo = run(&["chekc"]);
+    assert_eq!(typo.status.code(), Some(2));
+    assert!(
+        stderr(&typo).contains("no command \"chekc\""),
+        "{}",
+        stderr(&typo)
+    );
+}
+
+#[test]
 fn too_many_series_are_refused_with_their_number() {
     let folder = tempfile::tempdir().unwrap();
     let metrics = "profiles: {p: {labels: {user: {range: [1, 90000000]}}}}\n\
