@@ -16,6 +16,7 @@
 //! | [`engine`] | a tick number | a [`engine::Frame`]: columns of values |
 //! | [`otlp`], [`proto`] | a frame | requests that OTLP receivers take |
 //! | [`exposition`] | a frame | Prometheus text, `OpenMetrics`, gzip |
+//! | [`remote_write`] | a frame | requests that Prometheus remote-write receivers take |
 //! | [`clock`], [`http`] | | the time of day; requests and responses |
 //! | [`push`] | frames that are due | requests to a receiver, and a ledger of them |
 //! | [`selfmetrics`] | what happens in the process | columns of its own families |
@@ -51,6 +52,7 @@ pub mod otlp;
 pub mod plan;
 pub mod proto;
 pub mod push;
+pub mod remote_write;
 pub mod selfmetrics;
 pub mod server;
 pub mod timeline;
