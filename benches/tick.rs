@@ -11,10 +11,13 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
-use mockingbird::config::{Config, load_str};
+use mockingbird::config::{
+    Action, Config, ErrorRate, Fault, FaultKind, Selector, Spike, Target, load_str,
+};
 use mockingbird::engine::Engine;
 use mockingbird::model::Catalog;
 use mockingbird::selfmetrics::resident_memory_bytes;
+use mockingbird::timeline::Command;
 use support::{Options, Table, count, ns, race, ratio};
 
 /// Metrics to measure: name, YAML fields, and how many times fewer series the
@@ -92,6 +95,105 @@ fn main() {
         }
     }
     table.print();
+    disturbed(options);
+}
+
+/// What a tick takes while something is done to its series, beside the same
+/// tick when nothing is. Series of one label value are every other one: runs of
+/// length 1, the worst there is.
+fn disturbed(options: Options) {
+    let mut table = Table::new(
+        "Ticking while something is done, per series and core",
+        &[
+            "metric",
+            "what is done",
+            "series",
+            "tick ns",
+            "undisturbed ns",
+            "ratio",
+        ],
+    );
+    for size in options.sizes() {
+        let (_, profile) = &label_shapes(size.max(100))[0];
+        for (name, fields, _) in CASES {
+            if !DISTURBED.contains(&name) {
+                continue;
+            }
+            let target = if name.starts_with("gauge") {
+                Target::Value
+            } else {
+                Target::Rate
+            };
+            for (what, action) in actions(target) {
+                let mut engine = engine(fields, profile);
+                let series = engine.catalog().generated_series();
+                let mut disturbed = crate::engine(fields, profile);
+                disturbed.command(&Command::Do(action)).unwrap();
+                for _ in 0..3 {
+                    engine.advance(|_, _| {});
+                    disturbed.advance(|_, _| {});
+                }
+                let mut tick = || drop(black_box(disturbed.advance(|_, _| {})));
+                let mut plain = || drop(black_box(engine.advance(|_, _| {})));
+                let times = race(options, &mut [&mut tick, &mut plain]);
+                table.row(&[
+                    name.to_owned(),
+                    what.to_owned(),
+                    count(series),
+                    ns(times[0] / series as f64),
+                    ns(times[1] / series as f64),
+                    ratio(times[0] / times[1]),
+                ]);
+            }
+        }
+    }
+    table.print();
+}
+
+/// The metrics of [`CASES`] that are measured while something is done.
+const DISTURBED: [&str; 3] = [
+    "counter, Poisson",
+    "gauge, random walk",
+    "histogram, 8 buckets, 1 obs.",
+];
+
+fn actions(target: Target) -> [(&'static str, Action); 4] {
+    let on = |labels: &[(&str, &str)]| Selector {
+        metric: Some("m".to_owned()),
+        labels: labels
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect(),
+    };
+    let some = || on(&[("zone", "a")]);
+    let fault = |kind, rate| {
+        Action::Fault(Fault {
+            kind,
+            rate,
+            duration_ns: None,
+        })
+    };
+    [
+        ("all stale, rate 0.2", fault(FaultKind::Stale(on(&[])), 0.2)),
+        ("half stale", fault(FaultKind::Stale(some()), 1.0)),
+        (
+            "half missing, rate 0.2",
+            Action::ErrorRate(ErrorRate {
+                on: some(),
+                rate: 0.2,
+                duration_ns: 1_000_000_000_000_000,
+            }),
+        ),
+        (
+            "half spiked",
+            Action::Spike(Spike {
+                on: some(),
+                multiplier: 3.0,
+                target,
+                duration_ns: 1_000_000_000_000_000,
+            }),
+        ),
+    ]
 }
 
 /// The same number of series as a plain product and as a sample by hash.
@@ -114,14 +216,11 @@ fn measure(
     fields: &str,
     profile: &str,
 ) {
-    let text =
-        format!("profiles: {{p: {{{profile}}}}}\nmetrics: [{{name: m, profile: p, {fields}}}]");
-    let config: Config = load_str(Path::new("bench"), text.as_bytes(), &|_| None).unwrap();
     let before = resident_memory_bytes().unwrap_or(0);
-    let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
+    let mut engine = engine(fields, profile);
+    let catalog = engine.catalog();
     let series = catalog.generated_series();
     let column_bytes = series * catalog.families()[0].shape.column_bytes();
-    let mut engine = Engine::new(&config, catalog, 0, 1).unwrap();
     // A summary's window fills over 600 ticks; the others are steady at once.
     let warm = if name.starts_with("summary") && !options.smoke {
         620
@@ -153,4 +252,13 @@ fn measure(
         ratio(times[0] / times[1]),
         memory,
     ]);
+}
+
+/// One metric, on one thread.
+fn engine(fields: &str, profile: &str) -> Engine {
+    let text =
+        format!("profiles: {{p: {{{profile}}}}}\nmetrics: [{{name: m, profile: p, {fields}}}]");
+    let config: Config = load_str(Path::new("bench"), text.as_bytes(), &|_| None).unwrap();
+    let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
+    Engine::new(&config, catalog, 0, 1).unwrap()
 }
