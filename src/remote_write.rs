@@ -224,7 +224,7 @@ mod tests {
     struct Read {
         requests: Vec<Vec<Sample>>,
         lens: Vec<usize>,
-        metadata: Vec<(String, i32, String, String)>,
+        metadata: Vec<twin::Described>,
     }
 
     impl Read {

@@ -1,7 +1,7 @@
 //! The obvious encoder that the fast one is compared with: an object per
 //! sample, its labels in a sorted map. Tests only.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
 use crate::engine::{Columns, Frame};
 use crate::model::Shape;
@@ -23,6 +23,9 @@ pub(super) struct Sample {
     /// Type, help, unit; where each series has them.
     pub(super) metadata: Option<(i32, String, String)>,
 }
+
+/// A family's name, type, help and unit.
+pub(super) type Described = (String, i32, String, String);
 
 /// All samples of a frame in order, as version 2 tells them.
 pub(super) fn samples(frame: &Frame, options: &EncoderOptions) -> Vec<Sample> {
@@ -116,9 +119,7 @@ pub(super) fn plain(mut samples: Vec<Sample>) -> Vec<Sample> {
 
 /// The samples of a request of version 1, and its metadata: name, type, help and
 /// unit.
-pub(super) fn read_v1(
-    request: v1::WriteRequest,
-) -> (Vec<Sample>, Vec<(String, i32, String, String)>) {
+pub(super) fn read_v1(request: v1::WriteRequest) -> (Vec<Sample>, Vec<Described>) {
     let samples = request.timeseries.into_iter().map(|series| {
         let [sample] = series.samples.try_into().expect("one sample");
         let pairs = series
@@ -168,7 +169,7 @@ pub(super) fn read_v2(request: v2::Request) -> Vec<Sample> {
         });
     }
     assert!(used.iter().all(|&used| used), "each symbol is used");
-    let distinct: std::collections::HashSet<&String> = symbols.iter().collect();
+    let distinct: HashSet<&String> = symbols.iter().collect();
     assert_eq!(distinct.len(), symbols.len(), "each symbol is there once");
     samples
 }
@@ -183,9 +184,9 @@ fn checked(pairs: Vec<(String, String)>) -> Labels {
 
 /// The series of some samples that are not among others.
 pub(super) fn missing(from: &[Sample], among: &[Sample]) -> Vec<Labels> {
-    let among: HashMap<&Labels, ()> = among.iter().map(|sample| (&sample.labels, ())).collect();
+    let among: HashSet<&Labels> = among.iter().map(|sample| &sample.labels).collect();
     let from = from.iter().map(|sample| &sample.labels);
-    from.filter(|labels| !among.contains_key(labels))
+    from.filter(|labels| !among.contains(labels))
         .cloned()
         .collect()
 }
