@@ -125,7 +125,7 @@ fn measure_remote_write(
         ..remote_write::EncoderOptions::default()
     };
     let mut encoder = remote_write::Encoder::new(catalog, encoder_options);
-    let samples = encoder.samples(&frame) as f64;
+    let samples = frame.samples() as f64;
     let mut bodies: Vec<Vec<u8>> = Vec::new();
     let (mut bytes, mut kept) = (0, 0);
     let _: ControlFlow<()> = encoder.encode(&frame, false, &mut |body, _| {

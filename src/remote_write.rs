@@ -31,6 +31,7 @@ mod write;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+pub use crate::config::RemoteWriteVersion as Version;
 use crate::engine::Frame;
 use crate::model::Catalog;
 use family::FamilyForm;
@@ -40,15 +41,6 @@ use write::{Limits, Points, Writer, to_ms};
 /// Gets one complete request at a time, in a buffer that is reused, and the
 /// number of samples in it, at least 1.
 pub type Sink<'a, B> = dyn FnMut(&[u8], usize) -> ControlFlow<B> + 'a;
-
-/// Of the protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
-    /// 1.0.
-    V1,
-    /// 2.0.
-    V2,
-}
 
 /// What does not change between encodes.
 #[derive(Debug, Clone)]
@@ -136,16 +128,6 @@ impl Encoder {
     /// The families it knows.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.forms.catalog
-    }
-
-    /// Samples in a frame, its gaps left out.
-    pub fn samples(&self, frame: &Frame) -> usize {
-        let blocks = self.forms.catalog.blocks().iter().enumerate();
-        let samples = blocks.map(|(index, block)| {
-            let series = block.len - frame.gaps(index).count();
-            series * self.forms.families[block.family].samples.len()
-        });
-        samples.sum()
     }
 
     /// Encodes a frame. With `describe`, version 1 sends the families' metadata.
@@ -302,7 +284,7 @@ mod tests {
         fn requests_equal_the_twins(frame in frames(), options in options(), describe: bool) {
             let mut encoder = Encoder::new(Arc::clone(frame.catalog()), options.clone());
             let expected = expected(&frame, &options);
-            prop_assert_eq!(encoder.samples(&frame), expected.len());
+            prop_assert_eq!(frame.samples(), expected.len());
             // What is left of one frame does not get into the next.
             for _ in 0..2 {
                 let read = read(&mut encoder, &frame, describe);
