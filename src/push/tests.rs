@@ -1,6 +1,7 @@
 //! Faults of every kind, and that the ledger tells what became of each point.
 
 mod receiver;
+mod remote_write;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -245,6 +246,10 @@ fn requests_look_as_receivers_want_them() {
                 ),
                 ("x-extra", Some("a b")),
                 ("transfer-encoding", None),
+                ("authorization", None),
+                ("retry-attempt", None),
+                ("x-prometheus-remote-write-version", None),
+                ("x-scope-orgid", None),
             ];
             let headers = seen.headers.iter();
             let headers: Vec<_> = headers
