@@ -25,7 +25,7 @@ pub(super) struct Packer {
 #[derive(Debug)]
 enum Method {
     None,
-    Gzip(Gzip),
+    Gzip(Box<Gzip>),
     /// So fast that a pool would not pay.
     Snappy(Box<snap::raw::Encoder>),
 }
@@ -57,7 +57,7 @@ impl Packer {
     ) -> std::io::Result<Self> {
         let method = match packing {
             Packing::None => Method::None,
-            Packing::Gzip => Method::Gzip(Gzip::start(&outbox, threads)?),
+            Packing::Gzip => Method::Gzip(Box::new(Gzip::start(&outbox, threads)?)),
             Packing::Snappy => Method::Snappy(Box::new(snap::raw::Encoder::new())),
         };
         Ok(Self { outbox, method })

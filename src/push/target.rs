@@ -211,7 +211,7 @@ mod tests {
             (b"a\nb", "one line"),
             (b"\xff", "cannot be read"),
             ("é".as_bytes(), "one line"),
-            (&[b'a'; (64 << 10) + 1], "too large"),
+            (&vec![b'a'; (64 << 10) + 1], "too large"),
         ] {
             let message = read(bytes).unwrap_err();
             assert!(message.contains(expected), "{message}");

@@ -53,7 +53,7 @@ pub(crate) fn finish(mut mockingbird: Mockingbird, exporter: &str) -> (Mockingbi
     // That a receiver is older than the protocol is said, and harms nothing.
     let expected = |line: &str| line.contains("does not know version 2");
     let mut warnings = log.lines().filter(|line| line.contains("WARN"));
-    assert!(warnings.all(|line| expected(line)), "{log}");
+    assert!(warnings.all(expected), "{log}");
     (mockingbird, accepted)
 }
 
