@@ -67,6 +67,10 @@ impl From<NotDone> for Refused {
                 507,
                 format!("it is in effect, but not recorded in the file: {}", full.0),
             ),
+            NotDone::Outdated => Self::new(
+                409,
+                "the configuration was reloaded meanwhile, and this does not fit it; ask again",
+            ),
             NotDone::Busy => Self::new(
                 503,
                 "ticks take so long that there was no time for this; nothing was done",
