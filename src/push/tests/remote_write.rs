@@ -312,3 +312,36 @@ fn a_secret_that_is_missing_is_told_at_the_start() {
     let begin = "exporters.remote_write.bearer_token_file: no/such cannot be read: ";
     assert!(message.starts_with(begin), "{message}");
 }
+
+/// Names of the metrics that a request of version 1 describes.
+fn described(body: &[u8]) -> Vec<String> {
+    let plain = snap::raw::Decoder::new().decompress_vec(body).unwrap();
+    let request = v1::WriteRequest::decode(plain.as_slice()).unwrap();
+    let names = request.metadata.into_iter();
+    names.map(|one| one.metric_family_name).collect()
+}
+
+#[test]
+fn version_1_describes_metrics_once_a_minute() {
+    let receiver = Fake::start([]);
+    let mut pusher = start(&section(&receiver, "concurrency: 1"));
+    let mut told = 0;
+    let catalog = Arc::clone(frame(0).catalog());
+    for (tick, expected) in [(1, 1), (2, 0), (60, 0), (61, 1), (62, 0)] {
+        let columns = vec![Columns::Values(vec![0.0; SAMPLES as usize])];
+        let time_ns = (tick * TICK_NS) as i64;
+        let same = Frame::from_columns(&catalog, tick, time_ns, 0, columns);
+        let offered = pusher.delivery().ledger.offered;
+        pusher.offer(&Arc::new(same));
+        wait(&pusher, "it is settled", |d| {
+            d.ledger.offered > offered && d.exports_open == 0
+        });
+        let seen = receiver.seen();
+        let names: Vec<String> = seen[told..]
+            .iter()
+            .flat_map(|s| described(&s.body))
+            .collect();
+        assert_eq!(names, vec!["rw_g"; expected], "tick {tick}");
+        told = seen.len();
+    }
+}
