@@ -1,7 +1,8 @@
-//! A frame to OTLP requests: encoding beside memcpy of the same bytes and
+//! A frame to requests of OTLP and of Prometheus remote write. OTLP: encoding beside memcpy of the same bytes and
 //! beside gzip of them, all on one core: by zlib-rs level 1, and by the encoder of
 //! scrape bodies, for which OTLP has no lines; pushes use the latter. It wins for
-//! all but the time of histograms.
+//! all but the time of histograms. Remote write: a sample, of which histograms and
+//! summaries have several per series, beside memcpy and beside Snappy.
 #![allow(missing_docs)]
 
 mod support;
@@ -19,6 +20,7 @@ use mockingbird::model::exponential::ExponentialLayout;
 use mockingbird::model::space::Space;
 use mockingbird::model::{Block, Catalog, Family, Shape, identity};
 use mockingbird::otlp::{Encoder, EncoderOptions, HistogramForm, Temporality};
+use mockingbird::remote_write::{self, Version};
 use support::{Options, Table, count, ns, race, ratio};
 
 /// Bytes that are kept to compare with.
@@ -75,6 +77,102 @@ fn main() {
         }
     }
     table.print();
+    let mut table = Table::new(
+        "Remote write, per sample with 3 labels and core",
+        &[
+            "samples",
+            "series",
+            "bytes/sample",
+            "encode ns",
+            "memcpy ns",
+            "ratio",
+            "snappy ns",
+            "shrinks",
+        ],
+    );
+    for version in [Version::V1, Version::V2] {
+        for kind in [
+            Kind::Sums,
+            Kind::SampledSums,
+            Kind::Gauges,
+            Kind::Histograms,
+            Kind::Summaries,
+        ] {
+            for &series in sizes {
+                measure_remote_write(options, version, kind, series, &mut table);
+            }
+        }
+    }
+    table.print();
+}
+
+fn measure_remote_write(
+    options: Options,
+    version: Version,
+    kind: Kind,
+    series: usize,
+    table: &mut Table,
+) {
+    let series = match kind {
+        Kind::Histograms | Kind::Summaries => series / 10,
+        _ => series,
+    };
+    let catalog = catalog(kind, series);
+    let frame = frame(kind, &catalog, 61);
+    let encoder_options = remote_write::EncoderOptions {
+        version,
+        labels: vec![("job".to_owned(), "mockingbird".to_owned())],
+        ..remote_write::EncoderOptions::default()
+    };
+    let mut encoder = remote_write::Encoder::new(catalog, encoder_options);
+    let samples = frame.samples() as f64;
+    let mut bodies: Vec<Vec<u8>> = Vec::new();
+    let (mut bytes, mut kept) = (0, 0);
+    let _: ControlFlow<()> = encoder.encode(&frame, false, &mut |body, _| {
+        bytes += body.len();
+        if kept < BYTES_MAX {
+            kept += body.len();
+            bodies.push(body.to_vec());
+        }
+        ControlFlow::Continue(())
+    });
+    let kept_samples = samples * kept as f64 / bytes as f64;
+    let (mut copy, mut snappy) = (Vec::new(), snap::raw::Encoder::new());
+    let mut compressed = vec![0; snap::raw::max_compress_len(16 << 20)];
+    let mut compressed_bytes = 0;
+    let mut encode = || {
+        let _: ControlFlow<()> = encoder.encode(&frame, false, &mut |body, _| {
+            black_box(body);
+            ControlFlow::Continue(())
+        });
+    };
+    let mut memcpy = || {
+        for body in &bodies {
+            copy.clear();
+            copy.extend_from_slice(body);
+            black_box(&copy);
+        }
+    };
+    let mut compress = || {
+        compressed_bytes = 0;
+        for body in &bodies {
+            let len = snappy.compress(body, &mut compressed);
+            compressed_bytes += len.expect("the buffer has room");
+        }
+    };
+    let times = race(options, &mut [&mut encode, &mut memcpy, &mut compress]);
+    let encode_ns = times[0] / samples;
+    let memcpy_ns = times[1] / kept_samples;
+    table.row(&[
+        format!("{version:?} {kind:?}"),
+        count(series),
+        ns(bytes as f64 / samples),
+        ns(encode_ns),
+        ns(memcpy_ns),
+        ratio(encode_ns / memcpy_ns),
+        ns(times[2] / kept_samples),
+        ratio(kept as f64 / compressed_bytes as f64),
+    ]);
 }
 
 fn measure(options: Options, kind: Kind, series: usize, table: &mut Table) {

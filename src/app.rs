@@ -23,7 +23,7 @@ use crate::http::{Limits, Server};
 use crate::model::Catalog;
 use crate::plan::{Estimate, grouped};
 use crate::push::{Delivery, Pusher, StartError};
-use crate::selfmetrics::SelfMetrics;
+use crate::selfmetrics::{SelfMetrics, exporters_that_push};
 use crate::server::{Board, ScrapeHandler};
 
 /// Responses under way when the process ends get this long.
@@ -158,14 +158,17 @@ pub fn run(
         let path = journal_file.display();
         RunError::Run(format!("global.journal_file: cannot write {path}: {error}"))
     })?;
-    let mut pusher = start_pusher(config, &catalog, &shared)?;
+    let mut pushers = start_pushers(config, &catalog, &shared)?;
     reload_on_signal(&reloader, signals.reload.clone()).map_err(no_threads)?;
 
     let metrics_addr = server.as_ref().map(Server::local_addr);
-    let push_url = pusher.is_some().then(|| config.otel.url.clone());
+    let push_url = config.otel.enabled.then(|| config.otel.url.clone());
+    let remote_writes = config.remote_writes_enabled();
+    let remote_write_urls: Vec<String> = remote_writes.map(|one| one.url.clone()).collect();
     let set = outlets.set(Outlets {
         metrics_addr,
         push_url: push_url.clone(),
+        remote_write_urls,
     });
     assert!(set.is_ok(), "start-up happens once");
     started(&Started {
@@ -190,15 +193,13 @@ pub fn run(
             &mut engine,
             &shared,
             &mut conductor,
-            pusher.as_mut(),
+            &mut pushers,
             &signals.stop,
         );
     }
     // Whoever waits for it is told that this ends.
     drop(conductor);
-    if let Some(pusher) = pusher {
-        tell_delivery(&pusher.finish(shared.board.latest()));
-    }
+    finish(pushers, config, &shared);
     let mut cut = control_server.shutdown(SHUTDOWN_GRACE);
     cut += server.map_or(0, |server| server.shutdown(SHUTDOWN_GRACE));
     if cut > 0 {
@@ -273,24 +274,40 @@ fn reload_on_signal(reloader: &Arc<Reloader>, signals: Receiver<()>) -> std::io:
     thread.spawn(reload).map(drop)
 }
 
-fn start_pusher(
+/// All exporters that push, in the order of
+/// [`crate::selfmetrics::exporters_that_push`].
+fn start_pushers(
     config: &Config,
     catalog: &Arc<Catalog>,
     shared: &Shared,
-) -> Result<Option<Pusher>, RunError> {
-    if !config.otel.enabled {
-        return Ok(None);
-    }
+) -> Result<Vec<Pusher>, RunError> {
     let (interval_ns, faults) = (shared.interval_ns, &shared.faults);
-    let catalog = Arc::clone(catalog);
-    Pusher::start(&config.otel, interval_ns, catalog, faults, shared.clock)
-        .map(Some)
-        .map_err(|error| match error {
-            StartError::Config(message) => RunError::Config(message),
-            StartError::Threads(error) => {
-                RunError::Run(format!("cannot start threads that push: {error}"))
-            }
-        })
+    let otel = config.otel.enabled.then(|| {
+        let catalog = Arc::clone(catalog);
+        Pusher::start(&config.otel, interval_ns, catalog, faults, shared.clock)
+    });
+    let remote = config.remote_writes_enabled().map(|section| {
+        let catalog = Arc::clone(catalog);
+        Pusher::start_remote_write(section, interval_ns, catalog, faults, shared.clock)
+    });
+    let pushers: Result<Vec<Pusher>, StartError> = otel.into_iter().chain(remote).collect();
+    pushers.map_err(|error| match error {
+        StartError::Config(message) => RunError::Config(message),
+        StartError::Threads(error) => {
+            RunError::Run(format!("cannot start threads that push: {error}"))
+        }
+    })
+}
+
+/// Lets all that is pushed end at the same time.
+fn finish(pushers: Vec<Pusher>, config: &Config, shared: &Shared) {
+    let names = exporters_that_push(config);
+    std::thread::scope(|scope| {
+        for (pusher, name) in pushers.into_iter().zip(&names) {
+            let last = shared.board.latest();
+            scope.spawn(move || tell_delivery(name, &pusher.finish(last)));
+        }
+    });
 }
 
 /// Addresses for people: where a listener on `addr` is reached from this machine.
@@ -345,13 +362,14 @@ fn warn_about_risks(config: &Config) {
             global.control_api_bind
         );
     }
-    if !config.prometheus.enabled && !config.otel.enabled {
+    let pushes = config.otel.enabled || config.remote_writes_enabled().next().is_some();
+    if !config.prometheus.enabled && !pushes {
         log::warn!("all exporters are disabled: nothing reads the generated samples");
     }
 }
 
 /// The ledger at the end, so that nothing is lost in silence.
-fn tell_delivery(delivery: &Delivery) {
+fn tell_delivery(exporter: &str, delivery: &Delivery) {
     let ledger = delivery.ledger;
     let lost = ledger.rejected + ledger.dropped > 0;
     let level = if lost {
@@ -362,7 +380,7 @@ fn tell_delivery(delivery: &Delivery) {
     let number = |count: u64| grouped(u128::from(count));
     log::log!(
         level,
-        "pushed {} points: {} accepted, {} rejected, {} dropped; {} were sent again",
+        "{exporter}: pushed {} points: {} accepted, {} rejected, {} dropped; {} were sent again",
         number(ledger.offered),
         number(ledger.accepted),
         number(ledger.rejected),
@@ -425,7 +443,7 @@ fn tick(
     engine: &mut Engine,
     shared: &Shared,
     conductor: &mut Conductor,
-    mut pusher: Option<&mut Pusher>,
+    pushers: &mut [Pusher],
     stop: &Receiver<()>,
 ) {
     let Shared {
@@ -457,13 +475,11 @@ fn tick(
                 *interval_ns as f64 / 1e9,
             );
         }
-        if let Some(pusher) = &pusher {
-            own.set_delivery(pusher.delivery());
-        }
+        own.set_deliveries(pushers.iter().map(Pusher::delivery));
         let catalog = Arc::clone(engine.catalog());
         let frame = engine.advance(|number, columns| own.fill(&catalog, number, columns));
         conductor.after_tick(engine, frame.tick());
-        if let Some(pusher) = &mut pusher {
+        for pusher in &mut *pushers {
             pusher.offer(&frame);
         }
         board.publish(frame, conductor.renderer());

@@ -21,7 +21,7 @@ use prost::Message;
 
 use crate::app::{self, RunError};
 use crate::clock::rfc3339;
-use crate::config::{self, Config, HistogramForm, Kind, Metric};
+use crate::config::{self, Config, HistogramForm, Kind, Metric, RemoteWriteVersion};
 use crate::engine::{Frame, tick_time_ns};
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
@@ -292,6 +292,18 @@ fn print_summary(config: &Config, started: &app::Started) {
         ),
         None => "off (exporters.otel.enabled)".to_owned(),
     };
+    let remote_writes = config.remote_writes_enabled().map(|one| {
+        let version = match one.version {
+            RemoteWriteVersion::V1 => 1,
+            RemoteWriteVersion::V2 => 2,
+        };
+        format!(
+            "\x20 remote    {} every {} s, version {version}\n",
+            one.url,
+            one.interval_ns as f64 / 1e9
+        )
+    });
+    let remote_writes: String = remote_writes.collect();
     let control = format!("http://{}", app::reachable(started.control_addr));
     let summary = format!(
         "mockingbird {}: {}\n\
@@ -299,6 +311,7 @@ fn print_summary(config: &Config, started: &app::Started) {
          \x20 ticks     every {} s since {}, seed {}, {} threads\n\
          \x20 scrape    {scrape}\n\
          \x20 push      {push}\n\
+         {remote_writes}\
          \x20 control   {control}\n",
         env!("CARGO_PKG_VERSION"),
         config.path.display(),

@@ -181,12 +181,21 @@ pub struct Config {
     pub prometheus: Prometheus,
     /// `exporters.otel`.
     pub otel: Otel,
+    /// `exporters.remote_write[]`, in file order.
+    pub remote_writes: Vec<RemoteWrite>,
     /// `metrics[]`, in file order; base names are unique.
     pub metrics: Vec<Metric>,
     /// `scenarios`, by name.
     pub scenarios: BTreeMap<String, Arc<Scenario>>,
     /// `runtime`.
     pub runtime: Runtime,
+}
+
+impl Config {
+    /// The receivers of remote write that are pushed to.
+    pub fn remote_writes_enabled(&self) -> impl Iterator<Item = &RemoteWrite> {
+        self.remote_writes.iter().filter(|one| one.enabled)
+    }
 }
 
 /// `global`.
@@ -309,13 +318,75 @@ pub enum HistogramForm {
     Exponential,
 }
 
-/// PEM files of `exporters.otel`; read when the exporter starts.
+/// PEM files of an exporter that pushes; read when it starts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsFiles {
     /// Who signs the receiver's certificate; `None` means the public authorities.
     pub ca: Option<PathBuf>,
     /// The certificate (and its chain) and the private key shown to the receiver.
     pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// One entry of `exporters.remote_write`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RemoteWrite {
+    /// Push at all.
+    pub enabled: bool,
+    /// Where requests are posted: a whole `http` or `https` URL.
+    pub url: String,
+    /// Of the protocol.
+    pub version: RemoteWriteVersion,
+    /// Put before every metric name.
+    pub prefix: String,
+    /// Labels of every series that does not have them itself.
+    pub labels: BTreeMap<String, String>,
+    /// Time between pushes in nanoseconds.
+    pub interval_ns: u64,
+    /// Extra request headers.
+    pub headers: BTreeMap<String, String>,
+    /// File with a token; not together with `basic_auth`.
+    pub bearer_token_file: Option<PathBuf>,
+    /// Name and password.
+    pub basic_auth: Option<BasicAuth>,
+    /// The header `X-Scope-OrgID`.
+    pub tenant: Option<String>,
+    /// Requests posted at the same time.
+    pub concurrency: usize,
+    /// Most samples of a request.
+    pub request_samples_max: usize,
+    /// Most bytes of requests that wait.
+    pub queue_bytes_max: usize,
+    /// How long one attempt may take, in nanoseconds.
+    pub timeout_ns: u64,
+    /// Files for `https`.
+    pub tls: TlsFiles,
+}
+
+/// `exporters.remote_write[].version`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemoteWriteVersion {
+    /// 1.0.
+    V1,
+    /// 2.0.
+    V2,
+}
+
+/// `exporters.remote_write[].basic_auth`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BasicAuth {
+    /// Without a colon.
+    pub username: String,
+    /// What goes with it.
+    pub password: Password,
+}
+
+/// Where a password comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Password {
+    /// It is given.
+    Text(String),
+    /// A file holds it, which is read when the exporter starts.
+    File(PathBuf),
 }
 
 /// One entry of `metrics[]`, its profile and extra labels resolved.

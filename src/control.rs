@@ -75,6 +75,8 @@ pub struct Outlets {
     pub metrics_addr: Option<SocketAddr>,
     /// Where frames are pushed, if they are; without user and password.
     pub push_url: Option<String>,
+    /// Where they are pushed by remote write.
+    pub remote_write_urls: Vec<String>,
 }
 
 /// A cell that is set once.

@@ -32,6 +32,7 @@ use escape::SpaceText;
 pub use lines::{Lines, Repeats};
 use lines::{Mark, Unmarked};
 pub use negotiate::{Encoding, Format};
+pub(crate) use number::label_number;
 use plan::Plan;
 pub use pool::{RenderPool, StreamStats};
 use text::{FamilyText, LineEnds, Points};

@@ -17,6 +17,7 @@
 //! | [`journal`] | what was done to a run | its record, and the run again |
 //! | [`otlp`], [`proto`] | a frame | requests that OTLP receivers take |
 //! | [`exposition`] | a frame | Prometheus text, `OpenMetrics`, gzip |
+//! | [`remote_write`] | a frame | requests that Prometheus remote-write receivers take |
 //! | [`clock`], [`http`] | | the time of day; requests and responses |
 //! | [`faults`] | what is in effect | what goes wrong between a frame and its readers |
 //! | [`push`] | frames that are due | requests to a receiver, and a ledger of them |
@@ -57,6 +58,7 @@ pub mod otlp;
 pub mod plan;
 pub mod proto;
 pub mod push;
+pub mod remote_write;
 pub mod selfmetrics;
 pub mod server;
 pub mod timeline;

@@ -35,7 +35,6 @@ pub mod json;
 #[cfg(test)]
 mod twin;
 mod unit;
-mod wire;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -44,9 +43,9 @@ use std::sync::Arc;
 pub use crate::config::{HistogramForm, Temporality};
 use crate::engine::Frame;
 use crate::model::Catalog;
+use crate::proto::wire::{len_key, write_len_key};
 use cut::{Frames, Position, Request, Sizing};
 use family::{FamilyForm, Times};
-use wire::{len_key, write_len_key};
 
 /// What does not change between encodes.
 #[derive(Debug, Clone)]

@@ -1,10 +1,11 @@
-//! Pushing: frames that are due to an OTLP/HTTP receiver, and a ledger of it.
+//! Pushing: frames that are due to a receiver of OTLP/HTTP or of Prometheus
+//! remote write, and a ledger of it. Each receiver has stations of its own.
 //!
 //! A frame passes through four stations. The tick's thread leaves it in a
 //! mailbox (`encode`), which never waits; the encode thread writes its requests;
 //! a small pool compresses them (`pack`) into the `outbox`; posting threads take
 //! them from there, and a `client` posts them. What fails is retried (`retry`)
-//! as the OTLP specification says, within bounds:
+//! as the specifications say, within bounds:
 //!
 //! | what waits | bound | beyond it |
 //! |---|---|---|
@@ -20,6 +21,7 @@
 //! the tick's thread takes two short locks that nobody holds during I/O.
 
 mod client;
+mod downgrade;
 mod encode;
 mod health;
 mod ledger;
@@ -27,6 +29,7 @@ mod outbox;
 mod pack;
 mod retry;
 mod schedule;
+mod target;
 mod tls;
 
 #[cfg(test)]
@@ -39,19 +42,21 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 
 use crate::clock::Clock;
-use crate::config::{Otel, Temporality};
+use crate::config::{Otel, RemoteWrite};
 use crate::engine::Frame;
 use crate::faults::{WireFaults, chance};
 use crate::model::Catalog;
 use crate::otlp::{Encoder, EncoderOptions};
+use crate::remote_write;
 use client::Client;
-use encode::{Encode, Mailbox};
+use encode::{Encode, Mailbox, RemoteWriteEncoder};
 use health::Trouble;
 pub use ledger::{Delivery, Ledger};
 use outbox::{Outbox, Verdict};
 use pack::Packer;
 use retry::RetryPolicy;
 use schedule::Schedule;
+use target::Target;
 
 /// At the end, what is left gets so long.
 const FLUSH_TIME: Duration = Duration::from_secs(5);
@@ -92,29 +97,66 @@ impl Pusher {
         clock: Clock,
     ) -> Result<Self, StartError> {
         let encoder = Encoder::new(catalog, encoder_options(otel));
+        let target = Target::of_otel(otel);
+        let client = Client::new(&target, clock).map_err(StartError::Config)?;
         let policy = RetryPolicy::default();
-        Self::start_with(otel, tick_interval_ns, encoder, policy, faults, clock)
+        Self::start_with(&target, tick_interval_ns, encoder, client, policy, faults)
     }
 
-    fn start_with(
-        otel: &Otel,
+    /// The same for `exporters.remote_write`. At the end every series is told to
+    /// be over.
+    pub fn start_remote_write(
+        section: &RemoteWrite,
         tick_interval_ns: u64,
-        encoder: impl Encode,
+        catalog: Arc<Catalog>,
+        faults: &Arc<WireFaults>,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
+        let policy = RetryPolicy::default();
+        Self::remote_write_with(section, tick_interval_ns, catalog, policy, faults, clock)
+    }
+
+    fn remote_write_with(
+        section: &RemoteWrite,
+        tick_interval_ns: u64,
+        catalog: Arc<Catalog>,
         policy: RetryPolicy,
         faults: &Arc<WireFaults>,
         clock: Clock,
     ) -> Result<Self, StartError> {
-        let client = Client::new(otel, clock).map_err(StartError::Config)?;
-        let outbox = Outbox::new(otel.url.clone(), otel.queue_bytes_max, policy);
+        let target = Target::of_remote_write(section).map_err(StartError::Config)?;
+        let client = Client::new(&target, clock).map_err(StartError::Config)?;
+        let labels = section.labels.iter();
+        let options = remote_write::EncoderOptions {
+            version: section.version,
+            prefix: section.prefix.clone(),
+            labels: labels.map(|(k, v)| (k.clone(), v.clone())).collect(),
+            request_samples_max: section.request_samples_max,
+            ..remote_write::EncoderOptions::default()
+        };
+        let encoder = remote_write::Encoder::new(catalog, options);
+        let encoder = RemoteWriteEncoder::new(encoder, section.version, client.downgraded());
+        Self::start_with(&target, tick_interval_ns, encoder, client, policy, faults)
+    }
+
+    fn start_with(
+        target: &Target,
+        tick_interval_ns: u64,
+        encoder: impl Encode,
+        client: Client,
+        policy: RetryPolicy,
+        faults: &Arc<WireFaults>,
+    ) -> Result<Self, StartError> {
+        let outbox = Outbox::new(target.url.clone(), target.queue_bytes_max, policy);
         let outbox = Arc::new(outbox);
-        let mailbox = Arc::new(Mailbox::new(Arc::clone(&outbox)));
+        let mailbox = Arc::new(Mailbox::new(Arc::clone(&outbox), target.count));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let gzip_threads = otel.concurrency.min(cores);
-        let packer = Packer::start(Arc::clone(&outbox), otel.compression, gzip_threads)
+        let gzip_threads = target.concurrency.min(cores);
+        let packer = Packer::start(Arc::clone(&outbox), target.packing, gzip_threads)
             .map_err(StartError::Threads)?;
 
         let (encoding_held, encoding) = bounded(0);
-        let keep_before = otel.temporality == Temporality::Delta;
+        let keep_before = target.keep_before;
         let encode = {
             let (mailbox, outbox) = (Arc::clone(&mailbox), Arc::clone(&outbox));
             move || {
@@ -123,8 +165,8 @@ impl Pusher {
             }
         };
         let encoder = spawn("push-encode".into(), encode)?;
-        let mut posters = Vec::with_capacity(otel.concurrency);
-        for index in 0..otel.concurrency {
+        let mut posters = Vec::with_capacity(target.concurrency);
+        for index in 0..target.concurrency {
             let (client, outbox) = (client.clone(), Arc::clone(&outbox));
             let faults = Arc::clone(faults);
             let post = move || {
@@ -136,7 +178,7 @@ impl Pusher {
                             after: None,
                         }
                     } else {
-                        client.post(&taken.request.body)
+                        client.post(&taken.request)
                     };
                     outbox.settle(taken, verdict, chance());
                 }
@@ -144,7 +186,7 @@ impl Pusher {
             posters.push(spawn(format!("push-{index}"), post)?);
         }
         Ok(Self {
-            schedule: Schedule::new(tick_interval_ns, otel.export_interval_ns),
+            schedule: Schedule::new(tick_interval_ns, target.interval_ns),
             mailbox,
             outbox,
             client,

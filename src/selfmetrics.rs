@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::{Config, LabelValues};
 use crate::engine::Columns;
@@ -21,8 +21,6 @@ const TICK_BOUNDS_S: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 
 const SCRAPE_BOUNDS_S: [f64; 11] = [
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0,
 ];
-/// Values of the label `exporter`; the second only where it is enabled.
-const EXPORTERS: [&str; 2] = ["prometheus", "otel"];
 /// Values of the label `encoding`, in the order of [`SelfMetrics::add_scrape`].
 const ENCODINGS: [&str; 2] = ["identity", "gzip"];
 
@@ -169,7 +167,8 @@ pub struct SelfMetrics {
     scrape_duration: Observed,
     tick_duration: Observed,
     tick_lag_ns: AtomicU64,
-    delivery: Mutex<Delivery>,
+    /// Of the exporters that push, in the order of [`exporters_that_push`].
+    deliveries: Mutex<Vec<Delivery>>,
     points: Mutex<Points>,
 }
 
@@ -190,14 +189,13 @@ impl SelfMetrics {
             Dimension::new(name, &LabelValues::List(values), count)
         };
         let metric_name = || label("metric_name", names.clone());
-        let pushes = config.otel.enabled;
-        let exporter_names = &EXPORTERS[..=usize::from(pushes)];
-        let exporters = |names: &[&str]| {
-            let names = names.iter().map(|name| (*name).to_owned());
-            label("exporter", names.collect())
+        let pushing = exporters_that_push(config);
+        let pushers = || label("exporter", pushing.clone());
+        let exporter = || {
+            let all = std::iter::once("prometheus".to_owned()).chain(pushing.clone());
+            label("exporter", all.collect())
         };
-        let exporter = || exporters(exporter_names);
-        let without = if pushes { 0 } else { PUSH_FAMILIES };
+        let without = if pushing.is_empty() { PUSH_FAMILIES } else { 0 };
         FAMILIES[..FAMILIES.len() - without]
             .iter()
             .map(|&(own, name, help, unit)| {
@@ -209,7 +207,7 @@ impl SelfMetrics {
                     | Own::PointsAccepted
                     | Own::PointsRejected
                     | Own::PointsRetried
-                    | Own::PointsDropped => vec![exporters(&EXPORTERS[1..])],
+                    | Own::PointsDropped => vec![pushers()],
                     Own::ScrapeBytes => vec![label("encoding", ENCODINGS.map(String::from).into())],
                     Own::BuildInfo => {
                         vec![label("version", vec![env!("CARGO_PKG_VERSION").to_owned()])]
@@ -247,14 +245,23 @@ impl SelfMetrics {
         self.tick_lag_ns.load(Relaxed)
     }
 
-    /// Sets where pushing stands.
-    pub fn set_delivery(&self, delivery: Delivery) {
-        *self.delivery.lock().unwrap_or_else(PoisonError::into_inner) = delivery;
+    /// Sets where the exporters that push stand, in the order of
+    /// [`exporters_that_push`].
+    pub fn set_deliveries(&self, now: impl Iterator<Item = Delivery>) {
+        let mut deliveries = self.deliveries();
+        deliveries.clear();
+        deliveries.extend(now);
     }
 
-    /// Where pushing stood at the latest tick.
-    pub fn delivery(&self) -> Delivery {
-        *self.delivery.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Where one of them stood at the latest tick.
+    pub fn delivery(&self, index: usize) -> Delivery {
+        self.deliveries().get(index).copied().unwrap_or_default()
+    }
+
+    fn deliveries(&self) -> MutexGuard<'_, Vec<Delivery>> {
+        self.deliveries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a scrape as under way, unless `most` already are.
@@ -325,21 +332,23 @@ impl SelfMetrics {
     fn value(&self, own: Own, series: usize, catalog: &Catalog, tick: u64) -> f64 {
         let count = |counter: &AtomicU64| counter.load(Relaxed) as f64;
         let generated = |series: usize| &catalog.families()[series];
-        let delivery = *self.delivery.lock().unwrap_or_else(PoisonError::into_inner);
+        let ledger = |index: usize| self.delivery(index).ledger;
         match own {
             Own::ActiveSeries => generated(series).series_count() as f64,
             // The metric's name varies faster than the exporter.
-            Own::ExportErrors if series >= catalog.generated_count() => {
-                delivery.exports_failed as f64
-            }
-            Own::ExportErrors => count(&self.export_errors),
-            Own::QueueDepth if series == 1 => delivery.exports_open as f64,
-            Own::QueueDepth => count(&self.scrapes_running),
-            Own::PointsOffered => delivery.ledger.offered as f64,
-            Own::PointsAccepted => delivery.ledger.accepted as f64,
-            Own::PointsRejected => delivery.ledger.rejected as f64,
-            Own::PointsRetried => delivery.ledger.retried as f64,
-            Own::PointsDropped => delivery.ledger.dropped as f64,
+            Own::ExportErrors => match (series / catalog.generated_count()).checked_sub(1) {
+                Some(index) => self.delivery(index).exports_failed as f64,
+                None => count(&self.export_errors),
+            },
+            Own::QueueDepth => match series.checked_sub(1) {
+                Some(index) => self.delivery(index).exports_open as f64,
+                None => count(&self.scrapes_running),
+            },
+            Own::PointsOffered => ledger(series).offered as f64,
+            Own::PointsAccepted => ledger(series).accepted as f64,
+            Own::PointsRejected => ledger(series).rejected as f64,
+            Own::PointsRetried => ledger(series).retried as f64,
+            Own::PointsDropped => ledger(series).dropped as f64,
             Own::Ticks => tick as f64,
             Own::TickLag => count(&self.tick_lag_ns) / 1e9,
             Own::Scrapes => count(&self.scrapes),
@@ -352,6 +361,19 @@ impl SelfMetrics {
             }
         }
     }
+}
+
+/// The label `exporter` of each exporter that pushes: `otel`, then
+/// `remote_write`, `remote_write_2` and so on, those that are not enabled left
+/// out.
+pub fn exporters_that_push(config: &Config) -> Vec<String> {
+    let otel = config.otel.enabled.then(|| "otel".to_owned());
+    let remote = config.remote_writes_enabled().enumerate();
+    let remote = remote.map(|(index, _)| match index {
+        0 => "remote_write".to_owned(),
+        _ => format!("remote_write_{}", index + 1),
+    });
+    otel.into_iter().chain(remote).collect()
 }
 
 /// Samples generated so far, by metric.

@@ -10,23 +10,16 @@ mod servers;
 use mockingbird::proto::otlp::metric::Data;
 use mockingbird::proto::otlp::number_data_point::Value as Number;
 use mockingbird::proto::otlp::{KeyValue, Metric, NumberDataPoint, any_value};
-use servers::judge::{self, Stored};
 use servers::mockingbird::{Mockingbird, binary};
-use servers::process::wait_until;
 use servers::prometheus::Prometheus;
+use servers::pushed::{self, Ticks};
 use servers::receivers::{Collector, VictoriaMetrics};
-use servers::samples::{Identity, Samples};
-use std::collections::{BTreeMap, BTreeSet};
+use servers::samples::Samples;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 const PREFIX: &str = "synthetic_otel_";
-/// Seconds between pushes.
-const INTERVAL_S: u64 = 2;
-
-/// Samples by the time of their tick, in Unix milliseconds.
-type Ticks = BTreeMap<i64, Samples>;
 
 #[test]
 fn the_collector_gets_what_dump_prints() {
@@ -57,7 +50,7 @@ fn the_collector_gets_what_dump_prints() {
         }
     }
     assert_eq!(collected, points);
-    compare(&mockingbird, ticks, 0.0);
+    pushed::compare(&mockingbird, PREFIX, ticks, 0.0);
     for (base, expected) in [
         ("requests", "a monotonic sum since the epoch"),
         ("cpu_usage", "a gauge"),
@@ -123,7 +116,7 @@ fn prometheus_takes_what_dump_prints() {
     prometheus.assert_running();
     let stored = prometheus.stored_raw("{job=\"mockingbird\"}", 10);
     // Only a monotonic sum becomes a `_total`, only a histogram `_bucket`s: names tell types.
-    compare(&mockingbird, by_tick(stored, &["job"]), 0.0);
+    pushed::compare(&mockingbird, PREFIX, pushed::by_tick(stored, &["job"]), 0.0);
 }
 
 #[test]
@@ -137,108 +130,14 @@ fn victoria_metrics_takes_what_dump_prints() {
     let stored = victoria.stored();
     let added = ["job", "service.name", "service_name"];
     // It stores decimal numbers of about twelve digits.
-    compare(&mockingbird, by_tick(stored, &added), 1e-11);
+    pushed::compare(&mockingbird, PREFIX, pushed::by_tick(stored, &added), 1e-11);
 }
 
 /// Pushes `baseline.yaml` for more than three intervals and ends. All was accepted: returns how
 /// many points that were.
 fn push(folder: &Path, url: &str) -> (Mockingbird, usize) {
-    let mut mockingbird = Mockingbird::start_pushing("baseline.yaml", folder, url);
-    let metrics = format!("http://{}/metrics", mockingbird.address);
-    let accepted = format!("{}gen_export_points_accepted_total", mockingbird.prefix);
-    let mut seen = BTreeSet::new();
-    let limit = Duration::from_secs(60);
-    wait_until("three exports were accepted", limit, || {
-        mockingbird.assert_running();
-        let body = ureq::get(&metrics)
-            .call()
-            .unwrap()
-            .body_mut()
-            .read_to_string();
-        let body = body.unwrap();
-        let line = body
-            .lines()
-            .find(|line| line.starts_with(&accepted))
-            .unwrap();
-        seen.insert(line.to_owned());
-        // The count before the first export, and after each of three.
-        seen.len() >= 4
-    });
-    let log = mockingbird.interrupt();
-    let (_, summary) = log.split_once("pushed ").unwrap_or_else(|| panic!("{log}"));
-    let mut numbers = summary.split([' ', ';', '\n']).filter_map(|word| {
-        let digits = word.replace(',', "");
-        digits.parse::<usize>().ok()
-    });
-    let mut next = || numbers.next().unwrap();
-    let [offered, accepted, rejected, dropped] = [next(), next(), next(), next()];
-    assert_eq!((accepted, rejected, dropped), (offered, 0, 0), "{log}");
-    assert!(!log.contains("WARN"), "{log}");
-    (mockingbird, accepted)
-}
-
-/// Judges every pushed tick: all the generated samples are there, with the values that `dump`
-/// prints, and the program's own families as well. Values may be off by a share, of a server
-/// that does not keep all digits.
-fn compare(mockingbird: &Mockingbird, ticks: Ticks, share: f64) {
-    assert!(ticks.len() >= 4, "only {} exports", ticks.len());
-    let last = *ticks.keys().last().unwrap();
-    for (time, mut samples) in ticks {
-        let since_ms = time - mockingbird.epoch_ms;
-        assert_eq!(since_ms % mockingbird.interval_ms, 0);
-        let tick = (since_ms / mockingbird.interval_ms) as u64;
-        let due = time % (INTERVAL_S as i64 * 1000) == 0;
-        assert!(due || time == last, "tick {tick} was not due");
-        let own = |name: &str| name.starts_with(&format!("{PREFIX}gen_"));
-        let count = samples.keys().filter(|id| own(&id.name)).count();
-        assert!(count > 30, "only {count} samples of its own");
-        samples.retain(|id, _| id.name.starts_with(PREFIX) && !own(&id.name));
-        samples.retain(|id, _| !id.name.starts_with(&format!("{PREFIX}process_")));
-        let dump = mockingbird.dump(tick, false, None).into_iter();
-        let expected = dump.map(|(identity, value)| {
-            let base = identity.name.strip_prefix(&mockingbird.prefix).unwrap();
-            let name = format!("{PREFIX}{base}");
-            (canonical(name, identity.labels), value)
-        });
-        let expected: Samples = expected.collect();
-        for (identity, value) in &mut samples {
-            let wanted = expected.get(identity).copied().unwrap_or(f64::NAN);
-            if share > 0.0 && (*value - wanted).abs() <= share * wanted.abs() {
-                *value = wanted;
-            }
-        }
-        let what = format!("tick {tick}");
-        judge::assert_none(&what, &judge::differences(&samples, &expected));
-    }
-}
-
-/// Numbers in labels as one spelling of several: `1`, `1.0`, `1e0`.
-fn canonical(name: String, mut labels: BTreeMap<String, String>) -> Identity {
-    for label in ["le", "quantile"] {
-        if let Some(text) = labels.get_mut(label) {
-            let number: f64 = text.trim_start_matches('+').parse().unwrap();
-            *text = number.to_string();
-        }
-    }
-    Identity { name, labels }
-}
-
-/// Regroups what a server stored, without the labels that it added.
-fn by_tick(stored: Vec<Stored>, added: &[&str]) -> Ticks {
-    let named = stored
-        .into_iter()
-        .filter(|series| series.identity.name != "target_info");
-    let series: Vec<Stored> = named
-        .map(|series| {
-            let Identity { name, mut labels } = series.identity;
-            labels.retain(|label, _| !added.contains(&label.as_str()));
-            Stored {
-                identity: canonical(name, labels),
-                ..series
-            }
-        })
-        .collect();
-    judge::scrapes(&series)
+    let mockingbird = Mockingbird::start_pushing("baseline.yaml", folder, url);
+    pushed::finish(mockingbird, "otel")
 }
 
 /// What a metric is, in words.
@@ -264,7 +163,7 @@ fn read_metric(metric: &Metric, ticks: &mut Ticks) -> usize {
         if let Some((name, value)) = label {
             labels.insert(name, value);
         }
-        let identity = canonical(format!("{name}{suffix}"), labels);
+        let identity = pushed::canonical(format!("{name}{suffix}"), labels);
         let samples = ticks.entry((time / 1_000_000) as i64).or_default();
         assert!(samples.insert(identity, value).is_none(), "a point twice");
     };

@@ -146,23 +146,29 @@ pub(super) fn status(reply: &Value) -> String {
             )
         },
     ));
-    rows.push(pair(
-        "pushed points",
+    let points = |pushed: &Value| {
+        let fields = [
+            "offered",
+            "accepted",
+            "rejected",
+            "dropped",
+            "in_flight",
+            "retried",
+        ];
+        let fields = fields.map(|name| format!("{} {name}", count(&pushed[name])));
+        fields.join(", ").replace('_', " ")
+    };
+    let all_off = |pushed: &Value| {
         if off(pushed) {
             "off".into()
         } else {
-            let fields = [
-                "offered",
-                "accepted",
-                "rejected",
-                "dropped",
-                "in_flight",
-                "retried",
-            ];
-            let fields = fields.map(|name| format!("{} {name}", count(&pushed[name])));
-            fields.join(", ").replace('_', " ")
-        },
-    ));
+            points(pushed)
+        }
+    };
+    rows.push(pair("pushed points", all_off(pushed)));
+    for remote in exporters["remote_write"].as_array().into_iter().flatten() {
+        rows.push(pair("remote write", points(remote)));
+    }
     let mut recorded = format!("{} entries", count(&journal["entries"]));
     if let Some(error) = journal["error"].as_str() {
         let _ = write!(recorded, "; {error}");

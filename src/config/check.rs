@@ -16,6 +16,7 @@ mod names;
 mod observations;
 mod otel;
 mod parameters;
+mod remote_write;
 mod runtime;
 pub(super) mod selector;
 
@@ -63,6 +64,11 @@ pub(super) fn check(
         file,
         environment,
     );
+    let remote_writes = checker.remote_writes(
+        &exporters_path.key("remote_write"),
+        exporters.remote_write,
+        file,
+    );
     checker.ports(
         &root.key("global").key("control_api_port"),
         &global,
@@ -81,6 +87,7 @@ pub(super) fn check(
         global,
         prometheus,
         otel,
+        remote_writes,
         metrics: metrics.into_iter().flatten().collect(),
         scenarios,
         runtime,

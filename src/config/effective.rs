@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::Xxh3;
@@ -16,8 +16,8 @@ use super::action_json::{action_to_json, fault_fields};
 use super::yaml::float_text;
 use super::{
     Compression, Config, CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm, Global,
-    HistogramForm, Kind, Label, LabelValues, LogFormat, Metric, Observations, Otel, Prometheus,
-    RangeFormat, Sampling, Scenario, Temporality,
+    HistogramForm, Kind, Label, LabelValues, LogFormat, Metric, Observations, Otel, Password,
+    Prometheus, RangeFormat, RemoteWrite, RemoteWriteVersion, Sampling, Scenario, Temporality,
 };
 
 /// What stands in the place of a secret.
@@ -28,7 +28,7 @@ const REPLACED: &str = "replaced";
 
 /// The configuration in force as a document that [`super::load_value`] reads.
 ///
-/// Tokens and the values of headers are masked. Metrics with the same labels
+/// Tokens, passwords and the values of headers are masked. Metrics with the same labels
 /// share a profile; the profiles' names are new.
 pub fn effective(config: &Config) -> Value {
     let (profiles, profile_of) = Profiles::of(&config.metrics);
@@ -37,6 +37,11 @@ pub fn effective(config: &Config) -> Value {
         "exporters": {
             "prometheus": prometheus(&config.prometheus),
             "otel": otel(&config.otel, &config.path),
+            "remote_write": config
+                .remote_writes
+                .iter()
+                .map(|one| remote_write(one, &config.path))
+                .collect::<Vec<_>>(),
         },
         "profiles": profiles.to_json(),
         "metrics": metrics(config, &profile_of),
@@ -184,6 +189,45 @@ fn otel(otel: &Otel, file: &Path) -> Value {
         "key_file": client.map(|(_, key)| beside(key, file)),
         "headers": headers.collect::<Map<_, _>>(),
         "resource": otel.resource,
+    })
+}
+
+fn remote_write(one: &RemoteWrite, file: &Path) -> Value {
+    let path = |path: Option<&PathBuf>| path.map(|path| beside(path, file));
+    let client = one.tls.client.as_ref();
+    let headers = one.headers.keys().map(|name| (name.clone(), SECRET.into()));
+    let basic_auth = one.basic_auth.as_ref().map(|basic| {
+        let (password, password_file) = match &basic.password {
+            Password::Text(_) => (Some(SECRET), None),
+            Password::File(path) => (None, Some(path)),
+        };
+        json!({
+            "username": basic.username,
+            "password": password,
+            "password_file": path(password_file),
+        })
+    });
+    json!({
+        "enabled": one.enabled,
+        "url": one.url,
+        "version": match one.version {
+            RemoteWriteVersion::V1 => 1,
+            RemoteWriteVersion::V2 => 2,
+        },
+        "prefix": one.prefix,
+        "labels": one.labels,
+        "interval_s": seconds(one.interval_ns),
+        "headers": headers.collect::<Map<_, _>>(),
+        "bearer_token_file": path(one.bearer_token_file.as_ref()),
+        "basic_auth": basic_auth,
+        "tenant": one.tenant,
+        "concurrency": one.concurrency,
+        "max_samples_per_send": one.request_samples_max,
+        "queue_bytes": one.queue_bytes_max,
+        "timeout_s": seconds(one.timeout_ns),
+        "ca_file": path(one.tls.ca.as_ref()),
+        "cert_file": path(client.map(|(cert, _)| cert)),
+        "key_file": path(client.map(|(_, key)| key)),
     })
 }
 

@@ -3,6 +3,7 @@
 //! The comments on the fields are the descriptions in the JSON Schema that
 //! editors show, so they address the author of a configuration file.
 
+mod remote_write;
 mod runtime;
 
 use std::borrow::Cow;
@@ -13,6 +14,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
+pub(super) use remote_write::{RawBasicAuth, RawRemoteWrite};
 pub(super) use runtime::{RawAction, RawRuntime, RawScenario, RawStep};
 
 /// A configuration file of Mockingbird: which metrics to generate, with which
@@ -100,6 +102,9 @@ pub(super) struct RawExporters {
     pub(super) prometheus: Option<RawPrometheus>,
     /// Pushes to an OpenTelemetry collector.
     pub(super) otel: Option<RawOtel>,
+    /// Pushes to receivers of Prometheus remote write; at most 16.
+    #[schemars(length(max = 16))]
+    pub(super) remote_write: Option<Vec<Item<RawRemoteWrite>>>,
 }
 
 /// The page that Prometheus-compatible agents scrape.

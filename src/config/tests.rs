@@ -614,6 +614,110 @@ fn exporter_rules() {
             "otel.ca_file: must not be empty; remove it",
         ),
         (
+            "remote_write: {url: 'http://h/w'}",
+            "remote_write: expected a list, found a map of fields",
+        ),
+        (
+            "remote_write: [null]",
+            "remote_write[0]: this entry is empty; fill it in or remove it",
+        ),
+        (
+            "remote_write: [{}]",
+            "remote_write[0].url: missing; a receiver needs it",
+        ),
+        (
+            "remote_write: [{url: 'h:1'}]",
+            "remote_write[0].url: expected a whole URL such as http://localhost:9090/api/v1/write",
+        ),
+        (
+            "remote_write: [{url: 'http://u:p@h/w'}]",
+            "remote_write[0].url: name and password do not belong here; use headers",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', version: 3}]",
+            "remote_write[0].version: must be within 1 and 2, found 3",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', labels: {a-b: c}}]",
+            "remote_write[0].labels.a-b: \"a-b\" is not a label name",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', labels: {__a: c}}]",
+            "remote_write[0].labels.__a: \"__a\" is reserved",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', labels: {le: c}}]",
+            "remote_write[0].labels.le: \"le\" is reserved",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', labels: {a: ''}}]",
+            "remote_write[0].labels.a: must not be empty or contain NUL",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', interval_s: 0}]",
+            "remote_write[0].interval_s: must be within 0.001 and 86400, found 0",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', timeout_s: 0}]",
+            "remote_write[0].timeout_s: must be within 0.001 and 3600, found 0",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', concurrency: 0}]",
+            "remote_write[0].concurrency: must be at least 1, found 0",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', max_samples_per_send: 100001}]",
+            "remote_write[0].max_samples_per_send: must be within 1 and 100000, found 100001",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', queue_bytes: 1}]",
+            "remote_write[0].queue_bytes: must be at least 65536, found 1",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', tenant: ''}]",
+            "remote_write[0].tenant: must not be empty; remove it",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', tenant: a, headers: {X-Scope-OrgID: b}}]",
+            "remote_write[0].headers: has x-scope-orgid, which the exporter sets; remove it",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', headers: {x-prometheus-remote-write-version: b}}]",
+            "remote_write[0].headers: has x-prometheus-remote-write-version, which the exporter sets; remove it",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', headers: {Authorization: b}, bearer_token_file: t}]",
+            "remote_write[0].headers: has authorization, which another field gives as well; remove one",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', basic_auth: {username: a, password: b}, bearer_token_file: t}]",
+            "remote_write[0].basic_auth: bearer_token_file is given as well; remove one",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', basic_auth: {password: b}}]",
+            "remote_write[0].basic_auth.username: missing; a password needs it",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', basic_auth: {username: 'a:', password: b}}]",
+            "remote_write[0].basic_auth.username: must not contain a colon or control characters",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', basic_auth: {username: a}}]",
+            "remote_write[0].basic_auth.password: missing; basic_auth needs it, or password_file",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', basic_auth: {username: a, password: b, password_file: c}}]",
+            "remote_write[0].basic_auth.password: password_file is given as well; remove one",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', bearer_token_file: ''}]",
+            "remote_write[0].bearer_token_file: must not be empty; remove it",
+        ),
+        (
+            "remote_write: [{url: 'http://h/w', key_file: a}]",
+            "remote_write[0].key_file: needs cert_file beside it",
+        ),
+        (
             "otel: {resource: {service.name: [a]}}",
             "otel.resource.service.name: expected a single value, found a list",
         ),

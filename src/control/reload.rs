@@ -242,6 +242,10 @@ fn merge(old: &Config, started: &Runtime, new: Config) -> (Config, Vec<&'static 
     note("global.threads", was.threads != is.threads);
     note("exporters.prometheus", old.prometheus != new.prometheus);
     note("exporters.otel", old.otel != new.otel);
+    note(
+        "exporters.remote_write",
+        old.remote_writes != new.remote_writes,
+    );
     note("runtime.on_start", started.on_start != new.runtime.on_start);
     note(
         "runtime.failure_modes",

@@ -10,6 +10,7 @@ use super::hub::InEffect;
 use crate::clock::{Clock, rfc3339};
 use crate::config::{self, Action, Fault, Selector, Target};
 use crate::engine::{Frame, tick_time_ns};
+use crate::push::Delivery;
 use crate::selfmetrics::SelfMetrics;
 use crate::timeline::{Effect, Modifier, Source};
 
@@ -81,18 +82,11 @@ fn seconds(nanoseconds: i64) -> f64 {
 }
 
 fn exporters(outlets: &Outlets, own: &SelfMetrics) -> Value {
-    let delivery = own.delivery();
-    let ledger = delivery.ledger;
-    json!({
-        "prometheus": {
-            "enabled": outlets.metrics_addr.is_some(),
-            "address": outlets.metrics_addr.map(|addr| addr.to_string()),
-            "scrapes": own.scrapes(),
-            "scrape_errors": own.scrape_errors(),
-        },
-        "otel": {
-            "enabled": outlets.push_url.is_some(),
-            "url": outlets.push_url,
+    let delivered = |url: Option<&str>, delivery: &Delivery| {
+        let ledger = delivery.ledger;
+        json!({
+            "enabled": url.is_some(),
+            "url": url,
             "offered": ledger.offered,
             "accepted": ledger.accepted,
             "rejected": ledger.rejected,
@@ -101,7 +95,25 @@ fn exporters(outlets: &Outlets, own: &SelfMetrics) -> Value {
             "retried": ledger.retried,
             "exports_open": delivery.exports_open,
             "exports_failed": delivery.exports_failed,
+        })
+    };
+    // Exporters that push are counted in this order.
+    let otel = outlets.push_url.as_deref();
+    let otel_delivery = otel.map(|_| own.delivery(0)).unwrap_or_default();
+    let remote = outlets.remote_write_urls.iter().enumerate();
+    let remote = remote.map(|(index, url)| {
+        let delivery = own.delivery(usize::from(otel.is_some()) + index);
+        delivered(Some(url), &delivery)
+    });
+    json!({
+        "prometheus": {
+            "enabled": outlets.metrics_addr.is_some(),
+            "address": outlets.metrics_addr.map(|addr| addr.to_string()),
+            "scrapes": own.scrapes(),
+            "scrape_errors": own.scrape_errors(),
         },
+        "otel": delivered(otel, &otel_delivery),
+        "remote_write": remote.collect::<Vec<_>>(),
     })
 }
 

@@ -245,6 +245,17 @@ impl Frame {
         &self.shards[shard as usize].created[place as usize]
     }
 
+    /// Samples of the series that have a point, counted as in the Prometheus
+    /// text format.
+    pub fn samples(&self) -> usize {
+        let blocks = self.catalog.blocks().iter().enumerate();
+        let samples = blocks.map(|(index, block)| {
+            let shape = &self.catalog.families()[block.family].shape;
+            (block.len - self.gaps(index).count()) * shape.samples_per_series()
+        });
+        samples.sum()
+    }
+
     /// Series that have a point.
     pub fn points(&self) -> usize {
         let shards = self.shards.iter();

@@ -99,6 +99,16 @@ pub(super) fn write_label(out: &mut Vec<u8>, value: f64) {
     }
 }
 
+/// A bound or quantile as Prometheus writes it in `le` and `quantile` labels.
+pub(crate) fn label_number(value: f64) -> String {
+    if value == f64::INFINITY {
+        return "+Inf".to_owned();
+    }
+    let mut text = Vec::with_capacity(24);
+    write_label(&mut text, value);
+    String::from_utf8(text).expect("digits are ASCII")
+}
+
 /// Shortest significant digits of a number that is not negative, and its
 /// decimal exponent: `d.ddd × 10^exponent`.
 fn shortest(value: f64) -> (Vec<u8>, i32) {

@@ -1,7 +1,7 @@
 //! The buckets of an exponential histogram's point, empty ones at either end
 //! left out.
 
-use crate::otlp::wire::{
+use crate::proto::wire::{
     len_field_len, len_key, varint_key, varint_len, write_len_key, write_varint, zigzag,
 };
 

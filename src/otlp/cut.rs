@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::engine::Frame;
 use crate::otlp::buckets::Tails;
 use crate::otlp::family::{FamilyForm, Points};
-use crate::otlp::wire::len_field_len;
+use crate::proto::wire::len_field_len;
 
 /// What points are read from.
 #[derive(Debug, Clone, Copy)]

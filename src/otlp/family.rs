@@ -18,11 +18,11 @@ use crate::otlp::buckets::{self, Tails, Trimmed};
 use crate::otlp::cut::Measured;
 use crate::otlp::head::{Attributes, Head, Sizes};
 use crate::otlp::unit;
-use crate::otlp::wire::{
-    fixed64_key, len_field_len, len_key, varint_key, write_len_key, write_varint, zigzag,
-};
 use crate::otlp::{HistogramForm, Temporality};
 use crate::proto::otlp as proto;
+use crate::proto::wire::{
+    fixed64_key, len_field_len, len_key, varint_key, write_len_key, write_varint, zigzag,
+};
 
 /// What is constant about a family.
 #[derive(Debug)]

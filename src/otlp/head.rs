@@ -9,7 +9,7 @@
 
 use crate::model::labels::Arena;
 use crate::model::space::{Cursor, Space};
-use crate::otlp::wire::{len_field_len, len_key, varint_len, write_len_key, write_varint};
+use crate::proto::wire::{len_field_len, len_key, varint_len, write_len_key, write_varint};
 
 /// Room for a point's key and length: a point is shorter than 4 GiB.
 const ROOM: usize = 6;

@@ -1,23 +1,34 @@
 //! One attempt: a request body in, the receiver's verdict out.
 //!
-//! Statuses mean what the OTLP specification says: 429, 502, 503, 504 and no
-//! answer at all are tried again, everything else is final. Proxies from the
-//! environment are not used, so that it is the receiver that is tested.
+//! Statuses mean what the specification of the form says:
+//!
+//! | | OTLP | remote write |
+//! |---|---|---|
+//! | tried again | 429, 502, 503, 504, no answer | 429, all 5xx, no answer |
+//! | tells of rejected points | the body of a success | `…-Samples-Written`, version 2 |
+//! | sent in version 1 from now on | | 415, or a success without `…-Written` |
+//!
+//! Everything else is final. Proxies from the environment are not used, so that
+//! it is the receiver that is tested.
 
 use std::error::Error as _;
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use prost::Message;
 use ureq::Agent;
-use ureq::http::{Response, header};
+use ureq::http::{Response, StatusCode, header};
 
+use super::downgrade::downgraded;
 use super::health::Trouble;
-use super::outbox::Verdict;
+use super::outbox::{Request, Verdict};
+use super::target::{Form, Packing, Target};
 use super::{retry, tls};
 use crate::clock::Clock;
-use crate::config::{Compression, Otel};
 use crate::proto::otlp::{ExportMetricsServiceResponse, Status};
+use crate::remote_write::Version;
 
 /// A response's body beyond this is not read (the specification's limit).
 const ANSWER_BYTES_MAX: u64 = 4 << 20;
@@ -33,25 +44,48 @@ pub(super) struct Client {
     agent: Agent,
     url: String,
     headers: Vec<(String, String)>,
+    packing: Packing,
+    /// The receiver does not know version 2 of remote write.
+    downgraded: Arc<AtomicBool>,
     clock: Clock,
 }
+
+/// What a response says, beside its body.
+#[derive(Debug, Default)]
+struct Said {
+    status: u16,
+    /// How long the receiver asks to be left alone.
+    retry_after: Option<Duration>,
+    /// Samples that it wrote.
+    written: Option<u64>,
+    /// Whether it says what it wrote at all.
+    tells_written: bool,
+}
+
+/// Headers of an answer to version 2.
+const SAMPLES_WRITTEN: &str = "X-Prometheus-Remote-Write-Samples-Written";
+const WRITTEN: [&str; 3] = [
+    SAMPLES_WRITTEN,
+    "X-Prometheus-Remote-Write-Histograms-Written",
+    "X-Prometheus-Remote-Write-Exemplars-Written",
+];
 
 impl Client {
     /// A client that has not connected yet; the error is a mistake in the
     /// configuration.
-    pub(super) fn new(otel: &Otel, clock: Clock) -> Result<Self, String> {
-        let timeout = Some(Duration::from_nanos(otel.timeout_ns));
+    pub(super) fn new(target: &Target, clock: Clock) -> Result<Self, String> {
+        let timeout = Some(Duration::from_nanos(target.timeout_ns));
         // A little longer than the interval, so that connections outlive it.
-        let idle_age = Duration::from_nanos(otel.export_interval_ns) + Duration::from_secs(5);
+        let idle_age = Duration::from_nanos(target.interval_ns) + Duration::from_secs(5);
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(None)
             .user_agent(USER_AGENT)
-            .tls_config(tls::load(&otel.tls)?)
-            .max_idle_connections(otel.concurrency)
-            .max_idle_connections_per_host(otel.concurrency)
+            .tls_config(tls::load(target.section, &target.tls)?)
+            .max_idle_connections(target.concurrency)
+            .max_idle_connections_per_host(target.concurrency)
             .max_idle_age(idle_age.min(IDLE_AGE_MAX))
             .timeout_global(timeout)
             .timeout_per_call(timeout)
@@ -62,31 +96,76 @@ impl Client {
             .timeout_recv_response(timeout)
             .timeout_recv_body(timeout)
             .build();
-        let mut headers = vec![(
-            "Content-Type".to_owned(),
-            "application/x-protobuf".to_owned(),
-        )];
-        if otel.compression == Compression::Gzip {
-            headers.push(("Content-Encoding".to_owned(), "gzip".to_owned()));
-        }
-        headers.extend(otel.headers.clone());
         Ok(Self {
             agent: config.new_agent(),
-            url: otel.url.clone(),
-            headers,
+            url: target.url.clone(),
+            headers: target.headers.clone(),
+            packing: target.packing,
+            downgraded: Arc::default(),
             clock,
         })
     }
 
-    /// Posts one body and waits for the answer, within the time-out.
-    pub(super) fn post(&self, body: &[u8]) -> Verdict {
-        let mut request = self.agent.post(&self.url);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
+    /// Set as soon as the receiver turns out not to know version 2 of remote
+    /// write.
+    pub(super) fn downgraded(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.downgraded)
+    }
+
+    /// Posts one request and waits for the answer, within the time-out.
+    pub(super) fn post(&self, request: &Request) -> Verdict {
+        const V2: Form = Form::RemoteWrite(Version::V2);
+        let Request { form, body, .. } = request;
+        if *form != V2 {
+            return self.attempt(request, *form, body).0;
         }
-        match request.send(body) {
-            Ok(response) => self.judge(response),
-            Err(error) => judge_error(&error),
+        if !self.downgraded.load(Relaxed) {
+            let (verdict, unknown) = self.attempt(request, V2, body);
+            if !unknown {
+                return verdict;
+            }
+            if !self.downgraded.swap(true, Relaxed) {
+                log::warn!(
+                    "push to {}: the receiver does not know version 2 of remote write; \
+                     sending version 1 from now on",
+                    self.url
+                );
+            }
+        }
+        match downgraded(body) {
+            Some(body) => {
+                self.attempt(request, Form::RemoteWrite(Version::V1), &body)
+                    .0
+            }
+            None => Verdict::Refused {
+                what: "the request cannot be written in version 1".to_owned(),
+            },
+        }
+    }
+
+    /// Posts a body. True if the receiver does not know its version.
+    fn attempt(&self, request: &Request, form: Form, body: &[u8]) -> (Verdict, bool) {
+        let mut post = self.agent.post(&self.url);
+        for &(name, value) in form.headers().iter().chain(&self.packing.header()) {
+            post = post.header(name, value);
+        }
+        for (name, value) in &self.headers {
+            post = post.header(name, value);
+        }
+        if form != Form::Otlp && request.failures > 0 {
+            post = post.header("Retry-Attempt", request.failures.to_string());
+        }
+        let response = match post.send(body) {
+            Ok(response) => response,
+            Err(error) => return (judge_error(&error), false),
+        };
+        let (said, answer, whole) = self.read(response);
+        match form {
+            Form::Otlp => (judge_otlp(&said, &answer, whole), false),
+            Form::RemoteWrite(version) => {
+                let unknown = version == Version::V2 && is_unknown(&said);
+                (judge_remote_write(&said, &answer, request.points), unknown)
+            }
         }
     }
 
@@ -95,37 +174,82 @@ impl Client {
         self.agent.shutdown();
     }
 
-    fn judge(&self, mut response: Response<ureq::Body>) -> Verdict {
-        let status = response.status();
-        let header = |name| {
-            response
-                .headers()
-                .get(name)?
-                .to_str()
-                .ok()
-                .map(str::to_owned)
+    /// What a response says, its body, and whether that is all of it.
+    fn read(&self, mut response: Response<ureq::Body>) -> (Said, Vec<u8>, bool) {
+        let headers = response.headers();
+        let header = |name: &str| headers.get(name)?.to_str().ok();
+        let retry_after = header(header::RETRY_AFTER.as_str());
+        let said = Said {
+            status: response.status().as_u16(),
+            retry_after: retry_after.and_then(|text| retry::retry_after(text, self.clock.now_ns())),
+            written: header(SAMPLES_WRITTEN).and_then(|text| text.trim().parse().ok()),
+            tells_written: WRITTEN.iter().any(|name| header(name).is_some()),
         };
-        let retry_after = header(header::RETRY_AFTER);
         let mut answer = Vec::new();
         let reader = response.body_mut().as_reader();
-        // A body that breaks off has no say: the status has arrived.
         let read = reader.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
-        if status.is_success() {
-            return match read {
-                Ok(_) => accepted(&answer),
-                Err(_) => accepted(&[]),
-            };
-        }
-        let what = format!("answered {status}{}", shown(&answer));
-        match status.as_u16() {
-            429 | 502 | 503 | 504 => Verdict::Retry {
-                trouble: Trouble::Busy,
-                what,
-                after: retry_after.and_then(|text| retry::retry_after(&text, self.clock.now_ns())),
-            },
-            _ => Verdict::Refused { what },
-        }
+        (said, answer, read.is_ok())
     }
+}
+
+fn is_success(status: u16) -> bool {
+    (200..300).contains(&status)
+}
+
+fn judge_otlp(said: &Said, answer: &[u8], whole: bool) -> Verdict {
+    if is_success(said.status) {
+        // A body that breaks off has no say: the status has arrived.
+        return accepted(if whole { answer } else { &[] });
+    }
+    let what = told(said.status, answer);
+    match said.status {
+        429 | 502 | 503 | 504 => Verdict::Retry {
+            trouble: Trouble::Busy,
+            what,
+            after: said.retry_after,
+        },
+        _ => Verdict::Refused { what },
+    }
+}
+
+/// A receiver of version 1 refuses version 2, or takes it for an empty request
+/// and does not say how much it wrote.
+fn is_unknown(said: &Said) -> bool {
+    said.status == 415 || (is_success(said.status) && !said.tells_written)
+}
+
+fn judge_remote_write(said: &Said, answer: &[u8], points: u64) -> Verdict {
+    let rejected = |written: u64| points.saturating_sub(written);
+    match (said.status, said.written) {
+        (429 | 500..=599, _) => Verdict::Retry {
+            trouble: Trouble::Busy,
+            what: told(said.status, answer),
+            after: said.retry_after,
+        },
+        (status, written) if is_success(status) => {
+            // Version 1 does not tell.
+            let rejected = written.map_or(0, rejected);
+            let message = if rejected > 0 {
+                format!("{} says so", &SAMPLES_WRITTEN)
+            } else {
+                String::new()
+            };
+            Verdict::Accepted { rejected, message }
+        }
+        // Some of it was written all the same.
+        (status, Some(written)) if written > 0 => Verdict::Accepted {
+            rejected: rejected(written),
+            message: told(status, answer),
+        },
+        (status, _) => Verdict::Refused {
+            what: told(status, answer),
+        },
+    }
+}
+
+fn told(status: u16, answer: &[u8]) -> String {
+    let status = StatusCode::from_u16(status).map(|status| status.to_string());
+    format!("answered {}{}", status.unwrap_or_default(), shown(answer))
 }
 
 /// What an answer of success says about the points.

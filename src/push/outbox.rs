@@ -16,12 +16,15 @@ use std::time::{Duration, Instant};
 use super::health::{Health, Trouble};
 use super::ledger::{Delivery, Ledger};
 use super::retry::RetryPolicy;
+use super::target::Form;
 
 /// One request, ready to be posted.
 #[derive(Debug)]
 pub(super) struct Request {
     /// Which export it is a part of.
     pub(super) export: u64,
+    /// What the body is.
+    pub(super) form: Form,
     /// The body, as compressed.
     pub(super) body: Vec<u8>,
     /// Data points in it.
@@ -34,9 +37,10 @@ pub(super) struct Request {
 
 impl Request {
     /// A request that was not attempted yet.
-    pub(super) fn new(export: u64, body: Vec<u8>, points: u64) -> Self {
+    pub(super) fn new(export: u64, form: Form, body: Vec<u8>, points: u64) -> Self {
         Self {
             export,
+            form,
             body,
             points,
             failures: 0,
@@ -520,7 +524,7 @@ mod tests {
     /// Puts a request of 100 bytes and 10 points.
     fn put(outbox: &Outbox, export: u64) {
         assert!(outbox.offer(export, POINTS));
-        outbox.put(Request::new(export, vec![0; 100], POINTS));
+        outbox.put(Request::new(export, Form::Otlp, vec![0; 100], POINTS));
     }
 
     fn export(outbox: &Outbox, requests: usize) -> u64 {
@@ -644,7 +648,7 @@ mod tests {
             let encode = scope.spawn(|| {
                 let number = outbox.begin();
                 while outbox.offer(number, POINTS) {
-                    outbox.put(Request::new(number, vec![0; 100], POINTS));
+                    outbox.put(Request::new(number, Form::Otlp, vec![0; 100], POINTS));
                 }
                 outbox.close(number);
             });

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::outbox::{Outbox, Request};
-use crate::config::Compression;
+use super::target::{Form, Packing};
 use crate::exposition::Lines;
 use crate::exposition::gzip::{self, Compressor, Trailer};
 
@@ -18,8 +18,16 @@ const POOL_BYTES_MIN: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Packer {
     outbox: Arc<Outbox>,
-    /// `None` where nothing is compressed.
-    gzip: Option<Gzip>,
+    method: Method,
+}
+
+/// How bodies are compressed, and what that needs.
+#[derive(Debug)]
+enum Method {
+    None,
+    Gzip(Box<Gzip>),
+    /// So fast that a pool would not pay.
+    Snappy(Box<snap::raw::Encoder>),
 }
 
 #[derive(Debug)]
@@ -35,6 +43,7 @@ struct Gzip {
 #[derive(Debug)]
 struct Job {
     export: u64,
+    form: Form,
     plain: Vec<u8>,
     points: u64,
 }
@@ -43,35 +52,43 @@ impl Packer {
     /// A packer with so many threads of its own.
     pub(super) fn start(
         outbox: Arc<Outbox>,
-        compression: Compression,
+        packing: Packing,
         threads: usize,
     ) -> std::io::Result<Self> {
-        let gzip = match compression {
-            Compression::None => None,
-            Compression::Gzip => Some(Gzip::start(&outbox, threads)?),
+        let method = match packing {
+            Packing::None => Method::None,
+            Packing::Gzip => Method::Gzip(Box::new(Gzip::start(&outbox, threads)?)),
+            Packing::Snappy => Method::Snappy(Box::new(snap::raw::Encoder::new())),
         };
-        Ok(Self { outbox, gzip })
+        Ok(Self { outbox, method })
     }
 
     /// Takes one body of an open export. False means that the export was
     /// dropped. Waits while the pool is busy or the outbox has no room.
-    pub(super) fn pack(&mut self, export: u64, body: &[u8], points: u64) -> bool {
+    pub(super) fn pack(&mut self, export: u64, form: Form, body: &[u8], points: u64) -> bool {
         if !self.outbox.offer(export, points) {
             return false;
         }
-        match &mut self.gzip {
-            None => self.outbox.put(Request::new(export, body.to_vec(), points)),
-            Some(gzip) if body.len() < POOL_BYTES_MIN => {
-                let body = compressed(&mut gzip.compressor, body);
-                self.outbox.put(Request::new(export, body, points));
+        let put = |body| self.outbox.put(Request::new(export, form, body, points));
+        match &mut self.method {
+            Method::None => put(body.to_vec()),
+            Method::Snappy(encoder) => {
+                let packed = encoder.compress_vec(body);
+                let mut packed = packed.expect("a request is shorter than 4 GiB");
+                packed.shrink_to_fit();
+                put(packed);
             }
-            Some(gzip) => {
+            Method::Gzip(gzip) if body.len() < POOL_BYTES_MIN => {
+                put(compressed(&mut gzip.compressor, body));
+            }
+            Method::Gzip(gzip) => {
                 let mut plain = gzip.spare.try_recv().unwrap_or_default();
                 plain.clear();
                 plain.extend_from_slice(body);
                 let jobs = gzip.jobs.as_ref().expect("it is there until the end");
                 let sent = jobs.send(Job {
                     export,
+                    form,
                     plain,
                     points,
                 });
@@ -98,7 +115,7 @@ impl Gzip {
                         let body = compressed(&mut compressor, &job.plain);
                         // Full means that there are spare buffers enough.
                         let _ = spare.try_send(job.plain);
-                        outbox.put(Request::new(job.export, body, job.points));
+                        outbox.put(Request::new(job.export, job.form, body, job.points));
                     }
                 })?;
             started.push(thread);
@@ -144,13 +161,13 @@ mod tests {
     use super::*;
     use crate::push::retry::RetryPolicy;
 
-    fn packed(compression: Compression, bodies: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    fn packed(packing: Packing, bodies: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let outbox = Outbox::new("u".into(), usize::MAX, RetryPolicy::default());
         let outbox = Arc::new(outbox);
-        let mut packer = Packer::start(Arc::clone(&outbox), compression, 2).unwrap();
+        let mut packer = Packer::start(Arc::clone(&outbox), packing, 2).unwrap();
         let export = outbox.begin();
         for (index, body) in bodies.iter().enumerate() {
-            assert!(packer.pack(export, body, index as u64));
+            assert!(packer.pack(export, Form::Otlp, body, index as u64));
         }
         outbox.close(export);
         drop(packer);
@@ -167,12 +184,15 @@ mod tests {
         let small = b"small".to_vec();
         let large: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
         let bodies = [small, large, vec![7; POOL_BYTES_MIN], Vec::new()];
-        assert_eq!(packed(Compression::None, &bodies), bodies);
-        for (member, body) in packed(Compression::Gzip, &bodies).iter().zip(&bodies) {
+        assert_eq!(packed(Packing::None, &bodies), bodies);
+        for (member, body) in packed(Packing::Gzip, &bodies).iter().zip(&bodies) {
             let mut plain = Vec::new();
             let mut decoder = flate2::read::GzDecoder::new(member.as_slice());
             decoder.read_to_end(&mut plain).unwrap();
             assert!(plain == *body);
+        }
+        for (block, body) in packed(Packing::Snappy, &bodies).iter().zip(&bodies) {
+            assert!(snap::raw::Decoder::new().decompress_vec(block).unwrap() == *body);
         }
     }
 }

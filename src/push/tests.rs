@@ -1,6 +1,7 @@
 //! Faults of every kind, and that the ledger tells what became of each point.
 
 mod receiver;
+mod remote_write;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -65,8 +66,13 @@ fn otel(url: &str, fields: &str) -> Otel {
 }
 
 fn start(otel: &Otel, encoder: impl Encode) -> Pusher {
-    let faults = Arc::default();
-    Pusher::start_with(otel, TICK_NS, encoder, policy(), &faults, Clock::start()).unwrap()
+    start_failing(otel, encoder, &Arc::default())
+}
+
+fn start_failing(otel: &Otel, encoder: impl Encode, faults: &Arc<WireFaults>) -> Pusher {
+    let target = Target::of_otel(otel);
+    let client = Client::new(&target, Clock::start()).unwrap();
+    Pusher::start_with(&target, TICK_NS, encoder, client, policy(), faults).unwrap()
 }
 
 fn stub(otel: &Otel) -> Pusher {
@@ -240,6 +246,10 @@ fn requests_look_as_receivers_want_them() {
                 ),
                 ("x-extra", Some("a b")),
                 ("transfer-encoding", None),
+                ("authorization", None),
+                ("retry-attempt", None),
+                ("x-prometheus-remote-write-version", None),
+                ("x-scope-orgid", None),
             ];
             let headers = seen.headers.iter();
             let headers: Vec<_> = headers
@@ -597,8 +607,7 @@ fn posts_fail_while_they_are_told_to() {
     faults.set(std::slice::from_ref(&modifier), 4);
     let settings = otel(&receiver.url(), "");
     let stub = Stub { body_bytes: 100 };
-    let mut pusher =
-        Pusher::start_with(&settings, TICK_NS, stub, policy(), &faults, Clock::start()).unwrap();
+    let mut pusher = start_failing(&settings, stub, &faults);
     pusher.offer(&frame(4));
     let delivery = wait(&pusher, "it is retried", |d| d.ledger.retried > 2 * POINTS);
     assert_eq!(totals(&delivery)[..3], [0, 0, 0]);
@@ -614,14 +623,8 @@ fn posts_fail_while_they_are_told_to() {
 fn a_file_that_is_missing_is_told_at_the_start() {
     let mut settings = otel("https://localhost", "");
     settings.tls.ca = Some("no/such.pem".into());
-    let started = Pusher::start_with(
-        &settings,
-        TICK_NS,
-        Stub { body_bytes: 1 },
-        policy(),
-        &Arc::default(),
-        Clock::start(),
-    );
+    let catalog = Arc::clone(frame(0).catalog());
+    let started = Pusher::start(&settings, TICK_NS, catalog, &Arc::default(), Clock::start());
     let Err(StartError::Config(message)) = started else {
         panic!("it started");
     };

@@ -13,10 +13,10 @@ use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConf
 use crate::config::TlsFiles;
 
 /// Reads and judges the files; the error names the field and the file.
-pub(super) fn load(files: &TlsFiles) -> Result<TlsConfig, String> {
+pub(super) fn load(section: &str, files: &TlsFiles) -> Result<TlsConfig, String> {
     let mut config = TlsConfig::builder();
     if let Some(path) = &files.ca {
-        let about = |what: String| complaint("ca_file", path, &what);
+        let about = |what: String| complaint(section, "ca_file", path, &what);
         let certificates = certificates(path).map_err(about)?;
         let mut store = rustls::RootCertStore::empty();
         for certificate in &certificates {
@@ -28,23 +28,23 @@ pub(super) fn load(files: &TlsFiles) -> Result<TlsConfig, String> {
     }
     if let Some((cert_path, key_path)) = &files.client {
         let chain = certificates(cert_path);
-        let chain = chain.map_err(|what| complaint("cert_file", cert_path, &what))?;
+        let chain = chain.map_err(|what| complaint(section, "cert_file", cert_path, &what))?;
         let key = private_key(key_path);
-        let (key, key_der) = key.map_err(|what| complaint("key_file", key_path, &what))?;
+        let (key, key_der) = key.map_err(|what| complaint(section, "key_file", key_path, &what))?;
         check_pair(&chain, key_der).map_err(|error| {
             let what = format!(
                 "cannot be used with the key of {}: {error}",
                 key_path.display()
             );
-            complaint("cert_file", cert_path, &what)
+            complaint(section, "cert_file", cert_path, &what)
         })?;
         config = config.client_cert(Some(ClientCert::new_with_certs(&chain, key)));
     }
     Ok(config.build())
 }
 
-fn complaint(field: &str, path: &Path, what: &str) -> String {
-    format!("exporters.otel.{field}: {}: {what}", path.display())
+fn complaint(section: &str, field: &str, path: &Path, what: &str) -> String {
+    format!("{section}.{field}: {}: {what}", path.display())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
@@ -130,16 +130,22 @@ mod tests {
         let missing = folder.path().join("missing");
 
         let ca = |path: &Path| {
-            load(&TlsFiles {
-                ca: Some(path.to_owned()),
-                client: None,
-            })
+            load(
+                "exporters.otel",
+                &TlsFiles {
+                    ca: Some(path.to_owned()),
+                    client: None,
+                },
+            )
         };
         let client = |cert: &Path, key: &Path| {
-            load(&TlsFiles {
-                ca: None,
-                client: Some((cert.to_owned(), key.to_owned())),
-            })
+            load(
+                "exporters.otel",
+                &TlsFiles {
+                    ca: None,
+                    client: Some((cert.to_owned(), key.to_owned())),
+                },
+            )
         };
         assert!(ca(&cert).is_ok() && client(&cert, &key).is_ok());
         for (result, expected) in [

@@ -50,6 +50,19 @@ impl Mockingbird {
         })
     }
 
+    /// The same by remote write, with labels of its own.
+    pub(crate) fn start_writing(shipped: &str, folder: &Path, url: &str, version: u8) -> Self {
+        let section = format!(
+            "[{{url: '{url}', version: {version}, prefix: rw_, interval_s: 2, \
+             labels: {{job: mockingbird, site: here}}, max_samples_per_send: 500}}]"
+        );
+        Self::start_with(shipped, folder, |config| {
+            set(config, &["exporters", "otel", "enabled"], false);
+            let section: Value = serde_yaml::from_str(&section).unwrap();
+            set(config, &["exporters", "remote_write"], section);
+        })
+    }
+
     /// The same without pushing, every sample of a scrape carrying its tick's time.
     pub(crate) fn start_with_times(shipped: &str, folder: &Path) -> Self {
         Self::start_with(shipped, folder, |config| {
@@ -94,7 +107,9 @@ impl Mockingbird {
         let now = jiff::Timestamp::now().as_second();
         let epoch = jiff::Timestamp::from_second(now).unwrap();
         set(&mut config, &["global", "epoch"], epoch.to_string());
-        let control_port = free_port();
+        // A port is free again as soon as it was found.
+        let control_port = std::iter::repeat_with(free_port).find(|other| *other != port);
+        let control_port = control_port.unwrap();
         set(&mut config, &["global", "control_api_port"], control_port);
         let prometheus = |field| ["exporters", "prometheus", field];
         set(&mut config, &prometheus("port"), port);

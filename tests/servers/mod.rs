@@ -3,7 +3,7 @@
 //!
 //! `samples` and `judge` are pure: what was scraped against what should have been, with tests
 //! that hand the judges wrong input. `process`, `mockingbird`, `prometheus` and `receivers` run
-//! programs.
+//! programs; `pushed` is about what they push.
 
 // Each test program uses its own part of this.
 #![allow(dead_code, reason = "shared by several test programs")]
@@ -12,6 +12,7 @@ pub(crate) mod judge;
 pub(crate) mod mockingbird;
 pub(crate) mod process;
 pub(crate) mod prometheus;
+pub(crate) mod pushed;
 pub(crate) mod receivers;
 pub(crate) mod samples;
 

@@ -54,6 +54,7 @@ impl Prometheus {
             .arg(flag("storage.tsdb.path", &folder.join("data")))
             .arg(format!("--web.listen-address={address}"))
             .arg("--web.enable-otlp-receiver")
+            .arg("--web.enable-remote-write-receiver")
             .arg("--log.level=warn");
         let mut prometheus = Self {
             process: Process::start(&mut command, "prometheus", folder),
@@ -70,6 +71,11 @@ impl Prometheus {
     /// Where it takes OTLP.
     pub(crate) fn otlp_url(&self) -> String {
         format!("{}/api/v1/otlp/v1/metrics", self.url)
+    }
+
+    /// Where it takes remote write.
+    pub(crate) fn remote_write_url(&self) -> String {
+        format!("{}/api/v1/write", self.url)
     }
 
     /// Panics if it has ended.

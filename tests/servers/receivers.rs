@@ -120,6 +120,11 @@ impl VictoriaMetrics {
         format!("{}/opentelemetry/v1/metrics", self.url)
     }
 
+    /// Where it takes remote write.
+    pub(crate) fn remote_write_url(&self) -> String {
+        format!("{}/api/v1/write", self.url)
+    }
+
     /// Everything it stored.
     pub(crate) fn stored(&mut self) -> Vec<Stored> {
         self.process.assert_running();

@@ -25,7 +25,7 @@ const HEADERS_RESERVED: [&str; 7] = [
     "transfer-encoding",
 ];
 const HEADER_NAME_RULE: &str = "not a header name; use letters, digits and any of !#$%&'*+-.^_`|~";
-const HEADER_VALUE_RULE: &str =
+pub(super) const HEADER_VALUE_RULE: &str =
     "not a header value; use visible ASCII, no line break, no space at the ends";
 const GRPC_REFUSED: &str = "gRPC is not spoken";
 const REQUEST_BYTES: std::ops::RangeInclusive<u64> = 65_536..=64 << 20;
@@ -292,6 +292,17 @@ impl Checker<'_> {
         let ca = path("ca_file", raw.ca_file.as_ref(), "CERTIFICATE");
         let cert = path("cert_file", raw.cert_file.as_ref(), "CLIENT_CERTIFICATE");
         let key = path("key_file", raw.key_file.as_ref(), "CLIENT_KEY");
+        self.tls_files(at, ca, cert, key)
+    }
+
+    /// Files for TLS whose paths are resolved.
+    pub(super) fn tls_files(
+        &mut self,
+        at: &Path,
+        ca: Option<PathBuf>,
+        cert: Option<PathBuf>,
+        key: Option<PathBuf>,
+    ) -> TlsFiles {
         let client = match (cert, key) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
@@ -315,6 +326,32 @@ impl Checker<'_> {
         raw: Option<Entries<Scalar>>,
         variables: &Variables,
     ) -> BTreeMap<String, String> {
+        let mut headers = self.header_entries(at, raw);
+        let Some(variable) = variables.otlp("HEADERS") else {
+            return headers;
+        };
+        for (name, value) in self.pairs(&variable) {
+            let wrong = match check_header_name(&name) {
+                Err(message) => Some(message),
+                Ok(()) if !is_header_value(&value) => Some(HEADER_VALUE_RULE),
+                Ok(()) => None,
+            };
+            if let Some(wrong) = wrong {
+                let message = format!("{}: {wrong}", quoted(&name));
+                self.problems.add_environment(&variable.name, message);
+            }
+            headers.retain(|other, _| !other.eq_ignore_ascii_case(&name));
+            headers.insert(name, value);
+        }
+        headers
+    }
+
+    /// The headers of a file.
+    pub(super) fn header_entries(
+        &mut self,
+        at: &Path,
+        raw: Option<Entries<Scalar>>,
+    ) -> BTreeMap<String, String> {
         let mut headers = BTreeMap::new();
         let mut seen = BTreeMap::new();
         let entries = raw.map(|raw| self.entries(at, raw)).unwrap_or_default();
@@ -333,22 +370,6 @@ impl Checker<'_> {
             if !is_header_value(&value) {
                 self.problems.add(&path, HEADER_VALUE_RULE);
             }
-            headers.insert(name, value);
-        }
-        let Some(variable) = variables.otlp("HEADERS") else {
-            return headers;
-        };
-        for (name, value) in self.pairs(&variable) {
-            let wrong = match check_header_name(&name) {
-                Err(message) => Some(message),
-                Ok(()) if !is_header_value(&value) => Some(HEADER_VALUE_RULE),
-                Ok(()) => None,
-            };
-            if let Some(wrong) = wrong {
-                let message = format!("{}: {wrong}", quoted(&name));
-                self.problems.add_environment(&variable.name, message);
-            }
-            headers.retain(|other, _| !other.eq_ignore_ascii_case(&name));
             headers.insert(name, value);
         }
         headers
@@ -455,7 +476,7 @@ fn check_header_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-fn is_header_value(value: &str) -> bool {
+pub(super) fn is_header_value(value: &str) -> bool {
     let printable = |c: char| c == ' ' || c == '\t' || c.is_ascii_graphic();
     value.chars().all(printable) && value.trim() == value
 }

@@ -13,6 +13,14 @@ fn essence(config: &Config) -> String {
     for value in config.otel.headers.values_mut() {
         "***".clone_into(value);
     }
+    for one in &mut config.remote_writes {
+        for value in one.headers.values_mut() {
+            "***".clone_into(value);
+        }
+        if let Some(Password::Text(text)) = one.basic_auth.as_mut().map(|auth| &mut auth.password) {
+            "***".clone_into(text);
+        }
+    }
     if let Some(token) = &mut config.global.control_api_token {
         "***".clone_into(token);
     }
@@ -108,6 +116,8 @@ fn everything_has_a_way_to_be_written() {
         "metrics: [{name: g, type: gauge, algorithm: constant, start: 1}]\n\
          global: {epoch: '2026-01-01T00:00:00.001Z', threads: 3, log_level: warn, log_format: json, seed: 18446744073709551615, control_api_bind: '::1', control_api_token: secret, control_api_hosts: [a], journal_file: j}\n\
          exporters: {prometheus: {timestamps: true, prefix: ''}, otel: {enabled: false, endpoint: 'https://c:4317/x', protocol: http, headers: {A: secret}, ca_file: a/b.pem, cert_file: /c.pem, key_file: ../k.pem, temporality: delta, histograms: exponential, compression: none, timeout_s: 0.1, export_interval_s: 86399.999}}",
+        "metrics: [{name: g, type: gauge, algorithm: constant, start: 1}]\n\
+         exporters: {remote_write: [{url: 'https://h/w'}, {enabled: false, url: 'http://[::1]:9090/api/v1/write', version: 2, prefix: '', labels: {}, interval_s: 0.1, headers: {A: secret}, tenant: t, basic_auth: {username: u, password: secret}, concurrency: 64, max_samples_per_send: 1, queue_bytes: 65536, timeout_s: 3600, ca_file: a/b.pem, cert_file: /c.pem, key_file: ../k.pem}, {url: 'http://h/', labels: {job: j, instance: i}, bearer_token_file: a/t}, {url: 'http://h/x', basic_auth: {username: '', password_file: ../p}}]}",
     ] {
         check_round_trip(&good(text));
     }

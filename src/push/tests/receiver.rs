@@ -65,13 +65,17 @@ struct State {
     open: bool,
 }
 
-const HEADERS: [&str; 6] = [
+const HEADERS: [&str; 10] = [
     "content-type",
     "content-encoding",
     "content-length",
     "user-agent",
     "x-extra",
     "transfer-encoding",
+    "authorization",
+    "retry-attempt",
+    "x-prometheus-remote-write-version",
+    "x-scope-orgid",
 ];
 
 impl Receiver {
@@ -106,6 +110,11 @@ impl Receiver {
     /// What it does with the next requests.
     pub(super) fn expect(&self, script: impl IntoIterator<Item = Act>) {
         self.state.0.lock().unwrap().script.extend(script);
+    }
+
+    /// Forgets what is left of the script.
+    pub(super) fn forget(&self) {
+        self.state.0.lock().unwrap().script.clear();
     }
 
     /// Lets go of what is held.

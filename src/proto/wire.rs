@@ -4,39 +4,39 @@
 //! is ever moved or patched afterwards.
 
 /// Key of a `fixed64`, `sfixed64` or `double` field.
-pub(super) const fn fixed64_key(field: u8) -> u8 {
+pub(crate) const fn fixed64_key(field: u8) -> u8 {
     assert!(field < 16, "one byte");
     field << 3 | 1
 }
 
 /// Key of a varint field.
-pub(super) const fn varint_key(field: u8) -> u8 {
+pub(crate) const fn varint_key(field: u8) -> u8 {
     assert!(field < 16, "one byte");
     field << 3
 }
 
 /// Key of a string, message or packed field.
-pub(super) const fn len_key(field: u8) -> u8 {
+pub(crate) const fn len_key(field: u8) -> u8 {
     assert!(field < 16, "one byte");
     field << 3 | 2
 }
 
 /// Bytes of a number as a varint.
 #[inline]
-pub(super) const fn varint_len(value: u64) -> usize {
+pub(crate) const fn varint_len(value: u64) -> usize {
     let bits = 64 - (value | 1).leading_zeros() as usize;
     bits.div_ceil(7)
 }
 
 /// Bytes of a field with a one-byte key, its length and `len` bytes.
 #[inline]
-pub(super) const fn len_field_len(len: usize) -> usize {
+pub(crate) const fn len_field_len(len: usize) -> usize {
     1 + varint_len(len as u64) + len
 }
 
 /// Appends a varint.
 #[inline]
-pub(super) fn write_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn write_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -46,13 +46,13 @@ pub(super) fn write_varint(out: &mut Vec<u8>, mut value: u64) {
 
 /// Appends a key and the length of what follows.
 #[inline]
-pub(super) fn write_len_key(out: &mut Vec<u8>, key: u8, len: usize) {
+pub(crate) fn write_len_key(out: &mut Vec<u8>, key: u8, len: usize) {
     out.push(key);
     write_varint(out, len as u64);
 }
 
 /// A `sint32` as the varint it is sent as.
-pub(super) const fn zigzag(value: i32) -> u64 {
+pub(crate) const fn zigzag(value: i32) -> u64 {
     ((value << 1) ^ (value >> 31)) as u32 as u64
 }
 

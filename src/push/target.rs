@@ -1,0 +1,223 @@
+//! Whom requests are posted to, and in which form: what exporters that push have
+//! in common, from the section of each.
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::config::{BasicAuth, Compression, Otel, Password, RemoteWrite, Temporality, TlsFiles};
+use crate::engine::Frame;
+use crate::remote_write::Version;
+
+const REMOTE_WRITE: &str = "exporters.remote_write";
+/// A token or password is shorter.
+const SECRET_BYTES_MAX: u64 = 64 << 10;
+
+/// A receiver.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    /// Of the configuration.
+    pub(super) section: &'static str,
+    pub(super) url: String,
+    /// Beside those of the form.
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) timeout_ns: u64,
+    pub(super) interval_ns: u64,
+    pub(super) concurrency: usize,
+    pub(super) queue_bytes_max: usize,
+    pub(super) tls: TlsFiles,
+    pub(super) packing: Packing,
+    /// Whether a frame is kept for the next one's deltas.
+    pub(super) keep_before: bool,
+    /// Points of a frame, as its requests count them.
+    pub(super) count: fn(&Frame) -> usize,
+}
+
+/// How bodies are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packing {
+    None,
+    Gzip,
+    /// In blocks, without frames.
+    Snappy,
+}
+
+/// What a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Otlp,
+    RemoteWrite(Version),
+}
+
+impl Form {
+    /// Headers that say so.
+    pub(super) fn headers(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Otlp => &[("Content-Type", "application/x-protobuf")],
+            Self::RemoteWrite(Version::V1) => &[
+                ("Content-Type", "application/x-protobuf"),
+                ("X-Prometheus-Remote-Write-Version", "0.1.0"),
+            ],
+            Self::RemoteWrite(Version::V2) => &[
+                (
+                    "Content-Type",
+                    "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+                ),
+                ("X-Prometheus-Remote-Write-Version", "2.0.0"),
+            ],
+        }
+    }
+}
+
+impl Packing {
+    /// The header that says so.
+    pub(super) fn header(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::None => None,
+            Self::Gzip => Some(("Content-Encoding", "gzip")),
+            Self::Snappy => Some(("Content-Encoding", "snappy")),
+        }
+    }
+}
+
+impl Target {
+    pub(super) fn of_otel(otel: &Otel) -> Self {
+        Self {
+            section: "exporters.otel",
+            url: otel.url.clone(),
+            headers: otel.headers.clone().into_iter().collect(),
+            timeout_ns: otel.timeout_ns,
+            interval_ns: otel.export_interval_ns,
+            concurrency: otel.concurrency,
+            queue_bytes_max: otel.queue_bytes_max,
+            tls: otel.tls.clone(),
+            packing: match otel.compression {
+                Compression::None => Packing::None,
+                Compression::Gzip => Packing::Gzip,
+            },
+            keep_before: otel.temporality == Temporality::Delta,
+            count: Frame::points,
+        }
+    }
+
+    /// Reads the files that hold secrets; the error names the field and the file.
+    pub(super) fn of_remote_write(section: &RemoteWrite) -> Result<Self, String> {
+        let mut headers: Vec<(String, String)> = section.headers.clone().into_iter().collect();
+        if let Some(tenant) = &section.tenant {
+            headers.push(("X-Scope-OrgID".to_owned(), tenant.clone()));
+        }
+        let mut authorize = |value: String| headers.push(("Authorization".to_owned(), value));
+        if let Some(path) = &section.bearer_token_file {
+            let token = read_secret("bearer_token_file", path)?;
+            authorize(format!("Bearer {token}"));
+        }
+        if let Some(BasicAuth { username, password }) = &section.basic_auth {
+            let password = match password {
+                Password::Text(text) => text.clone(),
+                Password::File(path) => read_secret("password_file", path)?,
+            };
+            let pair = format!("{username}:{password}");
+            authorize(format!("Basic {}", base64(pair.as_bytes())));
+        }
+        Ok(Self {
+            section: REMOTE_WRITE,
+            url: section.url.clone(),
+            headers,
+            timeout_ns: section.timeout_ns,
+            interval_ns: section.interval_ns,
+            concurrency: section.concurrency,
+            queue_bytes_max: section.queue_bytes_max,
+            tls: section.tls.clone(),
+            packing: Packing::Snappy,
+            keep_before: false,
+            count: Frame::samples,
+        })
+    }
+}
+
+/// A file's text without the white space around it.
+fn read_secret(field: &str, path: &Path) -> Result<String, String> {
+    let about = |what: &str| {
+        let path = path.display();
+        Err(format!("{REMOTE_WRITE}.{field}: {path} {what}"))
+    };
+    let mut text = String::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text));
+    let text = match read {
+        Ok(_) if text.len() as u64 > SECRET_BYTES_MAX => return about("is too large"),
+        Ok(_) => text.trim(),
+        Err(error) => return about(&format!("cannot be read: {error}")),
+    };
+    if text.is_empty() {
+        return about("is empty");
+    }
+    // It may be a secret; it is not shown.
+    let printable = |c: char| !c.is_control();
+    if !text.chars().all(printable) || (field == "bearer_token_file" && !text.is_ascii()) {
+        return about("holds something else than one line of text");
+    }
+    Ok(text.to_owned())
+}
+
+/// RFC 4648, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for index in 0..4 {
+            text.push(if index <= chunk.len() {
+                char::from(DIGITS[(bits >> (18 - 6 * index)) as usize & 63])
+            } else {
+                '='
+            });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_the_specification() {
+        for (plain, expected) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+            ("Aladdin:open sesame", "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+        ] {
+            assert_eq!(base64(plain.as_bytes()), expected);
+        }
+    }
+
+    #[test]
+    fn secrets_are_read_without_the_space_around_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let read = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            read_secret("bearer_token_file", &path)
+        };
+        assert_eq!(read(b" abc\n").unwrap(), "abc");
+        for (bytes, expected) in [
+            (&b" \n"[..], "is empty"),
+            (b"a\nb", "one line"),
+            (b"\xff", "cannot be read"),
+            ("é".as_bytes(), "one line"),
+            (&vec![b'a'; (64 << 10) + 1], "too large"),
+        ] {
+            let message = read(bytes).unwrap_err();
+            assert!(message.contains(expected), "{message}");
+            assert!(message.contains("bearer_token_file"), "{message}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(read_secret("password_file", &path).is_err());
+    }
+}

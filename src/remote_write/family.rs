@@ -1,0 +1,221 @@
+//! What is constant about a family: the samples of each series and their
+//! labels.
+
+use std::sync::Arc;
+
+use prost::Message;
+
+use crate::exposition::label_number;
+use crate::model::labels::Arena;
+use crate::model::space::Space;
+use crate::model::{Family, Shape, identity};
+use crate::proto::remote_write_v1::{MetricMetadata, MetricType, WriteRequest};
+use crate::proto::wire::{len_key, varint_len, write_len_key, write_varint};
+
+const NAME: &str = "__name__";
+
+/// A family's samples.
+#[derive(Debug)]
+pub(super) struct FamilyForm {
+    pub(super) space: Arc<Space>,
+    /// Of one series, in the order of the text format.
+    pub(super) samples: Vec<SampleForm>,
+    pub(super) kind: MetricType,
+    pub(super) help: String,
+    pub(super) unit: String,
+    /// Its metadata as a field of a request of version 1.
+    pub(super) metadata: Vec<u8>,
+    /// For each dimension its name as a field of version 1's `Label`, and the
+    /// key of the value's.
+    names: Arena,
+    /// Labels that all samples have beside those of the space.
+    external: Vec<(String, String)>,
+}
+
+/// One of the samples of a series.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SampleForm {
+    /// Name, and the text of the bucket or quantile: no two samples of one label
+    /// set have the same.
+    pub(super) key: (String, Option<String>),
+    /// All of them, in the order of their names.
+    pub(super) labels: Vec<Label>,
+}
+
+/// One label of a sample.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Label {
+    Constant {
+        name: String,
+        value: String,
+    },
+    /// The value depends on the series.
+    Dimension(usize),
+}
+
+impl FamilyForm {
+    pub(super) fn new(family: &Family, prefix: &str, labels: &[(String, String)]) -> Self {
+        let suffix_label = match family.shape {
+            Shape::Counter | Shape::Gauge => NAME,
+            Shape::Histogram { .. } => "le",
+            Shape::Summary { .. } => "quantile",
+        };
+        // What a series says itself counts.
+        let is_free = |name: &str| {
+            let dimensions = family.space.dimensions();
+            ![NAME, suffix_label].contains(&name) && dimensions.iter().all(|d| d.name != name)
+        };
+        let external: Vec<(String, String)> = labels
+            .iter()
+            .filter(|(name, value)| is_free(name) && !value.is_empty())
+            .cloned()
+            .collect();
+        let keys = sample_keys(family, prefix);
+        let samples = keys.into_iter().map(|key| SampleForm {
+            labels: sample_labels(&family.space, &external, suffix_label, &key),
+            key,
+        });
+        let mut names = Arena::default();
+        for dimension in family.space.dimensions() {
+            names.push_with(|out| {
+                write_len_key(out, len_key(1), dimension.name.len());
+                out.extend_from_slice(dimension.name.as_bytes());
+                out.push(len_key(2));
+            });
+        }
+        let kind = match family.shape {
+            Shape::Counter => MetricType::Counter,
+            Shape::Gauge => MetricType::Gauge,
+            Shape::Histogram { .. } => MetricType::Histogram,
+            Shape::Summary { .. } => MetricType::Summary,
+        };
+        let metadata = MetricMetadata {
+            r#type: kind.into(),
+            metric_family_name: format!("{prefix}{}{}", family.name, total(&family.shape)),
+            help: family.help.clone(),
+            unit: family.unit.clone(),
+        };
+        let metadata = WriteRequest {
+            timeseries: Vec::new(),
+            metadata: vec![metadata],
+        };
+        Self {
+            samples: samples.collect(),
+            space: Arc::clone(&family.space),
+            kind,
+            help: family.help.clone(),
+            unit: family.unit.clone(),
+            metadata: metadata.encode_to_vec(),
+            names,
+            external,
+        }
+    }
+
+    /// Whether its samples count from a start.
+    pub(super) fn is_cumulative(&self) -> bool {
+        self.kind != MetricType::Gauge
+    }
+
+    /// Appends the label of a dimension as a field of version 1's series.
+    pub(super) fn write_label(&self, out: &mut Vec<u8>, dimension: usize, value: &[u8]) {
+        let name = self.names.get(dimension);
+        let len = name.len() + varint_len(value.len() as u64) + value.len();
+        write_len_key(out, len_key(1), len);
+        out.extend_from_slice(name);
+        write_varint(out, value.len() as u64);
+        out.extend_from_slice(value);
+    }
+
+    /// For each series a hash of its labels as they are sent, names and buckets
+    /// aside.
+    pub(super) fn series_keys(&self) -> Vec<u64> {
+        let mut scratch = Vec::new();
+        let mut pair = |name: &str, value: &[u8]| identity::pair_hash(name, value, &mut scratch);
+        let external = self.external.iter();
+        let external = external.map(|(name, value)| pair(name, value.as_bytes()));
+        let external = external.fold(0, u64::wrapping_add);
+        let dimensions = self.space.dimensions().iter();
+        let hashes: Vec<Vec<u64>> = dimensions
+            .map(|dimension| {
+                // An empty label is none.
+                let mut hash = |value: &[u8]| match value {
+                    [] => 0,
+                    value => pair(&dimension.name, value),
+                };
+                dimension.values.iter().map(&mut hash).collect()
+            })
+            .collect();
+        let mut cursor = self.space.cursor(0);
+        let key = |_| {
+            let pairs = hashes.iter().zip(cursor.digits());
+            let sum = pairs.fold(external, |sum, (hashes, &digit)| {
+                sum.wrapping_add(hashes[digit as usize])
+            });
+            cursor.advance();
+            identity::mix(sum)
+        };
+        (0..self.space.series_count()).map(key).collect()
+    }
+}
+
+/// Appends a label as a field of version 1's series.
+pub(super) fn write_label(out: &mut Vec<u8>, name: &str, value: &str) {
+    let field_len = |text: &str| 1 + varint_len(text.len() as u64) + text.len();
+    write_len_key(out, len_key(1), field_len(name) + field_len(value));
+    write_len_key(out, len_key(1), name.len());
+    out.extend_from_slice(name.as_bytes());
+    write_len_key(out, len_key(2), value.len());
+    out.extend_from_slice(value.as_bytes());
+}
+
+fn total(shape: &Shape) -> &'static str {
+    if *shape == Shape::Counter {
+        "_total"
+    } else {
+        ""
+    }
+}
+
+fn sample_keys(family: &Family, prefix: &str) -> Vec<(String, Option<String>)> {
+    let named = |suffix: &str| format!("{prefix}{}{suffix}", family.name);
+    let mut keys: Vec<(String, Option<String>)> = match &family.shape {
+        Shape::Counter | Shape::Gauge => return vec![(named(total(&family.shape)), None)],
+        Shape::Histogram { bounds, .. } => {
+            let bounds = bounds.iter().copied().chain([f64::INFINITY]);
+            bounds
+                .map(|bound| (named("_bucket"), Some(label_number(bound))))
+                .collect()
+        }
+        Shape::Summary { quantiles } => {
+            let quantiles = quantiles.iter();
+            quantiles
+                .map(|&quantile| (named(""), Some(label_number(quantile))))
+                .collect()
+        }
+    };
+    keys.push((named("_sum"), None));
+    keys.push((named("_count"), None));
+    keys
+}
+
+fn sample_labels(
+    space: &Space,
+    external: &[(String, String)],
+    suffix_label: &str,
+    (sample_name, suffix): &(String, Option<String>),
+) -> Vec<Label> {
+    let constant = |name: &str, value: &str| Label::Constant {
+        name: name.to_owned(),
+        value: value.to_owned(),
+    };
+    let dimensions = space.dimensions();
+    let mut labels: Vec<Label> = (0..dimensions.len()).map(Label::Dimension).collect();
+    labels.push(constant(NAME, sample_name));
+    labels.extend(external.iter().map(|(name, value)| constant(name, value)));
+    labels.extend(suffix.iter().map(|value| constant(suffix_label, value)));
+    labels.sort_by_key(|label| match label {
+        Label::Constant { name, .. } => name.clone(),
+        Label::Dimension(dimension) => dimensions[*dimension].name.clone(),
+    });
+    labels
+}

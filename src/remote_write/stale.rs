@@ -1,0 +1,153 @@
+//! Which series end, when a catalog takes the place of another or all is over.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::engine::Gaps;
+use crate::remote_write::Forms;
+use crate::remote_write::family::{FamilyForm, SampleForm};
+
+/// Series that end.
+#[derive(Debug, Clone)]
+pub struct Stale {
+    pub(super) forms: Arc<Forms>,
+    pub(super) parts: Vec<Part>,
+}
+
+/// Series of one block that end.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    /// Index in the catalog.
+    pub(super) block: usize,
+    /// For each sample of a series which of `alive` says where it goes on; none
+    /// where it does nowhere.
+    samples: Arc<[Option<usize>]>,
+    /// Rows.
+    alive: Vec<Gaps>,
+}
+
+impl Part {
+    /// Whether a sample of a row does not end.
+    #[inline]
+    pub(super) fn goes_on(&self, sample: usize, row: usize) -> bool {
+        self.samples[sample].is_some_and(|index| self.alive[index].contains(row))
+    }
+}
+
+impl Stale {
+    /// All series.
+    pub(super) fn all(forms: &Arc<Forms>) -> Self {
+        let catalog = &forms.catalog;
+        let families = forms.families.iter().enumerate();
+        let parts = families.flat_map(|(index, form)| {
+            let samples: Arc<[Option<usize>]> = vec![None; form.samples.len()].into();
+            catalog.family_blocks(index).map(move |block| Part {
+                block,
+                samples: Arc::clone(&samples),
+                alive: Vec::new(),
+            })
+        });
+        Self {
+            parts: parts.collect(),
+            forms: Arc::clone(forms),
+        }
+    }
+
+    /// The series of `before` that `now` does not have.
+    pub(super) fn between(before: &Arc<Forms>, now: &Forms) -> Self {
+        let mut places: HashMap<&(String, Option<String>), usize> = HashMap::new();
+        for (index, form) in now.families.iter().enumerate() {
+            places.extend(form.samples.iter().map(|sample| (&sample.key, index)));
+        }
+        // By family: its series, sorted.
+        let mut keys: HashMap<usize, Vec<u64>> = HashMap::new();
+        let mut parts = Vec::new();
+        for (index, form) in before.families.iter().enumerate() {
+            let place = |sample: &SampleForm| places.get(&sample.key).copied();
+            let found: Vec<Option<usize>> = form.samples.iter().map(place).collect();
+            let is_same = |&place: &Option<usize>| {
+                place.is_some_and(|place| Arc::ptr_eq(&now.families[place].space, &form.space))
+            };
+            // Equal spaces are the same one, so this is what mostly happens.
+            if !found.iter().all(is_same) {
+                parts.extend(parts_of(before, now, index, form, &found, &mut keys));
+            }
+        }
+        Self {
+            forms: Arc::clone(before),
+            parts,
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// How many samples say so.
+    pub fn samples(&self) -> usize {
+        let blocks = self.forms.catalog.blocks();
+        let samples = self.parts.iter().map(|part| {
+            let len = blocks[part.block].len;
+            let alive = part.samples.iter();
+            let ending =
+                alive.map(|alive| len - alive.map_or(0, |index| part.alive[index].count()));
+            ending.sum::<usize>()
+        });
+        samples.sum()
+    }
+}
+
+/// `found` tells for each sample the family that has it now.
+fn parts_of(
+    before: &Forms,
+    now: &Forms,
+    index: usize,
+    form: &FamilyForm,
+    found: &[Option<usize>],
+    keys: &mut HashMap<usize, Vec<u64>>,
+) -> Vec<Part> {
+    let mut targets: Vec<usize> = found.iter().flatten().copied().collect();
+    targets.sort_unstable();
+    targets.dedup();
+    for &target in &targets {
+        keys.entry(target).or_insert_with(|| {
+            let mut keys = now.families[target].series_keys();
+            keys.sort_unstable();
+            keys
+        });
+    }
+    let samples = found.iter().map(|found| {
+        let target = found.as_ref()?;
+        targets.binary_search(target).ok()
+    });
+    let samples: Arc<[Option<usize>]> = samples.collect();
+    let own = if targets.is_empty() {
+        Vec::new()
+    } else {
+        form.series_keys()
+    };
+    let part = |block: usize| {
+        let rows = before.catalog.blocks()[block];
+        let alive = targets.iter().map(|target| {
+            let keys = &keys[target];
+            let known =
+                (0..rows.len).filter(|row| keys.binary_search(&own[rows.start + row]).is_ok());
+            Gaps::at(rows.len, known)
+        });
+        let part = Part {
+            block,
+            samples: Arc::clone(&samples),
+            alive: alive.collect(),
+        };
+        let mut samples = part.samples.iter();
+        let ends =
+            samples.any(|alive| alive.is_none_or(|index| part.alive[index].count() < rows.len));
+        ends.then_some(part)
+    };
+    before
+        .catalog
+        .family_blocks(index)
+        .filter_map(part)
+        .collect()
+}

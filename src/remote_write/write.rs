@@ -1,0 +1,306 @@
+//! The request under way: samples in, requests out as they get full.
+
+use std::ops::ControlFlow;
+
+use crate::engine::{Columns, Created, Gaps};
+use crate::model::Block;
+use crate::remote_write::family::FamilyForm;
+use crate::remote_write::line::{Line, Row, Tail};
+use crate::remote_write::stale::Part;
+use crate::remote_write::symbols::Symbols;
+use crate::remote_write::{Sink, Version};
+
+/// What says that a series has ended: a NaN with these bits.
+pub(super) const STALE_BITS: u64 = 0x7FF0_0000_0000_0002;
+
+/// Puts samples into requests.
+#[derive(Debug)]
+pub(super) struct Writer {
+    limits: Limits,
+    /// In version 2.
+    symbols: Option<Symbols>,
+    /// Version 1's metadata.
+    metadata: Vec<u8>,
+    /// The family whose metadata was written last; `None` where none is asked
+    /// for.
+    described: Option<usize>,
+    series: Vec<u8>,
+    samples: usize,
+    /// A whole request of version 2.
+    body: Vec<u8>,
+    /// One for each sample of a series.
+    lines: Vec<Line>,
+    tail: Tail,
+    time_ms: i64,
+    /// Changes when lines have to be built anew.
+    stamp: u64,
+}
+
+/// When a request is full.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) samples_max: usize,
+    pub(super) bytes_max: usize,
+}
+
+/// The values of a block.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Points<'a> {
+    pub(super) columns: &'a Columns,
+    pub(super) gaps: &'a Gaps,
+    pub(super) created: &'a Created,
+}
+
+/// No family has this index.
+const NO_FAMILY: usize = usize::MAX;
+
+impl Writer {
+    pub(super) fn new(version: Version, limits: Limits) -> Self {
+        Self {
+            limits,
+            symbols: (version == Version::V2).then(Symbols::default),
+            metadata: Vec::new(),
+            described: None,
+            series: Vec::new(),
+            samples: 0,
+            body: Vec::new(),
+            lines: Vec::new(),
+            tail: Tail::default(),
+            time_ms: 0,
+            stamp: 0,
+        }
+    }
+
+    /// Begins the first request of samples at a time. In version 1 `describe`
+    /// asks for each family's metadata in the request with its first sample; in
+    /// version 2 every series has it.
+    pub(super) fn begin(&mut self, time_ms: i64, describe: bool) {
+        self.time_ms = time_ms;
+        self.described = (describe && self.symbols.is_none()).then_some(NO_FAMILY);
+        self.clear();
+    }
+
+    /// Adds the points of a block.
+    pub(super) fn write_points<B>(
+        &mut self,
+        form: &FamilyForm,
+        block: Block,
+        points: Points<'_>,
+        sink: &mut Sink<'_, B>,
+    ) -> ControlFlow<B> {
+        let width = form.samples.len();
+        match points.columns {
+            Columns::Values(values) => {
+                self.write_rows(form, block, points, sink, |row, _| values[row])
+            }
+            Columns::Histogram {
+                cumulative, sums, ..
+            } => {
+                let buckets = width - 2;
+                self.write_rows(form, block, points, sink, |row, sample| {
+                    let counts = &cumulative[row * buckets..][..buckets];
+                    match sample {
+                        _ if sample < buckets => counts[sample] as f64,
+                        _ if sample == buckets => sums[row],
+                        _ => counts[buckets - 1] as f64,
+                    }
+                })
+            }
+            Columns::Summary {
+                quantiles,
+                counts,
+                sums,
+            } => {
+                let asked = width - 2;
+                self.write_rows(form, block, points, sink, |row, sample| match sample {
+                    _ if sample < asked => quantiles[row * asked + sample],
+                    _ if sample == asked => sums[row],
+                    _ => counts[row] as f64,
+                })
+            }
+        }
+    }
+
+    /// Adds the end of those series of a block that end.
+    pub(super) fn write_stale<B>(
+        &mut self,
+        form: &FamilyForm,
+        block: Block,
+        part: &Part,
+        sink: &mut Sink<'_, B>,
+    ) -> ControlFlow<B> {
+        // No start: nothing goes on from here.
+        self.begin_block();
+        self.tail.start_ms = 0;
+        let mut row = Row::new(form, block.start);
+        for index in 0..block.len {
+            let mut is_known = false;
+            for sample in 0..form.samples.len() {
+                if part.goes_on(sample, index) {
+                    continue;
+                }
+                if self.flush_full(sink)? || !is_known {
+                    // A line may not have followed for any number of rows.
+                    row.changed = 0;
+                    self.refer(&mut row);
+                    is_known = true;
+                }
+                self.write_sample(block.family, &row, sample, f64::from_bits(STALE_BITS));
+            }
+            row.advance();
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Gives what there is to the sink.
+    pub(super) fn flush<B>(&mut self, sink: &mut Sink<'_, B>) -> ControlFlow<B> {
+        if self.samples == 0 {
+            return ControlFlow::Continue(());
+        }
+        let samples = self.samples;
+        let flow = match &self.symbols {
+            None => {
+                self.series.extend_from_slice(&self.metadata);
+                sink(&self.series, samples)
+            }
+            Some(symbols) => {
+                self.body.clear();
+                self.body.extend_from_slice(symbols.bytes());
+                self.body.extend_from_slice(&self.series);
+                sink(&self.body, samples)
+            }
+        };
+        self.clear();
+        flow
+    }
+
+    /// Bytes held.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let symbols = self.symbols.as_ref().map_or(0, Symbols::memory_bytes);
+        symbols + self.metadata.capacity() + self.series.capacity() + self.body.capacity()
+    }
+
+    fn clear(&mut self) {
+        self.series.clear();
+        self.metadata.clear();
+        self.samples = 0;
+        if let Some(symbols) = &mut self.symbols {
+            symbols.clear();
+            self.stamp += 1;
+        }
+    }
+
+    fn begin_block(&mut self) {
+        self.stamp += 1;
+    }
+
+    /// `value` tells the value of a row's sample.
+    fn write_rows<B>(
+        &mut self,
+        form: &FamilyForm,
+        block: Block,
+        points: Points<'_>,
+        sink: &mut Sink<'_, B>,
+        value: impl Fn(usize, usize) -> f64,
+    ) -> ControlFlow<B> {
+        self.begin_block();
+        let with_starts = self.symbols.is_some() && form.is_cumulative();
+        self.tail.start_ms = 0;
+        let mut row = Row::new(form, block.start);
+        for index in 0..block.len {
+            if points.gaps.contains(index) {
+                row.advance();
+                continue;
+            }
+            if with_starts {
+                self.start(points.created.at(index));
+            }
+            for sample in 0..form.samples.len() {
+                if self.flush_full(sink)? {
+                    row.changed = 0;
+                    self.refer(&mut row);
+                } else if sample == 0 {
+                    self.refer(&mut row);
+                }
+                self.write_sample(block.family, &row, sample, value(index, sample));
+            }
+            row.changed = usize::MAX;
+            row.advance();
+        }
+        ControlFlow::Continue(())
+    }
+
+    #[inline]
+    fn refer(&mut self, row: &mut Row<'_>) {
+        if let Some(symbols) = &mut self.symbols {
+            row.refer(symbols);
+        }
+    }
+
+    /// The series that come began then.
+    #[inline]
+    fn start(&mut self, created_ns: i64) {
+        let created_ms = to_ms(created_ns);
+        // A receiver puts a zero there, before the sample.
+        let start_ms = if created_ms < self.time_ms {
+            created_ms
+        } else {
+            0
+        };
+        if start_ms != self.tail.start_ms {
+            self.tail.start_ms = start_ms;
+            self.tail.stamp = 0;
+        }
+    }
+
+    /// Gives a full request to the sink.
+    #[inline]
+    fn flush_full<B>(&mut self, sink: &mut Sink<'_, B>) -> ControlFlow<B, bool> {
+        let symbols = self.symbols.as_ref().map_or(0, |s| s.bytes().len());
+        let bytes = self.series.len() + self.metadata.len() + symbols;
+        let is_full = self.samples >= self.limits.samples_max || bytes >= self.limits.bytes_max;
+        if is_full && self.samples > 0 {
+            self.flush(sink)?;
+            return ControlFlow::Continue(true);
+        }
+        ControlFlow::Continue(false)
+    }
+
+    #[inline]
+    fn write_sample(&mut self, family: usize, row: &Row<'_>, sample: usize, value: f64) {
+        if self.tail.stamp != self.stamp {
+            self.renew_tail(family, row.form);
+        }
+        if self.lines.len() <= sample {
+            self.lines.resize_with(sample + 1, Line::default);
+        }
+        let line = &mut self.lines[sample];
+        if line.stamp == self.stamp {
+            line.follow(row, sample, &self.tail, self.symbols.as_mut());
+        } else {
+            line.build(row, sample, &self.tail, self.symbols.as_mut());
+            line.stamp = self.stamp;
+        }
+        line.write(&mut self.series, value);
+        self.samples += 1;
+    }
+
+    /// At the first sample of a block or request, or of another start.
+    #[cold]
+    fn renew_tail(&mut self, family: usize, form: &FamilyForm) {
+        self.tail.stamp = self.stamp;
+        match &mut self.symbols {
+            None => self.tail.write_plain(self.time_ms),
+            Some(symbols) => self.tail.write_described(self.time_ms, form, symbols),
+        }
+        if self.described.is_some_and(|described| described != family) {
+            self.described = Some(family);
+            self.metadata.extend_from_slice(&form.metadata);
+        }
+    }
+}
+
+/// Unix milliseconds.
+pub(super) fn to_ms(time_ns: i64) -> i64 {
+    time_ns.div_euclid(1_000_000)
+}

@@ -1,0 +1,79 @@
+//! Real receivers take what the running program pushes by remote write: Prometheus and
+//! `VictoriaMetrics`. What each of them stored is compared with what `dump` says of those ticks.
+//!
+//! Needs the servers that `tests/servers/install.sh` builds; without them each test says that
+//! it was skipped, or fails if `MOCKINGBIRD_REQUIRE_SERVERS=1`.
+
+mod servers;
+
+use servers::judge::Stored;
+use servers::mockingbird::Mockingbird;
+use servers::prometheus::Prometheus;
+use servers::pushed;
+use servers::receivers::VictoriaMetrics;
+
+const PREFIX: &str = "rw_";
+const CONFIG: &str = "baseline.yaml";
+/// Labels that the program was told to add.
+const ADDED: [&str; 2] = ["job", "site"];
+
+#[test]
+fn prometheus_takes_version_1() {
+    check_prometheus(1);
+}
+
+#[test]
+fn prometheus_takes_version_2() {
+    check_prometheus(2);
+}
+
+fn check_prometheus(version: u8) {
+    let Some(servers) = servers::find(&["prometheus"]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut prometheus = Prometheus::start(&servers, folder.path(), &[]);
+    let url = prometheus.remote_write_url();
+    let mockingbird = Mockingbird::start_writing(CONFIG, folder.path(), &url, version);
+    let (mockingbird, written) = pushed::finish(mockingbird, "remote_write");
+    prometheus.assert_running();
+
+    let selector = "{job=\"mockingbird\",site=\"here\"}";
+    let stored = prometheus.stored_raw(selector, 10);
+    let points = stored.iter().map(|series| series.points.len());
+    // Each series is told to be over, which a range does not show.
+    assert_eq!(written, points.sum::<usize>() + stored.len());
+    let last = last_ms(&stored);
+    assert_eq!(prometheus.vector(selector, last).len(), stored.len());
+    assert_eq!(prometheus.vector(selector, last + 1).len(), 0);
+    pushed::compare(&mockingbird, PREFIX, pushed::by_tick(stored, &ADDED), 0.0);
+}
+
+/// It knows version 1 only, or both.
+#[test]
+fn victoria_metrics_takes_either_version() {
+    let Some(servers) = servers::find(&["victoria-metrics"]) else {
+        return;
+    };
+    for version in [1, 2] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut victoria = VictoriaMetrics::start(&servers, folder.path());
+        let url = victoria.remote_write_url();
+        let mockingbird = Mockingbird::start_writing(CONFIG, folder.path(), &url, version);
+        let (mockingbird, written) = pushed::finish(mockingbird, "remote_write");
+        let stored = victoria.stored();
+        let points = stored.iter().map(|series| series.points.len());
+        // It does not show that a series is over, either.
+        assert_eq!(written, points.sum::<usize>() + stored.len());
+        // It stores decimal numbers of about twelve digits.
+        pushed::compare(&mockingbird, PREFIX, pushed::by_tick(stored, &ADDED), 1e-11);
+    }
+}
+
+fn last_ms(stored: &[Stored]) -> i64 {
+    let points = stored.iter().flat_map(|series| &series.points);
+    points
+        .map(|(time, _)| *time)
+        .max()
+        .expect("something is stored")
+}
