@@ -65,8 +65,14 @@ fn measure(table: &mut Table, size: usize, compression: &str) {
         .unwrap_or_else(|error| panic!("{error}"));
     let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
     let mut engine = Engine::new(&config, Arc::clone(&catalog), 0, 1).unwrap();
-    let mut pusher = Pusher::start(&config.otel, 1_000_000_000, catalog, Clock::start())
-        .unwrap_or_else(|_| panic!("the pusher starts"));
+    let mut pusher = Pusher::start(
+        &config.otel,
+        1_000_000_000,
+        catalog,
+        &Arc::default(),
+        Clock::start(),
+    )
+    .unwrap_or_else(|_| panic!("the pusher starts"));
     let mut times = Vec::new();
     let cpu_before = cpu_seconds();
     let rounds = 5u64;

@@ -22,7 +22,7 @@ use mockingbird::exposition::{Format, Lines, RenderPool, Renderer};
 use mockingbird::http::{Limits, Server};
 use mockingbird::model::space::Space;
 use mockingbird::model::{Block, Catalog, Family, Shape, identity};
-use mockingbird::server::{Board, Ready, ScrapeHandler};
+use mockingbird::server::{Board, ScrapeHandler};
 use support::{Options, Table, count, ns, race, ratio};
 
 /// Plain bytes that are kept to compare with.
@@ -95,14 +95,11 @@ fn scrape(options: Options) -> Table {
         let renderer = Renderer::new(Arc::clone(frame.catalog()), "prom_", false);
         let pool = RenderPool::new(2).expect("threads");
         let board = Arc::new(Board::default());
-        board.publish(frame);
-        let ready = Ready {
-            renderer: Arc::new(renderer),
-            pool,
-        };
+        board.publish(frame, &Arc::new(renderer));
         let handler = ScrapeHandler {
             board,
-            ready: Arc::new(OnceLock::from(ready)),
+            pool: Arc::new(OnceLock::from(pool)),
+            faults: Arc::default(),
             own: Arc::default(),
             clock: Clock::start(),
             interval_ns: 1_000_000_000,

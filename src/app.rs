@@ -9,20 +9,22 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::clock::{Clock, rfc3339, round_down};
-use crate::config::{Config, HistogramForm, Metric};
-use crate::engine::{Engine, exponential};
+use crate::config::{Config, Prometheus};
+use crate::control::{self, Conductor, ControlHandler, Hub, Outlets, Reloader};
+use crate::engine::Engine;
 use crate::exposition::Renderer;
 use crate::exposition::pool::RenderPool;
+use crate::faults::WireFaults;
 use crate::http::{Limits, Server};
 use crate::model::Catalog;
 use crate::plan::{Estimate, grouped};
 use crate::push::{Delivery, Pusher, StartError};
 use crate::selfmetrics::SelfMetrics;
-use crate::server::{Board, Ready, ScrapeHandler};
+use crate::server::{Board, ScrapeHandler};
 
 /// Responses under way when the process ends get this long.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
@@ -60,6 +62,8 @@ impl std::error::Error for RunError {}
 pub struct Started {
     /// Where `/metrics` listens, if it does.
     pub metrics_addr: Option<SocketAddr>,
+    /// Where the control API listens.
+    pub control_addr: SocketAddr,
     /// Where frames are pushed, if they are.
     pub push_url: Option<String>,
     /// Unix nanoseconds of tick 0.
@@ -70,71 +74,104 @@ pub struct Started {
     pub catalog: Arc<Catalog>,
 }
 
+/// What arrives from outside the process.
+#[derive(Debug)]
+pub struct Signals {
+    /// The run ends when something arrives, or when its other end is gone.
+    pub stop: Receiver<()>,
+    /// The configuration's file is read again whenever something arrives.
+    pub reload: Receiver<()>,
+}
+
 /// Shard workers of a configuration: as many as there are cores unless it says.
 pub fn threads_of(config: &Config) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     config.global.threads.unwrap_or_else(cores)
 }
 
-/// Generates and serves until something arrives on `stop` (or its other end is
-/// gone). `started` is called once everything stands, before the first tick.
+/// What the threads of a run share.
+struct Shared {
+    board: Arc<Board>,
+    own: Arc<SelfMetrics>,
+    faults: Arc<WireFaults>,
+    clock: Clock,
+    interval_ns: u64,
+}
+
+/// Generates and serves until something arrives on `signals.stop`. `started` is
+/// called once everything stands, before the first tick.
 ///
 /// # Errors
-/// When the configuration is too large, a port cannot be had, or the system
-/// gives no threads.
+/// When the configuration is too large, a port cannot be had, the journal's
+/// file cannot be written, or the system gives no threads.
 pub fn run(
     config: &Config,
-    stop: &Receiver<()>,
+    signals: &Signals,
     started: impl FnOnce(&Started),
 ) -> Result<(), RunError> {
     if let Some(refusal) = Estimate::of(config).refusal(config) {
         return Err(RunError::Config(refusal));
     }
-    let clock = Clock::start();
-    let interval_ns = config.global.tick_interval_ns;
-    let board = Arc::new(Board::default());
-    let own = Arc::new(SelfMetrics::default());
-    let ready = Arc::new(OnceLock::new());
+    let shared = Shared {
+        board: Arc::default(),
+        own: Arc::default(),
+        faults: Arc::default(),
+        clock: Clock::start(),
+        interval_ns: config.global.tick_interval_ns,
+    };
     // Listening comes first: a taken port is told at once, and whoever asks
     // early is told that this is starting.
-    let server = if config.prometheus.enabled {
-        let handler = ScrapeHandler {
-            board: Arc::clone(&board),
-            ready: Arc::clone(&ready),
-            own: Arc::clone(&own),
-            clock,
-            interval_ns,
-        };
-        Some(listen(config, handler)?)
-    } else {
-        None
-    };
+    let pool = Arc::new(OnceLock::new());
+    let server = serve_metrics(config, &shared, &pool)?;
+    let (hub, wishes) = Hub::new();
+    let reloader = Arc::new(Reloader::new(Arc::clone(&hub), config));
+    let outlets = Arc::new(OnceLock::new());
+    let control_server = serve_control(config, &shared, &hub, &reloader, &outlets)?;
 
     let threads = threads_of(config);
     let no_threads = |error| RunError::Run(format!("cannot start {threads} threads: {error}"));
-    let catalog = Arc::new(build_catalog(config)?);
-    let prometheus = &config.prometheus;
+    let catalog = control::build_catalog(config, None)
+        .map_err(|(metric, error)| RunError::Config(format!("metric {metric}: {error}")))?;
+    let catalog = Arc::new(catalog);
     let epoch = config.global.epoch_ns;
-    let epoch_ns = epoch.unwrap_or_else(|| round_down(clock.started_ns(), interval_ns));
+    let from_start = || round_down(shared.clock.started_ns(), shared.interval_ns);
+    let epoch_ns = epoch.unwrap_or_else(from_start);
     let mut engine =
         Engine::new(config, Arc::clone(&catalog), epoch_ns, threads).map_err(no_threads)?;
-    let pool = RenderPool::new(threads).map_err(no_threads)?;
-    let renderer = Renderer::new(
-        Arc::clone(&catalog),
-        &prometheus.prefix,
-        prometheus.timestamps,
+    let set = pool.set(RenderPool::new(threads).map_err(no_threads)?);
+    assert!(set.is_ok(), "start-up happens once");
+    let Prometheus {
+        prefix, timestamps, ..
+    } = &config.prometheus;
+    let renderer = Arc::new(Renderer::new(Arc::clone(&catalog), prefix, *timestamps));
+    let faults = Arc::clone(&shared.faults);
+    let journal_file = config.global.journal_file.clone().unwrap_or_default();
+    let conductor = Conductor::new(
+        hub,
+        wishes,
+        &Arc::new(config.clone()),
+        renderer,
+        faults,
+        epoch_ns,
     );
-    let set = ready.set(Ready {
-        renderer: Arc::new(renderer),
-        pool,
+    let mut conductor = conductor.map_err(|error| {
+        let path = journal_file.display();
+        RunError::Run(format!("global.journal_file: cannot write {path}: {error}"))
+    })?;
+    let mut pusher = start_pusher(config, &catalog, &shared)?;
+    reload_on_signal(&reloader, signals.reload.clone()).map_err(no_threads)?;
+
+    let metrics_addr = server.as_ref().map(Server::local_addr);
+    let push_url = pusher.is_some().then(|| config.otel.url.clone());
+    let set = outlets.set(Outlets {
+        metrics_addr,
+        push_url: push_url.clone(),
     });
     assert!(set.is_ok(), "start-up happens once");
-
-    let mut pusher = start_pusher(config, &catalog, clock)?;
-
     started(&Started {
-        metrics_addr: server.as_ref().map(Server::local_addr),
-        push_url: pusher.is_some().then(|| config.otel.url.clone()),
+        metrics_addr,
+        control_addr: control_server.local_addr(),
+        push_url,
         epoch_ns,
         threads,
         catalog,
@@ -145,52 +182,108 @@ pub fn run(
         .notes
         .iter()
         .for_each(|note| log::warn!("{note}"));
-    warn_about_what_is_not_run(config);
+    warn_about_risks(config);
 
-    if catch_up(&mut engine, &own, &clock, stop) {
-        let outlets = (&*board, pusher.as_mut());
-        tick(&mut engine, &own, outlets, &clock, interval_ns, stop);
+    if catch_up(&mut engine, &shared, &signals.stop) {
+        conductor.begin(&engine);
+        tick(
+            &mut engine,
+            &shared,
+            &mut conductor,
+            pusher.as_mut(),
+            &signals.stop,
+        );
     }
+    // Whoever waits for it is told that this ends.
+    drop(conductor);
     if let Some(pusher) = pusher {
-        tell_delivery(&pusher.finish(board.latest()));
+        tell_delivery(&pusher.finish(shared.board.latest()));
     }
-    if let Some(server) = server {
-        let cut = server.shutdown(SHUTDOWN_GRACE);
-        if cut > 0 {
-            log::warn!("{cut} connections were cut at the end");
-        }
+    let mut cut = control_server.shutdown(SHUTDOWN_GRACE);
+    cut += server.map_or(0, |server| server.shutdown(SHUTDOWN_GRACE));
+    if cut > 0 {
+        log::warn!("{cut} connections were cut at the end");
     }
     log::info!(
         "stopped after tick {}; {} scrapes answered",
         engine.next_tick().saturating_sub(1),
-        own.scrapes()
+        shared.own.scrapes()
     );
     Ok(())
 }
 
-/// The families of a configuration and of the process itself. Histograms count
-/// in exponential buckets as well where they are pushed in that form.
-fn build_catalog(config: &Config) -> Result<Catalog, RunError> {
-    let otel = &config.otel;
-    let exponential = otel.enabled && otel.histograms == HistogramForm::Exponential;
-    let layout = |metric: &Metric| {
-        let layout = || exponential::layout(metric, otel.exponential_size_max);
-        exponential.then(layout).flatten()
+fn serve_metrics(
+    config: &Config,
+    shared: &Shared,
+    pool: &Arc<OnceLock<RenderPool>>,
+) -> Result<Option<Server>, RunError> {
+    let prometheus = &config.prometheus;
+    if !prometheus.enabled {
+        return Ok(None);
+    }
+    let handler = ScrapeHandler {
+        board: Arc::clone(&shared.board),
+        pool: Arc::clone(pool),
+        faults: Arc::clone(&shared.faults),
+        own: Arc::clone(&shared.own),
+        clock: shared.clock,
+        interval_ns: shared.interval_ns,
     };
-    Catalog::build_with(config, SelfMetrics::families(config), &layout)
-        .map_err(|(metric, error)| RunError::Config(format!("metric {metric}: {error}")))
+    let addr = SocketAddr::new(prometheus.bind_address, prometheus.port);
+    let server = Server::bind(addr, Limits::default(), handler);
+    let fields = ["exporters.prometheus", "port", "bind_address"];
+    server
+        .map(Some)
+        .map_err(|error| cannot_listen(addr, fields, &error))
+}
+
+fn serve_control(
+    config: &Config,
+    shared: &Shared,
+    hub: &Arc<Hub>,
+    reloader: &Arc<Reloader>,
+    outlets: &Arc<OnceLock<Outlets>>,
+) -> Result<Server, RunError> {
+    let global = &config.global;
+    let handler = ControlHandler::new(
+        global.clone(),
+        Arc::clone(hub),
+        Arc::clone(reloader),
+        (Arc::clone(&shared.board), Arc::clone(&shared.own)),
+        shared.clock,
+        Arc::clone(outlets),
+    );
+    let addr = SocketAddr::new(global.control_api_bind, global.control_api_port);
+    let fields = ["global", "control_api_port", "control_api_bind"];
+    control::listen(addr, handler).map_err(|error| cannot_listen(addr, fields, &error))
+}
+
+/// Reloads whenever a signal asks for it, on a thread of its own; what is wrong
+/// with the file goes to the log.
+fn reload_on_signal(reloader: &Arc<Reloader>, signals: Receiver<()>) -> std::io::Result<()> {
+    let reloader = Arc::clone(reloader);
+    let reload = move || {
+        for () in signals {
+            if let Err(refused) = reloader.reload() {
+                log::error!("nothing is reloaded: {}", refused.error);
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("reload".into());
+    thread.spawn(reload).map(drop)
 }
 
 fn start_pusher(
     config: &Config,
     catalog: &Arc<Catalog>,
-    clock: Clock,
+    shared: &Shared,
 ) -> Result<Option<Pusher>, RunError> {
     if !config.otel.enabled {
         return Ok(None);
     }
-    let interval_ns = config.global.tick_interval_ns;
-    Pusher::start(&config.otel, interval_ns, Arc::clone(catalog), clock)
+    let (interval_ns, faults) = (shared.interval_ns, &shared.faults);
+    let catalog = Arc::clone(catalog);
+    Pusher::start(&config.otel, interval_ns, catalog, faults, shared.clock)
         .map(Some)
         .map_err(|error| match error {
             StartError::Config(message) => RunError::Config(message),
@@ -213,34 +306,43 @@ pub fn reachable(addr: SocketAddr) -> String {
     }
 }
 
-fn listen(config: &Config, handler: ScrapeHandler) -> Result<Server, RunError> {
-    let prometheus = &config.prometheus;
-    let addr = SocketAddr::new(prometheus.bind_address, prometheus.port);
-    Server::bind(addr, Limits::default(), handler).map_err(|error| {
-        let advice = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                "another process has this port; set exporters.prometheus.port to a free one"
-            }
-            std::io::ErrorKind::PermissionDenied => {
-                "this port needs privileges; set exporters.prometheus.port above 1023"
-            }
-            std::io::ErrorKind::AddrNotAvailable => {
-                "no interface has this address; see exporters.prometheus.bind_address"
-            }
-            _ => "see exporters.prometheus",
-        };
-        RunError::Run(format!(
-            "cannot listen on {addr} for exporters.prometheus: {error} ({advice})"
-        ))
-    })
+/// `fields`: the section of the configuration, its port, its address.
+fn cannot_listen(
+    addr: SocketAddr,
+    [section, port, bind]: [&str; 3],
+    error: &std::io::Error,
+) -> RunError {
+    use std::io::ErrorKind;
+    let advice = match error.kind() {
+        ErrorKind::AddrInUse => {
+            format!("another process has this port; set {section}.{port} to a free one")
+        }
+        ErrorKind::PermissionDenied => {
+            format!("this port needs privileges; set {section}.{port} above 1023")
+        }
+        ErrorKind::AddrNotAvailable => {
+            format!("no interface has this address; see {section}.{bind}")
+        }
+        _ => format!("see {section}.{port}"),
+    };
+    let what = if section == "global" {
+        "the control API"
+    } else {
+        section
+    };
+    RunError::Run(format!(
+        "cannot listen on {addr} for {what}: {error} ({advice})"
+    ))
 }
 
-fn warn_about_what_is_not_run(config: &Config) {
-    let runtime = &config.runtime;
-    if !runtime.on_start.is_empty() || !runtime.failure_modes.is_empty() {
+fn warn_about_risks(config: &Config) {
+    let global = &config.global;
+    let is_open = !global.control_api_bind.to_canonical().is_loopback();
+    if is_open && global.control_api_token.is_none() {
         log::warn!(
-            "runtime.on_start and runtime.failure_modes are checked, but this version does not \
-             carry them out yet"
+            "the control API listens on {} without a token: whoever reaches it can change this \
+             run; set global.control_api_token or MOCKINGBIRD_CONTROL_TOKEN",
+            global.control_api_bind
         );
     }
     if !config.prometheus.enabled && !config.otel.enabled {
@@ -271,7 +373,8 @@ fn tell_delivery(delivery: &Delivery) {
 
 /// Runs the ticks whose time had passed before the start (an epoch in the past)
 /// without publishing them. Returns false when asked to stop.
-fn catch_up(engine: &mut Engine, own: &SelfMetrics, clock: &Clock, stop: &Receiver<()>) -> bool {
+fn catch_up(engine: &mut Engine, shared: &Shared, stop: &Receiver<()>) -> bool {
+    let Shared { own, clock, .. } = shared;
     let first_in_s = (engine.time_ns(0) - clock.now_ns()) / 1_000_000_000;
     if first_in_s > 1 {
         log::warn!("global.epoch is in the future: the first tick is in {first_in_s} s");
@@ -289,7 +392,7 @@ fn catch_up(engine: &mut Engine, own: &SelfMetrics, clock: &Clock, stop: &Receiv
     let began = Instant::now();
     let mut told = began;
     while clock.now_ns() >= engine.time_ns(engine.next_tick() + 1) {
-        if stop.try_recv() != Err(crossbeam_channel::TryRecvError::Empty) {
+        if stop.try_recv() != Err(TryRecvError::Empty) {
             bar.finish_and_clear();
             return false;
         }
@@ -320,19 +423,24 @@ fn catch_up(engine: &mut Engine, own: &SelfMetrics, clock: &Clock, stop: &Receiv
 
 fn tick(
     engine: &mut Engine,
-    own: &SelfMetrics,
-    (board, mut pusher): (&Board, Option<&mut Pusher>),
-    clock: &Clock,
-    interval_ns: u64,
+    shared: &Shared,
+    conductor: &mut Conductor,
+    mut pusher: Option<&mut Pusher>,
     stop: &Receiver<()>,
 ) {
-    let catalog = Arc::clone(engine.catalog());
+    let Shared {
+        own,
+        clock,
+        board,
+        interval_ns,
+        ..
+    } = shared;
     let mut warned: Option<Instant> = None;
     // A tick that was due before anything stood is not late.
     let ready_ns = clock.now_ns();
     loop {
         let due_ns = engine.time_ns(engine.next_tick());
-        if stop.recv_timeout(clock.until(due_ns)) != Err(RecvTimeoutError::Timeout) {
+        if !wait_for_tick(engine, conductor, clock, due_ns, stop) {
             return;
         }
         let began = Instant::now();
@@ -345,19 +453,55 @@ fn tick(
                 "tick {} begins {:.3} s late ({} series, a tick every {} s)",
                 engine.next_tick(),
                 lag_ns as f64 / 1e9,
-                grouped(catalog.generated_series() as u128),
-                interval_ns as f64 / 1e9,
+                grouped(engine.catalog().generated_series() as u128),
+                *interval_ns as f64 / 1e9,
             );
         }
         if let Some(pusher) = &pusher {
             own.set_delivery(pusher.delivery());
         }
+        let catalog = Arc::clone(engine.catalog());
         let frame = engine.advance(|number, columns| own.fill(&catalog, number, columns));
+        conductor.after_tick(engine, frame.tick());
         if let Some(pusher) = &mut pusher {
             pusher.offer(&frame);
         }
-        board.publish(frame);
+        board.publish(frame, conductor.renderer());
         own.add_tick(began.elapsed().as_secs_f64());
+    }
+}
+
+/// Carries out wishes until the next tick is due; those that wait already come
+/// first even when it is late. Returns false when asked to stop.
+fn wait_for_tick(
+    engine: &mut Engine,
+    conductor: &mut Conductor,
+    clock: &Clock,
+    due_ns: i64,
+    stop: &Receiver<()>,
+) -> bool {
+    if stop.try_recv() != Err(TryRecvError::Empty) {
+        return false;
+    }
+    conductor.carry_out_waiting(engine);
+    // The conductor itself is needed while a wish is carried out.
+    let wishes = conductor.wishes().clone();
+    loop {
+        let left = clock.until(due_ns);
+        if left.is_zero() {
+            return true;
+        }
+        select! {
+            recv(stop) -> _ => return false,
+            recv(wishes) -> envelope => match envelope {
+                Ok(envelope) => conductor.carry_out(engine, envelope),
+                // Nobody can ask any more; it still ticks.
+                Err(_) => {
+                    return stop.recv_timeout(clock.until(due_ns)) == Err(RecvTimeoutError::Timeout)
+                }
+            },
+            default(left) => return true,
+        }
     }
 }
 

@@ -3,6 +3,10 @@
 //! Exit codes: 0 when all went well, 1 for a failure while running, 2 for a bad
 //! configuration or wrong arguments.
 
+mod ctl;
+mod ctl_text;
+
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -17,12 +21,12 @@ use prost::Message;
 use crate::app::{self, RunError};
 use crate::clock::rfc3339;
 use crate::config::{self, Config, HistogramForm, Kind, Metric};
-use crate::engine::{Engine, Frame, exponential, tick_time_ns};
+use crate::engine::{Frame, tick_time_ns};
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
+use crate::journal::{self, Replay, ReplayError};
 use crate::logging;
-use crate::model::Catalog;
 use crate::otlp::{self, Encoder};
 use crate::plan::{Estimate, Plan, grouped};
 use crate::proto::otlp::ExportMetricsServiceRequest;
@@ -35,6 +39,8 @@ Examples:
   mockingbird plan configs/high_cardinality.yaml     series, samples and bytes before running
   mockingbird dump -c configs/baseline.yaml --tick 10
                                                      the exact body of tick 10
+  mockingbird dump --journal run.journal --tick 10   the same of a run that was changed meanwhile
+  mockingbird ctl status                             what a running instance does
   mockingbird completions bash > /etc/bash_completion.d/mockingbird
 
 Environment:
@@ -85,6 +91,8 @@ enum Command {
     },
     /// Write the exact body of one tick to standard output, self-metrics left out.
     Dump(DumpArgs),
+    /// Talk to a running instance: see and change what it does.
+    Ctl(ctl::CtlArgs),
     /// Print a JSON Schema of the configuration file.
     Schema,
     /// Print shell completions.
@@ -109,8 +117,11 @@ struct RunArgs {
 #[derive(Debug, Args)]
 struct DumpArgs {
     /// Configuration file.
-    #[arg(short, long, value_name = "FILE")]
-    config: PathBuf,
+    #[arg(short, long, value_name = "FILE", required_unless_present = "journal")]
+    config: Option<PathBuf>,
+    /// Journal of a run: its configuration, its epoch, and all that was done to it.
+    #[arg(long, value_name = "FILE", conflicts_with = "epoch")]
+    journal: Option<PathBuf>,
     /// Number of the tick, 0 being the epoch.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     tick: u64,
@@ -149,6 +160,7 @@ pub fn main() -> ExitCode {
         Some(Command::Check { files, json }) => check(&files, json),
         Some(Command::Plan { file, json, tick }) => plan(&file, json, tick),
         Some(Command::Dump(args)) => dump(&args),
+        Some(Command::Ctl(args)) => ctl::ctl(args),
         Some(Command::Schema) => schema(),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
@@ -182,25 +194,31 @@ fn run(args: &RunArgs) -> Result<(), RunError> {
     }
     let config = load(path)?;
     logging::init(config.global.log_level, config.global.log_format);
-    let stop = stop_on_signals().map_err(|error| RunError::Run(error.to_string()))?;
-    app::run(&config, &stop, |started| print_summary(&config, started))
+    let signals = signals().map_err(|error| RunError::Run(error.to_string()))?;
+    app::run(&config, &signals, |started| print_summary(&config, started))
 }
 
-/// A channel on which SIGINT and SIGTERM arrive. While nobody takes it from
-/// there (a long start or tick), the process ends by itself within a second. A
-/// further signal ends it at once.
-fn stop_on_signals() -> io::Result<crossbeam_channel::Receiver<()>> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
+/// Channels on which SIGINT and SIGTERM arrive, and SIGHUP. While nobody takes
+/// the former from there (a long start or tick), the process ends by itself
+/// within a second. A further signal ends it at once.
+fn signals() -> io::Result<app::Signals> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     const NOTICED_WITHIN: Duration = Duration::from_millis(900);
     // One Ctrl-C may reach the process twice, by its group and by its parent.
     const SAME_SIGNAL: Duration = Duration::from_millis(300);
-    let (send, receive) = crossbeam_channel::bounded(1);
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    let (send, stop) = crossbeam_channel::bounded(1);
+    let (send_reload, reload) = crossbeam_channel::bounded(1);
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
             let mut first: Option<Instant> = None;
             for signal in signals.forever() {
+                if signal == SIGHUP {
+                    // One that waits already is enough.
+                    let _ = send_reload.try_send(());
+                    continue;
+                }
                 if let Some(at) = first {
                     if at.elapsed() > SAME_SIGNAL {
                         std::process::exit(128 + signal);
@@ -220,7 +238,7 @@ fn stop_on_signals() -> io::Result<crossbeam_channel::Receiver<()>> {
                 });
             }
         })?;
-    Ok(receive)
+    Ok(app::Signals { stop, reload })
 }
 
 fn print_summary(config: &Config, started: &app::Started) {
@@ -236,12 +254,14 @@ fn print_summary(config: &Config, started: &app::Started) {
         ),
         None => "off (exporters.otel.enabled)".to_owned(),
     };
+    let control = format!("http://{}", app::reachable(started.control_addr));
     let summary = format!(
         "mockingbird {}: {}\n\
          \x20 metrics   {} with {} series, {} samples per scrape and self-metrics\n\
          \x20 ticks     every {} s since {}, seed {}, {} threads\n\
          \x20 scrape    {scrape}\n\
-         \x20 push      {push}\n",
+         \x20 push      {push}\n\
+         \x20 control   {control}\n",
         env!("CARGO_PKG_VERSION"),
         config.path.display(),
         catalog.generated_count(),
@@ -338,8 +358,8 @@ fn plan(file: &Path, json: bool, tick: u64) -> Result<(), RunError> {
 }
 
 fn dump(args: &DumpArgs) -> Result<(), RunError> {
-    let mut config = load(&args.config)?;
-    if let Some(refusal) = Estimate::of(&config).refusal(&config) {
+    let mut replay = what_to_dump(args)?;
+    if let Some(refusal) = Estimate::of(replay.config()).refusal(replay.config()) {
         return Err(RunError::Config(refusal));
     }
     if let Some(name) = &args.metric {
@@ -348,38 +368,29 @@ fn dump(args: &DumpArgs) -> Result<(), RunError> {
             let counter = matches!(metric.kind, Kind::Counter { .. });
             metric.name == *name || counter && Some(&*metric.name) == name.strip_suffix("_total")
         };
-        if !config.metrics.iter().any(is_meant) {
-            let names: Vec<&str> = config.metrics.iter().map(|m| m.name.as_str()).collect();
-            let names = names.join(", ");
+        let metrics = replay.metrics();
+        if !metrics.iter().any(|metric| is_meant(metric)) {
+            let names: BTreeSet<&str> = metrics.iter().map(|m| m.name.as_str()).collect();
+            let names = Vec::from_iter(names).join(", ");
             return Err(RunError::Config(format!(
                 "no metric {name:?}; defined: {names}"
             )));
         }
-        config.metrics.retain(is_meant);
+        replay.narrow(is_meant);
     }
     let threads = args
         .threads
-        .map_or_else(|| app::threads_of(&config), usize::from);
-    let epoch_ns = match args.epoch {
-        None => config.global.epoch_ns.unwrap_or(0),
-        Some(epoch) => i64::try_from(epoch.as_nanosecond())
-            .ok()
-            .filter(|&ns| ns >= 0 && ns % 1_000_000 == 0)
-            .ok_or_else(|| {
-                RunError::Config(
-                    "--epoch must be in whole milliseconds, after 1970 and before 2262".into(),
-                )
-            })?,
-    };
-    tick_is_in_range(&config, epoch_ns, args.tick)?;
-    let frame = frame_of(&config, args, epoch_ns, threads)?;
+        .map_or_else(|| app::threads_of(replay.config()), usize::from);
+    tick_is_in_range(replay.config(), replay.epoch_ns(), args.tick)?;
+    let frame = frame_of(&mut replay, args.tick, threads)?;
+    let config = replay.config();
     match args.format {
-        DumpFormat::Text => dump_text(&config, frame, Format::Text, threads),
-        DumpFormat::Openmetrics => dump_text(&config, frame, Format::OpenMetrics, threads),
-        DumpFormat::Otlp => dump_otlp(&config, &frame, print),
+        DumpFormat::Text => dump_text(config, frame, Format::Text, threads),
+        DumpFormat::Openmetrics => dump_text(config, frame, Format::OpenMetrics, threads),
+        DumpFormat::Otlp => dump_otlp(config, &frame, print),
         DumpFormat::OtlpJson => {
             let mut whole = Vec::new();
-            dump_otlp(&config, &frame, |bytes| {
+            dump_otlp(config, &frame, |bytes| {
                 whole.extend_from_slice(bytes);
                 Ok(())
             })?;
@@ -390,27 +401,64 @@ fn dump(args: &DumpArgs) -> Result<(), RunError> {
     }
 }
 
-/// The frame that is asked for, without the process's own families.
-fn frame_of(
-    config: &Config,
-    args: &DumpArgs,
-    epoch_ns: i64,
-    threads: usize,
-) -> Result<Arc<Frame>, RunError> {
+/// The run that is asked for: of a configuration alone, or of a journal.
+fn what_to_dump(args: &DumpArgs) -> Result<Replay, RunError> {
     let pushed = matches!(args.format, DumpFormat::Otlp | DumpFormat::OtlpJson);
-    let exponential = pushed && config.otel.histograms == HistogramForm::Exponential;
-    let layout = |metric: &Metric| {
-        let layout = || exponential::layout(metric, config.otel.exponential_size_max);
-        exponential.then(layout).flatten()
+    let exponential =
+        |config: &Config| pushed && config.otel.histograms == HistogramForm::Exponential;
+    let config = args.config.as_deref().map(load).transpose()?;
+    let Some(path) = &args.journal else {
+        let Some(config) = config else {
+            return Err(RunError::Config("--config or --journal is needed".into()));
+        };
+        let exponential = exponential(&config);
+        let epoch_ns = epoch_of(args, &config)?;
+        return Ok(Replay::of_config(config, epoch_ns, exponential));
     };
-    let catalog = Catalog::build_with(config, Vec::new(), &layout)
-        .map_err(|(metric, error)| RunError::Config(format!("metric {metric}: {error}")))?;
-    let mut engine = Engine::new(config, Arc::new(catalog), epoch_ns, threads).map_err(failed)?;
-    let bar = app::progress_bar(args.tick + 1, "running");
+    let history = journal::load(path).map_err(|error| RunError::Config(error.to_string()))?;
+    if let Some(line) = history.torn_line {
+        eprintln!(
+            "{}:{line}: the last line is incomplete and left out",
+            path.display()
+        );
+    }
+    if config.is_some_and(|config| config::fingerprint(&config) != history.start.fingerprint) {
+        eprintln!(
+            "{}: is of another configuration than --config; the journal's is used",
+            path.display()
+        );
+    }
+    let exponential = exponential(&history.start.config);
+    Ok(Replay::new(history, exponential))
+}
+
+fn epoch_of(args: &DumpArgs, config: &Config) -> Result<i64, RunError> {
+    let Some(epoch) = args.epoch else {
+        return Ok(config.global.epoch_ns.unwrap_or(0));
+    };
+    i64::try_from(epoch.as_nanosecond())
+        .ok()
+        .filter(|&ns| ns >= 0 && ns % 1_000_000 == 0)
+        .ok_or_else(|| {
+            RunError::Config(
+                "--epoch must be in whole milliseconds, after 1970 and before 2262".into(),
+            )
+        })
+}
+
+/// The frame of a tick, without the process's own families.
+fn frame_of(replay: &mut Replay, tick: u64, threads: usize) -> Result<Arc<Frame>, RunError> {
+    let failed = |error: ReplayError| match error {
+        ReplayError::Threads(_) => RunError::Run(error.to_string()),
+        _ => RunError::Config(error.to_string()),
+    };
+    let mut engine = replay.engine(threads).map_err(failed)?;
+    let bar = app::progress_bar(tick + 1, "running");
     loop {
+        replay.before_tick(&mut engine).map_err(failed)?;
         let frame = engine.advance(|_, _| {});
         bar.inc(1);
-        if frame.tick() == args.tick {
+        if frame.tick() == tick {
             bar.finish_and_clear();
             return Ok(frame);
         }

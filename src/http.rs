@@ -87,6 +87,12 @@ impl Default for Limits {
 pub trait Handler: Send + Sync + 'static {
     /// Answers one complete request.
     fn handle(&self, request: &Request<'_>, reply: Reply<'_>) -> io::Result<Sent>;
+
+    /// Answers what didn't become a request, and requests that [`Handler::handle`] left without a
+    /// reply: with the refusal's status and, unless the handler has another form, a line of text.
+    fn refuse(&self, refusal: &Refusal, reply: Reply<'_>) -> io::Result<Sent> {
+        reply.refuse(refusal)
+    }
 }
 
 impl<F> Handler for F

@@ -14,12 +14,15 @@
 //! | [`model`] | labels, caps | the [`model::Catalog`]: families, label spaces, identities |
 //! | [`timeline`] | a configuration, commands | what is in effect at a tick |
 //! | [`engine`] | a tick number | a [`engine::Frame`]: columns of values |
+//! | [`journal`] | what was done to a run | its record, and the run again |
 //! | [`otlp`], [`proto`] | a frame | requests that OTLP receivers take |
 //! | [`exposition`] | a frame | Prometheus text, `OpenMetrics`, gzip |
 //! | [`clock`], [`http`] | | the time of day; requests and responses |
+//! | [`faults`] | what is in effect | what goes wrong between a frame and its readers |
 //! | [`push`] | frames that are due | requests to a receiver, and a ledger of them |
 //! | [`selfmetrics`] | what happens in the process | columns of its own families |
 //! | [`server`] | a frame, a request | `/metrics` |
+//! | [`control`] | requests | wishes to the clock's thread, and what became of them |
 //! | [`app`] | a configuration | a running process, its start, ticks and end |
 //! | [`cli`] | arguments | exit codes |
 //! | [`twin`] | a configuration, a tick | the same samples by the definitions, for tests |
@@ -42,9 +45,12 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod engine;
 pub mod exposition;
+pub mod faults;
 pub mod http;
+pub mod journal;
 pub mod logging;
 pub mod model;
 pub mod otlp;

@@ -32,7 +32,6 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -42,12 +41,14 @@ use crossbeam_channel::{Receiver, bounded};
 use crate::clock::Clock;
 use crate::config::{Otel, Temporality};
 use crate::engine::Frame;
+use crate::faults::{WireFaults, chance};
 use crate::model::Catalog;
 use crate::otlp::{Encoder, EncoderOptions};
 use client::Client;
 use encode::{Encode, Mailbox};
+use health::Trouble;
 pub use ledger::{Delivery, Ledger};
-use outbox::Outbox;
+use outbox::{Outbox, Verdict};
 use pack::Packer;
 use retry::RetryPolicy;
 use schedule::Schedule;
@@ -82,16 +83,17 @@ pub enum StartError {
 
 impl Pusher {
     /// Starts to push frames of `catalog`; connects when there is something to
-    /// send.
+    /// send. Posts that `faults` strike fail before they are sent.
     pub fn start(
         otel: &Otel,
         tick_interval_ns: u64,
         catalog: Arc<Catalog>,
+        faults: &Arc<WireFaults>,
         clock: Clock,
     ) -> Result<Self, StartError> {
         let encoder = Encoder::new(catalog, encoder_options(otel));
         let policy = RetryPolicy::default();
-        Self::start_with(otel, tick_interval_ns, encoder, policy, clock)
+        Self::start_with(otel, tick_interval_ns, encoder, policy, faults, clock)
     }
 
     fn start_with(
@@ -99,6 +101,7 @@ impl Pusher {
         tick_interval_ns: u64,
         encoder: impl Encode,
         policy: RetryPolicy,
+        faults: &Arc<WireFaults>,
         clock: Clock,
     ) -> Result<Self, StartError> {
         let client = Client::new(otel, clock).map_err(StartError::Config)?;
@@ -123,9 +126,18 @@ impl Pusher {
         let mut posters = Vec::with_capacity(otel.concurrency);
         for index in 0..otel.concurrency {
             let (client, outbox) = (client.clone(), Arc::clone(&outbox));
+            let faults = Arc::clone(faults);
             let post = move || {
                 while let Some(taken) = outbox.take() {
-                    let verdict = client.post(&taken.request.body);
+                    let verdict = if faults.fails_post() {
+                        Verdict::Retry {
+                            trouble: Trouble::Unreachable,
+                            what: "not sent: the fault push_error is in effect".into(),
+                            after: None,
+                        }
+                    } else {
+                        client.post(&taken.request.body)
+                    };
                     outbox.settle(taken, verdict, chance());
                 }
             };
@@ -209,11 +221,4 @@ pub fn encoder_options(otel: &Otel) -> EncoderOptions {
         request_bytes_max: otel.request_bytes_max,
         ..EncoderOptions::default()
     }
-}
-
-/// A number within 0..1 that differs from process to process and call to call.
-/// It spreads retries; no value depends on it.
-fn chance() -> f64 {
-    let random = RandomState::new().hash_one(Instant::now());
-    (random >> 11) as f64 / (1_u64 << 53) as f64
 }

@@ -252,6 +252,11 @@ impl SelfMetrics {
         *self.delivery.lock().unwrap_or_else(PoisonError::into_inner) = delivery;
     }
 
+    /// Where pushing stood at the latest tick.
+    pub fn delivery(&self) -> Delivery {
+        *self.delivery.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Counts a scrape as under way, unless `most` already are.
     pub fn begin_scrape(&self, most: u64) -> Option<ScrapeGuard<'_>> {
         if self.scrapes_running.fetch_add(1, Relaxed) >= most {
@@ -276,6 +281,11 @@ impl SelfMetrics {
     /// Scrapes answered in full.
     pub fn scrapes(&self) -> u64 {
         self.scrapes.load(Relaxed)
+    }
+
+    /// Scrapes that failed or were broken off.
+    pub fn scrape_errors(&self) -> u64 {
+        self.export_errors.load(Relaxed)
     }
 
     /// Fills the columns of the process's own families for a tick, as

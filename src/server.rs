@@ -5,14 +5,15 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, rfc3339};
 use crate::engine::Frame;
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::{self, Encoding};
 use crate::exposition::pool::RenderPool;
-use crate::http::{Handler, Reply, Request, Sent};
+use crate::faults::WireFaults;
+use crate::http::{BodyWriter, Handler, Reply, Request, Sent};
 use crate::selfmetrics::SelfMetrics;
 
 /// Scrapes answered at the same time; each may hold a frame. Further ones get 503.
@@ -20,24 +21,42 @@ pub const SCRAPES_MAX: u64 = 32;
 /// `/healthz` fails when ticks begin later than this many intervals.
 const LAG_INTERVALS_MAX: u64 = 10;
 
+/// A delayed scrape looks this often whether the process ends.
+const DELAY_STEP: Duration = Duration::from_millis(50);
+
 /// The latest frame, for whoever wants to read it.
 #[derive(Debug, Default)]
-pub struct Board(Mutex<Option<Arc<Frame>>>);
+pub struct Board(Mutex<Option<Shown>>);
+
+/// A frame, and how it is written: both of the same catalog.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// The values.
+    pub frame: Arc<Frame>,
+    /// How they are written.
+    pub renderer: Arc<Renderer>,
+}
 
 impl Board {
     /// Replaces the latest frame.
-    pub fn publish(&self, frame: Arc<Frame>) {
-        let before = self.lock().replace(frame);
+    pub fn publish(&self, frame: Arc<Frame>, renderer: &Arc<Renderer>) {
+        let renderer = Arc::clone(renderer);
+        let before = self.lock().replace(Shown { frame, renderer });
         // Should it be the last holder, memory is given back outside the lock.
         drop(before);
     }
 
     /// The latest frame; `None` before the first tick.
     pub fn latest(&self) -> Option<Arc<Frame>> {
+        self.lock().as_ref().map(|shown| Arc::clone(&shown.frame))
+    }
+
+    /// The latest frame and how it is written; `None` before the first tick.
+    pub fn shown(&self) -> Option<Shown> {
         self.lock().clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<Frame>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Shown>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -47,23 +66,16 @@ impl Board {
 pub struct ScrapeHandler {
     /// Where frames come from.
     pub board: Arc<Board>,
-    /// Set once start-up is done; until then scrapes get 503.
-    pub ready: Arc<OnceLock<Ready>>,
+    /// Who writes frames; set once start-up is done, until then scrapes get 503.
+    pub pool: Arc<OnceLock<RenderPool>>,
+    /// What goes wrong on purpose.
+    pub faults: Arc<WireFaults>,
     /// Where scrapes are counted.
     pub own: Arc<SelfMetrics>,
     /// The time for `/healthz`.
     pub clock: Clock,
     /// The tick interval.
     pub interval_ns: u64,
-}
-
-/// What it takes to answer a scrape.
-#[derive(Debug)]
-pub struct Ready {
-    /// How frames are written.
-    pub renderer: Arc<Renderer>,
-    /// Who writes them.
-    pub pool: RenderPool,
 }
 
 impl Handler for ScrapeHandler {
@@ -77,7 +89,7 @@ impl Handler for ScrapeHandler {
         }
         match request.path() {
             "/metrics" => self.scrape(request, reply),
-            "/healthz" => self.health(reply),
+            "/healthz" => health(&self.board, &self.clock, self.interval_ns, reply),
             _ => self.page(reply),
         }
     }
@@ -86,12 +98,22 @@ impl Handler for ScrapeHandler {
 impl ScrapeHandler {
     fn scrape(&self, request: &Request<'_>, reply: Reply<'_>) -> io::Result<Sent> {
         let started = Instant::now();
+        let fate = self.faults.scrape();
+        // It holds neither a frame nor one of the scrapes' places meanwhile.
+        if fate.delay.is_some_and(|delay| !wait(delay, &reply)) {
+            return reply.text(503, "stopping");
+        }
         let Some(_running) = self.own.begin_scrape(SCRAPES_MAX) else {
             return reply.text(503, "too many scrapes at the same time");
         };
-        let (Some(ready), Some(frame)) = (self.ready.get(), self.board.latest()) else {
+        if let Some(status) = fate.status {
+            self.own.add_scrape_error();
+            return reply.text(status, "the fault scrape_error is in effect");
+        }
+        let (Some(pool), Some(shown)) = (self.pool.get(), self.board.shown()) else {
             return reply.text(503, "starting: no tick yet");
         };
+        let Shown { frame, renderer } = shown;
         let negotiated = negotiate::format(joined(request, "Accept").as_deref());
         let encoding = negotiate::encoding(joined(request, "Accept-Encoding").as_deref());
         let gzip = encoding == Encoding::Gzip;
@@ -106,12 +128,20 @@ impl ScrapeHandler {
         if !body.wants_body() {
             return body.finish();
         }
-        let mut write = |bytes: &[u8]| io::Write::write_all(&mut body, bytes);
-        let streamed = ready
-            .pool
-            .stream(frame, &ready.renderer, negotiated.format, gzip, &mut write)
-            .and_then(|stats| Ok((stats, body.finish()?)));
-        match streamed {
+        let mut end = fate.share.map(|share| {
+            // gzip's header comes before the chunks.
+            let mut end = EarlyEnd::after(share, renderer.chunk_count());
+            end.pieces_left += usize::from(gzip);
+            end
+        });
+        let mut write = |bytes: &[u8]| send(&mut body, bytes, end.as_mut());
+        let streamed = pool.stream(frame, &renderer, negotiated.format, gzip, &mut write);
+        if end.is_some_and(|end| end.is_reached) {
+            self.own.add_scrape_error();
+            log::debug!("scrape by {}: truncated by a fault", request.peer());
+            return Ok(body.cut());
+        }
+        match streamed.and_then(|stats| Ok((stats, body.finish()?))) {
             Ok((stats, sent)) => {
                 let duration_s = started.elapsed().as_secs_f64();
                 self.own.add_scrape(gzip, stats.bytes_out, duration_s);
@@ -131,36 +161,12 @@ impl ScrapeHandler {
         }
     }
 
-    fn health(&self, reply: Reply<'_>) -> io::Result<Sent> {
-        let lag_ns_max = LAG_INTERVALS_MAX.saturating_mul(self.interval_ns);
-        // The tick after the latest frame may be under way: it is late from the
-        // moment it was due, whether it has begun or not.
-        let next_due_ns = |frame: Arc<Frame>| frame.time_ns() + self.interval_ns as i64;
-        let (code, status) = match self.board.latest().map(next_due_ns) {
-            None => (503, "starting"),
-            Some(due_ns) if self.clock.now_ns().saturating_sub(due_ns) > lag_ns_max as i64 => {
-                (503, "lagging")
-            }
-            Some(_) => (200, "ok"),
-        };
-        let timestamp = rfc3339(self.clock.now_ns());
-        let body = serde_json::json!({"status": status, "timestamp": timestamp}).to_string();
-        reply.send(
-            code,
-            &[("Content-Type", "application/json")],
-            (body + "\n").as_bytes(),
-        )
-    }
-
     fn page(&self, reply: Reply<'_>) -> io::Result<Sent> {
-        let Some(ready) = self.ready.get() else {
+        let Some(frame) = self.board.latest() else {
             return reply.text(503, "starting");
         };
-        let catalog = ready.renderer.catalog();
-        let tick = self.board.latest().map_or_else(
-            || "none yet".to_owned(),
-            |frame| format!("{} ({})", frame.tick(), rfc3339(frame.time_ns())),
-        );
+        let catalog = frame.catalog();
+        let tick = format!("{} ({})", frame.tick(), rfc3339(frame.time_ns()));
         let page = format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
              <title>Mockingbird</title></head><body>\n<h1>Mockingbird {}</h1>\n\
@@ -179,6 +185,87 @@ impl ScrapeHandler {
         ];
         reply.send(200, &headers, page.as_bytes())
     }
+}
+
+/// Answers `/healthz`: whether the next tick is on its way in time.
+pub fn health(
+    board: &Board,
+    clock: &Clock,
+    interval_ns: u64,
+    reply: Reply<'_>,
+) -> io::Result<Sent> {
+    let lag_ns_max = LAG_INTERVALS_MAX.saturating_mul(interval_ns);
+    // The tick after the latest frame may be under way: it is late from the
+    // moment it was due, whether it has begun or not.
+    let next_due_ns = |frame: Arc<Frame>| frame.time_ns() + interval_ns as i64;
+    let (code, status) = match board.latest().map(next_due_ns) {
+        None => (503, "starting"),
+        Some(due_ns) if clock.now_ns().saturating_sub(due_ns) > lag_ns_max as i64 => {
+            (503, "lagging")
+        }
+        Some(_) => (200, "ok"),
+    };
+    let timestamp = rfc3339(clock.now_ns());
+    let body = serde_json::json!({"status": status, "timestamp": timestamp}).to_string();
+    reply.send(
+        code,
+        &[("Content-Type", "application/json")],
+        (body + "\n").as_bytes(),
+    )
+}
+
+/// Sleeps; false when the process ends before the time is over.
+fn wait(time: Duration, reply: &Reply<'_>) -> bool {
+    let until = Instant::now() + time;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        if reply.is_stopping() {
+            return false;
+        }
+        std::thread::sleep(left.min(DELAY_STEP));
+    }
+}
+
+/// Where a body ends early: within one of the pieces that it is written in.
+#[derive(Debug)]
+struct EarlyEnd {
+    /// Pieces before it that are sent whole.
+    pieces_left: usize,
+    /// How much of the next one is sent.
+    share: f64,
+    is_reached: bool,
+}
+
+impl EarlyEnd {
+    /// After a share, within 0..1, of so many pieces.
+    fn after(share: f64, pieces: usize) -> Self {
+        let place = share * pieces as f64;
+        let whole = (place as usize).min(pieces - 1);
+        Self {
+            pieces_left: whole,
+            share: place - whole as f64,
+            is_reached: false,
+        }
+    }
+}
+
+/// Sends a piece of a body, or the part of it that an early end leaves; then it
+/// fails, so that nothing more is written.
+fn send(body: &mut BodyWriter<'_>, piece: &[u8], end: Option<&mut EarlyEnd>) -> io::Result<()> {
+    let Some(end) = end else {
+        return io::Write::write_all(body, piece);
+    };
+    if let Some(left) = end.pieces_left.checked_sub(1) {
+        end.pieces_left = left;
+        return io::Write::write_all(body, piece);
+    }
+    let bytes = (piece.len() as f64 * end.share) as usize;
+    io::Write::write_all(body, &piece[..bytes.min(piece.len().saturating_sub(1))])?;
+    end.is_reached = true;
+    Err(io::ErrorKind::Other.into())
 }
 
 /// All values of a header, as if they had come on one line.

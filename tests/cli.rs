@@ -102,7 +102,7 @@ fn free_port() -> u16 {
 fn write_config(folder: &Path, port: u16, global: &str, metrics: &str) -> PathBuf {
     let path = folder.join("config.yaml");
     let text = format!(
-        "global: {{{global}}}\n\
+        "global: {{control_api_port: 0, {global}}}\n\
          exporters: {{prometheus: {{port: {port}, bind_address: 127.0.0.1, prefix: ''}}, \
          otel: {{enabled: false}}}}\n{metrics}\n"
     );

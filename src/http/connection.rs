@@ -204,7 +204,10 @@ impl Connection {
             State::Waiting | State::Open(_) if !self.output.is_started => {
                 self.output
                     .reset(request.version(), request.method() == "HEAD", false);
-                Some(self.send_error(500, "internal error"))
+                Some(self.send_error(&Refusal {
+                    status: 500,
+                    reason: "internal error",
+                }))
             }
             // A missing last chunk tells; the end of a connection by itself does not.
             State::Open(Mode::Chunks) | State::Cut(Mode::Chunks) => Some(End::Close),
@@ -224,12 +227,12 @@ impl Connection {
         };
         self.service.stats.requests_bad.increment();
         log::debug!("{}: {} {}", self.peer, refusal.status, refusal.reason);
-        self.send_error(refusal.status, refusal.reason)
+        self.send_error(&refusal)
     }
 
-    fn send_error(&mut self, status: u16, reason: &'static str) -> End {
+    fn send_error(&mut self, refusal: &Refusal) -> End {
         let reply = Reply::new(&mut self.output).closing();
-        match reply.text(status, reason) {
+        match self.service.handler.refuse(refusal, reply) {
             Ok(_) => End::Linger,
             Err(_) => End::Reset,
         }

@@ -65,7 +65,8 @@ fn otel(url: &str, fields: &str) -> Otel {
 }
 
 fn start(otel: &Otel, encoder: impl Encode) -> Pusher {
-    Pusher::start_with(otel, TICK_NS, encoder, policy(), Clock::start()).unwrap()
+    let faults = Arc::default();
+    Pusher::start_with(otel, TICK_NS, encoder, policy(), &faults, Clock::start()).unwrap()
 }
 
 fn stub(otel: &Otel) -> Pusher {
@@ -586,6 +587,7 @@ fn a_file_that_is_missing_is_told_at_the_start() {
         TICK_NS,
         Stub { body_bytes: 1 },
         policy(),
+        &Arc::default(),
         Clock::start(),
     );
     let Err(StartError::Config(message)) = started else {

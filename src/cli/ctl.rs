@@ -1,0 +1,429 @@
+//! `ctl`: talks to the control API of a running instance.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Map, Value, json};
+use ureq::Agent;
+use ureq::http::Request;
+
+use super::{ctl_text, print};
+use crate::app::RunError;
+
+/// Longer than the instance takes for anything, a reload included.
+const TIMEOUT: Duration = Duration::from_secs(90);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most bytes of a reply that are read: a whole journal.
+const REPLY_BYTES_MAX: u64 = 128 << 20;
+/// What has to be shown to the instance, if it asks for it.
+const TOKEN_VARIABLE: &str = "MOCKINGBIRD_CONTROL_TOKEN";
+
+const EXAMPLES: &str = "\
+Examples:
+  mockingbird ctl status
+  mockingbird ctl spike http_requests_total --multiplier 5 --duration 60 --label region=us-east-1
+  mockingbird ctl spike --end http_requests_total
+  mockingbird ctl error-rate http_requests_total --rate 0.2 --duration 30
+  mockingbird ctl fault reset --metric http_requests_total
+  mockingbird ctl fault scrape_error --status 500 --rate 0.1 --duration 60
+  mockingbird ctl fault --end 3
+  mockingbird ctl scenario deploy_gone_wrong
+  mockingbird ctl scenario deploy_gone_wrong --stop
+  mockingbird ctl reload
+  mockingbird ctl journal > run.journal
+  mockingbird ctl series --metric http_requests_total --match region=us-east-1 --limit 5
+
+Environment:
+  MOCKINGBIRD_URL            instead of --url
+  MOCKINGBIRD_CONTROL_TOKEN  the token, where the instance asks for one
+
+Exit codes: 0 done, 1 not reached or not able to, 2 refused.";
+
+/// Arguments of `ctl`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct CtlArgs {
+    /// Where the instance's control API is.
+    #[arg(
+        long,
+        global = true,
+        env = "MOCKINGBIRD_URL",
+        default_value = "http://localhost:8081",
+        value_name = "URL"
+    )]
+    url: String,
+    /// The instance's reply as it is.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Ctl,
+}
+
+#[derive(Debug, Subcommand)]
+enum Ctl {
+    /// Tell what runs and what is in effect.
+    Status,
+    /// Multiply a metric's rate or value for a while.
+    Spike(SpikeArgs),
+    /// Leave out points of a metric for a while.
+    ErrorRate(ErrorRateArgs),
+    /// Let something go wrong.
+    Fault(FaultArgs),
+    /// Start or stop a scenario of the configuration.
+    Scenario {
+        /// Its name.
+        name: String,
+        /// Stop it and what it began.
+        #[arg(long)]
+        stop: bool,
+    },
+    /// Read the configuration's file again.
+    Reload,
+    /// Set the log threshold: off, error, warn, info, debug or trace.
+    Loglevel {
+        /// The threshold.
+        level: String,
+    },
+    /// Print the journal of the run.
+    Journal,
+    /// List series with their labels and values.
+    Series(SeriesArgs),
+}
+
+#[derive(Debug, Args)]
+struct SpikeArgs {
+    /// Base name of the metric.
+    #[arg(required_unless_present = "end", conflicts_with = "end")]
+    metric: Option<String>,
+    /// Factor, 0 to 1e9.
+    #[arg(
+        long,
+        value_name = "F",
+        required_unless_present = "end",
+        conflicts_with = "end",
+        allow_negative_numbers = true
+    )]
+    multiplier: Option<f64>,
+    /// Seconds.
+    #[arg(
+        long,
+        value_name = "S",
+        required_unless_present = "end",
+        conflicts_with = "end",
+        allow_negative_numbers = true
+    )]
+    duration: Option<f64>,
+    /// What is multiplied. Default: a counter's rate, else values.
+    #[arg(long, conflicts_with = "end")]
+    target: Option<TargetArg>,
+    /// Only series with this label value; may be repeated.
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, conflicts_with = "end")]
+    labels: Vec<(String, String)>,
+    /// End all spikes of a metric.
+    #[arg(long, value_name = "METRIC")]
+    end: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum TargetArg {
+    /// A counter's rate; how many observations.
+    Rate,
+    /// A gauge's value; the observed values.
+    Value,
+}
+
+#[derive(Debug, Args)]
+struct ErrorRateArgs {
+    /// Base name of the metric.
+    #[arg(required_unless_present = "end", conflicts_with = "end")]
+    metric: Option<String>,
+    /// Probability of each point, 0 to 1.
+    #[arg(
+        long,
+        value_name = "P",
+        required_unless_present = "end",
+        conflicts_with = "end",
+        allow_negative_numbers = true
+    )]
+    rate: Option<f64>,
+    /// Seconds.
+    #[arg(
+        long,
+        value_name = "S",
+        required_unless_present = "end",
+        conflicts_with = "end",
+        allow_negative_numbers = true
+    )]
+    duration: Option<f64>,
+    /// Only series with this label value; may be repeated.
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, conflicts_with = "end")]
+    labels: Vec<(String, String)>,
+    /// End all error rates of a metric.
+    #[arg(long, value_name = "METRIC")]
+    end: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct FaultArgs {
+    /// nan, reset, stale, `scrape_error`, `scrape_delay`, `scrape_truncate` or `push_error`.
+    #[arg(required_unless_present = "end", conflicts_with = "end")]
+    kind: Option<String>,
+    /// Base name of the metric (nan, reset, stale). Default: all.
+    #[arg(long, conflicts_with = "end")]
+    metric: Option<String>,
+    /// Only series with this label value; may be repeated.
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, conflicts_with = "end")]
+    labels: Vec<(String, String)>,
+    /// Probability, 0 to 1. Default: 1.
+    #[arg(
+        long,
+        value_name = "P",
+        conflicts_with = "end",
+        allow_negative_numbers = true
+    )]
+    rate: Option<f64>,
+    /// HTTP status (`scrape_error`).
+    #[arg(long, value_name = "CODE", conflicts_with = "end")]
+    status: Option<u64>,
+    /// Seconds by which scrapes are late (`scrape_delay`).
+    #[arg(
+        long,
+        value_name = "S",
+        conflicts_with = "end",
+        allow_negative_numbers = true
+    )]
+    delay: Option<f64>,
+    /// Seconds. Default: until it is ended; a reset happens once.
+    #[arg(
+        long,
+        value_name = "S",
+        conflicts_with = "end",
+        allow_negative_numbers = true
+    )]
+    duration: Option<f64>,
+    /// End the fault with this id, as `ctl status` tells it.
+    #[arg(long, value_name = "ID")]
+    end: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+struct SeriesArgs {
+    /// Base name of the metric. Default: all.
+    #[arg(long)]
+    metric: Option<String>,
+    /// Only series with these label values: NAME=VALUE, separated by commas.
+    #[arg(long = "match", value_name = "LABELS")]
+    matching: Option<String>,
+    /// Series at most, 1 to 10000.
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
+        _ => Err("expected NAME=VALUE".into()),
+    }
+}
+
+/// What is asked of the instance.
+struct Call {
+    method: &'static str,
+    path: String,
+    body: Option<Value>,
+    /// The reply for people.
+    text: fn(&Value) -> String,
+}
+
+impl Call {
+    fn get(path: String, text: fn(&Value) -> String) -> Self {
+        Self {
+            method: "GET",
+            path,
+            body: None,
+            text,
+        }
+    }
+
+    fn post(name: &str, body: Value, text: fn(&Value) -> String) -> Self {
+        Self {
+            method: "POST",
+            path: format!("/control/{name}"),
+            body: Some(body),
+            text,
+        }
+    }
+
+    fn delete(name: &str, item: &str) -> Self {
+        Self {
+            method: "DELETE",
+            path: format!("/control/{name}/{}", encoded(item)),
+            body: None,
+            text: ctl_text::ended,
+        }
+    }
+
+    fn of(command: Ctl) -> Self {
+        match command {
+            Ctl::Status => Self::get("/status".into(), ctl_text::status),
+            Ctl::Journal => Self::get("/control/journal".into(), Value::to_string),
+            Ctl::Series(args) => Self::get(args.path(), ctl_text::series),
+            Ctl::Reload => Self::post("reload", json!({}), ctl_text::reloaded),
+            Ctl::Loglevel { level } => {
+                Self::post("loglevel", json!({"level": level}), ctl_text::log_level)
+            }
+            Ctl::Scenario { name, stop: true } => Self::delete("scenario", &name),
+            Ctl::Scenario { name, stop: false } => {
+                Self::post("scenario", json!({"scenario": name}), ctl_text::started)
+            }
+            Ctl::Spike(SpikeArgs {
+                end: Some(metric), ..
+            }) => Self::delete("spike", &metric),
+            Ctl::ErrorRate(ErrorRateArgs {
+                end: Some(metric), ..
+            }) => Self::delete("error_rate", &metric),
+            Ctl::Fault(FaultArgs { end: Some(id), .. }) => Self::delete("fault", &id.to_string()),
+            Ctl::Spike(args) => {
+                let target = args.target.map(|target| match target {
+                    TargetArg::Rate => "rate",
+                    TargetArg::Value => "value",
+                });
+                let body = body([
+                    ("metric", args.metric.map(Value::from)),
+                    ("multiplier", args.multiplier.map(Value::from)),
+                    ("duration_s", args.duration.map(Value::from)),
+                    ("target", target.map(Value::from)),
+                    ("labels", labels(args.labels)),
+                ]);
+                Self::post("spike", body, ctl_text::begun)
+            }
+            Ctl::ErrorRate(args) => {
+                let body = body([
+                    ("metric", args.metric.map(Value::from)),
+                    ("rate", args.rate.map(Value::from)),
+                    ("duration_s", args.duration.map(Value::from)),
+                    ("labels", labels(args.labels)),
+                ]);
+                Self::post("error_rate", body, ctl_text::begun)
+            }
+            Ctl::Fault(args) => {
+                let body = body([
+                    ("kind", args.kind.map(Value::from)),
+                    ("metric", args.metric.map(Value::from)),
+                    ("labels", labels(args.labels)),
+                    ("rate", args.rate.map(Value::from)),
+                    ("status", args.status.map(Value::from)),
+                    ("delay_s", args.delay.map(Value::from)),
+                    ("duration_s", args.duration.map(Value::from)),
+                ]);
+                Self::post("fault", body, ctl_text::begun)
+            }
+        }
+    }
+}
+
+impl SeriesArgs {
+    fn path(self) -> String {
+        let mut fields = Vec::new();
+        let mut add = |name: &str, value: Option<String>| {
+            fields.extend(value.map(|value| format!("{name}={}", encoded(&value))));
+        };
+        add("metric", self.metric);
+        add("match", self.matching);
+        add("limit", self.limit.map(|limit| limit.to_string()));
+        match fields.join("&") {
+            query if query.is_empty() => "/series".into(),
+            query => format!("/series?{query}"),
+        }
+    }
+}
+
+/// The fields that are given.
+fn body<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
+    let given = fields.into_iter();
+    let given = given.filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(given.collect())
+}
+
+fn labels(pairs: Vec<(String, String)>) -> Option<Value> {
+    let labels: Map<String, Value> = pairs.into_iter().map(|(k, v)| (k, v.into())).collect();
+    (!labels.is_empty()).then(|| labels.into())
+}
+
+/// Percent-encodes a part of a path or query.
+fn encoded(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
+}
+
+/// Asks the instance and prints its reply.
+pub(super) fn ctl(args: CtlArgs) -> Result<(), RunError> {
+    let is_journal = matches!(args.command, Ctl::Journal);
+    let call = Call::of(args.command);
+    let url = args.url.trim_end_matches('/');
+    let reply = send(url, &call)?;
+    if args.json || is_journal {
+        return print(reply.as_bytes());
+    }
+    let value = serde_json::from_str(&reply)
+        .map_err(|_| RunError::Run(format!("{url}: the reply is no JSON; is this Mockingbird?")))?;
+    print((call.text)(&value).as_bytes())
+}
+
+/// The reply to a call that was successful.
+fn send(url: &str, call: &Call) -> Result<String, RunError> {
+    let unusable =
+        |error: &dyn std::fmt::Display| RunError::Config(format!("--url {url}: {error}"));
+    let failed = |error: &dyn std::fmt::Display| {
+        RunError::Run(format!(
+            "{url}: {error} (is it running, and is this global.control_api_port?)"
+        ))
+    };
+    let agent: Agent = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .proxy(None)
+        .timeout_global(Some(TIMEOUT))
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .build()
+        .into();
+    let mut request = Request::builder()
+        .method(call.method)
+        .uri(format!("{url}{}", call.path));
+    if let Some(token) = std::env::var(TOKEN_VARIABLE).ok().filter(|t| !t.is_empty()) {
+        request = request.header("Authorization", format!("Bearer {token}"));
+    }
+    let sent = match &call.body {
+        Some(body) => {
+            let request = request.header("Content-Type", "application/json");
+            let request = request.body(body.to_string());
+            agent.run(request.map_err(|error| unusable(&error))?)
+        }
+        None => agent.run(request.body(()).map_err(|error| unusable(&error))?),
+    };
+    let mut response = sent.map_err(|error| match error {
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => unusable(&error),
+        error => failed(&error),
+    })?;
+    let status = response.status();
+    let mut reply = String::new();
+    let reader = response.body_mut().as_reader();
+    reader
+        .take(REPLY_BYTES_MAX)
+        .read_to_string(&mut reply)
+        .map_err(|error| failed(&error))?;
+    if status.is_success() {
+        return Ok(reply);
+    }
+    let message = ctl_text::refusal(status.as_u16(), &reply);
+    match status.as_u16() {
+        400..500 => Err(RunError::Config(message)),
+        _ => Err(RunError::Run(message)),
+    }
+}

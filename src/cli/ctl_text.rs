@@ -1,0 +1,354 @@
+//! Replies of the control API as text for people.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::plan::grouped;
+
+/// Mistakes that are listed below a refusal.
+const PROBLEMS_SHOWN_MAX: usize = 100;
+
+/// A refusal on lines: the error, then what its details list.
+pub(super) fn refusal(status: u16, reply: &str) -> String {
+    let value: Value = serde_json::from_str(reply).unwrap_or_default();
+    let Some(error) = value["error"].as_str() else {
+        let reply: String = reply.chars().take(200).collect();
+        return format!("answered {status}: {}", reply.trim());
+    };
+    let mut text = error.to_owned();
+    let detail = &value["detail"];
+    if let Some(available) = detail["available"].as_array() {
+        let names: Vec<&str> = available.iter().filter_map(Value::as_str).collect();
+        let _ = match names.join(", ") {
+            names if names.is_empty() => write!(text, "; there are none"),
+            names => write!(text, "; available: {names}"),
+        };
+    }
+    let problems = detail.as_array().or(detail["problems"].as_array());
+    let problems = problems.filter(|problems| problems.len() > 1);
+    for problem in problems.into_iter().flatten().take(PROBLEMS_SHOWN_MAX) {
+        let _ = write!(text, "\n  ");
+        if let (Some(line), Some(column)) = (problem["line"].as_u64(), problem["column"].as_u64()) {
+            let _ = write!(text, "{}:{line}:{column}: ", word(&problem["file"]));
+        }
+        for field in ["path", "field"] {
+            if let Some(field) = problem[field].as_str().filter(|field| !field.is_empty()) {
+                let _ = write!(text, "{field}: ");
+            }
+        }
+        text.push_str(&word(&problem["message"]));
+    }
+    text
+}
+
+pub(super) fn begun(reply: &Value) -> String {
+    let mut text = format!("acts from tick {}", word(&reply["applies_at_tick"]));
+    match reply["until_tick"].as_u64() {
+        Some(tick) => _ = write!(text, " until tick {tick}"),
+        None => text.push_str(" until it is ended"),
+    }
+    let _ = write!(text, " (id {})", word(&reply["id"]));
+    if reply["replaced"].as_u64().is_some_and(|count| count > 0) {
+        text.push_str(", in the place of an earlier one");
+    }
+    text + "\n"
+}
+
+pub(super) fn started(reply: &Value) -> String {
+    let (message, tick) = (word(&reply["message"]), word(&reply["applies_at_tick"]));
+    if reply["changed"] == true {
+        format!("{message}, from tick {tick} on\n")
+    } else {
+        format!("{message}\n")
+    }
+}
+
+pub(super) fn ended(reply: &Value) -> String {
+    if reply["changed"] == true {
+        let (count, tick) = (word(&reply["ended"]), word(&reply["applies_at_tick"]));
+        format!("ended {count}, from tick {tick} on\n")
+    } else {
+        format!("{}\n", word(&reply["message"]))
+    }
+}
+
+pub(super) fn log_level(reply: &Value) -> String {
+    format!("log level {}\n", word(&reply["level"]))
+}
+
+pub(super) fn reloaded(reply: &Value) -> String {
+    let mut text = format!(
+        "reloaded from tick {} on\n",
+        word(&reply["applies_at_tick"])
+    );
+    let rows = ["added", "removed", "changed", "kept", "needs_restart"].map(|name| {
+        let names: Vec<String> = items(&reply[name]).iter().map(word).collect();
+        let list = match names.len() {
+            0 => "-".to_owned(),
+            1..=20 => names.join(", "),
+            count => format!("{}, … ({count})", names[..20].join(", ")),
+        };
+        vec![name.replace('_', " "), list]
+    });
+    text.push_str(&table(&rows));
+    text
+}
+
+pub(super) fn status(reply: &Value) -> String {
+    let config = &reply["config"];
+    let exporters = &reply["exporters"];
+    let (scraped, pushed) = (&exporters["prometheus"], &exporters["otel"]);
+    let journal = &reply["journal"];
+    let count = |value: &Value| grouped(value.as_u64().unwrap_or(0).into());
+    let mut rows = vec![
+        pair("version", word(&reply["version"])),
+        pair(
+            "config",
+            format!(
+                "{} ({})",
+                word(&config["path"]),
+                word(&config["fingerprint"])
+            ),
+        ),
+        pair(
+            "uptime",
+            format!("{:.0} s", number(&reply["uptime_seconds"])),
+        ),
+        pair(
+            "ticks",
+            format!(
+                "{}, every {} s, {:.3} s late",
+                count(&reply["tick_count"]),
+                number(&config["tick_interval_s"]),
+                number(&reply["tick_lag_seconds"]),
+            ),
+        ),
+        pair(
+            "series",
+            format!(
+                "{} of {} metrics",
+                count(&reply["total_series"]),
+                count(&reply["active_metrics"])
+            ),
+        ),
+    ];
+    let off = |exporter: &Value| exporter["enabled"] != true;
+    rows.push(pair(
+        "scrapes",
+        if off(scraped) {
+            "off".into()
+        } else {
+            format!(
+                "{} answered, {} failed",
+                count(&scraped["scrapes"]),
+                count(&scraped["scrape_errors"])
+            )
+        },
+    ));
+    rows.push(pair(
+        "pushed points",
+        if off(pushed) {
+            "off".into()
+        } else {
+            let fields = [
+                "offered",
+                "accepted",
+                "rejected",
+                "dropped",
+                "in_flight",
+                "retried",
+            ];
+            let fields = fields.map(|name| format!("{} {name}", count(&pushed[name])));
+            fields.join(", ").replace('_', " ")
+        },
+    ));
+    let mut recorded = format!("{} entries", count(&journal["entries"]));
+    if let Some(error) = journal["error"].as_str() {
+        let _ = write!(recorded, "; {error}");
+    }
+    rows.push(pair("journal", recorded));
+    let mut text = table(&rows);
+    let in_effect = in_effect(reply);
+    if in_effect.len() == 1 {
+        text.push_str("\nnothing is in effect\n");
+    } else {
+        text.push('\n');
+        text.push_str(&table(&in_effect));
+    }
+    text
+}
+
+/// Rows of what acts, below their headings.
+fn in_effect(reply: &Value) -> Vec<Vec<String>> {
+    let heading = ["ID", "WHAT", "ON", "HOW", "LEFT", "BY"];
+    let mut rows = vec![heading.map(String::from).to_vec()];
+    let left = |of: &Value| match of["remaining_seconds"].as_f64() {
+        Some(seconds) => format!("{seconds:.1} s"),
+        None => "no end".into(),
+    };
+    let by = |of: &Value| match of["scenario"].as_str() {
+        Some(name) => format!("scenario {name}"),
+        None => word(&of["source"]),
+    };
+    for (field, what) in [
+        ("active_spikes", "spike"),
+        ("active_error_rates", "error rate"),
+    ] {
+        let metrics = reply[field].as_object().into_iter().flatten();
+        for (metric, entry) in metrics {
+            for one in items(&entry["all"]) {
+                let how = match what {
+                    "spike" => format!("{} × {}", word(&one["target"]), word(&one["multiplier"])),
+                    _ => format!("rate {}", word(&one["rate"])),
+                };
+                let on = format!("{metric}{}", labels(&one["labels"]));
+                rows.push(vec![
+                    word(&one["id"]),
+                    what.into(),
+                    on,
+                    how,
+                    left(one),
+                    by(one),
+                ]);
+            }
+        }
+    }
+    for fault in items(&reply["active_faults"]) {
+        let on = match fault["metric"].as_str() {
+            Some(metric) => format!("{metric}{}", labels(&fault["labels"])),
+            None => labels(&fault["labels"]),
+        };
+        let mut how = format!("rate {}", word(&fault["rate"]));
+        for field in ["status", "delay_s"] {
+            if !fault[field].is_null() {
+                let _ = write!(how, ", {field} {}", word(&fault[field]));
+            }
+        }
+        let on = if on.is_empty() { "all".into() } else { on };
+        let kind = word(&fault["kind"]);
+        rows.push(vec![
+            word(&fault["id"]),
+            kind,
+            on,
+            how,
+            left(fault),
+            by(fault),
+        ]);
+    }
+    for (name, scenario) in reply["active_scenarios"].as_object().into_iter().flatten() {
+        let since = format!("for {:.1} s", number(&scenario["elapsed_seconds"]));
+        let (what, none) = ("scenario".to_owned(), "-".to_owned());
+        rows.push(vec![
+            none.clone(),
+            what,
+            name.clone(),
+            since,
+            none.clone(),
+            none,
+        ]);
+    }
+    rows
+}
+
+pub(super) fn series(reply: &Value) -> String {
+    let mut rows = vec![["SERIES", "TYPE", "VALUE"].map(String::from).to_vec()];
+    for one in items(&reply["series"]) {
+        let value = match (&one["value"], &one["present"]) {
+            (_, Value::Bool(false)) => "missing".into(),
+            (Value::Null, _) => {
+                format!("count {}, sum {}", word(&one["count"]), word(&one["sum"]))
+            }
+            (value, _) => word(value),
+        };
+        let name = format!("{}{}", word(&one["metric"]), labels(&one["labels"]));
+        rows.push(vec![name, word(&one["type"]), value]);
+    }
+    let more = if reply["truncated"] == true {
+        ", and more"
+    } else {
+        ""
+    };
+    let count = rows.len() - 1;
+    let tick = word(&reply["tick"]);
+    format!("{}{count} series at tick {tick}{more}\n", table(&rows))
+}
+
+fn labels(value: &Value) -> String {
+    let pairs = value.as_object().into_iter().flatten();
+    let pairs: Vec<String> = pairs
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    if pairs.is_empty() {
+        return String::new();
+    }
+    format!("{{{}}}", pairs.join(","))
+}
+
+fn items(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or(f64::NAN)
+}
+
+/// A value in running text; control characters of an answer stay off the terminal.
+fn word(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.replace(|c: char| c.is_control(), " "),
+        Value::Null => "-".into(),
+        other => other.to_string(),
+    }
+}
+
+fn pair(name: &str, value: String) -> Vec<String> {
+    vec![name.to_owned(), value]
+}
+
+/// Rows with their columns aligned, the last one as it is.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, &width) in row.iter().zip(&widths) {
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn refusals_tell_what_there_is_instead() {
+        let check = |reply: Value, expected: &str| {
+            assert_eq!(refusal(404, &reply.to_string()), expected);
+        };
+        check(json!({"error": "no", "detail": null}), "no");
+        let available = json!({"error": "no", "detail": {"available": ["a", "b"]}});
+        check(available, "no; available: a, b");
+        let problem = |line, message| json!({"file": "f", "line": line, "column": 2, "path": "p", "message": message});
+        let problems = json!({"error": "two", "detail": [problem(1, "x"), problem(3, "y")]});
+        check(problems, "two\n  f:1:2: p: x\n  f:3:2: p: y");
+        assert_eq!(refusal(502, "<html>"), "answered 502: <html>");
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        let row = |cells: [&str; 2]| cells.map(String::from).to_vec();
+        assert_eq!(table(&[row(["a", "b"]), row(["ccc", ""])]), "a    b\nccc\n");
+    }
+}

@@ -1,0 +1,119 @@
+//! What requests ask for: their fields as commands.
+
+use serde_json::{Map, Value, json};
+
+use super::error::Refused;
+use crate::config::{self, Action, Config, Kind, Metric};
+use crate::timeline::Command;
+
+/// The command of a request to begin something; `action` is a name as in a
+/// scenario's steps.
+///
+/// # Errors
+/// 404 for a metric or scenario that there is not, 422 for other mistakes.
+pub(super) fn begin(
+    config: &Config,
+    action: &str,
+    fields: Map<String, Value>,
+) -> Result<Command, Refused> {
+    if let Some(Value::String(name)) = fields.get("metric") {
+        metric(config, name)?;
+    }
+    if let (Some(Value::String(name)), "scenario") = (fields.get("scenario"), action) {
+        scenario(config, name)?;
+    }
+    let action = action_of(config, action, fields)?;
+    Ok(Command::Do(action))
+}
+
+fn action_of(config: &Config, action: &str, fields: Map<String, Value>) -> Result<Action, Refused> {
+    config::action_from_json(config, &Value::Object(fields), Some(action)).map_err(|problems| {
+        let problem = &problems[0];
+        let error = match problem.field.as_str() {
+            "" => problem.message.clone(),
+            field => format!("{field}: {}", problem.message),
+        };
+        let all: Vec<Value> = problems.iter().map(mistake).collect();
+        Refused::new(422, error).with(json!({"field": problem.field, "problems": all}))
+    })
+}
+
+fn mistake(problem: &config::ActionProblem) -> Value {
+    json!({"field": problem.field, "message": problem.message})
+}
+
+/// The metric of a name, with or without a counter's `_total`.
+///
+/// # Errors
+/// 404 with the names there are.
+pub(super) fn metric<'a>(config: &'a Config, name: &str) -> Result<&'a Metric, Refused> {
+    let named = |name: &str| config.metrics.iter().find(|metric| metric.name == name);
+    let found = named(name).or_else(|| {
+        let counter = named(name.strip_suffix("_total")?);
+        counter.filter(|metric| matches!(metric.kind, Kind::Counter { .. }))
+    });
+    found.ok_or_else(|| {
+        let available: Vec<&str> = config.metrics.iter().map(|m| m.name.as_str()).collect();
+        Refused::new(404, format!("no metric {:?}", clipped(name)))
+            .with(json!({"available": available}))
+    })
+}
+
+/// Checks that there is a scenario of a name.
+///
+/// # Errors
+/// 404 with the names there are.
+fn scenario(config: &Config, name: &str) -> Result<(), Refused> {
+    if config.scenarios.contains_key(name) {
+        return Ok(());
+    }
+    let available: Vec<&String> = config.scenarios.keys().collect();
+    let error = Refused::new(404, format!("no scenario {:?}", clipped(name)));
+    Err(error.with(json!({"available": available})))
+}
+
+/// The log threshold that a request asks for.
+///
+/// # Errors
+/// 400 for an unknown one, 422 where something else is wrong.
+pub(super) fn log_level(mut fields: Map<String, Value>) -> Result<log::LevelFilter, Refused> {
+    const LEVELS: &str = "off, error, warn, info, debug, trace";
+    let level = fields.remove("level");
+    only(&fields, "level")?;
+    match level {
+        Some(Value::String(word)) => word.parse().map_err(|_| {
+            let error = format!("no log level {:?}; there are: {LEVELS}", clipped(&word));
+            Refused::new(400, error)
+        }),
+        Some(_) => Err(Refused::new(422, "level: expected a string")),
+        None => Err(Refused::new(
+            422,
+            format!("level is missing; one of {LEVELS}"),
+        )),
+    }
+}
+
+/// Checks that no field is left.
+///
+/// # Errors
+/// 422 naming the first one.
+pub(super) fn only(rest: &Map<String, Value>, known: &str) -> Result<(), Refused> {
+    let Some(name) = rest.keys().next() else {
+        return Ok(());
+    };
+    let known = match known {
+        "" => "there are none".to_owned(),
+        known => format!("there are: {known}"),
+    };
+    let error = format!("unknown field {:?}; {known}", clipped(name));
+    Err(Refused::new(422, error).with(json!({"field": clipped(name)})))
+}
+
+/// The beginning of what somebody sent, for messages.
+pub(super) fn clipped(text: &str) -> String {
+    const CHARACTERS_MAX: usize = 60;
+    match text.char_indices().nth(CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,192 @@
+//! The clock's thread's part: wishes between ticks, and what they change.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crossbeam_channel::Receiver;
+
+use super::BODY_BYTES_MAX;
+use super::hub::{Done, Envelope, Hub, InEffect, NotDone, Replacement, WAITING_MAX, Wish};
+use crate::config::{self, Config};
+use crate::engine::Engine;
+use crate::exposition::Renderer;
+use crate::faults::WireFaults;
+use crate::journal::{Entry, Event, Journal, Start};
+use crate::timeline::Command;
+
+/// A command's line in the journal: what its request said, escaped anew, and a
+/// few numbers.
+const COMMAND_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
+
+/// Carries out wishes and tells what is in effect.
+#[derive(Debug)]
+pub struct Conductor {
+    hub: Arc<Hub>,
+    wishes: Receiver<Envelope>,
+    journal: Journal,
+    config: Arc<Config>,
+    fingerprint: String,
+    renderer: Arc<Renderer>,
+    faults: Arc<WireFaults>,
+    epoch_ns: i64,
+    /// The timeline's, when what is in effect was last told.
+    generation: Option<u64>,
+}
+
+impl Conductor {
+    /// A conductor of a run that has not begun; it writes the journal's first
+    /// entry.
+    ///
+    /// # Errors
+    /// When the journal's file cannot be written.
+    pub fn new(
+        hub: Arc<Hub>,
+        wishes: Receiver<Envelope>,
+        config: &Arc<Config>,
+        renderer: Arc<Renderer>,
+        faults: Arc<WireFaults>,
+        epoch_ns: i64,
+    ) -> std::io::Result<Self> {
+        let fingerprint = config::fingerprint(config);
+        let start = Start {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            epoch_ns,
+            fingerprint: fingerprint.clone(),
+            config: Config::clone(config),
+        };
+        let start = Entry {
+            tick: 0,
+            time_ns: epoch_ns,
+            event: Event::Start(Box::new(start)),
+        };
+        let path = config.global.journal_file.as_deref();
+        let journal = Journal::begin(path.map(Path::new), &start)?;
+        Ok(Self {
+            hub,
+            wishes,
+            journal,
+            config: Arc::clone(config),
+            fingerprint,
+            renderer,
+            faults,
+            epoch_ns,
+            generation: None,
+        })
+    }
+
+    /// Where wishes arrive.
+    pub fn wishes(&self) -> &Receiver<Envelope> {
+        &self.wishes
+    }
+
+    /// How frames of the next tick are written.
+    pub fn renderer(&self) -> &Arc<Renderer> {
+        &self.renderer
+    }
+
+    /// Begins to tell what is in effect; until then everybody is told to wait.
+    pub fn begin(&mut self, engine: &Engine) {
+        self.tell(engine);
+        // The first tick sets the wire's faults.
+        self.generation = None;
+    }
+
+    /// Carries out the wishes that wait, no more than there may be at once.
+    pub fn carry_out_waiting(&mut self, engine: &mut Engine) {
+        for _ in 0..WAITING_MAX {
+            let Ok(envelope) = self.wishes.try_recv() else {
+                return;
+            };
+            self.carry_out(engine, envelope);
+        }
+    }
+
+    /// Carries out a wish; what it changes counts from the next tick on.
+    pub fn carry_out(&mut self, engine: &mut Engine, envelope: Envelope) {
+        envelope.open(|wish| {
+            let done = match wish {
+                Wish::Command(command) => self.command(engine, command),
+                Wish::Reload(replacement) => self.reload(engine, *replacement),
+                Wish::LogLevel(level) => self.log_level(engine, level),
+            };
+            self.tell_changes(engine);
+            done
+        });
+    }
+
+    /// To be called after each tick, before its frame is shown.
+    pub fn after_tick(&mut self, engine: &Engine, tick: u64) {
+        if self.generation != Some(engine.timeline().generation()) {
+            self.faults.set(engine.timeline().modifiers(), tick);
+            self.tell(engine);
+        }
+    }
+
+    fn command(&mut self, engine: &mut Engine, command: Command) -> Result<Done, NotDone> {
+        let room = self.journal.check_room(COMMAND_BYTES_MAX);
+        room.map_err(NotDone::Full)?;
+        let applied = engine.command(&command).map_err(NotDone::Refused)?;
+        if applied.changed {
+            self.record(engine, Event::of(command, &applied))?;
+        }
+        Ok(Done::Applied(applied))
+    }
+
+    fn reload(&mut self, engine: &mut Engine, new: Replacement) -> Result<Done, NotDone> {
+        let room = self.journal.check_room(new.entry_bytes_max);
+        room.map_err(NotDone::Full)?;
+        let reloaded = engine.reload(new.prepared);
+        self.config = new.config;
+        self.fingerprint = new.fingerprint;
+        self.renderer = new.renderer;
+        self.generation = None;
+        let event = Event::Reload {
+            config: Box::new(Config::clone(&self.config)),
+            reloaded: Box::new(reloaded.clone()),
+        };
+        self.record(engine, event)?;
+        Ok(Done::Reloaded(reloaded))
+    }
+
+    fn log_level(&mut self, engine: &Engine, level: log::LevelFilter) -> Result<Done, NotDone> {
+        let room = self.journal.check_room(COMMAND_BYTES_MAX);
+        room.map_err(NotDone::Full)?;
+        log::set_max_level(level);
+        self.record(engine, Event::LogLevel(level))?;
+        Ok(Done::LogLevel)
+    }
+
+    fn record(&mut self, engine: &Engine, event: Event) -> Result<(), NotDone> {
+        let tick = engine.next_tick();
+        let entry = Entry {
+            tick,
+            time_ns: engine.time_ns(tick),
+            event,
+        };
+        self.journal.append(&entry).map_err(NotDone::Unrecorded)
+    }
+
+    /// The wire's faults are left alone: they change with a tick.
+    fn tell_changes(&mut self, engine: &Engine) {
+        if self.generation != Some(engine.timeline().generation()) {
+            self.tell(engine);
+            // The next tick sets the wire's faults.
+            self.generation = None;
+        }
+    }
+
+    fn tell(&mut self, engine: &Engine) {
+        let timeline = engine.timeline();
+        self.generation = Some(timeline.generation());
+        self.hub.set(InEffect {
+            config: Arc::clone(&self.config),
+            fingerprint: self.fingerprint.clone(),
+            catalog: Arc::clone(engine.catalog()),
+            epoch_ns: self.epoch_ns,
+            modifiers: timeline.modifiers().to_vec(),
+            running: timeline.running().clone(),
+            dropped: timeline.dropped(),
+            journal: Arc::clone(self.journal.lines()),
+        });
+    }
+}

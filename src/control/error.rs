@@ -1,0 +1,88 @@
+//! Errors as they are sent: a status and `{"error", "detail"}`.
+
+use serde_json::{Value, json};
+
+use super::hub::NotDone;
+use crate::http::Refusal;
+use crate::timeline;
+
+/// A request that is answered with an error.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refused {
+    /// HTTP status, 400 to 599.
+    pub status: u16,
+    /// What is wrong, and what to do.
+    pub error: String,
+    /// More for programs: what there is instead, or a list of mistakes.
+    pub detail: Value,
+    /// A header that belongs to the status.
+    pub header: Option<(&'static str, String)>,
+}
+
+impl Refused {
+    /// An error without details.
+    pub fn new(status: u16, error: impl Into<String>) -> Self {
+        Self {
+            status,
+            error: error.into(),
+            detail: Value::Null,
+            header: None,
+        }
+    }
+
+    /// The same with details.
+    #[must_use]
+    pub fn with(self, detail: Value) -> Self {
+        Self { detail, ..self }
+    }
+
+    /// The same with a header.
+    #[must_use]
+    pub fn header(self, name: &'static str, value: impl Into<String>) -> Self {
+        let header = Some((name, value.into()));
+        Self { header, ..self }
+    }
+
+    /// Its body, with a newline.
+    pub fn body(&self) -> String {
+        format!("{}\n", json!({"error": self.error, "detail": self.detail}))
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.status, refusal.reason)
+    }
+}
+
+impl From<NotDone> for Refused {
+    fn from(not_done: NotDone) -> Self {
+        match not_done {
+            NotDone::Refused(refusal) => refusal.into(),
+            NotDone::Full(full) => Self::new(507, full.0),
+            NotDone::Unrecorded(full) => Self::new(
+                507,
+                format!("it is in effect, but not recorded in the file: {}", full.0),
+            ),
+            NotDone::Busy => Self::new(
+                503,
+                "ticks take so long that there was no time for this; nothing was done",
+            )
+            .header("Retry-After", "1"),
+            NotDone::Stopping => Self::new(503, "stopping"),
+        }
+    }
+}
+
+impl From<timeline::Refusal> for Refused {
+    fn from(refusal: timeline::Refusal) -> Self {
+        let error = refusal.to_string();
+        match refusal {
+            timeline::Refusal::TooMany => Self::new(429, error),
+            timeline::Refusal::NoFault(_) => Self::new(404, error),
+            timeline::Refusal::NoScenario(_, available) => {
+                Self::new(404, error).with(json!({"available": available}))
+            }
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Paths and methods, and what each does.
+
+use std::io::{self, Write};
+use std::sync::{Arc, OnceLock};
+
+use serde_json::{Value, json};
+
+use super::error::Refused;
+use super::hub::{Done, Hub, InEffect, Wish};
+use super::reload::Reloader;
+use super::series::{self, Query, Readers};
+use super::status::{self, Sources};
+use super::{OPENAPI, Outlets, actions, guard};
+use crate::clock::Clock;
+use crate::config::{self, Global};
+use crate::http::{Handler, Refusal, Reply, Request, Sent, percent_decode};
+use crate::selfmetrics::SelfMetrics;
+use crate::server::{self, Board};
+use crate::timeline::{Applied, Command};
+
+/// Lines of the journal that are taken at once.
+const JOURNAL_LINES: usize = 1000;
+
+/// Answers requests on the control API's port.
+#[derive(Debug)]
+pub struct ControlHandler {
+    /// What may be asked, and of whom; never changes while running.
+    global: Global,
+    hub: Arc<Hub>,
+    reloader: Arc<Reloader>,
+    board: Arc<Board>,
+    own: Arc<SelfMetrics>,
+    clock: Clock,
+    outlets: Arc<OnceLock<Outlets>>,
+    readers: Readers,
+}
+
+/// A reply with a body of JSON, or a stream.
+enum Answer {
+    Json(Value),
+    OpenApi,
+    Journal(Arc<InEffect>),
+    Series(Query),
+    Health,
+}
+
+impl ControlHandler {
+    /// A handler; until the hub tells what is in effect, most is answered with 503.
+    pub fn new(
+        global: Global,
+        hub: Arc<Hub>,
+        reloader: Arc<Reloader>,
+        (board, own): (Arc<Board>, Arc<SelfMetrics>),
+        clock: Clock,
+        outlets: Arc<OnceLock<Outlets>>,
+    ) -> Self {
+        Self {
+            global,
+            hub,
+            reloader,
+            board,
+            own,
+            clock,
+            outlets,
+            readers: Readers::default(),
+        }
+    }
+
+    fn answer(&self, request: &Request<'_>) -> Result<Answer, Refused> {
+        let path = request.path();
+        if path == "/healthz" {
+            allow(request, "GET, HEAD")?;
+            return Ok(Answer::Health);
+        }
+        guard::check_host(request, &self.global)?;
+        guard::check_token(request, &self.global)?;
+        let rest = path.strip_prefix("/control/");
+        let (name, item) = match rest.map(|rest| rest.split_once('/')) {
+            None => return self.read(request),
+            Some(None) => (rest.unwrap_or_default(), None),
+            Some(Some((name, item))) => (name, Some(percent_decode(item)?)),
+        };
+        match (name, item) {
+            ("journal", None) => {
+                allow(request, "GET, HEAD")?;
+                Ok(Answer::Journal(self.in_effect()?))
+            }
+            ("spike" | "error_rate" | "fault" | "scenario" | "reload" | "loglevel", None) => {
+                allow(request, "POST")?;
+                self.post(request, name).map(Answer::Json)
+            }
+            ("spike" | "error_rate" | "fault" | "scenario", Some(item)) => {
+                allow(request, "DELETE")?;
+                self.delete(request, name, &item).map(Answer::Json)
+            }
+            _ => Err(not_found()),
+        }
+    }
+
+    fn read(&self, request: &Request<'_>) -> Result<Answer, Refused> {
+        let path = request.path();
+        if !matches!(path, "/status" | "/series" | "/config" | "/openapi.json") {
+            return Err(not_found());
+        }
+        allow(request, "GET, HEAD")?;
+        match path {
+            "/openapi.json" => Ok(Answer::OpenApi),
+            "/series" => Query::of(request, &self.in_effect()?.config).map(Answer::Series),
+            "/config" => Ok(Answer::Json(config::effective(&self.in_effect()?.config))),
+            _ => {
+                let in_effect = self.in_effect()?;
+                let frame = self.board.latest();
+                let none = Outlets::default();
+                Ok(Answer::Json(status::status(&Sources {
+                    in_effect: &in_effect,
+                    frame: frame.as_deref(),
+                    own: &self.own,
+                    clock: self.clock,
+                    outlets: self.outlets.get().unwrap_or(&none),
+                })))
+            }
+        }
+    }
+
+    fn post(&self, request: &Request<'_>, name: &str) -> Result<Value, Refused> {
+        let fields = guard::json_object(request)?;
+        match name {
+            "reload" => {
+                actions::only(&fields, "")?;
+                log::info!("reload asked for by {}", request.peer());
+                Ok(self.reloader.reload()?.json())
+            }
+            "loglevel" => {
+                let level = actions::log_level(fields)?;
+                self.hub.ask(Wish::LogLevel(level))?;
+                Ok(json!({"level": level.as_str().to_lowercase()}))
+            }
+            action => {
+                let config = Arc::clone(&self.in_effect()?.config);
+                let command = actions::begin(&config, action, fields)?;
+                let applied = self.apply(request, command)?;
+                Ok(match action {
+                    "scenario" => json!({
+                        "applies_at_tick": applied.tick,
+                        "changed": applied.changed,
+                        "message": if applied.changed { "started" } else { "runs already" },
+                    }),
+                    _ => json!({
+                        "id": applied.id,
+                        "applies_at_tick": applied.tick,
+                        "until_tick": applied.until_tick,
+                        "replaced": applied.ended,
+                    }),
+                })
+            }
+        }
+    }
+
+    fn delete(&self, request: &Request<'_>, name: &str, item: &str) -> Result<Value, Refused> {
+        if !request.body().is_empty() {
+            return Err(Refused::new(400, "DELETE takes no body"));
+        }
+        let config = Arc::clone(&self.in_effect()?.config);
+        let metric = || actions::metric(&config, item).map(|metric| metric.name.clone());
+        let command = match name {
+            "spike" => Command::EndSpike(metric()?),
+            "error_rate" => Command::EndErrorRate(metric()?),
+            "fault" => {
+                let id = item.parse();
+                Command::EndFault(id.map_err(|_| {
+                    let item = actions::clipped(item);
+                    Refused::new(404, format!("no fault {item:?}; an id is a number"))
+                })?)
+            }
+            _ => Command::EndScenario(item.to_owned()),
+        };
+        let applied = self.apply(request, command)?;
+        let message = if applied.changed {
+            "ended"
+        } else {
+            "nothing was in effect"
+        };
+        Ok(json!({
+            "applies_at_tick": applied.tick,
+            "ended": applied.ended,
+            "changed": applied.changed,
+            "message": message,
+        }))
+    }
+
+    fn apply(&self, request: &Request<'_>, command: Command) -> Result<Applied, Refused> {
+        log::info!(
+            "{} {} by {}",
+            request.method(),
+            request.path(),
+            request.peer()
+        );
+        match self.hub.ask(Wish::Command(command))? {
+            Done::Applied(applied) => Ok(applied),
+            done => unreachable!("a command was asked for: {done:?}"),
+        }
+    }
+
+    fn in_effect(&self) -> Result<Arc<InEffect>, Refused> {
+        let starting = || Refused::new(503, "starting").header("Retry-After", "1");
+        self.hub.in_effect().ok_or_else(starting)
+    }
+
+    fn series(&self, query: &Query, reply: Reply<'_>) -> io::Result<Sent> {
+        let Some(_reading) = self.readers.begin() else {
+            let busy = Refused::new(503, "too many readers of series at the same time");
+            return refuse(&busy.header("Retry-After", "1"), reply);
+        };
+        let Some(frame) = self.board.latest() else {
+            return refuse(&Refused::new(503, "starting: no tick yet"), reply);
+        };
+        let mut body = reply.stream(200, &HEADERS);
+        if body.wants_body() {
+            series::write(&mut body, &frame, query)?;
+        }
+        body.finish()
+    }
+}
+
+impl Handler for ControlHandler {
+    fn handle(&self, request: &Request<'_>, reply: Reply<'_>) -> io::Result<Sent> {
+        match self.answer(request) {
+            Err(refused) => refuse(&refused, reply),
+            Ok(Answer::Json(value)) => {
+                let body = format!("{value}\n");
+                reply.send(200, &HEADERS, body.as_bytes())
+            }
+            Ok(Answer::OpenApi) => reply.send(200, &HEADERS, OPENAPI.as_bytes()),
+            Ok(Answer::Journal(in_effect)) => journal(&in_effect, reply),
+            Ok(Answer::Series(query)) => self.series(&query, reply),
+            Ok(Answer::Health) => {
+                let interval_ns = self.global.tick_interval_ns;
+                server::health(&self.board, &self.clock, interval_ns, reply)
+            }
+        }
+    }
+
+    fn refuse(&self, refusal: &Refusal, reply: Reply<'_>) -> io::Result<Sent> {
+        refuse(&Refused::new(refusal.status, refusal.reason), reply)
+    }
+}
+
+/// A web page that shows a reply must not take it for anything else than JSON.
+const HEADERS: [(&str, &str); 3] = [
+    ("Content-Type", "application/json"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cache-Control", "no-store"),
+];
+
+fn refuse(refused: &Refused, reply: Reply<'_>) -> io::Result<Sent> {
+    let mut headers = HEADERS.to_vec();
+    if let Some((name, value)) = &refused.header {
+        headers.push((name, value));
+    }
+    reply.send(refused.status, &headers, refused.body().as_bytes())
+}
+
+/// Sends what the journal has at this moment.
+fn journal(in_effect: &InEffect, reply: Reply<'_>) -> io::Result<Sent> {
+    let headers = [
+        ("Content-Type", "application/x-ndjson"),
+        HEADERS[1],
+        HEADERS[2],
+    ];
+    let mut body = reply.stream(200, &headers);
+    let end = in_effect.journal.standing().entries;
+    let mut from = 0;
+    while from < end && body.wants_body() {
+        let lines = in_effect.journal.get(from, JOURNAL_LINES.min(end - from));
+        for line in &lines {
+            body.write_all(line.as_bytes())?;
+        }
+        from += lines.len();
+    }
+    body.finish()
+}
+
+/// Checks a request's method.
+fn allow(request: &Request<'_>, methods: &'static str) -> Result<(), Refused> {
+    if methods.split(", ").any(|method| method == request.method()) {
+        return Ok(());
+    }
+    let error = format!("method not allowed; allowed: {methods}");
+    Err(Refused::new(405, error).header("Allow", methods))
+}
+
+fn not_found() -> Refused {
+    Refused::new(404, "no such path; GET /openapi.json tells all of them")
+}

@@ -1,0 +1,336 @@
+//! `/series`: identities, labels and current values of matching series.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Map, Value, json};
+
+use super::actions;
+use super::error::Refused;
+use crate::clock::rfc3339;
+use crate::config::Config;
+use crate::engine::{Columns, Frame};
+use crate::http::{BodyWriter, Request};
+use crate::model::identity;
+use crate::model::space::{Cursor, Space};
+use crate::model::{Family, Shape};
+
+/// Series per reply unless asked otherwise.
+const LIMIT_DEFAULT: usize = 100;
+/// Series per reply at most.
+const LIMIT_MAX: usize = 10_000;
+/// Labels that can be matched at once.
+const MATCHES_MAX: usize = 100;
+/// Readers at the same time; each holds a frame.
+const READERS_MAX: usize = 4;
+
+/// Which series are asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Query {
+    /// Base name; `None` means all generated metrics.
+    metric: Option<String>,
+    /// Label values that they have.
+    labels: Vec<(String, String)>,
+    limit: usize,
+}
+
+/// Counts readers.
+#[derive(Debug, Default)]
+pub(super) struct Readers(AtomicUsize);
+
+/// One reader's place, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Reading<'a>(&'a Readers);
+
+impl Readers {
+    /// A place, if one is free.
+    pub(super) fn begin(&self) -> Option<Reading<'_>> {
+        if self.0.fetch_add(1, Ordering::Relaxed) >= READERS_MAX {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(Reading(self))
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Query {
+    /// The query of a request.
+    ///
+    /// # Errors
+    /// 400 where it cannot be decoded, 404 for an unknown metric, 422 for other
+    /// mistakes.
+    pub(super) fn of(request: &Request<'_>, config: &Config) -> Result<Self, Refused> {
+        let mut query = Self {
+            metric: None,
+            labels: Vec::new(),
+            limit: LIMIT_DEFAULT,
+        };
+        for (name, value) in request.query_pairs()? {
+            match name.as_str() {
+                "metric" if value.is_empty() => {}
+                "metric" => query.metric = Some(actions::metric(config, &value)?.name.clone()),
+                "match" => query.labels.extend(labels(&value)?),
+                "limit" => query.limit = limit(&value)?,
+                _ => {
+                    let name = actions::clipped(&name);
+                    let error =
+                        format!("unknown parameter {name:?}; there are: metric, match, limit");
+                    return Err(Refused::new(422, error).with(json!({"field": name})));
+                }
+            }
+        }
+        if query.labels.len() > MATCHES_MAX {
+            let error = format!("match has more than {MATCHES_MAX} labels");
+            return Err(Refused::new(422, error));
+        }
+        Ok(query)
+    }
+}
+
+fn limit(text: &str) -> Result<usize, Refused> {
+    let limit = text
+        .parse()
+        .ok()
+        .filter(|limit| (1..=LIMIT_MAX).contains(limit));
+    limit.ok_or_else(|| {
+        let error = format!("limit: expected a number from 1 to {LIMIT_MAX}");
+        Refused::new(422, error).with(json!({"field": "limit"}))
+    })
+}
+
+/// Label values from `name=value,name="value"`; within quotes, a backslash
+/// stands before a quote or a backslash.
+fn labels(text: &str) -> Result<Vec<(String, String)>, Refused> {
+    let refused = || {
+        let error = "match: expected label=value pairs separated by commas; quote a value that \
+                     has a comma";
+        Refused::new(422, error).with(json!({"field": "match"}))
+    };
+    let text = text.trim();
+    let inner = text
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
+    let mut rest = inner.unwrap_or(text).trim();
+    let mut labels = Vec::new();
+    while !rest.is_empty() {
+        let (name, after) = rest.split_once('=').ok_or_else(refused)?;
+        let (name, after) = (name.trim(), after.trim_start());
+        if name.is_empty() {
+            return Err(refused());
+        }
+        let (value, after) = match after.strip_prefix('"') {
+            Some(quoted) => unquote(quoted).ok_or_else(refused)?,
+            None => {
+                let end = after.find(',').unwrap_or(after.len());
+                (after[..end].trim().to_owned(), &after[end..])
+            }
+        };
+        labels.push((name.to_owned(), value));
+        let after = after.trim_start();
+        rest = match after.strip_prefix(',') {
+            Some(next) => next.trim_start(),
+            None if after.is_empty() => after,
+            None => return Err(refused()),
+        };
+    }
+    Ok(labels)
+}
+
+/// A text up to its closing quote, and what follows that.
+fn unquote(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((value, &text[at + 1..])),
+            '\\' => value.push(characters.next().filter(|(_, c)| "\"\\".contains(*c))?.1),
+            _ => value.push(character),
+        }
+    }
+    None
+}
+
+/// Writes the series of a frame that a query asks for, as one JSON object.
+pub(super) fn write(body: &mut BodyWriter<'_>, frame: &Frame, query: &Query) -> io::Result<()> {
+    write!(
+        body,
+        "{{\"tick\":{},\"time\":{},\"series\":[",
+        frame.tick(),
+        json!(rfc3339(frame.time_ns()))
+    )?;
+    let catalog = frame.catalog();
+    let mut written = 0;
+    let mut truncated = false;
+    'families: for (index, family) in catalog.families().iter().enumerate() {
+        let generated = index < catalog.generated_count();
+        if !generated
+            || query
+                .metric
+                .as_ref()
+                .is_some_and(|name| *name != family.name)
+        {
+            continue;
+        }
+        let Some(wanted) = wanted(&family.space, &query.labels) else {
+            continue;
+        };
+        for block_index in catalog.family_blocks(index) {
+            let (_, block, columns) = frame.block(block_index);
+            let (gaps, created) = (frame.gaps(block_index), frame.created(block_index));
+            let mut cursor = family.space.cursor(block.start);
+            for row in 0..block.len {
+                if row > 0 {
+                    cursor.advance();
+                }
+                let digits = cursor.digits();
+                if !wanted.iter().all(|&(label, value)| digits[label] == value) {
+                    continue;
+                }
+                if written == query.limit {
+                    truncated = true;
+                    break 'families;
+                }
+                let separator = if written == 0 { "\n" } else { ",\n" };
+                let mut series = identity_of(family, block.start + row, &cursor);
+                if family.shape != Shape::Gauge {
+                    series["created"] = rfc3339(created.at(row)).into();
+                }
+                let present = !gaps.contains(row);
+                series["present"] = present.into();
+                if present {
+                    add_values(&mut series, &family.shape, row, columns);
+                }
+                write!(body, "{separator}{series}")?;
+                written += 1;
+            }
+        }
+    }
+    writeln!(body, "],\"count\":{written},\"truncated\":{truncated}}}")
+}
+
+/// For each matched label its place and the index of its value; `None` where no
+/// series has all of them.
+fn wanted(space: &Space, labels: &[(String, String)]) -> Option<Vec<(usize, u32)>> {
+    let find = |(name, value): &(String, String)| {
+        let dimensions = space.dimensions();
+        let place = dimensions
+            .iter()
+            .position(|dimension| dimension.name == *name)?;
+        let mut values = dimensions[place].values.iter();
+        let value = values.position(|known| known == value.as_bytes())?;
+        Some((place, value as u32))
+    };
+    labels.iter().map(find).collect()
+}
+
+/// What is known of a series without its values.
+fn identity_of(family: &Family, series: usize, cursor: &Cursor<'_>) -> Value {
+    let dimensions = family.space.dimensions().iter().zip(cursor.digits());
+    let labels: Map<String, Value> = dimensions
+        .map(|(dimension, &digit)| {
+            let value = dimension.values.get(digit as usize);
+            let value = String::from_utf8_lossy(value).into_owned();
+            (dimension.name.clone(), value.into())
+        })
+        .collect();
+    let mut scratch = Vec::new();
+    let key = family
+        .space
+        .label_set_keys(series..series + 1, &mut scratch)[0];
+    json!({
+        "metric": family.name,
+        "type": family.shape.type_name(),
+        "labels": labels,
+        "label_set_key": format!("{key:016x}"),
+        "series_key": format!("{:016x}", identity::series_key(key, family.name_key)),
+    })
+}
+
+/// The values of a row, by type.
+fn add_values(fields: &mut Value, shape: &Shape, row: usize, columns: &Columns) {
+    match (shape, columns) {
+        (
+            Shape::Histogram { bounds, .. },
+            Columns::Histogram {
+                cumulative, sums, ..
+            },
+        ) => {
+            let counts = &cumulative[row * (bounds.len() + 1)..][..=bounds.len()];
+            let bounds = bounds.iter().copied().chain([f64::INFINITY]);
+            let buckets = bounds
+                .zip(counts)
+                .map(|(bound, count)| json!({"le": number(bound), "count": count}));
+            fields["buckets"] = buckets.collect();
+            fields["count"] = counts[counts.len() - 1].into();
+            fields["sum"] = number(sums[row]);
+        }
+        (
+            Shape::Summary { quantiles: asked },
+            Columns::Summary {
+                quantiles,
+                counts,
+                sums,
+            },
+        ) => {
+            let values = &quantiles[row * asked.len()..][..asked.len()];
+            let values = asked
+                .iter()
+                .zip(values)
+                .map(|(&quantile, &value)| json!({"quantile": quantile, "value": number(value)}));
+            fields["quantiles"] = values.collect();
+            fields["count"] = counts[row].into();
+            fields["sum"] = number(sums[row]);
+        }
+        (_, Columns::Values(values)) => fields["value"] = number(values[row]),
+        _ => unreachable!("columns have their family's shape"),
+    }
+}
+
+/// A number; text as in Prometheus where JSON has none.
+fn number(value: f64) -> Value {
+    if value.is_nan() {
+        "NaN".into()
+    } else if value.is_infinite() {
+        if value > 0.0 {
+            "+Inf".into()
+        } else {
+            "-Inf".into()
+        }
+    } else {
+        value.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_pairs() {
+        for (text, expected) in [
+            ("", Some(vec![])),
+            ("a=b", Some(vec![("a", "b")])),
+            (
+                " a = b , c=\"d,\\\"e\\\\\" ",
+                Some(vec![("a", "b"), ("c", "d,\"e\\")]),
+            ),
+            ("{a=\"\"}", Some(vec![("a", "")])),
+            ("a=", Some(vec![("a", "")])),
+            ("a", None),
+            ("=b", None),
+            ("a=\"b", None),
+            ("a=\"b\"c", None),
+            ("a=\"\\n\"", None),
+        ] {
+            let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+            let expected = expected.map(|all| all.into_iter().map(own).collect());
+            assert_eq!(labels(text).ok(), expected, "{text}");
+        }
+    }
+}

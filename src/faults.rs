@@ -1,0 +1,165 @@
+//! Faults between a frame and its readers: which are in effect at the moment.
+//!
+//! The clock's thread says it before it publishes a frame; scrapes and posts ask
+//! at their own time. Whether a fault strikes is drawn anew for each of them: no
+//! value depends on it.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::config::FaultKind;
+use crate::timeline::{Effect, Modifier};
+
+/// Scrapes are delayed by this at most, whatever is asked for.
+pub const SCRAPE_DELAY_MAX: Duration = Duration::from_secs(3600);
+
+/// The faults on the wire that are in effect.
+#[derive(Debug, Default)]
+pub struct WireFaults(Mutex<Arc<Vec<WireFault>>>);
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct WireFault {
+    kind: WireKind,
+    /// Probability of striking, 0 to 1.
+    rate: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum WireKind {
+    ScrapeError(u16),
+    ScrapeDelay(u64),
+    ScrapeTruncate,
+    PushError,
+}
+
+/// What happens to one scrape.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ScrapeFate {
+    /// It is answered so much later.
+    pub delay: Option<Duration>,
+    /// It is answered with this status instead of a body.
+    pub status: Option<u16>,
+    /// Its body ends after this share, within 0..1.
+    pub share: Option<f64>,
+}
+
+impl WireFaults {
+    /// Sets what is in effect from now on: those of `modifiers` that act at `tick`.
+    pub fn set(&self, modifiers: &[Modifier], tick: u64) {
+        let active = modifiers.iter().filter(|modifier| modifier.is_active(tick));
+        let faults = active.filter_map(|modifier| match &modifier.effect {
+            Effect::Fault { kind, rate } => Some(WireFault {
+                kind: wire_kind(kind)?,
+                rate: *rate,
+            }),
+            _ => None,
+        });
+        let faults = Arc::new(faults.collect());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// Draws what happens to a scrape: the longest delay and the first status
+    /// among the faults that strike.
+    pub fn scrape(&self) -> ScrapeFate {
+        let mut fate = ScrapeFate::default();
+        for fault in self.current().iter().filter(|fault| chance() < fault.rate) {
+            match fault.kind {
+                WireKind::ScrapeDelay(delay_ns) => {
+                    let delay = Duration::from_nanos(delay_ns).min(SCRAPE_DELAY_MAX);
+                    fate.delay = fate.delay.max(Some(delay));
+                }
+                WireKind::ScrapeError(status) => {
+                    fate.status.get_or_insert(status);
+                }
+                WireKind::ScrapeTruncate => {
+                    fate.share.get_or_insert_with(chance);
+                }
+                WireKind::PushError => {}
+            }
+        }
+        fate
+    }
+
+    /// Draws whether a post fails.
+    pub fn fails_post(&self) -> bool {
+        let current = self.current();
+        let mut faults = current.iter();
+        faults.any(|fault| fault.kind == WireKind::PushError && chance() < fault.rate)
+    }
+
+    fn current(&self) -> Arc<Vec<WireFault>> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn wire_kind(kind: &FaultKind) -> Option<WireKind> {
+    match kind {
+        FaultKind::ScrapeError { status } => Some(WireKind::ScrapeError(*status)),
+        FaultKind::ScrapeDelay { delay_ns } => Some(WireKind::ScrapeDelay(*delay_ns)),
+        FaultKind::ScrapeTruncate => Some(WireKind::ScrapeTruncate),
+        FaultKind::PushError => Some(WireKind::PushError),
+        FaultKind::Nan(_) | FaultKind::Reset(_) | FaultKind::Stale(_) => None,
+    }
+}
+
+/// A number within 0..1 that differs from process to process and call to call.
+/// It spreads retries and draws faults on the wire; no value depends on it.
+pub fn chance() -> f64 {
+    let random = RandomState::new().hash_one(Instant::now());
+    (random >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Selector;
+    use crate::timeline::Source;
+
+    fn modifier(kind: FaultKind, rate: f64, ticks: std::ops::Range<u64>) -> Modifier {
+        Modifier {
+            id: 1,
+            source: Source::Command,
+            from_tick: ticks.start,
+            until_tick: ticks.end,
+            effect: Effect::Fault { kind, rate },
+        }
+    }
+
+    #[test]
+    fn faults_strike_while_they_are_in_effect() {
+        let faults = WireFaults::default();
+        assert_eq!(faults.scrape(), ScrapeFate::default());
+        let delay = |delay_ns| FaultKind::ScrapeDelay { delay_ns };
+        let modifiers = [
+            modifier(delay(5), 1.0, 3..6),
+            modifier(delay(7), 1.0, 3..6),
+            modifier(delay(u64::MAX), 0.0, 3..6),
+            modifier(FaultKind::ScrapeError { status: 418 }, 1.0, 3..5),
+            modifier(FaultKind::PushError, 1.0, 3..4),
+            modifier(FaultKind::Nan(Selector::default()), 1.0, 0..9),
+        ];
+        faults.set(&modifiers, 3);
+        let fate = faults.scrape();
+        assert_eq!(fate.delay, Some(Duration::from_nanos(7)));
+        assert_eq!((fate.status, fate.share), (Some(418), None));
+        assert!(faults.fails_post());
+        faults.set(&modifiers, 5);
+        assert_eq!(faults.scrape().status, None);
+        assert!(!faults.fails_post());
+        faults.set(&modifiers, 6);
+        assert_eq!(faults.scrape(), ScrapeFate::default());
+    }
+
+    #[test]
+    fn a_rate_is_a_probability() {
+        let faults = WireFaults::default();
+        faults.set(&[modifier(FaultKind::ScrapeTruncate, 0.25, 0..1)], 0);
+        let fates: Vec<ScrapeFate> = (0..4000).map(|_| faults.scrape()).collect();
+        let shares: Vec<f64> = fates.iter().filter_map(|fate| fate.share).collect();
+        // Six standard deviations around the mean.
+        assert!((835..=1165).contains(&shares.len()), "{}", shares.len());
+        assert!(shares.iter().all(|share| (0.0..1.0).contains(share)));
+    }
+}

@@ -1,0 +1,183 @@
+//! The journal: what was done to a run, each with the tick from which it counts.
+//!
+//! Its first entry tells version, epoch, seed and the effective configuration,
+//! so that a journal alone reproduces a run ([`Replay`]). It is text, one JSON
+//! object a line. All of it is kept in memory up to [`JOURNAL_BYTES_MAX`]; a
+//! file takes each entry by one write before anything of it shows in a frame,
+//! so it is complete wherever the process is killed.
+
+mod entry;
+mod read;
+mod replay;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use entry::{Entry, Event, Start};
+pub use read::{History, ReadError, load, read};
+pub use replay::{Replay, ReplayError};
+
+/// Bytes that a journal may have; beyond it nothing more can be done to a run.
+pub const JOURNAL_BYTES_MAX: usize = 64 << 20;
+
+/// The journal of this run; held by the thread that carries out what it tells.
+#[derive(Debug)]
+pub struct Journal {
+    lines: Arc<Lines>,
+    file: Option<(PathBuf, File)>,
+}
+
+/// The journal's lines, for whoever reads them.
+#[derive(Debug, Default)]
+pub struct Lines(Mutex<Stored>);
+
+#[derive(Debug, Default)]
+struct Stored {
+    lines: Vec<Arc<str>>,
+    bytes: usize,
+    path: Option<PathBuf>,
+    error: Option<String>,
+}
+
+/// How a journal stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Entries so far.
+    pub entries: usize,
+    /// Bytes of them.
+    pub bytes: usize,
+    /// The file it is written to, if there is one.
+    pub path: Option<PathBuf>,
+    /// Why the file could not be written.
+    pub error: Option<String>,
+}
+
+/// Why nothing more can be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Full(pub String);
+
+impl Journal {
+    /// Begins a journal with its first entry. A file of that name that is there
+    /// already belongs to another run: it is renamed to `NAME.1`, in the place
+    /// of an older one.
+    ///
+    /// # Errors
+    /// When the file cannot be renamed, made or written.
+    pub fn begin(path: Option<&Path>, start: &Entry) -> io::Result<Self> {
+        let file = match path {
+            None => None,
+            Some(path) => {
+                put_aside(path)?;
+                let mut options = OpenOptions::new();
+                let file = options.append(true).create(true).open(path)?;
+                Some((path.to_owned(), file))
+            }
+        };
+        let mut journal = Self {
+            lines: Arc::new(Lines::default()),
+            file,
+        };
+        journal.lines.lock().path = path.map(Path::to_owned);
+        journal.write(&start.line())?;
+        Ok(journal)
+    }
+
+    /// The lines so far, and all that will follow.
+    pub fn lines(&self) -> &Arc<Lines> {
+        &self.lines
+    }
+
+    /// Whether a line of up to `bytes` can be recorded.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_room(&self, bytes: usize) -> Result<(), Full> {
+        let stored = self.lines.lock();
+        if let Some(error) = &stored.error {
+            return Err(Full(error.clone()));
+        }
+        if stored.bytes.saturating_add(bytes) > JOURNAL_BYTES_MAX {
+            return Err(Full(format!(
+                "the journal has {} MiB, its limit: nothing more can be done to this run; \
+                 restart it",
+                JOURNAL_BYTES_MAX >> 20
+            )));
+        }
+        Ok(())
+    }
+
+    /// Records what was done. It is kept in memory in any case.
+    ///
+    /// # Errors
+    /// When the file cannot be written; then nothing more can be recorded.
+    pub fn append(&mut self, entry: &Entry) -> Result<(), Full> {
+        self.write(&entry.line()).map_err(|error| {
+            let path = self.file.as_ref().map(|(path, _)| path.display());
+            let path = path.map(|path| path.to_string()).unwrap_or_default();
+            let message = format!("global.journal_file: cannot write {path}: {error}");
+            log::error!("{message}; control requests are refused from now on");
+            self.lines.lock().error = Some(message.clone());
+            Full(message)
+        })
+    }
+
+    fn write(&mut self, line: &str) -> io::Result<()> {
+        self.lines.push(line);
+        match &mut self.file {
+            None => Ok(()),
+            Some((_, file)) => file.write_all(line.as_bytes()),
+        }
+    }
+}
+
+impl Lines {
+    /// Up to `most` lines, beginning with number `from`, each with its newline.
+    pub fn get(&self, from: usize, most: usize) -> Vec<Arc<str>> {
+        let stored = self.lock();
+        let end = stored.lines.len().min(from.saturating_add(most));
+        stored.lines.get(from..end).unwrap_or_default().to_vec()
+    }
+
+    /// How it stands.
+    pub fn standing(&self) -> Standing {
+        let stored = self.lock();
+        Standing {
+            entries: stored.lines.len(),
+            bytes: stored.bytes,
+            path: stored.path.clone(),
+            error: stored.error.clone(),
+        }
+    }
+
+    fn push(&self, line: &str) {
+        let mut stored = self.lock();
+        stored.bytes += line.len();
+        stored.lines.push(line.into());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Stored> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Renames a journal of an earlier run, unless it is empty or no file.
+fn put_aside(path: &Path) -> io::Result<()> {
+    let metadata = match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(metadata) => metadata,
+    };
+    if !metadata.is_file() || metadata.len() == 0 {
+        return Ok(());
+    }
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".1");
+    std::fs::rename(path, &aside)?;
+    log::info!(
+        "global.journal_file: the journal of an earlier run is now {}",
+        Path::new(&aside).display()
+    );
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! One entry of a journal, and its line.
+
+use serde_json::{Map, Value, json};
+
+use crate::clock::rfc3339;
+use crate::config::{self, Config};
+use crate::engine::Reloaded;
+use crate::timeline::{Applied, Command};
+
+/// What was done, and from when on it counts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The first tick that it concerns.
+    pub tick: u64,
+    /// That tick's time, Unix nanoseconds.
+    pub time_ns: i64,
+    /// What was done.
+    pub event: Event,
+}
+
+/// What was done to a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// It began.
+    Start(Box<Start>),
+    /// A command was carried out.
+    Command {
+        /// The command.
+        command: Command,
+        /// The id of the modifier that began, if one did.
+        id: Option<u64>,
+        /// The tick after its last one; `None` without an end.
+        until_tick: Option<u64>,
+    },
+    /// The configuration was replaced.
+    Reload {
+        /// What is in force from now on, what needs a restart as it was.
+        config: Box<Config>,
+        /// Names of metrics.
+        reloaded: Box<Reloaded>,
+    },
+    /// The log threshold was set; no value depends on it.
+    LogLevel(log::LevelFilter),
+}
+
+/// The first entry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Start {
+    /// Version of the program.
+    pub version: String,
+    /// Unix nanoseconds of tick 0.
+    pub epoch_ns: i64,
+    /// Of the configuration, as [`config::fingerprint`] tells it.
+    pub fingerprint: String,
+    /// The configuration. What was read from a journal has masks for secrets.
+    pub config: Config,
+}
+
+impl Event {
+    /// The event of a command that was carried out.
+    pub fn of(command: Command, applied: &Applied) -> Self {
+        Self::Command {
+            command,
+            id: applied.id,
+            until_tick: applied.until_tick,
+        }
+    }
+}
+
+impl Entry {
+    /// Its line, with the newline.
+    pub fn line(&self) -> String {
+        let (event, fields) = self.event.fields();
+        let time = rfc3339(self.time_ns);
+        let mut line = format!(
+            "{{\"tick\":{},\"time\":{},\"event\":{}",
+            self.tick,
+            json!(time),
+            json!(event)
+        );
+        for (name, value) in fields {
+            line.push(',');
+            line.push_str(&Value::String(name).to_string());
+            line.push(':');
+            line.push_str(&value.to_string());
+        }
+        line.push_str("}\n");
+        line
+    }
+}
+
+impl Event {
+    /// Its name, and what else its line tells.
+    fn fields(&self) -> (String, Map<String, Value>) {
+        let (event, fields) = match self {
+            Self::Start(start) => {
+                let fields = json!({
+                    "version": start.version,
+                    "epoch": rfc3339(start.epoch_ns),
+                    "epoch_ns": start.epoch_ns,
+                    "seed": start.config.global.seed,
+                    "fingerprint": start.fingerprint,
+                    "config": config::effective(&start.config),
+                });
+                ("start", fields)
+            }
+            Self::Command {
+                command,
+                id,
+                until_tick,
+            } => return command_fields(command, *id, *until_tick),
+            Self::Reload { config, reloaded } => {
+                let fields = json!({
+                    "fingerprint": config::fingerprint(config),
+                    "config": config::effective(config),
+                    "added": reloaded.added,
+                    "removed": reloaded.removed,
+                    "changed": reloaded.changed,
+                    "kept": reloaded.kept,
+                });
+                ("reload", fields)
+            }
+            Self::LogLevel(level) => {
+                let level = level.as_str().to_lowercase();
+                ("loglevel", json!({"level": level}))
+            }
+        };
+        (event.to_owned(), object(fields))
+    }
+}
+
+fn command_fields(
+    command: &Command,
+    id: Option<u64>,
+    until_tick: Option<u64>,
+) -> (String, Map<String, Value>) {
+    let (event, fields) = match command {
+        Command::Do(action) => {
+            let mut fields = object(config::action_to_json(action));
+            let event = match fields.remove("action") {
+                Some(Value::String(event)) => event,
+                _ => unreachable!("an action names itself"),
+            };
+            if let Some(id) = id {
+                fields.insert("id".into(), id.into());
+            }
+            if let Some(until_tick) = until_tick {
+                fields.insert("until_tick".into(), until_tick.into());
+            }
+            return (event, fields);
+        }
+        Command::EndSpike(metric) => ("end_spike", json!({"metric": metric})),
+        Command::EndErrorRate(metric) => ("end_error_rate", json!({"metric": metric})),
+        Command::EndFault(id) => ("end_fault", json!({"id": id})),
+        Command::EndScenario(name) => ("end_scenario", json!({"scenario": name})),
+    };
+    (event.to_owned(), object(fields))
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => unreachable!("fields are an object"),
+    }
+}

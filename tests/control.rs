@@ -1,0 +1,817 @@
+//! The control API of the real program: every endpoint, what it refuses, and what scrapes show.
+
+#[path = "control/instance.rs"]
+mod instance;
+#[path = "control/openapi.rs"]
+mod openapi;
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use instance::{Instance, Reply, run, wait_until};
+use openapi::Description;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const METRICS: &str = "
+profiles: {p: {labels: {region: {values: [a, b]}, host: {range: [1, 3], fmt: 'h%d'}}}}
+metrics:
+  - {name: hits, type: counter, algorithm: constant, base_rate: 10, profile: p}
+  - {name: temp, type: gauge, algorithm: random_walk, start: 1, step: 0.1, profile: p}
+  - {name: lat, type: histogram, algorithm: exponential, lam: 2}
+  - {name: sizes, type: summary, algorithm: lognormal, mu: 0, sigma: 1}
+scenarios:
+  bad: {repeat_every_s: 60, steps: [{at_s: 0, action: spike, metric: hits, multiplier: 3, duration_s: 50}]}
+";
+
+fn start() -> Instance {
+    Instance::start("tick_interval_s: 0.05", METRICS)
+}
+
+#[test]
+fn every_answer_is_as_described() {
+    let instance = start();
+    let mut described = Description::of(&instance.get("/openapi.json").json());
+    let mut check = |method: &str, path: &str, body: &str, status: u16| -> Value {
+        let reply = instance.ask(method, path, body);
+        assert_eq!(
+            reply.status, status,
+            "{method} {path} {body}: {}",
+            reply.body
+        );
+        described.check(method, path, &reply);
+        if path == "/control/journal" && status == 200 {
+            return Value::Null;
+        }
+        reply.json()
+    };
+    for path in [
+        "/healthz",
+        "/status",
+        "/config",
+        "/openapi.json",
+        "/control/journal",
+    ] {
+        check("GET", path, "", 200);
+        check("PUT", path, "", 405);
+    }
+
+    let spike =
+        r#"{"metric": "hits", "multiplier": 5, "duration_s": 100, "labels": {"region": "a"}}"#;
+    let begun = check("POST", "/control/spike", spike, 200);
+    let ticks = begun["until_tick"].as_u64().unwrap() - begun["applies_at_tick"].as_u64().unwrap();
+    assert_eq!(ticks, 2000);
+    let again = check("POST", "/control/spike", spike, 200);
+    assert_eq!(again["replaced"], 1);
+    let rate = r#"{"metric": "lat", "rate": 0, "duration_s": 100}"#;
+    check("POST", "/control/error_rate", rate, 200);
+    let fault = r#"{"kind": "scrape_delay", "delay_s": 0.001}"#;
+    let id = check("POST", "/control/fault", fault, 200)["id"]
+        .as_u64()
+        .unwrap();
+    check(
+        "POST",
+        "/control/fault",
+        r#"{"kind": "nan", "rate": 0, "metric": "temp"}"#,
+        200,
+    );
+    assert_eq!(
+        check("POST", "/control/scenario", r#"{"scenario": "bad"}"#, 200)["changed"],
+        true
+    );
+    assert_eq!(
+        check("POST", "/control/scenario", r#"{"scenario": "bad"}"#, 200)["changed"],
+        false
+    );
+    wait_until("the scenario's step acts", || {
+        instance.get("/status").json()["active_spikes"]["hits"]["all"]
+            .as_array()
+            .unwrap()
+            .len()
+            == 2
+    });
+    let status = check("GET", "/status", "", 200);
+    let spikes = &status["active_spikes"]["hits"];
+    assert_eq!(
+        (&spikes["multiplier"], &spikes["scenario"]),
+        (&json!(3.0), &json!("bad"))
+    );
+    assert_eq!(spikes["all"][0]["labels"], json!({"region": "a"}));
+    assert_eq!(status["active_faults"].as_array().unwrap().len(), 2);
+    assert_eq!(status["active_error_rates"]["lat"]["duration_s"], 100.0);
+    assert_eq!(status["total_series"], 14);
+
+    let series = check(
+        "GET",
+        "/series?metric=hits&match=region=a,host=%22h2%22",
+        "",
+        200,
+    );
+    assert_eq!(series["count"], 1, "{series}");
+    assert_eq!(
+        series["series"][0]["labels"],
+        json!({"region": "a", "host": "h2"})
+    );
+    assert_eq!(check("GET", "/series", "", 200)["count"], 14);
+    assert_eq!(check("GET", "/series?limit=3", "", 200)["truncated"], true);
+    check("GET", "/series?metric=nope", "", 404);
+    for query in ["limit=0", "limit=10001", "limit=x", "match=a", "nope=1"] {
+        check("GET", &format!("/series?{query}"), "", 422);
+    }
+    check("GET", "/series?metric=%FF", "", 400);
+
+    check("POST", "/control/reload", "{}", 200);
+    check("POST", "/control/loglevel", r#"{"level": "warn"}"#, 200);
+    check("POST", "/control/loglevel", r#"{"level": "loud"}"#, 400);
+    check("POST", "/control/loglevel", r#"{"level": 3}"#, 422);
+    check("POST", "/control/loglevel", "{}", 422);
+
+    for (path, body, word) in [
+        (
+            "spike",
+            json!({"metric": "hits", "multiplier": -1, "duration_s": 1}),
+            "multiplier",
+        ),
+        (
+            "spike",
+            json!({"metric": "hits", "multiplier": "x", "duration_s": 1}),
+            "multiplier",
+        ),
+        (
+            "spike",
+            json!({"metric": "hits", "multiplier": 1, "duration_s": 0}),
+            "duration_s",
+        ),
+        (
+            "spike",
+            json!({"metric": "hits", "multiplier": 1}),
+            "duration_s",
+        ),
+        (
+            "spike",
+            json!({"metric": "hits", "multiplier": 1, "duration_s": 1, "dog": 1}),
+            "dog",
+        ),
+        (
+            "spike",
+            json!({"metric": "hits", "multiplier": 1, "duration_s": 1, "labels": {"region": "z"}}),
+            "region",
+        ),
+        (
+            "spike",
+            json!({"metric": 7, "multiplier": 1, "duration_s": 1}),
+            "metric",
+        ),
+        (
+            "error_rate",
+            json!({"metric": "hits", "rate": 1.5, "duration_s": 1}),
+            "rate",
+        ),
+        ("fault", json!({"kind": "fire"}), "kind"),
+        (
+            "fault",
+            json!({"kind": "scrape_error", "status": 200}),
+            "status",
+        ),
+        ("fault", json!({}), "kind"),
+        ("scenario", json!({}), "scenario"),
+        (
+            "scenario",
+            json!({"scenario": "bad", "action": "spike"}),
+            "action",
+        ),
+        ("reload", json!({"path": "/etc/passwd"}), "path"),
+        ("loglevel", json!({"level": "info", "for": 3}), "for"),
+    ] {
+        let refused = check("POST", &format!("/control/{path}"), &body.to_string(), 422);
+        assert!(
+            refused["error"].as_str().unwrap().contains(word),
+            "{body}: {refused}"
+        );
+    }
+    for path in [
+        "spike",
+        "error_rate",
+        "fault",
+        "scenario",
+        "reload",
+        "loglevel",
+    ] {
+        let path = format!("/control/{path}");
+        check("POST", &path, "{", 400);
+        check("POST", &path, "[1]", 422);
+        check("GET", &path, "", 405);
+    }
+    let unknown = r#"{"metric": "nope", "multiplier": 1, "duration_s": 1}"#;
+    let refused = check("POST", "/control/spike", unknown, 404);
+    assert_eq!(
+        refused["detail"]["available"],
+        json!(["hits", "temp", "lat", "sizes"])
+    );
+    let refused = check("POST", "/control/scenario", r#"{"scenario": "nope"}"#, 404);
+    assert_eq!(refused["detail"]["available"], json!(["bad"]));
+
+    assert_eq!(
+        check("DELETE", &format!("/control/fault/{id}"), "", 200)["ended"],
+        1
+    );
+    check("DELETE", &format!("/control/fault/{id}"), "", 404);
+    check("DELETE", "/control/fault/x", "", 404);
+    // The scenario's spike and the one of a command.
+    assert_eq!(
+        check("DELETE", "/control/spike/hits_total", "", 200)["ended"],
+        2
+    );
+    assert_eq!(
+        check("DELETE", "/control/spike/hits", "", 200)["changed"],
+        false
+    );
+    assert_eq!(
+        check("DELETE", "/control/error_rate/lat", "", 200)["ended"],
+        1
+    );
+    assert_eq!(
+        check("DELETE", "/control/scenario/bad", "", 200)["ended"],
+        1
+    );
+    assert_eq!(
+        check("DELETE", "/control/scenario/bad", "", 200)["changed"],
+        false
+    );
+    for path in ["spike/nope", "error_rate/nope", "scenario/nope"] {
+        check("DELETE", &format!("/control/{path}"), "", 404);
+    }
+    check("DELETE", "/control/spike/%zz", "", 400);
+
+    // As many as there may be, then no more.
+    let fault = r#"{"kind": "nan", "rate": 0, "metric": "temp", "duration_s": 1000}"#;
+    let refused = (0..=1000)
+        .map(|_| instance.ask("POST", "/control/fault", fault))
+        .find(|r| r.status != 200);
+    let refused = refused.expect("a limit");
+    assert_eq!(refused.status, 429, "{}", refused.body);
+    described.check("POST", "/control/fault", &refused);
+    described.assert_all_seen();
+}
+
+#[test]
+fn unknown_paths_are_told_in_json() {
+    let instance = start();
+    for path in [
+        "/",
+        "/metrics",
+        "/control",
+        "/control/",
+        "/control/dance",
+        "/control/reload/x",
+        "/status/",
+    ] {
+        let reply = instance.get(path);
+        assert_eq!(reply.status, 404, "{path}");
+        assert!(reply.json()["error"].is_string());
+    }
+    let reply = instance.ask("POST", "/status", "{}");
+    assert_eq!(reply.status, 405);
+    assert!(
+        reply.head.contains("\r\nAllow: GET, HEAD\r\n"),
+        "{}",
+        reply.head
+    );
+}
+
+#[test]
+fn web_pages_cannot_drive_it() {
+    let instance = start();
+    let body = r#"{"level": "info"}"#;
+    let post = |host: &str, content_type: &str| -> Reply {
+        let length = body.len();
+        instance.raw(
+            format!("POST /control/loglevel HTTP/1.1\r\nHost: {host}\r\n{content_type}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+                .as_bytes(),
+        )
+    };
+    let json = "Content-Type: application/json; charset=utf-8\r\n";
+    for host in [
+        "localhost",
+        "localhost:1",
+        "127.0.0.1:8081",
+        "LOCALHOST",
+        "told.example",
+        "told.example:80",
+    ] {
+        assert_eq!(post(host, json).status, 200, "{host}");
+    }
+    for host in [
+        "evil.example",
+        "127.0.0.2",
+        "[::1]",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+    ] {
+        let reply = post(host, json);
+        assert_eq!(reply.status, 421, "{host}: {}", reply.body);
+        assert!(reply.json()["error"].is_string());
+    }
+    for content_type in [
+        "",
+        "Content-Type: text/plain\r\n",
+        "Content-Type: application/x-www-form-urlencoded\r\n",
+    ] {
+        assert_eq!(
+            post("localhost", content_type).status,
+            415,
+            "{content_type}"
+        );
+    }
+    // Health is nobody's secret, and probes come by any name.
+    let probe =
+        instance.raw(b"GET /healthz HTTP/1.1\r\nHost: pod.example\r\nConnection: close\r\n\r\n");
+    assert_eq!(probe.status, 200);
+}
+
+#[test]
+fn large_bodies_are_refused() {
+    let instance = start();
+    let reply = instance.ask("POST", "/control/spike", &" ".repeat((64 << 10) + 1));
+    assert_eq!(reply.status, 413);
+    assert!(reply.json()["error"].is_string(), "{}", reply.body);
+    let mut body = r#"{"level": "info"}"#.to_owned();
+    body.push_str(&" ".repeat((64 << 10) - body.len()));
+    assert_eq!(instance.ask("POST", "/control/loglevel", &body).status, 200);
+}
+
+#[test]
+fn the_token_is_asked_for() {
+    let instance = Instance::start("control_api_token: s3cret-token", METRICS);
+    let ask = |path: &str, headers: &str| {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n");
+        instance.raw(request.as_bytes())
+    };
+    for path in [
+        "/status",
+        "/config",
+        "/series",
+        "/control/journal",
+        "/openapi.json",
+    ] {
+        let reply = ask(path, "");
+        assert_eq!(reply.status, 401, "{path}");
+        assert!(reply.head.contains("\r\nWWW-Authenticate: Bearer\r\n"));
+        assert_eq!(
+            ask(path, "Authorization: Bearer s3cret-token\r\n").status,
+            200
+        );
+        assert_eq!(
+            ask(path, "authorization: bearer s3cret-token\r\n").status,
+            200
+        );
+    }
+    for wrong in [
+        "Bearer s3cret-toke",
+        "Bearer s3cret-token2",
+        "Bearer",
+        "Basic s3cret-token",
+        "s3cret-token",
+        "Bearer ",
+    ] {
+        assert_eq!(
+            ask("/status", &format!("Authorization: {wrong}\r\n")).status,
+            401,
+            "{wrong}"
+        );
+    }
+    assert_eq!(ask("/healthz", "").status, 200);
+    let config = ask("/config", "Authorization: Bearer s3cret-token\r\n");
+    assert!(!config.body.contains("s3cret"), "{}", config.body);
+
+    let url = format!("http://{}", instance.control);
+    let refused = run(&["ctl", "--url", &url, "status"], &[]);
+    assert_eq!(refused.status.code(), Some(2));
+    let done = run(
+        &["ctl", "--url", &url, "status"],
+        &[("MOCKINGBIRD_CONTROL_TOKEN", "s3cret-token")],
+    );
+    assert_eq!(done.status.code(), Some(0));
+}
+
+/// Whatever is sent, the reply is an error in JSON (or HTTP refuses it), and the next request works.
+#[test]
+fn hostile_bodies_are_refused() {
+    let instance = start();
+    const FIELDS: [&str; 9] = [
+        "metric",
+        "multiplier",
+        "duration_s",
+        "labels",
+        "kind",
+        "rate",
+        "scenario",
+        "level",
+        "x",
+    ];
+    let value = prop_oneof![
+        Just(json!("hits")),
+        Just(json!(null)),
+        Just(json!(1e308)),
+        Just(json!(-1)),
+        Just(json!([[[]]])),
+        Just(json!({"region": {"a": []}})),
+        any::<f64>().prop_map(|x| json!(x)),
+        ".{0,20}".prop_map(|x| json!(x)),
+    ];
+    let object = prop::collection::btree_map(prop::sample::select(&FIELDS[..]), value, 0..6)
+        .prop_map(|fields| json!(fields).to_string().into_bytes());
+    let nested = (1usize..40_000).prop_map(|depth| "[".repeat(depth).into_bytes());
+    let bytes = prop::collection::vec(any::<u8>(), 0..300);
+    let body = prop_oneof![3 => object, 2 => bytes, 1 => nested];
+    let path = prop::sample::select(&["spike", "error_rate", "fault", "scenario", "loglevel"][..]);
+    let config = ProptestConfig {
+        cases: 300,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(path in path, body in body)| {
+        let mut request = format!(
+            "POST /control/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n", body.len()).into_bytes();
+        request.extend(&body);
+        let reply = instance.raw(&request);
+        prop_assert!(matches!(reply.status, 200 | 400 | 404 | 422 | 429), "{}: {}", reply.status, reply.body);
+        prop_assert!(serde_json::from_str::<Value>(&reply.body).is_ok(), "{}", reply.body);
+    });
+    let raw = prop::collection::vec(any::<u8>(), 0..400);
+    let config = ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(bytes in raw, target in "[/a-z%?&=.]{0,40}")| {
+        let _ = instance.raw(&bytes);
+        let reply = instance.raw(format!("GET /{target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes());
+        prop_assert!((200..500).contains(&reply.status), "{target}: {}", reply.status);
+    });
+    assert_eq!(instance.get("/status").status, 200);
+    assert_eq!(instance.get("/healthz").status, 200);
+}
+
+#[test]
+fn scrapes_fail_while_they_are_told_to() {
+    let instance = start();
+    let fault = |body: Value| instance.told("POST", "/control/fault", &body.to_string());
+    let in_effect = |applied: &Value| {
+        let tick = applied["applies_at_tick"].as_u64().unwrap();
+        instance.wait_for_tick(tick);
+    };
+    let end = |applied: &Value| {
+        let ended = instance.told("DELETE", &format!("/control/fault/{}", applied["id"]), "");
+        in_effect(&ended);
+    };
+    assert_eq!(instance.scrape().status, 200);
+
+    let error = fault(json!({"kind": "scrape_error", "status": 418}));
+    in_effect(&error);
+    assert_eq!(instance.scrape().status, 418);
+    assert_eq!(instance.scrape().status, 418);
+    assert_eq!(instance.metrics("/healthz").status, 200);
+    end(&error);
+    assert_eq!(instance.scrape().status, 200);
+
+    let delay = fault(json!({"kind": "scrape_delay", "delay_s": 0.4}));
+    in_effect(&delay);
+    let began = Instant::now();
+    assert_eq!(instance.scrape().status, 200);
+    assert!(began.elapsed() >= Duration::from_millis(400));
+    end(&delay);
+
+    let truncate = fault(json!({"kind": "scrape_truncate"}));
+    in_effect(&truncate);
+    for _ in 0..20 {
+        let cut = instance.scrape();
+        assert_eq!(cut.status, 200);
+        assert!(cut.head.contains("Transfer-Encoding: chunked"));
+        assert!(!cut.is_complete, "{}", cut.body);
+    }
+    end(&truncate);
+    let whole = instance.scrape();
+    assert!(whole.is_complete);
+    assert!(
+        whole
+            .body
+            .contains("gen_export_errors_total{exporter=\"prometheus\",metric_name=\"hits\"} 22"),
+        "{}",
+        whole.body
+    );
+
+    // It ends with its last tick by itself.
+    let short = fault(json!({"kind": "scrape_error", "duration_s": 0.2}));
+    in_effect(&short);
+    instance.wait_for_tick(short["until_tick"].as_u64().unwrap());
+    assert_eq!(instance.scrape().status, 200);
+}
+
+#[test]
+fn a_delayed_scrape_does_not_hold_up_the_end() {
+    let mut instance = start();
+    let delay = instance.told(
+        "POST",
+        "/control/fault",
+        r#"{"kind": "scrape_delay", "delay_s": 3600}"#,
+    );
+    instance.wait_for_tick(delay["applies_at_tick"].as_u64().unwrap());
+    let mut waiting = instance.connect_metrics();
+    waiting
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    let began = Instant::now();
+    instance.stop();
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    let mut answer = String::new();
+    waiting.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+}
+
+#[test]
+fn a_reload_is_all_or_nothing() {
+    let instance = start();
+    let hits = |instance: &Instance| {
+        instance
+            .scrape()
+            .body
+            .lines()
+            .find(|l| l.starts_with("hits_total{"))
+            .unwrap()
+            .to_owned()
+    };
+    assert!(!hits(&instance).is_empty());
+    let before = instance.get("/config").json();
+
+    let text = instance.config();
+    instance.write(
+        &text
+            .replace("type: gauge", "type: gouge")
+            .replace("lam: 2", "lam: -2"),
+    );
+    let refused = instance.ask("POST", "/control/reload", "{}");
+    assert_eq!(refused.status, 422);
+    let detail = refused.json()["detail"].clone();
+    assert_eq!(detail.as_array().unwrap().len(), 2, "{detail}");
+    let checked = run(&["check", "--json", &instance.path()], &[]);
+    let checked: Vec<Value> = String::from_utf8(checked.stdout)
+        .unwrap()
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(detail, json!(checked), "the same messages as check");
+    assert_eq!(instance.get("/config").json(), before);
+
+    // What needs a restart stays, all else changes.
+    let other = text
+        .replace("tick_interval_s: 0.05", "tick_interval_s: 0.5, seed: 99")
+        .replace("name: temp", "name: warmth")
+        .replace("lam: 2", "lam: 3")
+        .replace("prefix: ''", "prefix: 'x_'");
+    instance.write(&other);
+    let reloaded = instance.told("POST", "/control/reload", "{}");
+    assert_eq!(reloaded["added"], json!(["warmth"]));
+    assert_eq!(reloaded["removed"], json!(["temp"]));
+    assert_eq!(reloaded["changed"], json!(["lat"]));
+    assert_eq!(
+        reloaded["kept"],
+        json!(["hits", "sizes"]),
+        "a new seed is for new metrics"
+    );
+    assert_eq!(
+        reloaded["needs_restart"],
+        json!(["global.tick_interval_s", "exporters.prometheus"])
+    );
+    instance.wait_for_tick(reloaded["applies_at_tick"].as_u64().unwrap());
+    let body = instance.scrape().body;
+    assert!(
+        body.contains("\nwarmth{") && !body.contains("\ntemp{"),
+        "{body}"
+    );
+    let config = instance.get("/config").json();
+    assert_eq!(
+        (
+            &config["global"]["tick_interval_s"],
+            &config["global"]["seed"]
+        ),
+        (&json!(0.05), &json!(99))
+    );
+
+    // SIGHUP does the same.
+    instance.write(&text);
+    instance.signal("HUP");
+    wait_until("the signal reloads", || {
+        instance.get("/config").json()["metrics"][1]["name"] == "temp"
+    });
+}
+
+#[test]
+fn ctl_drives_it() {
+    let instance = start();
+    let url = format!("http://{}", instance.control);
+    let ctl = |arguments: &[&str]| {
+        let output = run(
+            &[&["ctl"], arguments].concat(),
+            &[("MOCKINGBIRD_URL", &url)],
+        );
+        let text = String::from_utf8(output.stdout).unwrap()
+            + std::str::from_utf8(&output.stderr).unwrap();
+        (output.status.code().unwrap(), text)
+    };
+    #[track_caller]
+    fn check((code, text): (i32, String), code_expected: i32, word: &str) {
+        assert!(
+            code == code_expected && text.contains(word),
+            "{code}: {text}"
+        );
+    }
+    check(ctl(&["status"]), 0, "nothing is in effect");
+    check(
+        ctl(&[
+            "spike",
+            "hits",
+            "--multiplier",
+            "2",
+            "--duration",
+            "60",
+            "--label",
+            "region=a",
+        ]),
+        0,
+        "(id 1)",
+    );
+    check(
+        ctl(&["error-rate", "lat", "--rate", "0.5", "--duration", "60"]),
+        0,
+        "(id 2)",
+    );
+    check(
+        ctl(&["fault", "scrape_error", "--status", "500", "--rate", "0"]),
+        0,
+        "until it is ended (id 3)",
+    );
+    check(ctl(&["scenario", "bad"]), 0, "started");
+    check(ctl(&["scenario", "bad"]), 0, "runs already");
+    check(ctl(&["status"]), 0, "hits{region=\"a\"}");
+    check(ctl(&["fault", "--end", "3"]), 0, "ended 1");
+    check(ctl(&["fault", "--end", "3"]), 2, "no fault 3");
+    check(ctl(&["scenario", "bad", "--stop"]), 0, "ended");
+    check(ctl(&["spike", "--end", "hits"]), 0, "ended 1");
+    check(ctl(&["error-rate", "--end", "lat"]), 0, "ended 1");
+    check(ctl(&["reload"]), 0, "hits, temp, lat, sizes");
+    check(ctl(&["loglevel", "debug"]), 0, "debug");
+    check(ctl(&["loglevel", "loud"]), 2, "trace");
+    check(
+        ctl(&[
+            "series", "--metric", "hits", "--match", "region=a", "--limit", "2",
+        ]),
+        0,
+        "2 series",
+    );
+    check(
+        ctl(&["spike", "nope", "--multiplier", "2", "--duration", "60"]),
+        2,
+        "available: hits",
+    );
+    check(ctl(&["spike", "hits"]), 2, "--multiplier");
+    check(
+        ctl(&["--url", "http://127.0.0.1:1", "status"]),
+        1,
+        "is it running",
+    );
+    check(ctl(&["--url", "nonsense", "status"]), 2, "--url");
+    let (_, journal) = ctl(&["journal"]);
+    let events: Vec<String> = journal
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["event"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(
+        events,
+        [
+            "start",
+            "spike",
+            "error_rate",
+            "fault",
+            "scenario",
+            "end_fault",
+            "end_scenario",
+            "end_spike",
+            "end_error_rate",
+            "reload",
+            "loglevel",
+        ]
+    );
+    let status = ctl(&["status", "--json"]).1;
+    assert!(serde_json::from_str::<Value>(&status).unwrap()["tick_count"].is_u64());
+}
+
+#[test]
+fn a_journal_that_cannot_be_written_is_told_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("no/such/journal");
+    let text = Instance::text(&format!("journal_file: {}", file.display()), METRICS);
+    let path = folder.path().join("c.yaml");
+    std::fs::write(&path, text).unwrap();
+    let output = run(&["--config", path.to_str().unwrap()], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        message.contains("global.journal_file: cannot write"),
+        "{message}"
+    );
+}
+
+#[test]
+fn dump_takes_a_journal() {
+    let mut instance = start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let path = path.to_str().unwrap();
+    let spike = instance.told(
+        "POST",
+        "/control/spike",
+        r#"{"metric": "hits", "multiplier": 5, "duration_s": 1000}"#,
+    );
+    let from = spike["applies_at_tick"].as_u64().unwrap();
+    let mut journal = instance.get("/control/journal").body;
+    instance.stop();
+    std::fs::write(path, &journal).unwrap();
+    let (before, after) = ((from - 1).to_string(), (from + 1).to_string());
+    let dump = |arguments: &[&str]| run(&[&["dump", "--journal", path], arguments].concat(), &[]);
+    let value = |tick: &str| {
+        let output = dump(&["--tick", tick, "--metric", "hits"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("hits_total{"))
+            .unwrap();
+        line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()
+    };
+    // 0.5 a tick, then five times that.
+    assert_eq!(value(&after) - value(&before), 5.0);
+    for format in ["openmetrics", "otlp", "otlp-json"] {
+        let output = dump(&["--tick", &after, "--format", format]);
+        assert!(
+            output.status.success() && !output.stdout.is_empty(),
+            "{format}"
+        );
+    }
+    // A line that was being written when the process was killed.
+    journal.push_str("{\"tick\":");
+    std::fs::write(path, &journal).unwrap();
+    let torn = dump(&["--tick", "0"]);
+    assert!(torn.status.success());
+    assert!(
+        String::from_utf8(torn.stderr)
+            .unwrap()
+            .contains("incomplete")
+    );
+    // Another configuration is not mixed in.
+    let other = folder.path().join("other.yaml");
+    std::fs::write(&other, Instance::text("seed: 7", METRICS)).unwrap();
+    let warned = dump(&["--tick", "0", "--config", other.to_str().unwrap()]);
+    assert!(warned.status.success());
+    assert!(
+        String::from_utf8(warned.stderr)
+            .unwrap()
+            .contains("another configuration")
+    );
+    journal = journal.replace("\"event\":\"spike\"", "\"event\":\"spork\"");
+    std::fs::write(path, &journal).unwrap();
+    let refused = dump(&["--tick", "0"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        String::from_utf8(refused.stderr)
+            .unwrap()
+            .contains(":2: no event \"spork\"")
+    );
+}
+
+#[test]
+fn an_open_port_without_a_token_is_warned_about() {
+    for (fields, expected) in [
+        ("control_api_bind: 0.0.0.0", true),
+        (
+            "control_api_bind: 0.0.0.0, control_api_token: x2345678",
+            false,
+        ),
+        ("seed: 1", false),
+    ] {
+        let mut instance = Instance::start(fields, METRICS);
+        let warned = instance.stop().contains("without a token");
+        assert_eq!(warned, expected, "{fields}");
+    }
+}
