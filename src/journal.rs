@@ -181,3 +181,6 @@ fn put_aside(path: &Path) -> io::Result<()> {
     );
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

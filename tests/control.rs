@@ -29,6 +29,7 @@ fn start() -> Instance {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one run, step by step")]
 fn every_answer_is_as_described() {
     let instance = start();
     let mut described = Description::of(&instance.get("/openapi.json").json());
@@ -395,21 +396,23 @@ fn the_token_is_asked_for() {
     assert_eq!(done.status.code(), Some(0));
 }
 
+/// Fields that some request has, and one that none has.
+const FIELDS: [&str; 9] = [
+    "metric",
+    "multiplier",
+    "duration_s",
+    "labels",
+    "kind",
+    "rate",
+    "scenario",
+    "level",
+    "x",
+];
+
 /// Whatever is sent, the reply is an error in JSON (or HTTP refuses it), and the next request works.
 #[test]
 fn hostile_bodies_are_refused() {
     let instance = start();
-    const FIELDS: [&str; 9] = [
-        "metric",
-        "multiplier",
-        "duration_s",
-        "labels",
-        "kind",
-        "rate",
-        "scenario",
-        "level",
-        "x",
-    ];
     let value = prop_oneof![
         Just(json!("hits")),
         Just(json!(null)),
@@ -613,6 +616,15 @@ fn a_reload_is_all_or_nothing() {
     });
 }
 
+/// Exit code, and a word of what was printed.
+#[track_caller]
+fn check((code, text): (i32, String), code_expected: i32, word: &str) {
+    assert!(
+        code == code_expected && text.contains(word),
+        "{code}: {text}"
+    );
+}
+
 #[test]
 fn ctl_drives_it() {
     let instance = start();
@@ -626,13 +638,6 @@ fn ctl_drives_it() {
             + std::str::from_utf8(&output.stderr).unwrap();
         (output.status.code().unwrap(), text)
     };
-    #[track_caller]
-    fn check((code, text): (i32, String), code_expected: i32, word: &str) {
-        assert!(
-            code == code_expected && text.contains(word),
-            "{code}: {text}"
-        );
-    }
     check(ctl(&["status"]), 0, "nothing is in effect");
     check(
         ctl(&[

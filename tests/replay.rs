@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use servers::mockingbird::Mockingbird;
+use servers::mockingbird::{self, Mockingbird};
 
 /// Every type and algorithm, some of it with labels to aim at.
 const CONFIG: &str = "
@@ -98,10 +98,10 @@ fn any_request(dice: &mut Dice) -> (&'static str, String, String) {
 }
 
 /// Every scrape is what the journal's replay gives, on one thread and on eight.
-fn assert_replays(mockingbird: &Mockingbird, journal: &Path, scrapes: &BTreeMap<u64, Vec<u8>>) {
+fn assert_replays(journal: &Path, scrapes: &BTreeMap<u64, Vec<u8>>) {
     for (tick, scraped) in scrapes {
         for threads in [1, 8] {
-            let replayed = mockingbird.replay(journal, *tick, threads);
+            let replayed = mockingbird::replay(journal, *tick, threads);
             assert!(
                 replayed == *scraped,
                 "tick {tick} on {threads} threads: {}",
@@ -175,7 +175,7 @@ fn a_run_is_replayed_from_its_journal() {
         .unwrap();
     let file = folder.path().join("journal");
     assert_eq!(told, std::fs::read_to_string(&file).unwrap());
-    assert_replays(&mockingbird, &file, &scrapes);
+    assert_replays(&file, &scrapes);
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a_journal_survives_a_kill() {
     mockingbird.kill();
     let file = folder.path().join("journal");
     let scrapes = BTreeMap::from([scraped]);
-    assert_replays(&mockingbird, &file, &scrapes);
+    assert_replays(&file, &scrapes);
 }
 
 /// Clients that ask for anything at any time delay no tick and lose no update.
@@ -254,5 +254,5 @@ fn sixty_four_clients_at_random() {
         "entries and changes"
     );
     assert!(entries.len() > 500, "only {} entries", entries.len());
-    assert_replays(&mockingbird, &file, &BTreeMap::from([(tick, body)]));
+    assert_replays(&file, &BTreeMap::from([(tick, body)]));
 }

@@ -105,7 +105,7 @@ impl Conductor {
     pub fn carry_out(&mut self, engine: &mut Engine, envelope: Envelope) {
         envelope.open(|wish| {
             let done = match wish {
-                Wish::Command(command) => self.command(engine, command),
+                Wish::Command(command, checked) => self.command(engine, command, &checked),
                 Wish::Reload(replacement) => self.reload(engine, *replacement),
                 Wish::LogLevel(level) => self.log_level(engine, level),
             };
@@ -122,7 +122,15 @@ impl Conductor {
         }
     }
 
-    fn command(&mut self, engine: &mut Engine, command: Command) -> Result<Done, NotDone> {
+    fn command(
+        &mut self,
+        engine: &mut Engine,
+        command: Command,
+        checked: &Arc<Config>,
+    ) -> Result<Done, NotDone> {
+        if !Arc::ptr_eq(checked, &self.config) && !is_valid(&command, &self.config) {
+            return Err(NotDone::Outdated);
+        }
         let room = self.journal.check_room(COMMAND_BYTES_MAX);
         room.map_err(NotDone::Full)?;
         let applied = engine.command(&command).map_err(NotDone::Refused)?;
@@ -188,5 +196,18 @@ impl Conductor {
             dropped: timeline.dropped(),
             journal: Arc::clone(self.journal.lines()),
         });
+    }
+}
+
+/// Whether a command that was right for another configuration is right for this
+/// one, so that whoever replays the journal reads it without a mistake.
+fn is_valid(command: &Command, config: &Config) -> bool {
+    let named = |name: &String| config.metrics.iter().any(|metric| metric.name == *name);
+    match command {
+        Command::Do(action) => {
+            config::action_from_json(config, &config::action_to_json(action), None).is_ok()
+        }
+        Command::EndSpike(name) | Command::EndErrorRate(name) => named(name),
+        Command::EndFault(_) | Command::EndScenario(_) => true,
     }
 }

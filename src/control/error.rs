@@ -14,7 +14,7 @@ pub struct Refused {
     /// What is wrong, and what to do.
     pub error: String,
     /// More for programs: what there is instead, or a list of mistakes.
-    pub detail: Value,
+    pub detail: Box<Value>,
     /// A header that belongs to the status.
     pub header: Option<(&'static str, String)>,
 }
@@ -25,7 +25,7 @@ impl Refused {
         Self {
             status,
             error: error.into(),
-            detail: Value::Null,
+            detail: Box::default(),
             header: None,
         }
     }
@@ -33,7 +33,10 @@ impl Refused {
     /// The same with details.
     #[must_use]
     pub fn with(self, detail: Value) -> Self {
-        Self { detail, ..self }
+        Self {
+            detail: Box::new(detail),
+            ..self
+        }
     }
 
     /// The same with a header.
@@ -63,6 +66,10 @@ impl From<NotDone> for Refused {
             NotDone::Unrecorded(full) => Self::new(
                 507,
                 format!("it is in effect, but not recorded in the file: {}", full.0),
+            ),
+            NotDone::Outdated => Self::new(
+                409,
+                "the configuration was reloaded meanwhile, and this does not fit it; ask again",
             ),
             NotDone::Busy => Self::new(
                 503,

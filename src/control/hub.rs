@@ -24,8 +24,8 @@ const DOING_MAX: Duration = Duration::from_secs(60);
 /// What somebody wants done to the run.
 #[derive(Debug)]
 pub enum Wish {
-    /// A command of the timeline.
-    Command(Command),
+    /// A command of the timeline, and the configuration it was checked against.
+    Command(Command, Arc<Config>),
     /// Another configuration.
     Reload(Box<Replacement>),
     /// Another log threshold.
@@ -67,6 +67,8 @@ pub enum NotDone {
     Full(Full),
     /// It is in effect, but the journal's file does not tell.
     Unrecorded(Full),
+    /// Meanwhile another configuration is in force, for which it is a mistake.
+    Outdated,
     /// The clock's thread had no time.
     Busy,
     /// The process ends.

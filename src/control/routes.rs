@@ -12,7 +12,7 @@ use super::series::{self, Query, Readers};
 use super::status::{self, Sources};
 use super::{OPENAPI, Outlets, actions, guard};
 use crate::clock::Clock;
-use crate::config::{self, Global};
+use crate::config::{self, Config, Global};
 use crate::http::{Handler, Refusal, Reply, Request, Sent, percent_decode};
 use crate::selfmetrics::SelfMetrics;
 use crate::server::{self, Board};
@@ -138,7 +138,7 @@ impl ControlHandler {
             action => {
                 let config = Arc::clone(&self.in_effect()?.config);
                 let command = actions::begin(&config, action, fields)?;
-                let applied = self.apply(request, command)?;
+                let applied = self.apply(request, command, config)?;
                 Ok(match action {
                     "scenario" => json!({
                         "applies_at_tick": applied.tick,
@@ -174,7 +174,7 @@ impl ControlHandler {
             }
             _ => Command::EndScenario(item.to_owned()),
         };
-        let applied = self.apply(request, command)?;
+        let applied = self.apply(request, command, config)?;
         let message = if applied.changed {
             "ended"
         } else {
@@ -188,14 +188,19 @@ impl ControlHandler {
         }))
     }
 
-    fn apply(&self, request: &Request<'_>, command: Command) -> Result<Applied, Refused> {
+    fn apply(
+        &self,
+        request: &Request<'_>,
+        command: Command,
+        config: Arc<Config>,
+    ) -> Result<Applied, Refused> {
         log::info!(
             "{} {} by {}",
             request.method(),
             request.path(),
             request.peer()
         );
-        match self.hub.ask(Wish::Command(command))? {
+        match self.hub.ask(Wish::Command(command, config))? {
             Done::Applied(applied) => Ok(applied),
             done => unreachable!("a command was asked for: {done:?}"),
         }

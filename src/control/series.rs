@@ -124,12 +124,11 @@ fn labels(text: &str) -> Result<Vec<(String, String)>, Refused> {
         if name.is_empty() {
             return Err(refused());
         }
-        let (value, after) = match after.strip_prefix('"') {
-            Some(quoted) => unquote(quoted).ok_or_else(refused)?,
-            None => {
-                let end = after.find(',').unwrap_or(after.len());
-                (after[..end].trim().to_owned(), &after[end..])
-            }
+        let (value, after) = if let Some(quoted) = after.strip_prefix('"') {
+            unquote(quoted).ok_or_else(refused)?
+        } else {
+            let end = after.find(',').unwrap_or(after.len());
+            (after[..end].trim().to_owned(), &after[end..])
         };
         labels.push((name.to_owned(), value));
         let after = after.trim_start();

@@ -137,9 +137,8 @@ fn command_fields(
     let (event, fields) = match command {
         Command::Do(action) => {
             let mut fields = object(config::action_to_json(action));
-            let event = match fields.remove("action") {
-                Some(Value::String(event)) => event,
-                _ => unreachable!("an action names itself"),
+            let Some(Value::String(event)) = fields.remove("action") else {
+                unreachable!("an action names itself");
             };
             if let Some(id) = id {
                 fields.insert("id".into(), id.into());

@@ -83,12 +83,12 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<History, ReadError> {
         let message = format!("is larger than {} MiB", JOURNAL_BYTES_MAX >> 20);
         return Err(error(None, message));
     }
-    let whole = bytes.iter().rposition(|&byte| byte == b'\n');
+    let is_newline = |byte: &u8| *byte == b'\n';
+    let whole = bytes.iter().rposition(is_newline);
     let whole = whole.map_or(0, |newline| newline + 1);
-    let whole_lines = bytes[..whole].iter().filter(|&&byte| byte == b'\n').count();
-    let torn_line = (whole < bytes.len()).then_some(whole_lines + 1);
+    let torn_line = (whole < bytes.len()).then(|| bytes[..whole].split(is_newline).count());
     let mut reader: Option<Reader> = None;
-    let mut lines = bytes[..whole].split(|&byte| byte == b'\n');
+    let mut lines = bytes[..whole].split(is_newline);
     // What follows the last newline is no line.
     lines.next_back();
     for (index, line) in lines.enumerate() {

@@ -579,6 +579,38 @@ fn certificates_of_both_sides_are_used() {
 }
 
 #[test]
+fn posts_fail_while_they_are_told_to() {
+    use crate::config::FaultKind;
+    use crate::timeline::{Effect, Modifier, Source};
+    let receiver = Fake::start([]);
+    let faults = Arc::new(WireFaults::default());
+    let modifier = Modifier {
+        id: 1,
+        source: Source::Command,
+        from_tick: 0,
+        until_tick: 5,
+        effect: Effect::Fault {
+            kind: FaultKind::PushError,
+            rate: 1.0,
+        },
+    };
+    faults.set(std::slice::from_ref(&modifier), 4);
+    let settings = otel(&receiver.url(), "");
+    let stub = Stub { body_bytes: 100 };
+    let mut pusher =
+        Pusher::start_with(&settings, TICK_NS, stub, policy(), &faults, Clock::start()).unwrap();
+    pusher.offer(&frame(4));
+    let delivery = wait(&pusher, "it is retried", |d| d.ledger.retried > 2 * POINTS);
+    assert_eq!(totals(&delivery)[..3], [0, 0, 0]);
+    assert!(receiver.seen().is_empty(), "nothing is sent");
+    // They end with their tick, and nothing is lost.
+    faults.set(&[modifier], 5);
+    let ledger = pusher.finish_within(None, PATIENCE).ledger;
+    assert_eq!(ledger.accepted, POINTS * REQUESTS as u64);
+    assert!(ledger.balances() && ledger.dropped == 0, "{ledger:?}");
+}
+
+#[test]
 fn a_file_that_is_missing_is_told_at_the_start() {
     let mut settings = otel("https://localhost", "");
     settings.tls.ca = Some("no/such.pem".into());

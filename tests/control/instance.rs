@@ -172,7 +172,9 @@ pub(crate) fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
 fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(BINARY);
     let ours = ["LOG_LEVEL", "MOCKINGBIRD_URL", "MOCKINGBIRD_CONTROL_TOKEN"];
-    ours.iter().for_each(|name| _ = command.env_remove(name));
+    for name in ours {
+        command.env_remove(name);
+    }
     command.args(arguments).envs(environment.iter().copied());
     command
 }

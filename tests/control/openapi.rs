@@ -27,36 +27,33 @@ impl Description {
         let place = format!("{method} {path}: {} {}", reply.status, reply.body);
         let (template, operations) = self.operations(path);
         let method = method.to_lowercase();
-        let schema = match operations.get(&method) {
-            Some(operation) => {
-                let response = &operation["responses"][reply.status.to_string()];
-                let (content_type, content) = response["content"]
-                    .as_object()
-                    .and_then(|content| content.iter().next())
-                    .unwrap_or_else(|| panic!("not described: {place}"));
-                assert!(
-                    reply
-                        .head
-                        .contains(&format!("\r\nContent-Type: {content_type}\r\n")),
-                    "{place}"
-                );
-                content["schema"].clone()
-            }
-            None => {
-                assert_eq!(reply.status, 405, "{place}");
-                let allow = reply
+        let schema = if let Some(operation) = operations.get(&method) {
+            let response = &operation["responses"][reply.status.to_string()];
+            let (content_type, content) = response["content"]
+                .as_object()
+                .and_then(|content| content.iter().next())
+                .unwrap_or_else(|| panic!("not described: {place}"));
+            assert!(
+                reply
                     .head
-                    .lines()
-                    .find_map(|line| line.strip_prefix("Allow: "))
-                    .expect("Allow");
-                let allowed: BTreeSet<String> = allow
-                    .split(", ")
-                    .map(str::to_lowercase)
-                    .filter(|m| m != "head")
-                    .collect();
-                assert_eq!(allowed, operations.keys().cloned().collect(), "{place}");
-                self.document["components"]["schemas"]["Error"].clone()
-            }
+                    .contains(&format!("\r\nContent-Type: {content_type}\r\n")),
+                "{place}"
+            );
+            content["schema"].clone()
+        } else {
+            assert_eq!(reply.status, 405, "{place}");
+            let allow = reply
+                .head
+                .lines()
+                .find_map(|line| line.strip_prefix("Allow: "))
+                .expect("Allow");
+            let allowed: BTreeSet<String> = allow
+                .split(", ")
+                .map(str::to_lowercase)
+                .filter(|m| m != "head")
+                .collect();
+            assert_eq!(allowed, operations.keys().cloned().collect(), "{place}");
+            self.document["components"]["schemas"]["Error"].clone()
         };
         if schema["type"] != "string" {
             self.validate(&schema, &reply.json())
@@ -127,10 +124,8 @@ impl Description {
                         == 1
                 }
                 "items" => {
-                    let items = value.as_array().into_iter().flatten();
-                    items
-                        .map(|item| self.validate(rule, item))
-                        .collect::<Result<(), _>>()?;
+                    let mut items = value.as_array().into_iter().flatten();
+                    items.try_for_each(|item| self.validate(rule, item))?;
                     true
                 }
                 "required" => {

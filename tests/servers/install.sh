@@ -3,16 +3,18 @@
 # Build the real metrics servers that the tests talk to, at pinned versions, from public
 # Go modules into a cache folder. A second run finds them there and takes no time.
 #
-#   tests/servers/install.sh [NAME...]      default: prometheus promtool otelcol victoria-metrics
+#   tests/servers/install.sh [NAME...]      default: all, as `known` below lists them
 #
 # The folder is $MOCKINGBIRD_SERVERS, else .cache/servers in the checkout. Beside each
 # program lies NAME.stamp (the version it was built from) and NAME.log.
 # Needs Go 1.26 or newer and a module proxy. Exit status 1 if a build failed, 2 for misuse.
 #
-# To add a server: its version, a line in version_of and a function build_NAME that puts
-# the program at $folder/NAME.
+# To add a server: its version, its name in known, a line in version_of and a function
+# build_NAME that puts the program at $folder/NAME.
 
 set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 # ---- pinned versions ---------------------------------------------------------------------
 
@@ -21,12 +23,20 @@ prometheus_module=v0.316.0 # Prometheus 3.x is the Go module v0.3xx
 victoria_metrics_module=v0.0.0-20250718125606-9d9bea03485e
 collector_module=v0.162.0        # the 0.x half of a release of the Collector,
 collector_stable_module=v1.68.0  # and its 1.x half
+compose_module=v2.16.2           # the loader that `docker compose` uses
+buildkit_module=v0.34.2          # the parser that `docker build` uses
 
+known=(prometheus promtool otelcol victoria-metrics compose-check)
+
+# The stamp: what a program in the cache must have been built from.
 version_of() {
   case $1 in
     prometheus | promtool) echo "$prometheus_module" ;;
     victoria-metrics) echo "$victoria_metrics_module" ;;
-    otelcol) echo "$collector_module" ;;
+    otelcol) echo "$collector_module, with $(sha256sum <"$here/otelcol.yaml" | head -c 12)" ;;
+    compose-check)
+      echo "$compose_module, $buildkit_module, $(sha256sum <"$here/compose_check.go" | head -c 12)"
+      ;;
     *) return 1 ;;
   esac
 }
@@ -59,23 +69,9 @@ build_victoria-metrics() {
 # what only the tests of dependencies use.
 build_otelcol() {
   local core=go.opentelemetry.io/collector
-  local contrib=github.com/open-telemetry/opentelemetry-collector-contrib
   local components
-  cat >manifest.yaml <<MANIFEST
-dist:
-  name: otelcol
-  module: servers.invalid/otelcol
-  version: "${collector_module#v}"
-  description: a collector for tests
-  output_path: ./source
-receivers:
-  - gomod: $core/receiver/otlpreceiver $collector_module
-exporters:
-  - gomod: $contrib/exporter/fileexporter $collector_module
-providers:
-  - gomod: $core/confmap/provider/envprovider $collector_stable_module
-  - gomod: $core/confmap/provider/fileprovider $collector_stable_module
-MANIFEST
+  sed -e "s/@VERSION@/${collector_module#v}/" -e "s/@MODULE@/$collector_module/" \
+    -e "s/@STABLE@/$collector_stable_module/" "$here/otelcol.yaml" >manifest.yaml
   GOBIN=$PWD go install "$core/cmd/builder@$collector_module"
   ./builder --config manifest.yaml --skip-compilation --skip-get-modules
   mapfile -t components < <(sed -n 's/^  - gomod: \([^ ]*\) \(v[^ ]*\)$/\1@\2/p' manifest.yaml)
@@ -83,6 +79,15 @@ MANIFEST
   go mod init servers.invalid/otelcol
   go get "$core/otelcol@$collector_module" "${components[@]}"
   go build -mod=mod -ldflags '-s -w' -o "$folder/otelcol" .
+}
+
+# No server: it reads compose files and Dockerfiles as Docker does.
+build_compose-check() {
+  install -m 644 "$here/compose_check.go" main.go
+  go mod init servers.invalid/compose-check
+  go get "github.com/compose-spec/compose-go/v2@$compose_module" \
+    "github.com/moby/buildkit/frontend/dockerfile/parser@$buildkit_module"
+  go build -mod=mod -ldflags '-s -w' -o "$folder/compose-check" .
 }
 
 # ---- run ---------------------------------------------------------------------------------
@@ -93,13 +98,12 @@ misuse() {
   exit 2
 }
 
-[ $# -gt 0 ] || set -- prometheus promtool otelcol victoria-metrics
+[ $# -gt 0 ] || set -- "${known[@]}"
 for name; do
   version_of "$name" >/dev/null || misuse "there is no recipe for '$name'"
 done
 
-checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-folder=${MOCKINGBIRD_SERVERS:-$checkout/.cache/servers}
+folder=${MOCKINGBIRD_SERVERS:-$here/../../.cache/servers}
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 

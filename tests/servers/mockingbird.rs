@@ -70,13 +70,18 @@ impl Mockingbird {
     }
 
     fn start_with(shipped: &str, folder: &Path, change: impl FnOnce(&mut Value)) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("configs")
-            .join(shipped);
-        let text = std::fs::read_to_string(&path)
+        let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+        Self::start_file(&configs.join(shipped), folder, change)
+    }
+
+    /// Serves a configuration of the checkout, its listeners and epoch changed as above, and
+    /// then what `change` says. The changed file lies in `folder` under the same name.
+    pub(crate) fn start_file(path: &Path, folder: &Path, change: impl FnOnce(&mut Value)) -> Self {
+        let text = std::fs::read_to_string(path)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let config: Value = serde_yaml::from_str(&text).unwrap();
-        Self::start_tree(config, shipped, folder, change)
+        let name = path.file_name().unwrap().to_str().unwrap();
+        Self::start_tree(config, name, folder, change)
     }
 
     fn start_tree(
@@ -95,6 +100,7 @@ impl Mockingbird {
         set(&mut config, &prometheus("port"), port);
         set(&mut config, &prometheus("bind_address"), "127.0.0.1");
         change(&mut config);
+        let port = config["exporters"]["prometheus"]["port"].as_u64().unwrap();
         let prefix = config["exporters"]["prometheus"]["prefix"]
             .as_str()
             .unwrap_or("prom_")
@@ -192,17 +198,6 @@ impl Mockingbird {
         (tick as u64, body.as_bytes()[..end].to_vec())
     }
 
-    /// The same tick from the journal, computed by so many threads.
-    pub(crate) fn replay(&self, journal: &Path, tick: u64, threads: usize) -> Vec<u8> {
-        let mut command = Command::new(binary());
-        command.args(["dump", "--journal"]).arg(journal);
-        command.args(["--tick", &tick.to_string()]);
-        command.args(["--threads", &threads.to_string()]);
-        let output = command.stderr(Stdio::inherit()).output().unwrap();
-        assert!(output.status.success(), "{command:?}: {}", output.status);
-        output.stdout
-    }
-
     /// `dump` of one tick of this run, of all metrics or of one (by its base name).
     pub(crate) fn dump(&self, tick: u64, openmetrics: bool, metric: Option<&str>) -> Samples {
         let epoch = jiff::Timestamp::from_millisecond(self.epoch_ms).unwrap();
@@ -263,6 +258,17 @@ impl Mockingbird {
     }
 }
 
+/// The body of a tick as `dump` replays it from a journal, computed by so many threads.
+pub(crate) fn replay(journal: &Path, tick: u64, threads: usize) -> Vec<u8> {
+    let mut command = Command::new(binary());
+    command.args(["dump", "--journal"]).arg(journal);
+    command.args(["--tick", &tick.to_string()]);
+    command.args(["--threads", &threads.to_string()]);
+    let output = command.stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", output.status);
+    output.stdout
+}
+
 /// `dump` of a file as it is, into a file.
 pub(crate) fn dump_to_file(config: &Path, tick: u64, to: &Path) {
     let status = Command::new(binary())
@@ -277,7 +283,7 @@ pub(crate) fn dump_to_file(config: &Path, tick: u64, to: &Path) {
 }
 
 /// Sets a field of a YAML tree, with the mappings on the way to it.
-fn set(tree: &mut Value, path: &[&str], value: impl Into<Value>) {
+pub(crate) fn set(tree: &mut Value, path: &[&str], value: impl Into<Value>) {
     let mut at = tree;
     for field in path {
         if at.is_null() {

@@ -1,0 +1,253 @@
+//! Lines and back, mistakes, files.
+
+use std::fs::File;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::*;
+use crate::clock::rfc3339;
+use crate::config::{self, Config};
+use crate::engine::Reloaded;
+use crate::timeline::{Applied, Command};
+
+const EPOCH_NS: i64 = 1_700_000_000_000_000_000;
+
+fn config(more: &str) -> Config {
+    let text = format!(
+        "global: {{tick_interval_s: 0.5, control_api_token: secret-token}}\n\
+         metrics:\n\
+         - {{name: hits, type: counter, algorithm: constant, base_rate: 1}}\n\
+         - {{name: temp, type: gauge, algorithm: constant, start: 1}}\n\
+         scenarios: {{bad: {{steps: [{{at_s: 0, action: fault, kind: push_error}}]}}}}\n{more}"
+    );
+    let loaded = config::load_str(Path::new("j"), text.as_bytes(), &|_| None);
+    loaded.unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn start(config: &Config) -> Entry {
+    let start = Start {
+        version: "1".into(),
+        epoch_ns: EPOCH_NS,
+        fingerprint: config::fingerprint(config),
+        config: config.clone(),
+    };
+    at(0, Event::Start(Box::new(start)))
+}
+
+fn at(tick: u64, event: Event) -> Entry {
+    let time_ns = EPOCH_NS + tick as i64 * 500_000_000;
+    Entry {
+        tick,
+        time_ns,
+        event,
+    }
+}
+
+fn begun(action: &serde_json::Value, id: u64, until_tick: Option<u64>) -> Event {
+    let action = config::action_from_json(&config(""), action, None).unwrap();
+    let applied = Applied {
+        tick: 0,
+        id: Some(id),
+        until_tick,
+        ended: 0,
+        changed: true,
+    };
+    Event::of(Command::Do(action), &applied)
+}
+
+fn entries() -> Vec<Entry> {
+    let spike = json!({"action": "spike", "metric": "hits", "multiplier": 0.1, "duration_s": 3});
+    let rate = json!({"action": "error_rate", "metric": "temp", "rate": 0.25, "duration_s": 1.5});
+    let fault = json!({"action": "fault", "kind": "scrape_delay", "delay_s": 0.3, "rate": 0.5});
+    let scenario = json!({"action": "scenario", "scenario": "bad"});
+    let ended = |command| Event::Command {
+        command,
+        id: None,
+        until_tick: None,
+    };
+    let mut started = begun(&scenario, 0, None);
+    if let Event::Command { id, .. } = &mut started {
+        *id = None;
+    }
+    let mut reloaded = config("# the same\n");
+    reloaded.metrics.pop();
+    reloaded.global.control_api_token = Some("***".into());
+    let reload = Event::Reload {
+        config: Box::new(reloaded),
+        reloaded: Box::new(Reloaded {
+            tick: 9,
+            removed: vec!["temp".into()],
+            kept: vec!["hits".into()],
+            ..Reloaded::default()
+        }),
+    };
+    vec![
+        at(1, begun(&spike, 1, Some(7))),
+        at(1, begun(&rate, 2, Some(4))),
+        at(3, begun(&fault, 3, None)),
+        at(3, started),
+        at(4, ended(Command::EndSpike("hits".into()))),
+        at(4, ended(Command::EndErrorRate("temp".into()))),
+        at(4, ended(Command::EndFault(3))),
+        at(5, ended(Command::EndScenario("bad".into()))),
+        at(6, Event::LogLevel(log::LevelFilter::Debug)),
+        at(9, reload),
+    ]
+}
+
+fn text() -> String {
+    let lines = std::iter::once(start(&config(""))).chain(entries());
+    lines.map(|entry| entry.line()).collect()
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let text = text();
+    assert!(!text.contains("secret-token"));
+    let history = read("j", text.as_bytes()).unwrap();
+    assert_eq!(history.entries, entries());
+    let (read_start, config) = (&history.start, config(""));
+    assert_eq!(read_start.epoch_ns, EPOCH_NS);
+    assert_eq!(read_start.fingerprint, config::fingerprint(&config));
+    assert_eq!(read_start.config.metrics, config.metrics);
+    assert_eq!(read_start.config.scenarios, config.scenarios);
+    assert_eq!(history.torn_line, None);
+}
+
+#[test]
+fn a_line_that_was_being_written_is_left_out() {
+    let text = text();
+    let lines = text.lines().count();
+    for missing in [1, 2, 40] {
+        let history = read("j", &text.as_bytes()[..text.len() - missing]).unwrap();
+        assert_eq!(history.entries.len(), lines - 2);
+        assert_eq!(history.torn_line, Some(lines));
+    }
+    let only = read("j", b"{\"tick\":0").unwrap_err();
+    assert_eq!(
+        (only.line, only.message.contains("no complete entry")),
+        (None, true)
+    );
+}
+
+#[test]
+fn mistakes_are_told_with_their_line() {
+    let whole = text();
+    let time = |tick: i64| rfc3339(EPOCH_NS + tick * 500_000_000);
+    let line =
+        |tick: i64, rest: &str| format!("{{\"tick\":{tick},\"time\":\"{}\",{rest}}}\n", time(tick));
+    for (line, expected) in [
+        ("[]\n".to_owned(), "expected a JSON object"),
+        ("{\n".to_owned(), "not JSON"),
+        ("{}\n".to_owned(), "tick is missing"),
+        (
+            line(8, "\"event\":\"end_fault\",\"id\":1"),
+            "tick 8 comes after tick 9",
+        ),
+        (line(9, "\"event\":\"party\""), "no event \"party\""),
+        (line(9, "\"event\":\"start\""), "comes first"),
+        (
+            line(9, "\"event\":\"end_fault\",\"id\":-1"),
+            "id: expected a whole number",
+        ),
+        (
+            line(9, "\"event\":\"end_fault\",\"id\":1,\"x\":2"),
+            "unknown field \"x\"",
+        ),
+        (line(9, "\"event\":\"end_spike\""), "metric is missing"),
+        (
+            line(9, "\"event\":\"loglevel\",\"level\":\"loud\""),
+            "no log level",
+        ),
+        (
+            line(9, "\"event\":\"scenario\",\"scenario\":\"good\""),
+            "scenario",
+        ),
+        // The reload took it away.
+        (
+            line(
+                9,
+                "\"event\":\"spike\",\"metric\":\"temp\",\"multiplier\":1,\"duration_s\":1",
+            ),
+            "no metric \"temp\"",
+        ),
+        (
+            line(9, "\"event\":\"reload\",\"fingerprint\":\"\",\"config\":{}"),
+            "config: ",
+        ),
+        (
+            format!(
+                "{{\"tick\":9,\"time\":\"{}\",\"event\":\"end_fault\",\"id\":1}}\n",
+                time(8)
+            ),
+            "but tick 9 is at",
+        ),
+        (
+            "{\"tick\":18446744073709551615,\"time\":\"\",\"event\":\"end_fault\"}\n".to_owned(),
+            "2262",
+        ),
+    ] {
+        let text = format!("{whole}{line}");
+        let error = read("j", text.as_bytes()).unwrap_err();
+        assert_eq!(error.line, Some(entries().len() + 2), "{error}");
+        assert!(error.message.contains(expected), "{line}: {error}");
+    }
+    for (from, to, expected) in [
+        ("\"start\"", "\"stop\"", "expected start"),
+        ("\"epoch_ns\":17", "\"epoch_ns\":18", "but epoch_ns means"),
+        ("\"seed\":42", "\"seed\":43", "seed is 43"),
+        ("{\"tick\":0", "{\"tick\":1", "belongs to tick 0"),
+        ("\"version\"", "\"vision\"", "version is missing"),
+    ] {
+        let error = read("j", whole.replacen(from, to, 1).as_bytes()).unwrap_err();
+        assert_eq!(error.line, Some(1));
+        assert!(error.message.contains(expected), "{from}: {error}");
+    }
+}
+
+#[test]
+fn a_journal_of_another_run_is_put_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let aside = folder.path().join("journal.1");
+    let begin = || Journal::begin(Some(&path), &start(&config(""))).unwrap();
+    let mut journal = begin();
+    assert!(!aside.exists());
+    for entry in entries() {
+        journal.append(&entry).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text());
+    assert_eq!(journal.lines().get(0, 100).concat(), text());
+    assert_eq!(journal.lines().standing().bytes, text().len());
+    begin();
+    assert_eq!(std::fs::read_to_string(&aside).unwrap(), text());
+    assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
+    begin();
+    assert_eq!(std::fs::read_to_string(&aside).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn a_file_that_fails_is_told_from_then_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let mut journal = Journal::begin(Some(&path), &start(&config(""))).unwrap();
+    journal.check_room(1000).unwrap();
+    // It cannot be written through this any more.
+    journal.file = Some((path.clone(), File::open(&path).unwrap()));
+    let entry = &entries()[0];
+    let Full(message) = journal.append(entry).unwrap_err();
+    assert!(message.contains("cannot write"), "{message}");
+    assert_eq!(journal.check_room(0), Err(Full(message.clone())));
+    let standing = journal.lines().standing();
+    assert_eq!((standing.entries, standing.error), (2, Some(message)));
+}
+
+#[test]
+fn a_journal_is_bounded() {
+    let journal = Journal::begin(None, &start(&config(""))).unwrap();
+    let bytes = journal.lines().standing().bytes;
+    assert_eq!(journal.check_room(JOURNAL_BYTES_MAX - bytes), Ok(()));
+    assert!(journal.check_room(JOURNAL_BYTES_MAX - bytes + 1).is_err());
+    assert!(journal.check_room(usize::MAX).is_err());
+}
