@@ -36,6 +36,13 @@ use plan::Plan;
 pub use pool::{RenderPool, StreamStats};
 use text::{FamilyText, LineEnds, Points};
 
+/// The text of a finite number in `le` and `quantile` labels.
+pub fn label_number(value: f64) -> String {
+    let mut text = Vec::new();
+    number::write_label(&mut text, value);
+    String::from_utf8(text).expect("digits are text")
+}
+
 /// Writes frames of one catalog; immutable, shared by all threads.
 #[derive(Debug)]
 pub struct Renderer {

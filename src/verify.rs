@@ -7,6 +7,7 @@
 //! time, compared, and dropped.
 
 pub mod backend;
+mod context;
 mod naming;
 mod oracle;
 pub mod report;
@@ -14,28 +15,24 @@ mod samples;
 mod scrapes;
 mod totals;
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::config::FaultKind;
+use crate::config::{FaultKind, Metric};
 use crate::engine::{Engine, Frame};
 use crate::journal::{Replay, ReplayError};
 use crate::model::space::Space;
-use crate::model::{Catalog, Shape, identity};
+use crate::model::{Catalog, identity};
 use crate::timeline::Effect;
-use backend::{AskError, Backend, Kind, Labels, Row};
-use naming::{Added, Names, quoted};
+use backend::{AskError, Backend};
+use context::Context;
+use naming::Names;
+use oracle::{Chunk, KeyLimit, Rows};
 pub use oracle::{Scrape, Share};
-use oracle::{Chunk, KeyLimit, Totals};
-use report::{Allowance, Cost, Example, Report, Tally};
+use report::{Cost, Example, Gap, Report, Tally};
 use totals::Place;
-
-/// Relative error of values in `VictoriaMetrics`, which keeps about twelve
-/// decimal digits.
-const VICTORIA_TOLERANCE: f64 = 1e-11;
 
 /// Examples of differences, or why there is no answer.
 type Found = Result<Vec<Example>, AskError>;
@@ -57,6 +54,8 @@ pub struct Options {
     pub instants: usize,
     /// Only this job's target.
     pub job: Option<String>,
+    /// Only this instance.
+    pub instance: Option<String>,
     /// Relative error of values; `None`: what the backend is known for.
     pub tolerance: Option<f64>,
     /// Threads to compute with.
@@ -111,55 +110,61 @@ pub fn run(
     let began = Instant::now();
     let prefix = replay.config().prometheus.prefix.clone();
     let found = scrapes::find(&replay, backend, options, &prefix)?;
-    let context = Context::new(&replay, backend, options, found.labels.clone())?;
-    let mut engine = replay.engine(options.threads)?;
+    let scrapes = &found.scrapes;
+    let last = scrapes[scrapes.len() - 1];
+    let context = Context::new(&replay, backend, options, found.labels, last, &prefix)?;
     let mut run = Run::new(&replay, &context, options, &prefix)?;
-    let instants = instants(found.scrapes.len(), options.instants);
-    let last = found.scrapes.last().map_or(0, |scrape| scrape.tick);
+    let mut engine = replay.engine(options.threads)?;
+    let instants = instants(scrapes.len(), options.instants);
     let mut wire_faults = WireFaults::default();
+    let mut series_replayed = 0;
     let mut next = 0;
-    let mut cost = Cost::default();
-    while engine.next_tick() <= last {
+    while engine.next_tick() <= last.tick {
         replay.before_tick(&mut engine)?;
         let frame = engine.advance(|_, _| {});
-        wire_faults.note(&engine, frame.tick());
-        cost.ticks_replayed += 1;
-        cost.series_replayed = cost.series_replayed.max(engine.catalog().generated_series());
-        progress(frame.tick() + 1, last + 1);
-        while let Some(&scrape) = found.scrapes.get(next).filter(|s| s.tick == frame.tick()) {
-            let before = next.checked_sub(1).map(|before| found.scrapes[before].time_ms);
+        wire_faults.note(&engine, &frame);
+        series_replayed = series_replayed.max(engine.catalog().generated_series());
+        progress(frame.tick() + 1, last.tick + 1);
+        while let Some(&scrape) = scrapes.get(next).filter(|s| s.tick == frame.tick()) {
+            let before = next.checked_sub(1).map(|before| scrapes[before].time_ms);
             let after_ms = before.unwrap_or(scrape.time_ms - 1);
             run.scrape(scrape, &frame, after_ms, instants.contains(&next))?;
             next += 1;
         }
     }
     run.finish()?;
+    let Run { names, tallies, .. } = run;
     let mut gaps = found.gaps;
     for gap in &mut gaps {
-        gap.reason = wire_faults.reason(&found.scrapes, (gap.after_ms, gap.before_ms), last);
+        gap.reason = wire_faults.reason(gap, found.interval_ms);
     }
-    let metrics = run.tallies;
-    let query_time = context.query_time.into_inner();
-    cost.query_s = query_time.as_secs_f64();
-    cost.compute_s = began.elapsed().saturating_sub(query_time).as_secs_f64();
-    cost.requests = backend.requests();
+    let mut warnings = backend.warnings();
+    warnings.extend(found.ends_early_ms.map(|early_ms| {
+        let early_s = early_ms / 1000;
+        format!("the last scrape is {early_s} s before the end of the range")
+    }));
+    let query_s = backend.waited().as_secs_f64();
     let is_complete = gaps.iter().all(|gap| gap.reason.is_some());
-    let times = |scrape: Option<&Scrape>| scrape.map_or((0, 0), |s| (s.time_ms, s.tick));
-    let (first, last) = (times(found.scrapes.first()), times(found.scrapes.last()));
     Ok(Report {
         backend: backend.url().to_owned(),
-        ok: is_complete && metrics.iter().all(Tally::is_ok),
-        target: context.added.labels.clone(),
-        range_ms: (first.0, last.0),
-        ticks: (first.1, last.1),
-        scrapes: found.scrapes.len(),
+        ok: is_complete && tallies.iter().all(Tally::is_ok),
+        target: context.added().labels.clone(),
+        range_ms: (scrapes[0].time_ms, last.time_ms),
+        ticks: (scrapes[0].tick, last.tick),
+        scrapes: scrapes.len(),
         instants: instants.len(),
         scrape_interval_s: found.interval_ms as f64 / 1000.0,
         gaps,
-        metrics,
-        allowances: context.allowances.into_inner().list(&context.added),
-        warnings: backend.warnings(),
-        cost,
+        metrics: tallies,
+        allowances: context.allowances(&names),
+        warnings,
+        cost: Cost {
+            ticks_replayed: last.tick + 1,
+            series_replayed,
+            compute_s: (began.elapsed().as_secs_f64() - query_s).max(0.0),
+            query_s,
+            requests: backend.requests(),
+        },
     })
 }
 
@@ -194,9 +199,9 @@ impl<'a> Run<'a> {
         prefix: &'a str,
     ) -> Result<Self, VerifyError> {
         let mut keys: Vec<(u64, Arc<Space>)> = Vec::new();
-        let mut seen: Vec<&crate::config::Metric> = Vec::new();
+        let mut seen: Vec<&Metric> = Vec::new();
         for metric in replay.metrics() {
-            let is_same = |known: &&&crate::config::Metric| {
+            let is_same = |known: &&&Metric| {
                 known.name == metric.name
                     && known.labels == metric.labels
                     && (known.series_cap, known.sampling) == (metric.series_cap, metric.sampling)
@@ -206,7 +211,7 @@ impl<'a> Run<'a> {
             }
             let space = Space::new(&metric.labels, metric.series_cap, metric.sampling)
                 .map_err(|error| ReplayError::Space(metric.name.clone(), error))?;
-            keys.push((identity::name_key(base_name(metric)), Arc::new(space)));
+            keys.push((identity::name_key(&metric.name), Arc::new(space)));
             seen.push(metric);
         }
         Ok(Self {
@@ -254,8 +259,8 @@ impl<'a> Run<'a> {
         let families = catalog.families().iter();
         let names: Vec<Names> = families.map(|f| Names::of(f, self.prefix)).collect();
         for (family, names) in catalog.families().iter().zip(&names) {
-            let rows = oracle::Rows::of(&family.space, self.context.matches);
-            if matches!(rows, oracle::Rows::None) {
+            let rows = Rows::of(&family.space, self.context.matches());
+            if matches!(rows, Rows::None) {
                 continue;
             }
             if !self.names.contains(names) {
@@ -269,7 +274,7 @@ impl<'a> Run<'a> {
             catalog,
             &names,
             self.limit,
-            self.context.matches,
+            self.context.matches(),
             after_ms,
         );
         self.chunk = Some(chunk);
@@ -305,8 +310,8 @@ impl<'a> Run<'a> {
                     name,
                     scrape,
                 };
-                let is_known = self.located.contains(text);
-                let examples = totals::check(self.context, place, !is_known)?;
+                let look = !self.located.contains(text);
+                let examples = totals::check(self.context, place, look)?;
                 let tally = tally_of(&mut self.tallies, &names.family);
                 tally.totals += 1;
                 if !examples.is_empty() {
@@ -320,11 +325,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The name by which series keys are made: a counter's without `_total`.
-fn base_name(metric: &crate::config::Metric) -> &str {
-    &metric.name
-}
-
 fn tally_of<'t>(tallies: &'t mut Vec<Tally>, metric: &str) -> &'t mut Tally {
     let place = tallies.iter().position(|tally| tally.metric == metric);
     let place = place.unwrap_or_else(|| {
@@ -335,4 +335,94 @@ fn tally_of<'t>(tallies: &'t mut Vec<Tally>, metric: &str) -> &'t mut Tally {
         tallies.len() - 1
     });
     &mut tallies[place]
+}
+
+/// When scrapes were made to fail, by the run itself.
+#[derive(Debug, Default)]
+struct WireFaults {
+    /// From and to, Unix milliseconds, in order.
+    ranges_ms: Vec<(i64, i64)>,
+    latest_tick: Option<u64>,
+}
+
+impl WireFaults {
+    fn note(&mut self, engine: &Engine, frame: &Frame) {
+        let tick = frame.tick();
+        let mut modifiers = engine.timeline().modifiers().iter();
+        let fails = modifiers.any(|modifier| {
+            let is_scrape = matches!(
+                modifier.effect,
+                Effect::Fault {
+                    kind: FaultKind::ScrapeError { .. }
+                        | FaultKind::ScrapeDelay { .. }
+                        | FaultKind::ScrapeTruncate,
+                    ..
+                }
+            );
+            is_scrape && modifier.is_active(tick)
+        });
+        if !fails {
+            return;
+        }
+        let from_ms = frame.time_ns() / 1_000_000;
+        let to_ms = engine.time_ns(tick + 1) / 1_000_000;
+        let follows = tick.checked_sub(1) == self.latest_tick;
+        match self.ranges_ms.last_mut().filter(|_| follows) {
+            Some(range) => range.1 = to_ms,
+            None => self.ranges_ms.push((from_ms, to_ms)),
+        }
+        self.latest_tick = Some(tick);
+    }
+
+    /// Why all scrapes of a gap are missing, if the run itself made them fail.
+    fn reason(&self, gap: &Gap, interval_ms: i64) -> Option<String> {
+        let has_failed = |time_ms: i64| {
+            // A failing scrape begins up to an interval before or after.
+            let near = |&(from, to): &(i64, i64)| {
+                (from - interval_ms..=to + interval_ms).contains(&time_ms)
+            };
+            self.ranges_ms.iter().any(near)
+        };
+        let mut times = (1..).map(|place| gap.after_ms + place * interval_ms);
+        let all = times
+            .by_ref()
+            .take_while(|&time_ms| 2 * time_ms < 2 * gap.before_ms - interval_ms)
+            .all(has_failed);
+        all.then(|| "a fault made scrapes fail then".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_spread_from_the_first_to_the_last_scrape() {
+        let places = |scrapes, most| instants(scrapes, most).into_iter().collect::<Vec<_>>();
+        assert_eq!(places(10, 1), [9]);
+        assert_eq!(places(10, 4), [0, 3, 6, 9]);
+        assert_eq!(places(2, 5), [0, 1]);
+        assert_eq!(places(1, 5), [0]);
+    }
+
+    #[test]
+    fn faults_explain_only_the_gaps_that_they_cover() {
+        let faults = WireFaults {
+            ranges_ms: vec![(10_000, 20_000)],
+            latest_tick: None,
+        };
+        let reason = |after_ms, before_ms| {
+            let gap = Gap {
+                after_ms,
+                before_ms,
+                scrapes: 0,
+                reason: None,
+            };
+            faults.reason(&gap, 1000).is_some()
+        };
+        assert!(reason(9_500, 20_500));
+        assert!(reason(12_000, 14_000));
+        assert!(!reason(9_500, 24_500));
+        assert!(!reason(1_000, 4_000));
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
 use std::fmt;
 use std::io::Read as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use ureq::Agent;
@@ -81,6 +81,7 @@ pub struct Backend {
     headers: Vec<(String, String)>,
     warnings: RefCell<BTreeSet<String>>,
     requests: RefCell<u64>,
+    waited: RefCell<Duration>,
 }
 
 impl Backend {
@@ -121,6 +122,7 @@ impl Backend {
             headers,
             warnings: RefCell::default(),
             requests: RefCell::default(),
+            waited: RefCell::default(),
         })
     }
 
@@ -137,6 +139,11 @@ impl Backend {
     /// Requests so far.
     pub fn requests(&self) -> u64 {
         *self.requests.borrow()
+    }
+
+    /// Time spent on waiting for answers and reading them.
+    pub fn waited(&self) -> Duration {
+        *self.waited.borrow()
     }
 
     /// Finds out what answers.
@@ -201,6 +208,13 @@ impl Backend {
     }
 
     fn ask(&self, query: &str, at_ms: i64, expected: &str) -> Result<Vec<Item>, AskError> {
+        let began = Instant::now();
+        let asked = self.ask_now(query, at_ms, expected);
+        *self.waited.borrow_mut() += began.elapsed();
+        asked
+    }
+
+    fn ask_now(&self, query: &str, at_ms: i64, expected: &str) -> Result<Vec<Item>, AskError> {
         let failed = |message: String| self.error(Some(query), message);
         let url = format!("{}/api/v1/query", self.url);
         let mut request = self.agent.post(&url);

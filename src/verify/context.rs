@@ -3,11 +3,11 @@
 
 use std::cell::RefCell;
 
+use super::Options;
 use super::backend::{AskError, Backend, Kind, Labels};
 use super::naming::{self, Added, Names, one_of, quoted, selector};
 use super::oracle::{Matches, Scrape, Totals};
 use super::report::Allowance;
-use super::Options;
 use crate::journal::Replay;
 use crate::model::{Family, Shape};
 
@@ -21,6 +21,8 @@ pub(super) struct Context<'a> {
     backend: &'a Backend,
     kind: Kind,
     added: Added,
+    /// Whether own labels have names of the target's.
+    clashes: bool,
     tolerance: f64,
     matches: &'a Matches,
     seen: RefCell<Seen>,
@@ -71,8 +73,8 @@ impl<'a> Context<'a> {
                 .collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let count = |matcher: String| {
-                let one = selector(&[], &[one_of("__name__", &names), matcher]);
-                let query = format!("count(last_over_time({one}[5m]))");
+                let names = one_of("__name__", &names);
+                let query = format!("count(last_over_time({{{names},{matcher}}}[5m]))");
                 Ok::<_, AskError>(!backend.vector(&query, last.time_ms)?.is_empty())
             };
             // Where nothing is there at all, the usual form is what is missed.
@@ -83,6 +85,7 @@ impl<'a> Context<'a> {
             backend,
             kind,
             added,
+            clashes: !clashing.is_empty(),
             tolerance,
             matches: &options.matches,
             seen: RefCell::default(),
@@ -200,7 +203,11 @@ impl<'a> Context<'a> {
         matchers.extend(number.map(|(label, n)| {
             let text = naming::number_text(n);
             let short = text.strip_suffix(".0").unwrap_or(&text);
-            one_of(label, if short == text { &[short][..] } else { &[short, &text][..] })
+            if short == text {
+                one_of(label, &[short])
+            } else {
+                one_of(label, &[short, &text])
+            }
         }));
         selector(&[name], &matchers)
     }
@@ -239,7 +246,7 @@ impl<'a> Context<'a> {
     }
 
     /// Everything that is allowed.
-    pub(super) fn allowances(&self, all: &[Names], clashes: bool) -> Vec<Allowance> {
+    pub(super) fn allowances(&self, all: &[Names]) -> Vec<Allowance> {
         let seen = self.seen.borrow();
         let added: Vec<&str> = self.added.labels.keys().map(String::as_str).collect();
         let numbered = all.iter().flat_map(|names| &names.slots);
@@ -261,7 +268,7 @@ impl<'a> Context<'a> {
         } else {
             "own labels replace the target's of the same name (honor_labels)"
         };
-        list.push((clash.to_owned(), clashes));
+        list.push((clash.to_owned(), self.clashes));
         list.push((
             "series that end are marked stale; the query API does not show the marks".to_owned(),
             true,

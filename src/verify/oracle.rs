@@ -11,7 +11,7 @@ use crate::model::space::{Cursor, Space};
 use crate::model::{Catalog, Family, identity};
 
 /// Label values that series must have to be looked at.
-pub type Matches = [(String, String)];
+pub(super) type Matches = [(String, String)];
 
 /// Which series are compared sample by sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,10 +3,11 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::backend::{AskError, Labels, Stored};
+use super::context::Context;
 use super::naming::{self, Names, one_of, selector};
 use super::oracle::{Chunk, Watched, key_of, labels, sorted_keys};
 use super::report::{Example, Tally, What};
-use super::Context;
+use super::tally_of;
 use crate::clock::rfc3339;
 use crate::model::space::Space;
 
@@ -19,15 +20,14 @@ const COVER_FACTOR: usize = 4;
 /// Or for so many in any case.
 const COVER_MIN: usize = 32;
 
-/// Compares everything that a chunk watches; `tally_of` gives the tally of a
-/// family's name.
+/// Compares everything that a chunk watches.
 ///
 /// # Errors
 /// When the backend does not answer.
-pub(super) fn check<'t>(
+pub(super) fn check(
     ctx: &Context,
     chunk: &Chunk,
-    mut tally_of: impl FnMut(&str) -> &'t mut Tally,
+    tallies: &mut Vec<Tally>,
 ) -> Result<(), AskError> {
     if chunk.scrapes.is_empty() {
         return Ok(());
@@ -36,7 +36,7 @@ pub(super) fn check<'t>(
         if watched.series.is_empty() {
             continue;
         }
-        let tally = tally_of(&watched.names.family);
+        let tally = tally_of(tallies, &watched.names.family);
         tally.series_sampled = tally.series_sampled.max(watched.series.len());
         let mut check = Check {
             ctx,
@@ -64,6 +64,12 @@ struct Check<'a, 't> {
     /// All label-set keys of the space, once they are needed.
     keys: Option<Vec<u64>>,
     tally: &'t mut Tally,
+}
+
+/// Names of the labels that series of a space have.
+fn own_labels(space: &Space) -> Vec<&str> {
+    let dimensions = space.dimensions().iter();
+    dimensions.map(|d| d.name.as_str()).collect()
 }
 
 /// Neighbouring watched series that are asked for at once.
@@ -94,9 +100,8 @@ impl Check<'_, '_> {
             }
             let allowed = COVER_MIN.max(COVER_FACTOR * (series + 1));
             let samples = cover.saturating_mul(samples_each);
-            let is_too_much = cover > allowed
-                || samples > BATCH_SAMPLES_MAX
-                || bytes > BATCH_TEXT_BYTES_MAX;
+            let is_too_much =
+                cover > allowed || samples > BATCH_SAMPLES_MAX || bytes > BATCH_TEXT_BYTES_MAX;
             if series > 0 && is_too_much {
                 break;
             }
@@ -106,7 +111,7 @@ impl Check<'_, '_> {
             text_bytes = bytes;
             series += 1;
         }
-        let own = self.own_labels();
+        let own = own_labels(self.space);
         let mut matchers = self.ctx.added().matchers(own.iter().copied());
         for (used, dimension) in used.iter().zip(dimensions) {
             if used.len() == dimension.len() {
@@ -121,11 +126,6 @@ impl Check<'_, '_> {
             matchers.push(one_of(&name, &texts));
         }
         Batch { series, matchers }
-    }
-
-    fn own_labels(&self) -> Vec<&str> {
-        let dimensions = self.space.dimensions().iter();
-        dimensions.map(|d| d.name.as_str()).collect()
     }
 
     fn names(&self) -> &Names {
@@ -165,7 +165,7 @@ impl Check<'_, '_> {
                 let is_of_name = self.names().names[slot.name] == name;
                 slot.number.filter(|_| is_of_name).map(|(label, _)| label)
             });
-            let own = self.own_labels();
+            let own = own_labels(self.space);
             let (identity, shown) = self.ctx.identity_of(&stored.labels, &own, label);
             match expected.get(&identity) {
                 Some(&(index, slot)) if seen.insert((index, slot)) => {
@@ -186,6 +186,11 @@ impl Check<'_, '_> {
                         labels: Labels::new(),
                         samples: Vec::new(),
                     };
+                    let name = self.names().slots[slot].name;
+                    if Context::may_be_left_out(self.chunk.family(self.watched), name) {
+                        self.ctx.allow_left_out();
+                        continue;
+                    }
                     self.series(index, slot, &nothing);
                 }
             }
@@ -251,7 +256,10 @@ impl Check<'_, '_> {
                 }
                 (None, None) => {}
             }
-            while samples.get(at).is_some_and(|(time, _)| *time == scrape.time_ms) {
+            while samples
+                .get(at)
+                .is_some_and(|(time, _)| *time == scrape.time_ms)
+            {
                 let sample = samples[at];
                 at += 1;
                 self.tally.duplicated += 1;
@@ -335,7 +343,7 @@ impl Check<'_, '_> {
         let of = &self.names().slots[slot];
         let cursor = self.space.cursor(self.watched.series[index]);
         let name = &self.names().names[of.name];
-        self.ctx.shown(name, labels(&cursor), of.number)
+        Context::shown(name, labels(&cursor), of.number)
     }
 
     fn example(
@@ -352,8 +360,7 @@ impl Check<'_, '_> {
         let of = &self.names().slots[slot];
         let cursor = self.space.cursor(self.watched.series[index]);
         let name = &self.names().names[of.name];
-        let own = self.own_labels();
-        let selector = self.ctx.selector(name, &own, labels(&cursor), of.number);
+        let selector = self.ctx.selector(name, labels(&cursor), of.number);
         let scrapes = self.chunk.scrapes.iter();
         let mut at_time = scrapes.filter(|scrape| scrape.time_ms == time_ms);
         let mut example = Example {
@@ -373,7 +380,12 @@ impl Check<'_, '_> {
 
     fn duplicate_series(&mut self, series: String, stored: &Stored) {
         self.tally.duplicated += stored.samples.len() as u64;
-        self.other_series(What::Duplicate, series, stored, "this series is there twice");
+        self.other_series(
+            What::Duplicate,
+            series,
+            stored,
+            "this series is there twice",
+        );
     }
 
     fn unexpected_series(&mut self, series: String, stored: &Stored) {
@@ -393,7 +405,7 @@ impl Check<'_, '_> {
             expected: None,
             found: Some(format!("{value:?}")),
             note: Some(note.to_owned()),
-            query: self.range(&self.ctx.exactly(&stored.labels)),
+            query: self.range(&Context::exactly(&stored.labels)),
             query_ms: self.end_ms(),
         });
     }

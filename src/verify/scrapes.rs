@@ -178,7 +178,9 @@ fn check_epoch(replay: &Replay, scrapes: &[Scrape]) -> Result<(), VerifyError> {
 /// The median of the times between scrapes.
 fn usual_interval(scrapes: &[Scrape]) -> i64 {
     let pairs = scrapes.windows(2);
-    let mut intervals: Vec<i64> = pairs.map(|pair| pair[1].time_ms - pair[0].time_ms).collect();
+    let mut intervals: Vec<i64> = pairs
+        .map(|pair| pair[1].time_ms - pair[0].time_ms)
+        .collect();
     intervals.sort_unstable();
     intervals.get(intervals.len() / 2).copied().unwrap_or(0)
 }
