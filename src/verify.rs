@@ -214,6 +214,18 @@ impl<'a> Run<'a> {
             keys.push((identity::name_key(&metric.name), Arc::new(space)));
             seen.push(metric);
         }
+        let matches = &options.matches;
+        let has_some =
+            |(_, space): &(u64, Arc<Space>)| oracle::count(space, &Rows::of(space, matches)) > 0;
+        if !keys.iter().any(has_some) {
+            let pairs = matches
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"));
+            let pairs = Vec::from_iter(pairs).join(",");
+            return Err(VerifyError::Config(format!(
+                "no series has the labels {pairs}"
+            )));
+        }
         Ok(Self {
             limit: KeyLimit::of(options.share, &keys, &options.matches),
             context,
@@ -260,7 +272,8 @@ impl<'a> Run<'a> {
         let names: Vec<Names> = families.map(|f| Names::of(f, self.prefix)).collect();
         for (family, names) in catalog.families().iter().zip(&names) {
             let rows = Rows::of(&family.space, self.context.matches());
-            if matches!(rows, Rows::None) {
+            let series = oracle::count(&family.space, &rows);
+            if series == 0 {
                 continue;
             }
             if !self.names.contains(names) {
@@ -268,7 +281,7 @@ impl<'a> Run<'a> {
             }
             let tally = tally_of(&mut self.tallies, &names.family);
             family.shape.type_name().clone_into(&mut tally.kind);
-            tally.series = tally.series.max(family.series_count());
+            tally.series = tally.series.max(series);
         }
         let chunk = Chunk::new(
             catalog,

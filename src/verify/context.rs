@@ -33,6 +33,7 @@ pub(super) struct Context<'a> {
 struct Seen {
     digits: bool,
     nan: bool,
+    marks: bool,
     numbers: bool,
     left_out: bool,
 }
@@ -112,6 +113,14 @@ impl<'a> Context<'a> {
     /// Notes that a NaN is not there, and may be so.
     pub(super) fn allow_missing_nan(&self) {
         self.seen.borrow_mut().nan = true;
+    }
+
+    /// Whether a sample that should not be there only marks the end of a series:
+    /// that is a NaN, where there is no other.
+    pub(super) fn is_stale_mark(&self, found: f64) -> bool {
+        let is_mark = found.is_nan() && !self.keeps_nan();
+        self.seen.borrow_mut().marks |= is_mark;
+        is_mark
     }
 
     /// The value of a query that gives one at most.
@@ -269,10 +278,13 @@ impl<'a> Context<'a> {
             "own labels replace the target's of the same name (honor_labels)"
         };
         list.push((clash.to_owned(), self.clashes));
-        list.push((
-            "series that end are marked stale; the query API does not show the marks".to_owned(),
-            true,
-        ));
+        list.push(if self.keeps_nan() {
+            let what = "series that end are marked stale; the query API does not show the marks";
+            (what.to_owned(), true)
+        } else {
+            let what = "series that end are marked stale; the query API shows the marks as NaN";
+            (what.to_owned(), seen.marks)
+        });
         if has_numbers {
             list.push((
                 "le and quantile are written in another way (1 for 1.0)".to_owned(),

@@ -82,6 +82,16 @@ impl Rows {
     }
 }
 
+/// How many series of a space `rows` has.
+pub(super) fn count(space: &Space, rows: &Rows) -> usize {
+    if let Rows::All = rows {
+        return space.series_count();
+    }
+    let mut count = 0;
+    each_key(space, 0, rows, |_, _| count += 1);
+    count
+}
+
 /// Calls `visit` with the cursor, the block's place and the row of every series
 /// that `rows` has.
 pub(super) fn for_each_series<'a>(

@@ -246,6 +246,7 @@ impl Check<'_, '_> {
                     self.tally.samples += 1;
                     missing.push((place, expected));
                 }
+                (None, Some(&(_, found))) if self.ctx.is_stale_mark(found) => at += 1,
                 (None, Some(&sample)) => {
                     at += 1;
                     self.tally.unexpected += 1;
@@ -289,6 +290,9 @@ impl Check<'_, '_> {
         stray: Vec<(i64, f64)>,
     ) {
         for (time_ms, found) in stray {
+            if self.ctx.is_stale_mark(found) {
+                continue;
+            }
             let distance =
                 |place: usize| (self.chunk.scrapes[place].time_ms - time_ms).unsigned_abs();
             let same = missing

@@ -120,6 +120,11 @@ impl VictoriaMetrics {
         format!("{}/opentelemetry/v1/metrics", self.url)
     }
 
+    /// The base URL of its query API.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Everything it stored.
     pub(crate) fn stored(&mut self) -> Vec<Stored> {
         self.process.assert_running();
