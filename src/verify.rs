@@ -221,7 +221,7 @@ impl<'a> Run<'a> {
             let pairs = matches
                 .iter()
                 .map(|(name, value)| format!("{name}={value}"));
-            let pairs = Vec::from_iter(pairs).join(",");
+            let pairs = pairs.collect::<Vec<_>>().join(",");
             return Err(VerifyError::Config(format!(
                 "no series has the labels {pairs}"
             )));
@@ -310,9 +310,9 @@ impl<'a> Run<'a> {
             .collect();
         for names in &self.names {
             let family = current.iter().position(|current| current == names);
-            for name in 0..names.names.len() {
-                let text = &names.names[name];
-                let is_others = current.iter().any(|other| other.names.contains(text));
+            for name in 0..names.texts.len() {
+                let text = &names.texts[name];
+                let is_others = current.iter().any(|other| other.texts.contains(text));
                 if family.is_none() && is_others {
                     continue;
                 }
@@ -330,7 +330,9 @@ impl<'a> Run<'a> {
                 if !examples.is_empty() {
                     tally.totals_wrong += 1;
                     self.located.insert(text.clone());
-                    examples.into_iter().for_each(|example| tally.push(example));
+                    for example in examples {
+                        tally.push(example);
+                    }
                 }
             }
         }

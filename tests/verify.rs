@@ -5,7 +5,7 @@ mod servers;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use mockingbird::config;
 use mockingbird::engine::Engine;
@@ -18,6 +18,7 @@ use mockingbird::model::Catalog;
 use mockingbird::verify::backend::Backend;
 use mockingbird::verify::report::{Example, Report, What};
 use mockingbird::verify::{self, Options, Share, VerifyError};
+use proptest::prelude::*;
 
 const CONFIG: &str = r#"
 global: {tick_interval_s: 1, seed: 7, epoch: "2026-01-01T00:00:00Z"}
@@ -59,6 +60,11 @@ fn time_ms(tick: u64) -> i64 {
 
 /// What a backend holds that has scraped every tick.
 fn store() -> Store {
+    static STORE: LazyLock<Store> = LazyLock::new(scraped);
+    STORE.clone()
+}
+
+fn scraped() -> Store {
     let mut replay = replay();
     let mut engine: Engine = replay.engine(2).unwrap();
     let catalog: Arc<Catalog> = Arc::clone(engine.catalog());
@@ -593,4 +599,63 @@ fn answers_that_are_none_are_errors() {
     let closed = Backend::new("http://127.0.0.1:1", Vec::new()).unwrap();
     let error = verify::run(replay(), &closed, &options(), &mut |_, _| {}).unwrap_err();
     assert!(matches!(error, VerifyError::Ask(_)), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// For any one sample that is lost, changed, moved or repeated: that is found, it is the
+    /// only difference, and the series and tick are named.
+    #[test]
+    fn any_one_difference_is_found(
+        series: prop::sample::Index,
+        sample: prop::sample::Index,
+        kind in 0..4usize,
+        change in 1..1_000_000_u64,
+    ) {
+        let mut store = store();
+        let mut all: Vec<_> = store.iter_mut().collect();
+        all.retain(|(labels, _)| labels["__name__"] != "p_gen_ticks_total");
+        let place = series.index(all.len());
+        let (labels, samples) = &mut all[place];
+        let place = sample.index(samples.len());
+        let (at, value) = samples[place];
+        let what = match kind {
+            0 => {
+                samples.remove(place);
+                What::Missing
+            }
+            1 => {
+                let changed = if value.is_nan() { 1.0 } else { f64::from_bits(value.to_bits() ^ change) };
+                samples[place].1 = changed;
+                What::Wrong
+            }
+            // After the last scrape there is nothing to be compared.
+            2 if at != time_ms(TICKS - 1) => {
+                samples[place].0 += (change % 999) as i64 + 1;
+                What::Misplaced
+            }
+            _ => {
+                samples.insert(place, (at, value));
+                What::Duplicate
+            }
+        };
+        let labels = labels.clone();
+        let report = verify(store, &options()).unwrap();
+        let kinds = [What::Missing, What::Wrong, What::Unexpected, What::Misplaced, What::Duplicate];
+        let expected = kinds.map(|kind| u64::from(kind == what));
+        prop_assert_eq!(counts(&report), expected);
+        let found = examples(&report, what);
+        let [example, ..] = found[..] else {
+            return Err(TestCaseError::fail("no example"));
+        };
+        prop_assert_eq!(example.time_ms, at);
+        for (name, value) in labels.iter().filter(|(name, _)| !TARGET.iter().any(|t| t.0 == *name)) {
+            let shown = match name.as_str() {
+                "__name__" => value.clone(),
+                _ => format!("{name}={value:?}"),
+            };
+            prop_assert!(example.series.contains(&shown), "{} in {}", shown, example.series);
+        }
+    }
 }

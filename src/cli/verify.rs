@@ -235,21 +235,14 @@ fn headers(args: &VerifyArgs) -> Result<Vec<(String, String)>, String> {
         let token = secret(path).map_err(|error| format!("--bearer-token-file: {error}"))?;
         headers.push((authorization, format!("Bearer {token}")));
     } else if let Some(user) = &args.basic_auth {
-        let (user, password) = match user.split_once(':') {
-            Some((user, path)) => {
-                let password = secret(Path::new(path));
-                (
-                    user,
-                    password.map_err(|error| format!("--basic-auth: {error}"))?,
-                )
-            }
-            None => {
-                let password = std::env::var(PASSWORD_VARIABLE).map_err(|_| {
-                    format!("--basic-auth: name a file (USER:FILE) or set {PASSWORD_VARIABLE}")
-                })?;
-                (user.as_str(), password)
-            }
+        let (user, password) = if let Some((user, path)) = user.split_once(':') {
+            (user, secret(Path::new(path)))
+        } else {
+            let password = std::env::var(PASSWORD_VARIABLE)
+                .map_err(|_| format!("name a file (USER:FILE) or set {PASSWORD_VARIABLE}"));
+            (user.as_str(), password)
         };
+        let password = password.map_err(|error| format!("--basic-auth: {error}"))?;
         let pair = base64(format!("{user}:{password}").as_bytes());
         headers.push((authorization, format!("Basic {pair}")));
     }

@@ -2,6 +2,7 @@
 //! allowed to do.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use super::Options;
 use super::backend::{AskError, Backend, Kind, Labels};
@@ -25,17 +26,17 @@ pub(super) struct Context<'a> {
     clashes: bool,
     tolerance: f64,
     matches: &'a Matches,
-    seen: RefCell<Seen>,
+    seen: RefCell<BTreeSet<Seen>>,
 }
 
-/// Allowances that made a difference.
-#[derive(Debug, Default)]
-struct Seen {
-    digits: bool,
-    nan: bool,
-    marks: bool,
-    numbers: bool,
-    left_out: bool,
+/// Allowances that can make a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Seen {
+    Digits,
+    Nan,
+    Marks,
+    Numbers,
+    LeftOut,
 }
 
 impl<'a> Context<'a> {
@@ -105,6 +106,10 @@ impl<'a> Context<'a> {
         self.matches
     }
 
+    fn see(&self, what: Seen) {
+        self.seen.borrow_mut().insert(what);
+    }
+
     /// Whether NaN is stored.
     pub(super) fn keeps_nan(&self) -> bool {
         self.kind == Kind::Exact
@@ -112,14 +117,16 @@ impl<'a> Context<'a> {
 
     /// Notes that a NaN is not there, and may be so.
     pub(super) fn allow_missing_nan(&self) {
-        self.seen.borrow_mut().nan = true;
+        self.see(Seen::Nan);
     }
 
     /// Whether a sample that should not be there only marks the end of a series:
     /// that is a NaN, where there is no other.
     pub(super) fn is_stale_mark(&self, found: f64) -> bool {
         let is_mark = found.is_nan() && !self.keeps_nan();
-        self.seen.borrow_mut().marks |= is_mark;
+        if is_mark {
+            self.see(Seen::Marks);
+        }
         is_mark
     }
 
@@ -157,7 +164,7 @@ impl<'a> Context<'a> {
         }
         let is_near = (expected - found).abs() <= self.tolerance * expected.abs();
         if is_near && self.tolerance > 0.0 {
-            self.seen.borrow_mut().digits = true;
+            self.see(Seen::Digits);
             return true;
         }
         false
@@ -176,7 +183,7 @@ impl<'a> Context<'a> {
 
     /// Notes that such a name is left out.
     pub(super) fn allow_left_out(&self) {
-        self.seen.borrow_mut().left_out = true;
+        self.see(Seen::LeftOut);
     }
 
     /// A series as it is exposed.
@@ -202,8 +209,8 @@ impl<'a> Context<'a> {
         labels: impl Iterator<Item = (&'l str, &'l str)> + Clone,
         number: Option<(&str, f64)>,
     ) -> String {
-        let own = labels.clone().map(|(label, _)| label);
-        let mut matchers = self.added.matchers(own);
+        let own: Vec<&str> = labels.clone().map(|(label, _)| label).collect();
+        let mut matchers = self.added.matchers(&own);
         for (label, value) in labels {
             let stored = self.added.stored_name(label);
             matchers.push(format!("{stored}={}", quoted(value)));
@@ -246,7 +253,7 @@ impl<'a> Context<'a> {
         if let (Some(number), Some(text)) = (number, &text)
             && *text != naming::number_text(number)
         {
-            self.seen.borrow_mut().numbers = true;
+            self.see(Seen::Numbers);
         }
         let pairs = labels.iter().map(|(l, v)| (l.as_str(), v.as_str()));
         let numbered = label.zip(number);
@@ -256,7 +263,7 @@ impl<'a> Context<'a> {
 
     /// Everything that is allowed.
     pub(super) fn allowances(&self, all: &[Names]) -> Vec<Allowance> {
-        let seen = self.seen.borrow();
+        let seen = |what| self.seen.borrow().contains(&what);
         let added: Vec<&str> = self.added.labels.keys().map(String::as_str).collect();
         let numbered = all.iter().flat_map(|names| &names.slots);
         let has_numbers = numbered.clone().any(|slot| slot.number.is_some());
@@ -283,27 +290,27 @@ impl<'a> Context<'a> {
             (what.to_owned(), true)
         } else {
             let what = "series that end are marked stale; the query API shows the marks as NaN";
-            (what.to_owned(), seen.marks)
+            (what.to_owned(), seen(Seen::Marks))
         });
         if has_numbers {
             list.push((
                 "le and quantile are written in another way (1 for 1.0)".to_owned(),
-                seen.numbers,
+                seen(Seen::Numbers),
             ));
         }
         list.push((
             "histograms with negative buckets have no _sum and _count in OpenMetrics".to_owned(),
-            seen.left_out,
+            seen(Seen::LeftOut),
         ));
         if self.tolerance > 0.0 {
             let tolerance = self.tolerance;
             list.push((
                 format!("values are stored with a relative error up to {tolerance:e}"),
-                seen.digits,
+                seen(Seen::Digits),
             ));
         }
         if !self.keeps_nan() {
-            list.push(("NaN is not stored".to_owned(), seen.nan));
+            list.push(("NaN is not stored".to_owned(), seen(Seen::Nan)));
         }
         list.push((
             "not compared: _created series, the process's own gen_… metrics, types and help"

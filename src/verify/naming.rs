@@ -13,7 +13,7 @@ use crate::model::{Family, Shape};
 /// a label.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Slot {
-    /// Index of the name in [`Names::names`].
+    /// Index of the name in [`Names::texts`].
     pub(super) name: usize,
     /// `le` or `quantile`, and its number.
     pub(super) number: Option<(&'static str, f64)>,
@@ -25,7 +25,7 @@ pub(super) struct Names {
     /// Prefix and base name, as it is shown.
     pub(super) family: String,
     /// Names of samples.
-    pub(super) names: Vec<String>,
+    pub(super) texts: Vec<String>,
     /// In the order in which values are taken from columns.
     pub(super) slots: Vec<Slot>,
 }
@@ -63,7 +63,7 @@ impl Names {
                 Shape::Counter => names[0].clone(),
                 _ => base,
             },
-            names,
+            texts: names,
             slots,
         }
     }
@@ -72,7 +72,7 @@ impl Names {
     pub(super) fn slots_of(&self, name: usize) -> std::ops::Range<usize> {
         let mut places = (0..self.slots.len()).filter(|&slot| self.slots[slot].name == name);
         let first = places.next().unwrap_or(0);
-        first..places.last().unwrap_or(first) + 1
+        first..places.next_back().unwrap_or(first) + 1
     }
 }
 
@@ -128,8 +128,8 @@ impl Added {
     }
 
     /// Matchers of the target for series with such labels of their own.
-    pub(super) fn matchers<'a>(&self, own: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
-        let is_replaced = |name: &str| !self.exported && own.clone().any(|own| own == name);
+    pub(super) fn matchers(&self, own: &[&str]) -> Vec<String> {
+        let is_replaced = |name: &str| !self.exported && own.contains(&name);
         let labels = self.labels.iter().filter(|(name, _)| !is_replaced(name));
         labels
             .map(|(name, value)| format!("{name}={}", quoted(value)))
@@ -275,14 +275,14 @@ mod tests {
         ]);
         assert_eq!(added.taken_off(&stored, &["instance", "zone"]), own);
         assert_eq!(added.stored_name("instance"), "exported_instance");
-        let matchers = added.matchers(["instance"].into_iter());
+        let matchers = added.matchers(&["instance"]);
         assert_eq!(matchers, ["instance=\"h:1\"", "job=\"j\""]);
 
         added.exported = false;
         let stored = labels(&[("instance", "node"), ("job", "j"), ("zone", "a")]);
         let own = labels(&[("instance", "node"), ("zone", "a")]);
         assert_eq!(added.taken_off(&stored, &["instance", "zone"]), own);
-        let matchers = added.matchers(["instance"].into_iter());
+        let matchers = added.matchers(&["instance"]);
         assert_eq!(matchers, ["job=\"j\""]);
         // A series of another target is not taken for one of this.
         let other = labels(&[("job", "other")]);

@@ -283,7 +283,7 @@ impl Report {
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
         let widths: Vec<usize> = columns.iter().map(|&c| width(c).unwrap_or(0)).collect();
         for row in &rows {
-            out.push_str(" ");
+            out.push(' ');
             for (&column, &width) in columns.iter().zip(&widths) {
                 let cell = &row[column];
                 let _ = match column {

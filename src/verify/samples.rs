@@ -112,7 +112,7 @@ impl Check<'_, '_> {
             series += 1;
         }
         let own = own_labels(self.space);
-        let mut matchers = self.ctx.added().matchers(own.iter().copied());
+        let mut matchers = self.ctx.added().matchers(&own);
         for (used, dimension) in used.iter().zip(dimensions) {
             if used.len() == dimension.len() {
                 continue;
@@ -141,7 +141,7 @@ impl Check<'_, '_> {
     }
 
     fn compare(&mut self, from: usize, batch: &Batch) -> Result<(), AskError> {
-        let names: Vec<&str> = self.names().names.iter().map(String::as_str).collect();
+        let names: Vec<&str> = self.names().texts.iter().map(String::as_str).collect();
         let query = self.range(&selector(&names, &batch.matchers));
         let stored = self.ctx.backend().matrix(&query, self.end_ms())?;
 
@@ -153,7 +153,7 @@ impl Check<'_, '_> {
             for slot in 0..slots {
                 let of = &self.names().slots[slot];
                 let number = of.number.map(|(_, number)| number);
-                let name = &self.names().names[of.name];
+                let name = &self.names().texts[of.name];
                 let identity = naming::identity(name, labels(&cursor), number);
                 expected.insert(identity, (index, slot));
             }
@@ -162,7 +162,7 @@ impl Check<'_, '_> {
         for stored in &stored {
             let name = stored.labels.get("__name__").map_or("", String::as_str);
             let label = self.names().slots.iter().find_map(|slot| {
-                let is_of_name = self.names().names[slot.name] == name;
+                let is_of_name = self.names().texts[slot.name] == name;
                 slot.number.filter(|_| is_of_name).map(|(label, _)| label)
             });
             let own = own_labels(self.space);
@@ -346,7 +346,7 @@ impl Check<'_, '_> {
     fn shown(&self, index: usize, slot: usize) -> String {
         let of = &self.names().slots[slot];
         let cursor = self.space.cursor(self.watched.series[index]);
-        let name = &self.names().names[of.name];
+        let name = &self.names().texts[of.name];
         Context::shown(name, labels(&cursor), of.number)
     }
 
@@ -363,7 +363,7 @@ impl Check<'_, '_> {
         }
         let of = &self.names().slots[slot];
         let cursor = self.space.cursor(self.watched.series[index]);
-        let name = &self.names().names[of.name];
+        let name = &self.names().texts[of.name];
         let selector = self.ctx.selector(name, labels(&cursor), of.number);
         let scrapes = self.chunk.scrapes.iter();
         let mut at_time = scrapes.filter(|scrape| scrape.time_ms == time_ms);

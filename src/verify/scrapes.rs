@@ -1,6 +1,8 @@
 //! Which ticks the backend scraped, and when: from the tick number that every
 //! scrape carries.
 
+use std::fmt::Write as _;
+
 use super::backend::{Backend, Labels, Stored};
 use super::naming::{one_of, selector};
 use super::oracle::Scrape;
@@ -19,7 +21,7 @@ const SCRAPES_MAX: usize = 1_000_000;
 
 /// The scrapes of a range.
 #[derive(Debug)]
-pub(super) struct Scrapes {
+pub(super) struct Scraped {
     /// In order of their times.
     pub(super) scrapes: Vec<Scrape>,
     /// Labels that the backend added to all series of the target.
@@ -41,7 +43,7 @@ pub(super) fn find(
     backend: &Backend,
     options: &Options,
     prefix: &str,
-) -> Result<Scrapes, VerifyError> {
+) -> Result<Scraped, VerifyError> {
     let name = format!("{prefix}gen_ticks_total");
     let mut matchers = Vec::new();
     for (label, value) in [("job", &options.job), ("instance", &options.instance)] {
@@ -87,7 +89,7 @@ pub(super) fn find(
     }
     let left_ms = options.to_ms - last;
     let is_early = !options.whole_range && left_ms > 2 * interval_ms.max(1000);
-    Ok(Scrapes {
+    Ok(Scraped {
         scrapes,
         labels,
         interval_ms,
@@ -109,7 +111,7 @@ fn several(name: &str, found: &[Stored]) -> VerifyError {
     for stored in found.iter().take(SHOWN) {
         let labels = stored.labels.iter().filter(|(name, _)| *name != "__name__");
         let labels: Vec<String> = labels.map(|(n, v)| format!("{n}={v:?}")).collect();
-        message += &format!("\n  {{{}}}", labels.join(", "));
+        let _ = write!(message, "\n  {{{}}}", labels.join(", "));
     }
     VerifyError::Config(message)
 }

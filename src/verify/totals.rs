@@ -44,7 +44,7 @@ struct Group {
 
 impl Place<'_> {
     fn text(&self) -> &str {
-        &self.names.names[self.name]
+        &self.names.texts[self.name]
     }
 
     fn may_be_left_out(&self) -> bool {
@@ -73,7 +73,7 @@ impl Place<'_> {
 pub(super) fn check(ctx: &Context, place: Place, look: bool) -> Found {
     let matches = ctx.matches();
     let own = place.own_labels();
-    let mut matchers = ctx.added().matchers(own.iter().copied());
+    let mut matchers = ctx.added().matchers(&own);
     for (name, value) in matches {
         let stored = ctx.added().stored_name(name);
         matchers.push(format!("{stored}={}", quoted(value)));
