@@ -2,8 +2,8 @@
 //!
 //! The run is computed again from its configuration or journal ([`Replay`]).
 //! At every tick that the backend scraped, two questions are asked: whether all
-//! of it is there ([`totals`]), and whether each sample of some series is right
-//! ([`samples`]). Memory is bounded: values are kept for so many scrapes at a
+//! of it is there (`totals`), and whether each sample of some series is right
+//! (`samples`). Memory is bounded: values are kept for so many scrapes at a
 //! time, compared, and dropped.
 
 pub mod backend;

@@ -74,8 +74,7 @@ pub(super) fn find(
     let scrapes = scrapes_of(&series)?;
     check_epoch(replay, &scrapes)?;
     let interval_ms = usual_interval(&scrapes);
-    let interval_ns = replay.epoch_ns();
-    let begin_ms = options.from_ms.max(interval_ns / 1_000_000);
+    let begin_ms = options.from_ms.max(replay.epoch_ns() / 1_000_000);
     let mut gaps = Vec::new();
     let (first, last) = (scrapes[0].time_ms, scrapes[scrapes.len() - 1].time_ms);
     if options.whole_range {
@@ -177,14 +176,15 @@ fn check_epoch(replay: &Replay, scrapes: &[Scrape]) -> Result<(), VerifyError> {
     Ok(())
 }
 
-/// The median of the times between scrapes.
+/// The median of the times between scrapes; of two, the shorter one.
 fn usual_interval(scrapes: &[Scrape]) -> i64 {
     let pairs = scrapes.windows(2);
     let mut intervals: Vec<i64> = pairs
         .map(|pair| pair[1].time_ms - pair[0].time_ms)
         .collect();
     intervals.sort_unstable();
-    intervals.get(intervals.len() / 2).copied().unwrap_or(0)
+    let middle = intervals.len().saturating_sub(1) / 2;
+    intervals.get(middle).copied().unwrap_or(0)
 }
 
 /// A gap where two scrapes are more than one and a half intervals apart; `own`
