@@ -1,10 +1,11 @@
 //! The command line: arguments in, exit codes out.
 //!
 //! Exit codes: 0 when all went well, 1 for a failure while running, 2 for a bad
-//! configuration or wrong arguments.
+//! configuration or wrong arguments, 3 when `verify` found differences.
 
 mod ctl;
 mod ctl_text;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -43,13 +44,16 @@ Examples:
                                                      the exact body of tick 10
   mockingbird dump --journal run.journal --tick 10   the same of a run that was changed meanwhile
   mockingbird ctl status                             what a running instance does
+  mockingbird verify --journal run.journal --backend http://localhost:9090
+                                                     whether a backend holds what it scraped
   mockingbird completions bash > /etc/bash_completion.d/mockingbird
 
 Environment:
   LOG_LEVEL                  overrides global.log_level
   OTEL_ENDPOINT, OTEL_...    override exporters.otel; the standard variables, METRICS first
 
-Exit codes: 0 success, 1 failure while running, 2 bad configuration or arguments.";
+Exit codes: 0 success, 1 failure while running, 2 bad configuration or arguments, 3 verify found
+differences.";
 
 /// Synthetic metrics at very high cardinality, with ground truth.
 #[derive(Debug, Parser)]
@@ -101,6 +105,8 @@ enum Command {
     Dump(DumpArgs),
     /// Talk to a running instance: see and change what it does.
     Ctl(ctl::CtlArgs),
+    /// Ask a backend whether it holds all that it scraped, sample by sample.
+    Verify(Box<verify::VerifyArgs>),
     /// Print a JSON Schema of the configuration file.
     Schema,
     /// Print shell completions.
@@ -173,6 +179,10 @@ pub fn main() -> ExitCode {
         Some(Command::Plan { file, json, tick }) => plan(&file, json, tick),
         Some(Command::Dump(args)) => dump(&args),
         Some(Command::Ctl(args)) => ctl::ctl(args),
+        Some(Command::Verify(args)) => match verify::verify(&args) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Some(Command::Schema) => schema(),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
@@ -414,20 +424,7 @@ fn dump(args: &DumpArgs) -> Result<(), RunError> {
         return Err(RunError::Config(refusal));
     }
     if let Some(name) = &args.metric {
-        // Other metrics do not change this one, so they need not run.
-        let is_meant = |metric: &Metric| {
-            let counter = matches!(metric.kind, Kind::Counter { .. });
-            metric.name == *name || counter && Some(&*metric.name) == name.strip_suffix("_total")
-        };
-        let metrics = replay.metrics();
-        if !metrics.iter().any(|metric| is_meant(metric)) {
-            let names: BTreeSet<&str> = metrics.iter().map(|m| m.name.as_str()).collect();
-            let names = Vec::from_iter(names).join(", ");
-            return Err(RunError::Config(format!(
-                "no metric {name:?}; defined: {names}"
-            )));
-        }
-        replay.narrow(is_meant);
+        narrow(&mut replay, std::slice::from_ref(name))?;
     }
     let threads = args
         .threads
@@ -466,6 +463,15 @@ fn what_to_dump(args: &DumpArgs) -> Result<Replay, RunError> {
         let epoch_ns = epoch_of(args, &config)?;
         return Ok(Replay::of_config(config, epoch_ns, exponential));
     };
+    replay_of(path, config.as_ref(), exponential)
+}
+
+/// A run from its journal; what is odd about it is said on standard error.
+fn replay_of(
+    path: &Path,
+    config: Option<&Config>,
+    exponential: impl FnOnce(&Config) -> bool,
+) -> Result<Replay, RunError> {
     let history = journal::load(path).map_err(|error| RunError::Config(error.to_string()))?;
     if let Some(line) = history.torn_line {
         eprintln!(
@@ -473,7 +479,7 @@ fn what_to_dump(args: &DumpArgs) -> Result<Replay, RunError> {
             path.display()
         );
     }
-    if config.is_some_and(|config| config::fingerprint(&config) != history.start.fingerprint) {
+    if config.is_some_and(|config| config::fingerprint(config) != history.start.fingerprint) {
         eprintln!(
             "{}: is of another configuration than --config; the journal's is used",
             path.display()
@@ -481,6 +487,27 @@ fn what_to_dump(args: &DumpArgs) -> Result<Replay, RunError> {
     }
     let exponential = exponential(&history.start.config);
     Ok(Replay::new(history, exponential))
+}
+
+/// Leaves only the metrics of these names, all of which there must be at some
+/// time: others do not change them, so they need not run.
+fn narrow(replay: &mut Replay, names: &[String]) -> Result<(), RunError> {
+    let is_called = |metric: &Metric, name: &str| {
+        let counter = matches!(metric.kind, Kind::Counter { .. });
+        metric.name == name || counter && Some(&*metric.name) == name.strip_suffix("_total")
+    };
+    let metrics = replay.metrics();
+    for name in names {
+        if !metrics.iter().any(|metric| is_called(metric, name)) {
+            let known: BTreeSet<&str> = metrics.iter().map(|m| m.name.as_str()).collect();
+            let known = Vec::from_iter(known).join(", ");
+            return Err(RunError::Config(format!(
+                "no metric {name:?}; defined: {known}"
+            )));
+        }
+    }
+    replay.narrow(|metric| names.iter().any(|name| is_called(metric, name)));
+    Ok(())
 }
 
 fn epoch_of(args: &DumpArgs, config: &Config) -> Result<i64, RunError> {

@@ -25,6 +25,7 @@
 //! | [`server`] | a frame, a request | `/metrics` |
 //! | [`control`] | requests | wishes to the clock's thread, and what became of them |
 //! | [`app`] | a configuration | a running process, its start, ticks and end |
+//! | [`verify`] | a run, a backend | what differs between them |
 //! | [`cli`] | arguments | exit codes |
 //! | [`twin`] | a configuration, a tick | the same samples by the definitions, for tests |
 //!
@@ -63,3 +64,4 @@ pub mod selfmetrics;
 pub mod server;
 pub mod timeline;
 pub mod twin;
+pub mod verify;

@@ -218,6 +218,60 @@ fn init_writes_what_check_accepts_and_overwrites_nothing() {
 }
 
 #[test]
+fn verify_tells_arguments_from_backends() {
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = "metrics: [{name: a, type: gauge, algorithm: constant, start: 1}]";
+    let path = write_config(folder.path(), 8000, "", metrics);
+    let path = path.to_str().unwrap();
+    let with_epoch = folder.path().join("epoch");
+    std::fs::create_dir(&with_epoch).unwrap();
+    let with_epoch = write_config(
+        &with_epoch,
+        8000,
+        "epoch: \"2026-01-01T00:00:00Z\"",
+        metrics,
+    );
+    let with_epoch = with_epoch.to_str().unwrap();
+    // A port that nobody listens on.
+    let url = format!("http://127.0.0.1:{}", free_port());
+    let rows: [(&[&str], i32, &str); 11] = [
+        (&["--config", path], 2, "global.epoch"),
+        (&["--config", with_epoch], 1, "refused"),
+        (&[], 2, "--config"),
+        (&["--journal", path], 2, "not JSON"),
+        (&["--config", with_epoch, "--metric", "b"], 2, "defined: a"),
+        (&["--config", with_epoch, "--via", "otlp"], 2, "prometheus"),
+        (&["--config", with_epoch, "--last", "1x"], 2, "10m"),
+        (
+            &["--config", with_epoch, "--from", "2026-01-01T00:00:00Z"],
+            2,
+            "--to",
+        ),
+        (&["--config", with_epoch, "--match", "a"], 2, "NAME=VALUE"),
+        (
+            &["--config", with_epoch, "--bearer-token-file", "/none"],
+            2,
+            "/none",
+        ),
+        (
+            &["--config", with_epoch, "--basic-auth", "me"],
+            2,
+            "MOCKINGBIRD_VERIFY_PASSWORD",
+        ),
+    ];
+    for (arguments, code, said) in rows {
+        let all = [&["verify", "--backend", &url], arguments].concat();
+        let output = mockingbird(&all);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+        assert!(text.contains(said), "{arguments:?}: {text}");
+    }
+    let output = mockingbird(&["verify", "--config", with_epoch, "--backend", "localhost:1"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("base URL"), "{}", stderr(&output));
+}
+
+#[test]
 fn too_many_series_are_refused_with_their_number() {
     let folder = tempfile::tempdir().unwrap();
     let metrics = "profiles: {p: {labels: {user: {range: [1, 90000000]}}}}\n\

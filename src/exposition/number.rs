@@ -229,6 +229,8 @@ mod tests {
         check(2.5, "2.5");
         check(0.99, "0.99");
         check(0.0001, "0.0001");
+        // Between two texts, both as near: the even one, as Go has it.
+        check(1_806_292_175_824_808.25, "1.8062921758248082e+15");
         check(0.000_123_45, "0.00012345");
         check(0.000_01, "1e-05");
         check(-0.000_012_5, "-1.25e-05");

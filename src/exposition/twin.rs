@@ -176,7 +176,7 @@ fn label_number(value: f64) -> String {
     if value == f64::INFINITY {
         return "+Inf".into();
     }
-    let scientific = format!("{value:e}");
+    let scientific = shortest(value);
     let (mantissa, exponent) = scientific.split_once('e').unwrap();
     let exponent: i32 = exponent.parse().unwrap();
     if !(-4..6).contains(&exponent) && value != 0.0 {
@@ -184,6 +184,22 @@ fn label_number(value: f64) -> String {
         return format!("{mantissa}e{sign}{:02}", exponent.abs());
     }
     format!("{value:?}")
+}
+
+/// The fewest digits that read back as `value`; where two texts of that length
+/// are as near, the even one.
+fn shortest(value: f64) -> String {
+    let text = format!("{value:e}");
+    let (mantissa, _) = text.split_once('e').unwrap();
+    let decimals = mantissa
+        .split_once('.')
+        .map_or(0, |(_, decimals)| decimals.len());
+    let even = format!("{value:.decimals$e}");
+    if even.parse() == Ok(value) {
+        even
+    } else {
+        text
+    }
 }
 
 fn seconds(time_ns: i64) -> String {

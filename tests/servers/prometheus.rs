@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub(crate) struct Job<'a> {
 /// A running Prometheus.
 pub(crate) struct Prometheus {
     process: Process,
+    command: Command,
+    folder: PathBuf,
     url: String,
 }
 
@@ -58,14 +60,36 @@ impl Prometheus {
             .arg("--log.level=warn");
         let mut prometheus = Self {
             process: Process::start(&mut command, "prometheus", folder),
+            command,
+            folder: folder.to_owned(),
             url: format!("http://{address}"),
         };
-        let ready = format!("{}/-/ready", prometheus.url);
+        prometheus.wait_until_ready();
+        prometheus
+    }
+
+    fn wait_until_ready(&mut self) {
+        let ready = format!("{}/-/ready", self.url);
         wait_until("Prometheus is ready", Duration::from_secs(60), || {
-            prometheus.process.assert_running();
+            self.process.assert_running();
             ureq::get(&ready).call().is_ok()
         });
-        prometheus
+    }
+
+    /// Ends it at once, without asking.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again with what it has stored.
+    pub(crate) fn restart(&mut self) {
+        self.process = Process::start(&mut self.command, "prometheus", &self.folder);
+        self.wait_until_ready();
+    }
+
+    /// The base URL of its query API.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     /// Where it takes OTLP.

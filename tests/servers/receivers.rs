@@ -125,6 +125,11 @@ impl VictoriaMetrics {
         format!("{}/api/v1/write", self.url)
     }
 
+    /// The base URL of its query API.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Everything it stored.
     pub(crate) fn stored(&mut self) -> Vec<Stored> {
         self.process.assert_running();

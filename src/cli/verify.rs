@@ -1,0 +1,369 @@
+//! `verify`: holds what a backend stored against what it should have.
+
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{ArgGroup, Args, ValueEnum};
+
+use super::{load, print};
+use crate::app::{self, RunError};
+use crate::clock::Clock;
+use crate::journal::Replay;
+use crate::plan::Estimate;
+use crate::verify::backend::Backend;
+use crate::verify::{self, Options, Share, VerifyError};
+
+/// What a backend scraped just now need not be visible yet.
+const VISIBLE_AFTER_MS: i64 = 5_000;
+/// Of the file that holds a token or a password.
+const SECRET_BYTES_MAX: u64 = 64 << 10;
+/// Holds the password where --basic-auth names no file.
+const PASSWORD_VARIABLE: &str = "MOCKINGBIRD_VERIFY_PASSWORD";
+/// Exit code where something differs.
+const DIFFERENCES: u8 = 3;
+
+const EXAMPLES: &str = "\
+Examples:
+  mockingbird verify --journal run.journal --backend http://localhost:9090
+                                                     the last ten minutes of a run
+  mockingbird verify --config c.yaml --backend http://localhost:9090 --last 1h --all
+                                                     every sample of a run to which nothing was done
+  mockingbird verify --journal run.journal --backend https://mimir.example/prometheus \\
+      --tenant load --bearer-token-file token --job mockingbird --json report.json
+
+A configuration tells a run only if it has global.epoch and nothing was done to
+the run meanwhile; a journal (global.journal_file, or mockingbird ctl journal)
+tells everything.
+
+Environment:
+  MOCKINGBIRD_VERIFY_PASSWORD  the password where --basic-auth names no file
+
+Exit codes: 0 all as expected, 1 the backend could not be asked, 2 wrong arguments, configuration
+or journal, 3 something differs.";
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+#[command(group(ArgGroup::new("run_of").required(true).multiple(true).args(["config", "journal"])))]
+pub(super) struct VerifyArgs {
+    /// Configuration file of the run; it needs global.epoch unless there is a journal.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Journal of the run: its configuration, its epoch, and all that was done to it.
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+    /// Base URL of a Prometheus query API: what /api/v1/query follows.
+    #[arg(long, value_name = "URL")]
+    backend: String,
+    /// How the data came there.
+    #[arg(long, value_enum, default_value_t = Via::Prometheus)]
+    via: Via,
+    /// Beginning of the range (RFC 3339).
+    #[arg(long, value_name = "T", requires = "to", conflicts_with = "last")]
+    from: Option<jiff::Timestamp>,
+    /// End of the range (RFC 3339).
+    #[arg(long, value_name = "T", requires = "from")]
+    to: Option<jiff::Timestamp>,
+    /// The range up to now instead: 90s, 10m, 2h or 1d.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration_ms)]
+    last: i64,
+    /// Compare every sample of so many series, always the same ones.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10_000,
+        value_parser = clap::value_parser!(u32).range(1..=100_000_000)
+    )]
+    series: u32,
+    /// Compare every sample of all series.
+    #[arg(long, conflicts_with = "series")]
+    all: bool,
+    /// Only series with these label values: NAME=VALUE, separated by commas.
+    #[arg(long = "match", value_name = "NAME=VALUE", value_delimiter = ',', value_parser = label)]
+    matches: Vec<(String, String)>,
+    /// Only this metric (its base name); may be given several times.
+    #[arg(long, value_name = "NAME")]
+    metric: Vec<String>,
+    /// Compare counts and sums over all series at so many scrapes.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u32).range(1..=10_000)
+    )]
+    instants: u32,
+    /// The job by which it was scraped, where there are several.
+    #[arg(long, value_name = "NAME")]
+    job: Option<String>,
+    /// The instance that was scraped, where there are several.
+    #[arg(long, value_name = "HOST:PORT")]
+    instance: Option<String>,
+    /// Relative error that values may have. Default: none, for `VictoriaMetrics` 1e-11.
+    #[arg(long, value_name = "SHARE", value_parser = tolerance)]
+    tolerance: Option<f64>,
+    /// Send this header with every request; may be given several times.
+    #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
+    header: Vec<(String, String)>,
+    /// Send the token in this file as `Authorization: Bearer`.
+    #[arg(long, value_name = "FILE", conflicts_with = "basic_auth")]
+    bearer_token_file: Option<PathBuf>,
+    /// Send user and password: USER:FILE with the password in the file, or USER alone with the
+    /// password in the environment.
+    #[arg(long, value_name = "USER[:FILE]")]
+    basic_auth: Option<String>,
+    /// Send this tenant as `X-Scope-OrgID`.
+    #[arg(long, value_name = "TENANT")]
+    tenant: Option<String>,
+    /// Write the report as JSON to a file, or with - to standard output instead of the table.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Threads to compute with. Default: one per core.
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Via {
+    /// The backend, or an agent before it, scraped `/metrics`.
+    Prometheus,
+}
+
+/// Verifies and tells what was found.
+pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, RunError> {
+    let Via::Prometheus = args.via;
+    let replay = what_ran(args)?;
+    let headers = headers(args).map_err(RunError::Config)?;
+    let backend = Backend::new(&args.backend, headers)
+        .map_err(|error| RunError::Config(format!("--backend or --header: {error}")))?;
+    let (from_ms, to_ms) = range(args)?;
+    let threads = args.threads.map(usize::from);
+    let options = Options {
+        from_ms,
+        to_ms,
+        whole_range: args.from.is_some(),
+        share: if args.all {
+            Share::All
+        } else {
+            Share::Series(args.series as usize)
+        },
+        matches: args.matches.clone(),
+        instants: args.instants as usize,
+        job: args.job.clone(),
+        instance: args.instance.clone(),
+        tolerance: args.tolerance,
+        threads: threads.unwrap_or_else(|| app::threads_of(replay.config())),
+    };
+    let bar = app::progress_bar(0, "verifying");
+    let report = verify::run(replay, &backend, &options, &mut |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let report = report.map_err(|error| match error {
+        VerifyError::Config(message) => RunError::Config(message),
+        VerifyError::Ask(message) => RunError::Run(message),
+    })?;
+    let json = || {
+        let json = serde_json::to_string_pretty(&report);
+        json.map_err(|error| RunError::Run(error.to_string()))
+    };
+    match &args.json {
+        Some(path) if path.as_os_str() == "-" => print((json()? + "\n").as_bytes())?,
+        path => {
+            if let Some(path) = path {
+                let written = std::fs::write(path, json()? + "\n");
+                written.map_err(|error| {
+                    RunError::Run(format!("{}: cannot be written: {error}", path.display()))
+                })?;
+            }
+            let colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            print(report.table(colours).as_bytes())?;
+        }
+    }
+    Ok(if report.ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(DIFFERENCES)
+    })
+}
+
+/// The run that is compared, narrowed to the metrics that are asked for.
+fn what_ran(args: &VerifyArgs) -> Result<Replay, RunError> {
+    let config = args.config.as_deref().map(load).transpose()?;
+    let mut replay = match (&args.journal, config) {
+        (Some(path), config) => super::replay_of(path, config.as_ref(), |_| false)?,
+        (None, Some(config)) => {
+            let Some(epoch_ns) = config.global.epoch_ns else {
+                return Err(RunError::Config(format!(
+                    "{}: global.epoch: is not set, so the run began whenever it was started; \
+                     give its journal with --journal, or set global.epoch before the next run",
+                    config.path.display()
+                )));
+            };
+            Replay::of_config(config, epoch_ns, false)
+        }
+        (None, None) => {
+            return Err(RunError::Config("--config or --journal is needed".into()));
+        }
+    };
+    if let Some(refusal) = Estimate::of(replay.config()).refusal(replay.config()) {
+        return Err(RunError::Config(refusal));
+    }
+    if !args.metric.is_empty() {
+        super::narrow(&mut replay, &args.metric)?;
+    }
+    Ok(replay)
+}
+
+/// First and last Unix millisecond.
+fn range(args: &VerifyArgs) -> Result<(i64, i64), RunError> {
+    if let (Some(from), Some(to)) = (args.from, args.to) {
+        if from >= to {
+            return Err(RunError::Config("--from must be before --to".into()));
+        }
+        return Ok((from.as_millisecond(), to.as_millisecond()));
+    }
+    let to_ms = Clock::start().now_ns() / 1_000_000 - VISIBLE_AFTER_MS;
+    Ok((to_ms - args.last, to_ms))
+}
+
+fn headers(args: &VerifyArgs) -> Result<Vec<(String, String)>, String> {
+    let mut headers = args.header.clone();
+    let authorization = "Authorization".to_owned();
+    if let Some(path) = &args.bearer_token_file {
+        let token = secret(path).map_err(|error| format!("--bearer-token-file: {error}"))?;
+        headers.push((authorization, format!("Bearer {token}")));
+    } else if let Some(user) = &args.basic_auth {
+        let (user, password) = if let Some((user, path)) = user.split_once(':') {
+            (user, secret(Path::new(path)))
+        } else {
+            let password = std::env::var(PASSWORD_VARIABLE)
+                .map_err(|_| format!("name a file (USER:FILE) or set {PASSWORD_VARIABLE}"));
+            (user.as_str(), password)
+        };
+        let password = password.map_err(|error| format!("--basic-auth: {error}"))?;
+        let pair = base64(format!("{user}:{password}").as_bytes());
+        headers.push((authorization, format!("Basic {pair}")));
+    }
+    if let Some(tenant) = &args.tenant {
+        headers.push(("X-Scope-OrgID".to_owned(), tenant.clone()));
+    }
+    Ok(headers)
+}
+
+/// The text of a file, white space around it removed.
+fn secret(path: &Path) -> Result<String, String> {
+    use io::Read as _;
+    let mut text = String::new();
+    let opened = std::fs::File::open(path);
+    let read = opened.and_then(|file| file.take(SECRET_BYTES_MAX).read_to_string(&mut text));
+    read.map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(format!("{}: is empty", path.display()));
+    }
+    Ok(text.to_owned())
+}
+
+/// RFC 4648, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for place in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * place) & 63) as usize];
+            text.push(if place <= chunk.len() {
+                char::from(digit)
+            } else {
+                '='
+            });
+        }
+    }
+    text
+}
+
+/// Milliseconds of a duration like 10m.
+fn duration_ms(text: &str) -> Result<i64, String> {
+    const DAYS_MAX: i64 = 3660;
+    let wrong = || "expected a number and a unit: 90s, 10m, 2h or 1d".to_owned();
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let unit_ms: i64 = match unit {
+        's' => 1_000,
+        'm' => 60_000,
+        'h' => 3_600_000,
+        'd' => 86_400_000,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    let ms = i64::from(number) * unit_ms;
+    if ms == 0 || ms > DAYS_MAX * 86_400_000 {
+        return Err("expected 1s to 3660d".to_owned());
+    }
+    Ok(ms)
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
+        _ => Err("expected NAME=VALUE".into()),
+    }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    match text.split_once(':') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().into(), value.trim().into()))
+        }
+        _ => Err("expected NAME: VALUE".into()),
+    }
+}
+
+fn tolerance(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
+    if (0.0..=0.1).contains(&number) {
+        Ok(number)
+    } else {
+        Err("expected 0 to 0.1".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(duration_ms("90s"), Ok(90_000));
+        assert_eq!(duration_ms("1d"), Ok(86_400_000));
+        for wrong in ["", "s", "10", "-1m", "1.5h", "0s", "4294967295d", "1é"] {
+            assert!(duration_ms(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn base64_is_rfc_4648() {
+        let rows = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+        ];
+        for (bytes, expected) in rows {
+            assert_eq!(base64(bytes.as_bytes()), expected);
+        }
+        assert_eq!(base64(&[0xFF, 0xEF, 0xBE]), "/+++");
+    }
+
+    #[test]
+    fn headers_and_tolerances_are_read() {
+        assert_eq!(header("A:  b: c"), Ok(("A".into(), "b: c".into())));
+        assert!(header(": b").is_err());
+        assert_eq!(tolerance("1e-9"), Ok(1e-9));
+        assert!(tolerance("NaN").is_err());
+        assert!(tolerance("1").is_err());
+    }
+}

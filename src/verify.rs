@@ -1,0 +1,443 @@
+//! Holds what a backend stored against what the engine says it should hold.
+//!
+//! The run is computed again from its configuration or journal ([`Replay`]).
+//! At every tick that the backend scraped, two questions are asked: whether all
+//! of it is there (`totals`), and whether each sample of some series is right
+//! (`samples`). Memory is bounded: values are kept for so many scrapes at a
+//! time, compared, and dropped.
+
+pub mod backend;
+mod context;
+mod naming;
+mod oracle;
+pub mod report;
+mod samples;
+mod scrapes;
+mod totals;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::config::{FaultKind, Metric};
+use crate::engine::{Engine, Frame};
+use crate::journal::{Replay, ReplayError};
+use crate::model::space::Space;
+use crate::model::{Catalog, identity};
+use crate::timeline::Effect;
+use backend::{AskError, Backend};
+use context::Context;
+use naming::Names;
+use oracle::{Chunk, KeyLimit, Rows};
+pub use oracle::{Scrape, Share};
+use report::{Cost, Example, Gap, Report, Tally};
+use totals::Place;
+
+/// Examples of differences, or why there is no answer.
+type Found = Result<Vec<Example>, AskError>;
+
+/// What is to be compared.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// From this time, Unix milliseconds.
+    pub from_ms: i64,
+    /// To this one.
+    pub to_ms: i64,
+    /// Whether the first and last scrape have to lie at the ends of the range.
+    pub whole_range: bool,
+    /// Series of which every sample is compared.
+    pub share: Share,
+    /// Only series with these label values.
+    pub matches: Vec<(String, String)>,
+    /// Scrapes at which counts and sums are compared, at least 1.
+    pub instants: usize,
+    /// Only this job's target.
+    pub job: Option<String>,
+    /// Only this instance.
+    pub instance: Option<String>,
+    /// Relative error of values; `None`: what the backend is known for.
+    pub tolerance: Option<f64>,
+    /// Threads to compute with.
+    pub threads: usize,
+}
+
+/// Why nothing can be said.
+#[derive(Debug)]
+pub enum VerifyError {
+    /// The arguments, configuration or journal do not fit what is stored.
+    Config(String),
+    /// The backend cannot be asked, or has nothing.
+    Ask(String),
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(message) | Self::Ask(message) => f.write_str(message),
+        }
+    }
+}
+
+impl std::error::Error for VerifyError {}
+
+impl From<AskError> for VerifyError {
+    fn from(error: AskError) -> Self {
+        Self::Ask(error.to_string())
+    }
+}
+
+impl From<ReplayError> for VerifyError {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::Threads(_) => Self::Ask(error.to_string()),
+            _ => Self::Config(error.to_string()),
+        }
+    }
+}
+
+/// Compares a run with what a backend scraped of it. `progress` is called with
+/// the ticks computed and how many there are.
+///
+/// # Errors
+/// When the backend cannot be asked or the run does not fit.
+pub fn run(
+    mut replay: Replay,
+    backend: &Backend,
+    options: &Options,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Report, VerifyError> {
+    let began = Instant::now();
+    let prefix = replay.config().prometheus.prefix.clone();
+    let found = scrapes::find(&replay, backend, options, &prefix)?;
+    let scrapes = &found.scrapes;
+    let last = scrapes[scrapes.len() - 1];
+    let context = Context::new(&replay, backend, options, found.labels, last, &prefix)?;
+    let mut run = Run::new(&replay, &context, options, &prefix)?;
+    let mut engine = replay.engine(options.threads)?;
+    let instants = instants(scrapes.len(), options.instants);
+    let mut wire_faults = WireFaults::default();
+    let mut series_replayed = 0;
+    let mut next = 0;
+    while engine.next_tick() <= last.tick {
+        replay.before_tick(&mut engine)?;
+        let frame = engine.advance(|_, _| {});
+        wire_faults.note(&engine, &frame);
+        series_replayed = series_replayed.max(engine.catalog().generated_series());
+        progress(frame.tick() + 1, last.tick + 1);
+        while let Some(&scrape) = scrapes.get(next).filter(|s| s.tick == frame.tick()) {
+            let before = next.checked_sub(1).map(|before| scrapes[before].time_ms);
+            let after_ms = before.unwrap_or(scrape.time_ms - 1);
+            run.scrape(scrape, &frame, after_ms, instants.contains(&next))?;
+            next += 1;
+        }
+    }
+    run.finish()?;
+    let Run { names, tallies, .. } = run;
+    let mut gaps = found.gaps;
+    for gap in &mut gaps {
+        gap.reason = wire_faults.reason(gap, found.interval_ms);
+    }
+    let mut warnings = backend.warnings();
+    warnings.extend(found.ends_early_ms.map(|early_ms| {
+        let early_s = early_ms / 1000;
+        format!("the last scrape is {early_s} s before the end of the range")
+    }));
+    let query_s = backend.waited().as_secs_f64();
+    let is_complete = gaps.iter().all(|gap| gap.reason.is_some());
+    Ok(Report {
+        backend: backend.url().to_owned(),
+        ok: is_complete && tallies.iter().all(Tally::is_ok),
+        target: context.added().labels.clone(),
+        range_ms: (scrapes[0].time_ms, last.time_ms),
+        ticks: (scrapes[0].tick, last.tick),
+        scrapes: scrapes.len(),
+        instants: instants.len(),
+        scrape_interval_s: found.interval_ms as f64 / 1000.0,
+        gaps,
+        metrics: tallies,
+        allowances: context.allowances(&names),
+        warnings,
+        cost: Cost {
+            ticks_replayed: last.tick + 1,
+            series_replayed,
+            compute_s: (began.elapsed().as_secs_f64() - query_s).max(0.0),
+            query_s,
+            requests: backend.requests(),
+        },
+    })
+}
+
+/// Places of so many scrapes, evenly spread from the first to the last.
+fn instants(scrapes: usize, most: usize) -> BTreeSet<usize> {
+    let most = most.min(scrapes);
+    let place = |index: usize| match most {
+        1 => scrapes - 1,
+        _ => index * (scrapes - 1) / (most - 1),
+    };
+    (0..most).map(place).collect()
+}
+
+/// The comparisons of one run, scrape by scrape.
+struct Run<'a> {
+    context: &'a Context<'a>,
+    prefix: &'a str,
+    limit: KeyLimit,
+    /// Names of all families that there are at any time.
+    names: Vec<Names>,
+    tallies: Vec<Tally>,
+    chunk: Option<Chunk>,
+    /// Names whose difference has been looked into.
+    located: BTreeSet<String>,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        replay: &Replay,
+        context: &'a Context<'a>,
+        options: &Options,
+        prefix: &'a str,
+    ) -> Result<Self, VerifyError> {
+        let mut keys: Vec<(u64, Arc<Space>)> = Vec::new();
+        let mut seen: Vec<&Metric> = Vec::new();
+        for metric in replay.metrics() {
+            let is_same = |known: &&&Metric| {
+                known.name == metric.name
+                    && known.labels == metric.labels
+                    && (known.series_cap, known.sampling) == (metric.series_cap, metric.sampling)
+            };
+            if seen.iter().find(is_same).is_some() {
+                continue;
+            }
+            let space = Space::new(&metric.labels, metric.series_cap, metric.sampling)
+                .map_err(|error| ReplayError::Space(metric.name.clone(), error))?;
+            keys.push((identity::name_key(&metric.name), Arc::new(space)));
+            seen.push(metric);
+        }
+        let matches = &options.matches;
+        let has_some =
+            |(_, space): &(u64, Arc<Space>)| oracle::count(space, &Rows::of(space, matches)) > 0;
+        if !keys.iter().any(has_some) {
+            let pairs = matches
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"));
+            let pairs = pairs.collect::<Vec<_>>().join(",");
+            return Err(VerifyError::Config(format!(
+                "no series has the labels {pairs}"
+            )));
+        }
+        Ok(Self {
+            limit: KeyLimit::of(options.share, &keys, &options.matches),
+            context,
+            prefix,
+            names: Vec::new(),
+            tallies: Vec::new(),
+            chunk: None,
+            located: BTreeSet::new(),
+        })
+    }
+
+    /// A scrape of a frame; samples after `after_ms` belong to it.
+    fn scrape(
+        &mut self,
+        scrape: Scrape,
+        frame: &Frame,
+        after_ms: i64,
+        is_instant: bool,
+    ) -> Result<(), AskError> {
+        let catalog = frame.catalog();
+        let is_same = |chunk: &Chunk| Arc::ptr_eq(&chunk.catalog, catalog);
+        if !self.chunk.as_ref().is_some_and(is_same) {
+            self.finish()?;
+            self.begin(catalog, after_ms);
+        }
+        if let Some(chunk) = &mut self.chunk {
+            chunk.add(scrape, frame);
+            if chunk.scrapes.len() >= chunk.scrapes_max() {
+                self.finish()?;
+                if let Some(chunk) = &mut self.chunk {
+                    chunk.restart();
+                }
+            }
+        }
+        if is_instant {
+            self.totals(scrape, frame)?;
+        }
+        Ok(())
+    }
+
+    /// Goes over to another catalog.
+    fn begin(&mut self, catalog: &Arc<Catalog>, after_ms: i64) {
+        let families = catalog.families().iter();
+        let names: Vec<Names> = families.map(|f| Names::of(f, self.prefix)).collect();
+        for (family, names) in catalog.families().iter().zip(&names) {
+            let rows = Rows::of(&family.space, self.context.matches());
+            let series = oracle::count(&family.space, &rows);
+            if series == 0 {
+                continue;
+            }
+            if !self.names.contains(names) {
+                self.names.push(names.clone());
+            }
+            let tally = tally_of(&mut self.tallies, &names.family);
+            family.shape.type_name().clone_into(&mut tally.kind);
+            tally.series = tally.series.max(series);
+        }
+        let chunk = Chunk::new(
+            catalog,
+            &names,
+            self.limit,
+            self.context.matches(),
+            after_ms,
+        );
+        self.chunk = Some(chunk);
+    }
+
+    /// Compares the samples that were collected.
+    fn finish(&mut self) -> Result<(), AskError> {
+        let Some(chunk) = &self.chunk else {
+            return Ok(());
+        };
+        samples::check(self.context, chunk, &mut self.tallies)
+    }
+
+    fn totals(&mut self, scrape: Scrape, frame: &Frame) -> Result<(), AskError> {
+        let catalog = frame.catalog();
+        let current: Vec<Names> = catalog
+            .families()
+            .iter()
+            .map(|family| Names::of(family, self.prefix))
+            .collect();
+        for names in &self.names {
+            let family = current.iter().position(|current| current == names);
+            for name in 0..names.texts.len() {
+                let text = &names.texts[name];
+                let is_others = current.iter().any(|other| other.texts.contains(text));
+                if family.is_none() && is_others {
+                    continue;
+                }
+                let place = Place {
+                    frame,
+                    family,
+                    names,
+                    name,
+                    scrape,
+                };
+                let look = !self.located.contains(text);
+                let examples = totals::check(self.context, place, look)?;
+                let tally = tally_of(&mut self.tallies, &names.family);
+                tally.totals += 1;
+                if !examples.is_empty() {
+                    tally.totals_wrong += 1;
+                    self.located.insert(text.clone());
+                    for example in examples {
+                        tally.push(example);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn tally_of<'t>(tallies: &'t mut Vec<Tally>, metric: &str) -> &'t mut Tally {
+    let place = tallies.iter().position(|tally| tally.metric == metric);
+    let place = place.unwrap_or_else(|| {
+        tallies.push(Tally {
+            metric: metric.to_owned(),
+            ..Tally::default()
+        });
+        tallies.len() - 1
+    });
+    &mut tallies[place]
+}
+
+/// When scrapes were made to fail, by the run itself.
+#[derive(Debug, Default)]
+struct WireFaults {
+    /// From and to, Unix milliseconds, in order.
+    ranges_ms: Vec<(i64, i64)>,
+    latest_tick: Option<u64>,
+}
+
+impl WireFaults {
+    fn note(&mut self, engine: &Engine, frame: &Frame) {
+        let tick = frame.tick();
+        let mut modifiers = engine.timeline().modifiers().iter();
+        let fails = modifiers.any(|modifier| {
+            let is_scrape = matches!(
+                modifier.effect,
+                Effect::Fault {
+                    kind: FaultKind::ScrapeError { .. }
+                        | FaultKind::ScrapeDelay { .. }
+                        | FaultKind::ScrapeTruncate,
+                    ..
+                }
+            );
+            is_scrape && modifier.is_active(tick)
+        });
+        if !fails {
+            return;
+        }
+        let from_ms = frame.time_ns() / 1_000_000;
+        let to_ms = engine.time_ns(tick + 1) / 1_000_000;
+        let follows = tick.checked_sub(1) == self.latest_tick;
+        match self.ranges_ms.last_mut().filter(|_| follows) {
+            Some(range) => range.1 = to_ms,
+            None => self.ranges_ms.push((from_ms, to_ms)),
+        }
+        self.latest_tick = Some(tick);
+    }
+
+    /// Why all scrapes of a gap are missing, if the run itself made them fail.
+    fn reason(&self, gap: &Gap, interval_ms: i64) -> Option<String> {
+        let has_failed = |time_ms: i64| {
+            // A failing scrape begins up to an interval before or after.
+            let near = |&(from, to): &(i64, i64)| {
+                (from - interval_ms..=to + interval_ms).contains(&time_ms)
+            };
+            self.ranges_ms.iter().any(near)
+        };
+        let mut times = (1..).map(|place| gap.after_ms + place * interval_ms);
+        let all = times
+            .by_ref()
+            .take_while(|&time_ms| 2 * time_ms < 2 * gap.before_ms - interval_ms)
+            .all(has_failed);
+        all.then(|| "a fault made scrapes fail then".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_spread_from_the_first_to_the_last_scrape() {
+        let places = |scrapes, most| instants(scrapes, most).into_iter().collect::<Vec<_>>();
+        assert_eq!(places(10, 1), [9]);
+        assert_eq!(places(10, 4), [0, 3, 6, 9]);
+        assert_eq!(places(2, 5), [0, 1]);
+        assert_eq!(places(1, 5), [0]);
+    }
+
+    #[test]
+    fn faults_explain_only_the_gaps_that_they_cover() {
+        let faults = WireFaults {
+            ranges_ms: vec![(10_000, 20_000)],
+            latest_tick: None,
+        };
+        let reason = |after_ms, before_ms| {
+            let gap = Gap {
+                after_ms,
+                before_ms,
+                scrapes: 0,
+                reason: None,
+            };
+            faults.reason(&gap, 1000).is_some()
+        };
+        assert!(reason(9_500, 20_500));
+        assert!(reason(12_000, 14_000));
+        assert!(!reason(9_500, 24_500));
+        assert!(!reason(1_000, 4_000));
+    }
+}

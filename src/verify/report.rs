@@ -1,0 +1,378 @@
+//! What was found: a table for people, JSON for machines.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::{Serialize, Serializer};
+
+use super::backend::seconds;
+use crate::clock::rfc3339;
+use crate::plan::grouped;
+
+/// Examples that are kept of each metric.
+pub const EXAMPLES_MAX: usize = 20;
+
+/// All that was found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The backend's base URL.
+    pub backend: String,
+    /// Whether everything is as expected.
+    pub ok: bool,
+    /// Labels of the target that was scraped.
+    pub target: BTreeMap<String, String>,
+    /// First and last scrape that was looked at.
+    #[serde(serialize_with = "times")]
+    pub range_ms: (i64, i64),
+    /// First and last tick.
+    pub ticks: (u64, u64),
+    /// Scrapes in the range.
+    pub scrapes: usize,
+    /// Scrapes at which counts and sums were compared.
+    pub instants: usize,
+    /// Time between most scrapes.
+    pub scrape_interval_s: f64,
+    /// Where scrapes are missing.
+    pub gaps: Vec<Gap>,
+    /// Per metric, in the order of the configuration.
+    pub metrics: Vec<Tally>,
+    /// What a backend is allowed to do.
+    pub allowances: Vec<Allowance>,
+    /// What the backend warned of.
+    pub warnings: Vec<String>,
+    /// What it took.
+    pub cost: Cost,
+}
+
+/// Scrapes that are missing between two that are there.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Gap {
+    /// The last scrape before it, or the beginning of the range.
+    #[serde(rename = "after", serialize_with = "time")]
+    pub after_ms: i64,
+    /// The first one after it, or the end of the range.
+    #[serde(rename = "before", serialize_with = "time")]
+    pub before_ms: i64,
+    /// How many there would have been.
+    pub scrapes: u64,
+    /// Why that is as expected, if it is.
+    pub reason: Option<String>,
+}
+
+/// What was found of one metric.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Tally {
+    /// Its name, with prefix and, for counters, `_total`.
+    pub metric: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its series, histograms and summaries counted once; the most there were.
+    pub series: usize,
+    /// Those of which every sample was compared.
+    pub series_sampled: usize,
+    /// Comparisons of count and sum: a name at an instant is one.
+    pub totals: u64,
+    /// Those that differ.
+    pub totals_wrong: u64,
+    /// Samples that were compared.
+    pub samples: u64,
+    /// Those that are not there.
+    pub missing: u64,
+    /// Those with another value.
+    pub wrong: u64,
+    /// Samples that should not be there.
+    pub unexpected: u64,
+    /// Samples that are there, but at another time.
+    pub misplaced: u64,
+    /// Samples that are there more than once.
+    pub duplicated: u64,
+    /// The first differences.
+    pub examples: Vec<Example>,
+}
+
+/// Kinds of differences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// A count or sum differs.
+    Totals,
+    /// A sample is not there.
+    Missing,
+    /// A sample has another value.
+    Wrong,
+    /// A sample is there that should not.
+    Unexpected,
+    /// A sample is at another time.
+    Misplaced,
+    /// A sample is there again.
+    Duplicate,
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Example {
+    /// What kind it is.
+    pub what: What,
+    /// The series as it is exposed.
+    pub series: String,
+    /// When.
+    #[serde(rename = "time", serialize_with = "time")]
+    pub time_ms: i64,
+    /// The tick that was scraped then.
+    pub tick: Option<u64>,
+    /// What should be there.
+    pub expected: Option<String>,
+    /// What is there.
+    pub found: Option<String>,
+    /// What else is known.
+    pub note: Option<String>,
+    /// Shows it.
+    pub query: String,
+    /// The time at which to ask.
+    #[serde(rename = "query_time", serialize_with = "at")]
+    pub query_ms: i64,
+}
+
+/// Something that a backend does and may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Allowance {
+    /// What.
+    pub what: String,
+    /// Whether it made a difference here.
+    pub used: bool,
+}
+
+/// What checking took.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Cost {
+    /// Ticks that were computed.
+    pub ticks_replayed: u64,
+    /// Series computed at each of them.
+    pub series_replayed: usize,
+    /// Seconds for that, and for adding and comparing.
+    pub compute_s: f64,
+    /// Seconds of waiting for the backend.
+    pub query_s: f64,
+    /// Requests to it.
+    pub requests: u64,
+}
+
+fn rfc3339_ms(ms: i64) -> String {
+    rfc3339(ms.saturating_mul(1_000_000))
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn time<S: Serializer>(ms: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339_ms(*ms))
+}
+
+fn times<S: Serializer>(ms: &(i64, i64), serializer: S) -> Result<S::Ok, S::Error> {
+    [rfc3339_ms(ms.0), rfc3339_ms(ms.1)].serialize(serializer)
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn at<S: Serializer>(ms: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&seconds(*ms))
+}
+
+impl Tally {
+    /// Whether nothing differs.
+    pub fn is_ok(&self) -> bool {
+        let differences =
+            self.missing + self.wrong + self.unexpected + self.misplaced + self.duplicated;
+        differences + self.totals_wrong == 0
+    }
+
+    /// Whether further examples are kept.
+    pub(super) fn has_room(&self) -> bool {
+        self.examples.len() < EXAMPLES_MAX
+    }
+
+    /// Keeps an example, unless there are enough.
+    pub(super) fn push(&mut self, example: Example) {
+        if self.has_room() {
+            self.examples.push(example);
+        }
+    }
+}
+
+impl Gap {
+    fn text(&self) -> String {
+        let mut text = format!(
+            "scrapes missing between {} and {} (about {})",
+            rfc3339_ms(self.after_ms),
+            rfc3339_ms(self.before_ms),
+            grouped(self.scrapes.into())
+        );
+        if let Some(reason) = &self.reason {
+            let _ = write!(text, ": {reason}");
+        }
+        text
+    }
+}
+
+impl Example {
+    fn text(&self) -> String {
+        let what = match self.what {
+            What::Totals => "differs",
+            What::Missing => "missing",
+            What::Wrong => "wrong",
+            What::Unexpected => "unexpected",
+            What::Misplaced => "at another time",
+            What::Duplicate => "twice",
+        };
+        let mut text = format!("{what}: {} at {}", self.series, rfc3339_ms(self.time_ms));
+        if let Some(tick) = self.tick {
+            let _ = write!(text, ", tick {tick}");
+        }
+        if let Some(expected) = &self.expected {
+            let _ = write!(text, ", expected {expected}");
+        }
+        if let Some(found) = &self.found {
+            let _ = write!(text, ", found {found}");
+        }
+        if let Some(note) = &self.note {
+            let _ = write!(text, " ({note})");
+        }
+        text
+    }
+}
+
+impl Report {
+    /// The table; `colours` for a terminal.
+    pub fn table(&self, colours: bool) -> String {
+        let mut out = self.head();
+        let mut rows = vec![
+            [
+                "metric",
+                "series",
+                "counts+sums",
+                "samples",
+                "missing",
+                "wrong",
+                "unexpected",
+                "moved",
+                "twice",
+                "verdict",
+            ]
+            .map(str::to_owned),
+        ];
+        for tally in &self.metrics {
+            let number = |n: u64| grouped(n.into());
+            let right = tally.totals - tally.totals_wrong;
+            rows.push([
+                tally.metric.clone(),
+                number(tally.series as u64),
+                format!("{}/{}", number(right), number(tally.totals)),
+                number(tally.samples),
+                number(tally.missing),
+                number(tally.wrong),
+                number(tally.unexpected),
+                number(tally.misplaced),
+                number(tally.duplicated),
+                if tally.is_ok() { "ok" } else { "DIFFERS" }.to_owned(),
+            ]);
+        }
+        // Only the columns that say something.
+        let telling = |column: usize| {
+            let is_rare = column == 7 || column == 8;
+            !is_rare || rows[1..].iter().any(|row| row[column] != "0")
+        };
+        let columns: Vec<usize> = (0..rows[0].len()).filter(|&c| telling(c)).collect();
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+        let widths: Vec<usize> = columns.iter().map(|&c| width(c).unwrap_or(0)).collect();
+        for row in &rows {
+            out.push(' ');
+            for (&column, &width) in columns.iter().zip(&widths) {
+                let cell = &row[column];
+                let _ = match column {
+                    0 => write!(out, " {cell:<width$}"),
+                    9 => write!(out, "  {}", painted(cell, colours)),
+                    _ => write!(out, "  {cell:>width$}"),
+                };
+            }
+            out.push('\n');
+        }
+        self.tell_differences(&mut out);
+        self.tell_allowances(&mut out);
+        out
+    }
+
+    fn head(&self) -> String {
+        let labels = self.target.iter().map(|(n, v)| format!("{n}={v:?}"));
+        let labels: Vec<String> = labels.collect();
+        let number = |n: u128| grouped(n);
+        format!(
+            "{}: {{{}}}\n\
+             \x20 {} scrapes from {} to {}, every {} s: ticks {} to {}\n\
+             \x20 {} ticks of {} series computed in {:.2} s; {} requests answered in {:.2} s\n\n",
+            self.backend,
+            labels.join(", "),
+            number(self.scrapes as u128),
+            rfc3339_ms(self.range_ms.0),
+            rfc3339_ms(self.range_ms.1),
+            self.scrape_interval_s,
+            self.ticks.0,
+            self.ticks.1,
+            number(self.cost.ticks_replayed.into()),
+            number(self.cost.series_replayed as u128),
+            self.cost.compute_s,
+            number(self.cost.requests.into()),
+            self.cost.query_s,
+        )
+    }
+
+    fn tell_differences(&self, out: &mut String) {
+        for gap in &self.gaps {
+            let _ = write!(out, "\n{}\n", gap.text());
+        }
+        for tally in self.metrics.iter().filter(|tally| !tally.is_ok()) {
+            let _ = write!(out, "\n{}\n", tally.metric);
+            // The first example of each kind; JSON has more.
+            let mut told: Vec<What> = Vec::new();
+            for example in &tally.examples {
+                if told.contains(&example.what) {
+                    continue;
+                }
+                told.push(example.what);
+                let time = seconds(example.query_ms);
+                let _ = write!(
+                    out,
+                    "  {}\n    {}   time={time}\n",
+                    example.text(),
+                    example.query
+                );
+            }
+        }
+    }
+
+    fn tell_allowances(&self, out: &mut String) {
+        let (used, unused): (Vec<_>, Vec<_>) = self.allowances.iter().partition(|a| a.used);
+        for (title, list) in [("Allowed, and seen:", used), ("Allowed, not seen:", unused)] {
+            if !list.is_empty() {
+                let _ = write!(out, "\n{title}\n");
+                for allowance in list {
+                    let _ = writeln!(out, "  - {}", allowance.what);
+                }
+            }
+        }
+        for warning in &self.warnings {
+            let _ = write!(out, "\nThe backend warns: {warning}\n");
+        }
+        let verdict = if self.ok {
+            "Everything that was compared is as expected."
+        } else {
+            "There are differences."
+        };
+        let _ = write!(out, "\n{verdict}\n");
+    }
+}
+
+fn painted(verdict: &str, colours: bool) -> String {
+    match (colours, verdict) {
+        (false, _) => verdict.to_owned(),
+        (true, "ok") => format!("\u{1b}[32m{verdict}\u{1b}[0m"),
+        (true, _) => format!("\u{1b}[1;31m{verdict}\u{1b}[0m"),
+    }
+}

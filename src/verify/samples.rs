@@ -1,0 +1,416 @@
+//! Is each sample right? The raw samples of a sample of series, one by one.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::backend::{AskError, Labels, Stored};
+use super::context::Context;
+use super::naming::{self, Names, one_of, selector};
+use super::oracle::{Chunk, Watched, key_of, labels, sorted_keys};
+use super::report::{Example, Tally, What};
+use super::tally_of;
+use crate::clock::rfc3339;
+use crate::model::space::Space;
+
+/// Samples that one answer may hold, roughly.
+const BATCH_SAMPLES_MAX: usize = 400_000;
+/// Bytes of values in one query; some backends take no query over 16 KiB.
+const BATCH_TEXT_BYTES_MAX: usize = 6_000;
+/// A batch may ask for so many series for each one that is meant.
+const COVER_FACTOR: usize = 4;
+/// Or for so many in any case.
+const COVER_MIN: usize = 32;
+
+/// Compares everything that a chunk watches.
+///
+/// # Errors
+/// When the backend does not answer.
+pub(super) fn check(
+    ctx: &Context,
+    chunk: &Chunk,
+    tallies: &mut Vec<Tally>,
+) -> Result<(), AskError> {
+    if chunk.scrapes.is_empty() {
+        return Ok(());
+    }
+    for watched in &chunk.watched {
+        if watched.series.is_empty() {
+            continue;
+        }
+        let tally = tally_of(tallies, &watched.names.family);
+        tally.series_sampled = tally.series_sampled.max(watched.series.len());
+        let mut check = Check {
+            ctx,
+            chunk,
+            watched,
+            space: &chunk.family(watched).space,
+            keys: None,
+            tally,
+        };
+        let mut from = 0;
+        while from < watched.series.len() {
+            let batch = check.batch(from);
+            check.compare(from, &batch)?;
+            from += batch.series;
+        }
+    }
+    Ok(())
+}
+
+struct Check<'a, 't> {
+    ctx: &'a Context<'a>,
+    chunk: &'a Chunk,
+    watched: &'a Watched,
+    space: &'a Space,
+    /// All label-set keys of the space, once they are needed.
+    keys: Option<Vec<u64>>,
+    tally: &'t mut Tally,
+}
+
+/// Names of the labels that series of a space have.
+fn own_labels(space: &Space) -> Vec<&str> {
+    let dimensions = space.dimensions().iter();
+    dimensions.map(|d| d.name.as_str()).collect()
+}
+
+/// Neighbouring watched series that are asked for at once.
+struct Batch {
+    series: usize,
+    matchers: Vec<String>,
+}
+
+impl Check<'_, '_> {
+    /// The longest batch from a series on that does not ask for much else.
+    fn batch(&self, from: usize) -> Batch {
+        let dimensions = self.space.dimensions();
+        let mut used: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); dimensions.len()];
+        let mut cursor = self.space.cursor(0);
+        let mut text_bytes = 0;
+        let mut series = 0;
+        let samples_each = self.watched.names.slots.len() * self.chunk.scrapes.len();
+        for &next in &self.watched.series[from..] {
+            cursor.seek(next);
+            let mut cover = 1usize;
+            let mut bytes = text_bytes;
+            for ((used, dimension), digit) in used.iter().zip(dimensions).zip(cursor.digits()) {
+                let is_new = !used.contains(digit);
+                cover = cover.saturating_mul(used.len() + usize::from(is_new));
+                if is_new {
+                    bytes += 2 * dimension.values.get(*digit as usize).len() + 4;
+                }
+            }
+            let allowed = COVER_MIN.max(COVER_FACTOR * (series + 1));
+            let samples = cover.saturating_mul(samples_each);
+            let is_too_much =
+                cover > allowed || samples > BATCH_SAMPLES_MAX || bytes > BATCH_TEXT_BYTES_MAX;
+            if series > 0 && is_too_much {
+                break;
+            }
+            for (used, digit) in used.iter_mut().zip(cursor.digits()) {
+                used.insert(*digit);
+            }
+            text_bytes = bytes;
+            series += 1;
+        }
+        let own = own_labels(self.space);
+        let mut matchers = self.ctx.added().matchers(&own);
+        for (used, dimension) in used.iter().zip(dimensions) {
+            if used.len() == dimension.len() {
+                continue;
+            }
+            let texts = used.iter().map(|&digit| {
+                let text = dimension.values.get(digit as usize);
+                std::str::from_utf8(text).expect("label values are text")
+            });
+            let texts: Vec<&str> = texts.collect();
+            let name = self.ctx.added().stored_name(&dimension.name);
+            matchers.push(one_of(&name, &texts));
+        }
+        Batch { series, matchers }
+    }
+
+    fn names(&self) -> &Names {
+        &self.watched.names
+    }
+
+    fn end_ms(&self) -> i64 {
+        self.chunk.scrapes.last().map_or(0, |scrape| scrape.time_ms)
+    }
+
+    fn range(&self, selector: &str) -> String {
+        format!("{selector}[{}ms]", self.end_ms() - self.chunk.after_ms)
+    }
+
+    fn compare(&mut self, from: usize, batch: &Batch) -> Result<(), AskError> {
+        let names: Vec<&str> = self.names().texts.iter().map(String::as_str).collect();
+        let query = self.range(&selector(&names, &batch.matchers));
+        let stored = self.ctx.backend().matrix(&query, self.end_ms())?;
+
+        let slots = self.names().slots.len();
+        let mut expected: HashMap<String, (usize, usize)> = HashMap::new();
+        let mut cursor = self.space.cursor(0);
+        for index in from..from + batch.series {
+            cursor.seek(self.watched.series[index]);
+            for slot in 0..slots {
+                let of = &self.names().slots[slot];
+                let number = of.number.map(|(_, number)| number);
+                let name = &self.names().texts[of.name];
+                let identity = naming::identity(name, labels(&cursor), number);
+                expected.insert(identity, (index, slot));
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for stored in &stored {
+            let name = stored.labels.get("__name__").map_or("", String::as_str);
+            let label = self.names().slots.iter().find_map(|slot| {
+                let is_of_name = self.names().texts[slot.name] == name;
+                slot.number.filter(|_| is_of_name).map(|(label, _)| label)
+            });
+            let own = own_labels(self.space);
+            let (identity, shown) = self.ctx.identity_of(&stored.labels, &own, label);
+            match expected.get(&identity) {
+                Some(&(index, slot)) if seen.insert((index, slot)) => {
+                    self.series(index, slot, stored);
+                }
+                Some(_) => self.duplicate_series(shown, stored),
+                None => {
+                    if !self.is_known(&stored.labels, &own, label) {
+                        self.unexpected_series(shown, stored);
+                    }
+                }
+            }
+        }
+        for index in from..from + batch.series {
+            for slot in 0..slots {
+                if !seen.contains(&(index, slot)) {
+                    let nothing = Stored {
+                        labels: Labels::new(),
+                        samples: Vec::new(),
+                    };
+                    let name = self.names().slots[slot].name;
+                    if Context::may_be_left_out(self.chunk.family(self.watched), name) {
+                        self.ctx.allow_left_out();
+                        continue;
+                    }
+                    self.series(index, slot, &nothing);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a stored series is one that is exposed, though not watched here.
+    fn is_known(&mut self, stored: &Labels, own: &[&str], label: Option<&str>) -> bool {
+        let mut labels = self.ctx.added().taken_off(stored, own);
+        if let Some(label) = label {
+            let number = labels.remove(label).and_then(|text| text.parse().ok());
+            let mut numbers = self.names().slots.iter().filter_map(|slot| slot.number);
+            if !numbers.any(|(_, known)| Some(known) == number) {
+                return false;
+            }
+        }
+        let key = key_of(self.space, &labels);
+        let keys = self.keys.get_or_insert_with(|| sorted_keys(self.space));
+        keys.binary_search(&key).is_ok()
+    }
+
+    /// Compares one series.
+    fn series(&mut self, index: usize, slot: usize, stored: &Stored) {
+        let mut samples: Vec<(i64, f64)> = stored.samples.clone();
+        samples.retain(|(time, _)| (self.chunk.after_ms + 1..=self.end_ms()).contains(time));
+        samples.sort_by_key(|(time, _)| *time);
+        let mut missing: Vec<(usize, f64)> = Vec::new();
+        let mut stray: Vec<(i64, f64)> = Vec::new();
+        let mut at = 0;
+        let scrapes = &self.chunk.scrapes;
+        for (place, scrape) in scrapes.iter().enumerate() {
+            while at < samples.len() && samples[at].0 < scrape.time_ms {
+                stray.push(samples[at]);
+                at += 1;
+            }
+            let expected = self.chunk.expected(place, self.watched, index, slot);
+            let is_there = samples.get(at).filter(|(time, _)| *time == scrape.time_ms);
+            match (expected, is_there) {
+                (Some(expected), Some(&(_, found))) => {
+                    self.tally.samples += 1;
+                    at += 1;
+                    if !self.ctx.is_value(expected, found) {
+                        self.tally.wrong += 1;
+                        self.wrong(index, slot, place, (expected, found));
+                    }
+                }
+                (Some(expected), None) => {
+                    if expected.is_nan() && !self.ctx.keeps_nan() {
+                        self.ctx.allow_missing_nan();
+                        continue;
+                    }
+                    self.tally.samples += 1;
+                    missing.push((place, expected));
+                }
+                (None, Some(&(_, found))) if self.ctx.is_stale_mark(found) => at += 1,
+                (None, Some(&sample)) => {
+                    at += 1;
+                    self.tally.unexpected += 1;
+                    self.example(What::Unexpected, index, slot, sample.0, |example| {
+                        example.found = Some(format!("{:?}", sample.1));
+                        example.note = Some("its point is left out at this tick".into());
+                    });
+                }
+                (None, None) => {}
+            }
+            while samples
+                .get(at)
+                .is_some_and(|(time, _)| *time == scrape.time_ms)
+            {
+                let sample = samples[at];
+                at += 1;
+                self.tally.duplicated += 1;
+                self.example(What::Duplicate, index, slot, sample.0, |example| {
+                    example.found = Some(format!("{:?}", sample.1));
+                    example.note = Some("there is another sample at this time".into());
+                });
+            }
+        }
+        self.stray(index, slot, &mut missing, stray);
+        for (place, value) in missing {
+            self.tally.missing += 1;
+            let time_ms = self.chunk.scrapes[place].time_ms;
+            self.example(What::Missing, index, slot, time_ms, |example| {
+                example.expected = Some(format!("{value:?}"));
+            });
+        }
+    }
+
+    /// Samples at times at which nothing was scraped: of a value that is missing
+    /// at the scrape before or after, or of none.
+    fn stray(
+        &mut self,
+        index: usize,
+        slot: usize,
+        missing: &mut Vec<(usize, f64)>,
+        stray: Vec<(i64, f64)>,
+    ) {
+        for (time_ms, found) in stray {
+            if self.ctx.is_stale_mark(found) {
+                continue;
+            }
+            let distance =
+                |place: usize| (self.chunk.scrapes[place].time_ms - time_ms).unsigned_abs();
+            let same = missing
+                .iter()
+                .enumerate()
+                .filter(|(_, (_, value))| self.ctx.is_value(*value, found));
+            let nearest = same.min_by_key(|(_, (place, _))| distance(*place));
+            let Some((at, &(place, _))) = nearest else {
+                self.tally.unexpected += 1;
+                self.example(What::Unexpected, index, slot, time_ms, |example| {
+                    example.tick = None;
+                    example.found = Some(format!("{found:?}"));
+                    example.note = Some("nothing was scraped at this time".into());
+                });
+                continue;
+            };
+            missing.remove(at);
+            self.tally.misplaced += 1;
+            let scrape = self.chunk.scrapes[place];
+            self.example(What::Misplaced, index, slot, scrape.time_ms, |example| {
+                let expected_at = rfc3339(scrape.time_ms.saturating_mul(1_000_000));
+                let found_at = rfc3339(time_ms.saturating_mul(1_000_000));
+                example.expected = Some(format!("{found:?} at {expected_at}"));
+                example.found = Some(format!("at {found_at}"));
+            });
+        }
+    }
+
+    fn wrong(&mut self, index: usize, slot: usize, place: usize, (expected, found): (f64, f64)) {
+        if !self.tally.has_room() {
+            return;
+        }
+        // Whose value is it, if it is somebody's?
+        let others = 0..self.watched.series.len();
+        let mut owners = others.filter(|&other| {
+            let theirs = self.chunk.expected(place, self.watched, other, slot);
+            other != index && theirs.is_some_and(|value| value.to_bits() == found.to_bits())
+        });
+        let owner = match (owners.next(), owners.next()) {
+            (Some(owner), None) => Some(self.shown(owner, slot)),
+            _ => None,
+        };
+        let time_ms = self.chunk.scrapes[place].time_ms;
+        self.example(What::Wrong, index, slot, time_ms, |example| {
+            example.expected = Some(format!("{expected:?}"));
+            example.found = Some(format!("{found:?}"));
+            example.note = owner.map(|owner| format!("that is the value of {owner}"));
+        });
+    }
+
+    fn shown(&self, index: usize, slot: usize) -> String {
+        let of = &self.names().slots[slot];
+        let cursor = self.space.cursor(self.watched.series[index]);
+        let name = &self.names().texts[of.name];
+        Context::shown(name, labels(&cursor), of.number)
+    }
+
+    fn example(
+        &mut self,
+        what: What,
+        index: usize,
+        slot: usize,
+        time_ms: i64,
+        fill: impl FnOnce(&mut Example),
+    ) {
+        if !self.tally.has_room() {
+            return;
+        }
+        let of = &self.names().slots[slot];
+        let cursor = self.space.cursor(self.watched.series[index]);
+        let name = &self.names().texts[of.name];
+        let selector = self.ctx.selector(name, labels(&cursor), of.number);
+        let scrapes = self.chunk.scrapes.iter();
+        let mut at_time = scrapes.filter(|scrape| scrape.time_ms == time_ms);
+        let mut example = Example {
+            what,
+            series: self.shown(index, slot),
+            time_ms,
+            tick: at_time.next().map(|scrape| scrape.tick),
+            expected: None,
+            found: None,
+            note: None,
+            query: self.range(&selector),
+            query_ms: self.end_ms(),
+        };
+        fill(&mut example);
+        self.tally.push(example);
+    }
+
+    fn duplicate_series(&mut self, series: String, stored: &Stored) {
+        self.tally.duplicated += stored.samples.len() as u64;
+        self.other_series(
+            What::Duplicate,
+            series,
+            stored,
+            "this series is there twice",
+        );
+    }
+
+    fn unexpected_series(&mut self, series: String, stored: &Stored) {
+        self.tally.unexpected += stored.samples.len() as u64;
+        self.other_series(What::Unexpected, series, stored, "there is no such series");
+    }
+
+    fn other_series(&mut self, what: What, series: String, stored: &Stored, note: &str) {
+        let Some(&(time_ms, value)) = stored.samples.first() else {
+            return;
+        };
+        self.tally.push(Example {
+            what,
+            series,
+            time_ms,
+            tick: None,
+            expected: None,
+            found: Some(format!("{value:?}")),
+            note: Some(note.to_owned()),
+            query: self.range(&Context::exactly(&stored.labels)),
+            query_ms: self.end_ms(),
+        });
+    }
+}

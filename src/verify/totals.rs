@@ -1,0 +1,420 @@
+//! Is all of it there? Counts and sums over all series of a name at an instant;
+//! where they differ, label by label until the series are found.
+
+use std::collections::BTreeMap;
+
+use super::Found;
+use super::backend::{AskError, Row};
+use super::context::Context;
+use super::naming::{self, Names, one_of, quoted, selector};
+use super::oracle::{Rows, Scrape, Totals, for_each_series, labels, totals, totals_by};
+use super::report::{Example, What};
+use crate::engine::Frame;
+
+/// A group of so many series, expected and found, is looked at one by one.
+const LEAF_SERIES_MAX: u64 = 1000;
+/// A label with more values is not the first to be asked for.
+const GROUPS_MAX: usize = 10_000;
+/// Questions about one difference at most.
+const QUESTIONS_MAX: usize = 200;
+/// Series that are named at most.
+const NAMED_MAX: usize = 20;
+
+/// One name of a family at a scrape.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) frame: &'a Frame,
+    /// `None` where the name should not be there at all.
+    pub(super) family: Option<usize>,
+    pub(super) names: &'a Names,
+    pub(super) name: usize,
+    pub(super) scrape: Scrape,
+}
+
+/// Some of the series of a place: those expected by `rows` and `slot`, those
+/// stored by `matchers`.
+struct Group {
+    rows: Rows,
+    with: Vec<(usize, u32)>,
+    slot: Option<usize>,
+    matchers: Vec<String>,
+    expected: u64,
+    found: u64,
+}
+
+impl Place<'_> {
+    fn text(&self) -> &str {
+        &self.names.texts[self.name]
+    }
+
+    fn may_be_left_out(&self) -> bool {
+        self.family.is_some_and(|family| {
+            let family = &self.frame.catalog().families()[family];
+            Context::may_be_left_out(family, self.name)
+        })
+    }
+
+    /// Names of the labels that series of the family have.
+    fn own_labels(&self) -> Vec<&str> {
+        let Some(family) = self.family else {
+            return Vec::new();
+        };
+        let space = &self.frame.catalog().families()[family].space;
+        let names = space.dimensions().iter().map(|d| d.name.as_str());
+        names.collect()
+    }
+}
+
+/// Compares count and sum of a name. Returns examples where they differ, the
+/// first one about the totals themselves; with `look` the others name series.
+///
+/// # Errors
+/// When the backend does not answer.
+pub(super) fn check(ctx: &Context, place: Place, look: bool) -> Found {
+    let matches = ctx.matches();
+    let own = place.own_labels();
+    let mut matchers = ctx.added().matchers(&own);
+    for (name, value) in matches {
+        let stored = ctx.added().stored_name(name);
+        matchers.push(format!("{stored}={}", quoted(value)));
+    }
+    let (rows, expected) = match place.family {
+        None => (Rows::None, Totals::default()),
+        Some(family) => {
+            let space = &place.frame.catalog().families()[family].space;
+            let rows = Rows::of(space, matches);
+            let expected = totals(place.frame, family, place.names, place.name, &rows);
+            (rows, expected)
+        }
+    };
+    let at_ms = place.scrape.time_ms;
+    let points = points(&selector(&[place.text()], &matchers));
+    let query = format!("count({points})");
+    let found = ctx.single(&query, at_ms)?;
+    let count = ctx.stored_count(&expected);
+    let mut examples = Vec::new();
+    if found.is_none() && place.may_be_left_out() {
+        ctx.allow_left_out();
+        return Ok(examples);
+    }
+    let example = |expected: String, found: String, query: String| Example {
+        what: What::Totals,
+        series: place.text().to_owned(),
+        time_ms: at_ms,
+        tick: Some(place.scrape.tick),
+        expected: Some(expected),
+        found: Some(found),
+        note: None,
+        query,
+        query_ms: at_ms,
+    };
+    if found.unwrap_or(0.0) != count as f64 {
+        let found = found.unwrap_or(0.0);
+        examples.push(example(
+            format!("{count} series"),
+            format!("{found}"),
+            query,
+        ));
+    } else if count > 0 {
+        let numbers = numbers(&points, &expected);
+        if expected.nan > 0 && ctx.keeps_nan() {
+            let query = format!("count({numbers})");
+            let found = ctx.single(&query, at_ms)?.unwrap_or(0.0);
+            let not_nan = expected.count - expected.nan;
+            if found != not_nan as f64 {
+                let expected = format!("{not_nan} series that are not NaN");
+                examples.push(example(expected, format!("{found}"), query));
+            }
+        }
+        let query = format!("sum({numbers})");
+        let found = ctx.single(&query, at_ms)?;
+        if !ctx.is_sum(&expected, found) {
+            let expected = format!("a sum of {:?}", expected.sum());
+            let found = found.map_or("nothing".to_owned(), |found| format!("{found:?}"));
+            examples.push(example(expected, found, query));
+        }
+    }
+    if examples.is_empty() || !look {
+        return Ok(examples);
+    }
+    let group = Group {
+        with: match &rows {
+            Rows::With(with) => with.clone(),
+            _ => Vec::new(),
+        },
+        rows,
+        slot: None,
+        matchers,
+        expected: count,
+        found: found.unwrap_or(0.0).max(0.0) as u64,
+    };
+    examples.extend(locate(ctx, place, group, &expected)?);
+    Ok(examples)
+}
+
+/// What is stored exactly at the time of the query: without looking back, so
+/// that what is missing is not hidden by an older sample.
+fn points(selector: &str) -> String {
+    format!("last_over_time({selector}[1ms])")
+}
+
+/// The same without NaN where there should be some.
+fn numbers(points: &str, expected: &Totals) -> String {
+    if expected.nan > 0 {
+        format!("{points} == {points}")
+    } else {
+        points.to_owned()
+    }
+}
+
+/// Finds the series that make the difference.
+fn locate(ctx: &Context, place: Place, all: Group, totals: &Totals) -> Found {
+    let mut examples = Vec::new();
+    let mut groups = vec![all];
+    let mut questions = 0;
+    while let Some(group) = groups.pop() {
+        questions += 1;
+        if examples.len() >= NAMED_MAX || questions > QUESTIONS_MAX {
+            break;
+        }
+        let is_leaf = group.expected + group.found <= LEAF_SERIES_MAX;
+        let label = if is_leaf {
+            None
+        } else {
+            next_label(place, &group)
+        };
+        match (label, place.family) {
+            (Some(label), Some(family)) => {
+                // The first ones found are to be looked at first.
+                let mut found = split(ctx, place, family, &group, label, totals)?;
+                found.truncate(NAMED_MAX);
+                found.reverse();
+                groups.extend(found);
+            }
+            _ if group.expected.max(group.found) <= LEAF_SERIES_MAX => {
+                examples.extend(compare(ctx, place, &group)?);
+            }
+            _ => {}
+        }
+    }
+    examples.truncate(NAMED_MAX);
+    Ok(examples)
+}
+
+/// What groups are told apart by.
+#[derive(Debug, Clone, Copy)]
+enum Label {
+    Dimension(usize),
+    Slot,
+}
+
+/// The label that leaves the smallest groups.
+fn next_label(place: Place, group: &Group) -> Option<Label> {
+    let space = &place.frame.catalog().families()[place.family?].space;
+    let dimensions = space.dimensions().iter().enumerate();
+    let open = dimensions.filter(|(index, _)| group.with.iter().all(|(with, _)| with != index));
+    let mut labels: Vec<(usize, Label)> = open
+        .map(|(index, dimension)| (dimension.len(), Label::Dimension(index)))
+        .collect();
+    let slots = place.names.slots_of(place.name);
+    if group.slot.is_none() && place.names.slots[slots.start].number.is_some() {
+        labels.push((slots.len(), Label::Slot));
+    }
+    let fitting = labels.iter().filter(|(len, _)| *len <= GROUPS_MAX);
+    let best = fitting.max_by_key(|(len, _)| *len);
+    best.or_else(|| labels.iter().min_by_key(|(len, _)| *len))
+        .map(|&(_, label)| label)
+}
+
+/// The parts of a group, by one label, that differ.
+fn split(
+    ctx: &Context,
+    place: Place,
+    family: usize,
+    group: &Group,
+    label: Label,
+    totals: &Totals,
+) -> Result<Vec<Group>, AskError> {
+    let space = &place.frame.catalog().families()[family].space;
+    let slots = place.names.slots_of(place.name);
+    let (stored_name, dimension) = match label {
+        Label::Dimension(index) => {
+            let name = ctx.added().stored_name(&space.dimensions()[index].name);
+            (name, Some(index))
+        }
+        Label::Slot => {
+            let number = place.names.slots[slots.start].number;
+            (number.map_or("", |(label, _)| label).to_owned(), None)
+        }
+    };
+    let of = (family, place.names, place.name);
+    let expected = totals_by(place.frame, of, &group.rows, group.slot, dimension);
+    let points = points(&selector(&[place.text()], &group.matchers));
+    let at_ms = place.scrape.time_ms;
+    let by = |function: &str, of: &str| {
+        let query = format!("{function} by ({stored_name}) ({of})");
+        ctx.backend().vector(&query, at_ms)
+    };
+    let value_of = |row: &Row| row.labels.get(&stored_name).cloned().unwrap_or_default();
+    let mut counts: BTreeMap<String, f64> = BTreeMap::new();
+    for row in by("count", &points)? {
+        counts.insert(value_of(&row), row.value);
+    }
+    let mut sums: BTreeMap<String, f64> = BTreeMap::new();
+    for row in by("sum", &numbers(&points, totals))? {
+        sums.insert(value_of(&row), row.value);
+    }
+    let index_of = |text: &str| match label {
+        Label::Dimension(index) => {
+            let mut values = space.dimensions()[index].values.iter();
+            values.position(|value| value == text.as_bytes())
+        }
+        Label::Slot => {
+            let number: f64 = text.parse().ok()?;
+            let mut slots = slots.clone();
+            slots.position(|slot| {
+                place.names.slots[slot]
+                    .number
+                    .is_some_and(|n| n.1 == number)
+            })
+        }
+    };
+    let mut stored: BTreeMap<usize, (String, f64, Option<f64>)> = BTreeMap::new();
+    let mut groups = Vec::new();
+    for (text, count) in counts {
+        let sum = sums.get(&text).copied();
+        match index_of(&text) {
+            Some(index) if !stored.contains_key(&index) => {
+                stored.insert(index, (text, count, sum));
+            }
+            // A value that should not be there, or one that is there twice.
+            _ => groups.push(group.narrowed(Rows::None, &stored_name, &text, 0, count)),
+        }
+    }
+    for (index, expected) in expected.iter().enumerate() {
+        let count = ctx.stored_count(expected);
+        let text_expected = || match label {
+            Label::Dimension(dimension) => {
+                let value = space.dimensions()[dimension].values.get(index);
+                String::from_utf8_lossy(value).into_owned()
+            }
+            Label::Slot => {
+                let number = place.names.slots[slots.start + index].number;
+                number.map_or(String::new(), |(_, number)| naming::number_text(number))
+            }
+        };
+        let (text, found, sum) = match stored.remove(&index) {
+            Some(stored) => stored,
+            None => (text_expected(), 0.0, None),
+        };
+        if found == count as f64 && (count == 0 || ctx.is_sum(expected, sum)) {
+            continue;
+        }
+        let mut with = group.with.clone();
+        let mut part = group.narrowed(Rows::All, &stored_name, &text, count, found);
+        match label {
+            Label::Dimension(dimension) => with.push((dimension, index as u32)),
+            Label::Slot => part.slot = Some(slots.start + index),
+        }
+        if !with.is_empty() {
+            part.rows = Rows::With(with.clone());
+        }
+        part.with = with;
+        groups.push(part);
+    }
+    Ok(groups)
+}
+
+impl Group {
+    fn narrowed(&self, rows: Rows, label: &str, text: &str, expected: u64, found: f64) -> Self {
+        let mut matchers = self.matchers.clone();
+        matchers.push(one_of(label, &[text]));
+        Self {
+            rows,
+            with: self.with.clone(),
+            slot: self.slot,
+            matchers,
+            expected,
+            found: found.max(0.0) as u64,
+        }
+    }
+}
+
+/// Compares the series of a small group one by one.
+fn compare(ctx: &Context, place: Place, group: &Group) -> Found {
+    let at_ms = place.scrape.time_ms;
+    let query = points(&selector(&[place.text()], &group.matchers));
+    let own = place.own_labels();
+    // By identity: how it is shown, how to ask for it, and its value.
+    let mut expected: BTreeMap<String, (String, String, f64)> = BTreeMap::new();
+    if let Some(family) = place.family {
+        let slots = place.names.slots_of(place.name);
+        for_each_series(
+            place.frame.catalog(),
+            family,
+            &group.rows,
+            |cursor, at, row| {
+                if place.frame.gaps(at).contains(row) {
+                    return;
+                }
+                let columns = place.frame.block(at).2;
+                for slot in slots.clone() {
+                    if group.slot.is_some_and(|only| only != slot) {
+                        continue;
+                    }
+                    let value = naming::value(columns, place.names.slots.len(), row, slot);
+                    if value.is_nan() && !ctx.keeps_nan() {
+                        continue;
+                    }
+                    let number = place.names.slots[slot].number;
+                    let identity =
+                        naming::identity(place.text(), labels(cursor), number.map(|(_, n)| n));
+                    let series = Context::shown(place.text(), labels(cursor), number);
+                    let selector = ctx.selector(place.text(), labels(cursor), number);
+                    expected.insert(identity, (series, points(&selector), value));
+                }
+            },
+        );
+    }
+    let mut examples = Vec::new();
+    let example = |what, series: String, query: String| Example {
+        what,
+        series,
+        time_ms: at_ms,
+        tick: Some(place.scrape.tick),
+        expected: None,
+        found: None,
+        note: None,
+        query,
+        query_ms: at_ms,
+    };
+    let label = place.names.slots[place.names.slots_of(place.name).start].number;
+    for row in ctx.backend().vector(&query, at_ms)? {
+        let (identity, shown) = ctx.identity_of(&row.labels, &own, label.map(|(label, _)| label));
+        match expected.remove(&identity) {
+            Some((_, _, value)) if ctx.is_value(value, row.value) => {}
+            Some((series, query, value)) => examples.push(Example {
+                expected: Some(format!("{value:?}")),
+                found: Some(format!("{:?}", row.value)),
+                ..example(What::Wrong, series, query)
+            }),
+            None => examples.push(Example {
+                found: Some(format!("{:?}", row.value)),
+                ..example(
+                    What::Unexpected,
+                    shown,
+                    points(&Context::exactly(&row.labels)),
+                )
+            }),
+        }
+    }
+    examples.extend(
+        expected
+            .into_values()
+            .map(|(series, query, value)| Example {
+                expected: Some(format!("{value:?}")),
+                ..example(What::Missing, series, query)
+            }),
+    );
+    Ok(examples)
+}

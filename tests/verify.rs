@@ -1,0 +1,661 @@
+//! `verify` against a backend that answers from what was rendered, whole and then tampered with
+//! by one sample: each difference must be found, and the series named.
+
+mod servers;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use mockingbird::config;
+use mockingbird::engine::Engine;
+use mockingbird::exposition::Renderer;
+use mockingbird::exposition::negotiate::Format;
+use mockingbird::exposition::pool::RenderPool;
+use mockingbird::http::{Limits, Reply, Request, Server};
+use mockingbird::journal::Replay;
+use mockingbird::model::Catalog;
+use mockingbird::verify::backend::Backend;
+use mockingbird::verify::report::{Example, Report, What};
+use mockingbird::verify::{self, Options, Share, VerifyError};
+use proptest::prelude::*;
+
+const CONFIG: &str = r#"
+global: {tick_interval_s: 1, seed: 7, epoch: "2026-01-01T00:00:00Z"}
+exporters: {prometheus: {prefix: p_}}
+runtime:
+  on_start:
+    - {action: error_rate, metric: temperature, rate: 0.2, duration_s: 20}
+profiles:
+  all: {labels: {zone: {values: [a, "b.*\"\\", c d]}, host: {range: [1, 400]}}}
+  few:
+    labels: {zone: {values: [a, c d]}, host: {range: [1, 400]}}
+    series_cap: 40
+    sampling_strategy: hash
+metrics:
+  - {name: requests, type: counter, profile: all, algorithm: poisson, base_rate: 3}
+  - {name: temperature, type: gauge, profile: all, algorithm: random_walk, start: 20, step: 1}
+  - {name: wait, type: histogram, profile: few, algorithm: exponential, lam: 2, buckets: [0.5, 1]}
+  - {name: size, type: summary, profile: few, algorithm: lognormal, mu: 1, sigma: 1,
+     max_age_s: 5, observations_per_tick: 1, objectives: {0.5: 0.05}}
+"#;
+/// 2026-01-01T00:00:00Z
+const EPOCH_MS: i64 = 1_767_225_600_000;
+const TICKS: u64 = 40;
+const TARGET: [(&str, &str); 2] = [("instance", "h:1"), ("job", "j")];
+
+type Labels = BTreeMap<String, String>;
+type Store = BTreeMap<Labels, Vec<(i64, f64)>>;
+
+fn replay() -> Replay {
+    let path = Path::new("c.yaml");
+    let config = config::load_str(path, CONFIG.as_bytes(), &|_| None).unwrap();
+    Replay::of_config(config, EPOCH_MS * 1_000_000, false)
+}
+
+/// When a tick is scraped.
+fn time_ms(tick: u64) -> i64 {
+    EPOCH_MS + tick as i64 * 1000 + 321
+}
+
+/// What a backend holds that has scraped every tick.
+fn store() -> Store {
+    static STORE: LazyLock<Store> = LazyLock::new(scraped);
+    STORE.clone()
+}
+
+fn scraped() -> Store {
+    let mut replay = replay();
+    let mut engine: Engine = replay.engine(2).unwrap();
+    let catalog: Arc<Catalog> = Arc::clone(engine.catalog());
+    let renderer = Arc::new(Renderer::new(catalog, "p_", false));
+    let pool = RenderPool::new(2).unwrap();
+    let mut store = Store::new();
+    for tick in 0..TICKS {
+        replay.before_tick(&mut engine).unwrap();
+        let frame = engine.advance(|_, _| {});
+        let mut body = Vec::new();
+        pool.stream(frame, &renderer, Format::Text, false, &mut |bytes| {
+            body.extend_from_slice(bytes);
+            Ok(())
+        })
+        .unwrap();
+        let body = String::from_utf8(body).unwrap() + &format!("p_gen_ticks_total {tick}\n");
+        for (identity, value) in servers::samples::parse(&body, false).unwrap() {
+            let mut labels = identity.labels;
+            labels.retain(|_, value| !value.is_empty());
+            labels.insert("__name__".into(), identity.name);
+            labels.extend(TARGET.map(|(name, value)| (name.into(), value.into())));
+            store
+                .entry(labels)
+                .or_default()
+                .push((time_ms(tick), value));
+        }
+    }
+    store
+}
+
+/// A Prometheus that knows the queries that are asked of it.
+struct Fake(Arc<Mutex<Store>>);
+
+impl Fake {
+    fn answer(&self, body: &str) -> String {
+        let fields = body.split('&').map(|field| field.split_once('=').unwrap());
+        let form: BTreeMap<String, String> = fields
+            .map(|(name, value)| (name.to_owned(), decoded(value)))
+            .collect();
+        let time: f64 = form["time"].parse().unwrap();
+        let time_ms = (time * 1000.0).round() as i64;
+        let mut query = form["query"].as_str();
+        let store = self.0.lock().unwrap();
+        let mut aggregate = None;
+        for function in ["count", "sum"] {
+            if let Some(rest) = query.strip_prefix(function) {
+                let (by, inner) = match rest.strip_prefix(" by (") {
+                    Some(rest) => {
+                        let (label, inner) = rest.split_once(") ").unwrap();
+                        (Some(label.to_owned()), inner)
+                    }
+                    None => (None, rest),
+                };
+                query = inner.strip_prefix('(').unwrap().strip_suffix(')').unwrap();
+                aggregate = Some((function, by));
+            }
+        }
+        let numbers_only = query.contains(" == ");
+        if numbers_only {
+            let (left, right) = query.split_once(" == ").unwrap();
+            assert_eq!(left, right);
+            query = left;
+        }
+        let inner = query.strip_prefix("last_over_time(");
+        let is_instant = inner.is_some();
+        let selector = inner.map_or(query, |inner| inner.strip_suffix(')').unwrap());
+        let (selector, range) = selector.rsplit_once('[').unwrap();
+        let range_ms: i64 = range
+            .strip_suffix("ms]")
+            .unwrap_or("300000")
+            .parse()
+            .unwrap();
+        let matchers = parse_selector(selector);
+        let selected = store.iter().filter(|(labels, _)| {
+            matchers.iter().all(|(label, values)| {
+                let value = labels.get(label.trim_end_matches('!'));
+                let value = value.map_or("", String::as_str);
+                values.iter().any(|v| v == value) != label.ends_with('!')
+            })
+        });
+        let selected = selected.filter_map(|(labels, samples)| {
+            let inside = samples.iter().copied();
+            let inside = inside.filter(|(at, _)| (time_ms - range_ms + 1..=time_ms).contains(at));
+            let inside: Vec<(i64, f64)> = inside.collect();
+            (!inside.is_empty()).then_some((labels, inside))
+        });
+        let value = |v: f64| match v {
+            v if v.is_nan() => "NaN".to_owned(),
+            v => format!("{v}"),
+        };
+        let (kind, result) = if is_instant {
+            let last = selected.map(|(labels, samples)| (labels, samples[samples.len() - 1].1));
+            let last = last.filter(|(_, v)| !(numbers_only && v.is_nan()));
+            let rows: Vec<(Labels, f64)> = match aggregate {
+                None => last.map(|(labels, v)| (labels.clone(), v)).collect(),
+                Some((function, by)) => {
+                    let mut groups: BTreeMap<Labels, f64> = BTreeMap::new();
+                    for (labels, v) in last {
+                        let label = by.iter().filter_map(|by| {
+                            let value = labels.get(by)?;
+                            Some((by.clone(), value.clone()))
+                        });
+                        *groups.entry(label.collect()).or_default() +=
+                            if function == "count" { 1.0 } else { v };
+                    }
+                    groups.into_iter().collect()
+                }
+            };
+            let rows = rows.iter().map(
+                |(labels, v)| serde_json::json!({"metric": labels, "value": [time, value(*v)]}),
+            );
+            ("vector", rows.collect::<Vec<_>>())
+        } else {
+            let series = selected.map(|(labels, samples)| {
+                let samples = samples.iter();
+                let samples = samples.map(|(at, v)| (*at as f64 / 1000.0, value(*v)));
+                let values: Vec<(f64, String)> = samples.collect();
+                serde_json::json!({"metric": labels, "values": values})
+            });
+            ("matrix", series.collect())
+        };
+        serde_json::json!({"status": "success", "data": {"resultType": kind, "result": result}})
+            .to_string()
+    }
+}
+
+/// The text of a form's field.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        match first {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let digits = std::str::from_utf8(&rest[..2]).unwrap();
+                bytes.push(u8::from_str_radix(digits, 16).unwrap());
+                rest = &rest[2..];
+            }
+            byte => bytes.push(*byte),
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+/// Labels, with a `!` where they must differ, and the values they may have.
+fn parse_selector(selector: &str) -> Vec<(String, Vec<String>)> {
+    let (name, rest) = selector.split_once('{').unwrap();
+    let mut matchers = Vec::new();
+    if !name.is_empty() {
+        matchers.push(("__name__".to_owned(), vec![name.to_owned()]));
+    }
+    let mut rest = rest.strip_suffix('}').unwrap();
+    while !rest.is_empty() {
+        let end = rest.find(['=', '!']).unwrap();
+        let label = rest[..end].to_owned();
+        rest = &rest[end..];
+        let (operator, quoted) = rest.split_at(rest.find('"').unwrap());
+        let mut text = String::new();
+        let mut chars = quoted[1..].char_indices();
+        let end = loop {
+            match chars.next().unwrap() {
+                (end, '"') => break end + 2,
+                (_, '\\') => text.push(match chars.next().unwrap().1 {
+                    'n' => '\n',
+                    other => other,
+                }),
+                (_, other) => text.push(other),
+            }
+        };
+        rest = quoted[end..].trim_start_matches(',');
+        let values = if operator == "=~" {
+            let mut values = vec![String::new()];
+            let mut chars = text.chars();
+            while let Some(c) = chars.next() {
+                match c {
+                    '|' => values.push(String::new()),
+                    '\\' => values.last_mut().unwrap().push(chars.next().unwrap()),
+                    c => values.last_mut().unwrap().push(c),
+                }
+            }
+            values
+        } else {
+            vec![text]
+        };
+        let negated = if operator == "!=" { "!" } else { "" };
+        matchers.push((label + negated, values));
+    }
+    matchers
+}
+
+/// Serves a store as a backend.
+fn serve(store: Store) -> (Server, Backend) {
+    let fake = Fake(Arc::new(Mutex::new(store)));
+    let handler = move |request: &Request<'_>, reply: Reply<'_>| match request.path() {
+        "/api/v1/query" => {
+            let body = std::str::from_utf8(request.body()).unwrap();
+            reply.send(200, &[], fake.answer(body).as_bytes())
+        }
+        _ => reply.not_found(),
+    };
+    let limits = Limits::default();
+    let server = Server::bind("127.0.0.1:0", limits, handler).unwrap();
+    let url = format!("http://{}", server.local_addr());
+    (server, Backend::new(&url, Vec::new()).unwrap())
+}
+
+fn options() -> Options {
+    Options {
+        from_ms: EPOCH_MS,
+        to_ms: time_ms(TICKS),
+        whole_range: true,
+        share: Share::All,
+        matches: Vec::new(),
+        instants: 3,
+        job: None,
+        instance: None,
+        tolerance: None,
+        threads: 2,
+    }
+}
+
+fn verify(store: Store, options: &Options) -> Result<Report, VerifyError> {
+    let (_server, backend) = serve(store);
+    verify::run(replay(), &backend, options, &mut |_, _| {})
+}
+
+/// The report after something was done to what is stored.
+fn tampered(tamper: impl FnOnce(&mut Store)) -> Report {
+    let mut store = store();
+    tamper(&mut store);
+    let report = verify(store, &options()).unwrap();
+    assert!(!report.ok);
+    report
+}
+
+fn labels(name: &str, pairs: &[(&str, &str)]) -> Labels {
+    let name = [("__name__", name)];
+    let all = pairs.iter().chain(&TARGET).chain(&name);
+    all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// The examples of a kind, of all metrics.
+fn examples(report: &Report, what: What) -> Vec<&Example> {
+    let all = report.metrics.iter().flat_map(|tally| &tally.examples);
+    all.filter(|example| example.what == what).collect()
+}
+
+/// Missing, wrong, unexpected, misplaced, duplicated samples of all metrics.
+fn counts(report: &Report) -> [u64; 5] {
+    report.metrics.iter().fold([0; 5], |sum, tally| {
+        let [a, b, c, d, e] = sum;
+        [
+            a + tally.missing,
+            b + tally.wrong,
+            c + tally.unexpected,
+            d + tally.misplaced,
+            e + tally.duplicated,
+        ]
+    })
+}
+
+#[test]
+fn what_is_right_passes() {
+    let report = verify(store(), &options()).unwrap();
+    assert!(report.ok, "{}", report.table(false));
+    assert_eq!(report.scrapes, TICKS as usize);
+    assert_eq!(counts(&report), [0; 5]);
+    let samples: Vec<u64> = report.metrics.iter().map(|tally| tally.samples).collect();
+    let sum: usize = store().values().map(Vec::len).sum();
+    // All but the tick numbers themselves.
+    assert_eq!(samples.iter().sum::<u64>(), sum as u64 - TICKS);
+    assert_eq!(samples[0], 1200 * TICKS);
+    // Points were left out, and NaN is among the quantiles.
+    assert!(samples[1] < 1200 * TICKS);
+    let nan = store()
+        .values()
+        .flatten()
+        .filter(|(_, v)| v.is_nan())
+        .count();
+    assert!(nan > 0);
+    let table = report.table(false);
+    assert!(table.contains("Everything that was compared is as expected."));
+    assert!(!table.contains('\u{1b}'));
+}
+
+#[test]
+fn a_share_of_series_is_always_the_same_and_labels_narrow_it() {
+    let options = Options {
+        share: Share::Series(50),
+        ..options()
+    };
+    let report = verify(store(), &options).unwrap();
+    assert!(report.ok, "{}", report.table(false));
+    let sampled = |report: &Report| -> Vec<usize> {
+        let metrics = report.metrics.iter();
+        metrics.map(|tally| tally.series_sampled).collect()
+    };
+    assert_eq!(sampled(&report).iter().sum::<usize>(), 50);
+    let again = verify(store(), &options).unwrap();
+    assert_eq!(sampled(&again), sampled(&report));
+
+    let narrow = Options {
+        matches: vec![
+            ("zone".into(), "b.*\"\\".into()),
+            ("host".into(), "7".into()),
+        ],
+        ..options
+    };
+    let report = verify(store(), &narrow).unwrap();
+    assert!(report.ok, "{}", report.table(false));
+    assert_eq!(sampled(&report)[..2], [1, 1]);
+    let none = Options {
+        matches: vec![("zone".into(), "elsewhere".into())],
+        ..narrow
+    };
+    let error = verify(store(), &none).unwrap_err();
+    assert!(matches!(error, VerifyError::Config(_)), "{error}");
+}
+
+#[test]
+fn a_lost_series_is_named_by_counts_and_by_samples() {
+    let lost = labels("p_requests_total", &[("zone", "b.*\"\\"), ("host", "123")]);
+    let report = tampered(|store| {
+        store.remove(&lost).unwrap();
+    });
+    assert_eq!(counts(&report), [TICKS, 0, 0, 0, 0]);
+    assert_eq!(report.metrics[0].totals_wrong, 3);
+    let missing = examples(&report, What::Missing);
+    let named = r#"p_requests_total{host="123",zone="b.*\"\\"}"#;
+    assert!(missing.iter().all(|example| example.series == named));
+    assert!(
+        report.metrics[1..]
+            .iter()
+            .all(|tally| tally.examples.is_empty())
+    );
+
+    // Counts and sums alone find it, too.
+    let mut store = store();
+    store.remove(&lost).unwrap();
+    let few = Options {
+        share: Share::Series(1),
+        ..options()
+    };
+    let report = verify(store, &few).unwrap();
+    assert_eq!(examples(&report, What::Missing)[0].series, named);
+    assert_eq!(
+        examples(&report, What::Totals)[0].expected.as_deref(),
+        Some("1200 series")
+    );
+}
+
+#[test]
+fn a_value_that_is_off_by_the_last_bit_is_found() {
+    let of = labels("p_temperature", &[("zone", "a"), ("host", "9")]);
+    let mut bits = (0.0, 0.0);
+    let report = tampered(|store| {
+        let sample = &mut store.get_mut(&of).unwrap()[21];
+        let changed = f64::from_bits(sample.1.to_bits() + 1);
+        bits = (sample.1, changed);
+        sample.1 = changed;
+    });
+    assert_eq!(counts(&report), [0, 1, 0, 0, 0]);
+    let [example] = examples(&report, What::Wrong)[..] else {
+        panic!("{}", report.table(false));
+    };
+    assert_eq!(example.series, r#"p_temperature{host="9",zone="a"}"#);
+    assert_eq!(example.expected, Some(format!("{:?}", bits.0)));
+    assert_eq!(example.found, Some(format!("{:?}", bits.1)));
+    assert!(
+        example.query.contains(r#"host="9",zone="a""#),
+        "{}",
+        example.query
+    );
+}
+
+#[test]
+fn swapped_values_name_each_other() {
+    let of = |host| labels("p_temperature", &[("zone", "a"), ("host", host)]);
+    let report = tampered(|store| {
+        // Both have a point at each of the last ticks.
+        let last = |store: &Store, host| store[&of(host)].len() - 1;
+        let (at, other_at) = (last(store, "1"), last(store, "2"));
+        let (one, other) = (store[&of("1")][at].1, store[&of("2")][other_at].1);
+        store.get_mut(&of("1")).unwrap()[at].1 = other;
+        store.get_mut(&of("2")).unwrap()[other_at].1 = one;
+    });
+    assert_eq!(counts(&report), [0, 2, 0, 0, 0]);
+    let wrong = examples(&report, What::Wrong);
+    let named = |host: u32| format!(r#"p_temperature{{host="{host}",zone="a"}}"#);
+    assert_eq!(wrong[0].series, named(1));
+    assert_eq!(
+        wrong[0].note,
+        Some(format!("that is the value of {}", named(2)))
+    );
+    assert_eq!(
+        wrong[1].note,
+        Some(format!("that is the value of {}", named(1)))
+    );
+}
+
+#[test]
+fn delayed_and_repeated_samples_are_told_from_others() {
+    let of = labels("p_temperature", &[("zone", "c d"), ("host", "5")]);
+    let report = tampered(|store| store.get_mut(&of).unwrap()[25].0 += 400);
+    assert_eq!(counts(&report), [0, 0, 0, 1, 0]);
+    let example = examples(&report, What::Misplaced)[0];
+    assert_eq!(example.series, r#"p_temperature{host="5",zone="c d"}"#);
+    assert_eq!(
+        example.tick,
+        Some(26),
+        "points before tick 20 are left out at times"
+    );
+
+    let of = labels("p_wait_bucket", &[("le", "+Inf"), ("zone", "a")]);
+    let report = tampered(|store| {
+        let is_meant = |labels: &&Labels| of.iter().all(|(n, v)| labels.get(n) == Some(v));
+        let key = store.keys().find(is_meant).unwrap().clone();
+        let samples = store.get_mut(&key).unwrap();
+        samples.insert(9, samples[8]);
+    });
+    assert_eq!(counts(&report), [0, 0, 0, 0, 1]);
+    assert_eq!(examples(&report, What::Duplicate)[0].tick, Some(8));
+}
+
+#[test]
+fn what_should_not_be_there_is_found() {
+    let strange = labels("p_requests_total", &[("zone", "d"), ("host", "1")]);
+    let report = tampered(|store| {
+        let samples = (0..TICKS).map(|tick| (time_ms(tick), 1.0));
+        store.insert(strange, samples.collect());
+    });
+    let unexpected = examples(&report, What::Unexpected);
+    let named = r#"p_requests_total{host="1",zone="d"}"#;
+    assert!(!unexpected.is_empty());
+    assert!(unexpected.iter().all(|example| example.series == named));
+
+    // A point that is left out is there all the same.
+    let of = labels("p_temperature", &[("zone", "a"), ("host", "9")]);
+    let mut tick = 0;
+    let report = tampered(|store| {
+        let samples = store.get_mut(&of).unwrap();
+        let left_out = |tick: &u64| samples.iter().all(|(at, _)| *at != time_ms(*tick));
+        tick = (0..TICKS).find(left_out).expect("a point that is left out");
+        samples.push((time_ms(tick), 20.0));
+        samples.sort_by_key(|(at, _)| *at);
+    });
+    assert_eq!(counts(&report), [0, 0, 1, 0, 0]);
+    assert_eq!(examples(&report, What::Unexpected)[0].tick, Some(tick));
+}
+
+#[test]
+fn scrapes_that_never_happened_are_a_gap() {
+    let lost = 11..15;
+    let is_lost = |at: i64| lost.clone().any(|tick| time_ms(tick) == at);
+    let report = tampered(|store| {
+        for samples in store.values_mut() {
+            samples.retain(|(at, _)| !is_lost(*at));
+        }
+    });
+    assert_eq!(counts(&report), [0; 5]);
+    let [gap] = &report.gaps[..] else {
+        panic!("{:?}", report.gaps);
+    };
+    let ends = (time_ms(10), time_ms(15), 4);
+    assert_eq!((gap.after_ms, gap.before_ms, gap.scrapes), ends);
+
+    // At the end of the range, too.
+    let report = tampered(|store| {
+        for samples in store.values_mut() {
+            samples.retain(|(at, _)| *at < time_ms(30));
+        }
+    });
+    assert_eq!(report.gaps.len(), 1);
+    assert_eq!(report.gaps[0].after_ms, time_ms(29));
+}
+
+#[test]
+fn several_targets_and_other_runs_are_refused() {
+    let mut twice = store();
+    let mut other = labels("p_gen_ticks_total", &[]);
+    let samples = twice[&other].clone();
+    other.insert("instance".into(), "h:2".into());
+    twice.insert(other.clone(), samples);
+    let error = verify(twice.clone(), &options()).unwrap_err();
+    assert!(matches!(error, VerifyError::Config(_)));
+    assert!(error.to_string().contains("--instance"), "{error}");
+    let narrowed = Options {
+        instance: Some("h:1".into()),
+        ..options()
+    };
+    assert!(verify(twice, &narrowed).unwrap().ok);
+
+    let mut shifted = store();
+    let ticks = labels("p_gen_ticks_total", &[]);
+    for sample in shifted.get_mut(&ticks).unwrap() {
+        sample.1 += 100_000.0;
+    }
+    let error = verify(shifted, &options()).unwrap_err().to_string();
+    assert!(error.contains("journal of that run"), "{error}");
+
+    let error = verify(Store::new(), &options()).unwrap_err();
+    assert!(matches!(error, VerifyError::Ask(_)), "{error}");
+}
+
+#[test]
+fn answers_that_are_none_are_errors() {
+    let bodies: [&[u8]; 8] = [
+        b"",
+        b"<html>",
+        b"{\"status\":\"success\"}",
+        b"{\"status\":\"error\",\"error\":\"too\\nmany\"}",
+        b"{\"status\":\"success\",\"data\":{\"resultType\":\"scalar\",\"result\":[1,\"2\"]}}",
+        b"{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[{\"metric\":{}}]}}",
+        b"{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[{\"metric\":{},\"values\":[[1,\"x\"]]}]}}",
+        b"{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[{\"metric\":{},\"values\":[[1e99,\"1\"]]}]}}",
+    ];
+    for body in bodies {
+        let handler = move |_: &Request<'_>, reply: Reply<'_>| reply.send(200, &[], body);
+        let server = Server::bind("127.0.0.1:0", Limits::default(), handler).unwrap();
+        let url = format!("http://{}", server.local_addr());
+        let backend = Backend::new(&url, Vec::new()).unwrap();
+        let error = verify::run(replay(), &backend, &options(), &mut |_, _| {}).unwrap_err();
+        assert!(matches!(error, VerifyError::Ask(_)), "{error}");
+        let message = error.to_string();
+        assert!(
+            message.contains(&url) && message.lines().count() <= 2,
+            "{message}"
+        );
+    }
+    let closed = Backend::new("http://127.0.0.1:1", Vec::new()).unwrap();
+    let error = verify::run(replay(), &closed, &options(), &mut |_, _| {}).unwrap_err();
+    assert!(matches!(error, VerifyError::Ask(_)), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// For any one sample that is lost, changed, moved or repeated: that is found, it is the
+    /// only difference, and the series and tick are named.
+    #[test]
+    fn any_one_difference_is_found(
+        series: prop::sample::Index,
+        sample: prop::sample::Index,
+        kind in 0..4usize,
+        change in 1..1_000_000_u64,
+    ) {
+        let mut store = store();
+        let mut all: Vec<_> = store.iter_mut().collect();
+        all.retain(|(labels, _)| labels["__name__"] != "p_gen_ticks_total");
+        let place = series.index(all.len());
+        let (labels, samples) = &mut all[place];
+        let place = sample.index(samples.len());
+        let (at, value) = samples[place];
+        let what = match kind {
+            0 => {
+                samples.remove(place);
+                What::Missing
+            }
+            1 => {
+                let changed = if value.is_nan() { 1.0 } else { f64::from_bits(value.to_bits() ^ change) };
+                samples[place].1 = changed;
+                What::Wrong
+            }
+            // After the last scrape there is nothing to be compared.
+            2 if at != time_ms(TICKS - 1) => {
+                samples[place].0 += (change % 999) as i64 + 1;
+                What::Misplaced
+            }
+            _ => {
+                samples.insert(place, (at, value));
+                What::Duplicate
+            }
+        };
+        let labels = labels.clone();
+        let report = verify(store, &options()).unwrap();
+        let kinds = [What::Missing, What::Wrong, What::Unexpected, What::Misplaced, What::Duplicate];
+        let expected = kinds.map(|kind| u64::from(kind == what));
+        prop_assert_eq!(counts(&report), expected);
+        let found = examples(&report, what);
+        let [example, ..] = found[..] else {
+            return Err(TestCaseError::fail("no example"));
+        };
+        prop_assert_eq!(example.time_ms, at);
+        for (name, value) in labels.iter().filter(|(name, _)| !TARGET.iter().any(|t| t.0 == *name)) {
+            let shown = match name.as_str() {
+                "__name__" => value.clone(),
+                _ => format!("{name}={value:?}"),
+            };
+            prop_assert!(example.series.contains(&shown), "{} in {}", shown, example.series);
+        }
+    }
+}
