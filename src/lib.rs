@@ -20,6 +20,7 @@
 //! | [`remote_write`] | a frame | requests that Prometheus remote-write receivers take |
 //! | [`clock`], [`http`] | | the time of day; requests and responses |
 //! | [`faults`] | what is in effect | what goes wrong between a frame and its readers |
+//! | `credentials` | files of tokens and passwords | what headers take |
 //! | [`push`] | frames that are due | requests to a receiver, and a ledger of them |
 //! | [`selfmetrics`] | what happens in the process | columns of its own families |
 //! | [`server`] | a frame, a request | `/metrics` |
@@ -48,6 +49,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+mod credentials;
 pub mod engine;
 pub mod exposition;
 pub mod faults;

@@ -9,6 +9,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use super::{load, print};
 use crate::app::{self, RunError};
 use crate::clock::Clock;
+use crate::credentials;
 use crate::journal::Replay;
 use crate::plan::Estimate;
 use crate::verify::backend::Backend;
@@ -16,8 +17,6 @@ use crate::verify::{self, Options, Share, VerifyError};
 
 /// What a backend scraped just now need not be visible yet.
 const VISIBLE_AFTER_MS: i64 = 5_000;
-/// Of the file that holds a token or a password.
-const SECRET_BYTES_MAX: u64 = 64 << 10;
 /// Holds the password where --basic-auth names no file.
 const PASSWORD_VARIABLE: &str = "MOCKINGBIRD_VERIFY_PASSWORD";
 /// Exit code where something differs.
@@ -232,57 +231,24 @@ fn headers(args: &VerifyArgs) -> Result<Vec<(String, String)>, String> {
     let mut headers = args.header.clone();
     let authorization = "Authorization".to_owned();
     if let Some(path) = &args.bearer_token_file {
-        let token = secret(path).map_err(|error| format!("--bearer-token-file: {error}"))?;
+        let token =
+            credentials::read(path).map_err(|error| format!("--bearer-token-file: {error}"))?;
         headers.push((authorization, format!("Bearer {token}")));
     } else if let Some(user) = &args.basic_auth {
         let (user, password) = if let Some((user, path)) = user.split_once(':') {
-            (user, secret(Path::new(path)))
+            (user, credentials::read(Path::new(path)))
         } else {
             let password = std::env::var(PASSWORD_VARIABLE)
                 .map_err(|_| format!("name a file (USER:FILE) or set {PASSWORD_VARIABLE}"));
             (user.as_str(), password)
         };
         let password = password.map_err(|error| format!("--basic-auth: {error}"))?;
-        let pair = base64(format!("{user}:{password}").as_bytes());
-        headers.push((authorization, format!("Basic {pair}")));
+        headers.push((authorization, credentials::basic(user, &password)));
     }
     if let Some(tenant) = &args.tenant {
         headers.push(("X-Scope-OrgID".to_owned(), tenant.clone()));
     }
     Ok(headers)
-}
-
-/// The text of a file, white space around it removed.
-fn secret(path: &Path) -> Result<String, String> {
-    use io::Read as _;
-    let mut text = String::new();
-    let opened = std::fs::File::open(path);
-    let read = opened.and_then(|file| file.take(SECRET_BYTES_MAX).read_to_string(&mut text));
-    read.map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(format!("{}: is empty", path.display()));
-    }
-    Ok(text.to_owned())
-}
-
-/// RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * place) & 63) as usize];
-            text.push(if place <= chunk.len() {
-                char::from(digit)
-            } else {
-                '='
-            });
-        }
-    }
-    text
 }
 
 /// Milliseconds of a duration like 10m.
@@ -341,21 +307,6 @@ mod tests {
         for wrong in ["", "s", "10", "-1m", "1.5h", "0s", "4294967295d", "1é"] {
             assert!(duration_ms(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn base64_is_rfc_4648() {
-        let rows = [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foobar", "Zm9vYmFy"),
-        ];
-        for (bytes, expected) in rows {
-            assert_eq!(base64(bytes.as_bytes()), expected);
-        }
-        assert_eq!(base64(&[0xFF, 0xEF, 0xBE]), "/+++");
     }
 
     #[test]

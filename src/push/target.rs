@@ -1,16 +1,14 @@
 //! Whom requests are posted to, and in which form: what exporters that push have
 //! in common, from the section of each.
 
-use std::io::Read;
 use std::path::Path;
 
 use crate::config::{BasicAuth, Compression, Otel, Password, RemoteWrite, Temporality, TlsFiles};
+use crate::credentials;
 use crate::engine::Frame;
 use crate::remote_write::Version;
 
 const REMOTE_WRITE: &str = "exporters.remote_write";
-/// A token or password is shorter.
-const SECRET_BYTES_MAX: u64 = 64 << 10;
 
 /// A receiver.
 #[derive(Debug, Clone)]
@@ -115,8 +113,7 @@ impl Target {
                 Password::Text(text) => text.clone(),
                 Password::File(path) => read_secret("password_file", path)?,
             };
-            let pair = format!("{username}:{password}");
-            authorize(format!("Basic {}", base64(pair.as_bytes())));
+            authorize(credentials::basic(username, &password));
         }
         Ok(Self {
             section: REMOTE_WRITE,
@@ -134,68 +131,23 @@ impl Target {
     }
 }
 
-/// A file's text without the white space around it.
+/// What the file of a field holds.
 fn read_secret(field: &str, path: &Path) -> Result<String, String> {
-    let about = |what: &str| {
+    let about = |message: String| format!("{REMOTE_WRITE}.{field}: {message}");
+    let secret = credentials::read(path).map_err(about)?;
+    // A header holds a token as it is.
+    if field == "bearer_token_file" && !secret.is_ascii() {
         let path = path.display();
-        Err(format!("{REMOTE_WRITE}.{field}: {path} {what}"))
-    };
-    let mut text = String::new();
-    let read = std::fs::File::open(path)
-        .and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text));
-    let text = match read {
-        Ok(_) if text.len() as u64 > SECRET_BYTES_MAX => return about("is too large"),
-        Ok(_) => text.trim(),
-        Err(error) => return about(&format!("cannot be read: {error}")),
-    };
-    if text.is_empty() {
-        return about("is empty");
+        return Err(about(format!(
+            "{path} holds something else than one line of text"
+        )));
     }
-    // It may be a secret; it is not shown.
-    let printable = |c: char| !c.is_control();
-    if !text.chars().all(printable) || (field == "bearer_token_file" && !text.is_ascii()) {
-        return about("holds something else than one line of text");
-    }
-    Ok(text.to_owned())
-}
-
-/// RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for index in 0..4 {
-            text.push(if index <= chunk.len() {
-                char::from(DIGITS[(bits >> (18 - 6 * index)) as usize & 63])
-            } else {
-                '='
-            });
-        }
-    }
-    text
+    Ok(secret)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_specification() {
-        for (plain, expected) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-            ("Aladdin:open sesame", "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
-        ] {
-            assert_eq!(base64(plain.as_bytes()), expected);
-        }
-    }
 
     #[test]
     fn secrets_are_read_without_the_space_around_them() {
