@@ -413,29 +413,22 @@ impl<'a> Series<'a> {
             || self.happens(tick, Lane::Missing, rates)
     }
 
-    fn is_nan(&self, tick: u64) -> bool {
-        let rates = self
-            .acting(tick)
-            .filter_map(|modifier| match &modifier.effect {
-                Effect::Fault {
-                    kind: FaultKind::Nan(_),
-                    rate,
-                } => Some(*rate),
+    /// The rates of the faults of a kind that act at a tick.
+    fn faults(&self, tick: u64, is_meant: fn(&FaultKind) -> bool) -> impl Iterator<Item = f64> {
+        self.acting(tick)
+            .filter_map(move |modifier| match &modifier.effect {
+                Effect::Fault { kind, rate } if is_meant(kind) => Some(*rate),
                 _ => None,
-            });
+            })
+    }
+
+    fn is_nan(&self, tick: u64) -> bool {
+        let rates = self.faults(tick, |kind| matches!(kind, FaultKind::Nan(_)));
         self.happens(tick, Lane::Nan, rates)
     }
 
     fn is_reset(&self, tick: u64) -> bool {
-        let rates = self
-            .acting(tick)
-            .filter_map(|modifier| match &modifier.effect {
-                Effect::Fault {
-                    kind: FaultKind::Reset(_),
-                    rate,
-                } => Some(*rate),
-                _ => None,
-            });
+        let rates = self.faults(tick, |kind| matches!(kind, FaultKind::Reset(_)));
         self.happens(tick, Lane::Reset, rates)
     }
 
