@@ -109,10 +109,18 @@ pub fn run(
 ) -> Result<Report, VerifyError> {
     let began = Instant::now();
     let prefix = replay.config().prometheus.prefix.clone();
-    let found = scrapes::find(&replay, backend, options, &prefix)?;
+    let kind = backend.kind()?;
+    let found = scrapes::find(&replay, (backend, kind), options, &prefix)?;
     let scrapes = &found.scrapes;
     let last = scrapes[scrapes.len() - 1];
-    let context = Context::new(&replay, backend, options, found.labels, last, &prefix)?;
+    let context = Context::new(
+        &replay,
+        (backend, kind),
+        options,
+        found.labels,
+        last,
+        &prefix,
+    )?;
     let mut run = Run::new(&replay, &context, options, &prefix)?;
     let mut engine = replay.engine(options.threads)?;
     let instants = instants(scrapes.len(), options.instants);

@@ -5,7 +5,7 @@ mod servers;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
 
 use mockingbird::config;
 use mockingbird::engine::Engine;
@@ -16,7 +16,7 @@ use mockingbird::http::{Limits, Reply, Request, Server};
 use mockingbird::journal::Replay;
 use mockingbird::model::Catalog;
 use mockingbird::verify::backend::Backend;
-use mockingbird::verify::report::{Example, Report, What};
+use mockingbird::verify::report::{Example, Report, Tally, What};
 use mockingbird::verify::{self, Options, Share, VerifyError};
 use proptest::prelude::*;
 
@@ -96,7 +96,11 @@ fn scraped() -> Store {
 }
 
 /// A Prometheus that knows the queries that are asked of it.
-struct Fake(Arc<Mutex<Store>>);
+struct Fake {
+    store: Store,
+    /// Functions do not see NaN.
+    drops_nan: bool,
+}
 
 impl Fake {
     fn answer(&self, body: &str) -> String {
@@ -107,7 +111,7 @@ impl Fake {
         let time: f64 = form["time"].parse().unwrap();
         let time_ms = (time * 1000.0).round() as i64;
         let mut query = form["query"].as_str();
-        let store = self.0.lock().unwrap();
+        let store = &self.store;
         let mut aggregate = None;
         for function in ["count", "sum"] {
             if let Some(rest) = query.strip_prefix(function) {
@@ -156,8 +160,9 @@ impl Fake {
             v => format!("{v}"),
         };
         let (kind, result) = if is_instant {
+            let drops_nan = numbers_only || self.drops_nan;
             let last = selected.map(|(labels, samples)| (labels, samples[samples.len() - 1].1));
-            let last = last.filter(|(_, v)| !(numbers_only && v.is_nan()));
+            let last = last.filter(|(_, v)| !(drops_nan && v.is_nan()));
             let rows: Vec<(Labels, f64)> = match aggregate {
                 None => last.map(|(labels, v)| (labels.clone(), v)).collect(),
                 Some((function, by)) => {
@@ -258,13 +263,21 @@ fn parse_selector(selector: &str) -> Vec<(String, Vec<String>)> {
 
 /// Serves a store as a backend.
 fn serve(store: Store) -> (Server, Backend) {
-    let fake = Fake(Arc::new(Mutex::new(store)));
+    serve_as(store, &[])
+}
+
+/// The same with headers in every answer, by which some backends are known.
+fn serve_as(store: Store, headers: &'static [(&'static str, &'static str)]) -> (Server, Backend) {
+    let fake = Fake {
+        store,
+        drops_nan: !headers.is_empty(),
+    };
     let handler = move |request: &Request<'_>, reply: Reply<'_>| match request.path() {
         "/api/v1/query" => {
             let body = std::str::from_utf8(request.body()).unwrap();
-            reply.send(200, &[], fake.answer(body).as_bytes())
+            reply.send(200, headers, fake.answer(body).as_bytes())
         }
-        _ => reply.not_found(),
+        _ => reply.send(404, headers, b"none"),
     };
     let limits = Limits::default();
     let server = Server::bind("127.0.0.1:0", limits, handler).unwrap();
@@ -541,6 +554,54 @@ fn scrapes_that_never_happened_are_a_gap() {
     });
     assert_eq!(report.gaps.len(), 1);
     assert_eq!(report.gaps[0].after_ms, time_ms(29));
+}
+
+/// What `VictoriaMetrics` makes of the same scrapes: about twelve digits, no NaN but those that
+/// mark a scrape that failed or a point that is left out.
+#[test]
+fn what_victoria_metrics_may_do_is_allowed_to_it_alone() {
+    let mut store = store();
+    let failed = time_ms(20);
+    for (labels, samples) in &mut store {
+        samples.retain(|(at, value)| *at != failed && !value.is_nan());
+        if labels["__name__"] != "p_gen_ticks_total" {
+            for (_, value) in samples.iter_mut() {
+                *value = format!("{value:.13e}").parse().unwrap();
+            }
+        }
+        let marks = (0..TICKS).map(time_ms);
+        let marks: Vec<i64> = marks
+            .filter(|at| samples.iter().all(|(there, _)| there != at))
+            .collect();
+        samples.extend(marks.into_iter().map(|at| (at, f64::NAN)));
+        samples.sort_by_key(|(at, _)| *at);
+    }
+    let headers = &[("X-Server-Hostname", "vm")];
+    let (_server, backend) = serve_as(store.clone(), headers);
+    let found = verify::run(replay(), &backend, &options(), &mut |_, _| {}).unwrap();
+    assert_eq!(counts(&found), [0; 5], "{}", found.table(false));
+    assert!(
+        found.metrics.iter().all(Tally::is_ok),
+        "{}",
+        found.table(false)
+    );
+    let gaps: Vec<_> = found
+        .gaps
+        .iter()
+        .map(|gap| (gap.after_ms, gap.scrapes))
+        .collect();
+    assert_eq!(gaps, [(time_ms(19), 1)]);
+    let table = found.table(false);
+    let (seen, _) = table
+        .split_once("Allowed, not seen:")
+        .unwrap_or((&table, ""));
+    for allowance in ["relative error", "NaN is not stored", "marks as NaN"] {
+        assert!(seen.contains(allowance), "{table}");
+    }
+
+    // Nobody else may answer with such a tick number.
+    let error = verify(store, &options()).unwrap_err();
+    assert!(error.to_string().contains("tick number is NaN"), "{error}");
 }
 
 #[test]

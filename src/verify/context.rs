@@ -40,19 +40,18 @@ enum Seen {
 }
 
 impl<'a> Context<'a> {
-    /// Finds out what answers and how it calls labels that clash.
+    /// Finds out how the backend calls labels that clash.
     ///
     /// # Errors
     /// When it does not answer.
     pub(super) fn new(
         replay: &Replay,
-        backend: &'a Backend,
+        (backend, kind): (&'a Backend, Kind),
         options: &'a Options,
         labels: Labels,
         last: Scrape,
         prefix: &str,
     ) -> Result<Self, AskError> {
-        let kind = backend.kind()?;
         let tolerance = options.tolerance.unwrap_or(match kind {
             Kind::Exact => 0.0,
             Kind::VictoriaMetrics => VICTORIA_TOLERANCE,

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::backend::{Backend, Labels, Stored};
+use super::backend::{Backend, Kind, Labels, Stored};
 use super::naming::{one_of, selector};
 use super::oracle::Scrape;
 use super::report::Gap;
@@ -40,7 +40,7 @@ pub(super) struct Scraped {
 /// When there are none, several targets, or they do not fit the run.
 pub(super) fn find(
     replay: &Replay,
-    backend: &Backend,
+    (backend, kind): (&Backend, Kind),
     options: &Options,
     prefix: &str,
 ) -> Result<Scraped, VerifyError> {
@@ -52,6 +52,12 @@ pub(super) fn find(
     let range_ms = options.to_ms - options.from_ms + 1;
     let query = format!("{}[{range_ms}ms]", selector(&[&name], &matchers));
     let mut found = backend.matrix(&query, options.to_ms)?;
+    if kind == Kind::VictoriaMetrics {
+        // It shows the marks of scrapes that failed.
+        for stored in &mut found {
+            stored.samples.retain(|(_, tick)| !tick.is_nan());
+        }
+    }
     found.retain(|stored| !stored.samples.is_empty());
     let series = match (found.pop(), found.len()) {
         (Some(series), 0) => series,
