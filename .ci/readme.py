@@ -7,6 +7,7 @@ stop cleanly at SIGINT. What .ci/run does in a step of its own isn't run again; 
 looked up there. Afterwards git must see no new or changed file.
 """
 
+import contextlib
 import os
 import pathlib
 import re
@@ -48,8 +49,9 @@ def is_server(command):
 class Server:
     def __init__(self, command):
         self.command = command
-        # A process group of its own: `cargo run` has a child.
-        self.process = subprocess.Popen(command, shell=True, start_new_session=True)
+        # A process group of its own: `cargo run` has a child. No shell stays between: the signal
+        # would end it as well, and its status would be taken for the program's.
+        self.process = subprocess.Popen(f"exec {command}", shell=True, start_new_session=True)
         deadline = time.monotonic() + LIMIT_S
         while True:
             if self.process.poll() is not None:
@@ -77,7 +79,8 @@ class Server:
             raise SystemExit(f"ended with {code} at SIGINT: {self.command}")
 
     def kill(self):
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 
