@@ -5,8 +5,10 @@ mod servers;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock};
 
+use mockingbird::clock::rfc3339;
 use mockingbird::config;
 use mockingbird::engine::Engine;
 use mockingbird::exposition::Renderer;
@@ -554,6 +556,53 @@ fn scrapes_that_never_happened_are_a_gap() {
     });
     assert_eq!(report.gaps.len(), 1);
     assert_eq!(report.gaps[0].after_ms, time_ms(29));
+}
+
+/// The page tells what the table tells, each difference with its query, and needs nothing else.
+#[test]
+fn the_page_shows_every_difference() {
+    let [lost, off] = ["123", "9"].map(|host| ("host", host));
+    let lost = labels("p_requests_total", &[("zone", "b.*\"\\"), lost]);
+    let off = labels("p_temperature", &[("zone", "a"), off]);
+    let mut store = store();
+    let tamper = |store: &mut Store| {
+        store.get_mut(&lost).unwrap().drain(3..7);
+        let sample = &mut store.get_mut(&off).unwrap()[21];
+        sample.1 = f64::from_bits(sample.1.to_bits() + 1);
+        for samples in store.values_mut() {
+            samples.retain(|(at, _)| !(time_ms(30)..time_ms(34)).contains(at));
+        }
+    };
+    tamper(&mut store);
+    let report = verify(store.clone(), &options()).unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let [config, path] = ["c.yaml", "report.html"].map(|name| folder.path().join(name));
+    std::fs::write(&config, CONFIG).unwrap();
+    let (_server, backend) = serve(store);
+    let status = Command::new(env!("CARGO_BIN_EXE_mockingbird"))
+        .args(["verify", "--all", "--backend", backend.url(), "--config"])
+        .arg(config)
+        .args(["--from", "2026-01-01T00:00:00Z", "--to"])
+        .arg(rfc3339(time_ms(TICKS) * 1_000_000))
+        .arg("--html")
+        .arg(&path)
+        .stdout(Stdio::null())
+        .status();
+    assert_eq!(status.unwrap().code(), Some(3));
+    let page = std::fs::read_to_string(path).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
+    assert!(page.contains("2 of 4 metrics differ. Samples: 4 missing, 1 wrong."));
+    assert!(page.contains("Scrapes: about 4 missing in 1 gap."));
+    let missing = r"p_requests_total{host=&quot;123&quot;,zone=&quot;b.*\&quot;\\&quot;}";
+    assert!(page.contains(&format!("<code>{missing}</code>")), "{page}");
+    for example in report.metrics.iter().flat_map(|tally| &tally.examples) {
+        let query = example.query.replace('"', "&quot;");
+        assert!(page.contains(&format!("<code>{query}</code>")), "{query}");
+    }
+    for outside in ["<script", "<link", "<img", "@import", "url(", " src="] {
+        assert!(!page.contains(outside), "{outside}");
+    }
 }
 
 /// What `VictoriaMetrics` makes of the same scrapes: about twelve digits, no NaN but those that

@@ -28,6 +28,8 @@ Examples:
                                                      the last ten minutes of a run
   mockingbird verify --config c.yaml --backend http://localhost:9090 --last 1h --all
                                                      every sample of a run to which nothing was done
+  mockingbird verify --journal run.journal --backend http://localhost:9090 --html report.html
+                                                     the first one as a page to look at or hand on
   mockingbird verify --journal run.journal --backend https://mimir.example/prometheus \\
       --tenant load --bearer-token-file token --job mockingbird --json report.json
 
@@ -117,6 +119,9 @@ pub(super) struct VerifyArgs {
     /// Write the report as JSON to a file, or with - to standard output instead of the table.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the report as a page of HTML to a file.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Threads to compute with. Default: one per core.
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
@@ -167,14 +172,14 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, RunError> {
         let json = serde_json::to_string_pretty(&report);
         json.map_err(|error| RunError::Run(error.to_string()))
     };
+    if let Some(path) = &args.html {
+        write(path, &report.html())?;
+    }
     match &args.json {
         Some(path) if path.as_os_str() == "-" => print((json()? + "\n").as_bytes())?,
         path => {
             if let Some(path) = path {
-                let written = std::fs::write(path, json()? + "\n");
-                written.map_err(|error| {
-                    RunError::Run(format!("{}: cannot be written: {error}", path.display()))
-                })?;
+                write(path, &(json()? + "\n"))?;
             }
             let colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
             print(report.table(colours).as_bytes())?;
@@ -185,6 +190,11 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, RunError> {
     } else {
         ExitCode::from(DIFFERENCES)
     })
+}
+
+fn write(path: &Path, text: &str) -> Result<(), RunError> {
+    std::fs::write(path, text)
+        .map_err(|error| RunError::Run(format!("{}: cannot be written: {error}", path.display())))
 }
 
 /// The run that is compared, narrowed to the metrics that are asked for.

@@ -1,4 +1,6 @@
-//! What was found: a table for people, JSON for machines.
+//! What was found: a table for people, JSON for machines, a page to hand on.
+
+mod html;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -212,16 +214,22 @@ impl Gap {
     }
 }
 
+impl What {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Totals => "differs",
+            Self::Missing => "missing",
+            Self::Wrong => "wrong",
+            Self::Unexpected => "unexpected",
+            Self::Misplaced => "at another time",
+            Self::Duplicate => "twice",
+        }
+    }
+}
+
 impl Example {
     fn text(&self) -> String {
-        let what = match self.what {
-            What::Totals => "differs",
-            What::Missing => "missing",
-            What::Wrong => "wrong",
-            What::Unexpected => "unexpected",
-            What::Misplaced => "at another time",
-            What::Duplicate => "twice",
-        };
+        let what = self.what.text();
         let mut text = format!("{what}: {} at {}", self.series, rfc3339_ms(self.time_ms));
         if let Some(tick) = self.tick {
             let _ = write!(text, ", tick {tick}");
