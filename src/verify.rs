@@ -339,7 +339,7 @@ impl<'a> Run<'a> {
                     tally.totals_wrong += 1;
                     self.located.insert(text.clone());
                     for example in examples {
-                        tally.push(example);
+                        tally.push_located(example);
                     }
                 }
             }

@@ -507,6 +507,56 @@ fn delayed_and_repeated_samples_are_told_from_others() {
 }
 
 #[test]
+fn a_series_that_lags_behind_is_told_from_a_wrong_one() {
+    let of = labels("p_wait_sum", &[("zone", "a")]);
+    let report = tampered(|store| {
+        let is_meant = |labels: &&Labels| of.iter().all(|(n, v)| labels.get(n) == Some(v));
+        let key = store.keys().find(is_meant).unwrap().clone();
+        let samples = store.get_mut(&key).unwrap();
+        for at in (22..25).rev() {
+            samples[at].1 = samples[at - 1].1;
+        }
+        samples[30].1 = -1.0;
+    });
+    assert_eq!(counts(&report), [0, 4, 0, 0, 0]);
+    let wrong = examples(&report, What::Wrong);
+    let told: Vec<_> = wrong
+        .iter()
+        .map(|example| (example.tick.unwrap(), example.note.as_deref()))
+        .collect();
+    let lags = |tick: u64| format!("that is its value of tick {}", tick - 1);
+    let notes = [22, 23, 24].map(lags);
+    assert_eq!(
+        told,
+        [
+            (22, Some(notes[0].as_str())),
+            (23, Some(notes[1].as_str())),
+            (24, Some(notes[2].as_str())),
+            (30, None),
+        ]
+    );
+}
+
+#[test]
+fn a_sample_that_comes_again_later_is_told_with_its_tick() {
+    let of = labels("p_requests_total", &[("zone", "a"), ("host", "9")]);
+    let mut value = 0.0;
+    let report = tampered(|store| {
+        let samples = store.get_mut(&of).unwrap();
+        value = samples[12].1;
+        samples.insert(13, (samples[12].0 + 250, value));
+        samples.insert(21, (time_ms(19) + 250, 1e6));
+    });
+    assert_eq!(counts(&report), [0, 0, 1, 0, 1]);
+    let again = examples(&report, What::Duplicate)[0];
+    assert_eq!((again.tick, again.time_ms), (Some(12), time_ms(12) + 250));
+    assert_eq!(again.note.as_deref(), Some("the sample of tick 12 again"));
+    assert_eq!(again.found, Some(format!("{value:?}")));
+    let stray = examples(&report, What::Unexpected)[0];
+    assert_eq!((stray.tick, stray.time_ms), (None, time_ms(19) + 250));
+}
+
+#[test]
 fn what_should_not_be_there_is_found() {
     let strange = labels("p_requests_total", &[("zone", "d"), ("host", "1")]);
     let report = tampered(|store| {
@@ -517,6 +567,9 @@ fn what_should_not_be_there_is_found() {
     let named = r#"p_requests_total{host="1",zone="d"}"#;
     assert!(!unexpected.is_empty());
     assert!(unexpected.iter().all(|example| example.series == named));
+    for example in unexpected {
+        assert_eq!(example.time_ms, time_ms(example.tick.unwrap()));
+    }
 
     // A point that is left out is there all the same.
     let of = labels("p_temperature", &[("zone", "a"), ("host", "9")]);
@@ -647,6 +700,18 @@ fn what_victoria_metrics_may_do_is_allowed_to_it_alone() {
     for allowance in ["relative error", "NaN is not stored", "marks as NaN"] {
         assert!(seen.contains(allowance), "{table}");
     }
+
+    // A mark beside a sample is nothing; a mark instead of one is no value.
+    let of = labels("p_requests_total", &[("zone", "a"), ("host", "9")]);
+    let mut marked = store.clone();
+    let samples = marked.get_mut(&of).unwrap();
+    samples.insert(5, (samples[5].0, f64::NAN));
+    let missing_ms = samples[9].0;
+    samples[9].1 = f64::NAN;
+    let (_server, backend) = serve_as(marked, headers);
+    let found = verify::run(replay(), &backend, &options(), &mut |_, _| {}).unwrap();
+    assert_eq!(counts(&found), [1, 0, 0, 0, 0], "{}", found.table(false));
+    assert_eq!(examples(&found, What::Missing)[0].time_ms, missing_ms);
 
     // Nobody else may answer with such a tick number.
     let error = verify(store, &options()).unwrap_err();

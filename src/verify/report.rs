@@ -11,8 +11,10 @@ use super::backend::seconds;
 use crate::clock::rfc3339;
 use crate::plan::grouped;
 
-/// Examples that are kept of each metric.
+/// Examples that are kept of each metric and kind.
 pub const EXAMPLES_MAX: usize = 20;
+/// And of each series among them.
+const EXAMPLES_SERIES_MAX: usize = 5;
 
 /// All that was found.
 #[derive(Debug, Clone, Serialize)]
@@ -91,6 +93,9 @@ pub struct Tally {
     pub duplicated: u64,
     /// The first differences.
     pub examples: Vec<Example>,
+    /// Places of those that counts and sums led to.
+    #[serde(skip)]
+    pub(super) located: Vec<usize>,
 }
 
 /// Kinds of differences.
@@ -186,16 +191,51 @@ impl Tally {
         differences + self.totals_wrong == 0
     }
 
-    /// Whether further examples are kept.
-    pub(super) fn has_room(&self) -> bool {
-        self.examples.len() < EXAMPLES_MAX
+    /// Whether an example of a sample is kept: what there is much of leaves
+    /// room for the rest.
+    pub(super) fn has_room(&self, what: What, series: &str, time_ms: i64) -> bool {
+        let same = || self.examples.iter().filter(|known| known.what == what);
+        let of_series = || same().filter(|known| known.series == series);
+        let has_room = same().count() < EXAMPLES_MAX && of_series().count() < EXAMPLES_SERIES_MAX;
+        has_room || self.located_at(series, time_ms).is_some()
     }
 
-    /// Keeps an example, unless there are enough.
+    /// The example of a sample that counts or sums led to, as its place among
+    /// these.
+    fn located_at(&self, series: &str, time_ms: i64) -> Option<usize> {
+        let mut located = self.located.iter();
+        located.position(|&at| self.examples[at].is_of(series, time_ms))
+    }
+
+    /// Keeps an example of a sample that was looked at. Where counts or sums led
+    /// to it before, this one says more: that a missing sample is at another
+    /// time, or whose value a wrong one is.
     pub(super) fn push(&mut self, example: Example) {
-        if self.has_room() {
+        if let Some(place) = self.located_at(&example.series, example.time_ms) {
+            let known = &mut self.examples[self.located.swap_remove(place)];
+            if known.what == example.what {
+                known.note = example.note;
+            } else {
+                *known = example;
+            }
+        } else if self.has_room(example.what, &example.series, example.time_ms) {
             self.examples.push(example);
         }
+    }
+
+    /// Keeps an example that counts or sums led to, unless it is known.
+    pub(super) fn push_located(&mut self, example: Example) {
+        let (series, time_ms) = (&example.series, example.time_ms);
+        let mut known = self.examples.iter();
+        let is_known = known.any(|known| known.is_of(series, time_ms));
+        let is_of_sample = example.what != What::Totals;
+        if is_of_sample && is_known || !self.has_room(example.what, series, time_ms) {
+            return;
+        }
+        if is_of_sample {
+            self.located.push(self.examples.len());
+        }
+        self.examples.push(example);
     }
 }
 
@@ -228,6 +268,11 @@ impl What {
 }
 
 impl Example {
+    /// Whether it is of this sample, and not of a count or sum.
+    fn is_of(&self, series: &str, time_ms: i64) -> bool {
+        self.what != What::Totals && self.time_ms == time_ms && self.series == series
+    }
+
     fn text(&self) -> String {
         let what = self.what.text();
         let mut text = format!("{what}: {} at {}", self.series, rfc3339_ms(self.time_ms));
@@ -382,5 +427,79 @@ fn painted(verdict: &str, colours: bool) -> String {
         (false, _) => verdict.to_owned(),
         (true, "ok") => format!("\u{1b}[32m{verdict}\u{1b}[0m"),
         (true, _) => format!("\u{1b}[1;31m{verdict}\u{1b}[0m"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example(what: What, series: &str, time_ms: i64, note: &str) -> Example {
+        Example {
+            what,
+            series: series.to_owned(),
+            time_ms,
+            tick: None,
+            expected: None,
+            found: None,
+            note: Some(note.to_owned()),
+            query: note.to_owned(),
+            query_ms: 0,
+        }
+    }
+
+    #[test]
+    fn a_sample_is_told_once_by_what_knows_most() {
+        let mut tally = Tally::default();
+        tally.push_located(example(What::Totals, "m", 1, "sum"));
+        tally.push_located(example(What::Missing, "m", 1, "sum"));
+        tally.push_located(example(What::Wrong, "n", 1, "sum"));
+        tally.push(example(What::Misplaced, "m", 1, "sample"));
+        tally.push(example(What::Wrong, "n", 1, "sample"));
+        tally.push(example(What::Wrong, "n", 2, "sample"));
+        // Two things can be said of one sample.
+        tally.push(example(What::Duplicate, "n", 1, "sample"));
+        tally.push_located(example(What::Wrong, "n", 2, "sum"));
+        let told = tally.examples.iter().map(|example| {
+            let note = example.note.as_deref().unwrap();
+            (example.what, example.time_ms, example.query.as_str(), note)
+        });
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [
+                (What::Totals, 1, "sum", "sum"),
+                (What::Misplaced, 1, "sample", "sample"),
+                (What::Wrong, 1, "sum", "sample"),
+                (What::Wrong, 2, "sample", "sample"),
+                (What::Duplicate, 1, "sample", "sample"),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_there_is_much_of_leaves_room() {
+        let mut tally = Tally::default();
+        tally.push_located(example(What::Missing, "9", 0, "sum"));
+        for series in 0..10 {
+            for time_ms in 0..100 {
+                tally.push(example(What::Missing, &series.to_string(), time_ms, ""));
+            }
+        }
+        tally.push(example(What::Wrong, "0", 0, ""));
+        let count = |what, series: &str| {
+            let examples = tally.examples.iter();
+            let same = examples.filter(|e| e.what == what && e.series == series);
+            same.count()
+        };
+        assert_eq!(tally.examples.len(), EXAMPLES_MAX + 1);
+        assert_eq!(count(What::Missing, "0"), EXAMPLES_SERIES_MAX);
+        assert_eq!(count(What::Missing, "1"), EXAMPLES_SERIES_MAX);
+        assert_eq!(count(What::Wrong, "0"), 1);
+        // What sums led to has its place, and is completed without any room.
+        let first = &tally.examples[0];
+        assert_eq!(
+            (first.series.as_str(), first.note.as_deref()),
+            ("9", Some(""))
+        );
     }
 }

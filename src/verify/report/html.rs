@@ -376,12 +376,11 @@ impl Report {
         };
         out.push_str("<h2>What differs</h2>\n");
         for (place, tally) in std::iter::once(first).chain(metrics) {
-            let first = if tally.has_room() { "" } else { "the first " };
             let examples = counted(tally.examples.len() as u64, "example", "examples");
             write!(
                 out,
                 "<details open id=\"metric-{place}\">\n\
-                 <summary>{} <small>{first}{examples}</small></summary>\n<ol>\n",
+                 <summary>{} <small>{examples}</small></summary>\n<ol>\n",
                 Escaped(&tally.metric),
             )?;
             for example in &tally.examples {
