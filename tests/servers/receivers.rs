@@ -7,6 +7,7 @@ use super::prometheus::raw_identity;
 use mockingbird::proto::otlp::ExportMetricsServiceRequest;
 use prost::Message;
 use serde_json::Value;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -82,11 +83,20 @@ impl VictoriaMetrics {
 
     /// The same, scraping an address every second.
     pub(crate) fn start_scraping(servers: &Path, folder: &Path, address: &str) -> Self {
+        Self::start_scraping_all(servers, folder, &[("mockingbird", address)])
+    }
+
+    /// The same of several jobs; it takes the times that samples have.
+    pub(crate) fn start_scraping_all(servers: &Path, folder: &Path, jobs: &[(&str, &str)]) -> Self {
         let config = folder.join("promscrape.yaml");
-        let text = format!(
-            "scrape_configs: [{{job_name: mockingbird, scrape_interval: 1s, \
-             static_configs: [{{targets: ['{address}']}}]}}]\n"
-        );
+        let mut text = "scrape_configs:\n".to_owned();
+        for (name, address) in jobs {
+            let _ = writeln!(
+                text,
+                "- {{job_name: {name}, scrape_interval: 1s, honor_timestamps: true, \
+                 static_configs: [{{targets: ['{address}']}}]}}"
+            );
+        }
         std::fs::write(&config, text).unwrap();
         let scrape = format!("-promscrape.config={}", config.display());
         Self::start_with(servers, folder, &[scrape])
