@@ -285,7 +285,11 @@ fn space_key(metric: &Metric) -> SpaceKey<'_> {
     (&metric.labels, metric.series_cap, metric.sampling)
 }
 
-fn shape_of(metric: &Metric, exponential: &dyn Fn(&Metric) -> Option<ExponentialLayout>) -> Shape {
+/// The shape of a metric's family.
+pub(crate) fn shape_of(
+    metric: &Metric,
+    exponential: &dyn Fn(&Metric) -> Option<ExponentialLayout>,
+) -> Shape {
     match &metric.kind {
         Kind::Counter { .. } => Shape::Counter,
         Kind::Gauge { .. } => Shape::Gauge,

@@ -34,7 +34,7 @@ mod head;
 pub mod json;
 #[cfg(test)]
 mod twin;
-mod unit;
+pub(crate) mod unit;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;

@@ -55,7 +55,7 @@ pub use ledger::{Delivery, Ledger};
 use outbox::{Outbox, Verdict};
 use pack::Packer;
 use retry::RetryPolicy;
-use schedule::Schedule;
+pub(crate) use schedule::Schedule;
 use target::Target;
 
 /// At the end, what is left gets so long.

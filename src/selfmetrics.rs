@@ -15,6 +15,9 @@ use crate::model::space::Space;
 use crate::model::{Catalog, Family, Shape};
 use crate::push::Delivery;
 
+/// Base name of the counter whose value is the number of the tick.
+pub const TICKS: &str = "gen_ticks";
+
 /// Buckets of `gen_tick_duration_seconds`.
 const TICK_BOUNDS_S: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 /// Buckets of `gen_scrape_duration_seconds`.
@@ -84,7 +87,7 @@ const FAMILIES: [(Own, &str, &str, &str); 18] = [
     ),
     (
         Own::Ticks,
-        "gen_ticks",
+        TICKS,
         "Number of the tick that this body shows, counted from the epoch.",
         "",
     ),

@@ -1,16 +1,20 @@
 //! Holds what a backend stored against what the engine says it should hold.
 //!
 //! The run is computed again from its configuration or journal ([`Replay`]).
-//! At every tick that the backend scraped, two questions are asked: whether all
-//! of it is there (`totals`), and whether each sample of some series is right
-//! (`samples`). Memory is bounded: values are kept for so many scrapes at a
-//! time, compared, and dropped.
+//! At every tick that came to the backend, by a scrape or a push (`route`,
+//! `scrapes`), two questions are asked: whether all of it is there (`totals`),
+//! and whether each sample of some series is right (`samples`); at the end,
+//! whether metrics are described as they were (`described`). Memory is bounded:
+//! values are kept for so many scrapes at a time, compared, and dropped.
 
 pub mod backend;
 mod context;
+mod described;
 mod naming;
 mod oracle;
+mod otlp_name;
 pub mod report;
+mod route;
 mod samples;
 mod scrapes;
 mod totals;
@@ -31,15 +35,31 @@ use context::Context;
 use naming::Names;
 use oracle::{Chunk, KeyLimit, Rows};
 pub use oracle::{Scrape, Share};
-use report::{Cost, Example, Gap, Report, Tally};
+use report::{Cost, Example, Gap, Report, Tally, What};
+use route::Route;
+use scrapes::Scraped;
 use totals::Place;
 
 /// Examples of differences, or why there is no answer.
 type Found = Result<Vec<Example>, AskError>;
 
+/// How data came to the backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// The backend, or an agent before it, scraped `/metrics`.
+    Prometheus,
+    /// `exporters.otel` pushed it.
+    Otlp,
+    /// The entry of `exporters.remote_write` with this number pushed it, counted
+    /// from 0 through those that are enabled.
+    RemoteWrite(usize),
+}
+
 /// What is to be compared.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// How it came there.
+    pub via: Via,
     /// From this time, Unix milliseconds.
     pub from_ms: i64,
     /// To this one.
@@ -108,22 +128,22 @@ pub fn run(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, VerifyError> {
     let began = Instant::now();
-    let prefix = replay.config().prometheus.prefix.clone();
+    let route = Route::of(replay.config(), options.via)?;
     let kind = backend.kind()?;
-    let found = scrapes::find(&replay, (backend, kind), options, &prefix)?;
+    let mut found = scrapes::find(&replay, (backend, kind), options, &route)?;
+    let context = Context::new(&replay, (backend, kind), options, route, &found)?;
+    find_parts(&replay, &context, &mut found)?;
     let scrapes = &found.scrapes;
     let last = scrapes[scrapes.len() - 1];
-    let context = Context::new(
-        &replay,
-        (backend, kind),
-        options,
-        found.labels,
-        last,
-        &prefix,
-    )?;
-    let mut run = Run::new(&replay, &context, options, &prefix)?;
+    let mut run = Run::new(&replay, &context, options)?;
     let mut engine = replay.engine(options.threads)?;
     let instants = instants(scrapes.len(), options.instants);
+    // Where the whole range is meant, nothing may be there before the first one.
+    let first_after_ms = if options.whole_range {
+        options.from_ms.max(replay.epoch_ns() / 1_000_000) - 1
+    } else {
+        scrapes[0].time_ms - 1
+    };
     let mut wire_faults = WireFaults::default();
     let mut series_replayed = 0;
     let mut next = 0;
@@ -135,26 +155,37 @@ pub fn run(
         progress(frame.tick() + 1, last.tick + 1);
         while let Some(&scrape) = scrapes.get(next).filter(|s| s.tick == frame.tick()) {
             let before = next.checked_sub(1).map(|before| scrapes[before].time_ms);
-            let after_ms = before.unwrap_or(scrape.time_ms - 1);
+            let after_ms = before.unwrap_or(first_after_ms);
             run.scrape(scrape, &frame, after_ms, instants.contains(&next))?;
             next += 1;
         }
     }
     run.finish()?;
-    let Run { names, tallies, .. } = run;
-    let mut gaps = found.gaps;
-    for gap in &mut gaps {
-        gap.reason = wire_faults.reason(gap, found.interval_ms);
+    let Run {
+        names, mut tallies, ..
+    } = run;
+    let described = described::check(&context, engine.catalog(), &mut tallies, last.time_ms)?;
+    tallies.extend(odd_ticks(&found));
+    let mut gaps = found.gaps(&replay, options, context.route());
+    if context.route().due.is_none() {
+        for gap in &mut gaps {
+            gap.reason = wire_faults.reason(gap, found.interval_ms);
+        }
     }
     let mut warnings = backend.warnings();
-    warnings.extend(found.ends_early_ms.map(|early_ms| {
+    let of = match options.via {
+        Via::Prometheus => "scrape",
+        Via::Otlp | Via::RemoteWrite(_) => "push",
+    };
+    warnings.extend(found.ends_early_ms(options).map(|early_ms| {
         let early_s = early_ms / 1000;
-        format!("the last scrape is {early_s} s before the end of the range")
+        format!("the last {of} is {early_s} s before the end of the range")
     }));
     let query_s = backend.waited().as_secs_f64();
     let is_complete = gaps.iter().all(|gap| gap.reason.is_some());
     Ok(Report {
         backend: backend.url().to_owned(),
+        via: options.via.name(),
         ok: is_complete && tallies.iter().all(Tally::is_ok),
         target: context.added().labels.clone(),
         range_ms: (scrapes[0].time_ms, last.time_ms),
@@ -164,7 +195,7 @@ pub fn run(
         scrape_interval_s: found.interval_ms as f64 / 1000.0,
         gaps,
         metrics: tallies,
-        allowances: context.allowances(&names),
+        allowances: context.allowances(&names, described),
         warnings,
         cost: Cost {
             ticks_replayed: last.tick + 1,
@@ -174,6 +205,68 @@ pub fn run(
             requests: backend.requests(),
         },
     })
+}
+
+impl Via {
+    /// As it is written on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prometheus => "prometheus",
+            Self::Otlp => "otlp",
+            Self::RemoteWrite(_) => "remote_write",
+        }
+    }
+}
+
+/// Looks whether anything is there of pushes of which the tick number is
+/// missing; where it is, they are compared like the others.
+fn find_parts(replay: &Replay, context: &Context, found: &mut Scraped) -> Result<(), VerifyError> {
+    /// Pushes that are looked for; a longer gap is one in any case.
+    const PUSHES_MAX: usize = 200;
+    if found.missing.is_empty() {
+        return Ok(());
+    }
+    let mut names: Vec<String> = Vec::new();
+    for metric in replay.metrics() {
+        names.extend(context.route().names_of(metric).texts);
+    }
+    names.sort_unstable();
+    names.dedup();
+    let matchers = route::shared_matchers(replay, &found.labels);
+    let mut there = Vec::new();
+    for missing in found.missing.iter().take(PUSHES_MAX) {
+        let at = ("[1ms]", missing.time_ms);
+        if route::any_of(context.backend(), &matchers, &names, at)? {
+            there.push(*missing);
+        }
+    }
+    found.missing.retain(|missing| !there.contains(missing));
+    found.scrapes.extend(there);
+    found.scrapes.sort_by_key(|scrape| scrape.time_ms);
+    Ok(())
+}
+
+/// The differences of the tick numbers themselves.
+fn odd_ticks(found: &Scraped) -> Option<Tally> {
+    let count = |what| found.odd.iter().filter(|odd| odd.what == what).count() as u64;
+    let tally = Tally {
+        metric: found.ticks_name.clone(),
+        kind: "counter".to_owned(),
+        series: 1,
+        series_sampled: 1,
+        samples: found.scrapes.len() as u64,
+        wrong: count(What::Wrong),
+        unexpected: count(What::Unexpected),
+        duplicated: count(What::Duplicate),
+        examples: found
+            .odd
+            .iter()
+            .take(report::EXAMPLES_MAX)
+            .cloned()
+            .collect(),
+        ..Tally::default()
+    };
+    (!found.odd.is_empty()).then_some(tally)
 }
 
 /// Places of so many scrapes, evenly spread from the first to the last.
@@ -189,7 +282,6 @@ fn instants(scrapes: usize, most: usize) -> BTreeSet<usize> {
 /// The comparisons of one run, scrape by scrape.
 struct Run<'a> {
     context: &'a Context<'a>,
-    prefix: &'a str,
     limit: KeyLimit,
     /// Names of all families that there are at any time.
     names: Vec<Names>,
@@ -204,7 +296,6 @@ impl<'a> Run<'a> {
         replay: &Replay,
         context: &'a Context<'a>,
         options: &Options,
-        prefix: &'a str,
     ) -> Result<Self, VerifyError> {
         let mut keys: Vec<(u64, Arc<Space>)> = Vec::new();
         let mut seen: Vec<&Metric> = Vec::new();
@@ -237,7 +328,6 @@ impl<'a> Run<'a> {
         Ok(Self {
             limit: KeyLimit::of(options.share, &keys, &options.matches),
             context,
-            prefix,
             names: Vec::new(),
             tallies: Vec::new(),
             chunk: None,
@@ -276,28 +366,22 @@ impl<'a> Run<'a> {
 
     /// Goes over to another catalog.
     fn begin(&mut self, catalog: &Arc<Catalog>, after_ms: i64) {
-        let families = catalog.families().iter();
-        let names: Vec<Names> = families.map(|f| Names::of(f, self.prefix)).collect();
-        for (family, names) in catalog.families().iter().zip(&names) {
+        let route = self.context.route();
+        for family in catalog.families() {
             let rows = Rows::of(&family.space, self.context.matches());
             let series = oracle::count(&family.space, &rows);
-            if series == 0 {
+            if series == 0 || route.leaves_out(&family.shape) {
                 continue;
             }
-            if !self.names.contains(names) {
-                self.names.push(names.clone());
-            }
+            let names = route.names(family);
             let tally = tally_of(&mut self.tallies, &names.family);
             family.shape.type_name().clone_into(&mut tally.kind);
             tally.series = tally.series.max(series);
+            if !self.names.contains(&names) {
+                self.names.push(names);
+            }
         }
-        let chunk = Chunk::new(
-            catalog,
-            &names,
-            self.limit,
-            self.context.matches(),
-            after_ms,
-        );
+        let chunk = Chunk::new(catalog, route, self.limit, self.context.matches(), after_ms);
         self.chunk = Some(chunk);
     }
 
@@ -314,7 +398,7 @@ impl<'a> Run<'a> {
         let current: Vec<Names> = catalog
             .families()
             .iter()
-            .map(|family| Names::of(family, self.prefix))
+            .map(|family| self.context.route().names(family))
             .collect();
         for names in &self.names {
             let family = current.iter().position(|current| current == names);
@@ -336,8 +420,12 @@ impl<'a> Run<'a> {
                 let tally = tally_of(&mut self.tallies, &names.family);
                 tally.totals += 1;
                 if !examples.is_empty() {
-                    tally.totals_wrong += 1;
-                    self.located.insert(text.clone());
+                    if examples[0].what == What::StaleLate {
+                        tally.stale_late += 1;
+                    } else {
+                        tally.totals_wrong += 1;
+                        self.located.insert(text.clone());
+                    }
                     for example in examples {
                         tally.push_located(example);
                     }

@@ -19,15 +19,20 @@ use mockingbird::journal::Replay;
 use mockingbird::model::Catalog;
 use mockingbird::verify::backend::Backend;
 use mockingbird::verify::report::{Example, Report, Tally, What};
-use mockingbird::verify::{self, Options, Share, VerifyError};
+use mockingbird::verify::{self, Options, Share, VerifyError, Via};
 use proptest::prelude::*;
 
 const CONFIG: &str = r#"
 global: {tick_interval_s: 1, seed: 7, epoch: "2026-01-01T00:00:00Z"}
-exporters: {prometheus: {prefix: p_}}
+exporters:
+  prometheus: {prefix: p_}
+  otel: {prefix: o_, export_interval_s: 4, endpoint: "localhost:1"}
+  remote_write:
+    - {url: "http://localhost:1/", enabled: false}
+    - {url: "http://localhost:1/", prefix: r_, interval_s: 4}
 runtime:
   on_start:
-    - {action: error_rate, metric: temperature, rate: 0.2, duration_s: 20}
+    - {action: error_rate, metric: temperature, rate: 0.2, duration_s: 21}
 profiles:
   all: {labels: {zone: {values: [a, "b.*\"\\", c d]}, host: {range: [1, 400]}}}
   few:
@@ -102,6 +107,11 @@ struct Fake {
     store: Store,
     /// Functions do not see NaN.
     drops_nan: bool,
+    /// How far a query looks back that does not say so: for nothing but what is there, as
+    /// everything else was marked as ended; or for minutes.
+    looks_back_ms: i64,
+    /// The answer to `/api/v1/metadata`.
+    metadata: &'static str,
 }
 
 impl Fake {
@@ -137,12 +147,16 @@ impl Fake {
         let inner = query.strip_prefix("last_over_time(");
         let is_instant = inner.is_some();
         let selector = inner.map_or(query, |inner| inner.strip_suffix(')').unwrap());
-        let (selector, range) = selector.rsplit_once('[').unwrap();
-        let range_ms: i64 = range
-            .strip_suffix("ms]")
-            .unwrap_or("300000")
-            .parse()
-            .unwrap();
+        let is_instant = is_instant || !selector.ends_with(']');
+        let (selector, range_ms) = match selector.rsplit_once('[') {
+            Some((selector, range)) if range.ends_with("ms]") => {
+                let range = range.strip_suffix("ms]").unwrap();
+                (selector, range.parse().unwrap())
+            }
+            Some((selector, "5m]")) => (selector, 300_000),
+            Some(_) => panic!("{selector}"),
+            None => (selector, self.looks_back_ms),
+        };
         let matchers = parse_selector(selector);
         let selected = store.iter().filter(|(labels, _)| {
             matchers.iter().all(|(label, values)| {
@@ -273,12 +287,19 @@ fn serve_as(store: Store, headers: &'static [(&'static str, &'static str)]) -> (
     let fake = Fake {
         store,
         drops_nan: !headers.is_empty(),
+        looks_back_ms: 1,
+        metadata: "none",
     };
+    serve_fake(fake, headers)
+}
+
+fn serve_fake(fake: Fake, headers: &'static [(&'static str, &'static str)]) -> (Server, Backend) {
     let handler = move |request: &Request<'_>, reply: Reply<'_>| match request.path() {
         "/api/v1/query" => {
             let body = std::str::from_utf8(request.body()).unwrap();
             reply.send(200, headers, fake.answer(body).as_bytes())
         }
+        "/api/v1/metadata" => reply.send(200, headers, fake.metadata.as_bytes()),
         _ => reply.send(404, headers, b"none"),
     };
     let limits = Limits::default();
@@ -289,6 +310,7 @@ fn serve_as(store: Store, headers: &'static [(&'static str, &'static str)]) -> (
 
 fn options() -> Options {
     Options {
+        via: Via::Prometheus,
         from_ms: EPOCH_MS,
         to_ms: time_ms(TICKS),
         whole_range: true,
@@ -646,7 +668,7 @@ fn the_page_shows_every_difference() {
     let page = std::fs::read_to_string(path).unwrap();
     assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
     assert!(page.contains("2 of 4 metrics differ. Samples: 4 missing, 1 wrong."));
-    assert!(page.contains("Scrapes: about 4 missing in 1 gap."));
+    assert!(page.contains("About 4 scrapes missing in 1 gap."));
     let missing = r"p_requests_total{host=&quot;123&quot;,zone=&quot;b.*\&quot;\\&quot;}";
     assert!(page.contains(&format!("<code>{missing}</code>")), "{page}");
     for example in report.metrics.iter().flat_map(|tally| &tally.examples) {
@@ -697,7 +719,11 @@ fn what_victoria_metrics_may_do_is_allowed_to_it_alone() {
     let (seen, _) = table
         .split_once("Allowed, not seen:")
         .unwrap_or((&table, ""));
-    for allowance in ["relative error", "NaN is not stored", "marks as NaN"] {
+    for allowance in [
+        "relative error",
+        "NaN is not stored",
+        "end of series as NaN",
+    ] {
         assert!(seen.contains(allowance), "{table}");
     }
 
@@ -744,6 +770,228 @@ fn several_targets_and_other_runs_are_refused() {
 
     let error = verify(Store::new(), &options()).unwrap_err();
     assert!(matches!(error, VerifyError::Ask(_)), "{error}");
+}
+
+/// What a backend holds to which every fourth tick was pushed.
+fn pushed(prefix: &str) -> Store {
+    let named = store().into_iter().map(|(mut labels, samples)| {
+        let name = labels["__name__"].strip_prefix("p_").unwrap();
+        labels.insert("__name__".into(), format!("{prefix}{name}"));
+        let samples = samples.into_iter();
+        let due = samples.filter(|(at, _)| (at - EPOCH_MS) / 1000 % 4 == 0);
+        let due = due.map(|(at, value)| (at - (at - EPOCH_MS) % 1000, value));
+        (labels, due.collect())
+    });
+    named
+        .filter(|(_, samples): &(_, Vec<_>)| !samples.is_empty())
+        .collect()
+}
+
+const PUSHED_TICKS: [u64; 10] = [0, 4, 8, 12, 16, 20, 24, 28, 32, 36];
+
+fn pushed_options(via: Via) -> Options {
+    Options {
+        via,
+        // The last push of the range is that of tick 36.
+        to_ms: EPOCH_MS + 38_500,
+        ..options()
+    }
+}
+
+#[test]
+fn what_is_pushed_is_compared_at_the_times_of_its_ticks() {
+    for (via, prefix) in [(Via::Otlp, "o_"), (Via::RemoteWrite(0), "r_")] {
+        let report = verify(pushed(prefix), &pushed_options(via)).unwrap();
+        assert!(report.ok, "{}", report.table(false));
+        assert_eq!(report.scrapes, PUSHED_TICKS.len());
+        assert_eq!(report.metrics[0].samples, 1200 * 10);
+        assert_eq!(report.via, via.name());
+        let table = report.table(false);
+        assert!(table.contains("10 pushes from"), "{table}");
+
+        // The last tick of a run is pushed in any case.
+        let mut store = pushed(prefix);
+        for (labels, samples) in &mut store {
+            let mut scraped = labels.clone();
+            let name = labels["__name__"].strip_prefix(prefix).unwrap();
+            scraped.insert("__name__".into(), format!("p_{name}"));
+            let last = self::store()[&scraped]
+                .iter()
+                .find(|(at, _)| *at == time_ms(38))
+                .copied();
+            samples.extend(last.map(|(_, value)| (EPOCH_MS + 38_000, value)));
+        }
+        let report = verify(store, &pushed_options(via)).unwrap();
+        assert!(report.ok, "{}", report.table(false));
+        assert_eq!(report.scrapes, 11);
+    }
+    let missing = pushed_options(Via::RemoteWrite(1));
+    let error = verify(pushed("r_"), &missing).unwrap_err().to_string();
+    assert!(error.contains("1 of its entries"), "{error}");
+    let error = verify(store(), &pushed_options(Via::Otlp)).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("o_gen_ticks_total or o_gen_ticks"),
+        "{error}"
+    );
+}
+
+/// Receivers call what comes by OTLP by other names; which ones is found out.
+#[test]
+fn names_of_otlp_may_be_kept() {
+    let mut store = Store::new();
+    for (mut labels, samples) in pushed("o_") {
+        let name = labels["__name__"].clone();
+        let name = name.strip_suffix("_total").unwrap_or(&name);
+        labels.insert("__name__".into(), name.into());
+        store.insert(labels, samples);
+    }
+    let report = verify(store, &pushed_options(Via::Otlp)).unwrap();
+    assert!(report.ok, "{}", report.table(false));
+    assert!(report.table(false).contains("kept as they were sent"));
+}
+
+#[test]
+fn pushes_that_are_missing_are_gaps_and_parts_of_them_are_samples() {
+    let at = |tick: i64| EPOCH_MS + tick * 1000;
+    let options = pushed_options(Via::Otlp);
+    let mut store = pushed("o_");
+    for samples in store.values_mut() {
+        samples.retain(|(time, _)| ![at(12), at(16), at(28), at(36)].contains(time));
+    }
+    let report = verify(store, &options).unwrap();
+    assert!(!report.ok);
+    assert_eq!(counts(&report), [0; 5], "{}", report.table(false));
+    let gaps: Vec<(i64, i64, u64)> = report
+        .gaps
+        .iter()
+        .map(|gap| (gap.after_ms, gap.before_ms, gap.scrapes))
+        .collect();
+    let expected = [
+        (at(8), at(20), 2),
+        (at(24), at(32), 1),
+        (at(32), options.to_ms, 1),
+    ];
+    assert_eq!(gaps, expected);
+    assert!(report.table(false).contains("pushes missing between"));
+
+    // A request with the tick number and one series is lost, the rest of the push is there.
+    let mut store = pushed("o_");
+    let lost = labels("o_requests_total", &[("zone", "a"), ("host", "77")]);
+    for labels in [labels("o_gen_ticks_total", &[]), lost] {
+        store
+            .get_mut(&labels)
+            .unwrap()
+            .retain(|(time, _)| *time != at(16));
+    }
+    let report = verify(store, &options).unwrap();
+    assert_eq!(counts(&report), [1, 0, 0, 0, 0], "{}", report.table(false));
+    assert!(report.gaps.is_empty());
+    let missing = examples(&report, What::Missing)[0];
+    assert_eq!(missing.series, r#"o_requests_total{host="77",zone="a"}"#);
+    assert_eq!(missing.tick, Some(16));
+
+    // The tick number itself comes late, or twice, or is another.
+    let mut store = pushed("o_");
+    let ticks = store.get_mut(&labels("o_gen_ticks_total", &[])).unwrap();
+    ticks[2].0 += 7;
+    ticks[4].1 = 17.0;
+    ticks.push(ticks[6]);
+    let report = verify(store, &options).unwrap();
+    assert_eq!(counts(&report), [0, 1, 1, 0, 1], "{}", report.table(false));
+    assert_eq!(report.metrics.last().unwrap().metric, "o_gen_ticks_total");
+}
+
+/// Some receivers put a zero where a cumulative series began.
+#[test]
+fn a_zero_may_stand_where_a_series_begins() {
+    let of = labels("p_requests_total", &[("zone", "a"), ("host", "9")]);
+    let gauge = labels("p_temperature", &[("zone", "a"), ("host", "9")]);
+    // Scrapes come 321 ms after their ticks.
+    let with = |labels: &Labels, value: f64| {
+        let mut store = store();
+        store.get_mut(labels).unwrap().insert(0, (EPOCH_MS, value));
+        let options = Options {
+            from_ms: EPOCH_MS - 1000,
+            ..options()
+        };
+        let report = verify(store, &options).unwrap();
+        counts(&report)
+    };
+    assert_eq!(with(&of, 0.0), [0; 5]);
+    assert_eq!(with(&of, 1.0), [0, 0, 1, 0, 0]);
+    assert_eq!(with(&gauge, 0.0), [0, 0, 1, 0, 0]);
+}
+
+/// The backend goes on showing what a scrape left out.
+#[test]
+fn series_that_are_over_must_not_be_shown() {
+    let fake = |looks_back_ms| Fake {
+        store: store(),
+        drops_nan: false,
+        looks_back_ms,
+        metadata: "none",
+    };
+    // Points are left out at the instant that is looked at.
+    let options = Options {
+        to_ms: time_ms(20),
+        instants: 1,
+        ..options()
+    };
+    let report = |fake| {
+        let (_server, backend) = serve_fake(fake, &[]);
+        verify::run(replay(), &backend, &options, &mut |_, _| {}).unwrap()
+    };
+    assert!(report(fake(1)).ok);
+    let report = report(fake(300_000));
+    assert!(!report.ok);
+    let late: Vec<u64> = report
+        .metrics
+        .iter()
+        .map(|tally| tally.stale_late)
+        .collect();
+    assert_eq!(late, [0, 1, 0, 0]);
+    let example = examples(&report, What::StaleLate)[0];
+    assert_eq!(example.found.as_deref(), Some("1200"));
+    assert!(report.table(false).contains("stale"));
+}
+
+#[test]
+fn types_and_help_are_compared_where_the_backend_tells_them() {
+    let report = |metadata| {
+        let fake = Fake {
+            store: store(),
+            drops_nan: false,
+            looks_back_ms: 1,
+            metadata,
+        };
+        let (_server, backend) = serve_fake(fake, &[]);
+        verify::run(replay(), &backend, &options(), &mut |_, _| {}).unwrap()
+    };
+    let described = |report: &Report| -> Vec<(bool, u64)> {
+        let tallies = report.metrics.iter();
+        tallies
+            .map(|tally| (tally.described, tally.described_wrong))
+            .collect()
+    };
+    let right = report(
+        r#"{"status":"success","data":{"p_requests":[{"type":"counter","help":"","unit":""}],
+            "p_wait":[{"type":"gauge","help":"of another"},{"type":"histogram","help":""}]}}"#,
+    );
+    assert!(right.ok, "{}", right.table(false));
+    assert_eq!(
+        described(&right),
+        [(true, 0), (false, 0), (true, 0), (false, 0)]
+    );
+    let wrong =
+        report(r#"{"status":"success","data":{"p_requests_total":[{"type":"gauge","help":"x"}]}}"#);
+    assert!(!wrong.ok);
+    assert_eq!(described(&wrong)[0], (true, 1));
+    let example = examples(&wrong, What::Described)[0];
+    assert_eq!(example.found.as_deref(), Some("gauge \"x\" []"));
+    // An answer that is none tells nothing.
+    assert!(report("<html>").ok);
 }
 
 #[test]

@@ -60,6 +60,14 @@ pub(super) struct VerifyArgs {
     /// How the data came there.
     #[arg(long, value_enum, default_value_t = Via::Prometheus)]
     via: Via,
+    /// With `--via remote_write`: which of the enabled entries of `exporters.remote_write`.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    remote_write: u16,
     /// Beginning of the range (RFC 3339).
     #[arg(long, value_name = "T", requires = "to", conflicts_with = "last")]
     from: Option<jiff::Timestamp>,
@@ -131,11 +139,15 @@ pub(super) struct VerifyArgs {
 enum Via {
     /// The backend, or an agent before it, scraped `/metrics`.
     Prometheus,
+    /// Mockingbird pushed it over OTLP.
+    Otlp,
+    /// Mockingbird pushed it by remote write.
+    #[value(name = "remote_write", alias = "remote-write")]
+    RemoteWrite,
 }
 
 /// Verifies and tells what was found.
 pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, RunError> {
-    let Via::Prometheus = args.via;
     let replay = what_ran(args)?;
     let headers = headers(args).map_err(RunError::Config)?;
     let backend = Backend::new(&args.backend, headers)
@@ -143,6 +155,11 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, RunError> {
     let (from_ms, to_ms) = range(args)?;
     let threads = args.threads.map(usize::from);
     let options = Options {
+        via: match args.via {
+            Via::Prometheus => verify::Via::Prometheus,
+            Via::Otlp => verify::Via::Otlp,
+            Via::RemoteWrite => verify::Via::RemoteWrite(usize::from(args.remote_write) - 1),
+        },
         from_ms,
         to_ms,
         whole_range: args.from.is_some(),

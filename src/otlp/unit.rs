@@ -2,12 +2,13 @@
 //!
 //! A receiver that translates names for Prometheus turns the code back into
 //! the word and appends it only where the name does not have it yet, so
-//! `x_seconds` with the unit `s` stays `x_seconds`.
+//! `x_seconds` with the unit `s` stays `x_seconds`. Only codes that receivers
+//! know are used: a unit `bits` is sent so, since of `x_bits` with the code `bit`
+//! they would make `x_bits_bit`.
 
 /// Words and codes; other units are sent as they are.
-const CODES: [(&str, &str); 24] = [
+const CODES: [(&str, &str); 25] = [
     ("amperes", "A"),
-    ("bits", "bit"),
     ("bytes", "By"),
     ("celsius", "Cel"),
     ("days", "d"),
@@ -18,7 +19,7 @@ const CODES: [(&str, &str); 24] = [
     ("hours", "h"),
     ("joules", "J"),
     ("kibibytes", "KiBy"),
-    ("kilobytes", "kBy"),
+    ("kilobytes", "KBy"),
     ("mebibytes", "MiBy"),
     ("megabytes", "MBy"),
     ("meters", "m"),
@@ -29,13 +30,29 @@ const CODES: [(&str, &str); 24] = [
     ("percent", "%"),
     ("ratio", "1"),
     ("seconds", "s"),
+    ("terabytes", "TBy"),
     ("volts", "V"),
+    ("watts", "W"),
 ];
 
 /// The unit to send for a configured one.
-pub(super) fn ucum(unit: &str) -> &str {
+pub(crate) fn ucum(unit: &str) -> &str {
     let known = CODES.iter().find(|(word, _)| *word == unit);
     known.map_or(unit, |(_, code)| code)
+}
+
+/// The word that receivers turn a code into; units that are no codes stay as
+/// they are, and a mere number of things has no word.
+pub(crate) fn word_of(code: &str) -> &str {
+    match code {
+        "1" => "",
+        // Misspelt, but so they do.
+        "TiBy" => "tibibytes",
+        _ => {
+            let known = CODES.iter().find(|(_, known)| *known == code);
+            known.map_or(code, |(word, _)| word)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -50,5 +67,9 @@ mod tests {
         assert_eq!(ucum(""), "");
         assert_eq!(ucum("s"), "s");
         assert_eq!(ucum("{request}"), "{request}");
+        assert_eq!(ucum("bits"), "bits");
+        assert_eq!(word_of("s"), "seconds");
+        assert_eq!(word_of("1"), "");
+        assert_eq!(word_of("furlongs"), "furlongs");
     }
 }

@@ -4,13 +4,13 @@
 
 /// The export interval beside the tick interval.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     tick_ns: i64,
     export_ns: i64,
 }
 
 impl Schedule {
-    pub(super) fn new(tick_interval_ns: u64, export_interval_ns: u64) -> Self {
+    pub(crate) fn new(tick_interval_ns: u64, export_interval_ns: u64) -> Self {
         Self {
             tick_ns: tick_interval_ns as i64,
             export_ns: export_interval_ns as i64,
@@ -18,7 +18,7 @@ impl Schedule {
     }
 
     /// Whether the tick at this time is exported.
-    pub(super) fn is_due(self, time_ns: i64) -> bool {
+    pub(crate) fn is_due(self, time_ns: i64) -> bool {
         let before_ns = time_ns.saturating_sub(self.tick_ns);
         time_ns.div_euclid(self.export_ns) != before_ns.div_euclid(self.export_ns)
     }

@@ -44,6 +44,20 @@ pub struct Stored {
     pub samples: Vec<(i64, f64)>,
 }
 
+/// What a backend says of a metric.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Described {
+    /// `counter`, `gauge`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Help.
+    #[serde(default)]
+    pub help: String,
+    /// Unit; empty where it is not known.
+    #[serde(default)]
+    pub unit: String,
+}
+
 /// What is known of the program that answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -207,6 +221,38 @@ impl Backend {
             .map_err(|message| self.error(Some(query), message))
     }
 
+    /// What the backend knows of metrics' types, help and units, by name; nothing
+    /// where it does not answer that question.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn metadata(&self) -> Result<BTreeMap<String, Vec<Described>>, AskError> {
+        let began = Instant::now();
+        let told = self.metadata_now();
+        *self.waited.borrow_mut() += began.elapsed();
+        told
+    }
+
+    fn metadata_now(&self) -> Result<BTreeMap<String, Vec<Described>>, AskError> {
+        let url = format!("{}/api/v1/metadata", self.url);
+        let mut request = self.agent.get(&url);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        *self.requests.borrow_mut() += 1;
+        let mut response = request
+            .call()
+            .map_err(|error| self.error(None, told(&error)))?;
+        let mut bytes = Vec::new();
+        let reader = response.body_mut().as_reader();
+        let read = reader.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes);
+        let answer: Option<DescribedAnswer> = match read {
+            Ok(_) if response.status().is_success() => serde_json::from_slice(&bytes).ok(),
+            _ => None,
+        };
+        Ok(answer.map(|answer| answer.data).unwrap_or_default())
+    }
+
     fn ask(&self, query: &str, at_ms: i64, expected: &str) -> Result<Vec<Item>, AskError> {
         let began = Instant::now();
         let asked = self.ask_now(query, at_ms, expected);
@@ -287,6 +333,11 @@ struct Answer {
     data: Option<Data>,
     error: Option<String>,
     warnings: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct DescribedAnswer {
+    data: BTreeMap<String, Vec<Described>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,11 +4,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use super::Options;
 use super::backend::{AskError, Backend, Kind, Labels};
-use super::naming::{self, Added, Names, one_of, quoted, selector};
-use super::oracle::{Matches, Scrape, Totals};
+use super::naming::{self, Added, Names, Naming, one_of, quoted, selector};
+use super::oracle::{Matches, Totals};
 use super::report::Allowance;
+use super::route::{Ends, Route};
+use super::scrapes::Scraped;
+use super::{Options, VerifyError, Via};
+use crate::config::{Label, LabelValues, Metric};
 use crate::journal::Replay;
 use crate::model::{Family, Shape};
 
@@ -16,11 +19,15 @@ use crate::model::{Family, Shape};
 /// decimal digits.
 const VICTORIA_TOLERANCE: f64 = 1e-11;
 
+/// Metrics of which the labels are asked for when they clash.
+const CLASHES_ASKED_MAX: usize = 50;
+
 /// A backend and how it is compared.
 #[derive(Debug)]
 pub(super) struct Context<'a> {
     backend: &'a Backend,
     kind: Kind,
+    route: Route,
     added: Added,
     /// Whether own labels have names of the target's.
     clashes: bool,
@@ -37,60 +44,49 @@ enum Seen {
     Marks,
     Numbers,
     LeftOut,
+    StartZero,
 }
 
 impl<'a> Context<'a> {
-    /// Finds out how the backend calls labels that clash.
+    /// Finds out what the backend calls names and labels.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When it does not answer, or labels replace one another so that series
+    /// cannot be told apart.
     pub(super) fn new(
         replay: &Replay,
         (backend, kind): (&'a Backend, Kind),
         options: &'a Options,
-        labels: Labels,
-        last: Scrape,
-        prefix: &str,
-    ) -> Result<Self, AskError> {
+        mut route: Route,
+        found: &Scraped,
+    ) -> Result<Self, VerifyError> {
+        let at_ms = found.scrapes[found.scrapes.len() - 1].time_ms;
         let tolerance = options.tolerance.unwrap_or(match kind {
             Kind::Exact => 0.0,
             Kind::VictoriaMetrics => VICTORIA_TOLERANCE,
         });
-        let mut added = Added {
-            labels,
-            exported: true,
-        };
-        let mut clashing: Vec<(String, String)> = Vec::new();
-        for metric in replay.metrics() {
-            let own = metric.labels.iter().map(|label| &label.name);
-            let clashes = own.filter(|name| added.labels.contains_key(*name));
-            let pattern = format!("{prefix}{}", metric.name);
-            clashing.extend(clashes.map(|label| (pattern.clone(), label.clone())));
-        }
-        if let Some((_, label)) = clashing.first() {
-            let names = clashing.iter().filter(|(_, other)| other == label);
-            let names: Vec<String> = names
-                .flat_map(|(name, _)| ["", "_total", "_count"].map(|end| format!("{name}{end}")))
-                .collect();
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let count = |matcher: String| {
-                let names = one_of("__name__", &names);
-                let query = format!("count(last_over_time({{{names},{matcher}}}[5m]))");
-                Ok::<_, AskError>(!backend.vector(&query, last.time_ms)?.is_empty())
-            };
-            // Where nothing is there at all, the usual form is what is missed.
-            added.exported =
-                count(format!("exported_{label}!=\"\""))? || !count(format!("{label}!=\"\""))?;
-        }
+        route.naming = found.naming;
+        route.settle(replay, backend, &found.labels, at_ms)?;
+        let (clashes, exported) = clashes(replay, backend, &route, &found.labels, at_ms)?;
         Ok(Self {
+            added: Added {
+                labels: found.labels.clone(),
+                exported,
+                keyed: route.keyed(),
+            },
             backend,
             kind,
-            added,
-            clashes: !clashing.is_empty(),
+            route,
+            clashes,
             tolerance,
             matches: &options.matches,
             seen: RefCell::default(),
         })
+    }
+
+    /// How the samples came.
+    pub(super) fn route(&self) -> &Route {
+        &self.route
     }
 
     pub(super) fn backend(&self) -> &Backend {
@@ -174,10 +170,15 @@ impl<'a> Context<'a> {
     pub(super) fn may_be_left_out(family: &Family, name: usize) -> bool {
         match &family.shape {
             Shape::Histogram { bounds, .. } => {
-                name > 0 && bounds.first().is_some_and(|&bound| bound < 0.0)
+                (1..=2).contains(&name) && bounds.first().is_some_and(|&bound| bound < 0.0)
             }
             _ => false,
         }
+    }
+
+    /// Notes that a zero stands where a series begins.
+    pub(super) fn allow_start_zero(&self) {
+        self.see(Seen::StartZero);
     }
 
     /// Notes that such a name is left out.
@@ -260,37 +261,22 @@ impl<'a> Context<'a> {
         (naming::identity(name, pairs, number), shown)
     }
 
-    /// Everything that is allowed.
-    pub(super) fn allowances(&self, all: &[Names]) -> Vec<Allowance> {
+    /// Everything that is allowed. `described` are the metrics of which the
+    /// backend told type and help.
+    pub(super) fn allowances(&self, all: &[Names], described: usize) -> Vec<Allowance> {
         let seen = |what| self.seen.borrow().contains(&what);
-        let added: Vec<&str> = self.added.labels.keys().map(String::as_str).collect();
         let numbered = all.iter().flat_map(|names| &names.slots);
         let has_numbers = numbered.clone().any(|slot| slot.number.is_some());
-        let mut list = vec![
-            (
-                "a scrape comes at any time between two ticks: each is matched to its tick by \
-                 gen_ticks_total"
-                    .to_owned(),
-                true,
-            ),
-            (
-                format!("labels of the target are added: {}", added.join(", ")),
-                !added.is_empty(),
-            ),
-        ];
-        let clash = if self.added.exported {
-            "own labels of the same name as the target's become exported_…"
+        let mut list = self.of_route();
+        if self.keeps_nan() {
+            if self.route.ends != Ends::Never {
+                let what = "the query API does not show the marks at the end of series";
+                list.push((what.to_owned(), true));
+            }
         } else {
-            "own labels replace the target's of the same name (honor_labels)"
-        };
-        list.push((clash.to_owned(), self.clashes));
-        list.push(if self.keeps_nan() {
-            let what = "series that end are marked stale; the query API does not show the marks";
-            (what.to_owned(), true)
-        } else {
-            let what = "series that end are marked stale; the query API shows the marks as NaN";
-            (what.to_owned(), seen(Seen::Marks))
-        });
+            let what = "the query API shows the marks at the end of series as NaN";
+            list.push((what.to_owned(), seen(Seen::Marks)));
+        }
         if has_numbers {
             list.push((
                 "le and quantile are written in another way (1 for 1.0)".to_owned(),
@@ -298,8 +284,14 @@ impl<'a> Context<'a> {
             ));
         }
         list.push((
-            "histograms with negative buckets have no _sum and _count in OpenMetrics".to_owned(),
+            "histograms with negative buckets have no _sum and _count in OpenMetrics, and no _sum \
+             in OTLP"
+                .to_owned(),
             seen(Seen::LeftOut),
+        ));
+        list.push((
+            "a zero stands at the time at which a series began".to_owned(),
+            seen(Seen::StartZero),
         ));
         if self.tolerance > 0.0 {
             let tolerance = self.tolerance;
@@ -311,12 +303,125 @@ impl<'a> Context<'a> {
         if !self.keeps_nan() {
             list.push(("NaN is not stored".to_owned(), seen(Seen::Nan)));
         }
-        list.push((
-            "not compared: _created series, the process's own gen_… metrics, types and help"
-                .to_owned(),
-            true,
-        ));
+        list.push((self.not_compared(described), true));
         let allowance = |(what, used)| Allowance { what, used };
         list.into_iter().map(allowance).collect()
     }
+
+    /// What follows from the way on which samples came.
+    fn of_route(&self) -> Vec<(String, bool)> {
+        let added: Vec<&str> = self.added.labels.keys().map(String::as_str).collect();
+        let (added, adds) = (added.join(", "), !added.is_empty());
+        let (is_scraped, whose) = match self.route.via {
+            Via::Prometheus => (true, "labels of the target are added"),
+            Via::Otlp => (false, "attributes of the resource become labels"),
+            Via::RemoteWrite(_) => (false, "labels of the exporter are added"),
+        };
+        let when = if is_scraped {
+            "a scrape comes at any time between two ticks: each is matched to its tick by \
+             gen_ticks_total"
+        } else {
+            "ticks that were not due are not pushed, but for the last one of a run"
+        };
+        let mut list = vec![(when.to_owned(), true), (format!("{whose}: {added}"), adds)];
+        let clash = if self.added.exported {
+            "own labels of the same name as added ones become exported_…"
+        } else if is_scraped {
+            "own labels replace the target's of the same name (honor_labels)"
+        } else {
+            "own labels take the place of added ones of the same name"
+        };
+        list.push((clash.to_owned(), self.clashes));
+        list.extend(self.route.translation().map(|what| (what.to_owned(), true)));
+        list.push(match self.route.ends {
+            Ends::Missing => (
+                "a series that a scrape does not show ends at once (staleness)".to_owned(),
+                true,
+            ),
+            Ends::Removed => (
+                "a series that is removed is marked as ended; where a point is left out, the \
+                 sample before it goes on for as long as the backend looks back"
+                    .to_owned(),
+                true,
+            ),
+            Ends::Never => (
+                "where a point is left out, the sample before it goes on for as long as the \
+                 backend looks back"
+                    .to_owned(),
+                true,
+            ),
+        });
+        list
+    }
+
+    /// What was not looked at, for people.
+    fn not_compared(&self, described: usize) -> String {
+        let mut not = vec!["the process's own gen_… metrics"];
+        if self.route.leaves_out(&Shape::histogram([])) {
+            not.push("histograms (they are sent in exponential form)");
+        }
+        if self.route.naming == (Naming::Exposed { created: false }) {
+            not.push("_created series (there are none)");
+        }
+        if described == 0 {
+            not.push("types and help (the backend tells none)");
+        }
+        format!("not compared: {}", not.join(", "))
+    }
+}
+
+/// Whether metrics have labels of the same name as those that were added, and
+/// whether these are kept as `exported_…`.
+fn clashes(
+    replay: &Replay,
+    backend: &Backend,
+    route: &Route,
+    added: &Labels,
+    at_ms: i64,
+) -> Result<(bool, bool), VerifyError> {
+    let metrics = replay.metrics();
+    let mut found: Vec<(&Metric, &Label)> = Vec::new();
+    for metric in &metrics {
+        let own = metric.labels.iter();
+        let clashing = own.filter(|label| added.contains_key(&label.name));
+        found.extend(clashing.map(|label| (*metric, label)));
+    }
+    let Some(&(metric, label)) = found.first() else {
+        return Ok((false, true));
+    };
+    let name = &label.name;
+    let names: Vec<String> = found
+        .iter()
+        .filter(|(_, other)| other.name == *name)
+        .take(CLASHES_ASKED_MAX)
+        .flat_map(|(metric, _)| route.names_of(metric).texts)
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let has = |matcher: String| {
+        let query = format!(
+            "count(last_over_time({}[5m]))",
+            selector(&names, &[matcher])
+        );
+        Ok::<_, AskError>(!backend.vector(&query, at_ms)?.is_empty())
+    };
+    // Where nothing is there at all, the usual form is what is missed.
+    let usually = route.via == Via::Prometheus;
+    if has(format!("exported_{name}!=\"\""))? {
+        return Ok((true, true));
+    }
+    if !has(format!("{name}!=\"\""))? {
+        return Ok((true, usually));
+    }
+    let replaced = quoted(&added[name]);
+    let is_replaced = usually || has(format!("{name}!={replaced}"))?;
+    let is_same =
+        matches!(&label.values, LabelValues::List(values) if *values == [added[name].as_str()]);
+    if !is_replaced && !is_same {
+        return Err(VerifyError::Config(format!(
+            "metric {}: its label {name} has the name of one that the backend adds, and is gone: \
+             series that only differ in it cannot be told apart",
+            metric.name
+        )));
+    }
+    Ok((true, false))
 }

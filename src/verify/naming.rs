@@ -5,9 +5,37 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::backend::Labels;
-use crate::engine::Columns;
+use super::otlp_name;
+use crate::engine::{Columns, Created};
 use crate::exposition::label_number;
-use crate::model::{Family, Shape};
+use crate::model::Shape;
+
+/// What becomes of a name on its way into a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// It is that of the text formats; `created` says whether `_created` series
+    /// were exposed, too, as `OpenMetrics` has them.
+    Exposed {
+        /// Whether they were.
+        created: bool,
+    },
+    /// It comes by OTLP and is translated.
+    Otlp(otlp_name::Style),
+}
+
+/// Where the value of a slot stands in a block's columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Value,
+    /// Of so many buckets, `+Inf` included.
+    Bucket(usize, usize),
+    /// Of so many quantiles.
+    Quantile(usize, usize),
+    Sum,
+    /// The last of so many buckets, or a summary's count where there are none.
+    Count(usize),
+    Created,
+}
 
 /// One sample of each series of a family: a name, and for buckets and quantiles
 /// a label.
@@ -17,6 +45,7 @@ pub(super) struct Slot {
     pub(super) name: usize,
     /// `le` or `quantile`, and its number.
     pub(super) number: Option<(&'static str, f64)>,
+    part: Part,
 }
 
 /// What a family's series are called, and the samples that each one has.
@@ -26,44 +55,63 @@ pub(super) struct Names {
     pub(super) family: String,
     /// Names of samples.
     pub(super) texts: Vec<String>,
-    /// In the order in which values are taken from columns.
+    /// By name, in the order in which the text formats have them.
     pub(super) slots: Vec<Slot>,
 }
 
 impl Names {
-    /// Of a family exposed with a prefix.
-    pub(super) fn of(family: &Family, prefix: &str) -> Self {
-        let base = format!("{prefix}{}", family.name);
-        let with = |suffix: &str| format!("{base}{suffix}");
-        let plain = |name| Slot { name, number: None };
-        let numbered = |label, number| Slot {
-            name: 0,
-            number: Some((label, number)),
+    /// Of a family of this base name and unit, exposed or sent with a prefix.
+    pub(super) fn of(
+        (name, unit): (&str, &str),
+        shape: &Shape,
+        prefix: &str,
+        naming: Naming,
+    ) -> Self {
+        let sent = format!("{prefix}{name}");
+        let base = match (naming, shape) {
+            (Naming::Exposed { .. }, Shape::Counter) => format!("{sent}_total"),
+            (Naming::Exposed { .. }, _) => sent.clone(),
+            (Naming::Otlp(style), _) => otlp_name::metric(style, &sent, unit, shape),
         };
-        let (names, slots) = match &family.shape {
-            Shape::Counter => (vec![with("_total")], vec![plain(0)]),
-            Shape::Gauge => (vec![base.clone()], vec![plain(0)]),
+        let with = |suffix: &str| format!("{base}{suffix}");
+        let plain = |name, part| Slot {
+            name,
+            number: None,
+            part,
+        };
+        let (mut texts, mut slots) = match shape {
+            Shape::Counter | Shape::Gauge => (vec![base.clone()], vec![plain(0, Part::Value)]),
             Shape::Histogram { bounds, .. } => {
+                let all = bounds.len() + 1;
                 let bounds = bounds.iter().copied().chain([f64::INFINITY]);
-                let mut slots: Vec<Slot> = bounds.map(|bound| numbered("le", bound)).collect();
-                slots.extend([plain(1), plain(2)]);
+                let bucket = |(index, bound)| Slot {
+                    name: 0,
+                    number: Some(("le", bound)),
+                    part: Part::Bucket(index, all),
+                };
+                let mut slots: Vec<Slot> = bounds.enumerate().map(bucket).collect();
+                slots.extend([plain(1, Part::Sum), plain(2, Part::Count(all))]);
                 (vec![with("_bucket"), with("_sum"), with("_count")], slots)
             }
             Shape::Summary { quantiles } => {
-                let quantiles = quantiles.iter().copied();
-                let mut slots: Vec<Slot> = quantiles
-                    .map(|quantile| numbered("quantile", quantile))
-                    .collect();
-                slots.extend([plain(1), plain(2)]);
+                let all = quantiles.len();
+                let quantile = |(index, &quantile)| Slot {
+                    name: 0,
+                    number: Some(("quantile", quantile)),
+                    part: Part::Quantile(index, all),
+                };
+                let mut slots: Vec<Slot> = quantiles.iter().enumerate().map(quantile).collect();
+                slots.extend([plain(1, Part::Sum), plain(2, Part::Count(0))]);
                 (vec![base.clone(), with("_sum"), with("_count")], slots)
             }
         };
+        if naming == (Naming::Exposed { created: true }) && *shape != Shape::Gauge {
+            slots.push(plain(texts.len(), Part::Created));
+            texts.push(format!("{sent}_created"));
+        }
         Self {
-            family: match family.shape {
-                Shape::Counter => names[0].clone(),
-                _ => base,
-            },
-            texts: names,
+            family: base,
+            texts,
             slots,
         }
     }
@@ -76,32 +124,27 @@ impl Names {
     }
 }
 
-/// The value of a slot in a block's columns.
-#[inline]
-pub(super) fn value(columns: &Columns, slots: usize, row: usize, slot: usize) -> f64 {
-    match columns {
-        Columns::Values(values) => values[row],
-        Columns::Histogram {
-            cumulative, sums, ..
-        } => {
-            let buckets = slots - 2;
-            match slot.checked_sub(buckets) {
-                None => cumulative[row * buckets + slot] as f64,
-                Some(0) => sums[row],
-                Some(_) => cumulative[row * buckets + buckets - 1] as f64,
+impl Slot {
+    /// Its value in a block's columns.
+    #[inline]
+    pub(super) fn value(&self, columns: &Columns, created: &Created, row: usize) -> f64 {
+        match (columns, self.part) {
+            (_, Part::Created) => created.at(row).div_euclid(1_000_000) as f64 / 1000.0,
+            (Columns::Values(values), Part::Value) => values[row],
+            (Columns::Histogram { sums, .. } | Columns::Summary { sums, .. }, Part::Sum) => {
+                sums[row]
             }
-        }
-        Columns::Summary {
-            quantiles,
-            counts,
-            sums,
-        } => {
-            let asked = slots - 2;
-            match slot.checked_sub(asked) {
-                None => quantiles[row * asked + slot],
-                Some(0) => sums[row],
-                Some(_) => counts[row] as f64,
+            (Columns::Histogram { cumulative, .. }, Part::Bucket(index, all)) => {
+                cumulative[row * all + index] as f64
             }
+            (Columns::Histogram { cumulative, .. }, Part::Count(all)) => {
+                cumulative[row * all + all - 1] as f64
+            }
+            (Columns::Summary { quantiles, .. }, Part::Quantile(index, all)) => {
+                quantiles[row * all + index]
+            }
+            (Columns::Summary { counts, .. }, Part::Count(_)) => counts[row] as f64,
+            _ => unreachable!("slots are of the columns' shape"),
         }
     }
 }
@@ -115,6 +158,9 @@ pub(super) struct Added {
     /// Whether labels of the same name are kept as `exported_…`; otherwise they
     /// replace the added ones.
     pub(super) exported: bool,
+    /// Whether own labels that begin with an underscore are called `key_…`, as
+    /// those of OTLP are.
+    pub(super) keyed: bool,
 }
 
 impl Added {
@@ -122,6 +168,8 @@ impl Added {
     pub(super) fn stored_name(&self, label: &str) -> String {
         if self.exported && self.labels.contains_key(label) {
             format!("exported_{label}")
+        } else if self.keyed {
+            otlp_name::label(label)
         } else {
             label.to_owned()
         }
@@ -149,10 +197,14 @@ impl Added {
                     continue;
                 }
             }
-            let original = name.strip_prefix("exported_").filter(|original| {
+            let exported = name.strip_prefix("exported_").filter(|original| {
                 self.exported && self.labels.contains_key(*original) && own.contains(original)
             });
-            labels.insert(original.unwrap_or(name).to_owned(), value.clone());
+            let keyed = name.strip_prefix("key").filter(|original| {
+                self.keyed && original.starts_with('_') && own.contains(original)
+            });
+            let original = exported.or(keyed).unwrap_or(name);
+            labels.insert(original.to_owned(), value.clone());
         }
         labels
     }
@@ -259,6 +311,7 @@ mod tests {
         let mut added = Added {
             labels: labels(&[("instance", "h:1"), ("job", "j")]),
             exported: true,
+            keyed: false,
         };
         let stored = labels(&[
             ("__name__", "m"),

@@ -5,8 +5,9 @@
 use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
-use super::naming::{self, Names};
-use crate::engine::{Columns, Frame};
+use super::naming::Names;
+use super::route::Route;
+use crate::engine::{Columns, Created, Frame};
 use crate::model::space::{Cursor, Space};
 use crate::model::{Catalog, Family, identity};
 
@@ -200,19 +201,15 @@ pub(super) fn totals(
     rows: &Rows,
 ) -> Totals {
     let mut totals = Totals::default();
-    let slots = names.slots_of(name);
-    let count = names.slots.len();
+    let slots = &names.slots[names.slots_of(name)];
     let catalog = frame.catalog();
     if matches!(rows, Rows::All) {
         for place in catalog.family_blocks(family) {
             let (_, block, columns) = frame.block(place);
-            let gaps = frame.gaps(place);
-            for row in 0..block.len {
-                if gaps.contains(row) {
-                    continue;
-                }
-                for slot in slots.clone() {
-                    totals.add(naming::value(columns, count, row, slot));
+            let (gaps, created) = (frame.gaps(place), frame.created(place));
+            for slot in slots {
+                for row in (0..block.len).filter(|&row| !gaps.contains(row)) {
+                    totals.add(slot.value(columns, created, row));
                 }
             }
         }
@@ -221,8 +218,8 @@ pub(super) fn totals(
     for_each_series(catalog, family, rows, |_, place, row| {
         if !frame.gaps(place).contains(row) {
             let columns = frame.block(place).2;
-            for slot in slots.clone() {
-                totals.add(naming::value(columns, count, row, slot));
+            for slot in slots {
+                totals.add(slot.value(columns, frame.created(place), row));
             }
         }
     });
@@ -252,7 +249,8 @@ pub(super) fn totals_by(
                     Some(dimension) => cursor.digits()[dimension] as usize,
                     None => slot - slots.start,
                 };
-                totals[group].add(naming::value(columns, names.slots.len(), row, slot));
+                let created = frame.created(place);
+                totals[group].add(names.slots[slot].value(columns, created, row));
             }
         }
     });
@@ -371,13 +369,15 @@ pub(super) struct Chunk {
     values: Vec<f64>,
     /// Scrape by scrape, whether a series has a point.
     present: Vec<bool>,
+    /// When each series began last, Unix milliseconds.
+    started_ms: Vec<i64>,
 }
 
 impl Chunk {
     /// Without scrapes yet.
     pub(super) fn new(
         catalog: &Arc<Catalog>,
-        names: &[Names],
+        route: &Route,
         limit: KeyLimit,
         matches: &Matches,
         after_ms: i64,
@@ -391,8 +391,13 @@ impl Chunk {
             slots: 0,
             values: Vec::new(),
             present: Vec::new(),
+            started_ms: Vec::new(),
         };
-        for (index, (family, names)) in catalog.families().iter().zip(names).enumerate() {
+        for (index, family) in catalog.families().iter().enumerate() {
+            if route.leaves_out(&family.shape) {
+                continue;
+            }
+            let names = route.names(family);
             let mut series = Vec::new();
             let rows = Rows::of(&family.space, matches);
             each_key(&family.space, family.name_key, &rows, |key, place| {
@@ -405,7 +410,7 @@ impl Chunk {
             chunk.slots += series.len() * names.slots.len();
             chunk.watched.push(Watched {
                 family: index,
-                names: names.clone(),
+                names,
                 series,
                 first_series,
                 first_slot,
@@ -433,21 +438,26 @@ impl Chunk {
     /// Notes the values of a frame of the chunk's catalog.
     pub(super) fn add(&mut self, scrape: Scrape, frame: &Frame) {
         self.scrapes.push(scrape);
+        self.started_ms.clear();
         for watched in &self.watched {
             let family = &self.catalog.families()[watched.family];
-            let slots = watched.names.slots.len();
-            let mut found: Option<(usize, &Columns)> = None;
+            let mut found: Option<(usize, &Columns, &Created)> = None;
             for &series in &watched.series {
                 let place = family.first_block + series / family.block_series;
                 let row = series % family.block_series;
-                let columns = match found {
-                    Some((at, columns)) if at == place => columns,
-                    _ => found.insert((place, frame.block(place).2)).1,
+                let (columns, created) = match found {
+                    Some((at, columns, created)) if at == place => (columns, created),
+                    _ => {
+                        let (columns, created) = (frame.block(place).2, frame.created(place));
+                        found = Some((place, columns, created));
+                        (columns, created)
+                    }
                 };
                 self.present.push(!frame.gaps(place).contains(row));
-                for slot in 0..slots {
-                    self.values.push(naming::value(columns, slots, row, slot));
-                }
+                self.started_ms.push(created.at(row).div_euclid(1_000_000));
+                let values = watched.names.slots.iter();
+                self.values
+                    .extend(values.map(|slot| slot.value(columns, created, row)));
             }
         }
     }
@@ -466,6 +476,11 @@ impl Chunk {
         let slots = watched.names.slots.len();
         let at = scrape * self.slots + watched.first_slot + index * slots + slot;
         present.then(|| self.values[at])
+    }
+
+    /// When a series began, as of the last scrape, Unix milliseconds.
+    pub(super) fn started_ms(&self, watched: &Watched, index: usize) -> i64 {
+        self.started_ms[watched.first_series + index]
     }
 
     /// The family of some watched series.

@@ -11,6 +11,10 @@ use super::backend::seconds;
 use crate::clock::rfc3339;
 use crate::plan::grouped;
 
+/// Columns of the table that are left out where they are all zero.
+const RARE_COLUMNS: std::ops::Range<usize> = 7..VERDICT_COLUMN;
+const VERDICT_COLUMN: usize = 11;
+
 /// Examples that are kept of each metric and kind.
 pub const EXAMPLES_MAX: usize = 20;
 /// And of each series among them.
@@ -21,9 +25,12 @@ const EXAMPLES_SERIES_MAX: usize = 5;
 pub struct Report {
     /// The backend's base URL.
     pub backend: String,
+    /// How the data came there: `prometheus` for scrapes, `otlp` or
+    /// `remote_write` for pushes, which are called scrapes below all the same.
+    pub via: &'static str,
     /// Whether everything is as expected.
     pub ok: bool,
-    /// Labels of the target that was scraped.
+    /// Labels that all series of the target have in the backend.
     pub target: BTreeMap<String, String>,
     /// First and last scrape that was looked at.
     #[serde(serialize_with = "times")]
@@ -91,6 +98,12 @@ pub struct Tally {
     pub misplaced: u64,
     /// Samples that are there more than once.
     pub duplicated: u64,
+    /// Names of which series that are over were still shown, at an instant each.
+    pub stale_late: u64,
+    /// Whether the backend told type and help.
+    pub described: bool,
+    /// Type, help or unit that the backend tells differently.
+    pub described_wrong: u64,
     /// The first differences.
     pub examples: Vec<Example>,
     /// Places of those that counts and sums led to.
@@ -114,6 +127,10 @@ pub enum What {
     Misplaced,
     /// A sample is there again.
     Duplicate,
+    /// A series that is over is still shown.
+    StaleLate,
+    /// Type, help or unit is another.
+    Described,
 }
 
 /// One difference.
@@ -188,7 +205,7 @@ impl Tally {
     pub fn is_ok(&self) -> bool {
         let differences =
             self.missing + self.wrong + self.unexpected + self.misplaced + self.duplicated;
-        differences + self.totals_wrong == 0
+        differences + self.totals_wrong + self.stale_late + self.described_wrong == 0
     }
 
     /// Whether an example of a sample is kept: what there is much of leaves
@@ -228,7 +245,7 @@ impl Tally {
         let (series, time_ms) = (&example.series, example.time_ms);
         let mut known = self.examples.iter();
         let is_known = known.any(|known| known.is_of(series, time_ms));
-        let is_of_sample = example.what != What::Totals;
+        let is_of_sample = example.what.is_of_sample();
         if is_of_sample && is_known || !self.has_room(example.what, series, time_ms) {
             return;
         }
@@ -240,9 +257,10 @@ impl Tally {
 }
 
 impl Gap {
-    fn text(&self) -> String {
+    fn text(&self, of: &str) -> String {
+        let about = if of == "scrapes" { "about " } else { "" };
         let mut text = format!(
-            "scrapes missing between {} and {} (about {})",
+            "{of} missing between {} and {} ({about}{})",
             rfc3339_ms(self.after_ms),
             rfc3339_ms(self.before_ms),
             grouped(self.scrapes.into())
@@ -263,14 +281,21 @@ impl What {
             Self::Unexpected => "unexpected",
             Self::Misplaced => "at another time",
             Self::Duplicate => "twice",
+            Self::StaleLate => "not over",
+            Self::Described => "described differently",
         }
+    }
+
+    /// Whether it is about one sample.
+    fn is_of_sample(self) -> bool {
+        !matches!(self, Self::Totals | Self::StaleLate | Self::Described)
     }
 }
 
 impl Example {
-    /// Whether it is of this sample, and not of a count or sum.
+    /// Whether it is about this sample.
     fn is_of(&self, series: &str, time_ms: i64) -> bool {
-        self.what != What::Totals && self.time_ms == time_ms && self.series == series
+        self.what.is_of_sample() && self.time_ms == time_ms && self.series == series
     }
 
     fn text(&self) -> String {
@@ -307,6 +332,8 @@ impl Report {
                 "unexpected",
                 "moved",
                 "twice",
+                "stale",
+                "described",
                 "verdict",
             ]
             .map(str::to_owned),
@@ -324,12 +351,14 @@ impl Report {
                 number(tally.unexpected),
                 number(tally.misplaced),
                 number(tally.duplicated),
+                number(tally.stale_late),
+                number(tally.described_wrong),
                 if tally.is_ok() { "ok" } else { "DIFFERS" }.to_owned(),
             ]);
         }
         // Only the columns that say something.
         let telling = |column: usize| {
-            let is_rare = column == 7 || column == 8;
+            let is_rare = RARE_COLUMNS.contains(&column);
             !is_rare || rows[1..].iter().any(|row| row[column] != "0")
         };
         let columns: Vec<usize> = (0..rows[0].len()).filter(|&c| telling(c)).collect();
@@ -341,7 +370,7 @@ impl Report {
                 let cell = &row[column];
                 let _ = match column {
                     0 => write!(out, " {cell:<width$}"),
-                    9 => write!(out, "  {}", painted(cell, colours)),
+                    VERDICT_COLUMN => write!(out, "  {}", painted(cell, colours)),
                     _ => write!(out, "  {cell:>width$}"),
                 };
             }
@@ -358,11 +387,12 @@ impl Report {
         let number = |n: u128| grouped(n);
         format!(
             "{}: {{{}}}\n\
-             \x20 {} scrapes from {} to {}, every {} s: ticks {} to {}\n\
+             \x20 {} {} from {} to {}, every {} s: ticks {} to {}\n\
              \x20 {} ticks of {} series computed in {:.2} s; {} requests answered in {:.2} s\n\n",
             self.backend,
             labels.join(", "),
             number(self.scrapes as u128),
+            self.of(),
             rfc3339_ms(self.range_ms.0),
             rfc3339_ms(self.range_ms.1),
             self.scrape_interval_s,
@@ -376,9 +406,18 @@ impl Report {
         )
     }
 
+    /// What came there tick by tick.
+    fn of(&self) -> &'static str {
+        if self.via == "prometheus" {
+            "scrapes"
+        } else {
+            "pushes"
+        }
+    }
+
     fn tell_differences(&self, out: &mut String) {
         for gap in &self.gaps {
-            let _ = write!(out, "\n{}\n", gap.text());
+            let _ = write!(out, "\n{}\n", gap.text(self.of()));
         }
         for tally in self.metrics.iter().filter(|tally| !tally.is_ok()) {
             let _ = write!(out, "\n{}\n", tally.metric);

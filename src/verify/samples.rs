@@ -9,6 +9,7 @@ use super::oracle::{Chunk, Watched, key_of, labels, sorted_keys};
 use super::report::{Example, Tally, What};
 use super::tally_of;
 use crate::clock::rfc3339;
+use crate::model::Shape;
 use crate::model::space::Space;
 
 /// Samples that one answer may hold, roughly.
@@ -291,6 +292,10 @@ impl Check<'_, '_> {
         stray: Vec<(i64, f64)>,
     ) {
         for (time_ms, found) in stray {
+            if found == 0.0 && self.starts_at(index, time_ms) {
+                self.ctx.allow_start_zero();
+                continue;
+            }
             let distance =
                 |place: usize| (self.chunk.scrapes[place].time_ms - time_ms).unsigned_abs();
             let same = missing
@@ -313,7 +318,7 @@ impl Check<'_, '_> {
                 self.example(What::Unexpected, index, slot, time_ms, |example| {
                     example.tick = None;
                     example.found = Some(format!("{found:?}"));
-                    example.note = Some("nothing was scraped at this time".into());
+                    example.note = Some("nothing came at this time".into());
                 });
                 continue;
             };
@@ -337,6 +342,12 @@ impl Check<'_, '_> {
             let expected = self.chunk.expected(place, self.watched, index, slot);
             expected.is_some_and(|expected| self.ctx.is_value(expected, found))
         })
+    }
+
+    /// Whether a series counts from this time on, so that a zero may stand there.
+    fn starts_at(&self, index: usize, time_ms: i64) -> bool {
+        let is_counted = self.chunk.family(self.watched).shape != Shape::Gauge;
+        is_counted && self.chunk.started_ms(self.watched, index) == time_ms
     }
 
     fn wrong(&mut self, index: usize, slot: usize, place: usize, (expected, found): (f64, f64)) {

@@ -1,16 +1,19 @@
-//! Which ticks the backend scraped, and when: from the tick number that every
-//! scrape carries.
+//! Which ticks came to the backend, and when: from the tick number that every
+//! scrape and every push carries.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::backend::{Backend, Kind, Labels, Stored};
-use super::naming::{one_of, selector};
+use super::naming::{Naming, one_of, selector};
 use super::oracle::Scrape;
-use super::report::Gap;
+use super::report::{Example, Gap, What};
+use super::route::Route;
 use super::{Options, VerifyError};
 use crate::clock::rfc3339;
 use crate::engine::tick_time_ns;
 use crate::journal::Replay;
+use crate::push::Schedule;
 
 /// A scrape comes this much later than its tick at most, or the epoch is another.
 const LATE_MS_MAX: i64 = 10 * 60 * 1000;
@@ -18,20 +21,26 @@ const LATE_MS_MAX: i64 = 10 * 60 * 1000;
 const EARLY_MS_MAX: i64 = 5_000;
 /// Scrapes that are looked at together.
 const SCRAPES_MAX: usize = 1_000_000;
+/// Ticks of pushes that are tried for when they seem to be missing.
+const DUE_MAX: u64 = 10_000_000;
 
-/// The scrapes of a range.
+/// The scrapes or pushes of a range.
 #[derive(Debug)]
 pub(super) struct Scraped {
     /// In order of their times.
     pub(super) scrapes: Vec<Scrape>,
+    /// Pushes of which the tick number is missing, in order of their times.
+    pub(super) missing: Vec<Scrape>,
     /// Labels that the backend added to all series of the target.
     pub(super) labels: Labels,
+    /// What names become.
+    pub(super) naming: Naming,
+    /// What the tick numbers are called.
+    pub(super) ticks_name: String,
+    /// Tick numbers that were pushed and are not what was sent.
+    pub(super) odd: Vec<Example>,
     /// Between most scrapes; 0 where there is one only.
     pub(super) interval_ms: i64,
-    /// Where some are missing.
-    pub(super) gaps: Vec<Gap>,
-    /// How long before the end of the range the last one was, where that is long.
-    pub(super) ends_early_ms: Option<i64>,
 }
 
 /// Asks for the tick numbers of the range.
@@ -42,15 +51,16 @@ pub(super) fn find(
     replay: &Replay,
     (backend, kind): (&Backend, Kind),
     options: &Options,
-    prefix: &str,
+    route: &Route,
 ) -> Result<Scraped, VerifyError> {
-    let name = format!("{prefix}gen_ticks_total");
+    let candidates = route.tick_names();
+    let names: Vec<&str> = candidates.iter().map(|(name, _)| name.as_str()).collect();
     let mut matchers = Vec::new();
     for (label, value) in [("job", &options.job), ("instance", &options.instance)] {
         matchers.extend(value.as_ref().map(|value| one_of(label, &[value])));
     }
     let range_ms = options.to_ms - options.from_ms + 1;
-    let query = format!("{}[{range_ms}ms]", selector(&[&name], &matchers));
+    let query = format!("{}[{range_ms}ms]", selector(&names, &matchers));
     let mut found = backend.matrix(&query, options.to_ms)?;
     if kind == Kind::VictoriaMetrics {
         // It shows the marks of scrapes that failed.
@@ -62,8 +72,13 @@ pub(super) fn find(
     let series = match (found.pop(), found.len()) {
         (Some(series), 0) => series,
         (None, _) => {
+            let name = names.join(" or ");
+            let came = match route.due {
+                None => "was it scraped then",
+                Some(_) => "was it pushed then",
+            };
             return Err(VerifyError::Ask(format!(
-                "{}: has no {name} from {} to {}; was it scraped then, and is this the prefix? \
+                "{}: has no {name} from {} to {}; {came}, and is this the prefix? \
                  (asked: {query})",
                 backend.url(),
                 text(options.from_ms),
@@ -72,35 +87,200 @@ pub(super) fn find(
         }
         (Some(last), _) => {
             found.push(last);
-            return Err(several(&name, &found));
+            return Err(several(names[0], &found));
         }
     };
     let mut labels = series.labels.clone();
-    labels.remove("__name__");
-    let scrapes = scrapes_of(&series)?;
-    check_epoch(replay, &scrapes)?;
-    let interval_ms = usual_interval(&scrapes);
-    let begin_ms = options.from_ms.max(replay.epoch_ns() / 1_000_000);
-    let mut gaps = Vec::new();
-    let (first, last) = (scrapes[0].time_ms, scrapes[scrapes.len() - 1].time_ms);
-    if options.whole_range {
-        gaps.extend(gap(begin_ms, first, interval_ms, 0));
-    }
-    for pair in scrapes.windows(2) {
-        gaps.extend(gap(pair[0].time_ms, pair[1].time_ms, interval_ms, 1));
-    }
-    if options.whole_range {
-        gaps.extend(gap(last, options.to_ms, interval_ms, 0));
-    }
-    let left_ms = options.to_ms - last;
-    let is_early = !options.whole_range && left_ms > 2 * interval_ms.max(1000);
+    let ticks_name = labels.remove("__name__").unwrap_or_default();
+    let naming = candidates.iter().find(|(name, _)| *name == ticks_name);
+    let naming = naming.map_or(route.naming, |(_, naming)| *naming);
+    let (scrapes, odd) = match route.due {
+        None => {
+            let scrapes = scrapes_of(&series)?;
+            check_epoch(replay, &scrapes)?;
+            (scrapes, Vec::new())
+        }
+        Some(_) => pushes_of(replay, &series, &ticks_name)?,
+    };
+    let missing = match route.due {
+        None => Vec::new(),
+        Some(schedule) => missing_pushes(replay, schedule, options, &scrapes),
+    };
     Ok(Scraped {
+        interval_ms: usual_interval(&scrapes),
         scrapes,
+        missing,
         labels,
-        interval_ms,
-        gaps,
-        ends_early_ms: is_early.then_some(left_ms),
+        naming,
+        ticks_name,
+        odd,
     })
+}
+
+impl Scraped {
+    /// Where scrapes or pushes are missing.
+    pub(super) fn gaps(&self, replay: &Replay, options: &Options, route: &Route) -> Vec<Gap> {
+        let begin_ms = options.from_ms.max(replay.epoch_ns() / 1_000_000);
+        let scrapes = &self.scrapes;
+        let mut gaps = Vec::new();
+        if route.due.is_some() {
+            let mut rest = self.missing.as_slice();
+            while let Some(first) = rest.first() {
+                let next = scrapes.partition_point(|scrape| scrape.time_ms < first.time_ms);
+                let before_ms = scrapes.get(next).map_or(options.to_ms, |s| s.time_ms);
+                let after_ms = match next.checked_sub(1) {
+                    Some(last) => scrapes[last].time_ms,
+                    None => begin_ms,
+                };
+                let count = rest.partition_point(|missing| missing.time_ms < before_ms);
+                // At the very end of the range there is nothing after it.
+                let count = if next == scrapes.len() {
+                    rest.len()
+                } else {
+                    count
+                };
+                gaps.push(Gap {
+                    after_ms,
+                    before_ms,
+                    scrapes: count as u64,
+                    reason: None,
+                });
+                rest = &rest[count.max(1)..];
+            }
+            return gaps;
+        }
+        let (first, last) = (scrapes[0].time_ms, scrapes[scrapes.len() - 1].time_ms);
+        if options.whole_range {
+            gaps.extend(gap(begin_ms, first, self.interval_ms, 0));
+        }
+        for pair in scrapes.windows(2) {
+            gaps.extend(gap(pair[0].time_ms, pair[1].time_ms, self.interval_ms, 1));
+        }
+        if options.whole_range {
+            gaps.extend(gap(last, options.to_ms, self.interval_ms, 0));
+        }
+        gaps
+    }
+
+    /// How long before the end of the range the last one was, where that is long.
+    pub(super) fn ends_early_ms(&self, options: &Options) -> Option<i64> {
+        let left_ms = options.to_ms - self.scrapes[self.scrapes.len() - 1].time_ms;
+        let is_early = !options.whole_range && left_ms > 2 * self.interval_ms.max(1000);
+        is_early.then_some(left_ms)
+    }
+}
+
+/// Pushes carry their tick's own time, so time and number have to fit. Where
+/// only few do not, that is a difference; else it is another run.
+fn pushes_of(
+    replay: &Replay,
+    series: &Stored,
+    name: &str,
+) -> Result<(Vec<Scrape>, Vec<Example>), VerifyError> {
+    let interval_ns = replay.config().global.tick_interval_ns;
+    let mut scrapes: Vec<Scrape> = Vec::with_capacity(series.samples.len());
+    let mut odd = Vec::new();
+    let mut samples = series.samples.clone();
+    samples.sort_by_key(|(time_ms, _)| *time_ms);
+    if samples.len() > SCRAPES_MAX {
+        return Err(VerifyError::Ask(format!(
+            "{} pushes are more than can be looked at together; choose a shorter range",
+            samples.len()
+        )));
+    }
+    for &(time_ms, value) in &samples {
+        let example = |what, expected: Option<String>, note: &str| Example {
+            what,
+            series: name.to_owned(),
+            time_ms,
+            tick: None,
+            expected,
+            found: Some(format!("{value:?}")),
+            note: Some(note.to_owned()),
+            query: format!("{}[1ms]", super::context::Context::exactly(&series.labels)),
+            query_ms: time_ms,
+        };
+        let Some(tick) = tick_at(replay.epoch_ns(), interval_ns, time_ms) else {
+            odd.push(example(
+                What::Unexpected,
+                None,
+                "there is no tick at this time",
+            ));
+            continue;
+        };
+        let is_twice = scrapes.last().is_some_and(|last| last.time_ms == time_ms);
+        if is_twice {
+            odd.push(example(
+                What::Duplicate,
+                None,
+                "there is another sample at this time",
+            ));
+            continue;
+        }
+        if value != tick as f64 {
+            let expected = Some(format!("{tick}"));
+            odd.push(example(
+                What::Wrong,
+                expected,
+                "it is the number of the tick",
+            ));
+        }
+        scrapes.push(Scrape { time_ms, tick });
+    }
+    if 2 * odd.len() > samples.len() {
+        let (time_ms, value) = samples[0];
+        return Err(VerifyError::Config(format!(
+            "tick {value} is there at {}, which does not fit the epoch {} and an interval of {} s: \
+             is this the configuration or journal of that run?",
+            text(time_ms),
+            rfc3339(replay.epoch_ns()),
+            interval_ns as f64 / 1e9,
+        )));
+    }
+    Ok((scrapes, odd))
+}
+
+/// The tick that has this time, to the millisecond.
+fn tick_at(epoch_ns: i64, interval_ns: u64, time_ms: i64) -> Option<u64> {
+    let since_ns = i128::from(time_ms) * 1_000_000 - i128::from(epoch_ns);
+    // Its time may have a part below a millisecond.
+    let tick = (since_ns + 999_999).div_euclid(i128::from(interval_ns));
+    let tick = u64::try_from(tick).ok()?;
+    let time_ns = tick_time_ns(epoch_ns, interval_ns, tick)?;
+    (time_ns.div_euclid(1_000_000) == time_ms).then_some(tick)
+}
+
+/// Pushes that were due and of which there is no tick number: between the first
+/// and the last one, or in the whole range.
+fn missing_pushes(
+    replay: &Replay,
+    schedule: Schedule,
+    options: &Options,
+    scrapes: &[Scrape],
+) -> Vec<Scrape> {
+    let interval_ns = replay.config().global.tick_interval_ns;
+    let (first, last) = (scrapes.first(), scrapes.last());
+    let (from_ms, to_ms) = match (first, last) {
+        (Some(first), Some(last)) if !options.whole_range => (first.time_ms, last.time_ms),
+        _ => (options.from_ms, options.to_ms),
+    };
+    let found: BTreeSet<u64> = scrapes.iter().map(|scrape| scrape.tick).collect();
+    let since_ns = i128::from(from_ms) * 1_000_000 - i128::from(replay.epoch_ns());
+    let first_tick = since_ns.div_euclid(i128::from(interval_ns)).max(0) as u64;
+    let mut missing = Vec::new();
+    for tick in (first_tick..).take(DUE_MAX as usize) {
+        let Some(time_ns) = tick_time_ns(replay.epoch_ns(), interval_ns, tick) else {
+            break;
+        };
+        let time_ms = time_ns.div_euclid(1_000_000);
+        if time_ms > to_ms || missing.len() >= SCRAPES_MAX {
+            break;
+        }
+        if time_ms >= from_ms && schedule.is_due(time_ns) && !found.contains(&tick) {
+            missing.push(Scrape { time_ms, tick });
+        }
+    }
+    missing
 }
 
 fn text(ms: i64) -> String {
@@ -212,6 +392,23 @@ fn gap(after_ms: i64, before_ms: i64, interval_ms: i64, own: u64) -> Option<Gap>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pushes_are_at_the_time_of_their_tick() {
+        let (epoch_ns, interval_ns) = (5_000_000, 1_500_000);
+        for tick in 0..20 {
+            let time_ns = tick_time_ns(epoch_ns, interval_ns, tick).unwrap();
+            let time_ms = time_ns / 1_000_000;
+            assert_eq!(
+                tick_at(epoch_ns, interval_ns, time_ms),
+                Some(tick),
+                "{tick}"
+            );
+        }
+        assert_eq!(tick_at(epoch_ns, 2_000_000, 6), None);
+        assert_eq!(tick_at(epoch_ns, 2_000_000, 7), Some(1));
+        assert_eq!(tick_at(epoch_ns, 2_000_000, 3), None);
+    }
 
     fn scrapes(times_ms: &[i64]) -> Vec<Scrape> {
         let scrape = |(tick, &time_ms): (usize, &i64)| Scrape {

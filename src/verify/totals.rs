@@ -9,6 +9,7 @@ use super::context::Context;
 use super::naming::{self, Names, one_of, quoted, selector};
 use super::oracle::{Rows, Scrape, Totals, for_each_series, labels, totals, totals_by};
 use super::report::{Example, What};
+use super::route::Ends;
 use crate::engine::Frame;
 
 /// A group of so many series, expected and found, is looked at one by one.
@@ -134,7 +135,11 @@ pub(super) fn check(ctx: &Context, place: Place, look: bool) -> Found {
             examples.push(example(expected, found, query));
         }
     }
-    if examples.is_empty() || !look {
+    if examples.is_empty() {
+        // What the backend shows without being told how far to look back.
+        return ends(ctx, place, count, &selector(&[place.text()], &matchers));
+    }
+    if !look {
         return Ok(examples);
     }
     let group = Group {
@@ -150,6 +155,41 @@ pub(super) fn check(ctx: &Context, place: Place, look: bool) -> Found {
     };
     examples.extend(locate(ctx, place, group, &expected)?);
     Ok(examples)
+}
+
+/// Whether series that have no point at a scrape are over for the backend: a
+/// query that looks back must not find them.
+fn ends(ctx: &Context, place: Place, count: u64, selector: &str) -> Found {
+    let is_marked = match (ctx.route().ends, place.family) {
+        (Ends::Missing | Ends::Removed, None) => true,
+        (Ends::Missing, Some(family)) => {
+            let blocks = place.frame.catalog().family_blocks(family);
+            blocks
+                .map(|block| place.frame.gaps(block))
+                .any(|gaps| !gaps.is_empty())
+        }
+        _ => false,
+    };
+    if !is_marked {
+        return Ok(Vec::new());
+    }
+    let at_ms = place.scrape.time_ms;
+    let query = format!("count({selector})");
+    let found = ctx.single(&query, at_ms)?.unwrap_or(0.0);
+    if found <= count as f64 {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Example {
+        what: What::StaleLate,
+        series: place.text().to_owned(),
+        time_ms: at_ms,
+        tick: Some(place.scrape.tick),
+        expected: Some(format!("{count} series")),
+        found: Some(format!("{found}")),
+        note: Some("series that are over are still shown".to_owned()),
+        query,
+        query_ms: at_ms,
+    }])
 }
 
 /// What is stored exactly at the time of the query: without looking back, so
@@ -362,11 +402,12 @@ fn compare(ctx: &Context, place: Place, group: &Group) -> Found {
                     if group.slot.is_some_and(|only| only != slot) {
                         continue;
                     }
-                    let value = naming::value(columns, place.names.slots.len(), row, slot);
+                    let of = &place.names.slots[slot];
+                    let value = of.value(columns, place.frame.created(at), row);
                     if value.is_nan() && !ctx.keeps_nan() {
                         continue;
                     }
-                    let number = place.names.slots[slot].number;
+                    let number = of.number;
                     let identity =
                         naming::identity(place.text(), labels(cursor), number.map(|(_, n)| n));
                     let series = Context::shown(place.text(), labels(cursor), number);

@@ -23,12 +23,14 @@ enum Column {
     Number(fn(&Tally) -> u64),
     /// Samples that should not be so; 0 is as expected.
     Fault(fn(&Tally) -> u64),
+    /// What else should not be so, where that can be told.
+    Other(fn(&Tally) -> Option<u64>),
     /// Comparisons, and those among them that differ.
     Compared(fn(&Tally) -> (u64, u64)),
 }
 
 /// Between the metric's name and the verdict.
-const COLUMNS: [(&str, Column); 10] = [
+const COLUMNS: [(&str, Column); 12] = [
     ("type", Column::Text(|tally| &tally.kind)),
     ("series", Column::Number(|tally| tally.series as u64)),
     (
@@ -45,6 +47,11 @@ const COLUMNS: [(&str, Column); 10] = [
     ("unexpected", Column::Fault(|tally| tally.unexpected)),
     ("moved", Column::Fault(|tally| tally.misplaced)),
     ("twice", Column::Fault(|tally| tally.duplicated)),
+    ("stale", Column::Other(|tally| Some(tally.stale_late))),
+    (
+        "described",
+        Column::Other(|tally| tally.described.then_some(tally.described_wrong)),
+    ),
 ];
 
 /// A text in HTML, between tags or in a quoted attribute. What cannot be seen,
@@ -151,7 +158,7 @@ impl Report {
                 counted(totals, "count or sum", "counts and sums"),
             );
             if !self.gaps.is_empty() {
-                text.push_str(" Scrapes are missing only where the run made them fail.");
+                text.push_str(" Gaps are only where the run made them.");
             }
             return text;
         }
@@ -174,15 +181,23 @@ impl Report {
             let (wrong, all) = (number(totals_wrong), number(totals));
             let _ = write!(text, "Counts and sums: {wrong} of {all} differ. ");
         }
+        for (title, column) in &COLUMNS {
+            let wrong = match column {
+                Column::Other(of) => self.metrics.iter().filter_map(of).sum(),
+                _ => 0,
+            };
+            if wrong > 0 {
+                let _ = write!(text, "{} {title}. ", number(wrong));
+            }
+        }
         let gaps = self.gaps.iter().filter(|gap| gap.reason.is_none());
         let (gaps, scrapes) = gaps.fold((0, 0), |(n, sum), gap| (n + 1, sum + gap.scrapes));
         if gaps > 0 {
+            let of = self.of();
+            let about = if of == "scrapes" { "About " } else { "" };
             let gaps = counted(gaps, "gap", "gaps");
-            let _ = write!(
-                text,
-                "Scrapes: about {} missing in {gaps}.",
-                number(scrapes)
-            );
+            let scrapes = number(scrapes);
+            let _ = write!(text, "{about}{scrapes} {of} missing in {gaps}.");
         }
         text.trim_end().to_owned()
     }
@@ -196,6 +211,7 @@ impl Report {
         let facts = [
             ("backend", Escaped(&self.backend).to_string()),
             ("target", Escaped(&labels).to_string()),
+            ("via", Escaped(self.via).to_string()),
             (
                 "range",
                 format!(
@@ -209,7 +225,7 @@ impl Report {
                 format!("{} to {}", number(self.ticks.0), number(self.ticks.1)),
             ),
             (
-                "scrapes",
+                self.of(),
                 format!(
                     "{}, every {} s; counts and sums at {} of them",
                     number(self.scrapes as u64),
@@ -251,7 +267,11 @@ impl Report {
         out.push_str("<h2>Gaps</h2>\n<ul class=\"gaps\">\n");
         for gap in &self.gaps {
             let class = gap_class(gap);
-            writeln!(out, "<li class=\"{class}\">{}</li>", Escaped(&gap.text()))?;
+            writeln!(
+                out,
+                "<li class=\"{class}\">{}</li>",
+                Escaped(&gap.text(self.of()))
+            )?;
         }
         out.push_str("</ul>\n");
         Ok(())
@@ -273,16 +293,20 @@ impl Report {
             return Ok(());
         }
         out.push_str("<h2>When</h2>\n<div class=\"timeline\">\n");
-        out.push_str("<span>scrapes</span><svg role=\"img\" aria-label=\"when scrapes were\">");
+        let of = self.of();
+        write!(
+            out,
+            "<span>{of}</span><svg role=\"img\" aria-label=\"when {of} were\">"
+        )?;
         let mut from_ms = self.range_ms.0;
         for gap in &self.gaps {
-            span.write_bar(out, "scraped", from_ms, gap.after_ms, "scraped")?;
+            span.write_bar(out, "scraped", from_ms, gap.after_ms, of)?;
             from_ms = gap.before_ms;
         }
-        span.write_bar(out, "scraped", from_ms, self.range_ms.1, "scraped")?;
+        span.write_bar(out, "scraped", from_ms, self.range_ms.1, of)?;
         for gap in &self.gaps {
             let class = format!("gap {}", gap_class(gap));
-            span.write_bar(out, &class, gap.after_ms, gap.before_ms, &gap.text())?;
+            span.write_bar(out, &class, gap.after_ms, gap.before_ms, &gap.text(of))?;
         }
         out.push_str("</svg>\n");
         for tally in differing().take(TIMELINE_METRICS_MAX) {
@@ -344,6 +368,11 @@ impl Report {
                     Column::Fault(of) => match of(tally) {
                         0 => ("number none", "0".to_owned()),
                         n => ("number bad", number(n)),
+                    },
+                    Column::Other(of) => match of(tally) {
+                        None => ("number none", "–".to_owned()),
+                        Some(0) => ("number none", "0".to_owned()),
+                        Some(n) => ("number bad", number(n)),
                     },
                     Column::Compared(of) => {
                         let (all, wrong) = of(tally);
@@ -411,19 +440,22 @@ impl Report {
                 writeln!(out, "<div><dt>{title}</dt><dd>{}</dd></div>", Escaped(text))?;
             }
         }
-        let time = seconds(example.query_ms);
         write!(
             out,
-            "</dl>\n<p class=\"query\"><code>{}</code> <code>time={time}</code>",
+            "</dl>\n<p class=\"query\"><code>{}</code>",
             Escaped(&example.query)
         )?;
+        let path = if example.query.starts_with('/') {
+            example.query.clone()
+        } else {
+            let time = seconds(example.query_ms);
+            write!(out, " <code>time={time}</code>")?;
+            let query = encoded(&example.query);
+            format!("/api/v1/query?query={query}&time={time}")
+        };
         if self.backend.starts_with("http://") || self.backend.starts_with("https://") {
-            write!(
-                out,
-                " <a href=\"{}/api/v1/query?query={}&amp;time={time}\">ask</a>",
-                Escaped(&self.backend),
-                encoded(&example.query)
-            )?;
+            let (backend, path) = (Escaped(&self.backend), Escaped(&path));
+            write!(out, " <a href=\"{backend}{path}\">ask</a>")?;
         }
         out.push_str("</p>\n</li>\n");
         Ok(())
@@ -518,6 +550,7 @@ mod tests {
         };
         Report {
             backend: format!("http://{text}"),
+            via: "prometheus",
             ok: false,
             target: [(text.clone(), text.clone())].into(),
             range_ms: (0, 10_000),
@@ -596,7 +629,7 @@ mod tests {
         let sentence = "1 of 1 metric differs. Samples: 1 wrong. Counts and sums: 3 of 10 differ.";
         assert_eq!(report.sentence(), sentence);
         report.gaps[0].reason = None;
-        let gap = " Scrapes: about 2 missing in 1 gap.";
+        let gap = " About 2 scrapes missing in 1 gap.";
         assert_eq!(report.sentence(), format!("{sentence}{gap}"));
         let page = report.html();
         assert!(page.contains("<header class=\"verdict differs\">"));
@@ -604,8 +637,23 @@ mod tests {
         assert!(page.contains("<td class=\"number bad\" data-title=\"counts+sums\">7/10</td>"));
         assert!(page.contains("<td class=\"verdict bad\">differs</td>"));
 
+        report.metrics[0].described = true;
+        report.metrics[0].described_wrong = 1;
+        let described = "differ. 1 described. About 2 scrapes";
+        assert!(
+            report.sentence().contains(described),
+            "{}",
+            report.sentence()
+        );
+        report.metrics[0].described = false;
+        let page = report.html();
+        assert!(page.contains("data-title=\"described\">–</td>"));
+        report.via = "otlp";
+        assert!(report.html().contains("<dt>pushes</dt>"));
+
         report.ok = true;
         report.gaps.clear();
+        report.metrics[0].described_wrong = 0;
         report.metrics[0].examples.clear();
         (report.metrics[0].wrong, report.metrics[0].totals_wrong) = (0, 0);
         let sentence = "7,654,321 samples of 1 metric, and 10 counts and sums: all are what the \
