@@ -1,19 +1,20 @@
 //! `verify` must be able to fail. A proxy between the program and a real backend loses a series,
-//! changes a value by its last bit, delays, repeats, invents, moves and swaps; `verify` has to
-//! find each of these, name the very series and tick, and find nothing else.
+//! changes a value by its last bit, delays, repeats, invents, moves and swaps, in what is scraped
+//! and in what is pushed; `verify` has to find each of these, name the very series and tick, and
+//! find nothing else.
 //!
 //! One run does them all, each to a metric of its own, so that none hides another. Needs the
 //! servers that `tests/servers/install.sh` builds, as `tests/real_prometheus.rs` does.
 
 mod servers;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use servers::mockingbird::{Mockingbird, binary};
+use servers::mockingbird::{Mockingbird, binary, set};
 use servers::process::wait_until;
 use servers::prometheus::{Job, Prometheus};
 use servers::proxy::Proxy;
@@ -21,23 +22,27 @@ use servers::receivers::VictoriaMetrics;
 use servers::samples::{Identity, identity};
 use servers::tamper::{Deed, Made, Tampering, Whole};
 
+/// What is pushed takes several requests, of which the second one holds nothing but `wide`.
 const CONFIG: &str = r#"
 global: {tick_interval_s: 1, seed: 11}
 exporters: {prometheus: {prefix: p_}}
 profiles:
   all: {labels: {zone: [a, 'b.*"\'], host: {range: [1, 5]}}}
+  wide: {labels: {number: {range: [1, 4000]}}}
 metrics:
   - {name: control, type: gauge, profile: all, algorithm: random_walk, start: 20, step: 1}
-  - {name: control_count, type: counter, profile: all, algorithm: poisson, base_rate: 30}
+  - {name: events, type: counter, profile: all, algorithm: poisson, base_rate: 30}
   - {name: dropped, type: counter, profile: all, algorithm: poisson, base_rate: 30}
   - {name: last_bit, type: gauge, profile: all, algorithm: random_walk, start: 20, step: 1}
   - {name: one_more, type: counter, profile: all, algorithm: poisson, base_rate: 30}
   - {name: late, type: gauge, profile: all, algorithm: random_walk, start: 20, step: 1}
   - {name: again, type: gauge, profile: all, algorithm: random_walk, start: 20, step: 1}
+  - {name: old, type: gauge, profile: all, algorithm: random_walk, start: 20, step: 1}
   - {name: doubled, type: gauge, profile: all, algorithm: random_walk, start: 20, step: 1}
   - {name: moved, type: gauge, profile: all, algorithm: random_walk, start: 20, step: 1}
   - {name: stranger, type: counter, profile: all, algorithm: poisson, base_rate: 30}
   - {name: swapped, type: gauge, profile: all, algorithm: random_walk, start: 20, step: 1}
+  - {name: wide, type: gauge, profile: wide, algorithm: random_walk, start: 20, step: 1}
   - {name: wait, type: histogram, profile: all, algorithm: exponential, lam: 2, buckets: [0.5, 1]}
   - {name: size, type: summary, profile: all, algorithm: lognormal, mu: 1, sigma: 1,
      objectives: {0.5: 0.05, 0.9: 0.05}}
@@ -52,156 +57,379 @@ const KINDS: [(&str, &str); 5] = [
     ("duplicate", "duplicated"),
 ];
 
+/// How samples come to a backend, as `verify --via` calls it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Via {
+    Scrapes,
+    RemoteWrite,
+    Otlp,
+}
+
+/// A backend that was tampered with on the way to it.
+struct Subject<'a> {
+    folder: &'a Path,
+    url: &'a str,
+    proxy: &'a Proxy,
+    via: Via,
+    prefix: &'a str,
+    is_victoria: bool,
+}
+
 /// Something that a proxy does to a metric.
 struct Case {
-    /// Name of the metric that differs.
     metric: &'static str,
-    /// What `verify` has to call it; `None`: the backend stores the right thing all the same.
-    kind: Option<&'static str>,
-    series: &'static str,
+    /// What the sample's name has besides.
+    suffix: &'static str,
+    labels: &'static str,
     deed: Deed,
     ticks: usize,
+    /// What `verify` has to call it; `None`: the backend stores the right thing all the same.
+    kind: Option<&'static str>,
 }
 
-fn cases(keeps_every_bit: bool) -> Vec<Case> {
-    let case = |metric, kind, series, deed, ticks| Case {
-        metric,
-        kind,
-        series,
-        deed,
-        ticks,
-    };
-    let mut cases = vec![
-        case(
-            "p_dropped_total",
-            Some("missing"),
-            r#"p_dropped_total{zone="b.*\"\\",host="3"}"#,
-            Deed::Drop,
-            4,
-        ),
-        case(
-            "p_one_more_total",
-            Some("wrong"),
-            r#"p_one_more_total{zone="a",host="2"}"#,
-            Deed::Add(1.0),
-            1,
-        ),
-        case(
-            "p_late",
-            Some("wrong"),
-            r#"p_late{zone="a",host="5"}"#,
-            Deed::Late,
-            3,
-        ),
-        case(
-            "p_again",
-            Some("duplicate"),
-            r#"p_again{zone="a",host="1"}"#,
+/// A sample that is swapped with another one.
+const SWAPPED: [&str; 2] = [r#"zone="a",host="1""#, r#"zone="b.*\"\\",host="2""#];
+
+impl Subject<'_> {
+    fn cases(&self) -> Vec<Case> {
+        let case = |metric, suffix, labels, deed, ticks, kind| Case {
+            metric,
+            suffix,
+            labels,
+            deed,
+            ticks,
+            kind: Some(kind),
+        };
+        let stranger = Deed::Stranger {
+            label: "host",
+            value: "6",
+        };
+        let other = self.sent("swapped", "", SWAPPED[1]);
+        let (again, old, moved) = (
             Deed::Again { later_ms: 300 },
-            2,
-        ),
-        // One of them drops it, the other one stores both.
-        case(
-            "p_doubled",
-            (!keeps_every_bit).then_some("duplicate"),
-            r#"p_doubled{zone="a",host="1"}"#,
-            Deed::Twice,
-            2,
-        ),
-        case(
-            "p_moved",
-            Some("misplaced"),
-            r#"p_moved{zone="a",host="4"}"#,
+            Deed::Old { later_ms: 300 },
             Deed::Move { later_ms: 300 },
-            1,
-        ),
-        case(
-            "p_stranger_total",
-            Some("unexpected"),
-            r#"p_stranger_total{zone="a",host="1"}"#,
-            Deed::Stranger {
-                label: "host",
-                value: "6",
-            },
-            2,
-        ),
-        case(
-            "p_swapped",
-            Some("wrong"),
-            r#"p_swapped{zone="a",host="1"}"#,
-            Deed::Swap(identity(r#"p_swapped{zone="b.*\"\\",host="2"}"#)),
-            1,
-        ),
-        case(
-            "p_wait",
-            Some("wrong"),
-            r#"p_wait_bucket{zone="a",host="2",le="0.5"}"#,
-            Deed::Add(1.0),
-            1,
-        ),
-        case(
-            "p_size",
-            Some("missing"),
-            r#"p_size{zone="a",host="2",quantile="0.9"}"#,
-            Deed::Drop,
-            1,
-        ),
-    ];
-    // VictoriaMetrics keeps about twelve of seventeen digits: there the last bit is an allowance
-    // that has to be made, and an integer stands for it.
-    cases.push(case(
-        "p_last_bit",
-        keeps_every_bit.then_some("wrong"),
-        r#"p_last_bit{zone="b.*\"\\",host="5"}"#,
-        Deed::NextUp,
-        1,
-    ));
-    cases
+        );
+        let add = Deed::Add(1.0);
+        let last = r#"zone="b.*\"\\",host="5""#;
+        let mut cases = vec![
+            case("dropped", "_total", last, Deed::Drop, 4, "missing"),
+            case("last_bit", "", last, Deed::NextUp, 1, "wrong"),
+            case(
+                "one_more",
+                "_total",
+                r#"zone="a",host="2""#,
+                add.clone(),
+                1,
+                "wrong",
+            ),
+            case("late", "", r#"zone="a",host="5""#, Deed::Late, 3, "wrong"),
+            case("again", "", r#"zone="a",host="1""#, again, 2, "duplicate"),
+            case("old", "", r#"zone="a",host="3""#, old, 2, "duplicate"),
+            case(
+                "doubled",
+                "",
+                r#"zone="a",host="1""#,
+                Deed::Twice,
+                2,
+                "duplicate",
+            ),
+            case("moved", "", r#"zone="a",host="4""#, moved, 1, "misplaced"),
+            case(
+                "stranger",
+                "_total",
+                r#"zone="a",host="1""#,
+                stranger,
+                2,
+                "unexpected",
+            ),
+            case("swapped", "", SWAPPED[0], Deed::Swap(other), 1, "wrong"),
+        ];
+        if self.via != Via::Otlp {
+            let bucket = r#"zone="a",host="2",le="0.5""#;
+            let quantile = r#"zone="a",host="2",quantile="0.9""#;
+            cases.push(case("wait", "_bucket", bucket, add, 1, "wrong"));
+            cases.push(case("size", "", quantile, Deed::Drop, 1, "missing"));
+        }
+        for case in &mut cases {
+            let is_kept = match case.metric {
+                // VictoriaMetrics keeps about twelve of seventeen digits: there the last bit is
+                // an allowance, and `one_more` stands for it.
+                "last_bit" => !self.is_victoria,
+                // The one drops it, the other one stores both.
+                "doubled" => self.is_victoria,
+                _ => true,
+            };
+            case.kind = case.kind.filter(|_| is_kept);
+        }
+        cases
+    }
+
+    /// A series as it passes the proxy: OTLP knows no `_total`, remote write has the target's
+    /// labels already.
+    fn sent(&self, metric: &str, suffix: &str, labels: &str) -> Identity {
+        let suffix = if self.via == Via::Otlp { "" } else { suffix };
+        let mut series = identity(&format!("{}{metric}{suffix}{{{labels}}}", self.prefix));
+        if self.via == Via::RemoteWrite {
+            let job = ("job".to_owned(), "mockingbird".to_owned());
+            series.labels.extend([job]);
+        }
+        series
+    }
+
+    /// The same as `verify` shows it.
+    fn shown(&self, series: &Identity, suffix: &str) -> String {
+        let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+        let number = |name: &str| matches!(name, "le" | "quantile");
+        let labels = series.labels.iter().filter(|(name, _)| *name != "job");
+        let (last, first): (Vec<_>, Vec<_>) = labels.partition(|(name, _)| number(name));
+        let labels: Vec<_> = first
+            .into_iter()
+            .chain(last)
+            .map(|(name, value)| format!("{name}=\"{}\"", quoted(value)))
+            .collect();
+        let suffix = if self.via == Via::Otlp { suffix } else { "" };
+        format!("{}{suffix}{{{}}}", series.name, labels.join(","))
+    }
+
+    /// What `verify` calls a metric.
+    fn metric(&self, case: &Case) -> String {
+        let suffix = if case.suffix == "_total" {
+            "_total"
+        } else {
+            ""
+        };
+        format!("{}{}{suffix}", self.prefix, case.metric)
+    }
+
+    fn plan(&self, from_tick: u64) {
+        for case in self.cases() {
+            self.proxy.tamperer().plan(Tampering {
+                series: self.sent(case.metric, case.suffix, case.labels),
+                deed: case.deed,
+                from_tick,
+                ticks: case.ticks,
+            });
+        }
+    }
+
+    /// Whether a value is the one that was meant, as far as the backend keeps it.
+    fn is_value(&self, found: &Value, expected: f64) -> bool {
+        let share = if self.is_victoria { 1e-11 } else { 0.0 };
+        number(found).is_some_and(|found| (found - expected).abs() <= share * expected.abs())
+    }
+
+    /// Runs `verify`.
+    fn verify(&self, arguments: &[&str]) -> Verified {
+        let [json, html] = ["report.json", "report.html"].map(|name| self.folder.join(name));
+        let mut command = Command::new(binary());
+        command.args(["verify", "--all", "--backend", self.url, "--journal"]);
+        command.arg(self.folder.join("journal"));
+        command.arg("--json").arg(&json).arg("--html").arg(&html);
+        command.args(["--via", self.via.name()]).args(arguments);
+        let output = command.output().unwrap();
+        let table = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            output.status.code(),
+            Some(3),
+            "{command:?}\n{table}{errors}"
+        );
+        let report = std::fs::read(&json).unwrap();
+        let page = std::fs::read_to_string(&html).unwrap();
+        assert!(page.ends_with("</html>\n"));
+        Verified {
+            table,
+            report: serde_json::from_slice(&report).unwrap(),
+        }
+    }
+
+    /// Each case is found as what it is, at each tick and of each series to which it was done,
+    /// and nothing else is.
+    fn check_cases(&self, verified: &Verified) {
+        let table = &verified.table;
+        assert_eq!(verified.gaps(), [] as [Value; 0], "{table}");
+        let all = self.proxy.made();
+        let cases = self.cases();
+        for case in &cases {
+            let name = self.metric(case);
+            let sent = self.sent(case.metric, case.suffix, case.labels).name;
+            let made = all.iter().filter(|made| made.series.name == sent);
+            let made: Vec<Made> = made
+                .filter(|made| made.tick < self.whole_from())
+                .cloned()
+                .collect();
+            assert!(made.len() >= case.ticks, "{}: {made:?}", case.metric);
+            let count = case.kind.map(|kind| (kind, made.len()));
+            verified.assert_counts(&name, &count.into_iter().collect::<Vec<_>>());
+            if let Some(kind) = case.kind {
+                self.assert_named(verified, (case, &name), kind, &made);
+            }
+        }
+        let differing: Vec<String> = cases.iter().map(|case| self.metric(case)).collect();
+        for metric in verified.metrics() {
+            let name = metric["metric"].as_str().unwrap();
+            if !differing.iter().any(|differing| differing == name) {
+                verified.assert_counts(name, &[]);
+            }
+        }
+        // Counts and sums alone tell of what is lost, invented or changed by one.
+        for case in &cases {
+            let is_told = matches!(case.deed, Deed::Drop | Deed::Add(_) | Deed::Stranger { .. });
+            if is_told {
+                let wrong = verified.count(&self.metric(case), "totals_wrong");
+                assert_eq!(wrong, case.ticks as u64, "{}\n{table}", case.metric);
+            }
+        }
+    }
+
+    /// The examples of a case are the samples that were touched, each once, with tick, values and
+    /// what is known besides.
+    fn assert_named(
+        &self,
+        verified: &Verified,
+        (case, metric): (&Case, &str),
+        kind: &str,
+        made: &[Made],
+    ) {
+        let table = &verified.table;
+        let shown = |made: &Made| self.shown(&made.series, case.suffix);
+        // A sample of an earlier tick is told as one of that tick.
+        let tick = |made: &Made| made.tick - u64::from(matches!(case.deed, Deed::Old { .. }));
+        let expected: BTreeSet<(String, u64)> =
+            made.iter().map(|made| (shown(made), tick(made))).collect();
+        let examples = verified.examples(metric, kind);
+        let named: Vec<(String, u64)> = examples
+            .iter()
+            .map(|example| {
+                let tick = example["tick"].as_u64();
+                let tick = tick.unwrap_or_else(|| panic!("no tick: {example}\n{table}"));
+                (example["series"].as_str().unwrap().to_owned(), tick)
+            })
+            .collect();
+        let all = BTreeSet::from_iter(named.clone());
+        assert_eq!(all, expected, "{metric}: {kind}\n{table}");
+        assert_eq!(named.len(), expected.len(), "{examples:#?}");
+        for example in examples {
+            let of = made.iter().find(|made| {
+                example["series"] == shown(made) && example["tick"].as_u64() == Some(tick(made))
+            });
+            let made = of.unwrap();
+            let right = match (made.was, kind) {
+                (Some(was), "missing" | "wrong") => number(&example["expected"]) == Some(was),
+                _ => true,
+            };
+            let found = match (made.became, kind) {
+                (Some(became), _) => self.is_value(&example["found"], became),
+                (None, "missing") => example["found"].is_null(),
+                (None, _) => true,
+            };
+            assert!(right && found, "{made:?}: {example}\n{table}");
+            let note = match &case.deed {
+                Deed::Late => format!("that is its value of tick {}", made.tick - 1),
+                Deed::Again { .. } | Deed::Old { .. } => {
+                    format!("the sample of tick {} again", tick(made))
+                }
+                Deed::Swap(other) => {
+                    let first = self.sent(case.metric, case.suffix, case.labels);
+                    let other = if made.series == *other { &first } else { other };
+                    format!("that is the value of {}", self.shown(other, case.suffix))
+                }
+                _ => continue,
+            };
+            assert_eq!(example["note"], note, "{table}");
+        }
+    }
+
+    /// The first tick at which something is done to all series.
+    fn whole_from(&self) -> u64 {
+        self.proxy.tamperer().whole_from().unwrap_or(u64::MAX)
+    }
+
+    /// What was done to all series together is found as so many values that are late, samples
+    /// that are missing, and one gap.
+    fn check_whole(&self, verified: &Verified) {
+        let table = &verified.table;
+        let lost = self.proxy.tamperer().lost();
+        let [gap] = verified.gaps() else {
+            panic!("{table}");
+        };
+        assert_eq!(gap["scrapes"], lost.len(), "{table}");
+        assert_eq!(gap["reason"], Value::Null);
+        let from = self.whole_from();
+        let made = self.proxy.made();
+        let made: Vec<&Made> = made.iter().filter(|made| made.tick >= from).collect();
+        let mut of_metrics = 0;
+        for metric in verified.metrics() {
+            let name = metric["metric"].as_str().unwrap();
+            let is_own = |made: &&&Made| {
+                let rest = made.series.name.strip_prefix(name);
+                let is_sent = name.strip_suffix("_total") == Some(&made.series.name);
+                let suffixes = ["", "_bucket", "_sum", "_count"];
+                is_sent || rest.is_some_and(|rest| suffixes.contains(&rest))
+            };
+            let own: Vec<&&Made> = made.iter().filter(is_own).collect();
+            of_metrics += own.len();
+            let late = own.iter().filter(|made| made.became.is_some()).count();
+            let counts = [("wrong", late), ("missing", own.len() - late)];
+            verified.assert_counts(name, &counts);
+            for (kind, _) in counts {
+                let ticks = own
+                    .iter()
+                    .filter(|made| made.became.is_some() == (kind == "wrong"));
+                let ticks: BTreeSet<u64> = ticks.map(|made| made.tick).collect();
+                for example in verified.examples(name, kind) {
+                    let tick = example["tick"].as_u64().unwrap();
+                    assert!(ticks.contains(&tick), "{example}\n{table}");
+                    // Values with many digits are nobody else's.
+                    if kind == "wrong" && metric["type"] == "gauge" {
+                        let note = example["note"].as_str().unwrap_or("none");
+                        assert!(note.starts_with("that is its value of tick "), "{example}");
+                    }
+                }
+            }
+        }
+        assert!(of_metrics > 2000, "{of_metrics}");
+    }
 }
 
-/// A report of `verify`, its exit code and table.
+impl Via {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Scrapes => "prometheus",
+            Self::RemoteWrite => "remote_write",
+            Self::Otlp => "otlp",
+        }
+    }
+}
+
+/// A report of `verify` that something differs, and its table.
 struct Verified {
-    code: i32,
     table: String,
     report: Value,
 }
 
-fn verify(folder: &Path, url: &str, arguments: &[&str]) -> Verified {
-    let [json, html] = ["report.json", "report.html"].map(|name| folder.join(name));
-    let mut command = Command::new(binary());
-    command.args(["verify", "--all", "--backend", url, "--journal"]);
-    command.arg(folder.join("journal"));
-    command.arg("--json").arg(&json).arg("--html").arg(&html);
-    let output = command.args(arguments).output().unwrap();
-    let table = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let code = output.status.code().unwrap_or(-1);
-    assert!(
-        code == 0 || code == 3,
-        "{command:?}: {code}\n{table}{errors}"
-    );
-    let report = std::fs::read(&json).unwrap();
-    let page = std::fs::read_to_string(&html).unwrap();
-    assert!(page.ends_with("</html>\n"));
-    Verified {
-        code,
-        table,
-        report: serde_json::from_slice(&report).unwrap(),
-    }
-}
-
 impl Verified {
+    fn metrics(&self) -> &[Value] {
+        self.report["metrics"].as_array().unwrap()
+    }
+
+    fn gaps(&self) -> &[Value] {
+        self.report["gaps"].as_array().unwrap()
+    }
+
     fn metric(&self, name: &str) -> &Value {
-        let mut metrics = self.report["metrics"].as_array().unwrap().iter();
-        let found = metrics.find(|metric| metric["metric"] == name);
+        let found = self
+            .metrics()
+            .iter()
+            .find(|metric| metric["metric"] == name);
         found.unwrap_or_else(|| panic!("no {name}: {}", self.table))
     }
 
     fn count(&self, metric: &str, field: &str) -> u64 {
         let of = self.metric(metric);
-        of[field]
-            .as_u64()
-            .unwrap_or_else(|| panic!("no {field} in {of}"))
+        let count = of[field].as_u64();
+        count.unwrap_or_else(|| panic!("no {field} in {of}"))
     }
 
     /// Differences of a kind that are shown of a metric.
@@ -210,187 +438,47 @@ impl Verified {
         examples.filter(|example| example["what"] == kind).collect()
     }
 
-    /// A metric differs in so many samples of one kind, and in none of another.
-    fn assert_counts(&self, metric: &str, kind: Option<&str>, samples: usize) {
-        for (what, field) in KINDS {
-            let expected = if Some(what) == kind { samples } else { 0 };
+    /// A metric differs in so many samples of each kind; of all others in none.
+    fn assert_counts(&self, metric: &str, counts: &[(&str, usize)]) {
+        for (kind, field) in KINDS {
+            let of_kind = counts.iter().find(|(of, _)| *of == kind);
+            let expected = of_kind.map_or(0, |(_, count)| *count as u64);
             let found = self.count(metric, field);
-            assert_eq!(found, expected as u64, "{metric}: {field}\n{}", self.table);
+            assert_eq!(found, expected, "{metric}: {field}\n{}", self.table);
         }
-        if kind.is_none() {
+        if counts.iter().all(|(_, count)| *count == 0) {
             assert_eq!(self.count(metric, "totals_wrong"), 0, "{}", self.table);
             assert_eq!(self.metric(metric)["examples"], Value::Array(Vec::new()));
         }
     }
 }
 
-/// A series as `verify` writes it.
-fn shown(series: &Identity) -> String {
-    let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
-    let number = |name: &str| matches!(name, "le" | "quantile");
-    let (last, first): (Vec<_>, Vec<_>) = series.labels.iter().partition(|(name, _)| number(name));
-    let labels = first.into_iter().chain(last);
-    let labels: Vec<_> = labels
-        .map(|(name, value)| format!("{name}=\"{}\"", quoted(value)))
-        .collect();
-    format!("{}{{{}}}", series.name, labels.join(","))
-}
-
 fn number(value: &Value) -> Option<f64> {
     value.as_str().map(|text| text.parse().unwrap())
 }
 
-/// Every sample that was touched is named, with its tick and values; nothing else is.
-fn assert_named(verified: &Verified, case: &Case, made: &[Made], keeps_every_bit: bool) {
-    let Some(kind) = case.kind else {
-        return;
-    };
-    let examples = verified.examples(case.metric, kind);
-    let table = &verified.table;
-    let expected: BTreeSet<(String, u64)> = made
-        .iter()
-        .map(|made| (shown(&made.series), made.tick))
-        .collect();
-    let named: Vec<(String, u64)> = examples
-        .iter()
-        .map(|example| {
-            let tick = example["tick"].as_u64();
-            let tick = tick.unwrap_or_else(|| panic!("no tick: {example}\n{table}"));
-            (example["series"].as_str().unwrap().to_owned(), tick)
-        })
-        .collect();
-    assert_eq!(
-        BTreeSet::from_iter(named.clone()),
-        expected,
-        "{}: {kind}\n{table}",
-        case.metric
+/// Waits until something passes each proxy.
+fn wait_for_all(proxies: &[&Proxy]) {
+    wait_until(
+        "something passes everywhere",
+        Duration::from_secs(60),
+        || {
+            let latest = |proxy: &Proxy| proxy.tamperer().latest_tick();
+            proxies.iter().all(|proxy| latest(proxy) >= Some(2))
+        },
     );
-    // Each of them once.
-    assert_eq!(named.len(), expected.len(), "{examples:#?}");
-    let is_value = |found: Option<f64>, expected: f64| {
-        let off = found.map(|found| (found - expected).abs());
-        let share = if keeps_every_bit { 0.0 } else { 1e-11 };
-        off.is_some_and(|off| off <= share * expected.abs())
-    };
-    for example in examples {
-        let series = example["series"].as_str().unwrap();
-        let tick = example["tick"].as_u64().unwrap();
-        let made = made
-            .iter()
-            .find(|made| made.tick == tick && shown(&made.series) == series)
-            .unwrap();
-        match kind {
-            "missing" => assert!(is_value(number(&example["expected"]), made.was.unwrap())),
-            "wrong" => {
-                let both = (number(&example["expected"]), number(&example["found"]));
-                assert_eq!(both.0, made.was, "{example}");
-                assert!(is_value(both.1, made.became.unwrap()), "{example}");
-            }
-            "unexpected" => assert!(is_value(number(&example["found"]), made.became.unwrap())),
-            _ => {}
-        }
-    }
 }
 
-/// What is said of an example besides.
-fn notes<'v>(verified: &'v Verified, metric: &str, kind: &str) -> Vec<&'v str> {
-    let examples = verified.examples(metric, kind).into_iter();
-    examples
-        .map(|example| example["note"].as_str().unwrap_or(""))
-        .collect()
-}
-
-/// A backend that scraped through a proxy that tampered with single series.
-fn check_tampered(folder: &Path, url: &str, proxy: &Proxy, cases: &[Case], keeps_every_bit: bool) {
-    let verified = verify(
-        folder,
-        url,
-        &["--job", "tampered", "--last", "2m", "--instants", "10000"],
-    );
-    let table = &verified.table;
-    assert_eq!(verified.code, 3, "{table}");
-    assert_eq!(verified.report["gaps"], Value::Array(Vec::new()), "{table}");
-    let made = proxy.made();
-    let mut differing = BTreeMap::new();
-    for case in cases {
-        let of = |made: &&Made| made.series.name.starts_with(case.metric);
-        let made: Vec<Made> = made.iter().filter(of).cloned().collect();
-        assert!(made.len() >= case.ticks, "{}", case.metric);
-        verified.assert_counts(case.metric, case.kind, made.len());
-        assert_named(&verified, case, &made, keeps_every_bit);
-        differing.insert(case.metric, case.kind.is_some());
-    }
-    for metric in verified.report["metrics"].as_array().unwrap() {
-        let name = metric["metric"].as_str().unwrap();
-        if !differing.contains_key(name) {
-            verified.assert_counts(name, None, 0);
-        }
-    }
-
-    // Counts and sums alone tell of what is lost, invented or changed by one.
-    for (metric, samples) in [
-        ("p_dropped_total", 4),
-        ("p_one_more_total", 1),
-        ("p_stranger_total", 2),
-        ("p_wait", 1),
-        ("p_size", 1),
-    ] {
-        let wrong = verified.count(metric, "totals_wrong");
-        assert_eq!(wrong, samples, "{metric}\n{table}");
-    }
-    let pair = [
-        r#"p_swapped{host="1",zone="a"}"#,
-        r#"p_swapped{host="2",zone="b.*\"\\"}"#,
-    ];
-    for example in verified.examples("p_swapped", "wrong") {
-        let other = pair.iter().find(|series| example["series"] != **series);
-        let note = format!("that is the value of {}", other.unwrap());
-        assert_eq!(example["note"], note, "{table}");
-    }
-    let late = verified.examples("p_late", "wrong");
-    for example in late {
-        let tick = example["tick"].as_u64().unwrap();
-        let note = example["note"].as_str().unwrap_or("none");
-        let before = (1..=2).any(|n| note == format!("that is its value of tick {}", tick - n));
-        assert!(before, "{example}\n{table}");
-    }
-}
-
-/// A backend that scraped through a proxy that was late with everything at two ticks, and lost
-/// one scrape.
-fn check_late(folder: &Path, url: &str, proxy: &Proxy) {
-    let verified = verify(folder, url, &["--job", "late", "--last", "2m"]);
-    let table = &verified.table;
-    assert_eq!(verified.code, 3, "{table}");
-    let gaps = verified.report["gaps"].as_array().unwrap();
-    assert_eq!(gaps.len(), 1, "{table}");
-    let lost = proxy.tamperer().lost();
-    assert_eq!(gaps[0]["scrapes"], lost.len(), "{table}");
-    assert_eq!(gaps[0]["reason"], Value::Null);
-
-    let made = proxy.made();
-    for metric in verified.report["metrics"].as_array().unwrap() {
-        let name = metric["metric"].as_str().unwrap();
-        let is_own = |made: &&Made| {
-            let rest = made.series.name.strip_prefix(name);
-            rest.is_some_and(|rest| matches!(rest, "" | "_bucket" | "_sum" | "_count"))
-        };
-        let made: Vec<Made> = made.iter().filter(is_own).cloned().collect();
-        assert!(!made.is_empty(), "{name}");
-        verified.assert_counts(name, Some("wrong"), made.len());
-        let ticks: BTreeSet<u64> = made.iter().map(|made| made.tick).collect();
-        for example in verified.examples(name, "wrong") {
-            let tick = example["tick"].as_u64().unwrap();
-            assert!(ticks.contains(&tick), "{example}");
-        }
-    }
-    // Values with many digits are nobody else's.
-    for note in notes(&verified, "p_control", "wrong") {
-        assert!(
-            note.starts_with("that is its value of tick "),
-            "{note}\n{table}"
-        );
-    }
+/// Waits until all that was planned is done, and `verify` can ask about it: what it asks about
+/// ends five seconds ago.
+fn wait_until_done(mockingbird: &Mockingbird, proxies: &[&Proxy]) {
+    wait_until("all is done", Duration::from_secs(60), || {
+        proxies.iter().all(|proxy| proxy.tamperer().is_done())
+    });
+    let done_tick = mockingbird.scrape().0;
+    wait_until("it can be asked about", Duration::from_secs(60), || {
+        mockingbird.scrape().0 >= done_tick + 9
+    });
 }
 
 #[test]
@@ -401,68 +489,144 @@ fn whatever_happens_to_scrapes_is_found_and_named() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let mockingbird = Mockingbird::start_own(CONFIG, folder);
-    let proxies: [[Proxy; 2]; 2] =
-        [0, 1].map(|_| [0, 1].map(|_| Proxy::scraping(&mockingbird.address)));
-    let addresses = proxies
-        .each_ref()
-        .map(|of| of.each_ref().map(Proxy::address));
+    let start = || Proxy::scraping(&mockingbird.address);
+    let (to_prometheus, to_victoria) = ([start(), start()], [start(), start()]);
+    let [tampered, whole] = to_prometheus.each_ref().map(Proxy::address);
     let job = |name, address, protocol| Job {
         name,
         address,
-        protocol,
+        protocol: Some(protocol),
         interval_s: 1,
     };
-    let mut prometheus = Prometheus::start(
-        &servers,
-        folder,
-        &[
-            job("tampered", &addresses[0][0], Some("OpenMetricsText1.0.0")),
-            job("late", &addresses[0][1], Some("PrometheusText0.0.4")),
-        ],
-    );
-    let victoria = VictoriaMetrics::start_scraping_all(
-        &servers,
-        folder,
-        &[("tampered", &addresses[1][0]), ("late", &addresses[1][1])],
-    );
-    let all = || proxies.iter().flatten();
-    wait_until("everybody scrapes", Duration::from_secs(60), || {
-        let latest = |proxy: &Proxy| proxy.tamperer().latest_tick();
-        all().all(|proxy| latest(proxy) >= Some(2))
-    });
+    let jobs = [
+        job("tampered", &tampered, "OpenMetricsText1.0.0"),
+        job("whole", &whole, "PrometheusText0.0.4"),
+    ];
+    let mut prometheus = Prometheus::start(&servers, folder, &jobs);
+    let [tampered, whole] = to_victoria.each_ref().map(Proxy::address);
+    let jobs = [("tampered", tampered.as_str()), ("whole", whole.as_str())];
+    let victoria = VictoriaMetrics::start_scraping_all(&servers, folder, &jobs);
+    let proxies: Vec<&Proxy> = to_prometheus.iter().chain(&to_victoria).collect();
+    wait_for_all(&proxies);
 
+    let backends = [
+        (prometheus.url().to_owned(), &to_prometheus, false),
+        (victoria.url().to_owned(), &to_victoria, true),
+    ];
+    let subjects = backends.iter().map(|(url, proxies, is_victoria)| {
+        proxies.each_ref().map(|proxy| Subject {
+            folder,
+            url,
+            proxy,
+            via: Via::Scrapes,
+            prefix: "p_",
+            is_victoria: *is_victoria,
+        })
+    });
+    let subjects: Vec<[Subject; 2]> = subjects.collect();
     let from_tick = mockingbird.scrape().0 + 3;
-    let cases = [true, false].map(cases);
-    for (of, cases) in proxies.iter().zip(&cases) {
-        for case in cases {
-            of[0].tamperer().plan(Tampering {
-                series: identity(case.series),
-                deed: case.deed.clone(),
-                from_tick,
-                ticks: case.ticks,
-            });
-        }
-        let mut late = of[1].tamperer();
-        late.plan_whole(Whole::Late, from_tick, 2);
-        late.plan_whole(Whole::Lose, from_tick + 4, 1);
+    for [tampered, whole] in &subjects {
+        tampered.plan(from_tick);
+        let mut whole = whole.proxy.tamperer();
+        whole.plan_whole(Whole::Late, from_tick, 2);
+        whole.plan_whole(Whole::Lose, from_tick + 4, 1);
     }
-    wait_until("all is done", Duration::from_secs(60), || {
-        prometheus.assert_running();
-        all().all(|proxy| proxy.tamperer().is_done())
-    });
-    // What verify asks about ends five seconds ago.
-    let done_tick = mockingbird.scrape().0;
-    wait_until("it can be asked about", Duration::from_secs(60), || {
-        mockingbird.scrape().0 >= done_tick + 9
-    });
+    wait_until_done(&mockingbird, &proxies);
+    prometheus.assert_running();
+    let range = ["--last", "2m", "--instants", "10000"];
+    for [tampered, whole] in &subjects {
+        let of = |job| [&["--job", job], &range[..]].concat();
+        tampered.check_cases(&tampered.verify(&of("tampered")));
+        whole.check_whole(&whole.verify(&of("whole")));
+    }
+}
 
-    let urls = [prometheus.url(), victoria.url()];
-    for ((url, [tampered, late]), (cases, keeps_every_bit)) in urls
-        .iter()
-        .zip(&proxies)
-        .zip(cases.iter().zip([true, false]))
-    {
-        check_tampered(folder, url, tampered, cases, keeps_every_bit);
-        check_late(folder, url, late);
+/// A run that pushes to a backend both ways, each through a proxy.
+fn check_pushes(folder: &Path, url: &str, [otlp_url, write_url]: [&str; 2], is_victoria: bool) {
+    let (otlp, write) = (Proxy::otlp(otlp_url), Proxy::remote_write(write_url));
+    let mockingbird = Mockingbird::start_own_with(CONFIG, folder, |config| {
+        let sections = [
+            format!(
+                "{{enabled: true, endpoint: '{}', compression: none, export_interval_s: 1, \
+                 max_request_bytes: 65536, concurrency: 1, prefix: otel_}}",
+                otlp.url()
+            ),
+            format!(
+                "[{{url: '{}', version: 1, interval_s: 1, max_samples_per_send: 500, \
+                 concurrency: 1, prefix: rw_}}]",
+                write.url()
+            ),
+        ];
+        for (name, section) in ["otel", "remote_write"].iter().zip(sections) {
+            let section: serde_yaml::Value = serde_yaml::from_str(&section).unwrap();
+            set(config, &["exporters", name], section);
+        }
+    });
+    let proxies = [&otlp, &write];
+    for proxy in proxies {
+        proxy.begin(mockingbird.epoch_ms, mockingbird.interval_ms);
     }
+    wait_for_all(&proxies);
+    let vias = [
+        (Via::Otlp, "otel_", &otlp),
+        (Via::RemoteWrite, "rw_", &write),
+    ];
+    let subjects = vias.map(|(via, prefix, proxy)| Subject {
+        folder,
+        url,
+        proxy,
+        via,
+        prefix,
+        is_victoria,
+    });
+    let from_tick = mockingbird.scrape().0 + 3;
+    for subject in &subjects {
+        subject.plan(from_tick);
+        let mut whole = subject.proxy.tamperer();
+        whole.plan_whole(Whole::Late, from_tick + 6, 2);
+        whole.plan_whole(Whole::LosePart(1), from_tick + 9, 1);
+        whole.plan_whole(Whole::Lose, from_tick + 11, 1);
+        // What goes with the number is not known where the proxy reads only some of it.
+        if subject.via == Via::RemoteWrite {
+            whole.plan_whole(Whole::LoseTick, from_tick + 13, 1);
+        }
+    }
+    wait_until_done(&mockingbird, &proxies);
+
+    // Before it is done to all series, and from there on.
+    let time = |tick: u64| {
+        let ms = mockingbird.epoch_ms + tick as i64 * mockingbird.interval_ms + 500;
+        jiff::Timestamp::from_millisecond(ms).unwrap().to_string()
+    };
+    let [from, middle, to] = [1, from_tick + 4, from_tick + 15].map(time);
+    for subject in &subjects {
+        let range = |from, to| ["--from", from, "--to", to, "--instants", "10000"];
+        subject.check_cases(&subject.verify(&range(&from, &middle)));
+        subject.check_whole(&subject.verify(&range(&middle, &to)));
+    }
+}
+
+#[test]
+fn whatever_happens_to_pushes_into_prometheus_is_found_and_named() {
+    let Some(servers) = servers::find(&["prometheus"]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut prometheus = Prometheus::start(&servers, folder, &[]);
+    let urls = [prometheus.otlp_url(), prometheus.remote_write_url()];
+    check_pushes(folder, prometheus.url(), [&urls[0], &urls[1]], false);
+    prometheus.assert_running();
+}
+
+#[test]
+fn whatever_happens_to_pushes_into_victoria_metrics_is_found_and_named() {
+    let Some(servers) = servers::find(&["victoria-metrics"]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let victoria = VictoriaMetrics::start(&servers, folder);
+    let urls = [victoria.otlp_url(), victoria.remote_write_url()];
+    check_pushes(folder, victoria.url(), [&urls[0], &urls[1]], true);
 }

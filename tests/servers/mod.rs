@@ -4,7 +4,7 @@
 //! `samples` and `judge` are pure: what was scraped against what should have been, with tests
 //! that hand the judges wrong input. `process`, `mockingbird`, `prometheus` and `receivers` run
 //! programs; `pushed` is about what they push. `proxy` stands between them and does what `tamper`
-//! says.
+//! says to the samples that `wire` reads and writes.
 
 // Each test program uses its own part of this.
 #![allow(dead_code, reason = "shared by several test programs")]
@@ -18,6 +18,7 @@ pub(crate) mod pushed;
 pub(crate) mod receivers;
 pub(crate) mod samples;
 pub(crate) mod tamper;
+pub(crate) mod wire;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

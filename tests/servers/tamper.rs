@@ -28,6 +28,8 @@ pub(crate) enum Deed {
     Late,
     /// It is there again, with a time so much later.
     Again { later_ms: i64 },
+    /// Beside it there is its value of the tick before, with a time so much later.
+    Old { later_ms: i64 },
     /// It is there twice, in every respect the same.
     Twice,
     /// It has a time so much later.
@@ -59,6 +61,10 @@ pub(crate) enum Whole {
     Late,
     /// Nothing passes.
     Lose,
+    /// Of the messages that a tick has, the one of this place does not pass.
+    LosePart(usize),
+    /// Of these, the one with the tick's number does not pass.
+    LoseTick,
 }
 
 /// One sample that was touched.
@@ -105,6 +111,8 @@ impl When {
 pub(crate) struct Tamperer {
     tamperings: Vec<(Tampering, When)>,
     whole: Vec<(Whole, When)>,
+    /// Messages of the latest tick.
+    messages: (u64, usize),
     /// Values as they should have been, of the last few ticks.
     values: BTreeMap<u64, BTreeMap<Identity, f64>>,
     made: Vec<Made>,
@@ -132,6 +140,12 @@ impl Tamperer {
         series.chain(whole).all(When::is_over)
     }
 
+    /// The first tick at which something is done to all series together.
+    pub(crate) fn whole_from(&self) -> Option<u64> {
+        let whole = self.whole.iter().map(|(_, when)| when.from_tick);
+        whole.min()
+    }
+
     /// The latest tick that passed.
     pub(crate) fn latest_tick(&self) -> Option<u64> {
         self.values.keys().next_back().copied()
@@ -157,16 +171,32 @@ impl Tamperer {
         while self.values.len() > KEPT_TICKS {
             self.values.pop_first();
         }
+        self.messages = match self.messages {
+            (of, count) if of == tick => (of, count + 1),
+            _ => (tick, 1),
+        };
+        let place = self.messages.1 - 1;
         for (whole, when) in &mut self.whole {
-            if !when.is_due(tick) {
+            let is_meant = match whole {
+                Whole::LosePart(part) => *part == place,
+                Whole::LoseTick => points.iter().any(is_tick),
+                Whole::Lose | Whole::Late => true,
+            };
+            if !is_meant || !when.is_due(tick) {
                 continue;
             }
             when.done.insert(tick);
-            if *whole == Whole::Lose {
-                return false;
+            match whole {
+                Whole::Lose => return false,
+                Whole::LosePart(_) | Whole::LoseTick => {
+                    let lost = points.iter().map(|point| made(tick, point, None));
+                    self.made.extend(lost);
+                    return false;
+                }
+                Whole::Late => {}
             }
             for point in points.iter_mut() {
-                let is_tick = point.identity.name.ends_with("gen_ticks_total");
+                let is_tick = is_tick(point);
                 let before = before(&self.values, tick, &point.identity);
                 if let Some(before) = before.filter(|b| !is_tick && differ(*b, point.value)) {
                     self.made.push(made(tick, point, Some(before)));
@@ -189,6 +219,10 @@ impl Tamperer {
         }
         true
     }
+}
+
+fn is_tick(point: &Point) -> bool {
+    point.identity.name.contains("gen_ticks")
 }
 
 /// The value of a series at the tick before.
@@ -244,6 +278,18 @@ fn apply(
             };
             points.insert(at + 1, again);
             vec![made(tick, &point, Some(point.value))]
+        }
+        Deed::Old { later_ms } => {
+            let Some(value) = before else {
+                return Vec::new();
+            };
+            let old = Point {
+                value,
+                time_ms: Some(time_ms + later_ms),
+                ..point.clone()
+            };
+            points.insert(at + 1, old);
+            vec![made(tick, &point, Some(value))]
         }
         Deed::Twice => {
             points.insert(at + 1, point.clone());
@@ -351,6 +397,8 @@ mod tests {
         let again = ("a", 10.0, Some(NOW_MS + 300));
         check(&Deed::Again { later_ms: 300 }, &[a, again, b], 1);
         check(&Deed::Move { later_ms: 300 }, &[again, b], 1);
+        let old = ("a", 1.0, Some(NOW_MS + 300));
+        check(&Deed::Old { later_ms: 300 }, &[a, old, b], 1);
         check(&Deed::Twice, &[a, a, b], 1);
         let deed = Deed::Stranger {
             label: "x",
@@ -408,5 +456,26 @@ mod tests {
         assert!(!tamperer.pass(2, NOW_MS, &mut at(2.0)));
         assert!(tamperer.pass(3, NOW_MS, &mut at(3.0)));
         assert_eq!(tamperer.lost(), [2]);
+    }
+
+    #[test]
+    fn one_message_of_several_is_lost() {
+        let mut tamperer = Tamperer::default();
+        tamperer.plan_whole(Whole::LosePart(1), 2, 1);
+        let mut pass = |tick, text| tamperer.pass(tick, NOW_MS, &mut points(&[(text, 1.0)]));
+        let passed = [(1, "a"), (1, "b"), (2, "a"), (2, "b"), (2, "c"), (3, "a")]
+            .map(|(tick, text)| pass(tick, text));
+        assert_eq!(passed, [true, true, true, false, true, true]);
+        assert_eq!(tamperer.made().len(), 1);
+        assert_eq!(tamperer.made()[0].series, identity("b"));
+        assert!(tamperer.lost().is_empty());
+
+        let mut tamperer = Tamperer::default();
+        tamperer.plan_whole(Whole::LoseTick, 2, 1);
+        let mut pass = |tick, text| tamperer.pass(tick, NOW_MS, &mut points(&[(text, 1.0)]));
+        let number = "p_gen_ticks_total";
+        let passed = [(1, number), (2, "a"), (2, number), (2, "b"), (3, number)]
+            .map(|(tick, text)| pass(tick, text));
+        assert_eq!(passed, [true, true, false, true, true]);
     }
 }
