@@ -158,6 +158,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, RunError> {
         from_ms,
         to_ms,
         whole_range: args.from.is_some(),
+        known_until_ms: None,
         share: if args.all {
             Share::All
         } else {

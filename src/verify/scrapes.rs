@@ -17,8 +17,9 @@ use crate::push::Schedule;
 
 /// A scrape comes this much later than its tick at most, or the epoch is another.
 const LATE_MS_MAX: i64 = 10 * 60 * 1000;
-/// And this much earlier: clocks of two machines differ.
-const EARLY_MS_MAX: i64 = 5_000;
+/// And this much earlier: clocks of two machines differ, and some agents note
+/// when a scrape was due, however late they come to it.
+const EARLY_MS_MAX: i64 = 60_000;
 /// Scrapes that are looked at together.
 const SCRAPES_MAX: usize = 1_000_000;
 /// Ticks of pushes that are tried for when they seem to be missing.

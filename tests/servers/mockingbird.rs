@@ -74,11 +74,21 @@ impl Mockingbird {
     /// Serves one of the tests' own configurations, changed like a shipped one; what it is told
     /// is recorded in the file `journal`.
     pub(crate) fn start_own(text: &str, folder: &Path) -> Self {
+        Self::start_recorded(text, folder, |_| {})
+    }
+
+    /// The same, with what `change` says.
+    pub(crate) fn start_recorded(
+        text: &str,
+        folder: &Path,
+        change: impl FnOnce(&mut Value),
+    ) -> Self {
         let config: Value = serde_yaml::from_str(text).unwrap();
         let journal = folder.join("journal").display().to_string();
         Self::start_tree(config, "own.yaml", folder, |config| {
             set(config, &["exporters", "otel", "enabled"], false);
             set(config, &["global", "journal_file"], journal);
+            change(config);
         })
     }
 

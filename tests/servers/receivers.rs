@@ -80,16 +80,22 @@ impl VictoriaMetrics {
         Self::start_with(servers, folder, &[])
     }
 
-    /// The same, scraping an address every second.
-    pub(crate) fn start_scraping(servers: &Path, folder: &Path, address: &str) -> Self {
+    /// The same, scraping an address as the job `scraped`.
+    pub(crate) fn start_scraping(
+        servers: &Path,
+        folder: &Path,
+        address: &str,
+        interval_s: u64,
+    ) -> Self {
         let config = folder.join("promscrape.yaml");
         let text = format!(
-            "scrape_configs: [{{job_name: mockingbird, scrape_interval: 1s, \
-             static_configs: [{{targets: ['{address}']}}]}}]\n"
+            "scrape_configs: [{{job_name: scraped, scrape_interval: {interval_s}s, \
+             scrape_timeout: {interval_s}s, static_configs: [{{targets: ['{address}']}}]}}]\n"
         );
         std::fs::write(&config, text).unwrap();
         let scrape = format!("-promscrape.config={}", config.display());
-        Self::start_with(servers, folder, &[scrape])
+        let large = "-promscrape.maxScrapeSize=1GB".to_owned();
+        Self::start_with(servers, folder, &[scrape, large])
     }
 
     fn start_with(servers: &Path, folder: &Path, arguments: &[String]) -> Self {
