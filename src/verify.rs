@@ -21,7 +21,7 @@ mod scrapes;
 mod totals;
 pub mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -41,6 +41,9 @@ use report::{Cost, Example, Gap, Report, Tally, What};
 use route::Route;
 use scrapes::Scraped;
 use totals::Place;
+
+/// Times between scrapes that are remembered from one range to the next.
+const INTERVALS_KEPT: usize = 50;
 
 /// Examples of differences, or why there is no answer.
 type Found = Result<Vec<Example>, AskError>;
@@ -149,6 +152,9 @@ pub struct Session<'b> {
     latest: Option<Arc<Frame>>,
     wire_faults: WireFaults,
     series_replayed: usize,
+    /// The last times between scrapes: a short range tells too little of what is
+    /// usual.
+    intervals_ms: VecDeque<i64>,
 }
 
 impl<'b> Session<'b> {
@@ -167,6 +173,7 @@ impl<'b> Session<'b> {
             latest: None,
             wire_faults: WireFaults::default(),
             series_replayed: 0,
+            intervals_ms: VecDeque::new(),
         })
     }
 
@@ -192,6 +199,14 @@ impl<'b> Session<'b> {
         let mut found = scrapes::find(&self.replay, asked, options, &route)?;
         let context = Context::new(&self.replay, asked, options, route, &found)?;
         find_parts(&self.replay, &context, &mut found)?;
+        if options.known_until_ms.is_some() {
+            let before = self.intervals_ms.iter().copied();
+            found.interval_ms =
+                scrapes::usual_interval(before.chain(scrapes::intervals(&found.scrapes)));
+        }
+        self.intervals_ms.extend(scrapes::intervals(&found.scrapes));
+        let too_many = self.intervals_ms.len().saturating_sub(INTERVALS_KEPT);
+        self.intervals_ms.drain(..too_many);
         let known = options.known_until_ms.unwrap_or(i64::MIN);
         let known = found
             .scrapes
@@ -225,7 +240,8 @@ impl<'b> Session<'b> {
             }
         }
         let warnings = warnings(self.backend, &found, options);
-        let query_s = (self.backend.waited() - asked_before.1).as_secs_f64();
+        let waited = self.backend.waited().saturating_sub(asked_before.1);
+        let query_s = waited.as_secs_f64();
         let is_complete = gaps.iter().all(|gap| gap.reason.is_some());
         let first = scrapes.first().copied().unwrap_or(last);
         Ok(Report {

@@ -141,6 +141,7 @@ impl Backend {
     }
 
     /// A client of the same backend that counts for itself.
+    #[must_use]
     pub fn another(&self) -> Self {
         Self {
             agent: self.agent.clone(),

@@ -142,7 +142,7 @@ fn agreements(replay: &Replay, routes: &[Route], reports: &[Report]) -> Vec<Agre
         if tallies.iter().all(Option::is_none) {
             continue;
         }
-        let differences = |tally: &Option<&Tally>| {
+        let differences = |tally: Option<&Tally>| {
             tally.map(|tally| {
                 let examples = tally.examples.iter();
                 let of: Vec<_> = examples
@@ -151,11 +151,11 @@ fn agreements(replay: &Replay, routes: &[Route], reports: &[Report]) -> Vec<Agre
                 (tally.is_ok(), of)
             })
         };
-        let first = differences(&tallies[0]);
+        let first = differences(tallies[0]);
         agreements.push(Agreement {
             metric: metric.name.clone(),
             names: names.clone(),
-            agree: tallies.iter().all(|tally| differences(tally) == first),
+            agree: tallies.iter().all(|tally| differences(*tally) == first),
         });
     }
     agreements
@@ -168,20 +168,19 @@ fn time(
     (routes, reports): (&[Route], &[Report]),
     rounds: usize,
 ) -> Result<Vec<Timed>, VerifyError> {
-    let queries: Vec<Vec<Query>> = routes
+    let asked = routes
         .iter()
         .zip(reports)
-        .map(|(route, report)| queries(replay, route, report))
-        .collect::<Result<_, VerifyError>>()?;
+        .map(|(route, report)| queries(replay, route, report));
+    let asked: Vec<Vec<Query>> = asked.collect::<Result<_, VerifyError>>()?;
     let mut kinds: Vec<(Timed, Vec<Vec<Duration>>)> = Vec::new();
     for round in 0..rounds {
-        for index in 0..queries[0].len() {
-            let kind = queries[0][index].kind;
-            let place = kinds.iter().position(|(timed, _)| timed.kind == kind);
+        for (index, query) in asked[0].iter().enumerate() {
+            let place = kinds.iter().position(|(timed, _)| timed.kind == query.kind);
             let place = place.unwrap_or_else(|| {
                 let timed = Timed {
-                    kind,
-                    example: queries[0][index].text.clone(),
+                    kind: query.kind,
+                    example: query.text.clone(),
                     latencies: Vec::new(),
                 };
                 kinds.push((timed, vec![Vec::new(); backends.len()]));
@@ -190,7 +189,7 @@ fn time(
             // Nobody is always the first.
             for turn in 0..backends.len() {
                 let which = (turn + round) % backends.len();
-                let took = ask(&backends[which], &queries[which][index], &reports[which]);
+                let took = ask(&backends[which], &asked[which][index], &reports[which]);
                 // What one refuses has no time.
                 if let Ok(took) = took {
                     kinds[place].1[which].push(took);

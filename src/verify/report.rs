@@ -366,7 +366,7 @@ impl Report {
     }
 
     /// What came there tick by tick.
-    fn of(&self) -> &'static str {
+    pub fn of(&self) -> &'static str {
         if self.via == "prometheus" {
             "scrapes"
         } else {
@@ -374,7 +374,8 @@ impl Report {
         }
     }
 
-    pub(super) fn tell_differences(&self, out: &mut String) {
+    /// Appends what is missing, and examples of what differs.
+    pub fn tell_differences(&self, out: &mut String) {
         for gap in &self.gaps {
             let _ = write!(out, "\n{}\n", gap.text(self.of()));
         }

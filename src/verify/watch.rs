@@ -429,7 +429,7 @@ impl Shared {
         let delays = &self.summary.delays;
         let mut rows = Vec::new();
         let mut below = 0;
-        let bounds = DELAY_BOUNDS_S.iter().map(|bound| bound.to_string());
+        let bounds = DELAY_BOUNDS_S.iter().map(ToString::to_string);
         for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(delays.counts) {
             below += count;
             rows.push((format!("_bucket{{le=\"{bound}\"}}"), below as f64));
