@@ -46,14 +46,16 @@ Examples:
   mockingbird ctl status                             what a running instance does
   mockingbird verify --journal run.journal --backend http://localhost:9090
                                                      whether a backend holds what it scraped
+  mockingbird compare --journal run.journal --backend URL --backend URL
+                                                     which of two backends does
   mockingbird completions bash > /etc/bash_completion.d/mockingbird
 
 Environment:
   LOG_LEVEL                  overrides global.log_level
   OTEL_ENDPOINT, OTEL_...    override exporters.otel; the standard variables, METRICS first
 
-Exit codes: 0 success, 1 failure while running, 2 bad configuration or arguments, 3 verify found
-differences.";
+Exit codes: 0 success, 1 failure while running, 2 bad configuration or arguments, 3 verify or
+compare found differences.";
 
 /// Synthetic metrics at very high cardinality, with ground truth.
 #[derive(Debug, Parser)]
@@ -105,8 +107,10 @@ enum Command {
     Dump(DumpArgs),
     /// Talk to a running instance: see and change what it does.
     Ctl(ctl::CtlArgs),
-    /// Ask a backend whether it holds all that it scraped, sample by sample.
+    /// Ask a backend whether it holds all that came to it, sample by sample.
     Verify(Box<verify::VerifyArgs>),
+    /// Hold backends against the truth and each other, and time their queries.
+    Compare(Box<verify::CompareArgs>),
     /// Print a JSON Schema of the configuration file.
     Schema,
     /// Print shell completions.
@@ -171,6 +175,9 @@ enum DumpFormat {
 /// Parses the process's arguments and does what they say.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let mut found = None;
+    // These tell by their exit code what they found.
+    let mut code_of = |done: Result<ExitCode, RunError>| done.map(|code| found = Some(code));
     let done = match cli.command {
         None => run(&cli.run),
         Some(Command::Run(args)) => run(&args),
@@ -179,10 +186,8 @@ pub fn main() -> ExitCode {
         Some(Command::Plan { file, json, tick }) => plan(&file, json, tick),
         Some(Command::Dump(args)) => dump(&args),
         Some(Command::Ctl(args)) => ctl::ctl(args),
-        Some(Command::Verify(args)) => match verify::verify(&args) {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
+        Some(Command::Verify(args)) => code_of(verify::verify(&args)),
+        Some(Command::Compare(args)) => code_of(verify::compare(&args)),
         Some(Command::Schema) => schema(),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
@@ -192,7 +197,7 @@ pub fn main() -> ExitCode {
         Some(Command::Man) => man(),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => found.unwrap_or(ExitCode::SUCCESS),
         Err(error) => {
             eprintln!("{error}");
             match error {

@@ -8,6 +8,7 @@
 //! values are kept for so many scrapes at a time, compared, and dropped.
 
 pub mod backend;
+pub mod compare;
 mod context;
 mod described;
 mod naming;
@@ -18,8 +19,9 @@ mod route;
 mod samples;
 mod scrapes;
 mod totals;
+pub mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,7 +32,7 @@ use crate::journal::{Replay, ReplayError};
 use crate::model::space::Space;
 use crate::model::{Catalog, identity};
 use crate::timeline::Effect;
-use backend::{AskError, Backend};
+use backend::{AskError, Backend, Kind};
 use context::Context;
 use naming::Names;
 use oracle::{Chunk, KeyLimit, Rows};
@@ -39,6 +41,9 @@ use report::{Cost, Example, Gap, Report, Tally, What};
 use route::Route;
 use scrapes::Scraped;
 use totals::Place;
+
+/// Times between scrapes that are remembered from one range to the next.
+const INTERVALS_KEPT: usize = 50;
 
 /// Examples of differences, or why there is no answer.
 type Found = Result<Vec<Example>, AskError>;
@@ -66,6 +71,9 @@ pub struct Options {
     pub to_ms: i64,
     /// Whether the first and last scrape have to lie at the ends of the range.
     pub whole_range: bool,
+    /// Scrapes up to this time were compared before; they only tell what is
+    /// missing after them.
+    pub known_until_ms: Option<i64>,
     /// Series of which every sample is compared.
     pub share: Share,
     /// Only series with these label values.
@@ -116,95 +124,195 @@ impl From<ReplayError> for VerifyError {
     }
 }
 
-/// Compares a run with what a backend scraped of it. `progress` is called with
-/// the ticks computed and how many there are.
+/// Compares a run with what a backend has of it. `progress` is called with the
+/// ticks computed and how many there are.
 ///
 /// # Errors
 /// When the backend cannot be asked or the run does not fit.
 pub fn run(
-    mut replay: Replay,
+    replay: Replay,
     backend: &Backend,
     options: &Options,
-    progress: &mut dyn FnMut(u64, u64),
+    progress: &mut Progress<'_>,
 ) -> Result<Report, VerifyError> {
-    let began = Instant::now();
-    let route = Route::of(replay.config(), options.via)?;
-    let kind = backend.kind()?;
-    let mut found = scrapes::find(&replay, (backend, kind), options, &route)?;
-    let context = Context::new(&replay, (backend, kind), options, route, &found)?;
-    find_parts(&replay, &context, &mut found)?;
-    let scrapes = &found.scrapes;
-    let last = scrapes[scrapes.len() - 1];
-    let mut run = Run::new(&replay, &context, options)?;
-    let mut engine = replay.engine(options.threads)?;
-    let instants = instants(scrapes.len(), options.instants);
-    // Where the whole range is meant, nothing may be there before the first one.
-    let first_after_ms = if options.whole_range {
-        options.from_ms.max(replay.epoch_ns() / 1_000_000) - 1
-    } else {
-        scrapes[0].time_ms - 1
-    };
-    let mut wire_faults = WireFaults::default();
-    let mut series_replayed = 0;
-    let mut next = 0;
-    while engine.next_tick() <= last.tick {
-        replay.before_tick(&mut engine)?;
-        let frame = engine.advance(|_, _| {});
-        wire_faults.note(&engine, &frame);
-        series_replayed = series_replayed.max(engine.catalog().generated_series());
-        progress(frame.tick() + 1, last.tick + 1);
-        while let Some(&scrape) = scrapes.get(next).filter(|s| s.tick == frame.tick()) {
-            let before = next.checked_sub(1).map(|before| scrapes[before].time_ms);
-            let after_ms = before.unwrap_or(first_after_ms);
-            run.scrape(scrape, &frame, after_ms, instants.contains(&next))?;
-            next += 1;
+    Session::new(replay, backend, options.threads)?.round(options, progress)
+}
+
+/// Is called with the ticks computed and how many there are.
+pub type Progress<'a> = dyn FnMut(u64, u64) + 'a;
+
+/// A run that is computed as far as was needed yet, and a backend that is asked
+/// about it range by range.
+#[derive(Debug)]
+pub struct Session<'b> {
+    backend: &'b Backend,
+    kind: Kind,
+    replay: Replay,
+    engine: Engine,
+    latest: Option<Arc<Frame>>,
+    wire_faults: WireFaults,
+    series_replayed: usize,
+    /// The last times between scrapes: a short range tells too little of what is
+    /// usual.
+    intervals_ms: VecDeque<i64>,
+}
+
+impl<'b> Session<'b> {
+    /// Nothing is computed yet.
+    ///
+    /// # Errors
+    /// When the backend does not answer or the run cannot be set up.
+    pub fn new(replay: Replay, backend: &'b Backend, threads: usize) -> Result<Self, VerifyError> {
+        // Whether it can be verified at all is said first.
+        let kind = backend.kind()?;
+        Ok(Self {
+            engine: replay.engine(threads)?,
+            backend,
+            kind,
+            replay,
+            latest: None,
+            wire_faults: WireFaults::default(),
+            series_replayed: 0,
+            intervals_ms: VecDeque::new(),
+        })
+    }
+
+    /// Takes over what was done to the run since. False if it is another run.
+    pub fn follow(&mut self, later: Replay) -> bool {
+        self.replay.follow(later)
+    }
+
+    /// Compares a range, which must not begin before the last tick of the one
+    /// before it.
+    ///
+    /// # Errors
+    /// As for [`run`].
+    pub fn round(
+        &mut self,
+        options: &Options,
+        progress: &mut Progress<'_>,
+    ) -> Result<Report, VerifyError> {
+        let began = Instant::now();
+        let asked_before = (self.backend.requests(), self.backend.waited());
+        let asked = (self.backend, self.kind);
+        let route = Route::of(self.replay.config(), options.via)?;
+        let mut found = scrapes::find(&self.replay, asked, options, &route)?;
+        let context = Context::new(&self.replay, asked, options, route, &found)?;
+        find_parts(&self.replay, &context, &mut found)?;
+        if options.known_until_ms.is_some() {
+            let before = self.intervals_ms.iter().copied();
+            found.interval_ms =
+                scrapes::usual_interval(before.chain(scrapes::intervals(&found.scrapes)));
+        }
+        self.intervals_ms.extend(scrapes::intervals(&found.scrapes));
+        let too_many = self.intervals_ms.len().saturating_sub(INTERVALS_KEPT);
+        self.intervals_ms.drain(..too_many);
+        let known = options.known_until_ms.unwrap_or(i64::MIN);
+        let known = found
+            .scrapes
+            .partition_point(|scrape| scrape.time_ms <= known);
+        let scrapes = &found.scrapes[known..];
+        let last = found.scrapes[found.scrapes.len() - 1];
+        let instants = instants(scrapes.len(), options.instants);
+        // Where the whole range is meant, nothing may be there before the first one.
+        let mut after_ms = match (known, options.whole_range) {
+            (0, true) => options.from_ms.max(self.replay.epoch_ns() / 1_000_000) - 1,
+            (0, false) => found.scrapes[0].time_ms - 1,
+            _ => found.scrapes[known - 1].time_ms,
+        };
+        let mut run = Run::new(&self.replay, &context, options)?;
+        for (index, &scrape) in scrapes.iter().enumerate() {
+            let frame = self.frame(scrape.tick, last.tick, progress)?;
+            run.scrape(scrape, &frame, after_ms, instants.contains(&index))?;
+            after_ms = scrape.time_ms;
+        }
+        run.finish()?;
+        let Run {
+            names, mut tallies, ..
+        } = run;
+        let catalog = self.engine.catalog();
+        let described = described::check(&context, catalog, &mut tallies, last.time_ms)?;
+        tallies.extend(odd_ticks(&found));
+        let mut gaps = found.gaps(&self.replay, options, context.route());
+        if context.route().due.is_none() {
+            for gap in &mut gaps {
+                gap.reason = self.wire_faults.reason(gap, found.interval_ms);
+            }
+        }
+        let warnings = warnings(self.backend, &found, options);
+        let waited = self.backend.waited().saturating_sub(asked_before.1);
+        let query_s = waited.as_secs_f64();
+        let is_complete = gaps.iter().all(|gap| gap.reason.is_some());
+        let first = scrapes.first().copied().unwrap_or(last);
+        Ok(Report {
+            backend: self.backend.url().to_owned(),
+            via: options.via.name(),
+            ok: is_complete && tallies.iter().all(Tally::is_ok),
+            target: context.added().labels.clone(),
+            range_ms: (first.time_ms, last.time_ms),
+            ticks: (first.tick, last.tick),
+            scrapes: scrapes.len(),
+            instants: instants.len(),
+            scrape_interval_s: found.interval_ms as f64 / 1000.0,
+            gaps,
+            metrics: tallies,
+            allowances: context.allowances(&names, described),
+            warnings,
+            cost: Cost {
+                ticks_replayed: last.tick + 1,
+                series_replayed: self.series_replayed,
+                compute_s: (began.elapsed().as_secs_f64() - query_s).max(0.0),
+                query_s,
+                requests: self.backend.requests() - asked_before.0,
+            },
+            naming: found.naming,
+            exported: context.added().exported,
+        })
+    }
+
+    /// The frame of a tick, not before that of the last call.
+    fn frame(
+        &mut self,
+        tick: u64,
+        last_tick: u64,
+        progress: &mut Progress<'_>,
+    ) -> Result<Arc<Frame>, VerifyError> {
+        loop {
+            if let Some(frame) = self.latest.as_ref().filter(|frame| frame.tick() >= tick) {
+                if frame.tick() == tick {
+                    return Ok(Arc::clone(frame));
+                }
+                return Err(VerifyError::Config(format!(
+                    "tick {tick} comes after tick {}: these are two runs",
+                    frame.tick()
+                )));
+            }
+            // It is used again for the next tick.
+            self.latest = None;
+            self.replay.before_tick(&mut self.engine)?;
+            let frame = self.engine.advance(|_, _| {});
+            self.wire_faults.note(&self.engine, &frame);
+            let series = self.engine.catalog().generated_series();
+            self.series_replayed = self.series_replayed.max(series);
+            progress(frame.tick() + 1, last_tick + 1);
+            self.latest = Some(frame);
         }
     }
-    run.finish()?;
-    let Run {
-        names, mut tallies, ..
-    } = run;
-    let described = described::check(&context, engine.catalog(), &mut tallies, last.time_ms)?;
-    tallies.extend(odd_ticks(&found));
-    let mut gaps = found.gaps(&replay, options, context.route());
-    if context.route().due.is_none() {
-        for gap in &mut gaps {
-            gap.reason = wire_faults.reason(gap, found.interval_ms);
-        }
-    }
-    let mut warnings = backend.warnings();
+}
+
+/// What the backend warned of, and what is odd about the range.
+fn warnings(backend: &Backend, found: &Scraped, options: &Options) -> Vec<String> {
     let of = match options.via {
         Via::Prometheus => "scrape",
         Via::Otlp | Via::RemoteWrite(_) => "push",
     };
-    warnings.extend(found.ends_early_ms(options).map(|early_ms| {
+    let early = found.ends_early_ms(options).map(|early_ms| {
         let early_s = early_ms / 1000;
         format!("the last {of} is {early_s} s before the end of the range")
-    }));
-    let query_s = backend.waited().as_secs_f64();
-    let is_complete = gaps.iter().all(|gap| gap.reason.is_some());
-    Ok(Report {
-        backend: backend.url().to_owned(),
-        via: options.via.name(),
-        ok: is_complete && tallies.iter().all(Tally::is_ok),
-        target: context.added().labels.clone(),
-        range_ms: (scrapes[0].time_ms, last.time_ms),
-        ticks: (scrapes[0].tick, last.tick),
-        scrapes: scrapes.len(),
-        instants: instants.len(),
-        scrape_interval_s: found.interval_ms as f64 / 1000.0,
-        gaps,
-        metrics: tallies,
-        allowances: context.allowances(&names, described),
-        warnings,
-        cost: Cost {
-            ticks_replayed: last.tick + 1,
-            series_replayed,
-            compute_s: (began.elapsed().as_secs_f64() - query_s).max(0.0),
-            query_s,
-            requests: backend.requests(),
-        },
-    })
+    });
+    let mut warnings = backend.warnings();
+    warnings.extend(early);
+    warnings
 }
 
 impl Via {

@@ -544,7 +544,7 @@ fn whatever_happens_to_scrapes_is_found_and_named() {
 /// A run that pushes to a backend both ways, each through a proxy.
 fn check_pushes(folder: &Path, url: &str, [otlp_url, write_url]: [&str; 2], is_victoria: bool) {
     let (otlp, write) = (Proxy::otlp(otlp_url), Proxy::remote_write(write_url));
-    let mockingbird = Mockingbird::start_own_with(CONFIG, folder, |config| {
+    let mockingbird = Mockingbird::start_recorded(CONFIG, folder, |config| {
         let sections = [
             format!(
                 "{{enabled: true, endpoint: '{}', compression: none, export_interval_s: 1, \

@@ -1,5 +1,6 @@
-//! Real servers scrape the running program through everything that can be done to a run; then
-//! `verify` says that all is there, and of a Prometheus that was killed, exactly what is not.
+//! Real servers get runs to which everything happens that can be done to a run: scraped, over
+//! OTLP, and by both versions of remote write. Then `verify` says that all is there, and of a
+//! Prometheus that was killed, exactly what is not.
 //!
 //! Needs the servers that `tests/servers/install.sh` builds, as `tests/real_prometheus.rs` does.
 
@@ -9,19 +10,231 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
-use servers::mockingbird::{Mockingbird, binary};
-use servers::process::wait_until;
+use serde_json::{Value, json};
+use servers::mockingbird::{Mockingbird, binary, set};
+use servers::process::{Process, wait_until};
 use servers::prometheus::{Job, Prometheus};
 use servers::receivers::VictoriaMetrics;
 
+/// Arguments for each way on which samples come.
+const WAYS: [&[&str]; 4] = [
+    &["--via", "prometheus", "--job", "scraped"],
+    &["--via", "otlp"],
+    &["--via", "remote_write"],
+    &["--via", "remote_write", "--remote-write", "2"],
+];
+
+/// A backend that runs are sent to.
+trait Backend {
+    fn url(&self) -> &str;
+    fn otlp_url(&self) -> String;
+    fn remote_write_url(&self) -> String;
+}
+
+impl Backend for Prometheus {
+    fn url(&self) -> &str {
+        self.url()
+    }
+    fn otlp_url(&self) -> String {
+        self.otlp_url()
+    }
+    fn remote_write_url(&self) -> String {
+        self.remote_write_url()
+    }
+}
+
+impl Backend for VictoriaMetrics {
+    fn url(&self) -> &str {
+        self.url()
+    }
+    fn otlp_url(&self) -> String {
+        self.otlp_url()
+    }
+    fn remote_write_url(&self) -> String {
+        self.remote_write_url()
+    }
+}
+
+/// A shipped configuration as it is run here.
+struct Shipped {
+    name: &'static str,
+    interval_s: u64,
+    /// Ticks from one event to the next.
+    apart: u64,
+    /// Metrics that are left out, so that two cores are enough.
+    without: &'static [&'static str],
+    /// How many series have every sample compared.
+    share: &'static [&'static str],
+}
+
+const BASELINE: Shipped = Shipped {
+    name: "baseline.yaml",
+    interval_s: 1,
+    apart: 3,
+    without: &[],
+    share: &["--all"],
+};
+const REFERENCE: Shipped = Shipped {
+    name: "reference.yaml",
+    ..BASELINE
+};
+const PRODUCTION_SIM: Shipped = Shipped {
+    name: "production_sim.yaml",
+    interval_s: 2,
+    ..BASELINE
+};
+/// 150,000 series of each metric, sent on four ways.
+const HIGH_CARDINALITY: Shipped = Shipped {
+    name: "high_cardinality.yaml",
+    interval_s: 20,
+    apart: 1,
+    without: &["user_latency_seconds"],
+    share: &["--series", "1000", "--instants", "3"],
+};
+
+impl Shipped {
+    /// Every tick is pushed where there are few.
+    fn push_interval_s(&self) -> u64 {
+        if self.apart == 1 {
+            self.interval_s
+        } else {
+            2 * self.interval_s
+        }
+    }
+}
+
+/// Where a run is scraped, found before it begins.
+fn address() -> (u16, String) {
+    let port = servers::process::free_port();
+    (port, format!("127.0.0.1:{port}"))
+}
+
+fn text_of(shipped: &Shipped) -> String {
+    let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+    std::fs::read_to_string(configs.join(shipped.name)).unwrap()
+}
+
+/// Starts a run that sends all it has to a backend, which scrapes it as well.
+fn start(shipped: &Shipped, folder: &Path, port: u16, backend: &dyn Backend) -> Mockingbird {
+    let interval_s = shipped.interval_s;
+    Mockingbird::start_recorded(&text_of(shipped), folder, |config| {
+        set(config, &["global", "tick_interval_s"], interval_s);
+        set(config, &["exporters", "prometheus", "port"], port);
+        set(config, &["exporters", "prometheus", "prefix"], "scraped_");
+        let yaml = |text: &str| -> serde_yaml::Value { serde_yaml::from_str(text).unwrap() };
+        let otel = format!(
+            "{{endpoint: '{}', prefix: otlp_, export_interval_s: {}, timeout_s: 60, queue_bytes: 268435456, \
+             resource: {{service.name: pushed, service.instance.id: one}}}}",
+            backend.otlp_url(),
+            shipped.push_interval_s()
+        );
+        set(config, &["exporters", "otel"], yaml(&otel));
+        let url = backend.remote_write_url();
+        let remote = |version: u8| {
+            format!(
+                "{{url: '{url}', version: {version}, prefix: rw{version}_, interval_s: {}, \
+                 queue_bytes: 268435456, concurrency: 2, max_samples_per_send: 10000, \
+                 timeout_s: 60}}",
+                shipped.push_interval_s()
+            )
+        };
+        let remote = yaml(&format!("[{}, {}]", remote(1), remote(2)));
+        set(config, &["exporters", "remote_write"], remote);
+        let metrics = config["metrics"].as_sequence_mut().unwrap();
+        metrics.retain(|metric| !shipped.without.contains(&metric["name"].as_str().unwrap()));
+        for metric in metrics {
+            // The resource's label of that name would take the place of a metric's own.
+            rename_instance(metric);
+        }
+        if let Some(profiles) = config["profiles"].as_mapping_mut() {
+            profiles
+                .iter_mut()
+                .for_each(|(_, profile)| rename_instance(profile));
+        }
+    })
+}
+
+/// Calls a label `instance` otherwise, wherever it is.
+fn rename_instance(of: &mut serde_yaml::Value) {
+    if let Some(labels) = of
+        .get_mut("labels")
+        .and_then(serde_yaml::Value::as_mapping_mut)
+        && let Some(values) = labels.remove("instance")
+    {
+        labels.insert("host".into(), values);
+    }
+}
+
+fn wait_for(mockingbird: &Mockingbird, tick: u64) {
+    wait_until("a tick has come", Duration::from_secs(150), || {
+        let (_, status) = mockingbird.ask("GET", "/status", "");
+        status["tick_count"]
+            .as_u64()
+            .is_some_and(|count| count > tick)
+    });
+}
+
+/// Does to a run whatever can be done to one; returns the tick from which its reload acts.
+fn happen(mockingbird: &Mockingbird, shipped: &Shipped) -> u64 {
+    wait_for(mockingbird, shipped.apart);
+    let (_, config) = mockingbird.ask("GET", "/config", "");
+    let metrics = config["metrics"].as_array().unwrap();
+    let first = |kind: &str| {
+        let found = metrics.iter().position(|metric| metric["type"] == kind);
+        found.map(|at| (at, metrics[at]["name"].as_str().unwrap().to_owned()))
+    };
+    let duration_s = (shipped.apart + 1) * shipped.interval_s;
+    let deed = |path: &str, body: Value| {
+        mockingbird.told("POST", &format!("/control/{path}"), &body.to_string());
+    };
+    let (counter, gauge) = (first("counter").unwrap(), first("gauge").unwrap());
+    deed(
+        "spike",
+        json!({"metric": counter.1, "multiplier": 5, "duration_s": duration_s}),
+    );
+    deed(
+        "error_rate",
+        json!({"metric": gauge.1, "rate": 0.4, "duration_s": duration_s}),
+    );
+    let (_, cumulative) = first("histogram").unwrap_or(counter.clone());
+    deed("fault", json!({"kind": "reset", "metric": cumulative}));
+    let (_, ending) = first("summary").unwrap_or(gauge.clone());
+    deed(
+        "fault",
+        json!({"kind": "stale", "metric": ending, "duration_s": duration_s}),
+    );
+    wait_for(mockingbird, 3 * shipped.apart);
+    let index_of = |config: &serde_yaml::Value, name: &str| {
+        let metrics = config["metrics"].as_sequence().unwrap();
+        metrics.iter().position(|m| m["name"] == *name).unwrap()
+    };
+    mockingbird.edit(|config| {
+        // `/config` tells names without `_total`.
+        let metrics = config["metrics"].as_sequence().unwrap();
+        let is_counter =
+            |m: &serde_yaml::Value| m["type"] == "counter" && !m["base_rate"].is_null();
+        let at = metrics.iter().position(is_counter).unwrap();
+        config["metrics"][at]["base_rate"] = 7.into();
+        let at = index_of(config, &gauge.1);
+        config["metrics"][at]["name"] = "renamed".into();
+        // What names it by name goes with it.
+        for section in ["scenarios", "runtime"] {
+            if let Some(config) = config.as_mapping_mut() {
+                config.remove(section);
+            }
+        }
+    });
+    let reload = mockingbird.told("POST", "/control/reload", "{}");
+    reload["applies_at_tick"].as_u64().unwrap()
+}
+
 /// `verify` of a run: exit code, table and report.
-fn verify(folder: &Path, url: &str, arguments: &[&str]) -> (i32, String, Value) {
+fn verify(folder: &Path, url: &str, arguments: &[&[&str]]) -> (i32, String, Value) {
     let report = folder.join("report.json");
     let mut command = Command::new(binary());
     command.args(["verify", "--backend", url, "--journal"]);
     command.arg(folder.join("journal"));
-    command.arg("--json").arg(&report).args(arguments);
+    command.arg("--json").arg(&report).args(arguments.concat());
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -34,105 +247,282 @@ fn verify(folder: &Path, url: &str, arguments: &[&str]) -> (i32, String, Value) 
     (code, said, serde_json::from_slice(&report).unwrap())
 }
 
-/// A run of the shipped baseline to which everything happens; ends after the reload.
-fn eventful_run(folder: &Path, scraped: impl FnOnce(&str)) -> Mockingbird {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/baseline.yaml");
-    let text = std::fs::read_to_string(path).unwrap();
-    let mockingbird = Mockingbird::start_own(&text, folder);
-    scraped(&mockingbird.address);
-    let wait_for = |tick: u64| {
-        wait_until("a tick has come", Duration::from_secs(60), || {
-            mockingbird.scrape().0 >= tick
-        });
-    };
-    wait_for(6);
-    for (path, body) in [
-        (
-            "spike",
-            r#"{"metric": "requests", "multiplier": 5, "duration_s": 4}"#,
-        ),
-        (
-            "error_rate",
-            r#"{"metric": "cpu_usage", "rate": 0.4, "duration_s": 4}"#,
-        ),
-        (
-            "fault",
-            r#"{"kind": "reset", "metric": "req_latency_seconds"}"#,
-        ),
-        (
-            "fault",
-            r#"{"kind": "stale", "metric": "payload_size_bytes", "duration_s": 4,
-                "labels": {"region": "eu-west-1"}}"#,
-        ),
-    ] {
-        mockingbird.told("POST", &format!("/control/{path}"), body);
+/// Everything is there, on each way: of the metric that came and of the one that went.
+fn assert_complete(shipped: &Shipped, folder: &Path, backend: &dyn Backend) {
+    for way in WAYS {
+        let (code, table, report) = verify(folder, backend.url(), &[way, shipped.share]);
+        assert_eq!(code, 0, "{way:?}: {table}");
+        assert_eq!(report["ok"], true);
+        assert_eq!(report["via"], way[1]);
+        let metrics = report["metrics"].as_array().unwrap();
+        let is_all = shipped.share == ["--all"];
+        let mut seen = (false, false);
+        for metric in metrics {
+            let number = |field: &str| metric[field].as_u64().unwrap();
+            assert!(number("totals") > 0, "{way:?}: {table}");
+            let sampled = number("series_sampled");
+            assert!(
+                if is_all {
+                    number("series") == sampled
+                } else {
+                    sampled > 0
+                },
+                "{table}"
+            );
+            // One server keeps no NaN, which some metric may have nothing but.
+            let is_nan = table.contains("NaN is not stored");
+            assert!(number("samples") > 0 || is_nan, "{way:?}: {table}");
+            let name = metric["metric"].as_str().unwrap();
+            seen.0 |= name.ends_with("_renamed");
+            seen.1 |= metric["described"] == true;
+        }
+        assert!(seen.0, "the reload is not seen: {table}");
+        println!("{} {way:?}\n{table}", shipped.name);
+        // Prometheus tells types and help of what it scraped, and nothing else.
+        let tells = way[1] == "prometheus" && report["warnings"].as_array().unwrap().is_empty();
+        if tells && table.contains("types and help") {
+            assert!(!seen.1, "{table}");
+        }
+        assert!(report["scrapes"].as_u64().unwrap() >= 4, "{way:?}: {table}");
     }
-    wait_for(14);
-    mockingbird.edit(|config| {
-        config["metrics"][0]["base_rate"] = 30.into();
-        config["metrics"][1]["name"] = "cpu_share".into();
-    });
-    let reload = mockingbird.told("POST", "/control/reload", "{}");
-    wait_for(reload["applies_at_tick"].as_u64().unwrap() + 12);
+}
+
+/// A whole run into a backend, proved.
+fn prove(shipped: &Shipped, folder: &Path, port: u16, backend: &dyn Backend) -> Mockingbird {
+    let mockingbird = start(shipped, folder, port, backend);
+    let reload = happen(&mockingbird, shipped);
+    wait_for(&mockingbird, reload + 2 * shipped.apart);
+    // What came just now need not be visible yet.
+    std::thread::sleep(Duration::from_secs(8));
+    assert_complete(shipped, folder, backend);
     mockingbird
 }
 
-/// Everything is there: all samples of all series, of the metric that came and of the one that
-/// went.
-fn assert_complete((code, table, report): (i32, String, Value)) {
-    assert_eq!(code, 0, "{table}");
-    assert_eq!(report["ok"], true);
-    let metrics = report["metrics"].as_array().unwrap();
-    assert_eq!(metrics.len(), 5, "{table}");
-    for metric in metrics {
-        let number = |field: &str| metric[field].as_u64().unwrap();
-        assert_eq!(number("series"), number("series_sampled"), "{table}");
-        assert!(number("samples") >= 5 * number("series"), "{table}");
-        assert!(number("totals") > 0, "{table}");
-    }
-    let scrapes = report["scrapes"].as_u64().unwrap();
-    assert!(scrapes >= 15, "{table}");
-    // Points were left out, and never held against the backend.
-    let of = |name: &str| {
-        let mut metrics = metrics.iter();
-        let found = metrics.find(|metric| metric["metric"] == name);
-        found.unwrap_or_else(|| panic!("no {name}: {table}"))["samples"].clone()
+fn prometheus(servers: &Path, folder: &Path, address: &str, shipped: &Shipped) -> Prometheus {
+    let job = Job {
+        name: "scraped",
+        address,
+        protocol: None,
+        interval_s: u32::try_from(shipped.interval_s).unwrap(),
     };
-    assert_eq!(of("synthetic_prom_requests_total"), 32 * scrapes);
-    assert!(of("synthetic_prom_payload_size_bytes").as_u64().unwrap() < 32 * 5 * scrapes);
+    Prometheus::start(servers, folder, &[job])
+}
+
+fn in_prometheus(shipped: &Shipped) {
+    let Some(servers) = servers::find(&["prometheus"]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (port, address) = address();
+    let backend = prometheus(&servers, folder.path(), &address, shipped);
+    prove(shipped, folder.path(), port, &backend);
+}
+
+fn in_victoria_metrics(shipped: &Shipped) {
+    let Some(servers) = servers::find(&["victoria-metrics"]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (port, address) = address();
+    let interval_s = shipped.interval_s;
+    let backend = VictoriaMetrics::start_scraping(&servers, folder.path(), &address, interval_s);
+    prove(shipped, folder.path(), port, &backend);
 }
 
 #[test]
-fn prometheus_and_victoria_metrics_hold_an_eventful_run() {
+fn victoria_metrics_holds_the_baseline() {
+    in_victoria_metrics(&BASELINE);
+}
+
+#[test]
+fn prometheus_holds_the_reference() {
+    in_prometheus(&REFERENCE);
+}
+
+#[test]
+fn victoria_metrics_holds_the_reference() {
+    in_victoria_metrics(&REFERENCE);
+}
+
+#[test]
+fn prometheus_holds_the_production_sim() {
+    in_prometheus(&PRODUCTION_SIM);
+}
+
+#[test]
+fn victoria_metrics_holds_the_production_sim() {
+    in_victoria_metrics(&PRODUCTION_SIM);
+}
+
+#[test]
+fn prometheus_holds_150_000_series() {
+    in_prometheus(&HIGH_CARDINALITY);
+}
+
+#[test]
+fn victoria_metrics_holds_150_000_series() {
+    in_victoria_metrics(&HIGH_CARDINALITY);
+}
+
+/// The same run in two backends: each holds it, and their queries are timed.
+#[test]
+fn backends_are_compared() {
     let Some(servers) = servers::find(&["prometheus", "victoria-metrics"]) else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let mut backends = None;
-    let mockingbird = eventful_run(folder, |address| {
-        let jobs = [Job {
-            name: "mockingbird",
-            address,
-            protocol: None,
-            interval_s: 1,
-        }];
-        backends = Some((
-            Prometheus::start(&servers, folder, &jobs),
-            VictoriaMetrics::start_scraping(&servers, folder, address),
-        ));
+    let (port, address) = address();
+    let backend = prometheus(&servers, folder, &address, &BASELINE);
+    let other = VictoriaMetrics::start_scraping(&servers, folder, &address, 1);
+    let mockingbird = start(&BASELINE, folder, port, &backend);
+    wait_for(&mockingbird, 12);
+    std::thread::sleep(Duration::from_secs(6));
+    let report = folder.join("compared.json");
+    let mut command = Command::new(binary());
+    command.args([
+        "compare",
+        "--backend",
+        backend.url(),
+        "--backend",
+        other.url(),
+    ]);
+    command
+        .arg("--journal")
+        .arg(folder.join("journal"))
+        .arg("--json")
+        .arg(&report);
+    command.args(["--job", "scraped", "--all", "--rounds", "3"]);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}{errors}");
+    println!("{said}");
+    let report: Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+    assert_eq!(report["reports"].as_array().unwrap().len(), 2);
+    for metric in report["metrics"].as_array().unwrap() {
+        assert_eq!(metric["agree"], true, "{said}");
+    }
+    let queries = report["queries"].as_array().unwrap();
+    assert!(queries.len() >= 6, "{said}");
+    for timed in queries {
+        for latency in timed["latencies"].as_array().unwrap() {
+            assert!(latency["count"].as_u64().unwrap() >= 3, "{timed}");
+            let at = |field: &str| latency[field].as_f64().unwrap();
+            assert!(0.0 < at("p50_s") && at("p50_s") <= at("p99_s"), "{timed}");
+            assert!(at("p99_s") <= at("max_s"), "{timed}");
+        }
+    }
+}
+
+/// A running instance is verified until its backend is gone, and what was found is served.
+#[test]
+fn a_running_instance_is_watched() {
+    let Some(servers) = servers::find(&["prometheus"]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (port, address) = address();
+    let mut backend = prometheus(&servers, folder, &address, &BASELINE);
+    let mockingbird = start(&BASELINE, folder, port, &backend);
+    wait_for(&mockingbird, 6);
+    let listen = self::address().1;
+    let mut command = Command::new(binary());
+    command.args([
+        "verify",
+        "--backend",
+        backend.url(),
+        "--job",
+        "scraped",
+        "--journal",
+    ]);
+    command.arg(folder.join("journal"));
+    command.args([
+        "--watch",
+        "2s",
+        "--visible-after",
+        "3s",
+        "--listen",
+        &listen,
+    ]);
+    let mut watch = Process::start(&mut command, "watch", folder);
+    let value = |name: &str| -> f64 {
+        let url = format!("http://{listen}/metrics");
+        let Ok(mut response) = ureq::get(&url).call() else {
+            return f64::NAN;
+        };
+        let text = response.body_mut().read_to_string().unwrap();
+        let samples = servers::samples::parse(&text, false).unwrap();
+        let name = format!("mockingbird_verify_{name}");
+        let of = samples.iter().filter(|(identity, _)| {
+            let labels = &identity.labels;
+            let labels: Vec<String> = labels.iter().map(|(n, v)| format!("{n}={v}")).collect();
+            let whole = format!("{}{{{}}}", identity.name, labels.join(","));
+            identity.name == name || whole == name
+        });
+        of.map(|(_, value)| value).sum()
+    };
+    let minute = Duration::from_secs(60);
+    wait_until("three rounds are as expected", minute, || {
+        watch.assert_running();
+        value("rounds_total{result=ok}") >= 3.0
     });
-    let (mut prometheus, victoria) = backends.unwrap();
-    assert_complete(verify(folder, prometheus.url(), &["--all"]));
-    assert_complete(verify(folder, victoria.url(), &["--all"]));
+    assert_eq!((value("up"), value("ok")), (1.0, 1.0));
+    assert!(value("samples_total") >= 520.0);
+    assert_eq!(value("differences_total"), 0.0);
+    assert_eq!(value("missing_scrapes_total"), 0.0);
+    let seen = value("ingestion_delay_seconds_count");
+    let mean_s = value("ingestion_delay_seconds_sum") / seen;
+    assert!(
+        seen >= 3.0 && (0.0..3.0).contains(&mean_s),
+        "{seen} {mean_s}"
+    );
+    // What is done meanwhile is read from the journal.
+    mockingbird.told(
+        "POST",
+        "/control/spike",
+        r#"{"metric": "requests", "multiplier": 9, "duration_s": 3}"#,
+    );
+    let rounds = value("rounds_total{result=ok}");
+    wait_until("it is as expected", minute, || {
+        value("rounds_total{result=ok}") >= rounds + 4.0
+    });
+    assert_eq!(value("rounds_total{result=differs}"), 0.0);
+
+    backend.kill();
+    wait_until("it is told that nobody answers", minute, || {
+        value("up") == 0.0
+    });
+    std::thread::sleep(Duration::from_secs(3));
+    backend.restart();
+    wait_until("the gap is found", minute, || {
+        value("missing_scrapes_total") >= 2.0
+    });
+    wait_until("all is well again", minute, || value("ok") == 1.0);
+    assert_eq!(value("differences_total"), 0.0);
+    let said = watch.interrupt_with(3);
+    assert!(said.contains("scrapes missing between"), "{said}");
+    assert!(said.contains("rounds as expected"), "{said}");
+}
+
+#[test]
+fn prometheus_holds_the_baseline_and_misses_what_came_while_it_was_killed() {
+    let Some(servers) = servers::find(&["prometheus"]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (port, address) = address();
+    let mut prometheus = prometheus(&servers, folder, &address, &BASELINE);
+    let mockingbird = prove(&BASELINE, folder, port, &prometheus);
     let (code, table, _) = verify(
         folder,
         prometheus.url(),
         &[
-            "--match",
-            "region=us-east-1,instance=node-02",
-            "--metric",
-            "requests_total",
+            WAYS[0],
+            &["--match", "region=us-east-1,host=node-02"],
+            &["--metric", "requests_total"],
         ],
     );
     assert_eq!(code, 0, "{table}");
@@ -147,7 +537,7 @@ fn prometheus_and_victoria_metrics_hold_an_eventful_run() {
         prometheus.assert_running();
         mockingbird.scrape().0 >= killed_until + 16
     });
-    let (code, table, report) = verify(folder, prometheus.url(), &["--all"]);
+    let (code, table, report) = verify(folder, prometheus.url(), &[WAYS[0], &["--all"]]);
     assert_eq!(code, 3, "{table}");
     let gaps = report["gaps"].as_array().unwrap();
     assert_eq!(gaps.len(), 1, "{table}");
@@ -164,5 +554,10 @@ fn prometheus_and_victoria_metrics_hold_an_eventful_run() {
             assert_eq!(metric[field], 0, "{table}");
         }
         assert_eq!(metric["totals_wrong"], 0, "{table}");
+    }
+    // What was pushed waited for it, and is there.
+    for way in &WAYS[1..] {
+        let (code, table, _) = verify(folder, prometheus.url(), &[way, &["--all"]]);
+        assert_eq!(code, 0, "{way:?}: {table}");
     }
 }

@@ -314,6 +314,7 @@ fn options() -> Options {
         from_ms: EPOCH_MS,
         to_ms: time_ms(TICKS),
         whole_range: true,
+        known_until_ms: None,
         share: Share::All,
         matches: Vec::new(),
         instants: 3,

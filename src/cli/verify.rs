@@ -1,19 +1,25 @@
-//! `verify`: holds what a backend stored against what it should have.
+//! `verify` and `compare`: hold what backends stored against what they should
+//! have, once or again and again.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
+use serde::Serialize;
 
 use super::{load, print};
 use crate::app::{self, RunError};
 use crate::clock::Clock;
 use crate::credentials;
 use crate::journal::Replay;
-use crate::plan::Estimate;
+use crate::plan::{Estimate, grouped};
 use crate::verify::backend::Backend;
-use crate::verify::{self, Options, Share, VerifyError};
+use crate::verify::watch::{self, Delays, Round};
+use crate::verify::{self, Options, Share, VerifyError, compare};
 
 /// What a backend scraped just now need not be visible yet.
 const VISIBLE_AFTER_MS: i64 = 5_000;
@@ -30,6 +36,11 @@ Examples:
                                                      every sample of a run to which nothing was done
   mockingbird verify --journal run.journal --backend http://localhost:9090 --html report.html
                                                      the first one as a page to look at or hand on
+  mockingbird verify --journal run.journal --backend http://localhost:9090 --via otlp
+                                                     what was pushed; --via remote_write likewise
+  mockingbird verify --journal run.journal --backend http://localhost:9090 \\
+      --watch 30s --visible-after 10s --listen localhost:8002
+                                                     a running instance, until Ctrl-C
   mockingbird verify --journal run.journal --backend https://mimir.example/prometheus \\
       --tenant load --bearer-token-file token --job mockingbird --json report.json
 
@@ -43,20 +54,87 @@ Environment:
 Exit codes: 0 all as expected, 1 the backend could not be asked, 2 wrong arguments, configuration
 or journal, 3 something differs.";
 
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  mockingbird compare --journal run.journal \\
+      --backend http://localhost:9090 --backend http://localhost:8428
+                                                     two backends that scraped the same run
+  mockingbird compare --journal run.journal --via remote_write --rounds 50 \\
+      --backend http://localhost:9090 --backend http://localhost:8428
+
+Each backend is held against the truth, as verify does it, and against the others; then the same
+queries are asked of each in turn and timed.
+
+Exit codes: 0 all as expected, 1 a backend could not be asked, 2 wrong arguments, configuration
+or journal, 3 something differs.";
+
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-#[command(group(ArgGroup::new("run_of").required(true).multiple(true).args(["config", "journal"])))]
 pub(super) struct VerifyArgs {
+    /// Base URL of a Prometheus query API: what /api/v1/query follows.
+    #[arg(long, value_name = "URL")]
+    backend: String,
+    #[command(flatten)]
+    what: WhatArgs,
+    /// Write the report as JSON to a file, or with - to standard output instead of the table.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the report as a page of HTML to a file.
+    #[arg(long, value_name = "FILE", conflicts_with = "watch")]
+    html: Option<PathBuf>,
+    /// Go on with a running instance: compare what is new so often (30s, 5m).
+    #[arg(long, value_name = "DURATION", value_parser = duration_ms, conflicts_with = "from")]
+    watch: Option<i64>,
+    /// With --watch: what is not there after so long is missing.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "10s",
+        value_parser = duration_ms,
+        requires = "watch"
+    )]
+    visible_after: i64,
+    /// With --watch: serve what was found as metrics on this address, at /metrics.
+    #[arg(long, value_name = "HOST:PORT", requires = "watch")]
+    listen: Option<SocketAddr>,
+    /// With --watch: end after so many rounds.
+    #[arg(long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: Option<u64>,
+}
+
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+#[command(after_help = COMPARE_EXAMPLES)]
+pub(super) struct CompareArgs {
+    /// Base URL of a Prometheus query API; to be given for each backend.
+    #[arg(long, value_name = "URL", required = true)]
+    backend: Vec<String>,
+    #[command(flatten)]
+    what: WhatArgs,
+    /// Ask the same queries so often to time them.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(0..=10_000)
+    )]
+    rounds: u32,
+    /// Write everything as JSON to a file, or with - to standard output instead of the tables.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// What is compared, and how backends are asked.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("run_of").required(true).multiple(true).args(["config", "journal"])))]
+struct WhatArgs {
     /// Configuration file of the run; it needs global.epoch unless there is a journal.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Journal of the run: its configuration, its epoch, and all that was done to it.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
-    /// Base URL of a Prometheus query API: what /api/v1/query follows.
-    #[arg(long, value_name = "URL")]
-    backend: String,
     /// How the data came there.
     #[arg(long, value_enum, default_value_t = Via::Prometheus)]
     via: Via,
@@ -124,12 +202,6 @@ pub(super) struct VerifyArgs {
     /// Send this tenant as `X-Scope-OrgID`.
     #[arg(long, value_name = "TENANT")]
     tenant: Option<String>,
-    /// Write the report as JSON to a file, or with - to standard output instead of the table.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write the report as a page of HTML to a file.
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
     /// Threads to compute with. Default: one per core.
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
@@ -148,13 +220,204 @@ enum Via {
 
 /// Verifies and tells what was found.
 pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, RunError> {
-    let replay = what_ran(args)?;
+    let what = &args.what;
+    let backend = backend(&args.backend, what)?;
+    if let Some(interval_ms) = args.watch {
+        return watch(args, &backend, interval_ms);
+    }
+    let replay = what_ran(what)?;
+    let options = options(what, &replay)?;
+    let bar = app::progress_bar(0, "verifying");
+    let report = verify::run(replay, &backend, &options, &mut |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let report = report.map_err(told)?;
+    if let Some(path) = &args.html {
+        write(path, &report.html())?;
+    }
+    give(args.json.as_deref(), &report, || report.table(colours()))?;
+    Ok(exit_code(report.ok))
+}
+
+/// Compares backends and tells what was found.
+pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, RunError> {
+    let what = &args.what;
+    if args.backend.len() < 2 {
+        return Err(RunError::Config(
+            "--backend: name two backends or more, each with a --backend of its own".into(),
+        ));
+    }
+    let backends = args.backend.iter().map(|url| backend(url, what));
+    let backends: Vec<Backend> = backends.collect::<Result<_, _>>()?;
+    let first = what_ran(what)?;
+    let options = options(what, &first)?;
+    let mut first = Some(first);
+    let mut load = || match first.take() {
+        Some(replay) => Ok(replay),
+        None => what_ran(what).map_err(of_run),
+    };
+    let bar = app::progress_bar(0, "comparing");
+    let rounds = args.rounds as usize;
+    let compared = compare::compare(&mut load, &backends, &options, rounds, &mut |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let compared = compared.map_err(told)?;
+    give(args.json.as_deref(), &compared, || {
+        compared.table(colours())
+    })?;
+    Ok(exit_code(compared.ok))
+}
+
+/// Verifies a running instance until it is told to stop.
+fn watch(args: &VerifyArgs, backend: &Backend, interval_ms: i64) -> Result<ExitCode, RunError> {
+    let what = &args.what;
+    let settings = watch::Settings {
+        interval: milliseconds(interval_ms),
+        visible_after: milliseconds(args.visible_after),
+        rounds_max: args.rounds,
+        listen: args.listen,
+    };
+    let options = options(what, &what_ran(what)?)?;
+    let signals = super::signals()
+        .map_err(|error| RunError::Run(format!("cannot listen for signals: {error}")))?;
+    let mut failed: Option<RunError> = None;
+    let mut tell = |round: Round<'_>, delays: &Delays| {
+        if let Err(error) = tell_round(args.json.as_deref(), &round, delays) {
+            failed.get_or_insert(error);
+        }
+    };
+    let mut load = || what_ran(what).map_err(of_run);
+    let stop = &signals.stop;
+    let watched = watch::watch(backend, &options, &settings, &mut load, stop, &mut tell);
+    let summary = watched.map_err(told)?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let [ok, differ, unanswered] = summary.rounds;
+    eprintln!("{ok} rounds as expected, {differ} with differences, {unanswered} without an answer");
+    if !summary.answered {
+        return Err(RunError::Run(
+            "the backend could not be asked at the end".into(),
+        ));
+    }
+    Ok(exit_code(differ == 0))
+}
+
+/// A line for each round, and all about what differs.
+fn tell_round(json: Option<&Path>, round: &Round<'_>, delays: &Delays) -> Result<(), RunError> {
+    let now = jiff::Timestamp::from_nanosecond(Clock::start().now_ns().into());
+    let now = now.map_or(String::new(), |now| now.strftime("%H:%M:%S").to_string());
+    let is_stream = json.is_some_and(|path| path.as_os_str() == "-");
+    let line = match round {
+        Round::Compared(report) => {
+            let text = serde_json::to_string(report);
+            let text = text.map_err(|error| RunError::Run(error.to_string()))? + "\n";
+            match json {
+                Some(_) if is_stream => return print(text.as_bytes()),
+                Some(path) => write(path, &text)?,
+                None => {}
+            }
+            let samples: u64 = report.metrics.iter().map(|tally| tally.samples).sum();
+            let mut line = format!(
+                "{now}  {}: {} {}, ticks {} to {}, {} samples",
+                if report.ok { "ok" } else { "DIFFERS" },
+                report.scrapes,
+                report.of(),
+                report.ticks.0,
+                report.ticks.1,
+                grouped(samples.into()),
+            );
+            if delays.count() > 0 {
+                let (mean_s, max_s) = delays.mean_max_s();
+                let _ = write!(line, "; visible after {mean_s:.2} s, at most {max_s:.2} s");
+            }
+            line.push('\n');
+            if !report.ok {
+                report.tell_differences(&mut line);
+            }
+            line
+        }
+        Round::Nothing => format!("{now}  nothing new\n"),
+        Round::Failed(message) => {
+            eprintln!("{now}  no answer: {message}");
+            return Ok(());
+        }
+        Round::OtherRun => format!("{now}  the journal is of another run now; going on with it\n"),
+    };
+    if is_stream {
+        Ok(())
+    } else {
+        print(line.as_bytes())
+    }
+}
+
+/// JSON to a file or standard output, and unless that is there the table.
+fn give(
+    json: Option<&Path>,
+    report: &impl Serialize,
+    table: impl FnOnce() -> String,
+) -> Result<(), RunError> {
+    let text = || {
+        let json = serde_json::to_string_pretty(report);
+        json.map(|json| json + "\n")
+            .map_err(|error| RunError::Run(error.to_string()))
+    };
+    match json {
+        Some(path) if path.as_os_str() == "-" => print(text()?.as_bytes()),
+        path => {
+            if let Some(path) = path {
+                write(path, &text()?)?;
+            }
+            print(table().as_bytes())
+        }
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), RunError> {
+    std::fs::write(path, text)
+        .map_err(|error| RunError::Run(format!("{}: cannot be written: {error}", path.display())))
+}
+
+fn colours() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+fn exit_code(ok: bool) -> ExitCode {
+    if ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(DIFFERENCES)
+    }
+}
+
+fn told(error: VerifyError) -> RunError {
+    match error {
+        VerifyError::Config(message) => RunError::Config(message),
+        VerifyError::Ask(message) => RunError::Run(message),
+    }
+}
+
+fn of_run(error: RunError) -> VerifyError {
+    match error {
+        RunError::Config(message) => VerifyError::Config(message),
+        RunError::Run(message) => VerifyError::Ask(message),
+    }
+}
+
+fn backend(url: &str, args: &WhatArgs) -> Result<Backend, RunError> {
     let headers = headers(args).map_err(RunError::Config)?;
-    let backend = Backend::new(&args.backend, headers)
-        .map_err(|error| RunError::Config(format!("--backend or --header: {error}")))?;
+    Backend::new(url, headers)
+        .map_err(|error| RunError::Config(format!("--backend or --header: {error}")))
+}
+
+fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunError> {
     let (from_ms, to_ms) = range(args)?;
     let threads = args.threads.map(usize::from);
-    let options = Options {
+    Ok(Options {
         via: match args.via {
             Via::Prometheus => verify::Via::Prometheus,
             Via::Otlp => verify::Via::Otlp,
@@ -163,6 +426,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, RunError> {
         from_ms,
         to_ms,
         whole_range: args.from.is_some(),
+        known_until_ms: None,
         share: if args.all {
             Share::All
         } else {
@@ -174,48 +438,15 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, RunError> {
         instance: args.instance.clone(),
         tolerance: args.tolerance,
         threads: threads.unwrap_or_else(|| app::threads_of(replay.config())),
-    };
-    let bar = app::progress_bar(0, "verifying");
-    let report = verify::run(replay, &backend, &options, &mut |done, all| {
-        bar.set_length(all);
-        bar.set_position(done);
-    });
-    bar.finish_and_clear();
-    let report = report.map_err(|error| match error {
-        VerifyError::Config(message) => RunError::Config(message),
-        VerifyError::Ask(message) => RunError::Run(message),
-    })?;
-    let json = || {
-        let json = serde_json::to_string_pretty(&report);
-        json.map_err(|error| RunError::Run(error.to_string()))
-    };
-    if let Some(path) = &args.html {
-        write(path, &report.html())?;
-    }
-    match &args.json {
-        Some(path) if path.as_os_str() == "-" => print((json()? + "\n").as_bytes())?,
-        path => {
-            if let Some(path) = path {
-                write(path, &(json()? + "\n"))?;
-            }
-            let colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            print(report.table(colours).as_bytes())?;
-        }
-    }
-    Ok(if report.ok {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(DIFFERENCES)
     })
 }
 
-fn write(path: &Path, text: &str) -> Result<(), RunError> {
-    std::fs::write(path, text)
-        .map_err(|error| RunError::Run(format!("{}: cannot be written: {error}", path.display())))
+fn milliseconds(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
 /// The run that is compared, narrowed to the metrics that are asked for.
-fn what_ran(args: &VerifyArgs) -> Result<Replay, RunError> {
+fn what_ran(args: &WhatArgs) -> Result<Replay, RunError> {
     let config = args.config.as_deref().map(load).transpose()?;
     let mut replay = match (&args.journal, config) {
         (Some(path), config) => super::replay_of(path, config.as_ref(), |_| false)?,
@@ -243,7 +474,7 @@ fn what_ran(args: &VerifyArgs) -> Result<Replay, RunError> {
 }
 
 /// First and last Unix millisecond.
-fn range(args: &VerifyArgs) -> Result<(i64, i64), RunError> {
+fn range(args: &WhatArgs) -> Result<(i64, i64), RunError> {
     if let (Some(from), Some(to)) = (args.from, args.to) {
         if from >= to {
             return Err(RunError::Config("--from must be before --to".into()));
@@ -254,7 +485,7 @@ fn range(args: &VerifyArgs) -> Result<(i64, i64), RunError> {
     Ok((to_ms - args.last, to_ms))
 }
 
-fn headers(args: &VerifyArgs) -> Result<Vec<(String, String)>, String> {
+fn headers(args: &WhatArgs) -> Result<Vec<(String, String)>, String> {
     let mut headers = args.header.clone();
     let authorization = "Authorization".to_owned();
     if let Some(path) = &args.bearer_token_file {

@@ -19,6 +19,8 @@ pub struct Replay {
     config: Config,
     epoch_ns: i64,
     entries: VecDeque<Entry>,
+    /// How many entries there have ever been.
+    received: usize,
     /// Whether histograms count in exponential buckets, too.
     exponential: bool,
 }
@@ -60,6 +62,7 @@ impl Replay {
         Self {
             config: history.start.config,
             epoch_ns: history.start.epoch_ns,
+            received: history.entries.len(),
             entries: history.entries.into(),
             exponential,
         }
@@ -71,8 +74,22 @@ impl Replay {
             config,
             epoch_ns,
             entries: VecDeque::new(),
+            received: 0,
             exponential,
         }
+    }
+
+    /// Takes over what the same run's journal tells meanwhile. False, and nothing
+    /// is changed, if it is another run's.
+    pub fn follow(&mut self, later: Self) -> bool {
+        let is_same = later.epoch_ns == self.epoch_ns && later.received >= self.received;
+        if is_same {
+            // Nothing of a later one was carried out yet.
+            self.entries
+                .extend(later.entries.into_iter().skip(self.received));
+            self.received = later.received;
+        }
+        is_same
     }
 
     /// The metrics that there are at any time, in no order that matters.

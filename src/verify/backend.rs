@@ -140,6 +140,19 @@ impl Backend {
         })
     }
 
+    /// A client of the same backend that counts for itself.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self {
+            agent: self.agent.clone(),
+            url: self.url.clone(),
+            headers: self.headers.clone(),
+            warnings: RefCell::default(),
+            requests: RefCell::default(),
+            waited: RefCell::default(),
+        }
+    }
+
     /// The base URL.
     pub fn url(&self) -> &str {
         &self.url
@@ -188,7 +201,7 @@ impl Backend {
     /// # Errors
     /// When it cannot be asked, is refused, or the answer cannot be understood.
     pub fn vector(&self, query: &str, at_ms: i64) -> Result<Vec<Row>, AskError> {
-        let items = self.ask(query, at_ms, "vector")?;
+        let items = self.ask_at(query, at_ms, "vector")?;
         let rows = items.into_iter().map(|item| {
             let (_, value) = item.value.ok_or("a series has no value")?;
             Ok(Row {
@@ -205,7 +218,11 @@ impl Backend {
     /// # Errors
     /// As for [`Self::vector`].
     pub fn matrix(&self, query: &str, at_ms: i64) -> Result<Vec<Stored>, AskError> {
-        let items = self.ask(query, at_ms, "matrix")?;
+        let items = self.ask_at(query, at_ms, "matrix")?;
+        self.stored(query, items)
+    }
+
+    fn stored(&self, query: &str, items: Vec<Item>) -> Result<Vec<Stored>, AskError> {
         let series = items.into_iter().map(|item| {
             let values = item.values.ok_or("a series has no values")?;
             let samples = values
@@ -219,6 +236,28 @@ impl Backend {
         series
             .collect::<Result<_, String>>()
             .map_err(|message| self.error(Some(query), message))
+    }
+
+    /// The samples of a range query from one time to another, so far apart.
+    ///
+    /// # Errors
+    /// As for [`Self::vector`].
+    pub fn range(
+        &self,
+        query: &str,
+        (from_ms, to_ms): (i64, i64),
+        step_ms: i64,
+    ) -> Result<Vec<Stored>, AskError> {
+        let (start, end, step) = (seconds(from_ms), seconds(to_ms), seconds(step_ms));
+        let form = [
+            ("query", query),
+            ("start", &start),
+            ("end", &end),
+            ("step", &step),
+            ("nocache", "1"),
+        ];
+        let items = self.ask("query_range", query, &form, "matrix")?;
+        self.stored(query, items)
     }
 
     /// What the backend knows of metrics' types, help and units, by name; nothing
@@ -253,27 +292,43 @@ impl Backend {
         Ok(answer.map(|answer| answer.data).unwrap_or_default())
     }
 
-    fn ask(&self, query: &str, at_ms: i64, expected: &str) -> Result<Vec<Item>, AskError> {
-        let began = Instant::now();
-        let asked = self.ask_now(query, at_ms, expected);
-        *self.waited.borrow_mut() += began.elapsed();
-        asked
-    }
-
-    fn ask_now(&self, query: &str, at_ms: i64, expected: &str) -> Result<Vec<Item>, AskError> {
-        let failed = |message: String| self.error(Some(query), message);
-        let url = format!("{}/api/v1/query", self.url);
-        let mut request = self.agent.post(&url);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
+    fn ask_at(&self, query: &str, at_ms: i64, expected: &str) -> Result<Vec<Item>, AskError> {
         let time = seconds(at_ms);
         // VictoriaMetrics answers for an earlier time than a recent one
         // otherwise; others ignore the field.
         let form = [("query", query), ("time", &time), ("nocache", "1")];
+        self.ask("query", query, &form, expected)
+    }
+
+    fn ask(
+        &self,
+        endpoint: &str,
+        query: &str,
+        form: &[(&str, &str)],
+        expected: &str,
+    ) -> Result<Vec<Item>, AskError> {
+        let began = Instant::now();
+        let asked = self.ask_now(endpoint, query, form, expected);
+        *self.waited.borrow_mut() += began.elapsed();
+        asked
+    }
+
+    fn ask_now(
+        &self,
+        endpoint: &str,
+        query: &str,
+        form: &[(&str, &str)],
+        expected: &str,
+    ) -> Result<Vec<Item>, AskError> {
+        let failed = |message: String| self.error(Some(query), message);
+        let url = format!("{}/api/v1/{endpoint}", self.url);
+        let mut request = self.agent.post(&url);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
         *self.requests.borrow_mut() += 1;
         let mut response = request
-            .send_form(form)
+            .send_form(form.iter().copied())
             .map_err(|error| failed(told(&error)))?;
         let status = response.status();
         let mut bytes = Vec::new();

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use serde::{Serialize, Serializer};
 
 use super::backend::seconds;
+use super::naming::Naming;
 use crate::clock::rfc3339;
 use crate::plan::grouped;
 
@@ -53,6 +54,12 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// What it took.
     pub cost: Cost,
+    /// What names became.
+    #[serde(skip)]
+    pub(super) naming: Naming,
+    /// Whether own labels that clash were kept as `exported_…`.
+    #[serde(skip)]
+    pub(super) exported: bool,
 }
 
 /// Scrapes that are missing between two that are there.
@@ -208,6 +215,11 @@ impl Tally {
         differences + self.totals_wrong + self.stale_late + self.described_wrong == 0
     }
 
+    /// The same as a word.
+    pub fn verdict(&self) -> &'static str {
+        if self.is_ok() { "ok" } else { "DIFFERS" }
+    }
+
     /// Whether an example of a sample is kept: what there is much of leaves
     /// room for the rest.
     pub(super) fn has_room(&self, what: What, series: &str, time_ms: i64) -> bool {
@@ -318,6 +330,11 @@ impl Example {
 }
 
 impl Report {
+    /// What was found of a metric.
+    pub fn tally(&self, metric: &str) -> Option<&Tally> {
+        self.metrics.iter().find(|tally| tally.metric == metric)
+    }
+
     /// The table; `colours` for a terminal.
     pub fn table(&self, colours: bool) -> String {
         let mut out = self.head();
@@ -353,7 +370,7 @@ impl Report {
                 number(tally.duplicated),
                 number(tally.stale_late),
                 number(tally.described_wrong),
-                if tally.is_ok() { "ok" } else { "DIFFERS" }.to_owned(),
+                tally.verdict().to_owned(),
             ]);
         }
         // Only the columns that say something.
@@ -381,7 +398,7 @@ impl Report {
         out
     }
 
-    fn head(&self) -> String {
+    pub(super) fn head(&self) -> String {
         let labels = self.target.iter().map(|(n, v)| format!("{n}={v:?}"));
         let labels: Vec<String> = labels.collect();
         let number = |n: u128| grouped(n);
@@ -407,7 +424,7 @@ impl Report {
     }
 
     /// What came there tick by tick.
-    fn of(&self) -> &'static str {
+    pub fn of(&self) -> &'static str {
         if self.via == "prometheus" {
             "scrapes"
         } else {
@@ -415,7 +432,8 @@ impl Report {
         }
     }
 
-    fn tell_differences(&self, out: &mut String) {
+    /// Appends what is missing, and examples of what differs.
+    pub fn tell_differences(&self, out: &mut String) {
         for gap in &self.gaps {
             let _ = write!(out, "\n{}\n", gap.text(self.of()));
         }
@@ -461,11 +479,11 @@ impl Report {
     }
 }
 
-fn painted(verdict: &str, colours: bool) -> String {
+pub(super) fn painted(verdict: &str, colours: bool) -> String {
     match (colours, verdict) {
-        (false, _) => verdict.to_owned(),
-        (true, "ok") => format!("\u{1b}[32m{verdict}\u{1b}[0m"),
-        (true, _) => format!("\u{1b}[1;31m{verdict}\u{1b}[0m"),
+        (true, "ok" | "yes") => format!("\u{1b}[32m{verdict}\u{1b}[0m"),
+        (true, "DIFFERS" | "NO") => format!("\u{1b}[1;31m{verdict}\u{1b}[0m"),
+        _ => verdict.to_owned(),
     }
 }
 

@@ -17,8 +17,9 @@ use crate::push::Schedule;
 
 /// A scrape comes this much later than its tick at most, or the epoch is another.
 const LATE_MS_MAX: i64 = 10 * 60 * 1000;
-/// And this much earlier: clocks of two machines differ.
-const EARLY_MS_MAX: i64 = 5_000;
+/// And this much earlier: clocks of two machines differ, and some agents note
+/// when a scrape was due, however late they come to it.
+const EARLY_MS_MAX: i64 = 60_000;
 /// Scrapes that are looked at together.
 const SCRAPES_MAX: usize = 1_000_000;
 /// Ticks of pushes that are tried for when they seem to be missing.
@@ -107,7 +108,7 @@ pub(super) fn find(
         Some(schedule) => missing_pushes(replay, schedule, options, &scrapes),
     };
     Ok(Scraped {
-        interval_ms: usual_interval(&scrapes),
+        interval_ms: usual_interval(intervals(&scrapes)),
         scrapes,
         missing,
         labels,
@@ -362,15 +363,18 @@ fn check_epoch(replay: &Replay, scrapes: &[Scrape]) -> Result<(), VerifyError> {
     Ok(())
 }
 
-/// The median of the times between scrapes; of two, the shorter one.
-fn usual_interval(scrapes: &[Scrape]) -> i64 {
+/// The times between scrapes.
+pub(super) fn intervals(scrapes: &[Scrape]) -> impl Iterator<Item = i64> + '_ {
     let pairs = scrapes.windows(2);
-    let mut intervals: Vec<i64> = pairs
-        .map(|pair| pair[1].time_ms - pair[0].time_ms)
-        .collect();
-    intervals.sort_unstable();
-    let middle = intervals.len().saturating_sub(1) / 2;
-    intervals.get(middle).copied().unwrap_or(0)
+    pairs.map(|pair| pair[1].time_ms - pair[0].time_ms)
+}
+
+/// The median of some times between scrapes; of two, the shorter one.
+pub(super) fn usual_interval(intervals_ms: impl Iterator<Item = i64>) -> i64 {
+    let mut intervals_ms: Vec<i64> = intervals_ms.collect();
+    intervals_ms.sort_unstable();
+    let middle = intervals_ms.len().saturating_sub(1) / 2;
+    intervals_ms.get(middle).copied().unwrap_or(0)
 }
 
 /// A gap where two scrapes are more than one and a half intervals apart; `own`
@@ -421,13 +425,13 @@ mod tests {
     #[test]
     fn missing_scrapes_are_counted_by_what_most_are_apart() {
         let some = scrapes(&[0, 1000, 2001, 3000, 7000, 8000, 9001]);
-        assert_eq!(usual_interval(&some), 1000);
+        assert_eq!(usual_interval(intervals(&some)), 1000);
         let found = gap(3000, 7000, 1000, 1).unwrap();
         assert_eq!((found.after_ms, found.before_ms), (3000, 7000));
         assert_eq!(found.scrapes, 3);
         assert_eq!(gap(1000, 2001, 1000, 1), None);
         assert_eq!(gap(1000, 2500, 1000, 1), None);
-        assert_eq!(usual_interval(&scrapes(&[5])), 0);
+        assert_eq!(usual_interval(intervals(&scrapes(&[5]))), 0);
         assert_eq!(gap(0, 100_000, 0, 1), None);
     }
 

@@ -74,11 +74,11 @@ impl Mockingbird {
     /// Serves one of the tests' own configurations, changed like a shipped one; what it is told
     /// is recorded in the file `journal`.
     pub(crate) fn start_own(text: &str, folder: &Path) -> Self {
-        Self::start_own_with(text, folder, |_| {})
+        Self::start_recorded(text, folder, |_| {})
     }
 
-    /// The same, and then what `change` says.
-    pub(crate) fn start_own_with(
+    /// The same, with what `change` says.
+    pub(crate) fn start_recorded(
         text: &str,
         folder: &Path,
         change: impl FnOnce(&mut Value),

@@ -36,12 +36,17 @@ impl Process {
 
     /// Asks the program to end, as Ctrl-C does, and waits for it; returns what it printed.
     pub(crate) fn interrupt(&mut self) -> String {
+        self.interrupt_with(0)
+    }
+
+    /// The same of a program that then ends with a code.
+    pub(crate) fn interrupt_with(&mut self, code: i32) -> String {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-INT", &id]).status().unwrap();
         assert!(sent.success(), "cannot be interrupted");
         let status = self.child.wait().unwrap();
         assert!(
-            status.success(),
+            status.code() == Some(code),
             "ended with {status}:\n{}",
             self.log_tail()
         );

@@ -529,6 +529,7 @@ impl Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verify::naming::Naming;
     use crate::verify::report::{Allowance, Cost, What};
 
     /// What must not reach the page as it is.
@@ -581,6 +582,8 @@ mod tests {
             }],
             warnings: vec![text],
             cost: Cost::default(),
+            naming: Naming::Exposed { created: false },
+            exported: true,
         }
     }
 
