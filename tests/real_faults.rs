@@ -469,15 +469,14 @@ fn wait_for_all(proxies: &[&Proxy]) {
     );
 }
 
-/// Waits until all that was planned is done, and `verify` can ask about it: what it asks about
-/// ends five seconds ago.
-fn wait_until_done(mockingbird: &Mockingbird, proxies: &[&Proxy]) {
+/// Waits until all that was planned is done, and for so many ticks from there on.
+fn wait_until_done(mockingbird: &Mockingbird, proxies: &[&Proxy], ticks: u64) {
     wait_until("all is done", Duration::from_secs(60), || {
         proxies.iter().all(|proxy| proxy.tamperer().is_done())
     });
     let done_tick = mockingbird.scrape().0;
     wait_until("it can be asked about", Duration::from_secs(60), || {
-        mockingbird.scrape().0 >= done_tick + 9
+        mockingbird.scrape().0 >= done_tick + ticks
     });
 }
 
@@ -531,7 +530,8 @@ fn whatever_happens_to_scrapes_is_found_and_named() {
         whole.plan_whole(Whole::Late, from_tick, 2);
         whole.plan_whole(Whole::Lose, from_tick + 4, 1);
     }
-    wait_until_done(&mockingbird, &proxies);
+    // What verify asks about ends five seconds ago.
+    wait_until_done(&mockingbird, &proxies, 9);
     prometheus.assert_running();
     let range = ["--last", "2m", "--instants", "10000"];
     for [tampered, whole] in &subjects {
@@ -584,21 +584,21 @@ fn check_pushes(folder: &Path, url: &str, [otlp_url, write_url]: [&str; 2], is_v
         subject.plan(from_tick);
         let mut whole = subject.proxy.tamperer();
         whole.plan_whole(Whole::Late, from_tick + 6, 2);
-        whole.plan_whole(Whole::LosePart(1), from_tick + 9, 1);
-        whole.plan_whole(Whole::Lose, from_tick + 11, 1);
+        whole.plan_whole(Whole::LosePart(1), from_tick + 8, 1);
+        whole.plan_whole(Whole::Lose, from_tick + 10, 1);
         // What goes with the number is not known where the proxy reads only some of it.
         if subject.via == Via::RemoteWrite {
-            whole.plan_whole(Whole::LoseTick, from_tick + 13, 1);
+            whole.plan_whole(Whole::LoseTick, from_tick + 12, 1);
         }
     }
-    wait_until_done(&mockingbird, &proxies);
+    wait_until_done(&mockingbird, &proxies, 5);
 
     // Before it is done to all series, and from there on.
     let time = |tick: u64| {
         let ms = mockingbird.epoch_ms + tick as i64 * mockingbird.interval_ms + 500;
         jiff::Timestamp::from_millisecond(ms).unwrap().to_string()
     };
-    let [from, middle, to] = [1, from_tick + 4, from_tick + 15].map(time);
+    let [from, middle, to] = [1, from_tick + 4, from_tick + 14].map(time);
     for subject in &subjects {
         let range = |from, to| ["--from", from, "--to", to, "--instants", "10000"];
         subject.check_cases(&subject.verify(&range(&from, &middle)));
