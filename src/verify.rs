@@ -239,7 +239,10 @@ impl<'b> Session<'b> {
                 gap.reason = self.wire_faults.reason(gap, found.interval_ms);
             }
         }
-        let warnings = warnings(self.backend, &found, options);
+        let mut warnings = warnings(self.backend, &found, options);
+        if context.route().due.is_none() {
+            warnings.extend(scrapes::old_ticks(&self.replay, &found.scrapes));
+        }
         let waited = self.backend.waited().saturating_sub(asked_before.1);
         let query_s = waited.as_secs_f64();
         let is_complete = gaps.iter().all(|gap| gap.reason.is_some());

@@ -529,6 +529,7 @@ fn whatever_happens_to_scrapes_is_found_and_named() {
         let mut whole = whole.proxy.tamperer();
         whole.plan_whole(Whole::Late, from_tick, 2);
         whole.plan_whole(Whole::Lose, from_tick + 4, 1);
+        whole.plan_whole(Whole::Keep, from_tick + 6, 3);
     }
     // What verify asks about ends five seconds ago.
     wait_until_done(&mockingbird, &proxies, 9);
@@ -537,7 +538,14 @@ fn whatever_happens_to_scrapes_is_found_and_named() {
     for [tampered, whole] in &subjects {
         let of = |job| [&["--job", job], &range[..]].concat();
         tampered.check_cases(&tampered.verify(&of("tampered")));
-        whole.check_whole(&whole.verify(&of("whole")));
+        let verified = whole.verify(&of("whole"));
+        whole.check_whole(&verified);
+        // Each sample is right for the tick that its scrape has, but that one is old.
+        let warnings = verified.report["warnings"].as_array().unwrap();
+        // Where a scrape comes close to a tick, that one can be passed over.
+        let old = [5, 4].map(|n| format!("read an old tick: tick {} at", from_tick + n));
+        let is_told = |text: &Value| old.iter().any(|old| text.as_str().unwrap().contains(old));
+        assert!(warnings.iter().any(is_told), "{}", verified.table);
     }
 }
 

@@ -468,7 +468,7 @@ impl Report {
             }
         }
         for warning in &self.warnings {
-            let _ = write!(out, "\nThe backend warns: {warning}\n");
+            let _ = write!(out, "\nWarning: {warning}\n");
         }
         let verdict = if self.ok {
             "Everything that was compared is as expected."

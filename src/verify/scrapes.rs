@@ -369,6 +369,38 @@ pub(super) fn intervals(scrapes: &[Scrape]) -> impl Iterator<Item = i64> + '_ {
     pairs.map(|pair| pair[1].time_ms - pair[0].time_ms)
 }
 
+/// Tells of scrapes that read a tick which was over long before, though others
+/// were in time: each sample of them is right for its tick, so only its age
+/// tells that somebody kept an answer. Where all are as late, clocks may differ.
+pub(super) fn old_ticks(replay: &Replay, scrapes: &[Scrape]) -> Option<String> {
+    let interval_ns = replay.config().global.tick_interval_ns;
+    let late_ms = |scrape: &Scrape| {
+        let time_ns = tick_time_ns(replay.epoch_ns(), interval_ns, scrape.tick)?;
+        Some(scrape.time_ms - time_ns / 1_000_000)
+    };
+    let mut all: Vec<i64> = scrapes.iter().filter_map(late_ms).collect();
+    all.sort_unstable();
+    let usual_ms = *all.get(all.len() / 2)?;
+    // A tick is read at any time until the next one is there.
+    let interval_ms = i64::try_from(interval_ns / 1_000_000).unwrap_or(i64::MAX);
+    let allowed_ms = interval_ms.saturating_add(interval_ms / 2).max(1000);
+    let most_ms = usual_ms.saturating_add(allowed_ms);
+    let old = scrapes
+        .iter()
+        .filter(|scrape| late_ms(scrape).is_some_and(|late| late > most_ms));
+    let oldest = old.clone().max_by_key(|scrape| late_ms(scrape))?;
+    let seconds = |ms: i64| ms as f64 / 1000.0;
+    Some(format!(
+        "{} scrapes read an old tick: tick {} at {}, {} s after its time, where {} s are usual; the \
+         run was late, or something before the backend kept an answer",
+        old.count(),
+        oldest.tick,
+        text(oldest.time_ms),
+        seconds(late_ms(oldest)?),
+        seconds(usual_ms),
+    ))
+}
+
 /// The median of some times between scrapes; of two, the shorter one.
 pub(super) fn usual_interval(intervals_ms: impl Iterator<Item = i64>) -> i64 {
     let mut intervals_ms: Vec<i64> = intervals_ms.collect();
@@ -433,6 +465,33 @@ mod tests {
         assert_eq!(gap(1000, 2500, 1000, 1), None);
         assert_eq!(usual_interval(intervals(&scrapes(&[5]))), 0);
         assert_eq!(gap(0, 100_000, 0, 1), None);
+    }
+
+    #[test]
+    fn answers_that_were_kept_are_told_by_the_age_of_their_tick() {
+        const EPOCH_MS: i64 = 1_000_000;
+        let text = "global: {tick_interval_s: 1}\nprofiles: {p: {labels: {a: [b]}}}\n\
+                    metrics: [{name: m, type: gauge, profile: p, algorithm: constant, start: 1}]\n";
+        let path = std::path::Path::new("c.yaml");
+        let config = crate::config::load_str(path, text.as_bytes(), &|_| None).unwrap();
+        let replay = Replay::of_config(config, EPOCH_MS * 1_000_000, false);
+        let told = |ticks: &[u64]| {
+            let places = ticks.iter().enumerate();
+            let scrape = |(place, &tick): (usize, &u64)| Scrape {
+                time_ms: EPOCH_MS + place as i64 * 1000 + 300,
+                tick,
+            };
+            old_ticks(&replay, &places.map(scrape).collect::<Vec<_>>())
+        };
+        assert_eq!(told(&[0, 1, 2, 3, 4, 5]), None);
+        // One tick later than it should be: that may be a matter of milliseconds.
+        assert_eq!(told(&[0, 1, 1, 3, 4, 5]), None);
+        let old = told(&[0, 1, 1, 1, 1, 5, 6, 7, 8]).unwrap();
+        assert!(
+            old.starts_with("2 scrapes read an old tick: tick 1 at 1970-01-01T00:16:44.3Z, 3.3 s"),
+            "{old}"
+        );
+        assert_eq!(told(&[]), None);
     }
 
     #[test]

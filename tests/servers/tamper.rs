@@ -59,6 +59,8 @@ pub(crate) struct Tampering {
 pub(crate) enum Whole {
     /// Every series has its value of the tick before; only the tick number is right.
     Late,
+    /// All are as they were at the tick before the first one of these, the tick's number too.
+    Keep,
     /// Nothing passes.
     Lose,
     /// Of the messages that a tick has, the one of this place does not pass.
@@ -119,7 +121,7 @@ pub(crate) struct Tamperer {
 }
 
 /// Ticks of which values are kept.
-const KEPT_TICKS: usize = 3;
+const KEPT_TICKS: usize = 6;
 
 impl Tamperer {
     /// Adds something to be done.
@@ -180,13 +182,20 @@ impl Tamperer {
             let is_meant = match whole {
                 Whole::LosePart(part) => *part == place,
                 Whole::LoseTick => points.iter().any(is_tick),
-                Whole::Lose | Whole::Late => true,
+                Whole::Lose | Whole::Late | Whole::Keep => true,
             };
             if !is_meant || !when.is_due(tick) {
                 continue;
             }
             when.done.insert(tick);
             match whole {
+                Whole::Keep => {
+                    for point in points.iter_mut() {
+                        let kept = before(&self.values, when.from_tick, &point.identity);
+                        point.value = kept.unwrap_or(point.value);
+                    }
+                    continue;
+                }
                 Whole::Lose => return false,
                 Whole::LosePart(_) | Whole::LoseTick => {
                     let lost = points.iter().map(|point| made(tick, point, None));
@@ -456,6 +465,16 @@ mod tests {
         assert!(!tamperer.pass(2, NOW_MS, &mut at(2.0)));
         assert!(tamperer.pass(3, NOW_MS, &mut at(3.0)));
         assert_eq!(tamperer.lost(), [2]);
+
+        let mut tamperer = Tamperer::default();
+        tamperer.plan_whole(Whole::Keep, 2, 2);
+        let passed = [0.0, 1.0, 2.0, 3.0, 4.0].map(|tick| {
+            let mut points = at(tick);
+            assert!(tamperer.pass(tick as u64, NOW_MS, &mut points));
+            points
+        });
+        assert_eq!(passed, [0.0, 1.0, 1.0, 1.0, 4.0].map(at));
+        assert!(tamperer.made().is_empty());
     }
 
     #[test]
