@@ -535,7 +535,7 @@ impl<'a> Run<'a> {
                         self.located.insert(text.clone());
                     }
                     for example in examples {
-                        tally.push(example);
+                        tally.push_located(example);
                     }
                 }
             }

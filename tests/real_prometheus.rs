@@ -237,7 +237,7 @@ fn what_victoria_metrics_scraped_is_what_dump_prints() {
     let mockingbird = Mockingbird::start("baseline.yaml", folder.path());
     let prefix = &mockingbird.prefix;
     let address = &mockingbird.address;
-    let mut victoria = VictoriaMetrics::start_scraping(&servers, folder.path(), address);
+    let mut victoria = VictoriaMetrics::start_scraping(&servers, folder.path(), address, 1);
     let ticks = format!("{prefix}gen_ticks_total");
     let mut stored = Vec::new();
     wait_until("ten scrapes are stored", Duration::from_secs(60), || {

@@ -5,8 +5,10 @@ mod servers;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock};
 
+use mockingbird::clock::rfc3339;
 use mockingbird::config;
 use mockingbird::engine::Engine;
 use mockingbird::exposition::Renderer;
@@ -528,6 +530,56 @@ fn delayed_and_repeated_samples_are_told_from_others() {
 }
 
 #[test]
+fn a_series_that_lags_behind_is_told_from_a_wrong_one() {
+    let of = labels("p_wait_sum", &[("zone", "a")]);
+    let report = tampered(|store| {
+        let is_meant = |labels: &&Labels| of.iter().all(|(n, v)| labels.get(n) == Some(v));
+        let key = store.keys().find(is_meant).unwrap().clone();
+        let samples = store.get_mut(&key).unwrap();
+        for at in (22..25).rev() {
+            samples[at].1 = samples[at - 1].1;
+        }
+        samples[30].1 = -1.0;
+    });
+    assert_eq!(counts(&report), [0, 4, 0, 0, 0]);
+    let wrong = examples(&report, What::Wrong);
+    let told: Vec<_> = wrong
+        .iter()
+        .map(|example| (example.tick.unwrap(), example.note.as_deref()))
+        .collect();
+    let lags = |tick: u64| format!("that is its value of tick {}", tick - 1);
+    let notes = [22, 23, 24].map(lags);
+    assert_eq!(
+        told,
+        [
+            (22, Some(notes[0].as_str())),
+            (23, Some(notes[1].as_str())),
+            (24, Some(notes[2].as_str())),
+            (30, None),
+        ]
+    );
+}
+
+#[test]
+fn a_sample_that_comes_again_later_is_told_with_its_tick() {
+    let of = labels("p_requests_total", &[("zone", "a"), ("host", "9")]);
+    let mut value = 0.0;
+    let report = tampered(|store| {
+        let samples = store.get_mut(&of).unwrap();
+        value = samples[12].1;
+        samples.insert(13, (samples[12].0 + 250, value));
+        samples.insert(21, (time_ms(19) + 250, 1e6));
+    });
+    assert_eq!(counts(&report), [0, 0, 1, 0, 1]);
+    let again = examples(&report, What::Duplicate)[0];
+    assert_eq!((again.tick, again.time_ms), (Some(12), time_ms(12) + 250));
+    assert_eq!(again.note.as_deref(), Some("the sample of tick 12 again"));
+    assert_eq!(again.found, Some(format!("{value:?}")));
+    let stray = examples(&report, What::Unexpected)[0];
+    assert_eq!((stray.tick, stray.time_ms), (None, time_ms(19) + 250));
+}
+
+#[test]
 fn what_should_not_be_there_is_found() {
     let strange = labels("p_requests_total", &[("zone", "d"), ("host", "1")]);
     let report = tampered(|store| {
@@ -538,6 +590,9 @@ fn what_should_not_be_there_is_found() {
     let named = r#"p_requests_total{host="1",zone="d"}"#;
     assert!(!unexpected.is_empty());
     assert!(unexpected.iter().all(|example| example.series == named));
+    for example in unexpected {
+        assert_eq!(example.time_ms, time_ms(example.tick.unwrap()));
+    }
 
     // A point that is left out is there all the same.
     let of = labels("p_temperature", &[("zone", "a"), ("host", "9")]);
@@ -577,6 +632,53 @@ fn scrapes_that_never_happened_are_a_gap() {
     });
     assert_eq!(report.gaps.len(), 1);
     assert_eq!(report.gaps[0].after_ms, time_ms(29));
+}
+
+/// The page tells what the table tells, each difference with its query, and needs nothing else.
+#[test]
+fn the_page_shows_every_difference() {
+    let [lost, off] = ["123", "9"].map(|host| ("host", host));
+    let lost = labels("p_requests_total", &[("zone", "b.*\"\\"), lost]);
+    let off = labels("p_temperature", &[("zone", "a"), off]);
+    let mut store = store();
+    let tamper = |store: &mut Store| {
+        store.get_mut(&lost).unwrap().drain(3..7);
+        let sample = &mut store.get_mut(&off).unwrap()[21];
+        sample.1 = f64::from_bits(sample.1.to_bits() + 1);
+        for samples in store.values_mut() {
+            samples.retain(|(at, _)| !(time_ms(30)..time_ms(34)).contains(at));
+        }
+    };
+    tamper(&mut store);
+    let report = verify(store.clone(), &options()).unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let [config, path] = ["c.yaml", "report.html"].map(|name| folder.path().join(name));
+    std::fs::write(&config, CONFIG).unwrap();
+    let (_server, backend) = serve(store);
+    let status = Command::new(env!("CARGO_BIN_EXE_mockingbird"))
+        .args(["verify", "--all", "--backend", backend.url(), "--config"])
+        .arg(config)
+        .args(["--from", "2026-01-01T00:00:00Z", "--to"])
+        .arg(rfc3339(time_ms(TICKS) * 1_000_000))
+        .arg("--html")
+        .arg(&path)
+        .stdout(Stdio::null())
+        .status();
+    assert_eq!(status.unwrap().code(), Some(3));
+    let page = std::fs::read_to_string(path).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
+    assert!(page.contains("2 of 4 metrics differ. Samples: 4 missing, 1 wrong."));
+    assert!(page.contains("About 4 scrapes missing in 1 gap."));
+    let missing = r"p_requests_total{host=&quot;123&quot;,zone=&quot;b.*\&quot;\\&quot;}";
+    assert!(page.contains(&format!("<code>{missing}</code>")), "{page}");
+    for example in report.metrics.iter().flat_map(|tally| &tally.examples) {
+        let query = example.query.replace('"', "&quot;");
+        assert!(page.contains(&format!("<code>{query}</code>")), "{query}");
+    }
+    for outside in ["<script", "<link", "<img", "@import", "url(", " src="] {
+        assert!(!page.contains(outside), "{outside}");
+    }
 }
 
 /// What `VictoriaMetrics` makes of the same scrapes: about twelve digits, no NaN but those that
@@ -625,6 +727,18 @@ fn what_victoria_metrics_may_do_is_allowed_to_it_alone() {
     ] {
         assert!(seen.contains(allowance), "{table}");
     }
+
+    // A mark beside a sample is nothing; a mark instead of one is no value.
+    let of = labels("p_requests_total", &[("zone", "a"), ("host", "9")]);
+    let mut marked = store.clone();
+    let samples = marked.get_mut(&of).unwrap();
+    samples.insert(5, (samples[5].0, f64::NAN));
+    let missing_ms = samples[9].0;
+    samples[9].1 = f64::NAN;
+    let (_server, backend) = serve_as(marked, headers);
+    let found = verify::run(replay(), &backend, &options(), &mut |_, _| {}).unwrap();
+    assert_eq!(counts(&found), [1, 0, 0, 0, 0], "{}", found.table(false));
+    assert_eq!(examples(&found, What::Missing)[0].time_ms, missing_ms);
 
     // Nobody else may answer with such a tick number.
     let error = verify(store, &options()).unwrap_err();

@@ -39,6 +39,8 @@ Examples:
   mockingbird verify --journal run.journal --backend http://localhost:9090 \\
       --watch 30s --visible-after 10s --listen localhost:8002
                                                      a running instance, until Ctrl-C
+  mockingbird verify --journal run.journal --backend http://localhost:9090 --html report.html
+                                                     the first one as a page to look at or hand on
   mockingbird verify --journal run.journal --backend https://mimir.example/prometheus \\
       --tenant load --bearer-token-file token --job mockingbird --json report.json
 
@@ -78,6 +80,9 @@ pub(super) struct VerifyArgs {
     /// Write the report as JSON to a file, or with - to standard output instead of the table.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the report as a page of HTML to a file.
+    #[arg(long, value_name = "FILE", conflicts_with = "watch")]
+    html: Option<PathBuf>,
     /// Go on with a running instance: compare what is new so often (30s, 5m).
     #[arg(long, value_name = "DURATION", value_parser = duration_ms, conflicts_with = "from")]
     watch: Option<i64>,
@@ -229,6 +234,9 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, RunError> {
     });
     bar.finish_and_clear();
     let report = report.map_err(told)?;
+    if let Some(path) = &args.html {
+        write(path, &report.html())?;
+    }
     give(args.json.as_deref(), &report, || report.table(colours()))?;
     Ok(exit_code(report.ok))
 }

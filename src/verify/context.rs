@@ -115,8 +115,8 @@ impl<'a> Context<'a> {
         self.see(Seen::Nan);
     }
 
-    /// Whether a sample that should not be there only marks the end of a series:
-    /// that is a NaN, where there is no other.
+    /// Whether a sample only marks the end of a series: that is a NaN, where
+    /// there is no other.
     pub(super) fn is_stale_mark(&self, found: f64) -> bool {
         let is_mark = found.is_nan() && !self.keeps_nan();
         if is_mark {

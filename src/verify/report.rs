@@ -1,4 +1,6 @@
-//! What was found: a table for people, JSON for machines.
+//! What was found: a table for people, JSON for machines, a page to hand on.
+
+mod html;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,8 +16,10 @@ use crate::plan::grouped;
 const RARE_COLUMNS: std::ops::Range<usize> = 7..VERDICT_COLUMN;
 const VERDICT_COLUMN: usize = 11;
 
-/// Examples that are kept of each metric.
+/// Examples that are kept of each metric and kind.
 pub const EXAMPLES_MAX: usize = 20;
+/// And of each series among them.
+const EXAMPLES_SERIES_MAX: usize = 5;
 
 /// All that was found.
 #[derive(Debug, Clone, Serialize)]
@@ -109,6 +113,9 @@ pub struct Tally {
     pub described_wrong: u64,
     /// The first differences.
     pub examples: Vec<Example>,
+    /// Places of those that counts and sums led to.
+    #[serde(skip)]
+    pub(super) located: Vec<usize>,
 }
 
 /// Kinds of differences.
@@ -213,16 +220,57 @@ impl Tally {
         if self.is_ok() { "ok" } else { "DIFFERS" }
     }
 
-    /// Whether further examples are kept.
-    pub(super) fn has_room(&self) -> bool {
-        self.examples.len() < EXAMPLES_MAX
+    /// Whether any example of a kind may be kept, whatever it is of.
+    pub(super) fn may_have_room(&self, what: What) -> bool {
+        let same = self.examples.iter().filter(|known| known.what == what);
+        same.count() < EXAMPLES_MAX || !self.located.is_empty()
     }
 
-    /// Keeps an example, unless there are enough.
+    /// Whether an example of a sample is kept: what there is much of leaves
+    /// room for the rest.
+    pub(super) fn has_room(&self, what: What, series: &str, time_ms: i64) -> bool {
+        let same = || self.examples.iter().filter(|known| known.what == what);
+        let of_series = || same().filter(|known| known.series == series);
+        let has_room = same().count() < EXAMPLES_MAX && of_series().count() < EXAMPLES_SERIES_MAX;
+        has_room || self.located_at(series, time_ms).is_some()
+    }
+
+    /// The example of a sample that counts or sums led to, as its place among
+    /// these.
+    fn located_at(&self, series: &str, time_ms: i64) -> Option<usize> {
+        let mut located = self.located.iter();
+        located.position(|&at| self.examples[at].is_of(series, time_ms))
+    }
+
+    /// Keeps an example of a sample that was looked at. Where counts or sums led
+    /// to it before, this one says more: that a missing sample is at another
+    /// time, or whose value a wrong one is.
     pub(super) fn push(&mut self, example: Example) {
-        if self.has_room() {
+        if let Some(place) = self.located_at(&example.series, example.time_ms) {
+            let known = &mut self.examples[self.located.swap_remove(place)];
+            if known.what == example.what {
+                known.note = example.note;
+            } else {
+                *known = example;
+            }
+        } else if self.has_room(example.what, &example.series, example.time_ms) {
             self.examples.push(example);
         }
+    }
+
+    /// Keeps an example that counts or sums led to, unless it is known.
+    pub(super) fn push_located(&mut self, example: Example) {
+        let (series, time_ms) = (&example.series, example.time_ms);
+        let mut known = self.examples.iter();
+        let is_known = known.any(|known| known.is_of(series, time_ms));
+        let is_of_sample = example.what.is_of_sample();
+        if is_of_sample && is_known || !self.has_room(example.what, series, time_ms) {
+            return;
+        }
+        if is_of_sample {
+            self.located.push(self.examples.len());
+        }
+        self.examples.push(example);
     }
 }
 
@@ -242,18 +290,34 @@ impl Gap {
     }
 }
 
+impl What {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Totals => "differs",
+            Self::Missing => "missing",
+            Self::Wrong => "wrong",
+            Self::Unexpected => "unexpected",
+            Self::Misplaced => "at another time",
+            Self::Duplicate => "twice",
+            Self::StaleLate => "not over",
+            Self::Described => "described differently",
+        }
+    }
+
+    /// Whether it is about one sample.
+    fn is_of_sample(self) -> bool {
+        !matches!(self, Self::Totals | Self::StaleLate | Self::Described)
+    }
+}
+
 impl Example {
+    /// Whether it is about this sample.
+    fn is_of(&self, series: &str, time_ms: i64) -> bool {
+        self.what.is_of_sample() && self.time_ms == time_ms && self.series == series
+    }
+
     fn text(&self) -> String {
-        let what = match self.what {
-            What::Totals => "differs",
-            What::Missing => "missing",
-            What::Wrong => "wrong",
-            What::Unexpected => "unexpected",
-            What::Misplaced => "at another time",
-            What::Duplicate => "twice",
-            What::StaleLate => "not over",
-            What::Described => "described differently",
-        };
+        let what = self.what.text();
         let mut text = format!("{what}: {} at {}", self.series, rfc3339_ms(self.time_ms));
         if let Some(tick) = self.tick {
             let _ = write!(text, ", tick {tick}");
@@ -426,5 +490,79 @@ pub(super) fn painted(verdict: &str, colours: bool) -> String {
         (true, "ok" | "yes") => format!("\u{1b}[32m{verdict}\u{1b}[0m"),
         (true, "DIFFERS" | "NO") => format!("\u{1b}[1;31m{verdict}\u{1b}[0m"),
         _ => verdict.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example(what: What, series: &str, time_ms: i64, note: &str) -> Example {
+        Example {
+            what,
+            series: series.to_owned(),
+            time_ms,
+            tick: None,
+            expected: None,
+            found: None,
+            note: Some(note.to_owned()),
+            query: note.to_owned(),
+            query_ms: 0,
+        }
+    }
+
+    #[test]
+    fn a_sample_is_told_once_by_what_knows_most() {
+        let mut tally = Tally::default();
+        tally.push_located(example(What::Totals, "m", 1, "sum"));
+        tally.push_located(example(What::Missing, "m", 1, "sum"));
+        tally.push_located(example(What::Wrong, "n", 1, "sum"));
+        tally.push(example(What::Misplaced, "m", 1, "sample"));
+        tally.push(example(What::Wrong, "n", 1, "sample"));
+        tally.push(example(What::Wrong, "n", 2, "sample"));
+        // Two things can be said of one sample.
+        tally.push(example(What::Duplicate, "n", 1, "sample"));
+        tally.push_located(example(What::Wrong, "n", 2, "sum"));
+        let told = tally.examples.iter().map(|example| {
+            let note = example.note.as_deref().unwrap();
+            (example.what, example.time_ms, example.query.as_str(), note)
+        });
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [
+                (What::Totals, 1, "sum", "sum"),
+                (What::Misplaced, 1, "sample", "sample"),
+                (What::Wrong, 1, "sum", "sample"),
+                (What::Wrong, 2, "sample", "sample"),
+                (What::Duplicate, 1, "sample", "sample"),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_there_is_much_of_leaves_room() {
+        let mut tally = Tally::default();
+        tally.push_located(example(What::Missing, "9", 0, "sum"));
+        for series in 0..10 {
+            for time_ms in 0..100 {
+                tally.push(example(What::Missing, &series.to_string(), time_ms, ""));
+            }
+        }
+        tally.push(example(What::Wrong, "0", 0, ""));
+        let count = |what, series: &str| {
+            let examples = tally.examples.iter();
+            let same = examples.filter(|e| e.what == what && e.series == series);
+            same.count()
+        };
+        assert_eq!(tally.examples.len(), EXAMPLES_MAX + 1);
+        assert_eq!(count(What::Missing, "0"), EXAMPLES_SERIES_MAX);
+        assert_eq!(count(What::Missing, "1"), EXAMPLES_SERIES_MAX);
+        assert_eq!(count(What::Wrong, "0"), 1);
+        // What sums led to has its place, and is completed without any room.
+        let first = &tally.examples[0];
+        assert_eq!(
+            (first.series.as_str(), first.note.as_deref()),
+            ("9", Some(""))
+        );
     }
 }

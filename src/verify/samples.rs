@@ -1,11 +1,12 @@
 //! Is each sample right? The raw samples of a sample of series, one by one.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use super::backend::{AskError, Labels, Stored};
 use super::context::Context;
 use super::naming::{self, Names, one_of, selector};
-use super::oracle::{Chunk, Watched, key_of, labels, sorted_keys};
+use super::oracle::{Chunk, Line, Watched, key_of, labels, sorted_keys};
 use super::report::{Example, Tally, What};
 use super::tally_of;
 use crate::clock::rfc3339;
@@ -159,8 +160,9 @@ impl Check<'_, '_> {
                 expected.insert(identity, (index, slot));
             }
         }
+        let lines = self.chunk.lines(self.watched, from..from + batch.series);
         let mut seen = BTreeSet::new();
-        for stored in &stored {
+        for stored in stored {
             let name = stored.labels.get("__name__").map_or("", String::as_str);
             let label = self.names().slots.iter().find_map(|slot| {
                 let is_of_name = self.names().texts[slot.name] == name;
@@ -170,12 +172,12 @@ impl Check<'_, '_> {
             let (identity, shown) = self.ctx.identity_of(&stored.labels, &own, label);
             match expected.get(&identity) {
                 Some(&(index, slot)) if seen.insert((index, slot)) => {
-                    self.series(index, slot, stored);
+                    self.series(index, slot, lines.of(index, slot), &stored.samples);
                 }
-                Some(_) => self.duplicate_series(shown, stored),
+                Some(_) => self.duplicate_series(&shown, &stored),
                 None => {
                     if !self.is_known(&stored.labels, &own, label) {
-                        self.unexpected_series(shown, stored);
+                        self.unexpected_series(&shown, stored);
                     }
                 }
             }
@@ -183,16 +185,12 @@ impl Check<'_, '_> {
         for index in from..from + batch.series {
             for slot in 0..slots {
                 if !seen.contains(&(index, slot)) {
-                    let nothing = Stored {
-                        labels: Labels::new(),
-                        samples: Vec::new(),
-                    };
                     let name = self.names().slots[slot].name;
                     if Context::may_be_left_out(self.chunk.family(self.watched), name) {
                         self.ctx.allow_left_out();
                         continue;
                     }
-                    self.series(index, slot, &nothing);
+                    self.series(index, slot, lines.of(index, slot), &[]);
                 }
             }
         }
@@ -214,11 +212,24 @@ impl Check<'_, '_> {
         keys.binary_search(&key).is_ok()
     }
 
-    /// Compares one series.
-    fn series(&mut self, index: usize, slot: usize, stored: &Stored) {
-        let mut samples: Vec<(i64, f64)> = stored.samples.clone();
-        samples.retain(|(time, _)| (self.chunk.after_ms + 1..=self.end_ms()).contains(time));
-        samples.sort_by_key(|(time, _)| *time);
+    /// The samples of the chunk's time, in order. A mark is no sample, even where
+    /// there is one at the same time.
+    fn sorted<'s>(&self, samples: &'s [(i64, f64)]) -> Cow<'s, [(i64, f64)]> {
+        let range = self.chunk.after_ms + 1..=self.end_ms();
+        let is_meant =
+            |&(time, found): &(i64, f64)| range.contains(&time) && !self.ctx.is_stale_mark(found);
+        let is_sorted = samples.windows(2).all(|pair| pair[0].0 <= pair[1].0);
+        if is_sorted && samples.iter().all(is_meant) {
+            return Cow::Borrowed(samples);
+        }
+        let mut sorted: Vec<(i64, f64)> = samples.iter().copied().filter(is_meant).collect();
+        sorted.sort_by_key(|(time, _)| *time);
+        Cow::Owned(sorted)
+    }
+
+    /// Compares one series with what is expected of it, scrape by scrape.
+    fn series(&mut self, index: usize, slot: usize, line: Line<'_>, stored: &[(i64, f64)]) {
+        let samples = self.sorted(stored);
         let mut missing: Vec<(usize, f64)> = Vec::new();
         let mut stray: Vec<(i64, f64)> = Vec::new();
         let mut at = 0;
@@ -228,7 +239,7 @@ impl Check<'_, '_> {
                 stray.push(samples[at]);
                 at += 1;
             }
-            let expected = self.chunk.expected(place, self.watched, index, slot);
+            let expected = line.expected(place);
             let is_there = samples.get(at).filter(|(time, _)| *time == scrape.time_ms);
             match (expected, is_there) {
                 (Some(expected), Some(&(_, found))) => {
@@ -247,7 +258,6 @@ impl Check<'_, '_> {
                     self.tally.samples += 1;
                     missing.push((place, expected));
                 }
-                (None, Some(&(_, found))) if self.ctx.is_stale_mark(found) => at += 1,
                 (None, Some(&sample)) => {
                     at += 1;
                     self.tally.unexpected += 1;
@@ -291,9 +301,6 @@ impl Check<'_, '_> {
         stray: Vec<(i64, f64)>,
     ) {
         for (time_ms, found) in stray {
-            if self.ctx.is_stale_mark(found) {
-                continue;
-            }
             if found == 0.0 && self.starts_at(index, time_ms) {
                 self.ctx.allow_start_zero();
                 continue;
@@ -306,6 +313,16 @@ impl Check<'_, '_> {
                 .filter(|(_, (_, value))| self.ctx.is_value(*value, found));
             let nearest = same.min_by_key(|(_, (place, _))| distance(*place));
             let Some((at, &(place, _))) = nearest else {
+                if let Some(place) = self.earlier(index, slot, time_ms, found) {
+                    self.tally.duplicated += 1;
+                    let tick = self.chunk.scrapes[place].tick;
+                    self.example(What::Duplicate, index, slot, time_ms, |example| {
+                        example.tick = Some(tick);
+                        example.found = Some(format!("{found:?}"));
+                        example.note = Some(format!("the sample of tick {tick} again"));
+                    });
+                    continue;
+                }
                 self.tally.unexpected += 1;
                 self.example(What::Unexpected, index, slot, time_ms, |example| {
                     example.tick = None;
@@ -326,6 +343,16 @@ impl Check<'_, '_> {
         }
     }
 
+    /// The latest scrape before a time at which a series had a value.
+    fn earlier(&self, index: usize, slot: usize, time_ms: i64, found: f64) -> Option<usize> {
+        let scrapes = &self.chunk.scrapes;
+        let before = scrapes.partition_point(|scrape| scrape.time_ms < time_ms);
+        (0..before).rev().find(|&place| {
+            let expected = self.chunk.expected(place, self.watched, index, slot);
+            expected.is_some_and(|expected| self.ctx.is_value(expected, found))
+        })
+    }
+
     /// Whether a series counts from this time on, so that a zero may stand there.
     fn starts_at(&self, index: usize, time_ms: i64) -> bool {
         let is_counted = self.chunk.family(self.watched).shape != Shape::Gauge;
@@ -333,24 +360,32 @@ impl Check<'_, '_> {
     }
 
     fn wrong(&mut self, index: usize, slot: usize, place: usize, (expected, found): (f64, f64)) {
-        if !self.tally.has_room() {
+        if !self.tally.may_have_room(What::Wrong) {
             return;
+        }
+        let time_ms = self.chunk.scrapes[place].time_ms;
+        let series = self.shown(index, slot);
+        if !self.tally.has_room(What::Wrong, &series, time_ms) {
+            return;
+        }
+        let mut notes = Vec::new();
+        if let Some(earlier) = self.earlier(index, slot, time_ms, found) {
+            let tick = self.chunk.scrapes[earlier].tick;
+            notes.push(format!("that is its value of tick {tick}"));
         }
         // Whose value is it, if it is somebody's?
         let others = 0..self.watched.series.len();
         let mut owners = others.filter(|&other| {
             let theirs = self.chunk.expected(place, self.watched, other, slot);
-            other != index && theirs.is_some_and(|value| value.to_bits() == found.to_bits())
+            other != index && theirs.is_some_and(|value| self.ctx.is_value(value, found))
         });
-        let owner = match (owners.next(), owners.next()) {
-            (Some(owner), None) => Some(self.shown(owner, slot)),
-            _ => None,
-        };
-        let time_ms = self.chunk.scrapes[place].time_ms;
+        if let (Some(owner), None) = (owners.next(), owners.next()) {
+            notes.push(format!("that is the value of {}", self.shown(owner, slot)));
+        }
         self.example(What::Wrong, index, slot, time_ms, |example| {
             example.expected = Some(format!("{expected:?}"));
             example.found = Some(format!("{found:?}"));
-            example.note = owner.map(|owner| format!("that is the value of {owner}"));
+            example.note = (!notes.is_empty()).then(|| notes.join("; "));
         });
     }
 
@@ -369,20 +404,22 @@ impl Check<'_, '_> {
         time_ms: i64,
         fill: impl FnOnce(&mut Example),
     ) {
-        if !self.tally.has_room() {
+        if !self.tally.may_have_room(what) {
+            return;
+        }
+        let series = self.shown(index, slot);
+        if !self.tally.has_room(what, &series, time_ms) {
             return;
         }
         let of = &self.names().slots[slot];
         let cursor = self.space.cursor(self.watched.series[index]);
         let name = &self.names().texts[of.name];
         let selector = self.ctx.selector(name, labels(&cursor), of.number);
-        let scrapes = self.chunk.scrapes.iter();
-        let mut at_time = scrapes.filter(|scrape| scrape.time_ms == time_ms);
         let mut example = Example {
             what,
-            series: self.shown(index, slot),
+            series,
             time_ms,
-            tick: at_time.next().map(|scrape| scrape.tick),
+            tick: self.tick_at(time_ms),
             expected: None,
             found: None,
             note: None,
@@ -393,35 +430,43 @@ impl Check<'_, '_> {
         self.tally.push(example);
     }
 
-    fn duplicate_series(&mut self, series: String, stored: &Stored) {
+    fn duplicate_series(&mut self, series: &str, stored: &Stored) {
         self.tally.duplicated += stored.samples.len() as u64;
-        self.other_series(
-            What::Duplicate,
-            series,
-            stored,
-            "this series is there twice",
-        );
+        let note = "this series is there twice";
+        self.other_series(What::Duplicate, series, stored, note);
     }
 
-    fn unexpected_series(&mut self, series: String, stored: &Stored) {
+    fn unexpected_series(&mut self, series: &str, mut stored: Stored) {
+        let samples = &mut stored.samples;
+        samples.retain(|&(_, found)| !self.ctx.is_stale_mark(found));
         self.tally.unexpected += stored.samples.len() as u64;
-        self.other_series(What::Unexpected, series, stored, "there is no such series");
+        let note = "there is no such series";
+        self.other_series(What::Unexpected, series, &stored, note);
     }
 
-    fn other_series(&mut self, what: What, series: String, stored: &Stored, note: &str) {
-        let Some(&(time_ms, value)) = stored.samples.first() else {
-            return;
-        };
-        self.tally.push(Example {
-            what,
-            series,
-            time_ms,
-            tick: None,
-            expected: None,
-            found: Some(format!("{value:?}")),
-            note: Some(note.to_owned()),
-            query: self.range(&Context::exactly(&stored.labels)),
-            query_ms: self.end_ms(),
-        });
+    fn other_series(&mut self, what: What, series: &str, stored: &Stored, note: &str) {
+        for &(time_ms, value) in &stored.samples {
+            if !self.tally.has_room(what, series, time_ms) {
+                return;
+            }
+            self.tally.push(Example {
+                what,
+                series: series.to_owned(),
+                time_ms,
+                tick: self.tick_at(time_ms),
+                expected: None,
+                found: Some(format!("{value:?}")),
+                note: Some(note.to_owned()),
+                query: self.range(&Context::exactly(&stored.labels)),
+                query_ms: self.end_ms(),
+            });
+        }
+    }
+
+    /// The tick that was scraped at a time.
+    fn tick_at(&self, time_ms: i64) -> Option<u64> {
+        let scrapes = &self.chunk.scrapes;
+        let place = scrapes.binary_search_by_key(&time_ms, |scrape| scrape.time_ms);
+        place.ok().map(|place| scrapes[place].tick)
     }
 }

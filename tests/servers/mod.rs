@@ -3,7 +3,8 @@
 //!
 //! `samples` and `judge` are pure: what was scraped against what should have been, with tests
 //! that hand the judges wrong input. `process`, `mockingbird`, `prometheus` and `receivers` run
-//! programs; `pushed` is about what they push.
+//! programs; `pushed` is about what they push. `proxy` stands between them and does what `tamper`
+//! says.
 
 // Each test program uses its own part of this.
 #![allow(dead_code, reason = "shared by several test programs")]
@@ -12,9 +13,11 @@ pub(crate) mod judge;
 pub(crate) mod mockingbird;
 pub(crate) mod process;
 pub(crate) mod prometheus;
+pub(crate) mod proxy;
 pub(crate) mod pushed;
 pub(crate) mod receivers;
 pub(crate) mod samples;
+pub(crate) mod tamper;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

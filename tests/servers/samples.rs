@@ -56,7 +56,8 @@ pub(crate) fn parse(body: &str, openmetrics: bool) -> Result<Samples, String> {
     Ok(samples)
 }
 
-fn parse_sample(line: &str) -> Option<(Identity, f64)> {
+/// One line that is a sample.
+pub(crate) fn parse_sample(line: &str) -> Option<(Identity, f64)> {
     let name_end = line.find(['{', ' '])?;
     let (name, rest) = line.split_at(name_end);
     let (labels, rest) = match rest.strip_prefix('{') {

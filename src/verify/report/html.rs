@@ -1,0 +1,699 @@
+//! The report as one page of HTML: no script, nothing from elsewhere, on a
+//! screen, a phone and paper.
+//!
+//! Whatever comes from a backend or a configuration goes through [`Escaped`];
+//! the page's own policy forbids scripts and loads besides. There is no link to
+//! a backend's graphs: not every backend draws some, and those that do round the
+//! time to seconds, at which a query of one millisecond shows nothing. The link
+//! asks the query API instead, at the exact time.
+
+use std::fmt::{self, Write as _};
+
+use super::{Example, Gap, Report, Tally, rfc3339_ms};
+use crate::plan::grouped;
+use crate::verify::backend::seconds;
+
+const STYLE: &str = include_str!("html.css");
+/// Metrics with a line of their own in the timeline.
+const TIMELINE_METRICS_MAX: usize = 20;
+
+/// One column of the table.
+enum Column {
+    Text(fn(&Tally) -> &str),
+    Number(fn(&Tally) -> u64),
+    /// Samples that should not be so; 0 is as expected.
+    Fault(fn(&Tally) -> u64),
+    /// What else should not be so, where that can be told.
+    Other(fn(&Tally) -> Option<u64>),
+    /// Comparisons, and those among them that differ.
+    Compared(fn(&Tally) -> (u64, u64)),
+}
+
+/// Between the metric's name and the verdict.
+const COLUMNS: [(&str, Column); 12] = [
+    ("type", Column::Text(|tally| &tally.kind)),
+    ("series", Column::Number(|tally| tally.series as u64)),
+    (
+        "sampled",
+        Column::Number(|tally| tally.series_sampled as u64),
+    ),
+    (
+        "counts+sums",
+        Column::Compared(|tally| (tally.totals, tally.totals_wrong)),
+    ),
+    ("samples", Column::Number(|tally| tally.samples)),
+    ("missing", Column::Fault(|tally| tally.missing)),
+    ("wrong", Column::Fault(|tally| tally.wrong)),
+    ("unexpected", Column::Fault(|tally| tally.unexpected)),
+    ("moved", Column::Fault(|tally| tally.misplaced)),
+    ("twice", Column::Fault(|tally| tally.duplicated)),
+    ("stale", Column::Other(|tally| Some(tally.stale_late))),
+    (
+        "described",
+        Column::Other(|tally| tally.described.then_some(tally.described_wrong)),
+    ),
+];
+
+/// A text in HTML, between tags or in a quoted attribute. What cannot be seen,
+/// or turns the direction of what follows, is spelt out.
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            match c {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                '\n' | '\r' | '\t' => write!(f, "{}", c.escape_default())?,
+                c if c.is_control() || turns_direction(c) => write!(f, "{}", c.escape_unicode())?,
+                c => f.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn turns_direction(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
+/// A text as part of a URL's query.
+fn encoded(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+fn number(n: u64) -> String {
+    grouped(n.into())
+}
+
+/// A number with its noun.
+fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", number(n), if n == 1 { one } else { many })
+}
+
+impl Report {
+    /// The page.
+    pub fn html(&self) -> String {
+        let mut out = String::new();
+        // Writing to a String does not fail.
+        let _ = self.write_page(&mut out);
+        out
+    }
+
+    fn write_page(&self, out: &mut String) -> fmt::Result {
+        let (class, verdict) = if self.ok {
+            ("ok", "Everything that was compared is as expected")
+        } else {
+            ("differs", "There are differences")
+        };
+        write!(
+            out,
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" \
+             content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+             <meta name=\"referrer\" content=\"no-referrer\">\n\
+             <title>{verdict}: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+             <header class=\"verdict {class}\">\n<h1>{verdict}.</h1>\n<p>{}</p>\n</header>\n\
+             <main>\n",
+            Escaped(&self.backend),
+            self.sentence(),
+        )?;
+        self.write_facts(out)?;
+        self.write_gaps(out)?;
+        self.write_timeline(out)?;
+        self.write_table(out)?;
+        self.write_examples(out)?;
+        self.write_allowances(out)?;
+        write!(
+            out,
+            "</main>\n<footer>mockingbird verify {}</footer>\n</body>\n</html>\n",
+            env!("CARGO_PKG_VERSION")
+        )
+    }
+
+    /// The verdict in words and numbers.
+    fn sentence(&self) -> String {
+        let sum = |of: fn(&Tally) -> u64| self.metrics.iter().map(of).sum::<u64>();
+        let (totals, totals_wrong) = (sum(|t| t.totals), sum(|t| t.totals_wrong));
+        if self.ok {
+            let mut text = format!(
+                "{} of {}, and {}: all are what the run gave.",
+                counted(sum(|t| t.samples), "sample", "samples"),
+                counted(self.metrics.len() as u64, "metric", "metrics"),
+                counted(totals, "count or sum", "counts and sums"),
+            );
+            if !self.gaps.is_empty() {
+                text.push_str(" Gaps are only where the run made them.");
+            }
+            return text;
+        }
+        let mut text = String::new();
+        let differing = self.metrics.iter().filter(|tally| !tally.is_ok()).count();
+        if differing > 0 {
+            let of = counted(self.metrics.len() as u64, "metric", "metrics");
+            let verb = if differing == 1 { "differs" } else { "differ" };
+            let _ = write!(text, "{} of {of} {verb}. ", number(differing as u64));
+        }
+        let faults = COLUMNS.iter().filter_map(|(title, column)| match column {
+            Column::Fault(of) if sum(*of) > 0 => Some(format!("{} {title}", number(sum(*of)))),
+            _ => None,
+        });
+        let faults: Vec<String> = faults.collect();
+        if !faults.is_empty() {
+            let _ = write!(text, "Samples: {}. ", faults.join(", "));
+        }
+        if totals_wrong > 0 {
+            let (wrong, all) = (number(totals_wrong), number(totals));
+            let _ = write!(text, "Counts and sums: {wrong} of {all} differ. ");
+        }
+        for (title, column) in &COLUMNS {
+            let wrong = match column {
+                Column::Other(of) => self.metrics.iter().filter_map(of).sum(),
+                _ => 0,
+            };
+            if wrong > 0 {
+                let _ = write!(text, "{} {title}. ", number(wrong));
+            }
+        }
+        let gaps = self.gaps.iter().filter(|gap| gap.reason.is_none());
+        let (gaps, scrapes) = gaps.fold((0, 0), |(n, sum), gap| (n + 1, sum + gap.scrapes));
+        if gaps > 0 {
+            let of = self.of();
+            let about = if of == "scrapes" { "About " } else { "" };
+            let gaps = counted(gaps, "gap", "gaps");
+            let scrapes = number(scrapes);
+            let _ = write!(text, "{about}{scrapes} {of} missing in {gaps}.");
+        }
+        text.trim_end().to_owned()
+    }
+
+    fn write_facts(&self, out: &mut String) -> fmt::Result {
+        let labels = self.target.iter();
+        let labels: Vec<String> = labels.map(|(n, v)| format!("{n}={v:?}")).collect();
+        let labels = format!("{{{}}}", labels.join(", "));
+        let range_s = (self.range_ms.1 - self.range_ms.0) as f64 / 1000.0;
+        let cost = &self.cost;
+        let facts = [
+            ("backend", Escaped(&self.backend).to_string()),
+            ("target", Escaped(&labels).to_string()),
+            ("via", Escaped(self.via).to_string()),
+            (
+                "range",
+                format!(
+                    "<time>{}</time> to <time>{}</time> ({range_s} s)",
+                    rfc3339_ms(self.range_ms.0),
+                    rfc3339_ms(self.range_ms.1)
+                ),
+            ),
+            (
+                "ticks",
+                format!("{} to {}", number(self.ticks.0), number(self.ticks.1)),
+            ),
+            (
+                self.of(),
+                format!(
+                    "{}, every {} s; counts and sums at {} of them",
+                    number(self.scrapes as u64),
+                    self.scrape_interval_s,
+                    number(self.instants as u64),
+                ),
+            ),
+            (
+                "cost",
+                format!(
+                    "{} of {} computed in {:.2} s; {} answered in {:.2} s",
+                    counted(cost.ticks_replayed, "tick", "ticks"),
+                    counted(cost.series_replayed as u64, "series", "series"),
+                    cost.compute_s,
+                    counted(cost.requests, "request", "requests"),
+                    cost.query_s,
+                ),
+            ),
+        ];
+        out.push_str("<dl class=\"facts\">\n");
+        for (title, html) in &facts {
+            writeln!(out, "<dt>{title}</dt><dd>{html}</dd>")?;
+        }
+        for warning in &self.warnings {
+            writeln!(
+                out,
+                "<dt class=\"warning\">warning</dt><dd>{}</dd>",
+                Escaped(warning)
+            )?;
+        }
+        out.push_str("</dl>\n");
+        Ok(())
+    }
+
+    fn write_gaps(&self, out: &mut String) -> fmt::Result {
+        if self.gaps.is_empty() {
+            return Ok(());
+        }
+        out.push_str("<h2>Gaps</h2>\n<ul class=\"gaps\">\n");
+        for gap in &self.gaps {
+            let class = gap_class(gap);
+            writeln!(
+                out,
+                "<li class=\"{class}\">{}</li>",
+                Escaped(&gap.text(self.of()))
+            )?;
+        }
+        out.push_str("</ul>\n");
+        Ok(())
+    }
+
+    /// When the backend scraped, and when what was found differs; nothing where
+    /// that is one plain line.
+    fn write_timeline(&self, out: &mut String) -> fmt::Result {
+        let differing = || self.metrics.iter().filter(|t| !t.examples.is_empty());
+        let gaps = self.gaps.iter();
+        let begin = gaps.clone().map(|gap| gap.after_ms).min();
+        let end = gaps.map(|gap| gap.before_ms).max();
+        let span = Span {
+            begin_ms: begin.map_or(self.range_ms.0, |ms| ms.min(self.range_ms.0)),
+            end_ms: end.map_or(self.range_ms.1, |ms| ms.max(self.range_ms.1)),
+        };
+        let is_plain = self.gaps.is_empty() && differing().next().is_none();
+        if is_plain || span.end_ms <= span.begin_ms {
+            return Ok(());
+        }
+        out.push_str("<h2>When</h2>\n<div class=\"timeline\">\n");
+        let of = self.of();
+        write!(
+            out,
+            "<span>{of}</span><svg role=\"img\" aria-label=\"when {of} were\">"
+        )?;
+        let mut from_ms = self.range_ms.0;
+        for gap in &self.gaps {
+            span.write_bar(out, "scraped", from_ms, gap.after_ms, of)?;
+            from_ms = gap.before_ms;
+        }
+        span.write_bar(out, "scraped", from_ms, self.range_ms.1, of)?;
+        for gap in &self.gaps {
+            let class = format!("gap {}", gap_class(gap));
+            span.write_bar(out, &class, gap.after_ms, gap.before_ms, &gap.text(of))?;
+        }
+        out.push_str("</svg>\n");
+        for tally in differing().take(TIMELINE_METRICS_MAX) {
+            let name = Escaped(&tally.metric);
+            write!(
+                out,
+                "<span>{name}</span><svg role=\"img\" aria-label=\"differences of {name}\">\
+                 <line class=\"base\" x1=\"0%\" x2=\"100%\" y1=\"50%\" y2=\"50%\"/>"
+            )?;
+            for example in &tally.examples {
+                let at = span.percent(example.time_ms);
+                write!(
+                    out,
+                    "<line class=\"mark\" x1=\"{at}%\" x2=\"{at}%\" y1=\"0%\" y2=\"100%\">\
+                     <title>{}</title></line>",
+                    Escaped(&example.text())
+                )?;
+            }
+            out.push_str("</svg>\n");
+        }
+        let more = differing().count().saturating_sub(TIMELINE_METRICS_MAX);
+        let more = match more {
+            0 => String::new(),
+            more => format!("; {} not drawn", counted(more as u64, "metric", "metrics")),
+        };
+        write!(
+            out,
+            "<span></span><p class=\"axis\"><time>{}</time><time>{}</time></p>\n</div>\n\
+             <p class=\"note\">Marks are the examples below, the first ones of each metric{more}.\
+             </p>\n",
+            rfc3339_ms(span.begin_ms),
+            rfc3339_ms(span.end_ms)
+        )
+    }
+
+    fn write_table(&self, out: &mut String) -> fmt::Result {
+        out.push_str("<h2>Metrics</h2>\n<table>\n<thead><tr><th scope=\"col\">metric</th>");
+        for (title, column) in &COLUMNS {
+            let class = match column {
+                Column::Text(_) => "",
+                _ => " class=\"number\"",
+            };
+            write!(out, "<th scope=\"col\"{class}>{title}</th>")?;
+        }
+        out.push_str("<th scope=\"col\">verdict</th></tr></thead>\n<tbody>\n");
+        for (place, tally) in self.metrics.iter().enumerate() {
+            let name = Escaped(&tally.metric);
+            out.push_str("<tr><th scope=\"row\">");
+            if tally.examples.is_empty() {
+                write!(out, "{name}")?;
+            } else {
+                write!(out, "<a href=\"#metric-{place}\">{name}</a>")?;
+            }
+            out.push_str("</th>");
+            for (title, column) in &COLUMNS {
+                let (class, text) = match column {
+                    Column::Text(of) => ("text", of(tally).to_owned()),
+                    Column::Number(of) => ("number", number(of(tally))),
+                    Column::Fault(of) => match of(tally) {
+                        0 => ("number none", "0".to_owned()),
+                        n => ("number bad", number(n)),
+                    },
+                    Column::Other(of) => match of(tally) {
+                        None => ("number none", "–".to_owned()),
+                        Some(0) => ("number none", "0".to_owned()),
+                        Some(n) => ("number bad", number(n)),
+                    },
+                    Column::Compared(of) => {
+                        let (all, wrong) = of(tally);
+                        let text = format!("{}/{}", number(all - wrong), number(all));
+                        (if wrong == 0 { "number" } else { "number bad" }, text)
+                    }
+                };
+                let text = Escaped(&text);
+                write!(
+                    out,
+                    "<td class=\"{class}\" data-title=\"{title}\">{text}</td>"
+                )?;
+            }
+            let (class, verdict) = if tally.is_ok() {
+                ("good", "ok")
+            } else {
+                ("bad", "differs")
+            };
+            writeln!(out, "<td class=\"verdict {class}\">{verdict}</td></tr>")?;
+        }
+        out.push_str("</tbody>\n</table>\n");
+        Ok(())
+    }
+
+    fn write_examples(&self, out: &mut String) -> fmt::Result {
+        let metrics = self.metrics.iter().enumerate();
+        let mut metrics = metrics.filter(|(_, tally)| !tally.examples.is_empty());
+        let Some(first) = metrics.next() else {
+            return Ok(());
+        };
+        out.push_str("<h2>What differs</h2>\n");
+        for (place, tally) in std::iter::once(first).chain(metrics) {
+            let examples = counted(tally.examples.len() as u64, "example", "examples");
+            write!(
+                out,
+                "<details open id=\"metric-{place}\">\n\
+                 <summary>{} <small>{examples}</small></summary>\n<ol>\n",
+                Escaped(&tally.metric),
+            )?;
+            for example in &tally.examples {
+                self.write_example(out, example)?;
+            }
+            out.push_str("</ol>\n</details>\n");
+        }
+        Ok(())
+    }
+
+    fn write_example(&self, out: &mut String, example: &Example) -> fmt::Result {
+        write!(
+            out,
+            "<li>\n<p><b class=\"kind\">{}</b> <code>{}</code></p>\n<dl>\n",
+            example.what.text(),
+            Escaped(&example.series)
+        )?;
+        let tick = example.tick.map(number);
+        let time = Some(rfc3339_ms(example.time_ms));
+        for (title, text) in [
+            ("expected", &example.expected),
+            ("found", &example.found),
+            ("note", &example.note),
+            ("tick", &tick),
+            ("time", &time),
+        ] {
+            if let Some(text) = text {
+                writeln!(out, "<div><dt>{title}</dt><dd>{}</dd></div>", Escaped(text))?;
+            }
+        }
+        write!(
+            out,
+            "</dl>\n<p class=\"query\"><code>{}</code>",
+            Escaped(&example.query)
+        )?;
+        let path = if example.query.starts_with('/') {
+            example.query.clone()
+        } else {
+            let time = seconds(example.query_ms);
+            write!(out, " <code>time={time}</code>")?;
+            let query = encoded(&example.query);
+            format!("/api/v1/query?query={query}&time={time}")
+        };
+        if self.backend.starts_with("http://") || self.backend.starts_with("https://") {
+            let (backend, path) = (Escaped(&self.backend), Escaped(&path));
+            write!(out, " <a href=\"{backend}{path}\">ask</a>")?;
+        }
+        out.push_str("</p>\n</li>\n");
+        Ok(())
+    }
+
+    fn write_allowances(&self, out: &mut String) -> fmt::Result {
+        for (title, used) in [("Allowed, and seen", true), ("Allowed, not seen", false)] {
+            let mut allowances = self.allowances.iter().filter(|a| a.used == used).peekable();
+            if allowances.peek().is_none() {
+                continue;
+            }
+            write!(
+                out,
+                "<h2>{title}</h2>\n<ul{}>\n",
+                if used { "" } else { " class=\"unused\"" }
+            )?;
+            for allowance in allowances {
+                writeln!(out, "<li>{}</li>", Escaped(&allowance.what))?;
+            }
+            out.push_str("</ul>\n");
+        }
+        Ok(())
+    }
+}
+
+fn gap_class(gap: &Gap) -> &'static str {
+    match gap.reason {
+        Some(_) => "expected",
+        None => "unexplained",
+    }
+}
+
+/// What the timeline shows, as shares of its width.
+struct Span {
+    begin_ms: i64,
+    end_ms: i64,
+}
+
+impl Span {
+    /// Where a time is, 0 to 100.
+    fn percent(&self, at_ms: i64) -> f64 {
+        let share = (at_ms - self.begin_ms) as f64 / (self.end_ms - self.begin_ms) as f64;
+        (share.clamp(0.0, 1.0) * 10_000.0).round() / 100.0
+    }
+
+    /// A bar that can be seen, however short; none that ends before it begins.
+    fn write_bar(
+        &self,
+        out: &mut String,
+        class: &str,
+        from_ms: i64,
+        to_ms: i64,
+        title: &str,
+    ) -> fmt::Result {
+        const PERCENT_MIN: f64 = 0.3;
+        if to_ms < from_ms {
+            return Ok(());
+        }
+        let (from, to) = (self.percent(from_ms), self.percent(to_ms));
+        let from = from.min(100.0 - PERCENT_MIN);
+        write!(
+            out,
+            "<rect class=\"{class}\" x=\"{from}%\" width=\"{:.2}%\" y=\"0%\" height=\"100%\">\
+             <title>{}</title></rect>",
+            (to - from).max(PERCENT_MIN),
+            Escaped(title)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::naming::Naming;
+    use crate::verify::report::{Allowance, Cost, What};
+
+    /// What must not reach the page as it is.
+    const HOSTILE: &str = "</script></title></code><script>alert('x')</script><img src=\"x\" \
+                           onerror=alert(1)>&lt;\u{0}\u{1b}[31m\r\n\u{202e}\u{2066}\u{85}\" '";
+
+    fn report(text: &str) -> Report {
+        let text = text.to_owned();
+        let example = Example {
+            what: What::Wrong,
+            series: text.clone(),
+            time_ms: 1500,
+            tick: Some(1234),
+            expected: Some(text.clone()),
+            found: Some(text.clone()),
+            note: Some(text.clone()),
+            query: text.clone(),
+            query_ms: 1500,
+        };
+        Report {
+            backend: format!("http://{text}"),
+            via: "prometheus",
+            ok: false,
+            target: [(text.clone(), text.clone())].into(),
+            range_ms: (0, 10_000),
+            ticks: (0, 12_345),
+            scrapes: 11,
+            instants: 2,
+            scrape_interval_s: 1.0,
+            gaps: vec![Gap {
+                after_ms: 2000,
+                before_ms: 5000,
+                scrapes: 2,
+                reason: Some(text.clone()),
+            }],
+            metrics: vec![Tally {
+                metric: text.clone(),
+                kind: text.clone(),
+                series: 1_000_000,
+                totals: 10,
+                totals_wrong: 3,
+                samples: 7_654_321,
+                wrong: 1,
+                examples: vec![example],
+                ..Tally::default()
+            }],
+            allowances: vec![Allowance {
+                what: text.clone(),
+                used: true,
+            }],
+            warnings: vec![text],
+            cost: Cost::default(),
+            naming: Naming::Exposed { created: false },
+            exported: false,
+        }
+    }
+
+    #[test]
+    fn hostile_texts_stay_texts() {
+        let page = report(HOSTILE).html();
+        let escaped = Escaped(HOSTILE).to_string();
+        assert_eq!(
+            escaped,
+            "&lt;/script&gt;&lt;/title&gt;&lt;/code&gt;&lt;script&gt;alert(&#39;x&#39;)\
+             &lt;/script&gt;&lt;img src=&quot;x&quot; onerror=alert(1)&gt;&amp;lt;\\u{0}\\u{1b}[31m\
+             \\r\\n\\u{202e}\\u{2066}\\u{85}&quot; &#39;"
+        );
+        assert!(page.matches(&escaped).count() >= 12, "{page}");
+        let unseen = |c: char| c != '\n' && c.is_control() || turns_direction(c);
+        assert!(!page.contains(unseen));
+        // Every tag of the page is one that it writes for harmless texts as well.
+        let tags = |page: &str| {
+            let tags = page.match_indices('<').map(|(at, _)| {
+                let rest = &page[at + 1..];
+                let end = rest.find(|c: char| c.is_whitespace() || c == '>');
+                rest[..end.unwrap_or(rest.len())].to_owned()
+            });
+            tags.collect::<Vec<_>>()
+        };
+        assert_eq!(tags(&page), tags(&report("harmless").html()));
+        // And so is every quote.
+        let quotes = |page: &str| page.matches('"').count();
+        assert_eq!(quotes(&page), quotes(&report("harmless").html()));
+    }
+
+    #[test]
+    fn queries_can_be_asked_by_a_click_where_that_is_http() {
+        let mut report = report("a\"<>&+ %/é");
+        report.backend = "https://host/x".to_owned();
+        let link = "<a href=\"https://host/x/api/v1/query?\
+                    query=a%22%3C%3E%26%2B%20%25%2F%C3%A9&amp;time=1.500\">ask</a>";
+        assert!(report.html().contains(link), "{}", report.html());
+        report.backend = "javascript:alert(1)//".to_owned();
+        assert!(!report.html().contains(">ask</a>"));
+    }
+
+    #[test]
+    fn the_verdict_is_told_in_words() {
+        let mut report = report("m");
+        let sentence = "1 of 1 metric differs. Samples: 1 wrong. Counts and sums: 3 of 10 differ.";
+        assert_eq!(report.sentence(), sentence);
+        report.gaps[0].reason = None;
+        let gap = " About 2 scrapes missing in 1 gap.";
+        assert_eq!(report.sentence(), format!("{sentence}{gap}"));
+        let page = report.html();
+        assert!(page.contains("<header class=\"verdict differs\">"));
+        assert!(page.contains("<td class=\"number\" data-title=\"samples\">7,654,321</td>"));
+        assert!(page.contains("<td class=\"number bad\" data-title=\"counts+sums\">7/10</td>"));
+        assert!(page.contains("<td class=\"verdict bad\">differs</td>"));
+
+        report.metrics[0].described = true;
+        report.metrics[0].described_wrong = 1;
+        let described = "differ. 1 described. About 2 scrapes";
+        assert!(
+            report.sentence().contains(described),
+            "{}",
+            report.sentence()
+        );
+        report.metrics[0].described = false;
+        let page = report.html();
+        assert!(page.contains("data-title=\"described\">–</td>"));
+        report.via = "otlp";
+        assert!(report.html().contains("<dt>pushes</dt>"));
+
+        report.ok = true;
+        report.gaps.clear();
+        report.metrics[0].described_wrong = 0;
+        report.metrics[0].examples.clear();
+        (report.metrics[0].wrong, report.metrics[0].totals_wrong) = (0, 0);
+        let sentence = "7,654,321 samples of 1 metric, and 10 counts and sums: all are what the \
+                        run gave.";
+        assert_eq!(report.sentence(), sentence);
+        let page = report.html();
+        assert!(page.contains("<header class=\"verdict ok\">"));
+        assert!(
+            !page.contains("<svg") && !page.contains("<details"),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn the_timeline_is_cut_where_scrapes_are_missing() {
+        let mut report = report("m");
+        report.gaps.push(Gap {
+            after_ms: 10_000,
+            before_ms: 20_000,
+            scrapes: 10,
+            reason: None,
+        });
+        let page = report.html();
+        for bar in [
+            "<rect class=\"scraped\" x=\"0%\" width=\"10.00%\"",
+            "<rect class=\"scraped\" x=\"25%\" width=\"25.00%\"",
+            "<rect class=\"gap expected\" x=\"10%\" width=\"15.00%\"",
+            "<rect class=\"gap unexplained\" x=\"50%\" width=\"50.00%\"",
+            "<line class=\"mark\" x1=\"7.5%\" x2=\"7.5%\"",
+        ] {
+            assert!(page.contains(bar), "{bar}: {page}");
+        }
+        assert_eq!(page.matches("<rect").count(), 4);
+
+        // A single scrape has no length, and draws nothing.
+        report.range_ms = (5000, 5000);
+        report.gaps.clear();
+        assert!(!report.html().contains("<svg"));
+    }
+}
