@@ -20,7 +20,7 @@
 //! | [`remote_write`] | a frame | requests that Prometheus remote-write receivers take |
 //! | [`clock`], [`http`] | | the time of day; requests and responses |
 //! | [`faults`] | what is in effect | what goes wrong between a frame and its readers |
-//! | `credentials` | files of tokens and passwords | what headers take |
+//! | `credentials`, `causes` | files of tokens and passwords; errors | what headers take; a line of text |
 //! | [`push`] | frames that are due | requests to a receiver, and a ledger of them |
 //! | [`selfmetrics`] | what happens in the process | columns of its own families |
 //! | [`server`] | a frame, a request | `/metrics` |
@@ -45,6 +45,7 @@
 //! - Every queue, body, connection and wait is bounded.
 
 pub mod app;
+mod causes;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -504,7 +504,7 @@ fn whatever_happens_to_scrapes_is_found_and_named() {
     let mut prometheus = Prometheus::start(&servers, folder, &jobs);
     let [tampered, whole] = to_victoria.each_ref().map(Proxy::address);
     let jobs = [("tampered", tampered.as_str()), ("whole", whole.as_str())];
-    let victoria = VictoriaMetrics::start_scraping_all(&servers, folder, &jobs);
+    let victoria = VictoriaMetrics::start_scraping_all(&servers, folder, &jobs, 1);
     let proxies: Vec<&Proxy> = to_prometheus.iter().chain(&to_victoria).collect();
     wait_for_all(&proxies);
 

@@ -34,13 +34,13 @@ Examples:
                                                      the last ten minutes of a run
   mockingbird verify --config c.yaml --backend http://localhost:9090 --last 1h --all
                                                      every sample of a run to which nothing was done
-  mockingbird verify --journal run.journal --backend http://localhost:9090 --html report.html
-                                                     the first one as a page to look at or hand on
   mockingbird verify --journal run.journal --backend http://localhost:9090 --via otlp
                                                      what was pushed; --via remote_write likewise
   mockingbird verify --journal run.journal --backend http://localhost:9090 \\
       --watch 30s --visible-after 10s --listen localhost:8002
                                                      a running instance, until Ctrl-C
+  mockingbird verify --journal run.journal --backend http://localhost:9090 --html report.html
+                                                     the first one as a page to look at or hand on
   mockingbird verify --journal run.journal --backend https://mimir.example/prometheus \\
       --tenant load --bearer-token-file token --job mockingbird --json report.json
 

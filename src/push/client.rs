@@ -11,7 +11,6 @@
 //! Everything else is final. Proxies from the environment are not used, so that
 //! it is the receiver that is tested.
 
-use std::error::Error as _;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -26,6 +25,7 @@ use super::health::Trouble;
 use super::outbox::{Request, Verdict};
 use super::target::{Form, Packing, Target};
 use super::{retry, tls};
+use crate::causes;
 use crate::clock::Clock;
 use crate::proto::otlp::{ExportMetricsServiceResponse, Status};
 use crate::remote_write::Version;
@@ -274,19 +274,7 @@ fn accepted(answer: &[u8]) -> Verdict {
 /// No answer, or none that can be understood.
 fn judge_error(error: &ureq::Error) -> Verdict {
     use ureq::Error;
-    let mut what = match error {
-        // It says "io: "; the kind of failure is enough.
-        Error::Io(error) => error.to_string(),
-        error => error.to_string(),
-    };
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !what.contains(&text) {
-            what = format!("{what}: {text}");
-        }
-        cause = error.source();
-    }
+    let what = causes::told(error);
     match error {
         Error::Protocol(_)
         | Error::BadUri(_)

@@ -3,14 +3,16 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error as _;
 use std::fmt;
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use ureq::Agent;
-use ureq::http::header;
+use ureq::http::{Response, header};
+
+use crate::causes::told;
 
 /// Counting ten million series takes a backend a while.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -178,15 +180,7 @@ impl Backend {
     /// # Errors
     /// When nothing does.
     pub fn kind(&self) -> Result<Kind, AskError> {
-        let url = format!("{}/api/v1/status/buildinfo", self.url);
-        let mut request = self.agent.get(&url);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        *self.requests.borrow_mut() += 1;
-        let response = request
-            .call()
-            .map_err(|error| self.error(None, told(&error)))?;
+        let response = self.get("status/buildinfo")?;
         // It calls itself a Prometheus there, but names its host in a header.
         let is_victoria = response.headers().contains_key("x-server-hostname");
         Ok(if is_victoria {
@@ -203,10 +197,10 @@ impl Backend {
     pub fn vector(&self, query: &str, at_ms: i64) -> Result<Vec<Row>, AskError> {
         let items = self.ask_at(query, at_ms, "vector")?;
         let rows = items.into_iter().map(|item| {
-            let (_, value) = item.value.ok_or("a series has no value")?;
+            let Point(_, value) = item.value.ok_or("a series has no value")?;
             Ok(Row {
                 labels: item.metric,
-                value: number(&value)?,
+                value,
             })
         });
         rows.collect::<Result<_, String>>()
@@ -226,11 +220,12 @@ impl Backend {
         let series = items.into_iter().map(|item| {
             let values = item.values.ok_or("a series has no values")?;
             let samples = values
-                .iter()
-                .map(|(time, value)| Ok((milliseconds(*time)?, number(value)?)));
+                .into_iter()
+                .map(|Point(time_ms, value)| (time_ms, value));
             Ok(Stored {
                 labels: item.metric,
-                samples: samples.collect::<Result<_, String>>()?,
+                // In place: nothing is copied.
+                samples: samples.collect(),
             })
         });
         series
@@ -273,15 +268,7 @@ impl Backend {
     }
 
     fn metadata_now(&self) -> Result<BTreeMap<String, Vec<Described>>, AskError> {
-        let url = format!("{}/api/v1/metadata", self.url);
-        let mut request = self.agent.get(&url);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        *self.requests.borrow_mut() += 1;
-        let mut response = request
-            .call()
-            .map_err(|error| self.error(None, told(&error)))?;
+        let mut response = self.get("metadata")?;
         let mut bytes = Vec::new();
         let reader = response.body_mut().as_reader();
         let read = reader.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes);
@@ -290,6 +277,17 @@ impl Backend {
             _ => None,
         };
         Ok(answer.map(|answer| answer.data).unwrap_or_default())
+    }
+
+    fn get(&self, endpoint: &str) -> Result<Response<ureq::Body>, AskError> {
+        let mut request = self.agent.get(format!("{}/api/v1/{endpoint}", self.url));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        *self.requests.borrow_mut() += 1;
+        request
+            .call()
+            .map_err(|error| self.error(None, told(&error)))
     }
 
     fn ask_at(&self, query: &str, at_ms: i64, expected: &str) -> Result<Vec<Item>, AskError> {
@@ -405,8 +403,56 @@ struct Data {
 #[derive(Debug, Deserialize)]
 struct Item {
     metric: Labels,
-    value: Option<(f64, String)>,
-    values: Option<Vec<(f64, String)>>,
+    value: Option<Point>,
+    values: Option<Vec<Point>>,
+}
+
+/// Unix milliseconds and a value, read without a string in between: answers have
+/// millions of them.
+#[derive(Debug, Clone, Copy)]
+struct Point(i64, f64);
+
+impl<'de> Deserialize<'de> for Point {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pair;
+        impl<'de> Visitor<'de> for Pair {
+            type Value = Point;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time and a value")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<Point, A::Error> {
+                let missing = || A::Error::custom("a sample is a time and a value");
+                let seconds: f64 = pair.next_element()?.ok_or_else(missing)?;
+                let Value(value) = pair.next_element()?.ok_or_else(missing)?;
+                let time_ms = milliseconds(seconds).map_err(A::Error::custom)?;
+                Ok(Point(time_ms, value))
+            }
+        }
+        deserializer.deserialize_tuple(2, Pair)
+    }
+}
+
+/// A value as the API writes it, in quotes.
+struct Value(f64);
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value in quotes")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
+                number(text).map(Value).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
 }
 
 /// A value as the API writes it.
@@ -428,23 +474,6 @@ fn milliseconds(seconds: f64) -> Result<i64, String> {
 /// A time as the API takes it.
 pub(super) fn seconds(ms: i64) -> String {
     format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
-}
-
-/// An error with its causes.
-fn told(error: &ureq::Error) -> String {
-    let mut what = match error {
-        ureq::Error::Io(error) => error.to_string(),
-        error => error.to_string(),
-    };
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !what.contains(&text) {
-            what = format!("{what}: {text}");
-        }
-        cause = error.source();
-    }
-    what
 }
 
 /// The beginning of a text, on one line.

@@ -3,6 +3,7 @@
 //! scraped.
 
 use std::collections::{BTreeSet, BinaryHeap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::naming::Names;
@@ -355,6 +356,43 @@ pub(super) struct Watched {
     first_slot: usize,
 }
 
+/// Values of some series of a chunk, series by series.
+#[derive(Debug)]
+pub(super) struct Lines {
+    first: usize,
+    slots: usize,
+    scrapes: usize,
+    values: Vec<f64>,
+    present: Vec<bool>,
+}
+
+/// What is expected of one slot of a series, scrape by scrape.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line<'a> {
+    values: &'a [f64],
+    present: &'a [bool],
+}
+
+impl Lines {
+    /// Of a slot of a series, which counts through [`Watched::series`].
+    pub(super) fn of(&self, index: usize, slot: usize) -> Line<'_> {
+        let row = index - self.first;
+        let at = (row * self.slots + slot) * self.scrapes;
+        Line {
+            values: &self.values[at..at + self.scrapes],
+            present: &self.present[row * self.scrapes..][..self.scrapes],
+        }
+    }
+}
+
+impl Line<'_> {
+    /// Its value at a scrape, if it has a point.
+    #[inline]
+    pub(super) fn expected(self, scrape: usize) -> Option<f64> {
+        self.present[scrape].then(|| self.values[scrape])
+    }
+}
+
 /// The values of sampled series at some consecutive scrapes, all of one catalog.
 #[derive(Debug)]
 pub(super) struct Chunk {
@@ -460,6 +498,34 @@ impl Chunk {
                     .extend(values.map(|slot| slot.value(columns, created, row)));
             }
         }
+    }
+
+    /// The values of neighbouring series, series by series instead of scrape by
+    /// scrape: comparing walks along series.
+    pub(super) fn lines(&self, watched: &Watched, series: Range<usize>) -> Lines {
+        let (slots, scrapes) = (watched.names.slots.len(), self.scrapes.len());
+        let mut lines = Lines {
+            first: series.start,
+            slots,
+            scrapes,
+            values: vec![0.0; series.len() * slots * scrapes],
+            present: vec![false; series.len() * scrapes],
+        };
+        for scrape in 0..scrapes {
+            let at = scrape * self.slots + watched.first_slot + series.start * slots;
+            let values = &self.values[at..at + series.len() * slots];
+            let lines_of_it = lines.values[scrape..].iter_mut().step_by(scrapes);
+            for (line, value) in lines_of_it.zip(values) {
+                *line = *value;
+            }
+            let at = scrape * self.series + watched.first_series + series.start;
+            let present = &self.present[at..at + series.len()];
+            let lines_of_it = lines.present[scrape..].iter_mut().step_by(scrapes);
+            for (line, present) in lines_of_it.zip(present) {
+                *line = *present;
+            }
+        }
+        lines
     }
 
     /// What a slot of a series should be at a scrape; `index` counts through

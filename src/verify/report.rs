@@ -220,6 +220,12 @@ impl Tally {
         if self.is_ok() { "ok" } else { "DIFFERS" }
     }
 
+    /// Whether any example of a kind may be kept, whatever it is of.
+    pub(super) fn may_have_room(&self, what: What) -> bool {
+        let same = self.examples.iter().filter(|known| known.what == what);
+        same.count() < EXAMPLES_MAX || !self.located.is_empty()
+    }
+
     /// Whether an example of a sample is kept: what there is much of leaves
     /// room for the rest.
     pub(super) fn has_room(&self, what: What, series: &str, time_ms: i64) -> bool {

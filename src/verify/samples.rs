@@ -1,11 +1,12 @@
 //! Is each sample right? The raw samples of a sample of series, one by one.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use super::backend::{AskError, Labels, Stored};
 use super::context::Context;
 use super::naming::{self, Names, one_of, selector};
-use super::oracle::{Chunk, Watched, key_of, labels, sorted_keys};
+use super::oracle::{Chunk, Line, Watched, key_of, labels, sorted_keys};
 use super::report::{Example, Tally, What};
 use super::tally_of;
 use crate::clock::rfc3339;
@@ -159,6 +160,7 @@ impl Check<'_, '_> {
                 expected.insert(identity, (index, slot));
             }
         }
+        let lines = self.chunk.lines(self.watched, from..from + batch.series);
         let mut seen = BTreeSet::new();
         for stored in stored {
             let name = stored.labels.get("__name__").map_or("", String::as_str);
@@ -170,7 +172,7 @@ impl Check<'_, '_> {
             let (identity, shown) = self.ctx.identity_of(&stored.labels, &own, label);
             match expected.get(&identity) {
                 Some(&(index, slot)) if seen.insert((index, slot)) => {
-                    self.series(index, slot, &stored);
+                    self.series(index, slot, lines.of(index, slot), &stored.samples);
                 }
                 Some(_) => self.duplicate_series(&shown, &stored),
                 None => {
@@ -183,16 +185,12 @@ impl Check<'_, '_> {
         for index in from..from + batch.series {
             for slot in 0..slots {
                 if !seen.contains(&(index, slot)) {
-                    let nothing = Stored {
-                        labels: Labels::new(),
-                        samples: Vec::new(),
-                    };
                     let name = self.names().slots[slot].name;
                     if Context::may_be_left_out(self.chunk.family(self.watched), name) {
                         self.ctx.allow_left_out();
                         continue;
                     }
-                    self.series(index, slot, &nothing);
+                    self.series(index, slot, lines.of(index, slot), &[]);
                 }
             }
         }
@@ -214,13 +212,24 @@ impl Check<'_, '_> {
         keys.binary_search(&key).is_ok()
     }
 
-    /// Compares one series.
-    fn series(&mut self, index: usize, slot: usize, stored: &Stored) {
-        let mut samples: Vec<(i64, f64)> = stored.samples.clone();
-        samples.retain(|(time, _)| (self.chunk.after_ms + 1..=self.end_ms()).contains(time));
-        // A mark is no sample, even where there is one at the same time.
-        samples.retain(|&(_, found)| !self.ctx.is_stale_mark(found));
-        samples.sort_by_key(|(time, _)| *time);
+    /// The samples of the chunk's time, in order. A mark is no sample, even where
+    /// there is one at the same time.
+    fn sorted<'s>(&self, samples: &'s [(i64, f64)]) -> Cow<'s, [(i64, f64)]> {
+        let range = self.chunk.after_ms + 1..=self.end_ms();
+        let is_meant =
+            |&(time, found): &(i64, f64)| range.contains(&time) && !self.ctx.is_stale_mark(found);
+        let is_sorted = samples.windows(2).all(|pair| pair[0].0 <= pair[1].0);
+        if is_sorted && samples.iter().all(is_meant) {
+            return Cow::Borrowed(samples);
+        }
+        let mut sorted: Vec<(i64, f64)> = samples.iter().copied().filter(is_meant).collect();
+        sorted.sort_by_key(|(time, _)| *time);
+        Cow::Owned(sorted)
+    }
+
+    /// Compares one series with what is expected of it, scrape by scrape.
+    fn series(&mut self, index: usize, slot: usize, line: Line<'_>, stored: &[(i64, f64)]) {
+        let samples = self.sorted(stored);
         let mut missing: Vec<(usize, f64)> = Vec::new();
         let mut stray: Vec<(i64, f64)> = Vec::new();
         let mut at = 0;
@@ -230,7 +239,7 @@ impl Check<'_, '_> {
                 stray.push(samples[at]);
                 at += 1;
             }
-            let expected = self.chunk.expected(place, self.watched, index, slot);
+            let expected = line.expected(place);
             let is_there = samples.get(at).filter(|(time, _)| *time == scrape.time_ms);
             match (expected, is_there) {
                 (Some(expected), Some(&(_, found))) => {
@@ -351,6 +360,9 @@ impl Check<'_, '_> {
     }
 
     fn wrong(&mut self, index: usize, slot: usize, place: usize, (expected, found): (f64, f64)) {
+        if !self.tally.may_have_room(What::Wrong) {
+            return;
+        }
         let time_ms = self.chunk.scrapes[place].time_ms;
         let series = self.shown(index, slot);
         if !self.tally.has_room(What::Wrong, &series, time_ms) {
@@ -392,6 +404,9 @@ impl Check<'_, '_> {
         time_ms: i64,
         fill: impl FnOnce(&mut Example),
     ) {
+        if !self.tally.may_have_room(what) {
+            return;
+        }
         let series = self.shown(index, slot);
         if !self.tally.has_room(what, &series, time_ms) {
             return;

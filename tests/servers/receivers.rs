@@ -7,6 +7,7 @@ use super::prometheus::raw_identity;
 use mockingbird::proto::otlp::ExportMetricsServiceRequest;
 use prost::Message;
 use serde_json::Value;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -87,27 +88,26 @@ impl VictoriaMetrics {
         address: &str,
         interval_s: u64,
     ) -> Self {
-        let job = format!(
-            "{{job_name: scraped, scrape_interval: {interval_s}s, scrape_timeout: {interval_s}s, \
-             static_configs: [{{targets: ['{address}']}}]}}"
-        );
-        Self::start_jobs(servers, folder, &[job])
+        Self::start_scraping_all(servers, folder, &[("scraped", address)], interval_s)
     }
 
-    /// The same of several jobs every second, with the times that samples have.
-    pub(crate) fn start_scraping_all(servers: &Path, folder: &Path, jobs: &[(&str, &str)]) -> Self {
-        let jobs = jobs.iter().map(|(name, address)| {
-            format!(
-                "{{job_name: {name}, scrape_interval: 1s, honor_timestamps: true, \
-                 static_configs: [{{targets: ['{address}']}}]}}"
-            )
-        });
-        Self::start_jobs(servers, folder, &jobs.collect::<Vec<_>>())
-    }
-
-    fn start_jobs(servers: &Path, folder: &Path, jobs: &[String]) -> Self {
+    /// The same of several jobs; it takes the times that samples have.
+    pub(crate) fn start_scraping_all(
+        servers: &Path,
+        folder: &Path,
+        jobs: &[(&str, &str)],
+        interval_s: u64,
+    ) -> Self {
         let config = folder.join("promscrape.yaml");
-        let text = format!("scrape_configs: [{}]\n", jobs.join(", "));
+        let mut text = "scrape_configs:\n".to_owned();
+        for (name, address) in jobs {
+            let _ = writeln!(
+                text,
+                "- {{job_name: {name}, scrape_interval: {interval_s}s, \
+                 scrape_timeout: {interval_s}s, honor_timestamps: true, \
+                 static_configs: [{{targets: ['{address}']}}]}}"
+            );
+        }
         std::fs::write(&config, text).unwrap();
         let scrape = format!("-promscrape.config={}", config.display());
         let large = "-promscrape.maxScrapeSize=1GB".to_owned();

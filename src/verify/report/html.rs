@@ -583,7 +583,7 @@ mod tests {
             warnings: vec![text],
             cost: Cost::default(),
             naming: Naming::Exposed { created: false },
-            exported: true,
+            exported: false,
         }
     }
 
