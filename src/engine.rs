@@ -20,6 +20,7 @@ mod effect;
 pub mod exponential;
 pub mod frame;
 pub mod kernel;
+mod part;
 mod pool;
 pub mod quantile;
 mod recipe;
@@ -36,6 +37,7 @@ use crate::timeline::{Applied, Command, Refusal, Timeline};
 use effect::Effects;
 pub use frame::{Columns, Created, Frame, Gaps};
 use frame::{Layout, ShardFrame};
+pub use part::{Part, Share};
 use pool::Pool;
 use recipe::{FamilyTick, Recipe, SharedParts};
 pub use reload::{Prepared, Reloaded};
@@ -241,6 +243,7 @@ fn new_frame(
         tick: 0,
         time_ns: epoch_ns,
         shards: shares.iter().map(zeroed).collect(),
+        part: None,
     })
 }
 
