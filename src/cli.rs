@@ -3,6 +3,7 @@
 //! Exit codes: 0 when all went well, 1 for a failure while running, 2 for a bad
 //! configuration or wrong arguments, 3 when `verify` found differences.
 
+mod backfill;
 mod ctl;
 mod ctl_text;
 mod verify;
@@ -46,6 +47,9 @@ Examples:
   mockingbird ctl status                             what a running instance does
   mockingbird verify --journal run.journal --backend http://localhost:9090
                                                      whether a backend holds what it scraped
+  mockingbird backfill -c configs/baseline.yaml --from 2026-01-01T00:00:00Z \
+      --to 2026-01-01T01:00:00Z --openmetrics hour.om
+                                                     an hour of the past, for promtool
   mockingbird completions bash > /etc/bash_completion.d/mockingbird
 
 Environment:
@@ -107,6 +111,8 @@ enum Command {
     Ctl(ctl::CtlArgs),
     /// Ask a backend whether it holds all that it scraped, sample by sample.
     Verify(Box<verify::VerifyArgs>),
+    /// Write a run's past: an `OpenMetrics` file, or all of it to a receiver.
+    Backfill(Box<backfill::BackfillArgs>),
     /// Print a JSON Schema of the configuration file.
     Schema,
     /// Print shell completions.
@@ -183,6 +189,7 @@ pub fn main() -> ExitCode {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
+        Some(Command::Backfill(args)) => backfill::backfill(&args),
         Some(Command::Schema) => schema(),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

@@ -68,6 +68,18 @@ pub struct Engine {
     empty: Vec<Vec<Block>>,
 }
 
+/// What is slow to work out about a configuration's metrics: tables and weights.
+/// Engines can share it.
+#[derive(Debug, Clone)]
+pub struct Recipes(Arc<[Recipe]>);
+
+impl Recipes {
+    /// For the generated families of `catalog`, which is made of `config`.
+    pub fn of(config: &Config, catalog: &Catalog) -> Self {
+        Self(recipes_of(config, catalog).into())
+    }
+}
+
 impl Engine {
     /// An engine for the generated families of `catalog`, before its first
     /// tick; `threads` shard workers, at least 1.
@@ -80,8 +92,23 @@ impl Engine {
         epoch_ns: i64,
         threads: usize,
     ) -> std::io::Result<Self> {
+        let recipes = Recipes::of(config, &catalog);
+        Self::with_recipes(config, catalog, recipes, epoch_ns, threads)
+    }
+
+    /// The same with recipes that were made before, for the same families: of
+    /// these, `catalog` may have some rows only.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_recipes(
+        config: &Config,
+        catalog: Arc<Catalog>,
+        Recipes(recipes): Recipes,
+        epoch_ns: i64,
+        threads: usize,
+    ) -> std::io::Result<Self> {
         let interval_ns = config.global.tick_interval_ns;
-        let recipes: Arc<[Recipe]> = recipes_of(config, &catalog).into();
         let (layout, shares) = deal(&catalog, threads);
         let shards = shares[..threads].iter().map(|blocks| {
             let (catalog, recipes) = (Arc::clone(&catalog), Arc::clone(&recipes));

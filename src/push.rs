@@ -55,7 +55,7 @@ use crate::remote_write;
 use client::Client;
 use encode::{Encode, Mailbox, RemoteWriteEncoder};
 use health::Trouble;
-pub use feed::{Feed, Interrupter, Note};
+pub use feed::{Feed, Interrupter, Mark, Note};
 pub use ledger::{Delivery, Ledger};
 pub use outbox::Stopped;
 use outbox::{Outbox, Verdict};

@@ -32,8 +32,17 @@ use crate::remote_write;
 /// Exports open at a time: one is posted, the next is encoded.
 const OPEN_MAX: usize = 2;
 
+/// How far something has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Steps, whatever these are to whoever sends.
+    pub steps: u64,
+    /// Samples in all of them.
+    pub samples: u64,
+}
+
 /// Notes down that everything up to a mark is settled, or tells why it cannot.
-pub type Note = dyn Fn(u64) -> Result<(), String> + Send + Sync;
+pub type Note = dyn Fn(Mark) -> Result<(), String> + Send + Sync;
 
 /// Sends frames; end it with [`Feed::finish`].
 pub struct Feed {
@@ -48,7 +57,7 @@ pub struct Feed {
 struct Ends {
     outbox: Arc<Outbox>,
     /// Exports that have a mark, oldest first.
-    marks: Mutex<VecDeque<(u64, u64)>>,
+    marks: Mutex<VecDeque<(u64, Mark)>>,
     note: Box<Note>,
 }
 
@@ -142,7 +151,7 @@ impl Feed {
         &mut self,
         now: &Frame,
         before: Option<&Frame>,
-        mark: Option<u64>,
+        mark: Option<Mark>,
     ) -> Result<(), Stopped> {
         let outbox = &self.ends.outbox;
         outbox.wait_until_open(OPEN_MAX - 1)?;
@@ -227,7 +236,7 @@ impl Ends {
         }
     }
 
-    fn marks(&self) -> MutexGuard<'_, VecDeque<(u64, u64)>> {
+    fn marks(&self) -> MutexGuard<'_, VecDeque<(u64, Mark)>> {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

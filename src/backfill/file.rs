@@ -1,0 +1,586 @@
+//! A file of `OpenMetrics` with all points of a run.
+//!
+//! The format wants a family's series one after the other and the points of each
+//! together, in order; the engine computes tick by tick. So some neighbouring
+//! series of one family are computed over all ticks, as many as fit into a fixed
+//! amount of memory, then written; then the next ones. Where one series alone has
+//! more points than fit, it is written in stretches of ticks.
+//!
+//! Bytes depend on nothing but the run: not on how many series are computed
+//! together, nor by how many threads.
+//!
+//! `_created` lines are left out: whoever imports such files would store them as
+//! series of their own, and they tell nothing that the first point does not.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek as _, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+
+use super::state::{About, Progress, StateFile};
+use super::{BackfillError, Job, OnProgress, Span, cannot_create, watching};
+use crate::config::Config;
+use crate::engine::{Columns, Engine, Gaps, Recipes};
+use crate::exposition::{History, Stretch, Times};
+use crate::model::{Catalog, Family};
+use crate::plan::grouped;
+use crate::selfmetrics::SelfMetrics;
+
+/// Values that are held at a time.
+const HELD_BYTES_MAX: u64 = 128 << 20;
+/// Lines that a thread writes at a time.
+const PIECE_LINES: usize = 8192;
+/// Progress is noted down so often; before, the file is brought to the disk.
+const NOTED_APART: Duration = Duration::from_secs(2);
+
+/// Writes the file; returns the samples in it, and how many of them were there
+/// before.
+pub(super) fn run(
+    job: &Job,
+    path: &Path,
+    stop: &Receiver<()>,
+    progress: &mut OnProgress<'_>,
+) -> Result<(u64, u64), BackfillError> {
+    let catalog = Catalog::build(&job.config, vec![SelfMetrics::tick_family()])
+        .map_err(|(metric, error)| BackfillError::Config(format!("metric {metric}: {error}")))?;
+    let (mut out, done) = Out::open(path, &about(job), job.resume)?;
+    job.write_journal()?;
+    let interrupted = AtomicBool::new(false);
+    let text = Text {
+        job,
+        catalog: &catalog,
+        interrupted: &interrupted,
+        held_bytes_max: HELD_BYTES_MAX,
+    };
+    let written = watching(
+        stop,
+        || interrupted.store(true, Relaxed),
+        || text.write(&mut out, done, progress),
+    );
+    let all: u64 = catalog.families().iter().map(|f| f.series_count() as u64).sum();
+    let written = written.and_then(|samples| Ok(out.finish().map(|()| samples)?));
+    let message = match written {
+        Ok(samples) => return Ok((samples, done.samples)),
+        Err(End::Interrupted) => "interrupted".to_owned(),
+        Err(End::Failed(error)) => format!("cannot write {}: {error}", path.display()),
+    };
+    Err(BackfillError::Failed(out.how_to_go_on(&message, all)))
+}
+
+/// What must be equal for a file to be gone on with.
+fn about(job: &Job) -> About {
+    let mut about = super::about(job);
+    about.insert("target".into(), "openmetrics".into());
+    about.insert("prefix".into(), job.config.prometheus.prefix.clone().into());
+    about
+}
+
+/// Why the text is not whole.
+enum End {
+    Interrupted,
+    Failed(io::Error),
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The whole text.
+struct Text<'a> {
+    job: &'a Job,
+    catalog: &'a Catalog,
+    interrupted: &'a AtomicBool,
+    held_bytes_max: u64,
+}
+
+impl Text<'_> {
+    /// Writes what follows after `done`; returns all samples.
+    fn write(
+        &self,
+        out: &mut Out,
+        mut done: Progress,
+        progress: &mut OnProgress<'_>,
+    ) -> Result<u64, End> {
+        let prefix = &self.job.config.prometheus.prefix;
+        let families = self.catalog.families().iter();
+        let per_tick: u64 = families.map(samples).sum();
+        let all = per_tick.saturating_mul(self.job.span.ticks());
+        // All but the metrics is the same for each of them.
+        let bare = Config {
+            metrics: Vec::new(),
+            ..self.job.config.clone()
+        };
+        let mut before = 0;
+        for (index, family) in self.catalog.families().iter().enumerate() {
+            let series = family.series_count() as u64;
+            let first = done.done.saturating_sub(before).min(series);
+            before += series;
+            if first == series {
+                continue;
+            }
+            let source = match self.job.config.metrics.get(index) {
+                Some(metric) => {
+                    let mut config = bare.clone();
+                    config.metrics.push(metric.clone());
+                    let alone = Catalog::of_rows(copy(family), 0..family.series_count());
+                    let recipes = Recipes::of(&config, &alone);
+                    Source::Metric(Box::new(config), recipes)
+                }
+                None => Source::TickNumber,
+            };
+            let writer = FamilyWriter {
+                span: self.job.span,
+                threads: self.job.threads,
+                family,
+                source,
+                history: History::new(family, prefix),
+                interrupted: self.interrupted,
+            };
+            writer.write(first as usize, self.held_bytes_max, out, &mut done, &mut |samples| {
+                progress(samples, all);
+            })?;
+        }
+        out.write(b"# EOF\n")?;
+        Ok(done.samples)
+    }
+}
+
+/// Samples of a family at a tick, at most.
+fn samples(family: &Family) -> u64 {
+    (family.series_count() * family.shape.samples_per_series()) as u64
+}
+
+/// The same family, its series shared.
+fn copy(family: &Family) -> Family {
+    let Family {
+        name, help, unit, shape, space, ..
+    } = family;
+    Family::new(name, help, unit, shape.clone(), Arc::clone(space))
+}
+
+/// Where a family's values come from.
+enum Source {
+    /// A configuration of one metric.
+    Metric(Box<Config>, Recipes),
+    /// The number of the tick.
+    TickNumber,
+}
+
+/// Writes the series of one family.
+struct FamilyWriter<'a> {
+    span: Span,
+    threads: usize,
+    family: &'a Family,
+    source: Source,
+    history: History,
+    interrupted: &'a AtomicBool,
+}
+
+/// Some series, and their values at some ticks.
+struct Slice {
+    series: Range<usize>,
+    /// What computes them, unless they are tick numbers.
+    engine: Option<Engine>,
+    /// Row `series × ticks + tick`, both counted from the first one here.
+    columns: Columns,
+    gaps: Gaps,
+}
+
+impl FamilyWriter<'_> {
+    /// Writes the series from `first` on. `progress` is told the samples so far.
+    fn write(
+        &self,
+        first: usize,
+        held_bytes_max: u64,
+        out: &mut Out,
+        done: &mut Progress,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<(), End> {
+        if first == 0 {
+            let mut header = Vec::new();
+            self.history.write_header(&mut header);
+            out.write(&header)?;
+        }
+        let point_bytes = self.family.shape.column_bytes() as u64 + 1;
+        let ticks = self.span.ticks();
+        // Ticks that are held, of how many series.
+        let most = (held_bytes_max / (point_bytes + Times::BYTES as u64)).max(1);
+        let stretch = ticks.min(most);
+        let left = held_bytes_max.saturating_sub(stretch * Times::BYTES as u64);
+        let together = if stretch < ticks {
+            1
+        } else {
+            (left / (stretch * point_bytes)).max(1)
+        };
+        let all = self.family.series_count();
+        let step = usize::try_from(together).unwrap_or(all);
+        for start in (first..all).step_by(step.min(all)) {
+            let series = start..(start + step).min(all);
+            let count = series.len() as u64;
+            let mut slices = self.slices(series, stretch as usize)?;
+            let mut tick = self.span.first;
+            while tick <= self.span.last {
+                let ticks = tick..(tick + stretch).min(self.span.last + 1);
+                tick = ticks.end;
+                let mut samples = done.samples;
+                self.compute(&mut slices, &ticks)?;
+                self.write_slices(&slices, &ticks, out, &mut samples, progress)?;
+                done.samples = samples;
+            }
+            done.done += count;
+            out.note(done)?;
+        }
+        Ok(())
+    }
+
+    /// One slice per thread.
+    fn slices(&self, series: Range<usize>, ticks: usize) -> Result<Vec<Slice>, End> {
+        let step = series.len().div_ceil(self.threads);
+        let starts = series.clone().step_by(step);
+        starts
+            .map(|start| {
+                let series = start..(start + step).min(series.end);
+                let engine = match &self.source {
+                    Source::TickNumber => None,
+                    Source::Metric(config, recipes) => {
+                        let catalog = Catalog::of_rows(copy(self.family), series.clone());
+                        let catalog = Arc::new(catalog);
+                        let (recipes, epoch_ns) = (recipes.clone(), self.span.epoch_ns);
+                        let engine = Engine::with_recipes(config, catalog, recipes, epoch_ns, 1)?;
+                        Some(engine)
+                    }
+                };
+                Ok(Slice {
+                    columns: Columns::zeroed(&self.family.shape, series.len() * ticks),
+                    gaps: Gaps::default(),
+                    series,
+                    engine,
+                })
+            })
+            .collect()
+    }
+
+    /// Fills the slices with the values at some ticks, each on a thread.
+    fn compute(&self, slices: &mut [Slice], ticks: &Range<u64>) -> Result<(), End> {
+        let all = slices.len();
+        let left = Mutex::new(slices.iter_mut());
+        on_threads(all, &|| {
+            loop {
+                let slice = left.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some(slice) = slice else { return };
+                slice.fill(ticks, self.interrupted);
+            }
+        });
+        self.go_on()
+    }
+
+    fn go_on(&self) -> Result<(), End> {
+        if self.interrupted.load(Relaxed) {
+            return Err(End::Interrupted);
+        }
+        Ok(())
+    }
+
+    /// Writes what the slices hold, in order.
+    fn write_slices(
+        &self,
+        slices: &[Slice],
+        ticks: &Range<u64>,
+        out: &mut Out,
+        samples: &mut u64,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<(), End> {
+        let times = Times::new(ticks.clone().map(|tick| self.span.time_ns(tick)));
+        let count = (ticks.end - ticks.start) as usize;
+        let lines = self.history.samples_per_point();
+        let step = (PIECE_LINES / lines).max(1);
+        let mut pieces = Vec::new();
+        for slice in slices {
+            let rows = slice.series.len() * count;
+            let starts = (0..rows).step_by(step);
+            pieces.extend(starts.map(|start| (slice, start..(start + step).min(rows))));
+        }
+        let render = |piece: usize, text: &mut Vec<u8>| {
+            let (slice, rows) = &pieces[piece];
+            slice.render(&self.history, &times, count, rows.clone(), text);
+        };
+        let mut write = |piece: usize, text: &[u8]| {
+            out.write(text)?;
+            let (slice, rows) = &pieces[piece];
+            *samples += (slice.gaps.present(rows.clone()) * lines) as u64;
+            progress(*samples);
+            self.go_on()
+        };
+        in_order(self.threads, pieces.len(), &render, &mut write)
+    }
+}
+
+impl Slice {
+    /// Computes up to the last of some ticks; keeps what is of these.
+    fn fill(&mut self, ticks: &Range<u64>, interrupted: &AtomicBool) {
+        let count = (ticks.end - ticks.start) as usize;
+        let series = self.series.len();
+        self.gaps.clear();
+        let Some(engine) = &mut self.engine else {
+            if let Columns::Values(values) = &mut self.columns {
+                let numbers = ticks.clone().map(|tick| tick as f64);
+                values.iter_mut().zip(numbers).for_each(|(value, tick)| *value = tick);
+            }
+            return;
+        };
+        while engine.next_tick() < ticks.end && !interrupted.load(Relaxed) {
+            let frame = engine.advance(|_, _| {});
+            let Some(at) = frame.tick().checked_sub(ticks.start) else {
+                continue;
+            };
+            let at = at as usize;
+            let (_, _, columns) = frame.block(0);
+            self.columns.scatter(at, count, columns, 0..series);
+            let gaps = frame.gaps(0);
+            if !gaps.is_empty() {
+                let missing = (0..series).filter(|&row| gaps.contains(row));
+                missing.for_each(|row| self.gaps.add(row * count + at, series * count));
+            }
+        }
+    }
+
+    /// Appends the lines of some rows, of `count` ticks per series.
+    fn render(
+        &self,
+        history: &History,
+        times: &Times,
+        count: usize,
+        mut rows: Range<usize>,
+        text: &mut Vec<u8>,
+    ) {
+        while rows.start < rows.end {
+            let series = rows.start / count;
+            let end = rows.end.min((series + 1) * count);
+            let stretch = Stretch {
+                columns: &self.columns,
+                gaps: &self.gaps,
+                rows: rows.start..end,
+                times,
+                first_time: rows.start - series * count,
+            };
+            history.write(text, self.series.start + series, &stretch);
+            rows.start = end;
+        }
+    }
+}
+
+/// Runs `work` on so many threads at once, this one included; on fewer where the
+/// system gives no more.
+fn on_threads(threads: usize, work: &(dyn Fn() + Sync)) {
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                break;
+            }
+        }
+        work();
+    });
+}
+
+/// Lets threads render pieces, and passes them on one after the other.
+fn in_order<E: Send>(
+    threads: usize,
+    pieces: usize,
+    render: &(dyn Fn(usize, &mut Vec<u8>) + Sync),
+    write: &mut (dyn FnMut(usize, &[u8]) -> Result<(), E> + Send),
+) -> Result<(), E> {
+    struct Turn<'a, E> {
+        /// The piece that is written next; none where something failed.
+        piece: Option<usize>,
+        write: &'a mut (dyn FnMut(usize, &[u8]) -> Result<(), E> + Send),
+        error: Option<E>,
+    }
+    let taken = AtomicUsize::new(0);
+    let turn = Mutex::new(Turn {
+        piece: Some(0),
+        write,
+        error: None,
+    });
+    let changed = Condvar::new();
+    let work = || {
+        let mut text = Vec::new();
+        loop {
+            let piece = taken.fetch_add(1, Relaxed);
+            if piece >= pieces {
+                return;
+            }
+            text.clear();
+            render(piece, &mut text);
+            let locked = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let not_yet = |turn: &mut Turn<'_, E>| turn.piece.is_some_and(|next| next < piece);
+            let locked = changed.wait_while(locked, not_yet);
+            let mut locked = locked.unwrap_or_else(PoisonError::into_inner);
+            if locked.piece.is_none() {
+                return;
+            }
+            let written = (locked.write)(piece, &text);
+            locked.piece = written.is_ok().then_some(piece + 1);
+            locked.error = written.err();
+            drop(locked);
+            changed.notify_all();
+        }
+    };
+    on_threads(threads.min(pieces), &work);
+    let turn = turn.into_inner().unwrap_or_else(PoisonError::into_inner);
+    turn.error.map_or(Ok(()), Err)
+}
+
+/// Where the text goes.
+struct Out {
+    sink: Sink,
+    /// How far it is whole.
+    whole: Progress,
+    /// Bytes so far.
+    bytes: u64,
+    noted_at: Instant,
+}
+
+enum Sink {
+    /// A file that can be gone on with. `None` once all is done.
+    File(File, Option<StateFile>),
+    /// A pipe or a device.
+    Stream(Box<dyn Write + Send>),
+}
+
+impl Out {
+    /// A new file, or with `resume` one that was begun, cut where it is whole.
+    fn open(path: &Path, about: &About, resume: bool) -> Result<(Self, Progress), BackfillError> {
+        let failed = |error: io::Error| {
+            BackfillError::Failed(format!("cannot write {}: {error}", path.display()))
+        };
+        let metadata = std::fs::metadata(path);
+        let is_stdout = path.as_os_str() == "-";
+        if is_stdout || metadata.as_ref().is_ok_and(|metadata| !metadata.is_file()) {
+            if resume {
+                return Err(BackfillError::Config(
+                    "--resume: only a file can be gone on with".to_owned(),
+                ));
+            }
+            let stream: Box<dyn Write + Send> = if is_stdout {
+                Box::new(io::stdout())
+            } else {
+                Box::new(OpenOptions::new().write(true).open(path).map_err(failed)?)
+            };
+            return Ok(Self::new(Sink::Stream(stream), Progress::default()));
+        }
+        let mut state_path = path.as_os_str().to_owned();
+        state_path.push(".progress");
+        let state_path = PathBuf::from(state_path);
+        if !resume && metadata.is_ok() && !state_path.exists() {
+            let error = io::ErrorKind::AlreadyExists.into();
+            return Err(cannot_create("--openmetrics", path, &error));
+        }
+        let (state, whole) = StateFile::open(&state_path, about, resume)?;
+        let file = if resume {
+            cut(path, whole.bytes).map_err(failed)?
+        } else {
+            match File::create_new(path) {
+                Ok(file) => file,
+                Err(error) => {
+                    // It is of nothing.
+                    let _ = state.remove();
+                    return Err(cannot_create("--openmetrics", path, &error));
+                }
+            }
+        };
+        Ok(Self::new(Sink::File(file, Some(state)), whole))
+    }
+
+    fn new(sink: Sink, whole: Progress) -> (Self, Progress) {
+        let out = Self {
+            sink,
+            whole,
+            bytes: whole.bytes,
+            noted_at: Instant::now(),
+        };
+        (out, whole)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.sink {
+            Sink::File(file, _) => file.write_all(bytes)?,
+            Sink::Stream(stream) => stream.write_all(bytes)?,
+        }
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// What was written so far is whole; notes it down now and then.
+    fn note(&mut self, done: &Progress) -> io::Result<()> {
+        self.whole = Progress {
+            bytes: self.bytes,
+            ..*done
+        };
+        if self.noted_at.elapsed() >= NOTED_APART {
+            self.note_now()?;
+        }
+        Ok(())
+    }
+
+    fn note_now(&mut self) -> io::Result<()> {
+        if let Sink::File(file, Some(state)) = &self.sink {
+            // Before it is said to be there, it is there.
+            file.sync_data()?;
+            state.note(&self.whole)?;
+        }
+        self.noted_at = Instant::now();
+        Ok(())
+    }
+
+    /// All is written.
+    fn finish(&mut self) -> io::Result<()> {
+        match &mut self.sink {
+            Sink::Stream(stream) => stream.flush(),
+            Sink::File(file, state) => {
+                file.sync_all()?;
+                state.take().map_or(Ok(()), |state| state.remove())
+            }
+        }
+    }
+
+    /// A message for whoever wants to go on; `all` is how many series there are.
+    fn how_to_go_on(&mut self, message: &str, all: u64) -> String {
+        let noted = self.note_now();
+        let Sink::File(_, Some(state)) = &self.sink else {
+            return message.to_owned();
+        };
+        if let Err(error) = noted {
+            let path = state.path().display();
+            return format!("{message}\ncannot write {path} either: {error}");
+        }
+        format!(
+            "{message}\n{} of {} series are written; go on with the same arguments and --resume \
+             (progress is kept in {})",
+            grouped(self.whole.done.into()),
+            grouped(all.into()),
+            state.path().display()
+        )
+    }
+}
+
+/// Opens a file to go on after so many bytes.
+fn cut(path: &Path, bytes: u64) -> io::Result<File> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    let len = file.metadata()?.len();
+    if len < bytes {
+        return Err(io::Error::other(format!(
+            "it has {len} bytes, fewer than the {bytes} that were written; remove it and its \
+             progress to begin anew"
+        )));
+    }
+    file.set_len(bytes)?;
+    file.seek(SeekFrom::Start(bytes))?;
+    Ok(file)
+}
