@@ -528,8 +528,9 @@ pub fn progress_bar(length: u64, what: &str) -> ProgressBar {
 
 /// The same of other things.
 pub fn progress_bar_of(length: u64, what: &str, unit: &str) -> ProgressBar {
-    let template =
-        format!("{{msg}} {{wide_bar}} {{human_pos}}/{{human_len}} {unit}, {{per_sec}}, {{eta}} left");
+    let template = format!(
+        "{{msg}} {{wide_bar}} {{human_pos}}/{{human_len}} {unit}, {{per_sec}}, {{eta}} left"
+    );
     let style = ProgressStyle::with_template(&template).unwrap_or(ProgressStyle::default_bar());
     ProgressBar::new(length)
         .with_style(style)

@@ -210,11 +210,7 @@ fn cannot_create(argument: &str, path: &Path, error: &io::Error) -> BackfillErro
 }
 
 /// Calls `interrupt` when something arrives on `stop` while `body` runs.
-fn watching<R>(
-    stop: &Receiver<()>,
-    interrupt: impl Fn() + Send,
-    body: impl FnOnce() -> R,
-) -> R {
+fn watching<R>(stop: &Receiver<()>, interrupt: impl Fn() + Send, body: impl FnOnce() -> R) -> R {
     std::thread::scope(|scope| {
         let (done, over) = bounded::<()>(0);
         scope.spawn(move || {

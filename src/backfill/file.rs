@@ -31,12 +31,26 @@ use crate::model::{Catalog, Family};
 use crate::plan::grouped;
 use crate::selfmetrics::SelfMetrics;
 
-/// Values that are held at a time.
-const HELD_BYTES_MAX: u64 = 128 << 20;
-/// Lines that a thread writes at a time.
-const PIECE_LINES: usize = 8192;
-/// Progress is noted down so often; before, the file is brought to the disk.
-const NOTED_APART: Duration = Duration::from_secs(2);
+/// Bounds of the work; tests have smaller ones. No byte depends on them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Values that are held at a time.
+    pub(super) held_bytes: u64,
+    /// Lines that a thread writes at a time.
+    pub(super) piece_lines: usize,
+    /// Progress is noted down so often; before, the file is brought to the disk.
+    pub(super) noted_apart: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            held_bytes: 128 << 20,
+            piece_lines: 8192,
+            noted_apart: Duration::from_secs(2),
+        }
+    }
+}
 
 /// Writes the file; returns the samples in it, and how many of them were there
 /// before.
@@ -46,23 +60,38 @@ pub(super) fn run(
     stop: &Receiver<()>,
     progress: &mut OnProgress<'_>,
 ) -> Result<(u64, u64), BackfillError> {
+    run_within(Limits::default(), job, path, stop, progress)
+}
+
+/// The same within other limits.
+pub(super) fn run_within(
+    limits: Limits,
+    job: &Job,
+    path: &Path,
+    stop: &Receiver<()>,
+    progress: &mut OnProgress<'_>,
+) -> Result<(u64, u64), BackfillError> {
     let catalog = Catalog::build(&job.config, vec![SelfMetrics::tick_family()])
         .map_err(|(metric, error)| BackfillError::Config(format!("metric {metric}: {error}")))?;
-    let (mut out, done) = Out::open(path, &about(job), job.resume)?;
+    let (mut out, done) = Out::open(path, &about(job), job.resume, limits.noted_apart)?;
     job.write_journal()?;
     let interrupted = AtomicBool::new(false);
     let text = Text {
         job,
         catalog: &catalog,
         interrupted: &interrupted,
-        held_bytes_max: HELD_BYTES_MAX,
+        limits,
     };
     let written = watching(
         stop,
         || interrupted.store(true, Relaxed),
         || text.write(&mut out, done, progress),
     );
-    let all: u64 = catalog.families().iter().map(|f| f.series_count() as u64).sum();
+    let all: u64 = catalog
+        .families()
+        .iter()
+        .map(|f| f.series_count() as u64)
+        .sum();
     let written = written.and_then(|samples| Ok(out.finish().map(|()| samples)?));
     let message = match written {
         Ok(samples) => return Ok((samples, done.samples)),
@@ -97,7 +126,7 @@ struct Text<'a> {
     job: &'a Job,
     catalog: &'a Catalog,
     interrupted: &'a AtomicBool,
-    held_bytes_max: u64,
+    limits: Limits,
 }
 
 impl Text<'_> {
@@ -142,8 +171,9 @@ impl Text<'_> {
                 source,
                 history: History::new(family, prefix),
                 interrupted: self.interrupted,
+                limits: self.limits,
             };
-            writer.write(first as usize, self.held_bytes_max, out, &mut done, &mut |samples| {
+            writer.write(first as usize, out, &mut done, &mut |samples| {
                 progress(samples, all);
             })?;
         }
@@ -160,7 +190,12 @@ fn samples(family: &Family) -> u64 {
 /// The same family, its series shared.
 fn copy(family: &Family) -> Family {
     let Family {
-        name, help, unit, shape, space, ..
+        name,
+        help,
+        unit,
+        shape,
+        space,
+        ..
     } = family;
     Family::new(name, help, unit, shape.clone(), Arc::clone(space))
 }
@@ -181,6 +216,7 @@ struct FamilyWriter<'a> {
     source: Source,
     history: History,
     interrupted: &'a AtomicBool,
+    limits: Limits,
 }
 
 /// Some series, and their values at some ticks.
@@ -198,7 +234,6 @@ impl FamilyWriter<'_> {
     fn write(
         &self,
         first: usize,
-        held_bytes_max: u64,
         out: &mut Out,
         done: &mut Progress,
         progress: &mut (dyn FnMut(u64) + Send),
@@ -210,10 +245,11 @@ impl FamilyWriter<'_> {
         }
         let point_bytes = self.family.shape.column_bytes() as u64 + 1;
         let ticks = self.span.ticks();
-        // Ticks that are held, of how many series.
-        let most = (held_bytes_max / (point_bytes + Times::BYTES as u64)).max(1);
+        let held_bytes = self.limits.held_bytes;
+        // Ticks that are held, and of how many series.
+        let most = (held_bytes / (point_bytes + Times::BYTES as u64)).max(1);
         let stretch = ticks.min(most);
-        let left = held_bytes_max.saturating_sub(stretch * Times::BYTES as u64);
+        let left = held_bytes.saturating_sub(stretch * Times::BYTES as u64);
         let together = if stretch < ticks {
             1
         } else {
@@ -300,7 +336,7 @@ impl FamilyWriter<'_> {
         let times = Times::new(ticks.clone().map(|tick| self.span.time_ns(tick)));
         let count = (ticks.end - ticks.start) as usize;
         let lines = self.history.samples_per_point();
-        let step = (PIECE_LINES / lines).max(1);
+        let step = (self.limits.piece_lines / lines).max(1);
         let mut pieces = Vec::new();
         for slice in slices {
             let rows = slice.series.len() * count;
@@ -331,7 +367,10 @@ impl Slice {
         let Some(engine) = &mut self.engine else {
             if let Columns::Values(values) = &mut self.columns {
                 let numbers = ticks.clone().map(|tick| tick as f64);
-                values.iter_mut().zip(numbers).for_each(|(value, tick)| *value = tick);
+                values
+                    .iter_mut()
+                    .zip(numbers)
+                    .for_each(|(value, tick)| *value = tick);
             }
             return;
         };
@@ -381,7 +420,10 @@ impl Slice {
 fn on_threads(threads: usize, work: &(dyn Fn() + Sync)) {
     std::thread::scope(|scope| {
         for _ in 1..threads {
-            if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
+            if std::thread::Builder::new()
+                .spawn_scoped(scope, work)
+                .is_err()
+            {
                 break;
             }
         }
@@ -445,6 +487,7 @@ struct Out {
     /// Bytes so far.
     bytes: u64,
     noted_at: Instant,
+    noted_apart: Duration,
 }
 
 enum Sink {
@@ -456,7 +499,12 @@ enum Sink {
 
 impl Out {
     /// A new file, or with `resume` one that was begun, cut where it is whole.
-    fn open(path: &Path, about: &About, resume: bool) -> Result<(Self, Progress), BackfillError> {
+    fn open(
+        path: &Path,
+        about: &About,
+        resume: bool,
+        noted_apart: Duration,
+    ) -> Result<(Self, Progress), BackfillError> {
         let failed = |error: io::Error| {
             BackfillError::Failed(format!("cannot write {}: {error}", path.display()))
         };
@@ -473,12 +521,17 @@ impl Out {
             } else {
                 Box::new(OpenOptions::new().write(true).open(path).map_err(failed)?)
             };
-            return Ok(Self::new(Sink::Stream(stream), Progress::default()));
+            return Ok(Self::new(
+                Sink::Stream(stream),
+                Progress::default(),
+                noted_apart,
+            ));
         }
         let mut state_path = path.as_os_str().to_owned();
         state_path.push(".progress");
         let state_path = PathBuf::from(state_path);
-        if !resume && metadata.is_ok() && !state_path.exists() {
+        let is_begun = state_path.exists();
+        if !resume && !is_begun && metadata.is_ok() {
             let error = io::ErrorKind::AlreadyExists.into();
             return Err(cannot_create("--openmetrics", path, &error));
         }
@@ -486,7 +539,14 @@ impl Out {
         let file = if resume {
             cut(path, whole.bytes).map_err(failed)?
         } else {
-            match File::create_new(path) {
+            let mut options = OpenOptions::new();
+            match options
+                .write(true)
+                .create_new(!is_begun)
+                .create(true)
+                .truncate(true)
+                .open(path)
+            {
                 Ok(file) => file,
                 Err(error) => {
                     // It is of nothing.
@@ -495,15 +555,16 @@ impl Out {
                 }
             }
         };
-        Ok(Self::new(Sink::File(file, Some(state)), whole))
+        Ok(Self::new(Sink::File(file, Some(state)), whole, noted_apart))
     }
 
-    fn new(sink: Sink, whole: Progress) -> (Self, Progress) {
+    fn new(sink: Sink, whole: Progress, noted_apart: Duration) -> (Self, Progress) {
         let out = Self {
             sink,
             whole,
             bytes: whole.bytes,
             noted_at: Instant::now(),
+            noted_apart,
         };
         (out, whole)
     }
@@ -523,7 +584,7 @@ impl Out {
             bytes: self.bytes,
             ..*done
         };
-        if self.noted_at.elapsed() >= NOTED_APART {
+        if self.noted_at.elapsed() >= self.noted_apart {
             self.note_now()?;
         }
         Ok(())

@@ -100,13 +100,16 @@ fn run_with(
     };
     match settled {
         Ok(samples) => {
-            state.remove().map_err(|error| how_to_go_on(&error.to_string()))?;
+            state
+                .remove()
+                .map_err(|error| how_to_go_on(&error.to_string()))?;
             Ok((samples, before.samples, delivery.ledger.retried))
         }
         Err(Stopped::Interrupted) => Err(how_to_go_on("interrupted")),
-        Err(Stopped::Failed(what)) => {
-            Err(how_to_go_on(&format!("push to {}: {what}", job.target_text())))
-        }
+        Err(Stopped::Failed(what)) => Err(how_to_go_on(&format!(
+            "push to {}: {what}",
+            job.target_text()
+        ))),
     }
 }
 
@@ -170,6 +173,9 @@ fn about(job: &Job) -> About {
 
 /// How far so many steps are.
 fn reached_text(job: &Job, steps: u64) -> String {
+    if steps == 0 {
+        return "nothing was taken yet".to_owned();
+    }
     let (span, ticks) = (&job.span, job.span.ticks());
     let (tick, what) = match steps.checked_sub(ticks) {
         None => (span.first + steps, "everything before was taken"),
@@ -178,7 +184,10 @@ fn reached_text(job: &Job, steps: u64) -> String {
             "everything but what is late was taken, and of that what is before",
         ),
     };
-    format!("tick {tick} ({}) was reached: {what}", rfc3339(span.time_ns(tick)))
+    format!(
+        "tick {tick} ({}) was reached: {what}",
+        rfc3339(span.time_ns(tick))
+    )
 }
 
 /// Sends points tick by tick.

@@ -46,7 +46,8 @@ pub(super) struct StateFile {
 }
 
 impl StateFile {
-    /// Begins a new one, or with `resume` goes on with the one that is there.
+    /// Begins a new one, or with `resume` goes on with the one that is there. One
+    /// that had not come to anything does not stand in the way.
     ///
     /// # Errors
     /// When it is there and should not be, or the other way round, or is of
@@ -58,19 +59,26 @@ impl StateFile {
     ) -> Result<(Self, Progress), BackfillError> {
         let shown = path.display();
         let refuse = |message: String| Err(BackfillError::Config(format!("{shown}: {message}")));
+        let create = || {
+            Self::create(path, about)
+                .map_err(|error| BackfillError::Failed(format!("cannot write {shown}: {error}")))
+        };
         match (path.exists(), resume) {
-            (false, false) => Self::create(path, about).map_err(|error| {
-                BackfillError::Failed(format!("cannot write {shown}: {error}"))
-            }),
+            (false, false) => create(),
             (false, true) => refuse(
                 "is not there, so nothing was interrupted here; leave --resume out to begin"
                     .to_owned(),
             ),
-            (true, false) => refuse(
-                "a backfill was interrupted here; go on with --resume, or remove this file to \
-                 begin anew"
-                    .to_owned(),
-            ),
+            (true, false) => match Self::read(path) {
+                // It had not come to anything.
+                Ok((_, _, Progress { done: 0, .. })) => create(),
+                Err(error) => refuse(error.to_string()),
+                Ok(_) => refuse(
+                    "a backfill was interrupted here; go on with --resume, or remove this file to \
+                     begin anew"
+                        .to_owned(),
+                ),
+            },
             (true, true) => match Self::read(path) {
                 Err(error) => refuse(error.to_string()),
                 Ok((_, known, _)) if known != *about => refuse(format!(

@@ -227,9 +227,9 @@ fn summary(report: &Report) -> String {
 
 /// Unix nanoseconds, in whole milliseconds, of a time between 1970 and 2262.
 fn time(text: &str) -> Result<i64, String> {
-    let time: jiff::Timestamp = text.parse().map_err(|_| {
-        "expected a time with its offset, such as 2026-01-01T00:00:00Z".to_owned()
-    })?;
+    let time: jiff::Timestamp = text
+        .parse()
+        .map_err(|_| "expected a time with its offset, such as 2026-01-01T00:00:00Z".to_owned())?;
     i64::try_from(time.as_nanosecond())
         .ok()
         .filter(|&ns| ns >= 0 && ns % 1_000_000 == 0)

@@ -166,8 +166,8 @@ mod tests {
         assert_eq!(count(1.0, Lane::Late), 20_000);
         // Six standard deviations around the mean.
         assert!((4_630..=5_370).contains(&count(0.25, Lane::Late)));
-        let [late, other] = [Lane::Late, Lane::OutOfOrder]
-            .map(|lane| Share::new(0.5, 7, lane).of(&frame));
+        let [late, other] =
+            [Lane::Late, Lane::OutOfOrder].map(|lane| Share::new(0.5, 7, lane).of(&frame));
         let both = 20_000 - late.and(&other).points();
         assert!((4_630..=5_370).contains(&both), "{both}");
     }
