@@ -71,7 +71,7 @@ pub(super) struct BackfillArgs {
     #[arg(
         long,
         value_name = "1|2",
-        requires = "remote_write",
+        conflicts_with_all = ["openmetrics", "otlp"],
         value_parser = clap::value_parser!(u8).range(1..=2)
     )]
     remote_write_version: Option<u8>,
