@@ -14,11 +14,13 @@
 
 mod file;
 mod order;
+mod out;
 mod send;
 mod span;
 mod state;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 use std::fmt;
 use std::fs::File;

@@ -12,23 +12,23 @@
 //! `_created` lines are left out: whoever imports such files would store them as
 //! series of their own, and they tell nothing that the first point does not.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek as _, SeekFrom, Write};
+use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-use super::state::{About, Progress, StateFile};
-use super::{BackfillError, Job, OnProgress, Span, cannot_create, watching};
+use super::out::Out;
+use super::state::{About, Progress};
+use super::threads::{in_order, on_threads};
+use super::{BackfillError, Job, OnProgress, Span, watching};
 use crate::config::Config;
 use crate::engine::{Columns, Engine, Gaps, Recipes};
 use crate::exposition::{History, Stretch, Times};
 use crate::model::{Catalog, Family};
-use crate::plan::grouped;
 use crate::selfmetrics::SelfMetrics;
 
 /// Bounds of the work; tests have smaller ones. No byte depends on them.
@@ -74,7 +74,12 @@ pub(super) fn run_within(
     let catalog = Catalog::build(&job.config, vec![SelfMetrics::tick_family()])
         .map_err(|(metric, error)| BackfillError::Config(format!("metric {metric}: {error}")))?;
     let (mut out, done) = Out::open(path, &about(job), job.resume, limits.noted_apart)?;
-    job.write_journal()?;
+    if let Err(error) = job.write_journal() {
+        if !job.resume {
+            out.discard(path);
+        }
+        return Err(error);
+    }
     let interrupted = AtomicBool::new(false);
     let text = Text {
         job,
@@ -413,235 +418,4 @@ impl Slice {
             rows.start = end;
         }
     }
-}
-
-/// Runs `work` on so many threads at once, this one included; on fewer where the
-/// system gives no more.
-fn on_threads(threads: usize, work: &(dyn Fn() + Sync)) {
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            if std::thread::Builder::new()
-                .spawn_scoped(scope, work)
-                .is_err()
-            {
-                break;
-            }
-        }
-        work();
-    });
-}
-
-/// Lets threads render pieces, and passes them on one after the other.
-fn in_order<E: Send>(
-    threads: usize,
-    pieces: usize,
-    render: &(dyn Fn(usize, &mut Vec<u8>) + Sync),
-    write: &mut (dyn FnMut(usize, &[u8]) -> Result<(), E> + Send),
-) -> Result<(), E> {
-    struct Turn<'a, E> {
-        /// The piece that is written next; none where something failed.
-        piece: Option<usize>,
-        write: &'a mut (dyn FnMut(usize, &[u8]) -> Result<(), E> + Send),
-        error: Option<E>,
-    }
-    let taken = AtomicUsize::new(0);
-    let turn = Mutex::new(Turn {
-        piece: Some(0),
-        write,
-        error: None,
-    });
-    let changed = Condvar::new();
-    let work = || {
-        let mut text = Vec::new();
-        loop {
-            let piece = taken.fetch_add(1, Relaxed);
-            if piece >= pieces {
-                return;
-            }
-            text.clear();
-            render(piece, &mut text);
-            let locked = turn.lock().unwrap_or_else(PoisonError::into_inner);
-            let not_yet = |turn: &mut Turn<'_, E>| turn.piece.is_some_and(|next| next < piece);
-            let locked = changed.wait_while(locked, not_yet);
-            let mut locked = locked.unwrap_or_else(PoisonError::into_inner);
-            if locked.piece.is_none() {
-                return;
-            }
-            let written = (locked.write)(piece, &text);
-            locked.piece = written.is_ok().then_some(piece + 1);
-            locked.error = written.err();
-            drop(locked);
-            changed.notify_all();
-        }
-    };
-    on_threads(threads.min(pieces), &work);
-    let turn = turn.into_inner().unwrap_or_else(PoisonError::into_inner);
-    turn.error.map_or(Ok(()), Err)
-}
-
-/// Where the text goes.
-struct Out {
-    sink: Sink,
-    /// How far it is whole.
-    whole: Progress,
-    /// Bytes so far.
-    bytes: u64,
-    noted_at: Instant,
-    noted_apart: Duration,
-}
-
-enum Sink {
-    /// A file that can be gone on with. `None` once all is done.
-    File(File, Option<StateFile>),
-    /// A pipe or a device.
-    Stream(Box<dyn Write + Send>),
-}
-
-impl Out {
-    /// A new file, or with `resume` one that was begun, cut where it is whole.
-    fn open(
-        path: &Path,
-        about: &About,
-        resume: bool,
-        noted_apart: Duration,
-    ) -> Result<(Self, Progress), BackfillError> {
-        let failed = |error: io::Error| {
-            BackfillError::Failed(format!("cannot write {}: {error}", path.display()))
-        };
-        let metadata = std::fs::metadata(path);
-        let is_stdout = path.as_os_str() == "-";
-        if is_stdout || metadata.as_ref().is_ok_and(|metadata| !metadata.is_file()) {
-            if resume {
-                return Err(BackfillError::Config(
-                    "--resume: only a file can be gone on with".to_owned(),
-                ));
-            }
-            let stream: Box<dyn Write + Send> = if is_stdout {
-                Box::new(io::stdout())
-            } else {
-                Box::new(OpenOptions::new().write(true).open(path).map_err(failed)?)
-            };
-            return Ok(Self::new(
-                Sink::Stream(stream),
-                Progress::default(),
-                noted_apart,
-            ));
-        }
-        let mut state_path = path.as_os_str().to_owned();
-        state_path.push(".progress");
-        let state_path = PathBuf::from(state_path);
-        let is_begun = state_path.exists();
-        if !resume && !is_begun && metadata.is_ok() {
-            let error = io::ErrorKind::AlreadyExists.into();
-            return Err(cannot_create("--openmetrics", path, &error));
-        }
-        let (state, whole) = StateFile::open(&state_path, about, resume)?;
-        let file = if resume {
-            cut(path, whole.bytes).map_err(failed)?
-        } else {
-            let mut options = OpenOptions::new();
-            match options
-                .write(true)
-                .create_new(!is_begun)
-                .create(true)
-                .truncate(true)
-                .open(path)
-            {
-                Ok(file) => file,
-                Err(error) => {
-                    // It is of nothing.
-                    let _ = state.remove();
-                    return Err(cannot_create("--openmetrics", path, &error));
-                }
-            }
-        };
-        Ok(Self::new(Sink::File(file, Some(state)), whole, noted_apart))
-    }
-
-    fn new(sink: Sink, whole: Progress, noted_apart: Duration) -> (Self, Progress) {
-        let out = Self {
-            sink,
-            whole,
-            bytes: whole.bytes,
-            noted_at: Instant::now(),
-            noted_apart,
-        };
-        (out, whole)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.sink {
-            Sink::File(file, _) => file.write_all(bytes)?,
-            Sink::Stream(stream) => stream.write_all(bytes)?,
-        }
-        self.bytes += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// What was written so far is whole; notes it down now and then.
-    fn note(&mut self, done: &Progress) -> io::Result<()> {
-        self.whole = Progress {
-            bytes: self.bytes,
-            ..*done
-        };
-        if self.noted_at.elapsed() >= self.noted_apart {
-            self.note_now()?;
-        }
-        Ok(())
-    }
-
-    fn note_now(&mut self) -> io::Result<()> {
-        if let Sink::File(file, Some(state)) = &self.sink {
-            // Before it is said to be there, it is there.
-            file.sync_data()?;
-            state.note(&self.whole)?;
-        }
-        self.noted_at = Instant::now();
-        Ok(())
-    }
-
-    /// All is written.
-    fn finish(&mut self) -> io::Result<()> {
-        match &mut self.sink {
-            Sink::Stream(stream) => stream.flush(),
-            Sink::File(file, state) => {
-                file.sync_all()?;
-                state.take().map_or(Ok(()), |state| state.remove())
-            }
-        }
-    }
-
-    /// A message for whoever wants to go on; `all` is how many series there are.
-    fn how_to_go_on(&mut self, message: &str, all: u64) -> String {
-        let noted = self.note_now();
-        let Sink::File(_, Some(state)) = &self.sink else {
-            return message.to_owned();
-        };
-        if let Err(error) = noted {
-            let path = state.path().display();
-            return format!("{message}\ncannot write {path} either: {error}");
-        }
-        format!(
-            "{message}\n{} of {} series are written; go on with the same arguments and --resume \
-             (progress is kept in {})",
-            grouped(self.whole.done.into()),
-            grouped(all.into()),
-            state.path().display()
-        )
-    }
-}
-
-/// Opens a file to go on after so many bytes.
-fn cut(path: &Path, bytes: u64) -> io::Result<File> {
-    let mut file = OpenOptions::new().write(true).open(path)?;
-    let len = file.metadata()?.len();
-    if len < bytes {
-        return Err(io::Error::other(format!(
-            "it has {len} bytes, fewer than the {bytes} that were written; remove it and its \
-             progress to begin anew"
-        )));
-    }
-    file.set_len(bytes)?;
-    file.seek(SeekFrom::Start(bytes))?;
-    Ok(file)
 }

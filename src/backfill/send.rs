@@ -209,8 +209,8 @@ struct Before {
     frame: Arc<Frame>,
     /// Its points that are sent after the next tick's.
     held: Option<Part>,
-    /// The one before it.
-    before: Option<Arc<Frame>>,
+    /// The tick before it.
+    earlier: Option<Arc<Frame>>,
 }
 
 /// One export, and the frame from which its deltas are counted.
@@ -270,7 +270,7 @@ impl Sender<'_, '_> {
             before = self.is_needed_later().then_some(Before {
                 frame,
                 held,
-                before: before_frame,
+                earlier: before_frame,
             });
         }
         Ok(())
@@ -315,10 +315,10 @@ fn exports(
     if let Some(Before {
         frame,
         held: Some(held),
-        before,
+        earlier,
     }) = before
     {
-        exports.push((Arc::new(frame.only(held)), before.clone()));
+        exports.push((Arc::new(frame.only(held)), earlier.clone()));
     }
     if let Some((frame, Some(held))) = last {
         exports.push((Arc::new(frame.only(held)), on_time_before));

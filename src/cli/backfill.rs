@@ -1,5 +1,6 @@
 //! `backfill`: a run's past, as fast as it is taken.
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
@@ -55,7 +56,7 @@ pub(super) struct BackfillArgs {
     /// End of the range (RFC 3339), included.
     #[arg(long, value_name = "T", value_parser = time)]
     to: i64,
-    /// Time between ticks: 500ms, 15s, 1m. Default: the configuration's tick_interval_s.
+    /// Time between ticks: 500ms, 15s, 1m. Default: the configuration's `tick_interval_s`.
     #[arg(long, value_name = "DURATION", value_parser = step)]
     step: Option<u64>,
     /// Write `OpenMetrics` to this file, or with - to standard output.
@@ -217,10 +218,14 @@ fn summary(report: &Report) -> String {
         number(report.samples_per_second as u64),
     );
     if report.samples_before > 0 {
-        text += &format!("; {} were there before", number(report.samples_before));
+        let _ = write!(
+            text,
+            "; {} were there before",
+            number(report.samples_before)
+        );
     }
     if report.retried > 0 {
-        text += &format!("; {} points were sent again", number(report.retried));
+        let _ = write!(text, "; {} points were sent again", number(report.retried));
     }
     text
 }

@@ -96,7 +96,7 @@ impl Gaps {
             return Self::default();
         }
         let mut words = vec![u64::MAX; len.div_ceil(64)];
-        if let Some(last) = words.last_mut().filter(|_| len % 64 > 0) {
+        if let Some(last) = words.last_mut().filter(|_| !len.is_multiple_of(64)) {
             *last = (1 << (len % 64)) - 1;
         }
         let all = Self { words, count: len };

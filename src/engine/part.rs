@@ -14,7 +14,7 @@ use super::rng::{Lane, draw, tick_key};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Share {
     /// 0 to 1.
-    share: f64,
+    size: f64,
     seed: u64,
     lane: Lane,
 }
@@ -30,19 +30,23 @@ impl Share {
     /// `share` is within 0 and 1; lanes are independent of each other.
     pub fn new(share: f64, seed: u64, lane: Lane) -> Self {
         assert!((0.0..=1.0).contains(&share));
-        Self { share, seed, lane }
+        Self {
+            size: share,
+            seed,
+            lane,
+        }
     }
 
     /// Whether it is none at all.
     pub fn is_none(&self) -> bool {
-        self.share == 0.0
+        self.size == 0.0
     }
 
     /// The chosen points of a frame, of those that are there. The process's own
     /// families have none of them.
     pub fn of(&self, frame: &Frame) -> Part {
         let catalog = frame.catalog();
-        let threshold = (self.share * 18_446_744_073_709_551_616.0) as u64;
+        let threshold = (self.size * 18_446_744_073_709_551_616.0) as u64;
         let shared = tick_key(self.seed, frame.tick(), self.lane);
         let mut scratch = Vec::new();
         let blocks = catalog.blocks().iter().enumerate();
@@ -56,7 +60,7 @@ impl Share {
             let keys = family.space.label_set_keys(series, &mut scratch);
             let missing = frame.gaps(index);
             for (row, &key) in keys.iter().enumerate() {
-                let is_hit = draw(key, shared ^ family.name_key) < threshold || self.share == 1.0;
+                let is_hit = draw(key, shared ^ family.name_key) < threshold || self.size == 1.0;
                 if is_hit && !missing.contains(row) {
                     chosen.add(row, block.len);
                 }

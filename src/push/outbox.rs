@@ -394,9 +394,8 @@ impl Outbox {
         } = taken;
         let mut state = self.lock();
         let lost = state.lost();
-        if state.export(request.export).is_none() {
-            return None; // Ended: it was dropped already.
-        }
+        // Ended: it was dropped already.
+        state.export(request.export)?;
         if self.loses_nothing
             && let Some(what) = self.fatal(&request, &verdict)
         {

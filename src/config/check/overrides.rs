@@ -3,7 +3,7 @@
 //! interval, for example) follows from the argument.
 
 use super::super::RemoteWriteVersion;
-use super::super::raw::{Item, RawConfig};
+use super::super::raw::{Item, RawConfig, RawRemoteWrite};
 use super::endpoint::Endpoint;
 
 /// Variables that name a receiver; an argument that names one goes before them.
@@ -75,7 +75,7 @@ impl Overrides {
                 let all = exporters.remote_write.get_or_insert_default();
                 all.truncate(1);
                 if all.is_empty() {
-                    all.push(Item(Some(Default::default())));
+                    all.push(Item(Some(RawRemoteWrite::default())));
                 }
                 // An entry without content is reported as it is.
                 if let Some(Item(Some(first))) = all.first_mut() {
