@@ -35,6 +35,16 @@ fn long_ago() -> Range {
     }
 }
 
+/// Enough to be interrupted several times.
+fn all_day() -> Range {
+    Range {
+        from: "2026-01-01T00:00:00Z".to_owned(),
+        to: "2026-01-01T18:00:00Z".to_owned(),
+        step: "15s",
+        ticks: 4321,
+    }
+}
+
 /// An hour that ended an hour ago: within every server's retention.
 fn lately() -> Range {
     let now = jiff::Timestamp::now().as_second();
@@ -271,7 +281,7 @@ fn a_killed_backfill_is_gone_on_with() {
     };
     for protocol in ["remote_write", "otlp"] {
         let folder = tempfile::tempdir().unwrap();
-        let range = long_ago();
+        let range = all_day();
         let prometheus = Prometheus::start(&servers, folder.path(), &[]);
         let (remote_write, otlp) = (prometheus.remote_write_url(), prometheus.otlp_url());
         let mut arguments = match protocol {
@@ -280,7 +290,7 @@ fn a_killed_backfill_is_gone_on_with() {
         };
         let state = folder.path().join("mockingbird-backfill.state");
         let mut reached = 0;
-        for _ in 0..4 {
+        for _ in 0..3 {
             let mut command = command(folder.path(), &range, &arguments);
             command.stdout(Stdio::null()).stderr(Stdio::null());
             let running = Running(command.spawn().unwrap());
@@ -305,4 +315,52 @@ fn a_killed_backfill_is_gone_on_with() {
         backfill(folder.path(), &range, &arguments);
         verify(folder.path(), &range, prometheus.url());
     }
+}
+
+/// The README's commands about the past, one after the other: what follows a comment about
+/// starting Prometheus finds it at its port.
+#[test]
+fn the_readmes_commands_work() {
+    let Some(servers) = servers::find(&["prometheus", "promtool"]) else {
+        return;
+    };
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(checkout.join("README.md")).unwrap();
+    let (_, section) = readme.split_once("\n## Writing the past\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let blocks = section.split("```bash\n").skip(1);
+    let blocks = blocks.map(|block| block.split_once("```").unwrap().0);
+    let text = blocks.collect::<String>().replace("\\\n", " ");
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(checkout.join("configs"), folder.path().join("configs")).unwrap();
+    let path = std::env::join_paths([
+        binary().parent().unwrap(),
+        &servers,
+        Path::new("/usr/bin"),
+        Path::new("/bin"),
+    ]);
+    let path = path.unwrap();
+    let mut prometheus: Option<Prometheus> = None;
+    let mut commands = 0;
+    for line in text.lines() {
+        if line.starts_with('#') {
+            assert!(line.contains("--storage.tsdb.path=data"), "{line}");
+            prometheus = Some(Prometheus::start(&servers, folder.path(), &[]));
+            continue;
+        }
+        let url = prometheus.as_ref().map(|one| one.url().to_owned());
+        let line = match &url {
+            Some(url) => line.replace("http://localhost:9090", url),
+            None => line.to_owned(),
+        };
+        let mut command = Command::new("sh");
+        command.args(["-c", &line]).current_dir(folder.path());
+        let output = command.env("PATH", &path).output().unwrap();
+        assert!(output.status.success(), "{line}\n{}", told(&output));
+        commands += 1;
+    }
+    assert_eq!(commands, 5);
+    let prometheus = prometheus.expect("it was started");
+    let stored = prometheus.vector("{__name__=~'.*gen_ticks_total'}", 1_767_355_200_000);
+    assert_eq!(stored.len(), 1, "{stored:?}");
 }
