@@ -245,7 +245,7 @@ fn a_refusal_ends_it_and_it_can_be_gone_on_with() {
     let folder = tempfile::tempdir().unwrap();
     // Three requests a tick.
     let mut script = vec![Act::Take; 7];
-    script.extend([Act::Answer(400); 2]);
+    script.push(Act::Answer(400));
     let receiver = Receiver::start(true, script);
     let config = by_remote_write(receiver.url(), RemoteWriteVersion::V1);
     let mut job = job(config, Target::RemoteWrite, folder.path(), 4, 9);
