@@ -3,6 +3,7 @@
 //! Exit codes: 0 when all went well, 1 for a failure while running, 2 for a bad
 //! configuration or wrong arguments, 3 when `verify` found differences.
 
+mod backfill;
 mod ctl;
 mod ctl_text;
 mod verify;
@@ -48,6 +49,9 @@ Examples:
                                                      whether a backend holds what it scraped
   mockingbird compare --journal run.journal --backend URL --backend URL
                                                      which of two backends does
+  mockingbird backfill -c configs/baseline.yaml --from 2026-01-01T00:00:00Z \
+      --to 2026-01-01T01:00:00Z --openmetrics hour.om
+                                                     an hour of the past, for promtool
   mockingbird completions bash > /etc/bash_completion.d/mockingbird
 
 Environment:
@@ -111,6 +115,8 @@ enum Command {
     Verify(Box<verify::VerifyArgs>),
     /// Hold backends against the truth and each other, and time their queries.
     Compare(Box<verify::CompareArgs>),
+    /// Write a run's past: an `OpenMetrics` file, or all of it to a receiver.
+    Backfill(Box<backfill::BackfillArgs>),
     /// Print a JSON Schema of the configuration file.
     Schema,
     /// Print shell completions.
@@ -188,6 +194,7 @@ pub fn main() -> ExitCode {
         Some(Command::Ctl(args)) => ctl::ctl(args),
         Some(Command::Verify(args)) => code_of(verify::verify(&args)),
         Some(Command::Compare(args)) => code_of(verify::compare(&args)),
+        Some(Command::Backfill(args)) => backfill::backfill(&args),
         Some(Command::Schema) => schema(),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

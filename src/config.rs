@@ -36,6 +36,7 @@ use std::sync::Arc;
 
 pub use action::{Action, ErrorRate, Fault, FaultKind, Scenario, Selector, Spike, Step, Target};
 pub use action_json::{ActionProblem, action_from_json, action_to_json};
+pub use check::overrides::{Overrides, PushTo};
 pub use effective::{effective, fingerprint};
 pub use problem::{LoadError, Problem};
 pub use schema::json_schema;
@@ -49,9 +50,17 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 ///
 /// The error lists every mistake of the file, in the order of its text.
 pub fn load(path: &Path) -> Result<Config, LoadError> {
+    load_with(path, &Overrides::default())
+}
+
+/// The same; `overrides` go before the file and the environment.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(path: &Path, overrides: &Overrides) -> Result<Config, LoadError> {
     let bytes = read_file(path)
         .map_err(|message| LoadError::whole_file(&path.display().to_string(), message))?;
-    load_str(path, &bytes, &|name| std::env::var(name).ok())
+    load_str_with(path, &bytes, &|name| std::env::var(name).ok(), overrides)
 }
 
 /// Checks a configuration that is in memory already.
@@ -62,6 +71,19 @@ pub fn load_str(
     path: &Path,
     bytes: &[u8],
     environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, LoadError> {
+    load_str_with(path, bytes, environment, &Overrides::default())
+}
+
+/// The same; `overrides` go before text and environment.
+///
+/// # Errors
+/// As [`load_str`].
+pub fn load_str_with(
+    path: &Path,
+    bytes: &[u8],
+    environment: &dyn Fn(&str) -> Option<String>,
+    overrides: &Overrides,
 ) -> Result<Config, LoadError> {
     let file = path.display().to_string();
     let text = text_of(bytes)
@@ -84,7 +106,7 @@ pub fn load_str(
             return Err(LoadError::at_position(&file, Some((1, 1)), message));
         }
     }
-    check_tree(path, &mut tree, environment)
+    check_tree(path, &mut tree, environment, overrides)
         .map_err(|problems| problems.into_error(&file, |found| locate::locate(text, found)))
 }
 
@@ -95,7 +117,7 @@ pub fn load_str(
 /// Its mistakes, with paths but without places.
 pub fn load_value(path: &Path, value: &serde_json::Value) -> Result<Config, LoadError> {
     let mut tree = yaml::Node::of_json(value);
-    check_tree(path, &mut tree, &|_| None).map_err(|problems| {
+    check_tree(path, &mut tree, &|_| None, &Overrides::default()).map_err(|problems| {
         problems.into_error(&path.display().to_string(), |found| vec![None; found.len()])
     })
 }
@@ -104,11 +126,15 @@ fn check_tree(
     path: &Path,
     tree: &mut yaml::Node,
     environment: &dyn Fn(&str) -> Option<String>,
+    overrides: &Overrides,
 ) -> Result<Config, Box<problem::Problems>> {
     let mut problems = problem::Problems::default();
     yaml::tidy(tree, &problem::Path::root(), &mut problems);
-    let config = de::read::<raw::RawConfig>(tree, &mut problems)
-        .map(|raw| check::check(path, raw, environment, &mut problems));
+    let environment = |name: &str| environment(name).filter(|_| !overrides.hides(name));
+    let config = de::read::<raw::RawConfig>(tree, &mut problems).map(|mut raw| {
+        overrides.apply(&mut raw);
+        check::check(path, raw, &environment, &mut problems)
+    });
     match config {
         Some(config) if problems.is_empty() => Ok(config),
         _ => Err(Box::new(problems)),

@@ -20,6 +20,7 @@ mod effect;
 pub mod exponential;
 pub mod frame;
 pub mod kernel;
+mod part;
 mod pool;
 pub mod quantile;
 mod recipe;
@@ -36,6 +37,7 @@ use crate::timeline::{Applied, Command, Refusal, Timeline};
 use effect::Effects;
 pub use frame::{Columns, Created, Frame, Gaps};
 use frame::{Layout, ShardFrame};
+pub use part::{Part, Share};
 use pool::Pool;
 use recipe::{FamilyTick, Recipe, SharedParts};
 pub use reload::{Prepared, Reloaded};
@@ -66,6 +68,18 @@ pub struct Engine {
     empty: Vec<Vec<Block>>,
 }
 
+/// What is slow to work out about a configuration's metrics: tables and weights.
+/// Engines can share it.
+#[derive(Debug, Clone)]
+pub struct Recipes(Arc<[Recipe]>);
+
+impl Recipes {
+    /// For the generated families of `catalog`, which is made of `config`.
+    pub fn of(config: &Config, catalog: &Catalog) -> Self {
+        Self(recipes_of(config, catalog).into())
+    }
+}
+
 impl Engine {
     /// An engine for the generated families of `catalog`, before its first
     /// tick; `threads` shard workers, at least 1.
@@ -78,8 +92,23 @@ impl Engine {
         epoch_ns: i64,
         threads: usize,
     ) -> std::io::Result<Self> {
+        let recipes = Recipes::of(config, &catalog);
+        Self::with_recipes(config, catalog, recipes, epoch_ns, threads)
+    }
+
+    /// The same with recipes that were made before, for the same families: of
+    /// these, `catalog` may have some rows only.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_recipes(
+        config: &Config,
+        catalog: Arc<Catalog>,
+        Recipes(recipes): Recipes,
+        epoch_ns: i64,
+        threads: usize,
+    ) -> std::io::Result<Self> {
         let interval_ns = config.global.tick_interval_ns;
-        let recipes: Arc<[Recipe]> = recipes_of(config, &catalog).into();
         let (layout, shares) = deal(&catalog, threads);
         let shards = shares[..threads].iter().map(|blocks| {
             let (catalog, recipes) = (Arc::clone(&catalog), Arc::clone(&recipes));
@@ -241,6 +270,7 @@ fn new_frame(
         tick: 0,
         time_ns: epoch_ns,
         shards: shares.iter().map(zeroed).collect(),
+        part: None,
     })
 }
 

@@ -9,8 +9,10 @@
 //! Nothing here does I/O or reads a clock; who sends the bytes passes a sink.
 
 mod deflate;
+mod ends;
 mod escape;
 pub mod gzip;
+mod history;
 mod lines;
 pub mod negotiate;
 mod number;
@@ -28,14 +30,16 @@ use std::sync::Arc;
 use crate::engine::Frame;
 use crate::model::Catalog;
 use crate::model::space::Space;
+use ends::LineEnds;
 use escape::SpaceText;
+pub use history::{History, Stretch, Times};
 pub use lines::{Lines, Repeats};
 use lines::{Mark, Unmarked};
 pub use negotiate::{Encoding, Format};
 pub(crate) use number::label_number;
 use plan::Plan;
 pub use pool::{RenderPool, StreamStats};
-use text::{FamilyText, LineEnds, Points};
+use text::{FamilyText, Points};
 
 /// Writes frames of one catalog; immutable, shared by all threads.
 #[derive(Debug)]
@@ -149,7 +153,7 @@ impl Renderer {
             if points.first_series == 0 {
                 family.write_header(out, format);
             }
-            family.write_series(out, &ends, &points, marks);
+            family.write_rows(out, &ends, &points, marks);
         }
         if format == Format::OpenMetrics && chunk + 1 == self.chunk_count() {
             out.extend_from_slice(b"# EOF\n");

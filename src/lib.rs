@@ -25,6 +25,7 @@
 //! | [`selfmetrics`] | what happens in the process | columns of its own families |
 //! | [`server`] | a frame, a request | `/metrics` |
 //! | [`control`] | requests | wishes to the clock's thread, and what became of them |
+//! | [`backfill`] | a run, two times | all its points between them, in a file or at a receiver |
 //! | [`app`] | a configuration | a running process, its start, ticks and end |
 //! | [`verify`] | a run, a backend | what differs between them |
 //! | [`cli`] | arguments | exit codes |
@@ -45,6 +46,7 @@
 //! - Every queue, body, connection and wait is bounded.
 
 pub mod app;
+pub mod backfill;
 mod causes;
 pub mod cli;
 pub mod clock;

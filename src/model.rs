@@ -9,6 +9,7 @@ pub mod labels;
 pub mod space;
 pub(crate) mod wide;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::config::{Config, Kind, Label, Metric, Sampling};
@@ -238,6 +239,25 @@ impl Catalog {
         }
     }
 
+    /// A catalog of one generated family, and of its series only some that are
+    /// neighbours: one block, however many there are. Their values are those that
+    /// they have among all.
+    pub fn of_rows(mut family: Family, rows: Range<usize>) -> Self {
+        assert!(rows.start < rows.end && rows.end <= family.series_count());
+        family.first_block = 0;
+        family.block_series = rows.len();
+        let block = Block {
+            family: 0,
+            start: rows.start,
+            len: rows.len(),
+        };
+        Self {
+            families: vec![family],
+            generated_count: 1,
+            blocks: vec![block],
+        }
+    }
+
     /// All families: generated ones first, then the process's own.
     pub fn families(&self) -> &[Family] {
         &self.families
@@ -254,7 +274,7 @@ impl Catalog {
     }
 
     /// The blocks of one family.
-    pub fn family_blocks(&self, family: usize) -> std::ops::Range<usize> {
+    pub fn family_blocks(&self, family: usize) -> Range<usize> {
         let end = self
             .families
             .get(family + 1)

@@ -17,12 +17,16 @@
 //!
 //! Every point offered is accepted, rejected, dropped or in flight ([`Ledger`]).
 //!
+//! What has no clock behind it can wait: a [`Feed`] has the same stations but for
+//! the mailbox, and loses nothing.
+//!
 //! Nothing here knows what is in a request, and nothing here can delay a tick:
 //! the tick's thread takes two short locks that nobody holds during I/O.
 
 mod client;
 mod downgrade;
 mod encode;
+mod feed;
 mod health;
 mod ledger;
 mod outbox;
@@ -50,8 +54,10 @@ use crate::otlp::{Encoder, EncoderOptions};
 use crate::remote_write;
 use client::Client;
 use encode::{Encode, Mailbox, RemoteWriteEncoder};
+pub use feed::{Feed, Interrupter, Mark, Note};
 use health::Trouble;
 pub use ledger::{Delivery, Ledger};
+pub use outbox::Stopped;
 use outbox::{Outbox, Verdict};
 use pack::Packer;
 use retry::RetryPolicy;
@@ -126,15 +132,7 @@ impl Pusher {
     ) -> Result<Self, StartError> {
         let target = Target::of_remote_write(section).map_err(StartError::Config)?;
         let client = Client::new(&target, clock).map_err(StartError::Config)?;
-        let labels = section.labels.iter();
-        let options = remote_write::EncoderOptions {
-            version: section.version,
-            prefix: section.prefix.clone(),
-            labels: labels.map(|(k, v)| (k.clone(), v.clone())).collect(),
-            request_samples_max: section.request_samples_max,
-            ..remote_write::EncoderOptions::default()
-        };
-        let encoder = remote_write::Encoder::new(catalog, options);
+        let encoder = remote_write::Encoder::new(catalog, remote_write_options(section));
         let encoder = RemoteWriteEncoder::new(encoder, section.version, client.downgraded());
         Self::start_with(&target, tick_interval_ns, encoder, client, policy, faults)
     }
@@ -262,5 +260,17 @@ pub fn encoder_options(otel: &Otel) -> EncoderOptions {
         histograms: otel.histograms,
         request_bytes_max: otel.request_bytes_max,
         ..EncoderOptions::default()
+    }
+}
+
+/// How an entry of `exporters.remote_write` wants frames to be encoded.
+fn remote_write_options(section: &RemoteWrite) -> remote_write::EncoderOptions {
+    let labels = section.labels.iter();
+    remote_write::EncoderOptions {
+        version: section.version,
+        prefix: section.prefix.clone(),
+        labels: labels.map(|(k, v)| (k.clone(), v.clone())).collect(),
+        request_samples_max: section.request_samples_max,
+        ..remote_write::EncoderOptions::default()
     }
 }

@@ -201,7 +201,8 @@ impl SelfMetrics {
         let without = if pushing.is_empty() { PUSH_FAMILIES } else { 0 };
         FAMILIES[..FAMILIES.len() - without]
             .iter()
-            .map(|&(own, name, help, unit)| {
+            .map(|&row| {
+                let own = row.0;
                 let labels = match own {
                     Own::Points | Own::ActiveSeries => vec![metric_name()],
                     Own::ExportErrors => vec![exporter(), metric_name()],
@@ -217,20 +218,15 @@ impl SelfMetrics {
                     }
                     _ => Vec::new(),
                 };
-                let shape = match own {
-                    Own::TickDuration => Shape::histogram(TICK_BOUNDS_S),
-                    Own::ScrapeDuration => Shape::histogram(SCRAPE_BOUNDS_S),
-                    Own::ActiveSeries
-                    | Own::QueueDepth
-                    | Own::TickLag
-                    | Own::ResidentMemory
-                    | Own::BuildInfo => Shape::Gauge,
-                    _ => Shape::Counter,
-                };
-                let space = Arc::new(Space::from_dimensions(labels));
-                Family::new(name, help, unit, shape, space)
+                family(row, labels)
             })
             .collect()
+    }
+
+    /// The family that tells the number of the tick, alone; [`fill_tick`] fills it.
+    pub fn tick_family() -> Family {
+        let row = FAMILIES.iter().find(|(own, ..)| *own == Own::Ticks);
+        family(*row.expect("it is one of them"), Vec::new())
     }
 
     /// Records a computed tick: how long it took and how late it began.
@@ -362,6 +358,31 @@ impl SelfMetrics {
             Own::Points | Own::TickDuration | Own::ScrapeDuration => {
                 unreachable!("they are taken elsewhere")
             }
+        }
+    }
+}
+
+/// One of the families.
+fn family((own, name, help, unit): (Own, &str, &str, &str), labels: Vec<Dimension>) -> Family {
+    let shape = match own {
+        Own::TickDuration => Shape::histogram(TICK_BOUNDS_S),
+        Own::ScrapeDuration => Shape::histogram(SCRAPE_BOUNDS_S),
+        Own::ActiveSeries
+        | Own::QueueDepth
+        | Own::TickLag
+        | Own::ResidentMemory
+        | Own::BuildInfo => Shape::Gauge,
+        _ => Shape::Counter,
+    };
+    let space = Arc::new(Space::from_dimensions(labels));
+    Family::new(name, help, unit, shape, space)
+}
+
+/// Fills the only own family of a catalog, [`SelfMetrics::tick_family`].
+pub fn fill_tick(tick: u64, columns: &mut [Columns]) {
+    for columns in columns {
+        if let Columns::Values(values) = columns {
+            values.fill(tick as f64);
         }
     }
 }

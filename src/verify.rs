@@ -177,9 +177,17 @@ impl<'b> Session<'b> {
         })
     }
 
-    /// Takes over what was done to the run since. False if it is another run.
-    pub fn follow(&mut self, later: Replay) -> bool {
+    /// Takes over what was done to the run since.
+    ///
+    /// # Errors
+    /// It is given back if it is another run.
+    pub fn follow(&mut self, later: Replay) -> Result<(), Box<Replay>> {
         self.replay.follow(later)
+    }
+
+    /// The last tick that was computed.
+    pub fn computed(&self) -> Option<u64> {
+        self.engine.next_tick().checked_sub(1)
     }
 
     /// Compares a range, which must not begin before the last tick of the one

@@ -15,6 +15,7 @@ mod metric;
 mod names;
 mod observations;
 mod otel;
+pub(super) mod overrides;
 mod parameters;
 mod remote_write;
 mod runtime;

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 mod actions;
+mod overrides;
 mod written;
 
 use proptest::prelude::*;

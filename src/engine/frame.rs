@@ -3,6 +3,7 @@
 //! A frame is a set of columns per block of series. It is recycled when its
 //! last reader lets go, so a slow reader costs one frame and delays nobody.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::model::{Block, Catalog, Family};
@@ -15,6 +16,10 @@ pub struct Frame {
     pub(crate) tick: u64,
     pub(crate) time_ns: i64,
     pub(crate) shards: Vec<Arc<ShardFrame>>,
+    /// Where it has other gaps than its shards tell: by block, and whose columns
+    /// these are. That one stays last, so that it is let go after the shards:
+    /// whoever recycles it takes them for its own.
+    pub(crate) part: Option<(Vec<Gaps>, Arc<Frame>)>,
 }
 
 /// What one shard worker produced, by block.
@@ -68,11 +73,46 @@ impl Gaps {
     }
 
     /// How many of some rows have a point.
-    pub fn present(&self, rows: std::ops::Range<usize>) -> usize {
+    pub fn present(&self, rows: Range<usize>) -> usize {
         if self.is_empty() {
             return rows.len();
         }
         rows.filter(|&row| !self.contains(row)).count()
+    }
+
+    /// The rows of either.
+    pub(crate) fn union(&self, other: &Self) -> Self {
+        self.with(other, |one, other| one | other)
+    }
+
+    /// The rows that the other does not have.
+    pub(crate) fn except(&self, other: &Self) -> Self {
+        self.with(other, |one, other| one & !other)
+    }
+
+    /// The other rows of a block of `len` series.
+    pub(crate) fn complement(&self, len: usize) -> Self {
+        if self.count == len {
+            return Self::default();
+        }
+        let mut words = vec![u64::MAX; len.div_ceil(64)];
+        if let Some(last) = words.last_mut().filter(|_| !len.is_multiple_of(64)) {
+            *last = (1 << (len % 64)) - 1;
+        }
+        let all = Self { words, count: len };
+        all.except(self)
+    }
+
+    fn with(&self, other: &Self, each: impl Fn(u64, u64) -> u64) -> Self {
+        let len = self.words.len().max(other.words.len());
+        let word = |of: &Self, index: usize| of.words.get(index).copied().unwrap_or(0);
+        let words = (0..len).map(|index| each(word(self, index), word(other, index)));
+        let words: Vec<u64> = words.collect();
+        let count = words.iter().map(|word| word.count_ones() as usize).sum();
+        if count == 0 {
+            return Self::default();
+        }
+        Self { words, count }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -164,6 +204,60 @@ pub enum Columns {
     },
 }
 
+impl Columns {
+    /// Takes the values of some rows of other columns of the same shape: the first
+    /// into row `to`, each further one `apart` rows later. Exponential buckets are
+    /// left as they are.
+    pub(crate) fn scatter(&mut self, to: usize, apart: usize, other: &Self, rows: Range<usize>) {
+        let to = move |index: usize| to + index * apart;
+        match (self, other) {
+            (Self::Values(values), Self::Values(others)) => {
+                for (index, &value) in others[rows].iter().enumerate() {
+                    values[to(index)] = value;
+                }
+            }
+            (
+                Self::Histogram {
+                    cumulative, sums, ..
+                },
+                Self::Histogram {
+                    cumulative: others,
+                    sums: other_sums,
+                    ..
+                },
+            ) => {
+                let width = cumulative.len() / sums.len();
+                for (index, row) in rows.enumerate() {
+                    let others = &others[row * width..][..width];
+                    cumulative[to(index) * width..][..width].copy_from_slice(others);
+                    sums[to(index)] = other_sums[row];
+                }
+            }
+            (
+                Self::Summary {
+                    quantiles,
+                    counts,
+                    sums,
+                },
+                Self::Summary {
+                    quantiles: others,
+                    counts: other_counts,
+                    sums: other_sums,
+                },
+            ) => {
+                let width = quantiles.len() / sums.len();
+                for (index, row) in rows.enumerate() {
+                    let others = &others[row * width..][..width];
+                    quantiles[to(index) * width..][..width].copy_from_slice(others);
+                    counts[to(index)] = other_counts[row];
+                    sums[to(index)] = other_sums[row];
+                }
+            }
+            _ => unreachable!("columns of one shape"),
+        }
+    }
+}
+
 impl Frame {
     /// A frame of given columns, one per block of `catalog`, without gaps: for
     /// tests and benchmarks of encoders, which need no engine.
@@ -203,6 +297,20 @@ impl Frame {
             tick,
             time_ns,
             shards: vec![Arc::new(shard)],
+            part: None,
+        }
+    }
+
+    /// The same values with other gaps, by block.
+    pub(crate) fn with_gaps(self: &Arc<Self>, gaps: Vec<Gaps>) -> Self {
+        assert_eq!(gaps.len(), self.catalog.blocks().len());
+        Self {
+            catalog: Arc::clone(&self.catalog),
+            layout: Arc::clone(&self.layout),
+            tick: self.tick,
+            time_ns: self.time_ns,
+            shards: self.shards.clone(),
+            part: Some((gaps, Arc::clone(self))),
         }
     }
 
@@ -235,6 +343,9 @@ impl Frame {
 
     /// Which series of a block have no point.
     pub fn gaps(&self, index: usize) -> &Gaps {
+        if let Some((gaps, _)) = &self.part {
+            return &gaps[index];
+        }
         let (shard, place) = self.layout.places[index];
         &self.shards[shard as usize].gaps[place as usize]
     }
@@ -258,9 +369,8 @@ impl Frame {
 
     /// Series that have a point.
     pub fn points(&self) -> usize {
-        let shards = self.shards.iter();
-        let missing = shards.flat_map(|shard| &shard.gaps).map(Gaps::count);
-        let blocks = self.catalog.blocks().iter().map(|block| block.len);
-        blocks.sum::<usize>() - missing.sum::<usize>()
+        let blocks = self.catalog.blocks().iter().enumerate();
+        let points = blocks.map(|(index, block)| block.len - self.gaps(index).count());
+        points.sum()
     }
 }

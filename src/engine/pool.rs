@@ -1,4 +1,6 @@
-//! The fixed pool: one thread per shard, a job and an answer per tick.
+//! The fixed pool: one thread per shard, a job and an answer per tick. A single
+//! shard needs no thread of its own, nor the time to wake one: it is advanced by
+//! whoever asks.
 //!
 //! Columns travel by ownership, so no two threads ever see the same buffer
 //! while it is written, and nothing is allocated on the way.
@@ -14,7 +16,16 @@ use crate::engine::shard::{Plan, Shard};
 
 /// The shard workers.
 #[derive(Debug)]
-pub(crate) struct Pool {
+pub(crate) enum Pool {
+    /// The only shard.
+    Alone(Box<Shard>),
+    /// Each with a thread of its own.
+    Many(Workers),
+}
+
+/// One thread per shard.
+#[derive(Debug)]
+pub(crate) struct Workers {
     jobs: Vec<Sender<Job>>,
     answers: Receiver<Answer>,
     threads: Vec<JoinHandle<()>>,
@@ -44,8 +55,53 @@ enum Answer {
 }
 
 impl Pool {
-    /// Starts a thread for each shard.
-    pub(crate) fn new(shards: Vec<Shard>) -> std::io::Result<Self> {
+    /// Starts a thread for each shard, of several.
+    pub(crate) fn new(mut shards: Vec<Shard>) -> std::io::Result<Self> {
+        match shards.pop() {
+            Some(only) if shards.is_empty() => Ok(Self::Alone(Box::new(only))),
+            last => {
+                shards.extend(last);
+                Workers::new(shards).map(Self::Many)
+            }
+        }
+    }
+
+    /// Advances every shard from `before` into the buffers `now`, and runs
+    /// `meanwhile` on this thread.
+    pub(crate) fn advance(
+        &mut self,
+        plan: &Arc<Plan>,
+        before: &[Arc<ShardFrame>],
+        now: &mut [Option<Arc<ShardFrame>>],
+        meanwhile: impl FnOnce(),
+    ) {
+        match self {
+            Self::Many(workers) => workers.advance(plan, before, now, meanwhile),
+            Self::Alone(shard) => {
+                let now = now[0].as_mut().expect("every shard has a buffer");
+                let now = Arc::get_mut(now).expect("a recycled buffer has no reader");
+                shard.advance(plan, &before[0], now);
+                meanwhile();
+            }
+        }
+    }
+
+    /// Exchanges all shards: `renew` makes as many new ones of the old.
+    pub(crate) fn renew(&mut self, renew: impl FnOnce(Vec<Shard>) -> Vec<Shard>) {
+        match self {
+            Self::Many(workers) => workers.renew(renew),
+            Self::Alone(shard) => {
+                let old = std::mem::replace(&mut **shard, Shard::none());
+                let mut new = renew(vec![old]);
+                **shard = new.pop().expect("as many as there were");
+                assert!(new.is_empty());
+            }
+        }
+    }
+}
+
+impl Workers {
+    fn new(shards: Vec<Shard>) -> std::io::Result<Self> {
         let (answer, answers) = bounded(shards.len());
         let mut pool = Self {
             jobs: Vec::with_capacity(shards.len()),
@@ -64,9 +120,8 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Advances every shard from `before` into the buffers drained from `now`,
-    /// runs `meanwhile` on this thread, and puts the buffers back in order.
-    pub(crate) fn advance(
+    /// Takes the buffers from `now`, and puts them back in order.
+    fn advance(
         &self,
         plan: &Arc<Plan>,
         before: &[Arc<ShardFrame>],
@@ -93,9 +148,7 @@ impl Pool {
         }
     }
 
-    /// Exchanges all shards, on the same threads: `renew` makes as many new
-    /// ones of the old.
-    pub(crate) fn renew(&self, renew: impl FnOnce(Vec<Shard>) -> Vec<Shard>) {
+    fn renew(&self, renew: impl FnOnce(Vec<Shard>) -> Vec<Shard>) {
         self.jobs.iter().for_each(|job| send(job, Job::Lend));
         let lent = self.jobs.iter().map(|_| match self.answer() {
             Answer::Lent(shard) => *shard,
@@ -117,7 +170,7 @@ fn send(job: &Sender<Job>, what: Job) {
     assert!(job.send(what).is_ok(), "a shard worker is gone");
 }
 
-impl Drop for Pool {
+impl Drop for Workers {
     fn drop(&mut self) {
         self.jobs.clear();
         for thread in self.threads.drain(..) {

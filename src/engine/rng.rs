@@ -28,6 +28,10 @@ pub enum Lane {
     Reset = 6,
     /// Whether a series is stale; its tick is a fault's id.
     Stale = 7,
+    /// Whether a point is sent after those of the next tick.
+    OutOfOrder = 8,
+    /// Whether a point is sent after everything else.
+    Late = 9,
 }
 
 /// The part of a draw that all series of a metric share at one tick.

@@ -97,6 +97,12 @@ impl Shard {
         }
     }
 
+    /// A shard of nothing.
+    pub(crate) fn none() -> Self {
+        let catalog = Arc::new(Catalog::from_families(Vec::new(), 0));
+        Self::new(catalog, Arc::default(), Vec::new(), &mut |_| None)
+    }
+
     /// Its blocks and what they carry.
     pub(crate) fn into_states(self) -> impl Iterator<Item = (Block, BlockState)> {
         self.blocks.into_iter().zip(self.states)

@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::engine::{Columns, Created, Gaps};
+use crate::exposition::ends::{CreatedEnd, Ends, Short};
 use crate::exposition::escape::{self, SpaceText};
 use crate::exposition::lines::{Mark, Repeats};
 use crate::exposition::negotiate::Format;
@@ -46,23 +47,6 @@ type Suffix = Short<48>;
 /// The last label's values come again within sight where there are so few.
 const VALUES_IN_SIGHT_MAX: usize = 16;
 
-/// How the lines of one frame end.
-#[derive(Debug)]
-pub(super) struct LineEnds {
-    format: Format,
-    /// Timestamp, if any, and line feed.
-    end: Short<32>,
-}
-
-/// The value and end of `_created` lines, for one series after the other.
-struct CreatedEnd<'a> {
-    created: &'a Created,
-    end: &'a Short<32>,
-    /// What `text` tells.
-    created_ns: i64,
-    text: Short<64>,
-}
-
 /// Neighbouring series of one block and their values.
 #[derive(Debug)]
 pub(super) struct Points<'a> {
@@ -73,85 +57,6 @@ pub(super) struct Points<'a> {
     pub(super) rows: Range<usize>,
     /// The first of them, counted within the family.
     pub(super) first_series: usize,
-}
-
-/// A short text with room after it, so that it is copied at a fixed length.
-#[derive(Debug)]
-struct Short<const N: usize> {
-    bytes: [u8; N],
-    len: usize,
-}
-
-impl<const N: usize> Short<N> {
-    fn new(text: &[u8]) -> Self {
-        let mut bytes = [0; N];
-        bytes[..text.len()].copy_from_slice(text);
-        Self {
-            bytes,
-            len: text.len(),
-        }
-    }
-
-    #[inline(always)]
-    fn put(&self, room: &mut Room) {
-        room.put_window(&self.bytes, self.len);
-    }
-}
-
-impl LineEnds {
-    pub(super) fn new(format: Format, time_ns: i64, timestamps: bool) -> Self {
-        let time_ms = to_ms(time_ns);
-        let mut end = Vec::new();
-        if timestamps {
-            end.push(b' ');
-            match format {
-                Format::Text => end.extend_from_slice(time_ms.to_string().as_bytes()),
-                Format::OpenMetrics => number::write_seconds(&mut end, time_ms),
-            }
-        }
-        end.push(b'\n');
-        Self {
-            format,
-            end: Short::new(&end),
-        }
-    }
-
-    /// The ends of `_created` lines, where the format has them.
-    fn created<'a>(&'a self, points: &Points<'a>) -> Option<CreatedEnd<'a>> {
-        let first = points.rows.start;
-        (self.format == Format::OpenMetrics)
-            .then(|| CreatedEnd::new(points.created, &self.end, first))
-    }
-}
-
-impl<'a> CreatedEnd<'a> {
-    fn new(created: &'a Created, end: &'a Short<32>, row: usize) -> Self {
-        let created_ns = created.at(row);
-        Self {
-            created,
-            end,
-            created_ns,
-            text: Self::text(end, created_ns),
-        }
-    }
-
-    fn text(end: &Short<32>, created_ns: i64) -> Short<64> {
-        let mut text = Vec::with_capacity(64);
-        number::write_seconds(&mut text, to_ms(created_ns));
-        text.extend_from_slice(&end.bytes[..end.len]);
-        Short::new(&text)
-    }
-
-    #[inline(always)]
-    fn put(&mut self, room: &mut Room, row: usize) {
-        if let Created::Each(each) = self.created
-            && each[row] != self.created_ns
-        {
-            self.created_ns = each[row];
-            self.text = Self::text(self.end, self.created_ns);
-        }
-        self.text.put(room);
-    }
 }
 
 impl FamilyText {
@@ -193,8 +98,13 @@ impl FamilyText {
     /// Lines, which are samples, per series.
     pub(super) fn samples_per_series(&self, format: Format) -> usize {
         let created = usize::from(format == Format::OpenMetrics && self.shape != Shape::Gauge);
+        self.samples_per_point(format) + created
+    }
+
+    /// The same without the line that tells when the series began.
+    pub(super) fn samples_per_point(&self, format: Format) -> usize {
         let sums = if self.has_sums(format) { 0 } else { 2 };
-        self.shape.samples_per_series() + created - sums
+        self.shape.samples_per_series() - sums
     }
 
     /// No series takes more bytes than this, in either format.
@@ -224,15 +134,15 @@ impl FamilyText {
         }
     }
 
-    /// Appends the lines of some series. Tells `marks` where they begin.
-    pub(super) fn write_series(
+    /// Appends the lines of some rows. Tells `marks` where they begin.
+    pub(super) fn write_rows(
         &self,
         out: &mut Vec<u8>,
-        ends: &LineEnds,
+        ends: &impl Ends,
         points: &Points<'_>,
         marks: &mut impl Mark,
     ) {
-        let repeats = self.repeats(ends.format);
+        let repeats = self.repeats(ends.format());
         let Points { gaps, rows, .. } = points;
         marks.begin(repeats, rows.len() * repeats.series_lines);
         let room = &mut Room::new(out, rows.len() * self.series_bytes_max());
@@ -251,7 +161,7 @@ impl FamilyText {
                 let width = self.suffixes.len();
                 for row in rows.clone() {
                     if gaps.contains(row) {
-                        head.advance();
+                        ends.advance(&mut head);
                         continue;
                     }
                     let buckets = &cumulative[row * width..(row + 1) * width];
@@ -262,12 +172,12 @@ impl FamilyText {
                         suffix.put(room);
                         marks.line(start, room.len());
                         number::put_count(room, count);
-                        ends.end.put(room);
+                        ends.put(room, row);
                     }
                     let sums = (sums[row], buckets[width - 1]);
-                    self.put_sums(room, ends, &head, sums, marks);
+                    self.put_sums(room, (ends, row), &head, sums, marks);
                     self.put_created(room, &mut created, &head, row, marks);
-                    head.advance();
+                    ends.advance(&mut head);
                 }
             }
             Columns::Summary {
@@ -278,7 +188,7 @@ impl FamilyText {
                 let width = self.suffixes.len();
                 for row in rows.clone() {
                     if gaps.contains(row) {
-                        head.advance();
+                        ends.advance(&mut head);
                         continue;
                     }
                     let quantiles = &quantiles[row * width..(row + 1) * width];
@@ -289,11 +199,11 @@ impl FamilyText {
                         suffix.put(room);
                         marks.line(start, room.len());
                         number::put_value(room, quantile);
-                        ends.end.put(room);
+                        ends.put(room, row);
                     }
-                    self.put_sums(room, ends, &head, (sums[row], counts[row]), marks);
+                    self.put_sums(room, (ends, row), &head, (sums[row], counts[row]), marks);
                     self.put_created(room, &mut created, &head, row, marks);
-                    head.advance();
+                    ends.advance(&mut head);
                 }
             }
         }
@@ -303,7 +213,7 @@ impl FamilyText {
     fn put_values(
         &self,
         room: &mut Room,
-        (ends, mut created): (&LineEnds, Option<CreatedEnd<'_>>),
+        (ends, mut created): (&impl Ends, Option<CreatedEnd<'_>>),
         head: &mut Head,
         values: &[f64],
         points: &Points<'_>,
@@ -312,14 +222,14 @@ impl FamilyText {
         let rows = points.rows.clone();
         for (row, &value) in rows.clone().zip(&values[rows]) {
             if points.gaps.contains(row) {
-                head.advance();
+                ends.advance(head);
                 continue;
             }
             let start = room.len();
             head.put_line(room);
             marks.line(start, room.len());
             number::put_value(room, value);
-            ends.end.put(room);
+            ends.put(room, row);
             if let Some(created) = &mut created {
                 let start = room.len();
                 room.put(&self.created_name);
@@ -327,7 +237,7 @@ impl FamilyText {
                 marks.line(start, room.len());
                 created.put(room, row);
             }
-            head.advance();
+            ends.advance(head);
         }
     }
 
@@ -335,18 +245,18 @@ impl FamilyText {
     fn put_sums(
         &self,
         room: &mut Room,
-        ends: &LineEnds,
+        (ends, row): (&impl Ends, usize),
         head: &Head,
         (sum, count): (f64, u64),
         marks: &mut impl Mark,
     ) {
-        if self.has_sums(ends.format) {
+        if self.has_sums(ends.format()) {
             put_named(room, &self.sum_name, head, marks);
             number::put_value(room, sum);
-            ends.end.put(room);
+            ends.put(room, row);
             put_named(room, &self.count_name, head, marks);
             number::put_count(room, count);
-            ends.end.put(room);
+            ends.put(room, row);
         }
     }
 
@@ -393,7 +303,7 @@ fn put_named(room: &mut Room, name: &[u8], head: &Head, marks: &mut impl Mark) {
 /// was written a moment ago makes a processor wait. So a line of its own is
 /// put in two parts, the leading one from `padded` and the value from its
 /// arena; only for series of several lines are they put together first.
-struct Head<'a> {
+pub(super) struct Head<'a> {
     cursor: Cursor<'a>,
     labels: Vec<HeadLabel<'a>>,
     /// `name{a="1",b="`, or `name` without labels; after [`Self::complete`]
@@ -480,7 +390,7 @@ impl<'a> Head<'a> {
 
     /// On to the next series; past the last one nothing changes.
     #[inline]
-    fn advance(&mut self) {
+    pub(super) fn advance(&mut self) {
         let changed = self.cursor.advance();
         if changed + 1 < self.labels.len() {
             self.write_leading(changed);
@@ -607,9 +517,4 @@ fn openmetrics_header(family: &Family, base: &str) -> Vec<u8> {
         out.push(b'\n');
     }
     out
-}
-
-/// Both formats carry milliseconds, rounded down, so that they agree.
-fn to_ms(time_ns: i64) -> i64 {
-    time_ns.div_euclid(1_000_000)
 }

@@ -79,17 +79,19 @@ impl Replay {
         }
     }
 
-    /// Takes over what the same run's journal tells meanwhile. False, and nothing
-    /// is changed, if it is another run's.
-    pub fn follow(&mut self, later: Self) -> bool {
-        let is_same = later.epoch_ns == self.epoch_ns && later.received >= self.received;
-        if is_same {
-            // Nothing of a later one was carried out yet.
-            self.entries
-                .extend(later.entries.into_iter().skip(self.received));
-            self.received = later.received;
+    /// Takes over what the same run's journal tells meanwhile.
+    ///
+    /// # Errors
+    /// It is given back if it is another run's.
+    pub fn follow(&mut self, later: Self) -> Result<(), Box<Self>> {
+        if later.epoch_ns != self.epoch_ns || later.received < self.received {
+            return Err(Box::new(later));
         }
-        is_same
+        // Nothing of a later one was carried out yet.
+        self.entries
+            .extend(later.entries.into_iter().skip(self.received));
+        self.received = later.received;
+        Ok(())
     }
 
     /// The metrics that there are at any time, in no order that matters.

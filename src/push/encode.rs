@@ -24,7 +24,9 @@ const END_AFTER_NS: i64 = 1_000_000;
 /// Turns a frame into request bodies.
 pub(crate) trait Encode: Send + 'static {
     /// Whether there is something to say when all is over.
-    const ENDS: bool = false;
+    fn ends(&self) -> bool {
+        false
+    }
 
     /// What the bodies of the next frame are.
     fn form(&mut self) -> Form {
@@ -85,7 +87,9 @@ impl RemoteWriteEncoder {
 }
 
 impl Encode for RemoteWriteEncoder {
-    const ENDS: bool = true;
+    fn ends(&self) -> bool {
+        true
+    }
 
     fn form(&mut self) -> Form {
         if self.version == Version::V2 && self.downgraded.load(Relaxed) {
@@ -228,7 +232,7 @@ pub(super) fn run<E: Encode>(
         outbox.close(export);
         before = keep_before.then_some(frame);
     }
-    if let Some(last_ns) = last_ns.filter(|_| E::ENDS) {
+    if let Some(last_ns) = last_ns.filter(|_| encoder.ends()) {
         let export = outbox.begin();
         let form = encoder.form();
         encoder.end(last_ns + END_AFTER_NS, &mut |body, points| {

@@ -8,6 +8,11 @@
 //! A failed attempt makes everybody pause, because there is one receiver; the
 //! request goes back to the front. One lock holds it all, never during I/O, so
 //! the ledger balances whenever somebody looks.
+//!
+//! An outbox that loses nothing lets whoever encodes wait for room instead, and
+//! what a receiver refuses for good stops it. Its exports are posted one by one,
+//! as they are released: so somebody can note down that one is settled before
+//! any of the next is sent.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -92,6 +97,16 @@ pub(super) struct Outbox {
     queue_bytes_max: usize,
     policy: RetryPolicy,
     url: String,
+    loses_nothing: bool,
+}
+
+/// Why an outbox that loses nothing ended early.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stopped {
+    /// Somebody asked for it.
+    Interrupted,
+    /// Something cannot be delivered, or that it was cannot be noted down.
+    Failed(String),
 }
 
 #[derive(Debug)]
@@ -111,6 +126,11 @@ struct State {
     pauses: u64,
     /// Failed attempts since one succeeded.
     failures: u32,
+    /// Exports up to this number may be posted.
+    released: u64,
+    /// Exports up to this number are settled, as was told.
+    told_settled: u64,
+    stopped: Option<Stopped>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -157,6 +177,9 @@ impl Outbox {
             paused_until: None,
             pauses: 0,
             failures: 0,
+            released: u64::MAX,
+            told_settled: 0,
+            stopped: None,
         };
         Self {
             state: Mutex::new(state),
@@ -164,7 +187,46 @@ impl Outbox {
             queue_bytes_max,
             policy,
             url,
+            loses_nothing: false,
         }
+    }
+
+    /// An outbox that loses nothing; its first export is released.
+    pub(super) fn lossless(url: String, queue_bytes_max: usize, policy: RetryPolicy) -> Self {
+        let mut outbox = Self::new(url, queue_bytes_max, policy);
+        outbox.loses_nothing = true;
+        let state = outbox.state.get_mut();
+        state.unwrap_or_else(PoisonError::into_inner).released = 1;
+        outbox
+    }
+
+    /// Lets exports up to this number be posted.
+    pub(super) fn release(&self, export: u64) {
+        self.lock().released = export;
+        self.changed.notify_all();
+    }
+
+    /// Waits until at most so many exports are open.
+    ///
+    /// # Errors
+    /// Why it was stopped.
+    pub(super) fn wait_until_open(&self, most: usize) -> Result<(), Stopped> {
+        let mut state = self.lock();
+        loop {
+            if let Some(stopped) = &state.stopped {
+                return Err(stopped.clone());
+            }
+            if state.exports.len() <= most {
+                return Ok(());
+            }
+            state = self.wait(state, None);
+        }
+    }
+
+    /// Ends it early; the first reason counts.
+    pub(super) fn stop(&self, why: Stopped) {
+        self.lock().stopped.get_or_insert(why);
+        self.end();
     }
 
     /// Where everything stands.
@@ -247,11 +309,16 @@ impl Outbox {
                 break;
             }
             let bytes = state.waiting_bytes + request.body.len();
-            if bytes <= self.queue_bytes_max || state.waiting_bytes == 0 {
+            let has_room = bytes <= self.queue_bytes_max || state.waiting_bytes == 0;
+            if has_room || self.loses_nothing && state.is_idle(request.export) {
                 state.waiting_bytes = bytes;
                 let export = state.export(request.export).expect("it was there");
                 export.waiting.push_back(request);
                 break;
+            }
+            if self.loses_nothing {
+                state = self.wait(state, None);
+                continue;
             }
             let oldest = state
                 .exports
@@ -270,15 +337,18 @@ impl Outbox {
         self.changed.notify_all();
     }
 
-    /// Ends the encoding of an export.
-    pub(super) fn close(&self, export: u64) {
+    /// Ends the encoding of an export. Tells the last export up to which all are
+    /// settled, if that is news.
+    pub(super) fn close(&self, export: u64) -> Option<u64> {
         let mut state = self.lock();
         if let Some(export) = state.export(export) {
             export.open = false;
         }
         state.remove_settled(&self.url);
+        let news = state.news();
         drop(state);
         self.changed.notify_all();
+        news
     }
 
     /// The next request to post; waits for one. `None` means that there will be
@@ -292,7 +362,10 @@ impl Outbox {
             }
             let now = Instant::now();
             let pause = state.paused_until.filter(|pause| pause.until > now);
-            let front = state.exports.front_mut().map(|export| &mut export.waiting);
+            let released = state.released;
+            let front = state.exports.front_mut();
+            let front = front.filter(|export| export.number <= released);
+            let front = front.map(|export| &mut export.waiting);
             match (front.filter(|waiting| !waiting.is_empty()), pause) {
                 (Some(waiting), None) => {
                     let mut request = waiting.pop_front().expect("it is not empty");
@@ -312,16 +385,23 @@ impl Outbox {
         }
     }
 
-    /// Records how an attempt went. `chance` within 0..1 spreads retries.
-    pub(super) fn settle(&self, taken: Taken, verdict: Verdict, chance: f64) {
+    /// Records how an attempt went. `chance` within 0..1 spreads retries. Tells
+    /// the last export up to which all are settled, if that is news.
+    pub(super) fn settle(&self, taken: Taken, verdict: Verdict, chance: f64) -> Option<u64> {
         let Taken {
             mut request,
             pauses,
         } = taken;
         let mut state = self.lock();
         let lost = state.lost();
-        if state.export(request.export).is_none() {
-            return; // Ended: it was dropped already.
+        // Ended: it was dropped already.
+        state.export(request.export)?;
+        if self.loses_nothing
+            && let Some(what) = self.fatal(&request, &verdict)
+        {
+            drop(state);
+            self.stop(Stopped::Failed(what));
+            return None;
         }
         match verdict {
             Verdict::Accepted { rejected, message } => {
@@ -374,8 +454,27 @@ impl Outbox {
                 }
             }
         }
+        let news = state.news();
         drop(state);
         self.changed.notify_all();
+        news
+    }
+
+    /// What of a verdict means a loss, in the receiver's words.
+    fn fatal(&self, request: &Request, verdict: &Verdict) -> Option<String> {
+        match verdict {
+            Verdict::Accepted { rejected: 0, .. } => None,
+            Verdict::Accepted { rejected, message } => Some(format!(
+                "{rejected} of {} points were rejected: {message}",
+                request.points
+            )),
+            Verdict::Refused { what } => Some(what.clone()),
+            Verdict::Retry { what, .. } => {
+                let tried = request.first_attempt?.elapsed();
+                let is_over = tried >= self.policy.give_up_after;
+                is_over.then(|| format!("{what} (tried for {} s)", tried.as_secs()))
+            }
+        }
     }
 
     /// Lets posters finish what there is until the deadline, then drops the
@@ -460,6 +559,23 @@ impl State {
         self.exports
             .iter_mut()
             .find(|export| export.number == number)
+    }
+
+    /// Whether nobody has anything to post until a request of this export comes.
+    fn is_idle(&self, number: u64) -> bool {
+        let front = self.exports.front();
+        front.is_some_and(|front| front.number == number && front.waiting.is_empty())
+    }
+
+    /// The last export up to which all are settled, if it was not told yet.
+    fn news(&mut self) -> Option<u64> {
+        let front = self.exports.front();
+        let settled = front.map_or(self.exports_begun, |export| export.number - 1);
+        let is_news = self.phase != Phase::Ended && settled > self.told_settled;
+        is_news.then(|| {
+            self.told_settled = settled;
+            settled
+        })
     }
 
     fn lost(&self) -> u64 {

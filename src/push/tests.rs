@@ -1,5 +1,6 @@
 //! Faults of every kind, and that the ledger tells what became of each point.
 
+mod feed;
 mod receiver;
 mod remote_write;
 

@@ -131,8 +131,9 @@ pub fn watch(
             settings,
             shared,
             epoch_ns,
+            clock,
         };
-        let watched = rounds(&on, options.clone(), replay, load, (stop, clock), tell);
+        let watched = rounds(&on, options.clone(), replay, load, stop, tell);
         ended.store(true, Relaxed);
         watched
     })?;
@@ -147,71 +148,113 @@ struct Watched<'a> {
     shared: &'a Mutex<Shared>,
     /// Of the run that is watched now.
     epoch_ns: &'a AtomicI64,
+    clock: Clock,
+}
+
+/// Where the rounds have come to.
+struct Progress<'b> {
+    options: Options,
+    session: Option<Session<'b>>,
 }
 
 fn rounds(
     on: &Watched<'_>,
-    mut options: Options,
-    replay: Replay,
+    options: Options,
+    first: Replay,
     load: &mut dyn FnMut() -> Result<Replay, VerifyError>,
-    (stop, clock): (&Receiver<()>, Clock),
+    stop: &Receiver<()>,
     tell: &mut dyn FnMut(Round<'_>, &Delays),
 ) -> Result<(), VerifyError> {
-    let settings = on.settings;
-    let delays = || lock(on.shared).summary.delays.clone();
-    let mut latest = Some(replay);
-    let mut session: Option<Session> = None;
+    let mut progress = Progress {
+        options,
+        session: None,
+    };
+    let mut first = Some(first);
     let mut due = Instant::now();
     for number in 1.. {
         let began = Instant::now();
-        let now_ms = clock.now_ns() / 1_000_000;
-        options.to_ms = now_ms - i64::try_from(settings.visible_after.as_millis()).unwrap_or(0);
-        let replay = match latest.take() {
-            Some(replay) => replay,
-            None => load()?,
+        let replay = first.take().map_or_else(&mut *load, Ok);
+        let result = match replay {
+            Ok(replay) => on.round(&mut progress, replay, tell)?,
+            // A journal that cannot be read may be one that is just begun.
+            Err(error) => Err(error.to_string()),
         };
-        let epoch_ns = replay.epoch_ns();
-        let is_same = session
-            .as_mut()
-            .is_some_and(|session| session.follow(replay));
-        if session.is_some() && !is_same {
-            tell(Round::OtherRun, &delays());
-            on.epoch_ns.store(epoch_ns, Relaxed);
-            options.from_ms = epoch_ns / 1_000_000;
-            options.known_until_ms = None;
-            session = None;
-        }
-        let result = match &mut session {
-            Some(session) => session.round(&options, &mut |_, _| {}),
-            None => load()
-                .and_then(|replay| Session::new(replay, on.backend, options.threads))
-                .and_then(|new| session.insert(new).round(&options, &mut |_, _| {})),
-        };
-        let took = began.elapsed();
+        let now_ns = on.clock.now_ns();
         match result {
             Ok(report) => {
-                options.from_ms = report.range_ms.1;
-                options.known_until_ms = Some(report.range_ms.1);
-                lock(on.shared).add(&report, clock.now_ns(), took);
-                tell(Round::of(&report), &delays());
+                lock(on.shared).add(&report, now_ns, began.elapsed());
+                tell(Round::of(&report), &on.delays());
             }
-            Err(VerifyError::Ask(message)) => {
-                lock(on.shared).fail(clock.now_ns(), took);
-                tell(Round::Failed(&message), &delays());
+            Err(message) => {
+                lock(on.shared).fail(now_ns, began.elapsed());
+                tell(Round::Failed(&message), &on.delays());
             }
-            Err(error) => return Err(error),
         }
-        if settings.rounds_max.is_some_and(|most| number >= most) {
+        if on.settings.rounds_max.is_some_and(|most| number >= most) {
             break;
         }
         // A round that took too long is followed by the next one at once.
-        due = (due + settings.interval).max(Instant::now());
+        due = (due + on.settings.interval).max(Instant::now());
         match stop.recv_deadline(due) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
         }
     }
     Ok(())
+}
+
+impl<'b> Watched<'b> {
+    fn delays(&self) -> Delays {
+        lock(self.shared).summary.delays.clone()
+    }
+
+    /// Compares what is new. The inner error is told, and another round may do
+    /// better.
+    fn round(
+        &self,
+        progress: &mut Progress<'b>,
+        replay: Replay,
+        tell: &mut dyn FnMut(Round<'_>, &Delays),
+    ) -> Result<Result<Report, String>, VerifyError> {
+        let Progress { options, session } = progress;
+        let visible_after = i64::try_from(self.settings.visible_after.as_millis());
+        options.to_ms = self.clock.now_ns() / 1_000_000 - visible_after.unwrap_or(0);
+        // A run that there is no session of yet.
+        let fresh = match session {
+            None => Some(replay),
+            Some(known) => known.follow(replay).err().map(|other| *other),
+        };
+        if let Some(other) = fresh.as_ref().filter(|_| session.is_some()) {
+            tell(Round::OtherRun, &self.delays());
+            self.epoch_ns.store(other.epoch_ns(), Relaxed);
+            options.from_ms = other.epoch_ns() / 1_000_000;
+            options.known_until_ms = None;
+            *session = None;
+        }
+        let computed = session.as_ref().and_then(Session::computed);
+        let result = match (&mut *session, fresh) {
+            (Some(session), _) => session.round(options, &mut |_, _| {}),
+            (None, Some(replay)) => Session::new(replay, self.backend, options.threads)
+                .and_then(|new| session.insert(new).round(options, &mut |_, _| {})),
+            (None, None) => unreachable!("without a session every run is a fresh one"),
+        };
+        match result {
+            Ok(report) => {
+                options.from_ms = report.range_ms.1;
+                options.known_until_ms = Some(report.range_ms.1);
+                Ok(Ok(report))
+            }
+            Err(VerifyError::Ask(message)) => {
+                // Ticks do not come back: what was computed for nothing is
+                // computed again, from the beginning.
+                if session.as_ref().and_then(Session::computed) != computed {
+                    *session = None;
+                }
+                Ok(Err(message))
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 impl<'a> Round<'a> {

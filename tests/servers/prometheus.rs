@@ -46,6 +46,11 @@ impl Prometheus {
                 let _ = writeln!(config, "  scrape_protocols: [{protocol}]");
             }
         }
+        Self::start_configured(servers, folder, &config)
+    }
+
+    /// The same with a configuration of its own.
+    pub(crate) fn start_configured(servers: &Path, folder: &Path, config: &str) -> Self {
         let config_path = folder.join("prometheus.yaml");
         std::fs::write(&config_path, config).unwrap();
         let address = format!("127.0.0.1:{}", free_port());

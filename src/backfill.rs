@@ -1,0 +1,228 @@
+//! A run's past: the same values with a clock that does not wait, as fast as
+//! they are taken.
+//!
+//! | target | order | what it means to go on |
+//! |---|---|---|
+//! | a file of `OpenMetrics` (`file`) | series after series | the file is cut where its last whole series end |
+//! | a receiver (`send`) | tick after tick | ticks that were not taken whole are sent again |
+//!
+//! Either way the run is computed again from its first tick, since values build
+//! on one another; memory stays that of the engine and some buffers. How far it
+//! has come is kept in a small file (`state`), so that it can be interrupted.
+//!
+//! Points can be sent in another order than that of their times (`order`).
+
+mod file;
+mod order;
+mod out;
+mod send;
+mod span;
+mod state;
+#[cfg(test)]
+mod tests;
+mod threads;
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, bounded, select};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::clock::rfc3339;
+use crate::config::{self, Config};
+use crate::journal::{Entry, Event, Start};
+pub use order::Order;
+pub use span::Span;
+use state::About;
+
+/// What is written, and where to.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The run; its epoch and interval are those of `span`. For a receiver, the
+    /// section that describes it names its URL.
+    pub config: Config,
+    /// Ticks of it.
+    pub span: Span,
+    /// Where to.
+    pub target: Target,
+    /// In which order, for a receiver.
+    pub order: Order,
+    /// Threads to compute with, at least 1.
+    pub threads: usize,
+    /// Where progress with a receiver is kept.
+    pub state: PathBuf,
+    /// Whether to go on where it was interrupted.
+    pub resume: bool,
+    /// Where to write the journal of the run.
+    pub journal: Option<PathBuf>,
+}
+
+/// Where points go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A file; `-` is standard output.
+    OpenMetrics(PathBuf),
+    /// The first of `exporters.remote_write`.
+    RemoteWrite,
+    /// `exporters.otel`.
+    Otlp,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Where to.
+    pub target: String,
+    /// Time of the first tick.
+    pub from: String,
+    /// Time of the last one.
+    pub to: String,
+    /// How many there are.
+    pub ticks: u64,
+    /// Samples written, those of earlier attempts included.
+    pub samples: u64,
+    /// Of these, samples of earlier attempts.
+    pub samples_before: u64,
+    /// Time that this attempt took.
+    pub seconds: f64,
+    /// Samples per second of it.
+    pub samples_per_second: f64,
+    /// Data points that were sent again after a failed attempt.
+    pub retried: u64,
+}
+
+/// Why not everything is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackfillError {
+    /// The arguments or the configuration; nothing was written.
+    Config(String),
+    /// Something failed, or it was interrupted; the message tells how to go on.
+    Failed(String),
+}
+
+impl fmt::Display for BackfillError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(message) | Self::Failed(message) => f.write_str(message),
+        }
+    }
+}
+
+impl std::error::Error for BackfillError {}
+
+/// Is told how many samples are written, and how many there are at most.
+pub type OnProgress<'a> = dyn FnMut(u64, u64) + Send + 'a;
+
+/// Writes all of it, or until something arrives on `stop`.
+///
+/// # Errors
+/// Why not everything is written.
+pub fn run(
+    job: &Job,
+    stop: &Receiver<()>,
+    progress: &mut OnProgress<'_>,
+) -> Result<Report, BackfillError> {
+    let began = Instant::now();
+    let (samples, before, retried) = match &job.target {
+        Target::OpenMetrics(path) => {
+            let (samples, before) = file::run(job, path, stop, progress)?;
+            (samples, before, 0)
+        }
+        Target::RemoteWrite | Target::Otlp => send::run(job, stop, progress)?,
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(Report {
+        target: job.target_text(),
+        from: rfc3339(job.span.time_ns(job.span.first)),
+        to: rfc3339(job.span.time_ns(job.span.last)),
+        ticks: job.span.ticks(),
+        samples,
+        samples_before: before,
+        seconds,
+        samples_per_second: (samples - before) as f64 / seconds.max(1e-9),
+        retried,
+    })
+}
+
+impl Job {
+    /// Where points go, for people.
+    fn target_text(&self) -> String {
+        match &self.target {
+            Target::OpenMetrics(path) if path.as_os_str() == "-" => "standard output".to_owned(),
+            Target::OpenMetrics(path) => path.display().to_string(),
+            Target::RemoteWrite => self.config.remote_writes[0].url.clone(),
+            Target::Otlp => self.config.otel.url.clone(),
+        }
+    }
+
+    /// Writes the journal of the run, so that others know it: a run to which
+    /// nothing is done. One that is there already is another run's, unless this
+    /// goes on.
+    fn write_journal(&self) -> Result<(), BackfillError> {
+        let Some(path) = &self.journal else {
+            return Ok(());
+        };
+        let start = Start {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            epoch_ns: self.span.epoch_ns,
+            fingerprint: config::fingerprint(&self.config),
+            config: self.config.clone(),
+        };
+        let entry = Entry {
+            tick: 0,
+            time_ns: self.span.epoch_ns,
+            event: Event::Start(Box::new(start)),
+        };
+        let written =
+            File::create_new(path).and_then(|mut file| file.write_all(entry.line().as_bytes()));
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.resume => Ok(()),
+            written => written.map_err(|error| cannot_create("--journal", path, &error)),
+        }
+    }
+}
+
+/// Which backfill a job is, as far as no receiver is concerned.
+fn about(job: &Job) -> About {
+    let time = |tick| Value::from(rfc3339(job.span.time_ns(tick)));
+    About::from_iter([
+        ("version".to_owned(), env!("CARGO_PKG_VERSION").into()),
+        (
+            "configuration".to_owned(),
+            config::fingerprint(&job.config).into(),
+        ),
+        ("from".to_owned(), time(job.span.first)),
+        ("to".to_owned(), time(job.span.last)),
+    ])
+}
+
+/// A file that is to be new cannot be had.
+fn cannot_create(argument: &str, path: &Path, error: &io::Error) -> BackfillError {
+    let path = path.display();
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        return BackfillError::Config(format!(
+            "{argument}: {path} is there already and was left alone; remove it or name another"
+        ));
+    }
+    BackfillError::Failed(format!("{argument}: cannot write {path}: {error}"))
+}
+
+/// Calls `interrupt` when something arrives on `stop` while `body` runs.
+fn watching<R>(stop: &Receiver<()>, interrupt: impl Fn() + Send, body: impl FnOnce() -> R) -> R {
+    std::thread::scope(|scope| {
+        let (done, over) = bounded::<()>(0);
+        scope.spawn(move || {
+            select! {
+                recv(stop) -> _ => interrupt(),
+                recv(over) -> _ => {}
+            }
+        });
+        let result = body();
+        drop(done);
+        result
+    })
+}

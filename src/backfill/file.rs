@@ -1,0 +1,421 @@
+//! A file of `OpenMetrics` with all points of a run.
+//!
+//! The format wants a family's series one after the other and the points of each
+//! together, in order; the engine computes tick by tick. So some neighbouring
+//! series of one family are computed over all ticks, as many as fit into a fixed
+//! amount of memory, then written; then the next ones. Where one series alone has
+//! more points than fit, it is written in stretches of ticks.
+//!
+//! Bytes depend on nothing but the run: not on how many series are computed
+//! together, nor by how many threads.
+//!
+//! `_created` lines are left out: whoever imports such files would store them as
+//! series of their own, and they tell nothing that the first point does not.
+
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+
+use super::out::Out;
+use super::state::{About, Progress};
+use super::threads::{in_order, on_threads};
+use super::{BackfillError, Job, OnProgress, Span, watching};
+use crate::config::Config;
+use crate::engine::{Columns, Engine, Gaps, Recipes};
+use crate::exposition::{History, Stretch, Times};
+use crate::model::{Catalog, Family};
+use crate::selfmetrics::SelfMetrics;
+
+/// Bounds of the work; tests have smaller ones. No byte depends on them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Values that are held at a time.
+    pub(super) held_bytes: u64,
+    /// Lines that a thread writes at a time.
+    pub(super) piece_lines: usize,
+    /// Progress is noted down so often; before, the file is brought to the disk.
+    pub(super) noted_apart: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            held_bytes: 128 << 20,
+            piece_lines: 8192,
+            noted_apart: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Writes the file; returns the samples in it, and how many of them were there
+/// before.
+pub(super) fn run(
+    job: &Job,
+    path: &Path,
+    stop: &Receiver<()>,
+    progress: &mut OnProgress<'_>,
+) -> Result<(u64, u64), BackfillError> {
+    run_within(Limits::default(), job, path, stop, progress)
+}
+
+/// The same within other limits.
+pub(super) fn run_within(
+    limits: Limits,
+    job: &Job,
+    path: &Path,
+    stop: &Receiver<()>,
+    progress: &mut OnProgress<'_>,
+) -> Result<(u64, u64), BackfillError> {
+    let catalog = Catalog::build(&job.config, vec![SelfMetrics::tick_family()])
+        .map_err(|(metric, error)| BackfillError::Config(format!("metric {metric}: {error}")))?;
+    let (mut out, done) = Out::open(path, &about(job), job.resume, limits.noted_apart)?;
+    if let Err(error) = job.write_journal() {
+        if !job.resume {
+            out.discard(path);
+        }
+        return Err(error);
+    }
+    let interrupted = AtomicBool::new(false);
+    let text = Text {
+        job,
+        catalog: &catalog,
+        interrupted: &interrupted,
+        limits,
+    };
+    let written = watching(
+        stop,
+        || interrupted.store(true, Relaxed),
+        || text.write(&mut out, done, progress),
+    );
+    let all: u64 = catalog
+        .families()
+        .iter()
+        .map(|f| f.series_count() as u64)
+        .sum();
+    let written = written.and_then(|samples| Ok(out.finish().map(|()| samples)?));
+    let message = match written {
+        Ok(samples) => return Ok((samples, done.samples)),
+        Err(End::Interrupted) => "interrupted".to_owned(),
+        Err(End::Failed(error)) => format!("cannot write {}: {error}", path.display()),
+    };
+    Err(BackfillError::Failed(out.how_to_go_on(&message, all)))
+}
+
+/// What must be equal for a file to be gone on with.
+fn about(job: &Job) -> About {
+    let mut about = super::about(job);
+    about.insert("target".into(), "openmetrics".into());
+    about.insert("prefix".into(), job.config.prometheus.prefix.clone().into());
+    about
+}
+
+/// Why the text is not whole.
+enum End {
+    Interrupted,
+    Failed(io::Error),
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The whole text.
+struct Text<'a> {
+    job: &'a Job,
+    catalog: &'a Catalog,
+    interrupted: &'a AtomicBool,
+    limits: Limits,
+}
+
+impl Text<'_> {
+    /// Writes what follows after `done`; returns all samples.
+    fn write(
+        &self,
+        out: &mut Out,
+        mut done: Progress,
+        progress: &mut OnProgress<'_>,
+    ) -> Result<u64, End> {
+        let prefix = &self.job.config.prometheus.prefix;
+        let families = self.catalog.families().iter();
+        let per_tick: u64 = families.map(samples).sum();
+        let all = per_tick.saturating_mul(self.job.span.ticks());
+        // All but the metrics is the same for each of them.
+        let bare = Config {
+            metrics: Vec::new(),
+            ..self.job.config.clone()
+        };
+        let mut before = 0;
+        for (index, family) in self.catalog.families().iter().enumerate() {
+            let series = family.series_count() as u64;
+            let first = done.done.saturating_sub(before).min(series);
+            before += series;
+            if first == series {
+                continue;
+            }
+            let source = match self.job.config.metrics.get(index) {
+                Some(metric) => {
+                    let mut config = bare.clone();
+                    config.metrics.push(metric.clone());
+                    let alone = Catalog::of_rows(copy(family), 0..family.series_count());
+                    let recipes = Recipes::of(&config, &alone);
+                    Source::Metric(Box::new(config), recipes)
+                }
+                None => Source::TickNumber,
+            };
+            let writer = FamilyWriter {
+                span: self.job.span,
+                threads: self.job.threads,
+                family,
+                source,
+                history: History::new(family, prefix),
+                interrupted: self.interrupted,
+                limits: self.limits,
+            };
+            writer.write(first as usize, out, &mut done, &mut |samples| {
+                progress(samples, all);
+            })?;
+        }
+        out.write(b"# EOF\n")?;
+        Ok(done.samples)
+    }
+}
+
+/// Samples of a family at a tick, at most.
+fn samples(family: &Family) -> u64 {
+    (family.series_count() * family.shape.samples_per_series()) as u64
+}
+
+/// The same family, its series shared.
+fn copy(family: &Family) -> Family {
+    let Family {
+        name,
+        help,
+        unit,
+        shape,
+        space,
+        ..
+    } = family;
+    Family::new(name, help, unit, shape.clone(), Arc::clone(space))
+}
+
+/// Where a family's values come from.
+enum Source {
+    /// A configuration of one metric.
+    Metric(Box<Config>, Recipes),
+    /// The number of the tick.
+    TickNumber,
+}
+
+/// Writes the series of one family.
+struct FamilyWriter<'a> {
+    span: Span,
+    threads: usize,
+    family: &'a Family,
+    source: Source,
+    history: History,
+    interrupted: &'a AtomicBool,
+    limits: Limits,
+}
+
+/// Some series, and their values at some ticks.
+struct Slice {
+    series: Range<usize>,
+    /// What computes them, unless they are tick numbers.
+    engine: Option<Engine>,
+    /// Row `series × ticks + tick`, both counted from the first one here.
+    columns: Columns,
+    gaps: Gaps,
+}
+
+impl FamilyWriter<'_> {
+    /// Writes the series from `first` on. `progress` is told the samples so far.
+    fn write(
+        &self,
+        first: usize,
+        out: &mut Out,
+        done: &mut Progress,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<(), End> {
+        if first == 0 {
+            let mut header = Vec::new();
+            self.history.write_header(&mut header);
+            out.write(&header)?;
+        }
+        let point_bytes = self.family.shape.column_bytes() as u64 + 1;
+        let ticks = self.span.ticks();
+        let held_bytes = self.limits.held_bytes;
+        // Ticks that are held, and of how many series.
+        let most = (held_bytes / (point_bytes + Times::BYTES as u64)).max(1);
+        let stretch = ticks.min(most);
+        let left = held_bytes.saturating_sub(stretch * Times::BYTES as u64);
+        let together = if stretch < ticks {
+            1
+        } else {
+            (left / (stretch * point_bytes)).max(1)
+        };
+        let all = self.family.series_count();
+        let step = usize::try_from(together).unwrap_or(all);
+        for start in (first..all).step_by(step.min(all)) {
+            let series = start..(start + step).min(all);
+            let count = series.len() as u64;
+            let mut slices = self.slices(series, stretch as usize)?;
+            let mut tick = self.span.first;
+            while tick <= self.span.last {
+                let ticks = tick..(tick + stretch).min(self.span.last + 1);
+                tick = ticks.end;
+                let mut samples = done.samples;
+                self.compute(&mut slices, &ticks)?;
+                self.write_slices(&slices, &ticks, out, &mut samples, progress)?;
+                done.samples = samples;
+            }
+            done.done += count;
+            out.note(done)?;
+        }
+        Ok(())
+    }
+
+    /// One slice per thread.
+    fn slices(&self, series: Range<usize>, ticks: usize) -> Result<Vec<Slice>, End> {
+        let step = series.len().div_ceil(self.threads);
+        let starts = series.clone().step_by(step);
+        starts
+            .map(|start| {
+                let series = start..(start + step).min(series.end);
+                let engine = match &self.source {
+                    Source::TickNumber => None,
+                    Source::Metric(config, recipes) => {
+                        let catalog = Catalog::of_rows(copy(self.family), series.clone());
+                        let catalog = Arc::new(catalog);
+                        let (recipes, epoch_ns) = (recipes.clone(), self.span.epoch_ns);
+                        let engine = Engine::with_recipes(config, catalog, recipes, epoch_ns, 1)?;
+                        Some(engine)
+                    }
+                };
+                Ok(Slice {
+                    columns: Columns::zeroed(&self.family.shape, series.len() * ticks),
+                    gaps: Gaps::default(),
+                    series,
+                    engine,
+                })
+            })
+            .collect()
+    }
+
+    /// Fills the slices with the values at some ticks, each on a thread.
+    fn compute(&self, slices: &mut [Slice], ticks: &Range<u64>) -> Result<(), End> {
+        let all = slices.len();
+        let left = Mutex::new(slices.iter_mut());
+        on_threads(all, &|| {
+            loop {
+                let slice = left.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some(slice) = slice else { return };
+                slice.fill(ticks, self.interrupted);
+            }
+        });
+        self.go_on()
+    }
+
+    fn go_on(&self) -> Result<(), End> {
+        if self.interrupted.load(Relaxed) {
+            return Err(End::Interrupted);
+        }
+        Ok(())
+    }
+
+    /// Writes what the slices hold, in order.
+    fn write_slices(
+        &self,
+        slices: &[Slice],
+        ticks: &Range<u64>,
+        out: &mut Out,
+        samples: &mut u64,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<(), End> {
+        let times = Times::new(ticks.clone().map(|tick| self.span.time_ns(tick)));
+        let count = (ticks.end - ticks.start) as usize;
+        let lines = self.history.samples_per_point();
+        let step = (self.limits.piece_lines / lines).max(1);
+        let mut pieces = Vec::new();
+        for slice in slices {
+            let rows = slice.series.len() * count;
+            let starts = (0..rows).step_by(step);
+            pieces.extend(starts.map(|start| (slice, start..(start + step).min(rows))));
+        }
+        let render = |piece: usize, text: &mut Vec<u8>| {
+            let (slice, rows) = &pieces[piece];
+            slice.render(&self.history, &times, count, rows.clone(), text);
+        };
+        let mut write = |piece: usize, text: &[u8]| {
+            out.write(text)?;
+            let (slice, rows) = &pieces[piece];
+            *samples += (slice.gaps.present(rows.clone()) * lines) as u64;
+            progress(*samples);
+            self.go_on()
+        };
+        in_order(self.threads, pieces.len(), &render, &mut write)
+    }
+}
+
+impl Slice {
+    /// Computes up to the last of some ticks; keeps what is of these.
+    fn fill(&mut self, ticks: &Range<u64>, interrupted: &AtomicBool) {
+        let count = (ticks.end - ticks.start) as usize;
+        let series = self.series.len();
+        self.gaps.clear();
+        let Some(engine) = &mut self.engine else {
+            if let Columns::Values(values) = &mut self.columns {
+                let numbers = ticks.clone().map(|tick| tick as f64);
+                values
+                    .iter_mut()
+                    .zip(numbers)
+                    .for_each(|(value, tick)| *value = tick);
+            }
+            return;
+        };
+        while engine.next_tick() < ticks.end && !interrupted.load(Relaxed) {
+            let frame = engine.advance(|_, _| {});
+            let Some(at) = frame.tick().checked_sub(ticks.start) else {
+                continue;
+            };
+            let at = at as usize;
+            let (_, _, columns) = frame.block(0);
+            self.columns.scatter(at, count, columns, 0..series);
+            let gaps = frame.gaps(0);
+            if !gaps.is_empty() {
+                let missing = (0..series).filter(|&row| gaps.contains(row));
+                missing.for_each(|row| self.gaps.add(row * count + at, series * count));
+            }
+        }
+    }
+
+    /// Appends the lines of some rows, of `count` ticks per series.
+    fn render(
+        &self,
+        history: &History,
+        times: &Times,
+        count: usize,
+        mut rows: Range<usize>,
+        text: &mut Vec<u8>,
+    ) {
+        while rows.start < rows.end {
+            let series = rows.start / count;
+            let end = rows.end.min((series + 1) * count);
+            let stretch = Stretch {
+                columns: &self.columns,
+                gaps: &self.gaps,
+                rows: rows.start..end,
+                times,
+                first_time: rows.start - series * count,
+            };
+            history.write(text, self.series.start + series, &stretch);
+            rows.start = end;
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Sends a run to a receiver, tick by tick in order, and waits for it.
+//!
+//! A tick is an export of its own: none begins before the one before was taken.
+//! A receiver that gets an export twice, because its answer was lost or because
+//! the run was interrupted meanwhile, gets the same samples at the same times,
+//! and none that are older than what it has.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::Receiver;
+use serde_json::Value;
+
+use super::order::Chooser;
+use super::state::{About, Progress, StateFile};
+use super::{BackfillError, Job, OnProgress, Target, watching};
+use crate::clock::{Clock, rfc3339};
+use crate::config::{HistogramForm, Metric, Temporality};
+use crate::engine::{Engine, Frame, Part, exponential};
+use crate::model::Catalog;
+use crate::push::{Feed, Mark, Note, StartError, Stopped};
+use crate::selfmetrics::{SelfMetrics, fill_tick};
+
+/// What was sent: samples in all, those of earlier attempts, and points that were
+/// sent again.
+type Sent = (u64, u64, u64);
+
+/// The file that tells how far it is, and how far that is.
+type Noted = Arc<Mutex<(StateFile, Progress)>>;
+
+/// Sends all of it.
+pub(super) fn run(
+    job: &Job,
+    stop: &Receiver<()>,
+    progress: &mut OnProgress<'_>,
+) -> Result<Sent, BackfillError> {
+    run_with(job, stop, progress, &mut |catalog, note| {
+        let (config, clock) = (&job.config, Clock::start());
+        match job.target {
+            Target::Otlp => Feed::otlp(&config.otel, catalog, clock, note),
+            _ => Feed::remote_write(&config.remote_writes[0], catalog, clock, note),
+        }
+    })
+}
+
+/// The same by a feed of any kind.
+fn run_with(
+    job: &Job,
+    stop: &Receiver<()>,
+    progress: &mut OnProgress<'_>,
+    start: &mut dyn FnMut(Arc<Catalog>, Box<Note>) -> Result<Feed, StartError>,
+) -> Result<Sent, BackfillError> {
+    let catalog = Arc::new(catalog(job)?);
+    let (state, before) = StateFile::open(&job.state, &about(job), job.resume)?;
+    let noted: Noted = Arc::new(Mutex::new((state, before)));
+    let mut begin = || {
+        job.write_journal()?;
+        start(Arc::clone(&catalog), note(&noted)).map_err(|error| match error {
+            StartError::Config(message) => BackfillError::Config(message),
+            StartError::Threads(error) => {
+                BackfillError::Failed(format!("cannot start threads that push: {error}"))
+            }
+        })
+    };
+    let feed = begin().inspect_err(|_| {
+        if !job.resume {
+            // It is of nothing.
+            let _ = lock(&noted).0.remove();
+        }
+    })?;
+    let interrupted = AtomicBool::new(false);
+    let interrupter = feed.interrupter();
+    let interrupt = || {
+        interrupted.store(true, Relaxed);
+        interrupter.interrupt();
+    };
+    let mut sender = Sender {
+        job,
+        catalog,
+        chooser: Chooser::new(job.order, job.config.global.seed),
+        feed,
+        interrupted: &interrupted,
+        resumed: before.done,
+        samples: before.samples,
+        progress,
+    };
+    let (delivery, settled) = watching(stop, interrupt, || {
+        let sent = sender.send();
+        let Sender { feed, samples, .. } = sender;
+        let (delivery, settled) = feed.finish();
+        (delivery, sent.and(settled).map(|()| samples))
+    });
+    let (state, reached) = &*lock(&noted);
+    let how_to_go_on = |message: &str| {
+        BackfillError::Failed(format!(
+            "{message}\n{}; go on with the same arguments and --resume (progress is kept in {})",
+            reached_text(job, reached.done),
+            state.path().display()
+        ))
+    };
+    match settled {
+        Ok(samples) => {
+            state
+                .remove()
+                .map_err(|error| how_to_go_on(&error.to_string()))?;
+            Ok((samples, before.samples, delivery.ledger.retried))
+        }
+        Err(Stopped::Interrupted) => Err(how_to_go_on("interrupted")),
+        Err(Stopped::Failed(what)) => Err(how_to_go_on(&format!(
+            "push to {}: {what}",
+            job.target_text()
+        ))),
+    }
+}
+
+fn lock(noted: &Noted) -> MutexGuard<'_, (StateFile, Progress)> {
+    noted.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Notes down what is settled.
+fn note(noted: &Noted) -> Box<Note> {
+    let noted = Arc::clone(noted);
+    Box::new(move |mark: Mark| {
+        let (state, progress) = &mut *lock(&noted);
+        let now = Progress {
+            done: mark.steps,
+            samples: mark.samples,
+            ..*progress
+        };
+        state
+            .note(&now)
+            .map_err(|error| format!("cannot write {}: {error}", state.path().display()))?;
+        *progress = now;
+        Ok(())
+    })
+}
+
+/// All families, and the number of the tick.
+fn catalog(job: &Job) -> Result<Catalog, BackfillError> {
+    let otel = &job.config.otel;
+    let is_exponential =
+        job.target == Target::Otlp && otel.histograms == HistogramForm::Exponential;
+    let layout = |metric: &Metric| {
+        let layout = || exponential::layout(metric, otel.exponential_size_max);
+        is_exponential.then(layout).flatten()
+    };
+    Catalog::build_with(&job.config, vec![SelfMetrics::tick_family()], &layout)
+        .map_err(|(metric, error)| BackfillError::Config(format!("metric {metric}: {error}")))
+}
+
+/// What must be equal for sending to be gone on with.
+fn about(job: &Job) -> About {
+    let mut about = super::about(job);
+    let mut add = |name: &str, value: Value| about.insert(name.to_owned(), value);
+    let (otel, order) = (&job.config.otel, job.order);
+    add("out_of_order", order.out_of_order.into());
+    add("late", order.late.into());
+    if job.target == Target::Otlp {
+        add("otlp", otel.url.clone().into());
+        add("prefix", otel.prefix.clone().into());
+        add("resource", serde_json::json!(otel.resource));
+        add("temporality", format!("{:?}", otel.temporality).into());
+        add("histograms", format!("{:?}", otel.histograms).into());
+        add("exponential_max_size", otel.exponential_size_max.into());
+    } else {
+        let section = &job.config.remote_writes[0];
+        add("remote_write", section.url.clone().into());
+        add("prefix", section.prefix.clone().into());
+        add("labels", serde_json::json!(section.labels));
+    }
+    about
+}
+
+/// How far so many steps are.
+fn reached_text(job: &Job, steps: u64) -> String {
+    if steps == 0 {
+        return "nothing was taken yet".to_owned();
+    }
+    let (span, ticks) = (&job.span, job.span.ticks());
+    let (tick, what) = match steps.checked_sub(ticks) {
+        None => (span.first + steps, "everything before was taken"),
+        Some(late) => (
+            (span.first + late).min(span.last),
+            "everything but what is late was taken, and of that what is before",
+        ),
+    };
+    format!(
+        "tick {tick} ({}) was reached: {what}",
+        rfc3339(span.time_ns(tick))
+    )
+}
+
+/// Sends points tick by tick.
+struct Sender<'a, 'p> {
+    job: &'a Job,
+    catalog: Arc<Catalog>,
+    chooser: Chooser,
+    feed: Feed,
+    interrupted: &'a AtomicBool,
+    /// Steps that were done before: a step is a tick of a pass.
+    resumed: u64,
+    /// Samples sent so far.
+    samples: u64,
+    progress: &'a mut OnProgress<'p>,
+}
+
+/// The tick before, as far as it is needed.
+struct Before {
+    frame: Arc<Frame>,
+    /// Its points that are sent after the next tick's.
+    held: Option<Part>,
+    /// The tick before it.
+    earlier: Option<Arc<Frame>>,
+}
+
+/// One export, and the frame from which its deltas are counted.
+type Export = (Arc<Frame>, Option<Arc<Frame>>);
+
+impl Sender<'_, '_> {
+    fn send(&mut self) -> Result<(), Stopped> {
+        self.pass(false)?;
+        if self.chooser.has_late() {
+            self.pass(true)?;
+        }
+        Ok(())
+    }
+
+    /// Sends every tick: all of it that is on time, or only what is late.
+    fn pass(&mut self, late: bool) -> Result<(), Stopped> {
+        let Job {
+            config,
+            span,
+            threads,
+            ..
+        } = self.job;
+        let first_step = if late { span.ticks() } else { 0 };
+        if self.resumed >= first_step + span.ticks() {
+            return Ok(());
+        }
+        let catalog = Arc::clone(&self.catalog);
+        let engine = Engine::new(config, catalog, span.epoch_ns, *threads);
+        let mut engine = engine
+            .map_err(|error| Stopped::Failed(format!("cannot start {threads} threads: {error}")))?;
+        let mut before: Option<Before> = None;
+        while engine.next_tick() <= span.last {
+            if self.interrupted.load(Relaxed) {
+                return Err(Stopped::Interrupted);
+            }
+            let frame = engine.advance(fill_tick);
+            let before_frame = before.as_ref().map(|before| Arc::clone(&before.frame));
+            let mut held = None;
+            if let Some(step) = frame.tick().checked_sub(span.first) {
+                let step = first_step + step;
+                // What is held back of the tick before the first one is needed, too.
+                if step + 1 >= self.resumed {
+                    let now = if late {
+                        Arc::new(frame.only(&self.chooser.late(&frame)))
+                    } else {
+                        let (now, part) = self.chooser.split(&frame);
+                        held = part;
+                        now
+                    };
+                    if step >= self.resumed {
+                        let last = (frame.tick() == span.last).then_some((&frame, held.as_ref()));
+                        let exports = exports((now, before_frame.clone()), before.as_ref(), last);
+                        self.send_all(&exports, step + 1)?;
+                    }
+                }
+            }
+            before = self.is_needed_later().then_some(Before {
+                frame,
+                held,
+                earlier: before_frame,
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether a tick needs the one before.
+    fn is_needed_later(&self) -> bool {
+        let job = self.job;
+        let is_delta = job.config.otel.temporality == Temporality::Delta;
+        self.chooser.holds_back() || job.target == Target::Otlp && is_delta
+    }
+
+    /// Sends the exports with which so many steps are done.
+    fn send_all(&mut self, exports: &[Export], steps: u64) -> Result<(), Stopped> {
+        for (index, (frame, before)) in exports.iter().enumerate() {
+            self.samples += frame.samples() as u64;
+            let mark = Mark {
+                steps,
+                samples: self.samples,
+            };
+            let is_last = index + 1 == exports.len();
+            self.feed
+                .send(frame, before.as_deref(), is_last.then_some(mark))?;
+        }
+        let all = self.catalog.families().iter();
+        let all = all.map(|family| family.series_count() * family.shape.samples_per_series());
+        let all = (all.sum::<usize>() as u64).saturating_mul(self.job.span.ticks());
+        (self.progress)(self.samples, all);
+        Ok(())
+    }
+}
+
+/// What is sent at a tick: the points that are on time, those that the tick before
+/// held back, and at the last tick its own that are held back.
+fn exports(
+    now: Export,
+    before: Option<&Before>,
+    last: Option<(&Arc<Frame>, Option<&Part>)>,
+) -> Vec<Export> {
+    let on_time_before = now.1.clone();
+    let mut exports = vec![now];
+    if let Some(Before {
+        frame,
+        held: Some(held),
+        earlier,
+    }) = before
+    {
+        exports.push((Arc::new(frame.only(held)), earlier.clone()));
+    }
+    if let Some((frame, Some(held))) = last {
+        exports.push((Arc::new(frame.only(held)), on_time_before));
+    }
+    exports.retain(|(frame, _)| frame.points() > 0);
+    exports
+}

@@ -1,0 +1,103 @@
+//! What a command's arguments say over a file: put into it before it is checked,
+//! so that all that follows from it (a constant counter's increment from the
+//! interval, for example) follows from the argument.
+
+use super::super::RemoteWriteVersion;
+use super::super::raw::{Item, RawConfig, RawRemoteWrite};
+use super::endpoint::Endpoint;
+
+/// Variables that name a receiver; an argument that names one goes before them.
+const ENDPOINT_VARIABLES: [&str; 3] = [
+    "OTEL_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+];
+const WHOLE_URL: &str = "expected a whole URL such as http://localhost:9090/api/v1/write";
+
+/// What is to be taken instead of what a file and the environment say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `global.tick_interval_s`, in nanoseconds.
+    pub tick_interval_ns: Option<u64>,
+    /// The only receiver that is pushed to.
+    pub push: Option<PushTo>,
+}
+
+/// A receiver that an argument names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PushTo {
+    /// The first of `exporters.remote_write`, or one with all defaults.
+    RemoteWrite {
+        /// In the place of its `url`.
+        url: String,
+        /// In the place of its `version`.
+        version: Option<RemoteWriteVersion>,
+    },
+    /// `exporters.otel`.
+    Otlp {
+        /// In the place of its `endpoint`, also of the environment's.
+        url: String,
+    },
+}
+
+impl PushTo {
+    /// What is wrong with the URL, if anything is.
+    pub fn mistake(&self) -> Option<String> {
+        let (url, is_whole) = match self {
+            Self::RemoteWrite { url, .. } => (url, true),
+            Self::Otlp { url } => (url, false),
+        };
+        match Endpoint::parse(url) {
+            Err(message) => Some(message),
+            Ok(endpoint) if is_whole && endpoint.https.is_none() => Some(WHOLE_URL.to_owned()),
+            Ok(_) => None,
+        }
+    }
+}
+
+impl Overrides {
+    /// Whether an environment variable is not to be asked for.
+    pub(in super::super) fn hides(&self, variable: &str) -> bool {
+        let names_receiver = matches!(self.push, Some(PushTo::Otlp { .. }));
+        names_receiver && ENDPOINT_VARIABLES.contains(&variable)
+    }
+
+    /// Writes it into what the file says.
+    pub(in super::super) fn apply(&self, raw: &mut RawConfig) {
+        if let Some(interval_ns) = self.tick_interval_ns {
+            let global = raw.global.get_or_insert_default();
+            global.tick_interval_s = Some(interval_ns as f64 / 1e9);
+        }
+        match &self.push {
+            None => {}
+            Some(PushTo::RemoteWrite { url, version }) => {
+                let exporters = raw.exporters.get_or_insert_default();
+                let all = exporters.remote_write.get_or_insert_default();
+                all.truncate(1);
+                if all.is_empty() {
+                    all.push(Item(Some(RawRemoteWrite::default())));
+                }
+                // An entry without content is reported as it is.
+                if let Some(Item(Some(first))) = all.first_mut() {
+                    first.enabled = Some(true);
+                    first.url = Some(url.clone());
+                    let number = version.map(|version| match version {
+                        RemoteWriteVersion::V1 => 1,
+                        RemoteWriteVersion::V2 => 2,
+                    });
+                    first.version = number.or(first.version);
+                }
+            }
+            Some(PushTo::Otlp { url }) => {
+                let exporters = raw.exporters.get_or_insert_default();
+                let otel = exporters.otel.get_or_insert_default();
+                otel.enabled = Some(true);
+                otel.endpoint = Some(url.clone());
+                // A URL says itself whether it is HTTPS.
+                if Endpoint::parse(url).is_ok_and(|endpoint| endpoint.https.is_some()) {
+                    otel.insecure = None;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What ends a line, and what the lines of a text are about: the series of one
+//! tick, or the ticks of one series.
+
+// The pieces of a hot line must end up in one loop.
+#![allow(clippy::inline_always)]
+
+use crate::engine::Created;
+use crate::exposition::negotiate::Format;
+use crate::exposition::number;
+use crate::exposition::room::Room;
+use crate::exposition::text::{Head, Points};
+
+/// What rows are, and how the lines of a row end.
+pub(super) trait Ends {
+    /// Of the lines.
+    fn format(&self) -> Format;
+    /// Puts what stands behind a value: timestamp, if any, and line feed.
+    fn put(&self, room: &mut Room, row: usize);
+    /// The ends of `_created` lines, where there are such lines.
+    fn created<'a>(&'a self, points: &Points<'a>) -> Option<CreatedEnd<'a>>;
+    /// Takes the head from one row to the next.
+    fn advance(&self, head: &mut Head<'_>);
+}
+
+/// Rows are neighbouring series of one frame.
+#[derive(Debug)]
+pub(super) struct LineEnds {
+    format: Format,
+    end: Short<32>,
+}
+
+/// Rows are one series at some times, in `OpenMetrics`. Lines that tell when the
+/// series began are left out.
+#[derive(Debug)]
+pub(super) struct TimeEnds<'a> {
+    /// One for each row.
+    pub(super) ends: &'a [TimeEnd],
+    /// The first row.
+    pub(super) first: usize,
+}
+
+/// A timestamp between a space and a line feed, and its length.
+pub(super) type TimeEnd = ([u8; 16], u8);
+
+/// The value and end of `_created` lines, for one series after the other.
+pub(super) struct CreatedEnd<'a> {
+    created: &'a Created,
+    end: &'a Short<32>,
+    /// What `text` tells.
+    created_ns: i64,
+    text: Short<64>,
+}
+
+/// A short text with room after it, so that it is copied at a fixed length.
+#[derive(Debug)]
+pub(super) struct Short<const N: usize> {
+    bytes: [u8; N],
+    pub(super) len: usize,
+}
+
+impl<const N: usize> Short<N> {
+    pub(super) fn new(text: &[u8]) -> Self {
+        let mut bytes = [0; N];
+        bytes[..text.len()].copy_from_slice(text);
+        Self {
+            bytes,
+            len: text.len(),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn put(&self, room: &mut Room) {
+        room.put_window(&self.bytes, self.len);
+    }
+}
+
+impl LineEnds {
+    pub(super) fn new(format: Format, time_ns: i64, timestamps: bool) -> Self {
+        let mut end = Vec::new();
+        if timestamps {
+            write_time(&mut end, format, time_ns);
+        }
+        end.push(b'\n');
+        Self {
+            format,
+            end: Short::new(&end),
+        }
+    }
+}
+
+impl TimeEnds<'_> {
+    /// The end of lines at a time from 1970 on.
+    pub(super) fn at(time_ns: i64) -> TimeEnd {
+        let mut text = Vec::with_capacity(16);
+        write_time(&mut text, Format::OpenMetrics, time_ns);
+        text.push(b'\n');
+        let mut end = [0; 16];
+        end[..text.len()].copy_from_slice(&text);
+        (end, text.len() as u8)
+    }
+}
+
+fn write_time(out: &mut Vec<u8>, format: Format, time_ns: i64) {
+    let time_ms = to_ms(time_ns);
+    out.push(b' ');
+    match format {
+        Format::Text => out.extend_from_slice(time_ms.to_string().as_bytes()),
+        Format::OpenMetrics => number::write_seconds(out, time_ms),
+    }
+}
+
+impl Ends for LineEnds {
+    #[inline(always)]
+    fn format(&self) -> Format {
+        self.format
+    }
+
+    #[inline(always)]
+    fn put(&self, room: &mut Room, _: usize) {
+        self.end.put(room);
+    }
+
+    fn created<'a>(&'a self, points: &Points<'a>) -> Option<CreatedEnd<'a>> {
+        let first = points.rows.start;
+        (self.format == Format::OpenMetrics)
+            .then(|| CreatedEnd::new(points.created, &self.end, first))
+    }
+
+    #[inline(always)]
+    fn advance(&self, head: &mut Head<'_>) {
+        head.advance();
+    }
+}
+
+impl Ends for TimeEnds<'_> {
+    fn format(&self) -> Format {
+        Format::OpenMetrics
+    }
+
+    #[inline(always)]
+    fn put(&self, room: &mut Room, row: usize) {
+        let (end, len) = &self.ends[row - self.first];
+        room.put_window(end, *len as usize);
+    }
+
+    fn created<'a>(&'a self, _: &Points<'a>) -> Option<CreatedEnd<'a>> {
+        None
+    }
+
+    #[inline(always)]
+    fn advance(&self, _: &mut Head<'_>) {}
+}
+
+impl<'a> CreatedEnd<'a> {
+    fn new(created: &'a Created, end: &'a Short<32>, row: usize) -> Self {
+        let created_ns = created.at(row);
+        Self {
+            created,
+            end,
+            created_ns,
+            text: Self::text(end, created_ns),
+        }
+    }
+
+    fn text(end: &Short<32>, created_ns: i64) -> Short<64> {
+        let mut text = Vec::with_capacity(64);
+        number::write_seconds(&mut text, to_ms(created_ns));
+        text.extend_from_slice(&end.bytes[..end.len]);
+        Short::new(&text)
+    }
+
+    #[inline(always)]
+    pub(super) fn put(&mut self, room: &mut Room, row: usize) {
+        if let Created::Each(each) = self.created
+            && each[row] != self.created_ns
+        {
+            self.created_ns = each[row];
+            self.text = Self::text(self.end, self.created_ns);
+        }
+        self.text.put(room);
+    }
+}
+
+/// Both formats carry milliseconds, rounded down, so that they agree.
+fn to_ms(time_ns: i64) -> i64 {
+    time_ns.div_euclid(1_000_000)
+}
