@@ -132,7 +132,7 @@ pub fn run(
     options: &Options,
     progress: &mut Progress<'_>,
 ) -> Result<Report, VerifyError> {
-    Session::new(replay, backend, options.threads)?.round(options, progress)
+    Session::new(replay, backend, options)?.round(options, progress)
 }
 
 /// Is called with the ticks computed and how many there are.
@@ -159,11 +159,16 @@ impl<'b> Session<'b> {
     ///
     /// # Errors
     /// When the backend does not answer or the run cannot be set up.
-    pub fn new(replay: Replay, backend: &'b Backend, threads: usize) -> Result<Self, VerifyError> {
+    pub fn new(
+        replay: Replay,
+        backend: &'b Backend,
+        options: &Options,
+    ) -> Result<Self, VerifyError> {
         // Whether it can be verified at all is said first.
+        Route::of(replay.config(), options.via)?;
         let kind = backend.kind()?;
         Ok(Self {
-            engine: replay.engine(threads)?,
+            engine: replay.engine(options.threads)?,
             backend,
             kind,
             replay,

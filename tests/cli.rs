@@ -234,13 +234,24 @@ fn verify_tells_arguments_from_backends() {
     let with_epoch = with_epoch.to_str().unwrap();
     // A port that nobody listens on.
     let url = format!("http://127.0.0.1:{}", free_port());
-    let rows: [(&[&str], i32, &str); 11] = [
+    let rows: [(&[&str], i32, &str); 14] = [
         (&["--config", path], 2, "global.epoch"),
         (&["--config", with_epoch], 1, "refused"),
         (&[], 2, "--config"),
         (&["--journal", path], 2, "not JSON"),
         (&["--config", with_epoch, "--metric", "b"], 2, "defined: a"),
-        (&["--config", with_epoch, "--via", "otlp"], 2, "prometheus"),
+        (&["--config", with_epoch, "--via", "x"], 2, "remote_write"),
+        (
+            &["--config", with_epoch, "--via", "otlp"],
+            2,
+            "exporters.otel",
+        ),
+        (
+            &["--config", with_epoch, "--via", "remote_write"],
+            2,
+            "0 of its entries are enabled",
+        ),
+        (&["--config", with_epoch, "--rounds", "3"], 2, "--watch"),
         (&["--config", with_epoch, "--last", "1x"], 2, "10m"),
         (
             &["--config", with_epoch, "--from", "2026-01-01T00:00:00Z"],
@@ -266,6 +277,13 @@ fn verify_tells_arguments_from_backends() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
         assert!(text.contains(said), "{arguments:?}: {text}");
     }
+    let output = mockingbird(&["compare", "--config", with_epoch, "--backend", &url]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("two backends"),
+        "{}",
+        stderr(&output)
+    );
     let output = mockingbird(&["verify", "--config", with_epoch, "--backend", "localhost:1"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("base URL"), "{}", stderr(&output));

@@ -234,7 +234,7 @@ impl<'b> Watched<'b> {
         let computed = session.as_ref().and_then(Session::computed);
         let result = match (&mut *session, fresh) {
             (Some(session), _) => session.round(options, &mut |_, _| {}),
-            (None, Some(replay)) => Session::new(replay, self.backend, options.threads)
+            (None, Some(replay)) => Session::new(replay, self.backend, options)
                 .and_then(|new| session.insert(new).round(options, &mut |_, _| {})),
             (None, None) => unreachable!("without a session every run is a fresh one"),
         };
