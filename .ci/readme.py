@@ -22,6 +22,7 @@ import urllib.request
 STEPS = {
     "cargo test": "tests() { cargo test; }",
     "cargo bench": "cargo bench --locked --benches -- --smoke",
+    "benches/compare/run.sh": "benches/compare/run.sh --smoke",
     "tests/servers/install.sh": "tests/servers/install.sh",
     ".ci/run": "",
 }

@@ -26,6 +26,8 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, bounded, select};
@@ -35,6 +37,7 @@ use serde_json::Value;
 use crate::clock::rfc3339;
 use crate::config::{self, Config};
 use crate::journal::{Entry, Event, Start};
+use crate::push::Interrupter;
 pub use order::Order;
 pub use span::Span;
 use state::About;
@@ -127,13 +130,16 @@ pub fn run(
     progress: &mut OnProgress<'_>,
 ) -> Result<Report, BackfillError> {
     let began = Instant::now();
-    let (samples, before, retried) = match &job.target {
-        Target::OpenMetrics(path) => {
-            let (samples, before) = file::run(job, path, stop, progress)?;
-            (samples, before, 0)
-        }
-        Target::RemoteWrite | Target::Otlp => send::run(job, stop, progress)?,
-    };
+    let interrupt = Interrupt::default();
+    let written = watching(stop, &interrupt, || match &job.target {
+        Target::OpenMetrics(path) => file::run(job, path, &interrupt, progress),
+        Target::RemoteWrite | Target::Otlp => send::run(job, &interrupt, progress),
+    });
+    let Written {
+        samples,
+        before,
+        retried,
+    } = written?;
     let seconds = began.elapsed().as_secs_f64();
     Ok(Report {
         target: job.target_text(),
@@ -211,13 +217,67 @@ fn cannot_create(argument: &str, path: &Path, error: &io::Error) -> BackfillErro
     BackfillError::Failed(format!("{argument}: cannot write {path}: {error}"))
 }
 
-/// Calls `interrupt` when something arrives on `stop` while `body` runs.
-fn watching<R>(stop: &Receiver<()>, interrupt: impl Fn() + Send, body: impl FnOnce() -> R) -> R {
+/// What came of it: samples.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    /// All of them.
+    samples: u64,
+    /// Those of earlier attempts.
+    before: u64,
+    /// Points that were sent again.
+    retried: u64,
+}
+
+/// Whether somebody wants it to end, and what has to be told then.
+#[derive(Debug, Default)]
+struct Interrupt {
+    is_set: AtomicBool,
+    feed: Mutex<Option<Interrupter>>,
+}
+
+impl Interrupt {
+    fn is_set(&self) -> bool {
+        self.is_set.load(Relaxed)
+    }
+
+    fn set(&self) {
+        let feed = self.feed();
+        self.is_set.store(true, Relaxed);
+        if let Some(feed) = &*feed {
+            feed.interrupt();
+        }
+    }
+
+    /// Ends this feed as well.
+    fn tell(&self, interrupter: Interrupter) {
+        let mut feed = self.feed();
+        if self.is_set() {
+            interrupter.interrupt();
+        }
+        *feed = Some(interrupter);
+    }
+
+    /// Nothing is begun once it is set.
+    fn check(&self) -> Result<(), BackfillError> {
+        if self.is_set() {
+            let message = "interrupted before anything was written".to_owned();
+            return Err(BackfillError::Failed(message));
+        }
+        Ok(())
+    }
+
+    fn feed(&self) -> MutexGuard<'_, Option<Interrupter>> {
+        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sets `interrupt` when something arrives on `stop` while `body` runs.
+fn watching<R>(stop: &Receiver<()>, interrupt: &Interrupt, body: impl FnOnce() -> R) -> R {
     std::thread::scope(|scope| {
         let (done, over) = bounded::<()>(0);
         scope.spawn(move || {
             select! {
-                recv(stop) -> _ => interrupt(),
+                recv(stop) -> _ => interrupt.set(),
                 recv(over) -> _ => {}
             }
         });

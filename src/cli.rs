@@ -7,6 +7,7 @@ mod backfill;
 mod ctl;
 mod ctl_text;
 mod verify;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -12,6 +12,8 @@
 //! chances of classes of series (`effect`), or on what series there are
 //! (`reload`).
 //!
+//! A part of a frame's points is a frame as well, with the same columns (`part`).
+//!
 //! The engine names no wire format, does no I/O and reads no clock.
 
 pub mod discrete;

@@ -18,7 +18,8 @@
 //! | [`otlp`], [`proto`] | a frame | requests that OTLP receivers take |
 //! | [`exposition`] | a frame | Prometheus text, `OpenMetrics`, gzip |
 //! | [`remote_write`] | a frame | requests that Prometheus remote-write receivers take |
-//! | [`clock`], [`http`] | | the time of day; requests and responses |
+//! | [`plan`] | a configuration | what it will cost |
+//! | [`clock`], [`logging`], [`http`] | | the time of day; lines; requests and responses |
 //! | [`faults`] | what is in effect | what goes wrong between a frame and its readers |
 //! | `credentials`, `causes` | files of tokens and passwords; errors | what headers take; a line of text |
 //! | [`push`] | frames that are due | requests to a receiver, and a ledger of them |
@@ -30,6 +31,31 @@
 //! | [`verify`] | a run, a backend | what differs between them |
 //! | [`cli`] | arguments | exit codes |
 //! | [`twin`] | a configuration, a tick | the same samples by the definitions, for tests |
+//!
+//! # Threads
+//!
+//! All are there from the start; no runtime schedules them, and nothing but
+//! bounded queues lies between them.
+//!
+//! ```text
+//!                     wishes (one at a time)
+//!   control API ───────────────┐
+//!   (http:PORT threads)        ▼
+//!                        main: the clock ── tick n ──► shard-0 … shard-N  (engine)
+//!                              │    ◄───── columns ────┘
+//!                              │ Arc<Frame>
+//!              ┌───────────────┼──────────────────────────┐
+//!              ▼ board         ▼ mailbox of one           ▼ … per receiver
+//!   scrapes (http:PORT)   push-encode ► push-gzip-N ► outbox (bytes) ► push-0 … push-N
+//!         │  ▲
+//!         ▼  │ chunks
+//!   render-0 … render-N
+//! ```
+//!
+//! A frame is shared, never copied: a slow scrape or push holds an old one and
+//! the clock goes on. What does not fit into a queue is dropped and counted
+//! (pushes), refused (scrapes, requests) or waited for (`backfill`, which has no
+//! clock). `verify` is another process: it runs the same engine again and asks.
 //!
 //! # Invariants
 //!

@@ -9,8 +9,10 @@
 
 pub mod backend;
 pub mod compare;
+mod comparing;
 mod context;
 mod described;
+mod failing;
 mod naming;
 mod oracle;
 mod otlp_name;
@@ -26,21 +28,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::config::{FaultKind, Metric};
 use crate::engine::{Engine, Frame};
 use crate::journal::{Replay, ReplayError};
-use crate::model::space::Space;
-use crate::model::{Catalog, identity};
-use crate::timeline::Effect;
 use backend::{AskError, Backend, Kind};
+use comparing::Run;
 use context::Context;
-use naming::Names;
-use oracle::{Chunk, KeyLimit, Rows};
+use failing::WireFaults;
 pub use oracle::{Scrape, Share};
-use report::{Cost, Example, Gap, Report, Tally, What};
+use report::{Cost, Example, Report, Tally, What};
 use route::Route;
 use scrapes::Scraped;
-use totals::Place;
 
 /// Times between scrapes that are remembered from one range to the next.
 const INTERVALS_KEPT: usize = 50;
@@ -235,9 +232,7 @@ impl<'b> Session<'b> {
             after_ms = scrape.time_ms;
         }
         run.finish()?;
-        let Run {
-            names, mut tallies, ..
-        } = run;
+        let (names, mut tallies) = run.into_found();
         let catalog = self.engine.catalog();
         let described = described::check(&context, catalog, &mut tallies, last.time_ms)?;
         tallies.extend(odd_ticks(&found));
@@ -398,230 +393,6 @@ fn instants(scrapes: usize, most: usize) -> BTreeSet<usize> {
     (0..most).map(place).collect()
 }
 
-/// The comparisons of one run, scrape by scrape.
-struct Run<'a> {
-    context: &'a Context<'a>,
-    limit: KeyLimit,
-    /// Names of all families that there are at any time.
-    names: Vec<Names>,
-    tallies: Vec<Tally>,
-    chunk: Option<Chunk>,
-    /// Names whose difference has been looked into.
-    located: BTreeSet<String>,
-}
-
-impl<'a> Run<'a> {
-    fn new(
-        replay: &Replay,
-        context: &'a Context<'a>,
-        options: &Options,
-    ) -> Result<Self, VerifyError> {
-        let mut keys: Vec<(u64, Arc<Space>)> = Vec::new();
-        let mut seen: Vec<&Metric> = Vec::new();
-        for metric in replay.metrics() {
-            let is_same = |known: &&&Metric| {
-                known.name == metric.name
-                    && known.labels == metric.labels
-                    && (known.series_cap, known.sampling) == (metric.series_cap, metric.sampling)
-            };
-            if seen.iter().find(is_same).is_some() {
-                continue;
-            }
-            let space = Space::new(&metric.labels, metric.series_cap, metric.sampling)
-                .map_err(|error| ReplayError::Space(metric.name.clone(), error))?;
-            keys.push((identity::name_key(&metric.name), Arc::new(space)));
-            seen.push(metric);
-        }
-        let matches = &options.matches;
-        let has_some =
-            |(_, space): &(u64, Arc<Space>)| oracle::count(space, &Rows::of(space, matches)) > 0;
-        if !keys.iter().any(has_some) {
-            let pairs = matches
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"));
-            let pairs = pairs.collect::<Vec<_>>().join(",");
-            return Err(VerifyError::Config(format!(
-                "no series has the labels {pairs}"
-            )));
-        }
-        Ok(Self {
-            limit: KeyLimit::of(options.share, &keys, &options.matches),
-            context,
-            names: Vec::new(),
-            tallies: Vec::new(),
-            chunk: None,
-            located: BTreeSet::new(),
-        })
-    }
-
-    /// A scrape of a frame; samples after `after_ms` belong to it.
-    fn scrape(
-        &mut self,
-        scrape: Scrape,
-        frame: &Frame,
-        after_ms: i64,
-        is_instant: bool,
-    ) -> Result<(), AskError> {
-        let catalog = frame.catalog();
-        let is_same = |chunk: &Chunk| Arc::ptr_eq(&chunk.catalog, catalog);
-        if !self.chunk.as_ref().is_some_and(is_same) {
-            self.finish()?;
-            self.begin(catalog, after_ms);
-        }
-        if let Some(chunk) = &mut self.chunk {
-            chunk.add(scrape, frame);
-            if chunk.scrapes.len() >= chunk.scrapes_max() {
-                self.finish()?;
-                if let Some(chunk) = &mut self.chunk {
-                    chunk.restart();
-                }
-            }
-        }
-        if is_instant {
-            self.totals(scrape, frame)?;
-        }
-        Ok(())
-    }
-
-    /// Goes over to another catalog.
-    fn begin(&mut self, catalog: &Arc<Catalog>, after_ms: i64) {
-        let route = self.context.route();
-        for family in catalog.families() {
-            let rows = Rows::of(&family.space, self.context.matches());
-            let series = oracle::count(&family.space, &rows);
-            if series == 0 || route.leaves_out(&family.shape) {
-                continue;
-            }
-            let names = route.names(family);
-            let tally = tally_of(&mut self.tallies, &names.family);
-            family.shape.type_name().clone_into(&mut tally.kind);
-            tally.series = tally.series.max(series);
-            if !self.names.contains(&names) {
-                self.names.push(names);
-            }
-        }
-        let chunk = Chunk::new(catalog, route, self.limit, self.context.matches(), after_ms);
-        self.chunk = Some(chunk);
-    }
-
-    /// Compares the samples that were collected.
-    fn finish(&mut self) -> Result<(), AskError> {
-        let Some(chunk) = &self.chunk else {
-            return Ok(());
-        };
-        samples::check(self.context, chunk, &mut self.tallies)
-    }
-
-    fn totals(&mut self, scrape: Scrape, frame: &Frame) -> Result<(), AskError> {
-        let catalog = frame.catalog();
-        let current: Vec<Names> = catalog
-            .families()
-            .iter()
-            .map(|family| self.context.route().names(family))
-            .collect();
-        for names in &self.names {
-            let family = current.iter().position(|current| current == names);
-            for name in 0..names.texts.len() {
-                let text = &names.texts[name];
-                let is_others = current.iter().any(|other| other.texts.contains(text));
-                if family.is_none() && is_others {
-                    continue;
-                }
-                let place = Place {
-                    frame,
-                    family,
-                    names,
-                    name,
-                    scrape,
-                };
-                let look = !self.located.contains(text);
-                let examples = totals::check(self.context, place, look)?;
-                let tally = tally_of(&mut self.tallies, &names.family);
-                tally.totals += 1;
-                if !examples.is_empty() {
-                    if examples[0].what == What::StaleLate {
-                        tally.stale_late += 1;
-                    } else {
-                        tally.totals_wrong += 1;
-                        self.located.insert(text.clone());
-                    }
-                    for example in examples {
-                        tally.push_located(example);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn tally_of<'t>(tallies: &'t mut Vec<Tally>, metric: &str) -> &'t mut Tally {
-    let place = tallies.iter().position(|tally| tally.metric == metric);
-    let place = place.unwrap_or_else(|| {
-        tallies.push(Tally {
-            metric: metric.to_owned(),
-            ..Tally::default()
-        });
-        tallies.len() - 1
-    });
-    &mut tallies[place]
-}
-
-/// When scrapes were made to fail, by the run itself.
-#[derive(Debug, Default)]
-struct WireFaults {
-    /// From and to, Unix milliseconds, in order.
-    ranges_ms: Vec<(i64, i64)>,
-    latest_tick: Option<u64>,
-}
-
-impl WireFaults {
-    fn note(&mut self, engine: &Engine, frame: &Frame) {
-        let tick = frame.tick();
-        let mut modifiers = engine.timeline().modifiers().iter();
-        let fails = modifiers.any(|modifier| {
-            let is_scrape = matches!(
-                modifier.effect,
-                Effect::Fault {
-                    kind: FaultKind::ScrapeError { .. }
-                        | FaultKind::ScrapeDelay { .. }
-                        | FaultKind::ScrapeTruncate,
-                    ..
-                }
-            );
-            is_scrape && modifier.is_active(tick)
-        });
-        if !fails {
-            return;
-        }
-        let from_ms = frame.time_ns() / 1_000_000;
-        let to_ms = engine.time_ns(tick + 1) / 1_000_000;
-        let follows = tick.checked_sub(1) == self.latest_tick;
-        match self.ranges_ms.last_mut().filter(|_| follows) {
-            Some(range) => range.1 = to_ms,
-            None => self.ranges_ms.push((from_ms, to_ms)),
-        }
-        self.latest_tick = Some(tick);
-    }
-
-    /// Why all scrapes of a gap are missing, if the run itself made them fail.
-    fn reason(&self, gap: &Gap, interval_ms: i64) -> Option<String> {
-        let has_failed = |time_ms: i64| {
-            // A failing scrape begins up to an interval before or after.
-            let near = |&(from, to): &(i64, i64)| {
-                (from - interval_ms..=to + interval_ms).contains(&time_ms)
-            };
-            self.ranges_ms.iter().any(near)
-        };
-        let mut times = (1..).map(|place| gap.after_ms + place * interval_ms);
-        let all = times
-            .by_ref()
-            .take_while(|&time_ms| 2 * time_ms < 2 * gap.before_ms - interval_ms)
-            .all(has_failed);
-        all.then(|| "a fault made scrapes fail then".to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -633,26 +404,5 @@ mod tests {
         assert_eq!(places(10, 4), [0, 3, 6, 9]);
         assert_eq!(places(2, 5), [0, 1]);
         assert_eq!(places(1, 5), [0]);
-    }
-
-    #[test]
-    fn faults_explain_only_the_gaps_that_they_cover() {
-        let faults = WireFaults {
-            ranges_ms: vec![(10_000, 20_000)],
-            latest_tick: None,
-        };
-        let reason = |after_ms, before_ms| {
-            let gap = Gap {
-                after_ms,
-                before_ms,
-                scrapes: 0,
-                reason: None,
-            };
-            faults.reason(&gap, 1000).is_some()
-        };
-        assert!(reason(9_500, 20_500));
-        assert!(reason(12_000, 14_000));
-        assert!(!reason(9_500, 24_500));
-        assert!(!reason(1_000, 4_000));
     }
 }

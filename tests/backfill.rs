@@ -3,6 +3,7 @@
 
 #[path = "backfill/receiver.rs"]
 mod receiver;
+mod servers;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 use mockingbird::backfill::{self, BackfillError, Job, Order, Report, Span, Target};
 use mockingbird::config::{
-    Config, Kind, Overrides, PushTo, RemoteWriteVersion, Temporality, load_str_with,
+    Config, Kind, Metric, Overrides, PushTo, RemoteWriteVersion, Temporality, load_str_with,
 };
 use mockingbird::engine::{Engine, Frame};
 use mockingbird::model::Catalog;
@@ -163,6 +164,72 @@ proptest! {
         prop_assert_eq!(report.samples, expected.len() as u64);
         prop_assert_eq!((report.samples_before, report.retried), (0, 0));
         prop_assert!(!job.state.exists());
+    }
+}
+
+/// The samples of a file, by a reader that shares nothing with what writes it.
+fn parsed(path: &Path) -> Vec<Arrived> {
+    let body = std::fs::read_to_string(path).unwrap();
+    let body = body.strip_suffix("# EOF\n").unwrap();
+    let lines = body.lines().filter(|line| !line.starts_with('#'));
+    let mut samples: Vec<Arrived> = lines
+        .map(|line| {
+            let (_, time) = line.rsplit_once(' ').unwrap();
+            let sample = servers::samples::parse(&format!("{line}\n"), false).unwrap();
+            let (identity, value) = sample.into_iter().next().unwrap();
+            let labels = identity.labels.iter();
+            let labels = labels.map(|(name, value)| (name.as_str(), value.as_str()));
+            let labels = labels.filter(|(_, value)| !value.is_empty());
+            let name = [("__name__", identity.name.as_str())];
+            Arrived {
+                series: text(name.into_iter().chain(labels)),
+                time_ms: (time.parse::<f64>().unwrap() * 1000.0).round() as i64,
+                bits: value.to_bits(),
+            }
+        })
+        .collect();
+    samples.sort();
+    samples
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// For every configuration, the file holds what the frames of its ticks do.
+    #[test]
+    fn the_file_holds_every_sample(
+        metrics in metrics(4),
+        first in 0..5_u64,
+        ticks in 1..12_u64,
+        interval_ms in prop_oneof![Just(15_000_u64), 1..5000_u64],
+        threads in 1..4_usize,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.om");
+        let mut config = support::config(metrics, interval_ms * 1_000_000);
+        config.prometheus.prefix = "rw_".to_owned();
+        for metric in &mut config.metrics {
+            if let Kind::Summary { max_age_ns, .. } = &mut metric.kind {
+                *max_age_ns = (*max_age_ns).max(interval_ms * 1_000_000);
+            }
+        }
+        let target = Target::OpenMetrics(path.clone());
+        let mut job = job(config, target, folder.path(), first, first + ticks - 1);
+        job.threads = threads;
+        let report = run(&job).unwrap();
+        let mut expected = expected(&job, &[]);
+        // The format knows no sum and count where observations may be negative.
+        let negative = |metric: &Metric| match &metric.kind {
+            Kind::Histogram { bounds, .. } if bounds[0] < 0.0 => Some(format!("\"rw_{}_", metric.name)),
+            _ => None,
+        };
+        let negative: Vec<String> = job.config.metrics.iter().filter_map(negative).collect();
+        expected.retain(|sample| {
+            let is_bucket = sample.series.contains("_bucket\"");
+            is_bucket || !negative.iter().any(|stem| sample.series.contains(stem.as_str()))
+        });
+        prop_assert_eq!(report.samples, expected.len() as u64);
+        prop_assert_eq!(parsed(&path), expected);
     }
 }
 

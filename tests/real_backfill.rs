@@ -60,15 +60,14 @@ fn lately() -> Range {
 /// Samples of a tick of the shipped baseline, with the number of the tick.
 const SAMPLES: usize = 32 + 8 + 32 * 10 + 32 * 5 + 1;
 
-/// The shipped baseline with one prefix for all exporters, because `verify` knows one, and with
-/// something that happens.
+/// The shipped baseline with a prefix for each exporter, and with something that happens.
 fn write_config(folder: &Path) {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/baseline.yaml");
     let text = std::fs::read_to_string(shipped).unwrap();
     let mut config: Value = serde_yaml::from_str(&text).unwrap();
-    config["exporters"]["otel"]["prefix"] = "synthetic_prom_".into();
+    config["exporters"]["otel"]["prefix"] = "synthetic_otel_".into();
     config["exporters"]["remote_write"] =
-        serde_yaml::from_str("[{url: 'http://elsewhere/', prefix: synthetic_prom_}]").unwrap();
+        serde_yaml::from_str("[{url: 'http://elsewhere/', prefix: synthetic_rw_}]").unwrap();
     config["scenarios"] = serde_yaml::from_str(
         "{storm: {steps: [
            {at_s: 600, action: spike, metric: requests_total, multiplier: 5, duration_s: 900},
@@ -130,11 +129,11 @@ fn backfill(folder: &Path, range: &Range, arguments: &[&str]) -> usize {
 }
 
 /// Everything is there: every sample of every series.
-fn verify(folder: &Path, range: &Range, url: &str) {
+fn verify(folder: &Path, range: &Range, url: &str, via: &str) {
     let mut command = Command::new(binary());
     command
         .current_dir(folder)
-        .args(["verify", "--journal", "run.journal", "--all"]);
+        .args(["verify", "--journal", "run.journal", "--all", "--via", via]);
     command.args(["--from", &range.from, "--to", &range.to, "--backend", url]);
     let output = command.args(["--json", "report.json"]).output().unwrap();
     assert!(output.status.success(), "{}", told(&output));
@@ -149,6 +148,14 @@ fn verify(folder: &Path, range: &Range, url: &str) {
             metric["samples"].as_u64().unwrap() as usize > range.ticks,
             "{metric}"
         );
+    }
+}
+
+/// How `verify` calls a protocol.
+fn via(protocol: &str) -> &str {
+    match protocol {
+        "1" | "2" => "remote_write",
+        other => other,
     }
 }
 
@@ -176,7 +183,7 @@ fn prometheus_starts_on_blocks_of_a_file() {
     assert_eq!(stored.len(), 3, "{text}");
     assert_eq!(stored.iter().sum::<usize>(), samples, "{text}");
     let prometheus = Prometheus::start(&servers, folder.path(), &[]);
-    verify(folder.path(), &range, prometheus.url());
+    verify(folder.path(), &range, prometheus.url(), "prometheus");
 }
 
 #[test]
@@ -199,7 +206,7 @@ fn prometheus_is_sent_the_past_in_any_protocol() {
             ],
         };
         backfill(folder.path(), &range, &arguments);
-        verify(folder.path(), &range, prometheus.url());
+        verify(folder.path(), &range, prometheus.url(), via(protocol));
         prometheus.assert_running();
     }
 }
@@ -226,7 +233,7 @@ fn victoria_metrics_is_sent_the_past_in_any_protocol() {
         backfill(folder.path(), &range, &arguments);
         // What it got shows at once only when it is told to.
         assert!(!victoria.stored().is_empty());
-        verify(folder.path(), &range, victoria.url());
+        verify(folder.path(), &range, victoria.url(), via(protocol));
     }
 }
 
@@ -246,7 +253,7 @@ fn a_prometheus_that_takes_old_samples_takes_them_in_any_order() {
         arguments.extend(order);
         if window == "2h" {
             backfill(folder.path(), &range, &arguments);
-            verify(folder.path(), &range, prometheus.url());
+            verify(folder.path(), &range, prometheus.url(), "remote_write");
             continue;
         }
         // Another one refuses the first that is out of order, in its own words.
@@ -313,7 +320,7 @@ fn a_killed_backfill_is_gone_on_with() {
             }
         }
         backfill(folder.path(), &range, &arguments);
-        verify(folder.path(), &range, prometheus.url());
+        verify(folder.path(), &range, prometheus.url(), protocol);
     }
 }
 

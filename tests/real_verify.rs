@@ -29,6 +29,8 @@ trait Backend {
     fn url(&self) -> &str;
     fn otlp_url(&self) -> String;
     fn remote_write_url(&self) -> String;
+    /// Lets all that it took be seen.
+    fn flush(&self) {}
 }
 
 impl Backend for Prometheus {
@@ -44,6 +46,9 @@ impl Backend for Prometheus {
 }
 
 impl Backend for VictoriaMetrics {
+    fn flush(&self) {
+        self.flush();
+    }
     fn url(&self) -> &str {
         self.url()
     }
@@ -230,10 +235,20 @@ fn happen(mockingbird: &Mockingbird, shipped: &Shipped) -> u64 {
 
 /// `verify` of a run: exit code, table and report.
 fn verify(folder: &Path, url: &str, arguments: &[&[&str]]) -> (i32, String, Value) {
+    verify_of(folder, &folder.join("journal"), url, arguments)
+}
+
+/// The same of the run that a journal tells.
+fn verify_of(
+    folder: &Path,
+    journal: &Path,
+    url: &str,
+    arguments: &[&[&str]],
+) -> (i32, String, Value) {
     let report = folder.join("report.json");
     let mut command = Command::new(binary());
     command.args(["verify", "--backend", url, "--journal"]);
-    command.arg(folder.join("journal"));
+    command.arg(journal);
     command.arg("--json").arg(&report).args(arguments.concat());
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -287,6 +302,45 @@ fn assert_complete(shipped: &Shipped, folder: &Path, backend: &dyn Backend) {
     }
 }
 
+/// Five ticks of the same metrics before the run began, sent afterwards, are there as well.
+fn prove_past(shipped: &Shipped, folder: &Path, mockingbird: &Mockingbird, backend: &dyn Backend) {
+    let text = std::fs::read_to_string(folder.join("own.yaml")).unwrap();
+    let mut config: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
+    let global = config["global"].as_mapping_mut().unwrap();
+    global.remove("epoch");
+    config["exporters"]["remote_write"][0]["prefix"] = "past_".into();
+    let path = folder.join("past.yaml");
+    std::fs::write(&path, serde_yaml::to_string(&config).unwrap()).unwrap();
+    let time = |ticks: i64| {
+        let ms = mockingbird.epoch_ms + ticks * mockingbird.interval_ms;
+        jiff::Timestamp::from_millisecond(ms).unwrap().to_string()
+    };
+    let range = ["--from".to_owned(), time(-10), "--to".to_owned(), time(-6)];
+    let mut command = Command::new(binary());
+    command
+        .current_dir(folder)
+        .arg("backfill")
+        .arg("-c")
+        .arg(&path);
+    command.args(&range).args(["--journal", "past.journal"]);
+    command.args(["--remote-write", &backend.remote_write_url()]);
+    let output = command.output().unwrap();
+    let said = [&output.stdout[..], &output.stderr].concat();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
+    backend.flush();
+    let range: Vec<&str> = range.iter().map(String::as_str).collect();
+    let journal = folder.join("past.journal");
+    let of = ["--via", "remote_write"];
+    let all: [&[&str]; 3] = [&of, shipped.share, &range];
+    let (code, table, report) = verify_of(folder, &journal, backend.url(), &all);
+    assert_eq!(code, 0, "{table}");
+    assert_eq!(report["scrapes"], 5, "{table}");
+}
+
 /// A whole run into a backend, proved.
 fn prove(shipped: &Shipped, folder: &Path, port: u16, backend: &dyn Backend) -> Mockingbird {
     let mockingbird = start(shipped, folder, port, backend);
@@ -295,6 +349,7 @@ fn prove(shipped: &Shipped, folder: &Path, port: u16, backend: &dyn Backend) -> 
     // What came just now need not be visible yet.
     std::thread::sleep(Duration::from_secs(8));
     assert_complete(shipped, folder, backend);
+    prove_past(shipped, folder, &mockingbird, backend);
     mockingbird
 }
 

@@ -15,16 +15,13 @@
 use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-use crossbeam_channel::Receiver;
 
 use super::out::Out;
 use super::state::{About, Progress};
 use super::threads::{in_order, on_threads};
-use super::{BackfillError, Job, OnProgress, Span, watching};
+use super::{BackfillError, Interrupt, Job, OnProgress, Span, Written};
 use crate::config::Config;
 use crate::engine::{Columns, Engine, Gaps, Recipes};
 use crate::exposition::{History, Stretch, Times};
@@ -52,15 +49,14 @@ impl Default for Limits {
     }
 }
 
-/// Writes the file; returns the samples in it, and how many of them were there
-/// before.
+/// Writes the file.
 pub(super) fn run(
     job: &Job,
     path: &Path,
-    stop: &Receiver<()>,
+    interrupt: &Interrupt,
     progress: &mut OnProgress<'_>,
-) -> Result<(u64, u64), BackfillError> {
-    run_within(Limits::default(), job, path, stop, progress)
+) -> Result<Written, BackfillError> {
+    run_within(Limits::default(), job, path, interrupt, progress)
 }
 
 /// The same within other limits.
@@ -68,11 +64,12 @@ pub(super) fn run_within(
     limits: Limits,
     job: &Job,
     path: &Path,
-    stop: &Receiver<()>,
+    interrupt: &Interrupt,
     progress: &mut OnProgress<'_>,
-) -> Result<(u64, u64), BackfillError> {
+) -> Result<Written, BackfillError> {
     let catalog = Catalog::build(&job.config, vec![SelfMetrics::tick_family()])
         .map_err(|(metric, error)| BackfillError::Config(format!("metric {metric}: {error}")))?;
+    interrupt.check()?;
     let (mut out, done) = Out::open(path, &about(job), job.resume, limits.noted_apart)?;
     if let Err(error) = job.write_journal() {
         if !job.resume {
@@ -80,29 +77,27 @@ pub(super) fn run_within(
         }
         return Err(error);
     }
-    let interrupted = AtomicBool::new(false);
     let text = Text {
         job,
         catalog: &catalog,
-        interrupted: &interrupted,
+        interrupt,
         limits,
     };
-    let written = watching(
-        stop,
-        || interrupted.store(true, Relaxed),
-        || text.write(&mut out, done, progress),
-    );
-    let all: u64 = catalog
-        .families()
-        .iter()
-        .map(|f| f.series_count() as u64)
-        .sum();
+    let written = text.write(&mut out, done, progress);
     let written = written.and_then(|samples| Ok(out.finish().map(|()| samples)?));
     let message = match written {
-        Ok(samples) => return Ok((samples, done.samples)),
+        Ok(samples) => {
+            return Ok(Written {
+                samples,
+                before: done.samples,
+                retried: 0,
+            });
+        }
         Err(End::Interrupted) => "interrupted".to_owned(),
         Err(End::Failed(error)) => format!("cannot write {}: {error}", path.display()),
     };
+    let families = catalog.families().iter();
+    let all = families.map(|family| family.series_count() as u64).sum();
     Err(BackfillError::Failed(out.how_to_go_on(&message, all)))
 }
 
@@ -130,7 +125,7 @@ impl From<io::Error> for End {
 struct Text<'a> {
     job: &'a Job,
     catalog: &'a Catalog,
-    interrupted: &'a AtomicBool,
+    interrupt: &'a Interrupt,
     limits: Limits,
 }
 
@@ -175,7 +170,7 @@ impl Text<'_> {
                 family,
                 source,
                 history: History::new(family, prefix),
-                interrupted: self.interrupted,
+                interrupt: self.interrupt,
                 limits: self.limits,
             };
             writer.write(first as usize, out, &mut done, &mut |samples| {
@@ -220,7 +215,7 @@ struct FamilyWriter<'a> {
     family: &'a Family,
     source: Source,
     history: History,
-    interrupted: &'a AtomicBool,
+    interrupt: &'a Interrupt,
     limits: Limits,
 }
 
@@ -316,14 +311,14 @@ impl FamilyWriter<'_> {
             loop {
                 let slice = left.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some(slice) = slice else { return };
-                slice.fill(ticks, self.interrupted);
+                slice.fill(ticks, self.interrupt);
             }
         });
         self.go_on()
     }
 
     fn go_on(&self) -> Result<(), End> {
-        if self.interrupted.load(Relaxed) {
+        if self.interrupt.is_set() {
             return Err(End::Interrupted);
         }
         Ok(())
@@ -365,7 +360,7 @@ impl FamilyWriter<'_> {
 
 impl Slice {
     /// Computes up to the last of some ticks; keeps what is of these.
-    fn fill(&mut self, ticks: &Range<u64>, interrupted: &AtomicBool) {
+    fn fill(&mut self, ticks: &Range<u64>, interrupt: &Interrupt) {
         let count = (ticks.end - ticks.start) as usize;
         let series = self.series.len();
         self.gaps.clear();
@@ -379,7 +374,7 @@ impl Slice {
             }
             return;
         };
-        while engine.next_tick() < ticks.end && !interrupted.load(Relaxed) {
+        while engine.next_tick() < ticks.end && !interrupt.is_set() {
             let frame = engine.advance(|_, _| {});
             let Some(at) = frame.tick().checked_sub(ticks.start) else {
                 continue;

@@ -5,15 +5,13 @@
 //! the run was interrupted meanwhile, gets the same samples at the same times,
 //! and none that are older than what it has.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crossbeam_channel::Receiver;
 use serde_json::Value;
 
 use super::order::Chooser;
 use super::state::{About, Progress, StateFile};
-use super::{BackfillError, Job, OnProgress, Target, watching};
+use super::{BackfillError, Interrupt, Job, OnProgress, Target, Written};
 use crate::clock::{Clock, rfc3339};
 use crate::config::{HistogramForm, Metric, Temporality};
 use crate::engine::{Engine, Frame, Part, exponential};
@@ -21,75 +19,39 @@ use crate::model::Catalog;
 use crate::push::{Feed, Mark, Note, StartError, Stopped};
 use crate::selfmetrics::{SelfMetrics, fill_tick};
 
-/// What was sent: samples in all, those of earlier attempts, and points that were
-/// sent again.
-type Sent = (u64, u64, u64);
-
 /// The file that tells how far it is, and how far that is.
 type Noted = Arc<Mutex<(StateFile, Progress)>>;
 
 /// Sends all of it.
 pub(super) fn run(
     job: &Job,
-    stop: &Receiver<()>,
+    interrupt: &Interrupt,
     progress: &mut OnProgress<'_>,
-) -> Result<Sent, BackfillError> {
-    run_with(job, stop, progress, &mut |catalog, note| {
-        let (config, clock) = (&job.config, Clock::start());
-        match job.target {
-            Target::Otlp => Feed::otlp(&config.otel, catalog, clock, note),
-            _ => Feed::remote_write(&config.remote_writes[0], catalog, clock, note),
-        }
-    })
-}
-
-/// The same by a feed of any kind.
-fn run_with(
-    job: &Job,
-    stop: &Receiver<()>,
-    progress: &mut OnProgress<'_>,
-    start: &mut dyn FnMut(Arc<Catalog>, Box<Note>) -> Result<Feed, StartError>,
-) -> Result<Sent, BackfillError> {
+) -> Result<Written, BackfillError> {
     let catalog = Arc::new(catalog(job)?);
+    interrupt.check()?;
     let (state, before) = StateFile::open(&job.state, &about(job), job.resume)?;
     let noted: Noted = Arc::new(Mutex::new((state, before)));
-    let mut begin = || {
-        job.write_journal()?;
-        start(Arc::clone(&catalog), note(&noted)).map_err(|error| match error {
-            StartError::Config(message) => BackfillError::Config(message),
-            StartError::Threads(error) => {
-                BackfillError::Failed(format!("cannot start threads that push: {error}"))
-            }
-        })
-    };
-    let feed = begin().inspect_err(|_| {
+    let feed = start(job, &catalog, note(&noted)).inspect_err(|_| {
         if !job.resume {
             // It is of nothing.
             let _ = lock(&noted).0.remove();
         }
     })?;
-    let interrupted = AtomicBool::new(false);
-    let interrupter = feed.interrupter();
-    let interrupt = || {
-        interrupted.store(true, Relaxed);
-        interrupter.interrupt();
-    };
+    interrupt.tell(feed.interrupter());
     let mut sender = Sender {
         job,
         catalog,
         chooser: Chooser::new(job.order, job.config.global.seed),
         feed,
-        interrupted: &interrupted,
+        interrupt,
         resumed: before.done,
         samples: before.samples,
         progress,
     };
-    let (delivery, settled) = watching(stop, interrupt, || {
-        let sent = sender.send();
-        let Sender { feed, samples, .. } = sender;
-        let (delivery, settled) = feed.finish();
-        (delivery, sent.and(settled).map(|()| samples))
-    });
+    let sent = sender.send();
+    let Sender { feed, samples, .. } = sender;
+    let (delivery, settled) = feed.finish();
     let (state, reached) = &*lock(&noted);
     let how_to_go_on = |message: &str| {
         BackfillError::Failed(format!(
@@ -98,12 +60,16 @@ fn run_with(
             state.path().display()
         ))
     };
-    match settled {
-        Ok(samples) => {
+    match sent.and(settled) {
+        Ok(()) => {
             state
                 .remove()
                 .map_err(|error| how_to_go_on(&error.to_string()))?;
-            Ok((samples, before.samples, delivery.ledger.retried))
+            Ok(Written {
+                samples,
+                before: before.samples,
+                retried: delivery.ledger.retried,
+            })
         }
         Err(Stopped::Interrupted) => Err(how_to_go_on("interrupted")),
         Err(Stopped::Failed(what)) => Err(how_to_go_on(&format!(
@@ -111,6 +77,22 @@ fn run_with(
             job.target_text()
         ))),
     }
+}
+
+/// What sends; the journal is written before.
+fn start(job: &Job, catalog: &Arc<Catalog>, note: Box<Note>) -> Result<Feed, BackfillError> {
+    job.write_journal()?;
+    let (config, clock, catalog) = (&job.config, Clock::start(), Arc::clone(catalog));
+    let feed = match job.target {
+        Target::Otlp => Feed::otlp(&config.otel, catalog, clock, note),
+        _ => Feed::remote_write(&config.remote_writes[0], catalog, clock, note),
+    };
+    feed.map_err(|error| match error {
+        StartError::Config(message) => BackfillError::Config(message),
+        StartError::Threads(error) => {
+            BackfillError::Failed(format!("cannot start threads that push: {error}"))
+        }
+    })
 }
 
 fn lock(noted: &Noted) -> MutexGuard<'_, (StateFile, Progress)> {
@@ -196,7 +178,7 @@ struct Sender<'a, 'p> {
     catalog: Arc<Catalog>,
     chooser: Chooser,
     feed: Feed,
-    interrupted: &'a AtomicBool,
+    interrupt: &'a Interrupt,
     /// Steps that were done before: a step is a tick of a pass.
     resumed: u64,
     /// Samples sent so far.
@@ -243,7 +225,7 @@ impl Sender<'_, '_> {
             .map_err(|error| Stopped::Failed(format!("cannot start {threads} threads: {error}")))?;
         let mut before: Option<Before> = None;
         while engine.next_tick() <= span.last {
-            if self.interrupted.load(Relaxed) {
+            if self.interrupt.is_set() {
                 return Err(Stopped::Interrupted);
             }
             let frame = engine.advance(fill_tick);

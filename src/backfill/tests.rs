@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::bounded;
 use proptest::prelude::*;
 
 use super::file::{Limits, run_within};
@@ -72,8 +71,7 @@ fn write(job: &Job, limits: Limits) -> Result<Vec<u8>, BackfillError> {
     let Target::OpenMetrics(path) = &job.target else {
         unreachable!()
     };
-    let (_stop, stop) = bounded(1);
-    run_within(limits, job, path, &stop, &mut |_, _| {})?;
+    run_within(limits, job, path, &Interrupt::default(), &mut |_, _| {})?;
     Ok(std::fs::read(path).unwrap())
 }
 
@@ -205,9 +203,8 @@ proptest! {
         // What is there when so many samples are written.
         let killed = tempfile::tempdir().unwrap();
         let copies = killed.path();
-        let (_stop, stop) = bounded(1);
         let mut is_copied = false;
-        run_within(limits, &job, &path, &stop, &mut |samples, _| {
+        run_within(limits, &job, &path, &Interrupt::default(), &mut |samples, _| {
             if samples >= killed_at && !is_copied {
                 is_copied = true;
                 std::fs::copy(&path, copies.join("out.om")).unwrap();
@@ -243,14 +240,12 @@ fn an_interrupted_file_says_how_to_go_on() {
     let mut attempts = 0;
     loop {
         attempts += 1;
-        let (send, stop) = bounded(1);
+        let interrupt = Interrupt::default();
         let mut told = 0;
-        let written = run_within(limits, &job, &path, &stop, &mut |_, _| {
+        let written = run_within(limits, &job, &path, &interrupt, &mut |_, _| {
             told += 1;
             if told == 300 {
-                send.send(()).unwrap();
-                // Until it is noticed.
-                std::thread::sleep(Duration::from_millis(50));
+                interrupt.set();
             }
         });
         let Err(BackfillError::Failed(message)) = written else {
@@ -263,6 +258,32 @@ fn an_interrupted_file_says_how_to_go_on() {
     }
     assert!(attempts > 3, "{attempts}");
     assert!(std::fs::read(&path).unwrap() == whole);
+}
+
+#[test]
+fn nothing_is_begun_once_it_is_interrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = job(folder.path(), 0, 5);
+    let (send, stop) = bounded(1);
+    send.send(()).unwrap();
+    let interrupt = Interrupt::default();
+    watching(&stop, &interrupt, || {
+        while !interrupt.is_set() {
+            std::thread::yield_now();
+        }
+    });
+    for target in [job.target.clone(), Target::Otlp] {
+        job.target = target;
+        let written = match &job.target {
+            Target::OpenMetrics(path) => file::run(&job, path, &interrupt, &mut |_, _| {}),
+            _ => send::run(&job, &interrupt, &mut |_, _| {}),
+        };
+        let Err(BackfillError::Failed(message)) = written else {
+            panic!("{written:?}")
+        };
+        assert_eq!(message, "interrupted before anything was written");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]
@@ -317,14 +338,12 @@ fn what_cannot_be_gone_on_with_is_refused() {
         piece_lines: 1,
         noted_apart: Duration::ZERO,
     };
-    let (send, stop) = bounded(1);
+    let interrupt = Interrupt::default();
     let mut told = 0;
-    let written = run_within(limits, &job, &path, &stop, &mut |_, _| {
+    let written = run_within(limits, &job, &path, &interrupt, &mut |_, _| {
         told += 1;
         if told == 20 {
-            send.send(()).unwrap();
-            // Until it is noticed.
-            std::thread::sleep(Duration::from_millis(100));
+            interrupt.set();
         }
     });
     assert!(matches!(written, Err(BackfillError::Failed(_))));

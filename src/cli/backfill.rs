@@ -20,7 +20,7 @@ Examples:
   promtool tsdb create-blocks-from openmetrics day.om data/
   mockingbird backfill -c c.yaml --from 2026-01-01T00:00:00Z --to 2026-01-02T00:00:00Z --step 15s \\
       --remote-write http://localhost:9090/api/v1/write --journal day.journal
-                                                     the same to a receiver, and who it is for verify
+                                                     the same to a receiver; the journal is for verify
   mockingbird backfill … --resume                    go on where that was interrupted
 
 The ticks from --from to --to, both included, of the run that the configuration
@@ -32,13 +32,13 @@ verify knows what there is.
 OpenMetrics has exporters.prometheus.prefix. Remote write has all that the first
 of exporters.remote_write says, else its defaults, and OTLP all that
 exporters.otel says; the URL is the argument's. A tick is sent when the one
-before was taken: 429, 5xx and lost connections are tried again for five
-minutes; whatever else is refused ends it with exit code 1. Series are not
+before was taken. What may pass (429, 503, a lost connection) is tried again for
+five minutes; whatever else is refused ends it with exit code 1. Series are not
 marked as ended, since a live run may follow.
 
-SIGINT and SIGTERM end it with exit code 1 as well. What was written is kept in
-OUT.progress or in --state; with --resume the file ends up the same to the byte,
-and a receiver is sent the tick that was under way once more.
+SIGINT and SIGTERM end it with exit code 1 as well. How far it came is kept in
+OUT.progress or in --state, whatever ended it. With --resume the file ends up
+the same to the byte, and a receiver is sent the tick that was under way again.
 
 Exit codes: 0 all written, 1 not all was written, 2 wrong arguments or configuration.";
 
@@ -125,9 +125,14 @@ pub(super) fn backfill(args: &BackfillArgs) -> Result<(), RunError> {
     notes.for_each(|note| log::warn!("{note}"));
     let signals = signals().map_err(|error| RunError::Run(error.to_string()))?;
     let bar = app::progress_bar_of(0, "writing", "samples");
+    let mut is_first = true;
     let report = backfill::run(&job, &signals.stop, &mut |done, all| {
         bar.set_length(all);
         bar.set_position(done);
+        if std::mem::take(&mut is_first) {
+            // What was there before tells nothing of how fast it is.
+            bar.reset_eta();
+        }
     });
     bar.finish_and_clear();
     let report = report.map_err(|error| match error {

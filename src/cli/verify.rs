@@ -1,24 +1,21 @@
 //! `verify` and `compare`: hold what backends stored against what they should
 //! have, once or again and again.
 
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
 use serde::Serialize;
 
-use super::{load, print};
+use super::{load, print, watch};
 use crate::app::{self, RunError};
 use crate::clock::Clock;
 use crate::credentials;
 use crate::journal::Replay;
-use crate::plan::{Estimate, grouped};
+use crate::plan::Estimate;
 use crate::verify::backend::Backend;
-use crate::verify::watch::{self, Delays, Round};
 use crate::verify::{self, Options, Share, VerifyError, compare};
 
 /// What a backend scraped just now need not be visible yet.
@@ -76,16 +73,16 @@ pub(super) struct VerifyArgs {
     #[arg(long, value_name = "URL")]
     backend: String,
     #[command(flatten)]
-    what: WhatArgs,
+    pub(super) what: WhatArgs,
     /// Write the report as JSON to a file, or with - to standard output instead of the table.
     #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    pub(super) json: Option<PathBuf>,
     /// Write the report as a page of HTML to a file.
     #[arg(long, value_name = "FILE", conflicts_with = "watch")]
     html: Option<PathBuf>,
     /// Go on with a running instance: compare what is new so often (30s, 5m).
     #[arg(long, value_name = "DURATION", value_parser = duration_ms, conflicts_with = "from")]
-    watch: Option<i64>,
+    pub(super) watch: Option<i64>,
     /// With --watch: what is not there after so long is missing.
     #[arg(
         long,
@@ -94,13 +91,13 @@ pub(super) struct VerifyArgs {
         value_parser = duration_ms,
         requires = "watch"
     )]
-    visible_after: i64,
+    pub(super) visible_after: i64,
     /// With --watch: serve what was found as metrics on this address, at /metrics.
     #[arg(long, value_name = "HOST:PORT", requires = "watch")]
-    listen: Option<SocketAddr>,
+    pub(super) listen: Option<SocketAddr>,
     /// With --watch: end after so many rounds.
     #[arg(long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u64).range(1..))]
-    rounds: Option<u64>,
+    pub(super) rounds: Option<u64>,
 }
 
 /// Arguments of `compare`.
@@ -128,7 +125,7 @@ pub(super) struct CompareArgs {
 /// What is compared, and how backends are asked.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("run_of").required(true).multiple(true).args(["config", "journal"])))]
-struct WhatArgs {
+pub(super) struct WhatArgs {
     /// Configuration file of the run; it needs global.epoch unless there is a journal.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -223,7 +220,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, RunError> {
     let what = &args.what;
     let backend = backend(&args.backend, what)?;
     if let Some(interval_ms) = args.watch {
-        return watch(args, &backend, interval_ms);
+        return watch::watch(args, &backend, interval_ms);
     }
     let replay = what_ran(what)?;
     let options = options(what, &replay)?;
@@ -272,89 +269,6 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, RunError> {
     Ok(exit_code(compared.ok))
 }
 
-/// Verifies a running instance until it is told to stop.
-fn watch(args: &VerifyArgs, backend: &Backend, interval_ms: i64) -> Result<ExitCode, RunError> {
-    let what = &args.what;
-    let settings = watch::Settings {
-        interval: milliseconds(interval_ms),
-        visible_after: milliseconds(args.visible_after),
-        rounds_max: args.rounds,
-        listen: args.listen,
-    };
-    let options = options(what, &what_ran(what)?)?;
-    let signals = super::signals()
-        .map_err(|error| RunError::Run(format!("cannot listen for signals: {error}")))?;
-    let mut failed: Option<RunError> = None;
-    let mut tell = |round: Round<'_>, delays: &Delays| {
-        if let Err(error) = tell_round(args.json.as_deref(), &round, delays) {
-            failed.get_or_insert(error);
-        }
-    };
-    let mut load = || what_ran(what).map_err(of_run);
-    let stop = &signals.stop;
-    let watched = watch::watch(backend, &options, &settings, &mut load, stop, &mut tell);
-    let summary = watched.map_err(told)?;
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    let [ok, differ, unanswered] = summary.rounds;
-    eprintln!("{ok} rounds as expected, {differ} with differences, {unanswered} without an answer");
-    if !summary.answered {
-        return Err(RunError::Run(
-            "the backend could not be asked at the end".into(),
-        ));
-    }
-    Ok(exit_code(differ == 0))
-}
-
-/// A line for each round, and all about what differs.
-fn tell_round(json: Option<&Path>, round: &Round<'_>, delays: &Delays) -> Result<(), RunError> {
-    let now = jiff::Timestamp::from_nanosecond(Clock::start().now_ns().into());
-    let now = now.map_or(String::new(), |now| now.strftime("%H:%M:%S").to_string());
-    let is_stream = json.is_some_and(|path| path.as_os_str() == "-");
-    let line = match round {
-        Round::Compared(report) => {
-            let text = serde_json::to_string(report);
-            let text = text.map_err(|error| RunError::Run(error.to_string()))? + "\n";
-            match json {
-                Some(_) if is_stream => return print(text.as_bytes()),
-                Some(path) => write(path, &text)?,
-                None => {}
-            }
-            let samples: u64 = report.metrics.iter().map(|tally| tally.samples).sum();
-            let mut line = format!(
-                "{now}  {}: {} {}, ticks {} to {}, {} samples",
-                if report.ok { "ok" } else { "DIFFERS" },
-                report.scrapes,
-                report.of(),
-                report.ticks.0,
-                report.ticks.1,
-                grouped(samples.into()),
-            );
-            if delays.count() > 0 {
-                let (mean_s, max_s) = delays.mean_max_s();
-                let _ = write!(line, "; visible after {mean_s:.2} s, at most {max_s:.2} s");
-            }
-            line.push('\n');
-            if !report.ok {
-                report.tell_differences(&mut line);
-            }
-            line
-        }
-        Round::Nothing => format!("{now}  nothing new\n"),
-        Round::Failed(message) => {
-            eprintln!("{now}  no answer: {message}");
-            return Ok(());
-        }
-        Round::OtherRun => format!("{now}  the journal is of another run now; going on with it\n"),
-    };
-    if is_stream {
-        Ok(())
-    } else {
-        print(line.as_bytes())
-    }
-}
-
 /// JSON to a file or standard output, and unless that is there the table.
 fn give(
     json: Option<&Path>,
@@ -377,7 +291,7 @@ fn give(
     }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), RunError> {
+pub(super) fn write(path: &Path, text: &str) -> Result<(), RunError> {
     std::fs::write(path, text)
         .map_err(|error| RunError::Run(format!("{}: cannot be written: {error}", path.display())))
 }
@@ -386,7 +300,7 @@ fn colours() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-fn exit_code(ok: bool) -> ExitCode {
+pub(super) fn exit_code(ok: bool) -> ExitCode {
     if ok {
         ExitCode::SUCCESS
     } else {
@@ -394,14 +308,14 @@ fn exit_code(ok: bool) -> ExitCode {
     }
 }
 
-fn told(error: VerifyError) -> RunError {
+pub(super) fn told(error: VerifyError) -> RunError {
     match error {
         VerifyError::Config(message) => RunError::Config(message),
         VerifyError::Ask(message) => RunError::Run(message),
     }
 }
 
-fn of_run(error: RunError) -> VerifyError {
+pub(super) fn of_run(error: RunError) -> VerifyError {
     match error {
         RunError::Config(message) => VerifyError::Config(message),
         RunError::Run(message) => VerifyError::Ask(message),
@@ -414,7 +328,7 @@ fn backend(url: &str, args: &WhatArgs) -> Result<Backend, RunError> {
         .map_err(|error| RunError::Config(format!("--backend or --header: {error}")))
 }
 
-fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunError> {
+pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunError> {
     let (from_ms, to_ms) = range(args)?;
     let threads = args.threads.map(usize::from);
     Ok(Options {
@@ -441,12 +355,8 @@ fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunError> {
     })
 }
 
-fn milliseconds(ms: i64) -> Duration {
-    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
-}
-
 /// The run that is compared, narrowed to the metrics that are asked for.
-fn what_ran(args: &WhatArgs) -> Result<Replay, RunError> {
+pub(super) fn what_ran(args: &WhatArgs) -> Result<Replay, RunError> {
     let config = args.config.as_deref().map(load).transpose()?;
     let mut replay = match (&args.journal, config) {
         (Some(path), config) => super::replay_of(path, config.as_ref(), |_| false)?,

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use super::backend::{AskError, Labels, Stored};
+use super::comparing::tally_of;
 use super::context::Context;
 use super::naming::{self, Names, one_of, selector};
 use super::oracle::{Chunk, Line, Watched, key_of, labels, sorted_keys};
 use super::report::{Example, Tally, What};
-use super::tally_of;
 use crate::clock::rfc3339;
 use crate::model::Shape;
 use crate::model::space::Space;

@@ -152,11 +152,16 @@ impl VictoriaMetrics {
         &self.url
     }
 
+    /// Lets all that it took be seen.
+    pub(crate) fn flush(&self) {
+        let flush = format!("{}/internal/force_flush", self.url);
+        ureq::get(&flush).call().unwrap();
+    }
+
     /// Everything it stored.
     pub(crate) fn stored(&mut self) -> Vec<Stored> {
         self.process.assert_running();
-        let flush = format!("{}/internal/force_flush", self.url);
-        ureq::get(&flush).call().unwrap();
+        self.flush();
         let export = format!("{}/api/v1/export", self.url);
         let mut response = ureq::get(&export)
             .query("match[]", "{__name__!=\"\"}")

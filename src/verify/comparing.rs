@@ -1,0 +1,197 @@
+//! The comparisons of one range, scrape by scrape: values are collected until
+//! there are enough to ask for, counts and sums are compared at once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::backend::AskError;
+use super::context::Context;
+use super::naming::Names;
+use super::oracle::{self, Chunk, KeyLimit, Rows, Scrape};
+use super::report::{Tally, What};
+use super::totals::{self, Place};
+use super::{Options, VerifyError, samples};
+use crate::config::Metric;
+use crate::engine::Frame;
+use crate::journal::{Replay, ReplayError};
+use crate::model::space::Space;
+use crate::model::{Catalog, identity};
+
+/// One range's comparisons.
+pub(super) struct Run<'a> {
+    context: &'a Context<'a>,
+    limit: KeyLimit,
+    /// Names of all families that there are at any time.
+    names: Vec<Names>,
+    tallies: Vec<Tally>,
+    chunk: Option<Chunk>,
+    /// Names whose difference has been looked into.
+    located: BTreeSet<String>,
+}
+
+impl<'a> Run<'a> {
+    /// Names of all families that there were, and what was found.
+    pub(super) fn into_found(self) -> (Vec<Names>, Vec<Tally>) {
+        (self.names, self.tallies)
+    }
+
+    /// Nothing is compared yet.
+    ///
+    /// # Errors
+    /// When no series is meant.
+    pub(super) fn new(
+        replay: &Replay,
+        context: &'a Context<'a>,
+        options: &Options,
+    ) -> Result<Self, VerifyError> {
+        let mut keys: Vec<(u64, Arc<Space>)> = Vec::new();
+        let mut seen: Vec<&Metric> = Vec::new();
+        for metric in replay.metrics() {
+            let is_same = |known: &&&Metric| {
+                known.name == metric.name
+                    && known.labels == metric.labels
+                    && (known.series_cap, known.sampling) == (metric.series_cap, metric.sampling)
+            };
+            if seen.iter().find(is_same).is_some() {
+                continue;
+            }
+            let space = Space::new(&metric.labels, metric.series_cap, metric.sampling)
+                .map_err(|error| ReplayError::Space(metric.name.clone(), error))?;
+            keys.push((identity::name_key(&metric.name), Arc::new(space)));
+            seen.push(metric);
+        }
+        let matches = &options.matches;
+        let has_some =
+            |(_, space): &(u64, Arc<Space>)| oracle::count(space, &Rows::of(space, matches)) > 0;
+        if !keys.iter().any(has_some) {
+            let pairs = matches
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"));
+            let pairs = pairs.collect::<Vec<_>>().join(",");
+            return Err(VerifyError::Config(format!(
+                "no series has the labels {pairs}"
+            )));
+        }
+        Ok(Self {
+            limit: KeyLimit::of(options.share, &keys, &options.matches),
+            context,
+            names: Vec::new(),
+            tallies: Vec::new(),
+            chunk: None,
+            located: BTreeSet::new(),
+        })
+    }
+
+    /// A scrape of a frame; samples after `after_ms` belong to it.
+    pub(super) fn scrape(
+        &mut self,
+        scrape: Scrape,
+        frame: &Frame,
+        after_ms: i64,
+        is_instant: bool,
+    ) -> Result<(), AskError> {
+        let catalog = frame.catalog();
+        let is_same = |chunk: &Chunk| Arc::ptr_eq(&chunk.catalog, catalog);
+        if !self.chunk.as_ref().is_some_and(is_same) {
+            self.finish()?;
+            self.begin(catalog, after_ms);
+        }
+        if let Some(chunk) = &mut self.chunk {
+            chunk.add(scrape, frame);
+            if chunk.scrapes.len() >= chunk.scrapes_max() {
+                self.finish()?;
+                if let Some(chunk) = &mut self.chunk {
+                    chunk.restart();
+                }
+            }
+        }
+        if is_instant {
+            self.totals(scrape, frame)?;
+        }
+        Ok(())
+    }
+
+    /// Goes over to another catalog.
+    fn begin(&mut self, catalog: &Arc<Catalog>, after_ms: i64) {
+        let route = self.context.route();
+        for family in catalog.families() {
+            let rows = Rows::of(&family.space, self.context.matches());
+            let series = oracle::count(&family.space, &rows);
+            if series == 0 || route.leaves_out(&family.shape) {
+                continue;
+            }
+            let names = route.names(family);
+            let tally = tally_of(&mut self.tallies, &names.family);
+            family.shape.type_name().clone_into(&mut tally.kind);
+            tally.series = tally.series.max(series);
+            if !self.names.contains(&names) {
+                self.names.push(names);
+            }
+        }
+        let chunk = Chunk::new(catalog, route, self.limit, self.context.matches(), after_ms);
+        self.chunk = Some(chunk);
+    }
+
+    /// Compares the samples that were collected.
+    pub(super) fn finish(&mut self) -> Result<(), AskError> {
+        let Some(chunk) = &self.chunk else {
+            return Ok(());
+        };
+        samples::check(self.context, chunk, &mut self.tallies)
+    }
+
+    fn totals(&mut self, scrape: Scrape, frame: &Frame) -> Result<(), AskError> {
+        let catalog = frame.catalog();
+        let current: Vec<Names> = catalog
+            .families()
+            .iter()
+            .map(|family| self.context.route().names(family))
+            .collect();
+        for names in &self.names {
+            let family = current.iter().position(|current| current == names);
+            for name in 0..names.texts.len() {
+                let text = &names.texts[name];
+                let is_others = current.iter().any(|other| other.texts.contains(text));
+                if family.is_none() && is_others {
+                    continue;
+                }
+                let place = Place {
+                    frame,
+                    family,
+                    names,
+                    name,
+                    scrape,
+                };
+                let look = !self.located.contains(text);
+                let examples = totals::check(self.context, place, look)?;
+                let tally = tally_of(&mut self.tallies, &names.family);
+                tally.totals += 1;
+                if !examples.is_empty() {
+                    if examples[0].what == What::StaleLate {
+                        tally.stale_late += 1;
+                    } else {
+                        tally.totals_wrong += 1;
+                        self.located.insert(text.clone());
+                    }
+                    for example in examples {
+                        tally.push_located(example);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The tally of a metric, a new one if there is none.
+pub(super) fn tally_of<'t>(tallies: &'t mut Vec<Tally>, metric: &str) -> &'t mut Tally {
+    let place = tallies.iter().position(|tally| tally.metric == metric);
+    let place = place.unwrap_or_else(|| {
+        tallies.push(Tally {
+            metric: metric.to_owned(),
+            ..Tally::default()
+        });
+        tallies.len() - 1
+    });
+    &mut tallies[place]
+}
