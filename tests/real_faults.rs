@@ -250,13 +250,14 @@ impl Subject<'_> {
         let table = &verified.table;
         assert_eq!(verified.gaps(), [] as [Value; 0], "{table}");
         let all = self.proxy.made();
+        let whole_from = self.whole_from();
         let cases = self.cases();
         for case in &cases {
             let name = self.metric(case);
             let sent = self.sent(case.metric, case.suffix, case.labels).name;
             let made = all.iter().filter(|made| made.series.name == sent);
             let made: Vec<Made> = made
-                .filter(|made| made.tick < self.whole_from())
+                .filter(|made| made.tick < whole_from)
                 .cloned()
                 .collect();
             assert!(made.len() >= case.ticks, "{}: {made:?}", case.metric);
@@ -265,20 +266,17 @@ impl Subject<'_> {
             if let Some(kind) = case.kind {
                 self.assert_named(verified, (case, &name), kind, &made);
             }
+            // Counts and sums alone tell of what is lost, invented or changed by one.
+            if matches!(case.deed, Deed::Drop | Deed::Add(_) | Deed::Stranger { .. }) {
+                let wrong = verified.count(&name, "totals_wrong");
+                assert_eq!(wrong, made.len() as u64, "{name}\n{table}");
+            }
         }
         let differing: Vec<String> = cases.iter().map(|case| self.metric(case)).collect();
         for metric in verified.metrics() {
             let name = metric["metric"].as_str().unwrap();
             if !differing.iter().any(|differing| differing == name) {
                 verified.assert_counts(name, &[]);
-            }
-        }
-        // Counts and sums alone tell of what is lost, invented or changed by one.
-        for case in &cases {
-            let is_told = matches!(case.deed, Deed::Drop | Deed::Add(_) | Deed::Stranger { .. });
-            if is_told {
-                let wrong = verified.count(&self.metric(case), "totals_wrong");
-                assert_eq!(wrong, case.ticks as u64, "{}\n{table}", case.metric);
             }
         }
     }
@@ -295,11 +293,14 @@ impl Subject<'_> {
         let table = &verified.table;
         let shown = |made: &Made| self.shown(&made.series, case.suffix);
         // A sample of an earlier tick is told as one of that tick.
-        let tick = |made: &Made| made.tick - u64::from(matches!(case.deed, Deed::Old { .. }));
-        let expected: BTreeSet<(String, u64)> =
+        let tick = |made: &Made| match case.deed {
+            Deed::Old { .. } => made.of_tick,
+            _ => made.tick,
+        };
+        let mut expected: Vec<(String, u64)> =
             made.iter().map(|made| (shown(made), tick(made))).collect();
         let examples = verified.examples(metric, kind);
-        let named: Vec<(String, u64)> = examples
+        let mut named: Vec<(String, u64)> = examples
             .iter()
             .map(|example| {
                 let tick = example["tick"].as_u64();
@@ -307,9 +308,14 @@ impl Subject<'_> {
                 (example["series"].as_str().unwrap().to_owned(), tick)
             })
             .collect();
-        let all = BTreeSet::from_iter(named.clone());
-        assert_eq!(all, expected, "{metric}: {kind}\n{table}");
-        assert_eq!(named.len(), expected.len(), "{examples:#?}");
+        // A tick can be scraped twice. Of each series no more than five are shown.
+        expected.sort_unstable();
+        named.sort_unstable();
+        if expected.len() > 5 && named.len() == 5 {
+            expected.retain(|made| named.contains(made));
+            expected.truncate(5);
+        }
+        assert_eq!(named, expected, "{metric}: {kind}\n{table}");
         for example in examples {
             let of = made.iter().find(|made| {
                 example["series"] == shown(made) && example["tick"].as_u64() == Some(tick(made))
@@ -326,7 +332,7 @@ impl Subject<'_> {
             };
             assert!(right && found, "{made:?}: {example}\n{table}");
             let note = match &case.deed {
-                Deed::Late => format!("that is its value of tick {}", made.tick - 1),
+                Deed::Late => format!("that is its value of tick {}", made.of_tick),
                 Deed::Again { .. } | Deed::Old { .. } => {
                     format!("the sample of tick {} again", tick(made))
                 }

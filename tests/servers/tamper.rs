@@ -78,6 +78,8 @@ pub(crate) struct Made {
     pub(crate) was: Option<f64>,
     /// What it is now; `None`: it is not there, or not at its time.
     pub(crate) became: Option<f64>,
+    /// The tick of the value that is there now.
+    pub(crate) of_tick: u64,
 }
 
 /// At which ticks something is done: so many distinct ones from one on.
@@ -192,7 +194,7 @@ impl Tamperer {
                 Whole::Keep => {
                     for point in points.iter_mut() {
                         let kept = before(&self.values, when.from_tick, &point.identity);
-                        point.value = kept.unwrap_or(point.value);
+                        point.value = kept.map_or(point.value, |(_, value)| value);
                     }
                     continue;
                 }
@@ -207,8 +209,12 @@ impl Tamperer {
             for point in points.iter_mut() {
                 let is_tick = is_tick(point);
                 let before = before(&self.values, tick, &point.identity);
-                if let Some(before) = before.filter(|b| !is_tick && differ(*b, point.value)) {
-                    self.made.push(made(tick, point, Some(before)));
+                let before = before.filter(|(_, b)| !is_tick && differ(*b, point.value));
+                if let Some((of_tick, before)) = before {
+                    self.made.push(Made {
+                        of_tick,
+                        ..made(tick, point, Some(before))
+                    });
                     point.value = before;
                 }
             }
@@ -234,14 +240,14 @@ fn is_tick(point: &Point) -> bool {
     point.identity.name.contains("gen_ticks")
 }
 
-/// The value of a series at the tick before.
+/// The tick before, and the value of a series at it.
 fn before(
     values: &BTreeMap<u64, BTreeMap<Identity, f64>>,
     tick: u64,
     identity: &Identity,
-) -> Option<f64> {
-    let (_, values) = values.range(..tick).next_back()?;
-    values.get(identity).copied()
+) -> Option<(u64, f64)> {
+    let (tick, values) = values.range(..tick).next_back()?;
+    Some((*tick, *values.get(identity)?))
 }
 
 fn differ(a: f64, b: f64) -> bool {
@@ -254,6 +260,7 @@ fn made(tick: u64, point: &Point, became: Option<f64>) -> Made {
         series: point.identity.clone(),
         was: Some(point.value),
         became,
+        of_tick: tick,
     }
 }
 
@@ -262,7 +269,7 @@ fn apply(
     deed: &Deed,
     points: &mut Vec<Point>,
     at: usize,
-    (tick, time_ms, before): (u64, i64, Option<f64>),
+    (tick, time_ms, before): (u64, i64, Option<(u64, f64)>),
 ) -> Vec<Made> {
     let point = points[at].clone();
     let mut change = |to: f64| {
@@ -275,7 +282,13 @@ fn apply(
     match deed {
         Deed::NextUp => change(point.value.next_up()),
         Deed::Add(some) => change(point.value + some),
-        Deed::Late => before.map_or(Vec::new(), change),
+        Deed::Late => {
+            let Some((of_tick, value)) = before else {
+                return Vec::new();
+            };
+            let made = change(value).into_iter();
+            made.map(|made| Made { of_tick, ..made }).collect()
+        }
         Deed::Drop => {
             points.remove(at);
             vec![made(tick, &point, None)]
@@ -289,7 +302,7 @@ fn apply(
             vec![made(tick, &point, Some(point.value))]
         }
         Deed::Old { later_ms } => {
-            let Some(value) = before else {
+            let Some((of_tick, value)) = before else {
                 return Vec::new();
             };
             let old = Point {
@@ -298,7 +311,10 @@ fn apply(
                 ..point.clone()
             };
             points.insert(at + 1, old);
-            vec![made(tick, &point, Some(value))]
+            vec![Made {
+                of_tick,
+                ..made(tick, &point, Some(value))
+            }]
         }
         Deed::Twice => {
             points.insert(at + 1, point.clone());
@@ -317,6 +333,7 @@ fn apply(
                 series: stranger.identity.clone(),
                 was: None,
                 became: Some(stranger.value),
+                of_tick: tick,
             };
             points.insert(at + 1, stranger);
             vec![note]
@@ -432,7 +449,8 @@ mod tests {
                 tick: 5,
                 series: identity("a"),
                 was: Some(2.0),
-                became: Some(1.0)
+                became: Some(1.0),
+                of_tick: 4,
             }]
         );
     }

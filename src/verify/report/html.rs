@@ -343,7 +343,10 @@ impl Report {
     }
 
     fn write_table(&self, out: &mut String) -> fmt::Result {
-        out.push_str("<h2>Metrics</h2>\n<table>\n<thead><tr><th scope=\"col\">metric</th>");
+        out.push_str(
+            "<h2>Metrics</h2>\n<div class=\"table\"><table>\n\
+             <thead><tr><th scope=\"col\">metric</th>",
+        );
         for (title, column) in &COLUMNS {
             let class = match column {
                 Column::Text(_) => "",
@@ -393,7 +396,7 @@ impl Report {
             };
             writeln!(out, "<td class=\"verdict {class}\">{verdict}</td></tr>")?;
         }
-        out.push_str("</tbody>\n</table>\n");
+        out.push_str("</tbody>\n</table></div>\n");
         Ok(())
     }
 
