@@ -80,7 +80,12 @@ pub(crate) fn compare(mockingbird: &Mockingbird, prefix: &str, ticks: Ticks, sha
             let name = format!("{prefix}{base}");
             (canonical(name, identity.labels), value)
         });
-        let expected: Samples = expected.collect();
+        let mut expected: Samples = expected.collect();
+        if share > 0.0 {
+            // Nor does it keep NaN, which quantiles are before there is an observation.
+            expected.retain(|_, value| !value.is_nan());
+            samples.retain(|_, value| !value.is_nan());
+        }
         for (identity, value) in &mut samples {
             let wanted = expected.get(identity).copied().unwrap_or(f64::NAN);
             if share > 0.0 && (*value - wanted).abs() <= share * wanted.abs() {
