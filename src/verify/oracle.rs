@@ -20,11 +20,12 @@ pub(super) type Matches = [(String, String)];
 pub enum Share {
     /// All of them.
     All,
-    /// So many, those with the smallest keys.
+    /// So many, always the same ones, whatever metrics they are of.
     Series(usize),
 }
 
-/// The same, as it concerns each series on its own: those with keys up to this.
+/// The same, as it concerns each series on its own: those whose mixed keys are
+/// up to this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct KeyLimit(u64);
 
@@ -271,6 +272,7 @@ impl KeyLimit {
         for (name_key, space) in families {
             let rows = Rows::of(space, matches);
             each_key(space, *name_key, &rows, |key, _| {
+                let key = Self::rank(key);
                 let is_full = smallest.len() >= most;
                 if is_full && smallest.peek().is_none_or(|&largest| key >= largest) {
                     return;
@@ -287,7 +289,13 @@ impl KeyLimit {
     }
 
     fn includes(self, key: u64) -> bool {
-        key <= self.0
+        Self::rank(key) <= self.0
+    }
+
+    /// Which keys are the smallest says nothing of metrics: a space sampled by
+    /// hash has small keys only, which every name moves somewhere else.
+    fn rank(key: u64) -> u64 {
+        identity::mix(key)
     }
 }
 
@@ -558,6 +566,7 @@ impl Chunk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Label, LabelValues, Sampling};
 
     #[test]
     fn sums_of_integers_are_exact_and_others_have_a_bound() {
@@ -576,6 +585,33 @@ mod tests {
         totals.add(f64::INFINITY);
         assert_eq!(totals.error_max(0.0), None);
         assert_eq!(totals.sum(), f64::INFINITY);
+    }
+
+    /// The share is spread over metrics, also where each has only the series
+    /// with the smallest identities.
+    #[test]
+    fn a_share_is_one_of_every_metric() {
+        let label = Label {
+            name: "host".into(),
+            values: LabelValues::List((0..20_000).map(|host| host.to_string()).collect()),
+            from_metric: false,
+        };
+        let space = Arc::new(Space::new(&[label], Some(1000), Sampling::Hash).unwrap());
+        let names = ["a", "b", "c", "d"].map(identity::name_key);
+        let families = names.map(|name| (name, Arc::clone(&space)));
+        let limit = KeyLimit::of(Share::Series(400), &families, &[]);
+        let shares = names.map(|name| {
+            let mut share = 0;
+            each_key(&space, name, &Rows::All, |key, _| {
+                share += usize::from(limit.includes(key))
+            });
+            share
+        });
+        assert_eq!(shares.iter().sum::<usize>(), 400);
+        assert!(
+            shares.iter().all(|share| (60..140).contains(share)),
+            "{shares:?}"
+        );
     }
 
     #[test]
