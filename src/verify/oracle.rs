@@ -603,7 +603,7 @@ mod tests {
         let shares = names.map(|name| {
             let mut share = 0;
             each_key(&space, name, &Rows::All, |key, _| {
-                share += usize::from(limit.includes(key))
+                share += usize::from(limit.includes(key));
             });
             share
         });
