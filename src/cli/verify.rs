@@ -2,7 +2,7 @@
 //! have, once or again and again.
 
 use std::io::{self, IsTerminal as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -93,7 +93,7 @@ pub(super) struct VerifyArgs {
     )]
     pub(super) visible_after: i64,
     /// With --watch: serve what was found as metrics on this address, at /metrics.
-    #[arg(long, value_name = "HOST:PORT", requires = "watch")]
+    #[arg(long, value_name = "HOST:PORT", requires = "watch", value_parser = address)]
     pub(super) listen: Option<SocketAddr>,
     /// With --watch: end after so many rounds.
     #[arg(long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u64).range(1..))]
@@ -455,6 +455,14 @@ fn header(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// The first address of a host and port; `localhost` is one, too.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let mut found = text.to_socket_addrs().map_err(|error| error.to_string())?;
+    found
+        .next()
+        .ok_or_else(|| "this host has no address".to_owned())
+}
+
 fn tolerance(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
     if (0.0..=0.1).contains(&number) {
@@ -475,6 +483,13 @@ mod tests {
         for wrong in ["", "s", "10", "-1m", "1.5h", "0s", "4294967295d", "1é"] {
             assert!(duration_ms(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn addresses_may_have_names() {
+        assert!(address("localhost:8002").is_ok_and(|found| found.ip().is_loopback()));
+        assert!(address("127.0.0.1:0").is_ok());
+        assert!(address("8002").is_err());
     }
 
     #[test]
