@@ -21,7 +21,7 @@ import urllib.request
 # Command in the README -> what .ci/run must contain, word for word.
 STEPS = {
     "cargo test": "tests() { cargo test; }",
-    "cargo bench": "cargo bench --locked --benches -- --smoke",
+    "cargo bench": "cargo bench --locked --profile dev --benches -- --smoke",
     "benches/compare/run.sh": "benches/compare/run.sh --smoke",
     "tests/servers/install.sh": "tests/servers/install.sh",
     ".ci/run": "",

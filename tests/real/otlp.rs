@@ -1,20 +1,16 @@
 //! Real receivers take what the running program pushes: the `OpenTelemetry` Collector,
 //! Prometheus and `VictoriaMetrics`. What each of them stored is compared with what `dump` says
 //! of those ticks.
-//!
-//! Needs the servers that `tests/servers/install.sh` builds; without them each test says that
-//! it was skipped, or fails if `MOCKINGBIRD_REQUIRE_SERVERS=1`.
 
-mod servers;
-
+use crate::servers;
+use crate::servers::mockingbird::{Mockingbird, binary};
+use crate::servers::prometheus::Prometheus;
+use crate::servers::pushed::{self, Ticks};
+use crate::servers::receivers::{Collector, VictoriaMetrics};
+use crate::servers::samples::Samples;
 use mockingbird::proto::otlp::metric::Data;
 use mockingbird::proto::otlp::number_data_point::Value as Number;
 use mockingbird::proto::otlp::{KeyValue, Metric, NumberDataPoint, any_value};
-use servers::mockingbird::{Mockingbird, binary};
-use servers::prometheus::Prometheus;
-use servers::pushed::{self, Ticks};
-use servers::receivers::{Collector, VictoriaMetrics};
-use servers::samples::Samples;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;

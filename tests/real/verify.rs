@@ -1,20 +1,17 @@
 //! Real servers get runs to which everything happens that can be done to a run: scraped, over
 //! OTLP, and by both versions of remote write. Then `verify` says that all is there, and of a
 //! Prometheus that was killed, exactly what is not.
-//!
-//! Needs the servers that `tests/servers/install.sh` builds, as `tests/real_prometheus.rs` does.
-
-mod servers;
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::servers;
+use crate::servers::mockingbird::{Mockingbird, binary, set};
+use crate::servers::process::{Process, wait_until};
+use crate::servers::prometheus::{Job, Prometheus};
+use crate::servers::receivers::VictoriaMetrics;
 use serde_json::{Value, json};
-use servers::mockingbird::{Mockingbird, binary, set};
-use servers::process::{Process, wait_until};
-use servers::prometheus::{Job, Prometheus};
-use servers::receivers::VictoriaMetrics;
 
 /// Arguments for each way on which samples come.
 const WAYS: [&[&str]; 4] = [

@@ -2,17 +2,14 @@
 //! them, and the servers are started from binaries, with these very files and command lines,
 //! until every query of every dashboard returns data.
 //!
-//! Only addresses and mounted paths are changed, by [`Stack::localize`]. Tests that need the
-//! servers of `tests/servers/install.sh` say that they were skipped where there are none, or
-//! fail if `MOCKINGBIRD_REQUIRE_SERVERS=1`. Building the image and Grafana itself need Docker,
-//! and are not tested here.
+//! Only addresses and mounted paths are changed, by [`Stack::localize`]. Building the image and
+//! Grafana itself need Docker, and are not tested here.
 
-mod servers;
-
+use crate::servers;
+use crate::servers::mockingbird::{Mockingbird, binary, set};
+use crate::servers::process::{Process, free_port, wait_until};
 use serde_json::Value as Json;
 use serde_yaml::Value as Yaml;
-use servers::mockingbird::{Mockingbird, binary, set};
-use servers::process::{Process, free_port, wait_until};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;

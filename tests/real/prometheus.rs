@@ -1,34 +1,20 @@
 //! A real Prometheus scrapes the running program, and what it stored is compared with what
 //! the program said beforehand (`plan`) and says afterwards (`dump`).
-//!
-//! Needs the servers that `tests/servers/install.sh` builds; without them each test says that
-//! it was skipped, or fails if `MOCKINGBIRD_REQUIRE_SERVERS=1`. `MOCKINGBIRD_BIN` puts another
-//! build of the program to the test.
 
-mod servers;
-
-use servers::judge::{self, Planned, Stored};
-use servers::mockingbird::{self, Mockingbird};
-use servers::process::wait_until;
-use servers::prometheus::{Job, Prometheus, promtool_accepts};
-use servers::receivers::VictoriaMetrics;
-use servers::samples::Samples;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use crate::servers;
+use crate::servers::judge::{self, Planned, Stored};
+use crate::servers::mockingbird::{self, Mockingbird};
+use crate::servers::process::wait_until;
+use crate::servers::prometheus::{Job, Prometheus, promtool_accepts};
+use crate::servers::receivers::VictoriaMetrics;
+use crate::servers::samples::Samples;
 use std::time::Duration;
-
-/// Measuring tests run one at a time: a scrape that must answer within a second should not
-/// compete with one of two million samples.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 #[test]
 fn what_prometheus_stored_is_what_dump_prints() {
     let Some(servers) = servers::find(&["prometheus", "promtool"]) else {
         return;
     };
-    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let mut mockingbird = Mockingbird::start("baseline.yaml", folder.path());
     let plan = mockingbird.plan();
@@ -196,7 +182,6 @@ fn a_sample_with_a_time_is_stored_at_its_ticks_time() {
     let Some(servers) = servers::find(&["prometheus"]) else {
         return;
     };
-    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let mockingbird = Mockingbird::start_with_times("baseline.yaml", folder.path());
     let address = mockingbird.address.clone();
@@ -232,7 +217,6 @@ fn what_victoria_metrics_scraped_is_what_dump_prints() {
     let Some(servers) = servers::find(&["victoria-metrics"]) else {
         return;
     };
-    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let mockingbird = Mockingbird::start("baseline.yaml", folder.path());
     let prefix = &mockingbird.prefix;
@@ -273,11 +257,10 @@ fn what_victoria_metrics_scraped_is_what_dump_prints() {
 }
 
 #[test]
-fn prometheus_scrapes_high_cardinality() {
+fn prometheus_scrapes_150_000_series_of_each_metric() {
     let Some(servers) = servers::find(&["prometheus"]) else {
         return;
     };
-    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let mut mockingbird = Mockingbird::start("high_cardinality.yaml", folder.path());
     let plan = mockingbird.plan();
@@ -331,7 +314,6 @@ fn promtool_accepts_every_shipped_config() {
     let Some(servers) = servers::find(&["promtool"]) else {
         return;
     };
-    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let body = folder.path().join("body");
     for config in servers::shipped_configs() {

@@ -1,15 +1,12 @@
 //! A real Prometheus scrapes the running program through a spike, a reset, a stale period and
 //! a reload, and is asked what an engineer would ask it.
-//!
-//! Needs the servers that `tests/servers/install.sh` builds, as `tests/real_prometheus.rs` does.
-
-mod servers;
 
 use std::time::Duration;
 
-use servers::mockingbird::Mockingbird;
-use servers::process::wait_until;
-use servers::prometheus::{Job, Prometheus};
+use crate::servers;
+use crate::servers::mockingbird::Mockingbird;
+use crate::servers::process::wait_until;
+use crate::servers::prometheus::{Job, Prometheus};
 
 /// Counters that grow evenly, so that queries have exact answers.
 const CONFIG: &str = "

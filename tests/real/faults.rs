@@ -3,24 +3,22 @@
 //! and in what is pushed; `verify` has to find each of these, name the very series and tick, and
 //! find nothing else.
 //!
-//! One run does them all, each to a metric of its own, so that none hides another. Needs the
-//! servers that `tests/servers/install.sh` builds, as `tests/real_prometheus.rs` does.
-
-mod servers;
+//! One run does them all, each to a metric of its own, so that none hides another.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::servers;
+use crate::servers::mockingbird::{Mockingbird, binary, set};
+use crate::servers::process::wait_until;
+use crate::servers::prometheus::{Job, Prometheus};
+use crate::servers::proxy::Proxy;
+use crate::servers::receivers::VictoriaMetrics;
+use crate::servers::samples::{Identity, identity};
+use crate::servers::tamper::{Deed, Made, Tampering, Whole};
 use serde_json::Value;
-use servers::mockingbird::{Mockingbird, binary, set};
-use servers::process::wait_until;
-use servers::prometheus::{Job, Prometheus};
-use servers::proxy::Proxy;
-use servers::receivers::VictoriaMetrics;
-use servers::samples::{Identity, identity};
-use servers::tamper::{Deed, Made, Tampering, Whole};
 
 /// What is pushed takes several requests, of which the second one holds nothing but `wide`.
 const CONFIG: &str = r#"
@@ -605,7 +603,9 @@ fn check_pushes(folder: &Path, url: &str, [otlp_url, write_url]: [&str; 2], is_v
             whole.plan_whole(Whole::LoseTick, from_tick + 12, 1);
         }
     }
-    wait_until_done(&mockingbird, &proxies, 5);
+    // VictoriaMetrics shows a sample up to 4 s after it took it; the range asked about below ends
+    // 2 ticks after the last thing is done.
+    wait_until_done(&mockingbird, &proxies, 9);
 
     // Before it is done to all series, and from there on.
     let time = |tick: u64| {

@@ -1,16 +1,12 @@
 //! Real receivers take what the running program pushes by remote write: Prometheus and
 //! `VictoriaMetrics`. What each of them stored is compared with what `dump` says of those ticks.
-//!
-//! Needs the servers that `tests/servers/install.sh` builds; without them each test says that
-//! it was skipped, or fails if `MOCKINGBIRD_REQUIRE_SERVERS=1`.
 
-mod servers;
-
-use servers::judge::Stored;
-use servers::mockingbird::Mockingbird;
-use servers::prometheus::Prometheus;
-use servers::pushed;
-use servers::receivers::VictoriaMetrics;
+use crate::servers;
+use crate::servers::judge::Stored;
+use crate::servers::mockingbird::Mockingbird;
+use crate::servers::prometheus::Prometheus;
+use crate::servers::pushed;
+use crate::servers::receivers::VictoriaMetrics;
 
 const PREFIX: &str = "rw_";
 const CONFIG: &str = "baseline.yaml";

@@ -1,21 +1,17 @@
 //! What `backfill` writes, in real servers: a file that promtool makes blocks of, on which a
 //! Prometheus is started, and what Prometheus and `VictoriaMetrics` are sent. `verify` then says
 //! that all of it is there.
-//!
-//! Needs the servers that `tests/servers/install.sh` builds; without them each test says that
-//! it was skipped, or fails if `MOCKINGBIRD_REQUIRE_SERVERS=1`.
-
-mod servers;
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use crate::servers;
+use crate::servers::mockingbird::binary;
+use crate::servers::process::wait_until;
+use crate::servers::prometheus::Prometheus;
+use crate::servers::receivers::VictoriaMetrics;
 use serde_yaml::Value;
-use servers::mockingbird::binary;
-use servers::process::wait_until;
-use servers::prometheus::Prometheus;
-use servers::receivers::VictoriaMetrics;
 
 /// Both ends of what is written, and the time between ticks.
 struct Range {
@@ -151,6 +147,22 @@ fn verify(folder: &Path, range: &Range, url: &str, via: &str) {
     }
 }
 
+/// Every protocol: the versions of remote write, and OTLP.
+const PROTOCOLS: [&str; 3] = ["1", "2", "otlp"];
+
+/// Arguments for a receiver with these URLs for remote write and OTLP.
+fn receiver<'a>(protocol: &'a str, [remote_write, otlp]: &'a [String; 2]) -> Vec<&'a str> {
+    match protocol {
+        "otlp" => vec!["--otlp", otlp],
+        version => vec![
+            "--remote-write",
+            remote_write,
+            "--remote-write-version",
+            version,
+        ],
+    }
+}
+
 /// How `verify` calls a protocol.
 fn via(protocol: &str) -> &str {
     match protocol {
@@ -191,21 +203,12 @@ fn prometheus_is_sent_the_past_in_any_protocol() {
     let Some(servers) = servers::find(&["prometheus"]) else {
         return;
     };
-    for protocol in ["1", "2", "otlp"] {
+    for protocol in PROTOCOLS {
         let folder = tempfile::tempdir().unwrap();
         let range = long_ago();
         let mut prometheus = Prometheus::start(&servers, folder.path(), &[]);
-        let (remote_write, otlp) = (prometheus.remote_write_url(), prometheus.otlp_url());
-        let arguments = match protocol {
-            "otlp" => vec!["--otlp", &otlp],
-            version => vec![
-                "--remote-write",
-                &remote_write,
-                "--remote-write-version",
-                version,
-            ],
-        };
-        backfill(folder.path(), &range, &arguments);
+        let urls = [prometheus.remote_write_url(), prometheus.otlp_url()];
+        backfill(folder.path(), &range, &receiver(protocol, &urls));
         verify(folder.path(), &range, prometheus.url(), via(protocol));
         prometheus.assert_running();
     }
@@ -216,21 +219,12 @@ fn victoria_metrics_is_sent_the_past_in_any_protocol() {
     let Some(servers) = servers::find(&["victoria-metrics"]) else {
         return;
     };
-    for protocol in ["1", "2", "otlp"] {
+    for protocol in PROTOCOLS {
         let folder = tempfile::tempdir().unwrap();
         let range = lately();
         let mut victoria = VictoriaMetrics::start(&servers, folder.path());
-        let (remote_write, otlp) = (victoria.remote_write_url(), victoria.otlp_url());
-        let arguments = match protocol {
-            "otlp" => vec!["--otlp", &otlp],
-            version => vec![
-                "--remote-write",
-                &remote_write,
-                "--remote-write-version",
-                version,
-            ],
-        };
-        backfill(folder.path(), &range, &arguments);
+        let urls = [victoria.remote_write_url(), victoria.otlp_url()];
+        backfill(folder.path(), &range, &receiver(protocol, &urls));
         // What it got shows at once only when it is told to.
         assert!(!victoria.stored().is_empty());
         verify(folder.path(), &range, victoria.url(), via(protocol));
@@ -286,15 +280,12 @@ fn a_killed_backfill_is_gone_on_with() {
     let Some(servers) = servers::find(&["prometheus"]) else {
         return;
     };
-    for protocol in ["remote_write", "otlp"] {
+    for protocol in ["1", "otlp"] {
         let folder = tempfile::tempdir().unwrap();
         let range = all_day();
         let prometheus = Prometheus::start(&servers, folder.path(), &[]);
-        let (remote_write, otlp) = (prometheus.remote_write_url(), prometheus.otlp_url());
-        let mut arguments = match protocol {
-            "otlp" => vec!["--otlp", &otlp],
-            _ => vec!["--remote-write", &remote_write],
-        };
+        let urls = [prometheus.remote_write_url(), prometheus.otlp_url()];
+        let mut arguments = receiver(protocol, &urls);
         let state = folder.path().join("mockingbird-backfill.state");
         let mut reached = 0;
         for _ in 0..3 {
@@ -320,7 +311,7 @@ fn a_killed_backfill_is_gone_on_with() {
             }
         }
         backfill(folder.path(), &range, &arguments);
-        verify(folder.path(), &range, prometheus.url(), protocol);
+        verify(folder.path(), &range, prometheus.url(), via(protocol));
     }
 }
 

@@ -1,0 +1,29 @@
+//! Real servers judge the running program: Prometheus, the `OpenTelemetry` Collector and
+//! `VictoriaMetrics` scrape it, take what it pushes and are verified; and the stack of
+//! `compose/` is started from binaries.
+//!
+//! Needs the servers that `tests/servers/install.sh` builds; without them each test says that
+//! it was skipped, or fails if `MOCKINGBIRD_REQUIRE_SERVERS=1`. `MOCKINGBIRD_BIN` puts another
+//! build of the program to the test.
+//!
+//! Most tests wait for ticks, so several may run at once on each core. Those with `150_000` in
+//! their names need the machine to themselves.
+
+mod servers;
+
+#[path = "real/backfill.rs"]
+mod backfill;
+#[path = "real/compose.rs"]
+mod compose;
+#[path = "real/control.rs"]
+mod control;
+#[path = "real/faults.rs"]
+mod faults;
+#[path = "real/otlp.rs"]
+mod otlp;
+#[path = "real/prometheus.rs"]
+mod prometheus;
+#[path = "real/remote_write.rs"]
+mod remote_write;
+#[path = "real/verify.rs"]
+mod verify;
