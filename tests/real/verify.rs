@@ -88,7 +88,7 @@ const PRODUCTION_SIM: Shipped = Shipped {
 /// 150,000 series of each metric, sent on four ways.
 const HIGH_CARDINALITY: Shipped = Shipped {
     name: "high_cardinality.yaml",
-    interval_s: 20,
+    interval_s: 15,
     apart: 1,
     without: &["user_latency_seconds"],
     share: &["--series", "1000", "--instants", "3"],
