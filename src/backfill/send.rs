@@ -16,7 +16,7 @@ use crate::clock::{Clock, rfc3339};
 use crate::config::{HistogramForm, Metric, Temporality};
 use crate::engine::{Engine, Frame, Part, exponential};
 use crate::model::Catalog;
-use crate::push::{Feed, Mark, Note, StartError, Stopped};
+use crate::push::{Checkpoint, Feed, SaveCheckpoint, StartError, Stopped};
 use crate::selfmetrics::{SelfMetrics, fill_tick};
 
 /// The file that tells how far it is, and how far that is.
@@ -80,7 +80,11 @@ pub(super) fn run(
 }
 
 /// What sends; the journal is written before.
-fn start(job: &Job, catalog: &Arc<Catalog>, note: Box<Note>) -> Result<Feed, BackfillError> {
+fn start(
+    job: &Job,
+    catalog: &Arc<Catalog>,
+    note: Box<SaveCheckpoint>,
+) -> Result<Feed, BackfillError> {
     job.write_journal()?;
     let (config, clock, catalog) = (&job.config, Clock::start(), Arc::clone(catalog));
     let feed = match job.target {
@@ -100,9 +104,9 @@ fn lock(noted: &Noted) -> MutexGuard<'_, (StateFile, Progress)> {
 }
 
 /// Notes down what is settled.
-fn note(noted: &Noted) -> Box<Note> {
+fn note(noted: &Noted) -> Box<SaveCheckpoint> {
     let noted = Arc::clone(noted);
-    Box::new(move |mark: Mark| {
+    Box::new(move |mark: Checkpoint| {
         let (state, progress) = &mut *lock(&noted);
         let now = Progress {
             done: mark.steps,
@@ -269,7 +273,7 @@ impl Sender<'_, '_> {
     fn send_all(&mut self, exports: &[Export], steps: u64) -> Result<(), Stopped> {
         for (index, (frame, before)) in exports.iter().enumerate() {
             self.samples += frame.samples() as u64;
-            let mark = Mark {
+            let mark = Checkpoint {
                 steps,
                 samples: self.samples,
             };

@@ -1,13 +1,13 @@
 //! Remote write from version 2 to version 1, for receivers that do not know the
-//! newer one: requests that wait already are written anew, by the generated
-//! types.
+//! newer one: requests that are encoded already are decoded and written anew, by
+//! the generated types.
 
 use prost::Message;
 
 use crate::proto::{remote_write_v1 as v1, remote_write_v2 as v2};
 
 /// A compressed request of version 2 as one of version 1; `None` if it is none.
-pub(super) fn downgraded(body: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn to_version_1(body: &[u8]) -> Option<Vec<u8>> {
     let plain = snap::raw::Decoder::new().decompress_vec(body).ok()?;
     let request = v2::Request::decode(plain.as_slice()).ok()?;
     let plain = rewritten(&request)?.encode_to_vec();
@@ -72,7 +72,7 @@ mod tests {
             };
             let rewritten: Vec<Vec<u8>> = bodies(Version::V2)
                 .iter()
-                .map(|body| plain(&downgraded(body).unwrap()))
+                .map(|body| plain(&to_version_1(body).unwrap()))
                 .collect();
             let expected: Vec<Vec<u8>> = bodies(Version::V1).iter().map(plain).collect();
             prop_assert!(rewritten == expected);
@@ -80,8 +80,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_told() {
-        assert_eq!(downgraded(b"\xff\xff"), None);
+    fn what_is_no_request_gives_none() {
+        assert_eq!(to_version_1(b"\xff\xff"), None);
         let plain = v2::Request {
             symbols: Vec::new(),
             timeseries: vec![v2::TimeSeries {
@@ -90,6 +90,6 @@ mod tests {
             }],
         };
         let body = snap::raw::Encoder::new().compress_vec(&plain.encode_to_vec());
-        assert_eq!(downgraded(&body.unwrap()), None);
+        assert_eq!(to_version_1(&body.unwrap()), None);
     }
 }

@@ -1,66 +1,64 @@
-//! The encode thread: frames that are due in, requests out.
-//!
-//! At most one frame waits. A newer one takes its place, and the older is
-//! counted as an export that was dropped; so an encoder that is too slow costs
-//! exports, never ticks.
+//! A frame as request bodies of either protocol.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::outbox::Outbox;
-use super::pack::Packer;
-use super::target::Form;
+use super::target::Protocol;
 use crate::engine::Frame;
-use crate::otlp::Encoder;
-use crate::remote_write::{self, Version};
+use crate::remote_write::Version;
+use crate::{otlp, remote_write};
 
-/// Metadata is sent so often, where it is not part of every request.
-const DESCRIBED_APART_NS: i64 = 60_000_000_000;
-/// Series end so long after their last sample: the least that receivers tell
-/// apart, so that a process that follows begins later.
-const END_AFTER_NS: i64 = 1_000_000;
+/// Version 1 sends metadata so often; in version 2 it is part of every request.
+const METADATA_INTERVAL_NS: i64 = 60_000_000_000;
 
-/// Turns a frame into request bodies.
-pub(crate) trait Encode: Send + 'static {
-    /// Whether there is something to say when all is over.
-    fn ends(&self) -> bool {
+/// Gets one body at a time and the number of points in it, and may break off.
+pub(super) type Sink<'a> = dyn FnMut(&[u8], usize) -> ControlFlow<()> + 'a;
+
+/// Turns frames into request bodies. Breaks when the sink does.
+pub(super) trait Encode: Send + 'static {
+    /// Gives `sink` the bodies of a frame. Deltas are counted from `before`.
+    fn encode(
+        &mut self,
+        now: &Frame,
+        before: Option<&Frame>,
+        sink: &mut Sink<'_>,
+    ) -> ControlFlow<()>;
+
+    /// The protocol of the bodies that come next.
+    fn protocol(&mut self) -> Protocol {
+        Protocol::Otlp
+    }
+
+    /// Whether series are ended after the last frame.
+    fn ends_series(&self) -> bool {
         false
     }
 
-    /// What the bodies of the next frame are.
-    fn form(&mut self) -> Form {
-        Form::Otlp
+    /// Gives `sink` the bodies that end all series, at a time after the last
+    /// frame's.
+    fn end_series(&mut self, _time_ns: i64, _sink: &mut Sink<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
     }
-
-    /// Gives `sink` each body with its number of points, until it breaks.
-    fn encode(
-        &mut self,
-        now: &Frame,
-        before: Option<&Frame>,
-        sink: &mut dyn FnMut(&[u8], usize) -> ControlFlow<()>,
-    );
-
-    /// The last bodies of all, at a time after the last frame's.
-    fn end(&mut self, _time_ns: i64, _sink: &mut dyn FnMut(&[u8], usize) -> ControlFlow<()>) {}
 }
 
-impl Encode for Encoder {
+impl Encode for otlp::Encoder {
     fn encode(
         &mut self,
         now: &Frame,
         before: Option<&Frame>,
-        sink: &mut dyn FnMut(&[u8], usize) -> ControlFlow<()>,
-    ) {
+        sink: &mut Sink<'_>,
+    ) -> ControlFlow<()> {
         if !Arc::ptr_eq(self.catalog(), now.catalog()) {
             self.set_catalog(Arc::clone(now.catalog()));
         }
-        // The sink knows that it broke off.
-        let _ = Encoder::encode(self, now, before, sink);
+        otlp::Encoder::encode(self, now, before, sink)
     }
 }
 
-/// Remote write, with metadata now and then, and with an end to what ends.
+/// Remote write: sends version 1's metadata now and then, ends series that a
+/// reload removed, and goes over to version 1 when the client finds out that the
+/// receiver knows no other.
 #[derive(Debug)]
 pub(super) struct RemoteWriteEncoder {
     encoder: remote_write::Encoder,
@@ -87,28 +85,11 @@ impl RemoteWriteEncoder {
 }
 
 impl Encode for RemoteWriteEncoder {
-    fn ends(&self) -> bool {
-        true
-    }
-
-    fn form(&mut self) -> Form {
-        if self.version == Version::V2 && self.downgraded.load(Relaxed) {
-            self.version = Version::V1;
-            self.encoder.set_version(Version::V1);
-        }
-        Form::RemoteWrite(self.version)
-    }
-
-    fn encode(
-        &mut self,
-        now: &Frame,
-        _: Option<&Frame>,
-        sink: &mut dyn FnMut(&[u8], usize) -> ControlFlow<()>,
-    ) {
+    fn encode(&mut self, now: &Frame, _: Option<&Frame>, sink: &mut Sink<'_>) -> ControlFlow<()> {
         let time_ns = now.time_ns();
         let mut describe = self
             .described_ns
-            .is_none_or(|before_ns| time_ns - before_ns >= DESCRIBED_APART_NS);
+            .is_none_or(|before_ns| time_ns - before_ns >= METADATA_INTERVAL_NS);
         let mut stale = None;
         if !Arc::ptr_eq(self.encoder.catalog(), now.catalog()) {
             stale = Some(self.encoder.set_catalog(Arc::clone(now.catalog())));
@@ -117,131 +98,27 @@ impl Encode for RemoteWriteEncoder {
         if describe {
             self.described_ns = Some(time_ns);
         }
-        // The sink knows that it broke off.
-        if self.encoder.encode(now, describe, sink).is_continue()
-            && let Some(stale) = stale
-        {
-            let _ = self.encoder.encode_stale(&stale, time_ns, sink);
+        self.encoder.encode(now, describe, sink)?;
+        match stale {
+            Some(stale) => self.encoder.encode_stale(&stale, time_ns, sink),
+            None => ControlFlow::Continue(()),
         }
     }
 
-    fn end(&mut self, time_ns: i64, sink: &mut dyn FnMut(&[u8], usize) -> ControlFlow<()>) {
+    fn protocol(&mut self) -> Protocol {
+        if self.version == Version::V2 && self.downgraded.load(Relaxed) {
+            self.version = Version::V1;
+            self.encoder.set_version(Version::V1);
+        }
+        Protocol::RemoteWrite(self.version)
+    }
+
+    fn ends_series(&self) -> bool {
+        true
+    }
+
+    fn end_series(&mut self, time_ns: i64, sink: &mut Sink<'_>) -> ControlFlow<()> {
         let all = self.encoder.all();
-        let _ = self.encoder.encode_stale(&all, time_ns, sink);
-    }
-}
-
-/// Where the frame waits that is encoded next.
-#[derive(Debug)]
-pub(super) struct Mailbox {
-    /// Points of a frame.
-    count: fn(&Frame) -> usize,
-    slot: Mutex<Slot>,
-    changed: Condvar,
-    outbox: Arc<Outbox>,
-}
-
-#[derive(Debug, Default)]
-struct Slot {
-    frame: Option<Arc<Frame>>,
-    closed: bool,
-}
-
-impl Mailbox {
-    pub(super) fn new(outbox: Arc<Outbox>, count: fn(&Frame) -> usize) -> Self {
-        Self {
-            count,
-            slot: Mutex::default(),
-            changed: Condvar::new(),
-            outbox,
-        }
-    }
-
-    /// Leaves a frame to be encoded, in the place of one that still waits.
-    pub(super) fn put(&self, frame: Arc<Frame>) {
-        let mut slot = self.lock();
-        let replaced = slot.frame.replace(frame);
-        self.outbox.announce(true);
-        drop(slot);
-        self.changed.notify_one();
-        if let Some(frame) = replaced {
-            self.outbox.skip((self.count)(&frame) as u64);
-        }
-    }
-
-    /// No further frame comes; one that waits is still encoded.
-    pub(super) fn close(&self) {
-        self.lock().closed = true;
-        self.changed.notify_one();
-    }
-
-    /// The next frame; waits for one. `None` at the end.
-    fn take(&self) -> Option<Arc<Frame>> {
-        let mut slot = self.lock();
-        loop {
-            if let Some(frame) = slot.frame.take() {
-                self.outbox.announce(false);
-                return Some(frame);
-            }
-            if slot.closed {
-                return None;
-            }
-            slot = self
-                .changed
-                .wait(slot)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Encodes what the mailbox holds until it is closed. `keep_before` keeps each
-/// frame for the next one's deltas.
-pub(super) fn run<E: Encode>(
-    mailbox: &Mailbox,
-    outbox: &Outbox,
-    mut encoder: E,
-    mut packer: Packer,
-    keep_before: bool,
-) {
-    let mut before: Option<Arc<Frame>> = None;
-    let mut last_ns = None;
-    while let Some(frame) = mailbox.take() {
-        let export = outbox.begin();
-        let form = encoder.form();
-        last_ns = Some(frame.time_ns());
-        let mut offered = 0;
-        let mut broken = false;
-        encoder.encode(&frame, before.as_deref(), &mut |body, points| {
-            offered += points as u64;
-            if packer.pack(export, form, body, points as u64) {
-                ControlFlow::Continue(())
-            } else {
-                broken = true;
-                ControlFlow::Break(())
-            }
-        });
-        if broken {
-            // The rest of a dropped export was due as well.
-            let rest = ((mailbox.count)(&frame) as u64).saturating_sub(offered);
-            outbox.forgo(rest);
-        }
-        outbox.close(export);
-        before = keep_before.then_some(frame);
-    }
-    if let Some(last_ns) = last_ns.filter(|_| encoder.ends()) {
-        let export = outbox.begin();
-        let form = encoder.form();
-        encoder.end(last_ns + END_AFTER_NS, &mut |body, points| {
-            if packer.pack(export, form, body, points as u64) {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        });
-        outbox.close(export);
+        self.encoder.encode_stale(&all, time_ns, sink)
     }
 }

@@ -1,4 +1,4 @@
-//! What the log says about the receiver: each change once, never each attempt.
+//! What the log says about a receiver: each change once, never each attempt.
 
 use std::fmt::Display;
 
@@ -15,47 +15,57 @@ pub(super) enum Trouble {
     Rejected,
 }
 
-/// Remembers what was said since the receiver was last well.
-#[derive(Debug, Default)]
+/// Remembers what was logged since the receiver last worked.
+#[derive(Debug)]
 pub(super) struct Health {
-    said: Vec<Trouble>,
+    url: String,
+    logged: Vec<Trouble>,
     /// Points lost before the trouble began.
     lost_before: u64,
-    /// A remark was made already.
+    /// A remark was logged already.
     remarked: bool,
 }
 
 impl Health {
-    /// Tells of a trouble, unless it was told since the receiver was last well.
+    pub(super) fn new(url: String) -> Self {
+        Self {
+            url,
+            logged: Vec::new(),
+            lost_before: 0,
+            remarked: false,
+        }
+    }
+
+    /// Logs a trouble, unless it was logged since the receiver last worked.
     /// `lost` is how many points were dropped or rejected so far.
-    pub(super) fn trouble(&mut self, trouble: Trouble, url: &str, what: impl Display, lost: u64) {
-        if self.said.is_empty() {
+    pub(super) fn trouble(&mut self, trouble: Trouble, what: impl Display, lost: u64) {
+        if self.logged.is_empty() {
             self.lost_before = lost;
         }
-        if !self.said.contains(&trouble) {
-            self.said.push(trouble);
+        if !self.logged.contains(&trouble) {
+            self.logged.push(trouble);
             let outlook = match trouble {
                 Trouble::Unreachable | Trouble::Busy => "; trying again until it works",
                 Trouble::Refused => "; these points are dropped",
                 Trouble::Rejected => "",
             };
-            log::warn!("push to {url}: {what}{outlook}");
+            log::warn!("push to {}: {what}{outlook}", self.url);
         }
     }
 
-    /// Tells of something odd that loses no points: once, in all.
-    pub(super) fn remark(&mut self, url: &str, what: impl Display) {
+    /// Logs something odd that loses no points: once, in all.
+    pub(super) fn remark(&mut self, what: impl Display) {
         if !self.remarked {
             self.remarked = true;
-            log::warn!("push to {url}: {what}");
+            log::warn!("push to {}: {what}", self.url);
         }
     }
 
     /// A whole export was accepted.
-    pub(super) fn well(&mut self, url: &str, lost: u64) {
-        if !self.said.is_empty() {
-            self.said.clear();
-            let lost = lost - self.lost_before;
+    pub(super) fn recover(&mut self, lost: u64) {
+        if !self.logged.is_empty() {
+            self.logged.clear();
+            let (url, lost) = (&self.url, lost - self.lost_before);
             log::info!("push to {url}: works again; {lost} points were lost meanwhile");
         }
     }
@@ -66,14 +76,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_trouble_is_told_once_until_all_is_well() {
-        let mut health = Health::default();
-        health.trouble(Trouble::Unreachable, "u", "gone", 5);
-        health.trouble(Trouble::Unreachable, "u", "gone", 6);
-        health.trouble(Trouble::Busy, "u", "busy", 7);
-        assert_eq!(health.said, [Trouble::Unreachable, Trouble::Busy]);
+    fn each_trouble_is_logged_once_until_it_works_again() {
+        let mut health = Health::new("u".into());
+        health.trouble(Trouble::Unreachable, "gone", 5);
+        health.trouble(Trouble::Unreachable, "gone", 6);
+        health.trouble(Trouble::Busy, "busy", 7);
+        assert_eq!(health.logged, [Trouble::Unreachable, Trouble::Busy]);
         assert_eq!(health.lost_before, 5);
-        health.well("u", 9);
-        assert!(health.said.is_empty());
+        health.recover(9);
+        assert!(health.logged.is_empty());
     }
 }

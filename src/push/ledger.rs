@@ -1,9 +1,9 @@
-//! The delivery ledger: what became of every data point.
+//! The delivery ledger: counts of data points by where they ended up.
 //!
 //! It holds one equation at all times: offered = accepted + rejected + dropped
 //! + in flight. Nothing here knows why a point went which way.
 
-/// What became of the data points of one exporter so far.
+/// The data points of one exporter so far, by where they ended up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// Encoded, or due and never encoded.
@@ -20,10 +20,10 @@ pub struct Ledger {
     pub retried: u64,
 }
 
-/// Where an exporter stands, for the self-metrics and the summary at the end.
+/// An exporter's delivery so far, for the self-metrics and the summary at the end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// What became of the points.
+    /// Its data points.
     pub ledger: Ledger,
     /// Exports (of one frame each) waiting or under way.
     pub exports_open: u64,
@@ -39,7 +39,7 @@ impl Ledger {
         self.check();
     }
 
-    /// Points that the receiver answered, so many of which it rejected.
+    /// Points of a request that the receiver took, but rejected so many of them.
     pub(super) fn accept(&mut self, points: u64, rejected: u64) {
         assert!(rejected <= points, "more rejected than sent");
         self.leave(points);
@@ -63,6 +63,11 @@ impl Ledger {
     /// Whether every point is accounted for.
     pub fn balances(&self) -> bool {
         self.offered == self.accepted + self.rejected + self.dropped + self.in_flight
+    }
+
+    /// Points that the receiver does not have.
+    pub(super) fn lost(&self) -> u64 {
+        self.dropped + self.rejected
     }
 
     fn leave(&mut self, points: u64) {

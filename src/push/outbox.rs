@@ -1,92 +1,34 @@
-//! The outbox: requests on their way, and the ledger of their points.
+//! The outbox: where requests wait to be posted.
 //!
 //! Exports leave in order, the requests of one in parallel: a receiver that
 //! refuses samples older than those it has (as Prometheus does) never sees a
 //! later export before an earlier one. What waits is bounded in bytes; when
 //! there is no room, the oldest export that waits is dropped whole.
 //!
-//! A failed attempt makes everybody pause, because there is one receiver; the
-//! request goes back to the front. One lock holds it all, never during I/O, so
-//! the ledger balances whenever somebody looks.
+//! After a failed attempt nobody posts for a while, because there is one
+//! receiver; the request goes back to the front. One lock holds it all, never
+//! during I/O, so the ledger balances whenever somebody looks.
 //!
-//! An outbox that loses nothing lets whoever encodes wait for room instead, and
-//! what a receiver refuses for good stops it. Its exports are posted one by one,
-//! as they are released: so somebody can note down that one is settled before
-//! any of the next is sent.
+//! A lossless outbox lets the encoder wait for room instead, and what a receiver
+//! refuses for good stops it. Its exports are posted one by one, as they
+//! are released: so a checkpoint can be saved between any two.
 
-use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::health::{Health, Trouble};
-use super::ledger::{Delivery, Ledger};
-use super::retry::RetryPolicy;
-use super::target::Form;
+use super::backlog::Backlog;
+use super::health::Trouble;
+use super::ledger::Delivery;
+use super::request::Request;
+use super::retry::{Backoff, RetryPolicy};
+use super::verdict::Verdict;
 
-/// One request, ready to be posted.
-#[derive(Debug)]
-pub(super) struct Request {
-    /// Which export it is a part of.
-    pub(super) export: u64,
-    /// What the body is.
-    pub(super) form: Form,
-    /// The body, as compressed.
-    pub(super) body: Vec<u8>,
-    /// Data points in it.
-    pub(super) points: u64,
-    /// Failed attempts so far.
-    pub(super) failures: u32,
-    /// When the first attempt began.
-    pub(super) first_attempt: Option<Instant>,
-}
-
-impl Request {
-    /// A request that was not attempted yet.
-    pub(super) fn new(export: u64, form: Form, body: Vec<u8>, points: u64) -> Self {
-        Self {
-            export,
-            form,
-            body,
-            points,
-            failures: 0,
-            first_attempt: None,
-        }
-    }
-}
-
-/// How an attempt to post a request went.
-#[derive(Debug)]
-pub(super) enum Verdict {
-    /// The receiver took it, all but so many points.
-    Accepted {
-        /// Points that it did not take.
-        rejected: u64,
-        /// What it said about them; may be empty.
-        message: String,
-    },
-    /// It is to be sent again.
-    Retry {
-        /// Whether there was no answer, or one that asks to come back.
-        trouble: Trouble,
-        /// For the log.
-        what: String,
-        /// How long the receiver asks to be left alone.
-        after: Option<Duration>,
-    },
-    /// Sending it again is of no use.
-    Refused {
-        /// For the log.
-        what: String,
-    },
-}
-
-/// A request that a poster holds, and what it needs to know about it.
+/// A request that a poster holds.
 #[derive(Debug)]
 pub(super) struct Taken {
     pub(super) request: Request,
-    /// Counts the pauses so far: two attempts that fail at the same time are
-    /// one failure.
-    pauses: u64,
+    /// Pauses before the attempt began.
+    pauses_before: u64,
 }
 
 /// Requests on their way.
@@ -95,49 +37,28 @@ pub(super) struct Outbox {
     state: Mutex<State>,
     changed: Condvar,
     queue_bytes_max: usize,
-    policy: RetryPolicy,
-    url: String,
-    loses_nothing: bool,
+    lossless: bool,
 }
 
-/// Why an outbox that loses nothing ended early.
+/// Why a lossless outbox ended early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stopped {
     /// Somebody asked for it.
     Interrupted,
-    /// Something cannot be delivered, or that it was cannot be noted down.
+    /// Something cannot be delivered, or a checkpoint cannot be saved.
     Failed(String),
 }
 
 #[derive(Debug)]
 struct State {
     phase: Phase,
-    /// Not settled yet, oldest first.
-    exports: VecDeque<Export>,
-    exports_begun: u64,
-    exports_failed: u64,
-    waiting_bytes: usize,
-    ledger: Ledger,
-    health: Health,
+    backlog: Backlog,
+    backoff: Backoff,
     /// A frame waits to be encoded.
     newer_waits: bool,
-    /// Nobody posts before this.
-    paused_until: Option<Pause>,
-    pauses: u64,
-    /// Failed attempts since one succeeded.
-    failures: u32,
     /// Exports up to this number may be posted.
     released: u64,
-    /// Exports up to this number are settled, as was told.
-    told_settled: u64,
     stopped: Option<Stopped>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Pause {
-    until: Instant,
-    /// The receiver asked for it.
-    asked: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,55 +70,33 @@ enum Phase {
     Ended,
 }
 
-#[derive(Debug)]
-struct Export {
-    number: u64,
-    /// Still being encoded.
-    open: bool,
-    /// Requests that were offered and are neither accepted nor dropped.
-    unsettled: usize,
-    waiting: VecDeque<Request>,
-    /// No further request of it is sent.
-    dropped: bool,
-    /// Some of its points were not accepted.
-    failed: bool,
-}
-
 impl Outbox {
+    /// An outbox that drops the oldest export when more than `queue_bytes_max`
+    /// bytes of bodies wait. `url` is for the log.
     pub(super) fn new(url: String, queue_bytes_max: usize, policy: RetryPolicy) -> Self {
+        Self::with(url, queue_bytes_max, policy, false)
+    }
+
+    /// A lossless outbox; its first export is released.
+    pub(super) fn lossless(url: String, queue_bytes_max: usize, policy: RetryPolicy) -> Self {
+        Self::with(url, queue_bytes_max, policy, true)
+    }
+
+    fn with(url: String, queue_bytes_max: usize, policy: RetryPolicy, lossless: bool) -> Self {
         let state = State {
             phase: Phase::Running,
-            exports: VecDeque::new(),
-            exports_begun: 0,
-            exports_failed: 0,
-            waiting_bytes: 0,
-            ledger: Ledger::default(),
-            health: Health::default(),
+            backlog: Backlog::new(url),
+            backoff: Backoff::new(policy),
             newer_waits: false,
-            paused_until: None,
-            pauses: 0,
-            failures: 0,
-            released: u64::MAX,
-            told_settled: 0,
+            released: if lossless { 1 } else { u64::MAX },
             stopped: None,
         };
         Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
             queue_bytes_max,
-            policy,
-            url,
-            loses_nothing: false,
+            lossless,
         }
-    }
-
-    /// An outbox that loses nothing; its first export is released.
-    pub(super) fn lossless(url: String, queue_bytes_max: usize, policy: RetryPolicy) -> Self {
-        let mut outbox = Self::new(url, queue_bytes_max, policy);
-        outbox.loses_nothing = true;
-        let state = outbox.state.get_mut();
-        state.unwrap_or_else(PoisonError::into_inner).released = 1;
-        outbox
     }
 
     /// Lets exports up to this number be posted.
@@ -206,17 +105,17 @@ impl Outbox {
         self.changed.notify_all();
     }
 
-    /// Waits until at most so many exports are open.
+    /// Waits until at most so many exports are not settled.
     ///
     /// # Errors
     /// Why it was stopped.
-    pub(super) fn wait_until_open(&self, most: usize) -> Result<(), Stopped> {
+    pub(super) fn wait_for_exports(&self, most: usize) -> Result<(), Stopped> {
         let mut state = self.lock();
         loop {
             if let Some(stopped) = &state.stopped {
                 return Err(stopped.clone());
             }
-            if state.exports.len() <= most {
+            if state.backlog.len() <= most {
                 return Ok(());
             }
             state = self.wait(state, None);
@@ -229,71 +128,50 @@ impl Outbox {
         self.end();
     }
 
-    /// Where everything stands.
+    /// The ledger and the exports so far.
     pub(super) fn delivery(&self) -> Delivery {
         let state = self.lock();
         Delivery {
-            ledger: state.ledger,
-            exports_open: state.exports.len() as u64 + u64::from(state.newer_waits),
-            exports_failed: state.exports_failed,
+            ledger: state.backlog.ledger(),
+            exports_open: state.backlog.len() as u64 + u64::from(state.newer_waits),
+            exports_failed: state.backlog.failed(),
         }
     }
 
     /// Whether the last attempt failed, and something is left to send.
-    pub(super) fn is_troubled(&self) -> bool {
+    pub(super) fn is_failing(&self) -> bool {
         let state = self.lock();
-        state.failures > 0 && state.ledger.in_flight > 0
+        state.backoff.is_failing() && state.backlog.ledger().in_flight > 0
     }
 
     /// Says whether a frame waits to be encoded.
-    pub(super) fn announce(&self, newer_waits: bool) {
+    pub(super) fn set_newer_waits(&self, newer_waits: bool) {
         self.lock().newer_waits = newer_waits;
         self.changed.notify_all();
     }
 
-    /// Counts an export that was due and never encoded.
-    pub(super) fn skip(&self, points: u64) {
-        self.forgo(points);
-        self.lock().exports_failed += 1;
+    /// Counts an export that was due and is not encoded.
+    pub(super) fn drop_unencoded_export(&self, points: u64) {
+        self.lock().backlog.drop_unencoded_export(points);
     }
 
-    /// Counts points that were due and never encoded.
-    pub(super) fn forgo(&self, points: u64) {
-        let mut state = self.lock();
-        state.ledger.offer(points);
-        state.ledger.drop(points);
+    /// Counts points of an export that were due and are not encoded.
+    pub(super) fn drop_unencoded(&self, points: u64) {
+        self.lock().backlog.drop_unencoded(points);
     }
 
     /// Begins an export; returns its number.
     pub(super) fn begin(&self) -> u64 {
         let mut state = self.lock();
-        state.exports_begun += 1;
-        let number = state.exports_begun;
-        state.exports.push_back(Export {
-            number,
-            open: true,
-            unsettled: 0,
-            waiting: VecDeque::new(),
-            dropped: false,
-            failed: false,
-        });
-        number
+        let ended = state.phase == Phase::Ended;
+        state.backlog.begin(ended)
     }
 
     /// Counts a request of an open export as offered. False means that the
     /// export was dropped meanwhile: the points are counted as dropped, and the
     /// request is not to be put.
     pub(super) fn offer(&self, export: u64, points: u64) -> bool {
-        let mut state = self.lock();
-        state.ledger.offer(points);
-        let ended = state.phase == Phase::Ended;
-        let open = state.export(export);
-        let alive = !ended && open.as_ref().is_some_and(|export| !export.dropped);
-        match open {
-            Some(export) if alive => export.unsettled += 1,
-            _ => state.ledger.drop(points),
-        }
-        alive
+        self.lock().backlog.offer(export, points)
     }
 
     /// Puts an offered request where posters take it; waits for room where only
@@ -301,34 +179,30 @@ impl Outbox {
     pub(super) fn put(&self, request: Request) {
         let mut state = self.lock();
         loop {
-            let export = state.export(request.export);
-            // Ended: what is not settled was dropped already.
-            let Some(export) = export else { return };
-            if export.dropped {
-                state.settle_dropped(&request, &self.url);
+            let backlog = &mut state.backlog;
+            match backlog.is_dropped(request.export) {
+                // Ended: what is not settled was dropped already.
+                None => return,
+                Some(true) => {
+                    backlog.drop_request(&request);
+                    break;
+                }
+                Some(false) => {}
+            }
+            let waiting_bytes = backlog.waiting_bytes();
+            let has_room = waiting_bytes == 0
+                || waiting_bytes + request.body.len() <= self.queue_bytes_max
+                || self.lossless && backlog.is_idle_until(request.export);
+            if has_room {
+                backlog.push(request);
                 break;
             }
-            let bytes = state.waiting_bytes + request.body.len();
-            let has_room = bytes <= self.queue_bytes_max || state.waiting_bytes == 0;
-            if has_room || self.loses_nothing && state.is_idle(request.export) {
-                state.waiting_bytes = bytes;
-                let export = state.export(request.export).expect("it was there");
-                export.waiting.push_back(request);
-                break;
-            }
-            if self.loses_nothing {
-                state = self.wait(state, None);
-                continue;
-            }
-            let oldest = state
-                .exports
-                .iter()
-                .find(|export| !export.waiting.is_empty());
-            let oldest = oldest.expect("bytes wait").number;
+            let oldest = backlog.oldest_waiting().expect("bytes wait");
             // An export larger than the queue is sent as room allows; but it
             // does not stand in the way of the next while nothing moves.
-            if oldest < request.export || (state.newer_waits && state.failures > 0) {
-                state.drop_export(oldest, &self.url);
+            let is_stuck = state.newer_waits && state.backoff.is_failing();
+            if !self.lossless && (oldest < request.export || is_stuck) {
+                state.backlog.drop_export(oldest);
             } else {
                 state = self.wait(state, None);
             }
@@ -337,18 +211,15 @@ impl Outbox {
         self.changed.notify_all();
     }
 
-    /// Ends the encoding of an export. Tells the last export up to which all are
-    /// settled, if that is news.
+    /// Ends the encoding of an export. Returns the last export up to which all
+    /// are settled, if that is new.
     pub(super) fn close(&self, export: u64) -> Option<u64> {
         let mut state = self.lock();
-        if let Some(export) = state.export(export) {
-            export.open = false;
-        }
-        state.remove_settled(&self.url);
-        let news = state.news();
+        state.backlog.close(export);
+        let settled = state.newly_settled();
         drop(state);
         self.changed.notify_all();
-        news
+        settled
     }
 
     /// The next request to post; waits for one. `None` means that there will be
@@ -356,125 +227,49 @@ impl Outbox {
     pub(super) fn take(&self) -> Option<Taken> {
         let mut state = self.lock();
         loop {
-            let empty = state.exports.is_empty();
-            if state.phase == Phase::Ended || (state.phase == Phase::Draining && empty) {
+            let is_empty = state.backlog.is_empty();
+            if state.phase == Phase::Ended || (state.phase == Phase::Draining && is_empty) {
                 return None;
             }
-            let now = Instant::now();
-            let pause = state.paused_until.filter(|pause| pause.until > now);
-            let released = state.released;
-            let front = state.exports.front_mut();
-            let front = front.filter(|export| export.number <= released);
-            let front = front.map(|export| &mut export.waiting);
-            match (front.filter(|waiting| !waiting.is_empty()), pause) {
-                (Some(waiting), None) => {
-                    let mut request = waiting.pop_front().expect("it is not empty");
-                    state.waiting_bytes -= request.body.len();
-                    if request.failures > 0 {
-                        state.ledger.retry(request.points);
-                    }
-                    request.first_attempt.get_or_insert(now);
-                    let pauses = state.pauses;
-                    drop(state);
-                    self.changed.notify_all();
-                    return Some(Taken { request, pauses });
-                }
-                (Some(_), Some(pause)) => state = self.wait(state, Some(pause.until - now)),
-                (None, _) => state = self.wait(state, None),
+            if !state.backlog.has_next(state.released) {
+                state = self.wait(state, None);
+                continue;
             }
+            let now = Instant::now();
+            let pause_left = state.backoff.left(now);
+            if pause_left.is_some() {
+                state = self.wait(state, pause_left);
+                continue;
+            }
+            let request = state.backlog.take_next(now).expect("it has one");
+            let pauses_before = state.backoff.pauses();
+            drop(state);
+            self.changed.notify_all();
+            return Some(Taken {
+                request,
+                pauses_before,
+            });
         }
     }
 
-    /// Records how an attempt went. `chance` within 0..1 spreads retries. Tells
-    /// the last export up to which all are settled, if that is news.
+    /// Records how an attempt went. `chance` within 0..1 spreads retries.
+    /// Returns the last export up to which all are settled, if that is new.
     pub(super) fn settle(&self, taken: Taken, verdict: Verdict, chance: f64) -> Option<u64> {
-        let Taken {
-            mut request,
-            pauses,
-        } = taken;
         let mut state = self.lock();
-        let lost = state.lost();
         // Ended: it was dropped already.
-        state.export(request.export)?;
-        if self.loses_nothing
-            && let Some(what) = self.fatal(&request, &verdict)
+        state.backlog.is_dropped(taken.request.export)?;
+        if self.lossless
+            && let Some(what) = state.loss(&taken.request, &verdict)
         {
             drop(state);
             self.stop(Stopped::Failed(what));
             return None;
         }
-        match verdict {
-            Verdict::Accepted { rejected, message } => {
-                state.failures = 0;
-                let rejected = rejected.min(request.points);
-                if rejected > 0 {
-                    let what = format!(
-                        "{rejected} of {} points were rejected: {message}",
-                        request.points
-                    );
-                    state
-                        .health
-                        .trouble(Trouble::Rejected, &self.url, what, lost);
-                } else if !message.is_empty() {
-                    state.health.remark(&self.url, &message);
-                }
-                state.ledger.accept(request.points, rejected);
-                state.settle(request.export, rejected > 0, &self.url);
-            }
-            Verdict::Refused { what } => {
-                state.failures = 0;
-                state
-                    .health
-                    .trouble(Trouble::Refused, &self.url, what, lost);
-                state.settle_dropped(&request, &self.url);
-            }
-            Verdict::Retry {
-                trouble,
-                what,
-                after,
-            } => {
-                state.health.trouble(trouble, &self.url, what, lost);
-                request.failures += 1;
-                if pauses == state.pauses {
-                    state.failures = state.failures.saturating_add(1);
-                    let failures = state.failures.max(request.failures);
-                    self.pause(&mut state, failures, after, chance);
-                }
-                let began = request.first_attempt.expect("it was attempted");
-                let expired = began.elapsed() >= self.policy.give_up_after;
-                let export = state.export(request.export).expect("it was there");
-                if expired || export.dropped {
-                    state.settle_dropped(&request, &self.url);
-                } else {
-                    // It was within the bound before; it may exceed it now by
-                    // what was put meanwhile, one request per poster at most.
-                    let bytes = request.body.len();
-                    export.waiting.push_front(request);
-                    state.waiting_bytes += bytes;
-                }
-            }
-        }
-        let news = state.news();
+        state.record(taken, verdict, chance);
+        let settled = state.newly_settled();
         drop(state);
         self.changed.notify_all();
-        news
-    }
-
-    /// What of a verdict means a loss, in the receiver's words.
-    fn fatal(&self, request: &Request, verdict: &Verdict) -> Option<String> {
-        match verdict {
-            Verdict::Accepted { rejected: 0, .. } => None,
-            Verdict::Accepted { rejected, message } => Some(format!(
-                "{rejected} of {} points were rejected: {message}",
-                request.points
-            )),
-            Verdict::Refused { what } => Some(what.clone()),
-            Verdict::Retry { what, .. } => {
-                let tried = request.first_attempt?.elapsed();
-                let is_over = tried >= self.policy.give_up_after;
-                is_over.then(|| format!("{what} (tried for {} s)", tried.as_secs()))
-            }
-        }
+        settled
     }
 
     /// Lets posters finish what there is until the deadline, then drops the
@@ -484,7 +279,7 @@ impl Outbox {
         let mut state = self.lock();
         state.phase = Phase::Draining;
         self.changed.notify_all();
-        while !state.exports.is_empty() {
+        while !state.backlog.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -498,11 +293,7 @@ impl Outbox {
 
     /// Ends a pause that the receiver did not ask for.
     pub(super) fn hurry(&self) {
-        let mut state = self.lock();
-        if state.paused_until.is_some_and(|pause| !pause.asked) {
-            state.paused_until = None;
-        }
-        drop(state);
+        self.lock().backoff.hurry();
         self.changed.notify_all();
     }
 
@@ -510,28 +301,12 @@ impl Outbox {
     pub(super) fn end(&self) {
         let mut state = self.lock();
         state.phase = Phase::Ended;
-        let failed = state.exports.len() as u64;
-        state.exports_failed += failed;
-        state.exports.clear();
-        state.waiting_bytes = 0;
-        let left = state.ledger.in_flight;
-        state.ledger.drop(left);
+        state.backlog.drop_all();
         drop(state);
         self.changed.notify_all();
     }
 
-    fn pause(&self, state: &mut State, failures: u32, after: Option<Duration>, chance: f64) {
-        let pause = match after {
-            Some(after) => after.min(self.policy.asked_longest),
-            None => self.policy.pause(failures, chance),
-        };
-        state.pauses += 1;
-        state.paused_until = Some(Pause {
-            until: Instant::now() + pause,
-            asked: after.is_some(),
-        });
-    }
-
+    /// Waits for a change, but not longer than `limit`.
     fn wait<'a>(
         &self,
         state: MutexGuard<'a, State>,
@@ -555,77 +330,91 @@ impl Outbox {
 }
 
 impl State {
-    fn export(&mut self, number: u64) -> Option<&mut Export> {
-        self.exports
-            .iter_mut()
-            .find(|export| export.number == number)
-    }
-
-    /// Whether nobody has anything to post until a request of this export comes.
-    fn is_idle(&self, number: u64) -> bool {
-        let front = self.exports.front();
-        front.is_some_and(|front| front.number == number && front.waiting.is_empty())
-    }
-
-    /// The last export up to which all are settled, if it was not told yet.
-    fn news(&mut self) -> Option<u64> {
-        let front = self.exports.front();
-        let settled = front.map_or(self.exports_begun, |export| export.number - 1);
-        let is_news = self.phase != Phase::Ended && settled > self.told_settled;
-        is_news.then(|| {
-            self.told_settled = settled;
-            settled
-        })
-    }
-
-    fn lost(&self) -> u64 {
-        self.ledger.dropped + self.ledger.rejected
-    }
-
-    /// Drops what waits of an export; what is being posted may still arrive.
-    fn drop_export(&mut self, number: u64, url: &str) {
-        let Some(export) = self.export(number) else {
-            return;
-        };
-        export.dropped = true;
-        for request in std::mem::take(&mut export.waiting) {
-            self.waiting_bytes -= request.body.len();
-            self.settle_dropped(&request, url);
-        }
-    }
-
-    fn settle_dropped(&mut self, request: &Request, url: &str) {
-        self.ledger.drop(request.points);
-        self.settle(request.export, true, url);
-    }
-
-    fn settle(&mut self, number: u64, failed: bool, url: &str) {
-        let export = self.export(number).expect("an unsettled export is kept");
-        export.unsettled -= 1;
-        export.failed |= failed;
-        self.remove_settled(url);
-    }
-
-    fn remove_settled(&mut self, url: &str) {
-        // Only whole exports leave, and in order: a later one waits for them.
-        while let Some(export) = self.exports.front()
-            && !export.open
-            && export.unsettled == 0
-        {
-            if export.failed {
-                self.exports_failed += 1;
-            } else {
-                let lost = self.lost();
-                self.health.well(url, lost);
+    /// Settles a request that was attempted, or puts it back.
+    fn record(&mut self, taken: Taken, verdict: Verdict, chance: f64) {
+        let Taken {
+            mut request,
+            pauses_before,
+        } = taken;
+        match verdict {
+            Verdict::Accepted { rejected, message } => {
+                self.backoff.reset();
+                let rejected = rejected.min(request.points);
+                if rejected > 0 {
+                    let what = rejection(rejected, &request, &message);
+                    self.backlog.trouble(Trouble::Rejected, &what);
+                } else if !message.is_empty() {
+                    self.backlog.remark(&message);
+                }
+                self.backlog.accept(&request, rejected);
             }
-            self.exports.pop_front();
+            Verdict::Refused { what } => {
+                self.backoff.reset();
+                self.backlog.trouble(Trouble::Refused, &what);
+                self.backlog.drop_request(&request);
+            }
+            Verdict::Retry {
+                trouble,
+                what,
+                after,
+            } => {
+                self.backlog.trouble(trouble, &what);
+                request.failures += 1;
+                let now = Instant::now();
+                self.backoff
+                    .fail(now, pauses_before, request.failures, after, chance);
+                let is_dropped = self.backlog.is_dropped(request.export) == Some(true);
+                if is_dropped || self.gives_up(&request, now) {
+                    self.backlog.drop_request(&request);
+                } else {
+                    // It was within the bound before; it may exceed it now by
+                    // what was put meanwhile, one request per poster at most.
+                    self.backlog.put_back(request);
+                }
+            }
         }
     }
+
+    /// Why points are lost with this verdict, in the receiver's words; `None`
+    /// where none are.
+    fn loss(&self, request: &Request, verdict: &Verdict) -> Option<String> {
+        match verdict {
+            Verdict::Accepted { rejected: 0, .. } => None,
+            Verdict::Accepted { rejected, message } => Some(rejection(*rejected, request, message)),
+            Verdict::Refused { what } => Some(what.clone()),
+            Verdict::Retry { what, .. } => {
+                let now = Instant::now();
+                let tried = now.saturating_duration_since(request.first_attempt?);
+                let what = || format!("{what} (tried for {} s)", tried.as_secs());
+                self.gives_up(request, now).then(what)
+            }
+        }
+    }
+
+    fn gives_up(&self, request: &Request, now: Instant) -> bool {
+        let first_attempt = request.first_attempt.expect("it was attempted");
+        self.backoff.gives_up(first_attempt, now)
+    }
+
+    /// The last export up to which all are settled, if that is new. At the end
+    /// nothing is: exports leave because they were dropped.
+    fn newly_settled(&mut self) -> Option<u64> {
+        if self.phase == Phase::Ended {
+            return None;
+        }
+        self.backlog.newly_settled()
+    }
+}
+
+fn rejection(rejected: u64, request: &Request, message: &str) -> String {
+    let points = request.points;
+    format!("{rejected} of {points} points were rejected: {message}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::push::target::Protocol;
 
     const POINTS: u64 = 10;
 
@@ -640,7 +429,7 @@ mod tests {
     /// Puts a request of 100 bytes and 10 points.
     fn put(outbox: &Outbox, export: u64) {
         assert!(outbox.offer(export, POINTS));
-        outbox.put(Request::new(export, Form::Otlp, vec![0; 100], POINTS));
+        outbox.put(Request::new(export, Protocol::Otlp, vec![0; 100], POINTS));
     }
 
     fn export(outbox: &Outbox, requests: usize) -> u64 {
@@ -759,12 +548,12 @@ mod tests {
     #[test]
     fn an_export_larger_than_the_queue_gives_way_when_nothing_moves() {
         let outbox = outbox(250);
-        outbox.announce(true);
+        outbox.set_newer_waits(true);
         std::thread::scope(|scope| {
             let encode = scope.spawn(|| {
                 let number = outbox.begin();
                 while outbox.offer(number, POINTS) {
-                    outbox.put(Request::new(number, Form::Otlp, vec![0; 100], POINTS));
+                    outbox.put(Request::new(number, Protocol::Otlp, vec![0; 100], POINTS));
                 }
                 outbox.close(number);
             });
@@ -775,7 +564,7 @@ mod tests {
         let delivery = outbox.delivery();
         assert_eq!(delivery.ledger.offered, delivery.ledger.dropped);
         assert_eq!(
-            (outbox.lock().exports.len(), delivery.exports_failed),
+            (outbox.lock().backlog.len(), delivery.exports_failed),
             (0, 1)
         );
     }
@@ -793,7 +582,7 @@ mod tests {
         let year = Some(Duration::from_secs(365 * 86400));
         outbox.settle(one, retry(year), 0.0);
         outbox.settle(other, retry(year), 0.0);
-        assert_eq!(outbox.lock().pauses, 1);
+        assert_eq!(outbox.lock().backoff.pauses(), 1);
         take(&outbox);
         assert!(began.elapsed() >= Duration::from_millis(50));
     }
@@ -823,5 +612,11 @@ mod tests {
         assert!(outbox.take().is_none());
         assert!(!outbox.offer(1, 5));
         check(&outbox, [25, 0, 0, 25, 0]);
+        // What is encoded after the end is an export that failed.
+        let after = outbox.begin();
+        assert!(!outbox.offer(after, 5));
+        assert_eq!(outbox.close(after), None);
+        let delivery = check(&outbox, [30, 0, 0, 30, 0]);
+        assert_eq!((delivery.exports_open, delivery.exports_failed), (0, 2));
     }
 }

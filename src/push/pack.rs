@@ -1,13 +1,16 @@
 //! From an encoded body to a request that waits: compressed, on a small pool
 //! where it is large.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::outbox::{Outbox, Request};
-use super::target::{Form, Packing};
+use super::outbox::Outbox;
+use super::request::Request;
+use super::target::{Packing, Protocol};
+use super::{StartError, spawn};
 use crate::exposition::Lines;
 use crate::exposition::gzip::{self, Compressor, Trailer};
 
@@ -43,18 +46,21 @@ struct Gzip {
 #[derive(Debug)]
 struct Job {
     export: u64,
-    form: Form,
+    protocol: Protocol,
     plain: Vec<u8>,
     points: u64,
 }
 
 impl Packer {
-    /// A packer with so many threads of its own.
+    /// A packer with at most so many threads of its own, and not more than there
+    /// are cores.
     pub(super) fn start(
         outbox: Arc<Outbox>,
         packing: Packing,
-        threads: usize,
-    ) -> std::io::Result<Self> {
+        threads_max: usize,
+    ) -> Result<Self, StartError> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = threads_max.min(cores);
         let method = match packing {
             Packing::None => Method::None,
             Packing::Gzip => Method::Gzip(Box::new(Gzip::start(&outbox, threads)?)),
@@ -63,13 +69,23 @@ impl Packer {
         Ok(Self { outbox, method })
     }
 
-    /// Takes one body of an open export. False means that the export was
-    /// dropped. Waits while the pool is busy or the outbox has no room.
-    pub(super) fn pack(&mut self, export: u64, form: Form, body: &[u8], points: u64) -> bool {
+    /// Takes one body of an open export; breaks if the export was dropped. Waits
+    /// while the pool is busy or the outbox has no room.
+    pub(super) fn pack(
+        &mut self,
+        export: u64,
+        protocol: Protocol,
+        body: &[u8],
+        points: usize,
+    ) -> ControlFlow<()> {
+        let points = points as u64;
         if !self.outbox.offer(export, points) {
-            return false;
+            return ControlFlow::Break(());
         }
-        let put = |body| self.outbox.put(Request::new(export, form, body, points));
+        let put = |body| {
+            let request = Request::new(export, protocol, body, points);
+            self.outbox.put(request);
+        };
         match &mut self.method {
             Method::None => put(body.to_vec()),
             Method::Snappy(encoder) => {
@@ -88,37 +104,35 @@ impl Packer {
                 let jobs = gzip.jobs.as_ref().expect("it is there until the end");
                 let sent = jobs.send(Job {
                     export,
-                    form,
+                    protocol,
                     plain,
                     points,
                 });
                 assert!(sent.is_ok(), "the compressing threads are gone");
             }
         }
-        true
+        ControlFlow::Continue(())
     }
 }
 
 impl Gzip {
-    fn start(outbox: &Arc<Outbox>, threads: usize) -> std::io::Result<Self> {
+    fn start(outbox: &Arc<Outbox>, threads: usize) -> Result<Self, StartError> {
         let (jobs, jobs_taken) = bounded::<Job>(threads);
         let (spare_given, spare) = bounded(2 * threads);
         let mut started = Vec::with_capacity(threads);
         for index in 0..threads {
             let (outbox, jobs) = (Arc::clone(outbox), jobs_taken.clone());
             let spare = spare_given.clone();
-            let thread = std::thread::Builder::new()
-                .name(format!("push-gzip-{index}"))
-                .spawn(move || {
-                    let mut compressor = Compressor::default();
-                    for job in jobs {
-                        let body = compressed(&mut compressor, &job.plain);
-                        // Full means that there are spare buffers enough.
-                        let _ = spare.try_send(job.plain);
-                        outbox.put(Request::new(job.export, job.form, body, job.points));
-                    }
-                })?;
-            started.push(thread);
+            let run = move || {
+                let mut compressor = Compressor::default();
+                for job in jobs {
+                    let body = compressed(&mut compressor, &job.plain);
+                    // Full means that there are spare buffers enough.
+                    let _ = spare.try_send(job.plain);
+                    outbox.put(Request::new(job.export, job.protocol, body, job.points));
+                }
+            };
+            started.push(spawn(format!("push-gzip-{index}"), run)?);
         }
         Ok(Self {
             compressor: Compressor::default(),
@@ -167,7 +181,8 @@ mod tests {
         let mut packer = Packer::start(Arc::clone(&outbox), packing, 2).unwrap();
         let export = outbox.begin();
         for (index, body) in bodies.iter().enumerate() {
-            assert!(packer.pack(export, Form::Otlp, body, index as u64));
+            let packed = packer.pack(export, Protocol::Otlp, body, index);
+            assert!(packed.is_continue());
         }
         outbox.close(export);
         drop(packer);

@@ -1,5 +1,5 @@
-//! Whom requests are posted to, and in which form: what exporters that push have
-//! in common, from the section of each.
+//! Whom requests are posted to and how: what exporters that push have in common,
+//! from the section of each.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ const REMOTE_WRITE: &str = "exporters.remote_write";
 /// A receiver.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
-    /// Of the configuration.
+    /// The section of the configuration, for messages.
     pub(super) section: &'static str,
     pub(super) url: String,
-    /// Beside those of the form.
+    /// Beside those of the protocol.
     pub(super) headers: Vec<(String, String)>,
     pub(super) timeout_ns: u64,
     pub(super) interval_ns: u64,
@@ -41,12 +41,12 @@ pub(super) enum Packing {
 
 /// What a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(super) enum Protocol {
     Otlp,
     RemoteWrite(Version),
 }
 
-impl Form {
+impl Protocol {
     /// Headers that say so.
     pub(super) fn headers(self) -> &'static [(&'static str, &'static str)] {
         match self {

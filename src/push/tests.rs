@@ -1,4 +1,4 @@
-//! Faults of every kind, and that the ledger tells what became of each point.
+//! Faults of every kind, and that the ledger accounts for each point.
 
 mod feed;
 mod receiver;
@@ -15,7 +15,9 @@ use crate::engine::Columns;
 use crate::model::labels::Dimension;
 use crate::model::space::Space;
 use crate::model::{Family, Shape};
+use encode::Sink;
 use receiver::{Act, Receiver as Fake, raw, tls_front};
+use target::Target;
 
 const TICK_NS: u64 = 1_000_000_000;
 /// Points of each request; a frame has three times as many.
@@ -30,23 +32,17 @@ struct Stub {
 }
 
 impl Encode for Stub {
-    fn encode(
-        &mut self,
-        now: &Frame,
-        _: Option<&Frame>,
-        sink: &mut dyn FnMut(&[u8], usize) -> ControlFlow<()>,
-    ) {
+    fn encode(&mut self, now: &Frame, _: Option<&Frame>, sink: &mut Sink<'_>) -> ControlFlow<()> {
         for index in 0..REQUESTS {
             let mut body = format!("{} {index}", now.tick()).into_bytes();
             body.resize(self.body_bytes, b'.');
-            if sink(&body, POINTS as usize).is_break() {
-                return;
-            }
+            sink(&body, POINTS as usize)?;
         }
+        ControlFlow::Continue(())
     }
 }
 
-/// Shorter waits than in earnest.
+/// Shorter waits than outside tests.
 fn policy() -> RetryPolicy {
     RetryPolicy {
         first: Duration::from_millis(1),
@@ -71,9 +67,17 @@ fn start(otel: &Otel, encoder: impl Encode) -> Pusher {
 }
 
 fn start_failing(otel: &Otel, encoder: impl Encode, faults: &Arc<WireFaults>) -> Pusher {
+    Pusher::start_with(exporter(otel, encoder), TICK_NS, policy(), faults).unwrap()
+}
+
+fn exporter<E>(otel: &Otel, encoder: E) -> Exporter<E> {
     let target = Target::of_otel(otel);
     let client = Client::new(&target, Clock::start()).unwrap();
-    Pusher::start_with(&target, TICK_NS, encoder, client, policy(), faults).unwrap()
+    Exporter {
+        target,
+        client,
+        encoder,
+    }
 }
 
 fn stub(otel: &Otel) -> Pusher {
@@ -299,8 +303,8 @@ fn late_answers_within_the_time_are_answers() {
     pusher.finish(None);
 }
 
-/// A receiver whose first connections fail, each in its own way, and which then
-/// is one in earnest.
+/// A receiver whose first connections fail, each in its own way, and whose later
+/// ones work.
 #[test]
 fn broken_connections_are_retried() {
     use std::io::{Read, Write};
@@ -368,13 +372,9 @@ fn nobody_there_costs_only_points() {
 fn nothing_delays_a_tick() {
     struct Gate(Receiver<()>);
     impl Encode for Gate {
-        fn encode(
-            &mut self,
-            _: &Frame,
-            _: Option<&Frame>,
-            _: &mut dyn FnMut(&[u8], usize) -> ControlFlow<()>,
-        ) {
+        fn encode(&mut self, _: &Frame, _: Option<&Frame>, _: &mut Sink<'_>) -> ControlFlow<()> {
             let _ = self.0.recv();
+            ControlFlow::Continue(())
         }
     }
     let (open, gate) = bounded(0);
@@ -621,7 +621,7 @@ fn posts_fail_while_they_are_told_to() {
 }
 
 #[test]
-fn a_file_that_is_missing_is_told_at_the_start() {
+fn a_missing_file_is_an_error_at_the_start() {
     let mut settings = otel("https://localhost", "");
     settings.tls.ca = Some("no/such.pem".into());
     let catalog = Arc::clone(frame(0).catalog());

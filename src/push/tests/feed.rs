@@ -2,41 +2,36 @@
 
 use std::sync::Mutex;
 
-use super::super::feed::{Feed, Mark, Note};
-use super::super::outbox::Stopped;
 use super::*;
 
-/// What was noted down: steps, and how many requests had arrived by then.
-type Notes = Arc<Mutex<Vec<(u64, usize)>>>;
+/// Steps of each checkpoint, and how many requests had arrived by then.
+type Saved = Arc<Mutex<Vec<(u64, usize)>>>;
 
-fn feed(receiver: &Fake, fields: &str, stub: Stub, policy: RetryPolicy) -> (Feed, Notes) {
-    let target = Target::of_otel(&otel(&receiver.url(), fields));
-    let client = Client::new(&target, Clock::start()).unwrap();
-    let notes = Notes::default();
-    let note: Box<Note> = {
-        let (notes, receiver) = (Arc::clone(&notes), receiver.clone());
-        Box::new(move |mark: Mark| {
-            notes
-                .lock()
-                .unwrap()
-                .push((mark.steps, receiver.seen().len()));
+fn feed(receiver: &Fake, fields: &str, stub: Stub, policy: RetryPolicy) -> (Feed, Saved) {
+    let saved = Saved::default();
+    let save: Box<SaveCheckpoint> = {
+        let (saved, receiver) = (Arc::clone(&saved), receiver.clone());
+        Box::new(move |checkpoint: Checkpoint| {
+            let arrived = receiver.seen().len();
+            saved.lock().unwrap().push((checkpoint.steps, arrived));
             Ok(())
         })
     };
-    let feed = Feed::start_with(&target, Box::new(stub), client, policy, note);
-    (feed.unwrap(), notes)
+    let exporter = exporter(&otel(&receiver.url(), fields), stub);
+    let feed = Feed::start_with(exporter, policy, save);
+    (feed.unwrap(), saved)
 }
 
 const SMALL: Stub = Stub { body_bytes: 100 };
 
-/// Sends ticks until one cannot be; tells which, and how all ended.
+/// Sends ticks until one cannot be.
 fn send(feed: &mut Feed, ticks: std::ops::Range<u64>) -> Result<(), Stopped> {
     for tick in ticks {
-        let mark = Mark {
+        let checkpoint = Checkpoint {
             steps: tick + 1,
             samples: 0,
         };
-        feed.send(&frame(tick), None, Some(mark))?;
+        feed.send(&frame(tick), None, Some(checkpoint))?;
     }
     Ok(())
 }
@@ -56,7 +51,7 @@ fn exports_arrive_whole_and_one_after_the_other() {
         // Some answers come later than those of requests sent after them.
         let script = (0..30).map(|n| Act::Late(Duration::from_millis(n * 7 % 5)));
         let receiver = Fake::start(script);
-        let (mut feed, notes) = feed(&receiver, fields, SMALL, policy());
+        let (mut feed, saved) = feed(&receiver, fields, SMALL, policy());
         assert_eq!(send(&mut feed, 0..10), Ok(()));
         let (delivery, settled) = feed.finish();
         assert_eq!(settled, Ok(()));
@@ -65,12 +60,11 @@ fn exports_arrive_whole_and_one_after_the_other() {
         let ticks = ticks.iter().map(|text| text.split_once(' ').unwrap().0);
         let ticks: Vec<u64> = ticks.map(|tick| tick.parse().unwrap()).collect();
         assert!(ticks.is_sorted(), "{ticks:?}");
-        // Each tick was noted down before anything of the next one was sent.
-        let notes: Vec<_> = notes.lock().unwrap().clone();
+        // Each tick's checkpoint was saved before anything of the next was sent.
         let expected: Vec<_> = (1..=10)
             .map(|tick| (tick, REQUESTS * tick as usize))
             .collect();
-        assert_eq!(notes, expected);
+        assert_eq!(*saved.lock().unwrap(), expected);
     }
 }
 
@@ -97,12 +91,12 @@ fn a_slow_receiver_loses_nothing() {
 #[test]
 fn a_busy_receiver_is_tried_again() {
     let receiver = Fake::start(vec![Act::status(503); 7]);
-    let (mut feed, notes) = feed(&receiver, "concurrency: 2", SMALL, policy());
+    let (mut feed, saved) = feed(&receiver, "concurrency: 2", SMALL, policy());
     assert_eq!(send(&mut feed, 0..3), Ok(()));
     let (delivery, settled) = feed.finish();
     assert_eq!(settled, Ok(()));
     assert_eq!(totals(&delivery), [90, 0, 0, 70]);
-    assert_eq!(notes.lock().unwrap().last(), Some(&(3, 7 + 9)));
+    assert_eq!(saved.lock().unwrap().last(), Some(&(3, 7 + 9)));
 }
 
 #[test]
@@ -132,7 +126,7 @@ fn what_cannot_be_delivered_stops_it() {
     ] {
         let receiver = Fake::start(vec![Act::Take; 4]);
         receiver.expect(vec![act.clone(); 1000]);
-        let (mut feed, notes) = feed(&receiver, "concurrency: 1", SMALL, policy);
+        let (mut feed, saved) = feed(&receiver, "concurrency: 1", SMALL, policy);
         let sent = send(&mut feed, 0..100);
         let (delivery, settled) = feed.finish();
         let stopped = Stopped::Failed(expected.to_owned());
@@ -140,7 +134,7 @@ fn what_cannot_be_delivered_stops_it() {
         assert_eq!(settled, Err(stopped));
         assert!(delivery.ledger.balances());
         // The first tick, and nothing after the second.
-        assert_eq!(*notes.lock().unwrap(), [(1, 3)]);
+        assert_eq!(*saved.lock().unwrap(), [(1, 3)]);
         assert!(
             arrived(&receiver).iter().all(|text| text.as_str() < "2 "),
             "{act:?}"
@@ -157,7 +151,7 @@ fn it_can_be_interrupted_wherever_it_waits() {
         for act in [Act::Hold, Act::header(503, "Retry-After", "3600")] {
             let receiver = Fake::start(vec![act; 100]);
             let stub = Stub { body_bytes: 50_000 };
-            let (mut feed, notes) = feed(&receiver, fields, stub, RetryPolicy::default());
+            let (mut feed, saved) = feed(&receiver, fields, stub, RetryPolicy::default());
             let interrupter = feed.interrupter();
             std::thread::scope(|scope| {
                 let sent = scope.spawn(|| send(&mut feed, 0..100));
@@ -170,22 +164,21 @@ fn it_can_be_interrupted_wherever_it_waits() {
             let (delivery, settled) = feed.finish();
             assert_eq!(settled, Err(Stopped::Interrupted));
             assert!(delivery.ledger.balances() && delivery.ledger.accepted == 0);
-            assert!(notes.lock().unwrap().is_empty());
+            assert!(saved.lock().unwrap().is_empty());
             receiver.open();
         }
     }
 }
 
 #[test]
-fn what_cannot_be_noted_down_stops_it() {
+fn a_checkpoint_that_cannot_be_saved_stops_it() {
     let receiver = Fake::start([]);
-    let target = Target::of_otel(&otel(&receiver.url(), ""));
-    let client = Client::new(&target, Clock::start()).unwrap();
-    let note: Box<Note> = Box::new(|mark: Mark| match mark.steps {
+    let save: Box<SaveCheckpoint> = Box::new(|checkpoint: Checkpoint| match checkpoint.steps {
         1 => Ok(()),
         _ => Err("the disk is full".to_owned()),
     });
-    let feed = Feed::start_with(&target, Box::new(SMALL), client, policy(), note);
+    let exporter = exporter(&otel(&receiver.url(), ""), SMALL);
+    let feed = Feed::start_with(exporter, policy(), save);
     let mut feed = feed.unwrap();
     let sent = send(&mut feed, 0..100);
     let stopped = Stopped::Failed("the disk is full".to_owned());
