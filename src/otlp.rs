@@ -24,14 +24,16 @@
 //!
 //! Envelopes go through the generated types ([`crate::proto`]); points are
 //! framed straight from columns and label values, because no object exists per
-//! series. Nothing here does I/O or reads a clock; who sends the bytes passes a
+//! series. Nothing here does I/O or reads a clock; the bytes go to the caller's
 //! sink.
 
 mod buckets;
 mod cut;
 mod family;
+mod form;
 mod head;
 pub mod json;
+mod points;
 #[cfg(test)]
 mod twin;
 pub(crate) mod unit;
@@ -45,7 +47,8 @@ use crate::engine::Frame;
 use crate::model::Catalog;
 use crate::proto::wire::{len_key, write_len_key};
 use cut::{Frames, Position, Request, Sizing};
-use family::{FamilyForm, Times};
+use family::FamilyForm;
+use points::Times;
 
 /// What does not change between encodes.
 #[derive(Debug, Clone)]
@@ -140,11 +143,6 @@ impl Encoder {
         &self.catalog
     }
 
-    /// Data points in a frame without gaps.
-    pub fn points(&self) -> usize {
-        self.catalog.blocks().iter().map(|block| block.len).sum()
-    }
-
     /// Encodes a frame. `before` is the frame exported last, from which deltas
     /// are counted; without it they are counted from the start of the series.
     ///
@@ -189,11 +187,6 @@ impl Encoder {
             self.write(&frames, times);
             sink(&self.buffer, self.request.points)?;
         }
-    }
-
-    /// Bytes held beyond the catalog.
-    pub fn memory_bytes(&self) -> usize {
-        self.buffer.capacity() + self.sizing.block_bytes.capacity() * size_of::<usize>()
     }
 
     /// Writes the request that was cut.

@@ -64,10 +64,10 @@ pub(super) fn trim<'a>(offset: i32, now: &'a [u64], before: Option<&'a [u64]>) -
     let before = before.unwrap_or(&[]);
     let (mut first, mut end) = (0, now.len());
     // Most buckets are empty: eight at a time.
-    while end - first >= 8 && same(&now[first..first + 8], before.get(first..first + 8)) {
+    while end - first >= 8 && are_empty(&now[first..first + 8], before.get(first..first + 8)) {
         first += 8;
     }
-    while end - first >= 8 && same(&now[end - 8..end], before.get(end - 8..end)) {
+    while end - first >= 8 && are_empty(&now[end - 8..end], before.get(end - 8..end)) {
         end -= 8;
     }
     let counted = |index: usize| now[index] != before.get(index).copied().unwrap_or(0);
@@ -127,9 +127,9 @@ fn write_counts(out: &mut Vec<u8>, counts: impl Iterator<Item = u64>) {
     out.extend_from_slice(&run[..len]);
 }
 
-/// Whether eight buckets hold nothing.
+/// Whether no bucket of a run has observations that are not subtracted.
 #[inline]
-fn same(now: &[u64], before: Option<&[u64]>) -> bool {
+fn are_empty(now: &[u64], before: Option<&[u64]>) -> bool {
     let differ = match before {
         None => now.iter().fold(0, |bits, now| bits | now),
         Some(before) => {

@@ -7,7 +7,8 @@ use std::ops::Range;
 
 use crate::engine::Frame;
 use crate::otlp::buckets::Tails;
-use crate::otlp::family::{FamilyForm, Points};
+use crate::otlp::family::FamilyForm;
+use crate::otlp::points::Points;
 use crate::proto::wire::len_field_len;
 
 /// What points are read from.

@@ -172,7 +172,7 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// Writes the attributes from one on; those before it stand.
+    /// Writes the attributes from one on; those before it stay.
     fn rewrite_from(&mut self, first: usize) {
         let kept = match first.checked_sub(1) {
             None => self.front_end,

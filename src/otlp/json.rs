@@ -82,13 +82,21 @@ fn metric(metric: &proto::Metric) -> Value {
     Value::Object(object)
 }
 
+/// The object of a point with what all points have; the generated types have
+/// these fields in common, but no trait.
+macro_rules! object_of {
+    ($point:expr) => {
+        common_fields(
+            &$point.attributes,
+            $point.start_time_unix_nano,
+            $point.time_unix_nano,
+            $point.flags,
+        )
+    };
+}
+
 fn number(point: &proto::NumberDataPoint) -> Value {
-    let mut object = point_of(
-        &point.attributes,
-        point.start_time_unix_nano,
-        point.time_unix_nano,
-        point.flags,
-    );
+    let mut object = object_of!(point);
     match point.value {
         Some(Number::AsDouble(value)) => object.insert("asDouble".into(), double(value)),
         Some(Number::AsInt(value)) => object.insert("asInt".into(), value.to_string().into()),
@@ -98,12 +106,7 @@ fn number(point: &proto::NumberDataPoint) -> Value {
 }
 
 fn histogram_point(point: &proto::HistogramDataPoint) -> Value {
-    let mut object = point_of(
-        &point.attributes,
-        point.start_time_unix_nano,
-        point.time_unix_nano,
-        point.flags,
-    );
+    let mut object = object_of!(point);
     object.insert("count".into(), point.count.to_string().into());
     let optional = [("sum", point.sum), ("min", point.min), ("max", point.max)];
     insert_doubles(&mut object, optional);
@@ -116,12 +119,7 @@ fn histogram_point(point: &proto::HistogramDataPoint) -> Value {
 }
 
 fn exponential_point(point: &proto::ExponentialHistogramDataPoint) -> Value {
-    let mut object = point_of(
-        &point.attributes,
-        point.start_time_unix_nano,
-        point.time_unix_nano,
-        point.flags,
-    );
+    let mut object = object_of!(point);
     object.insert("count".into(), point.count.to_string().into());
     let optional = [("sum", point.sum), ("min", point.min), ("max", point.max)];
     insert_doubles(&mut object, optional);
@@ -140,12 +138,7 @@ fn exponential_point(point: &proto::ExponentialHistogramDataPoint) -> Value {
 }
 
 fn summary_point(point: &proto::SummaryDataPoint) -> Value {
-    let mut object = point_of(
-        &point.attributes,
-        point.start_time_unix_nano,
-        point.time_unix_nano,
-        point.flags,
-    );
+    let mut object = object_of!(point);
     object.insert("count".into(), point.count.to_string().into());
     object.insert("sum".into(), double(point.sum));
     let values = list(
@@ -156,8 +149,7 @@ fn summary_point(point: &proto::SummaryDataPoint) -> Value {
     Value::Object(object)
 }
 
-/// What all points have.
-fn point_of(
+fn common_fields(
     attributes: &[proto::KeyValue],
     start_ns: u64,
     time_ns: u64,

@@ -46,7 +46,7 @@ pub(crate) fn ucum(unit: &str) -> &str {
 pub(crate) fn word_of(code: &str) -> &str {
     match code {
         "1" => "",
-        // Misspelt, but so they do.
+        // Misspelt (these are tebibytes), but that is what receivers make of it.
         "TiBy" => "tibibytes",
         _ => {
             let known = CODES.iter().find(|(_, known)| *known == code);

@@ -1,0 +1,190 @@
+//! How a family is written: the field numbers of its kind of metric, and what is
+//! the same for all of its points.
+
+use prost::Message;
+
+use crate::model::Shape;
+use crate::model::exponential::ExponentialLayout;
+use crate::otlp::points::Times;
+use crate::otlp::{HistogramForm, Temporality};
+use crate::proto::otlp as proto;
+use crate::proto::wire::{fixed64_key, len_key, varint_key, write_len_key, write_varint, zigzag};
+
+/// A quantile and its value within a summary's point.
+pub(super) const QUANTILE_BYTES: usize = 20;
+
+/// Where the start stands in the fields of a point: behind its key.
+const START_AT: usize = 1;
+
+/// How points look.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Form {
+    Sum,
+    Gauge,
+    /// With so many buckets.
+    Histogram(usize),
+    Exponential(ExponentialLayout),
+    /// With so many quantiles.
+    Summary(usize),
+}
+
+impl Form {
+    pub(super) fn of(shape: &Shape, histograms: HistogramForm) -> Self {
+        match shape {
+            Shape::Counter => Self::Sum,
+            Shape::Gauge => Self::Gauge,
+            Shape::Histogram {
+                exponential: Some(layout),
+                ..
+            } if histograms == HistogramForm::Exponential => Self::Exponential(*layout),
+            Shape::Histogram { bounds, .. } => Self::Histogram(bounds.len() + 1),
+            Shape::Summary { quantiles } => Self::Summary(quantiles.len()),
+        }
+    }
+
+    /// Whether points are deltas where these are asked for. A gauge's never are,
+    /// and a summary's are always cumulative.
+    pub(super) fn has_temporality(self) -> bool {
+        !matches!(self, Self::Gauge | Self::Summary(_))
+    }
+
+    /// Whether the size of a point does not depend on its numbers.
+    pub(super) fn is_fixed(self) -> bool {
+        !matches!(self, Self::Exponential(_))
+    }
+
+    /// Number of the data's field in a metric.
+    pub(super) fn data_field(self) -> u8 {
+        match self {
+            Self::Gauge => 5,
+            Self::Sum => 7,
+            Self::Histogram(_) => 9,
+            Self::Exponential(_) => 10,
+            Self::Summary(_) => 11,
+        }
+    }
+
+    /// Number of the attributes' field in a point.
+    pub(super) fn attributes_field(self) -> u8 {
+        match self {
+            Self::Gauge | Self::Sum | Self::Summary(_) => 7,
+            Self::Histogram(_) => 9,
+            Self::Exponential(_) => 1,
+        }
+    }
+
+    /// What follows the points within the data.
+    pub(super) fn trailer(self, temporality: Temporality) -> Vec<u8> {
+        let aggregation_temporality = match temporality {
+            Temporality::Cumulative => proto::AggregationTemporality::Cumulative,
+            Temporality::Delta => proto::AggregationTemporality::Delta,
+        }
+        .into();
+        match self {
+            Self::Gauge | Self::Summary(_) => Vec::new(),
+            Self::Sum => proto::Sum {
+                data_points: Vec::new(),
+                aggregation_temporality,
+                is_monotonic: true,
+            }
+            .encode_to_vec(),
+            Self::Histogram(_) => proto::Histogram {
+                data_points: Vec::new(),
+                aggregation_temporality,
+            }
+            .encode_to_vec(),
+            Self::Exponential(_) => proto::ExponentialHistogram {
+                data_points: Vec::new(),
+                aggregation_temporality,
+            }
+            .encode_to_vec(),
+        }
+    }
+}
+
+/// The fields of a point before its attributes, in the order of their numbers:
+/// times, value or count, sum, buckets or quantiles.
+#[derive(Debug)]
+pub(super) struct Front {
+    /// All numbers are 0 but bounds, quantiles and the scale.
+    pub(super) bytes: Vec<u8>,
+    /// Where the value, or the count, stands.
+    pub(super) value_at: usize,
+    pub(super) has_sum: bool,
+    has_start: bool,
+}
+
+impl Front {
+    pub(super) fn new(form: Form, shape: &Shape) -> Self {
+        let mut bytes = Vec::new();
+        let fixed64 = |out: &mut Vec<u8>, field: u8, bits: u64| {
+            out.push(fixed64_key(field));
+            out.extend_from_slice(&bits.to_le_bytes());
+        };
+        let has_start = !matches!(form, Form::Gauge);
+        if has_start {
+            fixed64(&mut bytes, 2, 0);
+        }
+        fixed64(&mut bytes, 3, 0);
+        // as_double and count have the same number.
+        fixed64(&mut bytes, 4, 0);
+        let value_at = bytes.len() - 8;
+        let has_sum = has_sum(shape);
+        if has_sum {
+            fixed64(&mut bytes, 5, 0);
+        }
+        match (form, shape) {
+            (Form::Sum | Form::Gauge, _) => {}
+            (Form::Exponential(layout), _) => {
+                bytes.push(varint_key(6));
+                write_varint(&mut bytes, zigzag(layout.scale));
+            }
+            (Form::Histogram(width), Shape::Histogram { bounds, .. }) => {
+                write_len_key(&mut bytes, len_key(6), 8 * width);
+                bytes.resize(bytes.len() + 8 * width, 0);
+                write_len_key(&mut bytes, len_key(7), 8 * bounds.len());
+                bytes.extend(bounds.iter().flat_map(|bound| bound.to_le_bytes()));
+            }
+            (Form::Summary(_), Shape::Summary { quantiles }) => {
+                for quantile in quantiles.iter() {
+                    write_len_key(&mut bytes, len_key(6), QUANTILE_BYTES - 2);
+                    fixed64(&mut bytes, 1, quantile.to_bits());
+                    fixed64(&mut bytes, 2, 0);
+                }
+            }
+            _ => unreachable!("the form follows the shape"),
+        }
+        Self {
+            bytes,
+            value_at,
+            has_sum,
+            has_start,
+        }
+    }
+
+    /// The fields with their times.
+    pub(super) fn with_times(&self, times: Times, start_ns: i64) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        self.put_start(&mut bytes, start_ns);
+        // The time stands before the value and its key.
+        bytes[self.value_at - 9..][..8].copy_from_slice(&times.time_ns.to_le_bytes());
+        bytes
+    }
+
+    /// Puts a start into the fields of a point, if it has one.
+    #[inline]
+    pub(super) fn put_start(&self, fields: &mut [u8], start_ns: i64) {
+        if self.has_start {
+            fields[START_AT..][..8].copy_from_slice(&start_ns.to_le_bytes());
+        }
+    }
+}
+
+/// A sum tells nothing where observations may be negative.
+fn has_sum(shape: &Shape) -> bool {
+    match shape {
+        Shape::Histogram { bounds, .. } => bounds.first().is_none_or(|&bound| bound >= 0.0),
+        Shape::Summary { .. } => true,
+        Shape::Counter | Shape::Gauge => false,
+    }
+}

@@ -1,0 +1,152 @@
+//! What the points of a block are made of: its columns, those that deltas are
+//! counted from, and the times.
+
+use std::ops::Range;
+
+use crate::engine::{Columns, Created, Gaps};
+use crate::model::Shape;
+use crate::otlp::form::Form;
+
+/// When a frame's points end, and the frame before, Unix nanoseconds.
+#[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_field_names, reason = "units stand last")]
+pub(super) struct Times {
+    /// Of the frame from which deltas are counted.
+    pub(super) before_ns: Option<i64>,
+    pub(super) time_ns: i64,
+}
+
+/// Neighbouring series of one block and their values.
+#[derive(Debug, Clone)]
+pub(super) struct Points<'a> {
+    pub(super) columns: &'a Columns,
+    pub(super) gaps: &'a Gaps,
+    pub(super) created: &'a Created,
+    /// The values that are subtracted.
+    pub(super) before: Option<&'a Columns>,
+    /// Their time.
+    pub(super) before_ns: i64,
+    /// Within the block.
+    pub(super) rows: Range<usize>,
+    /// The first of them, counted within the family.
+    pub(super) first_series: usize,
+}
+
+impl<'a> Points<'a> {
+    /// The columns that are subtracted from a row: none if it began later.
+    #[inline]
+    pub(super) fn before(&self, row: usize) -> Option<&'a Columns> {
+        self.before
+            .filter(|_| self.created.at(row) <= self.before_ns)
+    }
+
+    /// The rows that have a point.
+    pub(super) fn present(&self) -> impl Iterator<Item = usize> {
+        self.rows.clone().filter(|&row| !self.gaps.contains(row))
+    }
+}
+
+/// When points begin: with their series, deltas not before the frame before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Starts<'a> {
+    created: &'a Created,
+    not_before_ns: i64,
+}
+
+impl<'a> Starts<'a> {
+    pub(super) fn new(form: Form, times: Times, created: &'a Created) -> Self {
+        let not_before_ns = times.before_ns.filter(|_| form.has_temporality());
+        Self {
+            created,
+            not_before_ns: not_before_ns.unwrap_or(i64::MIN),
+        }
+    }
+
+    #[inline]
+    pub(super) fn at(&self, row: usize) -> i64 {
+        self.created.at(row).max(self.not_before_ns)
+    }
+}
+
+/// A total's growth; all of it after a reset.
+#[inline]
+pub(super) fn growth(now: f64, before: f64) -> f64 {
+    if now >= before { now - before } else { now }
+}
+
+/// Cells of a histogram's row in each of its columns; 0 for other families.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Widths {
+    /// Explicit buckets, the one without a bound included.
+    pub(super) cumulative: usize,
+    pub(super) exponential: usize,
+}
+
+impl Widths {
+    pub(super) fn of(shape: &Shape) -> Self {
+        match shape {
+            Shape::Histogram {
+                bounds,
+                exponential,
+            } => Self {
+                cumulative: bounds.len() + 1,
+                exponential: exponential.map_or(0, |layout| layout.len),
+            },
+            _ => Self::default(),
+        }
+    }
+}
+
+/// One series' row of a histogram's columns.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Buckets<'a> {
+    pub(super) cumulative: &'a [u64],
+    pub(super) sum: f64,
+    pub(super) exponential: &'a [u64],
+}
+
+impl<'a> Buckets<'a> {
+    #[inline]
+    pub(super) fn of(columns: &'a Columns, row: usize, widths: Widths) -> Self {
+        let Columns::Histogram {
+            cumulative,
+            sums,
+            exponential,
+        } = columns
+        else {
+            unreachable!("a block has its family's shape")
+        };
+        let (width, cells) = (widths.cumulative, widths.exponential);
+        Self {
+            cumulative: &cumulative[row * width..][..width],
+            sum: sums[row],
+            exponential: &exponential[row * cells..][..cells],
+        }
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.cumulative[self.cumulative.len() - 1]
+    }
+
+    /// The row to be subtracted: none without a frame before, and none where a
+    /// bucket shrank, because the series began anew.
+    #[inline]
+    pub(super) fn before<'b>(
+        &self,
+        points: &Points<'b>,
+        row: usize,
+        widths: Widths,
+    ) -> Option<Buckets<'b>> {
+        let before = Buckets::of(points.before(row)?, row, widths);
+        let mut below = 0;
+        let mut cells = self.cumulative.iter().zip(before.cumulative);
+        let grows = cells.all(|(now, before)| {
+            let up_to = now.wrapping_sub(*before);
+            let grows = now >= before && up_to >= below;
+            below = up_to;
+            grows
+        });
+        let mut cells = self.exponential.iter().zip(before.exponential);
+        (grows && cells.all(|(now, before)| now >= before)).then_some(before)
+    }
+}
