@@ -9,16 +9,16 @@
 //! - A series has one sample per frame, at the tick's time; a point that is
 //!   missing is not sent.
 //! - Version 1 sends a family's metadata beside its first sample when asked to;
-//!   version 2 with every series. Version 2 tells when a counter, histogram or
-//!   summary began, unless that is now: a receiver puts a zero there.
+//!   version 2 with every series. Version 2 says when a counter, histogram or
+//!   summary began, unless that is now: a receiver adds a sample of 0 there.
 //! - Requests are cut by samples, and by size. Each is complete in itself; the
 //!   symbols of version 2 are those that its series refer to.
-//! - A series that ends, because a reload removed it or all is over, gets one
-//!   more sample: the NaN that Prometheus takes for its end.
+//! - A series that ends, because a reload removed it or pushing ends, gets one
+//!   more sample: a staleness marker, the NaN that Prometheus takes for its end.
 //!
 //! Samples are framed straight from columns and label values, because no object
-//! exists per series. Nothing here does I/O or reads a clock; who sends the bytes
-//! passes a sink.
+//! exists per series. Nothing here does I/O or reads a clock; the bytes go to the
+//! caller's sink.
 
 mod family;
 mod line;
@@ -53,7 +53,7 @@ pub struct EncoderOptions {
     pub labels: Vec<(String, String)>,
     /// No request has more samples. At least 1.
     pub request_samples_max: usize,
-    /// A request that is longer takes no further sample.
+    /// A request that is this long takes no further sample.
     pub request_bytes_max: usize,
 }
 
@@ -112,7 +112,8 @@ impl Encoder {
         }
     }
 
-    /// Goes over to another catalog; returns the series that it does not have.
+    /// Goes over to another catalog; returns the series that it does not have and
+    /// that therefore end.
     pub fn set_catalog(&mut self, catalog: Arc<Catalog>) -> Stale {
         let before = Arc::clone(&self.forms);
         self.forms = Arc::new(Forms::new(catalog, &self.options));
@@ -165,7 +166,7 @@ impl Encoder {
         Stale::all(&self.forms)
     }
 
-    /// Encodes the end of series at a time later than their last sample.
+    /// Encodes staleness markers of series at a time later than their last sample.
     pub fn encode_stale<B>(
         &mut self,
         stale: &Stale,
@@ -179,11 +180,6 @@ impl Encoder {
             self.writer.write_stale(form, block, part, sink)?;
         }
         self.writer.flush(sink)
-    }
-
-    /// Bytes held beyond the catalog, constants aside.
-    pub fn memory_bytes(&self) -> usize {
-        self.writer.memory_bytes()
     }
 }
 
@@ -222,16 +218,20 @@ mod tests {
             };
             assert_eq!(read.len(), samples);
             assert!(samples > 0);
-            let series: HashSet<&Labels> = read.iter().map(|s| &s.labels).collect::<HashSet<_>>();
+            let series: HashSet<&Labels> = read.iter().map(|sample| &sample.labels).collect();
             assert_eq!(series.len(), samples, "a series is in a request once");
             self.requests.push(read);
             self.lens.push(body.len());
         }
     }
 
-    fn read(encoder: &mut Encoder, frame: &Frame, describe: bool) -> Read {
-        let (mut read, version) = (Read::default(), encoder.options.version);
-        let done: ControlFlow<()> = encoder.encode(frame, describe, &mut |body, samples| {
+    /// What `encode` gives to its sink.
+    fn read_all(
+        version: Version,
+        encode: impl FnOnce(&mut Sink<'_, ()>) -> ControlFlow<()>,
+    ) -> Read {
+        let mut read = Read::default();
+        let done = encode(&mut |body: &[u8], samples: usize| {
             read.add(version, body, samples);
             ControlFlow::Continue(())
         });
@@ -239,14 +239,14 @@ mod tests {
         read
     }
 
+    fn read(encoder: &mut Encoder, frame: &Frame, describe: bool) -> Read {
+        let version = encoder.options.version;
+        read_all(version, |sink| encoder.encode(frame, describe, sink))
+    }
+
     fn read_stale(encoder: &mut Encoder, stale: &Stale, time_ns: i64) -> Read {
-        let (mut read, version) = (Read::default(), encoder.options.version);
-        let done: ControlFlow<()> = encoder.encode_stale(stale, time_ns, &mut |body, samples| {
-            read.add(version, body, samples);
-            ControlFlow::Continue(())
-        });
-        assert_eq!(done, ControlFlow::Continue(()));
-        read
+        let version = encoder.options.version;
+        read_all(version, |sink| encoder.encode_stale(stale, time_ns, sink))
     }
 
     fn options() -> impl Strategy<Value = EncoderOptions> {
@@ -340,10 +340,7 @@ mod tests {
         ) {
             // Half of the time, some families go on with their spaces.
             let now = if shared { rebuilt(&before, &now) } else { now };
-            let whole = |frame: &Frame| {
-                let catalog = frame.catalog();
-                expected(&super::tests::frame(catalog, 1, 0, 1), &options)
-            };
+            let whole = |of: &Frame| expected(&frame(of.catalog(), 1, 0, 1), &options);
             let mut encoder = Encoder::new(Arc::clone(before.catalog()), options.clone());
             let all = encoder.all();
             let all = read_stale(&mut encoder, &all, 5_000_000);

@@ -60,7 +60,7 @@ impl FamilyForm {
             Shape::Histogram { .. } => "le",
             Shape::Summary { .. } => "quantile",
         };
-        // What a series says itself counts.
+        // A series' own labels take precedence.
         let is_free = |name: &str| {
             let dimensions = family.space.dimensions();
             ![NAME, suffix_label].contains(&name) && dimensions.iter().all(|d| d.name != name)

@@ -6,7 +6,7 @@
 
 use crate::model::space::Cursor;
 use crate::proto::remote_write_v1::MetricType;
-use crate::proto::wire::{len_key, varint_key, write_len_key, write_varint};
+use crate::proto::wire::{fixed64_key, len_key, varint_key, write_len_key, write_varint};
 use crate::remote_write::family::{self, FamilyForm, Label};
 use crate::remote_write::symbols::{Reference, Symbols};
 
@@ -33,7 +33,7 @@ pub(super) struct Line {
     values: Vec<(usize, usize, usize)>,
     /// Of the tail that it has.
     tail: u64,
-    /// Whose request and block it was built for.
+    /// The writer's when it was built.
     pub(super) stamp: u64,
 }
 
@@ -44,12 +44,13 @@ pub(super) struct Tail {
     generation: u64,
     /// Version 2's, with metadata.
     described: bool,
-    /// What it was made for.
+    /// The writer's when it was written.
     pub(super) stamp: u64,
+    /// When the series began, as the samples say; 0 says nothing.
     pub(super) start_ms: i64,
 }
 
-/// The series that stands in the lines.
+/// The series whose samples are written, and how far the lines have followed.
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     pub(super) form: &'a FamilyForm,
@@ -149,7 +150,7 @@ fn kind_number(kind: MetricType) -> u32 {
 fn write_sample(out: &mut Vec<u8>, time_ms: i64, start_ms: i64) {
     let mut sample = Vec::with_capacity(32);
     // A value of 0 stands there, too, because it is put in afterwards.
-    sample.push(1 << 3 | 1);
+    sample.push(fixed64_key(1));
     sample.extend_from_slice(&[0; 8]);
     for (field, ms) in [(2, time_ms), (3, start_ms)] {
         if ms != 0 {

@@ -1,4 +1,5 @@
-//! Which series end, when a catalog takes the place of another or all is over.
+//! Which series end, and get a staleness marker, when a catalog takes the place of
+//! another or pushing ends.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,10 +20,10 @@ pub struct Stale {
 pub(super) struct Part {
     /// Index in the catalog.
     pub(super) block: usize,
-    /// For each sample of a series which of `alive` says where it goes on; none
-    /// where it does nowhere.
+    /// For each sample of a series, the index in `alive` of the rows in which it
+    /// goes on; none where it ends in all of them.
     samples: Arc<[Option<usize>]>,
-    /// Rows.
+    /// Sets of rows.
     alive: Vec<Gaps>,
 }
 
@@ -59,7 +60,7 @@ impl Stale {
         for (index, form) in now.families.iter().enumerate() {
             places.extend(form.samples.iter().map(|sample| (&sample.key, index)));
         }
-        // By family: its series, sorted.
+        // The keys of the series of each family of `now` that is looked into, sorted.
         let mut keys: HashMap<usize, Vec<u64>> = HashMap::new();
         let mut parts = Vec::new();
         for (index, form) in before.families.iter().enumerate() {
@@ -84,7 +85,7 @@ impl Stale {
         self.parts.is_empty()
     }
 
-    /// How many samples say so.
+    /// How many staleness markers these are.
     pub fn samples(&self) -> usize {
         let blocks = self.forms.catalog.blocks();
         let samples = self.parts.iter().map(|part| {
@@ -98,7 +99,8 @@ impl Stale {
     }
 }
 
-/// `found` tells for each sample the family that has it now.
+/// The parts of a family whose series end, `found` being for each of its samples
+/// the family that has it now. `keys` keeps the sorted series of families.
 fn parts_of(
     before: &Forms,
     now: &Forms,

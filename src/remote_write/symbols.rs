@@ -6,7 +6,7 @@ use crate::proto::wire::{len_key, write_len_key, write_varint};
 
 /// Key of a text within the request.
 const KEY: u8 = len_key(4);
-/// No place of the table is taken.
+/// Marks a place of the table that is free.
 const FREE: u32 = u32::MAX;
 const TABLE_LEN_MIN: usize = 1024;
 
@@ -107,11 +107,6 @@ impl Symbols {
     /// Appends the number of a text.
     pub(super) fn write(&mut self, out: &mut Vec<u8>, text: &[u8]) {
         write_varint(out, u64::from(self.number(text)));
-    }
-
-    /// Bytes held.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.bytes.capacity() + self.places.capacity() * 8 + self.table.capacity() * 4
     }
 
     fn grow(&mut self) {

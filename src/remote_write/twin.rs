@@ -18,7 +18,7 @@ pub(super) struct Sample {
     /// Of the value.
     pub(super) bits: u64,
     pub(super) time_ms: i64,
-    /// 0 where it is not told.
+    /// 0 where it is not sent.
     pub(super) start_ms: i64,
     /// Type, help, unit; where each series has them.
     pub(super) metadata: Option<(i32, String, String)>,
@@ -27,7 +27,7 @@ pub(super) struct Sample {
 /// A family's name, type, help and unit.
 pub(super) type Described = (String, i32, String, String);
 
-/// All samples of a frame in order, as version 2 tells them.
+/// All samples of a frame in order, with all that version 2 sends.
 pub(super) fn samples(frame: &Frame, options: &EncoderOptions) -> Vec<Sample> {
     let mut samples = Vec::new();
     for place in 0..frame.catalog().blocks().len() {
@@ -59,12 +59,12 @@ pub(super) fn samples(frame: &Frame, options: &EncoderOptions) -> Vec<Sample> {
                     labels.insert(name.into(), crate::exposition::label_number(number));
                 }
                 labels.retain(|_, value| !value.is_empty());
-                let told = kind != 2 && start_ms < time_ms;
+                let has_start = kind != 2 && start_ms < time_ms;
                 samples.push(Sample {
                     labels,
                     bits: value.to_bits(),
                     time_ms,
-                    start_ms: if told { start_ms } else { 0 },
+                    start_ms: if has_start { start_ms } else { 0 },
                     metadata: Some((kind, family.help.clone(), family.unit.clone())),
                 });
             };
@@ -108,7 +108,7 @@ pub(super) fn samples(frame: &Frame, options: &EncoderOptions) -> Vec<Sample> {
     samples
 }
 
-/// What version 1 tells of samples.
+/// Samples without what version 1 does not send.
 pub(super) fn plain(mut samples: Vec<Sample>) -> Vec<Sample> {
     for sample in &mut samples {
         sample.start_ms = 0;

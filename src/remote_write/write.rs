@@ -1,4 +1,4 @@
-//! The request under way: samples in, requests out as they get full.
+//! The request that is being written: samples in, requests out as they get full.
 
 use std::ops::ControlFlow;
 
@@ -10,7 +10,7 @@ use crate::remote_write::stale::Part;
 use crate::remote_write::symbols::Symbols;
 use crate::remote_write::{Sink, Version};
 
-/// What says that a series has ended: a NaN with these bits.
+/// The value of a staleness marker: a NaN with these bits.
 pub(super) const STALE_BITS: u64 = 0x7FF0_0000_0000_0002;
 
 /// Puts samples into requests.
@@ -21,8 +21,9 @@ pub(super) struct Writer {
     symbols: Option<Symbols>,
     /// Version 1's metadata.
     metadata: Vec<u8>,
-    /// The family whose metadata was written last; `None` where none is asked
-    /// for.
+    /// Whether families' metadata is asked for, in version 1.
+    describe: bool,
+    /// The family whose metadata was written last.
     described: Option<usize>,
     series: Vec<u8>,
     samples: usize,
@@ -32,7 +33,7 @@ pub(super) struct Writer {
     lines: Vec<Line>,
     tail: Tail,
     time_ms: i64,
-    /// Changes when lines have to be built anew.
+    /// Counts blocks and requests; lines and tail with another stamp are built anew.
     stamp: u64,
 }
 
@@ -51,15 +52,13 @@ pub(super) struct Points<'a> {
     pub(super) created: &'a Created,
 }
 
-/// No family has this index.
-const NO_FAMILY: usize = usize::MAX;
-
 impl Writer {
     pub(super) fn new(version: Version, limits: Limits) -> Self {
         Self {
             limits,
             symbols: (version == Version::V2).then(Symbols::default),
             metadata: Vec::new(),
+            describe: false,
             described: None,
             series: Vec::new(),
             samples: 0,
@@ -76,7 +75,8 @@ impl Writer {
     /// version 2 every series has it.
     pub(super) fn begin(&mut self, time_ms: i64, describe: bool) {
         self.time_ms = time_ms;
-        self.described = (describe && self.symbols.is_none()).then_some(NO_FAMILY);
+        self.describe = describe && self.symbols.is_none();
+        self.described = None;
         self.clear();
     }
 
@@ -121,7 +121,7 @@ impl Writer {
         }
     }
 
-    /// Adds the end of those series of a block that end.
+    /// Adds the staleness markers of those series of a block that end.
     pub(super) fn write_stale<B>(
         &mut self,
         form: &FamilyForm,
@@ -174,12 +174,6 @@ impl Writer {
         flow
     }
 
-    /// Bytes held.
-    pub(super) fn memory_bytes(&self) -> usize {
-        let symbols = self.symbols.as_ref().map_or(0, Symbols::memory_bytes);
-        symbols + self.metadata.capacity() + self.series.capacity() + self.body.capacity()
-    }
-
     fn clear(&mut self) {
         self.series.clear();
         self.metadata.clear();
@@ -194,7 +188,7 @@ impl Writer {
         self.stamp += 1;
     }
 
-    /// `value` tells the value of a row's sample.
+    /// `value` gives the value of a row's sample.
     fn write_rows<B>(
         &mut self,
         form: &FamilyForm,
@@ -213,7 +207,7 @@ impl Writer {
                 continue;
             }
             if with_starts {
-                self.start(points.created.at(index));
+                self.set_start(points.created.at(index));
             }
             for sample in 0..form.samples.len() {
                 if self.flush_full(sink)? {
@@ -237,11 +231,12 @@ impl Writer {
         }
     }
 
-    /// The series that come began then.
+    /// The samples that come are of series that began then.
     #[inline]
-    fn start(&mut self, created_ns: i64) {
+    fn set_start(&mut self, created_ns: i64) {
         let created_ms = to_ms(created_ns);
-        // A receiver puts a zero there, before the sample.
+        // A receiver adds a sample of 0 at the start. A start that is not before
+        // the sample is left out.
         let start_ms = if created_ms < self.time_ms {
             created_ms
         } else {
@@ -249,6 +244,7 @@ impl Writer {
         };
         if start_ms != self.tail.start_ms {
             self.tail.start_ms = start_ms;
+            // It is to be written anew.
             self.tail.stamp = 0;
         }
     }
@@ -293,7 +289,7 @@ impl Writer {
             None => self.tail.write_plain(self.time_ms),
             Some(symbols) => self.tail.write_described(self.time_ms, form, symbols),
         }
-        if self.described.is_some_and(|described| described != family) {
+        if self.describe && self.described != Some(family) {
             self.described = Some(family);
             self.metadata.extend_from_slice(&form.metadata);
         }
