@@ -30,6 +30,7 @@ mod chunked;
 mod connection;
 mod head;
 mod linger;
+mod refusal;
 mod reply;
 mod request;
 mod server;
@@ -40,7 +41,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use chunked::ChunkedDecoder;
-pub use head::{BodyLength, Head, HeadScanner, Refusal, Version, parse_head};
+pub use head::{BodyLength, Head, HeadScanner, Version, parse_head};
+pub use refusal::Refusal;
 pub use reply::{BodyWriter, Reply, Sent};
 pub use request::{Request, percent_decode};
 pub use server::Server;
@@ -143,7 +145,7 @@ impl Counter {
 /// What a connection may keep of each of its buffers while it is idle.
 const IDLE_BUFFER_BYTES_MAX: usize = 1024;
 
-/// So far from now; a configured "forever" is a year, which no clock overflows at.
+/// The time that far from now; "forever" is a year, which no clock overflows at.
 fn deadline_after(time: Duration) -> Instant {
     Instant::now() + time.min(Duration::from_secs(365 * 86_400))
 }

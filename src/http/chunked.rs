@@ -4,7 +4,8 @@
 //! in CRLF, and nothing may stand between a chunk's data and its CRLF. Extensions and trailers are
 //! checked, bounded and thrown away; no field of theirs ever reaches a handler.
 
-use super::head::{HeadScanner, Refusal, bad};
+use super::head::HeadScanner;
+use super::refusal::{BODY_TOO_LARGE, Refusal, bad};
 
 /// Decodes one body.
 #[derive(Debug)]
@@ -89,10 +90,7 @@ impl ChunkedDecoder {
             (State::SizeLineFeed { size }, b'\n') => {
                 let left = usize::try_from(size).unwrap_or(usize::MAX);
                 if left > self.body_bytes_max.saturating_sub(body_bytes) {
-                    return Err(Refusal {
-                        status: 413,
-                        reason: "body is too large",
-                    });
+                    return Err(BODY_TOO_LARGE);
                 }
                 Ok(State::Data { left })
             }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::chunked::ChunkedDecoder;
-use super::head::{BodyLength, Head, HeadScanner, Refusal, Version, bad, parse_head};
+use super::head::{BodyLength, Head, HeadScanner, Version, parse_head};
 use super::linger::Linger;
+use super::refusal::{BODY_TOO_LARGE, Refusal, bad};
 use super::reply::{Mode, Output, Reply, State, is_timeout};
 use super::request::Request;
 use super::table::{Slot, reset_on_close};
@@ -163,12 +164,7 @@ impl Connection {
             BodyLength::Bytes(0) => return Ok(Vec::new()),
             BodyLength::Bytes(length) => match usize::try_from(length) {
                 Ok(length) if length <= limit => Some(length),
-                _ => {
-                    return Err(Unread::Refused(Refusal {
-                        status: 413,
-                        reason: "body is too large",
-                    }));
-                }
+                _ => return Err(BODY_TOO_LARGE.into()),
             },
             BodyLength::Chunked => None,
         };
@@ -209,7 +205,8 @@ impl Connection {
                     reason: "internal error",
                 }))
             }
-            // A missing last chunk tells; the end of a connection by itself does not.
+            // The missing last chunk shows the client that the body is incomplete; where there are
+            // no chunks, only a reset does.
             State::Open(Mode::Chunks) | State::Cut(Mode::Chunks) => Some(End::Close),
             State::Waiting | State::Open(_) | State::Cut(_) | State::Broken => Some(End::Reset),
         }

@@ -3,14 +3,7 @@
 //! Every accepted head has exactly one reading. `httparse` splits the lines; this module decides
 //! what the lines are allowed to say, and refuses what other parsers might read differently.
 
-/// Why a request isn't served: the status and one line for the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The HTTP status, 400 or above.
-    pub status: u16,
-    /// What is wrong, in words for whoever wrote the client.
-    pub reason: &'static str,
-}
+use super::refusal::{Refusal, bad};
 
 /// The two versions that are spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,13 +140,6 @@ pub(super) fn header_all<'s, 'a>(
         .iter()
         .filter(move |header| header.0.eq_ignore_ascii_case(name))
         .map(|header| header.1)
-}
-
-pub(super) const fn bad(reason: &'static str) -> Refusal {
-    Refusal {
-        status: 400,
-        reason,
-    }
 }
 
 fn refusal_of(error: httparse::Error, bytes: &[u8]) -> Refusal {

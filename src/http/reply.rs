@@ -11,7 +11,8 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::head::{Refusal, Version};
+use super::head::Version;
+use super::refusal::Refusal;
 use super::table::Table;
 use super::{IDLE_BUFFER_BYTES_MAX, Stats, deadline_after};
 
@@ -170,7 +171,7 @@ const GATHER_BYTES_MAX: usize = 4096;
 /// A chunk's size line: 16 digits and CRLF.
 const SIZE_LINE_BYTES_MAX: usize = 18;
 
-/// How the body's end is told.
+/// How the client knows where the body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     Whole,

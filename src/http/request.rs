@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
-use super::head::{Head, Refusal, Version, bad};
+use super::head::{Head, Version, header_all};
+use super::refusal::{Refusal, bad};
 
 /// One complete request. Not printable as a whole: its headers may hold secrets.
 pub struct Request<'a> {
@@ -52,7 +53,7 @@ impl<'a> Request<'a> {
 
     /// The first value of the header of this name (any case), white space around it removed.
     pub fn header(&self, name: &str) -> Option<&'a str> {
-        super::head::header_all(&self.head.headers, name).next()
+        header_all(&self.head.headers, name).next()
     }
 
     /// The values of all headers of this name (any case), in order.

@@ -1,9 +1,9 @@
 //! All connections of a server: how many, which are idle, and whom to close.
 //!
 //! A connection is idle while it waits for the first byte of a request. Only idle ones are ever
-//! closed to make room; whoever is being answered, or has sent something that its thread hasn't
-//! seen yet, keeps their place. Closing means shutting the
-//! socket down, which wakes the thread that blocks on it.
+//! closed to make room; one that is being answered, or that has sent something its thread hasn't
+//! seen yet, keeps its place. Closing means shutting the socket down, which wakes the thread that
+//! blocks on it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Shutdown, TcpStream};
@@ -27,7 +27,7 @@ pub(super) struct Slot {
     id: u64,
 }
 
-/// What became of a new connection.
+/// Whether a new connection got a place.
 pub(super) enum Admission {
     Admitted { slot: Slot, has_evicted: bool },
     Full,

@@ -1,4 +1,4 @@
-//! A client that says exactly what it is told to and believes nothing it can't check.
+//! A client that sends exactly the bytes it is given and checks what it can of a response.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

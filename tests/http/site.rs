@@ -8,7 +8,7 @@ use mockingbird::http::{Handler, Limits, Reply, Request, Sent, Server};
 
 use crate::client::eventually;
 
-/// Endpoints for everything that a reply can do, and what became of the last one.
+/// Endpoints for everything that a reply can do, and the errors that bodies ended with.
 #[derive(Clone, Default)]
 pub(crate) struct Site {
     /// `/wait` answers once this is true.
