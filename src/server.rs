@@ -3,8 +3,8 @@
 //! A scrape takes the frame that is current when it arrives and streams it from
 //! the render pool; it never waits for a tick and a tick never waits for it.
 
-use std::io;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, rfc3339};
@@ -21,19 +21,19 @@ pub const SCRAPES_MAX: u64 = 32;
 /// `/healthz` fails when ticks begin later than this many intervals.
 const LAG_INTERVALS_MAX: u64 = 10;
 
-/// A delayed scrape looks this often whether the process ends.
+/// A delayed scrape checks this often whether the server stops.
 const DELAY_STEP: Duration = Duration::from_millis(50);
 
-/// The latest frame, for whoever wants to read it.
+/// The latest frame, to be read by any thread.
 #[derive(Debug, Default)]
-pub struct Board(Mutex<Option<Shown>>);
+pub struct Board(Mutex<Option<Published>>);
 
-/// A frame, and how it is written: both of the same catalog.
+/// A frame and what renders it: both of the same catalog.
 #[derive(Debug, Clone)]
-pub struct Shown {
+pub struct Published {
     /// The values.
     pub frame: Arc<Frame>,
-    /// How they are written.
+    /// What renders them.
     pub renderer: Arc<Renderer>,
 }
 
@@ -41,22 +41,23 @@ impl Board {
     /// Replaces the latest frame.
     pub fn publish(&self, frame: Arc<Frame>, renderer: &Arc<Renderer>) {
         let renderer = Arc::clone(renderer);
-        let before = self.lock().replace(Shown { frame, renderer });
+        let before = self.lock().replace(Published { frame, renderer });
         // Should it be the last holder, memory is given back outside the lock.
         drop(before);
     }
 
     /// The latest frame; `None` before the first tick.
     pub fn latest(&self) -> Option<Arc<Frame>> {
-        self.lock().as_ref().map(|shown| Arc::clone(&shown.frame))
+        let board = self.lock();
+        board.as_ref().map(|latest| Arc::clone(&latest.frame))
     }
 
-    /// The latest frame and how it is written; `None` before the first tick.
-    pub fn shown(&self) -> Option<Shown> {
+    /// The latest frame and what renders it; `None` before the first tick.
+    pub fn published(&self) -> Option<Published> {
         self.lock().clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Shown>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Published>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -66,7 +67,7 @@ impl Board {
 pub struct ScrapeHandler {
     /// Where frames come from.
     pub board: Arc<Board>,
-    /// Who writes frames; set once start-up is done, until then scrapes get 503.
+    /// What renders frames; set once start-up is done, until then scrapes get 503.
     pub pool: Arc<OnceLock<RenderPool>>,
     /// What goes wrong on purpose.
     pub faults: Arc<WireFaults>,
@@ -99,7 +100,7 @@ impl ScrapeHandler {
     fn scrape(&self, request: &Request<'_>, reply: Reply<'_>) -> io::Result<Sent> {
         let started = Instant::now();
         let fate = self.faults.scrape();
-        // It holds neither a frame nor one of the scrapes' places meanwhile.
+        // A delayed scrape holds no frame and does not count as running.
         if fate.delay.is_some_and(|delay| !wait(delay, &reply)) {
             return reply.text(503, "stopping");
         }
@@ -110,10 +111,10 @@ impl ScrapeHandler {
             self.own.add_scrape_error();
             return reply.text(status, "the fault scrape_error is in effect");
         }
-        let (Some(pool), Some(shown)) = (self.pool.get(), self.board.shown()) else {
+        let (Some(pool), Some(latest)) = (self.pool.get(), self.board.published()) else {
             return reply.text(503, "starting: no tick yet");
         };
-        let Shown { frame, renderer } = shown;
+        let Published { frame, renderer } = latest;
         let negotiated = negotiate::format(joined(request, "Accept").as_deref());
         let encoding = negotiate::encoding(joined(request, "Accept-Encoding").as_deref());
         let gzip = encoding == Encoding::Gzip;
@@ -128,15 +129,15 @@ impl ScrapeHandler {
         if !body.wants_body() {
             return body.finish();
         }
-        let mut end = fate.share.map(|share| {
+        let mut truncation = fate.share.map(|share| {
+            let mut truncation = Truncation::after(share, renderer.chunk_count());
             // gzip's header comes before the chunks.
-            let mut end = EarlyEnd::after(share, renderer.chunk_count());
-            end.pieces_left += usize::from(gzip);
-            end
+            truncation.pieces_left += usize::from(gzip);
+            truncation
         });
-        let mut write = |bytes: &[u8]| send(&mut body, bytes, end.as_mut());
+        let mut write = |bytes: &[u8]| send(&mut body, bytes, truncation.as_mut());
         let streamed = pool.stream(frame, &renderer, negotiated.format, gzip, &mut write);
-        if end.is_some_and(|end| end.is_reached) {
+        if truncation.is_some_and(|truncation| truncation.is_reached) {
             self.own.add_scrape_error();
             log::debug!("scrape by {}: truncated by a fault", request.peer());
             return Ok(body.cut());
@@ -214,7 +215,7 @@ pub fn health(
     )
 }
 
-/// Sleeps; false when the process ends before the time is over.
+/// Sleeps; false when the server stops before the time is over.
 fn wait(time: Duration, reply: &Reply<'_>) -> bool {
     let until = Instant::now() + time;
     loop {
@@ -229,9 +230,9 @@ fn wait(time: Duration, reply: &Reply<'_>) -> bool {
     }
 }
 
-/// Where a body ends early: within one of the pieces that it is written in.
+/// Where a fault cuts a body off: within one of the pieces that it is written in.
 #[derive(Debug)]
-struct EarlyEnd {
+struct Truncation {
     /// Pieces before it that are sent whole.
     pieces_left: usize,
     /// How much of the next one is sent.
@@ -239,7 +240,7 @@ struct EarlyEnd {
     is_reached: bool,
 }
 
-impl EarlyEnd {
+impl Truncation {
     /// After a share, within 0..1, of so many pieces.
     fn after(share: f64, pieces: usize) -> Self {
         let place = share * pieces as f64;
@@ -252,19 +253,23 @@ impl EarlyEnd {
     }
 }
 
-/// Sends a piece of a body, or the part of it that an early end leaves; then it
+/// Sends a piece of a body, or the part of it before the truncation; then it
 /// fails, so that nothing more is written.
-fn send(body: &mut BodyWriter<'_>, piece: &[u8], end: Option<&mut EarlyEnd>) -> io::Result<()> {
-    let Some(end) = end else {
-        return io::Write::write_all(body, piece);
+fn send(
+    body: &mut BodyWriter<'_>,
+    piece: &[u8],
+    truncation: Option<&mut Truncation>,
+) -> io::Result<()> {
+    let Some(truncation) = truncation else {
+        return body.write_all(piece);
     };
-    if let Some(left) = end.pieces_left.checked_sub(1) {
-        end.pieces_left = left;
-        return io::Write::write_all(body, piece);
+    if let Some(left) = truncation.pieces_left.checked_sub(1) {
+        truncation.pieces_left = left;
+        return body.write_all(piece);
     }
-    let bytes = (piece.len() as f64 * end.share) as usize;
-    io::Write::write_all(body, &piece[..bytes.min(piece.len().saturating_sub(1))])?;
-    end.is_reached = true;
+    let bytes = (piece.len() as f64 * truncation.share) as usize;
+    body.write_all(&piece[..bytes.min(piece.len().saturating_sub(1))])?;
+    truncation.is_reached = true;
     Err(io::ErrorKind::Other.into())
 }
 
