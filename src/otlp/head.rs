@@ -9,7 +9,9 @@
 
 use crate::model::labels::Arena;
 use crate::model::space::{Cursor, Space};
-use crate::proto::wire::{len_field_len, len_key, varint_len, write_len_key, write_varint};
+use crate::proto::wire::{
+    len_field_len, len_key, varint_len, write_len_key, write_pair_name, write_varint,
+};
 
 /// Room for a point's key and length: a point is shorter than 4 GiB.
 const ROOM: usize = 6;
@@ -30,11 +32,7 @@ impl Attributes {
     pub(super) fn new(space: &Space, field: u8) -> Self {
         let mut names = Arena::default();
         for dimension in space.dimensions() {
-            names.push_with(|out| {
-                write_len_key(out, len_key(1), dimension.name.len());
-                out.extend_from_slice(dimension.name.as_bytes());
-                out.push(len_key(2));
-            });
+            names.push_with(|out| write_pair_name(out, &dimension.name));
         }
         Self {
             key: len_key(field),

@@ -51,6 +51,14 @@ pub(crate) fn write_len_key(out: &mut Vec<u8>, key: u8, len: usize) {
     write_varint(out, len as u64);
 }
 
+/// Appends the beginning of a name and a value: the name, field 1, and the key of
+/// the value, field 2. OTLP's `KeyValue` and remote write's `Label` begin so.
+pub(crate) fn write_pair_name(out: &mut Vec<u8>, name: &str) {
+    write_len_key(out, len_key(1), name.len());
+    out.extend_from_slice(name.as_bytes());
+    out.push(len_key(2));
+}
+
 /// A `sint32` as the varint it is sent as.
 pub(crate) const fn zigzag(value: i32) -> u64 {
     ((value << 1) ^ (value >> 31)) as u32 as u64

@@ -10,7 +10,9 @@ use crate::model::labels::Arena;
 use crate::model::space::Space;
 use crate::model::{Family, Shape, identity};
 use crate::proto::remote_write_v1::{MetricMetadata, MetricType, WriteRequest};
-use crate::proto::wire::{len_key, varint_len, write_len_key, write_varint};
+use crate::proto::wire::{
+    len_field_len, len_key, varint_len, write_len_key, write_pair_name, write_varint,
+};
 
 const NAME: &str = "__name__";
 
@@ -77,11 +79,7 @@ impl FamilyForm {
         });
         let mut names = Arena::default();
         for dimension in family.space.dimensions() {
-            names.push_with(|out| {
-                write_len_key(out, len_key(1), dimension.name.len());
-                out.extend_from_slice(dimension.name.as_bytes());
-                out.push(len_key(2));
-            });
+            names.push_with(|out| write_pair_name(out, &dimension.name));
         }
         let kind = match family.shape {
             Shape::Counter => MetricType::Counter,
@@ -160,14 +158,14 @@ impl FamilyForm {
 
 /// Appends a label as a field of version 1's series.
 pub(super) fn write_label(out: &mut Vec<u8>, name: &str, value: &str) {
-    let field_len = |text: &str| 1 + varint_len(text.len() as u64) + text.len();
-    write_len_key(out, len_key(1), field_len(name) + field_len(value));
-    write_len_key(out, len_key(1), name.len());
-    out.extend_from_slice(name.as_bytes());
-    write_len_key(out, len_key(2), value.len());
+    let len = len_field_len(name.len()) + len_field_len(value.len());
+    write_len_key(out, len_key(1), len);
+    write_pair_name(out, name);
+    write_varint(out, value.len() as u64);
     out.extend_from_slice(value.as_bytes());
 }
 
+/// What the text format appends to a counter's name.
 fn total(shape: &Shape) -> &'static str {
     if *shape == Shape::Counter {
         "_total"
@@ -176,6 +174,8 @@ fn total(shape: &Shape) -> &'static str {
     }
 }
 
+/// The samples of one series in the order of the text format: the name of each, and
+/// the text of its bucket or quantile.
 fn sample_keys(family: &Family, prefix: &str) -> Vec<(String, Option<String>)> {
     let named = |suffix: &str| format!("{prefix}{}{suffix}", family.name);
     let mut keys: Vec<(String, Option<String>)> = match &family.shape {
@@ -198,6 +198,7 @@ fn sample_keys(family: &Family, prefix: &str) -> Vec<(String, Option<String>)> {
     keys
 }
 
+/// All labels of a sample in the order of their names.
 fn sample_labels(
     space: &Space,
     external: &[(String, String)],
