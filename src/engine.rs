@@ -25,6 +25,8 @@ pub mod kernel;
 mod part;
 mod pool;
 pub mod quantile;
+#[cfg(test)]
+pub(crate) mod random_frames;
 mod recipe;
 mod reload;
 pub mod rng;

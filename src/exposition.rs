@@ -7,11 +7,24 @@
 //! of threads.
 //!
 //! Nothing here does I/O or reads a clock; who sends the bytes passes a sink.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`negotiate`] | chooses format and encoding by what a scraper accepts |
+//! | `plan` | cuts a body into chunks |
+//! | `text` | writes a family's lines: `head`, `number` and `ends` are their parts |
+//! | `escape` | escapes label values, once at the start |
+//! | `room` | appends to a vector without a call for each piece |
+//! | `lines` | tells the compressor where lines begin |
+//! | `deflate`, [`gzip`] | compress chunks |
+//! | [`pool`] | does all this on several threads |
+//! | `history` | writes many ticks, series after series, for backfill |
 
 mod deflate;
 mod ends;
 mod escape;
 pub mod gzip;
+mod head;
 mod history;
 mod lines;
 pub mod negotiate;
@@ -21,7 +34,7 @@ pub mod pool;
 mod room;
 mod text;
 #[cfg(test)]
-pub(crate) mod twin;
+mod twin;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -47,7 +60,7 @@ pub struct Renderer {
     catalog: Arc<Catalog>,
     timestamps: bool,
     selected: Range<usize>,
-    /// Of the selected families.
+    /// Those of the selected families.
     families: Vec<FamilyText>,
     plan: Plan,
     memory_bytes: usize,
@@ -110,8 +123,8 @@ impl Renderer {
         self.render_marked(frame, format, chunk, out, &mut Unmarked);
     }
 
-    /// The same, and appends to `lines` where in `out` the lines are, for
-    /// [`gzip::Compressor`].
+    /// As [`Self::render_chunk`], and appends to `lines` where the lines are in
+    /// `out`, for [`gzip::Compressor`].
     ///
     /// # Panics
     /// As [`Self::render_chunk`] does.
@@ -205,7 +218,7 @@ mod tests {
 
     use super::*;
     use crate::config::LabelValues;
-    use crate::engine::Columns;
+    use crate::engine::{Columns, random_frames};
     use crate::model::labels::Dimension;
     use crate::model::{Family, Shape};
 
@@ -224,7 +237,7 @@ mod tests {
         /// same bytes, as many samples as announced, and every chunk stays
         /// within the room that was reckoned for it.
         #[test]
-        fn bytes_equal_the_twins(frame in twin::frames(), timestamps: bool) {
+        fn bytes_equal_the_twins(frame in random_frames::frames(), timestamps: bool) {
             let renderer = Renderer::new(Arc::clone(frame.catalog()), "p_", timestamps);
             for format in [Format::Text, Format::OpenMetrics] {
                 let expected = twin::body(&frame, "p_", timestamps, format);
@@ -236,7 +249,7 @@ mod tests {
 
         /// For every frame, families written one by one make up the body.
         #[test]
-        fn families_written_alone_make_up_the_body(frame in twin::frames()) {
+        fn families_written_alone_make_up_the_body(frame in random_frames::frames()) {
             let catalog = frame.catalog();
             let whole = Renderer::new(Arc::clone(catalog), "", false);
             let mut parts = String::new();
@@ -405,7 +418,7 @@ app_size_bytes_created 1700000000 1700000001.5
         let space = Space::from_dimensions(vec![list("a", &[&long]), numbered("b", 5000)]);
         let family = Family::new("long", "", "", Shape::Counter, Arc::new(space));
         let catalog = catalog(vec![family]);
-        let frame = twin::frame(&catalog, 0, 0, 1);
+        let frame = random_frames::frame(&catalog, 0, 0, 1);
         let renderer = Renderer::new(catalog, "", true);
         assert!(longest_chunk(&renderer, &frame) <= 2 << 20);
     }
@@ -415,7 +428,7 @@ app_size_bytes_created 1700000000 1700000001.5
         let space = Arc::new(Space::from_dimensions(vec![numbered("a", 10)]));
         let family = |n| Family::new(&format!("f{n}"), "", "", Shape::Gauge, Arc::clone(&space));
         let catalog = catalog((0..1000).map(family).collect());
-        let frame = twin::frame(&catalog, 0, 0, 1);
+        let frame = random_frames::frame(&catalog, 0, 0, 1);
         let renderer = Renderer::new(catalog, "", false);
         assert_eq!(renderer.chunk_count(), 3);
         let expected = twin::body(&frame, "", false, Format::Text);
@@ -438,7 +451,7 @@ app_size_bytes_created 1700000000 1700000001.5
             Family::new("one", "", "", Shape::Counter, Arc::clone(&space)),
             Family::new("two", "", "", Shape::histogram(bounds), space),
         ]);
-        let frame = twin::frame(&catalog, 0, 0, 5);
+        let frame = random_frames::frame(&catalog, 0, 0, 5);
         let renderer = Renderer::new(catalog, "", false);
         assert!(renderer.chunk_count() > 10);
         for format in [Format::Text, Format::OpenMetrics] {

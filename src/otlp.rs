@@ -280,7 +280,7 @@ mod tests {
 
     use super::*;
     use crate::engine::Columns;
-    use crate::exposition::twin::{frame, frames};
+    use crate::engine::random_frames::{frame, frames};
     use crate::model::space::Space;
     use crate::model::{Family, Shape};
     use crate::proto::otlp::ExportMetricsServiceRequest;

@@ -191,7 +191,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
-    use crate::exposition::twin::{frame, frames};
+    use crate::engine::random_frames::{frame, frames};
     use crate::model::space::Space;
     use crate::model::{Family, Shape};
     use crate::proto::{remote_write_v1, remote_write_v2};

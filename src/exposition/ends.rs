@@ -1,14 +1,17 @@
-//! What ends a line, and what the lines of a text are about: the series of one
-//! tick, or the ticks of one series.
+//! The end of lines: a timestamp, if any, and the line feed.
+//!
+//! It depends on what the rows of a text are: the series of one tick, which all
+//! end alike ([`LineEnds`]), or the ticks of one series ([`TimeEnds`]).
 
 // The pieces of a hot line must end up in one loop.
 #![allow(clippy::inline_always)]
 
 use crate::engine::Created;
+use crate::exposition::head::Head;
 use crate::exposition::negotiate::Format;
 use crate::exposition::number;
 use crate::exposition::room::Room;
-use crate::exposition::text::{Head, Points};
+use crate::exposition::text::Points;
 
 /// What rows are, and how the lines of a row end.
 pub(super) trait Ends {

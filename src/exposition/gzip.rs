@@ -85,8 +85,8 @@ mod tests {
 
     use super::*;
     use crate::config::LabelValues;
-    use crate::engine::{Columns, Frame};
-    use crate::exposition::{Format, Renderer, twin};
+    use crate::engine::{Columns, Frame, random_frames};
+    use crate::exposition::{Format, Renderer};
     use crate::model::labels::Dimension;
     use crate::model::space::Space;
     use crate::model::{Catalog, Family, Shape};
@@ -182,7 +182,7 @@ mod tests {
         let families = shapes
             .map(|(name, shape)| Family::new(name, "What it is.", "", shape, Arc::clone(&space)));
         let catalog = Arc::new(Catalog::from_families(families.into(), 4));
-        twin::frame(
+        random_frames::frame(
             &catalog,
             1_700_000_060_000_000_000,
             1_700_000_000_000_000_000,
@@ -220,7 +220,7 @@ mod tests {
 
         /// For every frame, the member reads back as the body.
         #[test]
-        fn any_body_reads_back(frame in twin::frames()) {
+        fn any_body_reads_back(frame in random_frames::frames()) {
             check_frame(&frame);
         }
     }

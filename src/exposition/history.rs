@@ -1,9 +1,10 @@
-//! The other way round: one series after the other, each with all its points.
+//! `OpenMetrics` text of many ticks: one series after the other, each with all its
+//! points.
 //!
-//! `OpenMetrics` wants the points of a series together, in order, so a text that
-//! tells of many ticks cannot go tick by tick. It is written by the renderer of
-//! bodies all the same: there, rows are the series of one tick, and here they are
-//! the ticks of one series.
+//! The format wants the points of a series together and in order, so such a text
+//! cannot go tick by tick as scrapes do. The same code writes its lines
+//! ([`FamilyText`]): for a scrape, rows are the series of one tick, and here they
+//! are the ticks of one series.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,28 +17,27 @@ use super::text::{FamilyText, Points};
 use crate::engine::{Columns, Created, Gaps};
 use crate::model::Family;
 
-/// Bytes that are reserved at a time, unless one point takes more.
+/// Bytes that are reserved at a time, at most, unless one point takes more.
 const ROOM_BYTES: usize = 1 << 20;
 
-/// Writes the series of one family.
+/// Writes the series of one family, each over many ticks.
 #[derive(Debug)]
 pub struct History {
     text: FamilyText,
 }
 
-/// Times of points, as they are written.
+/// Timestamps of points, as they are written.
 #[derive(Debug)]
 pub struct Times(Vec<TimeEnd>);
 
-/// Points of one series: rows of columns, the first of them at a time, the second
-/// at the next, and so on.
+/// Points of one series at consecutive times: rows of columns, one for each time.
 #[derive(Debug, Clone)]
 pub struct Stretch<'a> {
-    /// Where the values are.
+    /// The values, some rows of which are of the series.
     pub columns: &'a Columns,
-    /// Which of them are missing.
+    /// Which rows are missing.
     pub gaps: &'a Gaps,
-    /// Those of the series.
+    /// The rows of the series.
     pub rows: Range<usize>,
     /// All times there are.
     pub times: &'a Times,
@@ -46,7 +46,7 @@ pub struct Stretch<'a> {
 }
 
 impl Times {
-    /// Bytes for each.
+    /// Bytes that each takes in memory.
     pub const BYTES: usize = size_of::<TimeEnd>();
 
     /// These times, Unix nanoseconds from 1970 on; they are written in whole
@@ -102,12 +102,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::Frame;
+    use crate::engine::{Frame, random_frames};
     use crate::exposition::twin;
 
-    /// What tells a point's series: a line's name and labels without those of
-    /// buckets and quantiles, as the obvious renderer writes them.
-    fn bodies(frames: &[Arc<Frame>], family: usize, series: usize) -> String {
+    /// The lines of one series over some frames, as the obvious renderer writes
+    /// them: of each frame with gaps in the place of all other series.
+    fn expected_lines(frames: &[Arc<Frame>], family: usize, series: usize) -> String {
         let mut lines = String::new();
         for frame in frames {
             let catalog = frame.catalog();
@@ -139,13 +139,13 @@ mod tests {
         /// For every family over some ticks, the text is what the obvious
         /// renderer writes tick by tick, series after series.
         #[test]
-        fn points_are_those_of_the_frames(first in twin::frames(), seed: u32, ticks in 1..5_i64) {
+        fn points_are_those_of_the_frames(first in random_frames::frames(), seed: u32, ticks in 1..5_i64) {
             let catalog = Arc::clone(first.catalog());
             let times_ns: Vec<i64> = (0..ticks).map(|tick| (1 + tick) * 1_234_567_000_000).collect();
             let frames: Vec<Arc<Frame>> = times_ns
                 .iter()
                 .map(|&time_ns| {
-                    let plain = twin::frame(&catalog, time_ns, 0, u64::from(seed) + time_ns as u64);
+                    let plain = random_frames::frame(&catalog, time_ns, 0, u64::from(seed) + time_ns as u64);
                     let blocks = catalog.blocks().iter().enumerate();
                     let gaps = blocks.map(|(index, _)| match time_ns % 2 {
                         0 => first.gaps(index).clone(),
@@ -179,7 +179,7 @@ mod tests {
                     };
                     history.write(&mut text, series, &stretch);
                     let text = String::from_utf8(text).unwrap();
-                    prop_assert_eq!(text, bodies(&frames, index, series));
+                    prop_assert_eq!(text, expected_lines(&frames, index, series));
                 }
             }
         }

@@ -6,9 +6,9 @@
 //! chunks under way, and each of them has its place in the stream's channel. So
 //! a slow reader holds a frame and at least one chunk, and delays nobody.
 //!
-//! Memory: beyond one chunk per stream, all streams together hold at most a
-//! fixed number of chunks per thread; a stream that finds them taken goes on
-//! one chunk at a time.
+//! Memory: each stream may have one chunk under way; beyond that, all streams
+//! together have a fixed number per thread. A stream that finds those taken goes
+//! on one chunk at a time.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,9 +23,9 @@ use crate::engine::Frame;
 use crate::exposition::gzip::{self, ChunkSum, Compressor, Trailer};
 use crate::exposition::{Format, Lines, Renderer};
 
-/// Chunks that one stream has under way, per thread of the pool.
+/// Chunks that one stream has under way, at most, per thread of the pool.
 const WINDOW_CHUNKS_PER_THREAD: usize = 2;
-/// Chunks that all streams have under way beyond their first, per thread.
+/// Chunks that all streams have under way beyond their first, at most, per thread.
 const SHARED_CHUNKS_PER_THREAD: usize = 8;
 /// Buffers that a very long series made larger than this are not kept.
 const BUFFER_BYTES_MAX: usize = 4 << 20;
@@ -38,7 +38,7 @@ pub struct RenderPool {
     shared: Arc<Shared>,
 }
 
-/// What a stream came to.
+/// Size of a body that was passed to a sink.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StreamStats {
     /// Bytes passed to the sink.
@@ -62,7 +62,7 @@ struct Shared {
 
 /// One chunk to be written.
 struct Job {
-    chunk: usize,
+    index: usize,
     body: Arc<Body>,
     frame: Arc<Frame>,
     buffer: Vec<u8>,
@@ -251,7 +251,7 @@ impl<'a> Stream<'a> {
     fn start_chunks(&mut self) {
         let Some(jobs) = &self.pool.jobs else { return };
         while self.started < self.chunk_count && self.may_start() {
-            let chunk = self.started;
+            let index = self.started;
             self.started += 1;
             let frame = if self.started == self.chunk_count {
                 self.frame.take()
@@ -259,7 +259,7 @@ impl<'a> Stream<'a> {
                 self.frame.clone()
             };
             let job = Job {
-                chunk,
+                index,
                 body: Arc::clone(&self.body),
                 frame: frame.expect("kept until the last chunk is handed out"),
                 buffer: self.pool.shared.buffer(),
@@ -331,7 +331,7 @@ fn work(queue: &Receiver<Job>) {
     let mut worker = Worker::default();
     while let Ok(job) = queue.recv() {
         let Job {
-            chunk,
+            index,
             body,
             frame,
             buffer,
@@ -340,29 +340,24 @@ fn work(queue: &Receiver<Job>) {
         if body.cancelled.load(Ordering::Relaxed) {
             continue;
         }
-        let write = AssertUnwindSafe(|| worker.write(&body, &frame, chunk, buffer));
-        let written = catch_unwind(write).ok();
-        if written.is_none() {
+        let write = AssertUnwindSafe(|| worker.write(&body, &frame, index, buffer));
+        let chunk = catch_unwind(write).ok();
+        if chunk.is_none() {
             worker = Worker::default();
         }
         // Let go of the frame before the stream learns of the last chunk.
         drop(frame);
         // There is room for every chunk of the window; a stream that is gone
         // wants none.
-        let _ = done.try_send(Done {
-            index: chunk,
-            chunk: written,
-        });
+        let _ = done.try_send(Done { index, chunk });
     }
 }
 
 impl Worker {
-    fn write(&mut self, body: &Body, frame: &Frame, chunk: usize, mut buffer: Vec<u8>) -> Chunk {
-        let Body {
-            renderer, format, ..
-        } = body;
+    fn write(&mut self, body: &Body, frame: &Frame, index: usize, mut buffer: Vec<u8>) -> Chunk {
+        let (renderer, format) = (&body.renderer, body.format);
         if !body.gzip {
-            renderer.render_chunk(frame, *format, chunk, &mut buffer);
+            renderer.render_chunk(frame, format, index, &mut buffer);
             return Chunk {
                 plain_bytes: buffer.len() as u64,
                 bytes: buffer,
@@ -379,11 +374,11 @@ impl Worker {
         } = self;
         plain.clear();
         lines.clear();
-        renderer.render_chunk_with_lines(frame, *format, chunk, plain, lines);
+        renderer.render_chunk_with_lines(frame, format, index, plain, lines);
         let sum = compressor.compress_lines(plain, lines, &mut buffer);
         Chunk {
             bytes: buffer,
-            plain_bytes: self.plain.len() as u64,
+            plain_bytes: plain.len() as u64,
             sum: Some(sum),
         }
     }
@@ -401,7 +396,7 @@ mod tests {
 
     use super::*;
     use crate::config::LabelValues;
-    use crate::exposition::twin;
+    use crate::engine::random_frames;
     use crate::model::labels::Dimension;
     use crate::model::space::Space;
     use crate::model::{Catalog, Family, Shape};
@@ -421,7 +416,7 @@ mod tests {
             ],
             2,
         ));
-        let frame = twin::frame(&catalog, 0, 0, 3);
+        let frame = random_frames::frame(&catalog, 0, 0, 3);
         (Arc::new(frame), Arc::new(Renderer::new(catalog, "", false)))
     }
 
@@ -486,7 +481,7 @@ mod tests {
 
         /// For every frame, the pool delivers what the renderer writes.
         #[test]
-        fn streams_equal_the_renderer(frame in twin::frames(), threads in 1..4usize, gzip: bool) {
+        fn streams_equal_the_renderer(frame in random_frames::frames(), threads in 1..4usize, gzip: bool) {
             let frame = Arc::new(frame);
             let renderer = Arc::new(Renderer::new(Arc::clone(frame.catalog()), "", true));
             let pool = RenderPool::new(threads).unwrap();

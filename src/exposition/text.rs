@@ -1,10 +1,8 @@
 //! A family's lines in both text formats.
 //!
-//! What is constant about a family is written once, at start-up. A series'
-//! line begins like the line before it, so one scratch head is kept and only
-//! what changed is written anew: a line is a copy of the head, a value and its
-//! end. Nothing here allocates per series or line, reads a clock or knows
-//! of threads.
+//! What is constant about a family is written once, at start-up. A line then is a
+//! copy of its beginning (`head`), a value (`number`) and its end (`ends`).
+//! Nothing here allocates per series or line, reads a clock or knows of threads.
 
 // The pieces of a hot line must end up in one loop.
 #![allow(clippy::inline_always)]
@@ -15,12 +13,12 @@ use std::sync::Arc;
 use crate::engine::{Columns, Created, Gaps};
 use crate::exposition::ends::{CreatedEnd, Ends, Short};
 use crate::exposition::escape::{self, SpaceText};
+use crate::exposition::head::Head;
 use crate::exposition::lines::{Mark, Repeats};
 use crate::exposition::negotiate::Format;
 use crate::exposition::number;
-use crate::exposition::room::{Room, SLACK_BYTES};
-use crate::model::labels::{Arena, Dimension};
-use crate::model::space::Cursor;
+use crate::exposition::room::Room;
+use crate::model::labels::Dimension;
 use crate::model::{Family, Shape};
 
 /// What is constant about a family's lines.
@@ -30,7 +28,8 @@ pub(super) struct FamilyText {
     /// HELP, TYPE and UNIT lines.
     text_header: Vec<u8>,
     openmetrics_header: Vec<u8>,
-    /// Sample names: of a series' first lines, then `_sum`, `_count`, `_created`.
+    /// Sample name of a series' first lines: the only one, or those of buckets or
+    /// quantiles.
     name: Vec<u8>,
     sum_name: Vec<u8>,
     count_name: Vec<u8>,
@@ -44,8 +43,9 @@ pub(super) struct FamilyText {
 /// The label of a bucket or quantile and what follows it: `,le="0.1"} `.
 type Suffix = Short<48>;
 
-/// The last label's values come again within sight where there are so few.
-const VALUES_IN_SIGHT_MAX: usize = 16;
+/// Where the last label has no more values than this, each comes again soon
+/// enough for the compressor to repeat it from there.
+const REPEATED_VALUES_MAX: usize = 16;
 
 /// Neighbouring series of one block and their values.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl FamilyText {
         }
     }
 
-    /// Lines, which are samples, per series.
+    /// Lines with a value per series, each of which is a sample.
     pub(super) fn samples_per_series(&self, format: Format) -> usize {
         let created = usize::from(format == Format::OpenMetrics && self.shape != Shape::Gauge);
         self.samples_per_point(format) + created
@@ -103,8 +103,8 @@ impl FamilyText {
 
     /// The same without the line that tells when the series began.
     pub(super) fn samples_per_point(&self, format: Format) -> usize {
-        let sums = if self.has_sums(format) { 0 } else { 2 };
-        self.shape.samples_per_series() - sums
+        let left_out = if self.has_sums(format) { 0 } else { 2 };
+        self.shape.samples_per_series() - left_out
     }
 
     /// No series takes more bytes than this, in either format.
@@ -126,7 +126,7 @@ impl FamilyText {
         let values = last.map_or(1, Dimension::len);
         Repeats {
             series_lines: self.samples_per_series(format),
-            alike_lines: if values <= VALUES_IN_SIGHT_MAX {
+            alike_lines: if values <= REPEATED_VALUES_MAX {
                 values
             } else {
                 1
@@ -134,7 +134,8 @@ impl FamilyText {
         }
     }
 
-    /// Appends the lines of some rows. Tells `marks` where they begin.
+    /// Appends the lines of some rows, and tells `marks` where they and their values
+    /// begin.
     pub(super) fn write_rows(
         &self,
         out: &mut Vec<u8>,
@@ -143,86 +144,50 @@ impl FamilyText {
         marks: &mut impl Mark,
     ) {
         let repeats = self.repeats(ends.format());
-        let Points { gaps, rows, .. } = points;
-        marks.begin(repeats, rows.len() * repeats.series_lines);
-        let room = &mut Room::new(out, rows.len() * self.series_bytes_max());
-        let mut head = Head::new(&self.name, &self.labels, points.first_series);
-        let mut created = ends.created(points);
+        let row_count = points.rows.len();
+        marks.begin(repeats, row_count * repeats.series_lines);
+        let room = &mut Room::new(out, row_count * self.series_bytes_max());
         match points.columns {
-            Columns::Values(values) => {
-                if self.shape != Shape::Counter {
-                    created = None;
-                }
-                self.put_values(room, (ends, created), &mut head, values, points, marks);
-            }
+            Columns::Values(values) => self.put_values(room, ends, points, marks, values),
             Columns::Histogram {
                 cumulative, sums, ..
             } => {
-                let width = self.suffixes.len();
-                for row in rows.clone() {
-                    if gaps.contains(row) {
-                        ends.advance(&mut head);
-                        continue;
-                    }
-                    let buckets = &cumulative[row * width..(row + 1) * width];
-                    head.complete();
-                    for (suffix, &count) in self.suffixes.iter().zip(buckets) {
-                        let start = room.len();
-                        head.put_stem(room);
-                        suffix.put(room);
-                        marks.line(start, room.len());
-                        number::put_count(room, count);
-                        ends.put(room, row);
-                    }
-                    let sums = (sums[row], buckets[width - 1]);
-                    self.put_sums(room, (ends, row), &head, sums, marks);
-                    self.put_created(room, &mut created, &head, row, marks);
-                    ends.advance(&mut head);
-                }
+                let buckets = (cumulative.as_slice(), number::put_count);
+                self.put_distributions(room, ends, points, marks, buckets, |row, buckets| {
+                    (sums[row], buckets[buckets.len() - 1])
+                });
             }
             Columns::Summary {
                 quantiles,
                 counts,
                 sums,
             } => {
-                let width = self.suffixes.len();
-                for row in rows.clone() {
-                    if gaps.contains(row) {
-                        ends.advance(&mut head);
-                        continue;
-                    }
-                    let quantiles = &quantiles[row * width..(row + 1) * width];
-                    head.complete();
-                    for (suffix, &quantile) in self.suffixes.iter().zip(quantiles) {
-                        let start = room.len();
-                        head.put_stem(room);
-                        suffix.put(room);
-                        marks.line(start, room.len());
-                        number::put_value(room, quantile);
-                        ends.put(room, row);
-                    }
-                    self.put_sums(room, (ends, row), &head, (sums[row], counts[row]), marks);
-                    self.put_created(room, &mut created, &head, row, marks);
-                    ends.advance(&mut head);
-                }
+                let quantiles = (quantiles.as_slice(), number::put_value);
+                self.put_distributions(room, ends, points, marks, quantiles, |row, _| {
+                    (sums[row], counts[row])
+                });
             }
         }
     }
 
-    /// Counters and gauges.
+    /// Counters and gauges: one value each.
     fn put_values(
         &self,
         room: &mut Room,
-        (ends, mut created): (&impl Ends, Option<CreatedEnd<'_>>),
-        head: &mut Head,
-        values: &[f64],
+        ends: &impl Ends,
         points: &Points<'_>,
         marks: &mut impl Mark,
+        values: &[f64],
     ) {
+        let mut head = Head::new(&self.name, &self.labels, points.first_series);
+        let mut created = match self.shape {
+            Shape::Counter => ends.created(points),
+            _ => None,
+        };
         let rows = points.rows.clone();
         for (row, &value) in rows.clone().zip(&values[rows]) {
             if points.gaps.contains(row) {
-                ends.advance(head);
+                ends.advance(&mut head);
                 continue;
             }
             let start = room.len();
@@ -237,11 +202,47 @@ impl FamilyText {
                 marks.line(start, room.len());
                 created.put(room, row);
             }
-            ends.advance(head);
+            ends.advance(&mut head);
         }
     }
 
-    /// What follows a series' buckets or quantiles.
+    /// Histograms and summaries: a line for each of a row's cells, which are
+    /// cumulative buckets or quantiles, then those for sum and count, which `totals`
+    /// has for a row and its cells.
+    fn put_distributions<Cell: Copy>(
+        &self,
+        room: &mut Room,
+        ends: &impl Ends,
+        points: &Points<'_>,
+        marks: &mut impl Mark,
+        (cells, put_cell): (&[Cell], impl Fn(&mut Room, Cell)),
+        totals: impl Fn(usize, &[Cell]) -> (f64, u64),
+    ) {
+        let mut head = Head::new(&self.name, &self.labels, points.first_series);
+        let mut created = ends.created(points);
+        let width = self.suffixes.len();
+        for row in points.rows.clone() {
+            if points.gaps.contains(row) {
+                ends.advance(&mut head);
+                continue;
+            }
+            let cells = &cells[row * width..(row + 1) * width];
+            head.complete();
+            for (suffix, &cell) in self.suffixes.iter().zip(cells) {
+                let start = room.len();
+                head.put_stem(room);
+                suffix.put(room);
+                marks.line(start, room.len());
+                put_cell(room, cell);
+                ends.put(room, row);
+            }
+            self.put_sums(room, (ends, row), &head, totals(row, cells), marks);
+            self.put_created(room, &mut created, &head, row, marks);
+            ends.advance(&mut head);
+        }
+    }
+
+    /// Sum and count, which follow a series' buckets or quantiles.
     fn put_sums(
         &self,
         room: &mut Room,
@@ -294,171 +295,6 @@ fn put_named(room: &mut Room, name: &[u8], head: &Head, marks: &mut impl Mark) {
     room.put(name);
     head.put_labels(room);
     marks.line(start, room.len());
-}
-
-/// The beginning of a line: sample name, labels and what closes them. It
-/// follows a cursor and rewrites only what changed.
-///
-/// The last label's value changes with nearly every series, and reading what
-/// was written a moment ago makes a processor wait. So a line of its own is
-/// put in two parts, the leading one from `padded` and the value from its
-/// arena; only for series of several lines are they put together first.
-pub(super) struct Head<'a> {
-    cursor: Cursor<'a>,
-    labels: Vec<HeadLabel<'a>>,
-    /// `name{a="1",b="`, or `name` without labels; after [`Self::complete`]
-    /// the rest as well; then any bytes.
-    padded: Vec<u8>,
-    name_len: usize,
-    leading_len: usize,
-    /// Length when complete.
-    len: usize,
-    /// What follows the last value, or the name.
-    close: &'static [u8; 4],
-    close_len: usize,
-}
-
-struct HeadLabel<'a> {
-    /// What precedes the value.
-    open: &'a [u8],
-    values: &'a Arena,
-    /// Where the value begins.
-    start: usize,
-}
-
-impl<'a> Head<'a> {
-    fn new(name: &[u8], text: &'a SpaceText, series: usize) -> Self {
-        let cursor = text.space().cursor(series);
-        let mut labels: Vec<HeadLabel<'a>> = (0..cursor.digits().len())
-            .map(|dimension| HeadLabel {
-                open: text.open(dimension),
-                values: text.values(dimension),
-                start: 0,
-            })
-            .collect();
-        let mut padded = name.to_vec();
-        padded.resize(name.len() + text.longest_bytes() + SLACK_BYTES, 0);
-        let (mut close, mut close_len) = (b"    ", 1);
-        if let Some(label) = labels.first_mut() {
-            label.start = name.len() + label.open.len();
-            padded[name.len()..label.start].copy_from_slice(label.open);
-            (close, close_len) = (b"\"}  ", 3);
-        }
-        let mut head = Self {
-            cursor,
-            labels,
-            padded,
-            name_len: name.len(),
-            leading_len: name.len(),
-            len: 0,
-            close,
-            close_len,
-        };
-        head.write_leading(0);
-        head
-    }
-
-    /// Puts all of it; it need not be complete.
-    #[inline(always)]
-    fn put_line(&self, room: &mut Room) {
-        room.put_padded(&self.padded, self.leading_len);
-        self.put_rest(room);
-    }
-
-    /// Puts all but the name; it need not be complete.
-    #[inline(always)]
-    fn put_unnamed_line(&self, room: &mut Room) {
-        room.put_padded(
-            &self.padded[self.name_len..],
-            self.leading_len - self.name_len,
-        );
-        self.put_rest(room);
-    }
-
-    /// Puts name and labels of a complete head, open for one more label.
-    #[inline(always)]
-    fn put_stem(&self, room: &mut Room) {
-        let open_len = self.len - if self.labels.is_empty() { 1 } else { 2 };
-        room.put_padded(&self.padded, open_len);
-    }
-
-    /// Puts all but the name of a complete head.
-    #[inline(always)]
-    fn put_labels(&self, room: &mut Room) {
-        room.put_padded(&self.padded[self.name_len..], self.len - self.name_len);
-    }
-
-    /// On to the next series; past the last one nothing changes.
-    #[inline]
-    pub(super) fn advance(&mut self) {
-        let changed = self.cursor.advance();
-        if changed + 1 < self.labels.len() {
-            self.write_leading(changed);
-        }
-    }
-
-    /// Writes the rest behind the leading part, for [`Self::put_stem`] and
-    /// [`Self::put_labels`].
-    #[inline(always)]
-    fn complete(&mut self) {
-        let mut at = self.leading_len;
-        if let (Some(label), Some(&digit)) = (self.labels.last(), self.cursor.digits().last()) {
-            at += copy_value(label.values, digit, &mut self.padded[at..]);
-        }
-        self.padded[at..at + 4].copy_from_slice(self.close);
-        self.len = at + self.close_len;
-    }
-
-    /// Puts the last value and what follows it.
-    #[inline(always)]
-    fn put_rest(&self, room: &mut Room) {
-        if let (Some(label), Some(&digit)) = (self.labels.last(), self.cursor.digits().last()) {
-            match label.values.get_window::<16>(digit as usize) {
-                (value, Some(window)) if value.len() <= 16 => {
-                    room.put_window(window, value.len());
-                }
-                (value, _) => room.put(value),
-            }
-        }
-        room.put_window(self.close, self.close_len);
-    }
-
-    /// Writes the leading part anew: what stands between the value of dimension
-    /// `first` and that of the last one.
-    fn write_leading(&mut self, first: usize) {
-        let Some(last) = self.labels.len().checked_sub(1) else {
-            return;
-        };
-        for (index, &digit) in self
-            .cursor
-            .digits()
-            .iter()
-            .enumerate()
-            .take(last)
-            .skip(first)
-        {
-            let label = &self.labels[index];
-            let mut at = label.start;
-            at += copy_value(label.values, digit, &mut self.padded[at..]);
-            self.padded[at] = b'"';
-            let next = &mut self.labels[index + 1];
-            next.start = at + 1 + next.open.len();
-            self.padded[at + 1..next.start].copy_from_slice(next.open);
-        }
-        self.leading_len = self.labels[last].start;
-    }
-}
-
-/// Copies a value to the beginning of `to`, and maybe what follows it; returns
-/// its length.
-#[inline(always)]
-fn copy_value(values: &Arena, digit: u32, to: &mut [u8]) -> usize {
-    let (value, window) = values.get_window::<16>(digit as usize);
-    match window {
-        Some(window) if value.len() <= 16 => to[..16].copy_from_slice(window),
-        _ => to[..value.len()].copy_from_slice(value),
-    }
-    value.len()
 }
 
 /// The label that tells a family's buckets or quantiles apart, and what closes

@@ -44,7 +44,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::exposition::twin::frames;
+    use crate::engine::random_frames::frames;
     use crate::remote_write::{Encoder, EncoderOptions, Version};
     use proptest::prelude::*;
 

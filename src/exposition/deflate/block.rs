@@ -1,7 +1,7 @@
 //! One DEFLATE block from tokens (RFC 1951, section 3.2): with a code of its
 //! own, with the fixed one or without any, whichever is the smallest.
 //!
-//! Never searches: what repeats what was decided before.
+//! It never looks for repetitions: the tokens say what they are.
 
 // Every token goes through here.
 #![allow(clippy::inline_always)]

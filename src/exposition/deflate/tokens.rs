@@ -122,37 +122,34 @@ pub(super) struct Range {
 /// Lengths, by symbol less 257: eight of one length each, then four ranges of
 /// 2 lengths, four of 4 and so on; the last is one length again.
 pub(super) const LENGTH_RANGES: [Range; LENGTH_SYMBOLS_USED] = {
-    let mut ranges = [Range {
+    let mut ranges = ranges(LENGTH_MIN as u16, 4);
+    ranges[LENGTH_SYMBOLS_USED - 1] = Range {
         first: LENGTH_MAX as u16,
         extra_bits: 0,
-    }; LENGTH_SYMBOLS_USED];
-    let mut first = LENGTH_MIN as u16;
-    let mut index = 0;
-    while index + 1 < ranges.len() {
-        let extra_bits = if index < 8 { 0 } else { index as u8 / 4 - 1 };
-        ranges[index] = Range { first, extra_bits };
-        first += 1 << extra_bits;
-        index += 1;
-    }
+    };
     ranges
 };
 
 /// Distances, by symbol: four of one each, then two ranges of 2, two of 4, …
-pub(super) const DISTANCE_RANGES: [Range; DISTANCE_SYMBOLS] = {
-    let mut ranges = [Range {
+pub(super) const DISTANCE_RANGES: [Range; DISTANCE_SYMBOLS] = ranges(1, 2);
+
+/// Ranges one after the other from `first` on: twice `per_size` of one each, then
+/// `per_size` of each power of two.
+const fn ranges<const N: usize>(mut first: u16, per_size: usize) -> [Range; N] {
+    let none = Range {
         first: 0,
         extra_bits: 0,
-    }; DISTANCE_SYMBOLS];
-    let mut first = 1;
+    };
+    let mut ranges = [none; N];
     let mut index = 0;
-    while index < DISTANCE_SYMBOLS {
-        let extra_bits = if index < 4 { 0 } else { index as u8 / 2 - 1 };
+    while index < N {
+        let extra_bits = (index / per_size).saturating_sub(1) as u8;
         ranges[index] = Range { first, extra_bits };
         first += 1 << extra_bits;
         index += 1;
     }
     ranges
-};
+}
 
 /// The symbol of a length, by length less [`LENGTH_MIN`].
 pub(super) const LENGTH_SYMBOLS: [u16; LENGTHS] = {
@@ -174,17 +171,23 @@ pub(super) const LENGTH_SYMBOLS: [u16; LENGTHS] = {
 #[inline(always)]
 fn distance_token(distance: usize) -> Token {
     let above = distance - 1;
-    let index = if above < 256 {
+    let place = distance_place(above);
+    Token(((above as u32) << KIND_BITS).wrapping_add(DISTANCE_TOKENS[place % 512]))
+}
+
+/// Where [`DISTANCE_TOKENS`] has a distance less one. Distances up to 256 have a
+/// place each; further ones share theirs with 127 others, all of one symbol.
+#[inline(always)]
+const fn distance_place(above: usize) -> usize {
+    if above < 256 {
         above
     } else {
         256 + above / 128
-    };
-    Token(((above as u32) << KIND_BITS).wrapping_add(DISTANCE_TOKENS[index % 512]))
+    }
 }
 
 /// What makes a token of a distance less one, shifted to where extra bits are:
-/// its kind less its range's beginning. Distances up to 256 have a place each;
-/// further ones share theirs with 127 others, all of one symbol.
+/// its kind less its range's beginning.
 const DISTANCE_TOKENS: [u32; 512] = {
     let mut tokens = [0u32; 512];
     let mut symbol = 0;
@@ -195,12 +198,7 @@ const DISTANCE_TOKENS: [u32; 512] = {
         let token = kind.wrapping_sub((first as u32) << KIND_BITS);
         let mut above = first;
         while above < first + (1 << range.extra_bits) {
-            let index = if above < 256 {
-                above
-            } else {
-                256 + above / 128
-            };
-            tokens[index] = token;
+            tokens[distance_place(above)] = token;
             above += if above < 256 { 1 } else { 128 };
         }
         symbol += 1;

@@ -1,0 +1,184 @@
+//! Random catalogs and frames, for the tests of whatever reads frames.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::{Columns, Created, Frame, Gaps};
+use crate::config::{Label, LabelValues, Sampling};
+use crate::model::exponential::ExponentialLayout;
+use crate::model::space::Space;
+use crate::model::{Catalog, Family, Shape, identity};
+
+/// Random frames of random catalogs: shared spaces, sampled ones, labels that
+/// need escaping, every type, values of every kind; half of them with gaps and
+/// resets.
+pub(crate) fn frames() -> impl Strategy<Value = Frame> {
+    let spaces = prop::collection::vec(spaces(), 1..4);
+    let family = (
+        any::<prop::sample::Index>(),
+        shapes(),
+        "[a-c\\\\\"\n é]{0,6}",
+        0..3usize,
+    );
+    let families = prop::collection::vec(family, 0..6);
+    let times = (0..2_000_000_000_000i64, 0..2_000_000_000_000i64);
+    (spaces, families, times, any::<u64>()).prop_map(|(spaces, families, times, seed)| {
+        let families: Vec<Family> = families
+            .into_iter()
+            .enumerate()
+            .map(|(i, (space, shape, help, unit))| {
+                let name = format!("f{i}_seconds");
+                let unit = ["", "seconds", "bytes"][unit];
+                Family::new(&name, &help, unit, shape, Arc::clone(space.get(&spaces)))
+            })
+            .collect();
+        let generated = families.len();
+        let catalog = Arc::new(Catalog::from_families(families, generated));
+        let plain = frame(&catalog, times.0 * 1_000_000, times.1 * 1_000_000, seed);
+        if seed % 2 == 0 {
+            disturbed(&plain, seed)
+        } else {
+            plain
+        }
+    })
+}
+
+/// A frame with values from a seed.
+pub(crate) fn frame(catalog: &Arc<Catalog>, time_ns: i64, epoch_ns: i64, seed: u64) -> Frame {
+    let mut state = seed;
+    let mut draw = move || {
+        state = state.wrapping_add(1);
+        identity::mix(state)
+    };
+    let columns = catalog.blocks().iter().map(|block| {
+        let shape = &catalog.families()[block.family].shape;
+        let mut floats = |count: usize| (0..count).map(|_| any_value(draw())).collect::<Vec<f64>>();
+        match shape {
+            Shape::Counter | Shape::Gauge => Columns::Values(floats(block.len)),
+            Shape::Histogram {
+                bounds,
+                exponential,
+            } => {
+                let sums = floats(block.len);
+                let mut counts = || draw() >> (8 + draw() % 56);
+                let mut cumulative = Vec::new();
+                for _ in 0..block.len {
+                    cumulative.extend((0..=bounds.len()).scan(0, |total, _| {
+                        *total += counts();
+                        Some(*total)
+                    }));
+                }
+                let cells = block.len * exponential.map_or(0, |layout| layout.len);
+                let exponential = (0..cells).map(|_| counts() >> (counts() % 40)).collect();
+                Columns::Histogram {
+                    cumulative,
+                    sums,
+                    exponential,
+                }
+            }
+            Shape::Summary { quantiles } => Columns::Summary {
+                quantiles: floats(block.len * quantiles.len()),
+                sums: floats(block.len),
+                counts: (0..block.len).map(|_| draw() >> (draw() % 64)).collect(),
+            },
+        }
+    });
+    let columns: Vec<Columns> = columns.collect();
+    Frame::from_columns(catalog, 7, time_ns, epoch_ns, columns)
+}
+
+/// The same frame with gaps, and series that began at times of their own.
+fn disturbed(frame: &Frame, seed: u64) -> Frame {
+    let catalog = frame.catalog();
+    let bits = |index: usize| identity::mix(seed ^ index as u64);
+    let blocks = catalog.blocks().iter().enumerate().map(|(index, block)| {
+        let rows = 0..block.len;
+        let gaps = match bits(index) % 4 {
+            0 => Gaps::at(block.len, rows.clone()),
+            1 => Gaps::at(block.len, rows.clone().filter(|&row| bits(row) % 3 == 0)),
+            _ => Gaps::default(),
+        };
+        let created = frame.created(index).at(0);
+        let created = if bits(index) >> 8 & 1 == 0 {
+            Created::Together(created)
+        } else {
+            let each = rows.map(|row| created + (bits(row) % 3 * 1_234_000_000) as i64);
+            Created::Each(each.collect())
+        };
+        (frame.block(index).2.clone(), gaps, created)
+    });
+    Frame::from_blocks(catalog, frame.tick(), frame.time_ns(), blocks.collect())
+}
+
+/// Values of every kind: small and large whole numbers, fractions, any bits.
+fn any_value(bits: u64) -> f64 {
+    const SPECIAL: [f64; 5] = [0.0, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+    match bits % 5 {
+        0 => SPECIAL[(bits >> 8) as usize % SPECIAL.len()],
+        1 => ((bits as i64) >> (8 + (bits >> 8) % 50)) as f64,
+        2 => (bits >> 11) as f64 / 2f64.powi(53),
+        3 => (bits >> 40) as f64 / 1000.0,
+        _ => f64::from_bits(bits),
+    }
+}
+
+fn spaces() -> impl Strategy<Value = Arc<Space>> {
+    let value = prop_oneof![
+        8 => "[a-z]{0,8}",
+        2 => "[a\\\\\"\n é☃]{0,12}",
+        1 => "[a-z]{300,400}",
+    ];
+    let values = prop::collection::btree_set(value, 1..12);
+    let labels = prop::collection::vec((values, any::<bool>()), 0..4);
+    (labels, prop::option::of(1..80u64), any::<bool>()).prop_map(|(labels, cap, hash)| {
+        let labels: Vec<Label> = labels
+            .into_iter()
+            .zip(["b", "a", "long_label_name", "c"])
+            .map(|((values, from_metric), name)| Label {
+                name: name.to_owned(),
+                values: LabelValues::List(values.into_iter().collect()),
+                from_metric,
+            })
+            .collect();
+        let sampling = if hash {
+            Sampling::Hash
+        } else {
+            Sampling::FirstN
+        };
+        Arc::new(Space::new(&labels, cap, sampling).unwrap())
+    })
+}
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    let numbers = || {
+        let number = prop_oneof![
+            3 => (0..1000u32).prop_map(|n| f64::from(n) / 100.0),
+            1 => prop::num::f64::NORMAL,
+        ];
+        prop::collection::vec(number, 1..6).prop_map(|mut numbers| {
+            numbers.sort_by(f64::total_cmp);
+            numbers.dedup();
+            numbers
+        })
+    };
+    prop_oneof![
+        Just(Shape::Counter),
+        Just(Shape::Gauge),
+        (
+            numbers(),
+            prop::option::of((-4..20i32, -99..99i32, 1..30usize))
+        )
+            .prop_map(|(bounds, layout)| Shape::Histogram {
+                bounds: bounds.into(),
+                exponential: layout.map(|(scale, offset, len)| ExponentialLayout {
+                    scale,
+                    offset,
+                    len,
+                }),
+            }),
+        prop::collection::btree_set(0..=1000u32, 0..4).prop_map(|all| Shape::Summary {
+            quantiles: all.into_iter().map(|q| f64::from(q) / 1000.0).collect(),
+        }),
+    ]
+}

@@ -1,0 +1,177 @@
+//! The beginning of lines: sample name, labels and what closes them.
+//!
+//! Neighbouring series differ in their last labels, so the beginning of a line is
+//! kept from one to the next and only what changed is written anew.
+
+// The pieces of a hot line must end up in one loop.
+#![allow(clippy::inline_always)]
+
+use crate::exposition::escape::SpaceText;
+use crate::exposition::room::{Room, SLACK_BYTES};
+use crate::model::labels::Arena;
+use crate::model::space::Cursor;
+
+/// The beginning of the current series' lines.
+///
+/// The last label's value changes with nearly every series, and reading what was
+/// written a moment ago makes a processor wait. So for series of one line the head
+/// is put in two parts: the leading one from `padded`, then the last value from its
+/// arena. Only for series of several lines are both put together first
+/// ([`Self::complete`]).
+pub(super) struct Head<'a> {
+    cursor: Cursor<'a>,
+    labels: Vec<HeadLabel<'a>>,
+    /// The leading part: `name{a="1",b="`, or `name` without labels. After
+    /// [`Self::complete`] the rest as well; then any bytes.
+    padded: Vec<u8>,
+    name_len: usize,
+    leading_len: usize,
+    /// Length when complete, to the end of what closes the labels.
+    len: usize,
+    /// What follows the last value, or the name.
+    close: &'static [u8; 4],
+    close_len: usize,
+}
+
+struct HeadLabel<'a> {
+    /// What precedes the value.
+    open: &'a [u8],
+    values: &'a Arena,
+    /// Where the value begins.
+    start: usize,
+}
+
+impl<'a> Head<'a> {
+    /// The head of a series, by its number within the space of `text`.
+    pub(super) fn new(name: &[u8], text: &'a SpaceText, series: usize) -> Self {
+        let cursor = text.space().cursor(series);
+        let mut labels: Vec<HeadLabel<'a>> = (0..cursor.digits().len())
+            .map(|dimension| HeadLabel {
+                open: text.open(dimension),
+                values: text.values(dimension),
+                start: 0,
+            })
+            .collect();
+        let mut padded = name.to_vec();
+        padded.resize(name.len() + text.longest_bytes() + SLACK_BYTES, 0);
+        let (mut close, mut close_len) = (b"    ", 1);
+        if let Some(label) = labels.first_mut() {
+            label.start = name.len() + label.open.len();
+            padded[name.len()..label.start].copy_from_slice(label.open);
+            (close, close_len) = (b"\"}  ", 3);
+        }
+        let mut head = Self {
+            cursor,
+            labels,
+            padded,
+            name_len: name.len(),
+            leading_len: name.len(),
+            len: 0,
+            close,
+            close_len,
+        };
+        head.write_leading(0);
+        head
+    }
+
+    /// Puts all of it; it need not be complete.
+    #[inline(always)]
+    pub(super) fn put_line(&self, room: &mut Room) {
+        room.put_padded(&self.padded, self.leading_len);
+        self.put_rest(room);
+    }
+
+    /// Puts all but the name; it need not be complete.
+    #[inline(always)]
+    pub(super) fn put_unnamed_line(&self, room: &mut Room) {
+        room.put_padded(
+            &self.padded[self.name_len..],
+            self.leading_len - self.name_len,
+        );
+        self.put_rest(room);
+    }
+
+    /// Puts name and labels of a complete head, open for one more label.
+    #[inline(always)]
+    pub(super) fn put_stem(&self, room: &mut Room) {
+        let open_len = self.len - if self.labels.is_empty() { 1 } else { 2 };
+        room.put_padded(&self.padded, open_len);
+    }
+
+    /// Puts all but the name of a complete head.
+    #[inline(always)]
+    pub(super) fn put_labels(&self, room: &mut Room) {
+        room.put_padded(&self.padded[self.name_len..], self.len - self.name_len);
+    }
+
+    /// On to the next series; past the last one nothing changes.
+    #[inline]
+    pub(super) fn advance(&mut self) {
+        let changed = self.cursor.advance();
+        if changed + 1 < self.labels.len() {
+            self.write_leading(changed);
+        }
+    }
+
+    /// Writes the rest behind the leading part, for [`Self::put_stem`] and
+    /// [`Self::put_labels`].
+    #[inline(always)]
+    pub(super) fn complete(&mut self) {
+        let mut at = self.leading_len;
+        if let (Some(label), Some(&digit)) = (self.labels.last(), self.cursor.digits().last()) {
+            at += copy_value(label.values, digit, &mut self.padded[at..]);
+        }
+        self.padded[at..at + 4].copy_from_slice(self.close);
+        self.len = at + self.close_len;
+    }
+
+    /// Puts the last value and what follows it.
+    #[inline(always)]
+    fn put_rest(&self, room: &mut Room) {
+        if let (Some(label), Some(&digit)) = (self.labels.last(), self.cursor.digits().last()) {
+            match label.values.get_window::<16>(digit as usize) {
+                (value, Some(window)) if value.len() <= 16 => {
+                    room.put_window(window, value.len());
+                }
+                (value, _) => room.put(value),
+            }
+        }
+        room.put_window(self.close, self.close_len);
+    }
+
+    /// Writes the leading part anew, from the value of dimension `first` on.
+    fn write_leading(&mut self, first: usize) {
+        let Some(last) = self.labels.len().checked_sub(1) else {
+            return;
+        };
+        for (index, &digit) in self
+            .cursor
+            .digits()
+            .iter()
+            .enumerate()
+            .take(last)
+            .skip(first)
+        {
+            let label = &self.labels[index];
+            let mut at = label.start;
+            at += copy_value(label.values, digit, &mut self.padded[at..]);
+            self.padded[at] = b'"';
+            let next = &mut self.labels[index + 1];
+            next.start = at + 1 + next.open.len();
+            self.padded[at + 1..next.start].copy_from_slice(next.open);
+        }
+        self.leading_len = self.labels[last].start;
+    }
+}
+
+/// Copies a value to the beginning of `to`, and maybe what follows it; returns
+/// its length.
+#[inline(always)]
+fn copy_value(values: &Arena, digit: u32, to: &mut [u8]) -> usize {
+    let (value, window) = values.get_window::<16>(digit as usize);
+    match window {
+        Some(window) if value.len() <= 16 => to[..16].copy_from_slice(window),
+        _ => to[..value.len()].copy_from_slice(value),
+    }
+    value.len()
+}
