@@ -1,8 +1,9 @@
-//! Faults between a frame and its readers: which are in effect at the moment.
+//! Faults on the wire, between a frame and its readers: which are in effect now.
 //!
-//! The clock's thread says it before it publishes a frame; scrapes and posts ask
-//! at their own time. Whether a fault strikes is drawn anew for each of them: no
-//! value depends on it.
+//! The clock's thread sets them before it publishes a frame; scrapes and posts ask
+//! when they come. Whether a fault strikes is drawn anew for each of them, at
+//! random: no value depends on it. Faults of values (`nan`, `reset`, `stale`) are
+//! the engine's.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +19,6 @@ pub const SCRAPE_DELAY_MAX: Duration = Duration::from_secs(3600);
 #[derive(Debug, Default)]
 pub struct WireFaults(Mutex<Arc<Vec<WireFault>>>);
 
-/// One of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct WireFault {
     kind: WireKind,
@@ -34,15 +34,15 @@ enum WireKind {
     PushError,
 }
 
-/// What happens to one scrape.
+/// The faults that strike one scrape.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct ScrapeFate {
+pub struct ScrapeFaults {
     /// It is answered so much later.
     pub delay: Option<Duration>,
     /// It is answered with this status instead of a body.
     pub status: Option<u16>,
-    /// Its body ends after this share, within 0..1.
-    pub share: Option<f64>,
+    /// Its body is cut after this share of it, within 0..1.
+    pub body_share: Option<f64>,
 }
 
 impl WireFaults {
@@ -60,26 +60,26 @@ impl WireFaults {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = faults;
     }
 
-    /// Draws what happens to a scrape: the longest delay and the first status
-    /// among the faults that strike.
-    pub fn scrape(&self) -> ScrapeFate {
-        let mut fate = ScrapeFate::default();
+    /// Draws which faults strike a scrape: the longest delay and the first status
+    /// of them.
+    pub fn scrape(&self) -> ScrapeFaults {
+        let mut struck = ScrapeFaults::default();
         for fault in self.current().iter().filter(|fault| chance() < fault.rate) {
             match fault.kind {
                 WireKind::ScrapeDelay(delay_ns) => {
                     let delay = Duration::from_nanos(delay_ns).min(SCRAPE_DELAY_MAX);
-                    fate.delay = fate.delay.max(Some(delay));
+                    struck.delay = struck.delay.max(Some(delay));
                 }
                 WireKind::ScrapeError(status) => {
-                    fate.status.get_or_insert(status);
+                    struck.status.get_or_insert(status);
                 }
                 WireKind::ScrapeTruncate => {
-                    fate.share.get_or_insert_with(chance);
+                    struck.body_share.get_or_insert_with(chance);
                 }
                 WireKind::PushError => {}
             }
         }
-        fate
+        struck
     }
 
     /// Draws whether a post fails.
@@ -94,6 +94,7 @@ impl WireFaults {
     }
 }
 
+/// `None` for a fault of values.
 fn wire_kind(kind: &FaultKind) -> Option<WireKind> {
     match kind {
         FaultKind::ScrapeError { status } => Some(WireKind::ScrapeError(*status)),
@@ -130,7 +131,7 @@ mod tests {
     #[test]
     fn faults_strike_while_they_are_in_effect() {
         let faults = WireFaults::default();
-        assert_eq!(faults.scrape(), ScrapeFate::default());
+        assert_eq!(faults.scrape(), ScrapeFaults::default());
         let delay = |delay_ns| FaultKind::ScrapeDelay { delay_ns };
         let modifiers = [
             modifier(delay(5), 1.0, 3..6),
@@ -141,23 +142,26 @@ mod tests {
             modifier(FaultKind::Nan(Selector::default()), 1.0, 0..9),
         ];
         faults.set(&modifiers, 3);
-        let fate = faults.scrape();
-        assert_eq!(fate.delay, Some(Duration::from_nanos(7)));
-        assert_eq!((fate.status, fate.share), (Some(418), None));
+        let struck = faults.scrape();
+        assert_eq!(struck.delay, Some(Duration::from_nanos(7)));
+        assert_eq!((struck.status, struck.body_share), (Some(418), None));
         assert!(faults.fails_post());
         faults.set(&modifiers, 5);
         assert_eq!(faults.scrape().status, None);
         assert!(!faults.fails_post());
         faults.set(&modifiers, 6);
-        assert_eq!(faults.scrape(), ScrapeFate::default());
+        assert_eq!(faults.scrape(), ScrapeFaults::default());
     }
 
     #[test]
     fn a_rate_is_a_probability() {
         let faults = WireFaults::default();
         faults.set(&[modifier(FaultKind::ScrapeTruncate, 0.25, 0..1)], 0);
-        let fates: Vec<ScrapeFate> = (0..4000).map(|_| faults.scrape()).collect();
-        let shares: Vec<f64> = fates.iter().filter_map(|fate| fate.share).collect();
+        let scrapes: Vec<ScrapeFaults> = (0..4000).map(|_| faults.scrape()).collect();
+        let shares: Vec<f64> = scrapes
+            .iter()
+            .filter_map(|struck| struck.body_share)
+            .collect();
         // Six standard deviations around the mean.
         assert!((835..=1165).contains(&shares.len()), "{}", shares.len());
         assert!(shares.iter().all(|share| (0.0..1.0).contains(share)));

@@ -99,15 +99,15 @@ impl Handler for ScrapeHandler {
 impl ScrapeHandler {
     fn scrape(&self, request: &Request<'_>, reply: Reply<'_>) -> io::Result<Sent> {
         let started = Instant::now();
-        let fate = self.faults.scrape();
+        let struck = self.faults.scrape();
         // A delayed scrape holds no frame and does not count as running.
-        if fate.delay.is_some_and(|delay| !wait(delay, &reply)) {
+        if struck.delay.is_some_and(|delay| !wait(delay, &reply)) {
             return reply.text(503, "stopping");
         }
         let Some(_running) = self.own.begin_scrape(SCRAPES_MAX) else {
             return reply.text(503, "too many scrapes at the same time");
         };
-        if let Some(status) = fate.status {
+        if let Some(status) = struck.status {
             self.own.add_scrape_error();
             return reply.text(status, "the fault scrape_error is in effect");
         }
@@ -129,7 +129,7 @@ impl ScrapeHandler {
         if !body.wants_body() {
             return body.finish();
         }
-        let mut truncation = fate.share.map(|share| {
+        let mut truncation = struck.body_share.map(|share| {
             let mut truncation = Truncation::after(share, renderer.chunk_count());
             // gzip's header comes before the chunks.
             truncation.pieces_left += usize::from(gzip);
