@@ -1,20 +1,24 @@
-//! The running process: start, ticks, end.
+//! The running process: a configuration in; its start, ticks and end.
 //!
-//! The calling thread is the clock: it sleeps until the next tick's time, runs
-//! it, publishes its frame. Ticks keep an absolute schedule; a late tick is run
-//! late and never skipped, so counters stay right and the lag is visible.
+//! All threads are started here and wired to each other. The calling thread then
+//! is the clock (`ticks`): it sleeps until the next tick's time, runs the tick and
+//! publishes its frame.
+
+mod progress;
+mod ticks;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
-use indicatif::{ProgressBar, ProgressStyle};
+use crossbeam_channel::Receiver;
+pub use progress::{progress_bar, progress_bar_of};
+use ticks::Ticks;
 
 use crate::clock::{Clock, rfc3339, round_down};
 use crate::config::{Config, Prometheus};
-use crate::control::{self, Conductor, ControlHandler, Hub, Outlets, Reloader};
+use crate::control::{self, Applier, ControlHandler, Endpoints, Hub, PendingChange, Reloader};
 use crate::engine::Engine;
 use crate::exposition::Renderer;
 use crate::exposition::pool::RenderPool;
@@ -28,15 +32,6 @@ use crate::server::{Board, ScrapeHandler};
 
 /// Responses under way when the process ends get this long.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
-/// Ticks this much late are worth a warning: more than some intervals, and more
-/// than a busy machine's scheduling.
-const LAG_WARNED_INTERVALS: u64 = 1;
-const LAG_WARNED_NS: u64 = 50_000_000;
-/// Warnings about late ticks are at least this far apart.
-const LAG_WARNINGS_APART: Duration = Duration::from_secs(10);
-
-/// While catching up with an epoch in the past, progress is logged this often.
-const CATCH_UP_TOLD_APART: Duration = Duration::from_secs(10);
 
 /// Why a run ended badly.
 #[derive(Debug)]
@@ -99,7 +94,7 @@ struct Shared {
 }
 
 /// Generates and serves until something arrives on `signals.stop`. `started` is
-/// called once everything stands, before the first tick.
+/// called once start-up is done, before the first tick.
 ///
 /// # Errors
 /// When the configuration is too large, a port cannot be had, the journal's
@@ -119,98 +114,107 @@ pub fn run(
         clock: Clock::start(),
         interval_ns: config.global.tick_interval_ns,
     };
+    let (hub, changes) = Hub::new();
+    let reloader = Arc::new(Reloader::new(Arc::clone(&hub), config));
     // Listening comes first: a taken port is told at once, and whoever asks
     // early is told that this is starting.
-    let pool = Arc::new(OnceLock::new());
-    let server = serve_metrics(config, &shared, &pool)?;
-    let (hub, wishes) = Hub::new();
-    let reloader = Arc::new(Reloader::new(Arc::clone(&hub), config));
-    let outlets = Arc::new(OnceLock::new());
-    let control_server = serve_control(config, &shared, &hub, &reloader, &outlets)?;
+    let servers = Servers::listen(config, &shared, &hub, &reloader)?;
 
     let threads = threads_of(config);
     let no_threads = |error| RunError::Run(format!("cannot start {threads} threads: {error}"));
     let catalog = control::build_catalog(config, None)
         .map_err(|(metric, error)| RunError::Config(format!("metric {metric}: {error}")))?;
     let catalog = Arc::new(catalog);
-    let epoch = config.global.epoch_ns;
     let from_start = || round_down(shared.clock.started_ns(), shared.interval_ns);
-    let epoch_ns = epoch.unwrap_or_else(from_start);
+    let epoch_ns = config.global.epoch_ns.unwrap_or_else(from_start);
     let mut engine =
         Engine::new(config, Arc::clone(&catalog), epoch_ns, threads).map_err(no_threads)?;
-    let set = pool.set(RenderPool::new(threads).map_err(no_threads)?);
-    assert!(set.is_ok(), "start-up happens once");
-    let Prometheus {
-        prefix, timestamps, ..
-    } = &config.prometheus;
-    let renderer = Arc::new(Renderer::new(Arc::clone(&catalog), prefix, *timestamps));
-    let faults = Arc::clone(&shared.faults);
-    let journal_file = config.global.journal_file.clone().unwrap_or_default();
-    let conductor = Conductor::new(
-        hub,
-        wishes,
-        &Arc::new(config.clone()),
-        renderer,
-        faults,
-        epoch_ns,
-    );
-    let mut conductor = conductor.map_err(|error| {
-        let path = journal_file.display();
-        RunError::Run(format!("global.journal_file: cannot write {path}: {error}"))
-    })?;
+    let pool = RenderPool::new(threads).map_err(no_threads)?;
+    let mut applier = new_applier(config, &catalog, (hub, changes), &shared, epoch_ns)?;
     let mut pushers = start_pushers(config, &catalog, &shared)?;
     reload_on_signal(&reloader, signals.reload.clone()).map_err(no_threads)?;
 
-    let metrics_addr = server.as_ref().map(Server::local_addr);
-    let push_url = config.otel.enabled.then(|| config.otel.url.clone());
+    let metrics_addr = servers.metrics.as_ref().map(Server::local_addr);
+    let otlp_url = config.otel.enabled.then(|| config.otel.url.clone());
     let remote_writes = config.remote_writes_enabled();
-    let remote_write_urls: Vec<String> = remote_writes.map(|one| one.url.clone()).collect();
-    let set = outlets.set(Outlets {
+    let endpoints = Endpoints {
         metrics_addr,
-        push_url: push_url.clone(),
-        remote_write_urls,
-    });
-    assert!(set.is_ok(), "start-up happens once");
+        otlp_url: otlp_url.clone(),
+        remote_write_urls: remote_writes.map(|one| one.url.clone()).collect(),
+    };
+    servers.set_ready(pool, endpoints);
     started(&Started {
         metrics_addr,
-        control_addr: control_server.local_addr(),
-        push_url,
+        control_addr: servers.control.local_addr(),
+        push_url: otlp_url,
         epoch_ns,
         threads,
         catalog,
     });
     log::info!("epoch {}, seed {}", rfc3339(epoch_ns), config.global.seed);
-    config
-        .otel
-        .notes
-        .iter()
-        .for_each(|note| log::warn!("{note}"));
     warn_about_risks(config);
 
-    if catch_up(&mut engine, &shared, &signals.stop) {
-        conductor.begin(&engine);
-        tick(
-            &mut engine,
-            &shared,
-            &mut conductor,
-            &mut pushers,
-            &signals.stop,
-        );
+    Ticks {
+        engine: &mut engine,
+        applier: &mut applier,
+        pushers: &mut pushers,
+        shared: &shared,
+        stop: &signals.stop,
     }
-    // Whoever waits for it is told that this ends.
-    drop(conductor);
-    finish(pushers, config, &shared);
-    let mut cut = control_server.shutdown(SHUTDOWN_GRACE);
-    cut += server.map_or(0, |server| server.shutdown(SHUTDOWN_GRACE));
-    if cut > 0 {
-        log::warn!("{cut} connections were cut at the end");
-    }
+    .run();
+    // Requests that wait for it are told that this ends.
+    drop(applier);
+    finish_pushing(pushers, config, &shared);
+    servers.shutdown();
     log::info!(
         "stopped after tick {}; {} scrapes answered",
         engine.next_tick().saturating_sub(1),
         shared.own.scrapes()
     );
     Ok(())
+}
+
+/// The process's HTTP servers.
+struct Servers {
+    metrics: Option<Server>,
+    control: Server,
+    /// What renders scrapes; until it is set they are answered with 503.
+    pool: Arc<OnceLock<RenderPool>>,
+    /// For `/status`.
+    endpoints: Arc<OnceLock<Endpoints>>,
+}
+
+impl Servers {
+    fn listen(
+        config: &Config,
+        shared: &Shared,
+        hub: &Arc<Hub>,
+        reloader: &Arc<Reloader>,
+    ) -> Result<Self, RunError> {
+        let (pool, endpoints) = (Arc::default(), Arc::default());
+        Ok(Self {
+            metrics: serve_metrics(config, shared, &pool)?,
+            control: serve_control(config, shared, hub, reloader, &endpoints)?,
+            pool,
+            endpoints,
+        })
+    }
+
+    /// To be called once, when start-up is done.
+    fn set_ready(&self, pool: RenderPool, endpoints: Endpoints) {
+        let set = (self.pool.set(pool), self.endpoints.set(endpoints));
+        assert!(matches!(set, (Ok(()), Ok(()))), "start-up happens once");
+    }
+
+    fn shutdown(self) {
+        let mut cut = self.control.shutdown(SHUTDOWN_GRACE);
+        cut += self
+            .metrics
+            .map_or(0, |server| server.shutdown(SHUTDOWN_GRACE));
+        if cut > 0 {
+            log::warn!("{cut} connections were cut at the end");
+        }
+    }
 }
 
 fn serve_metrics(
@@ -243,7 +247,7 @@ fn serve_control(
     shared: &Shared,
     hub: &Arc<Hub>,
     reloader: &Arc<Reloader>,
-    outlets: &Arc<OnceLock<Outlets>>,
+    endpoints: &Arc<OnceLock<Endpoints>>,
 ) -> Result<Server, RunError> {
     let global = &config.global;
     let handler = ControlHandler::new(
@@ -252,11 +256,31 @@ fn serve_control(
         Arc::clone(reloader),
         (Arc::clone(&shared.board), Arc::clone(&shared.own)),
         shared.clock,
-        Arc::clone(outlets),
+        Arc::clone(endpoints),
     );
     let addr = SocketAddr::new(global.control_api_bind, global.control_api_port);
     let fields = ["global", "control_api_port", "control_api_bind"];
     control::listen(addr, handler).map_err(|error| cannot_listen(addr, fields, &error))
+}
+
+/// What makes changes, its journal begun.
+fn new_applier(
+    config: &Config,
+    catalog: &Arc<Catalog>,
+    (hub, changes): (Arc<Hub>, Receiver<PendingChange>),
+    shared: &Shared,
+    epoch_ns: i64,
+) -> Result<Applier, RunError> {
+    let Prometheus {
+        prefix, timestamps, ..
+    } = &config.prometheus;
+    let renderer = Arc::new(Renderer::new(Arc::clone(catalog), prefix, *timestamps));
+    let (config, faults) = (Arc::new(config.clone()), Arc::clone(&shared.faults));
+    let journal_file = config.global.journal_file.clone().unwrap_or_default();
+    Applier::new(hub, changes, config, renderer, faults, epoch_ns).map_err(|error| {
+        let path = journal_file.display();
+        RunError::Run(format!("global.journal_file: cannot write {path}: {error}"))
+    })
 }
 
 /// Reloads whenever a signal asks for it, on a thread of its own; what is wrong
@@ -266,7 +290,7 @@ fn reload_on_signal(reloader: &Arc<Reloader>, signals: Receiver<()>) -> std::io:
     let reload = move || {
         for () in signals {
             if let Err(refused) = reloader.reload() {
-                log::error!("nothing is reloaded: {}", refused.error);
+                log::error!("reload by a signal: {}", refused.error);
             }
         }
     };
@@ -299,18 +323,19 @@ fn start_pushers(
     })
 }
 
-/// Lets all that is pushed end at the same time.
-fn finish(pushers: Vec<Pusher>, config: &Config, shared: &Shared) {
+/// Ends all exporters that push, at the same time: what they still have is pushed
+/// or dropped, and logged.
+fn finish_pushing(pushers: Vec<Pusher>, config: &Config, shared: &Shared) {
     let names = exporters_that_push(config);
     std::thread::scope(|scope| {
         for (pusher, name) in pushers.into_iter().zip(&names) {
             let last = shared.board.latest();
-            scope.spawn(move || tell_delivery(name, &pusher.finish(last)));
+            scope.spawn(move || log_delivery(name, &pusher.finish(last)));
         }
     });
 }
 
-/// Addresses for people: where a listener on `addr` is reached from this machine.
+/// Where a listener on `addr` is reached from this machine, for people to read.
 pub fn reachable(addr: SocketAddr) -> String {
     let here = match addr.ip() {
         IpAddr::V4(ip) => [Ipv4Addr::UNSPECIFIED, Ipv4Addr::LOCALHOST].contains(&ip),
@@ -323,7 +348,8 @@ pub fn reachable(addr: SocketAddr) -> String {
     }
 }
 
-/// `fields`: the section of the configuration, its port, its address.
+/// The last argument names the fields of the configuration: the section, its port
+/// and its address.
 fn cannot_listen(
     addr: SocketAddr,
     [section, port, bind]: [&str; 3],
@@ -353,6 +379,9 @@ fn cannot_listen(
 }
 
 fn warn_about_risks(config: &Config) {
+    for note in &config.otel.notes {
+        log::warn!("{note}");
+    }
     let global = &config.global;
     let is_open = !global.control_api_bind.to_canonical().is_loopback();
     if is_open && global.control_api_token.is_none() {
@@ -368,8 +397,8 @@ fn warn_about_risks(config: &Config) {
     }
 }
 
-/// The ledger at the end, so that nothing is lost in silence.
-fn tell_delivery(exporter: &str, delivery: &Delivery) {
+/// Logs what became of all points, so that none is lost in silence.
+fn log_delivery(exporter: &str, delivery: &Delivery) {
     let ledger = delivery.ledger;
     let lost = ledger.rejected + ledger.dropped > 0;
     let level = if lost {
@@ -387,152 +416,4 @@ fn tell_delivery(exporter: &str, delivery: &Delivery) {
         number(ledger.dropped),
         number(ledger.retried),
     );
-}
-
-/// Runs the ticks whose time had passed before the start (an epoch in the past)
-/// without publishing them. Returns false when asked to stop.
-fn catch_up(engine: &mut Engine, shared: &Shared, stop: &Receiver<()>) -> bool {
-    let Shared { own, clock, .. } = shared;
-    let first_in_s = (engine.time_ns(0) - clock.now_ns()) / 1_000_000_000;
-    if first_in_s > 1 {
-        log::warn!("global.epoch is in the future: the first tick is in {first_in_s} s");
-    }
-    let overdue = (clock.now_ns() - engine.time_ns(0)) / (engine.time_ns(1) - engine.time_ns(0));
-    if overdue < 2 {
-        return true;
-    }
-    log::info!(
-        "the epoch is {} ticks ago; running them first",
-        grouped(overdue as u128)
-    );
-    let bar = progress_bar(overdue as u64, "catching up");
-    let catalog = Arc::clone(engine.catalog());
-    let began = Instant::now();
-    let mut told = began;
-    while clock.now_ns() >= engine.time_ns(engine.next_tick() + 1) {
-        if stop.try_recv() != Err(TryRecvError::Empty) {
-            bar.finish_and_clear();
-            return false;
-        }
-        engine.advance(|number, columns| own.fill(&catalog, number, columns));
-        bar.inc(1);
-        if told.elapsed() > CATCH_UP_TOLD_APART {
-            told = Instant::now();
-            let done = engine.next_tick() as f64;
-            let left_s = began.elapsed().as_secs_f64() * (overdue as f64 / done - 1.0);
-            let message = format!(
-                "{} of {} ticks caught up, about {} s left",
-                grouped(engine.next_tick().into()),
-                grouped(overdue as u128),
-                grouped(left_s as u128),
-            );
-            bar.suspend(|| {
-                if left_s > 60.0 {
-                    log::warn!("{message}; a later global.epoch starts sooner");
-                } else {
-                    log::info!("{message}");
-                }
-            });
-        }
-    }
-    bar.finish_and_clear();
-    true
-}
-
-fn tick(
-    engine: &mut Engine,
-    shared: &Shared,
-    conductor: &mut Conductor,
-    pushers: &mut [Pusher],
-    stop: &Receiver<()>,
-) {
-    let Shared {
-        own,
-        clock,
-        board,
-        interval_ns,
-        ..
-    } = shared;
-    let mut warned: Option<Instant> = None;
-    // A tick that was due before anything stood is not late.
-    let ready_ns = clock.now_ns();
-    loop {
-        let due_ns = engine.time_ns(engine.next_tick());
-        if !wait_for_tick(engine, conductor, clock, due_ns, stop) {
-            return;
-        }
-        let began = Instant::now();
-        let lag_ns = clock.now_ns().saturating_sub(due_ns.max(ready_ns)).max(0) as u64;
-        own.set_tick_lag_ns(lag_ns);
-        let late = lag_ns > LAG_WARNED_INTERVALS * interval_ns && lag_ns > LAG_WARNED_NS;
-        if late && warned.is_none_or(|at| at.elapsed() > LAG_WARNINGS_APART) {
-            warned = Some(began);
-            log::warn!(
-                "tick {} begins {:.3} s late ({} series, a tick every {} s)",
-                engine.next_tick(),
-                lag_ns as f64 / 1e9,
-                grouped(engine.catalog().generated_series() as u128),
-                *interval_ns as f64 / 1e9,
-            );
-        }
-        own.set_deliveries(pushers.iter().map(Pusher::delivery));
-        let catalog = Arc::clone(engine.catalog());
-        let frame = engine.advance(|number, columns| own.fill(&catalog, number, columns));
-        conductor.after_tick(engine, frame.tick());
-        for pusher in &mut *pushers {
-            pusher.offer(&frame);
-        }
-        board.publish(frame, conductor.renderer());
-        own.add_tick(began.elapsed().as_secs_f64());
-    }
-}
-
-/// Carries out wishes until the next tick is due; those that wait already come
-/// first even when it is late. Returns false when asked to stop.
-fn wait_for_tick(
-    engine: &mut Engine,
-    conductor: &mut Conductor,
-    clock: &Clock,
-    due_ns: i64,
-    stop: &Receiver<()>,
-) -> bool {
-    if stop.try_recv() != Err(TryRecvError::Empty) {
-        return false;
-    }
-    conductor.carry_out_waiting(engine);
-    // The conductor itself is needed while a wish is carried out.
-    let wishes = conductor.wishes().clone();
-    loop {
-        let left = clock.until(due_ns);
-        if left.is_zero() {
-            return true;
-        }
-        select! {
-            recv(stop) -> _ => return false,
-            recv(wishes) -> envelope => match envelope {
-                Ok(envelope) => conductor.carry_out(engine, envelope),
-                // Nobody can ask any more; it still ticks.
-                Err(_) => {
-                    return stop.recv_timeout(clock.until(due_ns)) == Err(RecvTimeoutError::Timeout)
-                }
-            },
-            default(left) => return true,
-        }
-    }
-}
-
-/// A bar of ticks on standard error, on a terminal only.
-pub fn progress_bar(length: u64, what: &str) -> ProgressBar {
-    progress_bar_of(length, what, "ticks")
-}
-
-/// The same of other things.
-pub fn progress_bar_of(length: u64, what: &str, unit: &str) -> ProgressBar {
-    let template = format!(
-        "{{msg}} {{wide_bar}} {{human_pos}}/{{human_len}} {unit}, {{per_sec}}, {{eta}} left"
-    );
-    let style = ProgressStyle::with_template(&template).unwrap_or(ProgressStyle::default_bar());
-    ProgressBar::new(length)
-        .with_style(style)
-        .with_message(what.to_owned())
 }

@@ -1,4 +1,4 @@
-//! The journal: what was done to a run, each with the tick from which it counts.
+//! The journal: what was done to a run, each with the tick from which it acts.
 //!
 //! Its first entry tells version, epoch, seed and the effective configuration,
 //! so that a journal alone reproduces a run ([`Replay`]). It is text, one JSON
@@ -19,10 +19,10 @@ pub use entry::{Entry, Event, Start};
 pub use read::{History, ReadError, load, read};
 pub use replay::{Replay, ReplayError};
 
-/// Bytes that a journal may have; beyond it nothing more can be done to a run.
+/// Bytes of a journal, at most; beyond it nothing more can be done to a run.
 pub const JOURNAL_BYTES_MAX: usize = 64 << 20;
 
-/// The journal of this run; held by the thread that carries out what it tells.
+/// The journal of this run; held by the thread that does what it records.
 #[derive(Debug)]
 pub struct Journal {
     lines: Arc<Lines>,
@@ -41,22 +41,22 @@ struct Stored {
     error: Option<String>,
 }
 
-/// How a journal stands.
+/// Size and state of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct JournalStatus {
     /// Entries so far.
     pub entries: usize,
     /// Bytes of them.
     pub bytes: usize,
     /// The file it is written to, if there is one.
     pub path: Option<PathBuf>,
-    /// Why the file could not be written.
+    /// Why the file could not be written, if it could not.
     pub error: Option<String>,
 }
 
 /// Why nothing more can be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Full(pub String);
+pub struct JournalError(pub String);
 
 impl Journal {
     /// Begins a journal with its first entry. A file of that name that is there
@@ -93,13 +93,13 @@ impl Journal {
     ///
     /// # Errors
     /// Why not.
-    pub fn check_room(&self, bytes: usize) -> Result<(), Full> {
+    pub fn check_room(&self, bytes: usize) -> Result<(), JournalError> {
         let stored = self.lines.lock();
         if let Some(error) = &stored.error {
-            return Err(Full(error.clone()));
+            return Err(JournalError(error.clone()));
         }
         if stored.bytes.saturating_add(bytes) > JOURNAL_BYTES_MAX {
-            return Err(Full(format!(
+            return Err(JournalError(format!(
                 "the journal has {} MiB, its limit: nothing more can be done to this run; \
                  restart it",
                 JOURNAL_BYTES_MAX >> 20
@@ -112,14 +112,14 @@ impl Journal {
     ///
     /// # Errors
     /// When the file cannot be written; then nothing more can be recorded.
-    pub fn append(&mut self, entry: &Entry) -> Result<(), Full> {
+    pub fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
         self.write(&entry.line()).map_err(|error| {
             let path = self.file.as_ref().map(|(path, _)| path.display());
             let path = path.map(|path| path.to_string()).unwrap_or_default();
             let message = format!("global.journal_file: cannot write {path}: {error}");
             log::error!("{message}; control requests are refused from now on");
             self.lines.lock().error = Some(message.clone());
-            Full(message)
+            JournalError(message)
         })
     }
 
@@ -140,10 +140,10 @@ impl Lines {
         stored.lines.get(from..end).unwrap_or_default().to_vec()
     }
 
-    /// How it stands.
-    pub fn standing(&self) -> Standing {
+    /// Its size, and where it is written to.
+    pub fn status(&self) -> JournalStatus {
         let stored = self.lock();
-        Standing {
+        JournalStatus {
             entries: stored.lines.len(),
             bytes: stored.bytes,
             path: stored.path.clone(),

@@ -28,24 +28,60 @@ fn start() -> Instance {
     Instance::start("tick_interval_s: 0.05", METRICS)
 }
 
-#[test]
-#[allow(clippy::too_many_lines, reason = "one run, step by step")]
-fn every_answer_is_as_described() {
-    let instance = start();
-    let mut described = Description::of(&instance.get("/openapi.json").json());
-    let mut check = |method: &str, path: &str, body: &str, status: u16| -> Value {
-        let reply = instance.ask(method, path, body);
+/// A running instance whose every answer is held against its own description.
+struct Described {
+    instance: Instance,
+    description: Description,
+}
+
+impl Described {
+    fn start() -> Self {
+        let instance = start();
+        let description = Description::of(&instance.get("/openapi.json").json());
+        Self {
+            instance,
+            description,
+        }
+    }
+
+    /// Asks; the answer has this status. Returns its body.
+    #[track_caller]
+    fn check(&mut self, method: &str, path: &str, body: &str, status: u16) -> Value {
+        let reply = self.instance.ask(method, path, body);
         assert_eq!(
             reply.status, status,
             "{method} {path} {body}: {}",
             reply.body
         );
-        described.check(method, path, &reply);
+        self.description.check(method, path, &reply);
         if path == "/control/journal" && status == 200 {
             return Value::Null;
         }
         reply.json()
-    };
+    }
+
+    #[track_caller]
+    fn get(&mut self, path: &str, status: u16) -> Value {
+        self.check("GET", path, "", status)
+    }
+
+    /// Posts to a path below `/control/`.
+    #[track_caller]
+    fn post(&mut self, path: &str, body: &Value, status: u16) -> Value {
+        let path = format!("/control/{path}");
+        self.check("POST", &path, &body.to_string(), status)
+    }
+
+    /// Deletes below `/control/`.
+    #[track_caller]
+    fn delete(&mut self, path: &str, status: u16) -> Value {
+        self.check("DELETE", &format!("/control/{path}"), "", status)
+    }
+}
+
+#[test]
+fn every_answer_is_as_described() {
+    let mut api = Described::start();
     for path in [
         "/healthz",
         "/status",
@@ -53,45 +89,43 @@ fn every_answer_is_as_described() {
         "/openapi.json",
         "/control/journal",
     ] {
-        check("GET", path, "", 200);
-        check("PUT", path, "", 405);
+        api.get(path, 200);
+        api.check("PUT", path, "", 405);
     }
+    let fault_id = check_beginning(&mut api);
+    check_series(&mut api);
+    api.post("reload", &json!({}), 200);
+    api.post("loglevel", &json!({"level": "warn"}), 200);
+    check_refusals(&mut api);
+    check_ending(&mut api, fault_id);
+    api.description.assert_all_seen();
+}
 
-    let spike =
-        r#"{"metric": "hits", "multiplier": 5, "duration_s": 100, "labels": {"region": "a"}}"#;
-    let begun = check("POST", "/control/spike", spike, 200);
+/// Begins something of every kind; returns a fault's id.
+fn check_beginning(api: &mut Described) -> u64 {
+    let spike = json!(
+        {"metric": "hits", "multiplier": 5, "duration_s": 100, "labels": {"region": "a"}}
+    );
+    let begun = api.post("spike", &spike, 200);
     let ticks = begun["until_tick"].as_u64().unwrap() - begun["applies_at_tick"].as_u64().unwrap();
     assert_eq!(ticks, 2000);
-    let again = check("POST", "/control/spike", spike, 200);
-    assert_eq!(again["replaced"], 1);
-    let rate = r#"{"metric": "lat", "rate": 0, "duration_s": 100}"#;
-    check("POST", "/control/error_rate", rate, 200);
-    let fault = r#"{"kind": "scrape_delay", "delay_s": 0.001}"#;
-    let id = check("POST", "/control/fault", fault, 200)["id"]
-        .as_u64()
-        .unwrap();
-    check(
-        "POST",
-        "/control/fault",
-        r#"{"kind": "nan", "rate": 0, "metric": "temp"}"#,
-        200,
-    );
-    assert_eq!(
-        check("POST", "/control/scenario", r#"{"scenario": "bad"}"#, 200)["changed"],
-        true
-    );
-    assert_eq!(
-        check("POST", "/control/scenario", r#"{"scenario": "bad"}"#, 200)["changed"],
-        false
-    );
+    assert_eq!(api.post("spike", &spike, 200)["replaced"], 1);
+    let rate = json!({"metric": "lat", "rate": 0, "duration_s": 100});
+    api.post("error_rate", &rate, 200);
+    let delay = json!({"kind": "scrape_delay", "delay_s": 0.001});
+    let fault_id = api.post("fault", &delay, 200)["id"].as_u64().unwrap();
+    let nan = json!({"kind": "nan", "rate": 0, "metric": "temp"});
+    api.post("fault", &nan, 200);
+    let scenario = json!({"scenario": "bad"});
+    assert_eq!(api.post("scenario", &scenario, 200)["changed"], true);
+    assert_eq!(api.post("scenario", &scenario, 200)["changed"], false);
     wait_until("the scenario's step acts", || {
-        instance.get("/status").json()["active_spikes"]["hits"]["all"]
-            .as_array()
-            .unwrap()
-            .len()
-            == 2
+        let status = api.instance.get("/status").json();
+        let spikes = status["active_spikes"]["hits"]["all"].as_array();
+        spikes.unwrap().len() == 2
     });
-    let status = check("GET", "/status", "", 200);
+
+    let status = api.get("/status", 200);
     let spikes = &status["active_spikes"]["hits"];
     assert_eq!(
         (&spikes["multiplier"], &spikes["scenario"]),
@@ -101,32 +135,26 @@ fn every_answer_is_as_described() {
     assert_eq!(status["active_faults"].as_array().unwrap().len(), 2);
     assert_eq!(status["active_error_rates"]["lat"]["duration_s"], 100.0);
     assert_eq!(status["total_series"], 14);
+    fault_id
+}
 
-    let series = check(
-        "GET",
-        "/series?metric=hits&match=region=a,host=%22h2%22",
-        "",
-        200,
-    );
+fn check_series(api: &mut Described) {
+    let series = api.get("/series?metric=hits&match=region=a,host=%22h2%22", 200);
     assert_eq!(series["count"], 1, "{series}");
-    assert_eq!(
-        series["series"][0]["labels"],
-        json!({"region": "a", "host": "h2"})
-    );
-    assert_eq!(check("GET", "/series", "", 200)["count"], 14);
-    assert_eq!(check("GET", "/series?limit=3", "", 200)["truncated"], true);
-    check("GET", "/series?metric=nope", "", 404);
+    let labels = json!({"region": "a", "host": "h2"});
+    assert_eq!(series["series"][0]["labels"], labels);
+    assert_eq!(api.get("/series", 200)["count"], 14);
+    assert_eq!(api.get("/series?limit=3", 200)["truncated"], true);
+    api.get("/series?metric=nope", 404);
     for query in ["limit=0", "limit=10001", "limit=x", "match=a", "nope=1"] {
-        check("GET", &format!("/series?{query}"), "", 422);
+        api.get(&format!("/series?{query}"), 422);
     }
-    check("GET", "/series?metric=%FF", "", 400);
+    api.get("/series?metric=%FF", 400);
+}
 
-    check("POST", "/control/reload", "{}", 200);
-    check("POST", "/control/loglevel", r#"{"level": "warn"}"#, 200);
-    check("POST", "/control/loglevel", r#"{"level": "loud"}"#, 400);
-    check("POST", "/control/loglevel", r#"{"level": 3}"#, 422);
-    check("POST", "/control/loglevel", "{}", 422);
-
+fn check_refusals(api: &mut Described) {
+    api.post("loglevel", &json!({"level": "loud"}), 400);
+    // A path, a body, and a word of the error.
     for (path, body, word) in [
         (
             "spike",
@@ -182,77 +210,58 @@ fn every_answer_is_as_described() {
             "action",
         ),
         ("reload", json!({"path": "/etc/passwd"}), "path"),
+        ("loglevel", json!({"level": 3}), "level"),
+        ("loglevel", json!({}), "level"),
         ("loglevel", json!({"level": "info", "for": 3}), "for"),
     ] {
-        let refused = check("POST", &format!("/control/{path}"), &body.to_string(), 422);
-        assert!(
-            refused["error"].as_str().unwrap().contains(word),
-            "{body}: {refused}"
-        );
+        let refused = api.post(path, &body, 422);
+        let error = refused["error"].as_str().unwrap();
+        assert!(error.contains(word), "{body}: {refused}");
     }
     for path in [
-        "spike",
-        "error_rate",
-        "fault",
-        "scenario",
-        "reload",
-        "loglevel",
+        "/control/spike",
+        "/control/error_rate",
+        "/control/fault",
+        "/control/scenario",
+        "/control/reload",
+        "/control/loglevel",
     ] {
-        let path = format!("/control/{path}");
-        check("POST", &path, "{", 400);
-        check("POST", &path, "[1]", 422);
-        check("GET", &path, "", 405);
+        api.check("POST", path, "{", 400);
+        api.check("POST", path, "[1]", 422);
+        api.get(path, 405);
     }
-    let unknown = r#"{"metric": "nope", "multiplier": 1, "duration_s": 1}"#;
-    let refused = check("POST", "/control/spike", unknown, 404);
-    assert_eq!(
-        refused["detail"]["available"],
-        json!(["hits", "temp", "lat", "sizes"])
-    );
-    let refused = check("POST", "/control/scenario", r#"{"scenario": "nope"}"#, 404);
+    let unknown = json!({"metric": "nope", "multiplier": 1, "duration_s": 1});
+    let refused = api.post("spike", &unknown, 404);
+    let metrics = json!(["hits", "temp", "lat", "sizes"]);
+    assert_eq!(refused["detail"]["available"], metrics);
+    let refused = api.post("scenario", &json!({"scenario": "nope"}), 404);
     assert_eq!(refused["detail"]["available"], json!(["bad"]));
+}
 
-    assert_eq!(
-        check("DELETE", &format!("/control/fault/{id}"), "", 200)["ended"],
-        1
-    );
-    check("DELETE", &format!("/control/fault/{id}"), "", 404);
-    check("DELETE", "/control/fault/x", "", 404);
+/// Ends what [`check_beginning`] began, and what is not there.
+fn check_ending(api: &mut Described, fault_id: u64) {
+    assert_eq!(api.delete(&format!("fault/{fault_id}"), 200)["ended"], 1);
+    api.delete(&format!("fault/{fault_id}"), 404);
+    api.delete("fault/x", 404);
     // The scenario's spike and the one of a command.
-    assert_eq!(
-        check("DELETE", "/control/spike/hits_total", "", 200)["ended"],
-        2
-    );
-    assert_eq!(
-        check("DELETE", "/control/spike/hits", "", 200)["changed"],
-        false
-    );
-    assert_eq!(
-        check("DELETE", "/control/error_rate/lat", "", 200)["ended"],
-        1
-    );
-    assert_eq!(
-        check("DELETE", "/control/scenario/bad", "", 200)["ended"],
-        1
-    );
-    assert_eq!(
-        check("DELETE", "/control/scenario/bad", "", 200)["changed"],
-        false
-    );
+    assert_eq!(api.delete("spike/hits_total", 200)["ended"], 2);
+    assert_eq!(api.delete("spike/hits", 200)["changed"], false);
+    assert_eq!(api.delete("error_rate/lat", 200)["ended"], 1);
+    assert_eq!(api.delete("scenario/bad", 200)["ended"], 1);
+    assert_eq!(api.delete("scenario/bad", 200)["changed"], false);
     for path in ["spike/nope", "error_rate/nope", "scenario/nope"] {
-        check("DELETE", &format!("/control/{path}"), "", 404);
+        api.delete(path, 404);
     }
-    check("DELETE", "/control/spike/%zz", "", 400);
+    api.delete("spike/%zz", 400);
 
     // As many as there may be, then no more.
     let fault = r#"{"kind": "nan", "rate": 0, "metric": "temp", "duration_s": 1000}"#;
     let refused = (0..=1000)
-        .map(|_| instance.ask("POST", "/control/fault", fault))
-        .find(|r| r.status != 200);
+        .map(|_| api.instance.ask("POST", "/control/fault", fault))
+        .find(|reply| reply.status != 200);
     let refused = refused.expect("a limit");
     assert_eq!(refused.status, 429, "{}", refused.body);
-    described.check("POST", "/control/fault", &refused);
-    described.assert_all_seen();
+    api.description.check("POST", "/control/fault", &refused);
 }
 
 #[test]
@@ -575,7 +584,10 @@ fn a_reload_is_all_or_nothing() {
 
     // What needs a restart stays, all else changes.
     let other = text
-        .replace("tick_interval_s: 0.05", "tick_interval_s: 0.5, seed: 99")
+        .replace(
+            "tick_interval_s: 0.05",
+            "tick_interval_s: 0.5, seed: 99, log_level: error",
+        )
         .replace("name: temp", "name: warmth")
         .replace("lam: 2", "lam: 3")
         .replace("prefix: ''", "prefix: 'x_'");
@@ -591,7 +603,11 @@ fn a_reload_is_all_or_nothing() {
     );
     assert_eq!(
         reloaded["needs_restart"],
-        json!(["global.tick_interval_s", "exporters.prometheus"])
+        json!([
+            "global.tick_interval_s",
+            "global.log_level",
+            "exporters.prometheus",
+        ])
     );
     instance.wait_for_tick(reloaded["applies_at_tick"].as_u64().unwrap());
     let body = instance.scrape().body;

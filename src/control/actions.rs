@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::error::Refused;
+use super::error::ErrorReply;
 use crate::config::{self, Action, Config, Kind, Metric};
 use crate::timeline::Command;
 
@@ -15,7 +15,7 @@ pub(super) fn begin(
     config: &Config,
     action: &str,
     fields: Map<String, Value>,
-) -> Result<Command, Refused> {
+) -> Result<Command, ErrorReply> {
     if let Some(Value::String(name)) = fields.get("metric") {
         metric(config, name)?;
     }
@@ -26,7 +26,11 @@ pub(super) fn begin(
     Ok(Command::Do(action))
 }
 
-fn action_of(config: &Config, action: &str, fields: Map<String, Value>) -> Result<Action, Refused> {
+fn action_of(
+    config: &Config,
+    action: &str,
+    fields: Map<String, Value>,
+) -> Result<Action, ErrorReply> {
     config::action_from_json(config, &Value::Object(fields), Some(action)).map_err(|problems| {
         let problem = &problems[0];
         let error = match problem.field.as_str() {
@@ -34,7 +38,7 @@ fn action_of(config: &Config, action: &str, fields: Map<String, Value>) -> Resul
             field => format!("{field}: {}", problem.message),
         };
         let all: Vec<Value> = problems.iter().map(mistake).collect();
-        Refused::new(422, error).with(json!({"field": problem.field, "problems": all}))
+        ErrorReply::new(422, error).with(json!({"field": problem.field, "problems": all}))
     })
 }
 
@@ -46,7 +50,7 @@ fn mistake(problem: &config::ActionProblem) -> Value {
 ///
 /// # Errors
 /// 404 with the names there are.
-pub(super) fn metric<'a>(config: &'a Config, name: &str) -> Result<&'a Metric, Refused> {
+pub(super) fn metric<'a>(config: &'a Config, name: &str) -> Result<&'a Metric, ErrorReply> {
     let named = |name: &str| config.metrics.iter().find(|metric| metric.name == name);
     let found = named(name).or_else(|| {
         let counter = named(name.strip_suffix("_total")?);
@@ -54,7 +58,7 @@ pub(super) fn metric<'a>(config: &'a Config, name: &str) -> Result<&'a Metric, R
     });
     found.ok_or_else(|| {
         let available: Vec<&str> = config.metrics.iter().map(|m| m.name.as_str()).collect();
-        Refused::new(404, format!("no metric {:?}", clipped(name)))
+        ErrorReply::new(404, format!("no metric {:?}", clipped(name)))
             .with(json!({"available": available}))
     })
 }
@@ -63,12 +67,12 @@ pub(super) fn metric<'a>(config: &'a Config, name: &str) -> Result<&'a Metric, R
 ///
 /// # Errors
 /// 404 with the names there are.
-fn scenario(config: &Config, name: &str) -> Result<(), Refused> {
+fn scenario(config: &Config, name: &str) -> Result<(), ErrorReply> {
     if config.scenarios.contains_key(name) {
         return Ok(());
     }
     let available: Vec<&String> = config.scenarios.keys().collect();
-    let error = Refused::new(404, format!("no scenario {:?}", clipped(name)));
+    let error = ErrorReply::new(404, format!("no scenario {:?}", clipped(name)));
     Err(error.with(json!({"available": available})))
 }
 
@@ -76,17 +80,17 @@ fn scenario(config: &Config, name: &str) -> Result<(), Refused> {
 ///
 /// # Errors
 /// 400 for an unknown one, 422 where something else is wrong.
-pub(super) fn log_level(mut fields: Map<String, Value>) -> Result<log::LevelFilter, Refused> {
+pub(super) fn log_level(mut fields: Map<String, Value>) -> Result<log::LevelFilter, ErrorReply> {
     const LEVELS: &str = "off, error, warn, info, debug, trace";
     let level = fields.remove("level");
     only(&fields, "level")?;
     match level {
         Some(Value::String(word)) => word.parse().map_err(|_| {
             let error = format!("no log level {:?}; there are: {LEVELS}", clipped(&word));
-            Refused::new(400, error)
+            ErrorReply::new(400, error)
         }),
-        Some(_) => Err(Refused::new(422, "level: expected a string")),
-        None => Err(Refused::new(
+        Some(_) => Err(ErrorReply::new(422, "level: expected a string")),
+        None => Err(ErrorReply::new(
             422,
             format!("level is missing; one of {LEVELS}"),
         )),
@@ -97,7 +101,7 @@ pub(super) fn log_level(mut fields: Map<String, Value>) -> Result<log::LevelFilt
 ///
 /// # Errors
 /// 422 naming the first one.
-pub(super) fn only(rest: &Map<String, Value>, known: &str) -> Result<(), Refused> {
+pub(super) fn only(rest: &Map<String, Value>, known: &str) -> Result<(), ErrorReply> {
     let Some(name) = rest.keys().next() else {
         return Ok(());
     };
@@ -106,7 +110,7 @@ pub(super) fn only(rest: &Map<String, Value>, known: &str) -> Result<(), Refused
         known => format!("there are: {known}"),
     };
     let error = format!("unknown field {:?}; {known}", clipped(name));
-    Err(Refused::new(422, error).with(json!({"field": clipped(name)})))
+    Err(ErrorReply::new(422, error).with(json!({"field": clipped(name)})))
 }
 
 /// The beginning of what somebody sent, for messages.

@@ -1,4 +1,6 @@
-//! The clock's thread's part: wishes between ticks, and what they change.
+//! The clock's thread's part of the control API: it makes changes between ticks,
+//! records them in the journal and publishes what is in effect. It never waits for
+//! whoever asked.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,7 +8,7 @@ use std::sync::Arc;
 use crossbeam_channel::Receiver;
 
 use super::BODY_BYTES_MAX;
-use super::hub::{Done, Envelope, Hub, InEffect, NotDone, Replacement, WAITING_MAX, Wish};
+use super::hub::{Change, Done, Hub, InEffect, NotDone, PendingChange, Replacement, WAITING_MAX};
 use crate::config::{self, Config};
 use crate::engine::Engine;
 use crate::exposition::Renderer;
@@ -18,41 +20,42 @@ use crate::timeline::Command;
 /// few numbers.
 const COMMAND_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
 
-/// Carries out wishes and tells what is in effect.
+/// Makes changes and publishes what is in effect.
 #[derive(Debug)]
-pub struct Conductor {
+pub struct Applier {
     hub: Arc<Hub>,
-    wishes: Receiver<Envelope>,
+    changes: Receiver<PendingChange>,
     journal: Journal,
     config: Arc<Config>,
     fingerprint: String,
     renderer: Arc<Renderer>,
     faults: Arc<WireFaults>,
     epoch_ns: i64,
-    /// The timeline's, when what is in effect was last told.
+    /// The timeline's generation whose faults on the wire are set; `None` when the
+    /// next tick has to set them whatever it is.
     generation: Option<u64>,
 }
 
-impl Conductor {
-    /// A conductor of a run that has not begun; it writes the journal's first
+impl Applier {
+    /// An applier of a run that has not begun; it writes the journal's first
     /// entry.
     ///
     /// # Errors
     /// When the journal's file cannot be written.
     pub fn new(
         hub: Arc<Hub>,
-        wishes: Receiver<Envelope>,
-        config: &Arc<Config>,
+        changes: Receiver<PendingChange>,
+        config: Arc<Config>,
         renderer: Arc<Renderer>,
         faults: Arc<WireFaults>,
         epoch_ns: i64,
     ) -> std::io::Result<Self> {
-        let fingerprint = config::fingerprint(config);
+        let fingerprint = config::fingerprint(&config);
         let start = Start {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch_ns,
             fingerprint: fingerprint.clone(),
-            config: Config::clone(config),
+            config: Config::clone(&config),
         };
         let start = Entry {
             tick: 0,
@@ -63,9 +66,9 @@ impl Conductor {
         let journal = Journal::begin(path.map(Path::new), &start)?;
         Ok(Self {
             hub,
-            wishes,
+            changes,
             journal,
-            config: Arc::clone(config),
+            config,
             fingerprint,
             renderer,
             faults,
@@ -74,9 +77,9 @@ impl Conductor {
         })
     }
 
-    /// Where wishes arrive.
-    pub fn wishes(&self) -> &Receiver<Envelope> {
-        &self.wishes
+    /// Where pending changes arrive.
+    pub fn changes(&self) -> &Receiver<PendingChange> {
+        &self.changes
     }
 
     /// How frames of the next tick are written.
@@ -84,41 +87,42 @@ impl Conductor {
         &self.renderer
     }
 
-    /// Begins to tell what is in effect; until then everybody is told to wait.
-    pub fn begin(&mut self, engine: &Engine) {
-        self.tell(engine);
-        // The first tick sets the wire's faults.
-        self.generation = None;
+    /// Begins to publish what is in effect; until then requests are answered with
+    /// 503.
+    pub fn begin(&self, engine: &Engine) {
+        self.publish(engine);
     }
 
-    /// Carries out the wishes that wait, no more than there may be at once.
-    pub fn carry_out_waiting(&mut self, engine: &mut Engine) {
+    /// Makes the changes that wait, no more than there may be at once.
+    pub fn apply_waiting(&mut self, engine: &mut Engine) {
         for _ in 0..WAITING_MAX {
-            let Ok(envelope) = self.wishes.try_recv() else {
+            let Ok(pending) = self.changes.try_recv() else {
                 return;
             };
-            self.carry_out(engine, envelope);
+            self.apply(engine, pending);
         }
     }
 
-    /// Carries out a wish; what it changes counts from the next tick on.
-    pub fn carry_out(&mut self, engine: &mut Engine, envelope: Envelope) {
-        envelope.open(|wish| {
-            let done = match wish {
-                Wish::Command(command, checked) => self.command(engine, command, &checked),
-                Wish::Reload(replacement) => self.reload(engine, *replacement),
-                Wish::LogLevel(level) => self.log_level(engine, level),
+    /// Makes a change, which acts from the next tick on.
+    pub fn apply(&mut self, engine: &mut Engine, pending: PendingChange) {
+        pending.make(|change| {
+            let done = match change {
+                Change::Command(command, checked) => self.command(engine, command, &checked),
+                Change::Reload(replacement) => self.reload(engine, *replacement),
+                Change::LogLevel(level) => self.log_level(engine, level),
             };
-            self.tell_changes(engine);
+            self.publish_changes(engine);
             done
         });
     }
 
-    /// To be called after each tick, before its frame is shown.
+    /// To be called after each tick, before its frame is published.
     pub fn after_tick(&mut self, engine: &Engine, tick: u64) {
-        if self.generation != Some(engine.timeline().generation()) {
+        let generation = Some(engine.timeline().generation());
+        if self.generation != generation {
             self.faults.set(engine.timeline().modifiers(), tick);
-            self.tell(engine);
+            self.publish(engine);
+            self.generation = generation;
         }
     }
 
@@ -132,7 +136,7 @@ impl Conductor {
             return Err(NotDone::Outdated);
         }
         let room = self.journal.check_room(COMMAND_BYTES_MAX);
-        room.map_err(NotDone::Full)?;
+        room.map_err(NotDone::JournalRefuses)?;
         let applied = engine.command(&command).map_err(NotDone::Refused)?;
         if applied.changed {
             self.record(engine, Event::of(command, &applied))?;
@@ -142,7 +146,7 @@ impl Conductor {
 
     fn reload(&mut self, engine: &mut Engine, new: Replacement) -> Result<Done, NotDone> {
         let room = self.journal.check_room(new.entry_bytes_max);
-        room.map_err(NotDone::Full)?;
+        room.map_err(NotDone::JournalRefuses)?;
         let reloaded = engine.reload(new.prepared);
         self.config = new.config;
         self.fingerprint = new.fingerprint;
@@ -158,7 +162,7 @@ impl Conductor {
 
     fn log_level(&mut self, engine: &Engine, level: log::LevelFilter) -> Result<Done, NotDone> {
         let room = self.journal.check_room(COMMAND_BYTES_MAX);
-        room.map_err(NotDone::Full)?;
+        room.map_err(NotDone::JournalRefuses)?;
         log::set_max_level(level);
         self.record(engine, Event::LogLevel(level))?;
         Ok(Done::LogLevel)
@@ -174,18 +178,15 @@ impl Conductor {
         self.journal.append(&entry).map_err(NotDone::Unrecorded)
     }
 
-    /// The wire's faults are left alone: they change with a tick.
-    fn tell_changes(&mut self, engine: &Engine) {
+    /// Faults on the wire are left alone: they change with a tick.
+    fn publish_changes(&self, engine: &Engine) {
         if self.generation != Some(engine.timeline().generation()) {
-            self.tell(engine);
-            // The next tick sets the wire's faults.
-            self.generation = None;
+            self.publish(engine);
         }
     }
 
-    fn tell(&mut self, engine: &Engine) {
+    fn publish(&self, engine: &Engine) {
         let timeline = engine.timeline();
-        self.generation = Some(timeline.generation());
         self.hub.set(InEffect {
             config: Arc::clone(&self.config),
             fingerprint: self.fingerprint.clone(),

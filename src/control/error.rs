@@ -6,20 +6,21 @@ use super::hub::NotDone;
 use crate::http::Refusal;
 use crate::timeline;
 
-/// A request that is answered with an error.
+/// The reply to a request that is refused.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Refused {
+pub struct ErrorReply {
     /// HTTP status, 400 to 599.
     pub status: u16,
     /// What is wrong, and what to do.
     pub error: String,
-    /// More for programs: what there is instead, or a list of mistakes.
+    /// The same for programs: what there is instead, or a list of mistakes; may be
+    /// null.
     pub detail: Box<Value>,
     /// A header that belongs to the status.
     pub header: Option<(&'static str, String)>,
 }
 
-impl Refused {
+impl ErrorReply {
     /// An error without details.
     pub fn new(status: u16, error: impl Into<String>) -> Self {
         Self {
@@ -52,20 +53,20 @@ impl Refused {
     }
 }
 
-impl From<Refusal> for Refused {
+impl From<Refusal> for ErrorReply {
     fn from(refusal: Refusal) -> Self {
         Self::new(refusal.status, refusal.reason)
     }
 }
 
-impl From<NotDone> for Refused {
+impl From<NotDone> for ErrorReply {
     fn from(not_done: NotDone) -> Self {
         match not_done {
             NotDone::Refused(refusal) => refusal.into(),
-            NotDone::Full(full) => Self::new(507, full.0),
-            NotDone::Unrecorded(full) => Self::new(
+            NotDone::JournalRefuses(error) => Self::new(507, error.0),
+            NotDone::Unrecorded(error) => Self::new(
                 507,
-                format!("it is in effect, but not recorded in the file: {}", full.0),
+                format!("it is in effect, but not recorded in the file: {}", error.0),
             ),
             NotDone::Outdated => Self::new(
                 409,
@@ -76,12 +77,16 @@ impl From<NotDone> for Refused {
                 "ticks take so long that there was no time for this; nothing was done",
             )
             .header("Retry-After", "1"),
+            NotDone::Unfinished => Self::new(
+                503,
+                "this was begun and takes long; GET /control/journal tells when it is done",
+            ),
             NotDone::Stopping => Self::new(503, "stopping"),
         }
     }
 }
 
-impl From<timeline::Refusal> for Refused {
+impl From<timeline::Refusal> for ErrorReply {
     fn from(refusal: timeline::Refusal) -> Self {
         let error = refusal.to_string();
         match refusal {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
-use super::error::Refused;
+use super::error::ErrorReply;
 use crate::config::Global;
 use crate::http::Request;
 
@@ -14,15 +14,12 @@ use crate::http::Request;
 ///
 /// # Errors
 /// 421.
-pub(super) fn check_host(request: &Request<'_>, global: &Global) -> Result<(), Refused> {
+pub(super) fn check_host(request: &Request<'_>, global: &Global) -> Result<(), ErrorReply> {
     let host = host_name(request.host());
     let local = request.local().ip().to_canonical();
     let known = host.is_some_and(|host| {
         host == "localhost"
-            || global
-                .control_api_hosts
-                .iter()
-                .any(|name| name.to_lowercase() == host)
+            || global.control_api_hosts.contains(&host)
             || host
                 .parse::<IpAddr>()
                 .is_ok_and(|ip| ip.to_canonical() == local)
@@ -30,7 +27,7 @@ pub(super) fn check_host(request: &Request<'_>, global: &Global) -> Result<(), R
     if known {
         return Ok(());
     }
-    Err(Refused::new(
+    Err(ErrorReply::new(
         421,
         "the Host header is neither localhost nor an address that this server listens on; add \
          the name to global.control_api_hosts if it is meant",
@@ -59,7 +56,7 @@ fn host_name(host: &str) -> Option<String> {
 ///
 /// # Errors
 /// 401.
-pub(super) fn check_token(request: &Request<'_>, global: &Global) -> Result<(), Refused> {
+pub(super) fn check_token(request: &Request<'_>, global: &Global) -> Result<(), ErrorReply> {
     let Some(token) = &global.control_api_token else {
         return Ok(());
     };
@@ -73,7 +70,7 @@ pub(super) fn check_token(request: &Request<'_>, global: &Global) -> Result<(), 
     if is_equal(shown.as_bytes(), token.as_bytes()) {
         return Ok(());
     }
-    Err(Refused::new(
+    Err(ErrorReply::new(
         401,
         "this needs the header Authorization: Bearer with the token of global.control_api_token",
     )
@@ -97,19 +94,22 @@ fn is_equal(shown: &[u8], token: &[u8]) -> bool {
 /// # Errors
 /// 415 where it isn't declared as JSON, 400 where it is none, 422 where it is
 /// something else than an object.
-pub(super) fn json_object(request: &Request<'_>) -> Result<Map<String, Value>, Refused> {
+pub(super) fn json_object(request: &Request<'_>) -> Result<Map<String, Value>, ErrorReply> {
     let content_type = request.header("Content-Type").unwrap_or("");
     let media_type = content_type.split(';').next().unwrap_or("").trim();
     if !media_type.eq_ignore_ascii_case("application/json") {
-        return Err(Refused::new(
+        return Err(ErrorReply::new(
             415,
             "this needs Content-Type: application/json",
         ));
     }
     match serde_json::from_slice(request.body()) {
         Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err(Refused::new(422, "the body must be a JSON object")),
-        Err(error) => Err(Refused::new(400, format!("the body is not JSON: {error}"))),
+        Ok(_) => Err(ErrorReply::new(422, "the body must be a JSON object")),
+        Err(error) => Err(ErrorReply::new(
+            400,
+            format!("the body is not JSON: {error}"),
+        )),
     }
 }
 

@@ -1,4 +1,8 @@
-//! Between those who wish something and the clock's thread, which does it.
+//! Between the threads that answer requests and the clock's thread.
+//!
+//! Changes go to the clock's thread through a bounded queue, one answer each;
+//! what is in effect comes back as a snapshot that anyone may read. Nothing here
+//! touches the engine.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -10,20 +14,23 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bo
 use crate::config::Config;
 use crate::engine::{Prepared, Reloaded};
 use crate::exposition::Renderer;
-use crate::journal::{Full, Lines};
+use crate::journal::{JournalError, Lines};
 use crate::model::Catalog;
 use crate::timeline::{Applied, Command, Modifier, Refusal, Running};
 
-/// Wishes that wait for the clock's thread.
+/// Changes that wait for the clock's thread. When the queue is full, a request
+/// waits like one that is in it.
 pub(super) const WAITING_MAX: usize = 64;
-/// So long somebody waits for the clock's thread to begin with a wish.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Once begun, a wish is done soon: only a reload has to look at all series.
-const DOING_MAX: Duration = Duration::from_secs(60);
+/// How long requests wait, at most.
+const TIMEOUTS: Timeouts = Timeouts {
+    begin: Duration::from_secs(5),
+    // Only a reload takes more than a moment: it looks at all series.
+    finish: Duration::from_secs(60),
+};
 
-/// What somebody wants done to the run.
+/// A change to the run that is asked for.
 #[derive(Debug)]
-pub enum Wish {
+pub enum Change {
     /// A command of the timeline, and the configuration it was checked against.
     Command(Command, Arc<Config>),
     /// Another configuration.
@@ -32,12 +39,12 @@ pub enum Wish {
     LogLevel(log::LevelFilter),
 }
 
-/// All that the clock's thread needs to go over to another configuration.
+/// All that the clock's thread needs to switch to another configuration.
 #[derive(Debug)]
 pub struct Replacement {
     /// The configuration, what needs a restart as it was.
     pub config: Arc<Config>,
-    /// Of the configuration.
+    /// Fingerprint of the configuration.
     pub fingerprint: String,
     /// Bytes that its entry in the journal has at most.
     pub entry_bytes_max: usize,
@@ -47,7 +54,7 @@ pub struct Replacement {
     pub renderer: Arc<Renderer>,
 }
 
-/// What became of a wish.
+/// What a change did.
 #[derive(Debug, Clone)]
 pub enum Done {
     /// The command acts, from its tick on.
@@ -58,41 +65,52 @@ pub enum Done {
     LogLevel,
 }
 
-/// Why a wish was not fulfilled.
+/// Why a change was not made, or is not known to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotDone {
     /// The timeline refuses.
     Refused(Refusal),
-    /// It could not be recorded.
-    Full(Full),
+    /// Nothing more can be recorded.
+    JournalRefuses(JournalError),
     /// It is in effect, but the journal's file does not tell.
-    Unrecorded(Full),
+    Unrecorded(JournalError),
     /// Meanwhile another configuration is in force, for which it is a mistake.
     Outdated,
-    /// The clock's thread had no time.
+    /// The clock's thread did not begin with it in time, and never will.
     Busy,
+    /// The clock's thread began with it and has not finished yet.
+    Unfinished,
     /// The process ends.
     Stopping,
 }
 
-/// A wish on its way.
+/// A change that waits for the clock's thread.
 #[derive(Debug)]
-pub struct Envelope {
-    wish: Wish,
+pub struct PendingChange {
+    change: Change,
     state: Arc<AtomicU8>,
     answer: Sender<Result<Done, NotDone>>,
 }
 
+/// States of a pending change: whoever leaves the first one decides.
 const WAITS: u8 = 0;
 const BEGUN: u8 = 1;
 const GIVEN_UP: u8 = 2;
 
-/// What is in effect; replaced as a whole whenever it changes.
+#[derive(Debug, Clone, Copy)]
+struct Timeouts {
+    /// Until a change has a place in the queue, and again until it is begun.
+    begin: Duration,
+    /// From then on, until it is made.
+    finish: Duration,
+}
+
+/// What is in effect: a snapshot, replaced as a whole whenever it changes.
 #[derive(Debug)]
 pub struct InEffect {
     /// The configuration in force.
     pub config: Arc<Config>,
-    /// Of the configuration.
+    /// Fingerprint of the configuration.
     pub fingerprint: String,
     /// The families of the next tick.
     pub catalog: Arc<Catalog>,
@@ -102,25 +120,31 @@ pub struct InEffect {
     pub modifiers: Vec<Modifier>,
     /// Scenarios that run.
     pub running: BTreeMap<Arc<str>, Running>,
-    /// Steps of scenarios that found no room.
+    /// Steps of scenarios that were left out, too many modifiers being in effect.
     pub dropped: u64,
     /// What was done so far.
     pub journal: Arc<Lines>,
 }
 
-/// Where wishes are left and where what is in effect is read.
+/// Takes changes for the clock's thread and shows what is in effect.
 #[derive(Debug)]
 pub struct Hub {
-    wishes: Sender<Envelope>,
+    changes: Sender<PendingChange>,
+    timeouts: Timeouts,
     in_effect: Mutex<Option<Arc<InEffect>>>,
 }
 
 impl Hub {
-    /// A hub, and the end of it that the clock's thread takes wishes from.
-    pub fn new() -> (Arc<Self>, Receiver<Envelope>) {
-        let (wishes, receiver) = bounded(WAITING_MAX);
+    /// A hub, and the end of it that the clock's thread takes changes from.
+    pub fn new() -> (Arc<Self>, Receiver<PendingChange>) {
+        Self::with_timeouts(TIMEOUTS)
+    }
+
+    fn with_timeouts(timeouts: Timeouts) -> (Arc<Self>, Receiver<PendingChange>) {
+        let (changes, receiver) = bounded(WAITING_MAX);
         let hub = Self {
-            wishes,
+            changes,
+            timeouts,
             in_effect: Mutex::default(),
         };
         (Arc::new(hub), receiver)
@@ -144,25 +168,26 @@ impl Hub {
         drop(before);
     }
 
-    /// Has something done; waits a few seconds at most until it is begun. A
-    /// wish that was given up is never fulfilled later.
+    /// Has a change made, and waits for it. One that is not begun within a few
+    /// seconds is given up and never made later.
     ///
     /// # Errors
-    /// Why it is not done.
-    pub fn ask(&self, wish: Wish) -> Result<Done, NotDone> {
+    /// Why it is not made.
+    pub fn request(&self, change: Change) -> Result<Done, NotDone> {
+        let Timeouts { begin, finish } = self.timeouts;
         let state = Arc::new(AtomicU8::new(WAITS));
         let (answer, answered) = bounded(1);
-        let envelope = Envelope {
-            wish,
+        let pending = PendingChange {
+            change,
             state: Arc::clone(&state),
             answer,
         };
-        match self.wishes.send_timeout(envelope, PATIENCE) {
+        match self.changes.send_timeout(pending, begin) {
             Ok(()) => {}
             Err(SendTimeoutError::Timeout(_)) => return Err(NotDone::Busy),
             Err(SendTimeoutError::Disconnected(_)) => return Err(NotDone::Stopping),
         }
-        match answered.recv_timeout(PATIENCE) {
+        match answered.recv_timeout(begin) {
             Ok(done) => return done,
             Err(RecvTimeoutError::Disconnected) => return Err(NotDone::Stopping),
             Err(RecvTimeoutError::Timeout) => {}
@@ -171,23 +196,23 @@ impl Hub {
         if given_up.is_ok() {
             return Err(NotDone::Busy);
         }
-        match answered.recv_timeout(DOING_MAX) {
+        match answered.recv_timeout(finish) {
             Ok(done) => done,
             Err(RecvTimeoutError::Disconnected) => Err(NotDone::Stopping),
-            Err(RecvTimeoutError::Timeout) => Err(NotDone::Busy),
+            Err(RecvTimeoutError::Timeout) => Err(NotDone::Unfinished),
         }
     }
 }
 
-impl Envelope {
-    /// Fulfils it by `act`, unless it was given up meanwhile.
-    pub(super) fn open(self, act: impl FnOnce(Wish) -> Result<Done, NotDone>) {
+impl PendingChange {
+    /// Makes it by `make`, unless it was given up meanwhile.
+    pub(super) fn make(self, make: impl FnOnce(Change) -> Result<Done, NotDone>) {
         let begun = self
             .state
             .compare_exchange(WAITS, BEGUN, Ordering::AcqRel, Ordering::Acquire);
         if begun.is_ok() {
             // Who asked may be gone; what was done stays done.
-            let _ = self.answer.send(act(self.wish));
+            let _ = self.answer.send(make(self.change));
         }
     }
 }
@@ -196,31 +221,51 @@ impl Envelope {
 mod tests {
     use super::*;
 
-    fn wish() -> Wish {
-        Wish::LogLevel(log::LevelFilter::Info)
+    fn change() -> Change {
+        Change::LogLevel(log::LevelFilter::Info)
+    }
+
+    /// A hub whose requests wait for so many milliseconds.
+    fn hub(begin_ms: u64, finish_ms: u64) -> (Arc<Hub>, Receiver<PendingChange>) {
+        Hub::with_timeouts(Timeouts {
+            begin: Duration::from_millis(begin_ms),
+            finish: Duration::from_millis(finish_ms),
+        })
     }
 
     #[test]
-    fn a_wish_is_answered() {
-        let (hub, wishes) = Hub::new();
-        let asking = std::thread::spawn(move || hub.ask(wish()));
-        wishes.recv().unwrap().open(|_| Ok(Done::LogLevel));
+    fn a_change_is_answered() {
+        let (hub, changes) = Hub::new();
+        let asking = std::thread::spawn(move || hub.request(change()));
+        changes.recv().unwrap().make(|_| Ok(Done::LogLevel));
         let answer = asking.join().unwrap();
         assert!(matches!(answer, Ok(Done::LogLevel)));
     }
 
     #[test]
     fn nobody_waits_for_a_clock_that_is_gone() {
-        let (hub, wishes) = Hub::new();
-        drop(wishes);
-        assert_eq!(hub.ask(wish()).unwrap_err(), NotDone::Stopping);
+        let (hub, changes) = Hub::new();
+        drop(changes);
+        assert_eq!(hub.request(change()).unwrap_err(), NotDone::Stopping);
     }
 
     #[test]
-    fn what_was_given_up_is_never_done() {
-        let (hub, wishes) = Hub::new();
-        assert_eq!(hub.ask(wish()).unwrap_err(), NotDone::Busy);
-        let late = wishes.recv().unwrap();
-        late.open(|_| panic!("it was given up"));
+    fn what_was_given_up_is_never_made() {
+        let (hub, changes) = hub(10, 10);
+        assert_eq!(hub.request(change()).unwrap_err(), NotDone::Busy);
+        let late = changes.recv().unwrap();
+        late.make(|_| panic!("it was given up"));
+    }
+
+    #[test]
+    fn what_was_begun_is_not_said_to_be_undone() {
+        let (hub, changes) = hub(500, 10);
+        let asking = std::thread::spawn(move || hub.request(change()));
+        let mut answer = None;
+        changes.recv().unwrap().make(|_| {
+            answer = Some(asking.join().unwrap().unwrap_err());
+            Ok(Done::LogLevel)
+        });
+        assert_eq!(answer, Some(NotDone::Unfinished));
     }
 }

@@ -1,14 +1,14 @@
-//! Reading the configuration's file again: everything is checked and prepared
-//! here, so that the clock's thread only goes over to it.
+//! Reading the configuration's file again: everything is checked and prepared on
+//! the thread that asks, so that the clock's thread only has to switch to it.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, TryLockError};
 
 use serde_json::{Value, json};
 
-use super::error::Refused;
-use super::hub::{Done, Hub, InEffect, Replacement, Wish};
-use crate::config::{self, Config, HistogramForm, LoadError, Metric, Runtime};
+use super::error::ErrorReply;
+use super::hub::{Change, Done, Hub, InEffect, Replacement};
+use crate::config::{self, Config, HistogramForm, LoadError, Metric, Overrides, Runtime};
 use crate::engine::{Prepared, Reloaded, exponential};
 use crate::exposition::Renderer;
 use crate::model::Catalog;
@@ -24,22 +24,23 @@ const ENTRY_BYTES_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct Reloader {
     hub: Arc<Hub>,
-    /// What acted from tick 0.
+    /// The section `runtime` at the start: what acted from tick 0.
     started: Runtime,
+    /// Held while one is under way.
     running: Mutex<()>,
 }
 
 /// What a reload did.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// What became of the metrics.
+    /// Which metrics were added, removed, changed and kept.
     pub reloaded: Reloaded,
     /// Fields that differ in the file and stay as they were until a restart.
     pub needs_restart: Vec<&'static str>,
 }
 
 impl Reloader {
-    /// A reloader for a run that began with a configuration.
+    /// A reloader for a run that began with `config`.
     pub fn new(hub: Arc<Hub>, config: &Config) -> Self {
         Self {
             hub,
@@ -48,31 +49,31 @@ impl Reloader {
         }
     }
 
-    /// Reads the file again and goes over to it. Nothing changes unless all of
-    /// it is right.
+    /// Reads the file again and has the run switch to it. Nothing changes unless
+    /// all of it is right.
     ///
     /// # Errors
     /// 409 while another one runs, 422 with every mistake of the file, or why
     /// the clock's thread did not do it.
-    pub fn reload(&self) -> Result<Outcome, Refused> {
+    pub fn reload(&self) -> Result<Outcome, ErrorReply> {
         let _running = match self.running.try_lock() {
             Ok(running) => running,
             Err(TryLockError::Poisoned(error)) => error.into_inner(),
             Err(TryLockError::WouldBlock) => {
-                return Err(Refused::new(409, "a reload is under way"));
+                return Err(ErrorReply::new(409, "a reload is under way"));
             }
         };
         let in_effect = self.hub.in_effect();
-        let in_effect = in_effect.ok_or_else(|| Refused::new(503, "starting"))?;
+        let in_effect = in_effect.ok_or_else(|| ErrorReply::new(503, "starting"))?;
         let old = &in_effect.config;
         let new = load(old)?;
         let (new, needs_restart) = merge(old, &self.started, new);
         if let Some(refusal) = Estimate::of(&new).refusal(&new) {
             let problem = problem(&new.path.display().to_string(), &refusal);
-            return Err(Refused::new(422, refusal).with(json!([problem])));
+            return Err(ErrorReply::new(422, refusal).with(json!([problem])));
         }
         let replacement = prepare(&in_effect, new)?;
-        match self.hub.ask(Wish::Reload(Box::new(replacement)))? {
+        match self.hub.request(Change::Reload(Box::new(replacement)))? {
             Done::Reloaded(reloaded) => {
                 let outcome = Outcome {
                     reloaded,
@@ -140,44 +141,38 @@ pub fn build_catalog(
     }
 }
 
-/// Reads the file of a configuration again. Its tick interval stays as it was;
-/// where the file has another, all that depends on it is checked with the old.
-fn load(old: &Config) -> Result<Config, Refused> {
+/// Reads a configuration's file again. Where the file has another tick interval,
+/// which needs a restart, all that follows from the interval follows from the one
+/// in force, and only the field itself tells what the file says.
+fn load(old: &Config) -> Result<Config, ErrorReply> {
     let mut new = config::load(&old.path).map_err(|error| mistakes(&error))?;
     let (asked_ns, interval_ns) = (new.global.tick_interval_ns, old.global.tick_interval_ns);
     if asked_ns != interval_ns {
-        let again = with_interval(old, interval_ns as f64 / 1e9);
-        new = again.map_err(|message| {
+        let overrides = Overrides {
+            tick_interval_ns: Some(interval_ns),
+            ..Overrides::default()
+        };
+        new = config::load_with(&old.path, &overrides).map_err(|error| {
             let message = format!(
                 "global.tick_interval_s differs, which needs a restart, and with the interval \
-                 in force: {message}"
+                 in force: {}",
+                error.problems()[0]
             );
             let problem = problem(&old.path.display().to_string(), &message);
-            Refused::new(422, message).with(json!([problem]))
+            ErrorReply::new(422, message).with(json!([problem]))
         })?;
         new.global.tick_interval_ns = asked_ns;
     }
     Ok(new)
 }
 
-/// A configuration's file with another tick interval.
-fn with_interval(old: &Config, interval_s: f64) -> Result<Config, String> {
-    let text = std::fs::read(&old.path).map_err(|error| error.to_string())?;
-    let mut tree: serde_yaml::Value =
-        serde_yaml::from_slice(&text).map_err(|error| error.to_string())?;
-    tree["global"]["tick_interval_s"] = interval_s.into();
-    let text = serde_yaml::to_string(&tree).map_err(|error| error.to_string())?;
-    let environment = |name: &str| std::env::var(name).ok();
-    config::load_str(&old.path, text.as_bytes(), &environment)
-        .map_err(|error| error.problems()[0].to_string())
-}
-
-fn prepare(in_effect: &InEffect, new: Config) -> Result<Replacement, Refused> {
+/// All that the clock's thread needs to switch to a configuration.
+fn prepare(in_effect: &InEffect, new: Config) -> Result<Replacement, ErrorReply> {
     let catalog = build_catalog(&new, Some((&in_effect.config.metrics, &in_effect.catalog)))
         .map_err(|(metric, error)| {
             let message = format!("metric {metric}: {error}");
             let problem = problem(&new.path.display().to_string(), &message);
-            Refused::new(422, message).with(json!([problem]))
+            ErrorReply::new(422, message).with(json!([problem]))
         })?;
     let catalog = Arc::new(catalog);
     let prometheus = &new.prometheus;
@@ -186,7 +181,8 @@ fn prepare(in_effect: &InEffect, new: Config) -> Result<Replacement, Refused> {
         &prometheus.prefix,
         prometheus.timestamps,
     );
-    // Its names are told in four lists, beside the configuration.
+    // The journal's entry names every metric in one of four lists, beside the
+    // configuration.
     let names = |config: &Config| -> usize {
         config
             .metrics
@@ -205,63 +201,26 @@ fn prepare(in_effect: &InEffect, new: Config) -> Result<Replacement, Refused> {
     })
 }
 
-/// What is in force after a reload: metrics, scenarios and the limit of the new
-/// configuration, all else as it was; and which fields of that differ. A metric
-/// that names no seed keeps the one it has: the global seed is for new ones.
+/// What is in force after a reload, and which fields of the file are not, because
+/// they need a restart.
+///
+/// Metrics, scenarios and the limit of series are the new ones, all else stays as
+/// it was. A metric that names no seed keeps the one it has: the global seed is for
+/// new ones.
 fn merge(old: &Config, started: &Runtime, new: Config) -> (Config, Vec<&'static str>) {
-    let mut differing = Vec::new();
-    let mut note = |name, differs: bool| {
-        if differs {
-            differing.push(name);
-        }
-    };
-    let (was, is) = (&old.global, &new.global);
-    note(
-        "global.tick_interval_s",
-        was.tick_interval_ns != is.tick_interval_ns,
-    );
-    note("global.log_format", was.log_format != is.log_format);
-    note("global.epoch", was.epoch_ns != is.epoch_ns);
-    note(
-        "global.control_api_port",
-        was.control_api_port != is.control_api_port,
-    );
-    note(
-        "global.control_api_bind",
-        was.control_api_bind != is.control_api_bind,
-    );
-    note(
-        "global.control_api_token",
-        was.control_api_token != is.control_api_token,
-    );
-    note(
-        "global.control_api_hosts",
-        was.control_api_hosts != is.control_api_hosts,
-    );
-    note("global.journal_file", was.journal_file != is.journal_file);
-    note("global.threads", was.threads != is.threads);
-    note("exporters.prometheus", old.prometheus != new.prometheus);
-    note("exporters.otel", old.otel != new.otel);
-    note(
-        "exporters.remote_write",
-        old.remote_writes != new.remote_writes,
-    );
-    note("runtime.on_start", started.on_start != new.runtime.on_start);
-    note(
-        "runtime.failure_modes",
-        started.failure_modes != new.runtime.failure_modes,
-    );
-    let known = old
+    let needs_restart = needs_restart(old, started, &new);
+    let seeds: HashMap<&str, u64> = old
         .metrics
         .iter()
-        .map(|metric| (metric.name.as_str(), metric.seed));
-    let seeds: BTreeMap<&str, u64> = known.collect();
+        .map(|metric| (metric.name.as_str(), metric.seed))
+        .collect();
+    let (seed, max_series) = (new.global.seed, new.global.max_series);
     let mut metrics = new.metrics;
-    for metric in metrics.iter_mut().filter(|metric| metric.seed == is.seed) {
-        metric.seed = seeds.get(&*metric.name).copied().unwrap_or(is.seed);
+    for metric in metrics.iter_mut().filter(|metric| metric.seed == seed) {
+        metric.seed = seeds.get(&*metric.name).copied().unwrap_or(seed);
     }
     let mut global = old.global.clone();
-    (global.seed, global.max_series) = (is.seed, is.max_series);
+    (global.seed, global.max_series) = (seed, max_series);
     let merged = Config {
         global,
         metrics,
@@ -270,11 +229,57 @@ fn merge(old: &Config, started: &Runtime, new: Config) -> (Config, Vec<&'static 
         runtime: new.runtime,
         ..old.clone()
     };
-    (merged, differing)
+    (merged, needs_restart)
+}
+
+/// The fields that differ and that a reload leaves as they were. `started` is the
+/// section `runtime` at the start, which earlier reloads have replaced.
+fn needs_restart(old: &Config, started: &Runtime, new: &Config) -> Vec<&'static str> {
+    let (was, is) = (&old.global, &new.global);
+    let fields = [
+        (
+            "global.tick_interval_s",
+            was.tick_interval_ns != is.tick_interval_ns,
+        ),
+        ("global.log_level", was.log_level != is.log_level),
+        ("global.log_format", was.log_format != is.log_format),
+        ("global.epoch", was.epoch_ns != is.epoch_ns),
+        (
+            "global.control_api_port",
+            was.control_api_port != is.control_api_port,
+        ),
+        (
+            "global.control_api_bind",
+            was.control_api_bind != is.control_api_bind,
+        ),
+        (
+            "global.control_api_token",
+            was.control_api_token != is.control_api_token,
+        ),
+        (
+            "global.control_api_hosts",
+            was.control_api_hosts != is.control_api_hosts,
+        ),
+        ("global.journal_file", was.journal_file != is.journal_file),
+        ("global.threads", was.threads != is.threads),
+        ("exporters.prometheus", old.prometheus != new.prometheus),
+        ("exporters.otel", old.otel != new.otel),
+        (
+            "exporters.remote_write",
+            old.remote_writes != new.remote_writes,
+        ),
+        ("runtime.on_start", started.on_start != new.runtime.on_start),
+        (
+            "runtime.failure_modes",
+            started.failure_modes != new.runtime.failure_modes,
+        ),
+    ];
+    let differing = fields.iter().filter(|(_, differs)| *differs);
+    differing.map(|(name, _)| *name).collect()
 }
 
 /// Every mistake of a file, as `check --json` tells them.
-fn mistakes(error: &LoadError) -> Refused {
+fn mistakes(error: &LoadError) -> ErrorReply {
     let problems: Vec<Value> = error
         .problems()
         .iter()
@@ -292,7 +297,7 @@ fn mistakes(error: &LoadError) -> Refused {
         1 => error.problems()[0].to_string(),
         total => format!("{total} mistakes; the first: {}", error.problems()[0]),
     };
-    Refused::new(422, summary).with(problems.into())
+    ErrorReply::new(422, summary).with(problems.into())
 }
 
 fn problem(file: &str, message: &str) -> Value {

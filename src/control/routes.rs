@@ -1,16 +1,19 @@
-//! Paths and methods, and what each does.
+//! Paths and methods: what each takes, does and answers.
+//!
+//! It holds no state of the run: changes go through the hub, and what is read is the
+//! hub's snapshot or the latest frame.
 
 use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
-use super::error::Refused;
-use super::hub::{Done, Hub, InEffect, Wish};
+use super::error::ErrorReply;
+use super::hub::{Change, Done, Hub, InEffect};
 use super::reload::Reloader;
 use super::series::{self, Query, Readers};
 use super::status::{self, Sources};
-use super::{OPENAPI, Outlets, actions, guard};
+use super::{Endpoints, OPENAPI, actions, guard};
 use crate::clock::Clock;
 use crate::config::{self, Config, Global};
 use crate::http::{Handler, Refusal, Reply, Request, Sent, percent_decode};
@@ -18,24 +21,24 @@ use crate::selfmetrics::SelfMetrics;
 use crate::server::{self, Board};
 use crate::timeline::{Applied, Command};
 
-/// Lines of the journal that are taken at once.
-const JOURNAL_LINES: usize = 1000;
+/// Lines of the journal that are taken at once, at most.
+const JOURNAL_LINES_MAX: usize = 1000;
 
 /// Answers requests on the control API's port.
 #[derive(Debug)]
 pub struct ControlHandler {
-    /// What may be asked, and of whom; never changes while running.
+    /// Token, host names and tick interval; a reload leaves them as they are.
     global: Global,
     hub: Arc<Hub>,
     reloader: Arc<Reloader>,
     board: Arc<Board>,
     own: Arc<SelfMetrics>,
     clock: Clock,
-    outlets: Arc<OnceLock<Outlets>>,
+    endpoints: Arc<OnceLock<Endpoints>>,
     readers: Readers,
 }
 
-/// A reply with a body of JSON, or a stream.
+/// What a request that is not refused is answered with.
 enum Answer {
     Json(Value),
     OpenApi,
@@ -52,7 +55,7 @@ impl ControlHandler {
         reloader: Arc<Reloader>,
         (board, own): (Arc<Board>, Arc<SelfMetrics>),
         clock: Clock,
-        outlets: Arc<OnceLock<Outlets>>,
+        endpoints: Arc<OnceLock<Endpoints>>,
     ) -> Self {
         Self {
             global,
@@ -61,12 +64,12 @@ impl ControlHandler {
             board,
             own,
             clock,
-            outlets,
+            endpoints,
             readers: Readers::default(),
         }
     }
 
-    fn answer(&self, request: &Request<'_>) -> Result<Answer, Refused> {
+    fn answer(&self, request: &Request<'_>) -> Result<Answer, ErrorReply> {
         let path = request.path();
         if path == "/healthz" {
             allow(request, "GET, HEAD")?;
@@ -97,7 +100,7 @@ impl ControlHandler {
         }
     }
 
-    fn read(&self, request: &Request<'_>) -> Result<Answer, Refused> {
+    fn read(&self, request: &Request<'_>) -> Result<Answer, ErrorReply> {
         let path = request.path();
         if !matches!(path, "/status" | "/series" | "/config" | "/openapi.json") {
             return Err(not_found());
@@ -107,22 +110,24 @@ impl ControlHandler {
             "/openapi.json" => Ok(Answer::OpenApi),
             "/series" => Query::of(request, &self.in_effect()?.config).map(Answer::Series),
             "/config" => Ok(Answer::Json(config::effective(&self.in_effect()?.config))),
-            _ => {
-                let in_effect = self.in_effect()?;
-                let frame = self.board.latest();
-                let none = Outlets::default();
-                Ok(Answer::Json(status::status(&Sources {
-                    in_effect: &in_effect,
-                    frame: frame.as_deref(),
-                    own: &self.own,
-                    clock: self.clock,
-                    outlets: self.outlets.get().unwrap_or(&none),
-                })))
-            }
+            _ => self.status().map(Answer::Json),
         }
     }
 
-    fn post(&self, request: &Request<'_>, name: &str) -> Result<Value, Refused> {
+    fn status(&self) -> Result<Value, ErrorReply> {
+        let in_effect = self.in_effect()?;
+        let frame = self.board.latest();
+        let none = Endpoints::default();
+        Ok(status::status(&Sources {
+            in_effect: &in_effect,
+            frame: frame.as_deref(),
+            own: &self.own,
+            clock: self.clock,
+            endpoints: self.endpoints.get().unwrap_or(&none),
+        }))
+    }
+
+    fn post(&self, request: &Request<'_>, name: &str) -> Result<Value, ErrorReply> {
         let fields = guard::json_object(request)?;
         match name {
             "reload" => {
@@ -132,7 +137,7 @@ impl ControlHandler {
             }
             "loglevel" => {
                 let level = actions::log_level(fields)?;
-                self.hub.ask(Wish::LogLevel(level))?;
+                self.hub.request(Change::LogLevel(level))?;
                 Ok(json!({"level": level.as_str().to_lowercase()}))
             }
             action => {
@@ -156,9 +161,9 @@ impl ControlHandler {
         }
     }
 
-    fn delete(&self, request: &Request<'_>, name: &str, item: &str) -> Result<Value, Refused> {
+    fn delete(&self, request: &Request<'_>, name: &str, item: &str) -> Result<Value, ErrorReply> {
         if !request.body().is_empty() {
-            return Err(Refused::new(400, "DELETE takes no body"));
+            return Err(ErrorReply::new(400, "DELETE takes no body"));
         }
         let config = Arc::clone(&self.in_effect()?.config);
         let metric = || actions::metric(&config, item).map(|metric| metric.name.clone());
@@ -169,7 +174,7 @@ impl ControlHandler {
                 let id = item.parse();
                 Command::EndFault(id.map_err(|_| {
                     let item = actions::clipped(item);
-                    Refused::new(404, format!("no fault {item:?}; an id is a number"))
+                    ErrorReply::new(404, format!("no fault {item:?}; an id is a number"))
                 })?)
             }
             _ => Command::EndScenario(item.to_owned()),
@@ -193,31 +198,31 @@ impl ControlHandler {
         request: &Request<'_>,
         command: Command,
         config: Arc<Config>,
-    ) -> Result<Applied, Refused> {
+    ) -> Result<Applied, ErrorReply> {
         log::info!(
             "{} {} by {}",
             request.method(),
             request.path(),
             request.peer()
         );
-        match self.hub.ask(Wish::Command(command, config))? {
+        match self.hub.request(Change::Command(command, config))? {
             Done::Applied(applied) => Ok(applied),
             done => unreachable!("a command was asked for: {done:?}"),
         }
     }
 
-    fn in_effect(&self) -> Result<Arc<InEffect>, Refused> {
-        let starting = || Refused::new(503, "starting").header("Retry-After", "1");
+    fn in_effect(&self) -> Result<Arc<InEffect>, ErrorReply> {
+        let starting = || ErrorReply::new(503, "starting").header("Retry-After", "1");
         self.hub.in_effect().ok_or_else(starting)
     }
 
     fn series(&self, query: &Query, reply: Reply<'_>) -> io::Result<Sent> {
         let Some(_reading) = self.readers.begin() else {
-            let busy = Refused::new(503, "too many readers of series at the same time");
+            let busy = ErrorReply::new(503, "too many readers of series at the same time");
             return refuse(&busy.header("Retry-After", "1"), reply);
         };
         let Some(frame) = self.board.latest() else {
-            return refuse(&Refused::new(503, "starting: no tick yet"), reply);
+            return refuse(&ErrorReply::new(503, "starting: no tick yet"), reply);
         };
         let mut body = reply.stream(200, &HEADERS);
         if body.wants_body() {
@@ -246,7 +251,7 @@ impl Handler for ControlHandler {
     }
 
     fn refuse(&self, refusal: &Refusal, reply: Reply<'_>) -> io::Result<Sent> {
-        refuse(&Refused::new(refusal.status, refusal.reason), reply)
+        refuse(&ErrorReply::new(refusal.status, refusal.reason), reply)
     }
 }
 
@@ -257,7 +262,7 @@ const HEADERS: [(&str, &str); 3] = [
     ("Cache-Control", "no-store"),
 ];
 
-fn refuse(refused: &Refused, reply: Reply<'_>) -> io::Result<Sent> {
+fn refuse(refused: &ErrorReply, reply: Reply<'_>) -> io::Result<Sent> {
     let mut headers = HEADERS.to_vec();
     if let Some((name, value)) = &refused.header {
         headers.push((name, value));
@@ -273,10 +278,12 @@ fn journal(in_effect: &InEffect, reply: Reply<'_>) -> io::Result<Sent> {
         HEADERS[2],
     ];
     let mut body = reply.stream(200, &headers);
-    let end = in_effect.journal.standing().entries;
+    let end = in_effect.journal.status().entries;
     let mut from = 0;
     while from < end && body.wants_body() {
-        let lines = in_effect.journal.get(from, JOURNAL_LINES.min(end - from));
+        let lines = in_effect
+            .journal
+            .get(from, JOURNAL_LINES_MAX.min(end - from));
         for line in &lines {
             body.write_all(line.as_bytes())?;
         }
@@ -286,14 +293,14 @@ fn journal(in_effect: &InEffect, reply: Reply<'_>) -> io::Result<Sent> {
 }
 
 /// Checks a request's method.
-fn allow(request: &Request<'_>, methods: &'static str) -> Result<(), Refused> {
+fn allow(request: &Request<'_>, methods: &'static str) -> Result<(), ErrorReply> {
     if methods.split(", ").any(|method| method == request.method()) {
         return Ok(());
     }
     let error = format!("method not allowed; allowed: {methods}");
-    Err(Refused::new(405, error).header("Allow", methods))
+    Err(ErrorReply::new(405, error).header("Allow", methods))
 }
 
-fn not_found() -> Refused {
-    Refused::new(404, "no such path; GET /openapi.json tells all of them")
+fn not_found() -> ErrorReply {
+    ErrorReply::new(404, "no such path; GET /openapi.json tells all of them")
 }

@@ -1,4 +1,5 @@
-//! `/series`: identities, labels and current values of matching series.
+//! `/series`: identities, labels and current values of matching series, streamed
+//! from the latest frame.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Map, Value, json};
 
 use super::actions;
-use super::error::Refused;
+use super::error::ErrorReply;
 use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::engine::{Columns, Frame};
@@ -17,11 +18,11 @@ use crate::model::{Family, Shape};
 
 /// Series per reply unless asked otherwise.
 const LIMIT_DEFAULT: usize = 100;
-/// Series per reply at most.
+/// Series per reply, at most.
 const LIMIT_MAX: usize = 10_000;
 /// Labels that can be matched at once.
 const MATCHES_MAX: usize = 100;
-/// Readers at the same time; each holds a frame.
+/// Readers at the same time, at most; each holds a frame.
 const READERS_MAX: usize = 4;
 
 /// Which series are asked for.
@@ -65,7 +66,7 @@ impl Query {
     /// # Errors
     /// 400 where it cannot be decoded, 404 for an unknown metric, 422 for other
     /// mistakes.
-    pub(super) fn of(request: &Request<'_>, config: &Config) -> Result<Self, Refused> {
+    pub(super) fn of(request: &Request<'_>, config: &Config) -> Result<Self, ErrorReply> {
         let mut query = Self {
             metric: None,
             labels: Vec::new(),
@@ -81,36 +82,36 @@ impl Query {
                     let name = actions::clipped(&name);
                     let error =
                         format!("unknown parameter {name:?}; there are: metric, match, limit");
-                    return Err(Refused::new(422, error).with(json!({"field": name})));
+                    return Err(ErrorReply::new(422, error).with(json!({"field": name})));
                 }
             }
         }
         if query.labels.len() > MATCHES_MAX {
             let error = format!("match has more than {MATCHES_MAX} labels");
-            return Err(Refused::new(422, error));
+            return Err(ErrorReply::new(422, error));
         }
         Ok(query)
     }
 }
 
-fn limit(text: &str) -> Result<usize, Refused> {
+fn limit(text: &str) -> Result<usize, ErrorReply> {
     let limit = text
         .parse()
         .ok()
         .filter(|limit| (1..=LIMIT_MAX).contains(limit));
     limit.ok_or_else(|| {
         let error = format!("limit: expected a number from 1 to {LIMIT_MAX}");
-        Refused::new(422, error).with(json!({"field": "limit"}))
+        ErrorReply::new(422, error).with(json!({"field": "limit"}))
     })
 }
 
 /// Label values from `name=value,name="value"`; within quotes, a backslash
 /// stands before a quote or a backslash.
-fn labels(text: &str) -> Result<Vec<(String, String)>, Refused> {
+fn labels(text: &str) -> Result<Vec<(String, String)>, ErrorReply> {
     let refused = || {
         let error = "match: expected label=value pairs separated by commas; quote a value that \
                      has a comma";
-        Refused::new(422, error).with(json!({"field": "match"}))
+        ErrorReply::new(422, error).with(json!({"field": "match"}))
     };
     let text = text.trim();
     let inner = text
@@ -166,14 +167,10 @@ pub(super) fn write(body: &mut BodyWriter<'_>, frame: &Frame, query: &Query) -> 
     let catalog = frame.catalog();
     let mut written = 0;
     let mut truncated = false;
-    'families: for (index, family) in catalog.families().iter().enumerate() {
-        let generated = index < catalog.generated_count();
-        if !generated
-            || query
-                .metric
-                .as_ref()
-                .is_some_and(|name| *name != family.name)
-        {
+    let generated = &catalog.families()[..catalog.generated_count()];
+    'families: for (index, family) in generated.iter().enumerate() {
+        let metric = query.metric.as_ref();
+        if metric.is_some_and(|name| *name != family.name) {
             continue;
         }
         let Some(wanted) = wanted(&family.space, &query.labels) else {

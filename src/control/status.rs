@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::Outlets;
+use super::Endpoints;
 use super::hub::InEffect;
 use crate::clock::{Clock, rfc3339};
 use crate::config::{self, Action, Fault, Selector, Target};
@@ -21,7 +21,7 @@ pub(super) struct Sources<'a> {
     pub(super) frame: Option<&'a Frame>,
     pub(super) own: &'a SelfMetrics,
     pub(super) clock: Clock,
-    pub(super) outlets: &'a Outlets,
+    pub(super) endpoints: &'a Endpoints,
 }
 
 /// The status, an object.
@@ -38,7 +38,7 @@ pub(super) fn status(sources: &Sources<'_>) -> Value {
     let next_tick = sources.frame.map_or(0, |frame| frame.tick() + 1);
     let due_ns = tick_time_ns(in_effect.epoch_ns, global.tick_interval_ns, next_tick);
     let lag_ns = now_ns.saturating_sub(due_ns.unwrap_or(i64::MAX)).max(0);
-    let journal = in_effect.journal.standing();
+    let journal = in_effect.journal.status();
     let generated = &catalog.families()[..catalog.generated_count()];
     let names: Vec<&str> = generated.iter().map(|family| &*family.name).collect();
     let active = Active {
@@ -60,7 +60,7 @@ pub(super) fn status(sources: &Sources<'_>) -> Value {
         "active_faults": active.faults(),
         "active_scenarios": scenarios(in_effect, next_tick),
         "scenario_steps_dropped": in_effect.dropped,
-        "exporters": exporters(sources.outlets, own),
+        "exporters": exporters(sources.endpoints, own),
         "journal": {
             "entries": journal.entries,
             "bytes": journal.bytes,
@@ -81,7 +81,7 @@ fn seconds(nanoseconds: i64) -> f64 {
     nanoseconds as f64 / 1e9
 }
 
-fn exporters(outlets: &Outlets, own: &SelfMetrics) -> Value {
+fn exporters(endpoints: &Endpoints, own: &SelfMetrics) -> Value {
     let delivered = |url: Option<&str>, delivery: &Delivery| {
         let ledger = delivery.ledger;
         json!({
@@ -98,17 +98,17 @@ fn exporters(outlets: &Outlets, own: &SelfMetrics) -> Value {
         })
     };
     // Exporters that push are counted in this order.
-    let otel = outlets.push_url.as_deref();
+    let otel = endpoints.otlp_url.as_deref();
     let otel_delivery = otel.map(|_| own.delivery(0)).unwrap_or_default();
-    let remote = outlets.remote_write_urls.iter().enumerate();
+    let remote = endpoints.remote_write_urls.iter().enumerate();
     let remote = remote.map(|(index, url)| {
         let delivery = own.delivery(usize::from(otel.is_some()) + index);
         delivered(Some(url), &delivery)
     });
     json!({
         "prometheus": {
-            "enabled": outlets.metrics_addr.is_some(),
-            "address": outlets.metrics_addr.map(|addr| addr.to_string()),
+            "enabled": endpoints.metrics_addr.is_some(),
+            "address": endpoints.metrics_addr.map(|addr| addr.to_string()),
             "scrapes": own.scrapes(),
             "scrape_errors": own.scrape_errors(),
         },

@@ -7,10 +7,10 @@ use crate::config::{self, Config};
 use crate::engine::Reloaded;
 use crate::timeline::{Applied, Command};
 
-/// What was done, and from when on it counts.
+/// Something that was done, and the tick from which it acts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// The first tick that it concerns.
+    /// The first tick at which it acts.
     pub tick: u64,
     /// That tick's time, Unix nanoseconds.
     pub time_ns: i64,
@@ -43,7 +43,7 @@ pub enum Event {
     LogLevel(log::LevelFilter),
 }
 
-/// The first entry.
+/// The first entry: all that a run depends on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Start {
     /// Version of the program.
@@ -71,26 +71,18 @@ impl Entry {
     /// Its line, with the newline.
     pub fn line(&self) -> String {
         let (event, fields) = self.event.fields();
-        let time = rfc3339(self.time_ns);
-        let mut line = format!(
-            "{{\"tick\":{},\"time\":{},\"event\":{}",
-            self.tick,
-            json!(time),
-            json!(event)
-        );
-        for (name, value) in fields {
-            line.push(',');
-            line.push_str(&Value::String(name).to_string());
-            line.push(':');
-            line.push_str(&value.to_string());
-        }
-        line.push_str("}\n");
-        line
+        let mut line = object(json!({
+            "tick": self.tick,
+            "time": rfc3339(self.time_ns),
+            "event": event,
+        }));
+        line.extend(fields);
+        format!("{}\n", Value::Object(line))
     }
 }
 
 impl Event {
-    /// Its name, and what else its line tells.
+    /// Its name, and the other fields of its line.
     fn fields(&self) -> (String, Map<String, Value>) {
         let (event, fields) = match self {
             Self::Start(start) => {

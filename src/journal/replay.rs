@@ -1,4 +1,5 @@
-//! A run again, from its journal.
+//! A run again, from its journal: the same commands and reloads before the same
+//! ticks. It reads no file and runs no tick itself.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,6 +11,7 @@ use super::read::History;
 use crate::config::{Config, Metric};
 use crate::engine::{Engine, Prepared, exponential};
 use crate::model::Catalog;
+use crate::model::exponential::ExponentialLayout;
 use crate::model::space::SpaceError;
 use crate::timeline::Refusal;
 
@@ -19,9 +21,9 @@ pub struct Replay {
     config: Config,
     epoch_ns: i64,
     entries: VecDeque<Entry>,
-    /// How many entries there have ever been.
+    /// How many entries there have been, those carried out included.
     received: usize,
-    /// Whether histograms count in exponential buckets, too.
+    /// Whether histograms count in exponential buckets as well.
     exponential: bool,
 }
 
@@ -178,7 +180,7 @@ impl Replay {
         Ok(())
     }
 
-    fn layout(&self, metric: &Metric) -> Option<crate::model::exponential::ExponentialLayout> {
+    fn layout(&self, metric: &Metric) -> Option<ExponentialLayout> {
         let size_max = self.config.otel.exponential_size_max;
         let layout = || exponential::layout(metric, size_max);
         self.exponential.then(layout).flatten()

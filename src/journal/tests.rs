@@ -219,7 +219,7 @@ fn a_journal_of_another_run_is_put_aside() {
     }
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text());
     assert_eq!(journal.lines().get(0, 100).concat(), text());
-    assert_eq!(journal.lines().standing().bytes, text().len());
+    assert_eq!(journal.lines().status().bytes, text().len());
     begin();
     assert_eq!(std::fs::read_to_string(&aside).unwrap(), text());
     assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
@@ -236,17 +236,17 @@ fn a_file_that_fails_is_told_from_then_on() {
     // It cannot be written through this any more.
     journal.file = Some((path.clone(), File::open(&path).unwrap()));
     let entry = &entries()[0];
-    let Full(message) = journal.append(entry).unwrap_err();
+    let JournalError(message) = journal.append(entry).unwrap_err();
     assert!(message.contains("cannot write"), "{message}");
-    assert_eq!(journal.check_room(0), Err(Full(message.clone())));
-    let standing = journal.lines().standing();
-    assert_eq!((standing.entries, standing.error), (2, Some(message)));
+    assert_eq!(journal.check_room(0), Err(JournalError(message.clone())));
+    let status = journal.lines().status();
+    assert_eq!((status.entries, status.error), (2, Some(message)));
 }
 
 #[test]
 fn a_journal_is_bounded() {
     let journal = Journal::begin(None, &start(&config(""))).unwrap();
-    let bytes = journal.lines().standing().bytes;
+    let bytes = journal.lines().status().bytes;
     assert_eq!(journal.check_room(JOURNAL_BYTES_MAX - bytes), Ok(()));
     assert!(journal.check_room(JOURNAL_BYTES_MAX - bytes + 1).is_err());
     assert!(journal.check_room(usize::MAX).is_err());
