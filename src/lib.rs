@@ -1,68 +1,91 @@
 //! Mockingbird: synthetic metrics at very high cardinality, with ground truth.
 //!
-//! One YAML file describes metrics; every tick the engine computes the value of
-//! every series and publishes them as one immutable frame; encoders turn a
-//! frame into the bytes that a backend reads.
+//! One YAML file describes metrics. At every tick the engine computes the value of
+//! every series and publishes them as one immutable frame; encoders turn a frame
+//! into the bytes that a backend reads. Because a value is a function of the
+//! configuration, the tick and what was done to the run, any run can be computed
+//! again: to replay it, to fill a backend with its past, or to judge what a backend
+//! has stored.
+//!
+//! This crate is the program `mockingbird` and the library below it. The library
+//! serves the program, its tests and its benchmarks; it promises no stable API.
+//!
+//! # The way of a value
+//!
+//! ```text
+//! file ─► config ─► model ─┐                                      ┌─► exposition ─► server ─► scrapes
+//!                          ├─► engine ─► Frame, one for each tick ┼─► otlp ─────────┐
+//! control ─► timeline ─────┘                                      └─► remote_write ─┴─► push ─► receivers
+//! ```
 //!
 //! # Map
 //!
-//! A module uses itself and the ones above it, never one below.
+//! In reading order. A module uses itself and those above it, never one below;
+//! `tests/layers.rs` reads this table and checks it.
 //!
 //! | module | in | out |
 //! |---|---|---|
 //! | [`config`] | a YAML file, the environment | a checked [`config::Config`], or every mistake with its place |
-//! | [`model`] | labels, caps | the [`model::Catalog`]: families, label spaces, identities |
+//! | [`model`] | metrics, their labels and caps | the [`model::Catalog`]: families, label spaces, identities |
 //! | [`timeline`] | a configuration, commands | what is in effect at a tick |
-//! | [`engine`] | a tick number | a [`engine::Frame`]: columns of values |
+//! | [`engine`] | a tick number | an [`engine::Frame`]: columns of values |
+//! | [`clock`] | | the time of day; times as text |
+//! | [`logging`] | records | lines on standard error |
 //! | [`journal`] | what was done to a run | its record, and the run again |
-//! | [`otlp`], [`proto`] | a frame | requests that OTLP receivers take |
 //! | [`exposition`] | a frame | Prometheus text, `OpenMetrics`, gzip |
+//! | [`proto`] | | the messages of OTLP and remote write as types |
+//! | [`otlp`] | a frame | requests that OTLP receivers take |
 //! | [`remote_write`] | a frame | requests that Prometheus remote-write receivers take |
 //! | [`plan`] | a configuration | what it will cost |
-//! | [`clock`], [`logging`], [`http`] | | the time of day; lines; requests and responses |
+//! | [`http`] | connections | requests for a handler, and its replies |
 //! | [`faults`] | what is in effect | what goes wrong between a frame and its readers |
 //! | `credentials`, `causes` | files of tokens and passwords; errors | what headers take; a line of text |
-//! | [`push`] | frames that are due | requests to a receiver, and a ledger of them |
+//! | [`push`] | frames that are due | requests to a receiver, and a ledger of their points |
 //! | [`selfmetrics`] | what happens in the process | columns of its own families |
-//! | [`server`] | a frame, a request | `/metrics` |
-//! | [`control`] | requests | wishes to the clock's thread, and what became of them |
+//! | [`server`] | a request, the latest frame | `/metrics` |
+//! | [`control`] | requests | changes to the run, made by the clock's thread, and their answers |
 //! | [`backfill`] | a run, two times | all its points between them, in a file or at a receiver |
-//! | [`app`] | a configuration | a running process, its start, ticks and end |
+//! | [`app`] | a configuration | a running process: its start, ticks and end |
 //! | [`verify`] | a run, a backend | what differs between them |
 //! | [`cli`] | arguments | exit codes |
-//! | [`twin`] | a configuration, a tick | the same samples by the definitions, for tests |
+//! | [`twin`] | a configuration, a tick | the same samples by the definitions, slowly; for tests |
 //!
 //! # Threads
 //!
-//! All are there from the start; no runtime schedules them, and nothing but
-//! bounded queues lies between them.
+//! Those of `mockingbird --config FILE`; there is no async runtime.
 //!
 //! ```text
-//!                     wishes (one at a time)
-//!   control API ───────────────┐
-//!   (http:PORT threads)        ▼
-//!                        main: the clock ── tick n ──► shard-0 … shard-N  (engine)
-//!                              │    ◄───── columns ────┘
-//!                              │ Arc<Frame>
-//!              ┌───────────────┼──────────────────────────┐
-//!              ▼ board         ▼ mailbox of one           ▼ … per receiver
-//!   scrapes (http:PORT)   push-encode ► push-gzip-N ► outbox (bytes) ► push-0 … push-N
-//!         │  ▲
-//!         ▼  │ chunks
-//!   render-0 … render-N
+//!   control API              changes, one at a time
+//!   http:PORT  ──────────────────┐
+//!   (one per connection)         ▼
+//!                     main: the clock ── tick n ──► shard-0 … shard-N   (engine)
+//!                                │    ◄── columns ──┘
+//!                                │ Arc<Frame>
+//!              ┌─────────────────┴─────────┐
+//!              ▼ board: the latest one     ▼ mailbox of one, for each receiver
+//!     scrapes: http:PORT              push-encode ─► push-gzip-0 … N ─► outbox ─► push-0 … push-N
+//!        │ chunks    ▲
+//!        ▼           │ bytes
+//!     render-0 … render-N
 //! ```
 //!
-//! A frame is shared, never copied: a slow scrape or push holds an old one and
-//! the clock goes on. What does not fit into a queue is dropped and counted
-//! (pushes), refused (scrapes, requests) or waited for (`backfill`, which has no
-//! clock). `verify` is another process: it runs the same engine again and asks.
+//! Shards, rendering and pushing have all their threads from the start; an HTTP
+//! connection has one of its own, and of connections there is a maximum. Between
+//! threads there are bounded queues, the board that shows the latest frame, and
+//! counters.
+//!
+//! A frame is shared, never copied: a slow scrape or push holds an old one and the
+//! clock goes on. What does not fit into a queue is dropped and counted (pushes),
+//! refused (scrapes, requests) or waited for (`backfill`, which has no clock).
+//! `verify` is another process: it runs the same engine again, and asks the backend.
 //!
 //! # Invariants
 //!
 //! - A value depends on seed, series identity, tick, epoch and on what was done
 //!   to the run at which tick, and on nothing else: not on threads, order in the
 //!   file, other metrics, platform or clock.
-//! - What is done to a run acts at one tick, for all series and every exporter.
+//! - What is done to a run acts from one tick on, for all series and every exporter,
+//!   and is in the journal before the tick's frame is published.
 //! - After `config` there is no fallback: an unknown word is an error there.
 //! - The engine names no wire format. Encoders do no I/O and read no clock;
 //!   only [`clock`] reads the time of day.
@@ -70,6 +93,7 @@
 //!   delays nobody.
 //! - A steady tick allocates nothing; no string or map exists per series.
 //! - Every queue, body, connection and wait is bounded.
+//! - A late tick is run late, never skipped.
 
 pub mod app;
 pub mod backfill;
