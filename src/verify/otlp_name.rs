@@ -36,64 +36,60 @@ const UNITS_PER: [(&str, &str); 7] = [
 /// What a metric is called that was sent by this name with this configured unit.
 pub(super) fn metric(style: Style, sent: &str, unit: &str, shape: &Shape) -> String {
     let unit = ucum(unit);
-    let (main, per) = words(unit);
-    let is_counter = *shape == Shape::Counter;
-    let is_ratio = unit == "1" && *shape == Shape::Gauge;
+    let kind = match shape {
+        Shape::Counter => Some("total"),
+        Shape::Gauge if unit == "1" => Some("ratio"),
+        _ => None,
+    };
     match style {
         Style::Sent => sent.to_owned(),
-        Style::Suffixes => {
-            let is_part = |c: char| c.is_ascii_alphanumeric() || c == ':';
-            let mut tokens: Vec<String> = sent
-                .split(|c| !is_part(c))
-                .filter(|token| !token.is_empty())
-                .map(str::to_owned)
-                .collect();
-            let (mut main, mut per) = (tidied(&main), tidied(&per));
-            main = if tokens.contains(&main) {
-                String::new()
-            } else {
-                main
-            };
-            per = per.strip_suffix('_').map_or(per.clone(), str::to_owned);
-            if per == "per" || tokens.contains(&per) {
-                per.clear();
-            }
-            if !per.is_empty() {
-                main = main.strip_suffix('_').map_or(main.clone(), str::to_owned);
-            }
-            tokens.extend([main, per].into_iter().filter(|word| !word.is_empty()));
-            for (applies, last) in [(is_counter, "total"), (is_ratio, "ratio")] {
-                if applies {
-                    tokens.retain(|token| token != last);
-                    tokens.push(last.to_owned());
-                }
-            }
-            tokens.join("_")
-        }
-        Style::SuffixesOnly => {
-            let mut name = sent.to_owned();
-            // From the outermost to the innermost, then put back the other way.
-            let mut ends: Vec<&str> = Vec::new();
-            let outer = [
-                (is_ratio, "ratio"),
-                (is_counter, "total"),
-                (!per.is_empty(), &per),
-            ];
-            for (_, end) in outer.into_iter().filter(|(applies, _)| *applies) {
-                if name.ends_with(end) && name.len() > end.len() + 1 {
-                    name.truncate(name.len() - end.len() - 1);
-                }
-                ends.push(end);
-            }
-            if !main.is_empty() && !name.ends_with(&main) {
-                name = format!("{name}_{main}");
-            }
-            for end in ends.iter().rev() {
-                name = format!("{name}_{end}");
-            }
-            name
+        Style::Suffixes => with_suffixes(sent, words(unit), kind),
+        Style::SuffixesOnly => with_suffixes_only(sent, words(unit), kind),
+    }
+}
+
+/// The name's tokens, then the unit's words that are not among them; the kind last.
+fn with_suffixes(sent: &str, (main, per): (String, String), kind: Option<&str>) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == ':';
+    let mut tokens: Vec<&str> = sent.split(|c| !is_part(c)).collect();
+    tokens.retain(|token| !token.is_empty());
+    let (main, per) = (tidied(&main), tidied(&per));
+    let mut main = main.as_str();
+    let mut per = per.trim_end_matches('_');
+    if tokens.contains(&main) {
+        main = "";
+    }
+    if per == "per" || tokens.contains(&per) {
+        per = "";
+    }
+    if !per.is_empty() {
+        main = main.trim_end_matches('_');
+    }
+    tokens.extend([main, per].into_iter().filter(|word| !word.is_empty()));
+    if let Some(kind) = kind {
+        tokens.retain(|token| *token != kind);
+        tokens.push(kind);
+    }
+    tokens.join("_")
+}
+
+/// The name as it is, then the unit and the kind, unless it ends with them.
+fn with_suffixes_only(sent: &str, (main, per): (String, String), kind: Option<&str>) -> String {
+    let mut name = sent.to_owned();
+    let per = Some(per.as_str()).filter(|per| !per.is_empty());
+    // Taken off from the outermost to the innermost, put back the other way.
+    for end in [kind, per].into_iter().flatten() {
+        if name.ends_with(end) && name.len() > end.len() + 1 {
+            name.truncate(name.len() - end.len() - 1);
         }
     }
+    if !main.is_empty() && !name.ends_with(&main) {
+        name = format!("{name}_{main}");
+    }
+    for end in [per, kind].into_iter().flatten() {
+        name = format!("{name}_{end}");
+    }
+    name
 }
 
 /// What a label is called.
@@ -108,86 +104,79 @@ pub(super) fn label(own: &str) -> String {
 /// The words of a unit, and those after its slash with `per_` in front.
 fn words(unit: &str) -> (String, String) {
     let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
-    let said = |part: &'_ str| {
+    let [main, per] = [main, per].map(|part| {
         let is_annotation = part.contains(['{', '}']);
-        if is_annotation {
-            String::new()
-        } else {
-            part.trim().to_owned()
-        }
-    };
-    let (main, per) = (said(main), said(per));
+        if is_annotation { "" } else { part.trim() }
+    });
     let known = UNITS_PER.iter().find(|(code, _)| *code == per);
-    let per = known.map_or(per.clone(), |(_, word)| (*word).to_owned());
-    let per = if per.is_empty() {
-        per
-    } else {
-        format!("per_{per}")
+    let per = match known.map_or(per, |(_, word)| word) {
+        "" => String::new(),
+        per => format!("per_{per}"),
     };
-    (word_of(&main).to_owned(), per)
+    (word_of(main).to_owned(), per)
 }
 
-/// A unit as a part of a name.
+/// A unit as a part of a name: other characters than a name's become underscores,
+/// several of them one, and none at the beginning.
 fn tidied(unit: &str) -> String {
     let mut out = String::with_capacity(unit.len());
     for c in unit.chars() {
         if c.is_ascii_alphanumeric() || c == ':' {
             out.push(c);
-        } else if !out.ends_with('_') {
+        } else if !out.is_empty() && !out.ends_with('_') {
             out.push('_');
         }
     }
-    out.strip_prefix('_').map_or(out.clone(), str::to_owned)
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Type, name and unit as they are sent (`-`: none); the name with
+    /// [`Style::Suffixes`], and with [`Style::SuffixesOnly`].
+    const TRANSLATED: &str = "
+        counter a_requests    -         a_requests_total   a_requests_total
+        gauge   a__b_         -         a_b                a__b_
+        gauge   _a            seconds   a_seconds          _a_seconds
+        gauge   x_seconds     seconds   x_seconds          x_seconds
+        gauge   x_seconds_sum s         x_seconds_sum      x_seconds_sum_seconds
+        counter x             bytes     x_bytes_total      x_bytes_total
+        counter total_x       -         x_total            total_x_total
+        gauge   x_ratio_y     ratio     x_y_ratio          x_ratio_y_ratio
+        gauge   x             ratio     x_ratio            x_ratio
+        counter x             1         x_total            x_total
+        gauge   x             {request} x                  x
+        gauge   x             By/s      x_bytes_per_second x_bytes_per_second
+        gauge   x             volts     x_volts            x_volts
+        gauge   x             furlongs  x_furlongs         x_furlongs
+    ";
+
     /// Checked against the translator that Prometheus uses, v1.0.0.
     #[test]
     fn names_are_translated_as_receivers_do() {
-        let (counter, gauge) = (Shape::Counter, Shape::Gauge);
-        for (sent, unit, shape, suffixes, only) in [
-            (
-                "a_requests",
-                "",
-                &counter,
-                "a_requests_total",
-                "a_requests_total",
-            ),
-            ("a__b_", "", &gauge, "a_b", "a__b_"),
-            ("_a", "seconds", &gauge, "a_seconds", "_a_seconds"),
-            ("x_seconds", "seconds", &gauge, "x_seconds", "x_seconds"),
-            (
-                "x_seconds_sum",
-                "s",
-                &gauge,
-                "x_seconds_sum",
-                "x_seconds_sum_seconds",
-            ),
-            ("x", "bytes", &counter, "x_bytes_total", "x_bytes_total"),
-            ("total_x", "", &counter, "x_total", "total_x_total"),
-            ("x_ratio_y", "ratio", &gauge, "x_y_ratio", "x_ratio_y_ratio"),
-            ("x", "ratio", &gauge, "x_ratio", "x_ratio"),
-            ("x", "1", &counter, "x_total", "x_total"),
-            ("x", "{request}", &gauge, "x", "x"),
-            (
-                "x",
-                "By/s",
-                &gauge,
-                "x_bytes_per_second",
-                "x_bytes_per_second",
-            ),
-            ("x", "volts", &gauge, "x_volts", "x_volts"),
-            ("x", "furlongs", &gauge, "x_furlongs", "x_furlongs"),
-        ] {
-            let of = |style| metric(style, sent, unit, shape);
-            assert_eq!(of(Style::Suffixes), suffixes, "{sent} {unit}");
-            assert_eq!(of(Style::SuffixesOnly), only, "{sent} {unit}");
+        for row in TRANSLATED.lines().filter(|row| !row.trim().is_empty()) {
+            let cells: Vec<&str> = row.split_whitespace().collect();
+            let [kind, sent, unit, suffixes, suffixes_only] = cells[..] else {
+                panic!("{row}");
+            };
+            let unit = if unit == "-" { "" } else { unit };
+            let shape = match kind {
+                "counter" => Shape::Counter,
+                _ => Shape::Gauge,
+            };
+            let of = |style| metric(style, sent, unit, &shape);
+            assert_eq!(of(Style::Suffixes), suffixes, "{row}");
+            assert_eq!(of(Style::SuffixesOnly), suffixes_only, "{row}");
             assert_eq!(of(Style::Sent), sent);
         }
+    }
+
+    #[test]
+    fn labels_get_a_prefix_before_an_underscore() {
         assert_eq!(label("_a"), "key_a");
         assert_eq!(label("a_"), "a_");
+        assert_eq!(label("__a"), "__a");
     }
 }
