@@ -1,5 +1,5 @@
-//! A run's past: the same values with a clock that does not wait, as fast as
-//! they are taken.
+//! A run's past: a configuration and a range of ticks in, all their samples out, as
+//! fast as they are taken. No clock: a tick follows the one before it at once.
 //!
 //! | target | order | what it means to go on |
 //! |---|---|---|
@@ -37,10 +37,12 @@ use serde_json::Value;
 use crate::clock::rfc3339;
 use crate::config::{self, Config};
 use crate::journal::{Entry, Event, Start};
+use crate::model::Catalog;
+use crate::model::space::SpaceError;
 use crate::push::Interrupter;
 pub use order::Order;
 pub use span::Span;
-use state::About;
+use state::JobId;
 
 /// What is written, and where to.
 #[derive(Debug, Clone)]
@@ -192,10 +194,10 @@ impl Job {
     }
 }
 
-/// Which backfill a job is, as far as no receiver is concerned.
-fn about(job: &Job) -> About {
+/// Which backfill a job is, whatever its target.
+fn job_id(job: &Job) -> JobId {
     let time = |tick| Value::from(rfc3339(job.span.time_ns(tick)));
-    About::from_iter([
+    JobId::from_iter([
         ("version".to_owned(), env!("CARGO_PKG_VERSION").into()),
         (
             "configuration".to_owned(),
@@ -206,7 +208,20 @@ fn about(job: &Job) -> About {
     ])
 }
 
-/// A file that is to be new cannot be had.
+/// Samples of all ticks, at most: points may be left out.
+fn samples_max(catalog: &Catalog, span: Span) -> u64 {
+    let families = catalog.families().iter();
+    let per_tick = families.map(|family| family.series_count() * family.shape.samples_per_series());
+    (per_tick.sum::<usize>() as u64).saturating_mul(span.ticks())
+}
+
+/// Why a catalog of a job's metrics cannot be built.
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unusable_metric((metric, error): (String, SpaceError)) -> BackfillError {
+    BackfillError::Config(format!("metric {metric}: {error}"))
+}
+
+/// Why a file that is to be new cannot be created.
 fn cannot_create(argument: &str, path: &Path, error: &io::Error) -> BackfillError {
     let path = path.display();
     if error.kind() == io::ErrorKind::AlreadyExists {
@@ -217,18 +232,18 @@ fn cannot_create(argument: &str, path: &Path, error: &io::Error) -> BackfillErro
     BackfillError::Failed(format!("{argument}: cannot write {path}: {error}"))
 }
 
-/// What came of it: samples.
+/// What was written.
 #[derive(Debug, Clone, Copy)]
 struct Written {
-    /// All of them.
+    /// Samples, those of earlier attempts included.
     samples: u64,
-    /// Those of earlier attempts.
+    /// Samples of earlier attempts.
     before: u64,
     /// Points that were sent again.
     retried: u64,
 }
 
-/// Whether somebody wants it to end, and what has to be told then.
+/// Whether the work is to end early, and the feed that has to end with it.
 #[derive(Debug, Default)]
 struct Interrupt {
     is_set: AtomicBool,
@@ -248,8 +263,8 @@ impl Interrupt {
         }
     }
 
-    /// Ends this feed as well.
-    fn tell(&self, interrupter: Interrupter) {
+    /// Interrupts this feed as well, now or later.
+    fn attach(&self, interrupter: Interrupter) {
         let mut feed = self.feed();
         if self.is_set() {
             interrupter.interrupt();

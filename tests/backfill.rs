@@ -142,12 +142,11 @@ proptest! {
         metrics in metrics(3),
         first in 0..5_u64,
         ticks in 1..6_u64,
-        second: bool,
+        version in prop::sample::select(vec![RemoteWriteVersion::V1, RemoteWriteVersion::V2]),
         threads in 1..4_usize,
     ) {
         let folder = tempfile::tempdir().unwrap();
         let receiver = Receiver::start(true, []);
-        let version = if second { RemoteWriteVersion::V2 } else { RemoteWriteVersion::V1 };
         let mut config = by_remote_write(receiver.url(), version);
         config.metrics = metrics;
         for metric in &mut config.metrics {
@@ -275,7 +274,7 @@ fn otlp_carries_the_same_cumulative_or_as_deltas() {
 
 #[test]
 fn a_receiver_that_is_busy_slow_or_forgetful_gets_everything() {
-    for second in [false, true] {
+    for version in [RemoteWriteVersion::V1, RemoteWriteVersion::V2] {
         let folder = tempfile::tempdir().unwrap();
         let script = [
             Act::Answer(503),
@@ -287,11 +286,6 @@ fn a_receiver_that_is_busy_slow_or_forgetful_gets_everything() {
             Act::Late(200),
         ];
         let receiver = Receiver::start(true, script);
-        let version = if second {
-            RemoteWriteVersion::V2
-        } else {
-            RemoteWriteVersion::V1
-        };
         let job = job(
             by_remote_write(receiver.url(), version),
             Target::RemoteWrite,

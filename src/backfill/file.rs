@@ -19,9 +19,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::out::Out;
-use super::state::{About, Progress};
+use super::state::{JobId, Progress};
 use super::threads::{in_order, on_threads};
-use super::{BackfillError, Interrupt, Job, OnProgress, Span, Written};
+use super::{
+    BackfillError, Interrupt, Job, OnProgress, Span, Written, samples_max, unusable_metric,
+};
 use crate::config::Config;
 use crate::engine::{Columns, Engine, Gaps, Recipes};
 use crate::exposition::{History, Stretch, Times};
@@ -67,10 +69,10 @@ pub(super) fn run_within(
     interrupt: &Interrupt,
     progress: &mut OnProgress<'_>,
 ) -> Result<Written, BackfillError> {
-    let catalog = Catalog::build(&job.config, vec![SelfMetrics::tick_family()])
-        .map_err(|(metric, error)| BackfillError::Config(format!("metric {metric}: {error}")))?;
+    let catalog =
+        Catalog::build(&job.config, vec![SelfMetrics::tick_family()]).map_err(unusable_metric)?;
     interrupt.check()?;
-    let (mut out, done) = Out::open(path, &about(job), job.resume, limits.noted_apart)?;
+    let (mut out, done) = Out::open(path, &job_id(job), job.resume, limits.noted_apart)?;
     if let Err(error) = job.write_journal() {
         if !job.resume {
             out.discard(path);
@@ -102,11 +104,11 @@ pub(super) fn run_within(
 }
 
 /// What must be equal for a file to be gone on with.
-fn about(job: &Job) -> About {
-    let mut about = super::about(job);
-    about.insert("target".into(), "openmetrics".into());
-    about.insert("prefix".into(), job.config.prometheus.prefix.clone().into());
-    about
+fn job_id(job: &Job) -> JobId {
+    let mut job_id = super::job_id(job);
+    job_id.insert("target".into(), "openmetrics".into());
+    job_id.insert("prefix".into(), job.config.prometheus.prefix.clone().into());
+    job_id
 }
 
 /// Why the text is not whole.
@@ -121,7 +123,7 @@ impl From<io::Error> for End {
     }
 }
 
-/// The whole text.
+/// Writes the whole text.
 struct Text<'a> {
     job: &'a Job,
     catalog: &'a Catalog,
@@ -138,9 +140,7 @@ impl Text<'_> {
         progress: &mut OnProgress<'_>,
     ) -> Result<u64, End> {
         let prefix = &self.job.config.prometheus.prefix;
-        let families = self.catalog.families().iter();
-        let per_tick: u64 = families.map(samples).sum();
-        let all = per_tick.saturating_mul(self.job.span.ticks());
+        let all = samples_max(self.catalog, self.job.span);
         // All but the metrics is the same for each of them.
         let bare = Config {
             metrics: Vec::new(),
@@ -180,11 +180,6 @@ impl Text<'_> {
         out.write(b"# EOF\n")?;
         Ok(done.samples)
     }
-}
-
-/// Samples of a family at a tick, at most.
-fn samples(family: &Family) -> u64 {
-    (family.series_count() * family.shape.samples_per_series()) as u64
 }
 
 /// The same family, its series shared.
@@ -314,10 +309,10 @@ impl FamilyWriter<'_> {
                 slice.fill(ticks, self.interrupt);
             }
         });
-        self.go_on()
+        self.check_interrupt()
     }
 
-    fn go_on(&self) -> Result<(), End> {
+    fn check_interrupt(&self) -> Result<(), End> {
         if self.interrupt.is_set() {
             return Err(End::Interrupted);
         }
@@ -352,7 +347,7 @@ impl FamilyWriter<'_> {
             let (slice, rows) = &pieces[piece];
             *samples += (slice.gaps.present(rows.clone()) * lines) as u64;
             progress(*samples);
-            self.go_on()
+            self.check_interrupt()
         };
         in_order(self.threads, pieces.len(), &render, &mut write)
     }

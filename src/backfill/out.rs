@@ -5,7 +5,7 @@ use std::io::{self, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::state::{About, Progress, StateFile};
+use super::state::{JobId, Progress, StateFile};
 use super::{BackfillError, cannot_create};
 use crate::plan::grouped;
 
@@ -31,61 +31,19 @@ impl Out {
     /// A new file, or with `resume` one that was begun, cut where it is whole.
     pub(super) fn open(
         path: &Path,
-        about: &About,
+        job_id: &JobId,
         resume: bool,
         noted_apart: Duration,
     ) -> Result<(Self, Progress), BackfillError> {
-        let failed = |error: io::Error| {
-            BackfillError::Failed(format!("cannot write {}: {error}", path.display()))
-        };
         let metadata = std::fs::metadata(path);
         let is_stdout = path.as_os_str() == "-";
-        if is_stdout || metadata.as_ref().is_ok_and(|metadata| !metadata.is_file()) {
-            if resume {
-                return Err(BackfillError::Config(
-                    "--resume: only a file can be gone on with".to_owned(),
-                ));
-            }
-            let stream: Box<dyn Write + Send> = if is_stdout {
-                Box::new(io::stdout())
-            } else {
-                Box::new(OpenOptions::new().write(true).open(path).map_err(failed)?)
-            };
-            return Ok(Self::new(
-                Sink::Stream(stream),
-                Progress::default(),
-                noted_apart,
-            ));
-        }
-        let mut state_path = path.as_os_str().to_owned();
-        state_path.push(".progress");
-        let state_path = PathBuf::from(state_path);
-        let is_begun = state_path.exists();
-        if !resume && !is_begun && metadata.is_ok() {
-            let error = io::ErrorKind::AlreadyExists.into();
-            return Err(cannot_create("--openmetrics", path, &error));
-        }
-        let (state, whole) = StateFile::open(&state_path, about, resume)?;
-        let file = if resume {
-            cut(path, whole.bytes).map_err(failed)?
+        let is_stream = is_stdout || metadata.as_ref().is_ok_and(|metadata| !metadata.is_file());
+        let (sink, whole) = if is_stream {
+            (open_stream(path, resume)?, Progress::default())
         } else {
-            let mut options = OpenOptions::new();
-            match options
-                .write(true)
-                .create_new(!is_begun)
-                .create(true)
-                .truncate(true)
-                .open(path)
-            {
-                Ok(file) => file,
-                Err(error) => {
-                    // It is of nothing.
-                    let _ = state.remove();
-                    return Err(cannot_create("--openmetrics", path, &error));
-                }
-            }
+            open_file(path, metadata.is_ok(), job_id, resume)?
         };
-        Ok(Self::new(Sink::File(file, Some(state)), whole, noted_apart))
+        Ok(Self::new(sink, whole, noted_apart))
     }
 
     fn new(sink: Sink, whole: Progress, noted_apart: Duration) -> (Self, Progress) {
@@ -168,6 +126,60 @@ impl Out {
             state.path().display()
         )
     }
+}
+
+/// Standard output, a pipe or a device.
+fn open_stream(path: &Path, resume: bool) -> Result<Sink, BackfillError> {
+    if resume {
+        return Err(BackfillError::Config(
+            "--resume: only a file can be gone on with".to_owned(),
+        ));
+    }
+    if path.as_os_str() == "-" {
+        return Ok(Sink::Stream(Box::new(io::stdout())));
+    }
+    let file = OpenOptions::new().write(true).open(path);
+    let file = file.map_err(|error| cannot_write(path, &error))?;
+    Ok(Sink::Stream(Box::new(file)))
+}
+
+/// A file with its progress beside it, and how far it is whole. One that is there
+/// without any progress is none of ours.
+fn open_file(
+    path: &Path,
+    exists: bool,
+    job_id: &JobId,
+    resume: bool,
+) -> Result<(Sink, Progress), BackfillError> {
+    let mut state_path = path.as_os_str().to_owned();
+    state_path.push(".progress");
+    let state_path = PathBuf::from(state_path);
+    let is_begun = state_path.exists();
+    if !resume && !is_begun && exists {
+        let error = io::ErrorKind::AlreadyExists.into();
+        return Err(cannot_create("--openmetrics", path, &error));
+    }
+    let (state, whole) = StateFile::open(&state_path, job_id, resume)?;
+    let file = if resume {
+        cut(path, whole.bytes).map_err(|error| cannot_write(path, &error))?
+    } else {
+        let opened = OpenOptions::new()
+            .write(true)
+            .create_new(!is_begun)
+            .create(true)
+            .truncate(true)
+            .open(path);
+        opened.map_err(|error| {
+            // Nothing was begun that it could tell of.
+            let _ = state.remove();
+            cannot_create("--openmetrics", path, &error)
+        })?
+    };
+    Ok((Sink::File(file, Some(state)), whole))
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> BackfillError {
+    BackfillError::Failed(format!("cannot write {}: {error}", path.display()))
 }
 
 /// Opens a file to go on after so many bytes.

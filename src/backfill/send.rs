@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 
 use super::order::Chooser;
-use super::state::{About, Progress, StateFile};
-use super::{BackfillError, Interrupt, Job, OnProgress, Target, Written};
+use super::state::{JobId, Progress, StateFile};
+use super::{
+    BackfillError, Interrupt, Job, OnProgress, Target, Written, samples_max, unusable_metric,
+};
 use crate::clock::{Clock, rfc3339};
 use crate::config::{HistogramForm, Metric, Temporality};
 use crate::engine::{Engine, Frame, Part, exponential};
@@ -30,15 +32,15 @@ pub(super) fn run(
 ) -> Result<Written, BackfillError> {
     let catalog = Arc::new(catalog(job)?);
     interrupt.check()?;
-    let (state, before) = StateFile::open(&job.state, &about(job), job.resume)?;
+    let (state, before) = StateFile::open(&job.state, &job_id(job), job.resume)?;
     let noted: Noted = Arc::new(Mutex::new((state, before)));
     let feed = start(job, &catalog, note(&noted)).inspect_err(|_| {
         if !job.resume {
-            // It is of nothing.
+            // Nothing was begun that it could tell of.
             let _ = lock(&noted).0.remove();
         }
     })?;
-    interrupt.tell(feed.interrupter());
+    interrupt.attach(feed.interrupter());
     let mut sender = Sender {
         job,
         catalog,
@@ -79,7 +81,7 @@ pub(super) fn run(
     }
 }
 
-/// What sends; the journal is written before.
+/// Writes the journal, then starts what sends.
 fn start(
     job: &Job,
     catalog: &Arc<Catalog>,
@@ -127,17 +129,20 @@ fn catalog(job: &Job) -> Result<Catalog, BackfillError> {
     let is_exponential =
         job.target == Target::Otlp && otel.histograms == HistogramForm::Exponential;
     let layout = |metric: &Metric| {
-        let layout = || exponential::layout(metric, otel.exponential_size_max);
-        is_exponential.then(layout).flatten()
+        if is_exponential {
+            exponential::layout(metric, otel.exponential_size_max)
+        } else {
+            None
+        }
     };
     Catalog::build_with(&job.config, vec![SelfMetrics::tick_family()], &layout)
-        .map_err(|(metric, error)| BackfillError::Config(format!("metric {metric}: {error}")))
+        .map_err(unusable_metric)
 }
 
 /// What must be equal for sending to be gone on with.
-fn about(job: &Job) -> About {
-    let mut about = super::about(job);
-    let mut add = |name: &str, value: Value| about.insert(name.to_owned(), value);
+fn job_id(job: &Job) -> JobId {
+    let mut job_id = super::job_id(job);
+    let mut add = |name: &str, value: Value| job_id.insert(name.to_owned(), value);
     let (otel, order) = (&job.config.otel, job.order);
     add("out_of_order", order.out_of_order.into());
     add("late", order.late.into());
@@ -154,10 +159,10 @@ fn about(job: &Job) -> About {
         add("prefix", section.prefix.clone().into());
         add("labels", serde_json::json!(section.labels));
     }
-    about
+    job_id
 }
 
-/// How far so many steps are.
+/// How far so many steps are, for people.
 fn reached_text(job: &Job, steps: u64) -> String {
     if steps == 0 {
         return "nothing was taken yet".to_owned();
@@ -281,10 +286,7 @@ impl Sender<'_, '_> {
             self.feed
                 .send(frame, before.as_deref(), is_last.then_some(mark))?;
         }
-        let all = self.catalog.families().iter();
-        let all = all.map(|family| family.series_count() * family.shape.samples_per_series());
-        let all = (all.sum::<usize>() as u64).saturating_mul(self.job.span.ticks());
-        (self.progress)(self.samples, all);
+        (self.progress)(self.samples, samples_max(&self.catalog, self.job.span));
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! How far a backfill has come, in a small file.
+//! How far a backfill has come, in a small file that is locked meanwhile.
 //!
 //! Its first line tells which backfill it is of, its second one how far that is.
 //! The file appears whole, by a rename; the second line has a fixed length and is
@@ -11,6 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -21,8 +22,8 @@ const LINE_BYTES: usize = 128;
 /// Larger files are none of ours.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// Which backfill it is: what must be equal to go on.
-pub(super) type About = Map<String, Value>;
+/// Which backfill it is: everything that must be equal to go on with it, by name.
+pub(super) type JobId = Map<String, Value>;
 
 /// How far it has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,13 +55,13 @@ impl StateFile {
     /// another backfill.
     pub(super) fn open(
         path: &Path,
-        about: &About,
+        job_id: &JobId,
         resume: bool,
     ) -> Result<(Self, Progress), BackfillError> {
         let shown = path.display();
         let refuse = |message: String| Err(BackfillError::Config(format!("{shown}: {message}")));
         let create = || {
-            Self::create(path, about)
+            Self::create(path, job_id)
                 .map_err(|error| BackfillError::Failed(format!("cannot write {shown}: {error}")))
         };
         match (path.exists(), resume) {
@@ -81,18 +82,18 @@ impl StateFile {
             },
             (true, true) => match Self::read(path) {
                 Err(error) => refuse(error.to_string()),
-                Ok((_, known, _)) if known != *about => refuse(format!(
+                Ok((_, known, _)) if known != *job_id => refuse(format!(
                     "is of another backfill: {}; go on with its arguments and configuration, or \
                      remove this file to begin anew",
-                    difference(&known, about)
+                    difference(&known, job_id)
                 )),
                 Ok((state, _, progress)) => Ok((state, progress)),
             },
         }
     }
 
-    fn create(path: &Path, about: &About) -> io::Result<(Self, Progress)> {
-        let mut text = Value::Object(about.clone()).to_string();
+    fn create(path: &Path, job_id: &JobId) -> io::Result<(Self, Progress)> {
+        let mut text = Value::Object(job_id.clone()).to_string();
         text.push('\n');
         let line_at = text.len() as u64;
         let progress = Progress::default();
@@ -113,7 +114,7 @@ impl StateFile {
         Ok((state, progress))
     }
 
-    fn read(path: &Path) -> io::Result<(Self, About, Progress)> {
+    fn read(path: &Path) -> io::Result<(Self, JobId, Progress)> {
         let damaged = || {
             let message = "is damaged, or no progress of a backfill; remove it to begin anew";
             io::Error::new(io::ErrorKind::InvalidData, message)
@@ -125,14 +126,14 @@ impl StateFile {
             .take(FILE_BYTES_MAX)
             .read_to_string(&mut text)
             .map_err(|_| damaged())?;
-        let (about, progress) = text.split_once('\n').ok_or_else(damaged)?;
-        let known: About = serde_json::from_str(about).map_err(|_| damaged())?;
+        let (job_id, progress) = text.split_once('\n').ok_or_else(damaged)?;
+        let known: JobId = serde_json::from_str(job_id).map_err(|_| damaged())?;
         let is_whole = progress.len() == LINE_BYTES && progress.ends_with('\n');
         let progress = serde_json::from_str(progress).ok().filter(|_| is_whole);
         let progress = progress.ok_or_else(damaged)?;
         let state = Self {
             path: path.to_owned(),
-            line_at: about.len() as u64 + 1,
+            line_at: job_id.len() as u64 + 1,
             file,
         };
         Ok((state, known, progress))
@@ -170,17 +171,19 @@ fn line(progress: &Progress) -> [u8; LINE_BYTES] {
 
 /// Two processes would spoil each other's work.
 fn lock(file: &File) -> io::Result<()> {
-    flock(file, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| io::Error::other("another process is at it"))
+    flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+        Errno::WOULDBLOCK => io::Error::other("another process is at it"),
+        error => error.into(),
+    })
 }
 
 /// The first thing that is not equal.
-fn difference(known: &About, about: &About) -> String {
-    let names = known.keys().chain(about.keys());
-    let mut differing = names.filter(|name| known.get(*name) != about.get(*name));
+fn difference(known: &JobId, job_id: &JobId) -> String {
+    let names = known.keys().chain(job_id.keys());
+    let mut differing = names.filter(|name| known.get(*name) != job_id.get(*name));
     let Some(name) = differing.next() else {
         return "they differ".to_owned();
     };
-    let text = |of: &About| of.get(name).map_or("nothing".to_owned(), Value::to_string);
-    format!("its {name} is {}, not {}", text(known), text(about))
+    let text = |of: &JobId| of.get(name).map_or("nothing".to_owned(), Value::to_string);
+    format!("its {name} is {}, not {}", text(known), text(job_id))
 }
