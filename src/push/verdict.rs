@@ -136,7 +136,7 @@ impl Answer {
 /// What it means that there is no answer, or none that can be understood.
 pub(super) fn judge_error(error: &ureq::Error) -> Verdict {
     use ureq::Error;
-    let what = causes::told(error);
+    let what = causes::with_causes(error);
     match error {
         Error::Protocol(_)
         | Error::BadUri(_)

@@ -1,26 +1,28 @@
-//! A client of the Prometheus HTTP query API. Every answer is untrusted: its
-//! size is bounded, and what cannot be understood is an error, never a guess.
+//! A client of the Prometheus HTTP query API: a query in, series with their
+//! samples out. Every answer is untrusted: its size is bounded, and what cannot be
+//! understood is an error (`answer`). Never retries, never follows a redirect.
 
-use std::cell::RefCell;
+mod answer;
+
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
-use serde::de::{Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use ureq::Agent;
+use serde::Deserialize;
 use ureq::http::{Response, header};
+use ureq::{Agent, Body, RequestBuilder};
 
-use crate::causes::told;
+use crate::causes::with_causes;
+pub(super) use answer::seconds;
+use answer::{Item, Point, clipped};
 
 /// Counting ten million series takes a backend a while.
 const TIMEOUT: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of one answer that are read.
 const ANSWER_BYTES_MAX: u64 = 512 << 20;
-/// So much of an answer that is none is shown.
-const SHOWN_BYTES: usize = 300;
 /// Warnings of the backend that are kept.
 const WARNINGS_MAX: usize = 10;
 const USER_AGENT: &str = concat!("mockingbird/", env!("CARGO_PKG_VERSION"));
@@ -46,9 +48,9 @@ pub struct Stored {
     pub samples: Vec<(i64, f64)>,
 }
 
-/// What a backend says of a metric.
+/// What a backend says of a metric: an entry of `/api/v1/metadata`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Described {
+pub struct MetricMetadata {
     /// `counter`, `gauge`, …
     #[serde(rename = "type")]
     pub kind: String,
@@ -69,12 +71,19 @@ pub enum Kind {
     VictoriaMetrics,
 }
 
-/// Why a question has no answer.
+/// Why a query has no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskError {
     url: String,
     query: Option<String>,
     message: String,
+}
+
+impl AskError {
+    /// The reason alone, on one line: neither the backend nor the query.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
 }
 
 impl fmt::Display for AskError {
@@ -96,8 +105,8 @@ pub struct Backend {
     url: String,
     headers: Vec<(String, String)>,
     warnings: RefCell<BTreeSet<String>>,
-    requests: RefCell<u64>,
-    waited: RefCell<Duration>,
+    requests: Cell<u64>,
+    waited: Cell<Duration>,
 }
 
 impl Backend {
@@ -137,8 +146,8 @@ impl Backend {
             url,
             headers,
             warnings: RefCell::default(),
-            requests: RefCell::default(),
-            waited: RefCell::default(),
+            requests: Cell::default(),
+            waited: Cell::default(),
         })
     }
 
@@ -150,8 +159,8 @@ impl Backend {
             url: self.url.clone(),
             headers: self.headers.clone(),
             warnings: RefCell::default(),
-            requests: RefCell::default(),
-            waited: RefCell::default(),
+            requests: Cell::default(),
+            waited: Cell::default(),
         }
     }
 
@@ -167,18 +176,18 @@ impl Backend {
 
     /// Requests so far.
     pub fn requests(&self) -> u64 {
-        *self.requests.borrow()
+        self.requests.get()
     }
 
     /// Time spent on waiting for answers and reading them.
     pub fn waited(&self) -> Duration {
-        *self.waited.borrow()
+        self.waited.get()
     }
 
-    /// Finds out what answers.
+    /// Finds out which program answers.
     ///
     /// # Errors
-    /// When nothing does.
+    /// When none does.
     pub fn kind(&self) -> Result<Kind, AskError> {
         let response = self.get("status/buildinfo")?;
         // It calls itself a Prometheus there, but names its host in a header.
@@ -260,34 +269,21 @@ impl Backend {
     ///
     /// # Errors
     /// When it cannot be asked.
-    pub fn metadata(&self) -> Result<BTreeMap<String, Vec<Described>>, AskError> {
-        let began = Instant::now();
-        let told = self.metadata_now();
-        *self.waited.borrow_mut() += began.elapsed();
-        told
+    pub fn metadata(&self) -> Result<BTreeMap<String, Vec<MetricMetadata>>, AskError> {
+        self.timed(|| {
+            let mut response = self.get("metadata")?;
+            let is_answered = response.status().is_success();
+            let bytes = read_bounded(&mut response).ok().filter(|_| is_answered);
+            Ok(bytes
+                .and_then(|bytes| answer::metadata(&bytes))
+                .unwrap_or_default())
+        })
     }
 
-    fn metadata_now(&self) -> Result<BTreeMap<String, Vec<Described>>, AskError> {
-        let mut response = self.get("metadata")?;
-        let mut bytes = Vec::new();
-        let reader = response.body_mut().as_reader();
-        let read = reader.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes);
-        let answer: Option<DescribedAnswer> = match read {
-            Ok(_) if response.status().is_success() => serde_json::from_slice(&bytes).ok(),
-            _ => None,
-        };
-        Ok(answer.map(|answer| answer.data).unwrap_or_default())
-    }
-
-    fn get(&self, endpoint: &str) -> Result<Response<ureq::Body>, AskError> {
-        let mut request = self.agent.get(format!("{}/api/v1/{endpoint}", self.url));
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        *self.requests.borrow_mut() += 1;
-        request
+    fn get(&self, endpoint: &str) -> Result<Response<Body>, AskError> {
+        self.counted(self.agent.get(self.endpoint_url(endpoint)))
             .call()
-            .map_err(|error| self.error(None, told(&error)))
+            .map_err(|error| self.error(None, with_causes(&error)))
     }
 
     fn ask_at(&self, query: &str, at_ms: i64, expected: &str) -> Result<Vec<Item>, AskError> {
@@ -305,70 +301,51 @@ impl Backend {
         form: &[(&str, &str)],
         expected: &str,
     ) -> Result<Vec<Item>, AskError> {
-        let began = Instant::now();
-        let asked = self.ask_now(endpoint, query, form, expected);
-        *self.waited.borrow_mut() += began.elapsed();
-        asked
+        self.timed(|| self.post(endpoint, form, expected))
+            .map_err(|message| self.error(Some(query), message))
     }
 
-    fn ask_now(
+    /// The series of the answer to a form.
+    fn post(
         &self,
         endpoint: &str,
-        query: &str,
         form: &[(&str, &str)],
         expected: &str,
-    ) -> Result<Vec<Item>, AskError> {
-        let failed = |message: String| self.error(Some(query), message);
-        let url = format!("{}/api/v1/{endpoint}", self.url);
-        let mut request = self.agent.post(&url);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        *self.requests.borrow_mut() += 1;
+    ) -> Result<Vec<Item>, String> {
+        let request = self.counted(self.agent.post(self.endpoint_url(endpoint)));
         let mut response = request
             .send_form(form.iter().copied())
-            .map_err(|error| failed(told(&error)))?;
-        let status = response.status();
-        let mut bytes = Vec::new();
-        let reader = response.body_mut().as_reader();
-        reader
-            .take(ANSWER_BYTES_MAX + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| failed(format!("the answer breaks off: {error}")))?;
-        if bytes.len() as u64 > ANSWER_BYTES_MAX {
-            return Err(failed(format!(
-                "the answer is larger than {} MiB",
-                ANSWER_BYTES_MAX >> 20
-            )));
-        }
-        let answer: Answer = serde_json::from_slice(&bytes).map_err(|error| {
-            let shown = &bytes[..bytes.len().min(SHOWN_BYTES)];
-            let shown = clipped(&String::from_utf8_lossy(shown));
-            failed(format!(
-                "answers {status}, but not as the Prometheus query API does: {error}: {shown}"
-            ))
-        })?;
-        if let Some(error) = answer.error {
-            return Err(failed(format!("refuses: {}", clipped(&error))));
-        }
-        let mut warnings = self.warnings.borrow_mut();
-        for warning in answer.warnings.into_iter().flatten() {
-            if warnings.len() < WARNINGS_MAX {
-                warnings.insert(clipped(&warning));
+            .map_err(|error| with_causes(&error))?;
+        let bytes = read_bounded(&mut response)?;
+        let (series, warnings) = answer::series(&bytes, response.status(), expected)?;
+        let mut known = self.warnings.borrow_mut();
+        for warning in warnings {
+            if known.len() < WARNINGS_MAX {
+                known.insert(warning);
             }
         }
-        match answer.data {
-            Some(data) if status.is_success() && answer.status == "success" => {
-                if data.result_type == expected {
-                    return Ok(data.result);
-                }
-                Err(failed(format!(
-                    "answers with a {}, expected a {expected}",
-                    clipped(&data.result_type)
-                )))
-            }
-            _ => Err(failed(format!("answers {status} without data"))),
-        }
+        Ok(series)
+    }
+
+    fn endpoint_url(&self, endpoint: &str) -> String {
+        format!("{}/api/v1/{endpoint}", self.url)
+    }
+
+    /// A request with the headers that every one has, counted.
+    fn counted<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        self.requests.set(self.requests.get() + 1);
+        let headers = self.headers.iter();
+        headers.fold(request, |request, (name, value)| {
+            request.header(name, value)
+        })
+    }
+
+    /// Adds the time that `ask` takes to what was waited.
+    fn timed<R>(&self, ask: impl FnOnce() -> R) -> R {
+        let began = Instant::now();
+        let answer = ask();
+        self.waited.set(self.waited.get() + began.elapsed());
+        answer
     }
 
     fn error(&self, query: Option<&str>, message: String) -> AskError {
@@ -380,135 +357,24 @@ impl Backend {
     }
 }
 
-#[derive(Debug, Deserialize)]
-struct Answer {
-    status: String,
-    data: Option<Data>,
-    error: Option<String>,
-    warnings: Option<Vec<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct DescribedAnswer {
-    data: BTreeMap<String, Vec<Described>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Data {
-    #[serde(rename = "resultType")]
-    result_type: String,
-    result: Vec<Item>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Item {
-    metric: Labels,
-    value: Option<Point>,
-    values: Option<Vec<Point>>,
-}
-
-/// Unix milliseconds and a value, read without a string in between: answers have
-/// millions of them.
-#[derive(Debug, Clone, Copy)]
-struct Point(i64, f64);
-
-impl<'de> Deserialize<'de> for Point {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pair;
-        impl<'de> Visitor<'de> for Pair {
-            type Value = Point;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a time and a value")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<Point, A::Error> {
-                let missing = || A::Error::custom("a sample is a time and a value");
-                let seconds: f64 = pair.next_element()?.ok_or_else(missing)?;
-                let Value(value) = pair.next_element()?.ok_or_else(missing)?;
-                let time_ms = milliseconds(seconds).map_err(A::Error::custom)?;
-                Ok(Point(time_ms, value))
-            }
-        }
-        deserializer.deserialize_tuple(2, Pair)
+/// A whole answer, unless it is too large.
+fn read_bounded(response: &mut Response<Body>) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let reader = response.body_mut().as_reader();
+    reader
+        .take(ANSWER_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("the answer breaks off: {error}"))?;
+    if bytes.len() as u64 > ANSWER_BYTES_MAX {
+        let mib = ANSWER_BYTES_MAX >> 20;
+        return Err(format!("the answer is larger than {mib} MiB"));
     }
-}
-
-/// A value as the API writes it, in quotes.
-struct Value(f64);
-
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Value;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value in quotes")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
-                number(text).map(Value).map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
-}
-
-/// A value as the API writes it.
-fn number(text: &str) -> Result<f64, String> {
-    text.parse()
-        .map_err(|_| format!("{:?} is no value", clipped(text)))
-}
-
-/// Unix milliseconds of the API's seconds.
-fn milliseconds(seconds: f64) -> Result<i64, String> {
-    const SECONDS_MAX: f64 = 1e12;
-    if seconds.abs() < SECONDS_MAX {
-        Ok((seconds * 1000.0).round() as i64)
-    } else {
-        Err(format!("{seconds} is no time"))
-    }
-}
-
-/// A time as the API takes it.
-pub(super) fn seconds(ms: i64) -> String {
-    format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
-}
-
-/// The beginning of a text, on one line.
-fn clipped(text: &str) -> String {
-    let printable = |c: char| if c.is_control() { ' ' } else { c };
-    let clipped: String = text.chars().take(SHOWN_BYTES).map(printable).collect();
-    if clipped.len() < text.len() {
-        clipped + "…"
-    } else {
-        clipped
-    }
+    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_keep_their_milliseconds() {
-        for ms in [0, 1, 999, 1_795_524_380_123, 9_999_999_999_999] {
-            let text = seconds(ms);
-            assert_eq!(milliseconds(text.parse().unwrap()), Ok(ms), "{text}");
-        }
-        assert!(milliseconds(f64::NAN).is_err());
-        assert!(milliseconds(1e300).is_err());
-    }
-
-    #[test]
-    fn values_are_read_as_the_api_writes_them() {
-        assert_eq!(number("+Inf"), Ok(f64::INFINITY));
-        assert_eq!(number("-Inf"), Ok(f64::NEG_INFINITY));
-        assert_eq!(number("1e-07"), Ok(1e-7));
-        assert!(number("NaN").unwrap().is_nan());
-        assert_eq!(number("x\n"), Err("\"x \" is no value".into()));
-    }
 
     #[test]
     fn urls_and_headers_are_judged() {

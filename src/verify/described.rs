@@ -1,7 +1,7 @@
-//! Are metrics described as they were: type, help and unit, where the backend
-//! tells them.
+//! Are metrics described as they were? Their type, help and unit, where the
+//! backend tells them.
 
-use super::backend::{AskError, Described};
+use super::backend::{AskError, MetricMetadata};
 use super::context::Context;
 use super::report::{Example, Tally, What};
 use crate::model::{Catalog, Family};
@@ -56,7 +56,7 @@ pub(super) fn check(
 }
 
 /// The unit only comes by `OpenMetrics`, and there only in some cases.
-fn is_described(family: &Family, told: &Described) -> bool {
+fn is_described(family: &Family, told: &MetricMetadata) -> bool {
     told.kind == family.shape.type_name()
         && told.help == family.help
         && (told.unit.is_empty() || told.unit == family.unit)

@@ -1,0 +1,186 @@
+//! Answers of the Prometheus HTTP query API: bytes in, series with their samples
+//! out, or a message. What cannot be understood is an error, never a guess.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use ureq::http::StatusCode;
+
+use super::{Labels, MetricMetadata};
+
+/// So much of an answer that is none is shown.
+const SHOWN_CHARS: usize = 300;
+
+/// An answer to a query, as the API writes it.
+#[derive(Debug, Deserialize)]
+struct QueryAnswer {
+    status: String,
+    data: Option<Data>,
+    error: Option<String>,
+    warnings: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Data {
+    #[serde(rename = "resultType")]
+    result_type: String,
+    result: Vec<Item>,
+}
+
+/// One series: of a vector it has a value, of a matrix values.
+#[derive(Debug, Deserialize)]
+pub(super) struct Item {
+    pub(super) metric: Labels,
+    pub(super) value: Option<Point>,
+    pub(super) values: Option<Vec<Point>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct MetadataAnswer {
+    data: BTreeMap<String, Vec<MetricMetadata>>,
+}
+
+/// The series of an answer to a query, and what the backend warns of. `expected`
+/// is the type of result: `vector` or `matrix`.
+///
+/// # Errors
+/// That the backend refuses the query and why, or what is wrong with the answer.
+pub(super) fn series(
+    bytes: &[u8],
+    status: StatusCode,
+    expected: &str,
+) -> Result<(Vec<Item>, Vec<String>), String> {
+    let answer: QueryAnswer = serde_json::from_slice(bytes).map_err(|error| {
+        let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_CHARS)]);
+        let shown = clipped(&shown);
+        format!("answers {status}, but not as the Prometheus query API does: {error}: {shown}")
+    })?;
+    if let Some(error) = answer.error {
+        return Err(format!("refuses: {}", clipped(&error)));
+    }
+    match answer.data {
+        Some(data) if status.is_success() && answer.status == "success" => {
+            if data.result_type != expected {
+                let result_type = clipped(&data.result_type);
+                return Err(format!(
+                    "answers with a {result_type}, expected a {expected}"
+                ));
+            }
+            let warnings = answer.warnings.into_iter().flatten();
+            let warnings = warnings.map(|warning| clipped(&warning));
+            Ok((data.result, warnings.collect()))
+        }
+        _ => Err(format!("answers {status} without data")),
+    }
+}
+
+/// Types, help and units of metrics by name; `None` where it is another answer.
+pub(super) fn metadata(bytes: &[u8]) -> Option<BTreeMap<String, Vec<MetricMetadata>>> {
+    let answer: MetadataAnswer = serde_json::from_slice(bytes).ok()?;
+    Some(answer.data)
+}
+
+/// Unix milliseconds and a value, read without a string in between: answers have
+/// millions of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Point(pub(super) i64, pub(super) f64);
+
+impl<'de> Deserialize<'de> for Point {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pair;
+        impl<'de> Visitor<'de> for Pair {
+            type Value = Point;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time and a value")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<Point, A::Error> {
+                let missing = || A::Error::custom("a sample is a time and a value");
+                let seconds: f64 = pair.next_element()?.ok_or_else(missing)?;
+                let Value(value) = pair.next_element()?.ok_or_else(missing)?;
+                let time_ms = milliseconds(seconds).map_err(A::Error::custom)?;
+                Ok(Point(time_ms, value))
+            }
+        }
+        deserializer.deserialize_tuple(2, Pair)
+    }
+}
+
+/// A value as the API writes it, in quotes.
+struct Value(f64);
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value in quotes")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
+                number(text).map(Value).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    text.parse()
+        .map_err(|_| format!("{:?} is no value", clipped(text)))
+}
+
+/// Unix milliseconds of the API's seconds.
+fn milliseconds(seconds: f64) -> Result<i64, String> {
+    const SECONDS_MAX: f64 = 1e12;
+    if seconds.abs() < SECONDS_MAX {
+        Ok((seconds * 1000.0).round() as i64)
+    } else {
+        Err(format!("{seconds} is no time"))
+    }
+}
+
+/// A time in Unix milliseconds as the API takes it.
+pub(in crate::verify) fn seconds(ms: i64) -> String {
+    format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
+}
+
+/// The beginning of a text, on one line.
+pub(super) fn clipped(text: &str) -> String {
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    let clipped: String = text.chars().take(SHOWN_CHARS).map(printable).collect();
+    if clipped.len() < text.len() {
+        clipped + "…"
+    } else {
+        clipped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_keep_their_milliseconds() {
+        for ms in [0, 1, 999, 1_795_524_380_123, 9_999_999_999_999] {
+            let text = seconds(ms);
+            assert_eq!(milliseconds(text.parse().unwrap()), Ok(ms), "{text}");
+        }
+        assert!(milliseconds(f64::NAN).is_err());
+        assert!(milliseconds(1e300).is_err());
+    }
+
+    #[test]
+    fn values_are_read_as_the_api_writes_them() {
+        assert_eq!(number("+Inf"), Ok(f64::INFINITY));
+        assert_eq!(number("-Inf"), Ok(f64::NEG_INFINITY));
+        assert_eq!(number("1e-07"), Ok(1e-7));
+        assert!(number("NaN").unwrap().is_nan());
+        assert_eq!(number("x\n"), Err("\"x \" is no value".into()));
+    }
+}
