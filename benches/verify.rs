@@ -62,6 +62,7 @@ fn measure(table: &mut Table, what: &str, series: usize, ticks: usize, share: Sh
         via: Via::Prometheus,
         from_ms: 0,
         to_ms: ticks as i64 * 1000 - 1,
+        now_ms: None,
         whole_range: true,
         known_until_ms: None,
         share,

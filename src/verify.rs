@@ -1,25 +1,30 @@
-//! Holds what a backend stored against what the engine says it should hold.
+//! Compares what a backend stored with what the engine says it should hold: a run
+//! and a backend in, a [`Report`] out. Only asks the backend, never changes it.
 //!
 //! The run is computed again from its configuration or journal ([`Replay`]).
 //! At every tick that came to the backend, by a scrape or a push (`route`,
-//! `scrapes`), two questions are asked: whether all of it is there (`totals`),
-//! and whether each sample of some series is right (`samples`); at the end,
-//! whether metrics are described as they were (`described`). Memory is bounded:
-//! values are kept for so many scrapes at a time, compared, and dropped.
+//! `scrapes`), two questions are asked (`range_check`): whether all of it is there
+//! (`totals`), and whether each sample of some series (`selection`) is right
+//! (`samples`); at the end, whether metrics are described as they were
+//! (`described`). Memory is bounded: values are kept for so many scrapes at a time
+//! (`chunk`), compared, and dropped.
 
 pub mod backend;
+mod chunk;
 pub mod compare;
-mod comparing;
 mod context;
 mod described;
-mod failing;
 mod naming;
-mod oracle;
 mod otlp_name;
+mod range_check;
 pub mod report;
 mod route;
 mod samples;
+mod scrape_faults;
 mod scrapes;
+mod selection;
+mod sums;
+mod table;
 mod totals;
 pub mod watch;
 
@@ -31,19 +36,18 @@ use std::time::Instant;
 use crate::engine::{Engine, Frame};
 use crate::journal::{Replay, ReplayError};
 use backend::{AskError, Backend, Kind};
-use comparing::Run;
 use context::Context;
-use failing::WireFaults;
-pub use oracle::{Scrape, Share};
-use report::{Cost, Example, Report, Tally, What};
+use range_check::RangeCheck;
+use report::{Cost, Gap, Report, Tally, What};
 use route::Route;
+use scrape_faults::ScrapeFaults;
 use scrapes::Scraped;
+pub use selection::Share;
 
+/// A backend need not show a sample sooner after it was scraped or pushed.
+pub const VISIBLE_AFTER_MS: i64 = 5_000;
 /// Times between scrapes that are remembered from one range to the next.
 const INTERVALS_KEPT: usize = 50;
-
-/// Examples of differences, or why there is no answer.
-type Found = Result<Vec<Example>, AskError>;
 
 /// How data came to the backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +70,9 @@ pub struct Options {
     pub from_ms: i64,
     /// To this one.
     pub to_ms: i64,
+    /// When the backend is asked, to warn of a range that ends too near to that;
+    /// `None` where it is known that all of the range is visible.
+    pub now_ms: Option<i64>,
     /// Whether the first and last scrape have to lie at the ends of the range.
     pub whole_range: bool,
     /// Scrapes up to this time were compared before; they only tell what is
@@ -85,6 +92,18 @@ pub struct Options {
     pub tolerance: Option<f64>,
     /// Threads to compute with.
     pub threads: usize,
+}
+
+impl Options {
+    /// Matchers of the target that is meant, as far as it is named.
+    fn target_matchers(&self) -> Vec<String> {
+        let labels = [("job", &self.job), ("instance", &self.instance)];
+        let named = labels.into_iter().filter_map(|(label, value)| {
+            let value = value.as_ref()?;
+            Some(naming::one_of(label, &[value]))
+        });
+        named.collect()
+    }
 }
 
 /// Why nothing can be said.
@@ -121,8 +140,7 @@ impl From<ReplayError> for VerifyError {
     }
 }
 
-/// Compares a run with what a backend has of it. `progress` is called with the
-/// ticks computed and how many there are.
+/// Compares a run with what a backend has of it.
 ///
 /// # Errors
 /// When the backend cannot be asked or the run does not fit.
@@ -147,7 +165,7 @@ pub struct Session<'b> {
     replay: Replay,
     engine: Engine,
     latest: Option<Arc<Frame>>,
-    wire_faults: WireFaults,
+    scrape_faults: ScrapeFaults,
     series_replayed: usize,
     /// The last times between scrapes: a short range tells too little of what is
     /// usual.
@@ -173,7 +191,7 @@ impl<'b> Session<'b> {
             kind,
             replay,
             latest: None,
-            wire_faults: WireFaults::default(),
+            scrape_faults: ScrapeFaults::default(),
             series_replayed: 0,
             intervals_ms: VecDeque::new(),
         })
@@ -203,24 +221,17 @@ impl<'b> Session<'b> {
         progress: &mut Progress<'_>,
     ) -> Result<Report, VerifyError> {
         let began = Instant::now();
-        let asked_before = (self.backend.requests(), self.backend.waited());
+        let (requests_before, waited_before) = (self.backend.requests(), self.backend.waited());
         let asked = (self.backend, self.kind);
         let route = Route::of(self.replay.config(), options.via)?;
         let mut found = scrapes::find(&self.replay, asked, options, &route)?;
         let context = Context::new(&self.replay, asked, options, route, &found)?;
-        find_parts(&self.replay, &context, &mut found)?;
-        if options.known_until_ms.is_some() {
-            let before = self.intervals_ms.iter().copied();
-            found.interval_ms =
-                scrapes::usual_interval(before.chain(scrapes::intervals(&found.scrapes)));
-        }
-        self.intervals_ms.extend(scrapes::intervals(&found.scrapes));
-        let too_many = self.intervals_ms.len().saturating_sub(INTERVALS_KEPT);
-        self.intervals_ms.drain(..too_many);
-        let known = options.known_until_ms.unwrap_or(i64::MIN);
+        find_partial_pushes(&self.replay, &context, &mut found)?;
+        self.settle_interval(&mut found, options);
+        let known_until_ms = options.known_until_ms.unwrap_or(i64::MIN);
         let known = found
             .scrapes
-            .partition_point(|scrape| scrape.time_ms <= known);
+            .partition_point(|scrape| scrape.time_ms <= known_until_ms);
         let scrapes = &found.scrapes[known..];
         let last = found.scrapes[found.scrapes.len() - 1];
         let instants = instants(scrapes.len(), options.instants);
@@ -230,28 +241,19 @@ impl<'b> Session<'b> {
             (0, false) => found.scrapes[0].time_ms - 1,
             _ => found.scrapes[known - 1].time_ms,
         };
-        let mut run = Run::new(&self.replay, &context, options)?;
+        let mut check = RangeCheck::new(&self.replay, &context, options)?;
         for (index, &scrape) in scrapes.iter().enumerate() {
             let frame = self.frame(scrape.tick, last.tick, progress)?;
-            run.scrape(scrape, &frame, after_ms, instants.contains(&index))?;
+            check.scrape(scrape, &frame, after_ms, instants.contains(&index))?;
             after_ms = scrape.time_ms;
         }
-        run.finish()?;
-        let (names, mut tallies) = run.into_found();
+        check.finish()?;
+        let (names, mut tallies) = check.into_found();
         let catalog = self.engine.catalog();
         let described = described::check(&context, catalog, &mut tallies, last.time_ms)?;
         tallies.extend(odd_ticks(&found));
-        let mut gaps = found.gaps(&self.replay, options, context.route());
-        if context.route().due.is_none() {
-            for gap in &mut gaps {
-                gap.reason = self.wire_faults.reason(gap, found.interval_ms);
-            }
-        }
-        let mut warnings = warnings(self.backend, &found, options);
-        if context.route().due.is_none() {
-            warnings.extend(scrapes::old_ticks(&self.replay, &found.scrapes));
-        }
-        let waited = self.backend.waited().saturating_sub(asked_before.1);
+        let gaps = self.gaps(&found, options, context.route());
+        let waited = self.backend.waited().saturating_sub(waited_before);
         let query_s = waited.as_secs_f64();
         let is_complete = gaps.iter().all(|gap| gap.reason.is_some());
         let first = scrapes.first().copied().unwrap_or(last);
@@ -268,17 +270,58 @@ impl<'b> Session<'b> {
             gaps,
             metrics: tallies,
             allowances: context.allowances(&names, described),
-            warnings,
+            warnings: self.warnings(&found, options),
             cost: Cost {
                 ticks_replayed: last.tick + 1,
                 series_replayed: self.series_replayed,
                 compute_s: (began.elapsed().as_secs_f64() - query_s).max(0.0),
                 query_s,
-                requests: self.backend.requests() - asked_before.0,
+                requests: self.backend.requests() - requests_before,
             },
             naming: found.naming,
             exported: context.added().exported,
         })
+    }
+
+    /// Remembers the times between scrapes; where the range goes on from an
+    /// earlier one, both together tell what is usual.
+    fn settle_interval(&mut self, found: &mut Scraped, options: &Options) {
+        if options.known_until_ms.is_some() {
+            let before = self.intervals_ms.iter().copied();
+            found.interval_ms =
+                scrapes::usual_interval(before.chain(scrapes::intervals(&found.scrapes)));
+        }
+        self.intervals_ms.extend(scrapes::intervals(&found.scrapes));
+        let too_many = self.intervals_ms.len().saturating_sub(INTERVALS_KEPT);
+        self.intervals_ms.drain(..too_many);
+    }
+
+    /// Where scrapes or pushes are missing, and why where the run made them fail.
+    fn gaps(&self, found: &Scraped, options: &Options, route: &Route) -> Vec<Gap> {
+        let mut gaps = found.gaps(&self.replay, options, route);
+        if options.via.is_scraped() {
+            for gap in &mut gaps {
+                gap.reason = self.scrape_faults.reason(gap, found.interval_ms);
+            }
+        }
+        gaps
+    }
+
+    /// What the backend warned of, and what is odd about the range.
+    fn warnings(&self, found: &Scraped, options: &Options) -> Vec<String> {
+        let is_scraped = options.via.is_scraped();
+        let mut warnings = self.backend.warnings();
+        warnings.extend(found.ends_early_ms(options).map(|early_ms| {
+            let what = if is_scraped { "scrape" } else { "push" };
+            let early_s = early_ms / 1000;
+            format!("the last {what} is {early_s} s before the end of the range")
+        }));
+        let now_ms = options.now_ms;
+        warnings.extend(now_ms.and_then(|now_ms| ends_too_late(options.to_ms, now_ms)));
+        if is_scraped {
+            warnings.extend(scrapes::old_ticks(&self.replay, &found.scrapes));
+        }
+        warnings
     }
 
     /// The frame of a tick, not before that of the last call.
@@ -302,7 +345,7 @@ impl<'b> Session<'b> {
             self.latest = None;
             self.replay.before_tick(&mut self.engine)?;
             let frame = self.engine.advance(|_, _| {});
-            self.wire_faults.note(&self.engine, &frame);
+            self.scrape_faults.note(&self.engine, &frame);
             let series = self.engine.catalog().generated_series();
             self.series_replayed = self.series_replayed.max(series);
             progress(frame.tick() + 1, last_tick + 1);
@@ -311,19 +354,23 @@ impl<'b> Session<'b> {
     }
 }
 
-/// What the backend warned of, and what is odd about the range.
-fn warnings(backend: &Backend, found: &Scraped, options: &Options) -> Vec<String> {
-    let of = match options.via {
-        Via::Prometheus => "scrape",
-        Via::Otlp | Via::RemoteWrite(_) => "push",
+/// A warning where a range ends so near to now that a backend need not show its
+/// newest samples yet.
+fn ends_too_late(to_ms: i64, now_ms: i64) -> Option<String> {
+    let ago_ms = now_ms - to_ms;
+    if ago_ms >= VISIBLE_AFTER_MS {
+        return None;
+    }
+    let seconds = ago_ms.unsigned_abs() as f64 / 1000.0;
+    let when = match ago_ms {
+        0.. => format!("{seconds} s ago"),
+        _ => format!("in {seconds} s"),
     };
-    let early = found.ends_early_ms(options).map(|early_ms| {
-        let early_s = early_ms / 1000;
-        format!("the last {of} is {early_s} s before the end of the range")
-    });
-    let mut warnings = backend.warnings();
-    warnings.extend(early);
-    warnings
+    Some(format!(
+        "the range ends {when}, and a backend may need {} s to show what it got: what is missing at \
+         the end may only be late; end the range earlier, or ask again",
+        VISIBLE_AFTER_MS / 1000
+    ))
 }
 
 impl Via {
@@ -335,11 +382,21 @@ impl Via {
             Self::RemoteWrite(_) => "remote_write",
         }
     }
+
+    /// Whether ticks came by scrapes, at any time between two of them; otherwise
+    /// they were pushed, with the tick's own time.
+    fn is_scraped(self) -> bool {
+        self == Self::Prometheus
+    }
 }
 
 /// Looks whether anything is there of pushes of which the tick number is
 /// missing; where it is, they are compared like the others.
-fn find_parts(replay: &Replay, context: &Context, found: &mut Scraped) -> Result<(), VerifyError> {
+fn find_partial_pushes(
+    replay: &Replay,
+    context: &Context,
+    found: &mut Scraped,
+) -> Result<(), VerifyError> {
     /// Pushes that are looked for; a longer gap is one in any case.
     const PUSHES_MAX: usize = 200;
     if found.missing.is_empty() {
@@ -409,5 +466,19 @@ mod tests {
         assert_eq!(places(10, 4), [0, 3, 6, 9]);
         assert_eq!(places(2, 5), [0, 1]);
         assert_eq!(places(1, 5), [0]);
+    }
+
+    #[test]
+    fn a_range_that_ends_too_near_to_now_is_warned_of() {
+        assert_eq!(ends_too_late(10_000, 15_000), None);
+        assert_eq!(ends_too_late(10_000, 1_000_000), None);
+        for (now_ms, when) in [
+            (14_999, "4.999 s ago"),
+            (10_000, "0 s ago"),
+            (8_500, "in 1.5 s"),
+        ] {
+            let warning = ends_too_late(10_000, now_ms).unwrap();
+            assert!(warning.contains(when), "{warning}");
+        }
     }
 }

@@ -1,13 +1,17 @@
 //! `verify` against a backend that answers from what was rendered, whole and then tampered with
 //! by one sample: each difference must be found, and the series named.
 
+#[path = "verify/fake.rs"]
+mod fake;
 mod servers;
 
-use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
+use fake::{Fake, Labels, Store, serve, serve_fake, serve_victoria};
 use mockingbird::clock::rfc3339;
 use mockingbird::config;
 use mockingbird::engine::Engine;
@@ -18,6 +22,7 @@ use mockingbird::http::{Limits, Reply, Request, Server};
 use mockingbird::journal::Replay;
 use mockingbird::model::Catalog;
 use mockingbird::verify::backend::Backend;
+use mockingbird::verify::compare::{self, Failures};
 use mockingbird::verify::report::{Example, Report, Tally, What};
 use mockingbird::verify::{self, Options, Share, VerifyError, Via};
 use proptest::prelude::*;
@@ -50,9 +55,6 @@ metrics:
 const EPOCH_MS: i64 = 1_767_225_600_000;
 const TICKS: u64 = 40;
 const TARGET: [(&str, &str); 2] = [("instance", "h:1"), ("job", "j")];
-
-type Labels = BTreeMap<String, String>;
-type Store = BTreeMap<Labels, Vec<(i64, f64)>>;
 
 fn replay() -> Replay {
     let path = Path::new("c.yaml");
@@ -102,217 +104,12 @@ fn scraped() -> Store {
     store
 }
 
-/// A Prometheus that knows the queries that are asked of it.
-struct Fake {
-    store: Store,
-    /// Functions do not see NaN.
-    drops_nan: bool,
-    /// How far a query looks back that does not say so: for nothing but what is there, as
-    /// everything else was marked as ended; or for minutes.
-    looks_back_ms: i64,
-    /// The answer to `/api/v1/metadata`.
-    metadata: &'static str,
-}
-
-impl Fake {
-    fn answer(&self, body: &str) -> String {
-        let fields = body.split('&').map(|field| field.split_once('=').unwrap());
-        let form: BTreeMap<String, String> = fields
-            .map(|(name, value)| (name.to_owned(), decoded(value)))
-            .collect();
-        let time: f64 = form["time"].parse().unwrap();
-        let time_ms = (time * 1000.0).round() as i64;
-        let mut query = form["query"].as_str();
-        let store = &self.store;
-        let mut aggregate = None;
-        for function in ["count", "sum"] {
-            if let Some(rest) = query.strip_prefix(function) {
-                let (by, inner) = match rest.strip_prefix(" by (") {
-                    Some(rest) => {
-                        let (label, inner) = rest.split_once(") ").unwrap();
-                        (Some(label.to_owned()), inner)
-                    }
-                    None => (None, rest),
-                };
-                query = inner.strip_prefix('(').unwrap().strip_suffix(')').unwrap();
-                aggregate = Some((function, by));
-            }
-        }
-        let numbers_only = query.contains(" == ");
-        if numbers_only {
-            let (left, right) = query.split_once(" == ").unwrap();
-            assert_eq!(left, right);
-            query = left;
-        }
-        let inner = query.strip_prefix("last_over_time(");
-        let is_instant = inner.is_some();
-        let selector = inner.map_or(query, |inner| inner.strip_suffix(')').unwrap());
-        let is_instant = is_instant || !selector.ends_with(']');
-        let (selector, range_ms) = match selector.rsplit_once('[') {
-            Some((selector, range)) if range.ends_with("ms]") => {
-                let range = range.strip_suffix("ms]").unwrap();
-                (selector, range.parse().unwrap())
-            }
-            Some((selector, "5m]")) => (selector, 300_000),
-            Some(_) => panic!("{selector}"),
-            None => (selector, self.looks_back_ms),
-        };
-        let matchers = parse_selector(selector);
-        let selected = store.iter().filter(|(labels, _)| {
-            matchers.iter().all(|(label, values)| {
-                let value = labels.get(label.trim_end_matches('!'));
-                let value = value.map_or("", String::as_str);
-                values.iter().any(|v| v == value) != label.ends_with('!')
-            })
-        });
-        let selected = selected.filter_map(|(labels, samples)| {
-            let inside = samples.iter().copied();
-            let inside = inside.filter(|(at, _)| (time_ms - range_ms + 1..=time_ms).contains(at));
-            let inside: Vec<(i64, f64)> = inside.collect();
-            (!inside.is_empty()).then_some((labels, inside))
-        });
-        let value = |v: f64| match v {
-            v if v.is_nan() => "NaN".to_owned(),
-            v => format!("{v}"),
-        };
-        let (kind, result) = if is_instant {
-            let drops_nan = numbers_only || self.drops_nan;
-            let last = selected.map(|(labels, samples)| (labels, samples[samples.len() - 1].1));
-            let last = last.filter(|(_, v)| !(drops_nan && v.is_nan()));
-            let rows: Vec<(Labels, f64)> = match aggregate {
-                None => last.map(|(labels, v)| (labels.clone(), v)).collect(),
-                Some((function, by)) => {
-                    let mut groups: BTreeMap<Labels, f64> = BTreeMap::new();
-                    for (labels, v) in last {
-                        let label = by.iter().filter_map(|by| {
-                            let value = labels.get(by)?;
-                            Some((by.clone(), value.clone()))
-                        });
-                        *groups.entry(label.collect()).or_default() +=
-                            if function == "count" { 1.0 } else { v };
-                    }
-                    groups.into_iter().collect()
-                }
-            };
-            let rows = rows.iter().map(
-                |(labels, v)| serde_json::json!({"metric": labels, "value": [time, value(*v)]}),
-            );
-            ("vector", rows.collect::<Vec<_>>())
-        } else {
-            let series = selected.map(|(labels, samples)| {
-                let samples = samples.iter();
-                let samples = samples.map(|(at, v)| (*at as f64 / 1000.0, value(*v)));
-                let values: Vec<(f64, String)> = samples.collect();
-                serde_json::json!({"metric": labels, "values": values})
-            });
-            ("matrix", series.collect())
-        };
-        serde_json::json!({"status": "success", "data": {"resultType": kind, "result": result}})
-            .to_string()
-    }
-}
-
-/// The text of a form's field.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        rest = after;
-        match first {
-            b'+' => bytes.push(b' '),
-            b'%' => {
-                let digits = std::str::from_utf8(&rest[..2]).unwrap();
-                bytes.push(u8::from_str_radix(digits, 16).unwrap());
-                rest = &rest[2..];
-            }
-            byte => bytes.push(*byte),
-        }
-    }
-    String::from_utf8(bytes).unwrap()
-}
-
-/// Labels, with a `!` where they must differ, and the values they may have.
-fn parse_selector(selector: &str) -> Vec<(String, Vec<String>)> {
-    let (name, rest) = selector.split_once('{').unwrap();
-    let mut matchers = Vec::new();
-    if !name.is_empty() {
-        matchers.push(("__name__".to_owned(), vec![name.to_owned()]));
-    }
-    let mut rest = rest.strip_suffix('}').unwrap();
-    while !rest.is_empty() {
-        let end = rest.find(['=', '!']).unwrap();
-        let label = rest[..end].to_owned();
-        rest = &rest[end..];
-        let (operator, quoted) = rest.split_at(rest.find('"').unwrap());
-        let mut text = String::new();
-        let mut chars = quoted[1..].char_indices();
-        let end = loop {
-            match chars.next().unwrap() {
-                (end, '"') => break end + 2,
-                (_, '\\') => text.push(match chars.next().unwrap().1 {
-                    'n' => '\n',
-                    other => other,
-                }),
-                (_, other) => text.push(other),
-            }
-        };
-        rest = quoted[end..].trim_start_matches(',');
-        let values = if operator == "=~" {
-            let mut values = vec![String::new()];
-            let mut chars = text.chars();
-            while let Some(c) = chars.next() {
-                match c {
-                    '|' => values.push(String::new()),
-                    '\\' => values.last_mut().unwrap().push(chars.next().unwrap()),
-                    c => values.last_mut().unwrap().push(c),
-                }
-            }
-            values
-        } else {
-            vec![text]
-        };
-        let negated = if operator == "!=" { "!" } else { "" };
-        matchers.push((label + negated, values));
-    }
-    matchers
-}
-
-/// Serves a store as a backend.
-fn serve(store: Store) -> (Server, Backend) {
-    serve_as(store, &[])
-}
-
-/// The same with headers in every answer, by which some backends are known.
-fn serve_as(store: Store, headers: &'static [(&'static str, &'static str)]) -> (Server, Backend) {
-    let fake = Fake {
-        store,
-        drops_nan: !headers.is_empty(),
-        looks_back_ms: 1,
-        metadata: "none",
-    };
-    serve_fake(fake, headers)
-}
-
-fn serve_fake(fake: Fake, headers: &'static [(&'static str, &'static str)]) -> (Server, Backend) {
-    let handler = move |request: &Request<'_>, reply: Reply<'_>| match request.path() {
-        "/api/v1/query" => {
-            let body = std::str::from_utf8(request.body()).unwrap();
-            reply.send(200, headers, fake.answer(body).as_bytes())
-        }
-        "/api/v1/metadata" => reply.send(200, headers, fake.metadata.as_bytes()),
-        _ => reply.send(404, headers, b"none"),
-    };
-    let limits = Limits::default();
-    let server = Server::bind("127.0.0.1:0", limits, handler).unwrap();
-    let url = format!("http://{}", server.local_addr());
-    (server, Backend::new(&url, Vec::new()).unwrap())
-}
-
 fn options() -> Options {
     Options {
         via: Via::Prometheus,
         from_ms: EPOCH_MS,
         to_ms: time_ms(TICKS),
+        now_ms: None,
         whole_range: true,
         known_until_ms: None,
         share: Share::All,
@@ -326,7 +123,13 @@ fn options() -> Options {
 }
 
 fn verify(store: Store, options: &Options) -> Result<Report, VerifyError> {
-    let (_server, backend) = serve(store);
+    verify_served(serve(store), options)
+}
+
+fn verify_served(
+    (_server, backend): (Server, Backend),
+    options: &Options,
+) -> Result<Report, VerifyError> {
     verify::run(replay(), &backend, options, &mut |_, _| {})
 }
 
@@ -634,6 +437,156 @@ fn scrapes_that_never_happened_are_a_gap() {
     assert_eq!(report.gaps[0].after_ms, time_ms(29));
 }
 
+/// `verify` as a command, of the configuration in a folder.
+fn command(folder: &Path, backend: &Backend) -> Command {
+    let config = folder.join("c.yaml");
+    std::fs::write(&config, CONFIG).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mockingbird"));
+    command.args(["verify", "--backend", backend.url(), "--config"]);
+    command.arg(config);
+    command
+}
+
+/// What ends so near to now that it need not be visible is warned of.
+#[test]
+fn a_range_that_ends_just_now_is_warned_of() {
+    let warnings = |ago_ms: i64| {
+        let options = options();
+        let options = Options {
+            now_ms: Some(options.to_ms + ago_ms),
+            ..options
+        };
+        let report = verify(store(), &options).unwrap();
+        assert!(report.ok, "{}", report.table(false));
+        (report.warnings.clone(), report.table(false))
+    };
+    assert_eq!(warnings(5000).0, [""; 0]);
+    let (warnings, table) = warnings(2500);
+    assert_eq!(warnings.len(), 1);
+    assert!(
+        warnings[0].starts_with("the range ends 2.5 s ago"),
+        "{warnings:?}"
+    );
+    assert!(
+        table.contains("\nWarning: the range ends 2.5 s ago"),
+        "{table}"
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let (_server, backend) = serve(store());
+    for (to, count) in [
+        (jiff::Timestamp::now().to_string().as_str(), 1),
+        ("2026-01-01T00:00:40Z", 0),
+    ] {
+        let output = command(folder.path(), &backend)
+            .args(["--from", "2026-01-01T00:00:00Z", "--to", to])
+            .args(["--series", "1", "--instants", "1", "--json", "-"])
+            .output()
+            .unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let warnings = report["warnings"].as_array().unwrap();
+        assert_eq!(warnings.len(), count, "{to}: {report}");
+        for warning in warnings {
+            assert!(
+                warning
+                    .as_str()
+                    .unwrap()
+                    .contains(" s ago, and a backend may need 5 s")
+            );
+        }
+    }
+}
+
+/// An interrupted watch ends with what it found, though a round is under way.
+#[test]
+fn a_watch_that_is_interrupted_tells_what_it_found() {
+    let mut store = store();
+    store
+        .remove(&labels("p_requests_total", &[("zone", "a"), ("host", "9")]))
+        .unwrap();
+    let fake = Fake {
+        // Longer than other commands take to end once they are told.
+        metadata_takes: Duration::from_millis(1500),
+        ..Fake::new(store)
+    };
+    let (_server, backend) = serve_fake(fake, &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = command(folder.path(), &backend)
+        .args(["--watch", "1s", "--visible-after", "1s", "--last", "3660d"])
+        .args(["--series", "1", "--instants", "1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    assert!(line.contains("DIFFERS"), "{line}");
+    // The next round has begun by then: the one before took longer than the interval.
+    std::thread::sleep(Duration::from_millis(300));
+    let id = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("1 with differences"), "{said}");
+}
+
+/// A query that a backend does not answer is told with the reason, and has no time.
+#[test]
+fn compared_backends_tell_why_they_refuse_a_query() {
+    let (_one, answers) = serve(store());
+    let refuses = Fake {
+        refuses: true,
+        ..Fake::new(store())
+    };
+    let (_other, refuses) = serve_fake(refuses, &[]);
+    let backends = [answers, refuses];
+    let mut load = || Ok(replay());
+    let compared = compare::compare(&mut load, &backends, &options(), 2, &mut |_, _| {}).unwrap();
+    let table = compared.table(false);
+    assert!(compared.ok, "{table}");
+    let timed = |kind: &str| {
+        compared
+            .queries
+            .iter()
+            .find(|timed| timed.kind == kind)
+            .unwrap()
+    };
+    let counts = timed("count of all series");
+    assert!(
+        counts
+            .latencies
+            .iter()
+            .all(|latency| latency.unwrap().count == 8)
+    );
+    assert_eq!(counts.failures, [None, None]);
+    let rates = timed("rate over 5 minutes");
+    let [Some(latency), None] = rates.latencies[..] else {
+        panic!("{table}");
+    };
+    assert_eq!(latency.count, 2);
+    let failures = Failures {
+        count: 2,
+        query: r#"sum(rate(p_requests_total{instance="h:1",job="j"}[5m]))"#.to_owned(),
+        reason: "refuses: too many series".to_owned(),
+    };
+    let told = format!(
+        "\nB did not answer 2 of 2 queries (rate over 5 minutes): {}\n  {}\n",
+        failures.reason, failures.query
+    );
+    assert!(table.contains(&told), "{table}");
+    let json = serde_json::to_value(rates).unwrap();
+    assert_eq!(json["failures"][1]["reason"], failures.reason);
+    assert_eq!(rates.failures, [None, Some(failures)]);
+}
+
 /// The page tells what the table tells, each difference with its query, and needs nothing else.
 #[test]
 fn the_page_shows_every_difference() {
@@ -653,13 +606,10 @@ fn the_page_shows_every_difference() {
     let report = verify(store.clone(), &options()).unwrap();
 
     let folder = tempfile::tempdir().unwrap();
-    let [config, path] = ["c.yaml", "report.html"].map(|name| folder.path().join(name));
-    std::fs::write(&config, CONFIG).unwrap();
+    let path = folder.path().join("report.html");
     let (_server, backend) = serve(store);
-    let status = Command::new(env!("CARGO_BIN_EXE_mockingbird"))
-        .args(["verify", "--all", "--backend", backend.url(), "--config"])
-        .arg(config)
-        .args(["--from", "2026-01-01T00:00:00Z", "--to"])
+    let status = command(folder.path(), &backend)
+        .args(["--all", "--from", "2026-01-01T00:00:00Z", "--to"])
         .arg(rfc3339(time_ms(TICKS) * 1_000_000))
         .arg("--html")
         .arg(&path)
@@ -701,9 +651,7 @@ fn what_victoria_metrics_may_do_is_allowed_to_it_alone() {
         samples.extend(marks.into_iter().map(|at| (at, f64::NAN)));
         samples.sort_by_key(|(at, _)| *at);
     }
-    let headers = &[("X-Server-Hostname", "vm")];
-    let (_server, backend) = serve_as(store.clone(), headers);
-    let found = verify::run(replay(), &backend, &options(), &mut |_, _| {}).unwrap();
+    let found = verify_served(serve_victoria(store.clone()), &options()).unwrap();
     assert_eq!(counts(&found), [0; 5], "{}", found.table(false));
     assert!(
         found.metrics.iter().all(Tally::is_ok),
@@ -735,8 +683,7 @@ fn what_victoria_metrics_may_do_is_allowed_to_it_alone() {
     samples.insert(5, (samples[5].0, f64::NAN));
     let missing_ms = samples[9].0;
     samples[9].1 = f64::NAN;
-    let (_server, backend) = serve_as(marked, headers);
-    let found = verify::run(replay(), &backend, &options(), &mut |_, _| {}).unwrap();
+    let found = verify_served(serve_victoria(marked), &options()).unwrap();
     assert_eq!(counts(&found), [1, 0, 0, 0, 0], "{}", found.table(false));
     assert_eq!(examples(&found, What::Missing)[0].time_ms, missing_ms);
 
@@ -929,10 +876,8 @@ fn a_zero_may_stand_where_a_series_begins() {
 #[test]
 fn series_that_are_over_must_not_be_shown() {
     let fake = |looks_back_ms| Fake {
-        store: store(),
-        drops_nan: false,
         looks_back_ms,
-        metadata: "none",
+        ..Fake::new(store())
     };
     // Points are left out at the instant that is looked at.
     let options = Options {
@@ -940,10 +885,7 @@ fn series_that_are_over_must_not_be_shown() {
         instants: 1,
         ..options()
     };
-    let report = |fake| {
-        let (_server, backend) = serve_fake(fake, &[]);
-        verify::run(replay(), &backend, &options, &mut |_, _| {}).unwrap()
-    };
+    let report = |fake| verify_served(serve_fake(fake, &[]), &options).unwrap();
     assert!(report(fake(1)).ok);
     let report = report(fake(300_000));
     assert!(!report.ok);
@@ -962,13 +904,10 @@ fn series_that_are_over_must_not_be_shown() {
 fn types_and_help_are_compared_where_the_backend_tells_them() {
     let report = |metadata| {
         let fake = Fake {
-            store: store(),
-            drops_nan: false,
-            looks_back_ms: 1,
             metadata,
+            ..Fake::new(store())
         };
-        let (_server, backend) = serve_fake(fake, &[]);
-        verify::run(replay(), &backend, &options(), &mut |_, _| {}).unwrap()
+        verify_served(serve_fake(fake, &[]), &options()).unwrap()
     };
     let described = |report: &Report| -> Vec<(bool, u64)> {
         let tallies = report.metrics.iter();

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-use super::{print, signals};
+use super::values::{share, step_ns, time_ns};
+use super::{json_line, print, refuse_too_large, signals};
 use crate::app::{self, RunError};
 use crate::backfill::{self, BackfillError, Job, Order, Report, Span, Target};
 use crate::config::{self, Overrides, PushTo, RemoteWriteVersion};
 use crate::logging;
-use crate::plan::{Estimate, grouped};
+use crate::plan::grouped;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,13 +52,13 @@ pub(super) struct BackfillArgs {
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
     /// Beginning of the range (RFC 3339); tick 0 unless there is a global.epoch.
-    #[arg(long, value_name = "T", value_parser = time)]
+    #[arg(long, value_name = "T", value_parser = time_ns)]
     from: i64,
     /// End of the range (RFC 3339), included.
-    #[arg(long, value_name = "T", value_parser = time)]
+    #[arg(long, value_name = "T", value_parser = time_ns)]
     to: i64,
     /// Time between ticks: 500ms, 15s, 1m. Default: the configuration's `tick_interval_s`.
-    #[arg(long, value_name = "DURATION", value_parser = step)]
+    #[arg(long, value_name = "DURATION", value_parser = step_ns)]
     step: Option<u64>,
     /// Write `OpenMetrics` to this file, or with - to standard output.
     #[arg(long, value_name = "OUT")]
@@ -120,10 +121,12 @@ pub(super) struct BackfillArgs {
 pub(super) fn backfill(args: &BackfillArgs) -> Result<(), RunError> {
     let job = job(args)?;
     logging::init(job.config.global.log_level, job.config.global.log_format);
-    let notes = job.config.otel.notes.iter();
-    let notes = notes.filter(|_| job.target == Target::Otlp);
-    notes.for_each(|note| log::warn!("{note}"));
-    let signals = signals().map_err(|error| RunError::Run(error.to_string()))?;
+    if job.target == Target::Otlp {
+        for note in &job.config.otel.notes {
+            log::warn!("{note}");
+        }
+    }
+    let signals = signals::listen()?;
     let bar = app::progress_bar_of(0, "writing", "samples");
     let mut is_first = true;
     let report = backfill::run(&job, &signals.stop, &mut |done, all| {
@@ -135,22 +138,27 @@ pub(super) fn backfill(args: &BackfillArgs) -> Result<(), RunError> {
         }
     });
     bar.finish_and_clear();
-    let report = report.map_err(|error| match error {
-        BackfillError::Config(message) => RunError::Config(message),
-        BackfillError::Failed(message) => RunError::Run(message),
-    })?;
+    let report = report?;
     let text = if args.json {
-        let json = serde_json::to_string(&report);
-        json.map_err(|error| RunError::Run(error.to_string()))?
+        json_line(&report)?
     } else {
         summary(&report)
     };
     if job.target == Target::OpenMetrics("-".into()) {
         // Standard output has the samples.
-        let _ = writeln!(io::stderr(), "{text}");
+        let _ = write!(io::stderr(), "{text}");
         return Ok(());
     }
-    print((text + "\n").as_bytes())
+    print(text.as_bytes())
+}
+
+impl From<BackfillError> for RunError {
+    fn from(error: BackfillError) -> Self {
+        match error {
+            BackfillError::Config(message) => Self::Config(message),
+            BackfillError::Failed(message) => Self::Run(message),
+        }
+    }
 }
 
 fn job(args: &BackfillArgs) -> Result<Job, RunError> {
@@ -168,9 +176,7 @@ fn job(args: &BackfillArgs) -> Result<Job, RunError> {
     };
     let mut config = config::load_with(&args.config, &overrides)
         .map_err(|error| RunError::Config(error.to_string()))?;
-    if let Some(refusal) = Estimate::of(&config).refusal(&config) {
-        return Err(RunError::Config(refusal));
-    }
+    refuse_too_large(&config)?;
     let interval_ns = config.global.tick_interval_ns;
     let span = Span::new(config.global.epoch_ns, interval_ns, args.from, args.to)
         .map_err(RunError::Config)?;
@@ -191,27 +197,26 @@ fn job(args: &BackfillArgs) -> Result<Job, RunError> {
     })
 }
 
-/// The target, and how it goes before the configuration.
+/// Where to, and what that changes in the configuration.
 fn target(args: &BackfillArgs) -> (Target, Option<PushTo>) {
-    let url = |url: &Option<String>| url.clone().unwrap_or_default();
     if let Some(path) = &args.openmetrics {
         (Target::OpenMetrics(path.clone()), None)
-    } else if args.otlp.is_some() {
-        let url = url(&args.otlp);
+    } else if let Some(url) = &args.otlp {
+        let url = url.clone();
         (Target::Otlp, Some(PushTo::Otlp { url }))
     } else {
+        // One of the three is there: they are a required group.
+        let url = args.remote_write.clone().unwrap_or_default();
         let version = args.remote_write_version.map(|version| match version {
             1 => RemoteWriteVersion::V1,
             _ => RemoteWriteVersion::V2,
         });
-        let url = url(&args.remote_write);
-        (
-            Target::RemoteWrite,
-            Some(PushTo::RemoteWrite { url, version }),
-        )
+        let push = PushTo::RemoteWrite { url, version };
+        (Target::RemoteWrite, Some(push))
     }
 }
 
+/// A line about what was done.
 fn summary(report: &Report) -> String {
     let number = |count: u64| grouped(u128::from(count));
     let mut text = format!(
@@ -232,61 +237,5 @@ fn summary(report: &Report) -> String {
     if report.retried > 0 {
         let _ = write!(text, "; {} points were sent again", number(report.retried));
     }
-    text
-}
-
-/// Unix nanoseconds, in whole milliseconds, of a time between 1970 and 2262.
-fn time(text: &str) -> Result<i64, String> {
-    let time: jiff::Timestamp = text
-        .parse()
-        .map_err(|_| "expected a time with its offset, such as 2026-01-01T00:00:00Z".to_owned())?;
-    i64::try_from(time.as_nanosecond())
-        .ok()
-        .filter(|&ns| ns >= 0 && ns % 1_000_000 == 0)
-        .ok_or_else(|| "must be in whole milliseconds, from 1970 on and before 2262".to_owned())
-}
-
-/// Nanoseconds of a duration such as 15s.
-fn step(text: &str) -> Result<u64, String> {
-    const STEP_NS: std::ops::RangeInclusive<i128> = 1_000_000..=86_400_000_000_000;
-    let duration: jiff::SignedDuration = text
-        .parse()
-        .map_err(|_| "expected a number and a unit: 500ms, 15s, 1m or 1h".to_owned())?;
-    let ns = duration.as_nanos();
-    if !STEP_NS.contains(&ns) || ns % 1_000_000 != 0 {
-        return Err("expected whole milliseconds, 1ms to 24h".to_owned());
-    }
-    Ok(ns as u64)
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    let share: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
-    if (0.0..=1.0).contains(&share) {
-        Ok(share)
-    } else {
-        Err("expected 0 to 1".into())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_are_read() {
-        assert_eq!(step("15s"), Ok(15_000_000_000));
-        assert_eq!(step("500ms"), Ok(500_000_000));
-        assert_eq!(step("1m"), Ok(60_000_000_000));
-        for wrong in ["", "15", "s", "-1s", "0s", "1us", "1.5ms", "25h", "1d"] {
-            assert!(step(wrong).is_err(), "{wrong}");
-        }
-        assert_eq!(time("1970-01-01T00:00:01.5Z"), Ok(1_500_000_000));
-        for wrong in ["1969-12-31T23:59:59Z", "2026-01-01", "2300-01-01T00:00:00Z"] {
-            assert!(time(wrong).is_err(), "{wrong}");
-        }
-        assert_eq!(share("0.25"), Ok(0.25));
-        for wrong in ["", "-0.1", "1.1", "NaN"] {
-            assert!(share(wrong).is_err(), "{wrong}");
-        }
-    }
+    text + "\n"
 }

@@ -1,4 +1,5 @@
-//! `ctl`: talks to the control API of a running instance.
+//! `ctl`: talks to the control API of a running instance. Arguments in, the
+//! instance's reply as text out (`ctl_text`).
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use serde_json::{Map, Value, json};
 use ureq::Agent;
 use ureq::http::Request;
 
+use super::values::label;
 use super::{ctl_text, print};
 use crate::app::RunError;
 
@@ -16,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(90);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most bytes of a reply that are read: a whole journal.
 const REPLY_BYTES_MAX: u64 = 128 << 20;
-/// What has to be shown to the instance, if it asks for it.
+/// Holds the token, where the instance asks for one.
 const TOKEN_VARIABLE: &str = "MOCKINGBIRD_CONTROL_TOKEN";
 
 const EXAMPLES: &str = "\
@@ -91,20 +93,12 @@ enum Ctl {
     Series(SeriesArgs),
 }
 
+/// On which metric something acts for a while, or ends.
 #[derive(Debug, Args)]
-struct SpikeArgs {
+struct OnMetric {
     /// Base name of the metric.
     #[arg(required_unless_present = "end", conflicts_with = "end")]
     metric: Option<String>,
-    /// Factor, 0 to 1e9.
-    #[arg(
-        long,
-        value_name = "F",
-        required_unless_present = "end",
-        conflicts_with = "end",
-        allow_negative_numbers = true
-    )]
-    multiplier: Option<f64>,
     /// Seconds.
     #[arg(
         long,
@@ -114,15 +108,30 @@ struct SpikeArgs {
         allow_negative_numbers = true
     )]
     duration: Option<f64>,
-    /// What is multiplied. Default: a counter's rate, else values.
-    #[arg(long, conflicts_with = "end")]
-    target: Option<TargetArg>,
     /// Only series with this label value; may be repeated.
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, conflicts_with = "end")]
     labels: Vec<(String, String)>,
-    /// End all spikes of a metric.
+    /// End all of this kind on a metric.
     #[arg(long, value_name = "METRIC")]
     end: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct SpikeArgs {
+    /// Factor, 0 to 1e9.
+    #[arg(
+        long,
+        value_name = "F",
+        required_unless_present = "end",
+        conflicts_with = "end",
+        allow_negative_numbers = true
+    )]
+    multiplier: Option<f64>,
+    /// What is multiplied. Default: a counter's rate, else values.
+    #[arg(long, conflicts_with = "end")]
+    target: Option<TargetArg>,
+    #[command(flatten)]
+    on: OnMetric,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -135,9 +144,6 @@ enum TargetArg {
 
 #[derive(Debug, Args)]
 struct ErrorRateArgs {
-    /// Base name of the metric.
-    #[arg(required_unless_present = "end", conflicts_with = "end")]
-    metric: Option<String>,
     /// Probability of each point, 0 to 1.
     #[arg(
         long,
@@ -147,21 +153,8 @@ struct ErrorRateArgs {
         allow_negative_numbers = true
     )]
     rate: Option<f64>,
-    /// Seconds.
-    #[arg(
-        long,
-        value_name = "S",
-        required_unless_present = "end",
-        conflicts_with = "end",
-        allow_negative_numbers = true
-    )]
-    duration: Option<f64>,
-    /// Only series with this label value; may be repeated.
-    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, conflicts_with = "end")]
-    labels: Vec<(String, String)>,
-    /// End all error rates of a metric.
-    #[arg(long, value_name = "METRIC")]
-    end: Option<String>,
+    #[command(flatten)]
+    on: OnMetric,
 }
 
 #[derive(Debug, Args)]
@@ -220,11 +213,18 @@ struct SeriesArgs {
     limit: Option<u64>,
 }
 
-fn label(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
-        _ => Err("expected NAME=VALUE".into()),
+/// Asks the instance and prints its reply.
+pub(super) fn ctl(args: CtlArgs) -> Result<(), RunError> {
+    let is_journal = matches!(args.command, Ctl::Journal);
+    let call = Call::of(args.command);
+    let url = args.url.trim_end_matches('/');
+    let reply = send(url, &call)?;
+    if args.json || is_journal {
+        return print(reply.as_bytes());
     }
+    let value = serde_json::from_str(&reply)
+        .map_err(|_| RunError::Run(format!("{url}: the reply is no JSON; is this Mockingbird?")))?;
+    print((call.text)(&value).as_bytes())
 }
 
 /// What is asked of the instance.
@@ -264,6 +264,24 @@ impl Call {
         }
     }
 
+    /// Begins what acts on a metric, with fields of its own, or ends it.
+    fn on_metric<const N: usize>(
+        name: &str,
+        on: OnMetric,
+        own: [(&str, Option<Value>); N],
+    ) -> Self {
+        if let Some(metric) = on.end {
+            return Self::delete(name, &metric);
+        }
+        let common = [
+            ("metric", on.metric.map(Value::from)),
+            ("duration_s", on.duration.map(Value::from)),
+            ("labels", labels(on.labels)),
+        ];
+        let fields = own.into_iter().chain(common);
+        Self::post(name, body(fields), ctl_text::begun)
+    }
+
     fn of(command: Ctl) -> Self {
         match command {
             Ctl::Status => Self::get("/status".into(), ctl_text::status),
@@ -277,35 +295,21 @@ impl Call {
             Ctl::Scenario { name, stop: false } => {
                 Self::post("scenario", json!({"scenario": name}), ctl_text::started)
             }
-            Ctl::Spike(SpikeArgs {
-                end: Some(metric), ..
-            }) => Self::delete("spike", &metric),
-            Ctl::ErrorRate(ErrorRateArgs {
-                end: Some(metric), ..
-            }) => Self::delete("error_rate", &metric),
             Ctl::Fault(FaultArgs { end: Some(id), .. }) => Self::delete("fault", &id.to_string()),
             Ctl::Spike(args) => {
                 let target = args.target.map(|target| match target {
                     TargetArg::Rate => "rate",
                     TargetArg::Value => "value",
                 });
-                let body = body([
-                    ("metric", args.metric.map(Value::from)),
+                let own = [
                     ("multiplier", args.multiplier.map(Value::from)),
-                    ("duration_s", args.duration.map(Value::from)),
                     ("target", target.map(Value::from)),
-                    ("labels", labels(args.labels)),
-                ]);
-                Self::post("spike", body, ctl_text::begun)
+                ];
+                Self::on_metric("spike", args.on, own)
             }
             Ctl::ErrorRate(args) => {
-                let body = body([
-                    ("metric", args.metric.map(Value::from)),
-                    ("rate", args.rate.map(Value::from)),
-                    ("duration_s", args.duration.map(Value::from)),
-                    ("labels", labels(args.labels)),
-                ]);
-                Self::post("error_rate", body, ctl_text::begun)
+                let own = [("rate", args.rate.map(Value::from))];
+                Self::on_metric("error_rate", args.on, own)
             }
             Ctl::Fault(args) => {
                 let body = body([
@@ -340,9 +344,9 @@ impl SeriesArgs {
 }
 
 /// The fields that are given.
-fn body<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
-    let given = fields.into_iter();
-    let given = given.filter_map(|(name, value)| Some((name.to_owned(), value?)));
+fn body<'a>(fields: impl IntoIterator<Item = (&'a str, Option<Value>)>) -> Value {
+    let fields = fields.into_iter();
+    let given = fields.filter_map(|(name, value)| Some((name.to_owned(), value?)));
     Value::Object(given.collect())
 }
 
@@ -360,20 +364,6 @@ fn encoded(text: &str) -> String {
         _ => format!("%{byte:02X}"),
     };
     text.bytes().map(encode).collect()
-}
-
-/// Asks the instance and prints its reply.
-pub(super) fn ctl(args: CtlArgs) -> Result<(), RunError> {
-    let is_journal = matches!(args.command, Ctl::Journal);
-    let call = Call::of(args.command);
-    let url = args.url.trim_end_matches('/');
-    let reply = send(url, &call)?;
-    if args.json || is_journal {
-        return print(reply.as_bytes());
-    }
-    let value = serde_json::from_str(&reply)
-        .map_err(|_| RunError::Run(format!("{url}: the reply is no JSON; is this Mockingbird?")))?;
-    print((call.text)(&value).as_bytes())
 }
 
 /// The reply to a call that was successful.
@@ -415,9 +405,15 @@ fn send(url: &str, call: &Call) -> Result<String, RunError> {
     let mut reply = String::new();
     let reader = response.body_mut().as_reader();
     reader
-        .take(REPLY_BYTES_MAX)
+        .take(REPLY_BYTES_MAX + 1)
         .read_to_string(&mut reply)
         .map_err(|error| failed(&error))?;
+    if reply.len() as u64 > REPLY_BYTES_MAX {
+        let mib = REPLY_BYTES_MAX >> 20;
+        return Err(RunError::Run(format!(
+            "{url}: the reply is larger than {mib} MiB"
+        )));
+    }
     if status.is_success() {
         return Ok(reply);
     }

@@ -2,28 +2,27 @@
 //! have, once or again and again.
 
 use std::io::{self, IsTerminal as _};
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Args, ValueEnum};
 use serde::Serialize;
 
-use super::{load, print, watch};
+use super::replay::{narrow, replay_of};
+use super::values::{address, duration_ms, header, label, tolerance};
+use super::{load, pretty_json, print, refuse_too_large, watch};
 use crate::app::{self, RunError};
 use crate::clock::Clock;
 use crate::credentials;
 use crate::journal::Replay;
-use crate::plan::Estimate;
 use crate::verify::backend::Backend;
-use crate::verify::{self, Options, Share, VerifyError, compare};
+use crate::verify::{self, Options, Progress, Share, VISIBLE_AFTER_MS, VerifyError, compare};
 
-/// What a backend scraped just now need not be visible yet.
-const VISIBLE_AFTER_MS: i64 = 5_000;
 /// Holds the password where --basic-auth names no file.
 const PASSWORD_VARIABLE: &str = "MOCKINGBIRD_VERIFY_PASSWORD";
 /// Exit code where something differs.
-const DIFFERENCES: u8 = 3;
+pub(super) const DIFFERENCES: u8 = 3;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -215,30 +214,27 @@ enum Via {
     RemoteWrite,
 }
 
-/// Verifies and tells what was found.
+/// Verifies and tells what was found, as the exit code too.
 pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, RunError> {
     let what = &args.what;
     let backend = backend(&args.backend, what)?;
     if let Some(interval_ms) = args.watch {
         return watch::watch(args, &backend, interval_ms);
     }
-    let replay = what_ran(what)?;
+    let replay = load_run(what)?;
     let options = options(what, &replay)?;
-    let bar = app::progress_bar(0, "verifying");
-    let report = verify::run(replay, &backend, &options, &mut |done, all| {
-        bar.set_length(all);
-        bar.set_position(done);
-    });
-    bar.finish_and_clear();
-    let report = report.map_err(told)?;
+    let report = with_progress("verifying", |progress| {
+        verify::run(replay, &backend, &options, progress)
+    })?;
     if let Some(path) = &args.html {
         write(path, &report.html())?;
     }
-    give(args.json.as_deref(), &report, || report.table(colours()))?;
+    let table = || report.table(colours());
+    print_or_write(args.json.as_deref(), &report, table)?;
     Ok(exit_code(report.ok))
 }
 
-/// Compares backends and tells what was found.
+/// Compares backends and tells what was found, as the exit code too.
 pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, RunError> {
     let what = &args.what;
     if args.backend.len() < 2 {
@@ -248,58 +244,60 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, RunError> {
     }
     let backends = args.backend.iter().map(|url| backend(url, what));
     let backends: Vec<Backend> = backends.collect::<Result<_, _>>()?;
-    let first = what_ran(what)?;
+    let first = load_run(what)?;
     let options = options(what, &first)?;
     let mut first = Some(first);
     let mut load = || match first.take() {
         Some(replay) => Ok(replay),
-        None => what_ran(what).map_err(of_run),
+        None => Ok(load_run(what)?),
     };
-    let bar = app::progress_bar(0, "comparing");
     let rounds = args.rounds as usize;
-    let compared = compare::compare(&mut load, &backends, &options, rounds, &mut |done, all| {
+    let compared = with_progress("comparing", |progress| {
+        compare::compare(&mut load, &backends, &options, rounds, progress)
+    })?;
+    let table = || compared.table(colours());
+    print_or_write(args.json.as_deref(), &compared, table)?;
+    Ok(exit_code(compared.ok))
+}
+
+/// Shows a bar of ticks while `work` is done.
+fn with_progress<R>(what: &str, work: impl FnOnce(&mut Progress<'_>) -> R) -> R {
+    let bar = app::progress_bar(0, what);
+    let result = work(&mut |done, all| {
         bar.set_length(all);
         bar.set_position(done);
     });
     bar.finish_and_clear();
-    let compared = compared.map_err(told)?;
-    give(args.json.as_deref(), &compared, || {
-        compared.table(colours())
-    })?;
-    Ok(exit_code(compared.ok))
+    result
 }
 
-/// JSON to a file or standard output, and unless that is there the table.
-fn give(
+/// Writes JSON to a file, where one is named, and the table to standard output;
+/// with `-` as the file, JSON instead of the table.
+fn print_or_write(
     json: Option<&Path>,
     report: &impl Serialize,
     table: impl FnOnce() -> String,
 ) -> Result<(), RunError> {
-    let text = || {
-        let json = serde_json::to_string_pretty(report);
-        json.map(|json| json + "\n")
-            .map_err(|error| RunError::Run(error.to_string()))
-    };
     match json {
-        Some(path) if path.as_os_str() == "-" => print(text()?.as_bytes()),
-        path => {
-            if let Some(path) = path {
-                write(path, &text()?)?;
-            }
-            print(table().as_bytes())
-        }
+        Some(path) if path.as_os_str() == "-" => return print(pretty_json(report)?.as_bytes()),
+        Some(path) => write(path, &pretty_json(report)?)?,
+        None => {}
     }
+    print(table().as_bytes())
 }
 
+/// Writes a whole file.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), RunError> {
     std::fs::write(path, text)
         .map_err(|error| RunError::Run(format!("{}: cannot be written: {error}", path.display())))
 }
 
+/// Whether standard output shows colours.
 fn colours() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
+/// The exit code of a verdict.
 pub(super) fn exit_code(ok: bool) -> ExitCode {
     if ok {
         ExitCode::SUCCESS
@@ -308,17 +306,21 @@ pub(super) fn exit_code(ok: bool) -> ExitCode {
     }
 }
 
-pub(super) fn told(error: VerifyError) -> RunError {
-    match error {
-        VerifyError::Config(message) => RunError::Config(message),
-        VerifyError::Ask(message) => RunError::Run(message),
+impl From<VerifyError> for RunError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Config(message) => Self::Config(message),
+            VerifyError::Ask(message) => Self::Run(message),
+        }
     }
 }
 
-pub(super) fn of_run(error: RunError) -> VerifyError {
-    match error {
-        RunError::Config(message) => VerifyError::Config(message),
-        RunError::Run(message) => VerifyError::Ask(message),
+impl From<RunError> for VerifyError {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Config(message) => Self::Config(message),
+            RunError::Run(message) => Self::Ask(message),
+        }
     }
 }
 
@@ -328,8 +330,10 @@ fn backend(url: &str, args: &WhatArgs) -> Result<Backend, RunError> {
         .map_err(|error| RunError::Config(format!("--backend or --header: {error}")))
 }
 
+/// What is compared, up to now unless the arguments say.
 pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunError> {
-    let (from_ms, to_ms) = range(args)?;
+    let now_ms = Clock::start().now_ns() / 1_000_000;
+    let (from_ms, to_ms) = range(args, now_ms)?;
     let threads = args.threads.map(usize::from);
     Ok(Options {
         via: match args.via {
@@ -339,6 +343,7 @@ pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunEr
         },
         from_ms,
         to_ms,
+        now_ms: Some(now_ms),
         whole_range: args.from.is_some(),
         known_until_ms: None,
         share: if args.all {
@@ -356,10 +361,10 @@ pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunEr
 }
 
 /// The run that is compared, narrowed to the metrics that are asked for.
-pub(super) fn what_ran(args: &WhatArgs) -> Result<Replay, RunError> {
+pub(super) fn load_run(args: &WhatArgs) -> Result<Replay, RunError> {
     let config = args.config.as_deref().map(load).transpose()?;
     let mut replay = match (&args.journal, config) {
-        (Some(path), config) => super::replay_of(path, config.as_ref(), |_| false)?,
+        (Some(path), config) => replay_of(path, config.as_ref(), |_| false)?,
         (None, Some(config)) => {
             let Some(epoch_ns) = config.global.epoch_ns else {
                 return Err(RunError::Config(format!(
@@ -374,27 +379,27 @@ pub(super) fn what_ran(args: &WhatArgs) -> Result<Replay, RunError> {
             return Err(RunError::Config("--config or --journal is needed".into()));
         }
     };
-    if let Some(refusal) = Estimate::of(replay.config()).refusal(replay.config()) {
-        return Err(RunError::Config(refusal));
-    }
+    refuse_too_large(replay.config())?;
     if !args.metric.is_empty() {
-        super::narrow(&mut replay, &args.metric)?;
+        narrow(&mut replay, &args.metric)?;
     }
     Ok(replay)
 }
 
-/// First and last Unix millisecond.
-fn range(args: &WhatArgs) -> Result<(i64, i64), RunError> {
+/// First and last Unix millisecond; up to now, what may not be visible yet is left
+/// out.
+fn range(args: &WhatArgs, now_ms: i64) -> Result<(i64, i64), RunError> {
     if let (Some(from), Some(to)) = (args.from, args.to) {
         if from >= to {
             return Err(RunError::Config("--from must be before --to".into()));
         }
         return Ok((from.as_millisecond(), to.as_millisecond()));
     }
-    let to_ms = Clock::start().now_ns() / 1_000_000 - VISIBLE_AFTER_MS;
+    let to_ms = now_ms - VISIBLE_AFTER_MS;
     Ok((to_ms - args.last, to_ms))
 }
 
+/// The headers of every request; secrets are read from where the arguments say.
 fn headers(args: &WhatArgs) -> Result<Vec<(String, String)>, String> {
     let mut headers = args.header.clone();
     let authorization = "Authorization".to_owned();
@@ -417,87 +422,4 @@ fn headers(args: &WhatArgs) -> Result<Vec<(String, String)>, String> {
         headers.push(("X-Scope-OrgID".to_owned(), tenant.clone()));
     }
     Ok(headers)
-}
-
-/// Milliseconds of a duration like 10m.
-fn duration_ms(text: &str) -> Result<i64, String> {
-    const DAYS_MAX: i64 = 3660;
-    let wrong = || "expected a number and a unit: 90s, 10m, 2h or 1d".to_owned();
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let unit_ms: i64 = match unit {
-        's' => 1_000,
-        'm' => 60_000,
-        'h' => 3_600_000,
-        'd' => 86_400_000,
-        _ => return Err(wrong()),
-    };
-    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    let ms = i64::from(number) * unit_ms;
-    if ms == 0 || ms > DAYS_MAX * 86_400_000 {
-        return Err("expected 1s to 3660d".to_owned());
-    }
-    Ok(ms)
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
-        _ => Err("expected NAME=VALUE".into()),
-    }
-}
-
-fn header(text: &str) -> Result<(String, String), String> {
-    match text.split_once(':') {
-        Some((name, value)) if !name.trim().is_empty() => {
-            Ok((name.trim().into(), value.trim().into()))
-        }
-        _ => Err("expected NAME: VALUE".into()),
-    }
-}
-
-/// The first address of a host and port; `localhost` is one, too.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let mut found = text.to_socket_addrs().map_err(|error| error.to_string())?;
-    found
-        .next()
-        .ok_or_else(|| "this host has no address".to_owned())
-}
-
-fn tolerance(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
-    if (0.0..=0.1).contains(&number) {
-        Ok(number)
-    } else {
-        Err("expected 0 to 0.1".into())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_a_unit() {
-        assert_eq!(duration_ms("90s"), Ok(90_000));
-        assert_eq!(duration_ms("1d"), Ok(86_400_000));
-        for wrong in ["", "s", "10", "-1m", "1.5h", "0s", "4294967295d", "1é"] {
-            assert!(duration_ms(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn addresses_may_have_names() {
-        assert!(address("localhost:8002").is_ok_and(|found| found.ip().is_loopback()));
-        assert!(address("127.0.0.1:0").is_ok());
-        assert!(address("8002").is_err());
-    }
-
-    #[test]
-    fn headers_and_tolerances_are_read() {
-        assert_eq!(header("A:  b: c"), Ok(("A".into(), "b: c".into())));
-        assert!(header(": b").is_err());
-        assert_eq!(tolerance("1e-9"), Ok(1e-9));
-        assert!(tolerance("NaN").is_err());
-        assert!(tolerance("1").is_err());
-    }
 }

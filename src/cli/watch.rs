@@ -3,15 +3,22 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::print;
-use super::verify::{VerifyArgs, exit_code, of_run, options, told, what_ran, write};
+use crossbeam_channel::{Receiver, bounded};
+
+use super::verify::{DIFFERENCES, VerifyArgs, exit_code, load_run, options, write};
+use super::{json_line, print, signals};
 use crate::app::RunError;
 use crate::clock::Clock;
 use crate::plan::grouped;
 use crate::verify::backend::Backend;
 use crate::verify::watch::{self, Delays, Round};
+
+/// Once it is told to stop, a round may take this much longer.
+const ROUND_ENDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Verifies a running instance until it is told to stop.
 pub(super) fn watch(
@@ -26,30 +33,54 @@ pub(super) fn watch(
         rounds_max: args.rounds,
         listen: args.listen,
     };
-    let options = options(what, &what_ran(what)?)?;
-    let signals = super::signals()
-        .map_err(|error| RunError::Run(format!("cannot listen for signals: {error}")))?;
+    let options = options(what, &load_run(what)?)?;
+    let differs = Arc::new(AtomicBool::new(false));
+    let stop = stop_after_round(signals::listen()?.stop, Arc::clone(&differs));
     let mut failed: Option<RunError> = None;
     let mut tell = |round: Round<'_>, delays: &Delays| {
+        if let Round::Compared(report) = round {
+            differs.fetch_or(!report.ok, Relaxed);
+        }
         if let Err(error) = tell_round(args.json.as_deref(), &round, delays) {
             failed.get_or_insert(error);
         }
     };
-    let mut load = || what_ran(what).map_err(of_run);
-    let stop = &signals.stop;
-    let watched = watch::watch(backend, &options, &settings, &mut load, stop, &mut tell);
-    let summary = watched.map_err(told)?;
+    let mut load = || Ok(load_run(what)?);
+    let summary = watch::watch(backend, &options, &settings, &mut load, &stop, &mut tell)?;
     if let Some(error) = failed {
         return Err(error);
     }
-    let [ok, differ, unanswered] = summary.rounds;
-    eprintln!("{ok} rounds as expected, {differ} with differences, {unanswered} without an answer");
+    eprintln!(
+        "{} rounds as expected, {} with differences, {} without an answer",
+        summary.rounds_ok, summary.rounds_differing, summary.rounds_failed
+    );
     if !summary.answered {
         return Err(RunError::Run(
             "the backend could not be asked at the end".into(),
         ));
     }
-    Ok(exit_code(differ == 0))
+    Ok(exit_code(summary.rounds_differing == 0))
+}
+
+/// Passes a signal to stop on as soon as it arrives. The round under way may end, so
+/// that the exit code tells what was found; where it takes too long, the process
+/// ends without it. Left on its channel, the signal would end it with code 0.
+fn stop_after_round(stop: Receiver<()>, differs: Arc<AtomicBool>) -> Receiver<()> {
+    let (send, passed_on) = bounded(1);
+    std::thread::spawn(move || {
+        if stop.recv().is_err() || send.send(()).is_err() {
+            return;
+        }
+        std::thread::sleep(ROUND_ENDS_WITHIN);
+        eprintln!("in the middle of a round that takes long: ending without it");
+        let code = if differs.load(Relaxed) {
+            DIFFERENCES
+        } else {
+            1
+        };
+        std::process::exit(code.into());
+    });
+    passed_on
 }
 
 /// A line for each round, and all about what differs.
@@ -59,8 +90,7 @@ fn tell_round(json: Option<&Path>, round: &Round<'_>, delays: &Delays) -> Result
     let is_stream = json.is_some_and(|path| path.as_os_str() == "-");
     let line = match round {
         Round::Compared(report) => {
-            let text = serde_json::to_string(report);
-            let text = text.map_err(|error| RunError::Run(error.to_string()))? + "\n";
+            let text = json_line(report)?;
             match json {
                 Some(_) if is_stream => return print(text.as_bytes()),
                 Some(path) => write(path, &text)?,
@@ -71,7 +101,7 @@ fn tell_round(json: Option<&Path>, round: &Round<'_>, delays: &Delays) -> Result
                 "{now}  {}: {} {}, ticks {} to {}, {} samples",
                 if report.ok { "ok" } else { "DIFFERS" },
                 report.scrapes,
-                report.of(),
+                report.scrapes_or_pushes(),
                 report.ticks.0,
                 report.ticks.1,
                 grouped(samples.into()),
@@ -82,7 +112,7 @@ fn tell_round(json: Option<&Path>, round: &Round<'_>, delays: &Delays) -> Result
             }
             line.push('\n');
             if !report.ok {
-                report.tell_differences(&mut line);
+                report.write_differences(&mut line);
             }
             line
         }

@@ -1,15 +1,17 @@
-//! What both questions need: the backend, what it calls things, and what it is
-//! allowed to do.
+//! What the comparisons of totals and of samples share: the backend, what it calls
+//! names and labels, and what it may do differently without being wrong
+//! (allowances).
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use super::backend::{AskError, Backend, Kind, Labels};
 use super::naming::{self, Added, Names, Naming, one_of, quoted, selector};
-use super::oracle::{Matches, Totals};
 use super::report::Allowance;
 use super::route::{Ends, Route};
 use super::scrapes::Scraped;
+use super::selection::Matches;
+use super::sums::Totals;
 use super::{Options, VerifyError, Via};
 use crate::config::{Label, LabelValues, Metric};
 use crate::journal::Replay;
@@ -101,7 +103,8 @@ impl<'a> Context<'a> {
         self.matches
     }
 
-    fn see(&self, what: Seen) {
+    /// Notes that an allowance made a difference.
+    fn note(&self, what: Seen) {
         self.seen.borrow_mut().insert(what);
     }
 
@@ -112,7 +115,7 @@ impl<'a> Context<'a> {
 
     /// Notes that a NaN is not there, and may be so.
     pub(super) fn allow_missing_nan(&self) {
-        self.see(Seen::Nan);
+        self.note(Seen::Nan);
     }
 
     /// Whether a sample only marks the end of a series: that is a NaN, where
@@ -120,7 +123,7 @@ impl<'a> Context<'a> {
     pub(super) fn is_stale_mark(&self, found: f64) -> bool {
         let is_mark = found.is_nan() && !self.keeps_nan();
         if is_mark {
-            self.see(Seen::Marks);
+            self.note(Seen::Marks);
         }
         is_mark
     }
@@ -159,7 +162,7 @@ impl<'a> Context<'a> {
         }
         let is_near = (expected - found).abs() <= self.tolerance * expected.abs();
         if is_near && self.tolerance > 0.0 {
-            self.see(Seen::Digits);
+            self.note(Seen::Digits);
             return true;
         }
         false
@@ -178,12 +181,12 @@ impl<'a> Context<'a> {
 
     /// Notes that a zero stands where a series begins.
     pub(super) fn allow_start_zero(&self) {
-        self.see(Seen::StartZero);
+        self.note(Seen::StartZero);
     }
 
     /// Notes that such a name is left out.
     pub(super) fn allow_left_out(&self) {
-        self.see(Seen::LeftOut);
+        self.note(Seen::LeftOut);
     }
 
     /// A series as it is exposed.
@@ -253,7 +256,7 @@ impl<'a> Context<'a> {
         if let (Some(number), Some(text)) = (number, &text)
             && *text != naming::number_text(number)
         {
-            self.see(Seen::Numbers);
+            self.note(Seen::Numbers);
         }
         let pairs = labels.iter().map(|(l, v)| (l.as_str(), v.as_str()));
         let numbered = label.zip(number);

@@ -230,6 +230,14 @@ pub(super) fn identity<'a>(
     identity
 }
 
+/// Labels for people: `{job="a", zone="b"}`.
+pub(super) fn labels_text(labels: &Labels) -> String {
+    let pairs = labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value:?}"));
+    format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+}
+
 /// The text of a number in `le` and `quantile`.
 pub(super) fn number_text(number: f64) -> String {
     if number == f64::INFINITY {

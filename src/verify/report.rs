@@ -1,20 +1,17 @@
-//! What was found: a table for people, JSON for machines, a page to hand on.
+//! What was found: the data, which is also its JSON. `text` makes a table of it,
+//! `html` a page to hand on.
 
+mod columns;
 mod html;
+mod text;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use serde::{Serialize, Serializer};
 
 use super::backend::seconds;
 use super::naming::Naming;
 use crate::clock::rfc3339;
-use crate::plan::grouped;
-
-/// Columns of the table that are left out where they are all zero.
-const RARE_COLUMNS: std::ops::Range<usize> = 7..VERDICT_COLUMN;
-const VERDICT_COLUMN: usize = 11;
 
 /// Examples that are kept of each metric and kind.
 pub const EXAMPLES_MAX: usize = 20;
@@ -50,7 +47,7 @@ pub struct Report {
     pub metrics: Vec<Tally>,
     /// What a backend is allowed to do.
     pub allowances: Vec<Allowance>,
-    /// What the backend warned of.
+    /// What the backend warned of, and what is odd about the range.
     pub warnings: Vec<String>,
     /// What it took.
     pub cost: Cost,
@@ -189,7 +186,8 @@ pub struct Cost {
     pub requests: u64,
 }
 
-fn rfc3339_ms(ms: i64) -> String {
+/// A time in Unix milliseconds for people.
+pub(super) fn rfc3339_ms(ms: i64) -> String {
     rfc3339(ms.saturating_mul(1_000_000))
 }
 
@@ -205,6 +203,19 @@ fn times<S: Serializer>(ms: &(i64, i64), serializer: S) -> Result<S::Ok, S::Erro
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn at<S: Serializer>(ms: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&seconds(*ms))
+}
+
+/// The tally of a metric, a new one if there is none.
+pub(super) fn tally_of<'t>(tallies: &'t mut Vec<Tally>, metric: &str) -> &'t mut Tally {
+    let place = tallies.iter().position(|tally| tally.metric == metric);
+    let place = place.unwrap_or_else(|| {
+        tallies.push(Tally {
+            metric: metric.to_owned(),
+            ..Tally::default()
+        });
+        tallies.len() - 1
+    });
+    &mut tallies[place]
 }
 
 impl Tally {
@@ -274,36 +285,7 @@ impl Tally {
     }
 }
 
-impl Gap {
-    fn text(&self, of: &str) -> String {
-        let about = if of == "scrapes" { "about " } else { "" };
-        let mut text = format!(
-            "{of} missing between {} and {} ({about}{})",
-            rfc3339_ms(self.after_ms),
-            rfc3339_ms(self.before_ms),
-            grouped(self.scrapes.into())
-        );
-        if let Some(reason) = &self.reason {
-            let _ = write!(text, ": {reason}");
-        }
-        text
-    }
-}
-
 impl What {
-    fn text(self) -> &'static str {
-        match self {
-            Self::Totals => "differs",
-            Self::Missing => "missing",
-            Self::Wrong => "wrong",
-            Self::Unexpected => "unexpected",
-            Self::Misplaced => "at another time",
-            Self::Duplicate => "twice",
-            Self::StaleLate => "not over",
-            Self::Described => "described differently",
-        }
-    }
-
     /// Whether it is about one sample.
     fn is_of_sample(self) -> bool {
         !matches!(self, Self::Totals | Self::StaleLate | Self::Described)
@@ -315,24 +297,6 @@ impl Example {
     fn is_of(&self, series: &str, time_ms: i64) -> bool {
         self.what.is_of_sample() && self.time_ms == time_ms && self.series == series
     }
-
-    fn text(&self) -> String {
-        let what = self.what.text();
-        let mut text = format!("{what}: {} at {}", self.series, rfc3339_ms(self.time_ms));
-        if let Some(tick) = self.tick {
-            let _ = write!(text, ", tick {tick}");
-        }
-        if let Some(expected) = &self.expected {
-            let _ = write!(text, ", expected {expected}");
-        }
-        if let Some(found) = &self.found {
-            let _ = write!(text, ", found {found}");
-        }
-        if let Some(note) = &self.note {
-            let _ = write!(text, " ({note})");
-        }
-        text
-    }
 }
 
 impl Report {
@@ -341,155 +305,13 @@ impl Report {
         self.metrics.iter().find(|tally| tally.metric == metric)
     }
 
-    /// The table; `colours` for a terminal.
-    pub fn table(&self, colours: bool) -> String {
-        let mut out = self.head();
-        let mut rows = vec![
-            [
-                "metric",
-                "series",
-                "counts+sums",
-                "samples",
-                "missing",
-                "wrong",
-                "unexpected",
-                "moved",
-                "twice",
-                "stale",
-                "described",
-                "verdict",
-            ]
-            .map(str::to_owned),
-        ];
-        for tally in &self.metrics {
-            let number = |n: u64| grouped(n.into());
-            let right = tally.totals - tally.totals_wrong;
-            rows.push([
-                tally.metric.clone(),
-                number(tally.series as u64),
-                format!("{}/{}", number(right), number(tally.totals)),
-                number(tally.samples),
-                number(tally.missing),
-                number(tally.wrong),
-                number(tally.unexpected),
-                number(tally.misplaced),
-                number(tally.duplicated),
-                number(tally.stale_late),
-                number(tally.described_wrong),
-                tally.verdict().to_owned(),
-            ]);
-        }
-        // Only the columns that say something.
-        let telling = |column: usize| {
-            let is_rare = RARE_COLUMNS.contains(&column);
-            !is_rare || rows[1..].iter().any(|row| row[column] != "0")
-        };
-        let columns: Vec<usize> = (0..rows[0].len()).filter(|&c| telling(c)).collect();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-        let widths: Vec<usize> = columns.iter().map(|&c| width(c).unwrap_or(0)).collect();
-        for row in &rows {
-            out.push(' ');
-            for (&column, &width) in columns.iter().zip(&widths) {
-                let cell = &row[column];
-                let _ = match column {
-                    0 => write!(out, " {cell:<width$}"),
-                    VERDICT_COLUMN => write!(out, "  {}", painted(cell, colours)),
-                    _ => write!(out, "  {cell:>width$}"),
-                };
-            }
-            out.push('\n');
-        }
-        self.tell_differences(&mut out);
-        self.tell_allowances(&mut out);
-        out
-    }
-
-    pub(super) fn head(&self) -> String {
-        let labels = self.target.iter().map(|(n, v)| format!("{n}={v:?}"));
-        let labels: Vec<String> = labels.collect();
-        let number = |n: u128| grouped(n);
-        format!(
-            "{}: {{{}}}\n\
-             \x20 {} {} from {} to {}, every {} s: ticks {} to {}\n\
-             \x20 {} ticks of {} series computed in {:.2} s; {} requests answered in {:.2} s\n\n",
-            self.backend,
-            labels.join(", "),
-            number(self.scrapes as u128),
-            self.of(),
-            rfc3339_ms(self.range_ms.0),
-            rfc3339_ms(self.range_ms.1),
-            self.scrape_interval_s,
-            self.ticks.0,
-            self.ticks.1,
-            number(self.cost.ticks_replayed.into()),
-            number(self.cost.series_replayed as u128),
-            self.cost.compute_s,
-            number(self.cost.requests.into()),
-            self.cost.query_s,
-        )
-    }
-
-    /// What came there tick by tick.
-    pub fn of(&self) -> &'static str {
+    /// What came there tick by tick: `scrapes` or `pushes`.
+    pub fn scrapes_or_pushes(&self) -> &'static str {
         if self.via == "prometheus" {
             "scrapes"
         } else {
             "pushes"
         }
-    }
-
-    /// Appends what is missing, and examples of what differs.
-    pub fn tell_differences(&self, out: &mut String) {
-        for gap in &self.gaps {
-            let _ = write!(out, "\n{}\n", gap.text(self.of()));
-        }
-        for tally in self.metrics.iter().filter(|tally| !tally.is_ok()) {
-            let _ = write!(out, "\n{}\n", tally.metric);
-            // The first example of each kind; JSON has more.
-            let mut told: Vec<What> = Vec::new();
-            for example in &tally.examples {
-                if told.contains(&example.what) {
-                    continue;
-                }
-                told.push(example.what);
-                let time = seconds(example.query_ms);
-                let _ = write!(
-                    out,
-                    "  {}\n    {}   time={time}\n",
-                    example.text(),
-                    example.query
-                );
-            }
-        }
-    }
-
-    fn tell_allowances(&self, out: &mut String) {
-        let (used, unused): (Vec<_>, Vec<_>) = self.allowances.iter().partition(|a| a.used);
-        for (title, list) in [("Allowed, and seen:", used), ("Allowed, not seen:", unused)] {
-            if !list.is_empty() {
-                let _ = write!(out, "\n{title}\n");
-                for allowance in list {
-                    let _ = writeln!(out, "  - {}", allowance.what);
-                }
-            }
-        }
-        for warning in &self.warnings {
-            let _ = write!(out, "\nWarning: {warning}\n");
-        }
-        let verdict = if self.ok {
-            "Everything that was compared is as expected."
-        } else {
-            "There are differences."
-        };
-        let _ = write!(out, "\n{verdict}\n");
-    }
-}
-
-pub(super) fn painted(verdict: &str, colours: bool) -> String {
-    match (colours, verdict) {
-        (true, "ok" | "yes") => format!("\u{1b}[32m{verdict}\u{1b}[0m"),
-        (true, "DIFFERS" | "NO") => format!("\u{1b}[1;31m{verdict}\u{1b}[0m"),
-        _ => verdict.to_owned(),
     }
 }
 

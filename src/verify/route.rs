@@ -1,5 +1,5 @@
-//! How a run's samples came to a backend: whose they are, what they are called
-//! there, and when they are due.
+//! How a run's samples came to a backend: a configuration in, what series are
+//! called there and when samples are due out.
 
 use super::backend::{AskError, Backend, Labels};
 use super::naming::{Names, Naming, quoted, selector};
@@ -205,7 +205,7 @@ impl Route {
         }
     }
 
-    /// What the backend calls labels of its own accord.
+    /// Whether own labels that begin with an underscore are called `key_…`.
     pub(super) fn keyed(&self) -> bool {
         self.naming == Naming::Otlp(Style::Suffixes)
     }

@@ -4,12 +4,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use super::backend::{AskError, Labels, Stored};
-use super::comparing::tally_of;
+use super::chunk::{Chunk, Expected, Sampled};
 use super::context::Context;
 use super::naming::{self, Names, one_of, selector};
-use super::oracle::{Chunk, Line, Watched, key_of, labels, sorted_keys};
-use super::report::{Example, Tally, What};
-use crate::clock::rfc3339;
+use super::report::{Example, Tally, What, rfc3339_ms, tally_of};
+use super::selection::{key_of, labels, sorted_keys};
 use crate::model::Shape;
 use crate::model::space::Space;
 
@@ -22,7 +21,7 @@ const COVER_FACTOR: usize = 4;
 /// Or for so many in any case.
 const COVER_MIN: usize = 32;
 
-/// Compares everything that a chunk watches.
+/// Compares everything that a chunk holds.
 ///
 /// # Errors
 /// When the backend does not answer.
@@ -34,22 +33,22 @@ pub(super) fn check(
     if chunk.scrapes.is_empty() {
         return Ok(());
     }
-    for watched in &chunk.watched {
-        if watched.series.is_empty() {
+    for sampled in &chunk.sampled {
+        if sampled.series.is_empty() {
             continue;
         }
-        let tally = tally_of(tallies, &watched.names.family);
-        tally.series_sampled = tally.series_sampled.max(watched.series.len());
+        let tally = tally_of(tallies, &sampled.names.family);
+        tally.series_sampled = tally.series_sampled.max(sampled.series.len());
         let mut check = Check {
             ctx,
             chunk,
-            watched,
-            space: &chunk.family(watched).space,
+            sampled,
+            space: &chunk.family(sampled).space,
             keys: None,
             tally,
         };
         let mut from = 0;
-        while from < watched.series.len() {
+        while from < sampled.series.len() {
             let batch = check.batch(from);
             check.compare(from, &batch)?;
             from += batch.series;
@@ -61,7 +60,7 @@ pub(super) fn check(
 struct Check<'a, 't> {
     ctx: &'a Context<'a>,
     chunk: &'a Chunk,
-    watched: &'a Watched,
+    sampled: &'a Sampled,
     space: &'a Space,
     /// All label-set keys of the space, once they are needed.
     keys: Option<Vec<u64>>,
@@ -74,7 +73,7 @@ fn own_labels(space: &Space) -> Vec<&str> {
     dimensions.map(|d| d.name.as_str()).collect()
 }
 
-/// Neighbouring watched series that are asked for at once.
+/// Neighbouring sampled series that are asked for at once.
 struct Batch {
     series: usize,
     matchers: Vec<String>,
@@ -88,8 +87,8 @@ impl Check<'_, '_> {
         let mut cursor = self.space.cursor(0);
         let mut text_bytes = 0;
         let mut series = 0;
-        let samples_each = self.watched.names.slots.len() * self.chunk.scrapes.len();
-        for &next in &self.watched.series[from..] {
+        let samples_each = self.sampled.names.slots.len() * self.chunk.scrapes.len();
+        for &next in &self.sampled.series[from..] {
             cursor.seek(next);
             let mut cover = 1usize;
             let mut bytes = text_bytes;
@@ -131,7 +130,7 @@ impl Check<'_, '_> {
     }
 
     fn names(&self) -> &Names {
-        &self.watched.names
+        &self.sampled.names
     }
 
     fn end_ms(&self) -> i64 {
@@ -151,7 +150,7 @@ impl Check<'_, '_> {
         let mut expected: HashMap<String, (usize, usize)> = HashMap::new();
         let mut cursor = self.space.cursor(0);
         for index in from..from + batch.series {
-            cursor.seek(self.watched.series[index]);
+            cursor.seek(self.sampled.series[index]);
             for slot in 0..slots {
                 let of = &self.names().slots[slot];
                 let number = of.number.map(|(_, number)| number);
@@ -160,7 +159,9 @@ impl Check<'_, '_> {
                 expected.insert(identity, (index, slot));
             }
         }
-        let lines = self.chunk.lines(self.watched, from..from + batch.series);
+        let by_series = self
+            .chunk
+            .by_series(self.sampled, from..from + batch.series);
         let mut seen = BTreeSet::new();
         for stored in stored {
             let name = stored.labels.get("__name__").map_or("", String::as_str);
@@ -172,7 +173,7 @@ impl Check<'_, '_> {
             let (identity, shown) = self.ctx.identity_of(&stored.labels, &own, label);
             match expected.get(&identity) {
                 Some(&(index, slot)) if seen.insert((index, slot)) => {
-                    self.series(index, slot, lines.of(index, slot), &stored.samples);
+                    self.compare_series(index, slot, by_series.of(index, slot), &stored.samples);
                 }
                 Some(_) => self.duplicate_series(&shown, &stored),
                 None => {
@@ -186,18 +187,18 @@ impl Check<'_, '_> {
             for slot in 0..slots {
                 if !seen.contains(&(index, slot)) {
                     let name = self.names().slots[slot].name;
-                    if Context::may_be_left_out(self.chunk.family(self.watched), name) {
+                    if Context::may_be_left_out(self.chunk.family(self.sampled), name) {
                         self.ctx.allow_left_out();
                         continue;
                     }
-                    self.series(index, slot, lines.of(index, slot), &[]);
+                    self.compare_series(index, slot, by_series.of(index, slot), &[]);
                 }
             }
         }
         Ok(())
     }
 
-    /// Whether a stored series is one that is exposed, though not watched here.
+    /// Whether a stored series is one that is exposed, though not sampled here.
     fn is_known(&mut self, stored: &Labels, own: &[&str], label: Option<&str>) -> bool {
         let mut labels = self.ctx.added().taken_off(stored, own);
         if let Some(label) = label {
@@ -228,7 +229,13 @@ impl Check<'_, '_> {
     }
 
     /// Compares one series with what is expected of it, scrape by scrape.
-    fn series(&mut self, index: usize, slot: usize, line: Line<'_>, stored: &[(i64, f64)]) {
+    fn compare_series(
+        &mut self,
+        index: usize,
+        slot: usize,
+        expected: Expected<'_>,
+        stored: &[(i64, f64)],
+    ) {
         let samples = self.sorted(stored);
         let mut missing: Vec<(usize, f64)> = Vec::new();
         let mut stray: Vec<(i64, f64)> = Vec::new();
@@ -239,7 +246,7 @@ impl Check<'_, '_> {
                 stray.push(samples[at]);
                 at += 1;
             }
-            let expected = line.expected(place);
+            let expected = expected.at(place);
             let is_there = samples.get(at).filter(|(time, _)| *time == scrape.time_ms);
             match (expected, is_there) {
                 (Some(expected), Some(&(_, found))) => {
@@ -335,8 +342,7 @@ impl Check<'_, '_> {
             self.tally.misplaced += 1;
             let scrape = self.chunk.scrapes[place];
             self.example(What::Misplaced, index, slot, scrape.time_ms, |example| {
-                let expected_at = rfc3339(scrape.time_ms.saturating_mul(1_000_000));
-                let found_at = rfc3339(time_ms.saturating_mul(1_000_000));
+                let (expected_at, found_at) = (rfc3339_ms(scrape.time_ms), rfc3339_ms(time_ms));
                 example.expected = Some(format!("{found:?} at {expected_at}"));
                 example.found = Some(format!("at {found_at}"));
             });
@@ -348,15 +354,15 @@ impl Check<'_, '_> {
         let scrapes = &self.chunk.scrapes;
         let before = scrapes.partition_point(|scrape| scrape.time_ms < time_ms);
         (0..before).rev().find(|&place| {
-            let expected = self.chunk.expected(place, self.watched, index, slot);
+            let expected = self.chunk.expected(place, self.sampled, index, slot);
             expected.is_some_and(|expected| self.ctx.is_value(expected, found))
         })
     }
 
     /// Whether a series counts from this time on, so that a zero may stand there.
     fn starts_at(&self, index: usize, time_ms: i64) -> bool {
-        let is_counted = self.chunk.family(self.watched).shape != Shape::Gauge;
-        is_counted && self.chunk.started_ms(self.watched, index) == time_ms
+        let is_counted = self.chunk.family(self.sampled).shape != Shape::Gauge;
+        is_counted && self.chunk.started_ms(self.sampled, index) == time_ms
     }
 
     fn wrong(&mut self, index: usize, slot: usize, place: usize, (expected, found): (f64, f64)) {
@@ -374,9 +380,9 @@ impl Check<'_, '_> {
             notes.push(format!("that is its value of tick {tick}"));
         }
         // Whose value is it, if it is somebody's?
-        let others = 0..self.watched.series.len();
+        let others = 0..self.sampled.series.len();
         let mut owners = others.filter(|&other| {
-            let theirs = self.chunk.expected(place, self.watched, other, slot);
+            let theirs = self.chunk.expected(place, self.sampled, other, slot);
             other != index && theirs.is_some_and(|value| self.ctx.is_value(value, found))
         });
         if let (Some(owner), None) = (owners.next(), owners.next()) {
@@ -391,7 +397,7 @@ impl Check<'_, '_> {
 
     fn shown(&self, index: usize, slot: usize) -> String {
         let of = &self.names().slots[slot];
-        let cursor = self.space.cursor(self.watched.series[index]);
+        let cursor = self.space.cursor(self.sampled.series[index]);
         let name = &self.names().texts[of.name];
         Context::shown(name, labels(&cursor), of.number)
     }
@@ -412,7 +418,7 @@ impl Check<'_, '_> {
             return;
         }
         let of = &self.names().slots[slot];
-        let cursor = self.space.cursor(self.watched.series[index]);
+        let cursor = self.space.cursor(self.sampled.series[index]);
         let name = &self.names().texts[of.name];
         let selector = self.ctx.selector(name, labels(&cursor), of.number);
         let mut example = Example {

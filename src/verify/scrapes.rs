@@ -1,13 +1,13 @@
 //! Which ticks came to the backend, and when: from the tick number that every
-//! scrape and every push carries.
+//! scrape and every push carries. Samples of that number in, [`Scraped`] out.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::backend::{Backend, Kind, Labels, Stored};
-use super::naming::{Naming, one_of, selector};
-use super::oracle::Scrape;
-use super::report::{Example, Gap, What};
+use super::context::Context;
+use super::naming::{Naming, labels_text, selector};
+use super::report::{Example, Gap, What, rfc3339_ms};
 use super::route::Route;
 use super::{Options, VerifyError};
 use crate::clock::rfc3339;
@@ -24,6 +24,15 @@ const EARLY_MS_MAX: i64 = 60_000;
 const SCRAPES_MAX: usize = 1_000_000;
 /// Ticks of pushes that are tried for when they seem to be missing.
 const DUE_MAX: u64 = 10_000_000;
+
+/// A scrape or push that the backend has stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Scrape {
+    /// Time of its samples, Unix milliseconds.
+    pub(super) time_ms: i64,
+    /// The tick that it shows.
+    pub(super) tick: u64,
+}
 
 /// The scrapes or pushes of a range.
 #[derive(Debug)]
@@ -56,12 +65,9 @@ pub(super) fn find(
 ) -> Result<Scraped, VerifyError> {
     let candidates = route.tick_names();
     let names: Vec<&str> = candidates.iter().map(|(name, _)| name.as_str()).collect();
-    let mut matchers = Vec::new();
-    for (label, value) in [("job", &options.job), ("instance", &options.instance)] {
-        matchers.extend(value.as_ref().map(|value| one_of(label, &[value])));
-    }
     let range_ms = options.to_ms - options.from_ms + 1;
-    let query = format!("{}[{range_ms}ms]", selector(&names, &matchers));
+    let selector = selector(&names, &options.target_matchers());
+    let query = format!("{selector}[{range_ms}ms]");
     let mut found = backend.matrix(&query, options.to_ms)?;
     if kind == Kind::VictoriaMetrics {
         // It shows the marks of scrapes that failed.
@@ -82,13 +88,13 @@ pub(super) fn find(
                 "{}: has no {name} from {} to {}; {came}, and is this the prefix? \
                  (asked: {query})",
                 backend.url(),
-                text(options.from_ms),
-                text(options.to_ms),
+                rfc3339_ms(options.from_ms),
+                rfc3339_ms(options.to_ms),
             )));
         }
         (Some(last), _) => {
             found.push(last);
-            return Err(several(names[0], &found));
+            return Err(several_targets(names[0], &found));
         }
     };
     let mut labels = series.labels.clone();
@@ -122,35 +128,17 @@ impl Scraped {
     /// Where scrapes or pushes are missing.
     pub(super) fn gaps(&self, replay: &Replay, options: &Options, route: &Route) -> Vec<Gap> {
         let begin_ms = options.from_ms.max(replay.epoch_ns() / 1_000_000);
-        let scrapes = &self.scrapes;
-        let mut gaps = Vec::new();
-        if route.due.is_some() {
-            let mut rest = self.missing.as_slice();
-            while let Some(first) = rest.first() {
-                let next = scrapes.partition_point(|scrape| scrape.time_ms < first.time_ms);
-                let before_ms = scrapes.get(next).map_or(options.to_ms, |s| s.time_ms);
-                let after_ms = match next.checked_sub(1) {
-                    Some(last) => scrapes[last].time_ms,
-                    None => begin_ms,
-                };
-                let count = rest.partition_point(|missing| missing.time_ms < before_ms);
-                // At the very end of the range there is nothing after it.
-                let count = if next == scrapes.len() {
-                    rest.len()
-                } else {
-                    count
-                };
-                gaps.push(Gap {
-                    after_ms,
-                    before_ms,
-                    scrapes: count as u64,
-                    reason: None,
-                });
-                rest = &rest[count.max(1)..];
-            }
-            return gaps;
+        match route.due {
+            None => self.scrape_gaps(begin_ms, options),
+            Some(_) => self.push_gaps(begin_ms, options.to_ms),
         }
+    }
+
+    /// Gaps between scrapes, by the time that is usually between them.
+    fn scrape_gaps(&self, begin_ms: i64, options: &Options) -> Vec<Gap> {
+        let scrapes = &self.scrapes;
         let (first, last) = (scrapes[0].time_ms, scrapes[scrapes.len() - 1].time_ms);
+        let mut gaps = Vec::new();
         if options.whole_range {
             gaps.extend(gap(begin_ms, first, self.interval_ms, 0));
         }
@@ -163,12 +151,54 @@ impl Scraped {
         gaps
     }
 
+    /// Gaps of pushes that were due: those between the same two pushes are one.
+    fn push_gaps(&self, begin_ms: i64, end_ms: i64) -> Vec<Gap> {
+        let scrapes = &self.scrapes;
+        let mut gaps = Vec::new();
+        let mut rest = self.missing.as_slice();
+        while let Some(first) = rest.first() {
+            let next = scrapes.partition_point(|scrape| scrape.time_ms < first.time_ms);
+            let before_ms = scrapes.get(next).map_or(end_ms, |s| s.time_ms);
+            let after_ms = match next.checked_sub(1) {
+                Some(last) => scrapes[last].time_ms,
+                None => begin_ms,
+            };
+            // At the very end of the range there is nothing after it.
+            let count = if next == scrapes.len() {
+                rest.len()
+            } else {
+                rest.partition_point(|missing| missing.time_ms < before_ms)
+            };
+            gaps.push(Gap {
+                after_ms,
+                before_ms,
+                scrapes: count as u64,
+                reason: None,
+            });
+            rest = &rest[count.max(1)..];
+        }
+        gaps
+    }
+
     /// How long before the end of the range the last one was, where that is long.
     pub(super) fn ends_early_ms(&self, options: &Options) -> Option<i64> {
         let left_ms = options.to_ms - self.scrapes[self.scrapes.len() - 1].time_ms;
         let is_early = !options.whole_range && left_ms > 2 * self.interval_ms.max(1000);
         is_early.then_some(left_ms)
     }
+}
+
+/// The samples of tick numbers in the order of their times; `what` they are of.
+fn in_order(series: &Stored, what: &str) -> Result<Vec<(i64, f64)>, VerifyError> {
+    let count = series.samples.len();
+    if count > SCRAPES_MAX {
+        return Err(VerifyError::Ask(format!(
+            "{count} {what} are more than can be looked at together; choose a shorter range"
+        )));
+    }
+    let mut samples = series.samples.clone();
+    samples.sort_by_key(|(time_ms, _)| *time_ms);
+    Ok(samples)
 }
 
 /// Pushes carry their tick's own time, so time and number have to fit. Where
@@ -181,14 +211,7 @@ fn pushes_of(
     let interval_ns = replay.config().global.tick_interval_ns;
     let mut scrapes: Vec<Scrape> = Vec::with_capacity(series.samples.len());
     let mut odd = Vec::new();
-    let mut samples = series.samples.clone();
-    samples.sort_by_key(|(time_ms, _)| *time_ms);
-    if samples.len() > SCRAPES_MAX {
-        return Err(VerifyError::Ask(format!(
-            "{} pushes are more than can be looked at together; choose a shorter range",
-            samples.len()
-        )));
-    }
+    let samples = in_order(series, "pushes")?;
     for &(time_ms, value) in &samples {
         let example = |what, expected: Option<String>, note: &str| Example {
             what,
@@ -198,7 +221,7 @@ fn pushes_of(
             expected,
             found: Some(format!("{value:?}")),
             note: Some(note.to_owned()),
-            query: format!("{}[1ms]", super::context::Context::exactly(&series.labels)),
+            query: format!("{}[1ms]", Context::exactly(&series.labels)),
             query_ms: time_ms,
         };
         let Some(tick) = tick_at(replay.epoch_ns(), interval_ns, time_ms) else {
@@ -233,7 +256,7 @@ fn pushes_of(
         return Err(VerifyError::Config(format!(
             "tick {value} is there at {}, which does not fit the epoch {} and an interval of {} s: \
              is this the configuration or journal of that run?",
-            text(time_ms),
+            rfc3339_ms(time_ms),
             rfc3339(replay.epoch_ns()),
             interval_ns as f64 / 1e9,
         )));
@@ -284,55 +307,48 @@ fn missing_pushes(
     missing
 }
 
-fn text(ms: i64) -> String {
-    rfc3339(ms.saturating_mul(1_000_000))
-}
-
-fn several(name: &str, found: &[Stored]) -> VerifyError {
+fn several_targets(name: &str, found: &[Stored]) -> VerifyError {
     const SHOWN: usize = 5;
     let mut message = format!(
         "{name} is there of {} targets; choose one with --job and --instance:",
         found.len()
     );
     for stored in found.iter().take(SHOWN) {
-        let labels = stored.labels.iter().filter(|(name, _)| *name != "__name__");
-        let labels: Vec<String> = labels.map(|(n, v)| format!("{n}={v:?}")).collect();
-        let _ = write!(message, "\n  {{{}}}", labels.join(", "));
+        let mut labels = stored.labels.clone();
+        labels.remove("__name__");
+        let _ = write!(message, "\n  {}", labels_text(&labels));
     }
     VerifyError::Config(message)
 }
 
+/// Scrapes come at any time, but the tick numbers that they show only grow.
 fn scrapes_of(series: &Stored) -> Result<Vec<Scrape>, VerifyError> {
     const TICKS_MAX: f64 = 9_007_199_254_740_992.0;
     let ask = |message: String| Err(VerifyError::Ask(message));
-    if series.samples.len() > SCRAPES_MAX {
-        return ask(format!(
-            "{} scrapes are more than can be looked at together; choose a shorter range",
-            series.samples.len()
-        ));
-    }
-    let mut samples = series.samples.clone();
-    samples.sort_by_key(|(time_ms, _)| *time_ms);
+    let samples = in_order(series, "scrapes")?;
     let mut scrapes: Vec<Scrape> = Vec::with_capacity(samples.len());
     for (time_ms, value) in samples {
         if !(0.0..TICKS_MAX).contains(&value) || value.fract() != 0.0 {
             return ask(format!(
                 "at {} the tick number is {value:?}, which is none",
-                text(time_ms)
+                rfc3339_ms(time_ms)
             ));
         }
         let tick = value as u64;
         if let Some(before) = scrapes.last() {
             if before.time_ms == time_ms {
-                return ask(format!("there are two tick numbers at {}", text(time_ms)));
+                return ask(format!(
+                    "there are two tick numbers at {}",
+                    rfc3339_ms(time_ms)
+                ));
             }
             if before.tick > tick {
                 return Err(VerifyError::Config(format!(
                     "tick {} at {} is followed by tick {tick} at {}: these are two runs; choose \
                      a range within one of them",
                     before.tick,
-                    text(before.time_ms),
-                    text(time_ms),
+                    rfc3339_ms(before.time_ms),
+                    rfc3339_ms(time_ms),
                 )));
             }
         }
@@ -341,26 +357,38 @@ fn scrapes_of(series: &Stored) -> Result<Vec<Scrape>, VerifyError> {
     Ok(scrapes)
 }
 
+/// How long after its tick's time a scrape came; `None` where the tick has none.
+fn late_ms(replay: &Replay, scrape: Scrape) -> Option<i64> {
+    let interval_ns = replay.config().global.tick_interval_ns;
+    let time_ns = tick_time_ns(replay.epoch_ns(), interval_ns, scrape.tick)?;
+    Some(scrape.time_ms - time_ns / 1_000_000)
+}
+
+/// Time between ticks.
+fn tick_interval_ms(replay: &Replay) -> i64 {
+    i64::try_from(replay.config().global.tick_interval_ns / 1_000_000).unwrap_or(i64::MAX)
+}
+
 /// A tick is scraped soon after its time, if this is the run's epoch.
 fn check_epoch(replay: &Replay, scrapes: &[Scrape]) -> Result<(), VerifyError> {
+    let late_ms_max = LATE_MS_MAX.saturating_add(tick_interval_ms(replay));
+    let is_in_time = |scrape: &&Scrape| {
+        late_ms(replay, **scrape)
+            .is_some_and(|late_ms| (-EARLY_MS_MAX..=late_ms_max).contains(&late_ms))
+    };
+    let Some(scrape) = scrapes.iter().find(|scrape| !is_in_time(scrape)) else {
+        return Ok(());
+    };
     let interval_ns = replay.config().global.tick_interval_ns;
-    for scrape in scrapes {
-        let time_ns = tick_time_ns(replay.epoch_ns(), interval_ns, scrape.tick);
-        let late_ms = time_ns.map(|time_ns| scrape.time_ms - time_ns / 1_000_000);
-        let interval_ms = i64::try_from(interval_ns / 1_000_000).unwrap_or(i64::MAX);
-        let late_ms_max = LATE_MS_MAX.saturating_add(interval_ms);
-        if late_ms.is_none_or(|late_ms| !(-EARLY_MS_MAX..=late_ms_max).contains(&late_ms)) {
-            return Err(VerifyError::Config(format!(
-                "tick {} was scraped at {}, but with the epoch {} it is of {}: is this the \
-                 configuration or journal of that run?",
-                scrape.tick,
-                text(scrape.time_ms),
-                rfc3339(replay.epoch_ns()),
-                time_ns.map_or("no time".to_owned(), rfc3339),
-            )));
-        }
-    }
-    Ok(())
+    let time_ns = tick_time_ns(replay.epoch_ns(), interval_ns, scrape.tick);
+    Err(VerifyError::Config(format!(
+        "tick {} was scraped at {}, but with the epoch {} it is of {}: is this the configuration or \
+         journal of that run?",
+        scrape.tick,
+        rfc3339_ms(scrape.time_ms),
+        rfc3339(replay.epoch_ns()),
+        time_ns.map_or("no time".to_owned(), rfc3339),
+    )))
 }
 
 /// The times between scrapes.
@@ -373,16 +401,12 @@ pub(super) fn intervals(scrapes: &[Scrape]) -> impl Iterator<Item = i64> + '_ {
 /// were in time: each sample of them is right for its tick, so only its age
 /// tells that somebody kept an answer. Where all are as late, clocks may differ.
 pub(super) fn old_ticks(replay: &Replay, scrapes: &[Scrape]) -> Option<String> {
-    let interval_ns = replay.config().global.tick_interval_ns;
-    let late_ms = |scrape: &Scrape| {
-        let time_ns = tick_time_ns(replay.epoch_ns(), interval_ns, scrape.tick)?;
-        Some(scrape.time_ms - time_ns / 1_000_000)
-    };
+    let late_ms = |scrape: &Scrape| late_ms(replay, *scrape);
     let mut all: Vec<i64> = scrapes.iter().filter_map(late_ms).collect();
     all.sort_unstable();
     let usual_ms = *all.get(all.len() / 2)?;
     // A tick is read at any time until the next one is there.
-    let interval_ms = i64::try_from(interval_ns / 1_000_000).unwrap_or(i64::MAX);
+    let interval_ms = tick_interval_ms(replay);
     let allowed_ms = interval_ms.saturating_add(interval_ms / 2).max(1000);
     let most_ms = usual_ms.saturating_add(allowed_ms);
     let old = scrapes
@@ -395,7 +419,7 @@ pub(super) fn old_ticks(replay: &Replay, scrapes: &[Scrape]) -> Option<String> {
          run was late, or something before the backend kept an answer",
         old.count(),
         oldest.tick,
-        text(oldest.time_ms),
+        rfc3339_ms(oldest.time_ms),
         seconds(late_ms(oldest)?),
         seconds(usual_ms),
     ))

@@ -1,16 +1,20 @@
 //! Is all of it there? Counts and sums over all series of a name at an instant;
-//! where they differ, label by label until the series are found.
+//! where they differ, label by label until the series are found. A place in,
+//! examples out.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use super::Found;
 use super::backend::{AskError, Row};
 use super::context::Context;
 use super::naming::{self, Names, one_of, quoted, selector};
-use super::oracle::{Rows, Scrape, Totals, for_each_series, labels, totals, totals_by};
 use super::report::{Example, What};
 use super::route::Ends;
+use super::scrapes::Scrape;
+use super::selection::{Rows, for_each_series, labels};
+use super::sums::{Totals, totals, totals_by};
 use crate::engine::Frame;
+use crate::model::space::Space;
 
 /// A group of so many series, expected and found, is looked at one by one.
 const LEAF_SERIES_MAX: u64 = 1000;
@@ -71,7 +75,7 @@ impl Place<'_> {
 ///
 /// # Errors
 /// When the backend does not answer.
-pub(super) fn check(ctx: &Context, place: Place, look: bool) -> Found {
+pub(super) fn check(ctx: &Context, place: Place, look: bool) -> Result<Vec<Example>, AskError> {
     let matches = ctx.matches();
     let own = place.own_labels();
     let mut matchers = ctx.added().matchers(&own);
@@ -159,7 +163,7 @@ pub(super) fn check(ctx: &Context, place: Place, look: bool) -> Found {
 
 /// Whether series that have no point at a scrape are over for the backend: a
 /// query that looks back must not find them.
-fn ends(ctx: &Context, place: Place, count: u64, selector: &str) -> Found {
+fn ends(ctx: &Context, place: Place, count: u64, selector: &str) -> Result<Vec<Example>, AskError> {
     let is_marked = match (ctx.route().ends, place.family) {
         (Ends::Missing | Ends::Removed, None) => true,
         (Ends::Missing, Some(family)) => {
@@ -208,7 +212,12 @@ fn numbers(points: &str, expected: &Totals) -> String {
 }
 
 /// Finds the series that make the difference.
-fn locate(ctx: &Context, place: Place, all: Group, totals: &Totals) -> Found {
+fn locate(
+    ctx: &Context,
+    place: Place,
+    all: Group,
+    totals: &Totals,
+) -> Result<Vec<Example>, AskError> {
     let mut examples = Vec::new();
     let mut groups = vec![all];
     let mut questions = 0;
@@ -266,6 +275,96 @@ fn next_label(place: Place, group: &Group) -> Option<Label> {
         .map(|&(_, label)| label)
 }
 
+/// A label by whose values the series of a name are told apart.
+struct Parts<'a> {
+    place: Place<'a>,
+    space: &'a Space,
+    label: Label,
+    /// The slots of the name.
+    slots: Range<usize>,
+}
+
+impl Parts<'_> {
+    /// The dimension of the label, unless it tells slots apart.
+    fn dimension(&self) -> Option<usize> {
+        match self.label {
+            Label::Dimension(index) => Some(index),
+            Label::Slot => None,
+        }
+    }
+
+    /// The number in the label of a part.
+    fn number(&self, part: usize) -> Option<(&'static str, f64)> {
+        self.place.names.slots[self.slots.start + part].number
+    }
+
+    /// What the label is called in the backend.
+    fn stored_name(&self, ctx: &Context) -> String {
+        match self.label {
+            Label::Dimension(index) => ctx
+                .added()
+                .stored_name(&self.space.dimensions()[index].name),
+            Label::Slot => self.number(0).map_or("", |(label, _)| label).to_owned(),
+        }
+    }
+
+    /// The part that a stored value of the label means.
+    fn part_of(&self, text: &str) -> Option<usize> {
+        match self.label {
+            Label::Dimension(index) => {
+                let mut values = self.space.dimensions()[index].values.iter();
+                values.position(|value| value == text.as_bytes())
+            }
+            Label::Slot => {
+                let number: f64 = text.parse().ok()?;
+                let mut parts = 0..self.slots.len();
+                parts.find(|&part| self.number(part).is_some_and(|(_, n)| n == number))
+            }
+        }
+    }
+
+    /// The label's value in a part, as it is exposed.
+    fn text(&self, part: usize) -> String {
+        match self.label {
+            Label::Dimension(index) => {
+                let value = self.space.dimensions()[index].values.get(part);
+                String::from_utf8_lossy(value).into_owned()
+            }
+            Label::Slot => {
+                let number = self.number(part);
+                number.map_or(String::new(), |(_, number)| naming::number_text(number))
+            }
+        }
+    }
+}
+
+/// Count and sum of the stored series of a group by one label's values. There is no
+/// sum where all are NaN.
+fn stored_by(
+    ctx: &Context,
+    place: Place,
+    group: &Group,
+    label: &str,
+    totals: &Totals,
+) -> Result<BTreeMap<String, (f64, Option<f64>)>, AskError> {
+    let points = points(&selector(&[place.text()], &group.matchers));
+    let by = |function: &str, of: &str| {
+        let query = format!("{function} by ({label}) ({of})");
+        ctx.backend().vector(&query, place.scrape.time_ms)
+    };
+    let value_of = |row: &Row| row.labels.get(label).cloned().unwrap_or_default();
+    let mut stored = BTreeMap::new();
+    for row in by("count", &points)? {
+        stored.insert(value_of(&row), (row.value, None));
+    }
+    for row in by("sum", &numbers(&points, totals))? {
+        if let Some((_, sum)) = stored.get_mut(&value_of(&row)) {
+            *sum = Some(row.value);
+        }
+    }
+    Ok(stored)
+}
+
 /// The parts of a group, by one label, that differ.
 fn split(
     ctx: &Context,
@@ -275,92 +374,46 @@ fn split(
     label: Label,
     totals: &Totals,
 ) -> Result<Vec<Group>, AskError> {
-    let space = &place.frame.catalog().families()[family].space;
-    let slots = place.names.slots_of(place.name);
-    let (stored_name, dimension) = match label {
-        Label::Dimension(index) => {
-            let name = ctx.added().stored_name(&space.dimensions()[index].name);
-            (name, Some(index))
-        }
-        Label::Slot => {
-            let number = place.names.slots[slots.start].number;
-            (number.map_or("", |(label, _)| label).to_owned(), None)
-        }
+    let parts = Parts {
+        place,
+        space: &place.frame.catalog().families()[family].space,
+        label,
+        slots: place.names.slots_of(place.name),
     };
+    let stored_name = parts.stored_name(ctx);
     let of = (family, place.names, place.name);
-    let expected = totals_by(place.frame, of, &group.rows, group.slot, dimension);
-    let points = points(&selector(&[place.text()], &group.matchers));
-    let at_ms = place.scrape.time_ms;
-    let by = |function: &str, of: &str| {
-        let query = format!("{function} by ({stored_name}) ({of})");
-        ctx.backend().vector(&query, at_ms)
-    };
-    let value_of = |row: &Row| row.labels.get(&stored_name).cloned().unwrap_or_default();
-    let mut counts: BTreeMap<String, f64> = BTreeMap::new();
-    for row in by("count", &points)? {
-        counts.insert(value_of(&row), row.value);
-    }
-    let mut sums: BTreeMap<String, f64> = BTreeMap::new();
-    for row in by("sum", &numbers(&points, totals))? {
-        sums.insert(value_of(&row), row.value);
-    }
-    let index_of = |text: &str| match label {
-        Label::Dimension(index) => {
-            let mut values = space.dimensions()[index].values.iter();
-            values.position(|value| value == text.as_bytes())
-        }
-        Label::Slot => {
-            let number: f64 = text.parse().ok()?;
-            let mut slots = slots.clone();
-            slots.position(|slot| {
-                place.names.slots[slot]
-                    .number
-                    .is_some_and(|n| n.1 == number)
-            })
-        }
-    };
-    let mut stored: BTreeMap<usize, (String, f64, Option<f64>)> = BTreeMap::new();
+    let expected = totals_by(place.frame, of, &group.rows, group.slot, parts.dimension());
     let mut groups = Vec::new();
-    for (text, count) in counts {
-        let sum = sums.get(&text).copied();
-        match index_of(&text) {
-            Some(index) if !stored.contains_key(&index) => {
-                stored.insert(index, (text, count, sum));
+    let mut stored: BTreeMap<usize, (String, f64, Option<f64>)> = BTreeMap::new();
+    for (text, (count, sum)) in stored_by(ctx, place, group, &stored_name, totals)? {
+        match parts.part_of(&text) {
+            Some(part) if !stored.contains_key(&part) => {
+                stored.insert(part, (text, count, sum));
             }
             // A value that should not be there, or one that is there twice.
             _ => groups.push(group.narrowed(Rows::None, &stored_name, &text, 0, count)),
         }
     }
-    for (index, expected) in expected.iter().enumerate() {
+    for (part, expected) in expected.iter().enumerate() {
         let count = ctx.stored_count(expected);
-        let text_expected = || match label {
-            Label::Dimension(dimension) => {
-                let value = space.dimensions()[dimension].values.get(index);
-                String::from_utf8_lossy(value).into_owned()
-            }
-            Label::Slot => {
-                let number = place.names.slots[slots.start + index].number;
-                number.map_or(String::new(), |(_, number)| naming::number_text(number))
-            }
-        };
-        let (text, found, sum) = match stored.remove(&index) {
+        let (text, found, sum) = match stored.remove(&part) {
             Some(stored) => stored,
-            None => (text_expected(), 0.0, None),
+            None => (parts.text(part), 0.0, None),
         };
         if found == count as f64 && (count == 0 || ctx.is_sum(expected, sum)) {
             continue;
         }
         let mut with = group.with.clone();
-        let mut part = group.narrowed(Rows::All, &stored_name, &text, count, found);
+        let mut narrowed = group.narrowed(Rows::All, &stored_name, &text, count, found);
         match label {
-            Label::Dimension(dimension) => with.push((dimension, index as u32)),
-            Label::Slot => part.slot = Some(slots.start + index),
+            Label::Dimension(dimension) => with.push((dimension, part as u32)),
+            Label::Slot => narrowed.slot = Some(parts.slots.start + part),
         }
         if !with.is_empty() {
-            part.rows = Rows::With(with.clone());
+            narrowed.rows = Rows::With(with.clone());
         }
-        part.with = with;
-        groups.push(part);
+        narrowed.with = with;
+        groups.push(narrowed);
     }
     Ok(groups)
 }
@@ -381,7 +434,7 @@ impl Group {
 }
 
 /// Compares the series of a small group one by one.
-fn compare(ctx: &Context, place: Place, group: &Group) -> Found {
+fn compare(ctx: &Context, place: Place, group: &Group) -> Result<Vec<Example>, AskError> {
     let at_ms = place.scrape.time_ms;
     let query = points(&selector(&[place.text()], &group.matchers));
     let own = place.own_labels();

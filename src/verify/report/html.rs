@@ -7,103 +7,18 @@
 //! time to seconds, at which a query of one millisecond shows nothing. The link
 //! asks the query API instead, at the exact time.
 
+mod escape;
+mod timeline;
+
 use std::fmt::{self, Write as _};
 
+use super::columns::{COLUMNS, Cell, number};
 use super::{Example, Gap, Report, Tally, rfc3339_ms};
-use crate::plan::grouped;
 use crate::verify::backend::seconds;
+use crate::verify::naming::labels_text;
+use escape::{Escaped, percent_encoded};
 
 const STYLE: &str = include_str!("html.css");
-/// Metrics with a line of their own in the timeline.
-const TIMELINE_METRICS_MAX: usize = 20;
-
-/// One column of the table.
-enum Column {
-    Text(fn(&Tally) -> &str),
-    Number(fn(&Tally) -> u64),
-    /// Samples that should not be so; 0 is as expected.
-    Fault(fn(&Tally) -> u64),
-    /// What else should not be so, where that can be told.
-    Other(fn(&Tally) -> Option<u64>),
-    /// Comparisons, and those among them that differ.
-    Compared(fn(&Tally) -> (u64, u64)),
-}
-
-/// Between the metric's name and the verdict.
-const COLUMNS: [(&str, Column); 12] = [
-    ("type", Column::Text(|tally| &tally.kind)),
-    ("series", Column::Number(|tally| tally.series as u64)),
-    (
-        "sampled",
-        Column::Number(|tally| tally.series_sampled as u64),
-    ),
-    (
-        "counts+sums",
-        Column::Compared(|tally| (tally.totals, tally.totals_wrong)),
-    ),
-    ("samples", Column::Number(|tally| tally.samples)),
-    ("missing", Column::Fault(|tally| tally.missing)),
-    ("wrong", Column::Fault(|tally| tally.wrong)),
-    ("unexpected", Column::Fault(|tally| tally.unexpected)),
-    ("moved", Column::Fault(|tally| tally.misplaced)),
-    ("twice", Column::Fault(|tally| tally.duplicated)),
-    ("stale", Column::Other(|tally| Some(tally.stale_late))),
-    (
-        "described",
-        Column::Other(|tally| tally.described.then_some(tally.described_wrong)),
-    ),
-];
-
-/// A text in HTML, between tags or in a quoted attribute. What cannot be seen,
-/// or turns the direction of what follows, is spelt out.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                '\n' | '\r' | '\t' => write!(f, "{}", c.escape_default())?,
-                c if c.is_control() || turns_direction(c) => write!(f, "{}", c.escape_unicode())?,
-                c => f.write_char(c)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-fn turns_direction(c: char) -> bool {
-    matches!(
-        c,
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-    )
-}
-
-/// A text as part of a URL's query.
-fn encoded(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
-}
-
-fn number(n: u64) -> String {
-    grouped(n.into())
-}
-
-/// A number with its noun.
-fn counted(n: u64, one: &str, many: &str) -> String {
-    format!("{} {}", number(n), if n == 1 { one } else { many })
-}
 
 impl Report {
     /// The page.
@@ -169,11 +84,16 @@ impl Report {
             let verb = if differing == 1 { "differs" } else { "differ" };
             let _ = write!(text, "{} of {of} {verb}. ", number(differing as u64));
         }
-        let faults = COLUMNS.iter().filter_map(|(title, column)| match column {
-            Column::Fault(of) if sum(*of) > 0 => Some(format!("{} {title}", number(sum(*of)))),
-            _ => None,
+        // How many of each kind, where there are any.
+        let kinds = COLUMNS.iter().filter_map(|column| {
+            let differences = self.metrics.iter();
+            let differences = differences.filter_map(|tally| column.cell.differences(tally));
+            let count: u64 = differences.sum();
+            (count > 0).then(|| (&column.cell, format!("{} {}", number(count), column.title)))
         });
-        let faults: Vec<String> = faults.collect();
+        let is_fault = |cell: &Cell| matches!(cell, Cell::Fault(_));
+        let faults = kinds.clone().filter(|(cell, _)| is_fault(cell));
+        let faults: Vec<String> = faults.map(|(_, text)| text).collect();
         if !faults.is_empty() {
             let _ = write!(text, "Samples: {}. ", faults.join(", "));
         }
@@ -181,31 +101,23 @@ impl Report {
             let (wrong, all) = (number(totals_wrong), number(totals));
             let _ = write!(text, "Counts and sums: {wrong} of {all} differ. ");
         }
-        for (title, column) in &COLUMNS {
-            let wrong = match column {
-                Column::Other(of) => self.metrics.iter().filter_map(of).sum(),
-                _ => 0,
-            };
-            if wrong > 0 {
-                let _ = write!(text, "{} {title}. ", number(wrong));
-            }
+        for (_, other) in kinds.filter(|(cell, _)| matches!(cell, Cell::Other(_))) {
+            let _ = write!(text, "{other}. ");
         }
         let gaps = self.gaps.iter().filter(|gap| gap.reason.is_none());
         let (gaps, scrapes) = gaps.fold((0, 0), |(n, sum), gap| (n + 1, sum + gap.scrapes));
         if gaps > 0 {
-            let of = self.of();
-            let about = if of == "scrapes" { "About " } else { "" };
+            let what = self.scrapes_or_pushes();
+            let about = if what == "scrapes" { "About " } else { "" };
             let gaps = counted(gaps, "gap", "gaps");
             let scrapes = number(scrapes);
-            let _ = write!(text, "{about}{scrapes} {of} missing in {gaps}.");
+            let _ = write!(text, "{about}{scrapes} {what} missing in {gaps}.");
         }
         text.trim_end().to_owned()
     }
 
     fn write_facts(&self, out: &mut String) -> fmt::Result {
-        let labels = self.target.iter();
-        let labels: Vec<String> = labels.map(|(n, v)| format!("{n}={v:?}")).collect();
-        let labels = format!("{{{}}}", labels.join(", "));
+        let labels = labels_text(&self.target);
         let range_s = (self.range_ms.1 - self.range_ms.0) as f64 / 1000.0;
         let cost = &self.cost;
         let facts = [
@@ -225,7 +137,7 @@ impl Report {
                 format!("{} to {}", number(self.ticks.0), number(self.ticks.1)),
             ),
             (
-                self.of(),
+                self.scrapes_or_pushes(),
                 format!(
                     "{}, every {} s; counts and sums at {} of them",
                     number(self.scrapes as u64),
@@ -270,76 +182,11 @@ impl Report {
             writeln!(
                 out,
                 "<li class=\"{class}\">{}</li>",
-                Escaped(&gap.text(self.of()))
+                Escaped(&gap.text(self.scrapes_or_pushes()))
             )?;
         }
         out.push_str("</ul>\n");
         Ok(())
-    }
-
-    /// When the backend scraped, and when what was found differs; nothing where
-    /// that is one plain line.
-    fn write_timeline(&self, out: &mut String) -> fmt::Result {
-        let differing = || self.metrics.iter().filter(|t| !t.examples.is_empty());
-        let gaps = self.gaps.iter();
-        let begin = gaps.clone().map(|gap| gap.after_ms).min();
-        let end = gaps.map(|gap| gap.before_ms).max();
-        let span = Span {
-            begin_ms: begin.map_or(self.range_ms.0, |ms| ms.min(self.range_ms.0)),
-            end_ms: end.map_or(self.range_ms.1, |ms| ms.max(self.range_ms.1)),
-        };
-        let is_plain = self.gaps.is_empty() && differing().next().is_none();
-        if is_plain || span.end_ms <= span.begin_ms {
-            return Ok(());
-        }
-        out.push_str("<h2>When</h2>\n<div class=\"timeline\">\n");
-        let of = self.of();
-        write!(
-            out,
-            "<span>{of}</span><svg role=\"img\" aria-label=\"when {of} were\">"
-        )?;
-        let mut from_ms = self.range_ms.0;
-        for gap in &self.gaps {
-            span.write_bar(out, "scraped", from_ms, gap.after_ms, of)?;
-            from_ms = gap.before_ms;
-        }
-        span.write_bar(out, "scraped", from_ms, self.range_ms.1, of)?;
-        for gap in &self.gaps {
-            let class = format!("gap {}", gap_class(gap));
-            span.write_bar(out, &class, gap.after_ms, gap.before_ms, &gap.text(of))?;
-        }
-        out.push_str("</svg>\n");
-        for tally in differing().take(TIMELINE_METRICS_MAX) {
-            let name = Escaped(&tally.metric);
-            write!(
-                out,
-                "<span>{name}</span><svg role=\"img\" aria-label=\"differences of {name}\">\
-                 <line class=\"base\" x1=\"0%\" x2=\"100%\" y1=\"50%\" y2=\"50%\"/>"
-            )?;
-            for example in &tally.examples {
-                let at = span.percent(example.time_ms);
-                write!(
-                    out,
-                    "<line class=\"mark\" x1=\"{at}%\" x2=\"{at}%\" y1=\"0%\" y2=\"100%\">\
-                     <title>{}</title></line>",
-                    Escaped(&example.text())
-                )?;
-            }
-            out.push_str("</svg>\n");
-        }
-        let more = differing().count().saturating_sub(TIMELINE_METRICS_MAX);
-        let more = match more {
-            0 => String::new(),
-            more => format!("; {} not drawn", counted(more as u64, "metric", "metrics")),
-        };
-        write!(
-            out,
-            "<span></span><p class=\"axis\"><time>{}</time><time>{}</time></p>\n</div>\n\
-             <p class=\"note\">Marks are the examples below, the first ones of each metric{more}.\
-             </p>\n",
-            rfc3339_ms(span.begin_ms),
-            rfc3339_ms(span.end_ms)
-        )
     }
 
     fn write_table(&self, out: &mut String) -> fmt::Result {
@@ -347,12 +194,12 @@ impl Report {
             "<h2>Metrics</h2>\n<div class=\"table\"><table>\n\
              <thead><tr><th scope=\"col\">metric</th>",
         );
-        for (title, column) in &COLUMNS {
-            let class = match column {
-                Column::Text(_) => "",
+        for column in &COLUMNS {
+            let class = match column.cell {
+                Cell::Text(_) => "",
                 _ => " class=\"number\"",
             };
-            write!(out, "<th scope=\"col\"{class}>{title}</th>")?;
+            write!(out, "<th scope=\"col\"{class}>{}</th>", column.title)?;
         }
         out.push_str("<th scope=\"col\">verdict</th></tr></thead>\n<tbody>\n");
         for (place, tally) in self.metrics.iter().enumerate() {
@@ -364,29 +211,20 @@ impl Report {
                 write!(out, "<a href=\"#metric-{place}\">{name}</a>")?;
             }
             out.push_str("</th>");
-            for (title, column) in &COLUMNS {
-                let (class, text) = match column {
-                    Column::Text(of) => ("text", of(tally).to_owned()),
-                    Column::Number(of) => ("number", number(of(tally))),
-                    Column::Fault(of) => match of(tally) {
-                        0 => ("number none", "0".to_owned()),
-                        n => ("number bad", number(n)),
-                    },
-                    Column::Other(of) => match of(tally) {
-                        None => ("number none", "–".to_owned()),
-                        Some(0) => ("number none", "0".to_owned()),
-                        Some(n) => ("number bad", number(n)),
-                    },
-                    Column::Compared(of) => {
-                        let (all, wrong) = of(tally);
-                        let text = format!("{}/{}", number(all - wrong), number(all));
-                        (if wrong == 0 { "number" } else { "number bad" }, text)
-                    }
+            for column in &COLUMNS {
+                let cell = &column.cell;
+                let class = match (cell, cell.differences(tally)) {
+                    (Cell::Text(_), _) => "text",
+                    (Cell::Number(_), _) | (Cell::Compared(_), Some(0)) => "number",
+                    (_, Some(0) | None) => "number none",
+                    _ => "number bad",
                 };
-                let text = Escaped(&text);
+                let text = cell.text(tally).unwrap_or_else(|| "–".to_owned());
                 write!(
                     out,
-                    "<td class=\"{class}\" data-title=\"{title}\">{text}</td>"
+                    "<td class=\"{class}\" data-title=\"{}\">{}</td>",
+                    column.title,
+                    Escaped(&text)
                 )?;
             }
             let (class, verdict) = if tally.is_ok() {
@@ -453,7 +291,7 @@ impl Report {
         } else {
             let time = seconds(example.query_ms);
             write!(out, " <code>time={time}</code>")?;
-            let query = encoded(&example.query);
+            let query = percent_encoded(&example.query);
             format!("/api/v1/query?query={query}&time={time}")
         };
         if self.backend.starts_with("http://") || self.backend.starts_with("https://") {
@@ -484,6 +322,12 @@ impl Report {
     }
 }
 
+/// A number with its noun.
+fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", number(n), if n == 1 { one } else { many })
+}
+
+/// The class of a gap, by whether it is as expected.
 fn gap_class(gap: &Gap) -> &'static str {
     match gap.reason {
         Some(_) => "expected",
@@ -491,46 +335,9 @@ fn gap_class(gap: &Gap) -> &'static str {
     }
 }
 
-/// What the timeline shows, as shares of its width.
-struct Span {
-    begin_ms: i64,
-    end_ms: i64,
-}
-
-impl Span {
-    /// Where a time is, 0 to 100.
-    fn percent(&self, at_ms: i64) -> f64 {
-        let share = (at_ms - self.begin_ms) as f64 / (self.end_ms - self.begin_ms) as f64;
-        (share.clamp(0.0, 1.0) * 10_000.0).round() / 100.0
-    }
-
-    /// A bar that can be seen, however short; none that ends before it begins.
-    fn write_bar(
-        &self,
-        out: &mut String,
-        class: &str,
-        from_ms: i64,
-        to_ms: i64,
-        title: &str,
-    ) -> fmt::Result {
-        const PERCENT_MIN: f64 = 0.3;
-        if to_ms < from_ms {
-            return Ok(());
-        }
-        let (from, to) = (self.percent(from_ms), self.percent(to_ms));
-        let from = from.min(100.0 - PERCENT_MIN);
-        write!(
-            out,
-            "<rect class=\"{class}\" x=\"{from}%\" width=\"{:.2}%\" y=\"0%\" height=\"100%\">\
-             <title>{}</title></rect>",
-            (to - from).max(PERCENT_MIN),
-            Escaped(title)
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::escape::turns_direction;
     use super::*;
     use crate::verify::naming::Naming;
     use crate::verify::report::{Allowance, Cost, What};

@@ -1,4 +1,5 @@
-//! Scrapes that the run itself made to fail.
+//! Scrapes that the run itself made fail, by faults: ticks in, the reason of a gap
+//! out.
 
 use super::report::Gap;
 use crate::config::FaultKind;
@@ -7,13 +8,13 @@ use crate::timeline::Effect;
 
 /// When scrapes were made to fail, by the run itself.
 #[derive(Debug, Default)]
-pub(super) struct WireFaults {
+pub(super) struct ScrapeFaults {
     /// From and to, Unix milliseconds, in order.
     ranges_ms: Vec<(i64, i64)>,
     latest_tick: Option<u64>,
 }
 
-impl WireFaults {
+impl ScrapeFaults {
     /// Notes what is in effect at a tick.
     pub(super) fn note(&mut self, engine: &Engine, frame: &Frame) {
         let tick = frame.tick();
@@ -52,12 +53,12 @@ impl WireFaults {
             };
             self.ranges_ms.iter().any(near)
         };
-        let mut times = (1..).map(|place| gap.after_ms + place * interval_ms);
-        let all = times
-            .by_ref()
-            .take_while(|&time_ms| 2 * time_ms < 2 * gap.before_ms - interval_ms)
-            .all(has_failed);
-        all.then(|| "a fault made scrapes fail then".to_owned())
+        let mut times = (1..)
+            .map(|place| gap.after_ms + place * interval_ms)
+            .take_while(|&time_ms| 2 * time_ms < 2 * gap.before_ms - interval_ms);
+        times
+            .all(has_failed)
+            .then(|| "a fault made scrapes fail then".to_owned())
     }
 }
 
@@ -67,7 +68,7 @@ mod tests {
 
     #[test]
     fn faults_explain_only_the_gaps_that_they_cover() {
-        let faults = WireFaults {
+        let faults = ScrapeFaults {
             ranges_ms: vec![(10_000, 20_000)],
             latest_tick: None,
         };

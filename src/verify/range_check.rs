@@ -1,14 +1,17 @@
-//! The comparisons of one range, scrape by scrape: values are collected until
-//! there are enough to ask for, counts and sums are compared at once.
+//! The comparisons of one range, scrape by scrape: scrapes and their frames in,
+//! tallies out. Values are collected until there are enough to ask for, counts and
+//! sums are compared at once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::backend::AskError;
+use super::chunk::Chunk;
 use super::context::Context;
 use super::naming::Names;
-use super::oracle::{self, Chunk, KeyLimit, Rows, Scrape};
-use super::report::{Tally, What};
+use super::report::{Tally, What, tally_of};
+use super::scrapes::Scrape;
+use super::selection::{KeyLimit, Rows};
 use super::totals::{self, Place};
 use super::{Options, VerifyError, samples};
 use crate::config::Metric;
@@ -18,7 +21,7 @@ use crate::model::space::Space;
 use crate::model::{Catalog, identity};
 
 /// One range's comparisons.
-pub(super) struct Run<'a> {
+pub(super) struct RangeCheck<'a> {
     context: &'a Context<'a>,
     limit: KeyLimit,
     /// Names of all families that there are at any time.
@@ -29,12 +32,7 @@ pub(super) struct Run<'a> {
     located: BTreeSet<String>,
 }
 
-impl<'a> Run<'a> {
-    /// Names of all families that there were, and what was found.
-    pub(super) fn into_found(self) -> (Vec<Names>, Vec<Tally>) {
-        (self.names, self.tallies)
-    }
-
+impl<'a> RangeCheck<'a> {
     /// Nothing is compared yet.
     ///
     /// # Errors
@@ -44,26 +42,10 @@ impl<'a> Run<'a> {
         context: &'a Context<'a>,
         options: &Options,
     ) -> Result<Self, VerifyError> {
-        let mut keys: Vec<(u64, Arc<Space>)> = Vec::new();
-        let mut seen: Vec<&Metric> = Vec::new();
-        for metric in replay.metrics() {
-            let is_same = |known: &&&Metric| {
-                known.name == metric.name
-                    && known.labels == metric.labels
-                    && (known.series_cap, known.sampling) == (metric.series_cap, metric.sampling)
-            };
-            if seen.iter().find(is_same).is_some() {
-                continue;
-            }
-            let space = Space::new(&metric.labels, metric.series_cap, metric.sampling)
-                .map_err(|error| ReplayError::Space(metric.name.clone(), error))?;
-            keys.push((identity::name_key(&metric.name), Arc::new(space)));
-            seen.push(metric);
-        }
+        let spaces = spaces(replay)?;
         let matches = &options.matches;
-        let has_some =
-            |(_, space): &(u64, Arc<Space>)| oracle::count(space, &Rows::of(space, matches)) > 0;
-        if !keys.iter().any(has_some) {
+        let has_some = |(_, space): &(u64, Arc<Space>)| Rows::of(space, matches).count(space) > 0;
+        if !spaces.iter().any(has_some) {
             let pairs = matches
                 .iter()
                 .map(|(name, value)| format!("{name}={value}"));
@@ -73,7 +55,7 @@ impl<'a> Run<'a> {
             )));
         }
         Ok(Self {
-            limit: KeyLimit::of(options.share, &keys, &options.matches),
+            limit: KeyLimit::of(options.share, &spaces, matches),
             context,
             names: Vec::new(),
             tallies: Vec::new(),
@@ -111,12 +93,12 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Goes over to another catalog.
+    /// Goes over to another catalog: after a reload there are other families.
     fn begin(&mut self, catalog: &Arc<Catalog>, after_ms: i64) {
         let route = self.context.route();
         for family in catalog.families() {
             let rows = Rows::of(&family.space, self.context.matches());
-            let series = oracle::count(&family.space, &rows);
+            let series = rows.count(&family.space);
             if series == 0 || route.leaves_out(&family.shape) {
                 continue;
             }
@@ -181,17 +163,30 @@ impl<'a> Run<'a> {
         }
         Ok(())
     }
+
+    /// Names of all families that there were, and what was found.
+    pub(super) fn into_found(self) -> (Vec<Names>, Vec<Tally>) {
+        (self.names, self.tallies)
+    }
 }
 
-/// The tally of a metric, a new one if there is none.
-pub(super) fn tally_of<'t>(tallies: &'t mut Vec<Tally>, metric: &str) -> &'t mut Tally {
-    let place = tallies.iter().position(|tally| tally.metric == metric);
-    let place = place.unwrap_or_else(|| {
-        tallies.push(Tally {
-            metric: metric.to_owned(),
-            ..Tally::default()
-        });
-        tallies.len() - 1
-    });
-    &mut tallies[place]
+/// Name keys and label spaces of all metrics that there are at any time.
+fn spaces(replay: &Replay) -> Result<Vec<(u64, Arc<Space>)>, ReplayError> {
+    let mut spaces = Vec::new();
+    let mut seen: Vec<&Metric> = Vec::new();
+    for metric in replay.metrics() {
+        let is_same = |known: &&Metric| {
+            known.name == metric.name
+                && known.labels == metric.labels
+                && (known.series_cap, known.sampling) == (metric.series_cap, metric.sampling)
+        };
+        if seen.iter().any(is_same) {
+            continue;
+        }
+        let space = Space::new(&metric.labels, metric.series_cap, metric.sampling)
+            .map_err(|error| ReplayError::Space(metric.name.clone(), error))?;
+        spaces.push((identity::name_key(&metric.name), Arc::new(space)));
+        seen.push(metric);
+    }
+    Ok(spaces)
 }

@@ -1,0 +1,52 @@
+//! Runs that `dump`, `verify` and `compare` compute again.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::app::RunError;
+use crate::config::{self, Config, Kind, Metric};
+use crate::journal::{self, Replay};
+
+/// A run from its journal; what is odd about it is said on standard error.
+pub(super) fn replay_of(
+    path: &Path,
+    config: Option<&Config>,
+    exponential: impl FnOnce(&Config) -> bool,
+) -> Result<Replay, RunError> {
+    let history = journal::load(path).map_err(|error| RunError::Config(error.to_string()))?;
+    if let Some(line) = history.torn_line {
+        eprintln!(
+            "{}:{line}: the last line is incomplete and left out",
+            path.display()
+        );
+    }
+    if config.is_some_and(|config| config::fingerprint(config) != history.start.fingerprint) {
+        eprintln!(
+            "{}: is of another configuration than --config; the journal's is used",
+            path.display()
+        );
+    }
+    let exponential = exponential(&history.start.config);
+    Ok(Replay::new(history, exponential))
+}
+
+/// Leaves only the metrics of these names, all of which there must be at some
+/// time: others do not change them, so they need not run.
+pub(super) fn narrow(replay: &mut Replay, names: &[String]) -> Result<(), RunError> {
+    let is_called = |metric: &Metric, name: &str| {
+        let counter = matches!(metric.kind, Kind::Counter { .. });
+        metric.name == name || counter && Some(&*metric.name) == name.strip_suffix("_total")
+    };
+    let metrics = replay.metrics();
+    for name in names {
+        if !metrics.iter().any(|metric| is_called(metric, name)) {
+            let known: BTreeSet<&str> = metrics.iter().map(|m| m.name.as_str()).collect();
+            let known = Vec::from_iter(known).join(", ");
+            return Err(RunError::Config(format!(
+                "no metric {name:?}; defined: {known}"
+            )));
+        }
+    }
+    replay.narrow(|metric| names.iter().any(|name| is_called(metric, name)));
+    Ok(())
+}

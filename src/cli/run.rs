@@ -1,0 +1,101 @@
+//! `run`: generates and serves until it is interrupted.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{check, load, signals};
+use crate::app::{self, RunError};
+use crate::clock::rfc3339;
+use crate::config::{Config, RemoteWriteVersion};
+use crate::logging;
+use crate::plan::grouped;
+
+/// Arguments of `run`, and of no command at all.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The same without --config.
+    #[arg(value_name = "FILE", conflicts_with = "config", hide = true)]
+    file: Option<PathBuf>,
+    /// Only check the configuration, as `check` does.
+    #[arg(long)]
+    validate: bool,
+}
+
+/// Runs until a signal or a failure ends it.
+pub(super) fn run(args: &RunArgs) -> Result<(), RunError> {
+    let Some(path) = args.config.as_ref().or(args.file.as_ref()) else {
+        return Err(RunError::Config(
+            "which configuration? `mockingbird init` writes one to begin with, and \
+             `mockingbird --config mockingbird.yaml` runs it (see --help)"
+                .into(),
+        ));
+    };
+    let word = args.file.as_ref().and_then(|file| file.to_str());
+    if let Some(word) = word.filter(|word| !word.contains(['.', '/']) && !path.exists()) {
+        return Err(RunError::Config(format!(
+            "no command {word:?}, and no file of that name (see --help)"
+        )));
+    }
+    if args.validate {
+        return check::check(std::slice::from_ref(path), false);
+    }
+    let config = load(path)?;
+    logging::init(config.global.log_level, config.global.log_format);
+    let signals = signals::listen()?;
+    app::run(&config, &signals, |started| print_summary(&config, started))
+}
+
+/// Tells what runs, and where it is found.
+fn print_summary(config: &Config, started: &app::Started) {
+    let catalog = &started.catalog;
+    let scrape = match started.metrics_addr {
+        Some(addr) => format!("http://{}/metrics", app::reachable(addr)),
+        None => "off (exporters.prometheus.enabled)".to_owned(),
+    };
+    let push = match &started.push_url {
+        Some(url) => format!(
+            "{url} every {} s",
+            config.otel.export_interval_ns as f64 / 1e9
+        ),
+        None => "off (exporters.otel.enabled)".to_owned(),
+    };
+    let remote_writes = config.remote_writes_enabled().map(|one| {
+        let version = match one.version {
+            RemoteWriteVersion::V1 => 1,
+            RemoteWriteVersion::V2 => 2,
+        };
+        format!(
+            "\x20 remote    {} every {} s, version {version}\n",
+            one.url,
+            one.interval_ns as f64 / 1e9
+        )
+    });
+    let remote_writes: String = remote_writes.collect();
+    let control = format!("http://{}", app::reachable(started.control_addr));
+    let summary = format!(
+        "mockingbird {}: {}\n\
+         \x20 metrics   {} with {} series, {} samples per scrape and self-metrics\n\
+         \x20 ticks     every {} s since {}, seed {}, {} threads\n\
+         \x20 scrape    {scrape}\n\
+         \x20 push      {push}\n\
+         {remote_writes}\
+         \x20 control   {control}\n",
+        env!("CARGO_PKG_VERSION"),
+        config.path.display(),
+        catalog.generated_count(),
+        grouped(catalog.generated_series() as u128),
+        grouped(catalog.generated_samples() as u128),
+        config.global.tick_interval_ns as f64 / 1e9,
+        rfc3339(started.epoch_ns),
+        config.global.seed,
+        started.threads,
+    );
+    // Whoever closed standard output does not want it.
+    let _ = io::stdout().write_all(summary.as_bytes());
+    let _ = io::stdout().flush();
+}

@@ -1,0 +1,227 @@
+//! What a backend should hold of sampled series: frames in, their values at some
+//! consecutive scrapes out. Bounded: [`Chunk::scrapes_max`] says when it is full.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::naming::Names;
+use super::route::Route;
+use super::scrapes::Scrape;
+use super::selection::{KeyLimit, Matches, Rows, each_key};
+use crate::engine::{Columns, Created, Frame};
+use crate::model::{Catalog, Family};
+
+/// The values of sampled series at some consecutive scrapes, all of one catalog.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) sampled: Vec<Sampled>,
+    /// Samples after this time are compared, Unix milliseconds.
+    pub(super) after_ms: i64,
+    pub(super) scrapes: Vec<Scrape>,
+    series: usize,
+    slots: usize,
+    /// Scrape by scrape, a value per slot of each series.
+    values: Vec<f64>,
+    /// Scrape by scrape, whether a series has a point.
+    present: Vec<bool>,
+    /// When each series began last, Unix milliseconds.
+    started_ms: Vec<i64>,
+}
+
+/// The sampled series of one family, and where their values are.
+#[derive(Debug)]
+pub(super) struct Sampled {
+    /// Index of the family.
+    pub(super) family: usize,
+    /// What it is called.
+    pub(super) names: Names,
+    /// Its sampled series, increasing.
+    pub(super) series: Vec<usize>,
+    /// Where its first series is among all sampled ones.
+    first_series: usize,
+    /// Where the first slot of that is among all their slots.
+    first_slot: usize,
+}
+
+impl Chunk {
+    /// Without scrapes yet.
+    pub(super) fn new(
+        catalog: &Arc<Catalog>,
+        route: &Route,
+        limit: KeyLimit,
+        matches: &Matches,
+        after_ms: i64,
+    ) -> Self {
+        let mut chunk = Self {
+            catalog: Arc::clone(catalog),
+            sampled: Vec::new(),
+            after_ms,
+            scrapes: Vec::new(),
+            series: 0,
+            slots: 0,
+            values: Vec::new(),
+            present: Vec::new(),
+            started_ms: Vec::new(),
+        };
+        for (index, family) in catalog.families().iter().enumerate() {
+            if route.leaves_out(&family.shape) {
+                continue;
+            }
+            let names = route.names(family);
+            let mut series = Vec::new();
+            let rows = Rows::of(&family.space, matches);
+            each_key(&family.space, family.name_key, &rows, |key, place| {
+                if limit.includes(key) {
+                    series.push(place);
+                }
+            });
+            let (first_series, first_slot) = (chunk.series, chunk.slots);
+            chunk.series += series.len();
+            chunk.slots += series.len() * names.slots.len();
+            chunk.sampled.push(Sampled {
+                family: index,
+                names,
+                series,
+                first_series,
+                first_slot,
+            });
+        }
+        chunk
+    }
+
+    /// Scrapes that fit into memory at once.
+    pub(super) fn scrapes_max(&self) -> usize {
+        const VALUES_MAX: usize = 16 << 20;
+        (VALUES_MAX / self.slots.max(1)).max(1)
+    }
+
+    /// Goes on after the last scrape with the same series.
+    pub(super) fn restart(&mut self) {
+        if let Some(last) = self.scrapes.last() {
+            self.after_ms = last.time_ms;
+        }
+        self.scrapes.clear();
+        self.values.clear();
+        self.present.clear();
+    }
+
+    /// Keeps the values of a frame of the chunk's catalog.
+    pub(super) fn add(&mut self, scrape: Scrape, frame: &Frame) {
+        self.scrapes.push(scrape);
+        self.started_ms.clear();
+        for sampled in &self.sampled {
+            let family = &self.catalog.families()[sampled.family];
+            let mut found: Option<(usize, &Columns, &Created)> = None;
+            for &series in &sampled.series {
+                let place = family.first_block + series / family.block_series;
+                let row = series % family.block_series;
+                let (columns, created) = match found {
+                    Some((at, columns, created)) if at == place => (columns, created),
+                    _ => {
+                        let (columns, created) = (frame.block(place).2, frame.created(place));
+                        found = Some((place, columns, created));
+                        (columns, created)
+                    }
+                };
+                self.present.push(!frame.gaps(place).contains(row));
+                self.started_ms.push(created.at(row).div_euclid(1_000_000));
+                let values = sampled.names.slots.iter();
+                self.values
+                    .extend(values.map(|slot| slot.value(columns, created, row)));
+            }
+        }
+    }
+
+    /// The values of neighbouring series, series by series instead of scrape by
+    /// scrape: comparing walks along series.
+    pub(super) fn by_series(&self, sampled: &Sampled, series: Range<usize>) -> BySeries {
+        let (slots, scrapes) = (sampled.names.slots.len(), self.scrapes.len());
+        let mut by_series = BySeries {
+            first: series.start,
+            slots,
+            scrapes,
+            values: vec![0.0; series.len() * slots * scrapes],
+            present: vec![false; series.len() * scrapes],
+        };
+        for scrape in 0..scrapes {
+            let at = scrape * self.slots + sampled.first_slot + series.start * slots;
+            let values = &self.values[at..at + series.len() * slots];
+            let slots_of_it = by_series.values[scrape..].iter_mut().step_by(scrapes);
+            for (kept, value) in slots_of_it.zip(values) {
+                *kept = *value;
+            }
+            let at = scrape * self.series + sampled.first_series + series.start;
+            let present = &self.present[at..at + series.len()];
+            let series_of_it = by_series.present[scrape..].iter_mut().step_by(scrapes);
+            for (kept, present) in series_of_it.zip(present) {
+                *kept = *present;
+            }
+        }
+        by_series
+    }
+
+    /// What a slot of a series should be at a scrape; `index` counts through
+    /// [`Sampled::series`].
+    #[inline]
+    pub(super) fn expected(
+        &self,
+        scrape: usize,
+        sampled: &Sampled,
+        index: usize,
+        slot: usize,
+    ) -> Option<f64> {
+        let present = self.present[scrape * self.series + sampled.first_series + index];
+        let slots = sampled.names.slots.len();
+        let at = scrape * self.slots + sampled.first_slot + index * slots + slot;
+        present.then(|| self.values[at])
+    }
+
+    /// When a series began, as of the last scrape, Unix milliseconds.
+    pub(super) fn started_ms(&self, sampled: &Sampled, index: usize) -> i64 {
+        self.started_ms[sampled.first_series + index]
+    }
+
+    /// The family of some sampled series.
+    pub(super) fn family(&self, sampled: &Sampled) -> &Family {
+        &self.catalog.families()[sampled.family]
+    }
+}
+
+/// Values of some series of a chunk, series by series.
+#[derive(Debug)]
+pub(super) struct BySeries {
+    first: usize,
+    slots: usize,
+    scrapes: usize,
+    values: Vec<f64>,
+    present: Vec<bool>,
+}
+
+/// What is expected of one slot of a series, scrape by scrape.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected<'a> {
+    values: &'a [f64],
+    present: &'a [bool],
+}
+
+impl BySeries {
+    /// The values of a slot of a series; `index` counts through
+    /// [`Sampled::series`].
+    pub(super) fn of(&self, index: usize, slot: usize) -> Expected<'_> {
+        let row = index - self.first;
+        let at = (row * self.slots + slot) * self.scrapes;
+        Expected {
+            values: &self.values[at..at + self.scrapes],
+            present: &self.present[row * self.scrapes..][..self.scrapes],
+        }
+    }
+}
+
+impl Expected<'_> {
+    /// Its value at a scrape, if it has a point.
+    #[inline]
+    pub(super) fn at(self, scrape: usize) -> Option<f64> {
+        self.present[scrape].then(|| self.values[scrape])
+    }
+}

@@ -1,0 +1,253 @@
+//! Which series are compared: those that have some label values, and among them
+//! the same share on every run, by their keys. Spaces and catalogs in, series and
+//! rows out.
+
+use std::collections::{BTreeSet, BinaryHeap};
+use std::sync::Arc;
+
+use super::backend::Labels;
+use crate::model::space::{Cursor, Space};
+use crate::model::{Catalog, identity};
+
+/// Label values that series must have to be looked at.
+pub(super) type Matches = [(String, String)];
+
+/// Which series are compared sample by sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// All of them.
+    All,
+    /// So many, always the same ones, whatever metrics they are of.
+    Series(usize),
+}
+
+/// A [`Share`] as a bound on the mixed keys of series, so that each series tells
+/// on its own whether it belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct KeyLimit(u64);
+
+/// The rows of a family that are looked at.
+#[derive(Debug)]
+pub(super) enum Rows {
+    /// No row.
+    None,
+    /// Every row.
+    All,
+    /// Those with these values: dimension and its value's index.
+    With(Vec<(usize, u32)>),
+}
+
+impl Rows {
+    /// The rows of a space that have all the given label values.
+    pub(super) fn of(space: &Space, matches: &Matches) -> Self {
+        let mut with = Vec::new();
+        for (name, value) in matches {
+            let dimensions = space.dimensions();
+            let Some(place) = dimensions.iter().position(|d| d.name == *name) else {
+                // A label that is not there is one that is empty.
+                if value.is_empty() {
+                    continue;
+                }
+                return Self::None;
+            };
+            let mut values = dimensions[place].values.iter();
+            match values.position(|known| known == value.as_bytes()) {
+                Some(digit) => with.push((place, digit as u32)),
+                None => return Self::None,
+            }
+        }
+        if with.is_empty() {
+            Self::All
+        } else {
+            Self::With(with)
+        }
+    }
+
+    /// How many series of the space they are.
+    pub(super) fn count(&self, space: &Space) -> usize {
+        if let Self::All = self {
+            return space.series_count();
+        }
+        let mut count = 0;
+        each_key(space, 0, self, |_, _| count += 1);
+        count
+    }
+
+    #[inline]
+    fn has(&self, digits: &[u32]) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::With(with) => with.iter().all(|&(place, digit)| digits[place] == digit),
+        }
+    }
+}
+
+/// Calls `visit` with the cursor, the block's place and the row of every series
+/// that `rows` has.
+pub(super) fn for_each_series<'a>(
+    catalog: &'a Catalog,
+    family: usize,
+    rows: &Rows,
+    mut visit: impl FnMut(&Cursor<'a>, usize, usize),
+) {
+    if matches!(rows, Rows::None) {
+        return;
+    }
+    let space = &catalog.families()[family].space;
+    for place in catalog.family_blocks(family) {
+        let block = catalog.blocks()[place];
+        let mut cursor = space.cursor(block.start);
+        for row in 0..block.len {
+            if row > 0 {
+                cursor.advance();
+            }
+            if rows.has(cursor.digits()) {
+                visit(&cursor, place, row);
+            }
+        }
+    }
+}
+
+/// The texts of a series' labels, in name order.
+pub(super) fn labels<'a>(
+    cursor: &'a Cursor<'_>,
+) -> impl Iterator<Item = (&'a str, &'a str)> + Clone + 'a {
+    let dimensions = cursor.space().dimensions().iter();
+    dimensions.zip(cursor.digits()).map(|(dimension, &digit)| {
+        let value = dimension.values.get(digit as usize);
+        let value = std::str::from_utf8(value).expect("label values are text");
+        (dimension.name.as_str(), value)
+    })
+}
+
+impl KeyLimit {
+    /// The limit that leaves as many of the series of some families as are
+    /// meant. Families of the same name and labels count once.
+    pub(super) fn of(share: Share, families: &[(u64, Arc<Space>)], matches: &Matches) -> Self {
+        let Share::Series(most) = share else {
+            return Self(u64::MAX);
+        };
+        let mut smallest: BinaryHeap<u64> = BinaryHeap::new();
+        // Keys among them; a space that comes again brings the same ones.
+        let mut known: BTreeSet<u64> = BTreeSet::new();
+        for (name_key, space) in families {
+            let rows = Rows::of(space, matches);
+            each_key(space, *name_key, &rows, |key, _| {
+                let key = Self::rank(key);
+                let is_full = smallest.len() >= most;
+                if is_full && smallest.peek().is_none_or(|&largest| key >= largest) {
+                    return;
+                }
+                if known.insert(key) {
+                    smallest.push(key);
+                    if is_full && let Some(largest) = smallest.pop() {
+                        known.remove(&largest);
+                    }
+                }
+            });
+        }
+        Self(smallest.peek().copied().unwrap_or(0))
+    }
+
+    pub(super) fn includes(self, key: u64) -> bool {
+        Self::rank(key) <= self.0
+    }
+
+    /// Which keys are the smallest says nothing of metrics: a space sampled by
+    /// hash has small keys only, which every name moves somewhere else.
+    fn rank(key: u64) -> u64 {
+        identity::mix(key)
+    }
+}
+
+/// Calls `visit` with the key and the index of every series of a space that `rows`
+/// has.
+pub(super) fn each_key(
+    space: &Space,
+    name_key: u64,
+    rows: &Rows,
+    mut visit: impl FnMut(u64, usize),
+) {
+    const AT_ONCE: usize = 4096;
+    if matches!(rows, Rows::None) {
+        return;
+    }
+    let mut scratch = Vec::new();
+    let mut start = 0;
+    while start < space.series_count() {
+        let end = space.series_count().min(start + AT_ONCE);
+        let keys = space.label_set_keys(start..end, &mut scratch);
+        let mut cursor = space.cursor(start);
+        for (index, &key) in keys.iter().enumerate() {
+            if let Rows::With(_) = rows {
+                if index > 0 {
+                    cursor.advance();
+                }
+                if !rows.has(cursor.digits()) {
+                    continue;
+                }
+            }
+            visit(identity::series_key(key, name_key), start + index);
+        }
+        start = end;
+    }
+}
+
+/// The label-set keys of all series of a space, sorted: to tell whether a
+/// series is one of them.
+pub(super) fn sorted_keys(space: &Space) -> Vec<u64> {
+    let mut keys = Vec::with_capacity(space.series_count());
+    each_key(space, 0, &Rows::All, |key, _| keys.push(key));
+    keys.sort_unstable();
+    keys
+}
+
+/// The label-set key of some labels, those of a space's labels that are not
+/// among them being empty.
+pub(super) fn key_of(space: &Space, labels: &Labels) -> u64 {
+    let mut scratch = Vec::new();
+    let mut sum = 0u64;
+    for (name, value) in labels {
+        let hash = identity::pair_hash(name, value.as_bytes(), &mut scratch);
+        sum = sum.wrapping_add(hash);
+    }
+    let absent = space.dimensions().iter();
+    for dimension in absent.filter(|dimension| !labels.contains_key(&dimension.name)) {
+        sum = sum.wrapping_add(identity::pair_hash(&dimension.name, b"", &mut scratch));
+    }
+    identity::label_set_key(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Label, LabelValues, Sampling};
+
+    /// The share is spread over metrics, also where each has only the series
+    /// with the smallest identities.
+    #[test]
+    fn a_share_is_one_of_every_metric() {
+        let label = Label {
+            name: "host".into(),
+            values: LabelValues::List((0..20_000).map(|host| host.to_string()).collect()),
+            from_metric: false,
+        };
+        let space = Arc::new(Space::new(&[label], Some(1000), Sampling::Hash).unwrap());
+        let names = ["a", "b", "c", "d"].map(identity::name_key);
+        let families = names.map(|name| (name, Arc::clone(&space)));
+        let limit = KeyLimit::of(Share::Series(400), &families, &[]);
+        let shares = names.map(|name| {
+            let mut share = 0;
+            each_key(&space, name, &Rows::All, |key, _| {
+                share += usize::from(limit.includes(key));
+            });
+            share
+        });
+        assert_eq!(shares.iter().sum::<usize>(), 400);
+        assert!(
+            shares.iter().all(|share| (60..140).contains(share)),
+            "{shares:?}"
+        );
+    }
+}

@@ -1,0 +1,328 @@
+//! What rounds of watching found, as metrics of its own: reports in, Prometheus
+//! text out, served over HTTP.
+
+use std::fmt::{Display, Write as _};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::http::{Limits, Reply, Request, Server};
+use crate::verify::VerifyError;
+use crate::verify::report::{Report, Tally};
+
+/// Upper bounds of `mockingbird_verify_ingestion_delay_seconds`.
+const DELAY_BOUNDS_S: [f64; 12] = [
+    0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0, 120.0,
+];
+/// Kinds of differences, as the label `kind` tells them.
+const KINDS: [&str; 8] = [
+    "totals",
+    "missing",
+    "wrong",
+    "unexpected",
+    "misplaced",
+    "duplicate",
+    "stale_late",
+    "described",
+];
+
+/// What was found in all rounds.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    /// Rounds that found everything as expected.
+    pub rounds_ok: u64,
+    /// Rounds that found differences.
+    pub rounds_differing: u64,
+    /// Rounds in which the backend could not be asked.
+    pub rounds_failed: u64,
+    /// Whether the last round could ask.
+    pub answered: bool,
+    /// How long ticks that became visible meanwhile took.
+    pub delays: Delays,
+}
+
+/// How long ticks took to become visible, from their own time on.
+#[derive(Debug, Clone, Default)]
+pub struct Delays {
+    /// By upper bound, the last of all others.
+    counts: [u64; DELAY_BOUNDS_S.len() + 1],
+    sum_s: f64,
+    max_s: f64,
+}
+
+/// All that is served.
+#[derive(Debug, Default)]
+pub(super) struct Metrics {
+    pub(super) summary: Summary,
+    by_metric: Vec<MetricFound>,
+    scrapes: u64,
+    scrapes_missing: u64,
+    last_ok: Option<bool>,
+    last_round_s: f64,
+    last_scrape_ms: i64,
+    last_duration_s: f64,
+}
+
+/// What was found of one metric.
+#[derive(Debug)]
+struct MetricFound {
+    name: String,
+    samples: u64,
+    /// Differences, by [`KINDS`].
+    differences: [u64; KINDS.len()],
+}
+
+pub(super) fn lock(metrics: &Mutex<Metrics>) -> MutexGuard<'_, Metrics> {
+    metrics.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Delays {
+    pub(super) fn add(&mut self, delay_s: f64) {
+        let bound = DELAY_BOUNDS_S.iter().position(|&bound| delay_s <= bound);
+        self.counts[bound.unwrap_or(DELAY_BOUNDS_S.len())] += 1;
+        self.sum_s += delay_s;
+        self.max_s = self.max_s.max(delay_s);
+    }
+
+    /// How many ticks.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Mean and maximum, seconds.
+    pub fn mean_max_s(&self) -> (f64, f64) {
+        (self.sum_s / self.count().max(1) as f64, self.max_s)
+    }
+
+    /// The samples of a histogram: what follows its name, and values.
+    fn samples(&self) -> Vec<(String, f64)> {
+        let mut samples = Vec::new();
+        let mut below = 0;
+        let bounds = DELAY_BOUNDS_S.iter().map(ToString::to_string);
+        for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(self.counts) {
+            below += count;
+            samples.push((format!("_bucket{{le=\"{bound}\"}}"), below as f64));
+        }
+        samples.push(("_sum".to_owned(), self.sum_s));
+        samples.push(("_count".to_owned(), below as f64));
+        samples
+    }
+}
+
+impl Metrics {
+    /// Adds a round that compared something, or found nothing new.
+    pub(super) fn add(&mut self, report: &Report, now_ns: i64, took: Duration) {
+        if report.ok {
+            self.summary.rounds_ok += 1;
+        } else {
+            self.summary.rounds_differing += 1;
+        }
+        self.end_round(true, now_ns, took);
+        self.last_ok = Some(report.ok);
+        self.last_scrape_ms = report.range_ms.1;
+        self.scrapes += report.scrapes as u64;
+        let missing = report.gaps.iter().filter(|gap| gap.reason.is_none());
+        self.scrapes_missing += missing.map(|gap| gap.scrapes).sum::<u64>();
+        for tally in &report.metrics {
+            let found = self.found_of(&tally.metric);
+            found.samples += tally.samples;
+            for (sum, count) in found.differences.iter_mut().zip(differences(tally)) {
+                *sum += count;
+            }
+        }
+    }
+
+    /// Adds a round in which the backend could not be asked.
+    pub(super) fn fail(&mut self, now_ns: i64, took: Duration) {
+        self.summary.rounds_failed += 1;
+        self.end_round(false, now_ns, took);
+    }
+
+    fn end_round(&mut self, answered: bool, now_ns: i64, took: Duration) {
+        self.summary.answered = answered;
+        self.last_round_s = now_ns as f64 / 1e9;
+        self.last_duration_s = took.as_secs_f64();
+    }
+
+    /// What was found of a metric, which may be new.
+    fn found_of(&mut self, name: &str) -> &mut MetricFound {
+        let known = self.by_metric.iter().position(|found| found.name == name);
+        let place = known.unwrap_or_else(|| {
+            self.by_metric.push(MetricFound {
+                name: name.to_owned(),
+                samples: 0,
+                differences: [0; KINDS.len()],
+            });
+            self.by_metric.len() - 1
+        });
+        &mut self.by_metric[place]
+    }
+
+    /// Prometheus text.
+    fn text(&self, visible_after: Duration) -> String {
+        let Summary {
+            rounds_ok,
+            rounds_differing,
+            rounds_failed,
+            answered,
+            delays,
+        } = &self.summary;
+        let mut out = Text(String::new());
+        let results = [
+            ("ok", rounds_ok),
+            ("differs", rounds_differing),
+            ("failed", rounds_failed),
+        ];
+        let rounds = results.map(|(result, count)| (format!("{{result=\"{result}\"}}"), count));
+        out.family(
+            "rounds_total",
+            "counter",
+            "Rounds, by how they ended.",
+            rounds,
+        );
+        let help = "Whether the backend could be asked in the last round.";
+        out.value("up", "gauge", help, u8::from(*answered));
+        let help = "Whether the last comparison found everything as expected.";
+        let ok = self.last_ok.map_or(f64::NAN, |ok| f64::from(u8::from(ok)));
+        out.value("ok", "gauge", help, ok);
+        let help = "Scrapes or pushes that were compared.";
+        out.value("scrapes_total", "counter", help, self.scrapes);
+        let help = "Scrapes or pushes that are missing.";
+        out.value(
+            "missing_scrapes_total",
+            "counter",
+            help,
+            self.scrapes_missing,
+        );
+        let metrics = self.by_metric.iter();
+        let samples =
+            metrics.map(|found| (format!("{{metric=\"{}\"}}", found.name), found.samples));
+        let help = "Samples that were compared.";
+        out.family("samples_total", "counter", help, samples);
+        let differences = self.by_metric.iter().flat_map(|found| {
+            let kinds = KINDS.iter().zip(found.differences);
+            kinds.map(|(kind, count)| {
+                let labels = format!("{{metric=\"{}\",kind=\"{kind}\"}}", found.name);
+                (labels, count)
+            })
+        });
+        let help = "Differences found; missing is what was not there in time.";
+        out.family("differences_total", "counter", help, differences);
+        let help = "What is not there after so long counts as missing.";
+        let visible_after_s = visible_after.as_secs_f64();
+        out.value("visible_after_seconds", "gauge", help, visible_after_s);
+        let help = "When the last round ended.";
+        out.value(
+            "last_round_timestamp_seconds",
+            "gauge",
+            help,
+            self.last_round_s,
+        );
+        let help = "Time of the last scrape or push that was compared.";
+        let last_s = self.last_scrape_ms as f64 / 1e3;
+        out.value("last_scrape_timestamp_seconds", "gauge", help, last_s);
+        let help = "How long the last round took.";
+        out.value(
+            "last_round_duration_seconds",
+            "gauge",
+            help,
+            self.last_duration_s,
+        );
+        let help = "From a tick's time until a query shows it, looked for every 0.25 s.";
+        out.family(
+            "ingestion_delay_seconds",
+            "histogram",
+            help,
+            delays.samples(),
+        );
+        out.0
+    }
+}
+
+/// The differences of a metric, by [`KINDS`].
+fn differences(tally: &Tally) -> [u64; KINDS.len()] {
+    [
+        tally.totals_wrong,
+        tally.missing,
+        tally.wrong,
+        tally.unexpected,
+        tally.misplaced,
+        tally.duplicated,
+        tally.stale_late,
+        tally.described_wrong,
+    ]
+}
+
+/// Prometheus text with `mockingbird_verify_` before every name.
+struct Text(String);
+
+impl Text {
+    /// A family of samples: what follows its name, and values.
+    fn family<V: Display>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (String, V)>,
+    ) {
+        let out = &mut self.0;
+        let _ = writeln!(out, "# HELP mockingbird_verify_{name} {help}");
+        let _ = writeln!(out, "# TYPE mockingbird_verify_{name} {kind}");
+        for (rest, value) in samples {
+            let _ = writeln!(out, "mockingbird_verify_{name}{rest} {value}");
+        }
+    }
+
+    /// A family of one sample.
+    fn value(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.family(name, kind, help, [(String::new(), value)]);
+    }
+}
+
+/// Serves the metrics at `/metrics`.
+pub(super) fn serve(
+    addr: SocketAddr,
+    metrics: Arc<Mutex<Metrics>>,
+    visible_after: Duration,
+) -> Result<Server, VerifyError> {
+    const TEXT: [(&str, &str); 1] = [("Content-Type", "text/plain; version=0.0.4; charset=utf-8")];
+    let handler = move |request: &Request<'_>, reply: Reply<'_>| match request.path() {
+        "/metrics" if request.is_get() => {
+            let text = lock(&metrics).text(visible_after);
+            reply.send(200, &TEXT, text.as_bytes())
+        }
+        "/metrics" => reply.method_not_allowed("GET, HEAD"),
+        _ => reply.not_found(),
+    };
+    Server::bind(addr, Limits::default(), handler).map_err(|error| {
+        VerifyError::Ask(format!(
+            "cannot listen on {addr} for the metrics of this watch: {error}; see --listen"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_are_counted_by_bound() {
+        let mut metrics = Metrics::default();
+        for delay_s in [0.2, 0.25, 4.0, 1000.0] {
+            metrics.summary.delays.add(delay_s);
+        }
+        let text = metrics.text(Duration::from_secs(10));
+        let line = |line: &str| {
+            let whole = format!("mockingbird_verify_ingestion_delay_seconds{line}\n");
+            assert!(text.contains(&whole), "{line}: {text}");
+        };
+        line("_bucket{le=\"0.25\"} 2");
+        line("_bucket{le=\"5\"} 3");
+        line("_bucket{le=\"120\"} 3");
+        line("_bucket{le=\"+Inf\"} 4");
+        line("_count 4");
+        assert!(text.contains("mockingbird_verify_ok NaN\n"));
+        assert!(text.contains("mockingbird_verify_visible_after_seconds 10\n"));
+        assert_eq!(metrics.summary.delays.mean_max_s().1, 1000.0);
+    }
+}

@@ -1,0 +1,240 @@
+//! A backend in this process: it answers the queries that `verify` asks from what it is given, as
+//! Prometheus would or with the peculiarities that it is told.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mockingbird::http::{Limits, Reply, Request, Server, percent_decode};
+use mockingbird::verify::backend::Backend;
+
+/// Labels of a series, its name among them.
+pub(crate) type Labels = BTreeMap<String, String>;
+/// Samples by series: Unix milliseconds and values.
+pub(crate) type Store = BTreeMap<Labels, Vec<(i64, f64)>>;
+
+/// A Prometheus that knows the queries that are asked of it.
+pub(crate) struct Fake {
+    pub(crate) store: Store,
+    /// Functions do not see NaN.
+    pub(crate) drops_nan: bool,
+    /// How far a query looks back that does not say so: for nothing but what is there, as
+    /// everything else was marked as ended; or for minutes.
+    pub(crate) looks_back_ms: i64,
+    /// The answer to `/api/v1/metadata`.
+    pub(crate) metadata: &'static str,
+    /// How long that takes.
+    pub(crate) metadata_takes: Duration,
+    /// Whether queries that `verify` does not ask are refused; otherwise nothing is found.
+    pub(crate) refuses: bool,
+}
+
+impl Fake {
+    /// One that marks what is over, keeps NaN and describes nothing.
+    pub(crate) fn new(store: Store) -> Self {
+        Self {
+            store,
+            drops_nan: false,
+            looks_back_ms: 1,
+            metadata: "none",
+            metadata_takes: Duration::ZERO,
+            refuses: false,
+        }
+    }
+
+    /// The answer to a query, which may be one that `verify` does not ask.
+    fn answer_any(&self, path: &str, body: &str) -> String {
+        let is_range = path == "/api/v1/query_range";
+        let functions = ["topk", "rate", "max"];
+        if !is_range && !functions.iter().any(|function| body.contains(function)) {
+            return self.answer(body);
+        }
+        if self.refuses {
+            return r#"{"status":"error","error":"too many\nseries"}"#.to_owned();
+        }
+        let kind = if is_range { "matrix" } else { "vector" };
+        format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":[]}}}}"#)
+    }
+
+    fn answer(&self, body: &str) -> String {
+        let fields = body.split('&').map(|field| field.split_once('=').unwrap());
+        let form: BTreeMap<String, String> = fields
+            .map(|(name, value)| {
+                let value = value.replace('+', " ");
+                (
+                    name.to_owned(),
+                    percent_decode(&value).unwrap().into_owned(),
+                )
+            })
+            .collect();
+        let time: f64 = form["time"].parse().unwrap();
+        let time_ms = (time * 1000.0).round() as i64;
+        let mut query = form["query"].as_str();
+        let store = &self.store;
+        let mut aggregate = None;
+        for function in ["count", "sum"] {
+            if let Some(rest) = query.strip_prefix(function) {
+                let (by, inner) = match rest.strip_prefix(" by (") {
+                    Some(rest) => {
+                        let (label, inner) = rest.split_once(") ").unwrap();
+                        (Some(label.to_owned()), inner)
+                    }
+                    None => (None, rest),
+                };
+                query = inner.strip_prefix('(').unwrap().strip_suffix(')').unwrap();
+                aggregate = Some((function, by));
+            }
+        }
+        let numbers_only = query.contains(" == ");
+        if numbers_only {
+            let (left, right) = query.split_once(" == ").unwrap();
+            assert_eq!(left, right);
+            query = left;
+        }
+        let inner = query.strip_prefix("last_over_time(");
+        let is_instant = inner.is_some();
+        let selector = inner.map_or(query, |inner| inner.strip_suffix(')').unwrap());
+        let is_instant = is_instant || !selector.ends_with(']');
+        let (selector, range_ms) = match selector.rsplit_once('[') {
+            Some((selector, range)) if range.ends_with("ms]") => {
+                let range = range.strip_suffix("ms]").unwrap();
+                (selector, range.parse().unwrap())
+            }
+            Some((selector, "5m]")) => (selector, 300_000),
+            Some(_) => panic!("{selector}"),
+            None => (selector, self.looks_back_ms),
+        };
+        let matchers = parse_selector(selector);
+        let selected = store.iter().filter(|(labels, _)| {
+            matchers.iter().all(|(label, values)| {
+                let value = labels.get(label.trim_end_matches('!'));
+                let value = value.map_or("", String::as_str);
+                values.iter().any(|v| v == value) != label.ends_with('!')
+            })
+        });
+        let selected = selected.filter_map(|(labels, samples)| {
+            let inside = samples.iter().copied();
+            let inside = inside.filter(|(at, _)| (time_ms - range_ms + 1..=time_ms).contains(at));
+            let inside: Vec<(i64, f64)> = inside.collect();
+            (!inside.is_empty()).then_some((labels, inside))
+        });
+        let value = |v: f64| match v {
+            v if v.is_nan() => "NaN".to_owned(),
+            v => format!("{v}"),
+        };
+        let (kind, result) = if is_instant {
+            let drops_nan = numbers_only || self.drops_nan;
+            let last = selected.map(|(labels, samples)| (labels, samples[samples.len() - 1].1));
+            let last = last.filter(|(_, v)| !(drops_nan && v.is_nan()));
+            let rows: Vec<(Labels, f64)> = match aggregate {
+                None => last.map(|(labels, v)| (labels.clone(), v)).collect(),
+                Some((function, by)) => {
+                    let mut groups: BTreeMap<Labels, f64> = BTreeMap::new();
+                    for (labels, v) in last {
+                        let label = by.iter().filter_map(|by| {
+                            let value = labels.get(by)?;
+                            Some((by.clone(), value.clone()))
+                        });
+                        *groups.entry(label.collect()).or_default() +=
+                            if function == "count" { 1.0 } else { v };
+                    }
+                    groups.into_iter().collect()
+                }
+            };
+            let rows = rows.iter().map(
+                |(labels, v)| serde_json::json!({"metric": labels, "value": [time, value(*v)]}),
+            );
+            ("vector", rows.collect::<Vec<_>>())
+        } else {
+            let series = selected.map(|(labels, samples)| {
+                let samples = samples.iter();
+                let samples = samples.map(|(at, v)| (*at as f64 / 1000.0, value(*v)));
+                let values: Vec<(f64, String)> = samples.collect();
+                serde_json::json!({"metric": labels, "values": values})
+            });
+            ("matrix", series.collect())
+        };
+        serde_json::json!({"status": "success", "data": {"resultType": kind, "result": result}})
+            .to_string()
+    }
+}
+
+/// Serves a store as a backend.
+pub(crate) fn serve(store: Store) -> (Server, Backend) {
+    serve_fake(Fake::new(store), &[])
+}
+
+/// The same as `VictoriaMetrics`, which is known by a header.
+pub(crate) fn serve_victoria(store: Store) -> (Server, Backend) {
+    let fake = Fake {
+        drops_nan: true,
+        ..Fake::new(store)
+    };
+    serve_fake(fake, &[("X-Server-Hostname", "vm")])
+}
+
+pub(crate) fn serve_fake(
+    fake: Fake,
+    headers: &'static [(&'static str, &'static str)],
+) -> (Server, Backend) {
+    let handler = move |request: &Request<'_>, reply: Reply<'_>| match request.path() {
+        path @ ("/api/v1/query" | "/api/v1/query_range") => {
+            let body = std::str::from_utf8(request.body()).unwrap();
+            reply.send(200, headers, fake.answer_any(path, body).as_bytes())
+        }
+        "/api/v1/metadata" => {
+            std::thread::sleep(fake.metadata_takes);
+            reply.send(200, headers, fake.metadata.as_bytes())
+        }
+        _ => reply.send(404, headers, b"none"),
+    };
+    let limits = Limits::default();
+    let server = Server::bind("127.0.0.1:0", limits, handler).unwrap();
+    let url = format!("http://{}", server.local_addr());
+    (server, Backend::new(&url, Vec::new()).unwrap())
+}
+
+/// Labels, with a `!` where they must differ, and the values they may have.
+fn parse_selector(selector: &str) -> Vec<(String, Vec<String>)> {
+    let (name, rest) = selector.split_once('{').unwrap();
+    let mut matchers = Vec::new();
+    if !name.is_empty() {
+        matchers.push(("__name__".to_owned(), vec![name.to_owned()]));
+    }
+    let mut rest = rest.strip_suffix('}').unwrap();
+    while !rest.is_empty() {
+        let end = rest.find(['=', '!']).unwrap();
+        let label = rest[..end].to_owned();
+        rest = &rest[end..];
+        let (operator, quoted) = rest.split_at(rest.find('"').unwrap());
+        let mut text = String::new();
+        let mut chars = quoted[1..].char_indices();
+        let end = loop {
+            match chars.next().unwrap() {
+                (end, '"') => break end + 2,
+                (_, '\\') => text.push(match chars.next().unwrap().1 {
+                    'n' => '\n',
+                    other => other,
+                }),
+                (_, other) => text.push(other),
+            }
+        };
+        rest = quoted[end..].trim_start_matches(',');
+        let values = if operator == "=~" {
+            let mut values = vec![String::new()];
+            let mut chars = text.chars();
+            while let Some(c) = chars.next() {
+                match c {
+                    '|' => values.push(String::new()),
+                    '\\' => values.last_mut().unwrap().push(chars.next().unwrap()),
+                    c => values.last_mut().unwrap().push(c),
+                }
+            }
+            values
+        } else {
+            vec![text]
+        };
+        let negated = if operator == "!=" { "!" } else { "" };
+        matchers.push((label + negated, values));
+    }
+    matchers
+}
