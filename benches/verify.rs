@@ -138,13 +138,14 @@ impl Stored {
         let last = (time.parse::<f64>().unwrap()) as usize;
         let (kind, result) = if query.starts_with("count(") || query.starts_with("sum(") {
             let values = &self.values[last];
-            let value = match &query[..3] {
-                _ if query.contains("_created") => String::new(),
-                "sum" => values.iter().sum::<f64>().to_string(),
-                _ => values.len().to_string(),
+            let value = if query.starts_with("sum") {
+                values.iter().sum::<f64>()
+            } else {
+                values.len() as f64
             };
             let row = format!("{{\"metric\":{{}},\"value\":[{last},\"{value}\"]}}");
-            ("vector", if value.is_empty() { value } else { row })
+            let is_there = !query.contains("_created");
+            ("vector", if is_there { row } else { String::new() })
         } else if query.contains("gen_ticks") {
             let values = (0..self.ticks).map(|tick| (tick, tick as f64));
             ("matrix", matrix("p_gen_ticks_total", None, values))

@@ -129,16 +129,21 @@ fn help_names_every_command_and_gives_examples() {
     let help = mockingbird(&["--help"]);
     assert!(help.status.success());
     for word in [
-        "run",
-        "check",
-        "plan",
-        "dump",
-        "schema",
-        "completions",
-        "man",
+        "  run ",
+        "  init ",
+        "  check ",
+        "  plan ",
+        "  dump ",
+        "  ctl ",
+        "  verify ",
+        "  compare ",
+        "  backfill ",
+        "  schema ",
+        "  completions ",
+        "  man ",
         "Examples:",
     ] {
-        assert!(stdout(&help).contains(word), "{word}");
+        assert!(stdout(&help).contains(word), "{word:?}");
     }
     assert!(stdout(&mockingbird(&["--version"])).starts_with("mockingbird "));
     assert!(stdout(&mockingbird(&["completions", "bash"])).contains("_mockingbird"));

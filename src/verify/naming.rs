@@ -1,5 +1,5 @@
-//! How series are called in a backend that scraped them, and what a backend is
-//! allowed to do with names.
+//! How series are called in a backend: names and labels as they are exposed or sent
+//! in, those that are stored out; and back.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -59,6 +59,30 @@ impl Place<'_> {
         })
     }
 
+    /// An example of a difference here, of which nothing else is known yet.
+    fn example(&self, what: What, series: String, query: String) -> Example {
+        Example {
+            what,
+            series,
+            time_ms: self.scrape.time_ms,
+            tick: Some(self.scrape.tick),
+            expected: None,
+            found: None,
+            note: None,
+            query,
+            query_ms: self.scrape.time_ms,
+        }
+    }
+
+    /// An example of a count or sum that differs.
+    fn totals_example(&self, expected: String, found: String, query: String) -> Example {
+        Example {
+            expected: Some(expected),
+            found: Some(found),
+            ..self.example(What::Totals, self.text().to_owned(), query)
+        }
+    }
+
     /// Names of the labels that series of the family have.
     fn own_labels(&self) -> Vec<&str> {
         let Some(family) = self.family else {
@@ -92,53 +116,23 @@ pub(super) fn check(ctx: &Context, place: Place, look: bool) -> Result<Vec<Examp
             (rows, expected)
         }
     };
-    let at_ms = place.scrape.time_ms;
     let points = points(&selector(&[place.text()], &matchers));
     let query = format!("count({points})");
-    let found = ctx.single(&query, at_ms)?;
+    let found = ctx.single(&query, place.scrape.time_ms)?;
     let count = ctx.stored_count(&expected);
-    let mut examples = Vec::new();
     if found.is_none() && place.may_be_left_out() {
         ctx.allow_left_out();
-        return Ok(examples);
+        return Ok(Vec::new());
     }
-    let example = |expected: String, found: String, query: String| Example {
-        what: What::Totals,
-        series: place.text().to_owned(),
-        time_ms: at_ms,
-        tick: Some(place.scrape.tick),
-        expected: Some(expected),
-        found: Some(found),
-        note: None,
-        query,
-        query_ms: at_ms,
-    };
-    if found.unwrap_or(0.0) != count as f64 {
-        let found = found.unwrap_or(0.0);
-        examples.push(example(
-            format!("{count} series"),
-            format!("{found}"),
-            query,
-        ));
+    let found = found.unwrap_or(0.0);
+    let mut examples = if found != count as f64 {
+        let expected = format!("{count} series");
+        vec![place.totals_example(expected, format!("{found}"), query)]
     } else if count > 0 {
-        let numbers = numbers(&points, &expected);
-        if expected.nan > 0 && ctx.keeps_nan() {
-            let query = format!("count({numbers})");
-            let found = ctx.single(&query, at_ms)?.unwrap_or(0.0);
-            let not_nan = expected.count - expected.nan;
-            if found != not_nan as f64 {
-                let expected = format!("{not_nan} series that are not NaN");
-                examples.push(example(expected, format!("{found}"), query));
-            }
-        }
-        let query = format!("sum({numbers})");
-        let found = ctx.single(&query, at_ms)?;
-        if !ctx.is_sum(&expected, found) {
-            let expected = format!("a sum of {:?}", expected.sum());
-            let found = found.map_or("nothing".to_owned(), |found| format!("{found:?}"));
-            examples.push(example(expected, found, query));
-        }
-    }
+        check_values(ctx, place, &expected, &points)?
+    } else {
+        Vec::new()
+    };
     if examples.is_empty() {
         // What the backend shows without being told how far to look back.
         return ends(ctx, place, count, &selector(&[place.text()], &matchers));
@@ -155,9 +149,39 @@ pub(super) fn check(ctx: &Context, place: Place, look: bool) -> Result<Vec<Examp
         slot: None,
         matchers,
         expected: count,
-        found: found.unwrap_or(0.0).max(0.0) as u64,
+        found: found.max(0.0) as u64,
     };
     examples.extend(locate(ctx, place, group, &expected)?);
+    Ok(examples)
+}
+
+/// Compares the values of series whose number is right: how many are no NaN, and the
+/// sum of these.
+fn check_values(
+    ctx: &Context,
+    place: Place,
+    expected: &Totals,
+    points: &str,
+) -> Result<Vec<Example>, AskError> {
+    let at_ms = place.scrape.time_ms;
+    let numbers = numbers(points, expected);
+    let mut examples = Vec::new();
+    if expected.nan > 0 && ctx.keeps_nan() {
+        let query = format!("count({numbers})");
+        let found = ctx.single(&query, at_ms)?.unwrap_or(0.0);
+        let not_nan = expected.count - expected.nan;
+        if found != not_nan as f64 {
+            let expected = format!("{not_nan} series that are not NaN");
+            examples.push(place.totals_example(expected, format!("{found}"), query));
+        }
+    }
+    let query = format!("sum({numbers})");
+    let found = ctx.single(&query, at_ms)?;
+    if !ctx.is_sum(expected, found) {
+        let expected = format!("a sum of {:?}", expected.sum());
+        let found = found.map_or("nothing".to_owned(), |found| format!("{found:?}"));
+        examples.push(place.totals_example(expected, found, query));
+    }
     Ok(examples)
 }
 
@@ -177,22 +201,16 @@ fn ends(ctx: &Context, place: Place, count: u64, selector: &str) -> Result<Vec<E
     if !is_marked {
         return Ok(Vec::new());
     }
-    let at_ms = place.scrape.time_ms;
     let query = format!("count({selector})");
-    let found = ctx.single(&query, at_ms)?.unwrap_or(0.0);
+    let found = ctx.single(&query, place.scrape.time_ms)?.unwrap_or(0.0);
     if found <= count as f64 {
         return Ok(Vec::new());
     }
     Ok(vec![Example {
-        what: What::StaleLate,
-        series: place.text().to_owned(),
-        time_ms: at_ms,
-        tick: Some(place.scrape.tick),
         expected: Some(format!("{count} series")),
         found: Some(format!("{found}")),
         note: Some("series that are over are still shown".to_owned()),
-        query,
-        query_ms: at_ms,
+        ..place.example(What::StaleLate, place.text().to_owned(), query)
     }])
 }
 
@@ -471,17 +489,6 @@ fn compare(ctx: &Context, place: Place, group: &Group) -> Result<Vec<Example>, A
         );
     }
     let mut examples = Vec::new();
-    let example = |what, series: String, query: String| Example {
-        what,
-        series,
-        time_ms: at_ms,
-        tick: Some(place.scrape.tick),
-        expected: None,
-        found: None,
-        note: None,
-        query,
-        query_ms: at_ms,
-    };
     let label = place.names.slots[place.names.slots_of(place.name).start].number;
     for row in ctx.backend().vector(&query, at_ms)? {
         let (identity, shown) = ctx.identity_of(&row.labels, &own, label.map(|(label, _)| label));
@@ -490,11 +497,11 @@ fn compare(ctx: &Context, place: Place, group: &Group) -> Result<Vec<Example>, A
             Some((series, query, value)) => examples.push(Example {
                 expected: Some(format!("{value:?}")),
                 found: Some(format!("{:?}", row.value)),
-                ..example(What::Wrong, series, query)
+                ..place.example(What::Wrong, series, query)
             }),
             None => examples.push(Example {
                 found: Some(format!("{:?}", row.value)),
-                ..example(
+                ..place.example(
                     What::Unexpected,
                     shown,
                     points(&Context::exactly(&row.labels)),
@@ -507,7 +514,7 @@ fn compare(ctx: &Context, place: Place, group: &Group) -> Result<Vec<Example>, A
             .into_values()
             .map(|(series, query, value)| Example {
                 expected: Some(format!("{value:?}")),
-                ..example(What::Missing, series, query)
+                ..place.example(What::Missing, series, query)
             }),
     );
     Ok(examples)
