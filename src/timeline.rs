@@ -1,10 +1,10 @@
-//! What is in effect at a tick: the configuration's start actions, scenarios
-//! and what was commanded, as modifiers with a first and a last tick.
+//! What is in effect at a tick: spikes, error rates and faults, as modifiers
+//! with a first and a last tick.
 //!
-//! A timeline is a function of the configuration and of the commands with
-//! their ticks, so whoever replays these has the same modifiers, with the same
-//! ids, at every tick. It knows names of metrics and labels, no series and no
-//! values.
+//! In go the configuration's `runtime` and scenarios, and commands, each with the
+//! tick at which it acts. The result is a function of these, so whoever replays
+//! them has the same modifiers, with the same ids, at every tick. A timeline knows
+//! names of metrics and labels, never series or values.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::config::{Action, Config, Fault, FaultKind, Kind, Scenario, Selector, Spike, Target};
 
-/// Modifiers at most, those that a summary's window still remembers included.
+/// Modifiers at most, ended spikes within a summary's window included.
 pub const MODIFIERS_MAX: usize = 1000;
 
 /// Something that is in effect from one tick to another.
@@ -69,10 +69,22 @@ pub enum Effect {
     },
 }
 
+impl Source {
+    fn is_scenario(&self, name: &str) -> bool {
+        matches!(self, Self::Scenario(own) if **own == *name)
+    }
+}
+
 impl Modifier {
     /// Whether it acts at a tick.
     pub fn is_active(&self, tick: u64) -> bool {
         self.from_tick <= tick && tick < self.until_tick
+    }
+
+    /// Whether it acts on series of this metric alone.
+    fn names(&self, metric: &str) -> bool {
+        let named = self.effect.selector().and_then(|on| on.metric.as_deref());
+        named == Some(metric)
     }
 }
 
@@ -86,7 +98,7 @@ impl Effect {
     }
 }
 
-/// Something that is asked of a running timeline.
+/// A change to what is in effect.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Begin something.
@@ -104,13 +116,13 @@ pub enum Command {
 /// What a command did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
-    /// The tick from which on it counts.
+    /// The first tick at which it acts.
     pub tick: u64,
     /// The id of the modifier that began, if one did.
     pub id: Option<u64>,
     /// The tick after the last one of what began; `None` without an end.
     pub until_tick: Option<u64>,
-    /// How many modifiers (or, for a scenario, it and what it began) ended.
+    /// How many modifiers ended; a scenario that was stopped counts as one more.
     pub ended: usize,
     /// Whether anything changed: a scenario that runs already is not started again.
     pub changed: bool,
@@ -141,9 +153,9 @@ pub struct Running {
 pub struct Timeline {
     interval_ns: u64,
     scenarios: BTreeMap<String, Arc<Scenario>>,
-    /// Ticks that summaries look back on, by metric.
+    /// Ticks in the windows of summaries, by metric.
     windows: BTreeMap<String, u64>,
-    /// By id. Spikes that a summary still remembers are kept after their end.
+    /// By id. A spike of a summary is kept as long as its window has ticks of it.
     modifiers: Vec<Modifier>,
     running: BTreeMap<Arc<str>, Running>,
     next_id: u64,
@@ -164,24 +176,20 @@ impl Timeline {
             generation: 1,
             dropped: 0,
         };
-        timeline.know(config);
+        timeline.read(config);
         for action in &config.runtime.on_start {
-            if timeline.begin(action, 0, &Source::Config).is_err() {
-                timeline.dropped += 1;
-            }
+            let begun = timeline.begin(action, 0, &Source::Config);
+            timeline.dropped += u64::from(begun.is_err());
         }
+        // Without a duration these act during the whole run, resets, too.
         for fault in &config.runtime.failure_modes {
             let until_tick = timeline.until(0, fault.duration_ns.unwrap_or(u64::MAX));
             let effect = Effect::Fault {
                 kind: fault.kind.clone(),
                 rate: fault.rate,
             };
-            if timeline
-                .add(effect, 0, until_tick, &Source::Config)
-                .is_err()
-            {
-                timeline.dropped += 1;
-            }
+            let added = timeline.add(effect, 0, until_tick, &Source::Config);
+            timeline.dropped += u64::from(added.is_err());
         }
         timeline
     }
@@ -189,7 +197,7 @@ impl Timeline {
     /// Goes over to another configuration: modifiers of metrics that it lacks
     /// end. Scenarios that run go on as they were; `runtime` does not act again.
     pub fn reload(&mut self, config: &Config) {
-        self.know(config);
+        self.read(config);
         self.modifiers.retain(|modifier| {
             let metric = modifier.effect.selector().and_then(|on| on.metric.as_ref());
             metric.is_none_or(|name| config.metrics.iter().any(|metric| metric.name == *name))
@@ -197,12 +205,13 @@ impl Timeline {
         self.generation += 1;
     }
 
-    fn know(&mut self, config: &Config) {
+    /// Takes over scenarios and windows.
+    fn read(&mut self, config: &Config) {
         self.scenarios.clone_from(&config.scenarios);
         self.windows.clear();
         for metric in &config.metrics {
             if let Kind::Summary { max_age_ns, .. } = metric.kind {
-                let ticks = (max_age_ns / self.interval_ns).max(1);
+                let ticks = window_ticks(max_age_ns, self.interval_ns);
                 self.windows.insert(metric.name.clone(), ticks);
             }
         }
@@ -224,7 +233,8 @@ impl Timeline {
         &self.running
     }
 
-    /// Steps of scenarios that found no room among [`MODIFIERS_MAX`].
+    /// Actions of the configuration and of scenarios that found no room among
+    /// [`MODIFIERS_MAX`].
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
@@ -238,16 +248,10 @@ impl Timeline {
         match command {
             Command::Do(action) => self.begin(action, tick, &Source::Command),
             Command::EndSpike(metric) => Ok(self.end(tick, |modifier| {
-                let Effect::Spike { on, .. } = &modifier.effect else {
-                    return false;
-                };
-                on.metric.as_ref() == Some(metric)
+                matches!(modifier.effect, Effect::Spike { .. }) && modifier.names(metric)
             })),
             Command::EndErrorRate(metric) => Ok(self.end(tick, |modifier| {
-                let Effect::ErrorRate { on, .. } = &modifier.effect else {
-                    return false;
-                };
-                on.metric.as_ref() == Some(metric)
+                matches!(modifier.effect, Effect::ErrorRate { .. }) && modifier.names(metric)
             })),
             Command::EndFault(id) => {
                 let applied = self.end(tick, |modifier| {
@@ -264,10 +268,7 @@ impl Timeline {
                 if !stopped && !self.scenarios.contains_key(name) {
                     return Err(self.no_scenario(name));
                 }
-                let mut applied = self.end(
-                    tick,
-                    |modifier| matches!(&modifier.source, Source::Scenario(of) if **of == **name),
-                );
+                let mut applied = self.end(tick, |modifier| modifier.source.is_scenario(name));
                 applied.ended += usize::from(stopped);
                 applied.changed |= stopped;
                 Ok(applied)
@@ -285,35 +286,31 @@ impl Timeline {
         let mut due: Vec<(Arc<str>, Action)> = Vec::new();
         for (name, running) in &self.running {
             let elapsed = tick - running.from_tick;
+            let repeat_every_ns = running.scenario.repeat_every_ns;
             for step in &running.scenario.steps {
-                if is_due(
-                    step.at_ns,
-                    running.scenario.repeat_every_ns,
-                    elapsed,
-                    self.interval_ns,
-                ) {
+                if is_due(step.at_ns, repeat_every_ns, elapsed, self.interval_ns) {
                     due.push((Arc::clone(name), step.action.clone()));
                 }
             }
         }
         for (name, action) in due {
-            if self.begin(&action, tick, &Source::Scenario(name)).is_err() {
-                self.dropped += 1;
-            }
+            let begun = self.begin(&action, tick, &Source::Scenario(name));
+            self.dropped += u64::from(begun.is_err());
         }
         let (modifiers, interval_ns) = (&self.modifiers, self.interval_ns);
         self.running.retain(|name, running| {
-            let passed_ns = u128::from(tick - running.from_tick) * u128::from(interval_ns);
+            let elapsed_ns = u128::from(tick - running.from_tick) * u128::from(interval_ns);
             let last_ns = running.scenario.steps.iter().map(|step| step.at_ns).max();
+            let mut begun = modifiers
+                .iter()
+                .filter(|modifier| modifier.source.is_scenario(name));
             running.scenario.repeat_every_ns.is_some()
-                || passed_ns < u128::from(last_ns.unwrap_or(0))
-                || modifiers.iter().any(|modifier| {
-                    modifier.is_active(tick)
-                        && matches!(&modifier.source, Source::Scenario(of) if of == name)
-                })
+                || elapsed_ns < u128::from(last_ns.unwrap_or(0))
+                || begun.any(|modifier| modifier.is_active(tick))
         });
     }
 
+    /// Begins an action before `tick` begins.
     fn begin(&mut self, action: &Action, tick: u64, source: &Source) -> Result<Applied, Refusal> {
         let (effect, until_tick) = match action {
             Action::Spike(Spike {
@@ -341,8 +338,9 @@ impl Timeline {
                 rate,
                 duration_ns,
             }) => {
-                let once = matches!(kind, FaultKind::Reset(_));
-                let duration_ns = duration_ns.unwrap_or(if once { 1 } else { u64::MAX });
+                // A reset without a duration happens once.
+                let is_reset = matches!(kind, FaultKind::Reset(_));
+                let duration_ns = duration_ns.unwrap_or(if is_reset { 1 } else { u64::MAX });
                 let effect = Effect::Fault {
                     kind: kind.clone(),
                     rate: *rate,
@@ -380,7 +378,7 @@ impl Timeline {
         Refusal::NoScenario(name.to_owned(), self.scenarios.keys().cloned().collect())
     }
 
-    /// Adds a modifier in place of the one that does the same to the same series.
+    /// Adds a modifier, in place of an active spike or error rate of the same series.
     fn add(
         &mut self,
         effect: Effect,
@@ -398,8 +396,8 @@ impl Timeline {
             .modifiers
             .iter()
             .filter(|modifier| is_replaced(modifier));
-        let given_up = replaced.filter(|modifier| !self.is_remembered(modifier, tick));
-        if self.modifiers.len() - given_up.count() >= MODIFIERS_MAX {
+        let forgotten = replaced.filter(|modifier| !self.is_remembered(modifier, tick));
+        if self.modifiers.len() - forgotten.count() >= MODIFIERS_MAX {
             return Err(Refusal::TooMany);
         }
         let ended = self.end(tick, is_replaced).ended;
@@ -444,19 +442,15 @@ impl Timeline {
         }
     }
 
-    /// Drops what neither acts at `tick` nor is remembered.
+    /// Drops what neither acts at `tick` or later nor is remembered.
     fn forget(&mut self, tick: u64) {
-        let modifiers = std::mem::take(&mut self.modifiers);
-        let before = modifiers.len();
-        let ends = modifiers.iter().any(|modifier| modifier.until_tick == tick);
-        self.modifiers = modifiers;
-        if ends {
-            self.generation += 1;
-        }
+        let count = self.modifiers.len();
+        let mut modifiers = self.modifiers.iter();
+        let one_ends = modifiers.any(|modifier| modifier.until_tick == tick);
         let windows = &self.windows;
         self.modifiers
             .retain(|modifier| modifier.until_tick > tick || remembers(windows, modifier, tick));
-        if self.modifiers.len() < before {
+        if one_ends || self.modifiers.len() < count {
             self.generation += 1;
         }
     }
@@ -479,6 +473,11 @@ impl Timeline {
     }
 }
 
+/// Ticks in a summary's window.
+pub(crate) fn window_ticks(max_age_ns: u64, interval_ns: u64) -> u64 {
+    (max_age_ns / interval_ns).max(1)
+}
+
 /// Whether a summary's window still holds a tick of a spike that has ended.
 fn remembers(windows: &BTreeMap<String, u64>, modifier: &Modifier, tick: u64) -> bool {
     let Effect::Spike { on, .. } = &modifier.effect else {
@@ -497,23 +496,19 @@ fn remembers(windows: &BTreeMap<String, u64>, modifier: &Modifier, tick: u64) ->
 }
 
 /// Whether a step acts at the tick that is `elapsed` ticks after its scenario's
-/// start: the first one not before its time, or that of a repetition.
+/// start: the first one not before its time, or the time of one of its repetitions.
 fn is_due(at_ns: u64, repeat_every_ns: Option<u64>, elapsed: u64, interval_ns: u64) -> bool {
-    let now_ns = u128::from(elapsed) * u128::from(interval_ns);
-    let at_ns = u128::from(at_ns);
-    // Times since the tick before are `since_ns` long.
-    let since_ns = if elapsed == 0 {
-        1
-    } else {
-        u128::from(interval_ns)
-    };
-    let Some(passed_ns) = now_ns.checked_sub(at_ns) else {
+    let elapsed_ns = u128::from(elapsed) * u128::from(interval_ns);
+    let Some(late_ns) = elapsed_ns.checked_sub(u128::from(at_ns)) else {
         return false;
     };
-    match repeat_every_ns {
-        None => passed_ns < since_ns,
-        Some(every_ns) => passed_ns % u128::from(every_ns.max(1)) < since_ns,
-    }
+    let late_ns = match repeat_every_ns {
+        None => late_ns,
+        Some(every_ns) => late_ns % u128::from(every_ns.max(1)),
+    };
+    // The tick before came too early for it; the first tick has none before it.
+    let since_last_ns = if elapsed == 0 { 1 } else { interval_ns };
+    late_ns < u128::from(since_last_ns)
 }
 
 impl fmt::Display for Refusal {
@@ -535,3 +530,162 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Step, load_str};
+
+    const SECOND_NS: u64 = 1_000_000_000;
+
+    /// Of a counter `c` and a summary `s` with a window of 5 ticks of a second.
+    fn timeline() -> Timeline {
+        let text = "metrics:\n\
+                    - {name: c, type: counter, algorithm: poisson, base_rate: 1}\n\
+                    - {name: s, type: summary, algorithm: exponential, lam: 1, max_age_s: 5}";
+        let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
+        Timeline::new(&config.unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    fn spike(metric: &str, labels: &[(&str, &str)], duration_ns: u64) -> Action {
+        let labels = labels
+            .iter()
+            .map(|&(name, value)| (name.into(), value.into()));
+        Action::Spike(Spike {
+            on: Selector {
+                metric: Some(metric.to_owned()),
+                labels: labels.collect(),
+            },
+            multiplier: 2.0,
+            target: Target::Rate,
+            duration_ns,
+        })
+    }
+
+    fn scenario(repeat_every_ns: Option<u64>, steps: &[(u64, u64)]) -> Arc<Scenario> {
+        let steps = steps.iter().map(|&(at_ns, duration_ns)| Step {
+            at_ns,
+            action: spike("c", &[], duration_ns),
+        });
+        Arc::new(Scenario {
+            repeat_every_ns,
+            steps: steps.collect(),
+        })
+    }
+
+    /// The ticks below `ticks` at which something acts.
+    fn active_ticks(timeline: &mut Timeline, ticks: u64) -> Vec<u64> {
+        let mut active = Vec::new();
+        for tick in 0..ticks {
+            timeline.begin_tick(tick);
+            let mut modifiers = timeline.modifiers().iter();
+            if modifiers.any(|modifier| modifier.is_active(tick)) {
+                active.push(tick);
+            }
+        }
+        active
+    }
+
+    #[test]
+    fn durations_are_rounded_up_to_ticks() {
+        for (duration_ns, until_tick) in [
+            (1, Some(8)),
+            (SECOND_NS, Some(8)),
+            (SECOND_NS + 1, Some(9)),
+            (u64::MAX - 1, Some(7 + 18_446_744_074)),
+            (u64::MAX, None),
+        ] {
+            let action = spike("c", &[], duration_ns);
+            let applied = timeline().apply(&Command::Do(action), 7).unwrap();
+            assert_eq!((applied.tick, applied.until_tick), (7, until_tick));
+        }
+    }
+
+    #[test]
+    fn a_spike_replaces_one_of_the_same_series() {
+        let mut timeline = timeline();
+        let labels = [("zone", "a")];
+        for (labels, id, ended) in [
+            (&[][..], 1, 0),
+            (&labels, 2, 0),
+            (&[], 3, 1),
+            (&labels, 4, 1),
+        ] {
+            let generation = timeline.generation();
+            let action = spike("c", labels, 10 * SECOND_NS);
+            let applied = timeline.apply(&Command::Do(action), 5).unwrap();
+            assert_eq!((applied.id, applied.ended), (Some(id), ended));
+            assert!(timeline.generation() > generation);
+        }
+        let ended = timeline.apply(&Command::EndSpike("c".into()), 6).unwrap();
+        assert_eq!((ended.ended, ended.changed), (2, true));
+        let ended = timeline.apply(&Command::EndSpike("c".into()), 6).unwrap();
+        assert_eq!((ended.ended, ended.changed), (0, false));
+    }
+
+    #[test]
+    fn spikes_are_kept_while_a_window_has_ticks_of_them() {
+        for (metric, gone_at) in [("c", 2), ("s", 8)] {
+            let mut timeline = timeline();
+            let action = spike(metric, &[], 2 * SECOND_NS);
+            timeline.apply(&Command::Do(action), 0).unwrap();
+            timeline.begin_tick(gone_at - 1);
+            assert_eq!(timeline.modifiers().len(), 1);
+            timeline.begin_tick(gone_at);
+            assert_eq!(timeline.modifiers().len(), 0);
+        }
+    }
+
+    #[test]
+    fn too_many_modifiers_are_refused() {
+        let mut timeline = timeline();
+        let mut add = |index: usize| {
+            let action = spike("c", &[("zone", &index.to_string())], SECOND_NS);
+            timeline.apply(&Command::Do(action), 0)
+        };
+        for index in 0..MODIFIERS_MAX {
+            add(index).unwrap();
+        }
+        assert_eq!(add(MODIFIERS_MAX), Err(Refusal::TooMany));
+        assert!(add(3).is_ok(), "one that replaces another takes no room");
+    }
+
+    #[test]
+    fn steps_act_at_the_first_tick_not_before_their_time() {
+        let half_ns = SECOND_NS / 2;
+        for (repeat_every_ns, steps, expected) in [
+            (None, &[(0, 1)][..], &[0][..]),
+            (None, &[(1, 1), (3 * SECOND_NS, 2 * SECOND_NS)], &[1, 3, 4]),
+            (Some(3 * SECOND_NS), &[(SECOND_NS, 1)], &[1, 4, 7]),
+            (Some(5 * half_ns), &[(half_ns, 1)], &[1, 3, 6, 8]),
+        ] {
+            let mut timeline = timeline();
+            let scenario = scenario(repeat_every_ns, steps);
+            timeline.scenarios.insert("story".into(), scenario);
+            let start = Command::Do(Action::Scenario("story".into()));
+            assert!(timeline.apply(&start, 0).unwrap().changed);
+            assert!(!timeline.apply(&start, 0).unwrap().changed);
+            assert_eq!(active_ticks(&mut timeline, 10), expected);
+            assert_eq!(timeline.running().is_empty(), repeat_every_ns.is_none());
+        }
+    }
+
+    #[test]
+    fn ending_a_scenario_ends_what_it_began() {
+        let mut timeline = timeline();
+        let steps = scenario(None, &[(0, 100 * SECOND_NS), (50 * SECOND_NS, 1)]);
+        timeline.scenarios.insert("story".into(), steps);
+        let start = Command::Do(Action::Scenario("story".into()));
+        timeline.apply(&start, 0).unwrap();
+        timeline.begin_tick(0);
+        let end = Command::EndScenario("story".into());
+        assert_eq!(timeline.apply(&end, 1).unwrap().ended, 2);
+        assert_eq!(timeline.apply(&end, 1).unwrap().ended, 0);
+        assert!(timeline.modifiers().is_empty() && timeline.running().is_empty());
+        let unknown = Command::EndScenario("plot".into());
+        let refusal = Refusal::NoScenario("plot".into(), vec!["story".into()]);
+        assert_eq!(timeline.apply(&unknown, 1), Err(refusal));
+    }
+}
