@@ -48,7 +48,7 @@ pub struct Family {
     pub first_block: usize,
 }
 
-/// The type of a family and the layout of its columns.
+/// The type of a family, and the parameters that its columns follow from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Shape {
     /// One value per series, monotonic.
@@ -153,8 +153,8 @@ impl Catalog {
         Self::build_with(config, own, &|_| None)
     }
 
-    /// The same; histograms for which `exponential` tells a layout count their
-    /// observations in those buckets, too. No other value changes.
+    /// As [`Self::build`]; histograms for which `exponential` gives a layout also
+    /// count their observations in those buckets. No other value changes.
     ///
     /// # Errors
     /// As [`Self::build`].
@@ -166,8 +166,8 @@ impl Catalog {
         Self::with_spaces(Vec::new(), config, own, exponential)
     }
 
-    /// The same for a configuration that follows another one, whose metrics and
-    /// catalog these are: label spaces that both have are shared.
+    /// As [`Self::build_with`], for a configuration that follows another one, whose
+    /// metrics and catalog are given first: label spaces that both have are shared.
     ///
     /// # Errors
     /// As [`Self::build`].
@@ -196,8 +196,8 @@ impl Catalog {
             let space = if let Some((_, space)) = known {
                 Arc::clone(space)
             } else {
-                let space = Space::new(key.0, key.1, key.2)
-                    .map_err(|error| (metric.name.clone(), error))?;
+                let space = Space::new(&metric.labels, metric.series_cap, metric.sampling);
+                let space = space.map_err(|error| (metric.name.clone(), error))?;
                 let space = Arc::new(space);
                 spaces.push((key, Arc::clone(&space)));
                 space
@@ -239,9 +239,8 @@ impl Catalog {
         }
     }
 
-    /// A catalog of one generated family, and of its series only some that are
-    /// neighbours: one block, however many there are. Their values are those that
-    /// they have among all.
+    /// A catalog of one generated family and some neighbouring series of it, as one
+    /// block, however many there are. They have the values that they have among all.
     pub fn of_rows(mut family: Family, rows: Range<usize>) -> Self {
         assert!(rows.start < rows.end && rows.end <= family.series_count());
         family.first_block = 0;
@@ -299,6 +298,7 @@ impl Catalog {
     }
 }
 
+/// What a label space follows from.
 type SpaceKey<'a> = (&'a [Label], Option<u64>, Sampling);
 
 fn space_key(metric: &Metric) -> SpaceKey<'_> {

@@ -15,6 +15,14 @@ pub fn mix(state: u64) -> u64 {
     SplitMix64::seed_from_u64(state).next_u64()
 }
 
+/// The bound below which the given share (0 or more) of all 64-bit keys and draws
+/// lies; from a share of 1 on it is the largest key, which itself is not below.
+#[inline]
+pub fn threshold(share: f64) -> u64 {
+    const WHOLE: f64 = 18_446_744_073_709_551_616.0;
+    (share * WHOLE) as u64
+}
+
 /// Hash of one (label name, label value) pair.
 pub fn pair_hash(name: &str, value: &[u8], scratch: &mut Vec<u8>) -> u64 {
     scratch.clear();
@@ -52,11 +60,18 @@ mod tests {
         let mut scratch = Vec::new();
         assert_eq!(mix(0), 0xe220_a839_7b1d_cdaf);
         assert_eq!(mix(42), 0xbdd7_3226_2feb_6e95);
-        assert_eq!(pair_hash("a", b"bc", &mut scratch), xxh3_64(b"a\xffbc"));
-        assert_ne!(
-            pair_hash("a", b"bc", &mut scratch),
-            pair_hash("ab", b"c", &mut scratch)
-        );
-        assert_eq!(name_key("requests"), xxh3_64(b"requests"));
+        assert_eq!(pair_hash("a", b"bc", &mut scratch), 0x0490_d13e_969b_f637);
+        assert_eq!(pair_hash("ab", b"c", &mut scratch), 0x048d_7bb9_45ca_b46d);
+        assert_eq!(name_key("requests"), 0xacf3_9e68_edb7_c227);
+        assert_eq!(label_set_key(5), mix(5));
+        assert_eq!(series_key(5, 9), 5 ^ 9);
+    }
+
+    #[test]
+    fn thresholds_are_shares_of_all_keys() {
+        assert_eq!(threshold(0.0), 0);
+        assert_eq!(threshold(0.25), 1 << 62);
+        assert_eq!(threshold(1.0), u64::MAX);
+        assert_eq!(threshold(7.0), u64::MAX);
     }
 }

@@ -96,20 +96,15 @@ impl Dimension {
         for index in indices {
             arena.push_with(|out| write_value(values, index, out));
         }
-        Self::from_arena(name.to_owned(), arena)
-    }
-
-    fn from_arena(name: String, mut values: Arena) -> Self {
-        values.shrink();
+        arena.shrink();
         let mut scratch = Vec::new();
-        let pair_hashes = values
+        let pair_hashes = arena
             .iter()
-            .map(|value| identity::pair_hash(&name, value, &mut scratch))
-            .collect();
+            .map(|value| identity::pair_hash(name, value, &mut scratch));
         Self {
-            name,
-            values,
-            pair_hashes,
+            name: name.to_owned(),
+            pair_hashes: pair_hashes.collect(),
+            values: arena,
         }
     }
 

@@ -4,14 +4,17 @@
 //! the file, so that the same label sets always come in the same order. A
 //! series is a position in the space; a capped space also keeps a sorted list
 //! of the positions it selects (4 bytes each) and their keys (8 bytes each),
-//! shared by all metrics with the same labels and cap.
+//! shared by all metrics with the same labels and cap. No series has a string or
+//! a map of its own.
+
+mod selection;
 
 use std::fmt;
 use std::ops::Range;
 
 use crate::config::{Label, Sampling};
 use crate::model::identity;
-use crate::model::labels::{Dimension, value_count, write_value};
+use crate::model::labels::{Dimension, value_count};
 use crate::model::wide;
 
 /// Combinations that can be addressed; sampling by hash visits all of them.
@@ -25,10 +28,17 @@ pub struct Space {
     dimensions: Vec<Dimension>,
     selection: Option<Selection>,
     series_count: usize,
-    /// Sums of pair hashes over the labels from `tail_start` on, where several
-    /// short labels at the end together make a run worth looping over.
-    tail: Option<Vec<u64>>,
-    tail_start: usize,
+    /// Where several short labels at the end together make a run worth looping over.
+    tail: Option<Tail>,
+}
+
+/// The last labels of a space, summed together.
+#[derive(Debug)]
+struct Tail {
+    /// The first of the labels.
+    start: usize,
+    /// The sum of pair hashes of each combination of their values.
+    sums: Vec<u64>,
 }
 
 /// The selected part of a capped space, in increasing order.
@@ -41,11 +51,12 @@ struct Selection {
 /// Why a space cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SpaceError {
-    /// More series than the crate can address.
+    /// More series than [`COMBINATIONS_MAX`].
     TooManySeries(u128),
-    /// Too many combinations to sample by hash.
+    /// More combinations to sample by hash than [`COMBINATIONS_MAX`].
     TooManyCombinations(u128),
-    /// A label with too many values to expand.
+    /// A label by name, and how many values are in use, more than
+    /// [`LABEL_VALUES_MAX`].
     TooManyValues(String, u64),
 }
 
@@ -73,6 +84,9 @@ impl std::error::Error for SpaceError {}
 
 impl Space {
     /// Builds the space of a metric's labels, given in file order.
+    ///
+    /// # Errors
+    /// When it has more series or label values than can be addressed.
     pub fn new(
         labels: &[Label],
         series_cap: Option<u64>,
@@ -93,20 +107,11 @@ impl Space {
     pub fn from_dimensions(mut dimensions: Vec<Dimension>) -> Self {
         dimensions.sort_by(|a, b| a.name.cmp(&b.name));
         let series_count = dimensions.iter().map(Dimension::len).product();
-        let tail_start = tail_start(&dimensions);
-        let tail = (tail_start + 1 < dimensions.len()).then(|| {
-            let start = vec![0u64];
-            dimensions[tail_start..].iter().fold(start, |sums, next| {
-                let add = |&sum: &u64| next.pair_hashes.iter().map(move |h| h.wrapping_add(sum));
-                sums.iter().flat_map(add).collect()
-            })
-        });
         Self {
+            tail: Tail::of(&dimensions),
             dimensions,
             selection: None,
             series_count,
-            tail,
-            tail_start,
         }
     }
 
@@ -147,13 +152,9 @@ impl Space {
             return scratch;
         };
         // Sums first, in runs along the last labels, then all keys at once.
-        let tail = match &self.tail {
-            Some(tail) => tail.as_slice(),
-            None => &last.pair_hashes,
-        };
-        let leading = match &self.tail {
-            Some(_) => &leading[..self.tail_start],
-            None => leading,
+        let (tail, leading) = match &self.tail {
+            Some(tail) => (&tail.sums, &leading[..tail.start]),
+            None => (&last.pair_hashes, leading),
         };
         let (middle, leading) = match leading.split_last() {
             Some((middle, leading)) => (middle.pair_hashes.as_slice(), leading),
@@ -162,12 +163,7 @@ impl Space {
         let (mut at, mut from) = (series.start / tail.len(), series.start % tail.len());
         scratch.reserve(series.len());
         while scratch.len() < series.len() {
-            let mut rest = at / middle.len();
-            let mut sum = 0u64;
-            for dimension in leading.iter().rev() {
-                sum = sum.wrapping_add(dimension.pair_hashes[rest % dimension.len()]);
-                rest /= dimension.len();
-            }
+            let sum = pair_hash_sum(leading, at / middle.len());
             for hash in &middle[at % middle.len()..] {
                 let sum = sum.wrapping_add(*hash);
                 let to = tail.len().min(from + series.len() - scratch.len());
@@ -202,112 +198,45 @@ impl Space {
         }
         Ok(Self::from_dimensions(expand(labels, counts)?))
     }
+}
 
-    /// The first `cap` of the product in file order. Only the values that
-    /// these can use count, however long the ranges are.
-    fn first_n(labels: &[Label], counts: &[u64], cap: u64) -> Result<Self, SpaceError> {
-        let mut used = vec![1u64; labels.len()];
-        let mut faster: u64 = 1;
-        for (used, &count) in used.iter_mut().zip(counts).rev() {
-            *used = count.min(cap.div_ceil(faster));
-            faster = faster.saturating_mul(*used);
-        }
-        if cap > COMBINATIONS_MAX || faster > COMBINATIONS_MAX {
-            return Err(SpaceError::TooManySeries(cap.into()));
-        }
-        let order = NameOrder::new(labels, &used);
-        let positions = (0..cap).map(|index| order.position(index)).collect();
-        Self::selected(&order, labels, positions)
+/// The sum of the pair hashes of the label set at a position in the product of
+/// some dimensions.
+#[inline]
+fn pair_hash_sum(dimensions: &[Dimension], position: usize) -> u64 {
+    let (mut sum, mut rest) = (0u64, position);
+    for dimension in dimensions.iter().rev() {
+        sum = sum.wrapping_add(dimension.pair_hashes[rest % dimension.len()]);
+        rest /= dimension.len();
     }
+    sum
+}
 
-    /// The `cap` series with the smallest keys: first by the labels that come
-    /// from the profile, so that all metrics of one profile keep the same
-    /// ones, then by those that the metric adds.
-    fn sampled(
-        labels: &[Label],
-        counts: &[u64],
-        product: u128,
-        cap: u64,
-    ) -> Result<Self, SpaceError> {
-        if product > u128::from(COMBINATIONS_MAX) {
-            return Err(SpaceError::TooManyCombinations(product));
-        }
-        let order = NameOrder::new(labels, counts);
-        let profile = Part::new(labels, &order, false);
-        let own = Part::new(labels, &order, true);
-        let own_count = own.combinations();
-        let profile_kept = profile.smallest(cap.div_ceil(own_count));
-        let whole = (cap / own_count) as usize;
-        let mut positions: Vec<u32> = Vec::with_capacity(cap as usize);
-        let own_all = own.smallest(own_count.min(cap));
-        for &(_, base) in &profile_kept[..whole] {
-            positions.extend(own_all.iter().map(|&(_, position)| base + position));
-        }
-        if let Some(&(_, base)) = profile_kept.get(whole) {
-            let rest = &own_all[..(cap % own_count) as usize];
-            positions.extend(rest.iter().map(|&(_, position)| base + position));
-        }
-        drop((profile_kept, own_all));
-        Self::selected(&order, labels, positions)
-    }
+impl Tail {
+    /// Sums longer than this would outgrow the cache.
+    const SUMS_MAX: usize = 1024;
 
-    /// Keeps the given positions, and of each label only the values they use.
-    fn selected(
-        order: &NameOrder,
-        labels: &[Label],
-        mut positions: Vec<u32>,
-    ) -> Result<Self, SpaceError> {
-        positions.sort_unstable();
-        let kept = order.kept_values(&positions);
-        let mut dimensions = Vec::with_capacity(kept.len());
-        for (&index, kept) in order.sorted.iter().zip(&kept) {
-            let label = &labels[index];
-            check_values(label, kept.len() as u64)?;
-            dimensions.push(Dimension::of_values(&label.name, &label.values, kept));
+    /// As many labels as fit; `None` where these would be fewer than two.
+    fn of(dimensions: &[Dimension]) -> Option<Self> {
+        let mut len = 1;
+        let mut start = dimensions.len();
+        while start > 0 && len * dimensions[start - 1].len() <= Self::SUMS_MAX {
+            start -= 1;
+            len *= dimensions[start].len();
         }
-        order.renumber(&kept, &mut positions);
-        let mut label_set_keys = Vec::with_capacity(positions.len());
-        for &position in &positions {
-            let mut rest = position as usize;
-            let mut sum = 0u64;
-            for dimension in dimensions.iter().rev() {
-                sum = sum.wrapping_add(dimension.pair_hashes[rest % dimension.len()]);
-                rest /= dimension.len();
-            }
-            label_set_keys.push(identity::label_set_key(sum));
+        if start + 1 >= dimensions.len() {
+            return None;
         }
-        // From here on the stored keys stand for them.
-        for dimension in &mut dimensions {
-            dimension.pair_hashes = Vec::new();
-        }
-        Ok(Self {
-            series_count: positions.len(),
-            dimensions,
-            selection: Some(Selection {
-                positions,
-                label_set_keys,
-            }),
-            tail: None,
-            tail_start: 0,
-        })
+        let sums = dimensions[start..].iter().fold(vec![0u64], |sums, next| {
+            let add = |&sum: &u64| next.pair_hashes.iter().map(move |h| h.wrapping_add(sum));
+            sums.iter().flat_map(add).collect()
+        });
+        Some(Self { start, sums })
     }
 }
 
-/// The first of the trailing labels that are summed together.
-fn tail_start(dimensions: &[Dimension]) -> usize {
-    const TAIL_MAX: usize = 1024;
-    let mut len = 1;
-    let mut start = dimensions.len();
-    while start > 0 && len * dimensions[start - 1].len() <= TAIL_MAX {
-        start -= 1;
-        len *= dimensions[start].len();
-    }
-    start
-}
-
-/// Walks a space's series in order and tells their label values.
-///
-/// `digits()[i]` is the index of the value of dimension `i`.
+/// Walks a space's series in order and tells their label values as digits: the
+/// index of the value of each dimension.
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
     space: &'a Space,
@@ -410,229 +339,6 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// How file order maps to name order.
-struct NameOrder {
-    /// `sorted[i]` is the file index of the i-th label by name.
-    sorted: Vec<usize>,
-    /// Stride in the name-ordered product of each label, by file index.
-    strides: Vec<u64>,
-    counts: Vec<u64>,
-}
-
-impl NameOrder {
-    fn new(labels: &[Label], counts: &[u64]) -> Self {
-        let mut sorted: Vec<usize> = (0..labels.len()).collect();
-        sorted.sort_by(|&a, &b| labels[a].name.cmp(&labels[b].name));
-        let mut strides = vec![1; labels.len()];
-        let mut stride = 1u64;
-        for &index in sorted.iter().rev() {
-            strides[index] = stride;
-            stride = stride.saturating_mul(counts[index]);
-        }
-        Self {
-            sorted,
-            strides,
-            counts: counts.to_vec(),
-        }
-    }
-
-    /// The name-ordered position of the `index`-th label set in file order.
-    fn position(&self, index: u64) -> u32 {
-        let mut rest = index;
-        let mut position = 0;
-        for (&count, &stride) in self.counts.iter().zip(&self.strides).rev() {
-            position += rest % count * stride;
-            rest /= count;
-        }
-        position as u32
-    }
-
-    /// Number of values of each label, in name order.
-    fn sorted_counts(&self) -> Vec<usize> {
-        let sorted = self.sorted.iter();
-        sorted.map(|&index| self.counts[index] as usize).collect()
-    }
-
-    /// The values of each label, in name order, that some position uses.
-    fn kept_values(&self, positions: &[u32]) -> Vec<Vec<u32>> {
-        let mut stride = 1;
-        let mut kept: Vec<Vec<u32>> = Vec::with_capacity(self.counts.len());
-        for &count in self.sorted_counts().iter().rev() {
-            let digits = positions
-                .iter()
-                .map(|&position| position as usize / stride % count);
-            kept.push(if count <= TABLE_MAX {
-                let mut used = vec![false; count];
-                digits.for_each(|digit| used[digit] = true);
-                (0..count as u32)
-                    .filter(|&value| used[value as usize])
-                    .collect()
-            } else {
-                let mut digits: Vec<u32> = digits.map(|digit| digit as u32).collect();
-                digits.sort_unstable();
-                digits.dedup();
-                digits
-            });
-            stride = stride.saturating_mul(count);
-        }
-        kept.reverse();
-        kept
-    }
-
-    /// Turns positions into those of the product of the kept values.
-    fn renumber(&self, kept: &[Vec<u32>], positions: &mut [u32]) {
-        let counts = self.sorted_counts();
-        if counts
-            .iter()
-            .zip(kept)
-            .all(|(&count, kept)| count == kept.len())
-        {
-            return;
-        }
-        let tables: Vec<Vec<u32>> = counts
-            .iter()
-            .zip(kept)
-            .map(|(&count, kept)| {
-                let mut table = vec![0; if count <= TABLE_MAX { count } else { 0 }];
-                for (number, &value) in kept.iter().enumerate().take(table.len()) {
-                    table[value as usize] = number as u32;
-                }
-                table
-            })
-            .collect();
-        for position in positions {
-            let (mut rest, mut stride, mut renamed) = (*position as usize, 1usize, 0usize);
-            for (index, &count) in counts.iter().enumerate().rev() {
-                let value = rest % count;
-                let number = match tables[index].get(value) {
-                    Some(&number) => number as usize,
-                    None => kept[index].partition_point(|&kept| (kept as usize) < value),
-                };
-                renamed += number * stride;
-                stride *= kept[index].len();
-                rest /= count;
-            }
-            *position = renamed as u32;
-        }
-    }
-}
-
-/// Labels with more values are looked up by bisection instead of in a table.
-const TABLE_MAX: usize = 1 << 26;
-
-/// Some of a space's labels, each with its stride in the whole space, the one
-/// with the most values first. That one is hashed as it is walked, once per
-/// value; all others together have at most 65,536 of them each.
-struct Part<'a> {
-    longest: Option<Axis<'a>>,
-    others: Vec<(Vec<u64>, u64)>,
-}
-
-struct Axis<'a> {
-    label: &'a Label,
-    count: u64,
-    stride: u64,
-}
-
-impl<'a> Part<'a> {
-    fn new(labels: &'a [Label], order: &NameOrder, from_metric: bool) -> Self {
-        let mut axes: Vec<Axis<'a>> = Vec::new();
-        for (index, label) in labels.iter().enumerate() {
-            if label.from_metric == from_metric {
-                axes.push(Axis {
-                    label,
-                    count: order.counts[index],
-                    stride: order.strides[index],
-                });
-            }
-        }
-        axes.sort_by_key(|axis| std::cmp::Reverse(axis.count));
-        let mut axes = axes.into_iter();
-        let longest = axes.next();
-        let others = axes
-            .map(|axis| {
-                let mut hashes = Vec::with_capacity(axis.count as usize);
-                axis.for_hashes(|hash| hashes.push(hash));
-                (hashes, axis.stride)
-            })
-            .collect();
-        Self { longest, others }
-    }
-
-    fn combinations(&self) -> u64 {
-        let longest = self.longest.as_ref().map_or(1, |axis| axis.count);
-        let others = self.others.iter().map(|(hashes, _)| hashes.len() as u64);
-        longest * others.product::<u64>()
-    }
-
-    /// The `count` combinations with the smallest keys, as (key, position in
-    /// the whole space), in that order.
-    fn smallest(&self, count: u64) -> Vec<(u64, u32)> {
-        let combinations = self.combinations();
-        if count == 0 {
-            return Vec::new();
-        }
-        // Keys are uniform, so this threshold lets about `count` through, and
-        // too few only once in a billion; then it is widened.
-        let mut wanted = count as f64 + 6.0 * (count as f64).sqrt() + 16.0;
-        loop {
-            let share = wanted / combinations as f64;
-            let threshold = if share >= 1.0 {
-                u64::MAX
-            } else {
-                (share * 18_446_744_073_709_551_616.0) as u64
-            };
-            let mut kept = Vec::with_capacity(wanted.min(combinations as f64) as usize);
-            let mut each = |key: u64, position: u64| {
-                if key <= threshold {
-                    kept.push((key, position as u32));
-                }
-            };
-            match &self.longest {
-                None => each(identity::label_set_key(0), 0),
-                Some(axis) => {
-                    let mut position = 0;
-                    axis.for_hashes(|hash| {
-                        visit(&self.others, hash, position, &mut each);
-                        position += axis.stride;
-                    });
-                }
-            }
-            if kept.len() as u64 >= count {
-                kept.sort_unstable();
-                kept.truncate(count as usize);
-                return kept;
-            }
-            wanted *= 2.0;
-        }
-    }
-}
-
-impl Axis<'_> {
-    /// Calls `each` with the pair hash of every value in order.
-    fn for_hashes(&self, mut each: impl FnMut(u64)) {
-        let (mut value, mut scratch) = (Vec::new(), Vec::new());
-        for index in 0..self.count {
-            value.clear();
-            write_value(&self.label.values, index, &mut value);
-            each(identity::pair_hash(&self.label.name, &value, &mut scratch));
-        }
-    }
-}
-
-/// Calls `each` with the key and position of every combination of `axes`, on
-/// top of what is summed up already.
-fn visit(axes: &[(Vec<u64>, u64)], sum: u64, position: u64, each: &mut impl FnMut(u64, u64)) {
-    let Some(((hashes, stride), rest)) = axes.split_first() else {
-        return each(identity::label_set_key(sum), position);
-    };
-    let mut at = position;
-    for &hash in hashes {
-        visit(rest, sum.wrapping_add(hash), at, each);
-        at += stride;
-    }
-}
-
 fn expand(labels: &[Label], counts: &[u64]) -> Result<Vec<Dimension>, SpaceError> {
     labels
         .iter()
@@ -644,6 +350,7 @@ fn expand(labels: &[Label], counts: &[u64]) -> Result<Vec<Dimension>, SpaceError
         .collect()
 }
 
+/// Refuses a label of too many values.
 fn check_values(label: &Label, count: u64) -> Result<(), SpaceError> {
     if count > LABEL_VALUES_MAX {
         return Err(SpaceError::TooManyValues(label.name.clone(), count));
