@@ -1,26 +1,30 @@
 //! The engine: ticks in, frames out.
 //!
 //! A tick goes through three steps. The engine's thread works out what each
-//! family's series share (`recipe`), the pool's workers advance their shards
-//! from the columns of the tick before (`shard`, `kernel`), and the new columns
-//! become one immutable [`Frame`]. Values depend on seed, identity, tick, epoch
-//! and what was done when, only; the number of threads decides who computes a
-//! block, never what.
+//! family's series share (`recipe`); the pool's workers advance the blocks of
+//! their shards from the columns of the tick before (`shard`, `block`, `kernel`);
+//! the new columns become one immutable [`Frame`]. Values depend on seed,
+//! identity, tick, epoch and on the commands and reloads with their ticks, only;
+//! the number of threads decides who computes a block, never what.
 //!
-//! What is done to a run (a command, a reload) acts from the next tick on, for
-//! all series at once: on modifiers (`timeline`), which become factors and
-//! chances of classes of series (`effect`), or on what series there are
-//! (`reload`).
+//! A command or a reload acts from the next tick on, for all series at once.
+//! Commands change modifiers (`timeline`); these become factors and chances of
+//! faults (`effect`) of classes of series (`class`). A reload changes what series
+//! there are (`reload`).
 //!
-//! A part of a frame's points is a frame as well, with the same columns (`part`).
+//! A frame with some of another's points shares its columns (`part`).
 //!
 //! The engine names no wire format, does no I/O and reads no clock.
 
+mod block;
+mod class;
+mod columns;
 pub mod discrete;
 pub mod distribution;
 mod effect;
 pub mod exponential;
-pub mod frame;
+mod frame;
+mod gaps;
 pub mod kernel;
 mod part;
 mod pool;
@@ -36,16 +40,20 @@ mod shard;
 use std::sync::Arc;
 
 use crate::config::{Config, Metric};
+use crate::model::space::Space;
 use crate::model::{Block, Catalog, identity};
 use crate::timeline::{Applied, Command, Refusal, Timeline};
+pub use columns::Columns;
 use effect::Effects;
-pub use frame::{Columns, Created, Frame, Gaps};
+pub use frame::{Created, Frame};
 use frame::{Layout, ShardFrame};
+pub use gaps::Gaps;
 pub use part::{Part, Share};
 use pool::Pool;
 use recipe::{FamilyTick, Recipe, SharedParts};
+pub(crate) use recipe::{WINDOW_TICK_BYTES, state_bytes};
 pub use reload::{Prepared, Reloaded};
-use shard::{Plan, Shard};
+use shard::{Shard, TickPlan};
 
 /// Frames kept for reuse while no reader holds them.
 const SPARE_FRAMES_MAX: usize = 1;
@@ -54,26 +62,28 @@ const SPARE_FRAMES_MAX: usize = 1;
 #[derive(Debug)]
 pub struct Engine {
     timeline: Timeline,
-    /// The timeline's generation that the plan's effects follow from.
+    /// The timeline's, when the plan's effects were worked out.
     generation: u64,
     metrics: Vec<Metric>,
     catalog: Arc<Catalog>,
     layout: Arc<Layout>,
     recipes: Arc<[Recipe]>,
     pool: Pool,
-    plan: Arc<Plan>,
+    plan: Arc<TickPlan>,
     epoch_ns: i64,
     interval_ns: u64,
     next_tick: u64,
     current: Arc<Frame>,
+    /// Frames before the current one; reused once no reader holds them.
     retired: Vec<Arc<Frame>>,
+    /// Those of the frame that is being filled; empty between ticks.
     buffers: Vec<Option<Arc<ShardFrame>>>,
-    /// To make further buffers when readers hold all others.
-    empty: Vec<Vec<Block>>,
+    /// The blocks of each shard, and at last those of the process's own families.
+    shard_blocks: Vec<Vec<Block>>,
 }
 
-/// What is slow to work out about a configuration's metrics: tables and weights.
-/// Engines can share it.
+/// Tables and weights of a configuration's metrics, which are slow to work out.
+/// Engines can share them.
 #[derive(Debug, Clone)]
 pub struct Recipes(Arc<[Recipe]>);
 
@@ -113,21 +123,21 @@ impl Engine {
         threads: usize,
     ) -> std::io::Result<Self> {
         let interval_ns = config.global.tick_interval_ns;
-        let (layout, shares) = deal(&catalog, threads);
-        let shards = shares[..threads].iter().map(|blocks| {
+        let (layout, shard_blocks) = deal(&catalog, threads);
+        let shards = shard_blocks[..threads].iter().map(|blocks| {
             let (catalog, recipes) = (Arc::clone(&catalog), Arc::clone(&recipes));
             Shard::new(catalog, recipes, blocks.clone(), &mut |_| None)
         });
         let pool = Pool::new(shards.collect())?;
         let layout = Arc::new(layout);
-        let plan = Plan {
+        let plan = TickPlan {
             families: recipes.iter().map(|_| FamilyTick::default()).collect(),
         };
         Ok(Self {
             timeline: Timeline::new(config),
             generation: 0,
             metrics: config.metrics.clone(),
-            current: new_frame(&catalog, &layout, &shares, epoch_ns),
+            current: new_frame(&catalog, &layout, &shard_blocks, epoch_ns),
             catalog,
             layout,
             recipes,
@@ -138,7 +148,7 @@ impl Engine {
             next_tick: 0,
             retired: Vec::with_capacity(8),
             buffers: Vec::with_capacity(threads + 1),
-            empty: shares,
+            shard_blocks,
         })
     }
 
@@ -153,7 +163,7 @@ impl Engine {
         tick_time_ns(self.epoch_ns, self.interval_ns, tick).unwrap_or(i64::MAX)
     }
 
-    /// The families it fills.
+    /// The families that it fills.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
     }
@@ -180,12 +190,12 @@ impl Engine {
     /// to tick, label spaces, tables and weights.
     pub fn memory_bytes(&self) -> usize {
         let mut bytes = 0;
-        let mut spaces: Vec<*const crate::model::space::Space> = Vec::new();
+        let mut spaces: Vec<*const Space> = Vec::new();
         for (index, family) in self.catalog.families().iter().enumerate() {
             let series = family.series_count();
             bytes += 2 * series * family.shape.column_bytes();
             if let Some(recipe) = self.recipes.get(index) {
-                bytes += series * recipe.state_bytes() + recipe.shared_bytes();
+                bytes += series * state_bytes(&recipe.kind) + recipe.shared_bytes();
             }
             if !spaces.contains(&Arc::as_ptr(&family.space)) {
                 spaces.push(Arc::as_ptr(&family.space));
@@ -256,7 +266,12 @@ impl Engine {
     }
 
     fn new_frame(&self) -> Arc<Frame> {
-        new_frame(&self.catalog, &self.layout, &self.empty, self.epoch_ns)
+        new_frame(
+            &self.catalog,
+            &self.layout,
+            &self.shard_blocks,
+            self.epoch_ns,
+        )
     }
 }
 
@@ -264,7 +279,7 @@ impl Engine {
 fn new_frame(
     catalog: &Arc<Catalog>,
     layout: &Arc<Layout>,
-    shares: &[Vec<Block>],
+    shard_blocks: &[Vec<Block>],
     epoch_ns: i64,
 ) -> Arc<Frame> {
     let zeroed = |blocks: &Vec<Block>| Arc::new(ShardFrame::zeroed(catalog, blocks, epoch_ns));
@@ -273,7 +288,7 @@ fn new_frame(
         layout: Arc::clone(layout),
         tick: 0,
         time_ns: epoch_ns,
-        shards: shares.iter().map(zeroed).collect(),
+        shards: shard_blocks.iter().map(zeroed).collect(),
         part: None,
     })
 }
@@ -318,11 +333,11 @@ fn deal(catalog: &Catalog, threads: usize) -> (Layout, Vec<Vec<Block>>) {
         loads[shard] += block.len * shape.samples_per_series();
         owner[index] = shard;
     }
-    let mut shares: Vec<Vec<Block>> = vec![Vec::new(); threads + 1];
+    let mut shard_blocks: Vec<Vec<Block>> = vec![Vec::new(); threads + 1];
     let mut places = Vec::with_capacity(owner.len());
     for (&shard, &block) in owner.iter().zip(catalog.blocks()) {
-        places.push((shard as u32, shares[shard].len() as u32));
-        shares[shard].push(block);
+        places.push((shard as u32, shard_blocks[shard].len() as u32));
+        shard_blocks[shard].push(block);
     }
-    (Layout { places }, shares)
+    (Layout { places }, shard_blocks)
 }

@@ -53,7 +53,7 @@ impl Chooser {
         }
         let late = self.late(frame);
         let held = self.out_of_order.of(frame).except(&late);
-        let rest = frame.without(&late.and(&held));
+        let rest = frame.without(&late.union(&held));
         (Arc::new(rest), Some(held))
     }
 }

@@ -8,6 +8,7 @@
 //! depends on its mean alone.
 
 use crate::engine::rng::Stream;
+use crate::model::identity::threshold;
 
 /// Means above this are drawn by rejection rather than from a table.
 pub const TABLE_MEAN_MAX: f64 = 4096.0;
@@ -106,7 +107,7 @@ impl PoissonTable {
             self.small.pop();
             let weight = self.weights[small as usize];
             self.cells[small as usize] = AliasCell {
-                threshold: (weight * 18_446_744_073_709_551_616.0) as u64,
+                threshold: threshold(weight),
                 alias: large,
             };
             let rest = self.weights[large as usize] - (1.0 - weight);

@@ -5,6 +5,7 @@
 //! bits on every platform.
 
 use crate::config::{Component, Distribution};
+use crate::model::identity::threshold;
 
 /// Standard normal distribution function.
 pub fn normal_cdf(z: f64) -> f64 {
@@ -159,13 +160,12 @@ impl Distribution {
 
     /// The position below which 64-bit draws give values of at most `bound`.
     pub fn position(&self, bound: f64) -> u64 {
-        const WHOLE: f64 = 18_446_744_073_709_551_616.0;
         let below = self.cdf(bound);
         if below <= 0.5 {
-            (below * WHOLE) as u64
+            threshold(below)
         } else {
             // Counted from the upper end, where the share above is accurate.
-            u64::MAX - (self.survival(bound) * WHOLE) as u64
+            u64::MAX - threshold(self.survival(bound))
         }
     }
 

@@ -1,14 +1,16 @@
-//! Parts of a frame: the same values with other gaps.
+//! Parts of a frame: some of its points, chosen at random.
 //!
-//! A share of all points is chosen by draws of their own, from the series and
+//! A [`Share`] of all points is chosen by draws of their own, from the series and
 //! the tick; so the same points are chosen whoever asks, and no value depends on
-//! it. Frames without the chosen points and with nothing else share the columns
-//! of the whole one.
+//! it. A frame with these points alone, or with all others, has the columns of the
+//! whole one and other gaps.
 
 use std::sync::Arc;
 
-use super::frame::{Frame, Gaps};
-use super::rng::{Lane, draw, tick_key};
+use crate::engine::frame::Frame;
+use crate::engine::gaps::Gaps;
+use crate::engine::rng::{Lane, draw, tick_key};
+use crate::model::identity::threshold;
 
 /// A share of all generated points.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,31 +24,27 @@ pub struct Share {
 /// Some points of one frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// By block, the rows that belong to it: those have a point.
+    /// By block, the rows whose points belong to it.
     rows: Vec<Gaps>,
 }
 
 impl Share {
-    /// `share` is within 0 and 1; lanes are independent of each other.
-    pub fn new(share: f64, seed: u64, lane: Lane) -> Self {
-        assert!((0.0..=1.0).contains(&share));
-        Self {
-            size: share,
-            seed,
-            lane,
-        }
+    /// A share of `size`, 0 to 1. What two lanes choose is independent.
+    pub fn new(size: f64, seed: u64, lane: Lane) -> Self {
+        assert!((0.0..=1.0).contains(&size));
+        Self { size, seed, lane }
     }
 
-    /// Whether it is none at all.
+    /// Whether it is no point at all.
     pub fn is_none(&self) -> bool {
         self.size == 0.0
     }
 
-    /// The chosen points of a frame, of those that are there. The process's own
-    /// families have none of them.
+    /// The points that it chooses of those that a frame has; none of the process's
+    /// own families.
     pub fn of(&self, frame: &Frame) -> Part {
         let catalog = frame.catalog();
-        let threshold = (self.size * 18_446_744_073_709_551_616.0) as u64;
+        let threshold = threshold(self.size);
         let shared = tick_key(self.seed, frame.tick(), self.lane);
         let mut scratch = Vec::new();
         let blocks = catalog.blocks().iter().enumerate();
@@ -79,13 +77,13 @@ impl Part {
         self.rows.iter().map(Gaps::count).sum()
     }
 
-    /// The points of both, of the same frame.
+    /// The points of either, of the same frame.
     #[must_use]
-    pub fn and(&self, other: &Self) -> Self {
+    pub fn union(&self, other: &Self) -> Self {
         self.with(other, Gaps::union)
     }
 
-    /// Those that the other does not have, of the same frame.
+    /// The points that the other does not have, of the same frame.
     #[must_use]
     pub fn except(&self, other: &Self) -> Self {
         self.with(other, Gaps::except)
@@ -100,7 +98,7 @@ impl Part {
 }
 
 impl Frame {
-    /// The same without a part.
+    /// The frame without the points of a part.
     #[must_use]
     pub fn without(self: &Arc<Self>, part: &Part) -> Self {
         let rows = part.rows.iter().enumerate();
@@ -108,7 +106,7 @@ impl Frame {
         self.with_gaps(gaps.collect())
     }
 
-    /// Nothing but a part.
+    /// The frame with the points of a part alone.
     #[must_use]
     pub fn only(self: &Arc<Self>, part: &Part) -> Self {
         let blocks = self.catalog().blocks().iter().zip(&part.rows);
@@ -144,7 +142,7 @@ mod tests {
             let frame = Arc::new(frame);
             let part = Share::new(share, 1, Lane::Late).of(&frame);
             let others = Share::new(other, 1, Lane::OutOfOrder).of(&frame);
-            for part in [part.and(&others), part.except(&others), part] {
+            for part in [part.union(&others), part.except(&others), part] {
                 let (only, rest) = (frame.only(&part), frame.without(&part));
                 let mut both = [points(&only), points(&rest)].concat();
                 both.sort_unstable();
@@ -172,7 +170,7 @@ mod tests {
         assert!((4_630..=5_370).contains(&count(0.25, Lane::Late)));
         let [late, other] =
             [Lane::Late, Lane::OutOfOrder].map(|lane| Share::new(0.5, 7, lane).of(&frame));
-        let both = 20_000 - late.and(&other).points();
+        let both = 20_000 - late.union(&other).points();
         assert!((4_630..=5_370).contains(&both), "{both}");
     }
 }

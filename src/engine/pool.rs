@@ -1,9 +1,9 @@
-//! The fixed pool: one thread per shard, a job and an answer per tick. A single
-//! shard needs no thread of its own, nor the time to wake one: it is advanced by
-//! whoever asks.
+//! The fixed pool of workers: one thread per shard, a job and an answer per tick.
+//! A single shard needs no thread of its own, nor the time to wake one: it is
+//! advanced on the thread that asks.
 //!
-//! Columns travel by ownership, so no two threads ever see the same buffer
-//! while it is written, and nothing is allocated on the way.
+//! A buffer moves to the worker and back by ownership, so no two threads ever see
+//! one that is being written, and nothing is allocated on the way.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::engine::frame::ShardFrame;
-use crate::engine::shard::{Plan, Shard};
+use crate::engine::shard::{Shard, TickPlan};
 
 /// The shard workers.
 #[derive(Debug)]
@@ -34,14 +34,14 @@ pub(crate) struct Workers {
 #[derive(Debug)]
 enum Job {
     Advance {
-        plan: Arc<Plan>,
+        plan: Arc<TickPlan>,
         before: Arc<ShardFrame>,
         now: Arc<ShardFrame>,
     },
-    /// Give the shard away.
-    Lend,
-    /// Take another one.
-    Hold(Box<Shard>),
+    /// Give the shard back.
+    Release,
+    /// Work on this shard from now on.
+    Adopt(Box<Shard>),
 }
 
 #[derive(Debug)]
@@ -51,26 +51,28 @@ enum Answer {
         /// `None` when the worker panicked.
         now: Option<Arc<ShardFrame>>,
     },
-    Lent(Box<Shard>),
+    Released(Box<Shard>),
 }
 
 impl Pool {
-    /// Starts a thread for each shard, of several.
+    /// Starts a thread for each shard if there are several.
+    ///
+    /// # Errors
+    /// When the system gives no threads.
     pub(crate) fn new(mut shards: Vec<Shard>) -> std::io::Result<Self> {
-        match shards.pop() {
-            Some(only) if shards.is_empty() => Ok(Self::Alone(Box::new(only))),
-            last => {
-                shards.extend(last);
-                Workers::new(shards).map(Self::Many)
-            }
+        if shards.len() == 1
+            && let Some(only) = shards.pop()
+        {
+            return Ok(Self::Alone(Box::new(only)));
         }
+        Workers::new(shards).map(Self::Many)
     }
 
     /// Advances every shard from `before` into the buffers `now`, and runs
     /// `meanwhile` on this thread.
     pub(crate) fn advance(
         &mut self,
-        plan: &Arc<Plan>,
+        plan: &Arc<TickPlan>,
         before: &[Arc<ShardFrame>],
         now: &mut [Option<Arc<ShardFrame>>],
         meanwhile: impl FnOnce(),
@@ -86,10 +88,10 @@ impl Pool {
         }
     }
 
-    /// Exchanges all shards: `renew` makes as many new ones of the old.
-    pub(crate) fn renew(&mut self, renew: impl FnOnce(Vec<Shard>) -> Vec<Shard>) {
+    /// Replaces all shards: `renew` makes as many new ones of the old.
+    pub(crate) fn replace(&mut self, renew: impl FnOnce(Vec<Shard>) -> Vec<Shard>) {
         match self {
-            Self::Many(workers) => workers.renew(renew),
+            Self::Many(workers) => workers.replace(renew),
             Self::Alone(shard) => {
                 let old = std::mem::replace(&mut **shard, Shard::none());
                 let mut new = renew(vec![old]);
@@ -103,7 +105,7 @@ impl Pool {
 impl Workers {
     fn new(shards: Vec<Shard>) -> std::io::Result<Self> {
         let (answer, answers) = bounded(shards.len());
-        let mut pool = Self {
+        let mut workers = Self {
             jobs: Vec::with_capacity(shards.len()),
             answers,
             threads: Vec::with_capacity(shards.len()),
@@ -114,16 +116,16 @@ impl Workers {
             let thread = std::thread::Builder::new()
                 .name(format!("shard-{index}"))
                 .spawn(move || work(index, Box::new(shard), &jobs, &answer))?;
-            pool.jobs.push(job);
-            pool.threads.push(thread);
+            workers.jobs.push(job);
+            workers.threads.push(thread);
         }
-        Ok(pool)
+        Ok(workers)
     }
 
     /// Takes the buffers from `now`, and puts them back in order.
     fn advance(
         &self,
-        plan: &Arc<Plan>,
+        plan: &Arc<TickPlan>,
         before: &[Arc<ShardFrame>],
         now: &mut [Option<Arc<ShardFrame>>],
         meanwhile: impl FnOnce(),
@@ -148,16 +150,16 @@ impl Workers {
         }
     }
 
-    fn renew(&self, renew: impl FnOnce(Vec<Shard>) -> Vec<Shard>) {
-        self.jobs.iter().for_each(|job| send(job, Job::Lend));
-        let lent = self.jobs.iter().map(|_| match self.answer() {
-            Answer::Lent(shard) => *shard,
+    fn replace(&self, renew: impl FnOnce(Vec<Shard>) -> Vec<Shard>) {
+        self.jobs.iter().for_each(|job| send(job, Job::Release));
+        let released = self.jobs.iter().map(|_| match self.answer() {
+            Answer::Released(shard) => *shard,
             Answer::Advanced { .. } => unreachable!("no tick is under way"),
         });
-        let shards = renew(lent.collect());
+        let shards = renew(released.collect());
         assert_eq!(shards.len(), self.jobs.len());
         for (job, shard) in self.jobs.iter().zip(shards) {
-            send(job, Job::Hold(Box::new(shard)));
+            send(job, Job::Adopt(Box::new(shard)));
         }
     }
 
@@ -202,8 +204,8 @@ fn work(index: usize, shard: Box<Shard>, jobs: &Receiver<Job>, answers: &Sender<
                     now: advanced.is_ok().then_some(now),
                 }
             }
-            Job::Lend => Answer::Lent(held.take().expect("a worker has a shard")),
-            Job::Hold(shard) => {
+            Job::Release => Answer::Released(held.take().expect("a worker has a shard")),
+            Job::Adopt(shard) => {
                 held = Some(shard);
                 continue;
             }

@@ -1,5 +1,9 @@
-//! What all series of a family share: once for a run, and once per tick; and
-//! what those of one class share at a tick.
+//! What the series of a family share.
+//!
+//! A [`Recipe`] is what stays the same from tick to tick: parameters, tables,
+//! weights. It brings a [`FamilyTick`] from one tick to the next, and a
+//! [`ClassTick`] for each class of series that modifiers treat alike. Kernels read
+//! these and add what is a series' own.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,19 +12,21 @@ use crate::config::{
     CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm, Kind, Metric, Observations,
 };
 use crate::engine::discrete::{PoissonTable, TABLE_MEAN_MAX};
-use crate::engine::effect::{Effects, Mishaps};
+use crate::engine::effect::{Effects, PointFaults};
 use crate::engine::kernel::counter;
-use crate::engine::kernel::summary::TickKeys;
+use crate::engine::kernel::summary::{self, TickKeys};
 use crate::engine::quantile::QuantileTable;
 use crate::engine::rng::{Lane, tick_key};
 use crate::model::exponential::ExponentialLayout;
+use crate::model::space::Space;
 use crate::model::{Family, Shape};
+use crate::timeline::window_ticks;
 
 const DAY_NS: i64 = 86_400_000_000_000;
 /// Means that a spike multiplied stay below this (or as they were).
 const MEAN_MAX: f64 = 1e15;
 
-/// A family's constant part.
+/// What a family's series share from tick to tick.
 #[derive(Debug)]
 pub(crate) struct Recipe {
     pub(crate) kind: Kind,
@@ -38,21 +44,22 @@ pub(crate) struct Recipe {
     exponential_layout: Option<ExponentialLayout>,
     /// Ticks that a summary's quantiles look back on, this one included.
     pub(crate) window_ticks: usize,
-    /// Whether a walk's values are never its state, for a daily factor.
+    /// Whether it is a walk whose values are never its state, because a daily
+    /// factor multiplies them.
     pub(crate) hides_state: bool,
     /// The tick of the first values.
     pub(crate) born_tick: u64,
 }
 
-/// A family's part of one tick.
+/// What a family's series share at a tick.
 #[derive(Debug, Default)]
 pub(crate) struct FamilyTick {
     pub(crate) base: BaseTick,
-    /// Class 0: the series that no modifier with labels concerns.
+    /// Class 0: the series that no modifier singles out by labels.
     pub(crate) plain: ClassTick,
 }
 
-/// What all classes of a family share at a tick.
+/// What all classes of a family share at a tick: what no modifier changes.
 #[derive(Debug, Default)]
 pub(crate) struct BaseTick {
     pub(crate) number: u64,
@@ -73,17 +80,22 @@ pub(crate) struct BaseTick {
     mean: f64,
     /// Share of the period that has passed.
     pub(crate) turn: f64,
-    /// The ticks of a summary's window, and the one that has just left it.
+    /// The ticks of a summary's window, oldest first.
     window: VecDeque<WindowTick>,
-    left: Option<WindowTick>,
+    /// The one that has just left it.
+    expired: Option<WindowTick>,
 }
 
-/// A tick of a summary's window before any spike.
+/// A tick of a summary's window, without spikes.
 #[derive(Debug, Clone, Copy)]
 struct WindowTick {
     number: u64,
     keys: TickKeys,
 }
+
+/// Bytes of one tick of a summary's window: without spikes, and with those of a
+/// class.
+pub(crate) const WINDOW_TICK_BYTES: usize = size_of::<WindowTick>() + size_of::<TickKeys>();
 
 /// What the series of one class share at a tick.
 #[derive(Debug, Default)]
@@ -95,13 +107,16 @@ pub(crate) struct ClassTick {
     /// Of observed values.
     pub(crate) scale: f64,
     pub(crate) poisson: PoissonTable,
-    /// A recipe's thresholds for observed values times `scale`, where it isn't 1.
+    /// The recipe's thresholds for observed values times `thresholds_scale`; unused
+    /// while `scale` is 1.
     thresholds: Vec<u64>,
     exponential: Vec<u64>,
     thresholds_scale: f64,
+    /// The ticks of a summary's window with their spikes, oldest first.
     pub(crate) window: VecDeque<TickKeys>,
+    /// The one that has just left it.
     pub(crate) expired: Option<TickKeys>,
-    pub(crate) mishaps: Mishaps,
+    pub(crate) faults: PointFaults,
 }
 
 /// Tables and weights that several families can share while they are built.
@@ -109,7 +124,7 @@ pub(crate) struct ClassTick {
 pub(crate) struct SharedParts {
     tables: Vec<(Distribution, Arc<QuantileTable>)>,
     normal: Option<Arc<QuantileTable>>,
-    weights: Vec<(*const crate::model::space::Space, u64, Arc<[f64]>)>,
+    weights: Vec<(*const Space, u64, Arc<[f64]>)>,
 }
 
 impl Recipe {
@@ -130,17 +145,12 @@ impl Recipe {
             exponential: Vec::new(),
             exponential_layout: None,
             window_ticks: 0,
-            hides_state: false,
+            hides_state: hides_state(&metric.kind),
             born_tick: 0,
         };
         match &metric.kind {
-            Kind::Counter { .. } => {}
-            Kind::Gauge { diurnal, .. } => {
-                if recipe.walks() {
-                    recipe.values = Some(shared.normal());
-                    recipe.hides_state = diurnal.amplitude != 0.0;
-                }
-            }
+            Kind::Gauge { .. } if recipe.is_walk() => recipe.values = Some(shared.normal()),
+            Kind::Counter { .. } | Kind::Gauge { .. } => {}
             Kind::Histogram {
                 bounds,
                 observations,
@@ -164,7 +174,7 @@ impl Recipe {
                 ..
             } => {
                 recipe.values = Some(shared.table(&observations.distribution));
-                recipe.window_ticks = (max_age_ns / interval_ns).max(1) as usize;
+                recipe.window_ticks = window_ticks(*max_age_ns, interval_ns) as usize;
             }
         }
         let weighted = !matches!(metric.kind, Kind::Gauge { .. });
@@ -174,24 +184,23 @@ impl Recipe {
         recipe
     }
 
-    /// Whether it is a random walk.
-    pub(crate) fn walks(&self) -> bool {
+    pub(crate) fn is_walk(&self) -> bool {
         let Kind::Gauge { algorithm, .. } = &self.kind else {
             return false;
         };
         matches!(algorithm, GaugeAlgorithm::RandomWalk { .. })
     }
 
-    /// Whether values are drawn, for which series need keys.
-    pub(crate) fn draws(&self) -> bool {
-        let constant_counter = matches!(
+    /// Whether values depend on the keys of the series.
+    pub(crate) fn needs_keys(&self) -> bool {
+        let is_constant_counter = matches!(
             self.kind,
             Kind::Counter {
                 algorithm: CounterAlgorithm::Constant { .. },
                 ..
             }
         );
-        !constant_counter
+        !is_constant_counter
     }
 
     /// Brings `tick` from the tick before (if the family is older) to this one.
@@ -227,21 +236,21 @@ impl Recipe {
                     base.turn = time_ns.rem_euclid(*period_ns as i64) as f64 / *period_ns as f64;
                 }
             }
-            Kind::Histogram { observations, .. } => set_mean(observations, time_ns, base),
+            Kind::Histogram { observations, .. } => set_observations(observations, time_ns, base),
             Kind::Summary { observations, .. } => {
-                set_mean(observations, time_ns, base);
+                set_observations(observations, time_ns, base);
                 self.slide_window(base);
             }
         }
         self.advance_class(&tick.base, &[], &mut tick.plain);
     }
 
-    /// Brings a class, which `narrowings` concern, to the tick of `base`: from
-    /// the tick before, or if it is new, from nothing.
-    pub(crate) fn advance_class(&self, base: &BaseTick, narrowings: &[u32], class: &mut ClassTick) {
-        let factors = base.effects.factors(base.number, narrowings);
+    /// Brings the class whose series match the filters `matched` to the tick of
+    /// `base`: from the tick before or, if it is new, from nothing.
+    pub(crate) fn advance_class(&self, base: &BaseTick, matched: &[u32], class: &mut ClassTick) {
+        let factors = base.effects.factors(base.number, matched);
         class.factor = base.factor * factors.value;
-        class.mean = multiplied(base.mean, factors.rate);
+        class.mean = spiked_mean(base.mean, factors.rate);
         class.scale = factors.value;
         match &self.kind {
             Kind::Counter { .. } => {
@@ -256,30 +265,28 @@ impl Recipe {
                     class.window.clear();
                     class.window.reserve(self.window_ticks);
                 }
-                class.expired = match base.left {
+                class.expired = match base.expired {
                     Some(_) => class.window.pop_front(),
                     None => None,
                 };
-                let last = base
-                    .window
-                    .back()
-                    .map(|tick| tick.keys_of(base, narrowings));
+                let last = base.window.back().map(|tick| tick.keys_of(base, matched));
                 class.window.extend(last);
             }
         }
         let keys = (self.seed, self.name_key);
-        let mishaps = &mut class.mishaps;
-        base.effects.mishaps(base.number, narrowings, keys, mishaps);
+        let faults = &mut class.faults;
+        base.effects.set_faults(base.number, matched, keys, faults);
     }
 
-    /// A class that has not been before, at the tick of `base`.
-    pub(crate) fn new_class(&self, base: &BaseTick, narrowings: &[u32]) -> ClassTick {
+    /// The class whose series match the filters `matched`, as if it had been there
+    /// all the time, at the tick of `base`.
+    pub(crate) fn new_class(&self, base: &BaseTick, matched: &[u32]) -> ClassTick {
         let mut class = ClassTick::default();
-        // As if it had been all the time: the window up to the tick before.
+        // The window up to the tick before.
         let before = base.window.len().saturating_sub(1);
-        let window = base.left.iter().chain(base.window.iter().take(before));
-        class.window = window.map(|tick| tick.keys_of(base, narrowings)).collect();
-        self.advance_class(base, narrowings, &mut class);
+        let window = base.expired.iter().chain(base.window.iter().take(before));
+        class.window = window.map(|tick| tick.keys_of(base, matched)).collect();
+        self.advance_class(base, matched, &mut class);
         class
     }
 
@@ -336,36 +343,24 @@ impl Recipe {
         }
     }
 
-    /// Bytes that a series carries from tick to tick beside its columns.
-    pub(crate) fn state_bytes(&self) -> usize {
-        match &self.kind {
-            Kind::Gauge { .. } if self.hides_state => 8,
-            Kind::Summary { objectives, .. } => 8 + 24 * objectives.len(),
-            _ => 0,
-        }
-    }
-
     /// Bytes of tables, weights and windows (those shared with other families
     /// counted here again).
     pub(crate) fn shared_bytes(&self) -> usize {
         let table = self.values.as_ref().map_or(0, |table| table.memory_bytes());
         let weights = self.weights.as_ref().map_or(0, |weights| weights.len() * 8);
         let thresholds = 8 * (self.thresholds.len() + self.exponential.len());
-        table
-            + weights
-            + thresholds
-            + self.window_ticks * (size_of::<TickKeys>() + size_of::<WindowTick>())
+        table + weights + thresholds + self.window_ticks * WINDOW_TICK_BYTES
     }
 
     fn slide_window(&self, base: &mut BaseTick) {
-        base.left = None;
+        base.expired = None;
         if base.number == self.born_tick {
             base.window.clear();
             base.window.reserve(self.window_ticks);
             return;
         }
         if base.window.len() == self.window_ticks {
-            base.left = base.window.pop_front();
+            base.expired = base.window.pop_front();
         }
         base.window.push_back(WindowTick {
             number: base.number,
@@ -380,19 +375,41 @@ impl Recipe {
 }
 
 impl WindowTick {
-    /// The same with a class's spikes.
-    fn keys_of(&self, base: &BaseTick, narrowings: &[u32]) -> TickKeys {
-        let factors = base.effects.factors(self.number, narrowings);
+    /// The same with the spikes of a class.
+    fn keys_of(&self, base: &BaseTick, matched: &[u32]) -> TickKeys {
+        let factors = base.effects.factors(self.number, matched);
         TickKeys {
-            mean: multiplied(self.keys.mean, factors.rate),
+            mean: spiked_mean(self.keys.mean, factors.rate),
             scale: factors.value,
             ..self.keys
         }
     }
 }
 
+/// Whether a metric is a walk whose values are never its state.
+fn hides_state(kind: &Kind) -> bool {
+    let Kind::Gauge {
+        algorithm: GaugeAlgorithm::RandomWalk { .. },
+        diurnal,
+        ..
+    } = kind
+    else {
+        return false;
+    };
+    diurnal.amplitude != 0.0
+}
+
+/// Bytes that a series of a metric carries from tick to tick beside its columns.
+pub(crate) fn state_bytes(kind: &Kind) -> usize {
+    match kind {
+        Kind::Gauge { .. } if hides_state(kind) => size_of::<f64>(),
+        Kind::Summary { objectives, .. } => summary::State::series_bytes(objectives.len()),
+        _ => 0,
+    }
+}
+
 /// A mean times a spike's factor, kept where counts don't overflow.
-fn multiplied(mean: f64, factor: f64) -> f64 {
+fn spiked_mean(mean: f64, factor: f64) -> f64 {
     if factor == 1.0 {
         mean
     } else {
@@ -441,7 +458,7 @@ impl SharedParts {
     }
 }
 
-fn set_mean(observations: &Observations, time_ns: i64, base: &mut BaseTick) {
+fn set_observations(observations: &Observations, time_ns: i64, base: &mut BaseTick) {
     base.factor = diurnal_factor(&observations.diurnal, time_ns);
     base.mean = observations.per_tick * base.factor;
 }

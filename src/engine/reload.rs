@@ -1,23 +1,23 @@
 //! Going over to another configuration between two ticks.
 //!
-//! | a metric that is | goes on as |
+//! | a metric that | keeps |
 //! |---|---|
-//! | the same, or differs in description and unit only | the same: values, state, start time |
-//! | a counter or histogram with the same labels and buckets | its totals, growing by the new rules |
-//! | changed otherwise, or new | a new one, which begins at the next tick |
-//! | gone | nothing: its series vanish |
+//! | is the same, or differs in description and unit only | everything: values, state, start time |
+//! | is a counter or histogram with the same labels and buckets | its totals and start time; they grow by the new rules |
+//! | differs otherwise, or is new | nothing: it begins at the next tick |
+//! | is gone | nothing: its series vanish |
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::{Config, Kind, Metric};
-use crate::engine::frame::{Frame, ShardFrame};
+use crate::engine::frame::Frame;
 use crate::engine::recipe::{FamilyTick, Recipe};
-use crate::engine::shard::{BlockState, Plan, Shard};
+use crate::engine::shard::{BlockState, Shard, TickPlan};
 use crate::engine::{Engine, deal, new_frame, recipes_of};
-use crate::model::{Block, Catalog};
+use crate::model::{Block, Catalog, Family};
 
-/// Another configuration with all that is slow about it: label spaces, tables,
+/// Another configuration, and what takes long to build of it: label spaces, tables,
 /// weights. To be made on another thread than the one that ticks.
 #[derive(Debug)]
 pub struct Prepared {
@@ -39,6 +39,14 @@ pub struct Reloaded {
     pub changed: Vec<String>,
     /// Metrics that are as they were.
     pub kept: Vec<String>,
+}
+
+/// The metric that another one goes on from.
+#[derive(Debug, Clone, Copy)]
+struct Predecessor {
+    /// Its index.
+    family: usize,
+    carry: Carry,
 }
 
 /// How much of a metric goes on.
@@ -73,77 +81,83 @@ impl Engine {
             mut recipes,
         } = prepared;
         assert_eq!(config.global.tick_interval_ns, self.interval_ns);
-        let mut reloaded = self.compare(&config.metrics);
-        // By new family: the old one, and what goes on of it.
-        let lineage: Vec<Option<(usize, Carry)>> = config
-            .metrics
-            .iter()
-            .enumerate()
-            .map(|(index, metric)| {
-                let old = self
-                    .metrics
-                    .iter()
-                    .position(|old| old.name == metric.name)?;
-                let shapes = [
-                    &self.catalog.families()[old].shape,
-                    &catalog.families()[index].shape,
-                ];
-                let carry = carry(&self.metrics[old], metric)?;
-                (shapes[0] == shapes[1]).then_some((old, carry))
-            })
-            .collect();
-
-        let mut old_ticks = std::mem::take(
-            &mut Arc::get_mut(&mut self.plan)
-                .expect("no worker holds the plan between ticks")
-                .families,
-        );
-        let mut families = Vec::with_capacity(recipes.len());
-        for (recipe, line) in recipes.iter_mut().zip(&lineage) {
-            recipe.born_tick = self.next_tick;
-            let mut tick = FamilyTick::default();
-            if let Some((old, carry)) = *line {
-                recipe.born_tick = self.recipes[old].born_tick;
-                if carry == Carry::Everything {
-                    tick = std::mem::take(&mut old_ticks[old]);
-                    // Its label values were looked up in the old space.
-                    tick.base.effects = Arc::default();
-                }
-            }
-            families.push(tick);
-        }
+        let reloaded = self.compare(&config.metrics);
+        let predecessors = self.predecessors(&config.metrics, &catalog);
+        let families = self.take_family_ticks(&predecessors, &mut recipes);
         let recipes: Arc<[Recipe]> = recipes.into();
-        let threads = self.empty.len() - 1;
-        let (layout, shares) = deal(&catalog, threads);
+        let threads = self.shard_blocks.len() - 1;
+        let (layout, shard_blocks) = deal(&catalog, threads);
         let layout = Arc::new(layout);
-        self.current = self.carry_over(&catalog, &lineage, |catalog| {
-            new_frame(catalog, &layout, &shares, self.epoch_ns)
-        });
-        self.pool.renew(|shards| {
+        let mut current = new_frame(&catalog, &layout, &shard_blocks, self.epoch_ns);
+        self.carry_over(
+            &predecessors,
+            Arc::get_mut(&mut current).expect("a new frame has no reader"),
+        );
+        self.pool.replace(|shards| {
             let mut states = states_of(shards);
-            let mut inherit = |block: &Block| {
-                let (old, carry) = lineage[block.family]?;
-                (carry == Carry::Everything)
-                    .then(|| states.remove(&(old, block.start)))
-                    .flatten()
+            let mut inherit = |block: &Block| match predecessors[block.family]? {
+                Predecessor {
+                    family,
+                    carry: Carry::Everything,
+                } => states.remove(&(family, block.start)),
+                _ => None,
             };
-            let shares = shares[..threads].iter();
-            let shards = shares.map(|blocks| {
+            let shards = shard_blocks[..threads].iter().map(|blocks| {
                 let (catalog, recipes) = (Arc::clone(&catalog), Arc::clone(&recipes));
                 Shard::new(catalog, recipes, blocks.clone(), &mut inherit)
             });
             shards.collect()
         });
-        self.plan = Arc::new(Plan { families });
+        self.plan = Arc::new(TickPlan { families });
         self.timeline.reload(&config);
         self.metrics = config.metrics;
         self.catalog = catalog;
         self.recipes = recipes;
         self.layout = layout;
-        self.empty = shares;
+        self.shard_blocks = shard_blocks;
+        self.current = current;
         self.retired.clear();
-        reloaded.tick = self.next_tick;
         reloaded
+    }
+
+    /// What each new family goes on from; `None` for those that begin.
+    fn predecessors(&self, metrics: &[Metric], catalog: &Catalog) -> Vec<Option<Predecessor>> {
+        let predecessor = |(metric, new): (&Metric, &Family)| {
+            let family = self
+                .metrics
+                .iter()
+                .position(|old| old.name == metric.name)?;
+            let carry = carry(&self.metrics[family], metric)?;
+            let same_shape = self.catalog.families()[family].shape == new.shape;
+            same_shape.then_some(Predecessor { family, carry })
+        };
+        let families = metrics.iter().zip(catalog.families());
+        families.map(predecessor).collect()
+    }
+
+    /// The families' parts of the plan, taken from the old plan where they go on;
+    /// tells the recipes when their families began.
+    fn take_family_ticks(
+        &mut self,
+        predecessors: &[Option<Predecessor>],
+        recipes: &mut [Recipe],
+    ) -> Vec<FamilyTick> {
+        let plan = Arc::get_mut(&mut self.plan).expect("no worker holds the plan between ticks");
+        let families = recipes.iter_mut().zip(predecessors);
+        let ticks = families.map(|(recipe, predecessor)| {
+            recipe.born_tick = self.next_tick;
+            let mut tick = FamilyTick::default();
+            if let Some(Predecessor { family, carry }) = *predecessor {
+                recipe.born_tick = self.recipes[family].born_tick;
+                if carry == Carry::Everything {
+                    tick = std::mem::take(&mut plan.families[family]);
+                    // Its label values were looked up in the old space.
+                    tick.base.effects = Arc::default();
+                }
+            }
+            tick
+        });
+        ticks.collect()
     }
 
     fn compare(&self, metrics: &[Metric]) -> Reloaded {
@@ -151,6 +165,7 @@ impl Engine {
         let is_gone = |old: &&Metric| !metrics.iter().any(|metric| metric.name == old.name);
         let removed = self.metrics.iter().filter(is_gone);
         let mut reloaded = Reloaded {
+            tick: self.next_tick,
             removed: removed.map(|metric| metric.name.clone()).collect(),
             ..Reloaded::default()
         };
@@ -165,25 +180,18 @@ impl Engine {
         reloaded
     }
 
-    /// The current frame in another layout, with what goes on.
-    fn carry_over(
-        &self,
-        catalog: &Arc<Catalog>,
-        lineage: &[Option<(usize, Carry)>],
-        new_frame: impl FnOnce(&Arc<Catalog>) -> Arc<Frame>,
-    ) -> Arc<Frame> {
-        let mut frame_arc = new_frame(catalog);
-        let frame = Arc::get_mut(&mut frame_arc).expect("a new frame has no reader");
+    /// Fills a new frame with what goes on of the current one.
+    fn carry_over(&self, predecessors: &[Option<Predecessor>], frame: &mut Frame) {
         frame.tick = self.current.tick;
         frame.time_ns = self.current.time_ns;
-        for (family, line) in lineage.iter().enumerate() {
-            let Some((old, _)) = *line else {
+        for (family, predecessor) in predecessors.iter().enumerate() {
+            let Some(predecessor) = predecessor else {
                 continue;
             };
-            let blocks = catalog.family_blocks(family);
-            for (new, old) in blocks.zip(self.catalog.family_blocks(old)) {
+            let old_blocks = self.catalog.family_blocks(predecessor.family);
+            for (new, old) in frame.catalog.family_blocks(family).zip(old_blocks) {
                 let (shard, place) = frame.layout.places[new];
-                let shard: &mut ShardFrame = Arc::get_mut(&mut frame.shards[shard as usize])
+                let shard = Arc::get_mut(&mut frame.shards[shard as usize])
                     .expect("a new frame has no reader");
                 let place = place as usize;
                 shard.blocks[place].clone_from(self.current.block(old).2);
@@ -191,7 +199,6 @@ impl Engine {
                 shard.created[place].clone_from(self.current.created(old));
             }
         }
-        frame_arc
     }
 }
 
@@ -216,6 +223,7 @@ fn carry(old: &Metric, new: &Metric) -> Option<Carry> {
     (same_series && totals).then_some(Carry::Totals)
 }
 
+/// What blocks carry, by family and first series.
 fn states_of(shards: Vec<Shard>) -> HashMap<(usize, usize), BlockState> {
     let states = shards.into_iter().flat_map(Shard::into_states);
     states

@@ -3,6 +3,10 @@
 //! No generator state is kept between draws, so no draw depends on another,
 //! on the order of series or on the thread that asks. Draws are full 64-bit
 //! words; read as `u / 2^64` they are uniform on [0, 1).
+//!
+//! A key is mixed from all four by xor. Kernels get it in two parts: the label-set
+//! key of each series, and what the family shares at a tick, the [`tick_key`] with
+//! the hash of the metric's name mixed in.
 
 use rand_xoshiro::SplitMix64;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
@@ -24,9 +28,9 @@ pub enum Lane {
     Missing = 4,
     /// Whether a value is NaN.
     Nan = 5,
-    /// Whether a series begins anew.
+    /// Whether a series' totals start again from zero.
     Reset = 6,
-    /// Whether a series is stale; its tick is a fault's id.
+    /// Whether a fault makes a series stale; drawn for the fault's id, not a tick.
     Stale = 7,
     /// Whether a point is sent after those of the next tick.
     OutOfOrder = 8,
@@ -94,11 +98,12 @@ mod tests {
     #[test]
     fn draws_are_pinned() {
         // These constants are the promise "same seed, same bytes".
-        assert_eq!(tick_key(42, 1, Lane::Value), tick_key(42, 1, Lane::Value));
-        assert_ne!(tick_key(42, 1, Lane::Value), tick_key(42, 1, Lane::Count));
-        assert_ne!(tick_key(42, 1, Lane::Value), tick_key(42, 2, Lane::Value));
-        assert_ne!(tick_key(42, 1, Lane::Value), tick_key(43, 1, Lane::Value));
-        assert_eq!(Stream::new(7).bits(), Stream::new(7).bits());
+        assert_eq!(tick_key(42, 1, Lane::Value), 0x637e_e397_04bf_b8c4);
+        assert_eq!(tick_key(42, 1, Lane::Count), 0x6de3_7da0_f0d6_c664);
+        assert_eq!(tick_key(42, 2, Lane::Value), 0xf6bc_7457_9274_97ec);
+        assert_eq!(tick_key(43, 1, Lane::Value), 0xa8a8_a91e_25be_6932);
+        assert_eq!(draw(7, 0x637e_e397_04bf_b8c4), 0x8647_95fd_147b_dc89);
+        assert_eq!(Stream::new(7).bits(), 0x63cb_e1e4_5932_0dd7);
     }
 
     #[test]

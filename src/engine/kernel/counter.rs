@@ -6,13 +6,13 @@ use crate::engine::rng::{Stream, draw, for_draws};
 /// Adds a Poisson draw to every total; all series have the table's mean.
 pub fn poisson_shared(
     keys: &[u64],
-    key: u64,
+    tick_key: u64,
     table: &PoissonTable,
     before: &[f64],
     now: &mut [f64],
 ) {
     assert!(keys.len() == now.len() && before.len() == now.len());
-    for_draws(keys, key, |at, draws| {
+    for_draws(keys, tick_key, |at, draws| {
         let columns = now[at..].iter_mut().zip(&before[at..]);
         for ((now, &before), &bits) in columns.zip(draws) {
             *now = before + table.value(bits) as i64 as f64;
@@ -24,7 +24,7 @@ pub fn poisson_shared(
 /// its weight (1 where there are no weights).
 pub fn poisson_each(
     keys: &[u64],
-    key: u64,
+    tick_key: u64,
     mean: f64,
     weights: Option<&[f64]>,
     before: &[f64],
@@ -33,12 +33,13 @@ pub fn poisson_each(
     assert!(keys.len() == now.len() && before.len() == now.len());
     for index in 0..now.len() {
         let mean = mean * weights.map_or(1.0, |weights| weights[index]);
-        let increment = poisson(mean, &mut Stream::new(draw(keys[index], key)));
+        let increment = poisson(mean, &mut Stream::new(draw(keys[index], tick_key)));
         now[index] = before[index] + increment;
     }
 }
 
-/// Whether a shared mean is drawn from a table.
+/// Whether a mean that all series share is drawn from a table, by
+/// [`poisson_shared`].
 pub fn is_tabulated(mean: f64) -> bool {
     mean <= TABLE_MEAN_MAX
 }

@@ -7,7 +7,7 @@ use crate::engine::rng::{draw, for_draws, unit};
 /// reflects it at both ends of `range` (which may be infinite).
 pub fn random_walk(
     keys: &[u64],
-    key: u64,
+    tick_key: u64,
     normal: &QuantileTable,
     step: f64,
     range: (f64, f64),
@@ -16,7 +16,7 @@ pub fn random_walk(
 ) {
     assert!(keys.len() == now.len() && before.len() == now.len());
     let (lo, hi) = range;
-    for_draws(keys, key, |at, draws| {
+    for_draws(keys, tick_key, |at, draws| {
         let columns = now[at..].iter_mut().zip(&before[at..]);
         for ((now, &before), &bits) in columns.zip(draws) {
             let moved = before + step * normal.value(bits);
@@ -48,11 +48,11 @@ pub fn reflect(value: f64, lo: f64, hi: f64) -> f64 {
 }
 
 /// 1 for series whose draw is below `threshold / 2^64` (`None`: always), else 0.
-pub fn bernoulli(keys: &[u64], key: u64, threshold: Option<u64>, now: &mut [f64]) {
+pub fn bernoulli(keys: &[u64], tick_key: u64, threshold: Option<u64>, now: &mut [f64]) {
     assert_eq!(keys.len(), now.len());
     match threshold {
         None => now.fill(1.0),
-        Some(threshold) => for_draws(keys, key, |at, draws| {
+        Some(threshold) => for_draws(keys, tick_key, |at, draws| {
             for (now, &bits) in now[at..].iter_mut().zip(draws) {
                 *now = f64::from(u8::from(bits < threshold));
             }
@@ -60,8 +60,8 @@ pub fn bernoulli(keys: &[u64], key: u64, threshold: Option<u64>, now: &mut [f64]
     }
 }
 
-/// `middle + amplitude × sin(2π (turn + own phase))`, the phase being a fixed
-/// draw of the series times `spread`.
+/// `middle + amplitude × sin(2π (turn + phase))`, where a series' phase is a fixed
+/// draw of its own, from 0 to `spread`.
 pub fn sine(
     keys: &[u64],
     phase_key: u64,
@@ -70,15 +70,8 @@ pub fn sine(
     (middle, amplitude): (f64, f64),
     now: &mut [f64],
 ) {
-    assert_eq!(keys.len(), now.len());
     let wave = |turn: f64| middle + amplitude * libm::sin(std::f64::consts::TAU * turn);
-    if spread == 0.0 {
-        now.fill(wave(turn));
-        return;
-    }
-    for (now, &series) in now.iter_mut().zip(keys) {
-        *now = wave((turn + spread * unit(draw(series, phase_key))).fract());
-    }
+    periodic(keys, phase_key, turn, spread, wave, now);
 }
 
 /// Rises from `min` towards `max` with `turn`, phases as in [`sine`].
@@ -90,8 +83,21 @@ pub fn sawtooth(
     (min, max): (f64, f64),
     now: &mut [f64],
 ) {
-    assert_eq!(keys.len(), now.len());
     let wave = |turn: f64| min + (max - min) * turn;
+    periodic(keys, phase_key, turn, spread, wave, now);
+}
+
+/// A wave at the turn (0 to 1) of each series.
+#[inline(always)]
+fn periodic(
+    keys: &[u64],
+    phase_key: u64,
+    turn: f64,
+    spread: f64,
+    wave: impl Fn(f64) -> f64,
+    now: &mut [f64],
+) {
+    assert_eq!(keys.len(), now.len());
     if spread == 0.0 {
         now.fill(wave(turn));
         return;
@@ -101,7 +107,7 @@ pub fn sawtooth(
     }
 }
 
-/// Multiplies by a factor, then keeps within the range. NaN stays NaN.
+/// What is shown of a state: the state times a factor, kept within the range.
 pub fn scale_and_clamp(factor: f64, (lo, hi): (f64, f64), state: &[f64], now: &mut [f64]) {
     assert_eq!(state.len(), now.len());
     for (now, &state) in now.iter_mut().zip(state) {

@@ -65,10 +65,9 @@ pub fn observe(
     }
 }
 
-/// Counts this tick's sample for every series in buckets of their own, one
-/// more than thresholds, not cumulative. What [`observe`] tells of the same
-/// sample stays as it is.
-pub fn count(
+/// Counts the sample that [`observe`] observes in further buckets, for every
+/// series: one more than thresholds, each on its own (not cumulative).
+pub fn count_buckets(
     keys: &[u64],
     shared: &Shared<'_>,
     weights: Option<&[f64]>,
@@ -99,7 +98,7 @@ pub fn count(
     }
 }
 
-/// What a series of some weight observes.
+/// This tick's sample of one series.
 fn sample_of(key: u64, weight: f64, shared: &Shared<'_>) -> Sample {
     let mean = shared.mean * weight;
     Sample {

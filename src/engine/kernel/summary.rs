@@ -3,10 +3,10 @@
 //! A window of 600 ticks would cost kilobytes per series if its observations
 //! were kept. They need not be: a draw can be repeated, so an observation that
 //! leaves the window is drawn again to be subtracted. What is kept per series
-//! and quantile is a pivot (a position) and how many observations of the
-//! window lie below it. As long as that rank is within the allowed error of
-//! the wanted one, the pivot stands; when it drifts out, the window is drawn
-//! again and the pivot becomes the exact quantile.
+//! and quantile is a pivot (a position) and its rank: how many observations of
+//! the window lie at or below it. As long as that rank is within the allowed
+//! error of the wanted one, the pivot stands; when it drifts out, the window is
+//! drawn again and the pivot becomes the exact quantile.
 //!
 //! A spike multiplies what is observed during some ticks. A pivot is therefore
 //! a position and the factor of the tick that it was observed at, and is
@@ -40,7 +40,8 @@ pub struct TickKeys {
 /// What all series of one summary share at one tick.
 #[derive(Debug, Clone, Copy)]
 pub struct Shared<'a> {
-    /// The ticks of the window, oldest first, this tick last.
+    /// The ticks of the window, oldest first, this tick last; in two pieces, as a
+    /// ring buffer has them.
     pub window: (&'a [TickKeys], &'a [TickKeys]),
     /// The tick that has just left the window, if any.
     pub expired: Option<TickKeys>,
@@ -61,7 +62,7 @@ pub struct Pivot {
     rank: u64,
 }
 
-/// State of a run of series.
+/// State of the series of a block.
 #[derive(Debug, Default)]
 pub struct State {
     /// Observations in the window, per series.
@@ -70,7 +71,7 @@ pub struct State {
     pivots: Vec<Pivot>,
 }
 
-/// State of a run of neighbouring series.
+/// State of a run of its series.
 #[derive(Debug)]
 pub struct StateRows<'a> {
     window_counts: &'a mut [u64],
@@ -97,7 +98,12 @@ impl State {
         }
     }
 
-    /// That of some of its series.
+    /// Bytes of the state of one series.
+    pub fn series_bytes(objectives: usize) -> usize {
+        size_of::<u64>() + objectives * size_of::<Pivot>()
+    }
+
+    /// The state of some of its series.
     pub fn rows(&mut self, rows: Range<usize>, objectives: usize) -> StateRows<'_> {
         StateRows {
             pivots: &mut self.pivots[rows.start * objectives..rows.end * objectives],
@@ -118,10 +124,11 @@ pub fn observe(
     scratch: &mut Vec<u64>,
 ) {
     let objectives = shared.objectives.len();
-    let this_tick = *shared.window.1.last().unwrap_or_else(|| {
-        let first = shared.window.0.last();
-        first.expect("the window holds this tick")
-    });
+    let (older, newer) = shared.window;
+    let this_tick = *newer
+        .last()
+        .or(older.last())
+        .expect("the window holds this tick");
     assert_eq!(now.quantiles.len(), keys.len() * objectives);
     for (index, &series) in keys.iter().enumerate() {
         let weight = weights.map_or(1.0, |weights| weights[index]);
@@ -216,8 +223,9 @@ fn count_up_to(sample: &Sample, position: Option<u64>) -> u64 {
     }
 }
 
-/// Sets every pivot to the exact quantile of the window; of a window that is
-/// too large to be listed, to one well within its allowance.
+/// Sets every pivot of a series to the exact quantile of its window of `count`
+/// observations; of a window that is too large to be listed, to one well within
+/// its allowance.
 #[cold]
 fn place(
     series: u64,
@@ -227,107 +235,140 @@ fn place(
     pivots: &mut [Pivot],
     scratch: &mut Vec<u64>,
 ) {
-    let window = || shared.window.0.iter().chain(shared.window.1);
-    let first_scale = window().next().map_or(1.0, |tick| tick.scale);
-    let is_even = window().all(|tick| tick.scale == first_scale);
-    let rank_of = |pivot: &Pivot| -> u64 {
-        let up_to = |tick: &TickKeys| {
-            let sample = sample_of(series, weight, tick);
-            count_up_to(&sample, pivot.position_at(tick, shared))
-        };
-        window().map(up_to).sum()
+    let window = Window {
+        series,
+        weight,
+        shared,
+        count,
     };
+    let first_scale = window.ticks().next().map_or(1.0, |tick| tick.scale);
     if count > LISTED_MAX {
-        let mut scales: Vec<f64> = window().map(|tick| tick.scale).collect();
-        scales.sort_unstable_by(f64::total_cmp);
-        scales.dedup();
-        for (pivot, objective) in pivots.iter_mut().zip(shared.objectives) {
-            *pivot = search(objective, count, &scales, &rank_of);
-        }
-    } else if is_even {
-        scratch.clear();
-        for tick in window() {
-            sample_of(series, weight, tick).list(scratch);
-        }
-        for (pivot, objective) in pivots.iter_mut().zip(shared.objectives) {
-            let rank = wanted_rank(objective.quantile, count);
-            let (_, position, _) = scratch.select_nth_unstable(rank as usize - 1);
+        window.search(pivots);
+    } else if window.ticks().all(|tick| tick.scale == first_scale) {
+        window.select_by_position(first_scale, pivots, scratch);
+    } else {
+        window.select_by_value(pivots, scratch);
+    }
+}
+
+/// The observations of one series within the window.
+struct Window<'a> {
+    series: u64,
+    weight: f64,
+    shared: &'a Shared<'a>,
+    /// How many there are, at least 1.
+    count: u64,
+}
+
+impl Window<'_> {
+    fn ticks(&self) -> impl Iterator<Item = &TickKeys> {
+        self.shared.window.0.iter().chain(self.shared.window.1)
+    }
+
+    /// Appends the positions of a tick's observations.
+    fn list(&self, tick: &TickKeys, positions: &mut Vec<u64>) {
+        sample_of(self.series, self.weight, tick).list(positions);
+    }
+
+    /// How many observations lie at or below a pivot.
+    fn rank_of(&self, pivot: &Pivot) -> u64 {
+        let up_to = |tick: &TickKeys| {
+            let sample = sample_of(self.series, self.weight, tick);
+            count_up_to(&sample, pivot.position_at(tick, self.shared))
+        };
+        self.ticks().map(up_to).sum()
+    }
+
+    /// Exact quantiles of a window all of whose ticks have the same factor: values
+    /// are in the order of positions.
+    fn select_by_position(&self, scale: f64, pivots: &mut [Pivot], positions: &mut Vec<u64>) {
+        positions.clear();
+        self.ticks().for_each(|tick| self.list(tick, positions));
+        for (pivot, objective) in pivots.iter_mut().zip(self.shared.objectives) {
+            let rank = wanted_rank(objective.quantile, self.count);
+            let (_, position, _) = positions.select_nth_unstable(rank as usize - 1);
             *pivot = Pivot {
                 position: *position,
-                scale: first_scale,
+                scale,
                 rank,
             };
         }
-    } else {
-        let mut listed: Vec<(f64, Pivot)> = Vec::with_capacity(count as usize);
-        for tick in window() {
+    }
+
+    /// Exact quantiles of a window whose ticks have several factors.
+    fn select_by_value(&self, pivots: &mut [Pivot], scratch: &mut Vec<u64>) {
+        let mut listed: Vec<(f64, Pivot)> = Vec::with_capacity(self.count as usize);
+        for tick in self.ticks() {
             scratch.clear();
-            sample_of(series, weight, tick).list(scratch);
+            self.list(tick, scratch);
             listed.extend(scratch.iter().map(|&position| {
                 let pivot = Pivot {
                     position,
                     scale: tick.scale,
                     rank: 0,
                 };
-                (shared.values.value(position) * tick.scale, pivot)
+                (self.shared.values.value(position) * tick.scale, pivot)
             }));
         }
-        for (pivot, objective) in pivots.iter_mut().zip(shared.objectives) {
-            let rank = wanted_rank(objective.quantile, count);
-            let by_value = |a: &(f64, Pivot), b: &(f64, Pivot)| {
-                let position = a.1.position.cmp(&b.1.position);
-                a.0.total_cmp(&b.0).then(position)
-            };
+        let by_value = |a: &(f64, Pivot), b: &(f64, Pivot)| {
+            let by_position = a.1.position.cmp(&b.1.position);
+            a.0.total_cmp(&b.0).then(by_position)
+        };
+        for (pivot, objective) in pivots.iter_mut().zip(self.shared.objectives) {
+            let rank = wanted_rank(objective.quantile, self.count);
             let (_, (_, found), _) = listed.select_nth_unstable_by(rank as usize - 1, by_value);
-            // Where values of different ticks are the same but for rounding, the
-            // rank may differ by a few; what counts is that it is told alike
-            // when ticks come and go.
+            // Where values of different ticks are the same but for rounding, this
+            // rank may differ by a few. It has to be counted as it will be when
+            // ticks come and go.
             *pivot = Pivot {
-                rank: rank_of(found),
+                rank: self.rank_of(found),
                 ..*found
             };
         }
     }
-}
 
-/// A pivot of about the wanted rank, by halving.
-fn search(
-    objective: &Objective,
-    count: u64,
-    scales: &[f64],
-    rank_of: &dyn Fn(&Pivot) -> u64,
-) -> Pivot {
-    let wanted = wanted_rank(objective.quantile, count);
-    // Half the allowance here leaves the other half to drift.
-    let allowed = (0.5 * objective.rank_error * count as f64) as u64;
-    let mut best: Option<Pivot> = None;
-    for &scale in scales {
+    /// Pivots of about the wanted ranks, by halving.
+    fn search(&self, pivots: &mut [Pivot]) {
+        let mut scales: Vec<f64> = self.ticks().map(|tick| tick.scale).collect();
+        scales.sort_unstable_by(f64::total_cmp);
+        scales.dedup();
+        for (pivot, objective) in pivots.iter_mut().zip(self.shared.objectives) {
+            let wanted = wanted_rank(objective.quantile, self.count);
+            // Half the allowance here leaves the other half to drift.
+            let allowed = (0.5 * objective.rank_error * self.count as f64) as u64;
+            let found = scales
+                .iter()
+                .map(|&scale| self.search_at(scale, wanted, allowed));
+            let nearest = found.min_by_key(|found| found.rank.abs_diff(wanted));
+            *pivot = nearest.expect("a window has a tick");
+        }
+    }
+
+    /// A pivot whose rank is within `allowed` of the one wanted, else the nearest
+    /// above, among positions at one factor.
+    fn search_at(&self, scale: f64, wanted: u64, allowed: u64) -> Pivot {
         let at = |position: u64| {
             let mut pivot = Pivot {
                 position,
                 scale,
                 rank: 0,
             };
-            pivot.rank = rank_of(&pivot);
+            pivot.rank = self.rank_of(&pivot);
             pivot
         };
         let (mut lo, mut hi) = (0u64, u64::MAX);
         while lo < hi {
             let middle = u64::midpoint(lo, hi);
-            let rank = at(middle).rank;
-            if rank >= 1 && rank.abs_diff(wanted) <= allowed {
-                (lo, hi) = (middle, middle);
-            } else if rank < wanted {
+            let pivot = at(middle);
+            if pivot.rank >= 1 && pivot.rank.abs_diff(wanted) <= allowed {
+                return pivot;
+            }
+            if pivot.rank < wanted {
                 lo = middle + 1;
             } else {
                 hi = middle;
             }
         }
-        let found = at(lo);
-        let nearer = |best: &Pivot| found.rank.abs_diff(wanted) < best.rank.abs_diff(wanted);
-        if best.as_ref().is_none_or(nearer) {
-            best = Some(found);
-        }
+        at(lo)
     }
-    best.expect("a window has a tick")
 }

@@ -1,0 +1,452 @@
+//! One block at one tick: from the columns of the tick before to this tick's.
+//!
+//! Neighbouring series of one class form a run, which a kernel fills at once;
+//! then the faults of the class hit single points of it. It decides which kernel
+//! gets which columns; the arithmetic is theirs.
+
+use std::ops::Range;
+
+use crate::config::{CounterAlgorithm, GaugeAlgorithm, Kind};
+use crate::engine::class::Classes;
+use crate::engine::columns::{Columns, cells_of};
+use crate::engine::frame::Created;
+use crate::engine::gaps::Gaps;
+use crate::engine::kernel::{counter, gauge, histogram, summary};
+use crate::engine::quantile::QuantileTable;
+use crate::engine::recipe::{BaseTick, ClassTick, Recipe};
+use crate::model::identity::threshold;
+
+/// What a kernel carries from tick to tick beside its columns.
+#[derive(Debug)]
+pub(crate) enum KernelState {
+    /// Nothing: the columns are the state.
+    Columns,
+    /// A walk's positions, while what is shown differs from them.
+    Walk(Vec<f64>),
+    /// A summary's pivots.
+    Summary(summary::State),
+}
+
+/// Buffers that are reused from block to block.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    cells: Vec<u64>,
+    /// Rows of the block that were reset.
+    resets: Vec<usize>,
+}
+
+/// What determines the values of a block at a tick.
+#[derive(Debug)]
+pub(crate) struct BlockTick<'a> {
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) base: &'a BaseTick,
+    /// Class 0.
+    pub(crate) plain: &'a ClassTick,
+    /// The further classes, if the family has any.
+    pub(crate) classes: Option<&'a Classes>,
+    /// Empty where all series are of class 0.
+    pub(crate) class_by_row: &'a [u32],
+    /// The block's first series in the family.
+    pub(crate) first_series: usize,
+    /// Label-set keys of the block's series; empty where nothing needs them.
+    pub(crate) keys: &'a [u64],
+}
+
+/// What a block was at the tick before.
+#[derive(Debug)]
+pub(crate) struct Before<'a> {
+    pub(crate) columns: &'a Columns,
+    pub(crate) created: &'a Created,
+}
+
+/// A block that is being filled.
+#[derive(Debug)]
+pub(crate) struct BlockMut<'a> {
+    pub(crate) len: usize,
+    pub(crate) columns: &'a mut Columns,
+    pub(crate) gaps: &'a mut Gaps,
+    pub(crate) created: &'a mut Created,
+    pub(crate) state: &'a mut KernelState,
+}
+
+impl KernelState {
+    /// Before the first tick; walks get theirs when they need it.
+    pub(crate) fn new(kind: &Kind, series: usize) -> Self {
+        match kind {
+            Kind::Summary { objectives, .. } => {
+                Self::Summary(summary::State::new(series, objectives.len()))
+            }
+            _ => Self::Columns,
+        }
+    }
+}
+
+impl<'a> BlockTick<'a> {
+    /// Fills a block.
+    pub(crate) fn advance(
+        &self,
+        before: &Before<'_>,
+        now: &mut BlockMut<'_>,
+        scratch: &mut Scratch,
+    ) {
+        now.gaps.clear();
+        scratch.resets.clear();
+        let begins = self.base.number == self.recipe.born_tick;
+        if begins {
+            *now.created = Created::Together(self.base.time_ns);
+        } else {
+            now.created.clone_from(before.created);
+        }
+        let hides_state = self.recipe.hides_state || self.base.effects.hides_state();
+        if hides_state && self.recipe.is_walk() && matches!(now.state, KernelState::Columns) {
+            let Columns::Values(shown) = before.columns else {
+                unreachable!("walks are gauges")
+            };
+            *now.state = KernelState::Walk(shown.clone());
+        }
+        let mut start = 0;
+        while start < now.len {
+            let (class, end) = self.run_from(start, now.len);
+            let mut run = Run {
+                recipe: self.recipe,
+                base: self.base,
+                class,
+                rows: start..end,
+                first_series: self.first_series,
+                keys: self.keys,
+                cells: &mut scratch.cells,
+            };
+            if begins {
+                run.begin(now.columns, now.state);
+            } else {
+                run.advance(before.columns, now.columns, now.state);
+            }
+            if !class.faults.is_empty() {
+                self.apply_faults(class, start..end, now, &mut scratch.resets);
+            }
+            start = end;
+        }
+        if !scratch.resets.is_empty() {
+            now.created
+                .reset(&scratch.resets, now.len, self.base.time_ns);
+        }
+        if !hides_state && matches!(now.state, KernelState::Walk(_)) {
+            // What is shown is the walk again.
+            *now.state = KernelState::Columns;
+        }
+    }
+
+    /// The class of the series at row `start`, and the first later row of
+    /// another class (`len` if there is none).
+    fn run_from(&self, start: usize, len: usize) -> (&'a ClassTick, usize) {
+        let class = self.class_by_row.get(start).copied().unwrap_or(0);
+        let rest = self.class_by_row.get(start..).unwrap_or_default();
+        let same = rest.iter().position(|&other| other != class);
+        let tick = match self.classes {
+            Some(classes) if class > 0 => classes.tick(class),
+            _ => self.plain,
+        };
+        (tick, same.map_or(len, |same| start + same))
+    }
+
+    /// Lets the faults of a class hit what was computed.
+    fn apply_faults(
+        &self,
+        class: &ClassTick,
+        rows: Range<usize>,
+        now: &mut BlockMut<'_>,
+        resets: &mut Vec<usize>,
+    ) {
+        let faults = &class.faults;
+        for row in rows {
+            let key = self.keys[row];
+            if faults.missing.iter().any(|chance| chance.hits(key)) {
+                now.gaps.add(row, now.len);
+            }
+            if faults.nan.is_some_and(|chance| chance.hits(key)) {
+                now.columns.set_nan(row, now.len);
+            }
+            if faults.reset.is_some_and(|chance| chance.hits(key)) {
+                now.columns.reset(row, now.len);
+                resets.push(row);
+            }
+        }
+    }
+}
+
+/// Neighbouring series of one block and one class, at one tick.
+struct Run<'a> {
+    recipe: &'a Recipe,
+    base: &'a BaseTick,
+    class: &'a ClassTick,
+    /// Within the block.
+    rows: Range<usize>,
+    /// Of the block.
+    first_series: usize,
+    /// Of the whole block, where they are needed.
+    keys: &'a [u64],
+    cells: &'a mut Vec<u64>,
+}
+
+impl<'a> Run<'a> {
+    /// The first tick: cumulative columns are zero, walks stand at their start.
+    fn begin(&mut self, columns: &mut Columns, state: &mut KernelState) {
+        let rows = self.rows.clone();
+        match columns {
+            Columns::Values(values) => match &self.recipe.kind {
+                Kind::Gauge {
+                    algorithm: GaugeAlgorithm::RandomWalk { start, .. },
+                    clamp,
+                    ..
+                } => {
+                    let values = &mut values[rows.clone()];
+                    values.fill(*start);
+                    if let KernelState::Walk(walk) = state {
+                        walk[rows].fill(*start);
+                        gauge::scale_and_clamp_in_place(self.class.factor, *clamp, values);
+                    }
+                }
+                Kind::Gauge { .. } => self.gauge_without_memory(&mut values[rows]),
+                _ => values[rows].fill(0.0),
+            },
+            Columns::Histogram {
+                cumulative,
+                sums,
+                exponential,
+            } => {
+                let width = cumulative.len() / sums.len();
+                let cells = exponential.len() / sums.len();
+                cumulative[cells_of(&rows, width)].fill(0);
+                exponential[cells_of(&rows, cells)].fill(0);
+                sums[rows].fill(0.0);
+            }
+            Columns::Summary {
+                quantiles,
+                counts,
+                sums,
+            } => {
+                let width = quantiles.len() / sums.len();
+                quantiles[cells_of(&rows, width)].fill(f64::NAN);
+                counts[rows.clone()].fill(0);
+                sums[rows].fill(0.0);
+            }
+        }
+    }
+
+    fn advance(&mut self, before: &Columns, now: &mut Columns, state: &mut KernelState) {
+        let rows = self.rows.clone();
+        match (before, now) {
+            (Columns::Values(before), Columns::Values(now)) => {
+                let (before, now) = (&before[rows.clone()], &mut now[rows]);
+                match &self.recipe.kind {
+                    Kind::Counter { algorithm, .. } => self.counter(*algorithm, before, now),
+                    Kind::Gauge {
+                        algorithm: GaugeAlgorithm::RandomWalk { step, .. },
+                        clamp,
+                        ..
+                    } => self.random_walk(*step, *clamp, before, now, state),
+                    _ => self.gauge_without_memory(now),
+                }
+            }
+            (
+                Columns::Histogram {
+                    cumulative,
+                    sums,
+                    exponential,
+                },
+                Columns::Histogram {
+                    cumulative: now_cumulative,
+                    sums: now_sums,
+                    exponential: now_exponential,
+                },
+            ) => {
+                let series = now_sums.len();
+                let buckets = cells_of(&rows, cumulative.len() / series);
+                let cells = cells_of(&rows, exponential.len() / series);
+                let before = histogram::Rows {
+                    cumulative: &cumulative[buckets.clone()],
+                    sums: &sums[rows.clone()],
+                };
+                let now = histogram::Rows {
+                    cumulative: &mut now_cumulative[buckets],
+                    sums: &mut now_sums[rows],
+                };
+                self.histogram(&before, now);
+                if !exponential.is_empty() {
+                    self.exponential(&exponential[cells.clone()], &mut now_exponential[cells]);
+                }
+            }
+            (
+                Columns::Summary { counts, sums, .. },
+                Columns::Summary {
+                    quantiles,
+                    counts: now_counts,
+                    sums: now_sums,
+                },
+            ) => {
+                let width = quantiles.len() / sums.len();
+                let now = summary::Rows {
+                    quantiles: &mut quantiles[cells_of(&rows, width)],
+                    counts: &mut now_counts[rows.clone()],
+                    sums: &mut now_sums[rows.clone()],
+                };
+                self.summary((&counts[rows.clone()], &sums[rows]), now, state);
+            }
+            _ => unreachable!("a block keeps its shape"),
+        }
+    }
+
+    /// Label-set keys of its series.
+    fn keys(&self) -> &'a [u64] {
+        &self.keys[self.rows.clone()]
+    }
+
+    /// Weights of its series, if the metric has any.
+    fn weights(&self) -> Option<&'a [f64]> {
+        let weights = self.recipe.weights.as_deref()?;
+        let start = self.first_series + self.rows.start;
+        Some(&weights[start..start + self.rows.len()])
+    }
+
+    fn counter(&self, algorithm: CounterAlgorithm, before: &[f64], now: &mut [f64]) {
+        let (key, mean, weights) = (self.base.value_key, self.class.mean, self.weights());
+        match algorithm {
+            CounterAlgorithm::Constant { .. } => counter::constant(mean, weights, before, now),
+            CounterAlgorithm::Poisson { .. } if self.recipe.is_tabulated(mean) => {
+                counter::poisson_shared(self.keys(), key, &self.class.poisson, before, now);
+            }
+            CounterAlgorithm::Poisson { .. } => {
+                counter::poisson_each(self.keys(), key, mean, weights, before, now);
+            }
+        }
+    }
+
+    fn random_walk(
+        &self,
+        step: f64,
+        clamp: (f64, f64),
+        before: &[f64],
+        now: &mut [f64],
+        state: &mut KernelState,
+    ) {
+        let key = self.base.value_key;
+        let (keys, normal) = (self.keys(), self.values());
+        if let KernelState::Walk(walk) = state {
+            let walk = &mut walk[self.rows.clone()];
+            now.copy_from_slice(walk);
+            gauge::random_walk(keys, key, normal, step, clamp, now, walk);
+            gauge::scale_and_clamp(self.class.factor, clamp, walk, now);
+        } else {
+            gauge::random_walk(keys, key, normal, step, clamp, before, now);
+        }
+    }
+
+    /// Gauges whose value depends on nothing but this tick.
+    fn gauge_without_memory(&self, now: &mut [f64]) {
+        let Kind::Gauge {
+            algorithm, clamp, ..
+        } = &self.recipe.kind
+        else {
+            unreachable!("only gauges have no memory");
+        };
+        let base = self.base;
+        match *algorithm {
+            GaugeAlgorithm::RandomWalk { .. } => unreachable!("walks have a memory"),
+            GaugeAlgorithm::Constant { value } => now.fill(value),
+            GaugeAlgorithm::Bernoulli { p } => {
+                // The time of day changes how probable a 1 is, a spike what it is.
+                let p = p * base.factor;
+                let threshold = (p < 1.0).then_some(threshold(p));
+                gauge::bernoulli(self.keys(), base.value_key, threshold, now);
+                return gauge::scale_and_clamp_in_place(self.class.scale, *clamp, now);
+            }
+            GaugeAlgorithm::Sine {
+                middle,
+                amplitude,
+                phase_spread,
+                ..
+            } => {
+                let wave = (middle, amplitude);
+                let (key, turn) = (base.phase_key, base.turn);
+                gauge::sine(self.keys(), key, turn, phase_spread, wave, now);
+            }
+            GaugeAlgorithm::Sawtooth {
+                min,
+                max,
+                phase_spread,
+                ..
+            } => {
+                let wave = (min, max);
+                let (key, turn) = (base.phase_key, base.turn);
+                gauge::sawtooth(self.keys(), key, turn, phase_spread, wave, now);
+            }
+        }
+        gauge::scale_and_clamp_in_place(self.class.factor, *clamp, now);
+    }
+
+    fn summary(
+        &mut self,
+        before: (&[u64], &[f64]),
+        mut now: summary::Rows<'_>,
+        state: &mut KernelState,
+    ) {
+        let (
+            Kind::Summary {
+                objectives,
+                observations,
+                ..
+            },
+            KernelState::Summary(state),
+        ) = (&self.recipe.kind, state)
+        else {
+            unreachable!("a summary's recipe and state are those of a summary");
+        };
+        let shared = summary::Shared {
+            window: self.class.window.as_slices(),
+            expired: self.class.expired,
+            objectives,
+            values: self.values(),
+            distribution: &observations.distribution,
+        };
+        let (keys, weights) = (self.keys(), self.weights());
+        let mut state = state.rows(self.rows.clone(), objectives.len());
+        summary::observe(
+            keys, &shared, weights, &mut state, before, &mut now, self.cells,
+        );
+    }
+
+    fn histogram(
+        &mut self,
+        before: &histogram::Rows<&[u64], &[f64]>,
+        mut now: histogram::Rows<&mut [u64], &mut [f64]>,
+    ) {
+        let shared = self.observed_at(self.recipe.thresholds(self.class));
+        let (keys, weights) = (self.keys(), self.weights());
+        histogram::observe(keys, &shared, weights, before, &mut now, self.cells);
+    }
+
+    /// The same observations in exponential buckets.
+    fn exponential(&mut self, before: &[u64], now: &mut [u64]) {
+        let shared = self.observed_at(self.recipe.exponential(self.class));
+        let (keys, weights) = (self.keys(), self.weights());
+        histogram::count_buckets(keys, &shared, weights, before, now, self.cells);
+    }
+
+    /// What a histogram's series share, to be counted between these thresholds.
+    fn observed_at(&self, thresholds: &'a [u64]) -> histogram::Shared<'a> {
+        histogram::Shared {
+            value_key: self.base.value_key,
+            count_key: self.base.count_key,
+            mean: self.class.mean,
+            thresholds,
+            values: self.values(),
+            scale: self.class.scale,
+        }
+    }
+
+    /// The distribution of steps or observed values.
+    fn values(&self) -> &'a QuantileTable {
+        let values = self.recipe.values.as_ref();
+        values.expect("walks and observations have a distribution")
+    }
+}

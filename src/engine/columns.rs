@@ -1,0 +1,146 @@
+//! The values of one block at one tick.
+
+use std::ops::Range;
+
+use crate::model::Shape;
+
+/// The values of one block, struct-of-arrays.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Columns {
+    /// Counters and gauges: one value per series.
+    Values(Vec<f64>),
+    /// Histograms.
+    Histogram {
+        /// Series-major: for each series its cumulative bucket counts, bounds
+        /// in order and `+Inf` last (which is also the series' count).
+        cumulative: Vec<u64>,
+        /// Sum of observations per series.
+        sums: Vec<f64>,
+        /// Series-major: for each series its counts in the shape's exponential
+        /// buckets, each on its own; empty where the shape has none.
+        exponential: Vec<u64>,
+    },
+    /// Summaries.
+    Summary {
+        /// Series-major: for each series the value of each quantile.
+        quantiles: Vec<f64>,
+        /// Observations per series.
+        counts: Vec<u64>,
+        /// Sum of observations per series.
+        sums: Vec<f64>,
+    },
+}
+
+impl Columns {
+    /// Columns of `series` series of a shape, all zero.
+    pub(crate) fn zeroed(shape: &Shape, series: usize) -> Self {
+        match shape {
+            Shape::Counter | Shape::Gauge => Self::Values(vec![0.0; series]),
+            Shape::Histogram {
+                bounds,
+                exponential,
+            } => Self::Histogram {
+                cumulative: vec![0; series * (bounds.len() + 1)],
+                sums: vec![0.0; series],
+                exponential: vec![0; series * exponential.map_or(0, |layout| layout.len)],
+            },
+            Shape::Summary { quantiles } => Self::Summary {
+                quantiles: vec![0.0; series * quantiles.len()],
+                counts: vec![0; series],
+                sums: vec![0.0; series],
+            },
+        }
+    }
+
+    /// Lets the totals of a series of a block of `len` start from zero. A summary's
+    /// window slides on.
+    pub(crate) fn reset(&mut self, row: usize, len: usize) {
+        let cells = |all: usize| cells_of(&(row..row + 1), all / len);
+        match self {
+            Self::Values(values) => values[row] = 0.0,
+            Self::Histogram {
+                cumulative,
+                sums,
+                exponential,
+            } => {
+                let (buckets, finer) = (cells(cumulative.len()), cells(exponential.len()));
+                cumulative[buckets].fill(0);
+                exponential[finer].fill(0);
+                sums[row] = 0.0;
+            }
+            Self::Summary { counts, sums, .. } => {
+                counts[row] = 0;
+                sums[row] = 0.0;
+            }
+        }
+    }
+
+    /// Makes a gauge's value, or a summary's quantiles, NaN.
+    pub(crate) fn set_nan(&mut self, row: usize, len: usize) {
+        match self {
+            Self::Values(values) => values[row] = f64::NAN,
+            Self::Summary { quantiles, .. } => {
+                let cells = cells_of(&(row..row + 1), quantiles.len() / len);
+                quantiles[cells].fill(f64::NAN);
+            }
+            Self::Histogram { .. } => {}
+        }
+    }
+
+    /// Takes the values of some rows of other columns of the same shape: the first
+    /// into row `to`, each further one `apart` rows later. Exponential buckets are
+    /// left as they are.
+    pub(crate) fn scatter(&mut self, to: usize, apart: usize, other: &Self, rows: Range<usize>) {
+        let to = move |index: usize| to + index * apart;
+        match (self, other) {
+            (Self::Values(values), Self::Values(others)) => {
+                for (index, &value) in others[rows].iter().enumerate() {
+                    values[to(index)] = value;
+                }
+            }
+            (
+                Self::Histogram {
+                    cumulative, sums, ..
+                },
+                Self::Histogram {
+                    cumulative: others,
+                    sums: other_sums,
+                    ..
+                },
+            ) => {
+                let width = cumulative.len() / sums.len();
+                for (index, row) in rows.enumerate() {
+                    let others = &others[row * width..][..width];
+                    cumulative[to(index) * width..][..width].copy_from_slice(others);
+                    sums[to(index)] = other_sums[row];
+                }
+            }
+            (
+                Self::Summary {
+                    quantiles,
+                    counts,
+                    sums,
+                },
+                Self::Summary {
+                    quantiles: others,
+                    counts: other_counts,
+                    sums: other_sums,
+                },
+            ) => {
+                let width = quantiles.len() / sums.len();
+                for (index, row) in rows.enumerate() {
+                    let others = &others[row * width..][..width];
+                    quantiles[to(index) * width..][..width].copy_from_slice(others);
+                    counts[to(index)] = other_counts[row];
+                    sums[to(index)] = other_sums[row];
+                }
+            }
+            _ => unreachable!("columns of one shape"),
+        }
+    }
+}
+
+/// The cells of some rows in a column that has `width` of them in each row.
+pub(crate) fn cells_of(rows: &Range<usize>, width: usize) -> Range<usize> {
+    rows.start * width..rows.end * width
+}
