@@ -1,4 +1,4 @@
-//! What a configuration will come to, before it runs.
+//! What a configuration will cost, before it runs.
 //!
 //! [`Estimate`] is arithmetic on the configuration alone, so that a typo in a
 //! range is refused before anything is built. [`Plan`] builds everything, runs
@@ -11,18 +11,19 @@ use serde::Serialize;
 
 use crate::clock::rfc3339;
 use crate::config::{Config, Kind};
-use crate::engine::Engine;
+use crate::engine::{Engine, WINDOW_TICK_BYTES, state_bytes};
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
-use crate::model::{Catalog, labels};
+use crate::model::{Catalog, Family, labels, shape_of};
+use crate::timeline::window_ticks;
 
 /// Where a configuration without an epoch is measured: 2026-01-01T00:00:00Z.
 const EPOCH_NS: i64 = 1_767_225_600_000_000_000;
 /// Memory of a process that generates next to nothing.
 const FIXED_BYTES: u64 = 20_000_000;
 /// Columns are held twice: the current frame and the one being filled.
-const FRAMES: u128 = 2;
+const FRAMES: usize = 2;
 
 /// Size of a configuration by arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Adds up the metrics of a configuration.
+    /// Adds up the metrics of a configuration; saturates, however long the ranges.
     pub fn of(config: &Config) -> Self {
         let mut estimate = Self {
             series: 0,
@@ -49,36 +50,29 @@ impl Estimate {
             });
             let cap = metric.series_cap.map_or(u128::MAX, u128::from);
             let series = product.min(cap);
-            // A selected series also has a position and a key.
-            let selection = if cap < product { 12 } else { 0 };
-            let (samples, column_bytes, state_bytes) = match &metric.kind {
-                Kind::Counter { .. } | Kind::Gauge { .. } => (1, 8, 0),
-                Kind::Histogram { bounds, .. } => {
-                    let bounds = bounds.len() as u128;
-                    (bounds + 3, 8 * (bounds + 2), 0)
-                }
-                Kind::Summary { objectives, .. } => {
-                    let objectives = objectives.len() as u128;
-                    (objectives + 2, 8 * (objectives + 2), 8 + 16 * objectives)
-                }
-            };
-            // A weight per series, and what a summary knows of each past tick.
-            let weights = if metric.zipf_alpha == 0.0 { 0 } else { 8 };
-            let window = match &metric.kind {
+            let shape = shape_of(metric, &|_| None);
+            // A selected series also has a position and a key, a weighted one its
+            // weight.
+            let selection_bytes = if cap < product { 12 } else { 0 };
+            let weight_bytes = if metric.zipf_alpha == 0.0 { 0 } else { 8 };
+            let series_bytes = FRAMES * shape.column_bytes()
+                + state_bytes(&metric.kind)
+                + selection_bytes
+                + weight_bytes;
+            let window_bytes = match &metric.kind {
                 Kind::Summary { max_age_ns, .. } => {
-                    24 * u128::from(max_age_ns / config.global.tick_interval_ns)
+                    let ticks = window_ticks(*max_age_ns, config.global.tick_interval_ns);
+                    u128::from(ticks) * WINDOW_TICK_BYTES as u128
                 }
                 _ => 0,
             };
-            estimate.memory_bytes = estimate.memory_bytes.saturating_add(window);
-            let bytes = FRAMES * column_bytes + state_bytes + selection + weights;
+            let samples = series.saturating_mul(shape.samples_per_series() as u128);
+            let bytes = series
+                .saturating_mul(series_bytes as u128)
+                .saturating_add(window_bytes);
             estimate.series = estimate.series.saturating_add(series);
-            estimate.samples = estimate
-                .samples
-                .saturating_add(series.saturating_mul(samples));
-            estimate.memory_bytes = estimate
-                .memory_bytes
-                .saturating_add(series.saturating_mul(bytes));
+            estimate.samples = estimate.samples.saturating_add(samples);
+            estimate.memory_bytes = estimate.memory_bytes.saturating_add(bytes);
         }
         estimate
     }
@@ -199,18 +193,7 @@ impl Plan {
                 .map_err(|e| e.to_string())
         };
         let interval_s = config.global.tick_interval_ns as f64 / 1e9;
-        let metrics: Vec<MetricPlan> = catalog
-            .families()
-            .iter()
-            .enumerate()
-            .map(|(index, family)| MetricPlan {
-                name: family.name.clone(),
-                r#type: family.shape.type_name(),
-                series: family.series_count(),
-                samples_text: renderer.family_samples(index, Format::Text),
-                samples_openmetrics: renderer.family_samples(index, Format::OpenMetrics),
-            })
-            .collect();
+        let metrics = metric_plans(&catalog, &renderer);
         let samples_text = metrics.iter().map(|m| m.samples_text).sum();
         let memory_bytes = FIXED_BYTES + (engine.memory_bytes() + renderer.memory_bytes()) as u64;
         Ok(Self {
@@ -291,6 +274,17 @@ impl Plan {
     }
 }
 
+fn metric_plans(catalog: &Catalog, renderer: &Renderer) -> Vec<MetricPlan> {
+    let plan = |(index, family): (usize, &Family)| MetricPlan {
+        name: family.name.clone(),
+        r#type: family.shape.type_name(),
+        series: family.series_count(),
+        samples_text: renderer.family_samples(index, Format::Text),
+        samples_openmetrics: renderer.family_samples(index, Format::OpenMetrics),
+    };
+    catalog.families().iter().enumerate().map(plan).collect()
+}
+
 /// Text columns to the left, numbers to the right.
 fn write_aligned(out: &mut String, rows: &[[String; 5]]) {
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
@@ -340,7 +334,38 @@ pub fn human_bytes(bytes: u128) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::config::load_str;
+
+    /// Arithmetic counts what the catalog and the engine count, but for label
+    /// values and tables.
+    #[test]
+    fn estimates_agree_with_what_is_built() {
+        let text = "
+profiles:
+  product: {labels: {user: {range: [1, 300]}, zone: [a, b, c]}}
+  sample: {labels: {user: {range: [1, 900]}, zone: [a, b]}, series_cap: 500, sampling_strategy: hash}
+  zipf: {labels: {user: {range: [1, 50]}}, zipf_alpha: 1.2}
+metrics:
+  - {name: a, profile: product, type: counter, algorithm: poisson, base_rate: 12}
+  - {name: b, profile: product, type: gauge, algorithm: random_walk, step: 1, diurnal_amp: 0.1}
+  - {name: c, profile: sample, type: histogram, algorithm: lognormal, mu: 0, sigma: 1}
+  - {name: d, profile: zipf, type: summary, algorithm: lognormal, mu: 0, sigma: 1}
+";
+        let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        let estimate = Estimate::of(&config);
+        let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
+        let engine = Engine::new(&config, Arc::clone(&catalog), 0, 1).unwrap();
+        assert_eq!(estimate.series, catalog.generated_series() as u128);
+        assert_eq!(estimate.samples, catalog.generated_samples() as u128);
+        let built = engine.memory_bytes() as u128 + u128::from(FIXED_BYTES);
+        let left_out = built.checked_sub(estimate.memory_bytes).unwrap();
+        // Three tables of 64 KiB and more, a few hundred label values.
+        assert!((200_000..500_000).contains(&left_out), "{left_out}");
+    }
 
     #[test]
     fn numbers_are_readable() {
