@@ -9,7 +9,7 @@ use crate::config::LogFormat;
 
 /// Starts logging. The level can be changed later by [`log::set_max_level`].
 ///
-/// Only the first call in a process has an effect.
+/// Further calls in the same process change the level, not the format.
 pub fn init(level: LevelFilter, format: LogFormat) {
     let installed = match format {
         LogFormat::Text => simple_logger::SimpleLogger::new()
@@ -20,7 +20,7 @@ pub fn init(level: LevelFilter, format: LogFormat) {
             clock: Clock::start(),
         })),
     };
-    // A second start, as tests do it, keeps the first logger.
+    // Fails where tests have installed a logger before; that one stays.
     let _ = installed;
     log::set_max_level(level);
 }

@@ -1,10 +1,11 @@
-//! What the process tells about itself: ordinary families, filled per tick.
+//! Metrics of the process itself: ordinary families, filled per tick.
 //!
-//! Counters are taken where things happen, on any thread; once per tick they
+//! Counts are taken where things happen, on any thread; once per tick they
 //! are copied into the frame's columns, so that a body shows one moment.
 
+mod process;
+
 use std::collections::HashMap;
-use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,6 +15,8 @@ use crate::model::labels::Dimension;
 use crate::model::space::Space;
 use crate::model::{Catalog, Family, Shape};
 use crate::push::Delivery;
+use process::cpu_seconds;
+pub use process::resident_memory_bytes;
 
 /// Base name of the counter whose value is the number of the tick.
 pub const TICKS: &str = "gen_ticks";
@@ -24,10 +27,10 @@ const TICK_BOUNDS_S: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 
 const SCRAPE_BOUNDS_S: [f64; 11] = [
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0,
 ];
-/// Values of the label `encoding`, in the order of [`SelfMetrics::add_scrape`].
+/// Values of the label `encoding`: without and with gzip.
 const ENCODINGS: [&str; 2] = ["identity", "gzip"];
 
-/// One of the families, in the order of [`FAMILIES`].
+/// One of the families, see [`FAMILIES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Own {
     Points,
@@ -50,10 +53,10 @@ enum Own {
     PointsDropped,
 }
 
-/// How many of the last [`FAMILIES`] there are only where something is pushed.
+/// So many of the last [`FAMILIES`] exist only where an exporter pushes.
 const PUSH_FAMILIES: usize = 5;
 
-/// Base name, help and unit of each.
+/// Base name, help and unit of each, in the order in which they are exposed.
 const FAMILIES: [(Own, &str, &str, &str); 18] = [
     (
         Own::Points,
@@ -175,7 +178,7 @@ pub struct SelfMetrics {
     points: Mutex<Points>,
 }
 
-/// A histogram of real durations.
+/// A histogram of measured durations: the count of each bucket, and the sum.
 #[derive(Debug, Default)]
 struct Observed(Mutex<(Vec<u64>, f64)>);
 
@@ -223,13 +226,14 @@ impl SelfMetrics {
             .collect()
     }
 
-    /// The family that tells the number of the tick, alone; [`fill_tick`] fills it.
+    /// The family [`TICKS`], without labels, for a catalog that has no other of the
+    /// process's own; [`fill_tick`] fills it.
     pub fn tick_family() -> Family {
         let row = FAMILIES.iter().find(|(own, ..)| *own == Own::Ticks);
         family(*row.expect("it is one of them"), Vec::new())
     }
 
-    /// Records a computed tick: how long it took and how late it began.
+    /// Records how long a tick took to compute.
     pub fn add_tick(&self, duration_s: f64) {
         self.tick_duration.observe(&TICK_BOUNDS_S, duration_s);
     }
@@ -244,7 +248,7 @@ impl SelfMetrics {
         self.tick_lag_ns.load(Relaxed)
     }
 
-    /// Sets where the exporters that push stand, in the order of
+    /// Sets what the exporters that push have delivered so far, in the order of
     /// [`exporters_that_push`].
     pub fn set_deliveries(&self, now: impl Iterator<Item = Delivery>) {
         let mut deliveries = self.deliveries();
@@ -252,7 +256,7 @@ impl SelfMetrics {
         deliveries.extend(now);
     }
 
-    /// Where one of them stood at the latest tick.
+    /// What one of them had delivered at the latest tick.
     pub fn delivery(&self, index: usize) -> Delivery {
         self.deliveries().get(index).copied().unwrap_or_default()
     }
@@ -263,9 +267,9 @@ impl SelfMetrics {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a scrape as under way, unless `most` already are.
-    pub fn begin_scrape(&self, most: u64) -> Option<ScrapeGuard<'_>> {
-        if self.scrapes_running.fetch_add(1, Relaxed) >= most {
+    /// Counts a scrape as under way, unless `running_max` already are.
+    pub fn begin_scrape(&self, running_max: u64) -> Option<ScrapeGuard<'_>> {
+        if self.scrapes_running.fetch_add(1, Relaxed) >= running_max {
             self.scrapes_running.fetch_sub(1, Relaxed);
             return None;
         }
@@ -279,7 +283,7 @@ impl SelfMetrics {
         self.scrape_duration.observe(&SCRAPE_BOUNDS_S, duration_s);
     }
 
-    /// Records a scrape that was broken off.
+    /// Records a scrape that failed or was broken off.
     pub fn add_scrape_error(&self) {
         self.export_errors.fetch_add(1, Relaxed);
     }
@@ -309,7 +313,7 @@ impl SelfMetrics {
                     for (index, value) in values.iter_mut().enumerate() {
                         let series = block.start + index;
                         *value = match own {
-                            Own::Points => points.0[series].1 as f64,
+                            Own::Points => points.of(series) as f64,
                             _ => self.value(own, series, catalog, tick),
                         };
                     }
@@ -356,7 +360,7 @@ impl SelfMetrics {
             Own::CpuSeconds => cpu_seconds().unwrap_or(0.0),
             Own::BuildInfo => 1.0,
             Own::Points | Own::TickDuration | Own::ScrapeDuration => {
-                unreachable!("they are taken elsewhere")
+                unreachable!("`fill` takes them from elsewhere")
             }
         }
     }
@@ -378,7 +382,7 @@ fn family((own, name, help, unit): (Own, &str, &str, &str), labels: Vec<Dimensio
     Family::new(name, help, unit, shape, space)
 }
 
-/// Fills the only own family of a catalog, [`SelfMetrics::tick_family`].
+/// Fills the columns of [`SelfMetrics::tick_family`].
 pub fn fill_tick(tick: u64, columns: &mut [Columns]) {
     for columns in columns {
         if let Columns::Values(values) = columns {
@@ -400,12 +404,17 @@ pub fn exporters_that_push(config: &Config) -> Vec<String> {
     otel.into_iter().chain(remote).collect()
 }
 
-/// Samples generated so far, by metric.
+/// Samples generated so far, by metric in the catalog's order.
 #[derive(Debug, Default)]
 struct Points(Vec<(String, u64)>);
 
 impl Points {
-    /// Adds a tick of these families; those that were not there before begin.
+    fn of(&self, metric: usize) -> u64 {
+        self.0[metric].1
+    }
+
+    /// Adds a tick of these families. After a reload metrics that are still there
+    /// keep their counts.
     fn count(&mut self, families: &[Family]) {
         let same = |((name, _), family): (&(String, u64), &Family)| *name == family.name;
         if self.0.len() != families.len() || !self.0.iter().zip(families).all(same) {
@@ -449,37 +458,6 @@ impl Observed {
     }
 }
 
-/// Resident memory of this process, from `/proc`; `None` where there is none.
-pub fn resident_memory_bytes() -> Option<u64> {
-    let mut buffer = [0; 4096];
-    let text = read_proc("/proc/self/status", &mut buffer)?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
-}
-
-/// CPU time of this process, from `/proc`; `None` where there is none.
-fn cpu_seconds() -> Option<f64> {
-    /// The unit in which Linux shows times to programs, on every architecture.
-    const TICKS_PER_S: f64 = 100.0;
-    let mut buffer = [0; 1024];
-    let text = read_proc("/proc/self/stat", &mut buffer)?;
-    // The program's name may hold anything, but its closing bracket is the last.
-    let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
-    let user: u64 = fields.nth(11)?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some((user + system) as f64 / TICKS_PER_S)
-}
-
-fn read_proc<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a str> {
-    let mut file = std::fs::File::open(path).ok()?;
-    let mut len = 0;
-    while let Ok(count @ 1..) = file.read(&mut buffer[len..]) {
-        len += count;
-    }
-    str::from_utf8(&buffer[..len]).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -495,14 +473,6 @@ mod tests {
         assert!((sum - 3.0035).abs() < 1e-12);
         assert_eq!(cumulative[..3], [2, 3, 3]);
         assert_eq!(cumulative[10], 4);
-    }
-
-    #[test]
-    fn the_process_can_be_measured() {
-        if cfg!(target_os = "linux") {
-            assert!(resident_memory_bytes().unwrap() > 100_000);
-            assert!(cpu_seconds().unwrap() >= 0.0);
-        }
     }
 
     #[test]
