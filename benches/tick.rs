@@ -1,5 +1,5 @@
-//! One tick, per series and core, beside memcpy of the same columns; and the
-//! memory that a series takes.
+//! One tick, per series and core, beside memcpy of the same columns; the memory
+//! that a series takes; and what a modifier adds to a tick.
 //!
 //! The reference copies a tick's columns from one buffer to another: the least
 //! that publishing a new frame can cost.
@@ -95,28 +95,28 @@ fn main() {
         }
     }
     table.print();
-    disturbed(options);
+    measure_modifiers(options);
 }
 
-/// What a tick takes while something is done to its series, beside the same
-/// tick when nothing is. Series of one label value are every other one: runs of
-/// length 1, the worst there is.
-fn disturbed(options: Options) {
+/// What a tick takes while a modifier is in effect, beside the same tick without
+/// one. Series of one label value are every other one: runs of length 1, the worst
+/// there is.
+fn measure_modifiers(options: Options) {
     let mut table = Table::new(
-        "Ticking while something is done, per series and core",
+        "Ticking with a modifier in effect, per series and core",
         &[
             "metric",
-            "what is done",
+            "modifier",
             "series",
             "tick ns",
-            "undisturbed ns",
+            "without ns",
             "ratio",
         ],
     );
     for size in options.sizes() {
         let (_, profile) = &label_shapes(size.max(100))[0];
         for (name, fields, _) in CASES {
-            if !DISTURBED.contains(&name) {
+            if !MODIFIED.contains(&name) {
                 continue;
             }
             let target = if name.starts_with("gauge") {
@@ -124,21 +124,21 @@ fn disturbed(options: Options) {
             } else {
                 Target::Rate
             };
-            for (what, action) in actions(target) {
-                let mut engine = engine(fields, profile);
-                let series = engine.catalog().generated_series();
-                let mut disturbed = crate::engine(fields, profile);
-                disturbed.command(&Command::Do(action)).unwrap();
+            for (modifier, action) in actions(target) {
+                let mut plain = engine(fields, profile);
+                let series = plain.catalog().generated_series();
+                let mut modified = engine(fields, profile);
+                modified.command(&Command::Do(action)).unwrap();
                 for _ in 0..3 {
-                    engine.advance(|_, _| {});
-                    disturbed.advance(|_, _| {});
+                    plain.advance(|_, _| {});
+                    modified.advance(|_, _| {});
                 }
-                let mut tick = || drop(black_box(disturbed.advance(|_, _| {})));
-                let mut plain = || drop(black_box(engine.advance(|_, _| {})));
+                let mut tick = || drop(black_box(modified.advance(|_, _| {})));
+                let mut plain = || drop(black_box(plain.advance(|_, _| {})));
                 let times = race(options, &mut [&mut tick, &mut plain]);
                 table.row(&[
                     name.to_owned(),
-                    what.to_owned(),
+                    modifier.to_owned(),
                     count(series),
                     ns(times[0] / series as f64),
                     ns(times[1] / series as f64),
@@ -150,8 +150,8 @@ fn disturbed(options: Options) {
     table.print();
 }
 
-/// The metrics of [`CASES`] that are measured while something is done.
-const DISTURBED: [&str; 3] = [
+/// The metrics of [`CASES`] that are measured with modifiers.
+const MODIFIED: [&str; 3] = [
     "counter, Poisson",
     "gauge, random walk",
     "histogram, 8 buckets, 1 obs.",

@@ -1,5 +1,5 @@
 //! Prints the samples of one tick as the slow twin computes them, one JSON
-//! object per line, for judges in other languages:
+//! object per line, for tests in other languages to compare with:
 //!
 //! `cargo run --release --example slow_twin -- configs/baseline.yaml 10`
 //!

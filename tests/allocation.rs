@@ -1,20 +1,27 @@
-//! A steady tick allocates nothing, and neither does compressing a chunk.
+//! What is done again and again allocates nothing: ticks, compressed chunks,
+//! encoded points. A binary of its own, because it counts the allocations of the
+//! whole process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mockingbird::config::load_str;
-use mockingbird::engine::Engine;
+use mockingbird::config::{Config, LabelValues, load_str};
+use mockingbird::engine::{Columns, Engine, Frame};
 use mockingbird::exposition::gzip::Compressor;
 use mockingbird::exposition::{Format, Lines, Renderer};
-use mockingbird::model::Catalog;
+use mockingbird::model::exponential::ExponentialLayout;
+use mockingbird::model::labels::Dimension;
+use mockingbird::model::space::Space;
+use mockingbird::model::{Catalog, Family, Shape};
+use mockingbird::otlp::{Encoder, EncoderOptions, HistogramForm, Temporality};
 use mockingbird::selfmetrics::SelfMetrics;
 
 struct Counting;
 
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 /// Held by the test that counts.
 static COUNTING: Mutex<()> = Mutex::new(());
 
@@ -25,7 +32,7 @@ static COUNTING: Mutex<()> = Mutex::new(());
 // SAFETY: every call is handed to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        ALLOCATIONS.fetch_add(1, Relaxed);
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc(layout) }
     }
@@ -38,6 +45,18 @@ unsafe impl GlobalAlloc for Counting {
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
+
+/// Keeps the other tests of this binary from allocating.
+fn counting() -> MutexGuard<'static, ()> {
+    COUNTING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many allocations a call makes, on whatever thread.
+fn allocations_of(run: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.load(Relaxed);
+    run();
+    ALLOCATIONS.load(Relaxed) - before
+}
 
 const CONFIG: &str = "
 profiles:
@@ -55,11 +74,15 @@ metrics:
   - {name: h, profile: zipf, type: summary, algorithm: lognormal, mu: 0, sigma: 1, max_age_s: 20, observations_per_tick: 3}
 ";
 
+fn config() -> Config {
+    let config = load_str(Path::new("test"), CONFIG.as_bytes(), &|_| None);
+    config.unwrap_or_else(|error| panic!("{error}"))
+}
+
 #[test]
 fn a_steady_tick_allocates_nothing() {
-    let _counting = COUNTING.lock().unwrap_or_else(PoisonError::into_inner);
-    let config = load_str(Path::new("test"), CONFIG.as_bytes(), &|_| None)
-        .unwrap_or_else(|error| panic!("{error}"));
+    let _counting = counting();
+    let config = config();
     let own = SelfMetrics::default();
     let catalog = Arc::new(Catalog::build(&config, SelfMetrics::families(&config)).unwrap());
     for threads in [1, 2] {
@@ -72,25 +95,18 @@ fn a_steady_tick_allocates_nothing() {
         for _ in 0..100 {
             tick();
         }
-        let mut run = || {
-            let before = ALLOCATIONS.load(Ordering::Relaxed);
-            for _ in 0..200 {
-                tick();
-            }
-            ALLOCATIONS.load(Ordering::Relaxed) - before
-        };
         // What a tick allocates shows in every run. A thread that waits in a queue for the first
         // time allocates once, and how long it takes to come to that is the scheduler's affair.
-        let runs: Vec<u64> = (0..5).map(|_| run()).collect();
+        let mut run = || allocations_of(|| (0..200).for_each(|_| tick()));
+        let runs: Vec<usize> = (0..5).map(|_| run()).collect();
         assert!(runs.contains(&0), "{threads} threads: {runs:?}");
     }
 }
 
 #[test]
 fn compressing_a_chunk_allocates_nothing() {
-    let _counting = COUNTING.lock().unwrap_or_else(PoisonError::into_inner);
-    let config = load_str(Path::new("test"), CONFIG.as_bytes(), &|_| None)
-        .unwrap_or_else(|error| panic!("{error}"));
+    let _counting = counting();
+    let config = config();
     let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
     let mut engine = Engine::new(&config, Arc::clone(&catalog), 0, 1).unwrap();
     let frame = engine.advance(|_, _| ());
@@ -110,8 +126,92 @@ fn compressing_a_chunk_allocates_nothing() {
             compressor.compress_lines(plain, lines, &mut out);
         }
     };
+    // The first time, buffers grow.
     compress();
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    compress();
-    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0);
+    assert_eq!(allocations_of(compress), 0);
+}
+
+#[test]
+fn encoding_allocates_nothing_per_point() {
+    let _counting = counting();
+    let values = (0..500).map(|n| format!("value {n}")).collect();
+    let long = Dimension::new("b", &LabelValues::List(values), 500);
+    let short = LabelValues::List(vec!["x".into(), "yy".into(), "zzz".into()]);
+    let short = Dimension::new("a", &short, 3);
+    let space = Arc::new(Space::from_dimensions(vec![short, long]));
+    let family = |name, shape| Family::new(name, "", "", shape, Arc::clone(&space));
+    let exponential = Some(ExponentialLayout {
+        scale: 0,
+        offset: -3,
+        len: 7,
+    });
+    let bounds: Arc<[f64]> = [1.0, 2.0].as_slice().into();
+    let families = vec![
+        family("counter", Shape::Counter),
+        family("gauge", Shape::Gauge),
+        family("explicit", Shape::histogram(Arc::clone(&bounds))),
+        family(
+            "exponential",
+            Shape::Histogram {
+                bounds,
+                exponential,
+            },
+        ),
+        family(
+            "summary",
+            Shape::Summary {
+                quantiles: [0.5].as_slice().into(),
+            },
+        ),
+    ];
+    let catalog = Arc::new(Catalog::from_families(families, 5));
+    let (before, now) = (frame(&catalog, 1), frame(&catalog, 2));
+    let options = EncoderOptions {
+        temporality: Temporality::Delta,
+        histograms: HistogramForm::Exponential,
+        request_bytes_max: 50_000,
+        ..EncoderOptions::default()
+    };
+    let mut encoder = Encoder::new(Arc::clone(&catalog), options);
+    let mut run = || {
+        let (mut points, mut requests) = (0, 0);
+        let allocations = allocations_of(|| {
+            let _: ControlFlow<()> = encoder.encode(&now, Some(&before), &mut |_, more| {
+                points += more;
+                requests += 1;
+                ControlFlow::Continue(())
+            });
+        });
+        (points, requests, allocations)
+    };
+    // The first time, buffers grow.
+    run();
+    let (points, requests, allocations) = run();
+    assert_eq!(points, 7500);
+    // A few for each run of points: a head, a cursor.
+    let runs = catalog.blocks().len() + requests;
+    assert!(allocations <= 12 * runs, "{allocations} for {runs} runs");
+    assert!(allocations < points / 10);
+}
+
+fn frame(catalog: &Arc<Catalog>, tick: u64) -> Frame {
+    let columns = catalog.blocks().iter().map(|block| {
+        let shape = &catalog.families()[block.family].shape;
+        let doubles = |count: usize| vec![tick as f64; count];
+        match shape {
+            Shape::Counter | Shape::Gauge => Columns::Values(doubles(block.len)),
+            Shape::Histogram { exponential, .. } => Columns::Histogram {
+                cumulative: [tick, 2 * tick, 3 * tick].repeat(block.len),
+                sums: doubles(block.len),
+                exponential: vec![tick; block.len * exponential.map_or(0, |layout| layout.len)],
+            },
+            Shape::Summary { quantiles } => Columns::Summary {
+                quantiles: doubles(block.len * quantiles.len()),
+                counts: vec![tick; block.len],
+                sums: doubles(block.len),
+            },
+        }
+    });
+    let columns = columns.collect();
+    Frame::from_columns(catalog, tick, tick as i64 * 1_000_000_000, 0, columns)
 }

@@ -12,23 +12,31 @@ use mockingbird::timeline::Command;
 
 const DRAWS: usize = 1_000_000;
 
-/// The single metric of `fields` over a million series.
-fn config(fields: &str) -> Config {
-    let text = format!(
-        "profiles: {{p: {{labels: {{i: {{range: [1, {DRAWS}]}}}}}}}}\n\
-         metrics: [{{name: m, profile: p, {fields}}}]"
-    );
+fn load(text: &str) -> Config {
     load_str(Path::new("test"), text.as_bytes(), &|_| None).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// An engine before its first tick.
+fn engine(config: &Config) -> Engine {
+    let catalog = Catalog::build(config, Vec::new()).unwrap();
+    Engine::new(config, Arc::new(catalog), 0, 2).unwrap()
+}
+
+/// The single metric of `fields` over `series` series.
+fn config(fields: &str, series: usize) -> Config {
+    load(&format!(
+        "profiles: {{p: {{labels: {{i: {{range: [1, {series}]}}}}}}}}\n\
+         metrics: [{{name: m, profile: p, {fields}}}]"
+    ))
 }
 
 /// What every series shows at tick 1: values, or the sum of one observation.
 fn draws(config: &Config) -> Vec<f64> {
-    let catalog = Arc::new(Catalog::build(config, Vec::new()).unwrap());
-    let mut engine = Engine::new(config, Arc::clone(&catalog), 0, 2).unwrap();
+    let mut engine = engine(config);
     engine.advance(|_, _| {});
     let frame = engine.advance(|_, _| {});
     let mut draws = Vec::with_capacity(DRAWS);
-    for index in 0..catalog.blocks().len() {
+    for index in 0..frame.catalog().blocks().len() {
         match frame.block(index).2 {
             Columns::Values(values) => draws.extend_from_slice(values),
             Columns::Histogram { sums, .. } | Columns::Summary { sums, .. } => {
@@ -43,7 +51,7 @@ fn draws(config: &Config) -> Vec<f64> {
 /// Kolmogorov and Smirnov: the largest distance of the empirical from the true
 /// distribution function, at the level of one false alarm in 10^7.
 fn check_continuous(fields: &str, cdf: impl Fn(f64) -> f64, p999: f64) {
-    let mut draws = draws(&config(fields));
+    let mut draws = draws(&config(fields, DRAWS));
     draws.sort_by(f64::total_cmp);
     let count = draws.len() as f64;
     let mut distance: f64 = 0.0;
@@ -63,7 +71,7 @@ fn check_continuous(fields: &str, cdf: impl Fn(f64) -> f64, p999: f64) {
 fn check_distribution(fields: &str) {
     for kind in ["histogram", "summary"] {
         let fields = format!("type: {kind}, {fields}");
-        let config = config(&fields);
+        let config = config(&fields, DRAWS);
         let (Kind::Histogram { observations, .. } | Kind::Summary { observations, .. }) =
             &config.metrics[0].kind
         else {
@@ -120,7 +128,7 @@ fn phases_are_uniform() {
 fn increments_are_poisson() {
     for rate in ["0.3", "12", "700", "9000"] {
         let fields = format!("type: counter, algorithm: poisson, base_rate: {rate}");
-        let draws = draws(&config(&fields));
+        let draws = draws(&config(&fields, DRAWS));
         let mean: f64 = rate.parse().unwrap();
         let cells = (mean + 12.0 * mean.sqrt() + 20.0) as usize;
         let mut observed = vec![0.0; cells];
@@ -145,9 +153,8 @@ fn increments_are_poisson() {
 #[test]
 fn bernoulli_hits_with_its_probability() {
     for p in [0.0, 0.001, 0.9, 1.0] {
-        let draws = draws(&config(&format!(
-            "type: gauge, algorithm: bernoulli, p: {p}"
-        )));
+        let fields = format!("type: gauge, algorithm: bernoulli, p: {p}");
+        let draws = draws(&config(&fields, DRAWS));
         assert!(draws.iter().all(|&draw| draw == 0.0 || draw == 1.0));
         let mean = draws.iter().sum::<f64>() / DRAWS as f64;
         let allowed = 5.0 * (p * (1.0 - p) / DRAWS as f64).sqrt();
@@ -161,9 +168,7 @@ fn bernoulli_hits_with_its_probability() {
 fn zipf_keeps_the_total() {
     let text = "profiles: {p: {zipf_alpha: 1.1, labels: {i: {range: [1, 2000]}}}}\n\
                 metrics: [{name: m, profile: p, type: counter, algorithm: constant, increment: 3}]";
-    let config = load_str(Path::new("test"), text.as_bytes(), &|_| None).unwrap();
-    let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
-    let mut engine = Engine::new(&config, catalog, 0, 1).unwrap();
+    let mut engine = engine(&load(text));
     engine.advance(|_, _| {});
     let frame = engine.advance(|_, _| {});
     let Columns::Values(values) = frame.block(0).2 else {
@@ -199,9 +204,7 @@ fn check_quantiles(spikes: &[(u64, u64, f64)]) {
 
     let text = "metrics: [{name: m, type: summary, algorithm: exponential, lam: 1, max_age_s: 50, \
                 objectives: {0.5: 0.05, 0.9: 0.01, 0.99: 0.001}}]";
-    let config = load_str(Path::new("test"), text.as_bytes(), &|_| None).unwrap();
-    let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
-    let mut engine = Engine::new(&config, catalog, 0, 1).unwrap();
+    let mut engine = engine(&load(text));
     engine.advance(|_, _| {});
     let key = identity::series_key(identity::label_set_key(0), identity::name_key("m"));
     let value_at = |tick: u64| {
@@ -258,14 +261,8 @@ fn spike(multiplier: f64, target: Target, ticks: u64) -> Command {
 
 /// The total of all series of a counter after 100 ticks, 60 of them within a
 /// spike of 5; at no tick a total is below the one before.
-fn spiked_total(metric: &str, series: usize) -> f64 {
-    let text = format!(
-        "profiles: {{p: {{labels: {{i: {{range: [1, {series}]}}}}}}}}\n\
-         metrics: [{{name: m, profile: p, type: counter, {metric}}}]"
-    );
-    let config = load_str(Path::new("test"), text.as_bytes(), &|_| None).unwrap();
-    let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
-    let mut engine = Engine::new(&config, catalog, 0, 2).unwrap();
+fn spiked_total(fields: &str, series: usize) -> f64 {
+    let mut engine = engine(&config(&format!("type: counter, {fields}"), series));
     let mut before = vec![0.0; series];
     for tick in 0..=100 {
         if tick == 21 {

@@ -2,18 +2,13 @@
 
 mod support;
 
-use mockingbird::config::{Label, LabelValues, Metric, Sampling};
+use mockingbird::config::{Kind, Label, LabelValues, Metric, Sampling};
 use mockingbird::twin;
 use proptest::prelude::*;
 use support::{
     Line, config, exponential_catalog, frame_at, frame_exponentials, frame_lines, frame_of,
-    metrics, twin_lines,
+    metrics, sorted, twin_lines,
 };
-
-fn sorted(mut lines: Vec<Line>) -> Vec<Line> {
-    lines.sort();
-    lines
-}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
@@ -29,7 +24,7 @@ proptest! {
     ) {
         let mut metrics = metrics;
         for metric in &mut metrics {
-            if let mockingbird::config::Kind::Summary { max_age_ns, .. } = &mut metric.kind {
+            if let Kind::Summary { max_age_ns, .. } = &mut metric.kind {
                 *max_age_ns = (*max_age_ns).max(interval_ms * 1_000_000);
             }
         }

@@ -15,7 +15,7 @@ use mockingbird::model::Catalog;
 use xxhash_rust::xxh3::Xxh3;
 
 const FILE: &str = "tests/golden/fingerprints.txt";
-/// Ticks told by the number of the tick, 1 being the first that moves.
+/// The ticks that are pinned; at 0 totals are zero and walks at their start.
 const TICKS: [u64; 4] = [0, 1, 10, 1000];
 
 #[test]

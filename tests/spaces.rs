@@ -2,22 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
-use mockingbird::config::{Config, load_str};
+use mockingbird::config::load_str;
 use mockingbird::model::space::Space;
 use mockingbird::model::{Catalog, Family};
-
-fn config(profile: &str, metrics: &str) -> Config {
-    let text = format!("profiles: {{p: {{{profile}}}}}\nmetrics: [{metrics}]");
-    load_str(Path::new("test"), text.as_bytes(), &|_| None).unwrap_or_else(|e| panic!("{e}"))
-}
 
 fn gauge(name: &str, more: &str) -> String {
     format!("{{name: {name}, profile: p, type: gauge, algorithm: constant, start: 1{more}}}")
 }
 
 fn catalog(profile: &str, metrics: &str) -> Catalog {
-    Catalog::build(&config(profile, metrics), Vec::new()).unwrap()
+    let text = format!("profiles: {{p: {{{profile}}}}}\nmetrics: [{metrics}]");
+    let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    Catalog::build(&config, Vec::new()).unwrap()
 }
 
 /// The text of some labels of each series.
@@ -26,24 +25,20 @@ fn texts(family: &Family, labels: &[&str]) -> Vec<Vec<String>> {
     let columns: Vec<usize> = labels
         .iter()
         .map(|label| {
-            space
-                .dimensions()
-                .iter()
-                .position(|d| d.name == *label)
-                .unwrap()
+            let mut dimensions = space.dimensions().iter();
+            dimensions.position(|d| d.name == *label).unwrap()
         })
         .collect();
+    let text = |digits: &[u32], column: usize| {
+        let values = &space.dimensions()[column].values;
+        String::from_utf8(values.get(digits[column] as usize).to_vec()).unwrap()
+    };
     (0..space.series_count())
         .map(|series| {
             let cursor = space.cursor(series);
+            let columns = columns.iter();
             columns
-                .iter()
-                .map(|&column| {
-                    let value = space.dimensions()[column]
-                        .values
-                        .get(cursor.digits()[column] as usize);
-                    String::from_utf8(value.to_vec()).unwrap()
-                })
+                .map(|&column| text(cursor.digits(), column))
                 .collect()
         })
         .collect()
@@ -119,7 +114,7 @@ fn metrics_of_one_profile_keep_the_same_users() {
         panic!("three metrics")
     };
     assert!(
-        std::sync::Arc::ptr_eq(&plain.space, &same.space),
+        Arc::ptr_eq(&plain.space, &same.space),
         "equal labels share one space"
     );
     let users = |family| -> BTreeSet<Vec<String>> {

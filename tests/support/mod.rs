@@ -15,8 +15,8 @@ use mockingbird::model::{Catalog, Shape};
 use mockingbird::twin::{Exponential, Sample};
 use proptest::prelude::*;
 
-/// A sample as a comparable line: name, labels, bits of the value, and where it
-/// is cumulative when it began.
+/// A sample as a comparable line: name, labels, bits of the value, and when its
+/// series began (0 for gauges).
 pub(crate) type Line = (String, BTreeMap<String, String>, u64, i64);
 
 /// A configuration around some metrics, all else as by default.
@@ -128,6 +128,11 @@ pub(crate) fn frame_lines(frame: &Frame, prefix: &str) -> Vec<Line> {
     lines
 }
 
+pub(crate) fn sorted(mut lines: Vec<Line>) -> Vec<Line> {
+    lines.sort();
+    lines
+}
+
 fn labels_at(cursor: &Cursor<'_>) -> BTreeMap<String, String> {
     let dimensions = cursor.space().dimensions().iter();
     let values = dimensions.zip(cursor.digits()).map(|(dimension, &digit)| {
@@ -170,21 +175,17 @@ pub(crate) fn frame_exponentials(frame: &Frame) -> Vec<Exponential> {
 
 /// The slow twin's samples in the same form, sorted.
 pub(crate) fn twin_lines(samples: Vec<Sample>) -> Vec<Line> {
-    let mut lines: Vec<Line> = samples
-        .into_iter()
-        .map(|mut sample| {
-            for bound in ["le", "quantile"] {
-                if let Some(text) = sample.labels.get_mut(bound) {
-                    let number: f64 = text.parse().expect("a bound");
-                    *text = format!("{number:?}");
-                }
+    let lines = samples.into_iter().map(|mut sample| {
+        for bound in ["le", "quantile"] {
+            if let Some(text) = sample.labels.get_mut(bound) {
+                let number: f64 = text.parse().expect("a bound");
+                *text = format!("{number:?}");
             }
-            let bits = sample.value.to_bits();
-            (sample.name, sample.labels, bits, sample.created_ns)
-        })
-        .collect();
-    lines.sort();
-    lines
+        }
+        let bits = sample.value.to_bits();
+        (sample.name, sample.labels, bits, sample.created_ns)
+    });
+    sorted(lines.collect())
 }
 
 /// Up to `most` metrics of any kind over small label spaces, some of them

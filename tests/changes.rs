@@ -1,5 +1,5 @@
-//! What is done to a run, against the slow twin: commands and reloads at
-//! random ticks, on random series of random configurations.
+//! Commands and reloads at random ticks, on random series of random
+//! configurations: the engine against its slow twin.
 
 mod support;
 
@@ -7,35 +7,31 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mockingbird::config::{
-    Action, Config, ErrorRate, Fault, FaultKind, Kind, Label, LabelValues, Metric, Scenario,
-    Selector, Spike, Step, Target,
+    Action, Config, ErrorRate, Fault, FaultKind, Kind, Label, Metric, Scenario, Selector, Spike,
+    Step, Target,
 };
 use mockingbird::engine::{Engine, Prepared};
 use mockingbird::model::Catalog;
+use mockingbird::model::labels::{Dimension, value_count};
 use mockingbird::timeline::Command;
-use mockingbird::twin::{self, Deed};
+use mockingbird::twin::{self, Change};
 use proptest::prelude::*;
-use support::{Line, config, frame_lines, metrics, twin_lines};
+use support::{Line, config, frame_lines, metrics, sorted, twin_lines};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-fn sorted(mut lines: Vec<Line>) -> Vec<Line> {
-    lines.sort();
-    lines
-}
-
-/// A run to which something is done, as the fast engine has it.
-fn run(config: &Config, deeds: &[(u64, Deed)], tick: u64, threads: usize) -> Vec<Line> {
+/// The samples of the engine at a tick of a run with these changes.
+fn run(config: &Config, changes: &[(u64, Change)], tick: u64, threads: usize) -> Vec<Line> {
     let catalog = Catalog::build(config, Vec::new()).expect("a small catalog");
     let mut engine = Engine::new(config, Arc::new(catalog), 0, threads).expect("threads");
     loop {
         let number = engine.next_tick();
-        for (_, deed) in deeds.iter().filter(|(at, _)| *at == number) {
-            match deed {
-                Deed::Command(command) => {
+        for (_, change) in changes.iter().filter(|(at, _)| *at == number) {
+            match change {
+                Change::Command(command) => {
                     let _ = engine.command(command);
                 }
-                Deed::Reload(config) => {
+                Change::Reload(config) => {
                     let before = (engine.metrics(), &**engine.catalog());
                     let catalog = Catalog::build_after(before, config, Vec::new(), &|_| None);
                     let catalog = Arc::new(catalog.expect("a small catalog"));
@@ -57,7 +53,8 @@ fn selector(metrics: Vec<Metric>) -> impl Strategy<Value = (Selector, Metric)> {
         let label = if metric.labels.is_empty() {
             Just(None).boxed()
         } else {
-            let pair = prop::sample::select(metric.labels.clone()).prop_flat_map(pair);
+            let pair =
+                prop::sample::select(metric.labels.clone()).prop_flat_map(|label| pair(&label));
             prop::option::weighted(0.7, pair).boxed()
         };
         (prop::collection::vec(label, 0..3), Just(metric)).prop_map(|(labels, metric)| {
@@ -70,29 +67,14 @@ fn selector(metrics: Vec<Metric>) -> impl Strategy<Value = (Selector, Metric)> {
     })
 }
 
-fn pair(label: Label) -> BoxedStrategy<(String, String)> {
-    let name = label.name;
-    match label.values {
-        LabelValues::List(list) => prop::sample::select(list).boxed(),
-        LabelValues::Range {
-            first,
-            last,
-            format,
-        } => (first..=last)
-            .prop_map(move |number| {
-                let width = format.width;
-                let text = match (format.hexadecimal, format.zero_fill) {
-                    (false, false) => format!("{number:width$}"),
-                    (false, true) => format!("{number:0width$}"),
-                    (true, false) => format!("{number:width$x}"),
-                    (true, true) => format!("{number:0width$x}"),
-                };
-                format!("{}{text}{}", format.before, format.after)
-            })
-            .boxed(),
-    }
-    .prop_map(move |value| (name.clone(), value))
-    .boxed()
+/// Name and value of one of a label's values.
+fn pair(label: &Label) -> impl Strategy<Value = (String, String)> + use<> {
+    let count = value_count(&label.values) as usize;
+    let dimension = Dimension::new(&label.name, &label.values, count);
+    (0..count).prop_map(move |index| {
+        let value = dimension.values.get(index).to_vec();
+        (dimension.name.clone(), String::from_utf8(value).unwrap())
+    })
 }
 
 fn action(metrics: Vec<Metric>) -> impl Strategy<Value = Action> {
@@ -155,8 +137,8 @@ fn command(metrics: Vec<Metric>) -> impl Strategy<Value = Command> {
     ]
 }
 
-/// A configuration, what is done to a run of it, and its last tick.
-fn story() -> impl Strategy<Value = (Config, Vec<(u64, Deed)>, u64)> {
+/// A configuration, changes to a run of it, and the run's last tick.
+fn story() -> impl Strategy<Value = (Config, Vec<(u64, Change)>, u64)> {
     (metrics(4), metrics(4), 0..30u64).prop_flat_map(|(first, second, tick)| {
         let mut both = first.clone();
         both.extend(second.clone());
@@ -182,17 +164,17 @@ fn story() -> impl Strategy<Value = (Config, Vec<(u64, Deed)>, u64)> {
                 if at_start {
                     before.runtime.on_start = vec![Action::Scenario("story".to_owned())];
                 }
-                let mut deeds: Vec<(u64, Deed)> = commands
+                let mut changes: Vec<(u64, Change)> = commands
                     .into_iter()
-                    .map(|(at, command)| (at, Deed::Command(command)))
+                    .map(|(at, command)| (at, Change::Command(command)))
                     .collect();
                 if let Some((at, picks, mutations)) = reload {
                     let mut after = before.clone();
                     after.metrics = reloaded(&first, &second, &picks, mutations);
-                    deeds.push((at, Deed::Reload(Box::new(after))));
+                    changes.push((at, Change::Reload(Box::new(after))));
                 }
-                deeds.sort_by_key(|(at, _)| *at);
-                (before, deeds, tick)
+                changes.sort_by_key(|(at, _)| *at);
+                (before, changes, tick)
             },
         )
     })
@@ -228,13 +210,13 @@ fn reloaded(
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Whatever is done to a run, its samples are the slow twin's, on any
-    /// number of threads.
+    /// For every configuration and every sequence of changes, the engine's samples
+    /// are the slow twin's, on any number of threads.
     #[test]
-    fn a_run_equals_the_slow_twin((config, deeds, tick) in story(), threads in 2..5usize) {
-        let fast = sorted(run(&config, &deeds, tick, 1));
-        let slow = twin_lines(twin::replayed(&config, &deeds, 0, tick));
+    fn a_run_equals_the_slow_twin((config, changes, tick) in story(), threads in 2..5usize) {
+        let fast = sorted(run(&config, &changes, tick, 1));
+        let slow = twin_lines(twin::samples_of_run(&config, &changes, 0, tick));
         prop_assert_eq!(&fast, &slow);
-        prop_assert_eq!(sorted(run(&config, &deeds, tick, threads)), slow);
+        prop_assert_eq!(sorted(run(&config, &changes, tick, threads)), slow);
     }
 }

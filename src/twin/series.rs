@@ -1,0 +1,532 @@
+//! One series, replayed from its first tick by the definitions.
+
+use std::collections::BTreeMap;
+
+use super::history::History;
+use super::label_sets::label_set_key;
+use super::{Labels, Sample};
+use crate::config::{
+    Config, CounterAlgorithm, Diurnal, FaultKind, GaugeAlgorithm, Kind, Metric, Objective,
+    Observations, Target,
+};
+use crate::engine::discrete::{PoissonTable, TABLE_MEAN_MAX, poisson};
+use crate::engine::kernel::gauge::reflect;
+use crate::engine::kernel::summary;
+use crate::engine::quantile::QuantileTable;
+use crate::engine::rng::{Lane, Stream, draw, tick_key, unit};
+use crate::engine::sample::{self, observation_count};
+use crate::model::exponential::ExponentialLayout;
+use crate::model::identity;
+use crate::timeline::{Effect, Modifier};
+
+const DAY_NS: i64 = 86_400_000_000_000;
+
+/// One series.
+pub(super) struct Series<'a> {
+    config: &'a Config,
+    history: &'a History,
+    /// From its first tick on; at least one.
+    rules: Vec<Rules<'a>>,
+    pub(super) labels: &'a Labels,
+    epoch_ns: i64,
+    key: u64,
+}
+
+/// What a series follows from some tick on.
+pub(super) struct Rules<'a> {
+    pub(super) from_tick: u64,
+    pub(super) metric: &'a Metric,
+    pub(super) tables: &'a Tables,
+    pub(super) weight: f64,
+}
+
+/// The distributions that a metric draws from.
+pub(super) struct Tables {
+    normal: QuantileTable,
+    /// Of observed values.
+    values: Option<QuantileTable>,
+}
+
+impl Tables {
+    pub(super) fn new(metric: &Metric) -> Self {
+        let values = match &metric.kind {
+            Kind::Histogram { observations, .. } | Kind::Summary { observations, .. } => {
+                Some(QuantileTable::of(&observations.distribution))
+            }
+            _ => None,
+        };
+        Self {
+            normal: QuantileTable::normal(),
+            values,
+        }
+    }
+}
+
+/// What multiplies a series' rate and values.
+struct Factors {
+    rate: f64,
+    value: f64,
+}
+
+impl<'a> Series<'a> {
+    pub(super) fn new(
+        config: &'a Config,
+        history: &'a History,
+        rules: Vec<Rules<'a>>,
+        labels: &'a Labels,
+        epoch_ns: i64,
+    ) -> Self {
+        let name_key = identity::name_key(&rules[0].metric.name);
+        Self {
+            config,
+            history,
+            rules,
+            labels,
+            epoch_ns,
+            key: identity::series_key(label_set_key(labels), name_key),
+        }
+    }
+
+    /// The rules at a tick.
+    fn rules(&self, tick: u64) -> &Rules<'a> {
+        let mut rules = self.rules.iter().rev();
+        let rules = rules.find(|rules| rules.from_tick <= tick);
+        rules.expect("no series is asked for ticks before its first")
+    }
+
+    /// The metric as the last configuration has it.
+    pub(super) fn metric(&self) -> &'a Metric {
+        self.rules.last().expect("a series has rules").metric
+    }
+
+    fn first_tick(&self) -> u64 {
+        self.rules[0].from_tick
+    }
+
+    /// What acts on it at a tick, by id.
+    fn active(&self, tick: u64) -> impl Iterator<Item = &Modifier> {
+        let modifiers = self.history.modifiers(tick).iter();
+        modifiers.filter(|modifier| {
+            modifier.effect.selector().is_some_and(|on| {
+                let name = on.metric.as_ref();
+                let is_named = name.is_none_or(|name| *name == self.metric().name);
+                let mut labels = on.labels.iter();
+                is_named && labels.all(|(name, value)| self.labels.get(name) == Some(value))
+            })
+        })
+    }
+
+    fn factors(&self, tick: u64) -> Factors {
+        let (mut rate, mut value) = (1.0, 1.0);
+        for modifier in self.active(tick) {
+            match modifier.effect {
+                Effect::Spike {
+                    multiplier,
+                    target: Target::Rate,
+                    ..
+                } => rate = f64::min(rate * multiplier, 1e15),
+                Effect::Spike { multiplier, .. } => value = f64::min(value * multiplier, 1e15),
+                _ => {}
+            }
+        }
+        Factors { rate, value }
+    }
+
+    /// Whether something of the highest of these rates happens at a tick.
+    fn happens(&self, tick: u64, lane: Lane, rates: impl Iterator<Item = f64>) -> bool {
+        let rate = rates.fold(0.0, f64::max);
+        is_below(self.draw(tick, lane), rate)
+    }
+
+    fn is_missing(&self, tick: u64) -> bool {
+        let rates = self
+            .active(tick)
+            .filter_map(|modifier| match modifier.effect {
+                Effect::ErrorRate { rate, .. } => Some(rate),
+                _ => None,
+            });
+        let mut stale = self
+            .active(tick)
+            .filter_map(|modifier| match &modifier.effect {
+                Effect::Fault {
+                    kind: FaultKind::Stale(_),
+                    rate,
+                } => Some((modifier.id, *rate)),
+                _ => None,
+            });
+        stale.any(|(id, rate)| self.happens(id, Lane::Stale, std::iter::once(rate)))
+            || self.happens(tick, Lane::Missing, rates)
+    }
+
+    /// The rates of the faults of a kind that act at a tick.
+    fn faults(&self, tick: u64, is_meant: fn(&FaultKind) -> bool) -> impl Iterator<Item = f64> {
+        self.active(tick)
+            .filter_map(move |modifier| match &modifier.effect {
+                Effect::Fault { kind, rate } if is_meant(kind) => Some(*rate),
+                _ => None,
+            })
+    }
+
+    fn is_nan(&self, tick: u64) -> bool {
+        let rates = self.faults(tick, |kind| matches!(kind, FaultKind::Nan(_)));
+        self.happens(tick, Lane::Nan, rates)
+    }
+
+    fn is_reset(&self, tick: u64) -> bool {
+        let rates = self.faults(tick, |kind| matches!(kind, FaultKind::Reset(_)));
+        self.happens(tick, Lane::Reset, rates)
+    }
+
+    /// The tick after which totals count: the first one, or the last reset since.
+    fn origin(&self, tick: u64) -> u64 {
+        let mut resets = (self.first_tick()..=tick).rev();
+        resets
+            .find(|&number| self.is_reset(number))
+            .unwrap_or(self.first_tick())
+    }
+
+    /// Appends its samples at a tick.
+    pub(super) fn expose(&self, tick: u64, out: &mut Vec<Sample>) {
+        if self.is_missing(tick) {
+            return;
+        }
+        let metric = self.metric();
+        let name = format!("{}{}", self.config.prometheus.prefix, metric.name);
+        let created_ns = match metric.kind {
+            Kind::Gauge { .. } => 0,
+            _ => self.time_ns(self.origin(tick)),
+        };
+        let mut push = |suffix: &str, extra: Option<(&str, String)>, value: f64| {
+            let mut labels = self.labels.clone();
+            labels.extend(extra.map(|(name, text)| (name.to_owned(), text)));
+            out.push(Sample {
+                name: format!("{name}{suffix}"),
+                labels,
+                value,
+                created_ns,
+            });
+        };
+        match &metric.kind {
+            Kind::Counter { .. } => push("_total", None, self.counter(tick)),
+            Kind::Gauge { .. } if self.is_nan(tick) => push("", None, f64::NAN),
+            Kind::Gauge {
+                algorithm,
+                diurnal,
+                clamp,
+            } => push("", None, self.gauge(algorithm, diurnal, *clamp, tick)),
+            Kind::Histogram { bounds, .. } => {
+                let (counts, sum) = self.histogram(bounds, tick);
+                for (bound, count) in bounds.iter().zip(&counts) {
+                    push("_bucket", Some(("le", bound_text(*bound))), *count as f64);
+                }
+                let all = *counts.last().expect("a histogram has +Inf") as f64;
+                push("_bucket", Some(("le", "+Inf".into())), all);
+                push("_sum", None, sum);
+                push("_count", None, all);
+            }
+            Kind::Summary {
+                objectives,
+                max_age_ns,
+                observations,
+            } => {
+                let (mut quantiles, count, sum) =
+                    self.summary(objectives, *max_age_ns, observations, tick);
+                if self.is_nan(tick) {
+                    quantiles.fill(f64::NAN);
+                }
+                for (objective, value) in objectives.iter().zip(quantiles) {
+                    push(
+                        "",
+                        Some(("quantile", bound_text(objective.quantile))),
+                        value,
+                    );
+                }
+                push("_sum", None, sum);
+                push("_count", None, count as f64);
+            }
+        }
+    }
+
+    fn draw(&self, tick: u64, lane: Lane) -> u64 {
+        let seed = match lane {
+            // Drawn for a fault rather than for a tick.
+            Lane::Stale => self.metric().seed,
+            _ => self.rules(tick).metric.seed,
+        };
+        draw(self.key, tick_key(seed, tick, lane))
+    }
+
+    fn time_ns(&self, tick: u64) -> i64 {
+        self.epoch_ns + (tick * self.config.global.tick_interval_ns) as i64
+    }
+
+    fn factor(&self, diurnal: &Diurnal, tick: u64) -> f64 {
+        if diurnal.amplitude == 0.0 {
+            return 1.0;
+        }
+        let day = (self.time_ns(tick) % DAY_NS) as f64 / DAY_NS as f64;
+        let turn = (day + diurnal.phase).rem_euclid(1.0);
+        (1.0 + diurnal.amplitude * libm::sin(std::f64::consts::TAU * turn)).max(0.0)
+    }
+
+    fn counter(&self, tick: u64) -> f64 {
+        let mut total = 0.0;
+        for number in self.origin(tick) + 1..=tick {
+            let rules = self.rules(number);
+            let Kind::Counter { algorithm, diurnal } = &rules.metric.kind else {
+                unreachable!("it was a counter at every tick");
+            };
+            let (factor, rate) = (self.factor(diurnal, number), self.factors(number).rate);
+            total += match algorithm {
+                CounterAlgorithm::Constant { increment_per_tick } => {
+                    spiked_mean(factor * increment_per_tick, rate) * rules.weight
+                }
+                CounterAlgorithm::Poisson { rate_per_s } => {
+                    let interval_s = self.config.global.tick_interval_ns as f64 / 1e9;
+                    let mean = spiked_mean(factor * (rate_per_s * interval_s), rate);
+                    let bits = self.draw(number, Lane::Value);
+                    if rules.metric.zipf_alpha == 0.0 && mean <= TABLE_MEAN_MAX {
+                        let mut table = PoissonTable::default();
+                        table.set_mean(mean);
+                        table.value(bits) as f64
+                    } else {
+                        poisson(mean * rules.weight, &mut Stream::new(bits))
+                    }
+                }
+            };
+        }
+        total
+    }
+
+    fn gauge(
+        &self,
+        algorithm: &GaugeAlgorithm,
+        diurnal: &Diurnal,
+        (lo, hi): (f64, f64),
+        tick: u64,
+    ) -> f64 {
+        let factor = self.factor(diurnal, tick);
+        let spike = self.factors(tick).value;
+        let turn = |period_ns: u64, spread: f64| {
+            let passed_ns = self.time_ns(tick) % period_ns as i64;
+            let turn = passed_ns as f64 / period_ns as f64;
+            let phase = draw(self.key, tick_key(self.metric().seed, 0, Lane::Phase));
+            if spread == 0.0 {
+                turn
+            } else {
+                (turn + spread * unit(phase)).fract()
+            }
+        };
+        let value = match *algorithm {
+            GaugeAlgorithm::Constant { value } => value,
+            GaugeAlgorithm::Bernoulli { p } => {
+                let p = p * factor;
+                let bits = self.draw(tick, Lane::Value);
+                let hit = f64::from(u8::from(is_below(bits, p)));
+                return (hit * spike).clamp(lo, hi);
+            }
+            GaugeAlgorithm::Sine {
+                middle,
+                amplitude,
+                period_ns,
+                phase_spread,
+            } => {
+                let turn = turn(period_ns, phase_spread);
+                middle + amplitude * libm::sin(std::f64::consts::TAU * turn)
+            }
+            GaugeAlgorithm::Sawtooth {
+                min,
+                max,
+                period_ns,
+                phase_spread,
+            } => min + (max - min) * turn(period_ns, phase_spread),
+            GaugeAlgorithm::RandomWalk { start, step } => {
+                let mut value = start;
+                for number in self.first_tick() + 1..=tick {
+                    let bits = self.draw(number, Lane::Value);
+                    value += step * self.rules(number).tables.normal.value(bits);
+                    if !(lo..=hi).contains(&value) {
+                        value = reflect(value, lo, hi);
+                    }
+                }
+                value
+            }
+        };
+        (value * (factor * spike)).clamp(lo, hi)
+    }
+
+    /// The observations of one tick.
+    fn sample(&self, tick: u64) -> sample::Sample {
+        let rules = self.rules(tick);
+        let observations = observations_of(rules.metric);
+        let mean = observations.per_tick * self.factor(&observations.diurnal, tick);
+        let mean = spiked_mean(mean, self.factors(tick).rate) * rules.weight;
+        sample::Sample {
+            key: self.key ^ tick_key(rules.metric.seed, tick, Lane::Value),
+            count: observation_count(mean, self.draw(tick, Lane::Count)),
+        }
+    }
+
+    fn values(&self, tick: u64) -> &QuantileTable {
+        let values = self.rules(tick).tables.values.as_ref();
+        values.expect("a distribution")
+    }
+
+    /// The position below which the draws of a tick give at most `bound`.
+    fn position(&self, tick: u64, bound: f64) -> u64 {
+        let distribution = &observations_of(self.rules(tick).metric).distribution;
+        let factor = self.factors(tick).value;
+        if factor == 0.0 {
+            return if bound < 0.0 { 0 } else { u64::MAX };
+        }
+        distribution.position(bound / factor)
+    }
+
+    fn histogram(&self, bounds: &[f64], tick: u64) -> (Vec<u64>, f64) {
+        let mut counts = vec![0; bounds.len() + 1];
+        let mut sum = 0.0;
+        for number in self.origin(tick) + 1..=tick {
+            let thresholds: Vec<u64> = bounds
+                .iter()
+                .map(|&bound| self.position(number, bound))
+                .collect();
+            let sample = self.sample(number);
+            let mut cells = vec![0; bounds.len() + 1];
+            let observed = sample.tally(&thresholds, self.values(number), &mut cells);
+            sum += observed * self.factors(number).value;
+            if sample.count <= 5000 {
+                // Counted one by one; only the sum is taken from the sample's tree.
+                let mut positions = Vec::new();
+                sample.list(&mut positions);
+                cells.fill(0);
+                for position in positions {
+                    let cell = thresholds.iter().filter(|&&t| position >= t).count();
+                    cells[cell] += 1;
+                }
+            }
+            let mut below = 0;
+            for (count, cell) in counts.iter_mut().zip(cells) {
+                below += cell;
+                *count += below;
+            }
+        }
+        (counts, sum)
+    }
+
+    /// Its observations up to a tick, by the index of their bucket.
+    pub(super) fn exponential(&self, layout: ExponentialLayout, tick: u64) -> BTreeMap<i32, u64> {
+        let mut counts = BTreeMap::new();
+        for number in self.origin(tick) + 1..=tick {
+            // Where the draws end that belong to each bucket but the last.
+            let ends: Vec<u64> = (1..layout.len as i32)
+                .map(|cell| f64::from(layout.offset + cell) * libm::exp2(f64::from(-layout.scale)))
+                .map(|exponent| self.position(number, libm::exp2(exponent)))
+                .collect();
+            let mut positions = Vec::new();
+            self.sample(number).list(&mut positions);
+            for position in positions {
+                let cell = ends.iter().filter(|&&end| position >= end).count();
+                *counts.entry(layout.offset + cell as i32).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    fn summary(
+        &self,
+        objectives: &[Objective],
+        max_age_ns: u64,
+        observations: &Observations,
+        tick: u64,
+    ) -> (Vec<f64>, u64, f64) {
+        let metric = self.metric();
+        let window_ticks = (max_age_ns / self.config.global.tick_interval_ns).max(1);
+        let name_key = identity::name_key(&metric.name);
+        let keys_of = |number: u64| {
+            let factors = self.factors(number);
+            let mean = observations.per_tick * self.factor(&observations.diurnal, number);
+            summary::TickKeys {
+                value_key: name_key ^ tick_key(metric.seed, number, Lane::Value),
+                count_key: name_key ^ tick_key(metric.seed, number, Lane::Count),
+                mean: spiked_mean(mean, factors.rate),
+                scale: factors.value,
+            }
+        };
+        // Which quantile is told within the allowed error depends on all ticks
+        // before, so the kernel itself is replayed, for this series alone.
+        let mut state = summary::State::new(1, objectives.len());
+        let mut quantiles = vec![f64::NAN; objectives.len()];
+        let (mut count, mut sum) = (0, 0.0);
+        for number in self.first_tick() + 1..=tick {
+            let oldest = (number.saturating_sub(window_ticks) + 1).max(self.first_tick() + 1);
+            let window: Vec<_> = (oldest..=number).map(keys_of).collect();
+            let expired = (oldest > self.first_tick() + 1).then(|| keys_of(oldest - 1));
+            let shared = summary::Shared {
+                window: (&window, &[]),
+                expired,
+                objectives,
+                values: self.values(number),
+                distribution: &observations.distribution,
+            };
+            let (mut now_count, mut now_sum) = ([0], [0.0]);
+            let mut rows = summary::Rows {
+                quantiles: &mut quantiles,
+                counts: &mut now_count,
+                sums: &mut now_sum,
+            };
+            let label_set_key = [self.key ^ name_key];
+            summary::observe(
+                &label_set_key,
+                &shared,
+                Some(&[self.rules(number).weight]),
+                &mut state.rows(0..1, objectives.len()),
+                (&[count], &[sum]),
+                &mut rows,
+                &mut Vec::new(),
+            );
+            (count, sum) = (now_count[0], now_sum[0]);
+            if self.is_reset(number) {
+                (count, sum) = (0, 0.0);
+            }
+        }
+        (quantiles, count, sum)
+    }
+}
+
+fn observations_of(metric: &Metric) -> &Observations {
+    match &metric.kind {
+        Kind::Histogram { observations, .. } | Kind::Summary { observations, .. } => observations,
+        _ => unreachable!("it observes nothing"),
+    }
+}
+
+/// A mean times a spike's factor, within what can be counted.
+fn spiked_mean(mean: f64, factor: f64) -> f64 {
+    if factor == 1.0 {
+        mean
+    } else {
+        f64::min(mean * factor, f64::max(mean, 1e15))
+    }
+}
+
+/// Whether a draw hits a probability.
+fn is_below(bits: u64, probability: f64) -> bool {
+    probability >= 1.0 || bits < (probability * 18_446_744_073_709_551_616.0) as u64
+}
+
+/// The canonical text of `le` and `quantile`, from the digits of Rust's own.
+fn bound_text(bound: f64) -> String {
+    let scientific = format!("{bound:e}");
+    let (digits, exponent) = scientific.split_once('e').expect("scientific notation");
+    let exponent: i32 = exponent.parse().expect("a number");
+    if !(-4..6).contains(&exponent) && bound != 0.0 {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{digits}e{sign}{:02}", exponent.abs());
+    }
+    let plain = format!("{bound}");
+    if plain.contains('.') {
+        plain
+    } else {
+        plain + ".0"
+    }
+}
