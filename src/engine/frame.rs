@@ -102,7 +102,7 @@ impl Frame {
         Self::from_blocks(catalog, tick, time_ns, blocks.collect())
     }
 
-    /// The same with gaps and beginnings.
+    /// The same with gaps and start times.
     pub fn from_blocks(
         catalog: &Arc<Catalog>,
         tick: u64,

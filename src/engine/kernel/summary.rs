@@ -372,3 +372,96 @@ impl Window<'_> {
         at(lo)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::identity::mix;
+
+    const WINDOW_TICKS: usize = 30;
+
+    /// At some ticks, quantiles lie within their rank error of the observations in
+    /// the window, listed and sorted. Every ten ticks the factor is the other one.
+    fn check(mean: f64, scales: [f64; 2]) {
+        let distribution = Distribution::Exponential { lambda: 1.0 };
+        let values = QuantileTable::of(&distribution);
+        let objectives = [(0.5, 0.05), (0.9, 0.01), (0.99, 0.001)];
+        let objectives = objectives.map(|(quantile, rank_error)| Objective {
+            quantile,
+            rank_error,
+        });
+        let ticks = (0..60).map(|number| TickKeys {
+            value_key: mix(number),
+            count_key: mix(!number),
+            mean,
+            scale: scales[number as usize / 10 % 2],
+        });
+        let ticks: Vec<TickKeys> = ticks.collect();
+        let series = 7;
+        let mut state = State::new(1, objectives.len());
+        let (mut count, mut sum) = ([0], [0.0]);
+        for now in 0..ticks.len() {
+            let start = (now + 1).saturating_sub(WINDOW_TICKS);
+            let window = &ticks[start..=now];
+            let shared = Shared {
+                window: (window, &[]),
+                expired: start.checked_sub(1).map(|left| ticks[left]),
+                objectives: &objectives,
+                values: &values,
+                distribution: &distribution,
+            };
+            let mut quantiles = [0.0; 3];
+            let before = (count, sum);
+            let mut rows = Rows {
+                quantiles: &mut quantiles,
+                counts: &mut count,
+                sums: &mut sum,
+            };
+            let mut state = state.rows(0..1, objectives.len());
+            let before = (&before.0[..], &before.1[..]);
+            let mut scratch = Vec::new();
+            observe(
+                &[series],
+                &shared,
+                None,
+                &mut state,
+                before,
+                &mut rows,
+                &mut scratch,
+            );
+            if now % 13 != 12 {
+                continue;
+            }
+            let mut observed = Vec::new();
+            for tick in window {
+                let mut positions = Vec::new();
+                sample_of(series, 1.0, tick).list(&mut positions);
+                observed.extend(positions.iter().map(|&u| values.value(u) * tick.scale));
+            }
+            observed.sort_unstable_by(f64::total_cmp);
+            let all = observed.len() as u64;
+            for (objective, quantile) in objectives.iter().zip(quantiles) {
+                let rank = observed.partition_point(|&value| value <= quantile) as u64;
+                let distance = rank.abs_diff(wanted_rank(objective.quantile, all));
+                let allowed = (objective.rank_error * all as f64) as u64;
+                assert!(
+                    distance <= allowed,
+                    "tick {now}, {all} observations, {}: {distance} ranks off",
+                    objective.quantile
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn quantiles_of_listed_windows_are_within_their_error() {
+        check(3.0, [1.0, 1.0]);
+        check(3.0, [1.0, 0.25]);
+    }
+
+    #[test]
+    fn quantiles_of_windows_too_large_to_list_are_within_their_error() {
+        check(5000.0, [1.0, 1.0]);
+        check(5000.0, [1.0, 0.25]);
+    }
+}
