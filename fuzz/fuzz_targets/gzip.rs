@@ -1,5 +1,5 @@
-//! Arbitrary bytes with arbitrary hints of their lines: whatever the compressor
-//! is told, its output reads back as what went in.
+//! Any bytes with any hints about their lines: whatever the compressor is told, its
+//! output reads back as what went in.
 #![no_main]
 
 use std::io::Read;

@@ -1,5 +1,7 @@
-//! Arbitrary bytes as a request: whatever a client sends is a value or a refusal, and doesn't
-//! depend on the pieces in which it arrives.
+//! Any bytes as a request: whatever a client sends is read or refused, whatever
+//! the pieces in which it arrives.
+//!
+//! An input begins with 8 bytes: where to cut the rest in two.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
