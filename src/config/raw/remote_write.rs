@@ -9,74 +9,74 @@ use super::{Entries, Scalar};
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "RemoteWrite")]
-pub(in crate::config) struct RawRemoteWrite {
+pub(crate) struct RawRemoteWrite {
     /// Push at all. Default: true.
-    pub(in crate::config) enabled: Option<bool>,
+    pub(crate) enabled: Option<bool>,
     /// Where requests are posted: a whole URL (http or https), such as
     /// `http://localhost:9090/api/v1/write`. Required.
     #[schemars(required)]
-    pub(in crate::config) url: Option<String>,
+    pub(crate) url: Option<String>,
     /// Version of the protocol, 1 or 2. With 2, a receiver that does not know it
     /// is sent 1. Default: 1.
     #[schemars(range(min = 1, max = 2))]
-    pub(in crate::config) version: Option<u64>,
+    pub(crate) version: Option<u64>,
     /// Put before every metric name in pushes; may be empty. Default: `rw_`.
     #[schemars(regex(pattern = "^([a-zA-Z_:][a-zA-Z0-9_:]*)?$"))]
-    pub(in crate::config) prefix: Option<String>,
+    pub(crate) prefix: Option<String>,
     /// Labels of every series that does not have them itself; at most 100.
     /// Default: `job: mockingbird`.
-    pub(in crate::config) labels: Option<Entries<Scalar>>,
+    pub(crate) labels: Option<Entries<Scalar>>,
     /// Seconds between pushes, 0.001 to 86400: the first tick at or after each
     /// multiple of it (counted from 1970) is pushed. Default: 10.
     #[schemars(range(min = 0.001, max = 86400))]
-    pub(in crate::config) interval_s: Option<f64>,
+    pub(crate) interval_s: Option<f64>,
     /// Extra request headers. Default: none.
-    pub(in crate::config) headers: Option<Entries<Scalar>>,
+    pub(crate) headers: Option<Entries<Scalar>>,
     /// File with a token that is sent as `Authorization: Bearer …`; read at the
     /// start. Relative to this file. Default: none.
-    pub(in crate::config) bearer_token_file: Option<String>,
+    pub(crate) bearer_token_file: Option<String>,
     /// Name and password that are sent as `Authorization: Basic …`, instead of a
     /// token. Default: none.
-    pub(in crate::config) basic_auth: Option<RawBasicAuth>,
+    pub(crate) basic_auth: Option<RawBasicAuth>,
     /// Sent as `X-Scope-OrgID`, as Mimir and Cortex want it. Default: none.
-    pub(in crate::config) tenant: Option<String>,
+    pub(crate) tenant: Option<String>,
     /// Requests posted at the same time, 1 to 64; a series is never in two of
     /// them. Default: 2.
     #[schemars(range(min = 1, max = 64))]
-    pub(in crate::config) concurrency: Option<u64>,
+    pub(crate) concurrency: Option<u64>,
     /// Most samples of a request, 1 to 100000. Default: 2000.
     #[schemars(range(min = 1, max = 100_000))]
-    pub(in crate::config) max_samples_per_send: Option<u64>,
+    pub(crate) max_samples_per_send: Option<u64>,
     /// Most bytes of requests that wait to be posted, as compressed; at least
     /// 65536. When there are more, the oldest push is dropped.
     /// Default: 67108864.
     #[schemars(range(min = 65_536))]
-    pub(in crate::config) queue_bytes: Option<u64>,
+    pub(crate) queue_bytes: Option<u64>,
     /// Seconds that one attempt to post a request may take, 0.001 to 3600.
     /// Default: 10.
     #[schemars(range(min = 0.001, max = 3600))]
-    pub(in crate::config) timeout_s: Option<f64>,
+    pub(crate) timeout_s: Option<f64>,
     /// PEM file of the certificate authorities that sign the receiver's
     /// certificate. Relative to this file. Default: the public ones.
-    pub(in crate::config) ca_file: Option<String>,
+    pub(crate) ca_file: Option<String>,
     /// PEM file of the certificate (and its chain) shown to the receiver;
     /// needs `key_file`. Relative to this file. Default: none.
-    pub(in crate::config) cert_file: Option<String>,
+    pub(crate) cert_file: Option<String>,
     /// PEM file of that certificate's private key. Relative to this file.
     /// Default: none.
-    pub(in crate::config) key_file: Option<String>,
+    pub(crate) key_file: Option<String>,
 }
 
 /// Name and password.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "BasicAuth")]
-pub(in crate::config) struct RawBasicAuth {
+pub(crate) struct RawBasicAuth {
     /// The name, without a colon. Required.
     #[schemars(required)]
-    pub(in crate::config) username: Option<String>,
+    pub(crate) username: Option<String>,
     /// The password; this or `password_file`.
-    pub(in crate::config) password: Option<String>,
+    pub(crate) password: Option<String>,
     /// File with the password; read at the start. Relative to this file.
-    pub(in crate::config) password_file: Option<String>,
+    pub(crate) password_file: Option<String>,
 }

@@ -9,25 +9,25 @@ use super::{Entries, Item, Scalar};
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Runtime")]
-pub(in super::super) struct RawRuntime {
+pub(crate) struct RawRuntime {
     /// What is done once, at tick 0; at most 1000 actions. Default: nothing.
-    pub(in super::super) on_start: Option<Vec<Item<RawAction>>>,
+    pub(crate) on_start: Option<Vec<Item<RawAction>>>,
     /// What goes wrong, for a while or all the time; at most 1000 faults.
     /// Default: nothing.
-    pub(in super::super) failure_modes: Option<Vec<Item<RawFailureMode>>>,
+    pub(crate) failure_modes: Option<Vec<Item<RawFailureMode>>>,
 }
 
 /// A sequence of actions that can be started by its name.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Scenario")]
-pub(in super::super) struct RawScenario {
-    /// Seconds after which it begins anew, 0.001 to 3e9. Default: it does not.
+pub(crate) struct RawScenario {
+    /// Seconds after which it starts again, 0.001 to 3e9. Default: it does not.
     #[schemars(range(min = 0.001, max = 3e9))]
-    pub(in super::super) repeat_every_s: Option<f64>,
+    pub(crate) repeat_every_s: Option<f64>,
     /// What it does and when; 1 to 10000 steps in any order.
     #[schemars(required, length(min = 1, max = 10000))]
-    pub(in super::super) steps: Option<Vec<Item<RawStep>>>,
+    pub(crate) steps: Option<Vec<Item<RawStep>>>,
 }
 
 /// A struct with the fields of every action, behind some of its own.
@@ -36,15 +36,15 @@ macro_rules! with_action_fields {
         #[derive(Debug, Default, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         $(#[$about])*
-        pub(in super::super) struct $name {
+        pub(crate) struct $name {
             $($own)*
             /// Name of the metric; a counter's may end in `_total`. spike and
             /// `error_rate` (required), faults nan, reset and stale (default:
             /// all metrics).
-            pub(in super::super) metric: Option<String>,
+            pub(crate) metric: Option<String>,
             /// Only series with these label values. spike, `error_rate`, faults
             /// nan, reset and stale. Default: all series.
-            pub(in super::super) labels: Option<Entries<Scalar>>,
+            pub(crate) labels: Option<Entries<Scalar>>,
             /// `nan`: values turn into NaN. `reset`: counters, histograms and
             /// summaries restart from zero. `stale`: series vanish and return.
             /// `scrape_error`, `scrape_delay`, `scrape_truncate`: scrapes fail,
@@ -54,24 +54,24 @@ macro_rules! with_action_fields {
                 "nan", "reset", "stale", "scrape_error", "scrape_delay",
                 "scrape_truncate", "push_error", null
             ]))]
-            pub(in super::super) kind: Option<String>,
+            pub(crate) kind: Option<String>,
             /// Probability, 0 to 1. `error_rate` (required): of leaving out each
             /// point. fault (default: 1): for each series and tick (nan, reset),
             /// series (stale), scrape or push.
             #[schemars(range(min = 0, max = 1))]
-            pub(in super::super) rate: Option<f64>,
+            pub(crate) rate: Option<f64>,
             /// HTTP status, 400 to 599. fault `scrape_error`. Default: 503.
             #[schemars(range(min = 400, max = 599))]
-            pub(in super::super) status: Option<u64>,
+            pub(crate) status: Option<u64>,
             /// By how many seconds scrapes are late, 0 to 3600. fault
             /// `scrape_delay` (required).
             #[schemars(range(min = 0, max = 3600))]
-            pub(in super::super) delay_s: Option<f64>,
+            pub(crate) delay_s: Option<f64>,
             /// How many seconds it lasts, 0.001 to 3e9. spike and `error_rate`
             /// (required), fault (default: until it is ended or the run is; a
             /// reset happens once).
             #[schemars(range(min = 0.001, max = 3e9))]
-            pub(in super::super) duration_s: Option<f64>,
+            pub(crate) duration_s: Option<f64>,
         }
     };
 }
@@ -85,17 +85,17 @@ with_action_fields! {
         /// starts a scenario. Required.
         #[schemars(extend("enum" = ["spike", "error_rate", "fault", "scenario"]))]
         #[schemars(required)]
-        pub(in super::super) action: Option<String>,
+        pub(crate) action: Option<String>,
         /// Name of one of `scenarios`. scenario (required).
-        pub(in super::super) scenario: Option<String>,
+        pub(crate) scenario: Option<String>,
         /// Factor, 0 to 1e9. spike (required).
         #[schemars(range(min = 0, max = 1e9))]
-        pub(in super::super) multiplier: Option<f64>,
+        pub(crate) multiplier: Option<f64>,
         /// What a spike multiplies: `rate`, a counter's rate or the number of
         /// observations; `value`, a gauge's value or the observed values.
         /// Default: rate for counters, else value.
         #[schemars(extend("enum" = ["rate", "value", null]))]
-        pub(in super::super) target: Option<String>,
+        pub(crate) target: Option<String>,
     }
 }
 
@@ -106,20 +106,20 @@ with_action_fields! {
         /// Seconds after the scenario's beginning, 0 to 3e9, in the metrics'
         /// time. Required.
         #[schemars(required, range(min = 0, max = 3e9))]
-        pub(in super::super) at_s: Option<f64>,
+        pub(crate) at_s: Option<f64>,
         /// `spike` multiplies a metric's rate or value, `error_rate` leaves out
         /// some of its points, `fault` lets something go wrong. Required.
         #[schemars(extend("enum" = ["spike", "error_rate", "fault"]))]
         #[schemars(required)]
-        pub(in super::super) action: Option<String>,
+        pub(crate) action: Option<String>,
         /// Factor, 0 to 1e9. spike (required).
         #[schemars(range(min = 0, max = 1e9))]
-        pub(in super::super) multiplier: Option<f64>,
+        pub(crate) multiplier: Option<f64>,
         /// What a spike multiplies: `rate`, a counter's rate or the number of
         /// observations; `value`, a gauge's value or the observed values.
         /// Default: rate for counters, else value.
         #[schemars(extend("enum" = ["rate", "value", null]))]
-        pub(in super::super) target: Option<String>,
+        pub(crate) target: Option<String>,
     }
 }
 
@@ -131,7 +131,7 @@ with_action_fields! {
 
 impl RawStep {
     /// Its time and what is done then.
-    pub(in super::super) fn split(self) -> (Option<f64>, RawAction) {
+    pub(crate) fn split(self) -> (Option<f64>, RawAction) {
         let action = RawAction {
             action: self.action,
             scenario: None,
@@ -151,7 +151,7 @@ impl RawStep {
 
 impl RawFailureMode {
     /// The fault as an action.
-    pub(in super::super) fn into_action(self) -> RawAction {
+    pub(crate) fn into_action(self) -> RawAction {
         RawAction {
             metric: self.metric,
             labels: self.labels,

@@ -1,0 +1,211 @@
+//! `profiles` and `metrics` as written.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{AnyFloat, Entries, Item, Scalar};
+
+/// A set of labels that metrics share.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Profile")]
+pub(crate) struct RawProfile {
+    /// Label names and their values; the last label varies fastest. At least
+    /// one label.
+    #[schemars(required)]
+    pub(crate) labels: Option<Entries<RawLabel>>,
+    /// Keep at most this many of the combinations, at least 1. Default: all.
+    #[schemars(range(min = 1))]
+    pub(crate) series_cap: Option<u64>,
+    /// Which combinations `series_cap` keeps: `first_n` the first in the order
+    /// of the file, `hash` an even sample that all metrics of the profile share
+    /// (up to 2^32 combinations). Default: `first_n`.
+    #[schemars(extend("enum" = ["first_n", "hash", null]))]
+    pub(crate) sampling_strategy: Option<String>,
+    /// Makes few series hot and many cold: rates and numbers of observations
+    /// are weighted by 1/rank^`zipf_alpha`, and their total stays what it was.
+    /// 0 to 10. Default: 0 (all alike).
+    #[schemars(range(min = 0, max = 10))]
+    pub(crate) zipf_alpha: Option<f64>,
+}
+
+/// The values of a label: a list of values, a single value, or a map with
+/// `values` or `range`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "Label", untagged)]
+pub(crate) enum RawLabel {
+    /// `values`, or `range` and `fmt`.
+    Spec(RawLabelSpec),
+    /// The values, short for `values`.
+    List(Vec<Item<Scalar>>),
+    /// The only value, short for `values` with one entry.
+    One(Scalar),
+}
+
+/// The values of a label: either `values`, or `range` and `fmt`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "LabelValues")]
+pub(crate) struct RawLabelSpec {
+    /// The values; not empty, distinct, none of them the empty text. Numbers,
+    /// true and false become text; quote a number to keep how it is written.
+    #[schemars(length(min = 1))]
+    pub(crate) values: Option<Vec<Item<Scalar>>>,
+    /// First and last of a range of whole numbers, both included:
+    /// `[1, 100000]`.
+    #[schemars(length(min = 2, max = 2))]
+    pub(crate) range: Option<Vec<Item<i64>>>,
+    /// How a number of `range` becomes a value: text with exactly one of `{}`,
+    /// `%d`, `%s`, `%x`, with a width (`%5d`) or zero-filled (`%02d`, `%04x`);
+    /// `%%` is a percent sign. Default: {}.
+    pub(crate) fmt: Option<String>,
+}
+
+/// A metric. Which parameters it takes depends on `type` and `algorithm`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Metric")]
+pub(crate) struct RawMetric {
+    /// Name without the exporter's prefix; unique. A counter's may end in
+    /// `_total`, which is exposed once in any case. Required.
+    #[schemars(regex(pattern = "^[a-zA-Z_:][a-zA-Z0-9_:]*$"))]
+    #[schemars(required)]
+    pub(crate) name: Option<String>,
+    /// counter, gauge, histogram or summary. Required.
+    #[serde(rename = "type")]
+    #[schemars(extend("enum" = ["counter", "gauge", "histogram", "summary"]))]
+    #[schemars(required)]
+    pub(crate) kind: Option<String>,
+    /// How values are generated. counter: poisson, constant. gauge: `random_walk`,
+    /// sine, bernoulli, sawtooth, constant. histogram and summary: lognormal,
+    /// exponential, mixture. Required.
+    #[schemars(extend("enum" = [
+        "poisson", "constant", "random_walk", "sine", "bernoulli", "sawtooth",
+        "lognormal", "exponential", "mixture"
+    ]))]
+    #[schemars(required)]
+    pub(crate) algorithm: Option<String>,
+    /// Name of the profile that gives the labels. Default: none, a single
+    /// series unless `labels` adds some.
+    pub(crate) profile: Option<String>,
+    /// Labels of this metric alone. One that the profile has too replaces it in
+    /// its place, others come last. Default: none.
+    pub(crate) labels: Option<Entries<RawLabel>>,
+    /// Help text. Default: empty.
+    pub(crate) description: Option<String>,
+    /// Unit, for example `seconds`; at most 63 characters of ASCII. Default: none.
+    #[schemars(length(max = 63))]
+    pub(crate) unit: Option<String>,
+    /// Seed of this metric, 0 to 2^64-1. Default: `global.seed`.
+    pub(crate) seed: Option<u64>,
+    /// Events per second and series, 0 to 1e12. counter poisson (required),
+    /// counter constant (this or `increment`).
+    #[schemars(range(min = 0, max = 1e12))]
+    pub(crate) base_rate: Option<f64>,
+    /// Added at every tick, 0 to 1e12. counter constant, instead of `base_rate`.
+    #[schemars(range(min = 0, max = 1e12))]
+    pub(crate) increment: Option<f64>,
+    /// Strength of a daily wave, -1 to 1: rates, values or numbers of
+    /// observations are multiplied by 1 + amp × sin(2π × (time of day / 24 h +
+    /// phase)). All types. Default: 0.
+    #[schemars(range(min = -1, max = 1))]
+    pub(crate) diurnal_amp: Option<f64>,
+    /// Shift of the daily wave as a share of a day, any number. All types.
+    /// Default: 0.
+    pub(crate) diurnal_phase: Option<f64>,
+    /// First value. gauge `random_walk` (default: the middle of `clamp`, else 0),
+    /// gauge constant (required).
+    pub(crate) start: Option<AnyFloat>,
+    /// Standard deviation of a tick's step, 0 or more. gauge `random_walk`
+    /// (required).
+    #[schemars(range(min = 0))]
+    pub(crate) step: Option<f64>,
+    /// Lowest and highest value, `[lo, hi]`; a random walk is reflected at them.
+    /// All gauges. Default: no bounds.
+    #[schemars(length(min = 2, max = 2))]
+    pub(crate) clamp: Option<Vec<Item<f64>>>,
+    /// Lowest value. gauge sawtooth (required), gauge sine (with `max`).
+    pub(crate) min: Option<f64>,
+    /// Highest value. gauge sawtooth (required; not reached), gauge sine (with
+    /// `min`).
+    pub(crate) max: Option<f64>,
+    /// Seconds of a full cycle, 0.001 to 3e9. gauge sine and sawtooth (required).
+    #[schemars(range(min = 0.001, max = 3e9))]
+    pub(crate) period_s: Option<f64>,
+    /// Share of a cycle, 0 to 1, over which the series are spread. gauge sine
+    /// and sawtooth. Default: 0 (all in step).
+    #[schemars(range(min = 0, max = 1))]
+    pub(crate) phase_spread: Option<f64>,
+    /// Half of the wave's height, 0 or more. gauge sine, instead of `min` and
+    /// `max`.
+    #[schemars(range(min = 0))]
+    pub(crate) amplitude: Option<f64>,
+    /// Mean of the wave. gauge sine, with `amplitude`. Default: 0.
+    pub(crate) offset: Option<f64>,
+    /// Probability of 1 (else 0), 0 to 1. gauge bernoulli (required).
+    #[schemars(range(min = 0, max = 1))]
+    pub(crate) p: Option<f64>,
+    /// Mean of the logarithm of the observed values, -300 to 300. lognormal
+    /// (required).
+    #[schemars(range(min = -300, max = 300))]
+    pub(crate) mu: Option<f64>,
+    /// Standard deviation of the logarithm, 0 to 50. lognormal (required).
+    #[schemars(range(min = 0, max = 50))]
+    pub(crate) sigma: Option<f64>,
+    /// Rate of the exponential distribution, more than 0; the mean is 1/lam.
+    /// exponential (required).
+    #[schemars(range(min = 1e-200, max = 1e200))]
+    pub(crate) lam: Option<f64>,
+    /// Another name of `lam`; give one of them.
+    #[schemars(range(min = 1e-200, max = 1e200))]
+    pub(crate) lambda: Option<f64>,
+    /// Upper bounds, strictly increasing, at most 1000; `+Inf` is implied (a last
+    /// `.inf` may be written). histogram. Default: 0.005, 0.01, 0.025, 0.05, 0.1,
+    /// 0.25, 0.5, 1, 2.5, 5, 10.
+    #[schemars(length(min = 1))]
+    pub(crate) buckets: Option<Vec<Item<AnyFloat>>>,
+    /// Quantiles (0 to 1) and the error their rank may have (0 to 1). summary.
+    /// Default: {0.5: 0.05, 0.9: 0.01, 0.99: 0.001}.
+    pub(crate) objectives: Option<Entries<f64>>,
+    /// Seconds of observations that quantiles look back on; at least one tick,
+    /// at most 1000000 ticks. summary. Default: 600.
+    pub(crate) max_age_s: Option<f64>,
+    /// Mean number of observations per tick and series, 0 to 1e9. histogram and
+    /// summary. Default: 1.
+    #[schemars(range(min = 0, max = 1e9))]
+    pub(crate) observations_per_tick: Option<f64>,
+    /// The distributions that are mixed; at least one. mixture (required).
+    #[schemars(length(min = 1))]
+    pub(crate) components: Option<Vec<Item<RawComponent>>>,
+    /// Allow `.nan`, `.inf` and `-.inf` as `start`. gauge constant. Default: false.
+    pub(crate) allow_nan: Option<bool>,
+}
+
+/// One distribution of a mixture.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Component")]
+pub(crate) struct RawComponent {
+    /// lognormal or exponential. Required.
+    #[serde(rename = "type")]
+    #[schemars(extend("enum" = ["lognormal", "exponential"]))]
+    #[schemars(required)]
+    pub(crate) kind: Option<String>,
+    /// Share of the observations, 0 or more, relative to the other weights,
+    /// which need not sum to 1. Required.
+    #[schemars(range(min = 0, max = 1e200))]
+    #[schemars(required)]
+    pub(crate) weight: Option<f64>,
+    /// Mean of the logarithm, -300 to 300. lognormal (required).
+    #[schemars(range(min = -300, max = 300))]
+    pub(crate) mu: Option<f64>,
+    /// Standard deviation of the logarithm, 0 to 50. lognormal (required).
+    #[schemars(range(min = 0, max = 50))]
+    pub(crate) sigma: Option<f64>,
+    /// Rate, more than 0; the mean is 1/lam. exponential (required).
+    #[schemars(range(min = 1e-200, max = 1e200))]
+    pub(crate) lam: Option<f64>,
+    /// Another name of `lam`; give one of them.
+    #[schemars(range(min = 1e-200, max = 1e200))]
+    pub(crate) lambda: Option<f64>,
+}
