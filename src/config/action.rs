@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 pub enum Action {
     /// Multiply a metric's rate or value.
     Spike(Spike),
-    /// Leave out points of a metric; what is behind them goes on.
+    /// Leave points of a metric out of the output; the series go on underneath.
     ErrorRate(ErrorRate),
-    /// Something goes wrong.
+    /// Something goes wrong with values, scrapes or pushes.
     Fault(Fault),
     /// Start one of [`super::Config::scenarios`] (never a scenario's own step).
     Scenario(String),
@@ -75,7 +75,7 @@ pub struct Fault {
 pub enum FaultKind {
     /// Values of gauges and quantiles of summaries turn into NaN.
     Nan(Selector),
-    /// Counters, histograms and summaries restart from zero, their start time moves.
+    /// Counters, histograms and summaries restart from zero, with a new start time.
     Reset(Selector),
     /// Series vanish and return.
     Stale(Selector),
@@ -86,7 +86,7 @@ pub enum FaultKind {
     },
     /// Scrapes are answered late.
     ScrapeDelay {
-        /// By so many nanoseconds.
+        /// By this many nanoseconds.
         delay_ns: u64,
     },
     /// Scrape bodies end early.
@@ -121,7 +121,7 @@ impl FaultKind {
 /// A sequence of actions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
-    /// It begins anew after so many nanoseconds; `None` means once.
+    /// It starts again after this many nanoseconds; `None` means never.
     pub repeat_every_ns: Option<u64>,
     /// What it does, in the order of their times.
     pub steps: Vec<Step>,
@@ -130,7 +130,8 @@ pub struct Scenario {
 /// One action of a scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// Nanoseconds after the scenario's (or its repetition's) beginning, in virtual time.
+    /// Nanoseconds from the start of the scenario (or its repetition), in virtual
+    /// time.
     pub at_ns: u64,
     /// What is done; never a scenario.
     pub action: Action,

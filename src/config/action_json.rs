@@ -3,12 +3,12 @@
 //! The same reader and rules as for the file, so the same messages. What is
 //! written is read back as the same action, to the nanosecond.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::check::Checker;
-use super::check::action::taken;
+use super::check::action::{ACTIONS, fields_taken};
 use super::check::selector::Known;
-use super::effective::seconds;
+use super::json::{Fields, seconds};
 use super::problem::{Path, Problems};
 use super::raw::RawAction;
 use super::yaml::{self, Node};
@@ -29,8 +29,8 @@ pub struct ActionProblem {
 
 /// Reads an action and checks it as if it stood in `config`.
 ///
-/// `known_action` says which action it is where that is known already; a field
-/// `action` is unknown then.
+/// `known_action` says which action it is, where that does not stand in `value`;
+/// a field `action` is a mistake then.
 ///
 /// # Errors
 /// Every mistake, at least one, in the order in which they are found.
@@ -44,7 +44,7 @@ pub fn action_from_json(
     let mut node = Node::of_json(value);
     yaml::tidy(&mut node, &root, &mut problems);
     if let Some(action) = known_action {
-        refuse_unknown(&mut node, action, &mut problems);
+        take_unknown_fields(&mut node, action, &mut problems);
     }
     let raw = de::read::<RawAction>(&node, &mut problems);
     let mut checker = Checker::new(&mut problems);
@@ -58,14 +58,14 @@ pub fn action_from_json(
     match action {
         Some(action) if problems.is_empty() => Ok(action),
         _ => Err(problems
-            .into_found()
+            .into_unlocated()
             .into_iter()
-            .map(|found| {
-                let field = found.path.to_string();
+            .map(|problem| {
+                let field = problem.path.to_string();
                 ActionProblem {
                     unknown_metric: metric && field == "metric",
                     unknown_scenario: scenario && field == "scenario",
-                    message: found.message,
+                    message: problem.message,
                     field,
                 }
             })
@@ -73,21 +73,23 @@ pub fn action_from_json(
     }
 }
 
-/// Takes out fields that no action has besides `action`, and reports them with
-/// the fields that this action takes.
-fn refuse_unknown(node: &mut Node, action: &str, problems: &mut Problems) {
+/// Takes out the fields that no action has, `action` among them, and reports them
+/// with the fields that this action takes.
+///
+/// Left in, they would be reported with the fields of all actions.
+fn take_unknown_fields(node: &mut Node, action: &str, problems: &mut Problems) {
     let Node::Map(entries) = node else { return };
     let root = Path::root();
-    let fields = taken(action, None).iter().copied();
-    let is_any = |key: &str| {
-        let mut actions = super::check::action::ACTIONS.iter();
-        actions.any(|action| taken(action, None).contains(&key))
+    let fields = fields_taken(action, None).iter().copied();
+    let is_known = |key: &str| {
+        let mut actions = ACTIONS.iter();
+        actions.any(|action| fields_taken(action, None).contains(&key))
     };
     entries.retain(|(key, _)| {
-        let known = is_any(key);
+        let known = is_known(key);
         if !known {
             let hint = suggest::hint(key, "known fields", fields.clone());
-            problems.add_key(&root.key(key), 0, format!("unknown field; {hint}"));
+            problems.add_key(&root.key(key), format!("unknown field; {hint}"));
             if let Some(meant) = suggest::nearest(key, fields.clone()) {
                 problems.explain(root.key(meant));
             }
@@ -96,71 +98,67 @@ fn refuse_unknown(node: &mut Node, action: &str, problems: &mut Problems) {
     });
 }
 
-/// An action as JSON, with everything spelled out and with `action`.
+/// An action as JSON, with every default and with `action`.
 pub fn action_to_json(action: &Action) -> Value {
+    action_fields(action).into()
+}
+
+pub(super) fn action_fields(action: &Action) -> Fields {
+    let mut fields = Fields::default();
     match action {
         Action::Spike(spike) => {
-            let mut fields = fields_of("spike", &spike.on);
-            fields.insert("multiplier".into(), spike.multiplier.into());
+            fields.set("action", "spike");
+            set_selector(&mut fields, &spike.on);
+            fields.set("multiplier", spike.multiplier);
             let target = match spike.target {
                 Target::Rate => "rate",
                 Target::Value => "value",
             };
-            fields.insert("target".into(), target.into());
-            fields.insert("duration_s".into(), seconds(spike.duration_ns));
-            Value::Object(fields)
+            fields.set("target", target);
+            fields.set("duration_s", seconds(spike.duration_ns));
         }
         Action::ErrorRate(error_rate) => {
-            let mut fields = fields_of("error_rate", &error_rate.on);
-            fields.insert("rate".into(), error_rate.rate.into());
-            fields.insert("duration_s".into(), seconds(error_rate.duration_ns));
-            Value::Object(fields)
+            fields.set("action", "error_rate");
+            set_selector(&mut fields, &error_rate.on);
+            fields.set("rate", error_rate.rate);
+            fields.set("duration_s", seconds(error_rate.duration_ns));
         }
         Action::Fault(fault) => {
-            let mut fields = Map::new();
-            fields.insert("action".into(), "fault".into());
-            fields.extend(fault_fields(fault));
-            Value::Object(fields)
+            fields.set("action", "fault");
+            fields.append(fault_fields(fault));
         }
-        Action::Scenario(name) => json!({"action": "scenario", "scenario": name}),
+        Action::Scenario(name) => {
+            fields.set("action", "scenario");
+            fields.set("scenario", &**name);
+        }
     }
+    fields
 }
 
 /// A fault's fields without `action`, as in `runtime.failure_modes`.
-pub(super) fn fault_fields(fault: &Fault) -> Map<String, Value> {
-    let mut fields = Map::new();
-    fields.insert("kind".into(), fault.kind.name().into());
+pub(super) fn fault_fields(fault: &Fault) -> Fields {
+    let mut fields = Fields::default();
+    fields.set("kind", fault.kind.name());
     if let Some(on) = fault.kind.selector() {
-        select(&mut fields, on);
+        set_selector(&mut fields, on);
     }
     match fault.kind {
-        FaultKind::ScrapeError { status } => {
-            fields.insert("status".into(), status.into());
-        }
-        FaultKind::ScrapeDelay { delay_ns } => {
-            fields.insert("delay_s".into(), seconds(delay_ns));
-        }
+        FaultKind::ScrapeError { status } => fields.set("status", status),
+        FaultKind::ScrapeDelay { delay_ns } => fields.set("delay_s", seconds(delay_ns)),
         _ => {}
     }
-    fields.insert("rate".into(), fault.rate.into());
+    fields.set("rate", fault.rate);
     if let Some(duration_ns) = fault.duration_ns {
-        fields.insert("duration_s".into(), seconds(duration_ns));
+        fields.set("duration_s", seconds(duration_ns));
     }
     fields
 }
 
-fn fields_of(action: &str, on: &Selector) -> Map<String, Value> {
-    let mut fields = Map::new();
-    fields.insert("action".into(), action.into());
-    select(&mut fields, on);
-    fields
-}
-
-fn select(fields: &mut Map<String, Value>, on: &Selector) {
+fn set_selector(fields: &mut Fields, on: &Selector) {
     if let Some(metric) = &on.metric {
-        fields.insert("metric".into(), metric.as_str().into());
+        fields.set("metric", &**metric);
     }
     if !on.labels.is_empty() {
-        fields.insert("labels".into(), json!(on.labels));
+        fields.set("labels", json!(on.labels));
     }
 }

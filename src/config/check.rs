@@ -1,22 +1,29 @@
-//! From the file as written to the checked configuration.
+//! From the file as written ([`RawConfig`]) to the checked [`Config`]: defaults,
+//! ranges, and what one field says about another.
 //!
 //! Every rule reports what is wrong and goes on with a stand-in (NaN for a
 //! number), which no later rule objects to; so one mistake gives one message
 //! and one run finds them all. What comes out is used only if nothing was
-//! reported.
+//! reported. No rule opens a file or a socket, or resolves a name.
+//!
+//! The submodules follow the file: `global`, `prometheus`, `otel` and
+//! `remote_write` (with `exporters` and `environment` for what they share),
+//! `labels`, `metric` with `counter`, `gauge` and `observations`, then `action`
+//! and `runtime`.
 
 pub(super) mod action;
-mod control;
-mod endpoint;
+mod counter;
+mod environment;
 mod exporters;
 mod gauge;
+mod global;
 mod labels;
 mod metric;
 mod names;
 mod observations;
 mod otel;
-pub(super) mod overrides;
 mod parameters;
+mod prometheus;
 mod remote_write;
 mod runtime;
 pub(super) mod selector;
@@ -26,10 +33,9 @@ use std::ops::RangeInclusive;
 use std::path::Path as FilePath;
 
 use super::problem::{Path, Problems, quoted};
-use super::raw::{Entries, Item, RawConfig, RawGlobal};
-use super::suggest;
+use super::raw::{Entries, Item, RawConfig};
 use super::yaml::float_text;
-use super::{Config, Global, LogFormat};
+use super::{Config, suggest};
 
 /// Reads environment variables.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -95,7 +101,7 @@ pub(super) fn check(
     }
 }
 
-/// Judges values one by one and notes what is wrong.
+/// Checks values one by one and notes what is wrong.
 pub(super) struct Checker<'a> {
     problems: &'a mut Problems,
     /// Label values that metrics got from their profiles so far.
@@ -103,9 +109,9 @@ pub(super) struct Checker<'a> {
     /// Label values that actions were compared with so far.
     values_compared: usize,
     values_compared_reported: bool,
-    /// An action named a metric that there is not.
+    /// An action named a metric that does not exist.
     pub(super) unknown_metric: bool,
-    /// An action named a scenario that there is not.
+    /// An action named a scenario that does not exist.
     pub(super) unknown_scenario: bool,
 }
 
@@ -123,108 +129,104 @@ impl<'a> Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn global(&mut self, at: &Path, raw: RawGlobal, environment: Environment) -> Global {
-        let interval = raw.tick_interval_s.unwrap_or(1.0);
-        self.within(&at.key("tick_interval_s"), interval, 0.001..=86400.0);
-        let log_level = self.log_level(at, raw.log_level.as_deref(), environment);
-        let log_format = match raw.log_format.as_deref() {
-            None => LogFormat::Text,
-            Some(word) => self
-                .choice(
-                    &at.key("log_format"),
-                    word,
-                    &[("text", LogFormat::Text), ("json", LogFormat::Json)],
-                )
-                .unwrap_or(LogFormat::Text),
-        };
-        let epoch_at = at.key("epoch");
-        let epoch_ns = raw.epoch.and_then(|text| self.epoch(&epoch_at, &text));
-        let threads = raw.threads.map(|threads| {
-            self.whole_within(&at.key("threads"), threads, 1..=256);
-            usize::try_from(threads).unwrap_or(1)
-        });
-        let max_series = raw.max_series.unwrap_or(20_000_000);
-        self.whole_within(&at.key("max_series"), max_series, 1..=u64::MAX);
-        Global {
-            tick_interval_ns: nanoseconds(interval),
-            seed: raw.seed.unwrap_or(42),
-            log_level,
-            log_format,
-            epoch_ns,
-            control_api_port: self.port(&at.key("control_api_port"), raw.control_api_port, 8081),
-            control_api_bind: self.address(
-                &at.key("control_api_bind"),
-                raw.control_api_bind.as_deref(),
-                [127, 0, 0, 1],
-            ),
-            control_api_token: self.token(
-                &at.key("control_api_token"),
-                raw.control_api_token,
-                environment,
-            ),
-            control_api_hosts: self.hosts(&at.key("control_api_hosts"), raw.control_api_hosts),
-            journal_file: self.journal_file(&at.key("journal_file"), raw.journal_file),
-            threads,
-            max_series,
-        }
+    /// A number that `needed_by` cannot do without; NaN where it is missing.
+    fn required(&mut self, at: &Path, name: &str, value: Option<f64>, needed_by: &str) -> f64 {
+        value.unwrap_or_else(|| {
+            self.problems
+                .missing(&at.key(name), format!("missing; {needed_by} needs it"));
+            f64::NAN
+        })
     }
 
-    /// The environment's level if it has one, else the file's; both are checked.
-    fn log_level(
+    /// A number within a range that `needed_by` cannot do without; NaN where it
+    /// is missing.
+    fn required_within(
         &mut self,
         at: &Path,
-        raw: Option<&str>,
-        environment: Environment,
-    ) -> log::LevelFilter {
-        const KNOWN: &str = "expected DEBUG, INFO, WARNING or ERROR";
-        let mut level = log::LevelFilter::Info;
-        if let Some(word) = raw {
-            match parse_level(word) {
-                Some(known) => level = known,
-                None => self.problems.add(
-                    &at.key("log_level"),
-                    format!("no level {}; {KNOWN}", quoted(word)),
-                ),
-            }
-        }
-        if let Some(word) = environment("LOG_LEVEL").filter(|word| !word.is_empty()) {
-            match parse_level(&word) {
-                Some(known) => level = known,
-                None => self
-                    .problems
-                    .add_environment("LOG_LEVEL", format!("no level {}; {KNOWN}", quoted(&word))),
-            }
-        }
-        level
+        name: &str,
+        value: Option<f64>,
+        range: RangeInclusive<f64>,
+        needed_by: &str,
+    ) -> f64 {
+        let value = self.required(at, name, value, needed_by);
+        self.within(&at.key(name), value, range);
+        value
     }
 
-    fn epoch(&mut self, at: &Path, text: &str) -> Option<i64> {
-        let Ok(time) = text.parse::<jiff::Timestamp>() else {
-            self.problems.add(
-                at,
-                format!(
-                    "expected a time with its offset, such as 2026-01-01T00:00:00Z, found {}",
-                    quoted(text)
-                ),
-            );
-            return None;
-        };
-        let ns = time.as_nanosecond();
-        if ns < 0 {
-            self.problems.add(at, "must not be before 1970");
-        } else if ns % 1_000_000 != 0 {
-            self.problems.add(at, "must be in whole milliseconds");
+    /// A required text; `why` follows "missing; ".
+    fn required_text(
+        &mut self,
+        at: &Path,
+        name: &str,
+        value: Option<String>,
+        why: &str,
+    ) -> Option<String> {
+        if value.is_none() {
+            self.problems
+                .missing(&at.key(name), format!("missing; {why}"));
         }
-        let ns = i64::try_from(ns).ok();
-        if ns.is_none() {
-            self.problems.add(at, "must be before the year 2262");
-        }
-        ns
+        value
     }
 
-    fn port(&mut self, at: &Path, port: Option<u64>, default: u16) -> u16 {
-        let port = port.unwrap_or(u64::from(default));
-        self.whole_within(at, port, 0..=65535);
+    /// A required word, one of some.
+    fn required_word(
+        &mut self,
+        at: &Path,
+        name: &str,
+        word: Option<String>,
+        known: &[&'static str],
+    ) -> Option<&'static str> {
+        let why = format!("one of {}", known.join(", "));
+        let word = self.required_text(at, name, word, &why)?;
+        let found = known.iter().find(|known| **known == word);
+        if found.is_none() {
+            self.unknown_word(&at.key(name), &word, known.iter().copied());
+        }
+        found.copied()
+    }
+
+    /// A number within a range, with a default.
+    fn number_or(
+        &mut self,
+        at: &Path,
+        name: &str,
+        value: Option<f64>,
+        default: f64,
+        range: RangeInclusive<f64>,
+    ) -> f64 {
+        let value = value.unwrap_or(default);
+        self.within(&at.key(name), value, range);
+        value
+    }
+
+    /// A whole number within a range, with a default.
+    fn whole_or(
+        &mut self,
+        at: &Path,
+        name: &str,
+        value: Option<u64>,
+        default: u64,
+        range: RangeInclusive<u64>,
+    ) -> u64 {
+        let value = value.unwrap_or(default);
+        self.whole_within(&at.key(name), value, range);
+        value
+    }
+
+    /// The value of a word, if there is one; an unknown word is reported with the
+    /// nearest or all known ones.
+    fn choice<T: Copy>(&mut self, at: &Path, word: Option<&str>, known: &[(&str, T)]) -> Option<T> {
+        let word = word?;
+        let value = known.iter().find(|(name, _)| *name == word);
+        if value.is_none() {
+            let names = known.iter().map(|(name, _)| *name);
+            self.unknown_word(at, word, names);
+        }
+        value.map(|(_, value)| *value)
+    }
+
+    fn port(&mut self, at: &Path, name: &str, port: Option<u64>, default: u16) -> u16 {
+        let port = self.whole_or(at, name, port, default.into(), 0..=65535);
         u16::try_from(port).unwrap_or(default)
     }
 
@@ -233,35 +235,22 @@ impl Checker<'_> {
             return default.into();
         };
         text.parse().unwrap_or_else(|_| {
+            let found = quoted(text);
             self.problems.add(
                 at,
-                format!(
-                    "expected an IP address such as 127.0.0.1, 0.0.0.0 or ::1, found {}",
-                    quoted(text)
-                ),
+                format!("expected an IP address such as 127.0.0.1, 0.0.0.0 or ::1, found {found}"),
             );
             default.into()
         })
     }
 
-    /// The value of a word, or a report with the nearest or all words.
-    fn choice<T: Copy>(&mut self, at: &Path, word: &str, known: &[(&str, T)]) -> Option<T> {
-        let value = known.iter().find(|(name, _)| *name == word);
-        if value.is_none() {
-            let names = known.iter().map(|(name, _)| *name);
-            self.problems.add(
-                at,
-                format!(
-                    "unknown {}; {}",
-                    quoted(word),
-                    suggest::hint(word, "expected one of", names)
-                ),
-            );
-        }
-        value.map(|(_, value)| *value)
+    /// A duration in nanoseconds, from seconds: at least a millisecond.
+    fn seconds(&mut self, at: &Path, seconds: f64) -> u64 {
+        self.within(at, seconds, 0.001..=SECONDS_MAX);
+        nanoseconds(seconds)
     }
 
-    /// Reports a number outside of a range; NaN was reported before.
+    /// Reports a number outside of a range; NaN stands for one that was reported.
     fn within(&mut self, at: &Path, value: f64, range: RangeInclusive<f64>) {
         if value < *range.start() || value > *range.end() {
             self.problems.add(
@@ -294,46 +283,47 @@ impl Checker<'_> {
         }
     }
 
-    /// A required number; NaN where it is missing.
-    fn required(&mut self, at: &Path, name: &str, value: Option<f64>, whom: &str) -> f64 {
-        value.unwrap_or_else(|| {
-            self.problems
-                .missing(&at.key(name), format!("missing; {whom} needs it"));
-            f64::NAN
-        })
-    }
-
-    /// A required text.
-    fn required_text(
+    fn unknown_word<'w>(
         &mut self,
         at: &Path,
-        name: &str,
-        value: Option<String>,
-        whom: &str,
-    ) -> Option<String> {
-        if value.is_none() {
-            self.problems
-                .missing(&at.key(name), format!("missing; {whom}"));
-        }
-        value
+        word: &str,
+        known: impl IntoIterator<Item = &'w str> + Clone,
+    ) {
+        let hint = suggest::hint(word, "expected one of", known);
+        self.problems
+            .add(at, format!("unknown {}; {hint}", quoted(word)));
     }
 
-    /// A duration in nanoseconds, within a range of seconds.
-    fn seconds(&mut self, at: &Path, seconds: f64) -> u64 {
-        self.within(at, seconds, 0.001..=SECONDS_MAX);
-        nanoseconds(seconds)
+    /// Whether a list or map is not too long; reported if it is.
+    fn at_most(&mut self, at: &Path, count: usize, max: usize, what: &str) -> bool {
+        if count > max {
+            self.problems
+                .add(at, format!("at most {max} {what}, found {count}"));
+        }
+        count <= max
+    }
+
+    /// Reports fields that are set (true) but are not among those that `user`
+    /// takes.
+    fn unused(&mut self, at: &Path, fields: &[(&str, bool)], taken: &[&str], user: &str) {
+        for &(name, is_set) in fields {
+            if is_set && !taken.contains(&name) {
+                let taken = taken.join(", ");
+                self.problems.add_key(
+                    &at.key(name),
+                    format!("not used by {user}, which takes: {taken}"),
+                );
+            }
+        }
     }
 
     /// The entries of a list with their paths; null entries are reported.
     fn items<T>(&mut self, at: &Path, items: Vec<Item<T>>) -> Vec<(Path, Option<T>)> {
-        let entries = items.into_iter().enumerate();
-        entries
+        let items = items.into_iter().enumerate();
+        items
             .map(|(index, Item(item))| {
                 let path = at.index(index);
-                if item.is_none() {
-                    self.problems
-                        .add(&path, "this entry is empty; fill it in or remove it");
-                }
+                self.not_empty(&path, item.as_ref());
                 (path, item)
             })
             .collect()
@@ -345,17 +335,21 @@ impl Checker<'_> {
         entries
             .map(|(key, value)| {
                 let path = at.key(&key);
-                if value.is_none() {
-                    self.problems
-                        .add(&path, "this entry is empty; fill it in or remove it");
-                }
+                self.not_empty(&path, value.as_ref());
                 (path, key, value)
             })
             .collect()
     }
+
+    fn not_empty<T>(&mut self, at: &Path, entry: Option<&T>) {
+        if entry.is_none() {
+            self.problems
+                .add(at, "this entry is empty; fill it in or remove it");
+        }
+    }
 }
 
-/// Rounds seconds to nanoseconds; 0 for what is not a sensible number.
+/// Rounds seconds to nanoseconds; NaN and negative ones give 0.
 pub(super) fn nanoseconds(seconds: f64) -> u64 {
     (seconds * 1e9).round() as u64
 }
@@ -365,15 +359,5 @@ fn bound_text(value: f64) -> String {
         format!("{value:e}")
     } else {
         float_text(value)
-    }
-}
-
-fn parse_level(word: &str) -> Option<log::LevelFilter> {
-    match word.to_ascii_uppercase().as_str() {
-        "DEBUG" => Some(log::LevelFilter::Debug),
-        "INFO" => Some(log::LevelFilter::Info),
-        "WARNING" | "WARN" => Some(log::LevelFilter::Warn),
-        "ERROR" => Some(log::LevelFilter::Error),
-        _ => None,
     }
 }

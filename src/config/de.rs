@@ -17,13 +17,13 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visit
 
 use super::problem::{PROBLEMS_KEPT_MAX, Path, Problems, Step};
 use super::suggest;
-use super::yaml::Node;
+use super::yaml::{Node, float_text};
 
 /// Values that may be pruned before the pass gives up.
 const PRUNED_MAX: usize = 100;
 
-/// Name of the newtype whose number may be infinite or NaN.
-pub(super) const ANY_FLOAT: &str = "AnyFloat";
+/// Name of the newtype whose number may be infinite or NaN: `raw::AnyFloat`.
+const ANY_FLOAT: &str = "AnyFloat";
 
 /// Reads `T`, reporting every mistake; `None` after too many of them.
 ///
@@ -58,7 +58,7 @@ pub(super) fn read<T: DeserializeOwned>(root: &Node, problems: &mut Problems) ->
     }
     problems.count_more(pass.unknown_more.get());
     for unknown in pass.unknown.into_inner() {
-        problems.add_key(&unknown.path, 0, unknown.message);
+        problems.add_key(&unknown.path, unknown.message);
         if let Some(meant) = unknown.meant {
             problems.explain(meant);
         }
@@ -66,16 +66,17 @@ pub(super) fn read<T: DeserializeOwned>(root: &Node, problems: &mut Problems) ->
     value
 }
 
+/// What one pass over the tree leaves to the next, and to the caller.
 #[derive(Default)]
 struct Pass {
     /// Addresses of nodes that are read as null.
     pruned: HashSet<usize>,
-    unknown: RefCell<Vec<Unknown>>,
+    unknown: RefCell<Vec<UnknownField>>,
     /// Unknown fields beyond those that are described.
     unknown_more: Cell<usize>,
 }
 
-struct Unknown {
+struct UnknownField {
     path: Path,
     message: String,
     /// The field it was probably meant to be.
@@ -216,7 +217,7 @@ impl<'n, 'c> NodeDe<'n, 'c> {
         let path = self.trail.path();
         let known = fields.iter().copied();
         let meant = suggest::nearest(key, known.clone());
-        self.pass.unknown.borrow_mut().push(Unknown {
+        self.pass.unknown.borrow_mut().push(UnknownField {
             message: format!(
                 "unknown field; {}",
                 suggest::hint(key, "known fields", known)
@@ -268,8 +269,9 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
             },
             Node::UInt(value) => self.placed(visitor.visit_u64(*value)),
             Node::Big(_) => self.wrong(format!(
-                "{} is not within 0 and 18446744073709551615",
-                self.node.describe()
+                "{} is not within 0 and {}",
+                self.node.describe(),
+                u64::MAX
             )),
             Node::Float(value) if value.fract() == 0.0 && (0.0..1e18).contains(value) => self
                 .wrong(format!(
@@ -300,7 +302,7 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
         } else {
             self.wrong(format!(
                 "expected a finite number, found {}",
-                super::yaml::float_text(value)
+                float_text(value)
             ))
         }
     }

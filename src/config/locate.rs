@@ -1,12 +1,12 @@
-//! Paths to lines and columns, by reading the text once more.
+//! The lines and columns of paths, by parsing the text once more.
 //!
-//! The parser keeps positions to itself, except in errors. Asking for a newtype
-//! inside a newtype inside … runs into its depth limit, which is an error that
-//! carries the position of the value just ahead and consumes nothing; so a
-//! value can be asked where it is and then be read as usual. This happens only
-//! for files with mistakes and only along the paths of those mistakes. A path
-//! that is not in the text (a missing field, a merged one) gets the position of
-//! the nearest enclosing value.
+//! The parser tells positions only in its errors, so an error is provoked
+//! wherever a position is wanted. Asking for a newtype inside a newtype inside …
+//! runs into the parser's depth limit: an error that carries the position of the
+//! value just ahead and consumes nothing, so the value can be read as usual
+//! afterwards. This happens only for files with mistakes, and only along the
+//! paths of those mistakes. A path that is not in the text (a missing field, a
+//! merged one) gets the position of the nearest enclosing value.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,14 +14,11 @@ use std::fmt;
 use serde::Deserializer as _;
 use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::problem::{Found, Spot, Step};
+use super::problem::{Position, Spot, Step, Unlocated};
 use super::yaml::KeyText;
 
-/// A line and a column, both from 1.
-type Position = (usize, usize);
-
 /// The position of each mistake in a text that parses.
-pub(super) fn locate(text: &str, found: &[Found]) -> Vec<Option<Position>> {
+pub(super) fn locate(text: &str, found: &[Unlocated]) -> Vec<Option<Position>> {
     let mut search = Search {
         found,
         positions: vec![None; found.len()],
@@ -37,7 +34,7 @@ pub(super) fn locate(text: &str, found: &[Found]) -> Vec<Option<Position>> {
 }
 
 struct Search<'a> {
-    found: &'a [Found],
+    found: &'a [Unlocated],
     positions: Vec<Option<Position>>,
 }
 
@@ -242,7 +239,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, path: &[Step], spot: Spot, expected: Position) {
-        let found = [Found {
+        let found = [Unlocated {
             path: Path::from_steps(path.to_vec()),
             spot,
             message: String::new(),

@@ -1,8 +1,8 @@
 //! Mistakes and where they are.
 //!
-//! A mistake is found by the path of the value it is about (`metrics[2].name`);
-//! its line and column are looked up afterwards, and only when there is one,
-//! so that a correct file pays nothing for positions.
+//! A mistake is noted with the path of the value that it is about
+//! (`metrics[2].name`). Line and column are looked up afterwards by `locate`, so
+//! that a correct file pays nothing for positions.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,6 +11,9 @@ use std::fmt;
 const PROBLEMS_PRINTED_MAX: usize = 100;
 /// At most this many are kept; further ones are only counted.
 pub(super) const PROBLEMS_KEPT_MAX: usize = 1000;
+
+/// A line and a column, both from 1.
+pub(super) type Position = (usize, usize);
 
 /// One mistake in a configuration file or in the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +69,7 @@ impl LoadError {
     /// An error of a single mistake whose position is already known.
     pub(super) fn at_position(
         file: &str,
-        position: Option<(usize, usize)>,
+        position: Option<Position>,
         message: impl Into<String>,
     ) -> Self {
         let problem = Problem {
@@ -176,9 +179,9 @@ pub(super) enum Spot {
     Key(usize),
 }
 
-/// A mistake whose position has not been looked up.
+/// A mistake whose line and column have not been looked up.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub(super) struct Unlocated {
     pub(super) path: Path,
     pub(super) spot: Spot,
     pub(super) message: String,
@@ -187,7 +190,7 @@ pub(super) struct Found {
 /// Collects mistakes so that one mistake gives one message.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
-    found: Vec<Found>,
+    found: Vec<Unlocated>,
     /// Mistakes of the environment: variable and message.
     environment: Vec<(String, String)>,
     /// Values that were reported and then left out of what is checked.
@@ -206,7 +209,13 @@ impl Problems {
     }
 
     /// Reports a mistake about a key.
-    pub(super) fn add_key(&mut self, path: &Path, nth: usize, message: impl Into<String>) {
+    pub(super) fn add_key(&mut self, path: &Path, message: impl Into<String>) {
+        self.push(path.clone(), Spot::Key(0), message.into());
+    }
+
+    /// Reports a mistake about a key that is there more than once: about its
+    /// n-th appearance, from 0.
+    pub(super) fn add_repeated_key(&mut self, path: &Path, nth: usize, message: impl Into<String>) {
         self.push(path.clone(), Spot::Key(nth), message.into());
     }
 
@@ -247,7 +256,7 @@ impl Problems {
         self.not_kept += count;
     }
 
-    /// Whether something was reported about exactly this value.
+    /// Whether this value could not be read, which was reported.
     pub(super) fn is_pruned(&self, path: &Path) -> bool {
         self.pruned.contains(path)
     }
@@ -259,8 +268,8 @@ impl Problems {
         self.not_kept > 0 || found.any(|found| found.path.steps().first().is_some_and(is_one))
     }
 
-    /// Paths and messages of all mistakes that are not the environment's.
-    pub(super) fn into_found(self) -> Vec<Found> {
+    /// All mistakes but the environment's.
+    pub(super) fn into_unlocated(self) -> Vec<Unlocated> {
         self.found
     }
 
@@ -268,7 +277,7 @@ impl Problems {
     pub(super) fn into_error(
         self,
         file: &str,
-        locate: impl FnOnce(&[Found]) -> Vec<Option<(usize, usize)>>,
+        locate: impl FnOnce(&[Unlocated]) -> Vec<Option<Position>>,
     ) -> LoadError {
         let positions = locate(&self.found);
         let total = self.found.len() + self.environment.len() + self.not_kept;
@@ -300,7 +309,7 @@ impl Problems {
         if self.found.len() == PROBLEMS_KEPT_MAX {
             self.not_kept += 1;
         } else {
-            self.found.push(Found {
+            self.found.push(Unlocated {
                 path,
                 spot,
                 message,

@@ -2,7 +2,7 @@
 
 use super::problem::quoted;
 
-/// The known name that is close enough to be a misspelling's intention.
+/// The known name that a misspelt one was probably meant to be.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > 100 {
         return None;
@@ -32,16 +32,21 @@ pub(super) fn hint<'a>(
     }
 }
 
-/// What there is, led by `did you mean "x"?` where something is near.
+/// The list of what there is, after `did you mean "x"? ` where something is near.
 pub(super) fn nearest_and_all<'a>(
     name: &str,
     label: &str,
     known: impl IntoIterator<Item = &'a str> + Clone,
 ) -> String {
-    let near = nearest(name, known.clone()).map_or(String::new(), |near| {
-        format!("did you mean {}? ", quoted(near))
-    });
+    let near = did_you_mean(name, known.clone());
     format!("{near}{label}: {}", list(known))
+}
+
+/// `did you mean "x"? ` where something is near, else nothing.
+pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(name, known).map_or(String::new(), |near| {
+        format!("did you mean {}? ", quoted(near))
+    })
 }
 
 /// Names separated by commas, at most fifty of them.

@@ -1,9 +1,9 @@
-//! YAML text to a plain tree that keeps what typed parsing would lose.
+//! YAML text to a plain tree of [`Node`]s.
 //!
-//! Duplicate keys, the order of keys and the text of keys (`0.50`) survive, so
-//! that every mistake can be reported. The tree is bounded in depth (by the
-//! parser) and in size, so aliases cannot blow it up. It never interprets the
-//! values: that is `de`.
+//! The tree keeps what typed parsing would lose: duplicate keys, the order of
+//! keys and their text (`0.50`). It is bounded in depth (by the parser) and in
+//! size, so that aliases cannot blow it up. Values are not interpreted here: that
+//! is `de`.
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -13,11 +13,12 @@ use serde::Deserializer as _;
 use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::problem::{Path, Problems, quoted};
+use super::problem::{Path, Position, Problems, quoted};
 
 /// More values than this, aliases expanded, are refused.
 const NODES_MAX: usize = 2_000_000;
-/// Brackets open at a token, summed over all tokens: about a second of parsing.
+/// The most work for the parser, about a second: the number of open brackets,
+/// summed over all tokens.
 const FLOW_WORK_MAX: u64 = 200_000_000;
 
 /// A YAML value.
@@ -88,29 +89,53 @@ pub(super) fn float_text(value: f64) -> String {
     }
 }
 
-/// Why a text is not usable YAML, with line and column where there is one.
+/// Why bytes are not usable YAML, and where if that is known.
 #[derive(Debug)]
 pub(super) struct ParseError {
-    pub(super) position: Option<(usize, usize)>,
+    pub(super) position: Option<Position>,
     pub(super) message: String,
+}
+
+/// The text of a file.
+pub(super) fn text_of(bytes: &[u8]) -> Result<&str, ParseError> {
+    let refused_after = |before: &[u8], message: &str| ParseError {
+        position: Some(position_after(before)),
+        message: message.to_owned(),
+    };
+    if let Some(index) = bytes.iter().position(|byte| *byte == 0) {
+        let message = "contains a NUL byte; a configuration is text in UTF-8";
+        return Err(refused_after(&bytes[..index], message));
+    }
+    std::str::from_utf8(bytes).map_err(|error| {
+        let message = "is not UTF-8 from here on; save the file as UTF-8";
+        refused_after(&bytes[..error.valid_up_to()], message)
+    })
+}
+
+/// The position of what follows some bytes.
+fn position_after(before: &[u8]) -> Position {
+    let lines = before.split(|byte| *byte == b'\n');
+    let last = lines.clone().next_back().unwrap_or_default();
+    let column = String::from_utf8_lossy(last).chars().count() + 1;
+    (lines.count(), column)
 }
 
 /// Reads one document, YAML or JSON.
 pub(super) fn parse(text: &str) -> Result<Node, ParseError> {
-    let nodes = Cell::new(0);
     // JSON allows characters in quotes that YAML forbids or takes for line
     // breaks, so what is JSON is read as such.
     if text.starts_with('{') {
+        let nodes = Cell::new(0);
         let mut json = serde_json::Deserializer::from_str(text);
-        let tree = json.deserialize_any(Build { nodes: &nodes });
+        let tree = json.deserialize_any(Build(&nodes));
         if let (Ok(tree), Ok(())) = (tree, json.end()) {
             return Ok(tree);
         }
-        nodes.set(0);
     }
     refuse_deep_flow(text)?;
+    let nodes = Cell::new(0);
     serde_yaml::Deserializer::from_str(text)
-        .deserialize_any(Build { nodes: &nodes })
+        .deserialize_any(Build(&nodes))
         .map_err(|error| explain(&error, text))
 }
 
@@ -125,7 +150,7 @@ pub(super) fn tidy(node: &mut Node, path: &Path, problems: &mut Problems) {
             }
         }
         Node::Map(entries) => {
-            report_duplicates(entries, path, problems);
+            drop_duplicates(entries, path, problems);
             for (key, value) in entries.iter_mut() {
                 if matches!(value, Node::Seq(_) | Node::Map(_)) {
                     tidy(value, &path.key(key), problems);
@@ -137,14 +162,14 @@ pub(super) fn tidy(node: &mut Node, path: &Path, problems: &mut Problems) {
     }
 }
 
-/// Drops every appearance of a key after its first.
-fn report_duplicates(entries: &mut Vec<(String, Node)>, path: &Path, problems: &mut Problems) {
+/// Drops and reports every appearance of a key after its first.
+fn drop_duplicates(entries: &mut Vec<(String, Node)>, path: &Path, problems: &mut Problems) {
     let mut seen: HashMap<String, usize> = HashMap::new();
     entries.retain(|(key, _)| {
         let times = seen.entry(key.clone()).or_insert(0);
         *times += 1;
         if *times > 1 {
-            problems.add_key(
+            problems.add_repeated_key(
                 &path.key(key),
                 *times - 1,
                 "this key is already set above; remove one of them",
@@ -223,7 +248,7 @@ fn refuse_deep_flow(text: &str) -> Result<(), ParseError> {
         }
         if work > FLOW_WORK_MAX {
             return Err(ParseError {
-                position: Some(super::position_of(&text.as_bytes()[..index])),
+                position: Some(position_after(&text.as_bytes()[..index])),
                 message: format!("too many brackets are open here: {depth}"),
             });
         }
@@ -240,7 +265,7 @@ fn explain(error: &serde_yaml::Error, text: &str) -> ParseError {
     let mut position = error.location().map(|at| (at.line(), at.column()));
     // At the end of the text the parser is one line further than there is.
     if error.location().is_some_and(|at| at.index() >= text.len()) {
-        position = Some(super::position_of(text.as_bytes()));
+        position = Some(position_after(text.as_bytes()));
     }
     let mut message = error.to_string();
     for marker in [" at line ", " at position "] {
@@ -269,14 +294,13 @@ fn explain(error: &serde_yaml::Error, text: &str) -> ParseError {
 
 /// Builds a [`Node`] and counts it.
 #[derive(Clone, Copy)]
-struct Build<'a> {
-    nodes: &'a Cell<usize>,
-}
+struct Build<'a>(&'a Cell<usize>);
 
 impl Build<'_> {
-    fn count<E: de::Error>(self) -> Result<(), E> {
-        self.nodes.set(self.nodes.get() + 1);
-        if self.nodes.get() > NODES_MAX {
+    fn count_node<E: de::Error>(self) -> Result<(), E> {
+        let nodes = self.0.get() + 1;
+        self.0.set(nodes);
+        if nodes > NODES_MAX {
             return Err(E::custom(format!(
                 "more than {NODES_MAX} values, aliases included"
             )));
@@ -301,7 +325,7 @@ impl<'de> Visitor<'de> for Build<'_> {
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Node, E> {
-        self.count()?;
+        self.count_node()?;
         Ok(Node::Null)
     }
 
@@ -310,42 +334,42 @@ impl<'de> Visitor<'de> for Build<'_> {
     }
 
     fn visit_bool<E: de::Error>(self, value: bool) -> Result<Node, E> {
-        self.count()?;
+        self.count_node()?;
         Ok(Node::Bool(value))
     }
 
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<Node, E> {
-        self.count()?;
+        self.count_node()?;
         Ok(Node::Int(value))
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<Node, E> {
-        self.count()?;
+        self.count_node()?;
         Ok(i64::try_from(value).map_or(Node::UInt(value), Node::Int))
     }
 
     fn visit_i128<E: de::Error>(self, value: i128) -> Result<Node, E> {
-        self.count()?;
+        self.count_node()?;
         Ok(Node::Big(value.to_string()))
     }
 
     fn visit_u128<E: de::Error>(self, value: u128) -> Result<Node, E> {
-        self.count()?;
+        self.count_node()?;
         Ok(Node::Big(value.to_string()))
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Node, E> {
-        self.count()?;
+        self.count_node()?;
         Ok(Node::Float(value))
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<Node, E> {
-        self.count()?;
+        self.count_node()?;
         Ok(Node::Str(value.to_owned()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
-        self.count()?;
+        self.count_node()?;
         let mut items = Vec::new();
         while let Some(item) = seq.next_element_seed(self)? {
             items.push(item);
@@ -354,7 +378,7 @@ impl<'de> Visitor<'de> for Build<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        self.count()?;
+        self.count_node()?;
         let mut entries = Vec::new();
         while let Some(key) = map.next_key_seed(KeyText)? {
             entries.push((key, map.next_value_seed(self)?));

@@ -4,16 +4,17 @@
 //! journals.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
-use super::super::problem::{Path, quoted};
-use super::super::raw::RawAction;
-use super::super::{Action, ErrorRate, Fault, FaultKind, Kind, Metric, Selector, Spike, Target};
 use super::selector::Known;
 use super::{Checker, nanoseconds, suggest};
+use crate::config::problem::{Path, quoted};
+use crate::config::raw::RawAction;
+use crate::config::{Action, ErrorRate, Fault, FaultKind, Kind, Metric, Selector, Spike, Target};
 
-/// Actions in the order messages list them.
-pub(in super::super) const ACTIONS: [&str; 4] = ["spike", "error_rate", "fault", "scenario"];
-const KINDS: [&str; 7] = [
+/// All actions, in the order in which messages list them.
+pub(in crate::config) const ACTIONS: [&str; 4] = ["spike", "error_rate", "fault", "scenario"];
+const FAULT_KINDS: [&str; 7] = [
     "nan",
     "reset",
     "stale",
@@ -22,11 +23,12 @@ const KINDS: [&str; 7] = [
     "scrape_truncate",
     "push_error",
 ];
-const DELAY_S_MAX: f64 = 3600.0;
+const DELAY_S: RangeInclusive<f64> = 0.0..=3600.0;
 
-/// What an action takes besides `action` and, for a fault, `kind`; all that
-/// some fault takes where the kind is not known.
-pub(in super::super) fn taken(action: &str, kind: Option<&str>) -> &'static [&'static str] {
+/// The fields that an action takes besides `action`. A fault of a known kind takes
+/// these besides `kind`, too; where the kind is unknown, they are those of any
+/// fault.
+pub(in crate::config) fn fields_taken(action: &str, kind: Option<&str>) -> &'static [&'static str] {
     match (action, kind) {
         ("spike", _) => &["metric", "labels", "multiplier", "target", "duration_s"],
         ("scenario", _) => &["scenario"],
@@ -48,9 +50,9 @@ pub(in super::super) fn taken(action: &str, kind: Option<&str>) -> &'static [&'s
     }
 }
 
-/// The fields that are set, without `action`.
-fn set_in(raw: &RawAction) -> impl Iterator<Item = &'static str> {
-    let set = [
+/// All fields but `action`, and whether they are set.
+fn fields(raw: &RawAction) -> [(&'static str, bool); 10] {
+    [
         ("scenario", raw.scenario.is_some()),
         ("kind", raw.kind.is_some()),
         ("metric", raw.metric.is_some()),
@@ -61,40 +63,32 @@ fn set_in(raw: &RawAction) -> impl Iterator<Item = &'static str> {
         ("status", raw.status.is_some()),
         ("delay_s", raw.delay_s.is_some()),
         ("duration_s", raw.duration_s.is_some()),
-    ];
-    set.into_iter()
-        .filter(|(_, set)| *set)
-        .map(|(name, _)| name)
+    ]
 }
 
 impl Checker<'_> {
     /// An action of any kind; `None` where there was a mistake.
-    pub(in super::super) fn action(
+    pub(in crate::config) fn action(
         &mut self,
         at: &Path,
         mut raw: RawAction,
         known: &Known,
     ) -> Option<Action> {
-        let list = format!("one of {}", ACTIONS.join(", "));
-        let word = self.required_text(at, "action", raw.action.take(), &list)?;
-        let word = self.choice(&at.key("action"), &word, &ACTIONS.map(|word| (word, word)))?;
-        match word {
+        match self.required_word(at, "action", raw.action.take(), &ACTIONS)? {
             "spike" => self.spike(at, raw, known).map(Action::Spike),
             "error_rate" => self.error_rate(at, raw, known).map(Action::ErrorRate),
             "fault" => self.fault(at, raw, known).map(Action::Fault),
-            _ => self.start_of(at, raw, known).map(Action::Scenario),
+            _ => self.scenario_start(at, raw, known).map(Action::Scenario),
         }
     }
 
     fn spike(&mut self, at: &Path, raw: RawAction, known: &Known) -> Option<Spike> {
         self.unused_fields(at, &raw, "spike", None);
-        let multiplier = self.required(at, "multiplier", raw.multiplier, "spike");
-        self.within(&at.key("multiplier"), multiplier, 0.0..=1e9);
+        let multiplier = self.required_within(at, "multiplier", raw.multiplier, 0.0..=1e9, "spike");
         let duration_ns = self.required_duration(at, raw.duration_s, "spike");
         let target_at = at.key("target");
         let known_targets = [("rate", Target::Rate), ("value", Target::Value)];
-        let word = raw.target.as_deref();
-        let target = word.and_then(|word| self.choice(&target_at, word, &known_targets));
+        let target = self.choice(&target_at, raw.target.as_deref(), &known_targets);
         let metric = self.required_metric(at, raw.metric.as_deref(), known)?;
         let allowed = match metric.kind {
             Kind::Counter { .. } => Some((Target::Rate, "counter", "rate")),
@@ -121,8 +115,7 @@ impl Checker<'_> {
 
     fn error_rate(&mut self, at: &Path, raw: RawAction, known: &Known) -> Option<ErrorRate> {
         self.unused_fields(at, &raw, "error_rate", None);
-        let rate = self.required(at, "rate", raw.rate, "error_rate");
-        self.within(&at.key("rate"), rate, 0.0..=1.0);
+        let rate = self.required_within(at, "rate", raw.rate, 0.0..=1.0, "error_rate");
         let duration_ns = self.required_duration(at, raw.duration_s, "error_rate");
         let metric = self.required_metric(at, raw.metric.as_deref(), known)?;
         Some(ErrorRate {
@@ -133,16 +126,13 @@ impl Checker<'_> {
     }
 
     /// A fault; also an entry of `runtime.failure_modes`.
-    pub(super) fn fault(&mut self, at: &Path, raw: RawAction, known: &Known) -> Option<Fault> {
-        let list = format!("one of {}", KINDS.join(", "));
-        let rate = raw.rate.unwrap_or(1.0);
-        self.within(&at.key("rate"), rate, 0.0..=1.0);
+    pub(super) fn fault(&mut self, at: &Path, mut raw: RawAction, known: &Known) -> Option<Fault> {
+        let rate = self.number_or(at, "rate", raw.rate, 1.0, 0.0..=1.0);
         let duration_at = at.key("duration_s");
         let duration_ns = raw
             .duration_s
             .map(|seconds| self.seconds(&duration_at, seconds));
-        let word = self.required_text(at, "kind", raw.kind.clone(), &list)?;
-        let kind = self.choice(&at.key("kind"), &word, &KINDS.map(|kind| (kind, kind)))?;
+        let kind = self.required_word(at, "kind", raw.kind.take(), &FAULT_KINDS)?;
         self.unused_fields(at, &raw, "fault", Some(kind));
         let kind = match kind {
             "nan" => FaultKind::Nan(self.faulty_series(at, raw, kind, known)?),
@@ -158,10 +148,10 @@ impl Checker<'_> {
                 FaultKind::ScrapeError { status }
             }
             "scrape_delay" => {
-                let delay = self.required(at, "delay_s", raw.delay_s, kind);
-                self.within(&at.key("delay_s"), delay, 0.0..=DELAY_S_MAX);
-                let delay_ns = nanoseconds(delay);
-                FaultKind::ScrapeDelay { delay_ns }
+                let delay = self.required_within(at, "delay_s", raw.delay_s, DELAY_S, kind);
+                FaultKind::ScrapeDelay {
+                    delay_ns: nanoseconds(delay),
+                }
             }
             "scrape_truncate" => FaultKind::ScrapeTruncate,
             _ => FaultKind::PushError,
@@ -196,7 +186,8 @@ impl Checker<'_> {
         Some(self.selector(at, raw, metric, known, concerns))
     }
 
-    fn start_of(&mut self, at: &Path, raw: RawAction, known: &Known) -> Option<String> {
+    /// The name of the scenario that is started.
+    fn scenario_start(&mut self, at: &Path, raw: RawAction, known: &Known) -> Option<String> {
         self.unused_fields(at, &raw, "scenario", None);
         let name =
             self.required_text(at, "scenario", raw.scenario, "name the scenario to start")?;
@@ -216,22 +207,15 @@ impl Checker<'_> {
         Some(name)
     }
 
-    fn required_duration(&mut self, at: &Path, raw: Option<f64>, whom: &str) -> u64 {
-        let seconds = self.required(at, "duration_s", raw, whom);
+    fn required_duration(&mut self, at: &Path, raw: Option<f64>, needed_by: &str) -> u64 {
+        let seconds = self.required(at, "duration_s", raw, needed_by);
         self.seconds(&at.key("duration_s"), seconds)
     }
 
     /// Reports fields that this action or kind of fault does not use.
     fn unused_fields(&mut self, at: &Path, raw: &RawAction, action: &str, kind: Option<&str>) {
-        let taken = taken(action, kind);
-        for name in set_in(raw) {
-            let is_kind = name == "kind" && kind.is_some();
-            if !is_kind && !taken.contains(&name) {
-                let whom = kind.unwrap_or(action);
-                let message = format!("not used by {whom}, which takes: {}", taken.join(", "));
-                self.problems.add_key(&at.key(name), 0, message);
-            }
-        }
+        let taken = fields_taken(action, kind);
+        self.unused(at, &fields(raw), taken, kind.unwrap_or(action));
     }
 
     fn required_metric<'m>(

@@ -1,10 +1,10 @@
 //! Parameters of gauges.
 
-use super::super::GaugeAlgorithm;
-use super::super::problem::Path;
-use super::super::raw::{AnyFloat, Item, RawMetric};
-use super::super::yaml::float_text;
 use super::{Checker, MAGNITUDE_MAX};
+use crate::config::GaugeAlgorithm;
+use crate::config::problem::Path;
+use crate::config::raw::{AnyFloat, Item, RawMetric};
+use crate::config::yaml::float_text;
 
 impl Checker<'_> {
     pub(super) fn clamp(&mut self, at: &Path, raw: Option<Vec<Item<f64>>>) -> (f64, f64) {
@@ -51,7 +51,7 @@ impl Checker<'_> {
         clamp: (f64, f64),
     ) -> GaugeAlgorithm {
         let start = raw.start.map(|AnyFloat(start)| start);
-        let whom = format!("gauge {algorithm}");
+        let gauge = format!("gauge {algorithm}");
         match algorithm {
             "random_walk" => {
                 let middle = if clamp.0.is_finite() {
@@ -61,8 +61,8 @@ impl Checker<'_> {
                 };
                 let start = start.unwrap_or(middle);
                 self.start_within(&at.key("start"), start, clamp, false);
-                let step = self.required(at, "step", raw.step, &whom);
-                self.within(&at.key("step"), step, 0.0..=MAGNITUDE_MAX);
+                let range = 0.0..=MAGNITUDE_MAX;
+                let step = self.required_within(at, "step", raw.step, range, &gauge);
                 GaugeAlgorithm::RandomWalk { start, step }
             }
             "sine" => {
@@ -70,28 +70,27 @@ impl Checker<'_> {
                 GaugeAlgorithm::Sine {
                     middle,
                     amplitude,
-                    period_ns: self.period(at, raw, &whom),
+                    period_ns: self.period(at, raw, &gauge),
                     phase_spread: self.phase_spread(at, raw),
                 }
             }
             "bernoulli" => {
-                let p = self.required(at, "p", raw.p, &whom);
-                self.within(&at.key("p"), p, 0.0..=1.0);
+                let p = self.required_within(at, "p", raw.p, 0.0..=1.0, &gauge);
                 GaugeAlgorithm::Bernoulli { p }
             }
             "sawtooth" => {
-                let min = self.required(at, "min", raw.min, &whom);
-                let max = self.required(at, "max", raw.max, &whom);
+                let min = self.required(at, "min", raw.min, &gauge);
+                let max = self.required(at, "max", raw.max, &gauge);
                 self.rising(at, min, max);
                 GaugeAlgorithm::Sawtooth {
                     min,
                     max,
-                    period_ns: self.period(at, raw, &whom),
+                    period_ns: self.period(at, raw, &gauge),
                     phase_spread: self.phase_spread(at, raw),
                 }
             }
             _ => {
-                let value = self.required(at, "start", start, &whom);
+                let value = self.required(at, "start", start, &gauge);
                 let allow_nan = raw.allow_nan.unwrap_or(false);
                 if start.is_some() {
                     self.start_within(&at.key("start"), value, clamp, allow_nan);
@@ -144,7 +143,7 @@ impl Checker<'_> {
                 "offset"
             };
             self.problems
-                .add_key(&at.key(name), 0, format!("{WAYS}, not both; keep one pair"));
+                .add_key(&at.key(name), format!("{WAYS}, not both; keep one pair"));
             return (f64::NAN, f64::NAN);
         }
         if by_ends {
@@ -163,12 +162,13 @@ impl Checker<'_> {
                 .missing(&at.key(name), format!("missing; {why}"));
             return (f64::NAN, f64::NAN);
         };
-        let offset = raw.offset.unwrap_or(0.0);
         self.within(&at.key("amplitude"), amplitude, 0.0..=MAGNITUDE_MAX);
-        self.within(&at.key("offset"), offset, -MAGNITUDE_MAX..=MAGNITUDE_MAX);
+        let range = -MAGNITUDE_MAX..=MAGNITUDE_MAX;
+        let offset = self.number_or(at, "offset", raw.offset, 0.0, range);
         (offset, amplitude)
     }
 
+    /// Reports a `min` that is not below `max`.
     fn rising(&mut self, at: &Path, min: f64, max: f64) {
         self.within(&at.key("min"), min, -MAGNITUDE_MAX..=MAGNITUDE_MAX);
         self.within(&at.key("max"), max, -MAGNITUDE_MAX..=MAGNITUDE_MAX);
@@ -184,14 +184,12 @@ impl Checker<'_> {
         }
     }
 
-    fn period(&mut self, at: &Path, raw: &RawMetric, whom: &str) -> u64 {
-        let period = self.required(at, "period_s", raw.period_s, whom);
+    fn period(&mut self, at: &Path, raw: &RawMetric, needed_by: &str) -> u64 {
+        let period = self.required(at, "period_s", raw.period_s, needed_by);
         self.seconds(&at.key("period_s"), period)
     }
 
     fn phase_spread(&mut self, at: &Path, raw: &RawMetric) -> f64 {
-        let spread = raw.phase_spread.unwrap_or(0.0);
-        self.within(&at.key("phase_spread"), spread, 0.0..=1.0);
-        spread
+        self.number_or(at, "phase_spread", raw.phase_spread, 0.0, 0.0..=1.0)
     }
 }

@@ -1,20 +1,20 @@
-//! Profiles and labels: names, values, ranges and their `fmt`.
+//! `profiles`, and labels in profiles and metrics: names, values and ranges.
 //!
 //! A range is judged by its ends and never written out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::super::problem::{Path, quoted};
-use super::super::raw::{Entries, Item, RawLabel, RawLabelSpec, RawProfile, Scalar};
-use super::super::{Label, LabelValues, RangeFormat, Sampling};
 use super::{Checker, names};
+use crate::config::problem::{Path, quoted};
+use crate::config::raw::{Entries, Item, RawLabel, RawLabelSpec, RawProfile, Scalar};
+use crate::config::{Label, LabelValues, RangeFormat, Sampling};
 
 /// A checked profile.
 #[derive(Default)]
 pub(super) struct Profile {
     pub(super) labels: Vec<Label>,
     pub(super) series_cap: Option<u64>,
-    pub(super) hash: bool,
+    pub(super) sampling: Sampling,
     pub(super) zipf_alpha: f64,
     /// It or a part of it was reported; what depends on all of it is not judged.
     pub(super) incomplete: bool,
@@ -25,6 +25,8 @@ pub(super) type Profiles = BTreeMap<String, Profile>;
 
 /// Labels of one profile or metric.
 const LABELS_MAX: usize = 1000;
+/// Label values that all metrics together may copy from their profiles' lists.
+const VALUES_COPIED_MAX: usize = 5_000_000;
 
 impl Checker<'_> {
     pub(super) fn profiles(&mut self, at: &Path, raw: Option<Entries<RawProfile>>) -> Profiles {
@@ -35,7 +37,7 @@ impl Checker<'_> {
             .into_iter()
             .map(|(path, name, profile)| {
                 if name.is_empty() {
-                    self.problems.add_key(&path, 0, "a profile needs a name");
+                    self.problems.add_key(&path, "a profile needs a name");
                 }
                 let checked = match profile {
                     Some(profile) => self.profile(&path, profile),
@@ -67,21 +69,19 @@ impl Checker<'_> {
             self.whole_within(&at.key("series_cap"), cap, 1..=u64::MAX);
         }
         let known = [("first_n", Sampling::FirstN), ("hash", Sampling::Hash)];
-        let sampling = raw
-            .sampling_strategy
-            .and_then(|word| self.choice(&at.key("sampling_strategy"), &word, &known));
-        let zipf_alpha = raw.zipf_alpha.unwrap_or(0.0);
-        self.within(&at.key("zipf_alpha"), zipf_alpha, 0.0..=10.0);
+        let word = raw.sampling_strategy.as_deref();
+        let sampling = self.choice(&at.key("sampling_strategy"), word, &known);
+        let zipf_alpha = self.number_or(at, "zipf_alpha", raw.zipf_alpha, 0.0, 0.0..=10.0);
         Profile {
             labels,
             series_cap: raw.series_cap,
-            hash: sampling == Some(Sampling::Hash),
+            sampling: sampling.unwrap_or_default(),
             zipf_alpha,
             incomplete: !complete || !has_labels,
         }
     }
 
-    /// The good ones of some labels, and whether that is all of them.
+    /// The labels whose values are right, and whether all labels are.
     pub(super) fn labels(
         &mut self,
         at: &Path,
@@ -90,27 +90,19 @@ impl Checker<'_> {
     ) -> (Vec<Label>, bool) {
         let mut labels = Vec::new();
         let mut complete = true;
-        if raw.0.len() > LABELS_MAX {
-            self.problems.add(
-                at,
-                format!("at most {LABELS_MAX} labels, found {}", raw.0.len()),
-            );
+        if !self.at_most(at, raw.0.len(), LABELS_MAX, "labels") {
             return (labels, false);
         }
         for (path, name, raw) in self.entries(at, raw) {
             if !names::is_label_name(&name) {
                 self.problems.add_key(
                     &path,
-                    0,
                     "not a label name; use letters, digits and _, and do not begin with a digit",
                 );
                 complete = false;
             } else if name.starts_with("__") {
-                self.problems.add_key(
-                    &path,
-                    0,
-                    "names that begin with __ are reserved by Prometheus",
-                );
+                self.problems
+                    .add_key(&path, "names that begin with __ are reserved by Prometheus");
                 complete = false;
             }
             match raw.and_then(|raw| self.label_values(&path, raw)) {
@@ -162,7 +154,7 @@ impl Checker<'_> {
             }
             (None, Some(range)) => {
                 let fmt = spec.fmt.as_deref().unwrap_or("{}");
-                let format = parse_format(fmt).map_err(|message| {
+                let format = RangeFormat::parse(fmt).map_err(|message| {
                     self.problems.add(&fmt_path, message);
                 });
                 let (first, last) = self.range(&at.key("range"), range)?;
@@ -252,9 +244,39 @@ impl Checker<'_> {
         complete.then_some(LabelValues::List(list))
     }
 
-    /// Judges how many combinations a metric's labels have.
+    /// The profile's labels, replaced in place by the metric's own; others last.
+    pub(super) fn merge_labels(
+        &mut self,
+        at: &Path,
+        profile: Option<&[Label]>,
+        own: Vec<Label>,
+    ) -> Vec<Label> {
+        let profile = profile.unwrap_or_default();
+        let copied = profile.iter().map(|label| match &label.values {
+            LabelValues::List(list) => list.len() + 1,
+            LabelValues::Range { .. } => 1,
+        });
+        self.values_copied += copied.sum::<usize>();
+        if self.values_copied > VALUES_COPIED_MAX {
+            self.problems.add(
+                &at.key("profile"),
+                "the metrics so far have more than 5000000 listed label values; use range",
+            );
+            return own;
+        }
+        let mut labels = profile.to_vec();
+        for label in own {
+            match labels.iter_mut().find(|other| other.name == label.name) {
+                Some(place) => *place = label,
+                None => labels.push(label),
+            }
+        }
+        labels
+    }
+
+    /// Reports a metric whose labels have too many combinations.
     ///
-    /// `reported` holds the profiles about which it was said already.
+    /// `reported` holds the profiles that were reported for it already.
     pub(super) fn combinations(
         &mut self,
         at: &Path,
@@ -266,7 +288,7 @@ impl Checker<'_> {
             product.checked_mul(values_count(&label.values)?)
         });
         let cap = profile.and_then(|(_, profile)| profile.series_cap);
-        let hash = profile.is_some_and(|(_, profile)| profile.hash);
+        let hash = profile.is_some_and(|(_, profile)| profile.sampling == Sampling::Hash);
         let message = match product {
             None => {
                 "the labels have more than 2^64 combinations; make the ranges smaller".to_owned()
@@ -296,130 +318,5 @@ fn values_count(values: &LabelValues) -> Option<u64> {
         LabelValues::Range { first, last, .. } => {
             u64::try_from(i128::from(*last) - i128::from(*first) + 1).ok()
         }
-    }
-}
-
-/// Parses a `fmt` with exactly one directive.
-fn parse_format(fmt: &str) -> Result<RangeFormat, String> {
-    const EXPECTED: &str = "use one of {} %d %s %x, with a width (%5d) or zeros (%02d)";
-    if fmt.contains('\0') {
-        return Err("must not contain NUL".to_owned());
-    }
-    let mut texts = Vec::new();
-    let mut text = String::new();
-    let mut format = RangeFormat {
-        before: String::new(),
-        after: String::new(),
-        width: 0,
-        zero_fill: false,
-        hexadecimal: false,
-    };
-    let mut rest = fmt;
-    while let Some(c) = rest.chars().next() {
-        if rest.starts_with("{}") {
-            rest = &rest[2..];
-            texts.push(std::mem::take(&mut text));
-        } else if rest.starts_with("{:") {
-            return Err(format!("{{:…}} is not understood; {EXPECTED}"));
-        } else if let Some(after) = rest.strip_prefix("%%") {
-            text.push('%');
-            rest = after;
-        } else if let Some(after) = rest.strip_prefix('%') {
-            let digits_end = after
-                .find(|c: char| !c.is_ascii_digit())
-                .ok_or_else(|| format!("% stands for itself as %%; {EXPECTED}"))?;
-            let (digits, after) = after.split_at(digits_end);
-            let letter = after.chars().next().unwrap_or_default();
-            if !matches!(letter, 'd' | 's' | 'x') {
-                return Err(format!(
-                    "%{digits}{letter} is not understood; {EXPECTED}, and %% for a percent sign"
-                ));
-            }
-            format.zero_fill = digits.starts_with('0');
-            if format.zero_fill && letter == 's' {
-                return Err("%s cannot be filled with zeros; use %d".to_owned());
-            }
-            format.width = match digits.trim_start_matches('0') {
-                "" => 0,
-                width => match width.parse() {
-                    Ok(width @ 1..=64) => width,
-                    _ => return Err("a width is at most 64".to_owned()),
-                },
-            };
-            format.zero_fill &= format.width > 0;
-            format.hexadecimal = letter == 'x';
-            rest = &after[1..];
-            texts.push(std::mem::take(&mut text));
-        } else {
-            text.push(c);
-            rest = &rest[c.len_utf8()..];
-        }
-    }
-    texts.push(text);
-    match <[String; 2]>::try_from(texts) {
-        Ok([before, after]) => Ok(RangeFormat {
-            before,
-            after,
-            ..format
-        }),
-        Err(texts) if texts.len() == 1 => Err(format!(
-            "{} has no place for the number; {EXPECTED}",
-            quoted(fmt)
-        )),
-        Err(texts) => Err(format!(
-            "{} has {} places for the number; keep one",
-            quoted(fmt),
-            texts.len() - 1
-        )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check_format(fmt: &str, expected: Result<(&str, &str, usize, bool, bool), &str>) {
-        match (parse_format(fmt), expected) {
-            (Ok(format), Ok((before, after, width, zero_fill, hexadecimal))) => {
-                assert_eq!(
-                    format,
-                    RangeFormat {
-                        before: before.to_owned(),
-                        after: after.to_owned(),
-                        width,
-                        zero_fill,
-                        hexadecimal
-                    },
-                    "{fmt}"
-                );
-            }
-            (Err(message), Err(part)) => assert!(message.contains(part), "{fmt}: {message}"),
-            (got, expected) => panic!("{fmt}: {got:?}, expected {expected:?}"),
-        }
-    }
-
-    #[test]
-    fn formats_have_one_directive() {
-        check_format("{}", Ok(("", "", 0, false, false)));
-        check_format("user_%05d", Ok(("user_", "", 5, true, false)));
-        check_format("%5d%%", Ok(("", "%", 5, false, false)));
-        check_format("a%%{}b", Ok(("a%", "b", 0, false, false)));
-        check_format("%04x", Ok(("", "", 4, true, true)));
-        check_format("%s", Ok(("", "", 0, false, false)));
-        check_format("{ä}%3s", Ok(("{ä}", "", 3, false, false)));
-        check_format("%0d", Ok(("", "", 0, false, false)));
-        check_format("", Err("no place for the number"));
-        check_format("host", Err("no place for the number"));
-        check_format("%d-{}", Err("has 2 places"));
-        check_format("100%", Err("%%"));
-        check_format("%5", Err("%%"));
-        check_format("%i", Err("%i is not understood"));
-        check_format("%é", Err("is not understood"));
-        check_format("%-5d", Err("is not understood"));
-        check_format("%.2f", Err("is not understood"));
-        check_format("{:05}", Err("is not understood"));
-        check_format("%65d", Err("at most 64"));
-        check_format("%99999999999999999999999d", Err("at most 64"));
-        check_format("%05s", Err("zeros"));
     }
 }

@@ -1,16 +1,13 @@
-//! `metrics[]`: names, labels, types and algorithms, and the counters.
+//! `metrics[]`: what all metrics have, and the way to the rules of each type.
 
 use std::collections::HashSet;
 
-use super::super::problem::{Path, quoted};
-use super::super::raw::{Item, RawMetric};
-use super::super::{CounterAlgorithm, Diurnal, Global, Kind, Label, LabelValues, Metric, Sampling};
 use super::labels::{Profile, Profiles};
 use super::parameters::{TYPES, algorithms};
 use super::{Checker, suggest};
-
-/// Label values that all metrics together may get from their profiles' lists.
-const VALUES_COPIED_MAX: usize = 5_000_000;
+use crate::config::problem::{Path, quoted};
+use crate::config::raw::{Item, RawMetric};
+use crate::config::{Diurnal, Global, Kind, Label, Metric, Sampling};
 
 impl Checker<'_> {
     /// One entry per entry of the file; `None` where there was a mistake.
@@ -51,7 +48,7 @@ impl Checker<'_> {
             Some(labels) => self.labels(&at.key("labels"), labels, true),
             None => (Vec::new(), true),
         };
-        let (labels, known) = match &profile {
+        let (labels, complete) = match &profile {
             Ok(profile) => (
                 self.merge_labels(at, profile.map(|(_, profile)| &profile.labels[..]), own),
                 own_complete && !profile.is_some_and(|(_, profile)| profile.incomplete),
@@ -59,7 +56,7 @@ impl Checker<'_> {
             Err(()) => (own, false),
         };
         let profile = profile.ok().flatten();
-        if known {
+        if complete {
             self.combinations(at, &labels, profile, reported);
         }
         self.reserved_labels(
@@ -69,7 +66,10 @@ impl Checker<'_> {
             profile.map(|(name, _)| name),
         );
         let description = raw.description.take().unwrap_or_default();
-        self.text(&at.key("description"), &description);
+        if description.contains('\0') {
+            self.problems
+                .add(&at.key("description"), "must not contain NUL");
+        }
         let unit = raw.unit.take().unwrap_or_default();
         if unit.len() > 63 || unit.chars().any(|c| !c.is_ascii_graphic()) {
             self.problems.add(
@@ -79,20 +79,16 @@ impl Checker<'_> {
         }
         let seed = raw.seed.unwrap_or(global.seed);
         let kind = self.kind(at, raw, global)?;
-        let hash = profile.is_some_and(|(_, profile)| profile.hash);
+        let profile = profile.map(|(_, profile)| profile);
         Some(Metric {
             name: name.unwrap_or_default(),
             description,
             unit,
             seed,
             labels,
-            series_cap: profile.and_then(|(_, profile)| profile.series_cap),
-            sampling: if hash {
-                Sampling::Hash
-            } else {
-                Sampling::FirstN
-            },
-            zipf_alpha: profile.map_or(0.0, |(_, profile)| profile.zipf_alpha),
+            series_cap: profile.and_then(|profile| profile.series_cap),
+            sampling: profile.map_or(Sampling::FirstN, |profile| profile.sampling),
+            zipf_alpha: profile.map_or(0.0, |profile| profile.zipf_alpha),
             kind,
         })
     }
@@ -147,32 +143,18 @@ impl Checker<'_> {
             ),
             _ => self.problems.add_key(
                 &at.key("labels").key(reserved),
-                0,
                 format!("every {kind} sets this label itself; use another name"),
             ),
         }
     }
 
-    fn text(&mut self, at: &Path, text: &str) {
-        if text.contains('\0') {
-            self.problems.add(at, "must not contain NUL");
-        }
-    }
-
     fn kind(&mut self, at: &Path, mut raw: RawMetric, global: &Global) -> Option<Kind> {
-        let list = TYPES.join(", ");
-        let kind = self.required_text(at, "type", raw.kind.take(), &format!("one of {list}"));
-        let known = TYPES.map(|name| (name, name));
-        let kind = kind.and_then(|kind| self.choice(&at.key("type"), &kind, &known));
-        let kind = kind?;
-        let algorithm = raw.algorithm.take();
-        let list = format!("{kind} knows {}", algorithms(kind).join(", "));
-        let algorithm = self.required_text(at, "algorithm", algorithm, &list)?;
-        if !algorithms(kind).contains(&algorithm.as_str()) {
-            let near = suggest::nearest(&algorithm, algorithms(kind).iter().copied())
-                .map_or(String::new(), |near| {
-                    format!("did you mean {}? ", quoted(near))
-                });
+        let kind = self.required_word(at, "type", raw.kind.take(), &TYPES)?;
+        let known = algorithms(kind);
+        let list = format!("{kind} knows {}", known.join(", "));
+        let algorithm = self.required_text(at, "algorithm", raw.algorithm.take(), &list)?;
+        if !known.contains(&algorithm.as_str()) {
+            let near = suggest::did_you_mean(&algorithm, known.iter().copied());
             self.problems.add(
                 &at.key("algorithm"),
                 format!("no algorithm {}; {near}{list}", quoted(&algorithm)),
@@ -207,83 +189,8 @@ impl Checker<'_> {
     }
 
     fn diurnal(&mut self, at: &Path, raw: &RawMetric) -> Diurnal {
-        let amplitude = raw.diurnal_amp.unwrap_or(0.0);
-        self.within(&at.key("diurnal_amp"), amplitude, -1.0..=1.0);
-        let phase = raw.diurnal_phase.unwrap_or(0.0);
-        self.within(&at.key("diurnal_phase"), phase, -1e6..=1e6);
+        let amplitude = self.number_or(at, "diurnal_amp", raw.diurnal_amp, 0.0, -1.0..=1.0);
+        let phase = self.number_or(at, "diurnal_phase", raw.diurnal_phase, 0.0, -1e6..=1e6);
         Diurnal { amplitude, phase }
-    }
-
-    fn counter(
-        &mut self,
-        at: &Path,
-        raw: &RawMetric,
-        algorithm: &str,
-        global: &Global,
-    ) -> CounterAlgorithm {
-        for (name, value) in [("base_rate", raw.base_rate), ("increment", raw.increment)] {
-            if let Some(value) = value {
-                self.within(&at.key(name), value, 0.0..=1e12);
-            }
-        }
-        if algorithm == "poisson" {
-            return CounterAlgorithm::Poisson {
-                rate_per_s: self.required(at, "base_rate", raw.base_rate, "counter poisson"),
-            };
-        }
-        let interval_s = global.tick_interval_ns as f64 / 1e9;
-        let increment_per_tick = match (raw.base_rate, raw.increment) {
-            (Some(_), Some(_)) => {
-                self.problems.add_key(
-                    &at.key("increment"),
-                    0,
-                    "base_rate (per second) and increment (per tick) are both set; keep one",
-                );
-                0.0
-            }
-            (None, None) => {
-                if !self.problems.is_pruned(&at.key("increment")) {
-                    self.problems.missing(
-                        &at.key("base_rate"),
-                        "missing; counter constant needs base_rate (per second) or increment \
-                         (per tick)",
-                    );
-                }
-                0.0
-            }
-            (Some(rate), None) => rate * interval_s,
-            (None, Some(increment)) => increment,
-        };
-        CounterAlgorithm::Constant { increment_per_tick }
-    }
-
-    /// The profile's labels, replaced in place by the metric's own; others last.
-    fn merge_labels(
-        &mut self,
-        at: &Path,
-        profile: Option<&[Label]>,
-        own: Vec<Label>,
-    ) -> Vec<Label> {
-        let profile = profile.unwrap_or_default();
-        let copied = profile.iter().map(|label| match &label.values {
-            LabelValues::List(list) => list.len() + 1,
-            LabelValues::Range { .. } => 1,
-        });
-        self.values_copied += copied.sum::<usize>();
-        if self.values_copied > VALUES_COPIED_MAX {
-            self.problems.add(
-                &at.key("profile"),
-                "the metrics so far have more than 5000000 listed label values; use range",
-            );
-            return own;
-        }
-        let mut labels = profile.to_vec();
-        for label in own {
-            match labels.iter_mut().find(|other| other.name == label.name) {
-                Some(place) => *place = label,
-                None => labels.push(label),
-            }
-        }
-        labels
     }
 }

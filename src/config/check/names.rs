@@ -1,13 +1,14 @@
-//! Metric names: their form, and what each type adds to them on the wire.
+//! Names of metrics and labels: their form, and what each type of metric adds to
+//! its name on the wire.
 //!
 //! All metrics of an exporter share its prefix, so collisions are judged
 //! without it.
 
 use std::collections::HashMap;
 
-use super::super::problem::{Path, quoted};
-use super::super::{Kind, Metric};
 use super::Checker;
+use crate::config::problem::{Path, quoted};
+use crate::config::{Kind, Metric};
 
 pub(super) const METRIC_NAME_RULE: &str =
     "use letters, digits, _ and :, and do not begin with a digit";
@@ -71,14 +72,12 @@ impl Checker<'_> {
             }
             let path = at.index(index).key("name");
             let generated = generated_names(metric);
-            if let Some(first) = bases.insert(&metric.name, index) {
-                bases.insert(&metric.name, first);
+            let first = *bases.entry(&metric.name).or_insert(index);
+            if first != index {
+                let name = quoted(&metric.name);
                 self.problems.add(
                     &path,
-                    format!(
-                        "metrics[{first}] has the name {} already",
-                        quoted(&metric.name)
-                    ),
+                    format!("metrics[{first}] has the name {name} already"),
                 );
                 continue;
             }

@@ -1,17 +1,24 @@
 //! Parameters of histograms and summaries: distributions, buckets, quantiles.
 
-use super::super::problem::{Path, quoted};
-use super::super::raw::{AnyFloat, Entries, Item, RawComponent, RawMetric};
-use super::super::yaml::float_text;
-use super::super::{Component, Distribution, Diurnal, Global, Objective, Observations};
-use super::{Checker, MAGNITUDE_MAX};
+use std::ops::RangeInclusive;
+
+use super::{Checker, MAGNITUDE_MAX, SECONDS_MAX, nanoseconds};
+use crate::config::problem::{Path, quoted};
+use crate::config::raw::{AnyFloat, Entries, Item, RawComponent, RawMetric};
+use crate::config::yaml::float_text;
+use crate::config::{Component, Distribution, Diurnal, Global, Objective, Observations};
 
 const BUCKETS_DEFAULT: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 const BUCKETS_MAX: usize = 1000;
+const QUANTILES_MAX: usize = 1000;
 const OBJECTIVES_DEFAULT: [(f64, f64); 3] = [(0.5, 0.05), (0.9, 0.01), (0.99, 0.001)];
 const WINDOW_TICKS_MAX: f64 = 1e6;
+const MU: RangeInclusive<f64> = -300.0..=300.0;
+const SIGMA: RangeInclusive<f64> = 0.0..=50.0;
+
+const COMPONENT_TYPES: [&str; 2] = ["lognormal", "exponential"];
 
 impl Checker<'_> {
     pub(super) fn buckets(&mut self, at: &Path, raw: Option<Vec<Item<AnyFloat>>>) -> Vec<f64> {
@@ -20,19 +27,16 @@ impl Checker<'_> {
         };
         let last = raw.len().saturating_sub(1);
         let mut bounds: Vec<f64> = Vec::with_capacity(raw.len());
-        let mut bad = false;
-        if raw.len() > BUCKETS_MAX {
-            self.problems.add(
-                at,
-                format!("at most {BUCKETS_MAX} buckets, found {}", raw.len()),
-            );
+        let mut reported = false;
+        if !self.at_most(at, raw.len(), BUCKETS_MAX, "buckets") {
             return Vec::new();
         }
         for (index, (path, bound)) in self.items(at, raw).into_iter().enumerate() {
             let Some(AnyFloat(bound)) = bound else {
-                bad = true;
+                reported = true;
                 continue;
             };
+            // Implied; it may be written as the last one.
             if bound == f64::INFINITY && index == last && index > 0 {
                 continue;
             }
@@ -54,14 +58,14 @@ impl Checker<'_> {
             };
             match problem {
                 Some(problem) => {
-                    bad = true;
+                    reported = true;
                     self.problems.add(&path, problem);
                 }
                 // Both zeros are one bound; the positive one prints as "0".
                 None => bounds.push(if bound == 0.0 { 0.0 } else { bound }),
             }
         }
-        if bounds.is_empty() && !bad {
+        if bounds.is_empty() && !reported {
             self.problems.add(
                 at,
                 "needs at least one finite bound; +Inf is added by itself",
@@ -85,11 +89,7 @@ impl Checker<'_> {
                 "is empty; name at least one quantile, for example {0.5: 0.05}",
             );
         }
-        if raw.0.len() > BUCKETS_MAX {
-            self.problems.add(
-                at,
-                format!("at most {BUCKETS_MAX} quantiles, found {}", raw.0.len()),
-            );
+        if !self.at_most(at, raw.0.len(), QUANTILES_MAX, "quantiles") {
             return Vec::new();
         }
         let mut objectives: Vec<Objective> = Vec::new();
@@ -102,7 +102,6 @@ impl Checker<'_> {
                 _ => {
                     self.problems.add_key(
                         &path,
-                        0,
                         format!("a quantile is a number from 0 to 1, found {}", quoted(&key)),
                     );
                     continue;
@@ -111,7 +110,6 @@ impl Checker<'_> {
             if objectives.iter().any(|other| other.quantile == quantile) {
                 self.problems.add_key(
                     &path,
-                    0,
                     format!("quantile {quantile} is there already; remove one"),
                 );
             }
@@ -129,7 +127,7 @@ impl Checker<'_> {
         // A tick longer than the default window still has a window of one tick.
         let age = raw.unwrap_or_else(|| 600_f64.max(interval_s));
         let too_long = age > interval_s * WINDOW_TICKS_MAX;
-        if age < interval_s || (raw.is_some() && too_long) || age > super::SECONDS_MAX {
+        if age < interval_s || (raw.is_some() && too_long) || age > SECONDS_MAX {
             self.problems.add(
                 at,
                 format!(
@@ -139,7 +137,7 @@ impl Checker<'_> {
                 ),
             );
         }
-        super::nanoseconds(age)
+        nanoseconds(age)
     }
 
     pub(super) fn observations(
@@ -149,8 +147,8 @@ impl Checker<'_> {
         algorithm: &str,
         diurnal: Diurnal,
     ) -> Observations {
-        let per_tick = raw.observations_per_tick.unwrap_or(1.0);
-        self.within(&at.key("observations_per_tick"), per_tick, 0.0..=1e9);
+        let per_tick = raw.observations_per_tick;
+        let per_tick = self.number_or(at, "observations_per_tick", per_tick, 1.0, 0.0..=1e9);
         let distribution = match algorithm {
             "mixture" => self.mixture(at, raw.components),
             _ => self.distribution(
@@ -174,12 +172,10 @@ impl Checker<'_> {
 
     fn distribution(&mut self, at: &Path, algorithm: &str, raw: &RawComponent) -> Distribution {
         if algorithm == "lognormal" {
-            let mu = self.required(at, "mu", raw.mu, algorithm);
-            self.within(&at.key("mu"), mu, -300.0..=300.0);
-            let sigma = self.required(at, "sigma", raw.sigma, algorithm);
-            self.within(&at.key("sigma"), sigma, 0.0..=50.0);
-            if (0.0..=50.0).contains(&sigma) && mu.abs() <= 300.0 && mu.abs() + 10.0 * sigma > 650.0
-            {
+            let mu = self.required_within(at, "mu", raw.mu, MU, algorithm);
+            let sigma = self.required_within(at, "sigma", raw.sigma, SIGMA, algorithm);
+            let each_is_right = MU.contains(&mu) && SIGMA.contains(&sigma);
+            if each_is_right && mu.abs() + 10.0 * sigma > 650.0 {
                 self.problems.add(
                     &at.key("sigma"),
                     "is too large together with mu: |mu| + 10 × sigma must be at most 650, or \
@@ -191,7 +187,7 @@ impl Checker<'_> {
         let lambda = match (raw.lam, raw.lambda) {
             (Some(_), Some(_)) => {
                 self.problems
-                    .add_key(&at.key("lambda"), 0, "is the same as lam; keep one of them");
+                    .add_key(&at.key("lambda"), "is the same as lam; keep one of them");
                 f64::NAN
             }
             (None, None) if self.problems.is_pruned(&at.key("lambda")) => f64::NAN,
@@ -224,21 +220,18 @@ impl Checker<'_> {
             );
             return Distribution::Mixture(Vec::new());
         };
-        let known = [("lognormal", "lognormal"), ("exponential", "exponential")];
         let mut components = Vec::new();
-        let mut judged = true;
+        let mut complete = true;
         for (path, raw) in self.items(&at, raw) {
             let Some(mut raw) = raw else {
-                judged = false;
+                complete = false;
                 continue;
             };
-            let weight = self.required(&path, "weight", raw.weight, "a component");
-            self.within(&path.key("weight"), weight, 0.0..=MAGNITUDE_MAX);
-            let kind = raw.kind.take();
-            let kind = self.required_text(&path, "type", kind, "one of lognormal, exponential");
-            let kind = kind.and_then(|kind| self.choice(&path.key("type"), &kind, &known));
+            let range = 0.0..=MAGNITUDE_MAX;
+            let weight = self.required_within(&path, "weight", raw.weight, range, "a component");
+            let kind = self.required_word(&path, "type", raw.kind.take(), &COMPONENT_TYPES);
             let Some(kind) = kind else {
-                judged = false;
+                complete = false;
                 continue;
             };
             self.unused_component_parameters(&path, &raw, kind);
@@ -248,7 +241,7 @@ impl Checker<'_> {
             });
         }
         let sum: f64 = components.iter().map(|component| component.weight).sum();
-        if judged && sum == 0.0 {
+        if complete && sum == 0.0 {
             self.problems.add(
                 &at,
                 "the weights sum to zero; give at least one a positive weight",

@@ -1,34 +1,25 @@
 //! `exporters.otel` and the environment variables that override it.
 //!
-//! The variables are those of the OpenTelemetry specification, each with its
-//! variant for metrics first, and `OTEL_ENDPOINT`. They count only where pushing
-//! is enabled: what is set for other programs should not stop one that does not
-//! push. It only judges texts; it opens no file and no socket.
+//! The variables count only where pushing is enabled: what is set for other
+//! programs should not stop one that does not push.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::{Path as FilePath, PathBuf};
 
-use super::super::problem::{Path, quoted};
-use super::super::raw::{Entries, RawOtel, Scalar};
-use super::super::{Compression, HistogramForm, Otel, Temporality, TlsFiles};
-use super::endpoint::{self, Endpoint, PathRule};
+use super::environment::{Variable, Variables};
+use super::exporters::{
+    CONCURRENCY, HEADER_VALUE_RULE, INTERVAL_S, TIMEOUT_S, check_header_name, is_header_value,
+};
 use super::{Checker, Environment, nanoseconds};
+use crate::config::endpoint::{self, Endpoint, PathRule};
+use crate::config::problem::{Path, quoted};
+use crate::config::raw::{Entries, RawOtel, Scalar};
+use crate::config::{Compression, HistogramForm, Otel, Temporality, TlsFiles};
 
-/// Headers that the exporter writes itself.
-const HEADERS_RESERVED: [&str; 7] = [
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "host",
-    "te",
-    "transfer-encoding",
-];
-const HEADER_NAME_RULE: &str = "not a header name; use letters, digits and any of !#$%&'*+-.^_`|~";
-pub(super) const HEADER_VALUE_RULE: &str =
-    "not a header value; use visible ASCII, no line break, no space at the ends";
 const GRPC_REFUSED: &str = "gRPC is not spoken";
-const REQUEST_BYTES: std::ops::RangeInclusive<u64> = 65_536..=64 << 20;
+const REQUEST_BYTES: RangeInclusive<u64> = 65_536..=64 << 20;
+const QUEUE_BYTES_DEFAULT: u64 = 64 << 20;
 /// Longest `OTEL_METRIC_EXPORT_INTERVAL`, a day, in milliseconds.
 const INTERVAL_MS_MAX: u64 = 86_400_000;
 /// Longest `OTEL_EXPORTER_OTLP_TIMEOUT`, an hour, in milliseconds.
@@ -38,19 +29,23 @@ impl Checker<'_> {
     pub(super) fn otel(
         &mut self,
         at: &Path,
-        raw: RawOtel,
+        mut raw: RawOtel,
         file: &FilePath,
         environment: Environment,
     ) -> Otel {
         let enabled = raw.enabled.unwrap_or(true);
-        let silent = |_: &str| None;
-        let variables = Variables(if enabled { environment } else { &silent });
+        let none_set = |_: &str| None;
+        let variables = Variables(if enabled { environment } else { &none_set });
         let mut notes = Vec::new();
 
-        let interval = raw.export_interval_s.unwrap_or(10.0);
-        self.within(&at.key("export_interval_s"), interval, 0.001..=86400.0);
-        let timeout = raw.timeout_s.unwrap_or(10.0);
-        self.within(&at.key("timeout_s"), timeout, 0.001..=3600.0);
+        let interval = self.number_or(
+            at,
+            "export_interval_s",
+            raw.export_interval_s,
+            10.0,
+            INTERVAL_S,
+        );
+        let timeout = self.number_or(at, "timeout_s", raw.timeout_s, 10.0, TIMEOUT_S);
         let interval_ms = self.milliseconds(
             variables.plain("OTEL_METRIC_EXPORT_INTERVAL"),
             INTERVAL_MS_MAX,
@@ -60,22 +55,15 @@ impl Checker<'_> {
 
         let stated = self.protocol(&at.key("protocol"), raw.protocol.as_deref(), &variables);
         let url = self.endpoint(at, &raw, stated, &variables, &mut notes);
-        let size = |value: Option<u64>, default| value.unwrap_or(default);
-        let request_bytes_max = size(raw.max_request_bytes, 4 << 20);
-        self.whole_within(
-            &at.key("max_request_bytes"),
-            request_bytes_max,
-            REQUEST_BYTES,
-        );
-        let exponential_size_max = size(raw.exponential_max_size, 160);
-        self.whole_within(
-            &at.key("exponential_max_size"),
-            exponential_size_max,
-            2..=1024,
-        );
-        let concurrency = size(raw.concurrency, 2);
-        self.whole_within(&at.key("concurrency"), concurrency, 1..=64);
-        let queue_bytes_max = size(raw.queue_bytes, (64 << 20).max(request_bytes_max));
+        let bytes = raw.max_request_bytes;
+        let request_bytes_max =
+            self.whole_or(at, "max_request_bytes", bytes, 4 << 20, REQUEST_BYTES);
+        let size = raw.exponential_max_size;
+        let exponential_size_max = self.whole_or(at, "exponential_max_size", size, 160, 2..=1024);
+        let concurrency = self.whole_or(at, "concurrency", raw.concurrency, 2, CONCURRENCY);
+        let queue_bytes_max = raw
+            .queue_bytes
+            .unwrap_or(QUEUE_BYTES_DEFAULT.max(request_bytes_max));
         if queue_bytes_max < request_bytes_max {
             self.problems.add(
                 &at.key("queue_bytes"),
@@ -85,7 +73,7 @@ impl Checker<'_> {
         Otel {
             enabled,
             url,
-            prefix: self.prefix(&at.key("prefix"), raw.prefix.clone(), "otel_"),
+            prefix: self.prefix(&at.key("prefix"), raw.prefix.take(), "otel_"),
             export_interval_ns: in_ns(interval_ms, interval),
             compression: self.compression(at, &raw, &variables),
             timeout_ns: in_ns(timeout_ms, timeout),
@@ -95,30 +83,15 @@ impl Checker<'_> {
             request_bytes_max: request_bytes_max as usize,
             concurrency: concurrency as usize,
             queue_bytes_max: usize::try_from(queue_bytes_max).unwrap_or(usize::MAX),
-            tls: self.tls(at, &raw, file, &variables),
+            tls: self.tls(at, &mut raw, file, &variables),
             headers: self.headers(&at.key("headers"), raw.headers, &variables),
             resource: self.resource(&at.key("resource"), raw.resource, &variables),
             notes,
         }
     }
 
-    /// A number of milliseconds from a variable.
-    fn milliseconds(&mut self, variable: Option<Variable>, most: u64) -> Option<u64> {
-        let Variable { name, value } = variable?;
-        match value.parse() {
-            Ok(ms) if (1..=most).contains(&ms) => Some(ms),
-            _ => {
-                let message = format!(
-                    "expected milliseconds, 1 to {most}, found {}",
-                    quoted(&value)
-                );
-                self.problems.add_environment(&name, message);
-                None
-            }
-        }
-    }
-
-    /// Whether the protocol is stated anywhere; there is only one.
+    /// Whether the protocol is stated, in the file or by a variable; only one is
+    /// possible.
     fn protocol(&mut self, at: &Path, word: Option<&str>, variables: &Variables) -> bool {
         match word {
             None | Some("http" | "http/protobuf") => {}
@@ -153,8 +126,8 @@ impl Checker<'_> {
         true
     }
 
-    /// The URL in force. A variable's endpoint takes `insecure` over from the
-    /// file where it has no scheme itself.
+    /// The URL in force: a variable's, else the file's. The file's `insecure`
+    /// counts for both where they have no scheme.
     fn endpoint(
         &mut self,
         at: &Path,
@@ -192,7 +165,7 @@ impl Checker<'_> {
         let Some((mut endpoint, rule)) = found else {
             return endpoint::DEFAULT.to_owned();
         };
-        if !protocol_stated && endpoint.leave_grpc_port() {
+        if !protocol_stated && endpoint.replace_grpc_port() {
             notes.push(
                 "exporters.otel: port 4317 is gRPC's, which is not spoken; using 4318 \
                  (write `protocol: http` to keep 4317)"
@@ -204,8 +177,7 @@ impl Checker<'_> {
 
     fn compression(&mut self, at: &Path, raw: &RawOtel, variables: &Variables) -> Compression {
         let known = [("gzip", Compression::Gzip), ("none", Compression::None)];
-        let word = raw.compression.as_deref();
-        let in_file = word.and_then(|word| self.choice(&at.key("compression"), word, &known));
+        let in_file = self.choice(&at.key("compression"), raw.compression.as_deref(), &known);
         self.choice_of_variable(variables.otlp("COMPRESSION"), &known)
             .or(in_file)
             .unwrap_or(Compression::Gzip)
@@ -215,11 +187,12 @@ impl Checker<'_> {
         let known = [
             ("cumulative", Temporality::Cumulative),
             ("delta", Temporality::Delta),
-            // Synchronous counters and histograms are deltas under both.
+            // Only in the variable; it means delta for counters and histograms,
+            // which are synchronous instruments here.
             ("lowmemory", Temporality::Delta),
         ];
         let word = raw.temporality.as_deref();
-        let in_file = word.and_then(|word| self.choice(&at.key("temporality"), word, &known[..2]));
+        let in_file = self.choice(&at.key("temporality"), word, &known[..2]);
         let variable = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
         self.choice_of_variable(variables.plain(variable), &known)
             .or(in_file)
@@ -238,86 +211,33 @@ impl Checker<'_> {
                 HistogramForm::Exponential,
             ),
         ];
-        let word = raw.histograms.as_deref();
-        let in_file = word.and_then(|word| self.choice(&at.key("histograms"), word, &known));
+        let in_file = self.choice(&at.key("histograms"), raw.histograms.as_deref(), &known);
         let variable = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
         self.choice_of_variable(variables.plain(variable), &known_as_variable)
             .or(in_file)
             .unwrap_or(HistogramForm::Explicit)
     }
 
-    /// The value of a variable's word, in any case.
-    fn choice_of_variable<T: Copy>(
-        &mut self,
-        variable: Option<Variable>,
-        known: &[(&str, T)],
-    ) -> Option<T> {
-        let Variable { name, value } = variable?;
-        let found = known
-            .iter()
-            .find(|(word, _)| word.eq_ignore_ascii_case(&value));
-        if found.is_none() {
-            let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
-            let message = format!(
-                "unknown {}; expected {}",
-                quoted(&value),
-                words.join(" or ")
-            );
-            self.problems.add_environment(&name, message);
-        }
-        found.map(|(_, value)| *value)
-    }
-
-    /// The files for TLS: those of the file beside it, a variable's where the
-    /// process was started.
+    /// The files for TLS. The configuration's paths begin at its own folder, those
+    /// of variables where the process was started.
     fn tls(
         &mut self,
         at: &Path,
-        raw: &RawOtel,
+        raw: &mut RawOtel,
         file: &FilePath,
         variables: &Variables,
     ) -> TlsFiles {
-        let folder = file.parent().unwrap_or(FilePath::new(""));
-        let mut path = |field: &str, text: Option<&String>, suffix: &str| {
-            if text.is_some_and(String::is_empty) {
-                self.problems
-                    .add(&at.key(field), "must not be empty; remove it");
-            }
-            let in_file = text.map(|text| folder.join(text));
+        let mut path = |field: &str, text: Option<String>, suffix: &str| {
+            let in_file = self.path_beside(at, field, text, file);
             let variable = variables.otlp(suffix);
             variable
                 .map(|variable| PathBuf::from(variable.value))
                 .or(in_file)
         };
-        let ca = path("ca_file", raw.ca_file.as_ref(), "CERTIFICATE");
-        let cert = path("cert_file", raw.cert_file.as_ref(), "CLIENT_CERTIFICATE");
-        let key = path("key_file", raw.key_file.as_ref(), "CLIENT_KEY");
+        let ca = path("ca_file", raw.ca_file.take(), "CERTIFICATE");
+        let cert = path("cert_file", raw.cert_file.take(), "CLIENT_CERTIFICATE");
+        let key = path("key_file", raw.key_file.take(), "CLIENT_KEY");
         self.tls_files(at, ca, cert, key)
-    }
-
-    /// Files for TLS whose paths are resolved.
-    pub(super) fn tls_files(
-        &mut self,
-        at: &Path,
-        ca: Option<PathBuf>,
-        cert: Option<PathBuf>,
-        key: Option<PathBuf>,
-    ) -> TlsFiles {
-        let client = match (cert, key) {
-            (Some(cert), Some(key)) => Some((cert, key)),
-            (None, None) => None,
-            (cert, _) => {
-                let (there, missing) = if cert.is_some() {
-                    ("cert_file", "key_file")
-                } else {
-                    ("key_file", "cert_file")
-                };
-                let message = format!("needs {missing} beside it");
-                self.problems.add(&at.key(there), message);
-                None
-            }
-        };
-        TlsFiles { ca, client }
     }
 
     fn headers(
@@ -346,35 +266,6 @@ impl Checker<'_> {
         headers
     }
 
-    /// The headers of a file.
-    pub(super) fn header_entries(
-        &mut self,
-        at: &Path,
-        raw: Option<Entries<Scalar>>,
-    ) -> BTreeMap<String, String> {
-        let mut headers = BTreeMap::new();
-        let mut seen = BTreeMap::new();
-        let entries = raw.map(|raw| self.entries(at, raw)).unwrap_or_default();
-        for (path, name, value) in entries {
-            let lower = name.to_ascii_lowercase();
-            if let Err(message) = check_header_name(&name) {
-                self.problems.add_key(&path, 0, message);
-            } else if let Some(first) = seen.insert(lower, name.clone()) {
-                self.problems.add_key(
-                    &path,
-                    0,
-                    format!("the same header as {}; remove one", quoted(&first)),
-                );
-            }
-            let Some(Scalar(value)) = value else { continue };
-            if !is_header_value(&value) {
-                self.problems.add(&path, HEADER_VALUE_RULE);
-            }
-            headers.insert(name, value);
-        }
-        headers
-    }
-
     fn resource(
         &mut self,
         at: &Path,
@@ -387,7 +278,6 @@ impl Checker<'_> {
             if name.is_empty() || name.contains('\0') {
                 self.problems.add_key(
                     &path,
-                    0,
                     "an attribute's name must not be empty or contain NUL",
                 );
             }
@@ -405,92 +295,4 @@ impl Checker<'_> {
         }
         resource
     }
-
-    /// `k=v,k2=v2`, percent-encoded, as the specification took it from W3C
-    /// baggage.
-    fn pairs(&mut self, variable: &Variable) -> Vec<(String, String)> {
-        let mut pairs = Vec::new();
-        for text in variable.value.split(',').map(str::trim) {
-            if text.is_empty() {
-                continue;
-            }
-            let pair = text.split_once('=').and_then(|(key, value)| {
-                Some((percent_decoded(key.trim())?, percent_decoded(value.trim())?))
-            });
-            match pair {
-                Some((key, value)) if !key.is_empty() => pairs.push((key, value)),
-                // The text may be a secret; it is not repeated.
-                _ => self.problems.add_environment(
-                    &variable.name,
-                    "expected key=value,key=value with other characters written as %XX",
-                ),
-            }
-        }
-        pairs
-    }
-}
-
-/// A variable that is set, and not to nothing.
-struct Variable {
-    name: String,
-    value: String,
-}
-
-struct Variables<'a>(Environment<'a>);
-
-impl Variables<'_> {
-    fn plain(&self, name: &str) -> Option<Variable> {
-        let value = (self.0)(name)?.trim().to_owned();
-        let name = name.to_owned();
-        (!value.is_empty()).then_some(Variable { name, value })
-    }
-
-    /// A variable of the exporter: the metrics' own, else the one for all
-    /// signals.
-    fn otlp(&self, suffix: &str) -> Option<Variable> {
-        self.plain(&format!("OTEL_EXPORTER_OTLP_METRICS_{suffix}"))
-            .or_else(|| self.plain(&format!("OTEL_EXPORTER_OTLP_{suffix}")))
-    }
-
-    /// The most specific endpoint and how its path is meant.
-    fn endpoint(&self) -> Option<(Variable, PathRule)> {
-        [
-            ("OTEL_ENDPOINT", PathRule::AppendIfBare),
-            ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", PathRule::Verbatim),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", PathRule::Append),
-        ]
-        .into_iter()
-        .find_map(|(name, rule)| Some((self.plain(name)?, rule)))
-    }
-}
-
-fn check_header_name(name: &str) -> Result<(), &'static str> {
-    // RFC 9110, `tchar`.
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(is_token) {
-        Err(HEADER_NAME_RULE)
-    } else if HEADERS_RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
-        Err("this header is set by the exporter; remove it")
-    } else {
-        Ok(())
-    }
-}
-
-pub(super) fn is_header_value(value: &str) -> bool {
-    let printable = |c: char| c == ' ' || c == '\t' || c.is_ascii_graphic();
-    value.chars().all(printable) && value.trim() == value
-}
-
-/// Resolves `%XX`; `None` for an incomplete one and for what is not UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        decoded.push(match byte {
-            b'%' => (digit()? * 16 + digit()?) as u8,
-            _ => byte,
-        });
-    }
-    String::from_utf8(decoded).ok()
 }

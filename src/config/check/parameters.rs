@@ -1,8 +1,8 @@
 //! Which parameters each type and algorithm takes.
 
-use super::super::problem::Path;
-use super::super::raw::{RawComponent, RawMetric};
-use super::{Checker, suggest};
+use super::Checker;
+use crate::config::problem::Path;
+use crate::config::raw::{RawComponent, RawMetric};
 
 /// Types in the order messages list them.
 pub(super) const TYPES: [&str; 4] = ["counter", "gauge", "histogram", "summary"];
@@ -52,15 +52,14 @@ fn of_algorithm(kind: &str, algorithm: &str) -> &'static [&'static str] {
 }
 
 /// Everything a metric of this type and algorithm may set.
-fn taken(kind: &str, algorithm: &str) -> impl Iterator<Item = &'static str> + Clone {
-    let common = ["diurnal_amp", "diurnal_phase"];
-    let own = of_algorithm(kind, algorithm).iter().chain(of_type(kind));
-    own.copied().chain(common)
+fn taken(kind: &str, algorithm: &str) -> Vec<&'static str> {
+    let of_all: &[&str] = &["diurnal_amp", "diurnal_phase"];
+    [of_algorithm(kind, algorithm), of_type(kind), of_all].concat()
 }
 
-/// The parameters that are set.
-fn set_in(raw: &RawMetric) -> Vec<&'static str> {
-    let set = [
+/// All parameters, and whether they are set.
+fn parameters(raw: &RawMetric) -> [(&'static str, bool); 24] {
+    [
         ("base_rate", raw.base_rate.is_some()),
         ("increment", raw.increment.is_some()),
         ("diurnal_amp", raw.diurnal_amp.is_some()),
@@ -85,9 +84,7 @@ fn set_in(raw: &RawMetric) -> Vec<&'static str> {
         ("observations_per_tick", raw.observations_per_tick.is_some()),
         ("components", raw.components.is_some()),
         ("allow_nan", raw.allow_nan.is_some()),
-    ];
-    let set = set.into_iter().filter(|(_, is_set)| *is_set);
-    set.map(|(name, _)| name).collect()
+    ]
 }
 
 impl Checker<'_> {
@@ -99,18 +96,8 @@ impl Checker<'_> {
         kind: &str,
         algorithm: &str,
     ) {
-        for name in set_in(raw) {
-            if !taken(kind, algorithm).any(|taken| taken == name) {
-                self.problems.add_key(
-                    &at.key(name),
-                    0,
-                    format!(
-                        "not used by {kind} {algorithm}, which takes: {}",
-                        suggest::list(taken(kind, algorithm))
-                    ),
-                );
-            }
-        }
+        let user = format!("{kind} {algorithm}");
+        self.unused(at, &parameters(raw), &taken(kind, algorithm), &user);
     }
 
     /// The same for a component of a mixture.
@@ -120,21 +107,12 @@ impl Checker<'_> {
         raw: &RawComponent,
         algorithm: &str,
     ) {
-        let set = [
+        let parameters = [
             ("mu", raw.mu.is_some()),
             ("sigma", raw.sigma.is_some()),
             ("lam", raw.lam.is_some()),
             ("lambda", raw.lambda.is_some()),
         ];
-        let used = of_algorithm("", algorithm);
-        for (name, is_set) in set {
-            if is_set && !used.contains(&name) {
-                self.problems.add_key(
-                    &at.key(name),
-                    0,
-                    format!("not used by {algorithm}, which takes: {}", used.join(", ")),
-                );
-            }
-        }
+        self.unused(at, &parameters, of_algorithm("", algorithm), algorithm);
     }
 }

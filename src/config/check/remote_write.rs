@@ -1,20 +1,20 @@
-//! `exporters.remote_write`. It only judges texts; it opens no file and no
-//! socket.
+//! `exporters.remote_write`.
 
 use std::collections::BTreeMap;
-use std::path::{Path as FilePath, PathBuf};
+use std::ops::RangeInclusive;
+use std::path::Path as FilePath;
 
-use super::super::problem::{Path, quoted};
-use super::super::raw::{Entries, Item, RawBasicAuth, RawRemoteWrite, Scalar};
-use super::super::{BasicAuth, Password, RemoteWrite, RemoteWriteVersion};
-use super::endpoint::{Endpoint, PathRule};
-use super::otel::{HEADER_VALUE_RULE, is_header_value};
+use super::exporters::{CONCURRENCY, HEADER_VALUE_RULE, INTERVAL_S, TIMEOUT_S, is_header_value};
 use super::{Checker, names, nanoseconds};
+use crate::config::endpoint::{Endpoint, PathRule};
+use crate::config::problem::{Path, quoted};
+use crate::config::raw::{Entries, Item, RawBasicAuth, RawRemoteWrite, Scalar};
+use crate::config::{BasicAuth, Password, RemoteWrite, RemoteWriteVersion};
 
 const RECEIVERS_MAX: usize = 16;
 const LABELS_MAX: usize = 100;
-const QUEUE_BYTES_MIN: u64 = 65_536;
-/// Labels that samples get from their families.
+const QUEUE_BYTES: RangeInclusive<u64> = 65_536..=u64::MAX;
+/// Labels that samples of histograms and summaries have themselves.
 const LABELS_RESERVED: [&str; 2] = ["le", "quantile"];
 
 impl Checker<'_> {
@@ -25,11 +25,7 @@ impl Checker<'_> {
         file: &FilePath,
     ) -> Vec<RemoteWrite> {
         let raw = raw.unwrap_or_default();
-        if raw.len() > RECEIVERS_MAX {
-            self.problems.add(
-                at,
-                format!("has {} entries, at most {RECEIVERS_MAX}", raw.len()),
-            );
+        if !self.at_most(at, raw.len(), RECEIVERS_MAX, "entries") {
             return Vec::new();
         }
         let items = self.items(at, raw).into_iter();
@@ -39,28 +35,17 @@ impl Checker<'_> {
     }
 
     fn remote_write(&mut self, at: &Path, raw: RawRemoteWrite, file: &FilePath) -> RemoteWrite {
-        let interval = raw.interval_s.unwrap_or(10.0);
-        self.within(&at.key("interval_s"), interval, 0.001..=86400.0);
-        let timeout = raw.timeout_s.unwrap_or(10.0);
-        self.within(&at.key("timeout_s"), timeout, 0.001..=3600.0);
-        let version = raw.version.unwrap_or(1);
-        self.whole_within(&at.key("version"), version, 1..=2);
-        let concurrency = raw.concurrency.unwrap_or(2);
-        self.whole_within(&at.key("concurrency"), concurrency, 1..=64);
-        let samples_max = raw.max_samples_per_send.unwrap_or(2000);
-        self.whole_within(&at.key("max_samples_per_send"), samples_max, 1..=100_000);
-        let queue_bytes = raw.queue_bytes.unwrap_or(64 << 20);
-        self.whole_within(
-            &at.key("queue_bytes"),
-            queue_bytes,
-            QUEUE_BYTES_MIN..=u64::MAX,
-        );
+        let interval = self.number_or(at, "interval_s", raw.interval_s, 10.0, INTERVAL_S);
+        let timeout = self.number_or(at, "timeout_s", raw.timeout_s, 10.0, TIMEOUT_S);
+        let version = self.whole_or(at, "version", raw.version, 1, 1..=2);
+        let concurrency = self.whole_or(at, "concurrency", raw.concurrency, 2, CONCURRENCY);
+        let samples = raw.max_samples_per_send;
+        let samples_max = self.whole_or(at, "max_samples_per_send", samples, 2000, 1..=100_000);
+        let queue_bytes = self.whole_or(at, "queue_bytes", raw.queue_bytes, 64 << 20, QUEUE_BYTES);
 
         let mut path = |field: &str, text: Option<String>| self.path_beside(at, field, text, file);
-        let (ca, cert) = (
-            path("ca_file", raw.ca_file),
-            path("cert_file", raw.cert_file),
-        );
+        let ca = path("ca_file", raw.ca_file);
+        let cert = path("cert_file", raw.cert_file);
         let key = path("key_file", raw.key_file);
         let bearer_token_file = path("bearer_token_file", raw.bearer_token_file);
         let headers = self.header_entries(&at.key("headers"), raw.headers);
@@ -68,22 +53,24 @@ impl Checker<'_> {
         let basic_auth = raw
             .basic_auth
             .map(|raw| self.basic_auth(&basic_at, raw, file));
-        let given = |name: &str| headers.keys().any(|key| key.eq_ignore_ascii_case(name));
+        let has_header = |name: &str| headers.keys().any(|key| key.eq_ignore_ascii_case(name));
         if bearer_token_file.is_some() && basic_auth.is_some() {
             let message = "bearer_token_file is given as well; remove one";
             self.problems.add(&basic_at, message);
-        } else if given("authorization") && (bearer_token_file.is_some() || basic_auth.is_some()) {
+        } else if has_header("authorization")
+            && (bearer_token_file.is_some() || basic_auth.is_some())
+        {
             let message = "has authorization, which another field gives as well; remove one";
             self.problems.add(&at.key("headers"), message);
         }
         let tenant = raw
             .tenant
             .map(|tenant| self.tenant(&at.key("tenant"), tenant));
-        for (name, by) in [
+        for (name, is_set) in [
             ("x-scope-orgid", tenant.is_some()),
             ("x-prometheus-remote-write-version", true),
         ] {
-            if by && given(name) {
+            if is_set && has_header(name) {
                 let message = format!("has {name}, which the exporter sets; remove it");
                 self.problems.add(&at.key("headers"), message);
             }
@@ -112,19 +99,16 @@ impl Checker<'_> {
     }
 
     fn remote_write_url(&mut self, at: &Path, url: Option<String>) -> String {
-        let whom = "a receiver needs it";
-        let Some(text) = self.required_text(at, "url", url, whom) else {
+        let Some(text) = self.required_text(at, "url", url, "a receiver needs it") else {
             return String::new();
         };
-        let wrong = match Endpoint::parse(&text) {
-            Ok(endpoint) if endpoint.https.is_some() => {
-                return endpoint.url(false, PathRule::Verbatim);
+        match Endpoint::parse_url(&text) {
+            Ok(endpoint) => endpoint.url(false, PathRule::Verbatim),
+            Err(message) => {
+                self.problems.add(&at.key("url"), message);
+                String::new()
             }
-            Ok(_) => "expected a whole URL such as http://localhost:9090/api/v1/write".to_owned(),
-            Err(message) => message,
-        };
-        self.problems.add(&at.key("url"), wrong);
-        String::new()
+        }
     }
 
     fn external_labels(
@@ -135,19 +119,17 @@ impl Checker<'_> {
         let Some(raw) = raw else {
             return BTreeMap::from([("job".to_owned(), "mockingbird".to_owned())]);
         };
-        if raw.0.len() > LABELS_MAX {
-            let message = format!("has {} labels, at most {LABELS_MAX}", raw.0.len());
-            self.problems.add(at, message);
+        if !self.at_most(at, raw.0.len(), LABELS_MAX, "labels") {
             return BTreeMap::new();
         }
         let mut labels = BTreeMap::new();
         for (path, name, value) in self.entries(at, raw) {
             if !names::is_label_name(&name) {
                 let message = format!("{} is not a label name", quoted(&name));
-                self.problems.add_key(&path, 0, message);
+                self.problems.add_key(&path, message);
             } else if name.starts_with("__") || LABELS_RESERVED.contains(&name.as_str()) {
                 let message = format!("{} is reserved", quoted(&name));
-                self.problems.add_key(&path, 0, message);
+                self.problems.add_key(&path, message);
             }
             let Some(Scalar(value)) = value else { continue };
             if value.is_empty() || value.contains('\0') {
@@ -174,8 +156,8 @@ impl Checker<'_> {
             }
             (None, Some(path)) => Password::File(path),
             (password, None) => {
-                let whom = "basic_auth needs it, or password_file";
-                let password = self.required_text(at, "password", password, whom);
+                let why = "basic_auth needs it, or password_file";
+                let password = self.required_text(at, "password", password, why);
                 let password = password.unwrap_or_default();
                 if password.chars().any(char::is_control) {
                     let message = "must not contain control characters";
@@ -194,21 +176,5 @@ impl Checker<'_> {
             self.problems.add(at, HEADER_VALUE_RULE);
         }
         tenant
-    }
-
-    /// A file's path, relative to the configuration's.
-    fn path_beside(
-        &mut self,
-        at: &Path,
-        field: &str,
-        text: Option<String>,
-        file: &FilePath,
-    ) -> Option<PathBuf> {
-        let text = text?;
-        if text.is_empty() {
-            self.problems
-                .add(&at.key(field), "must not be empty; remove it");
-        }
-        Some(file.parent().unwrap_or(FilePath::new("")).join(text))
     }
 }

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::super::problem::{Path, quoted};
-use super::super::raw::{Entries, RawRuntime, RawScenario, RawStep};
-use super::super::{FaultKind, Metric, Runtime, Scenario, Step};
 use super::selector::Known;
 use super::{Checker, SECONDS_MAX, nanoseconds};
+use crate::config::problem::Path;
+use crate::config::raw::{Entries, RawRuntime, RawScenario, RawStep};
+use crate::config::{FaultKind, Metric, Runtime, Scenario, Step};
 
 const SCENARIOS_MAX: usize = 1000;
 const STEPS_MAX: usize = 10_000;
@@ -45,9 +45,7 @@ impl Checker<'_> {
         raw: Vec<(String, Option<RawScenario>)>,
         known: &Known,
     ) -> BTreeMap<String, Arc<Scenario>> {
-        if raw.len() > SCENARIOS_MAX {
-            let message = format!("at most {SCENARIOS_MAX} scenarios, found {}", raw.len());
-            self.problems.add(at, message);
+        if !self.at_most(at, raw.len(), SCENARIOS_MAX, "scenarios") {
             return BTreeMap::new();
         }
         let entries = self.entries(at, Entries(raw));
@@ -55,13 +53,13 @@ impl Checker<'_> {
             .into_iter()
             .filter_map(|(path, name, raw)| {
                 if name.is_empty() {
-                    self.problems.add_key(&path, 0, "a scenario needs a name");
+                    self.problems.add_key(&path, "a scenario needs a name");
                 } else if name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
                     let message = format!(
                         "a scenario's name has at most {NAME_BYTES_MAX} bytes and no control \
                          characters"
                     );
-                    self.problems.add_key(&path, 0, message);
+                    self.problems.add_key(&path, message);
                 }
                 Some((name, Arc::new(self.scenario(&path, raw?, known))))
             })
@@ -80,10 +78,7 @@ impl Checker<'_> {
             self.problems.missing(&steps_at, message);
         }
         let mut steps = Vec::new();
-        if raw.len() > STEPS_MAX {
-            let message = format!("at most {STEPS_MAX} steps, found {}", raw.len());
-            self.problems.add(&steps_at, message);
-        } else {
+        if self.at_most(&steps_at, raw.len(), STEPS_MAX, "steps") {
             for (path, raw) in self.items(&steps_at, raw) {
                 steps.extend(raw.and_then(|raw| self.step(&path, raw, known)));
             }
@@ -98,8 +93,7 @@ impl Checker<'_> {
 
     fn step(&mut self, at: &Path, raw: RawStep, known: &Known) -> Option<Step> {
         let (seconds, action) = raw.split();
-        let seconds = self.required(at, "at_s", seconds, "a step");
-        self.within(&at.key("at_s"), seconds, 0.0..=SECONDS_MAX);
+        let seconds = self.required_within(at, "at_s", seconds, 0.0..=SECONDS_MAX, "a step");
         if action.action.as_deref() == Some("scenario") {
             self.problems.add(
                 &at.key("action"),
@@ -117,7 +111,7 @@ impl Checker<'_> {
         let mut runtime = Runtime::default();
         let on_start_at = at.key("on_start");
         let on_start = raw.on_start.unwrap_or_default();
-        if self.not_too_many(&on_start_at, on_start.len()) {
+        if self.at_most(&on_start_at, on_start.len(), ACTIONS_MAX, "entries") {
             for (path, raw) in self.items(&on_start_at, on_start) {
                 let action = raw.and_then(|raw| self.action(&path, raw, known));
                 runtime.on_start.extend(action);
@@ -125,7 +119,7 @@ impl Checker<'_> {
         }
         let modes_at = at.key("failure_modes");
         let modes = raw.failure_modes.unwrap_or_default();
-        if self.not_too_many(&modes_at, modes.len()) {
+        if self.at_most(&modes_at, modes.len(), ACTIONS_MAX, "entries") {
             for (path, raw) in self.items(&modes_at, modes) {
                 let fault = raw.and_then(|raw| self.fault(&path, raw.into_action(), known));
                 let Some(fault) = fault else { continue };
@@ -134,24 +128,13 @@ impl Checker<'_> {
                 if matches!(fault.kind, FaultKind::Reset(_)) && fault.rate == 1.0 && for_ever {
                     self.problems.add(
                         &path,
-                        format!(
-                            "{} at every tick of the whole run would hold everything at zero; \
-                             give rate or duration_s",
-                            quoted("reset")
-                        ),
+                        "\"reset\" at every tick of the whole run would hold everything at zero; \
+                         give rate or duration_s",
                     );
                 }
                 runtime.failure_modes.push(fault);
             }
         }
         runtime
-    }
-
-    fn not_too_many(&mut self, at: &Path, count: usize) -> bool {
-        if count > ACTIONS_MAX {
-            let message = format!("at most {ACTIONS_MAX} entries, found {count}");
-            self.problems.add(at, message);
-        }
-        count <= ACTIONS_MAX
     }
 }

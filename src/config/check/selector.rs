@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::problem::{Path, quoted};
-use super::super::{Config, Kind, Label, LabelValues, Metric};
 use super::{Checker, suggest};
+use crate::config::problem::{Path, quoted};
+use crate::config::{Config, Kind, Label, LabelValues, Metric};
 
 /// Label values that the actions of a file may be compared with, about a
 /// second of work.
@@ -13,7 +13,7 @@ const VALUES_COMPARED_MAX: usize = 200_000_000;
 const VALUES_SUGGESTED_MAX: usize = 1000;
 
 /// What actions may name.
-pub(in super::super) struct Known<'m> {
+pub(in crate::config) struct Known<'m> {
     by_name: BTreeMap<&'m str, &'m Metric>,
     /// No metric was left out for its own mistakes.
     complete: bool,
@@ -40,7 +40,7 @@ impl<'m> Known<'m> {
     }
 
     /// What a checked configuration has.
-    pub(in super::super) fn of(config: &'m Config) -> Self {
+    pub(in crate::config) fn of(config: &'m Config) -> Self {
         let metrics = config.metrics.iter();
         Self {
             by_name: metrics.map(|metric| (&*metric.name, metric)).collect(),
@@ -95,7 +95,7 @@ impl Checker<'_> {
                         quoted(&metric.name),
                         suggest::hint(name, "its labels", names)
                     );
-                    self.problems.add_key(&path, 0, message);
+                    self.problems.add_key(&path, message);
                 }
                 Some(label) if self.has_value(at, label, value) => {}
                 Some(label) => {
@@ -149,8 +149,9 @@ impl Checker<'_> {
                 None => {
                     let names: BTreeSet<&str> = all().map(|label| &*label.name).collect();
                     let hint = suggest::hint(name, "there are", names.iter().copied());
-                    let message = format!("no metric that can be meant has such a label; {hint}");
-                    self.problems.add_key(&path, 0, message);
+                    let message =
+                        format!("no metric that can be meant has such a label; {hint}");
+                    self.problems.add_key(&path, message);
                 }
                 Some(label) => {
                     let message = format!(

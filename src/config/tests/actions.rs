@@ -215,46 +215,6 @@ fn labels_have_to_exist() {
 }
 
 #[test]
-fn numbers_of_ranges_are_recognised() {
-    let format = |before: &str, after: &str, width, zero_fill, hexadecimal| RangeFormat {
-        before: before.to_owned(),
-        after: after.to_owned(),
-        width,
-        zero_fill,
-        hexadecimal,
-    };
-    for (format, number, text) in [
-        (format("u", "!", 0, false, false), 7, "u7!"),
-        (format("u", "!", 5, true, false), -17, "u-0017!"),
-        (format("u", "!", 5, false, false), -17, "u  -17!"),
-        (format("", "", 4, true, true), 255, "00ff"),
-        (format(" ", "", 4, false, true), 255, "   ff"),
-        (
-            format("", "", 0, false, false),
-            i64::MIN,
-            "-9223372036854775808",
-        ),
-        (format("1", "1", 2, true, false), 12345, "1123451"),
-    ] {
-        assert_eq!(format.text(number), text);
-        assert_eq!(format.number(text), Some(number), "{text}");
-        for other in [
-            format!("{text} "),
-            format!(" {text}"),
-            format!("+{text}"),
-            String::new(),
-        ] {
-            assert_eq!(format.number(&other), None, "{other}");
-        }
-    }
-    let plain = format("", "", 0, false, false);
-    for text in ["01", "+1", " 1", "1.0", "9223372036854775808", "x", "-0"] {
-        assert_eq!(plain.number(text), None, "{text}");
-    }
-    assert_eq!(format("", "", 0, false, true).number("FF"), None);
-}
-
-#[test]
 fn faults_have_rules() {
     for (fields, expected) in [
         (

@@ -2,12 +2,12 @@
 //!
 //! Pure functions of text; no name is resolved here.
 
-use super::super::problem::quoted;
+use super::problem::quoted;
 
 /// The endpoint where none is given.
 pub(super) const DEFAULT: &str = "http://localhost:4318";
 
-/// What is appended to a base.
+/// The path of metrics below the URL of an OTLP receiver.
 const METRICS_PATH: &str = "v1/metrics";
 const EXPECTED: &str = "expected host:port or a URL such as http://localhost:4318";
 
@@ -35,7 +35,18 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Reads an endpoint, or tells what is wrong with it.
+    /// Reads a whole URL, or tells what is wrong with it.
+    pub(super) fn parse_url(text: &str) -> Result<Self, String> {
+        let endpoint = Self::parse(text)?;
+        if endpoint.https.is_none() {
+            return Err(
+                "expected a whole URL such as http://localhost:9090/api/v1/write".to_owned(),
+            );
+        }
+        Ok(endpoint)
+    }
+
+    /// Reads `host:port` or a URL, or tells what is wrong with it.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text.chars().any(|c| c.is_whitespace() || c.is_control()) || text.is_empty() {
             return Err(format!("{EXPECTED}, found {}", quoted(text)));
@@ -79,8 +90,8 @@ impl Endpoint {
         })
     }
 
-    /// Replaces gRPC's usual port by that of OTLP/HTTP; tells whether it did.
-    pub(super) fn leave_grpc_port(&mut self) -> bool {
+    /// Replaces the port of OTLP/gRPC by that of OTLP/HTTP; tells whether it did.
+    pub(super) fn replace_grpc_port(&mut self) -> bool {
         let grpc = self.port == Some(4317);
         if grpc {
             self.port = Some(4318);
@@ -216,9 +227,9 @@ mod tests {
     }
 
     #[test]
-    fn the_port_of_grpc_is_left() {
+    fn the_port_of_grpc_is_replaced() {
         let mut endpoint = Endpoint::parse("c:4317").unwrap();
-        assert!(endpoint.leave_grpc_port() && !endpoint.leave_grpc_port());
+        assert!(endpoint.replace_grpc_port() && !endpoint.replace_grpc_port());
         assert_eq!(
             endpoint.url(false, PathRule::AppendIfBare),
             "http://c:4318/v1/metrics"

@@ -1,20 +1,21 @@
-//! What a command's arguments say over a file: put into it before it is checked,
-//! so that all that follows from it (a constant counter's increment from the
-//! interval, for example) follows from the argument.
+//! Command-line arguments that take precedence over the file and the environment.
+//!
+//! They are written into the file's fields before these are checked. So
+//! everything that is derived from a field (a constant counter's increment from
+//! the interval, for example) is derived from the argument.
 
-use super::super::RemoteWriteVersion;
-use super::super::raw::{Item, RawConfig, RawRemoteWrite};
+use super::RemoteWriteVersion;
 use super::endpoint::Endpoint;
+use super::raw::{Item, RawConfig, RawRemoteWrite};
 
-/// Variables that name a receiver; an argument that names one goes before them.
+/// Variables that name a receiver; ignored where an argument names one.
 const ENDPOINT_VARIABLES: [&str; 3] = [
     "OTEL_ENDPOINT",
     "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 ];
-const WHOLE_URL: &str = "expected a whole URL such as http://localhost:9090/api/v1/write";
 
-/// What is to be taken instead of what a file and the environment say.
+/// What takes precedence over a file and the environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// `global.tick_interval_s`, in nanoseconds.
@@ -35,7 +36,7 @@ pub enum PushTo {
     },
     /// `exporters.otel`.
     Otlp {
-        /// In the place of its `endpoint`, also of the environment's.
+        /// In the place of its `endpoint` and of the environment's.
         url: String,
     },
 }
@@ -43,27 +44,23 @@ pub enum PushTo {
 impl PushTo {
     /// What is wrong with the URL, if anything is.
     pub fn mistake(&self) -> Option<String> {
-        let (url, is_whole) = match self {
-            Self::RemoteWrite { url, .. } => (url, true),
-            Self::Otlp { url } => (url, false),
+        let parsed = match self {
+            Self::RemoteWrite { url, .. } => Endpoint::parse_url(url),
+            Self::Otlp { url } => Endpoint::parse(url),
         };
-        match Endpoint::parse(url) {
-            Err(message) => Some(message),
-            Ok(endpoint) if is_whole && endpoint.https.is_none() => Some(WHOLE_URL.to_owned()),
-            Ok(_) => None,
-        }
+        parsed.err()
     }
 }
 
 impl Overrides {
-    /// Whether an environment variable is not to be asked for.
-    pub(in super::super) fn hides(&self, variable: &str) -> bool {
+    /// Whether an environment variable is to be ignored.
+    pub(super) fn hides(&self, variable: &str) -> bool {
         let names_receiver = matches!(self.push, Some(PushTo::Otlp { .. }));
         names_receiver && ENDPOINT_VARIABLES.contains(&variable)
     }
 
-    /// Writes it into what the file says.
-    pub(in super::super) fn apply(&self, raw: &mut RawConfig) {
+    /// Writes the arguments into the fields of a file.
+    pub(super) fn apply(&self, raw: &mut RawConfig) {
         if let Some(interval_ns) = self.tick_interval_ns {
             let global = raw.global.get_or_insert_default();
             global.tick_interval_s = Some(interval_ns as f64 / 1e9);
@@ -77,7 +74,7 @@ impl Overrides {
                 if all.is_empty() {
                     all.push(Item(Some(RawRemoteWrite::default())));
                 }
-                // An entry without content is reported as it is.
+                // A null entry stays, and is reported by the check.
                 if let Some(Item(Some(first))) = all.first_mut() {
                     first.enabled = Some(true);
                     first.url = Some(url.clone());

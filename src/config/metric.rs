@@ -1,0 +1,218 @@
+//! `metrics[]` after every check: labels, types, algorithms and parameters.
+
+use super::range_format::RangeFormat;
+
+/// One entry of `metrics[]`, its profile and extra labels resolved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metric {
+    /// Base name, without prefix; for counters also without `_total`.
+    pub name: String,
+    /// HELP text; may be empty.
+    pub description: String,
+    /// Unit; may be empty.
+    pub unit: String,
+    /// `metrics[].seed`, else `global.seed`.
+    pub seed: u64,
+    /// All labels in file order: the profile's (a value list that the metric
+    /// replaces stays in its place), then the metric's own. Names are unique,
+    /// no value list is empty, values of one label are distinct.
+    pub labels: Vec<Label>,
+    /// The profile's `series_cap`, if any.
+    pub series_cap: Option<u64>,
+    /// Which series a cap keeps.
+    pub sampling: Sampling,
+    /// The profile's `zipf_alpha`; 0 weights all series alike.
+    pub zipf_alpha: f64,
+    /// Type, algorithm and parameters.
+    pub kind: Kind,
+}
+
+/// One label and all its values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Label {
+    /// Label name.
+    pub name: String,
+    /// Its values, in file order.
+    pub values: LabelValues,
+    /// Set by the metric itself (added or replacing the profile's).
+    pub from_metric: bool,
+}
+
+/// The values of a label.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LabelValues {
+    /// `values: [...]`.
+    List(Vec<String>),
+    /// `range: [first, last]`, inclusive, with `fmt`.
+    Range {
+        /// First number.
+        first: i64,
+        /// Last number, not below `first`.
+        last: i64,
+        /// How each number is written.
+        format: RangeFormat,
+    },
+}
+
+/// Which series `series_cap` keeps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sampling {
+    /// The first of the product in file order, last label fastest.
+    #[default]
+    FirstN,
+    /// Those with the smallest identity keys.
+    Hash,
+}
+
+/// Type, algorithm and parameters of a metric.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// A cumulative counter.
+    Counter {
+        /// How it grows.
+        algorithm: CounterAlgorithm,
+        /// Daily factor on the rate.
+        diurnal: Diurnal,
+    },
+    /// A gauge.
+    Gauge {
+        /// How it moves.
+        algorithm: GaugeAlgorithm,
+        /// Daily factor on the value (on `p` for Bernoulli).
+        diurnal: Diurnal,
+        /// Valid range of the value, `lo < hi`; infinite where unset.
+        clamp: (f64, f64),
+    },
+    /// A classic histogram.
+    Histogram {
+        /// Upper bounds, strictly increasing, finite, not empty; `+Inf` is implied.
+        bounds: Vec<f64>,
+        /// What is observed.
+        observations: Observations,
+    },
+    /// A summary with quantiles.
+    Summary {
+        /// Quantiles in increasing order, unique, each within [0, 1].
+        objectives: Vec<Objective>,
+        /// Window of the quantiles in nanoseconds, at least one tick.
+        max_age_ns: u64,
+        /// What is observed.
+        observations: Observations,
+    },
+}
+
+/// How a counter grows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum CounterAlgorithm {
+    /// Poisson increments.
+    Poisson {
+        /// Mean per second, at least 0.
+        rate_per_s: f64,
+    },
+    /// The same increment at every tick.
+    Constant {
+        /// Added per tick, at least 0.
+        increment_per_tick: f64,
+    },
+}
+
+/// How a gauge moves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum GaugeAlgorithm {
+    /// Normal steps, reflected at the clamp.
+    RandomWalk {
+        /// Value at tick 0, within the clamp.
+        start: f64,
+        /// Standard deviation of a step, at least 0.
+        step: f64,
+    },
+    /// `middle + amplitude × sin(2π t / period)`.
+    Sine {
+        /// Mean of the wave.
+        middle: f64,
+        /// Half of its height.
+        amplitude: f64,
+        /// Period in nanoseconds, more than 0.
+        period_ns: u64,
+        /// Series are spread over this share of a period, 0 to 1.
+        phase_spread: f64,
+    },
+    /// 1 with probability `p`, else 0.
+    Bernoulli {
+        /// Probability of 1.
+        p: f64,
+    },
+    /// Rises from `min` to `max` within a period, then falls back.
+    Sawtooth {
+        /// Lowest value.
+        min: f64,
+        /// Upper limit, not reached.
+        max: f64,
+        /// Period in nanoseconds, more than 0.
+        period_ns: u64,
+        /// Series are spread over this share of a period, 0 to 1.
+        phase_spread: f64,
+    },
+    /// Always the same value (not finite only with `allow_nan`).
+    Constant {
+        /// The value.
+        value: f64,
+    },
+}
+
+/// What a histogram or summary observes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observations {
+    /// Mean number per tick and series, at least 0.
+    pub per_tick: f64,
+    /// Distribution of the observed values.
+    pub distribution: Distribution,
+    /// Daily factor on their number.
+    pub diurnal: Diurnal,
+}
+
+/// A distribution of observed values.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Distribution {
+    /// `exp(mu + sigma × normal)`.
+    LogNormal {
+        /// Mean of the logarithm.
+        mu: f64,
+        /// Standard deviation of the logarithm, at least 0.
+        sigma: f64,
+    },
+    /// Exponential with rate `lambda`.
+    Exponential {
+        /// Rate, more than 0; the mean is its inverse.
+        lambda: f64,
+    },
+    /// A weighted choice among others (never nested).
+    Mixture(Vec<Component>),
+}
+
+/// One part of a mixture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Component {
+    /// Share, normalised so that all weights sum to 1.
+    pub weight: f64,
+    /// Its distribution.
+    pub distribution: Distribution,
+}
+
+/// A quantile and the rank error it may have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Objective {
+    /// The quantile, 0 to 1.
+    pub quantile: f64,
+    /// Allowed rank error, 0 to 1.
+    pub rank_error: f64,
+}
+
+/// Daily factor: `1 + amplitude × sin(2π (time of day / 86400 s + phase))`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Diurnal {
+    /// 0 switches it off; between -1 and 1.
+    pub amplitude: f64,
+    /// Shift as a share of a day.
+    pub phase: f64,
+}

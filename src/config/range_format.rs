@@ -1,0 +1,250 @@
+//! `fmt`: how the numbers of a label's range are written, and read back.
+//!
+//! Pure functions of text.
+
+use super::problem::quoted;
+
+const WIDTH_MAX: usize = 64;
+const EXPECTED: &str = "use one of {} %d %s %x, with a width (%5d) or zeros (%02d)";
+
+/// A checked `fmt`: text, one number, text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RangeFormat {
+    /// Text before the number, `%%` already resolved.
+    pub before: String,
+    /// Text after the number.
+    pub after: String,
+    /// Fill up to this many characters, sign included; 0 means none.
+    pub width: usize,
+    /// Fill with zeros after the sign (else with spaces before it).
+    pub zero_fill: bool,
+    /// Base 16 with lower-case digits instead of base 10.
+    pub hexadecimal: bool,
+}
+
+impl RangeFormat {
+    /// Reads a `fmt`, or tells what is wrong with it.
+    pub(super) fn parse(fmt: &str) -> Result<Self, String> {
+        if fmt.contains('\0') {
+            return Err("must not contain NUL".to_owned());
+        }
+        // What stands between directives.
+        let mut texts = vec![String::new()];
+        let mut directive = Directive::default();
+        let mut rest = fmt;
+        while let Some(c) = rest.chars().next() {
+            let text = texts.last_mut().expect("it begins with one");
+            if let Some(after) = rest.strip_prefix("%%") {
+                text.push('%');
+                rest = after;
+            } else if let Some((found, after)) = split_directive(rest)? {
+                texts.push(String::new());
+                directive = found;
+                rest = after;
+            } else {
+                text.push(c);
+                rest = &rest[c.len_utf8()..];
+            }
+        }
+        match <[String; 2]>::try_from(texts) {
+            Ok([before, after]) => Ok(Self {
+                before,
+                after,
+                width: directive.width,
+                zero_fill: directive.zero_fill,
+                hexadecimal: directive.hexadecimal,
+            }),
+            Err(texts) if texts.len() == 1 => Err(format!(
+                "{} has no place for the number; {EXPECTED}",
+                quoted(fmt)
+            )),
+            Err(texts) => Err(format!(
+                "{} has {} places for the number; keep one",
+                quoted(fmt),
+                texts.len() - 1
+            )),
+        }
+    }
+
+    /// A `fmt` that is read as this format.
+    pub(super) fn to_fmt(&self) -> String {
+        // `{}` has no escape and needs none: in a `fmt` it is the directive, so
+        // it is never part of the text around.
+        let escaped = |text: &str| text.replace('%', "%%");
+        let letter = if self.hexadecimal { 'x' } else { 'd' };
+        let directive = match (self.width, self.zero_fill) {
+            (0, _) => format!("%{letter}"),
+            (width, true) => format!("%0{width}{letter}"),
+            (width, false) => format!("%{width}{letter}"),
+        };
+        format!(
+            "{}{directive}{}",
+            escaped(&self.before),
+            escaped(&self.after)
+        )
+    }
+
+    /// How a number is written.
+    pub(super) fn text(&self, number: i64) -> String {
+        let (before, after, width) = (&self.before, &self.after, self.width);
+        match (self.hexadecimal, self.zero_fill) {
+            (false, false) => format!("{before}{number:>width$}{after}"),
+            (false, true) => format!("{before}{number:0width$}{after}"),
+            (true, false) => format!("{before}{number:>width$x}{after}"),
+            (true, true) => format!("{before}{number:0width$x}{after}"),
+        }
+    }
+
+    /// The number that is written like this, if there is one.
+    pub(super) fn number(&self, text: &str) -> Option<i64> {
+        let middle = text
+            .strip_prefix(&*self.before)?
+            .strip_suffix(&*self.after)?;
+        let digits = middle.trim_start_matches(' ');
+        let number = if self.hexadecimal {
+            i64::from_str_radix(digits, 16).ok()?
+        } else {
+            digits.parse().ok()?
+        };
+        // A sign, other zeros or other spaces are another text.
+        (self.text(number) == text).then_some(number)
+    }
+}
+
+/// What stands in a `fmt` for the number; `{}` by default.
+#[derive(Default)]
+struct Directive {
+    width: usize,
+    zero_fill: bool,
+    hexadecimal: bool,
+}
+
+/// The directive that a text begins with, if it does, and what follows.
+fn split_directive(text: &str) -> Result<Option<(Directive, &str)>, String> {
+    if let Some(after) = text.strip_prefix("{}") {
+        return Ok(Some((Directive::default(), after)));
+    }
+    if text.starts_with("{:") {
+        return Err(format!("{{:…}} is not understood; {EXPECTED}"));
+    }
+    let Some(after) = text.strip_prefix('%') else {
+        return Ok(None);
+    };
+    let digits_end = after
+        .find(|c: char| !c.is_ascii_digit())
+        .ok_or_else(|| format!("% stands for itself as %%; {EXPECTED}"))?;
+    let (digits, after) = after.split_at(digits_end);
+    let letter = after.chars().next().unwrap_or_default();
+    if !matches!(letter, 'd' | 's' | 'x') {
+        return Err(format!(
+            "%{digits}{letter} is not understood; {EXPECTED}, and %% for a percent sign"
+        ));
+    }
+    let zero_fill = digits.starts_with('0');
+    if zero_fill && letter == 's' {
+        return Err("%s cannot be filled with zeros; use %d".to_owned());
+    }
+    let width = match digits.trim_start_matches('0') {
+        "" => 0,
+        width => match width.parse() {
+            Ok(width @ 1..=WIDTH_MAX) => width,
+            _ => return Err(format!("a width is at most {WIDTH_MAX}")),
+        },
+    };
+    let directive = Directive {
+        width,
+        zero_fill: zero_fill && width > 0,
+        hexadecimal: letter == 'x',
+    };
+    Ok(Some((directive, &after[1..])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn format_of(
+        before: &str,
+        after: &str,
+        width: usize,
+        zero_fill: bool,
+        hexadecimal: bool,
+    ) -> RangeFormat {
+        RangeFormat {
+            before: before.to_owned(),
+            after: after.to_owned(),
+            width,
+            zero_fill,
+            hexadecimal,
+        }
+    }
+
+    fn check_fmt(fmt: &str, expected: Result<(&str, &str, usize, bool, bool), &str>) {
+        match (RangeFormat::parse(fmt), expected) {
+            (Ok(format), Ok((before, after, width, zero_fill, hexadecimal))) => {
+                let expected = format_of(before, after, width, zero_fill, hexadecimal);
+                assert_eq!(format, expected, "{fmt}");
+            }
+            (Err(message), Err(part)) => assert!(message.contains(part), "{fmt}: {message}"),
+            (got, expected) => panic!("{fmt}: {got:?}, expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn a_fmt_has_one_directive() {
+        check_fmt("{}", Ok(("", "", 0, false, false)));
+        check_fmt("user_%05d", Ok(("user_", "", 5, true, false)));
+        check_fmt("%5d%%", Ok(("", "%", 5, false, false)));
+        check_fmt("a%%{}b", Ok(("a%", "b", 0, false, false)));
+        check_fmt("%04x", Ok(("", "", 4, true, true)));
+        check_fmt("%s", Ok(("", "", 0, false, false)));
+        check_fmt("{ä}%3s", Ok(("{ä}", "", 3, false, false)));
+        check_fmt("%0d", Ok(("", "", 0, false, false)));
+        check_fmt("", Err("no place for the number"));
+        check_fmt("host", Err("no place for the number"));
+        check_fmt("%d-{}", Err("has 2 places"));
+        check_fmt("100%", Err("%%"));
+        check_fmt("%5", Err("%%"));
+        check_fmt("%i", Err("%i is not understood"));
+        check_fmt("%é", Err("is not understood"));
+        check_fmt("%-5d", Err("is not understood"));
+        check_fmt("%.2f", Err("is not understood"));
+        check_fmt("{:05}", Err("is not understood"));
+        check_fmt("%65d", Err("at most 64"));
+        check_fmt("%99999999999999999999999d", Err("at most 64"));
+        check_fmt("%05s", Err("zeros"));
+    }
+
+    #[test]
+    fn numbers_of_ranges_are_recognised() {
+        for (format, number, text) in [
+            (format_of("u", "!", 0, false, false), 7, "u7!"),
+            (format_of("u", "!", 5, true, false), -17, "u-0017!"),
+            (format_of("u", "!", 5, false, false), -17, "u  -17!"),
+            (format_of("", "", 4, true, true), 255, "00ff"),
+            (format_of(" ", "", 4, false, true), 255, "   ff"),
+            (
+                format_of("", "", 0, false, false),
+                i64::MIN,
+                "-9223372036854775808",
+            ),
+            (format_of("1", "1", 2, true, false), 12345, "1123451"),
+        ] {
+            assert_eq!(format.text(number), text);
+            assert_eq!(format.number(text), Some(number), "{text}");
+            for other in [
+                format!("{text} "),
+                format!(" {text}"),
+                format!("+{text}"),
+                String::new(),
+            ] {
+                assert_eq!(format.number(&other), None, "{other}");
+            }
+        }
+        let plain = format_of("", "", 0, false, false);
+        for text in ["01", "+1", " 1", "1.0", "9223372036854775808", "x", "-0"] {
+            assert_eq!(plain.number(text), None, "{text}");
+        }
+        assert_eq!(format_of("", "", 0, false, true).number("FF"), None);
+    }
+}
