@@ -1,7 +1,9 @@
 //! Actions: in `runtime`, in scenarios and as JSON.
 
+use proptest::prelude::*;
 use serde_json::json;
 
+use super::any_input::trees;
 use super::*;
 
 /// A metric of each type; labels on all but the gauge `g`.
@@ -23,21 +25,23 @@ fn base() -> Config {
 /// Checks the only message for some top-level text behind [`METRICS`].
 #[track_caller]
 fn check_after(text: &str, expected: &str) {
-    let all = messages(&format!("{METRICS}{text}\n"));
-    let without_place = all.splitn(4, ':').nth(3).unwrap_or(&all).trim();
-    assert_eq!(without_place, expected, "for {text}\n{all}");
+    let message = message_without_place(&format!("{METRICS}{text}\n"));
+    assert_eq!(message, expected, "for {text}");
 }
 
 /// The same message (or none, if `expected` is empty) has to come from an entry
 /// of `runtime.on_start` and from the same fields as JSON.
 #[track_caller]
 fn check_action(fields: &str, expected: &str) {
-    let whole = match (expected.is_empty(), expected.starts_with(':')) {
-        (true, _) => String::new(),
-        (_, true) => format!("runtime.on_start[0]{expected}"),
-        _ => format!("runtime.on_start[0].{expected}"),
+    let at = match expected.chars().next() {
+        None => "",
+        Some(':') => "runtime.on_start[0]",
+        Some(_) => "runtime.on_start[0].",
     };
-    check_after(&format!("runtime: {{on_start: [{{{fields}}}]}}"), &whole);
+    check_after(
+        &format!("runtime: {{on_start: [{{{fields}}}]}}"),
+        &format!("{at}{expected}"),
+    );
     let value: serde_json::Value = serde_yaml::from_str(&format!("{{{fields}}}")).unwrap();
     match action_from_json(&base(), &value, None) {
         Ok(_) => assert!(expected.is_empty(), "{fields} is taken"),
@@ -50,159 +54,152 @@ fn check_action(fields: &str, expected: &str) {
     }
 }
 
+/// Fields of an action, and what is said about one of them.
+const ACTIONS: &str = r#"
+action: spiek
+    action: unknown "spiek"; did you mean "spike"?
+action: spike, metric: gg, multiplier: 2, duration_s: 1
+    metric: no metric "gg"; defined: c, g, h, s, v
+action: spike, metric: g_total, multiplier: 2, duration_s: 1
+    metric: no metric "g_total"; defined: c, g, h, s, v
+action: spike, multiplier: 2, duration_s: 1
+    metric: missing; name the metric it concerns
+action: spike, metric: g, duration_s: 1
+    multiplier: missing; spike needs it
+action: spike, metric: g, multiplyer: 3, duration_s: 1
+    multiplyer: unknown field; did you mean "multiplier"?
+action: spike, metric: g, multiplier: -2, duration_s: 1
+    multiplier: must be within 0 and 1e9, found -2
+action: spike, metric: g, multiplier: '2', duration_s: 1
+    multiplier: expected a number, found the text "2" (remove the quotes)
+action: spike, metric: g, multiplier: 2, duration_s: 0
+    duration_s: must be within 0.001 and 3e9, found 0
+action: spike, metric: g, multiplier: 2
+    duration_s: missing; spike needs it
+action: spike, metric: g, multiplier: 2, rate: 1, duration_s: 1
+    rate: not used by spike, which takes: metric, labels, multiplier, target, duration_s
+action: spike, metric: c, multiplier: 2, target: vale, duration_s: 1
+    target: unknown "vale"; did you mean "value"?
+action: spike, metric: c, multiplier: 2, target: value, duration_s: 1
+    target: "c" is a counter, whose rate a spike multiplies; write rate
+action: spike, metric: g, multiplier: 2, target: rate, duration_s: 1
+    target: "g" is a gauge, whose value a spike multiplies; write value
+action: spike, metric: h, multiplier: 2, target: rate, duration_s: 1
+action: spike, metric: s, multiplier: 0, target: value, duration_s: 1
+action: spike, metric: c, multiplier: 1e9, target: rate, duration_s: 3e9
+action: spike, metric: c_total, multiplier: 1, duration_s: 0.001
+action: error_rate, metric: g, rate: 2, duration_s: 1
+    rate: must be within 0 and 1, found 2
+action: error_rate, metric: g, duration_s: 1
+    rate: missing; error_rate needs it
+action: error_rate, metric: g, rate: 1, multiplier: 1, duration_s: 1
+    multiplier: not used by error_rate, which takes: metric, labels, rate, duration_s
+action: fault
+    kind: missing; one of nan, reset, stale, scrape_error, scrape_delay, scrape_truncate, push_error
+action: fault, kind: stal
+    kind: unknown "stal"; did you mean "stale"?
+action: fault, kind: nan, metric: c
+    metric: "c" is a counter, whose values cannot be NaN
+action: fault, kind: nan, metric: h
+    metric: "h" is a histogram, whose values cannot be NaN
+action: fault, kind: reset, metric: g
+    metric: "g" is a gauge, which cannot be reset
+action: fault, kind: stale, metric: x
+    metric: no metric "x"; defined: c, g, h, s, v
+action: fault, kind: stale, status: 500
+    status: not used by stale, which takes: metric, labels, rate, duration_s
+action: fault, kind: push_error, metric: g
+    metric: not used by push_error, which takes: rate, duration_s
+action: fault, kind: scrape_truncate, delay_s: 1
+    delay_s: not used by scrape_truncate, which takes: rate, duration_s
+action: fault, kind: scrape_error, status: 399
+    status: must be within 400 and 599, found 399
+action: fault, kind: scrape_error, status: 600
+    status: must be within 400 and 599, found 600
+action: fault, kind: scrape_error, labels: {}
+    labels: not used by scrape_error, which takes: status, rate, duration_s
+action: fault, kind: scrape_delay
+    delay_s: missing; scrape_delay needs it
+action: fault, kind: scrape_delay, delay_s: 3601
+    delay_s: must be within 0 and 3600, found 3601
+action: fault, kind: stale, rate: 1.5
+    rate: must be within 0 and 1, found 1.5
+action: fault, kind: stale, duration_s: -1
+    duration_s: must be within 0.001 and 3e9, found -1
+action: fault, kind: reset
+action: fault, kind: reset, metric: s
+action: fault, kind: nan, metric: s
+action: scenario
+    scenario: missing; name the scenario to start
+action: scenario, scenario: tow
+    scenario: no scenario "tow"; did you mean "two"? defined: one, two
+action: scenario, scenario: one, duration_s: 1
+    duration_s: not used by scenario, which takes: scenario
+action: scenario, scenario: two
+"#;
+
 #[test]
-fn spikes_have_rules() {
-    for (fields, expected) in [
-        (
-            "",
-            "action: missing; one of spike, error_rate, fault, scenario",
-        ),
-        (
-            "action: spiek",
-            "action: unknown \"spiek\"; did you mean \"spike\"?",
-        ),
-        (
-            "action: spike, metric: gg, multiplier: 2, duration_s: 1",
-            "metric: no metric \"gg\"; defined: c, g, h, s, v",
-        ),
-        (
-            "action: spike, metric: g_total, multiplier: 2, duration_s: 1",
-            "metric: no metric \"g_total\"; defined: c, g, h, s, v",
-        ),
-        (
-            "action: spike, multiplier: 2, duration_s: 1",
-            "metric: missing; name the metric it concerns",
-        ),
-        (
-            "action: spike, metric: g, duration_s: 1",
-            "multiplier: missing; spike needs it",
-        ),
-        (
-            "action: spike, metric: g, multiplyer: 3, duration_s: 1",
-            "multiplyer: unknown field; did you mean \"multiplier\"?",
-        ),
-        (
-            "action: spike, metric: g, multiplier: -2, duration_s: 1",
-            "multiplier: must be within 0 and 1e9, found -2",
-        ),
-        (
-            "action: spike, metric: g, multiplier: '2', duration_s: 1",
-            "multiplier: expected a number, found the text \"2\" (remove the quotes)",
-        ),
-        (
-            "action: spike, metric: g, multiplier: 2, duration_s: 0",
-            "duration_s: must be within 0.001 and 3e9, found 0",
-        ),
-        (
-            "action: spike, metric: g, multiplier: 2",
-            "duration_s: missing; spike needs it",
-        ),
-        (
-            "action: spike, metric: g, multiplier: 2, rate: 1, duration_s: 1",
-            "rate: not used by spike, which takes: metric, labels, multiplier, target, duration_s",
-        ),
-        (
-            "action: spike, metric: c, multiplier: 2, target: vale, duration_s: 1",
-            "target: unknown \"vale\"; did you mean \"value\"?",
-        ),
-        (
-            "action: spike, metric: c, multiplier: 2, target: value, duration_s: 1",
-            "target: \"c\" is a counter, whose rate a spike multiplies; write rate",
-        ),
-        (
-            "action: spike, metric: g, multiplier: 2, target: rate, duration_s: 1",
-            "target: \"g\" is a gauge, whose value a spike multiplies; write value",
-        ),
-        (
-            "action: spike, metric: h, multiplier: 2, target: rate, duration_s: 1",
-            "",
-        ),
-        (
-            "action: spike, metric: s, multiplier: 0, target: value, duration_s: 1",
-            "",
-        ),
-        (
-            "action: spike, metric: c, multiplier: 1e9, target: rate, duration_s: 3e9",
-            "",
-        ),
-        (
-            "action: spike, metric: c_total, multiplier: 1, duration_s: 0.001",
-            "",
-        ),
-    ] {
+fn actions_have_rules() {
+    check_action(
+        "",
+        "action: missing; one of spike, error_rate, fault, scenario",
+    );
+    for (fields, expected) in rows(ACTIONS) {
         check_action(fields, expected);
     }
 }
 
+/// `labels` of an action that names the metric `c`.
+const LABELS: &str = r#"
+{hots: a}
+    labels.hots: "c" has no such label; did you mean "host"?
+{zone: a}
+    labels.zone: "c" has no such label; its labels: host, port
+{host: c}
+    labels.host: no series of "c" has the value "c"; there are: a, b, 7, true
+{host: rue}
+    labels.host: no series of "c" has the value "rue"; did you mean "true"?
+{port: p8}
+    labels.port: no series of "c" has the value "p8"; there are "p08" to "p11"
+{port: p12}
+    labels.port: no series of "c" has the value "p12"; there are "p08" to "p11"
+{host: null}
+    labels.host: this entry is empty; fill it in or remove it
+{host: [a]}
+    labels.host: expected a single value, found a list
+[a]
+    labels: expected a map of names, found a list
+{}
+{host: 7}
+{host: true, port: p08}
+{port: p11}
+"#;
+
+/// A kind of fault and its `labels`, which may be any metric's that it concerns.
+const LABELS_OF_ANY: &str = r#"
+stale, labels: {host: a}
+stale, labels: {zone: x}
+nan, labels: {zone: x}
+reset, labels: {zone: x}
+    labels.zone: no metric that can be meant has such a label; there are: host, port
+stale, labels: {hot: x}
+    labels.hot: no metric that can be meant has such a label; did you mean "host"?
+stale, labels: {zone: z}
+    labels.zone: no metric that can be meant has the value "z"; there are: x, y
+stale, labels: {zone: x, host: a}
+    labels: no metric that can be meant has all of these labels with these values
+"#;
+
 #[test]
 fn labels_have_to_exist() {
-    let with = |labels: &str| {
-        format!("action: error_rate, metric: c, rate: 0.5, duration_s: 1, labels: {labels}")
-    };
-    for (labels, expected) in [
-        (
-            "{hots: a}",
-            "labels.hots: \"c\" has no such label; did you mean \"host\"?",
-        ),
-        (
-            "{zone: a}",
-            "labels.zone: \"c\" has no such label; its labels: host, port",
-        ),
-        (
-            "{host: c}",
-            "labels.host: no series of \"c\" has the value \"c\"; there are: a, b, 7, true",
-        ),
-        (
-            "{host: rue}",
-            "labels.host: no series of \"c\" has the value \"rue\"; did you mean \"true\"?",
-        ),
-        (
-            "{port: p8}",
-            "labels.port: no series of \"c\" has the value \"p8\"; there are \"p08\" to \"p11\"",
-        ),
-        (
-            "{port: p12}",
-            "labels.port: no series of \"c\" has the value \"p12\"; there are \"p08\" to \"p11\"",
-        ),
-        (
-            "{host: null}",
-            "labels.host: this entry is empty; fill it in or remove it",
-        ),
-        (
-            "{host: [a]}",
-            "labels.host: expected a single value, found a list",
-        ),
-        ("[a]", "labels: expected a map of names, found a list"),
-        ("{}", ""),
-        ("{host: 7}", ""),
-        ("{host: true, port: p08}", ""),
-        ("{port: p11}", ""),
-    ] {
-        check_action(&with(labels), expected);
+    for (labels, expected) in rows(LABELS) {
+        check_action(
+            &format!("action: error_rate, metric: c, rate: 0.5, duration_s: 1, labels: {labels}"),
+            expected,
+        );
     }
-    let fault = |rest: &str| format!("action: fault, kind: {rest}");
-    for (rest, expected) in [
-        ("stale, labels: {host: a}", ""),
-        ("stale, labels: {zone: x}", ""),
-        ("nan, labels: {zone: x}", ""),
-        (
-            "reset, labels: {zone: x}",
-            "labels.zone: no metric that can be meant has such a label; there are: host, port",
-        ),
-        (
-            "stale, labels: {hot: x}",
-            "labels.hot: no metric that can be meant has such a label; did you mean \"host\"?",
-        ),
-        (
-            "stale, labels: {zone: z}",
-            "labels.zone: no metric that can be meant has the value \"z\"; there are: x, y",
-        ),
-        (
-            "stale, labels: {zone: x, host: a}",
-            "labels: no metric that can be meant has all of these labels with these values",
-        ),
-    ] {
-        check_action(&fault(rest), expected);
+    for (fields, expected) in rows(LABELS_OF_ANY) {
+        check_action(&format!("action: fault, kind: {fields}"), expected);
     }
     let problem = messages(&format!(
         "{METRICS}runtime: {{on_start: [{}]}}\n",
@@ -214,137 +211,36 @@ fn labels_have_to_exist() {
     );
 }
 
-#[test]
-fn faults_have_rules() {
-    for (fields, expected) in [
-        (
-            "action: error_rate, metric: g, rate: 2, duration_s: 1",
-            "rate: must be within 0 and 1, found 2",
-        ),
-        (
-            "action: error_rate, metric: g, duration_s: 1",
-            "rate: missing; error_rate needs it",
-        ),
-        (
-            "action: error_rate, metric: g, rate: 1, multiplier: 1, duration_s: 1",
-            "multiplier: not used by error_rate, which takes: metric, labels, rate, duration_s",
-        ),
-        (
-            "action: fault",
-            "kind: missing; one of nan, reset, stale, scrape_error, scrape_delay, scrape_truncate, push_error",
-        ),
-        (
-            "action: fault, kind: stal",
-            "kind: unknown \"stal\"; did you mean \"stale\"?",
-        ),
-        (
-            "action: fault, kind: nan, metric: c",
-            "metric: \"c\" is a counter, whose values cannot be NaN",
-        ),
-        (
-            "action: fault, kind: nan, metric: h",
-            "metric: \"h\" is a histogram, whose values cannot be NaN",
-        ),
-        (
-            "action: fault, kind: reset, metric: g",
-            "metric: \"g\" is a gauge, which cannot be reset",
-        ),
-        (
-            "action: fault, kind: stale, metric: x",
-            "metric: no metric \"x\"; defined: c, g, h, s, v",
-        ),
-        (
-            "action: fault, kind: stale, status: 500",
-            "status: not used by stale, which takes: metric, labels, rate, duration_s",
-        ),
-        (
-            "action: fault, kind: push_error, metric: g",
-            "metric: not used by push_error, which takes: rate, duration_s",
-        ),
-        (
-            "action: fault, kind: scrape_truncate, delay_s: 1",
-            "delay_s: not used by scrape_truncate, which takes: rate, duration_s",
-        ),
-        (
-            "action: fault, kind: scrape_error, status: 399",
-            "status: must be within 400 and 599, found 399",
-        ),
-        (
-            "action: fault, kind: scrape_error, status: 600",
-            "status: must be within 400 and 599, found 600",
-        ),
-        (
-            "action: fault, kind: scrape_error, labels: {}",
-            "labels: not used by scrape_error, which takes: status, rate, duration_s",
-        ),
-        (
-            "action: fault, kind: scrape_delay",
-            "delay_s: missing; scrape_delay needs it",
-        ),
-        (
-            "action: fault, kind: scrape_delay, delay_s: 3601",
-            "delay_s: must be within 0 and 3600, found 3601",
-        ),
-        (
-            "action: fault, kind: stale, rate: 1.5",
-            "rate: must be within 0 and 1, found 1.5",
-        ),
-        (
-            "action: fault, kind: stale, duration_s: -1",
-            "duration_s: must be within 0.001 and 3e9, found -1",
-        ),
-        ("action: fault, kind: reset", ""),
-        ("action: fault, kind: reset, metric: s", ""),
-        ("action: fault, kind: nan, metric: s", ""),
-        (
-            "action: scenario",
-            "scenario: missing; name the scenario to start",
-        ),
-        (
-            "action: scenario, scenario: tow",
-            "scenario: no scenario \"tow\"; did you mean \"two\"? defined: one, two",
-        ),
-        (
-            "action: scenario, scenario: one, duration_s: 1",
-            "duration_s: not used by scenario, which takes: scenario",
-        ),
-        ("action: scenario, scenario: two", ""),
-    ] {
-        check_action(fields, expected);
-    }
-}
+/// Fields of a failure mode, and what is said about it.
+const FAILURE_MODES: &str = r#"
+kind: stale, action: fault
+    .action: unknown field; known fields: metric, labels, kind, rate, status, delay_s, duration_s
+kind: scrape_delay
+    .delay_s: missing; scrape_delay needs it
+kind: reset
+    : "reset" at every tick of the whole run would hold everything at zero; give rate or duration_s
+kind: reset, rate: 0.5
+kind: reset, duration_s: 5
+"#;
 
 #[test]
 fn failure_modes_have_rules() {
-    for (fields, expected) in [
-        (
-            "",
-            ".kind: missing; one of nan, reset, stale, scrape_error, scrape_delay, scrape_truncate, push_error",
-        ),
-        (
-            "kind: stale, action: fault",
-            ".action: unknown field; known fields: metric, labels, kind, rate, status, delay_s, duration_s",
-        ),
-        (
-            "kind: scrape_delay",
-            ".delay_s: missing; scrape_delay needs it",
-        ),
-        (
-            "kind: reset",
-            ": \"reset\" at every tick of the whole run would hold everything at zero; give rate or duration_s",
-        ),
-        ("kind: reset, rate: 0.5", ""),
-        ("kind: reset, duration_s: 5", ""),
-    ] {
-        let whole = if expected.is_empty() {
-            String::new()
-        } else {
-            format!("runtime.failure_modes[0]{expected}")
+    let check = |fields: &str, expected: &str| {
+        let expected = match expected {
+            "" => String::new(),
+            _ => format!("runtime.failure_modes[0]{expected}"),
         };
         check_after(
             &format!("runtime: {{failure_modes: [{{{fields}}}]}}"),
-            &whole,
+            &expected,
         );
+    };
+    check(
+        "",
+        ".kind: missing; one of nan, reset, stale, scrape_error, scrape_delay, scrape_truncate, push_error",
+    );
+    for (fields, expected) in rows(FAILURE_MODES) {
+        check(fields, expected);
     }
     check_after(
         "runtime: {failure_modes: [null]}",
@@ -362,78 +258,60 @@ fn failure_modes_have_rules() {
     );
 }
 
+/// `scenarios`, and what is said about it.
+const SCENARIOS: &str = r#"
+{s: {}}
+    .s.steps: missing; a scenario needs at least one step
+{s: {steps: []}}
+    .s.steps: missing; a scenario needs at least one step
+{s: null}
+    .s: this entry is empty; fill it in or remove it
+{s: {steps: [null]}}
+    .s.steps[0]: this entry is empty; fill it in or remove it
+{s: {stepps: [{at_s: 0}]}}
+    .s.stepps: unknown field; did you mean "steps"?
+{'': {steps: [{at_s: 0, action: fault, kind: stale}]}}
+    ."": a scenario needs a name
+{"a\n": {steps: [{at_s: 0, action: fault, kind: stale}]}}
+    ."a\n": a scenario's name has at most 200 bytes and no control characters
+{s: {repeat_every_s: 0, steps: [{at_s: 0, action: fault, kind: stale}]}}
+    .s.repeat_every_s: must be within 0.001 and 3e9, found 0
+{s: {steps: [{action: fault, kind: stale}]}}
+    .s.steps[0].at_s: missing; a step needs it
+{s: {steps: [{at_s: -1, action: fault, kind: stale}]}}
+    .s.steps[0].at_s: must be within 0 and 3e9, found -1
+{s: {steps: [{at_s: 0, action: scenario}]}}
+    .s.steps[0].action: a scenario cannot start another; list what that one does
+{s: {steps: [{at_s: 0, action: spike, metric: q, multiplier: 1, duration_s: 1}]}}
+    .s.steps[0].metric: no metric "q"; defined: g
+[1]
+    : expected a map of names, found a list
+"#;
+
 #[test]
 fn scenarios_have_rules() {
-    let step = "{at_s: 0, action: fault, kind: stale}";
-    let many = format!("{step},").repeat(10_001);
-    let scenarios: Vec<_> = (0..1001)
-        .map(|index| format!("s{index}: {{steps: [{step}]}},"))
-        .collect();
-    let scenarios = scenarios.concat();
-    for (scenarios, expected) in [
-        (
-            "{s: {}}",
-            ".s.steps: missing; a scenario needs at least one step",
-        ),
-        (
-            "{s: {steps: []}}",
-            ".s.steps: missing; a scenario needs at least one step",
-        ),
-        (
-            "{s: null}",
-            ".s: this entry is empty; fill it in or remove it",
-        ),
-        (
-            "{s: {steps: [null]}}",
-            ".s.steps[0]: this entry is empty; fill it in or remove it",
-        ),
-        (
-            "{s: {stepps: [{at_s: 0}]}}",
-            ".s.stepps: unknown field; did you mean \"steps\"?",
-        ),
-        (
-            &format!("{{'': {{steps: [{step}]}}}}"),
-            ".\"\": a scenario needs a name",
-        ),
-        (
-            &format!("{{\"a\\n\": {{steps: [{step}]}}}}"),
-            ".\"a\\n\": a scenario's name has at most 200 bytes and no control characters",
-        ),
-        (
-            &format!("{{s: {{repeat_every_s: 0, steps: [{step}]}}}}"),
-            ".s.repeat_every_s: must be within 0.001 and 3e9, found 0",
-        ),
-        (
-            "{s: {steps: [{action: fault, kind: stale}]}}",
-            ".s.steps[0].at_s: missing; a step needs it",
-        ),
-        (
-            "{s: {steps: [{at_s: -1, action: fault, kind: stale}]}}",
-            ".s.steps[0].at_s: must be within 0 and 3e9, found -1",
-        ),
-        (
-            "{s: {steps: [{at_s: 0, action: scenario}]}}",
-            ".s.steps[0].action: a scenario cannot start another; list what that one does",
-        ),
-        (
-            "{s: {steps: [{at_s: 0, action: spike, metric: q, multiplier: 1, duration_s: 1}]}}",
-            ".s.steps[0].metric: no metric \"q\"; defined: g",
-        ),
-        (
-            &format!("{{s: {{steps: [{many}]}}}}"),
-            ".s.steps: at most 10000 steps, found 10001",
-        ),
-        (
-            &format!("{{{scenarios}}}"),
-            ": at most 1000 scenarios, found 1001",
-        ),
-        ("[1]", ": expected a map of names, found a list"),
-    ] {
+    let check = |scenarios: &str, expected: &str| {
         check_top(
             &format!("scenarios: {scenarios}"),
             &format!("scenarios{expected}"),
         );
+    };
+    for (scenarios, expected) in rows(SCENARIOS) {
+        check(scenarios, expected);
     }
+    let step = "{at_s: 0, action: fault, kind: stale}";
+    let steps = format!("{step},").repeat(10_001);
+    check(
+        &format!("{{s: {{steps: [{steps}]}}}}"),
+        ".s.steps: at most 10000 steps, found 10001",
+    );
+    let many: Vec<_> = (0..1001)
+        .map(|index| format!("s{index}: {{steps: [{step}]}},"))
+        .collect();
+    check(
+        &format!("{{{}}}", many.concat()),
+        ": at most 1000 scenarios, found 1001",
+    );
     check_top(
         "runtime: {on_start: [{action: scenario, scenario: s}]}",
         "runtime.on_start[0].scenario: no scenario \"s\"; the configuration defines none",
@@ -508,23 +386,6 @@ fn actions_become_what_they_say() {
             (2_000_000_000, "stale"),
             (2_000_000_000, "nan")
         ]
-    );
-}
-
-/// What is not known for other mistakes gives no further messages.
-#[test]
-fn one_mistake_gives_one_message() {
-    check(
-        "metrics:\n- {name: c, type: counter, algorithm: poisson, base_rate: 1, labels: {a: []}}\nruntime: {on_start: [{action: spike, metric: c, multiplier: 1, duration_s: 1, labels: {a: x}}]}\n",
-        "f.yaml:2:74: metrics[0].labels.a: the list is empty; a label needs at least one value",
-    );
-    check(
-        "metrics:\n- {name: c, type: counter, algorithm: poison, base_rate: 1}\nruntime: {on_start: [{action: spike, metric: c, multiplier: 1, duration_s: 1}]}\n",
-        "f.yaml:2:39: metrics[0].algorithm: no algorithm \"poison\"; did you mean \"poisson\"? counter knows poisson, constant",
-    );
-    check_top(
-        "scenarios: 5\nruntime: {on_start: [{action: scenario, scenario: s}]}",
-        "scenarios: expected a map of names, found the number 5",
     );
 }
 
@@ -642,88 +503,6 @@ fn unknown_metrics_get_a_bounded_list() {
         problems[0].message.ends_with("m48, m49 and 10 more"),
         "{}",
         problems[0].message
-    );
-}
-
-#[test]
-fn the_control_api_has_rules() {
-    for (field, expected) in [
-        (
-            "control_api_token: ''",
-            ".control_api_token: must not be empty; remove it to ask for no token",
-        ),
-        (
-            "control_api_token: 'a b'",
-            ".control_api_token: must be at most 1024 visible ASCII characters without spaces",
-        ),
-        (
-            "control_api_token: é",
-            ".control_api_token: must be at most 1024 visible ASCII characters without spaces",
-        ),
-        (
-            "control_api_token: \"a\\n\"",
-            ".control_api_token: must be at most 1024 visible ASCII characters without spaces",
-        ),
-        (
-            "control_api_hosts: ['a:80']",
-            ".control_api_hosts[0]: expected a host name or IP address such as metrics.example.org, remove the port: \"a\"",
-        ),
-        (
-            "control_api_hosts: [http://a]",
-            ".control_api_hosts[0]: expected a host name or IP address such as metrics.example.org, found \"http://a\"",
-        ),
-        (
-            "control_api_hosts: ['']",
-            ".control_api_hosts[0]: expected a host name or IP address such as metrics.example.org, found \"\"",
-        ),
-        (
-            "control_api_hosts: [null]",
-            ".control_api_hosts[0]: this entry is empty; fill it in or remove it",
-        ),
-        (
-            "control_api_hosts: a",
-            ".control_api_hosts: expected a list, found the text \"a\"",
-        ),
-        (
-            "journal_file: ''",
-            ".journal_file: must not be empty; remove it",
-        ),
-        (
-            "journal_file: \"a\\0\"",
-            ".journal_file: must not contain NUL",
-        ),
-    ] {
-        check_top(
-            &format!("global: {{{field}}}"),
-            &format!("global{expected}"),
-        );
-    }
-    let many = "a,".repeat(101);
-    check_top(
-        &format!("global: {{control_api_hosts: [{many}]}}"),
-        "global.control_api_hosts: at most 100 host names, found 101",
-    );
-    let global = good(&format!("{GAUGE}global: {{control_api_token: t, control_api_hosts: [A.example, '::1'], journal_file: j.ndjson}}")).global;
-    assert_eq!(global.control_api_token.as_deref(), Some("t"));
-    assert_eq!(global.control_api_hosts, ["a.example", "::1"]);
-    assert_eq!(global.journal_file.as_deref(), Some(Path::new("j.ndjson")));
-}
-
-#[test]
-fn the_environment_has_the_token() {
-    let with = |value: &'static str| {
-        let text = format!("{GAUGE}global: {{control_api_token: file}}");
-        let token = |name: &str| (name == "MOCKINGBIRD_CONTROL_TOKEN").then(|| value.to_owned());
-        load_str(Path::new("f.yaml"), text.as_bytes(), &token)
-            .map(|config| config.global.control_api_token)
-            .map_err(|error| error.to_string())
-    };
-    assert_eq!(with("env"), Ok(Some("env".to_owned())));
-    assert_eq!(with(""), Ok(Some("file".to_owned())));
-    let message = with("secret\n").unwrap_err();
-    assert_eq!(
-        message,
-        "environment: MOCKINGBIRD_CONTROL_TOKEN: must be at most 1024 visible ASCII characters without spaces"
     );
 }
 

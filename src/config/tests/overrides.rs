@@ -1,9 +1,9 @@
-//! What arguments say goes before the file and the environment, and all that
-//! follows from it follows.
+//! Arguments take precedence over the file and the environment, also in what is
+//! derived from them.
 
 use std::path::Path;
 
-use super::super::{
+use crate::config::{
     Config, CounterAlgorithm, Kind, LoadError, Overrides, PushTo, RemoteWriteVersion, load_str_with,
 };
 
@@ -53,7 +53,7 @@ fn otlp(url: &str) -> PushTo {
 }
 
 #[test]
-fn an_interval_is_what_values_follow_from() {
+fn increments_are_derived_from_the_interval_given() {
     for interval_ns in [1_000_000, 15_000_000_000, 12_345_000_000, 60_000_000_000] {
         for text in ["", "global: {tick_interval_s: 7}\n"] {
             let config = load(text, &step(interval_ns)).unwrap();
@@ -68,7 +68,7 @@ fn an_interval_is_what_values_follow_from() {
             assert_eq!(increment_per_tick, 2.0 * (interval_ns as f64 / 1e9));
         }
     }
-    // What does not go with it is told as if the file said it.
+    // What contradicts it is reported as if the file had it.
     let error = load("", &step(120_000_000_000)).unwrap_err().to_string();
     assert!(error.contains("metrics[1].max_age_s"), "{error}");
 }
@@ -109,7 +109,7 @@ fn a_receiver_takes_the_place_of_all_others() {
 }
 
 #[test]
-fn a_receiver_of_otlp_goes_before_the_environment() {
+fn a_receiver_of_otlp_takes_precedence_over_the_environment() {
     let text = "exporters: {otel: {enabled: false, endpoint: 'c:1', insecure: true, prefix: p_}}\n";
     for (url, expected) in [
         ("http://a:4318", "http://a:4318/v1/metrics"),
@@ -121,14 +121,14 @@ fn a_receiver_of_otlp_goes_before_the_environment() {
         assert_eq!((otel.url.as_str(), otel.prefix.as_str()), (expected, "p_"));
         assert_eq!(otel.headers["x-a"], "b");
     }
-    // Without it the environment is heard.
+    // Without one the environment counts.
     let text = "exporters: {otel: {prefix: p_}}\n";
     let config = load(text, &Overrides::default()).unwrap();
     assert_eq!(config.otel.url, "http://environment/a");
 }
 
 #[test]
-fn urls_are_judged_beforehand() {
+fn urls_are_checked_beforehand() {
     for (to, expected) in [
         (remote_write("http://a/b", None), None),
         (remote_write("a:9090", None), Some("expected a whole URL")),

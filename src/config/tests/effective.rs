@@ -1,7 +1,9 @@
 //! Configurations written out again.
 
+use proptest::prelude::*;
 use serde_json::json;
 
+use super::shipped::shipped;
 use super::*;
 
 /// All that a configuration says, secrets and what is written nowhere left out.
@@ -206,7 +208,35 @@ fn fingerprints_tell_what_determines_the_values() {
     }
 }
 
-/// JSON of a metric, one that is right.
+/// What a histogram or a summary observes.
+fn observed() -> impl Strategy<Value = serde_json::Value> + Clone {
+    (
+        0.0..1e9f64,
+        -10.0..10.0f64,
+        0.0..5.0f64,
+        1e-9..1e9f64,
+        prop::collection::vec(0.001..1e3f64, 1..5),
+        0..3_u8,
+    )
+        .prop_map(
+            |(per_tick, mu, sigma, lam, weights, algorithm)| match algorithm {
+                0 => json!({
+                    "algorithm": "lognormal", "mu": mu, "sigma": sigma,
+                    "observations_per_tick": per_tick,
+                }),
+                1 => json!({"algorithm": "exponential", "lam": lam}),
+                _ => {
+                    let components = weights
+                        .iter()
+                        .map(|weight| json!({"type": "exponential", "lam": lam, "weight": weight}));
+                    let components: serde_json::Value = components.collect();
+                    json!({"algorithm": "mixture", "components": components})
+                }
+            },
+        )
+}
+
+/// A metric that is right.
 fn metric(index: usize) -> impl Strategy<Value = serde_json::Value> {
     let number = || prop_oneof![0.0..1.0f64, 0.0..1e9f64, Just(1e-7), Just(0.0)];
     let any = || {
@@ -217,29 +247,60 @@ fn metric(index: usize) -> impl Strategy<Value = serde_json::Value> {
         ]
     };
     let period = || prop_oneof![0.001..10.0f64, 0.001..3e9f64];
-    let observed = (0.0..1e9f64, -10.0..10.0f64, 0.0..5.0f64, 1e-9..1e9f64, prop::collection::vec(0.001..1e3f64, 1..5), 0..3_u8).prop_map(
-        |(per_tick, mu, sigma, lam, weights, algorithm)| match algorithm {
-            0 => json!({"algorithm": "lognormal", "mu": mu, "sigma": sigma, "observations_per_tick": per_tick}),
-            1 => json!({"algorithm": "exponential", "lam": lam}),
-            _ => json!({"algorithm": "mixture", "components": weights.iter().map(|weight| json!({"type": "exponential", "lam": lam, "weight": weight})).collect::<Vec<_>>()}),
-        },
-    );
+    let observed = observed();
     let kind = prop_oneof![
-        number().prop_map(|rate| json!({"type": "counter", "algorithm": "poisson", "base_rate": rate})),
-        number().prop_map(|rate| json!({"type": "counter", "algorithm": "constant", "base_rate": rate * 1e3})),
+        number().prop_map(|rate| {
+            json!({"type": "counter", "algorithm": "poisson", "base_rate": rate})
+        }),
+        number().prop_map(|rate| {
+            json!({"type": "counter", "algorithm": "constant", "base_rate": rate * 1e3})
+        }),
         any().prop_map(|start| json!({"type": "gauge", "algorithm": "constant", "start": start})),
-        (any(), number()).prop_map(|(start, step)| json!({"type": "gauge", "algorithm": "random_walk", "start": start, "step": step})),
-        (any(), number(), period(), 0.0..=1.0f64).prop_map(|(min, more, period, spread)| json!({"type": "gauge", "algorithm": "sine", "amplitude": more, "offset": min, "period_s": period, "phase_spread": spread})),
-        (-1e9..0.0f64, 0.1..1e9f64, period()).prop_map(|(min, max, period)| json!({"type": "gauge", "algorithm": "sawtooth", "min": min, "max": max, "period_s": period, "clamp": [min, max]})),
-        (-1e9..0.0f64, 0.1..1e9f64, period()).prop_map(|(min, max, period)| json!({"type": "gauge", "algorithm": "sine", "min": min, "max": max, "period_s": period})),
-        observed.clone().prop_map(|mut fields| { fields["type"] = "histogram".into(); fields }),
-        (observed, 100.0..1e3f64, prop::collection::btree_map("0\\.[0-9]{1,17}", 0.0..=1.0f64, 1..4)).prop_map(|(mut fields, age, objectives)| {
-            fields["type"] = "summary".into();
-            fields["max_age_s"] = age.into();
-            let distinct: BTreeMap<u64, &String> = objectives.keys().map(|key| (key.parse::<f64>().unwrap().to_bits(), key)).collect();
-            fields["objectives"] = distinct.values().map(|key| ((*key).clone(), json!(objectives[*key]))).collect();
+        (any(), number()).prop_map(|(start, step)| {
+            json!({"type": "gauge", "algorithm": "random_walk", "start": start, "step": step})
+        }),
+        (any(), number(), period(), 0.0..=1.0f64).prop_map(
+            |(offset, amplitude, period, spread)| {
+                json!({
+                    "type": "gauge", "algorithm": "sine", "amplitude": amplitude,
+                    "offset": offset, "period_s": period, "phase_spread": spread,
+                })
+            }
+        ),
+        (-1e9..0.0f64, 0.1..1e9f64, period()).prop_map(|(min, max, period)| {
+            json!({
+                "type": "gauge", "algorithm": "sawtooth", "min": min, "max": max,
+                "period_s": period, "clamp": [min, max],
+            })
+        }),
+        (-1e9..0.0f64, 0.1..1e9f64, period()).prop_map(|(min, max, period)| {
+            json!({
+                "type": "gauge", "algorithm": "sine", "min": min, "max": max,
+                "period_s": period,
+            })
+        }),
+        observed.clone().prop_map(|mut fields| {
+            fields["type"] = "histogram".into();
             fields
         }),
+        (
+            observed,
+            100.0..1e3f64,
+            prop::collection::btree_map("0\\.[0-9]{1,17}", 0.0..=1.0f64, 1..4)
+        )
+            .prop_map(|(mut fields, age, objectives)| {
+                fields["type"] = "summary".into();
+                fields["max_age_s"] = age.into();
+                // Different texts may be one number.
+                let bits = |key: &String| key.parse::<f64>().unwrap().to_bits();
+                let distinct: BTreeMap<_, _> =
+                    objectives.iter().map(|one| (bits(one.0), one)).collect();
+                fields["objectives"] = distinct
+                    .values()
+                    .map(|(key, error)| ((*key).clone(), **error))
+                    .collect();
+                fields
+            }),
     ];
     (
         kind,
@@ -286,8 +347,13 @@ fn profiles() -> impl Strategy<Value = serde_json::Value> {
         labels
     });
     let cap = prop_oneof![Just(json!(null)), (1..50_u64).prop_map(|cap| json!(cap))];
-    let profile = (labels, cap, any::<bool>(), prop_oneof![Just(0.0), 0.0..10.0f64]).prop_map(|(labels, cap, hash, alpha)| {
-        json!({"labels": labels, "series_cap": cap, "sampling_strategy": if hash { "hash" } else { "first_n" }, "zipf_alpha": alpha})
+    let sampling = any::<bool>().prop_map(|hash| if hash { "hash" } else { "first_n" });
+    let alpha = prop_oneof![Just(0.0), 0.0..10.0f64];
+    let profile = (labels, cap, sampling, alpha).prop_map(|(labels, cap, sampling, alpha)| {
+        json!({
+            "labels": labels, "series_cap": cap, "sampling_strategy": sampling,
+            "zipf_alpha": alpha,
+        })
     });
     prop::collection::vec(profile, 3).prop_map(|all| {
         all.into_iter()
@@ -307,9 +373,22 @@ fn documents() -> impl Strategy<Value = serde_json::Value> {
         (400..600).prop_map(|status| json!({"kind": "scrape_error", "status": status})),
     ];
     let action = prop_oneof![
-        (0.0..1e9f64, 0.001..1e6f64).prop_map(|(multiplier, duration)| json!({"action": "spike", "metric": "m0", "multiplier": multiplier, "duration_s": duration})),
-        (0.0..=1.0f64, 0.001..1e6f64).prop_map(|(rate, duration)| json!({"action": "error_rate", "metric": "m0", "rate": rate, "duration_s": duration})),
-        fault.clone().prop_map(|mut fault| { fault["action"] = "fault".into(); fault }),
+        (0.0..1e9f64, 0.001..1e6f64).prop_map(|(multiplier, duration)| {
+            json!({
+                "action": "spike", "metric": "m0", "multiplier": multiplier,
+                "duration_s": duration,
+            })
+        }),
+        (0.0..=1.0f64, 0.001..1e6f64).prop_map(|(rate, duration)| {
+            json!({
+                "action": "error_rate", "metric": "m0", "rate": rate,
+                "duration_s": duration,
+            })
+        }),
+        fault.clone().prop_map(|mut fault| {
+            fault["action"] = "fault".into();
+            fault
+        }),
     ];
     let steps = prop::collection::vec((prop_oneof![Just(0.0), 0.0..3e9f64], action.clone()), 1..5)
         .prop_map(|steps| {

@@ -1,0 +1,150 @@
+//! The files in `configs`, and their schema.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+/// The shipped configurations, with their names.
+pub(super) fn shipped() -> Vec<(PathBuf, Config)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+    let mut shipped: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "yaml"))
+        .map(|path| {
+            let bytes = std::fs::read(&path).unwrap();
+            let config = load_str(&path, &bytes, &|_| None);
+            let config = config.unwrap_or_else(|error| panic!("{error}"));
+            (path, config)
+        })
+        .collect();
+    shipped.sort_by(|a, b| a.0.cmp(&b.0));
+    shipped
+}
+
+/// Series of a metric and samples per scrape.
+fn size(metric: &Metric) -> (u64, u64) {
+    let product: u64 = metric
+        .labels
+        .iter()
+        .map(|label| match &label.values {
+            LabelValues::List(list) => list.len() as u64,
+            LabelValues::Range { first, last, .. } => (last - first + 1) as u64,
+        })
+        .product();
+    let series = metric.series_cap.map_or(product, |cap| cap.min(product));
+    let each = match &metric.kind {
+        Kind::Counter { .. } | Kind::Gauge { .. } => 1,
+        Kind::Histogram { bounds, .. } => bounds.len() as u64 + 3,
+        Kind::Summary { objectives, .. } => objectives.len() as u64 + 2,
+    };
+    (series, series * each)
+}
+
+#[test]
+fn shipped_configurations_are_good() {
+    let shipped = shipped();
+    let total = |name: &str| {
+        let (_, config) = shipped
+            .iter()
+            .find(|(path, _)| path.ends_with(name))
+            .unwrap();
+        config
+            .metrics
+            .iter()
+            .map(size)
+            .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    };
+    assert_eq!(shipped.len(), 5);
+    assert_eq!(total("high_cardinality.yaml"), (450_000, 1_950_000));
+    assert_eq!(total("million.yaml"), (1_000_000, 1_000_000));
+    assert_eq!(total("baseline.yaml").0, 104);
+    for (path, config) in &shipped {
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(
+            text.starts_with("# yaml-language-server: $schema=schema.json\n"),
+            "{path:?} does not name its schema"
+        );
+        assert!(!config.metrics.is_empty());
+    }
+}
+
+/// `UPDATE_SCHEMA=1 cargo test --lib config` writes the file anew.
+#[test]
+fn the_shipped_schema_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/schema.json");
+    let expected = serde_json::to_string_pretty(&json_schema()).unwrap() + "\n";
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+    }
+    let shipped = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        shipped == expected,
+        "configs/schema.json is out of date; run the tests with UPDATE_SCHEMA=1"
+    );
+}
+
+#[test]
+fn the_reference_has_every_field() {
+    let text = include_str!("../../../configs/reference.yaml");
+    let tree = serde_yaml::from_str(text).unwrap();
+    let schema = json_schema();
+    let mut seen = std::collections::BTreeSet::new();
+    collect_fields(&schema, &schema, &tree, &mut seen);
+    let top = std::iter::once(("", &schema));
+    let definitions = schema["$defs"].as_object().unwrap();
+    let named = definitions.iter().map(|(name, part)| (name.as_str(), part));
+    let mut fields = 0;
+    for (name, part) in top.chain(named) {
+        let Some(properties) = part["properties"].as_object() else {
+            continue;
+        };
+        for (field, about) in properties {
+            let place = format!("{name}.{field}");
+            assert!(
+                seen.contains(&place),
+                "reference.yaml does not show {place}"
+            );
+            assert!(about["description"].is_string(), "{place} is not described");
+            fields += 1;
+        }
+    }
+    assert!(fields > 80, "only {fields} fields");
+}
+
+/// Notes `Definition.field` for every field that `tree` sets.
+fn collect_fields(
+    root: &serde_json::Value,
+    part: &serde_json::Value,
+    tree: &serde_yaml::Value,
+    seen: &mut std::collections::BTreeSet<String>,
+) {
+    let mut part = part;
+    let mut name = "";
+    if let Some(reference) = part["$ref"].as_str() {
+        name = reference.trim_start_matches("#/$defs/");
+        part = &root["$defs"][name];
+    }
+    for branch in part["anyOf"].as_array().into_iter().flatten() {
+        collect_fields(root, branch, tree, seen);
+    }
+    match tree {
+        serde_yaml::Value::Mapping(entries) => {
+            for (key, value) in entries {
+                let field = key.as_str().unwrap_or_default();
+                if part["properties"][field].is_object() {
+                    seen.insert(format!("{name}.{field}"));
+                    collect_fields(root, &part["properties"][field], value, seen);
+                } else if part["additionalProperties"].is_object() {
+                    collect_fields(root, &part["additionalProperties"], value, seen);
+                }
+            }
+        }
+        serde_yaml::Value::Sequence(items) => {
+            for item in items {
+                collect_fields(root, &part["items"], item, seen);
+            }
+        }
+        _ => {}
+    }
+}
