@@ -106,6 +106,7 @@ pub(super) struct Checker<'a> {
     problems: &'a mut Problems,
     /// Label values that metrics got from their profiles so far.
     values_copied: usize,
+    values_copied_bytes: usize,
     /// Label values that actions were compared with so far.
     values_compared: usize,
     values_compared_reported: bool,
@@ -120,6 +121,7 @@ impl<'a> Checker<'a> {
         Self {
             problems,
             values_copied: 0,
+            values_copied_bytes: 0,
             values_compared: 0,
             values_compared_reported: false,
             unknown_metric: false,

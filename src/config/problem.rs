@@ -324,8 +324,9 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The beginning of a text, for messages.
-fn excerpt(text: &str) -> String {
-    const CHARACTERS_MAX: usize = 60;
+pub(super) fn excerpt(text: &str) -> String {
+    // Longer than the names that anyone would have suggested.
+    const CHARACTERS_MAX: usize = 100;
     match text.char_indices().nth(CHARACTERS_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

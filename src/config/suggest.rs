@@ -1,6 +1,6 @@
 //! "Did you mean …?" for misspelt names.
 
-use super::problem::quoted;
+use super::problem::{excerpt, quoted};
 
 /// The known name that a misspelt one was probably meant to be.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -49,13 +49,14 @@ pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a s
     })
 }
 
-/// Names separated by commas, at most fifty of them.
+/// Names separated by commas, at most fifty of them, long ones cut short.
 pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const NAMES_MAX: usize = 50;
     let mut names = names.into_iter();
     let mut text = names
         .by_ref()
         .take(NAMES_MAX)
+        .map(excerpt)
         .collect::<Vec<_>>()
         .join(", ");
     match names.count() {
@@ -108,6 +109,15 @@ mod tests {
         ] {
             assert_eq!(nearest(name, known), expected, "{name:?}");
         }
+    }
+
+    #[test]
+    fn lists_are_short() {
+        let long = "x".repeat(1000);
+        assert_eq!(list([]), "none");
+        assert_eq!(list(["a", "b"]), "a, b");
+        assert_eq!(list([&*long]), format!("{}…", &long[..100]));
+        assert!(list(["a"; 60]).ends_with("a, a and 10 more"));
     }
 
     #[test]

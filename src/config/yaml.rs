@@ -17,6 +17,10 @@ use super::problem::{Path, Position, Problems, quoted};
 
 /// More values than this, aliases expanded, are refused.
 const NODES_MAX: usize = 2_000_000;
+/// More bytes of texts and keys than this, aliases expanded, are refused.
+const TEXT_BYTES_MAX: usize = 64 << 20;
+/// Longest key, in bytes; paths of mistakes repeat keys.
+const KEY_BYTES_MAX: usize = 1024;
 /// The most work for the parser, about a second: the number of open brackets,
 /// summed over all tokens.
 const FLOW_WORK_MAX: u64 = 200_000_000;
@@ -125,17 +129,17 @@ pub(super) fn parse(text: &str) -> Result<Node, ParseError> {
     // JSON allows characters in quotes that YAML forbids or takes for line
     // breaks, so what is JSON is read as such.
     if text.starts_with('{') {
-        let nodes = Cell::new(0);
+        let size = Size::default();
         let mut json = serde_json::Deserializer::from_str(text);
-        let tree = json.deserialize_any(Build(&nodes));
+        let tree = json.deserialize_any(Build(&size));
         if let (Ok(tree), Ok(())) = (tree, json.end()) {
             return Ok(tree);
         }
     }
     refuse_deep_flow(text)?;
-    let nodes = Cell::new(0);
+    let size = Size::default();
     serde_yaml::Deserializer::from_str(text)
-        .deserialize_any(Build(&nodes))
+        .deserialize_any(Build(&size))
         .map_err(|error| explain(&error, text))
 }
 
@@ -292,17 +296,36 @@ fn explain(error: &serde_yaml::Error, text: &str) -> ParseError {
     }
 }
 
-/// Builds a [`Node`] and counts it.
+/// Size of what has been built.
+#[derive(Default)]
+struct Size {
+    nodes: Cell<usize>,
+    text_bytes: Cell<usize>,
+}
+
+/// Builds a [`Node`] within the bounds of size.
 #[derive(Clone, Copy)]
-struct Build<'a>(&'a Cell<usize>);
+struct Build<'a>(&'a Size);
 
 impl Build<'_> {
     fn count_node<E: de::Error>(self) -> Result<(), E> {
-        let nodes = self.0.get() + 1;
-        self.0.set(nodes);
+        let nodes = self.0.nodes.get() + 1;
+        self.0.nodes.set(nodes);
         if nodes > NODES_MAX {
             return Err(E::custom(format!(
                 "more than {NODES_MAX} values, aliases included"
+            )));
+        }
+        Ok(())
+    }
+
+    fn count_text<E: de::Error>(self, text: &str) -> Result<(), E> {
+        let bytes = self.0.text_bytes.get() + text.len();
+        self.0.text_bytes.set(bytes);
+        if bytes > TEXT_BYTES_MAX {
+            return Err(E::custom(format!(
+                "more than {} MiB of text, aliases included",
+                TEXT_BYTES_MAX >> 20
             )));
         }
         Ok(())
@@ -365,6 +388,7 @@ impl<'de> Visitor<'de> for Build<'_> {
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<Node, E> {
         self.count_node()?;
+        self.count_text(value)?;
         Ok(Node::Str(value.to_owned()))
     }
 
@@ -381,6 +405,7 @@ impl<'de> Visitor<'de> for Build<'_> {
         self.count_node()?;
         let mut entries = Vec::new();
         while let Some(key) = map.next_key_seed(KeyText)? {
+            self.count_text(&key)?;
             entries.push((key, map.next_value_seed(self)?));
         }
         Ok(Node::Map(entries))
@@ -410,6 +435,11 @@ impl Visitor<'_> for KeyText {
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<String, E> {
+        if value.len() > KEY_BYTES_MAX {
+            return Err(E::custom(format!(
+                "a key has at most {KEY_BYTES_MAX} bytes"
+            )));
+        }
         Ok(value.to_owned())
     }
 }

@@ -27,6 +27,8 @@ pub(super) type Profiles = BTreeMap<String, Profile>;
 const LABELS_MAX: usize = 1000;
 /// Label values that all metrics together may copy from their profiles' lists.
 const VALUES_COPIED_MAX: usize = 5_000_000;
+/// And how long they may be together.
+const VALUES_COPIED_BYTES_MAX: usize = 256 << 20;
 
 impl Checker<'_> {
     pub(super) fn profiles(&mut self, at: &Path, raw: Option<Entries<RawProfile>>) -> Profiles {
@@ -252,15 +254,25 @@ impl Checker<'_> {
         own: Vec<Label>,
     ) -> Vec<Label> {
         let profile = profile.unwrap_or_default();
-        let copied = profile.iter().map(|label| match &label.values {
-            LabelValues::List(list) => list.len() + 1,
-            LabelValues::Range { .. } => 1,
-        });
-        self.values_copied += copied.sum::<usize>();
-        if self.values_copied > VALUES_COPIED_MAX {
+        for label in profile {
+            self.values_copied += 1;
+            if let LabelValues::List(list) = &label.values {
+                self.values_copied += list.len();
+                self.values_copied_bytes += list.iter().map(String::len).sum::<usize>();
+            }
+        }
+        let too_much = if self.values_copied > VALUES_COPIED_MAX {
+            Some(format!("{VALUES_COPIED_MAX} listed label values"))
+        } else if self.values_copied_bytes > VALUES_COPIED_BYTES_MAX {
+            let mib = VALUES_COPIED_BYTES_MAX >> 20;
+            Some(format!("{mib} MiB of listed label values"))
+        } else {
+            None
+        };
+        if let Some(too_much) = too_much {
             self.problems.add(
                 &at.key("profile"),
-                "the metrics so far have more than 5000000 listed label values; use range",
+                format!("the metrics so far have more than {too_much}; use range"),
             );
             return own;
         }

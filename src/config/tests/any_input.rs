@@ -32,6 +32,36 @@ fn hostile_files_are_refused_in_time() {
             "{opening}: {all}"
         );
     }
+    // A long text, many times.
+    let text = "x".repeat(1 << 20);
+    let aliases = "*t,".repeat(1000);
+    let all = messages(&format!("t: &t {text}\nmetrics: [{aliases}]"));
+    assert!(all.contains("more than 64 MiB of text"), "{all}");
+    // A long label value that many metrics get.
+    let metrics: Vec<_> = (0..1000)
+        .map(|index| {
+            format!("{{name: m{index}, type: gauge, algorithm: constant, start: 1, profile: p}},")
+        })
+        .collect();
+    let all = messages(&format!(
+        "profiles: {{p: {{labels: {{l: {text}}}}}}}\nmetrics: [{}]",
+        metrics.concat()
+    ));
+    assert!(all.contains("more than 256 MiB of listed label values"));
+    // A long key, which every path below it would repeat.
+    let key = "k".repeat(1 << 20);
+    let steps = "[],".repeat(10_000);
+    let all = messages(&format!(
+        "{{\"scenarios\": {{\"{key}\": {{\"steps\": [{steps}]}}}}}}"
+    ));
+    assert!(all.len() < 1000, "{} bytes", all.len());
+    // A long name, which messages list.
+    let metric = format!("{{name: {text}, type: gauge, algorithm: constant, start: 1}}");
+    let actions = "{action: spike, metric: q, multiplier: 1, duration_s: 1},".repeat(1000);
+    let all = messages(&format!(
+        "metrics: [{metric}]\nruntime: {{on_start: [{actions}]}}"
+    ));
+    assert!(all.len() < 100_000, "{} bytes", all.len());
     let all = messages(&format!("metrics: [{}]", "1,".repeat(2000)));
     assert_eq!(all.lines().count(), 100);
     let all = messages(&format!(
