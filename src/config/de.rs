@@ -209,6 +209,18 @@ impl<'n, 'c> NodeDe<'n, 'c> {
         ))
     }
 
+    fn expected_whole_number<T>(self) -> Result<T> {
+        match self.node {
+            Node::Float(value) if value.fract() == 0.0 && value.abs() < 1e18 => {
+                self.wrong(format!(
+                    "expected a whole number, found one with a fraction or exponent; write {}",
+                    *value as i64
+                ))
+            }
+            _ => self.expected("a whole number"),
+        }
+    }
+
     fn unknown_field(self, key: &str, fields: &'static [&'static str]) {
         if self.pass.unknown.borrow().len() == PROBLEMS_KEPT_MAX {
             self.pass.unknown_more.set(self.pass.unknown_more.get() + 1);
@@ -254,10 +266,12 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
         match self.node {
             Node::Int(value) => self.placed(visitor.visit_i64(*value)),
             Node::UInt(_) | Node::Big(_) => self.wrong(format!(
-                "{} does not fit into 64 bits",
-                self.node.describe()
+                "{} is not within {} and {}",
+                self.node.describe(),
+                i64::MIN,
+                i64::MAX
             )),
-            _ => self.expected("a whole number"),
+            _ => self.expected_whole_number(),
         }
     }
 
@@ -273,12 +287,11 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
                 self.node.describe(),
                 u64::MAX
             )),
-            Node::Float(value) if value.fract() == 0.0 && (0.0..1e18).contains(value) => self
-                .wrong(format!(
-                    "expected a whole number, found one with a fraction or exponent; write {}",
-                    *value as u64
-                )),
-            _ => self.expected("a whole number"),
+            Node::Float(value) if *value < 0.0 => self.wrong(format!(
+                "must not be negative, found {}",
+                float_text(*value)
+            )),
+            _ => self.expected_whole_number(),
         }
     }
 

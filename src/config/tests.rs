@@ -152,6 +152,10 @@ fn one_mistake_gives_one_message() {
         "scenarios: 5\nruntime: {on_start: [{action: scenario, scenario: s}]}",
         "scenarios: expected a map of names, found the number 5",
     );
+    check(
+        "global: {tick_interval_s: 0}\nmetrics: [{name: s, type: summary, algorithm: exponential, lam: 1, max_age_s: 120}]",
+        "f.yaml:1:27: global.tick_interval_s: must be within 0.001 and 86400, found 0",
+    );
 }
 
 #[test]

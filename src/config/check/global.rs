@@ -18,7 +18,11 @@ const HOSTS_MAX: usize = 100;
 impl Checker<'_> {
     pub(super) fn global(&mut self, at: &Path, raw: RawGlobal, environment: Environment) -> Global {
         let range = TICK_INTERVAL_S;
-        let interval = self.number_or(at, "tick_interval_s", raw.tick_interval_s, 1.0, range);
+        let mut interval = self.number_or(at, "tick_interval_s", raw.tick_interval_s, 1.0, range);
+        if !TICK_INTERVAL_S.contains(&interval) {
+            // It was reported; what depends on it shall not be reported, too.
+            interval = 1.0;
+        }
         let log_level = self.log_level(at, raw.log_level.as_deref(), environment);
         let known = [("text", LogFormat::Text), ("json", LogFormat::Json)];
         let log_format = self

@@ -96,15 +96,8 @@ impl Checker<'_> {
             return (labels, false);
         }
         for (path, name, raw) in self.entries(at, raw) {
-            if !names::is_label_name(&name) {
-                self.problems.add_key(
-                    &path,
-                    "not a label name; use letters, digits and _, and do not begin with a digit",
-                );
-                complete = false;
-            } else if name.starts_with("__") {
-                self.problems
-                    .add_key(&path, "names that begin with __ are reserved by Prometheus");
+            if let Some(problem) = names::label_name_problem(&name) {
+                self.problems.add_key(&path, problem);
                 complete = false;
             }
             match raw.and_then(|raw| self.label_values(&path, raw)) {

@@ -27,9 +27,15 @@ pub(super) fn is_metric_name(name: &str) -> bool {
     name.starts_with(first) && name.chars().all(|c| first(c) || c.is_ascii_digit())
 }
 
-/// `[a-zA-Z_][a-zA-Z0-9_]*`.
-pub(super) fn is_label_name(name: &str) -> bool {
-    is_metric_name(name) && !name.contains(':')
+/// Why a label cannot have a name that is not `[a-zA-Z_][a-zA-Z0-9_]*`, or reserved.
+pub(super) fn label_name_problem(name: &str) -> Option<&'static str> {
+    if !is_metric_name(name) || name.contains(':') {
+        Some("not a label name; use letters, digits and _, and do not begin with a digit")
+    } else if name.starts_with("__") {
+        Some("names that begin with __ are reserved by Prometheus")
+    } else {
+        None
+    }
 }
 
 /// The name without a counter's `_total`.

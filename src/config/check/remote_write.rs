@@ -7,7 +7,7 @@ use std::path::Path as FilePath;
 use super::exporters::{CONCURRENCY, HEADER_VALUE_RULE, INTERVAL_S, TIMEOUT_S, is_header_value};
 use super::{Checker, names, nanoseconds};
 use crate::config::endpoint::{Endpoint, PathRule};
-use crate::config::problem::{Path, quoted};
+use crate::config::problem::Path;
 use crate::config::raw::{Entries, Item, RawBasicAuth, RawRemoteWrite, Scalar};
 use crate::config::{BasicAuth, Password, RemoteWrite, RemoteWriteVersion};
 
@@ -124,11 +124,11 @@ impl Checker<'_> {
         }
         let mut labels = BTreeMap::new();
         for (path, name, value) in self.entries(at, raw) {
-            if !names::is_label_name(&name) {
-                let message = format!("{} is not a label name", quoted(&name));
-                self.problems.add_key(&path, message);
-            } else if name.starts_with("__") || LABELS_RESERVED.contains(&name.as_str()) {
-                let message = format!("{} is reserved", quoted(&name));
+            if let Some(problem) = names::label_name_problem(&name) {
+                self.problems.add_key(&path, problem);
+            } else if LABELS_RESERVED.contains(&name.as_str()) {
+                let message =
+                    "histograms and summaries set this label themselves; use another name";
                 self.problems.add_key(&path, message);
             }
             let Some(Scalar(value)) = value else { continue };

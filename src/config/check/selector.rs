@@ -139,7 +139,7 @@ impl Checker<'_> {
         if nowhere.is_empty() {
             self.problems.add(
                 at,
-                "no metric that can be meant has all of these labels with these values",
+                "no metric that this fault applies to has all of these labels with these values",
             );
         }
         for (name, value) in nowhere {
@@ -150,12 +150,12 @@ impl Checker<'_> {
                     let names: BTreeSet<&str> = all().map(|label| &*label.name).collect();
                     let hint = suggest::hint(name, "there are", names.iter().copied());
                     let message =
-                        format!("no metric that can be meant has such a label; {hint}");
+                        format!("no metric that this fault applies to has such a label; {hint}");
                     self.problems.add_key(&path, message);
                 }
                 Some(label) => {
                     let message = format!(
-                        "no metric that can be meant has the value {}; {}",
+                        "no metric that this fault applies to has the value {}; {}",
                         quoted(value),
                         values_hint(value, &label.values)
                     );

@@ -181,13 +181,13 @@ stale, labels: {host: a}
 stale, labels: {zone: x}
 nan, labels: {zone: x}
 reset, labels: {zone: x}
-    labels.zone: no metric that can be meant has such a label; there are: host, port
+    labels.zone: no metric that this fault applies to has such a label; there are: host, port
 stale, labels: {hot: x}
-    labels.hot: no metric that can be meant has such a label; did you mean "host"?
+    labels.hot: no metric that this fault applies to has such a label; did you mean "host"?
 stale, labels: {zone: z}
-    labels.zone: no metric that can be meant has the value "z"; there are: x, y
+    labels.zone: no metric that this fault applies to has the value "z"; there are: x, y
 stale, labels: {zone: x, host: a}
-    labels: no metric that can be meant has all of these labels with these values
+    labels: no metric that this fault applies to has all of these labels with these values
 "#;
 
 #[test]

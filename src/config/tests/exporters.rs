@@ -71,11 +71,11 @@ remote_write: [{url: 'http://u:p@h/w'}]
 remote_write: [{url: 'http://h/w', version: 3}]
     remote_write[0].version: must be within 1 and 2, found 3
 remote_write: [{url: 'http://h/w', labels: {a-b: c}}]
-    remote_write[0].labels.a-b: "a-b" is not a label name
+    remote_write[0].labels.a-b: not a label name; use letters, digits and _, and do not begin with a digit
 remote_write: [{url: 'http://h/w', labels: {__a: c}}]
-    remote_write[0].labels.__a: "__a" is reserved
+    remote_write[0].labels.__a: names that begin with __ are reserved by Prometheus
 remote_write: [{url: 'http://h/w', labels: {le: c}}]
-    remote_write[0].labels.le: "le" is reserved
+    remote_write[0].labels.le: histograms and summaries set this label themselves; use another name
 remote_write: [{url: 'http://h/w', labels: {a: ''}}]
     remote_write[0].labels.a: must not be empty or contain NUL
 remote_write: [{url: 'http://h/w', interval_s: 0}]

@@ -10,6 +10,8 @@ global: {tick_interval_s: 86401}
     global.tick_interval_s: must be within 0.001 and 86400, found 86401
 global: {tick_interval_s: .nan}
     global.tick_interval_s: expected a finite number, found .nan
+global: {seed: -1.0}
+    global.seed: must not be negative, found -1
 global: {seed: 1.5}
     global.seed: expected a whole number, found the number 1.5
 global: {seed: 1e3}

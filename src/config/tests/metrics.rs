@@ -30,6 +30,10 @@ const LABELS: &str = r#"
     .range: expected [first, last], found 1 entries
 {range: [1, 2.5]}
     .range[1]: expected a whole number, found the number 2.5
+{range: [1.0, 2]}
+    .range[0]: expected a whole number, found one with a fraction or exponent; write 1
+{range: [1, 9223372036854775808]}
+    .range[1]: the number 9223372036854775808 is not within -9223372036854775808 and 9223372036854775807
 {range: [1, 2], fmt: x}
     .fmt: "x" has no place for the number; use one of {} %d %s %x, with a width (%5d) or zeros (%02d)
 {range: [-1, 2], fmt: '%x'}
