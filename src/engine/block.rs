@@ -104,18 +104,17 @@ impl<'a> BlockTick<'a> {
             };
             *now.state = KernelState::Walk(shown.clone());
         }
+        let mut run = Run {
+            block: self,
+            class: self.plain,
+            rows: 0..0,
+            cells: &mut scratch.cells,
+        };
         let mut start = 0;
         while start < now.len {
             let (class, end) = self.run_from(start, now.len);
-            let mut run = Run {
-                recipe: self.recipe,
-                base: self.base,
-                class,
-                rows: start..end,
-                first_series: self.first_series,
-                keys: self.keys,
-                cells: &mut scratch.cells,
-            };
+            run.class = class;
+            run.rows = start..end;
             if begins {
                 run.begin(now.columns, now.state);
             } else {
@@ -176,15 +175,10 @@ impl<'a> BlockTick<'a> {
 
 /// Neighbouring series of one block and one class, at one tick.
 struct Run<'a> {
-    recipe: &'a Recipe,
-    base: &'a BaseTick,
+    block: &'a BlockTick<'a>,
     class: &'a ClassTick,
     /// Within the block.
     rows: Range<usize>,
-    /// Of the block.
-    first_series: usize,
-    /// Of the whole block, where they are needed.
-    keys: &'a [u64],
     cells: &'a mut Vec<u64>,
 }
 
@@ -193,7 +187,7 @@ impl<'a> Run<'a> {
     fn begin(&mut self, columns: &mut Columns, state: &mut KernelState) {
         let rows = self.rows.clone();
         match columns {
-            Columns::Values(values) => match &self.recipe.kind {
+            Columns::Values(values) => match &self.block.recipe.kind {
                 Kind::Gauge {
                     algorithm: GaugeAlgorithm::RandomWalk { start, .. },
                     clamp,
@@ -238,7 +232,7 @@ impl<'a> Run<'a> {
         match (before, now) {
             (Columns::Values(before), Columns::Values(now)) => {
                 let (before, now) = (&before[rows.clone()], &mut now[rows]);
-                match &self.recipe.kind {
+                match &self.block.recipe.kind {
                     Kind::Counter { algorithm, .. } => self.counter(*algorithm, before, now),
                     Kind::Gauge {
                         algorithm: GaugeAlgorithm::RandomWalk { step, .. },
@@ -298,21 +292,21 @@ impl<'a> Run<'a> {
 
     /// Label-set keys of its series.
     fn keys(&self) -> &'a [u64] {
-        &self.keys[self.rows.clone()]
+        &self.block.keys[self.rows.clone()]
     }
 
     /// Weights of its series, if the metric has any.
     fn weights(&self) -> Option<&'a [f64]> {
-        let weights = self.recipe.weights.as_deref()?;
-        let start = self.first_series + self.rows.start;
+        let weights = self.block.recipe.weights.as_deref()?;
+        let start = self.block.first_series + self.rows.start;
         Some(&weights[start..start + self.rows.len()])
     }
 
     fn counter(&self, algorithm: CounterAlgorithm, before: &[f64], now: &mut [f64]) {
-        let (key, mean, weights) = (self.base.value_key, self.class.mean, self.weights());
+        let (key, mean, weights) = (self.block.base.value_key, self.class.mean, self.weights());
         match algorithm {
             CounterAlgorithm::Constant { .. } => counter::constant(mean, weights, before, now),
-            CounterAlgorithm::Poisson { .. } if self.recipe.is_tabulated(mean) => {
+            CounterAlgorithm::Poisson { .. } if self.block.recipe.is_tabulated(mean) => {
                 counter::poisson_shared(self.keys(), key, &self.class.poisson, before, now);
             }
             CounterAlgorithm::Poisson { .. } => {
@@ -329,7 +323,7 @@ impl<'a> Run<'a> {
         now: &mut [f64],
         state: &mut KernelState,
     ) {
-        let key = self.base.value_key;
+        let key = self.block.base.value_key;
         let (keys, normal) = (self.keys(), self.values());
         if let KernelState::Walk(walk) = state {
             let walk = &mut walk[self.rows.clone()];
@@ -345,11 +339,11 @@ impl<'a> Run<'a> {
     fn gauge_without_memory(&self, now: &mut [f64]) {
         let Kind::Gauge {
             algorithm, clamp, ..
-        } = &self.recipe.kind
+        } = &self.block.recipe.kind
         else {
             unreachable!("only gauges have no memory");
         };
-        let base = self.base;
+        let base = self.block.base;
         match *algorithm {
             GaugeAlgorithm::RandomWalk { .. } => unreachable!("walks have a memory"),
             GaugeAlgorithm::Constant { value } => now.fill(value),
@@ -397,7 +391,7 @@ impl<'a> Run<'a> {
                 ..
             },
             KernelState::Summary(state),
-        ) = (&self.recipe.kind, state)
+        ) = (&self.block.recipe.kind, state)
         else {
             unreachable!("a summary's recipe and state are those of a summary");
         };
@@ -420,14 +414,14 @@ impl<'a> Run<'a> {
         before: &histogram::Rows<&[u64], &[f64]>,
         mut now: histogram::Rows<&mut [u64], &mut [f64]>,
     ) {
-        let shared = self.observed_at(self.recipe.thresholds(self.class));
+        let shared = self.observed_at(self.block.recipe.thresholds(self.class));
         let (keys, weights) = (self.keys(), self.weights());
         histogram::observe(keys, &shared, weights, before, &mut now, self.cells);
     }
 
     /// The same observations in exponential buckets.
     fn exponential(&mut self, before: &[u64], now: &mut [u64]) {
-        let shared = self.observed_at(self.recipe.exponential(self.class));
+        let shared = self.observed_at(self.block.recipe.exponential(self.class));
         let (keys, weights) = (self.keys(), self.weights());
         histogram::count_buckets(keys, &shared, weights, before, now, self.cells);
     }
@@ -435,8 +429,8 @@ impl<'a> Run<'a> {
     /// What a histogram's series share, to be counted between these thresholds.
     fn observed_at(&self, thresholds: &'a [u64]) -> histogram::Shared<'a> {
         histogram::Shared {
-            value_key: self.base.value_key,
-            count_key: self.base.count_key,
+            value_key: self.block.base.value_key,
+            count_key: self.block.base.count_key,
             mean: self.class.mean,
             thresholds,
             values: self.values(),
@@ -446,7 +440,7 @@ impl<'a> Run<'a> {
 
     /// The distribution of steps or observed values.
     fn values(&self) -> &'a QuantileTable {
-        let values = self.recipe.values.as_ref();
+        let values = self.block.recipe.values.as_ref();
         values.expect("walks and observations have a distribution")
     }
 }
