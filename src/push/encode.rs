@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::target::Protocol;
 use crate::engine::Frame;
+use crate::otlp;
+use crate::remote_write;
 use crate::remote_write::Version;
-use crate::{otlp, remote_write};
 
 /// Version 1 sends metadata so often; in version 2 it is part of every request.
 const METADATA_INTERVAL_NS: i64 = 60_000_000_000;

@@ -10,7 +10,8 @@ use super::target::Target;
 use crate::clock::Clock;
 use crate::config::{Otel, RemoteWrite};
 use crate::model::Catalog;
-use crate::{otlp, remote_write};
+use crate::otlp;
+use crate::remote_write;
 
 /// An exporter that is configured and not started.
 pub(super) struct Exporter<E> {
