@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use flate2::{Compress, Compression, FlushCompress};
-use mockingbird::config::{Label, LabelValues, RangeFormat, Sampling};
+use mockingbird::config::Sampling;
 use mockingbird::engine::{Columns, Frame};
 use mockingbird::exposition::Lines;
 use mockingbird::exposition::gzip::Compressor;
@@ -25,7 +25,7 @@ use mockingbird::model::space::Space;
 use mockingbird::model::{Block, Catalog, Family, Shape, identity};
 use mockingbird::otlp::{Encoder, EncoderOptions, HistogramForm, Temporality};
 use mockingbird::remote_write::{self, Version};
-use support::{Options, Table, count, ns, race, ratio};
+use support::{Options, Table, count, list, ns, race, ratio, users};
 
 /// Bytes of requests that are kept to compare with.
 const BYTES_MAX: usize = 64 << 20;
@@ -273,11 +273,6 @@ impl Requests {
 fn catalog(kind: Kind, series: usize) -> Arc<Catalog> {
     let sampled = kind == Kind::SampledSums;
     let spread = if sampled { 10 } else { 1 };
-    let list = |name: &str, values: &[&str]| Label {
-        name: name.to_owned(),
-        values: LabelValues::List(values.iter().map(ToString::to_string).collect()),
-        from_metric: false,
-    };
     let endpoints = [
         "/api/v1/cart",
         "/api/v1/items",
@@ -369,23 +364,5 @@ fn columns(kind: Kind, block: Block, tick: u64) -> Columns {
             counts: draws(2, block.len).map(|bits| bits % 1000).collect(),
             sums: sums(),
         },
-    }
-}
-
-fn users(count: usize) -> Label {
-    Label {
-        name: "user_id".to_owned(),
-        values: LabelValues::Range {
-            first: 1,
-            last: count as i64,
-            format: RangeFormat {
-                before: "user_".to_owned(),
-                after: String::new(),
-                width: 5,
-                zero_fill: true,
-                hexadecimal: false,
-            },
-        },
-        from_metric: false,
     }
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 
 use flate2::{Compress, Compression, FlushCompress};
 use mockingbird::clock::Clock;
-use mockingbird::config::{Label, LabelValues, RangeFormat, Sampling};
+use mockingbird::config::Sampling;
 use mockingbird::engine::{Columns, Frame};
 use mockingbird::exposition::gzip::Compressor;
 use mockingbird::exposition::{Format, Lines, RenderPool, Renderer};
@@ -23,7 +23,7 @@ use mockingbird::http::{Limits, Server};
 use mockingbird::model::space::Space;
 use mockingbird::model::{Block, Catalog, Family, Shape, identity};
 use mockingbird::server::{Board, ScrapeHandler};
-use support::{Options, Table, count, ns, race, ratio};
+use support::{Options, Table, count, list, ns, race, ratio, users};
 
 /// Plain bytes that are kept to compare with.
 const BYTES_MAX: usize = 64 << 20;
@@ -353,31 +353,5 @@ fn columns(kind: Kind, block: Block) -> Columns {
                 sums: draws(1, block.len).map(|bits| 60.0 * unit(bits)).collect(),
             }
         }
-    }
-}
-
-fn list(name: &str, values: &[&str]) -> Label {
-    Label {
-        name: name.to_owned(),
-        values: LabelValues::List(values.iter().map(ToString::to_string).collect()),
-        from_metric: false,
-    }
-}
-
-fn users(count: usize) -> Label {
-    Label {
-        name: "user_id".to_owned(),
-        values: LabelValues::Range {
-            first: 1,
-            last: count as i64,
-            format: RangeFormat {
-                before: "user_".to_owned(),
-                after: String::new(),
-                width: 5,
-                zero_fill: true,
-                hexadecimal: false,
-            },
-        },
-        from_metric: false,
     }
 }

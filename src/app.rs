@@ -25,8 +25,9 @@ use crate::exposition::pool::RenderPool;
 use crate::faults::WireFaults;
 use crate::http::{Limits, Server};
 use crate::model::Catalog;
-use crate::plan::{Estimate, grouped};
+use crate::plan::Estimate;
 use crate::push::{Delivery, Pusher, StartError};
+use crate::readable::grouped;
 use crate::selfmetrics::{SelfMetrics, exporters_that_push};
 use crate::server::{Board, ScrapeHandler};
 

@@ -36,6 +36,7 @@
 //! | [`proto`] | | the messages of OTLP and remote write as types |
 //! | [`otlp`] | a frame | requests that OTLP receivers take |
 //! | [`remote_write`] | a frame | requests that Prometheus remote-write receivers take |
+//! | `readable` | numbers | numbers as people read them |
 //! | [`plan`] | a configuration | what it will cost |
 //! | [`http`] | connections | requests for a handler, and its replies |
 //! | [`faults`] | what is in effect | what goes wrong between a frame and its readers |
@@ -114,6 +115,7 @@ pub mod otlp;
 pub mod plan;
 pub mod proto;
 pub mod push;
+mod readable;
 pub mod remote_write;
 pub mod selfmetrics;
 pub mod server;

@@ -16,6 +16,7 @@ use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
 use crate::model::{Catalog, Family, labels, shape_of};
+use crate::readable::{grouped, human_bytes};
 use crate::timeline::window_ticks;
 
 /// Where a configuration without an epoch is measured: 2026-01-01T00:00:00Z.
@@ -303,35 +304,6 @@ fn write_aligned(out: &mut String, rows: &[[String; 5]]) {
     }
 }
 
-/// Digits in groups of three.
-pub fn grouped(number: u128) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Bytes in the largest decimal unit that leaves a whole number before the point.
-pub fn human_bytes(bytes: u128) -> String {
-    const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 999.95 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    if unit == 0 {
-        format!("{bytes} B")
-    } else {
-        format!("{value:.1} {}", UNITS[unit])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -365,16 +337,5 @@ metrics:
         let left_out = built.checked_sub(estimate.memory_bytes).unwrap();
         // Three tables of 64 KiB and more, a few hundred label values.
         assert!((200_000..500_000).contains(&left_out), "{left_out}");
-    }
-
-    #[test]
-    fn numbers_are_readable() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_950_000), "1,950,000");
-        assert_eq!(human_bytes(999), "999 B");
-        assert_eq!(human_bytes(1_000), "1.0 kB");
-        assert_eq!(human_bytes(999_999), "1.0 MB");
-        assert_eq!(human_bytes(123_456_789), "123.5 MB");
     }
 }

@@ -1,4 +1,4 @@
-//! What the benchmarks share: options, interleaved timing, tables.
+//! What the benchmarks share: options, labels, interleaved timing, tables.
 //!
 //! Absolute times vary from machine to machine and from minute to minute. So
 //! contenders take turns, round after round, medians are compared, and each
@@ -11,6 +11,8 @@
 )]
 
 use std::time::{Duration, Instant};
+
+use mockingbird::config::{Label, LabelValues, RangeFormat};
 
 /// What the command line asks for. Unknown arguments, such as cargo's own
 /// `--bench`, are ignored.
@@ -155,4 +157,32 @@ pub fn ns(value: f64) -> String {
 /// A ratio with two decimals.
 pub fn ratio(value: f64) -> String {
     format!("{value:.2}")
+}
+
+/// A label with these values.
+pub fn list(name: &str, values: &[&str]) -> Label {
+    Label {
+        name: name.to_owned(),
+        values: LabelValues::List(values.iter().map(ToString::to_string).collect()),
+        from_metric: false,
+    }
+}
+
+/// A label with so many values of ten characters or more.
+pub fn users(count: usize) -> Label {
+    Label {
+        name: "user_id".to_owned(),
+        values: LabelValues::Range {
+            first: 1,
+            last: count as i64,
+            format: RangeFormat {
+                before: "user_".to_owned(),
+                after: String::new(),
+                width: 5,
+                zero_fill: true,
+                hexadecimal: false,
+            },
+        },
+        from_metric: false,
+    }
 }

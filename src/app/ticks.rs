@@ -12,8 +12,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 use super::{Shared, progress_bar};
 use crate::control::Applier;
 use crate::engine::Engine;
-use crate::plan::grouped;
 use crate::push::Pusher;
+use crate::readable::grouped;
 
 /// Ticks this much late are worth a warning: more than some intervals, and more
 /// than a busy machine's scheduling.

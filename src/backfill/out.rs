@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::state::{JobId, Progress, StateFile};
 use super::{BackfillError, cannot_create};
-use crate::plan::grouped;
+use crate::readable::grouped;
 
 /// Where the text goes.
 pub(super) struct Out {

@@ -12,7 +12,7 @@ use crate::app::{self, RunError};
 use crate::backfill::{self, BackfillError, Job, Order, Report, Span, Target};
 use crate::config::{self, Overrides, PushTo, RemoteWriteVersion};
 use crate::logging;
-use crate::plan::grouped;
+use crate::readable::grouped;
 
 const EXAMPLES: &str = "\
 Examples:

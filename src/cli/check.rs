@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::print;
 use crate::app::RunError;
 use crate::config;
-use crate::plan::{Estimate, grouped};
+use crate::plan::Estimate;
+use crate::readable::grouped;
 
 /// Checks files, and tells what is wrong with them; as `json`, a line per mistake on
 /// standard output.
@@ -52,7 +53,7 @@ struct Mistakes {
 fn check_file(path: &Path) -> Result<String, Mistakes> {
     let config = config::load(path).map_err(|error| Mistakes {
         text: error.to_string(),
-        json: error.problems().iter().map(problem_json).collect(),
+        json: error.problems().iter().map(|one| json!(one)).collect(),
     })?;
     let estimate = Estimate::of(&config);
     let file = path.display();
@@ -68,14 +69,4 @@ fn check_file(path: &Path) -> Result<String, Mistakes> {
         grouped(estimate.series),
         grouped(estimate.samples),
     ))
-}
-
-fn problem_json(problem: &config::Problem) -> Value {
-    json!({
-        "file": problem.file,
-        "line": problem.line,
-        "column": problem.column,
-        "path": problem.path,
-        "message": problem.message,
-    })
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::plan::grouped;
+use crate::readable::grouped;
 
 /// Mistakes that are listed below a refusal.
 const PROBLEMS_SHOWN_MAX: usize = 100;

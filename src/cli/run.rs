@@ -10,7 +10,7 @@ use crate::app::{self, RunError};
 use crate::clock::rfc3339;
 use crate::config::{Config, RemoteWriteVersion};
 use crate::logging;
-use crate::plan::grouped;
+use crate::readable::grouped;
 
 /// Arguments of `run`, and of no command at all.
 #[derive(Debug, Args)]

@@ -13,7 +13,7 @@ use super::verify::{DIFFERENCES, VerifyArgs, exit_code, load_run, options, write
 use super::{json_line, print, signals};
 use crate::app::RunError;
 use crate::clock::Clock;
-use crate::plan::grouped;
+use crate::readable::grouped;
 use crate::verify::backend::Backend;
 use crate::verify::watch::{self, Delays, Round};
 

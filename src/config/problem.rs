@@ -7,6 +7,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use serde::Serialize;
+
 /// At most this many mistakes are printed.
 const PROBLEMS_PRINTED_MAX: usize = 100;
 /// At most this many are kept; further ones are only counted.
@@ -16,7 +18,7 @@ pub(super) const PROBLEMS_KEPT_MAX: usize = 1000;
 pub(super) type Position = (usize, usize);
 
 /// One mistake in a configuration file or in the environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// The file as the user named it, or `environment`.
     pub file: String,

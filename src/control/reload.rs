@@ -280,24 +280,11 @@ fn needs_restart(old: &Config, started: &Runtime, new: &Config) -> Vec<&'static 
 
 /// Every mistake of a file, as `check --json` tells them.
 fn mistakes(error: &LoadError) -> ErrorReply {
-    let problems: Vec<Value> = error
-        .problems()
-        .iter()
-        .map(|problem| {
-            json!({
-                "file": problem.file,
-                "line": problem.line,
-                "column": problem.column,
-                "path": problem.path,
-                "message": problem.message,
-            })
-        })
-        .collect();
     let summary = match error.total() {
         1 => error.problems()[0].to_string(),
         total => format!("{total} mistakes; the first: {}", error.problems()[0]),
     };
-    ErrorReply::new(422, summary).with(problems.into())
+    ErrorReply::new(422, summary).with(json!(error.problems()))
 }
 
 fn problem(file: &str, message: &str) -> Value {

@@ -121,7 +121,7 @@ mod tests {
 
     use super::*;
     use crate::config::LabelValues;
-    use crate::exposition::twin::frames;
+    use crate::engine::random_frames::{frame, frames};
     use crate::model::labels::Dimension;
     use crate::model::space::Space;
     use crate::model::{Catalog, Family, Shape};
@@ -162,7 +162,7 @@ mod tests {
         let space = Arc::new(Space::from_dimensions(vec![label]));
         let family = Family::new("g", "", "", Shape::Gauge, space);
         let catalog = Arc::new(Catalog::from_families(vec![family], 1));
-        let frame = Arc::new(crate::exposition::twin::frame(&catalog, 0, 0, 1));
+        let frame = Arc::new(frame(&catalog, 0, 0, 1));
         let count = |share, lane| Share::new(share, 7, lane).of(&frame).points();
         assert_eq!(count(0.0, Lane::Late), 0);
         assert_eq!(count(1.0, Lane::Late), 20_000);

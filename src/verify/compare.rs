@@ -13,7 +13,7 @@ use super::route::Route;
 use super::table::{painted, write_aligned};
 use super::{Options, Progress, VerifyError};
 use crate::journal::Replay;
-use crate::plan::grouped;
+use crate::readable::grouped;
 pub use queries::{Failures, Latency, Timed};
 
 /// Everything about some backends.

@@ -481,15 +481,8 @@ fn a_running_instance_is_watched() {
     wait_for(&mockingbird, 6);
     let listen = self::address().1;
     let mut command = Command::new(binary());
-    command.args([
-        "verify",
-        "--backend",
-        backend.url(),
-        "--job",
-        "scraped",
-        "--journal",
-    ]);
-    command.arg(folder.join("journal"));
+    command.args(["verify", "--backend", backend.url(), "--job", "scraped"]);
+    command.arg("--journal").arg(folder.join("journal"));
     command.args([
         "--watch",
         "2s",

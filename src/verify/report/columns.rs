@@ -4,7 +4,7 @@
 use OnTerminal::{Always, Never, Unless0};
 
 use super::Tally;
-use crate::plan::grouped;
+use crate::readable::grouped;
 
 /// One column.
 pub(super) struct Column {

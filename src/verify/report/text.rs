@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::columns::{COLUMNS, Column, OnTerminal};
 use super::{Example, Gap, Report, Tally, What, rfc3339_ms};
-use crate::plan::grouped;
+use crate::readable::grouped;
 use crate::verify::backend::seconds;
 use crate::verify::naming::labels_text;
 use crate::verify::table::{painted, write_aligned};
