@@ -9,7 +9,7 @@ use super::backend::{AskError, Backend, Kind, Labels};
 use super::naming::{self, Added, Names, Naming, one_of, quoted, selector};
 use super::report::Allowance;
 use super::route::{Ends, Route};
-use super::scrapes::Scraped;
+use super::scrapes::{Scrape, Scraped};
 use super::selection::Matches;
 use super::sums::Totals;
 use super::{Options, VerifyError, Via};
@@ -20,6 +20,11 @@ use crate::model::{Family, Shape};
 /// Relative error of values in `VictoriaMetrics`, which keeps about twelve
 /// decimal digits.
 const VICTORIA_TOLERANCE: f64 = 1e-11;
+
+/// A series that a scrape does not show may be marked as ended so much later, as a
+/// share of the scrape interval: `VictoriaMetrics` and vmagent put samples on a grid of
+/// times, unless the scrape is later by more than this, and the marks at the real time.
+const MARK_LATENESS_DIVISOR: i64 = 10;
 
 /// Metrics of which the labels are asked for when they clash.
 const CLASHES_ASKED_MAX: usize = 50;
@@ -34,6 +39,8 @@ pub(super) struct Context<'a> {
     /// Whether own labels have names of the target's.
     clashes: bool,
     tolerance: f64,
+    /// After a scrape, the series that it does not show are marked within this.
+    marked_within_ms: i64,
     matches: &'a Matches,
     seen: RefCell<BTreeSet<Seen>>,
 }
@@ -81,6 +88,10 @@ impl<'a> Context<'a> {
             route,
             clashes,
             tolerance,
+            marked_within_ms: match options.via {
+                Via::Prometheus => found.interval_ms / MARK_LATENESS_DIVISOR,
+                Via::Otlp | Via::RemoteWrite(_) => 0,
+            },
             matches: &options.matches,
             seen: RefCell::default(),
         })
@@ -132,6 +143,11 @@ impl<'a> Context<'a> {
     pub(super) fn single(&self, query: &str, at_ms: i64) -> Result<Option<f64>, AskError> {
         let rows = self.backend.vector(query, at_ms)?;
         Ok(rows.first().map(|row| row.value))
+    }
+
+    /// When the series that a scrape or push does not show have to be over.
+    pub(super) fn marked_ms(&self, scrape: Scrape) -> i64 {
+        scrape.time_ms + self.marked_within_ms
     }
 
     /// How many samples of some are stored.
@@ -338,7 +354,9 @@ impl<'a> Context<'a> {
         list.extend(self.route.translation().map(|what| (what.to_owned(), true)));
         list.push(match self.route.ends {
             Ends::Missing => (
-                "a series that a scrape does not show ends at once (staleness)".to_owned(),
+                "a series that a scrape does not show ends with it (staleness), or up to a tenth \
+                 of the interval later"
+                    .to_owned(),
                 true,
             ),
             Ends::Removed => (

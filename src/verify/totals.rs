@@ -202,7 +202,8 @@ fn ends(ctx: &Context, place: Place, count: u64, selector: &str) -> Result<Vec<E
         return Ok(Vec::new());
     }
     let query = format!("count({selector})");
-    let found = ctx.single(&query, place.scrape.time_ms)?.unwrap_or(0.0);
+    let query_ms = ctx.marked_ms(place.scrape);
+    let found = ctx.single(&query, query_ms)?.unwrap_or(0.0);
     if found <= count as f64 {
         return Ok(Vec::new());
     }
@@ -210,6 +211,7 @@ fn ends(ctx: &Context, place: Place, count: u64, selector: &str) -> Result<Vec<E
         expected: Some(format!("{count} series")),
         found: Some(format!("{found}")),
         note: Some("series that are over are still shown".to_owned()),
+        query_ms,
         ..place.example(What::StaleLate, place.text().to_owned(), query)
     }])
 }
