@@ -27,6 +27,7 @@ use serde::Serialize;
 use crate::app::{self, RunError};
 use crate::config::{self, Config};
 use crate::engine::tick_time_ns;
+use crate::logging::complain;
 use crate::plan::{Estimate, Plan};
 
 const EXAMPLES: &str = "\
@@ -127,7 +128,7 @@ pub fn main() -> ExitCode {
     match run_command(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("{error}");
+            complain(&error);
             match error {
                 RunError::Config(_) => ExitCode::from(2),
                 RunError::Run(_) => ExitCode::FAILURE,

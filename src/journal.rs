@@ -15,6 +15,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
 pub use entry::{Entry, Event, Start};
 pub use read::{History, ReadError, load, read};
 pub use replay::{Replay, ReplayError};
@@ -60,11 +63,12 @@ pub struct JournalError(pub String);
 
 impl Journal {
     /// Begins a journal with its first entry. A file of that name that is there
-    /// already belongs to another run: it is renamed to `NAME.1`, in the place
-    /// of an older one.
+    /// already belongs to another run: it is renamed to `NAME.1`, or to the next
+    /// number that is free.
     ///
     /// # Errors
-    /// When the file cannot be renamed, made or written.
+    /// When another run is writing to the file, or it cannot be renamed, made or
+    /// written.
     pub fn begin(path: Option<&Path>, start: &Entry) -> io::Result<Self> {
         let file = match path {
             None => None,
@@ -72,6 +76,7 @@ impl Journal {
                 put_aside(path)?;
                 let mut options = OpenOptions::new();
                 let file = options.append(true).create(true).open(path)?;
+                claim(&file)?;
                 Some((path.to_owned(), file))
             }
         };
@@ -162,7 +167,8 @@ impl Lines {
     }
 }
 
-/// Renames a journal of an earlier run, unless it is empty or no file.
+/// Renames a journal of an earlier run, unless it is empty or no file, to the first
+/// `NAME.1`, `NAME.2`, … that there is not.
 fn put_aside(path: &Path) -> io::Result<()> {
     let metadata = match std::fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -172,14 +178,31 @@ fn put_aside(path: &Path) -> io::Result<()> {
     if !metadata.is_file() || metadata.len() == 0 {
         return Ok(());
     }
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(".1");
+    claim(&File::open(path)?)?;
+    let numbered = |number: u32| {
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(format!(".{number}"));
+        PathBuf::from(aside)
+    };
+    let mut free = (1..=u32::MAX).map(numbered).filter(|aside| !aside.exists());
+    let aside = free.next().ok_or(io::ErrorKind::AlreadyExists)?;
     std::fs::rename(path, &aside)?;
     log::info!(
-        "global.journal_file: the journal of an earlier run is now {}",
-        Path::new(&aside).display()
+        "global.journal_file: the file that was there is now {}",
+        aside.display()
     );
     Ok(())
+}
+
+/// Takes a file for this process alone, as long as it is open; where the file system
+/// cannot do that, it is not taken.
+fn claim(file: &File) -> io::Result<()> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(io::Error::other(
+            "another run is writing to it; name another file",
+        )),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Log lines: readable ones by `simple_logger`, or JSON, both on standard error.
+//! Where that cannot be written, lines are lost and nothing else happens.
 
+use std::fmt::Display;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
@@ -12,10 +15,12 @@ use crate::config::LogFormat;
 /// Further calls in the same process change the level, not the format.
 pub fn init(level: LevelFilter, format: LogFormat) {
     let installed = match format {
-        LogFormat::Text => simple_logger::SimpleLogger::new()
-            .with_utc_timestamps()
-            .with_level(LevelFilter::Trace)
-            .init(),
+        LogFormat::Text => {
+            let lines = simple_logger::SimpleLogger::new()
+                .with_utc_timestamps()
+                .with_level(LevelFilter::Trace);
+            log::set_boxed_logger(Box::new(Unfailing(lines)))
+        }
         LogFormat::Json => log::set_boxed_logger(Box::new(JsonLogger {
             clock: Clock::start(),
         })),
@@ -23,6 +28,32 @@ pub fn init(level: LevelFilter, format: LogFormat) {
     // Fails where tests have installed a logger before; that one stays.
     let _ = installed;
     log::set_max_level(level);
+}
+
+/// Writes a line to standard error; where that cannot be written, the line is lost.
+pub fn complain(line: &dyn Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// A logger that panics where it cannot write, and must not: a full disk or a closed
+/// pipe would end the thread that had something to say.
+struct Unfailing<L>(L);
+
+impl<L: Log> Log for Unfailing<L> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            // There is nowhere to report it.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.0.log(record)));
+        }
+    }
+
+    fn flush(&self) {
+        let _ = catch_unwind(AssertUnwindSafe(|| self.0.flush()));
+    }
 }
 
 /// One JSON object per line: `timestamp`, `level`, `target`, `message`.

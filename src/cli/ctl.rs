@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use ureq::Agent;
 use ureq::http::Request;
 
-use super::values::label;
+use super::values::{finite, label};
 use super::{ctl_text, print};
 use crate::app::RunError;
 
@@ -82,7 +82,7 @@ enum Ctl {
     },
     /// Read the configuration's file again.
     Reload,
-    /// Set the log threshold: off, error, warn, info, debug or trace.
+    /// Set the log threshold: off, error, warning, info, debug or trace.
     Loglevel {
         /// The threshold.
         level: String,
@@ -124,7 +124,8 @@ struct SpikeArgs {
         value_name = "F",
         required_unless_present = "end",
         conflicts_with = "end",
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = finite
     )]
     multiplier: Option<f64>,
     /// What is multiplied. Default: a counter's rate, else values.
@@ -150,7 +151,8 @@ struct ErrorRateArgs {
         value_name = "P",
         required_unless_present = "end",
         conflicts_with = "end",
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = finite
     )]
     rate: Option<f64>,
     #[command(flatten)]
@@ -173,7 +175,8 @@ struct FaultArgs {
         long,
         value_name = "P",
         conflicts_with = "end",
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = finite
     )]
     rate: Option<f64>,
     /// HTTP status (`scrape_error`).
@@ -218,7 +221,13 @@ pub(super) fn ctl(args: CtlArgs) -> Result<(), RunError> {
     let is_journal = matches!(args.command, Ctl::Journal);
     let call = Call::of(args.command);
     let url = args.url.trim_end_matches('/');
-    let reply = send(url, &call)?;
+    // As everywhere else, a host and a port are enough.
+    let url = if url.contains("://") {
+        url.to_owned()
+    } else {
+        format!("http://{url}")
+    };
+    let reply = send(&url, &call)?;
     if args.json || is_journal {
         return print(reply.as_bytes());
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::app::RunError;
 use crate::config::{self, Config, Kind, Metric};
 use crate::journal::{self, Replay};
+use crate::logging::complain;
 
 /// A run from its journal; what is odd about it is said on standard error.
 pub(super) fn replay_of(
@@ -15,16 +16,16 @@ pub(super) fn replay_of(
 ) -> Result<Replay, RunError> {
     let history = journal::load(path).map_err(|error| RunError::Config(error.to_string()))?;
     if let Some(line) = history.torn_line {
-        eprintln!(
+        complain(&format_args!(
             "{}:{line}: the last line is incomplete and left out",
             path.display()
-        );
+        ));
     }
     if config.is_some_and(|config| config::fingerprint(config) != history.start.fingerprint) {
-        eprintln!(
+        complain(&format_args!(
             "{}: is of another configuration than --config; the journal's is used",
             path.display()
-        );
+        ));
     }
     let exponential = exponential(&history.start.config);
     Ok(Replay::new(history, exponential))

@@ -21,6 +21,12 @@ pub(super) fn header(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// A number that JSON can hold.
+pub(super) fn finite(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+    number.ok_or_else(|| "expected a finite number".to_owned())
+}
+
 /// The first address of a host and port; `localhost` is one, too.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let mut found = text.to_socket_addrs().map_err(|error| error.to_string())?;

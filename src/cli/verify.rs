@@ -146,9 +146,10 @@ pub(super) struct WhatArgs {
     #[arg(long, value_name = "T", requires = "to", conflicts_with = "last")]
     from: Option<jiff::Timestamp>,
     /// End of the range (RFC 3339).
-    #[arg(long, value_name = "T", requires = "from")]
+    #[arg(long, value_name = "T", requires = "from", conflicts_with = "last")]
     to: Option<jiff::Timestamp>,
-    /// The range up to now instead: 90s, 10m, 2h or 1d.
+    /// The range up to now instead: 90s, 10m, 2h or 1d. The last 5 s are left out, since a
+    /// backend may not show them yet.
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration_ms)]
     last: i64,
     /// Compare every sample of so many series, always the same ones.

@@ -13,6 +13,7 @@ use super::verify::{DIFFERENCES, VerifyArgs, exit_code, load_run, options, write
 use super::{json_line, print, signals};
 use crate::app::RunError;
 use crate::clock::Clock;
+use crate::logging::complain;
 use crate::readable::grouped;
 use crate::verify::backend::Backend;
 use crate::verify::watch::{self, Delays, Round};
@@ -50,10 +51,10 @@ pub(super) fn watch(
     if let Some(error) = failed {
         return Err(error);
     }
-    eprintln!(
+    complain(&format_args!(
         "{} rounds as expected, {} with differences, {} without an answer",
         summary.rounds_ok, summary.rounds_differing, summary.rounds_failed
-    );
+    ));
     if !summary.answered {
         return Err(RunError::Run(
             "the backend could not be asked at the end".into(),
@@ -72,7 +73,9 @@ fn stop_after_round(stop: Receiver<()>, differs: Arc<AtomicBool>) -> Receiver<()
             return;
         }
         std::thread::sleep(ROUND_ENDS_WITHIN);
-        eprintln!("in the middle of a round that takes long: ending without it");
+        complain(&format_args!(
+            "in the middle of a round that takes long: ending without it"
+        ));
         let code = if differs.load(Relaxed) {
             DIFFERENCES
         } else {
@@ -118,7 +121,7 @@ fn tell_round(json: Option<&Path>, round: &Round<'_>, delays: &Delays) -> Result
         }
         Round::Nothing => format!("{now}  nothing new\n"),
         Round::Failed(message) => {
-            eprintln!("{now}  no answer: {message}");
+            complain(&format_args!("{now}  no answer: {message}"));
             return Ok(());
         }
         Round::OtherRun => format!("{now}  the journal is of another run now; going on with it\n"),

@@ -83,8 +83,9 @@ pub(super) struct RawGlobal {
     /// Default: none.
     #[schemars(length(max = 100))]
     pub(super) control_api_hosts: Option<Vec<Item<String>>>,
-    /// File to which the journal is appended, the record of what is done at run
-    /// time. Relative to where the process is started. Default: none.
+    /// File to which the journal is written, the record of what is done at run
+    /// time. Relative to where the process is started. A file that is there
+    /// already is renamed to FILE.1 or the next free number. Default: none.
     pub(super) journal_file: Option<String>,
     /// Threads that advance the series, 1 to 256; values do not depend on it.
     /// Default: one per core.

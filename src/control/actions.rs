@@ -81,10 +81,14 @@ fn scenario(config: &Config, name: &str) -> Result<(), ErrorReply> {
 /// # Errors
 /// 400 for an unknown one, 422 where something else is wrong.
 pub(super) fn log_level(mut fields: Map<String, Value>) -> Result<log::LevelFilter, ErrorReply> {
-    const LEVELS: &str = "off, error, warn, info, debug, trace";
+    const LEVELS: &str = "off, error, warning, info, debug, trace";
     let level = fields.remove("level");
     only(&fields, "level")?;
     match level {
+        // The configuration's word beside the one of the log crate.
+        Some(Value::String(word)) if word.eq_ignore_ascii_case("warning") => {
+            Ok(log::LevelFilter::Warn)
+        }
         Some(Value::String(word)) => word.parse().map_err(|_| {
             let error = format!("no log level {:?}; there are: {LEVELS}", clipped(&word));
             ErrorReply::new(400, error)

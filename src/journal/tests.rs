@@ -220,11 +220,19 @@ fn a_journal_of_another_run_is_put_aside() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text());
     assert_eq!(journal.lines().get(0, 100).concat(), text());
     assert_eq!(journal.lines().status().bytes, text().len());
+    // It is not taken from a run that goes on.
+    let error = Journal::begin(Some(&path), &start(&config(""))).unwrap_err();
+    assert!(error.to_string().contains("another run"), "{error}");
+    assert!(!aside.exists());
+    drop(journal);
     begin();
     assert_eq!(std::fs::read_to_string(&aside).unwrap(), text());
     assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
+    // Nothing that is there is replaced.
     begin();
-    assert_eq!(std::fs::read_to_string(&aside).unwrap().lines().count(), 1);
+    assert_eq!(std::fs::read_to_string(&aside).unwrap(), text());
+    let second = folder.path().join("journal.2");
+    assert_eq!(std::fs::read_to_string(second).unwrap().lines().count(), 1);
 }
 
 #[test]

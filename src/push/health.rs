@@ -45,7 +45,9 @@ impl Health {
         if !self.logged.contains(&trouble) {
             self.logged.push(trouble);
             let outlook = match trouble {
-                Trouble::Unreachable | Trouble::Busy => "; trying again until it works",
+                Trouble::Unreachable | Trouble::Busy => {
+                    "; trying again, each request for a few minutes"
+                }
                 Trouble::Refused => "; these points are dropped",
                 Trouble::Rejected => "",
             };

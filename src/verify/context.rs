@@ -12,6 +12,7 @@ use super::route::{Ends, Route};
 use super::scrapes::{Scrape, Scraped};
 use super::selection::Matches;
 use super::sums::Totals;
+use super::totals::Exactly;
 use super::{Options, VerifyError, Via};
 use crate::config::{Label, LabelValues, Metric};
 use crate::journal::Replay;
@@ -25,6 +26,8 @@ const VICTORIA_TOLERANCE: f64 = 1e-11;
 /// share of the scrape interval: `VictoriaMetrics` and vmagent put samples on a grid of
 /// times, unless the scrape is later by more than this, and the marks at the real time.
 const MARK_LATENESS_DIVISOR: i64 = 10;
+
+const DAY_MS: i64 = 86_400_000;
 
 /// Metrics of which the labels are asked for when they clash.
 const CLASHES_ASKED_MAX: usize = 50;
@@ -143,6 +146,20 @@ impl<'a> Context<'a> {
     pub(super) fn single(&self, query: &str, at_ms: i64) -> Result<Option<f64>, AskError> {
         let rows = self.backend.vector(query, at_ms)?;
         Ok(rows.first().map(|row| row.value))
+    }
+
+    /// How to ask for what is stored exactly at the time of a scrape.
+    pub(super) fn exactly_at(&self, scrape: Scrape) -> Exactly {
+        // VictoriaMetrics does not find a series whose first sample is at midnight by a
+        // query of that very time: its index of the days looks at the day before.
+        let later_ms = match self.kind {
+            Kind::VictoriaMetrics => u32::from(scrape.time_ms % DAY_MS == 0),
+            Kind::Exact => 0,
+        };
+        Exactly {
+            query_ms: scrape.time_ms + i64::from(later_ms),
+            window_ms: 1 + later_ms,
+        }
     }
 
     /// When the series that a scrape or push does not show have to be over.

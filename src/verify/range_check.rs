@@ -143,6 +143,7 @@ impl<'a> RangeCheck<'a> {
                     names,
                     name,
                     scrape,
+                    exactly: self.context.exactly_at(scrape),
                 };
                 let look = !self.located.contains(text);
                 let examples = totals::check(self.context, place, look)?;

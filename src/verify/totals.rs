@@ -34,6 +34,16 @@ pub(super) struct Place<'a> {
     pub(super) names: &'a Names,
     pub(super) name: usize,
     pub(super) scrape: Scrape,
+    pub(super) exactly: Exactly,
+}
+
+/// How to ask for what is stored exactly at the time of a scrape.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Exactly {
+    /// The time of the query.
+    pub(super) query_ms: i64,
+    /// The range before it that the samples are in; it does not contain its beginning.
+    pub(super) window_ms: u32,
 }
 
 /// Some of the series of a place: those expected by `rows` and `slot`, those
@@ -50,6 +60,12 @@ struct Group {
 impl Place<'_> {
     fn text(&self) -> &str {
         &self.names.texts[self.name]
+    }
+
+    /// What is stored exactly at the time of the scrape: without looking back, so
+    /// that what is missing is not hidden by an older sample.
+    fn points(&self, selector: &str) -> String {
+        format!("last_over_time({selector}[{}ms])", self.exactly.window_ms)
     }
 
     fn may_be_left_out(&self) -> bool {
@@ -70,7 +86,7 @@ impl Place<'_> {
             found: None,
             note: None,
             query,
-            query_ms: self.scrape.time_ms,
+            query_ms: self.exactly.query_ms,
         }
     }
 
@@ -116,9 +132,9 @@ pub(super) fn check(ctx: &Context, place: Place, look: bool) -> Result<Vec<Examp
             (rows, expected)
         }
     };
-    let points = points(&selector(&[place.text()], &matchers));
+    let points = place.points(&selector(&[place.text()], &matchers));
     let query = format!("count({points})");
-    let found = ctx.single(&query, place.scrape.time_ms)?;
+    let found = ctx.single(&query, place.exactly.query_ms)?;
     let count = ctx.stored_count(&expected);
     if found.is_none() && place.may_be_left_out() {
         ctx.allow_left_out();
@@ -163,7 +179,7 @@ fn check_values(
     expected: &Totals,
     points: &str,
 ) -> Result<Vec<Example>, AskError> {
-    let at_ms = place.scrape.time_ms;
+    let at_ms = place.exactly.query_ms;
     let numbers = numbers(points, expected);
     let mut examples = Vec::new();
     if expected.nan > 0 && ctx.keeps_nan() {
@@ -214,12 +230,6 @@ fn ends(ctx: &Context, place: Place, count: u64, selector: &str) -> Result<Vec<E
         query_ms,
         ..place.example(What::StaleLate, place.text().to_owned(), query)
     }])
-}
-
-/// What is stored exactly at the time of the query: without looking back, so
-/// that what is missing is not hidden by an older sample.
-fn points(selector: &str) -> String {
-    format!("last_over_time({selector}[1ms])")
 }
 
 /// The same without NaN where there should be some.
@@ -367,10 +377,10 @@ fn stored_by(
     label: &str,
     totals: &Totals,
 ) -> Result<BTreeMap<String, (f64, Option<f64>)>, AskError> {
-    let points = points(&selector(&[place.text()], &group.matchers));
+    let points = place.points(&selector(&[place.text()], &group.matchers));
     let by = |function: &str, of: &str| {
         let query = format!("{function} by ({label}) ({of})");
-        ctx.backend().vector(&query, place.scrape.time_ms)
+        ctx.backend().vector(&query, place.exactly.query_ms)
     };
     let value_of = |row: &Row| row.labels.get(label).cloned().unwrap_or_default();
     let mut stored = BTreeMap::new();
@@ -455,8 +465,8 @@ impl Group {
 
 /// Compares the series of a small group one by one.
 fn compare(ctx: &Context, place: Place, group: &Group) -> Result<Vec<Example>, AskError> {
-    let at_ms = place.scrape.time_ms;
-    let query = points(&selector(&[place.text()], &group.matchers));
+    let at_ms = place.exactly.query_ms;
+    let query = place.points(&selector(&[place.text()], &group.matchers));
     let own = place.own_labels();
     // By identity: how it is shown, how to ask for it, and its value.
     let mut expected: BTreeMap<String, (String, String, f64)> = BTreeMap::new();
@@ -485,7 +495,7 @@ fn compare(ctx: &Context, place: Place, group: &Group) -> Result<Vec<Example>, A
                         naming::identity(place.text(), labels(cursor), number.map(|(_, n)| n));
                     let series = Context::shown(place.text(), labels(cursor), number);
                     let selector = ctx.selector(place.text(), labels(cursor), number);
-                    expected.insert(identity, (series, points(&selector), value));
+                    expected.insert(identity, (series, place.points(&selector), value));
                 }
             },
         );
@@ -506,7 +516,7 @@ fn compare(ctx: &Context, place: Place, group: &Group) -> Result<Vec<Example>, A
                 ..place.example(
                     What::Unexpected,
                     shown,
-                    points(&Context::exactly(&row.labels)),
+                    place.points(&Context::exactly(&row.labels)),
                 )
             }),
         }

@@ -53,6 +53,18 @@ fn lately() -> Range {
     }
 }
 
+/// The hour that began with yesterday: the first samples are at midnight.
+fn since_midnight() -> Range {
+    let now = jiff::Timestamp::now().as_second();
+    let midnight = (now / 86_400 - 1) * 86_400;
+    let time = |second| jiff::Timestamp::from_second(second).unwrap().to_string();
+    Range {
+        from: time(midnight),
+        to: time(midnight + 3600),
+        ..lately()
+    }
+}
+
 /// Samples of a tick of the shipped baseline, with the number of the tick.
 const SAMPLES: usize = 32 + 8 + 32 * 10 + 32 * 5 + 1;
 
@@ -221,7 +233,7 @@ fn victoria_metrics_is_sent_the_past_in_any_protocol() {
     };
     for protocol in PROTOCOLS {
         let folder = tempfile::tempdir().unwrap();
-        let range = lately();
+        let range = since_midnight();
         let mut victoria = VictoriaMetrics::start(&servers, folder.path());
         let urls = [victoria.remote_write_url(), victoria.otlp_url()];
         backfill(folder.path(), &range, &receiver(protocol, &urls));
