@@ -478,6 +478,23 @@ fn both_signals_stop_it_cleanly() {
     }
 }
 
+/// Nobody reads it any more, or the disk is full.
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    let mut running = Running::start("tick_interval_s: 1", SMALL);
+    drop(running.child.stderr.take());
+    running.signal("INT");
+    assert_eq!(running.child.wait().unwrap().code(), Some(0));
+
+    let mut check = Command::new(BINARY);
+    check.args(["check", "nope.yaml"]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    if let Ok(full) = full {
+        let status = check.stderr(full).status().unwrap();
+        assert_eq!(status.code(), Some(2));
+    }
+}
+
 #[test]
 fn the_metrics_port_serves_scrapes_health_and_a_page() {
     let running = Running::start("tick_interval_s: 0.05", SMALL);
