@@ -688,6 +688,7 @@ fn ctl_drives_it() {
     check(ctl(&["spike", "--end", "hits"]), 0, "ended 1");
     check(ctl(&["error-rate", "--end", "lat"]), 0, "ended 1");
     check(ctl(&["reload"]), 0, "hits, temp, lat, sizes");
+    check(ctl(&["loglevel", "warning"]), 0, "warn");
     check(ctl(&["loglevel", "debug"]), 0, "debug");
     check(ctl(&["loglevel", "loud"]), 2, "trace");
     check(
@@ -732,6 +733,7 @@ fn ctl_drives_it() {
             "end_spike",
             "end_error_rate",
             "reload",
+            "loglevel",
             "loglevel",
         ]
     );

@@ -222,7 +222,7 @@ pub(super) fn ctl(args: CtlArgs) -> Result<(), RunError> {
     let call = Call::of(args.command);
     let url = args.url.trim_end_matches('/');
     // As everywhere else, a host and a port are enough.
-    let url = if url.contains("://") {
+    let url = if url.contains("://") || !url.contains(':') {
         url.to_owned()
     } else {
         format!("http://{url}")
