@@ -62,6 +62,7 @@ use std::sync::Arc;
 
 pub use action::{Action, ErrorRate, Fault, FaultKind, Scenario, Selector, Spike, Step, Target};
 pub use action_json::{ActionProblem, action_from_json, action_to_json};
+pub(crate) use check::global::parse_level;
 pub use effective::{effective, fingerprint};
 pub use exporters::{
     BasicAuth, Compression, HistogramForm, Otel, Password, Prometheus, RemoteWrite,

@@ -15,12 +15,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
-
 pub use entry::{Entry, Event, Start};
 pub use read::{History, ReadError, load, read};
 pub use replay::{Replay, ReplayError};
+
+use crate::locks::try_lock;
 
 /// Bytes of a journal, at most; beyond it nothing more can be done to a run.
 pub const JOURNAL_BYTES_MAX: usize = 64 << 20;
@@ -197,11 +196,11 @@ fn put_aside(path: &Path) -> io::Result<()> {
 /// Takes a file for this process alone, as long as it is open; where the file system
 /// cannot do that, it is not taken.
 fn claim(file: &File) -> io::Result<()> {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => Err(io::Error::other(
+    match try_lock(file) {
+        Ok(false) => Err(io::Error::other(
             "another run is writing to it; name another file",
         )),
-        _ => Ok(()),
+        Ok(true) | Err(_) => Ok(()),
     }
 }
 

@@ -31,6 +31,7 @@
 //! | [`engine`] | a tick number | an [`engine::Frame`]: columns of values |
 //! | [`clock`] | | the time of day; times as text |
 //! | [`logging`] | records | lines on standard error |
+//! | `locks` | a file | whether this process alone writes it |
 //! | [`journal`] | what was done to a run | its record, and the run again |
 //! | [`exposition`] | a frame | Prometheus text, `OpenMetrics`, gzip |
 //! | [`proto`] | | the messages of OTLP and remote write as types |
@@ -109,6 +110,7 @@ pub mod exposition;
 pub mod faults;
 pub mod http;
 pub mod journal;
+mod locks;
 pub mod logging;
 pub mod model;
 pub mod otlp;

@@ -10,12 +10,11 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::BackfillError;
+use crate::locks::try_lock;
 
 /// Bytes of the second line; its numbers have at most 20 digits each.
 const LINE_BYTES: usize = 128;
@@ -171,10 +170,11 @@ fn line(progress: &Progress) -> [u8; LINE_BYTES] {
 
 /// Two processes would spoil each other's work.
 fn lock(file: &File) -> io::Result<()> {
-    flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-        Errno::WOULDBLOCK => io::Error::other("another process is at it"),
-        error => error.into(),
-    })
+    if try_lock(file)? {
+        Ok(())
+    } else {
+        Err(io::Error::other("another process is at it"))
+    }
 }
 
 /// The first thing that is not equal.

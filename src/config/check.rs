@@ -16,7 +16,7 @@ mod counter;
 mod environment;
 mod exporters;
 mod gauge;
-mod global;
+pub(super) mod global;
 mod labels;
 mod metric;
 mod names;

@@ -85,14 +85,14 @@ pub(super) fn log_level(mut fields: Map<String, Value>) -> Result<log::LevelFilt
     let level = fields.remove("level");
     only(&fields, "level")?;
     match level {
-        // The configuration's word beside the one of the log crate.
-        Some(Value::String(word)) if word.eq_ignore_ascii_case("warning") => {
-            Ok(log::LevelFilter::Warn)
+        Some(Value::String(word)) => {
+            // The configuration's words, and those that it leaves out.
+            let level = config::parse_level(&word).or_else(|| word.parse().ok());
+            level.ok_or_else(|| {
+                let error = format!("no log level {:?}; there are: {LEVELS}", clipped(&word));
+                ErrorReply::new(400, error)
+            })
         }
-        Some(Value::String(word)) => word.parse().map_err(|_| {
-            let error = format!("no log level {:?}; there are: {LEVELS}", clipped(&word));
-            ErrorReply::new(400, error)
-        }),
         Some(_) => Err(ErrorReply::new(422, "level: expected a string")),
         None => Err(ErrorReply::new(
             422,

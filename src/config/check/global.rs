@@ -192,7 +192,8 @@ fn is_host(text: &str) -> bool {
     is_name || text.parse::<IpAddr>().is_ok()
 }
 
-fn parse_level(word: &str) -> Option<log::LevelFilter> {
+/// The level of a word in any case.
+pub(crate) fn parse_level(word: &str) -> Option<log::LevelFilter> {
     match word.to_ascii_uppercase().as_str() {
         "DEBUG" => Some(log::LevelFilter::Debug),
         "INFO" => Some(log::LevelFilter::Info),
