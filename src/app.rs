@@ -164,7 +164,7 @@ pub fn run(
     }
     .run();
     // Requests that wait for it are told that this ends.
-    drop(applier);
+    applier.end(&engine);
     finish_pushing(pushers, config, &shared);
     servers.shutdown();
     log::info!(

@@ -36,6 +36,7 @@ use serde_json::Value;
 
 use crate::clock::rfc3339;
 use crate::config::{self, Config};
+use crate::engine::tick_time_ns;
 use crate::journal::{Entry, Event, Start};
 use crate::model::Catalog;
 use crate::model::space::SpaceError;
@@ -180,13 +181,28 @@ impl Job {
             fingerprint: config::fingerprint(&self.config),
             config: self.config.clone(),
         };
-        let entry = Entry {
-            tick: 0,
-            time_ns: self.span.epoch_ns,
-            event: Event::Start(Box::new(start)),
-        };
-        let written =
-            File::create_new(path).and_then(|mut file| file.write_all(entry.line().as_bytes()));
+        let Span {
+            epoch_ns,
+            interval_ns,
+            first,
+            last,
+        } = self.span;
+        let begun = (first > 0).then_some((first, Event::CaughtUp));
+        let start = (0, Event::Start(Box::new(start)));
+        let events = [Some(start), begun, Some((last + 1, Event::Stop))];
+        let mut lines = String::new();
+        for (tick, event) in events.into_iter().flatten() {
+            // Time may end with the last tick.
+            if let Some(time_ns) = tick_time_ns(epoch_ns, interval_ns, tick) {
+                let entry = Entry {
+                    tick,
+                    time_ns,
+                    event,
+                };
+                lines += &entry.line();
+            }
+        }
+        let written = File::create_new(path).and_then(|mut file| file.write_all(lines.as_bytes()));
         match written {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.resume => Ok(()),
             written => written.map_err(|error| cannot_create("--journal", path, &error)),

@@ -6,7 +6,8 @@
 //! `scrapes`), two questions are asked (`range_check`): whether all of it is there
 //! (`totals`), and whether each sample of some series (`selection`) is right
 //! (`samples`); at the end, whether metrics are described as they were
-//! (`described`). Memory is bounded: values are kept for so many scrapes at a time
+//! (`described`). Ticks that should have come and did not are gaps (`edges`,
+//! `gaps`), unless the run made them fail (`run_faults`). Memory is bounded: values are kept for so many scrapes at a time
 //! (`chunk`), compared, and dropped.
 
 pub mod backend;
@@ -14,13 +15,15 @@ mod chunk;
 pub mod compare;
 mod context;
 mod described;
+mod edges;
+mod gaps;
 mod naming;
 mod otlp_name;
 mod range_check;
 pub mod report;
 mod route;
+mod run_faults;
 mod samples;
-mod scrape_faults;
 mod scrapes;
 mod selection;
 mod sums;
@@ -37,15 +40,14 @@ use crate::engine::{Engine, Frame};
 use crate::journal::{Replay, ReplayError};
 use backend::{AskError, Backend, Kind};
 use context::Context;
+use edges::Edges;
 use range_check::RangeCheck;
-use report::{Cost, Gap, Report, Tally, What};
+use report::{Cost, Gap, Report, Tally, What, rfc3339_ms};
 use route::Route;
-use scrape_faults::ScrapeFaults;
+use run_faults::RunFaults;
 use scrapes::Scraped;
 pub use selection::Share;
 
-/// A backend need not show a sample sooner after it was scraped or pushed.
-pub const VISIBLE_AFTER_MS: i64 = 5_000;
 /// Times between scrapes that are remembered from one range to the next.
 const INTERVALS_KEPT: usize = 50;
 
@@ -70,11 +72,16 @@ pub struct Options {
     pub from_ms: i64,
     /// To this one.
     pub to_ms: i64,
-    /// When the backend is asked, to warn of a range that ends too near to that;
-    /// `None` where it is known that all of the range is visible.
-    pub now_ms: Option<i64>,
-    /// Whether the first and last scrape have to lie at the ends of the range.
+    /// From this time on samples need not be visible yet, to warn of a range that
+    /// ends later; `None` where it is known that all of the range is visible.
+    pub visible_until_ms: Option<i64>,
+    /// Whether the first and last scrape have to lie at the ends of the range, as
+    /// far as the run was as long. Otherwise the first one tells when scraping began,
+    /// unless there are others before the range, and whether the run went on after
+    /// the last one only its journal tells.
     pub whole_range: bool,
+    /// Whether the run goes on, if its journal does not tell that it ended.
+    pub goes_on: bool,
     /// Scrapes up to this time were compared before; they only tell what is
     /// missing after them.
     pub known_until_ms: Option<i64>,
@@ -165,7 +172,7 @@ pub struct Session<'b> {
     replay: Replay,
     engine: Engine,
     latest: Option<Arc<Frame>>,
-    scrape_faults: ScrapeFaults,
+    faults: RunFaults,
     series_replayed: usize,
     /// The last times between scrapes: a short range tells too little of what is
     /// usual.
@@ -189,9 +196,9 @@ impl<'b> Session<'b> {
             engine: replay.engine(options.threads)?,
             backend,
             kind,
+            faults: RunFaults::new(&replay),
             replay,
             latest: None,
-            scrape_faults: ScrapeFaults::default(),
             series_replayed: 0,
             intervals_ms: VecDeque::new(),
         })
@@ -224,22 +231,24 @@ impl<'b> Session<'b> {
         let (requests_before, waited_before) = (self.backend.requests(), self.backend.waited());
         let asked = (self.backend, self.kind);
         let route = Route::of(self.replay.config(), options.via)?;
-        let mut found = scrapes::find(&self.replay, asked, options, &route)?;
+        let edges = Edges::of(&self.replay, options)?;
+        let mut found = scrapes::find(&self.replay, asked, options, &route, &edges)?;
         let context = Context::new(&self.replay, asked, options, route, &found)?;
         find_partial_pushes(&self.replay, &context, &mut found)?;
         self.settle_interval(&mut found, options);
-        let known_until_ms = options.known_until_ms.unwrap_or(i64::MIN);
-        let known = found
-            .scrapes
-            .partition_point(|scrape| scrape.time_ms <= known_until_ms);
-        let scrapes = &found.scrapes[known..];
+        let gaps = self.gaps(&found, &edges, context.route())?;
+        let scrapes = &found.scrapes[found.known..];
+        let is_first = options.known_until_ms.is_none();
+        if scrapes.is_empty() && gaps.is_empty() && is_first {
+            return Err(nothing_due(self.backend, &edges));
+        }
         let last = found.scrapes[found.scrapes.len() - 1];
         let instants = instants(scrapes.len(), options.instants);
-        // Where the whole range is meant, nothing may be there before the first one.
-        let mut after_ms = match (known, options.whole_range) {
-            (0, true) => options.from_ms.max(self.replay.epoch_ns() / 1_000_000) - 1,
-            (0, false) => found.scrapes[0].time_ms - 1,
-            _ => found.scrapes[known - 1].time_ms,
+        let mut after_ms = match found.known.checked_sub(1) {
+            Some(known) => found.scrapes[known].time_ms.max(edges.begin_ms - 1),
+            // Nothing may be there before the first one that is due.
+            None if edges.begin_is_due => edges.begin_ms - 1,
+            None => found.scrapes[0].time_ms - 1,
         };
         let mut check = RangeCheck::new(&self.replay, &context, options)?;
         for (index, &scrape) in scrapes.iter().enumerate() {
@@ -252,7 +261,6 @@ impl<'b> Session<'b> {
         let catalog = self.engine.catalog();
         let described = described::check(&context, catalog, &mut tallies, last.time_ms)?;
         tallies.extend(odd_ticks(&found));
-        let gaps = self.gaps(&found, options, context.route());
         let waited = self.backend.waited().saturating_sub(waited_before);
         let query_s = waited.as_secs_f64();
         let is_complete = gaps.iter().all(|gap| gap.reason.is_some());
@@ -270,7 +278,7 @@ impl<'b> Session<'b> {
             gaps,
             metrics: tallies,
             allowances: context.allowances(&names, described),
-            warnings: self.warnings(&found, options),
+            warnings: self.warnings(&found, options, &edges),
             cost: Cost {
                 ticks_replayed: last.tick + 1,
                 series_replayed: self.series_replayed,
@@ -286,38 +294,69 @@ impl<'b> Session<'b> {
     /// Remembers the times between scrapes; where the range goes on from an
     /// earlier one, both together tell what is usual.
     fn settle_interval(&mut self, found: &mut Scraped, options: &Options) {
+        self.intervals_ms.extend(&found.intervals_ms);
         if options.known_until_ms.is_some() {
-            let before = self.intervals_ms.iter().copied();
-            found.interval_ms =
-                scrapes::usual_interval(before.chain(scrapes::intervals(&found.scrapes)));
+            let all = self.intervals_ms.make_contiguous();
+            found.interval_ms = gaps::usual_interval(all);
         }
-        self.intervals_ms.extend(scrapes::intervals(&found.scrapes));
         let too_many = self.intervals_ms.len().saturating_sub(INTERVALS_KEPT);
         self.intervals_ms.drain(..too_many);
     }
 
     /// Where scrapes or pushes are missing, and why where the run made them fail.
-    fn gaps(&self, found: &Scraped, options: &Options, route: &Route) -> Vec<Gap> {
-        let mut gaps = found.gaps(&self.replay, options, route);
-        if options.via.is_scraped() {
-            for gap in &mut gaps {
-                gap.reason = self.scrape_faults.reason(gap, found.interval_ms);
-            }
+    fn gaps(
+        &mut self,
+        found: &Scraped,
+        edges: &Edges,
+        route: &Route,
+    ) -> Result<Vec<Gap>, VerifyError> {
+        if let Some(last) = found.missing.last() {
+            self.faults.look_until(&self.replay, last.time_ms)?;
         }
-        gaps
+        if route.due.is_some() {
+            return Ok(found.push_gaps(edges, &self.faults));
+        }
+        let mut gaps = found.scrape_gaps(edges);
+        if let Some(last) = gaps.last() {
+            self.faults.look_until(&self.replay, last.before_ms)?;
+        }
+        for gap in &mut gaps {
+            gap.reason = self.faults.reason_of_scrapes(gap, found.interval_ms);
+        }
+        Ok(gaps)
     }
 
     /// What the backend warned of, and what is odd about the range.
-    fn warnings(&self, found: &Scraped, options: &Options) -> Vec<String> {
+    fn warnings(&self, found: &Scraped, options: &Options, edges: &Edges) -> Vec<String> {
         let is_scraped = options.via.is_scraped();
+        let what = if is_scraped { "scrape" } else { "push" };
         let mut warnings = self.backend.warnings();
-        warnings.extend(found.ends_early_ms(options).map(|early_ms| {
-            let what = if is_scraped { "scrape" } else { "push" };
-            let early_s = early_ms / 1000;
-            format!("the last {what} is {early_s} s before the end of the range")
+        warnings.extend(found.begins_late_ms(edges).map(|late_ms| {
+            let late_s = late_ms / 1000;
+            let whose = if edges.begin_ms == edges.run_begins_ms {
+                "run"
+            } else {
+                "range"
+            };
+            format!(
+                "the first {what} is {late_s} s after the beginning of the {whose}, and there is \
+                 none before: if that is not when the backend began to get any, some are missing"
+            )
         }));
-        let now_ms = options.now_ms;
-        warnings.extend(now_ms.and_then(|now_ms| ends_too_late(options.to_ms, now_ms)));
+        warnings.extend(found.ends_early_ms(edges).map(|early_ms| {
+            let early_s = early_ms / 1000;
+            let teller = match self.replay.published().first {
+                Some(_) => "its journal",
+                None => "a configuration",
+            };
+            format!(
+                "the last {what} is {early_s} s before the end of the range: if the run went on, \
+                 which {teller} does not tell, some are missing"
+            )
+        }));
+        let visible_until_ms = options.visible_until_ms;
+        warnings
+            .extend(visible_until_ms.and_then(|until_ms| ends_too_late(options.to_ms, until_ms)));
         if is_scraped {
             warnings.extend(scrapes::old_ticks(&self.replay, &found.scrapes));
         }
@@ -345,7 +384,6 @@ impl<'b> Session<'b> {
             self.latest = None;
             self.replay.before_tick(&mut self.engine)?;
             let frame = self.engine.advance(|_, _| {});
-            self.scrape_faults.note(&self.engine, &frame);
             let series = self.engine.catalog().generated_series();
             self.series_replayed = self.series_replayed.max(series);
             progress(frame.tick() + 1, last_tick + 1);
@@ -356,20 +394,26 @@ impl<'b> Session<'b> {
 
 /// A warning where a range ends so near to now that a backend need not show its
 /// newest samples yet.
-fn ends_too_late(to_ms: i64, now_ms: i64) -> Option<String> {
-    let ago_ms = now_ms - to_ms;
-    if ago_ms >= VISIBLE_AFTER_MS {
+fn ends_too_late(to_ms: i64, visible_until_ms: i64) -> Option<String> {
+    let after_ms = to_ms - visible_until_ms;
+    if after_ms <= 0 {
         return None;
     }
-    let seconds = ago_ms.unsigned_abs() as f64 / 1000.0;
-    let when = match ago_ms {
-        0.. => format!("{seconds} s ago"),
-        _ => format!("in {seconds} s"),
-    };
+    let seconds = after_ms as f64 / 1000.0;
     Some(format!(
-        "the range ends {when}, and a backend may need {} s to show what it got: what is missing at \
-         the end may only be late; end the range earlier, or ask again",
-        VISIBLE_AFTER_MS / 1000
+        "a backend need not show the last {seconds} s of the range yet, so what is missing there \
+         may only be late: end the range earlier, or ask again"
+    ))
+}
+
+/// Nothing is there, and nothing has to be.
+fn nothing_due(backend: &Backend, edges: &Edges) -> VerifyError {
+    VerifyError::Ask(format!(
+        "{}: has nothing of the run from {} to {}, and whether something was due then is not \
+         known; choose a longer range",
+        backend.url(),
+        rfc3339_ms(edges.begin_ms),
+        rfc3339_ms(edges.end_ms),
     ))
 }
 
@@ -470,15 +514,9 @@ mod tests {
 
     #[test]
     fn a_range_that_ends_too_near_to_now_is_warned_of() {
-        assert_eq!(ends_too_late(10_000, 15_000), None);
+        assert_eq!(ends_too_late(10_000, 10_000), None);
         assert_eq!(ends_too_late(10_000, 1_000_000), None);
-        for (now_ms, when) in [
-            (14_999, "4.999 s ago"),
-            (10_000, "0 s ago"),
-            (8_500, "in 1.5 s"),
-        ] {
-            let warning = ends_too_late(10_000, now_ms).unwrap();
-            assert!(warning.contains(when), "{warning}");
-        }
+        let warning = ends_too_late(10_000, 8_500).unwrap();
+        assert!(warning.contains("the last 1.5 s"), "{warning}");
     }
 }

@@ -38,10 +38,11 @@ pub(super) struct Ticks<'a> {
 impl Ticks<'_> {
     /// Runs ticks until the run ends.
     pub(super) fn run(&mut self) {
-        if !self.catch_up() {
+        let goes_on = self.catch_up();
+        self.applier.begin(self.engine);
+        if !goes_on {
             return;
         }
-        self.applier.begin(self.engine);
         // A tick that was due before all was started is not late.
         let ready_ns = self.shared.clock.now_ns();
         let mut warned: Option<Instant> = None;

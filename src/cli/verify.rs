@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::credentials;
 use crate::journal::Replay;
 use crate::verify::backend::Backend;
-use crate::verify::{self, Options, Progress, Share, VISIBLE_AFTER_MS, VerifyError, compare};
+use crate::verify::{self, Options, Progress, Share, VerifyError, compare};
 
 /// Holds the password where --basic-auth names no file.
 const PASSWORD_VARIABLE: &str = "MOCKINGBIRD_VERIFY_PASSWORD";
@@ -82,15 +82,6 @@ pub(super) struct VerifyArgs {
     /// Go on with a running instance: compare what is new so often (30s, 5m).
     #[arg(long, value_name = "DURATION", value_parser = duration_ms, conflicts_with = "from")]
     pub(super) watch: Option<i64>,
-    /// With --watch: what is not there after so long is missing.
-    #[arg(
-        long,
-        value_name = "DURATION",
-        default_value = "10s",
-        value_parser = duration_ms,
-        requires = "watch"
-    )]
-    pub(super) visible_after: i64,
     /// With --watch: serve what was found as metrics on this address, at /metrics.
     #[arg(long, value_name = "HOST:PORT", requires = "watch", value_parser = address)]
     pub(super) listen: Option<SocketAddr>,
@@ -148,10 +139,12 @@ pub(super) struct WhatArgs {
     /// End of the range (RFC 3339).
     #[arg(long, value_name = "T", requires = "from", conflicts_with = "last")]
     to: Option<jiff::Timestamp>,
-    /// The range up to now instead: 90s, 10m, 2h or 1d. The last 5 s are left out, since a
-    /// backend may not show them yet.
+    /// The range up to now instead, or up to the end of the run: 90s, 10m, 2h or 1d.
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration_ms)]
     last: i64,
+    /// What is not there after so long is missing; a range up to now ends so long ago.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration_ms)]
+    pub(super) visible_after: i64,
     /// Compare every sample of so many series, always the same ones.
     #[arg(
         long,
@@ -334,7 +327,8 @@ fn backend(url: &str, args: &WhatArgs) -> Result<Backend, RunError> {
 /// What is compared, up to now unless the arguments say.
 pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunError> {
     let now_ms = Clock::start().now_ns() / 1_000_000;
-    let (from_ms, to_ms) = range(args, now_ms)?;
+    let visible_until_ms = now_ms - args.visible_after;
+    let (from_ms, to_ms) = range(args, replay, visible_until_ms)?;
     let threads = args.threads.map(usize::from);
     Ok(Options {
         via: match args.via {
@@ -344,8 +338,9 @@ pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunEr
         },
         from_ms,
         to_ms,
-        now_ms: Some(now_ms),
+        visible_until_ms: Some(visible_until_ms),
         whole_range: args.from.is_some(),
+        goes_on: false,
         known_until_ms: None,
         share: if args.all {
             Share::All
@@ -387,16 +382,17 @@ pub(super) fn load_run(args: &WhatArgs) -> Result<Replay, RunError> {
     Ok(replay)
 }
 
-/// First and last Unix millisecond; up to now, what may not be visible yet is left
-/// out.
-fn range(args: &WhatArgs, now_ms: i64) -> Result<(i64, i64), RunError> {
+/// First and last Unix millisecond; without times, up to what is visible, or to the
+/// end of the run.
+fn range(args: &WhatArgs, replay: &Replay, visible_until_ms: i64) -> Result<(i64, i64), RunError> {
     if let (Some(from), Some(to)) = (args.from, args.to) {
         if from >= to {
             return Err(RunError::Config("--from must be before --to".into()));
         }
         return Ok((from.as_millisecond(), to.as_millisecond()));
     }
-    let to_ms = now_ms - VISIBLE_AFTER_MS;
+    let ended_ms = replay.ended_ns().map(|ns| ns.div_euclid(1_000_000));
+    let to_ms = ended_ms.map_or(visible_until_ms, |ended_ms| visible_until_ms.min(ended_ms));
     Ok((to_ms - args.last, to_ms))
 }
 

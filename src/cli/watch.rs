@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::logging::complain;
 use crate::readable::grouped;
 use crate::verify::backend::Backend;
+use crate::verify::report::Report;
 use crate::verify::watch::{self, Delays, Round};
 
 /// Once it is told to stop, a round may take this much longer.
@@ -30,7 +31,7 @@ pub(super) fn watch(
     let what = &args.what;
     let settings = watch::Settings {
         interval: milliseconds(interval_ms),
-        visible_after: milliseconds(args.visible_after),
+        visible_after: milliseconds(what.visible_after),
         rounds_max: args.rounds,
         listen: args.listen,
     };
@@ -89,7 +90,7 @@ fn stop_after_round(stop: Receiver<()>, differs: Arc<AtomicBool>) -> Receiver<()
 /// A line for each round, and all about what differs.
 fn tell_round(json: Option<&Path>, round: &Round<'_>, delays: &Delays) -> Result<(), RunError> {
     let now = jiff::Timestamp::from_nanosecond(Clock::start().now_ns().into());
-    let now = now.map_or(String::new(), |now| now.strftime("%H:%M:%S").to_string());
+    let now = now.map_or(String::new(), |now| now.strftime("%H:%M:%SZ").to_string());
     let is_stream = json.is_some_and(|path| path.as_os_str() == "-");
     let line = match round {
         Round::Compared(report) => {
@@ -99,16 +100,8 @@ fn tell_round(json: Option<&Path>, round: &Round<'_>, delays: &Delays) -> Result
                 Some(path) => write(path, &text)?,
                 None => {}
             }
-            let samples: u64 = report.metrics.iter().map(|tally| tally.samples).sum();
-            let mut line = format!(
-                "{now}  {}: {} {}, ticks {} to {}, {} samples",
-                if report.ok { "ok" } else { "DIFFERS" },
-                report.scrapes,
-                report.scrapes_or_pushes(),
-                report.ticks.0,
-                report.ticks.1,
-                grouped(samples.into()),
-            );
+            let verdict = if report.ok { "ok" } else { "DIFFERS" };
+            let mut line = format!("{now}  {verdict}: {}", round_text(report));
             if delays.count() > 0 {
                 let (mean_s, max_s) = delays.mean_max_s();
                 let _ = write!(line, "; visible after {mean_s:.2} s, at most {max_s:.2} s");
@@ -131,6 +124,21 @@ fn tell_round(json: Option<&Path>, round: &Round<'_>, delays: &Delays) -> Result
     } else {
         print(line.as_bytes())
     }
+}
+
+/// What was compared in a round.
+fn round_text(report: &Report) -> String {
+    let (first, last) = report.ticks;
+    if report.scrapes == 0 {
+        return format!("nothing came since tick {last}");
+    }
+    let samples: u64 = report.metrics.iter().map(|tally| tally.samples).sum();
+    format!(
+        "{} {}, ticks {first} to {last}, {} samples",
+        report.scrapes,
+        report.scrapes_or_pushes(),
+        grouped(samples.into()),
+    )
 }
 
 fn milliseconds(ms: i64) -> Duration {

@@ -88,9 +88,23 @@ impl Applier {
     }
 
     /// Begins to publish what is in effect; until then requests are answered with
-    /// 503.
-    pub fn begin(&self, engine: &Engine) {
+    /// 503. Ticks that ran before are noted as not published.
+    pub fn begin(&mut self, engine: &Engine) {
+        if engine.next_tick() > 0 {
+            self.note(engine, Event::CaughtUp);
+        }
         self.publish(engine);
+    }
+
+    /// Notes that no further tick runs.
+    pub fn end(mut self, engine: &Engine) {
+        self.note(engine, Event::Stop);
+    }
+
+    /// Records what tells how far a run is. Without it less is known of a run, and
+    /// nothing wrong; that the file cannot be written is in the log.
+    fn note(&mut self, engine: &Engine, event: Event) {
+        let _ = self.record(engine, event);
     }
 
     /// Makes the changes that wait, no more than there may be at once.

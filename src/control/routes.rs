@@ -17,6 +17,7 @@ use super::{Endpoints, OPENAPI, actions, guard};
 use crate::clock::Clock;
 use crate::config::{self, Config, Global};
 use crate::http::{Handler, Refusal, Reply, Request, Sent, percent_decode};
+use crate::journal::{Entry, Event};
 use crate::selfmetrics::SelfMetrics;
 use crate::server::{self, Board};
 use crate::timeline::{Applied, Command};
@@ -230,6 +231,39 @@ impl ControlHandler {
         }
         body.finish()
     }
+
+    /// Sends what the journal has at this moment, and how far the run is.
+    fn journal(&self, in_effect: &InEffect, reply: Reply<'_>) -> io::Result<Sent> {
+        let headers = [
+            ("Content-Type", "application/x-ndjson"),
+            HEADERS[1],
+            HEADERS[2],
+        ];
+        let mut body = reply.stream(200, &headers);
+        let end = in_effect.journal.status().entries;
+        // Looked up after that: it is no earlier than what any entry tells.
+        let latest = self.board.latest();
+        let mut from = 0;
+        while from < end && body.wants_body() {
+            let lines = in_effect
+                .journal
+                .get(from, JOURNAL_LINES_MAX.min(end - from));
+            for line in &lines {
+                body.write_all(line.as_bytes())?;
+            }
+            from += lines.len();
+        }
+        if let Some(frame) = latest {
+            let interval_ns = self.global.tick_interval_ns as i64;
+            let copied = Entry {
+                tick: frame.tick() + 1,
+                time_ns: frame.time_ns().saturating_add(interval_ns),
+                event: Event::Copied,
+            };
+            body.write_all(copied.line().as_bytes())?;
+        }
+        body.finish()
+    }
 }
 
 impl Handler for ControlHandler {
@@ -241,7 +275,7 @@ impl Handler for ControlHandler {
                 reply.send(200, &HEADERS, body.as_bytes())
             }
             Ok(Answer::OpenApi) => reply.send(200, &HEADERS, OPENAPI.as_bytes()),
-            Ok(Answer::Journal(in_effect)) => journal(&in_effect, reply),
+            Ok(Answer::Journal(in_effect)) => self.journal(&in_effect, reply),
             Ok(Answer::Series(query)) => self.series(&query, reply),
             Ok(Answer::Health) => {
                 let interval_ns = self.global.tick_interval_ns;
@@ -268,28 +302,6 @@ fn refuse(refused: &ErrorReply, reply: Reply<'_>) -> io::Result<Sent> {
         headers.push((name, value));
     }
     reply.send(refused.status, &headers, refused.body().as_bytes())
-}
-
-/// Sends what the journal has at this moment.
-fn journal(in_effect: &InEffect, reply: Reply<'_>) -> io::Result<Sent> {
-    let headers = [
-        ("Content-Type", "application/x-ndjson"),
-        HEADERS[1],
-        HEADERS[2],
-    ];
-    let mut body = reply.stream(200, &headers);
-    let end = in_effect.journal.status().entries;
-    let mut from = 0;
-    while from < end && body.wants_body() {
-        let lines = in_effect
-            .journal
-            .get(from, JOURNAL_LINES_MAX.min(end - from));
-        for line in &lines {
-            body.write_all(line.as_bytes())?;
-        }
-        from += lines.len();
-    }
-    body.finish()
 }
 
 /// Checks a request's method.

@@ -41,6 +41,14 @@ pub enum Event {
     },
     /// The log threshold was set; no value depends on it.
     LogLevel(log::LevelFilter),
+    /// Ticks before this one were only computed, to catch up with an epoch in the
+    /// past.
+    CaughtUp,
+    /// A copy was made, when the ticks before this one had been published. It is
+    /// the last line of the copy, and no entry.
+    Copied,
+    /// The run ended before this tick.
+    Stop,
 }
 
 /// The first entry: all that a run depends on.
@@ -116,6 +124,9 @@ impl Event {
                 let level = level.as_str().to_lowercase();
                 ("loglevel", json!({"level": level}))
             }
+            Self::CaughtUp => ("caught_up", json!({})),
+            Self::Copied => ("copied", json!({})),
+            Self::Stop => ("stop", json!({})),
         };
         (event.to_owned(), object(fields))
     }

@@ -12,6 +12,7 @@ use super::entry::{Entry, Event, Start};
 use crate::clock::rfc3339;
 use crate::config::{self, Config};
 use crate::engine::{Reloaded, tick_time_ns};
+use crate::locks::try_lock;
 use crate::timeline::Command;
 
 /// A journal that was read: the first entry, then the others in order.
@@ -24,6 +25,10 @@ pub struct History {
     /// A last line that was left out: it was being written when the process
     /// was killed, so nothing of it has happened.
     pub torn_line: Option<usize>,
+    /// Where it is a copy: the ticks before this one had been published by then.
+    pub copied_before: Option<u64>,
+    /// Whether the run writes to the file that was read, so it goes on.
+    pub is_written: bool,
 }
 
 /// Why a journal cannot be read.
@@ -57,15 +62,22 @@ pub fn load(path: &Path) -> Result<History, ReadError> {
     let mut bytes = Vec::new();
     let opened = File::open(path);
     let all = opened.and_then(|opened| {
+        // Where the file system knows no locks, nothing is known.
+        let is_written = matches!(try_lock(&opened), Ok(false));
         let mut bounded = opened.take(JOURNAL_BYTES_MAX as u64 + 1);
-        bounded.read_to_end(&mut bytes)
+        bounded.read_to_end(&mut bytes)?;
+        Ok(is_written)
     });
-    all.map_err(|error| ReadError {
+    let is_written = all.map_err(|error| ReadError {
         file: file.clone(),
         line: None,
         message: format!("cannot be read: {error}"),
     })?;
-    read(&file, &bytes)
+    let history = read(&file, &bytes)?;
+    Ok(History {
+        is_written,
+        ..history
+    })
 }
 
 /// Reads a journal; `file` is its name in messages. A last line without its
@@ -163,12 +175,17 @@ impl Reader {
                 start,
                 entries: Vec::new(),
                 torn_line: None,
+                copied_before: None,
+                is_written: false,
             },
             config,
         })
     }
 
     fn entry(&mut self, mut fields: Fields) -> Result<(), String> {
+        if self.history.copied_before.is_some() {
+            return Err("nothing comes after the event copied".into());
+        }
         let tick = fields.number("tick")?;
         let latest = self.history.entries.last().map_or(0, |entry| entry.tick);
         if tick < latest {
@@ -185,12 +202,14 @@ impl Reader {
                 rfc3339(time_ns)
             ));
         }
-        let event = self.event(fields, tick)?;
-        self.history.entries.push(Entry {
-            tick,
-            time_ns,
-            event,
-        });
+        match self.event(fields, tick)? {
+            Event::Copied => self.history.copied_before = Some(tick),
+            event => self.history.entries.push(Entry {
+                tick,
+                time_ns,
+                event,
+            }),
+        }
         Ok(())
     }
 
@@ -205,6 +224,14 @@ impl Reader {
                 let level = level.map_err(|_| format!("level: no log level {word:?}"))?;
                 fields.end()?;
                 return Ok(Event::LogLevel(level));
+            }
+            "caught_up" | "copied" | "stop" => {
+                fields.end()?;
+                return Ok(match name.as_str() {
+                    "caught_up" => Event::CaughtUp,
+                    "copied" => Event::Copied,
+                    _ => Event::Stop,
+                });
             }
             "end_spike" => Command::EndSpike(fields.text("metric")?),
             "end_error_rate" => Command::EndErrorRate(fields.text("metric")?),

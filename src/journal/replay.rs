@@ -1,7 +1,6 @@
 //! A run again, from its journal: the same commands and reloads before the same
 //! ticks. It reads no file and runs no tick itself.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -9,22 +8,54 @@ use std::sync::Arc;
 use super::entry::{Entry, Event};
 use super::read::History;
 use crate::config::{Config, Metric};
-use crate::engine::{Engine, Prepared, exponential};
+use crate::engine::{Engine, Prepared, exponential, tick_time_ns};
 use crate::model::Catalog;
 use crate::model::exponential::ExponentialLayout;
 use crate::model::space::SpaceError;
-use crate::timeline::Refusal;
+use crate::timeline::{Modifier, Refusal, Timeline};
 
 /// What is still to be done to a run that began as the journal's did.
 #[derive(Debug)]
 pub struct Replay {
     config: Config,
     epoch_ns: i64,
-    entries: VecDeque<Entry>,
-    /// How many entries there have been, those carried out included.
-    received: usize,
+    entries: Vec<Entry>,
+    /// How many of them are carried out.
+    done: usize,
     /// Whether histograms count in exponential buckets as well.
     exponential: bool,
+    published: Published,
+}
+
+/// Which ticks of a run were published: scraped or pushed, if anybody was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// The first one; `None` where nothing tells how long after its epoch the run
+    /// began.
+    pub first: Option<u64>,
+    /// All from the first one up to the one before this were.
+    pub before: u64,
+    /// What is known of later ones.
+    pub later: Later,
+}
+
+/// Whether a run went on after what its journal tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Later {
+    /// It ended.
+    None,
+    /// It goes on: its journal is being written.
+    All,
+    /// It was killed, the journal is a copy, or there is none.
+    Unknown,
+}
+
+/// What is in effect tick by tick, told without computing any series.
+#[derive(Debug)]
+pub struct Effects {
+    timeline: Timeline,
+    next_tick: u64,
+    next_entry: usize,
 }
 
 /// Why a journal cannot be carried out.
@@ -62,10 +93,11 @@ impl Replay {
     /// exponential histograms.
     pub fn new(history: History, exponential: bool) -> Self {
         Self {
+            published: Published::of(&history),
             config: history.start.config,
             epoch_ns: history.start.epoch_ns,
-            received: history.entries.len(),
-            entries: history.entries.into(),
+            entries: history.entries,
+            done: 0,
             exponential,
         }
     }
@@ -75,9 +107,14 @@ impl Replay {
         Self {
             config,
             epoch_ns,
-            entries: VecDeque::new(),
-            received: 0,
+            entries: Vec::new(),
+            done: 0,
             exponential,
+            published: Published {
+                first: None,
+                before: 0,
+                later: Later::Unknown,
+            },
         }
     }
 
@@ -86,14 +123,37 @@ impl Replay {
     /// # Errors
     /// It is given back if it is another run's.
     pub fn follow(&mut self, later: Self) -> Result<(), Box<Self>> {
-        if later.epoch_ns != self.epoch_ns || later.received < self.received {
+        let received = self.entries.len();
+        if later.epoch_ns != self.epoch_ns || later.entries.len() < received {
             return Err(Box::new(later));
         }
-        // Nothing of a later one was carried out yet.
         self.entries
-            .extend(later.entries.into_iter().skip(self.received));
-        self.received = later.received;
+            .extend(later.entries.into_iter().skip(received));
+        self.published = later.published;
         Ok(())
+    }
+
+    /// Which ticks were published, as far as that is known.
+    pub fn published(&self) -> Published {
+        self.published
+    }
+
+    /// The time of the first tick that did not run any more, Unix nanoseconds, if the
+    /// run has ended and its journal tells when.
+    pub fn ended_ns(&self) -> Option<i64> {
+        let interval_ns = self.config.global.tick_interval_ns;
+        let ended = (self.published.later == Later::None).then_some(self.published.before)?;
+        tick_time_ns(self.epoch_ns, interval_ns, ended)
+    }
+
+    /// What is in effect from the first tick on; nothing may have been carried out
+    /// yet.
+    pub fn effects(&self) -> Effects {
+        Effects {
+            timeline: Timeline::new(&self.config),
+            next_tick: 0,
+            next_entry: 0,
+        }
     }
 
     /// The metrics that there are at any time, in no order that matters.
@@ -146,25 +206,30 @@ impl Replay {
     /// When the journal does not fit what happens.
     pub fn before_tick(&mut self, engine: &mut Engine) -> Result<(), ReplayError> {
         let tick = engine.next_tick();
-        while self.entries.front().is_some_and(|entry| entry.tick <= tick) {
-            let Some(entry) = self.entries.pop_front() else {
-                break;
-            };
-            match entry.event {
+        while let Some(entry) = self.entries.get(self.done).filter(|e| e.tick <= tick) {
+            match &entry.event {
                 Event::Command {
                     command,
                     id,
                     until_tick,
                 } => {
                     let refused = |refusal| ReplayError::Refused(tick, refusal);
-                    let applied = engine.command(&command).map_err(refused)?;
-                    if (applied.id, applied.until_tick) != (id, until_tick) {
+                    let applied = engine.command(command).map_err(refused)?;
+                    if (applied.id, applied.until_tick) != (*id, *until_tick) {
                         return Err(ReplayError::Differs(tick));
                     }
                 }
-                Event::Reload { config, .. } => self.reload(*config, engine)?,
-                Event::Start(_) | Event::LogLevel(_) => {}
+                Event::Reload { config, .. } => {
+                    let config = Config::clone(config);
+                    self.reload(config, engine)?;
+                }
+                Event::Start(_)
+                | Event::LogLevel(_)
+                | Event::CaughtUp
+                | Event::Copied
+                | Event::Stop => {}
             }
+            self.done += 1;
         }
         Ok(())
     }
@@ -184,5 +249,61 @@ impl Replay {
         let size_max = self.config.otel.exponential_size_max;
         let layout = || exponential::layout(metric, size_max);
         self.exponential.then(layout).flatten()
+    }
+}
+
+impl Published {
+    fn of(history: &History) -> Self {
+        let entries = &history.entries;
+        let caught_up = entries.iter().find(|e| e.event == Event::CaughtUp);
+        let has_ended = entries.iter().any(|entry| entry.event == Event::Stop);
+        Self {
+            first: Some(caught_up.map_or(0, |entry| entry.tick)),
+            // What was done before a tick was done once the ones before were over.
+            before: entries
+                .last()
+                .map(|entry| entry.tick)
+                .max(history.copied_before)
+                .unwrap_or(0),
+            later: match history.is_written {
+                _ if has_ended => Later::None,
+                true => Later::All,
+                false => Later::Unknown,
+            },
+        }
+    }
+}
+
+impl Effects {
+    /// The next tick, and what is in effect at it.
+    ///
+    /// # Errors
+    /// When the journal does not fit what happens.
+    pub fn next(&mut self, replay: &Replay) -> Result<(u64, &[Modifier]), ReplayError> {
+        let tick = self.next_tick;
+        let entries = &replay.entries;
+        while let Some(entry) = entries.get(self.next_entry).filter(|e| e.tick <= tick) {
+            match &entry.event {
+                Event::Command { command, .. } => {
+                    let applied = self.timeline.apply(command, tick);
+                    applied.map_err(|refusal| ReplayError::Refused(tick, refusal))?;
+                }
+                Event::Reload { config, .. } => self.timeline.reload(config),
+                Event::Start(_)
+                | Event::LogLevel(_)
+                | Event::CaughtUp
+                | Event::Copied
+                | Event::Stop => {}
+            }
+            self.next_entry += 1;
+        }
+        self.timeline.begin_tick(tick);
+        self.next_tick += 1;
+        Ok((tick, self.timeline.modifiers()))
+    }
+
+    /// The tick that is next.
+    pub fn next_tick(&self) -> u64 {
+        self.next_tick
     }
 }

@@ -113,6 +113,76 @@ fn what_is_written_is_read_back() {
     assert_eq!(read_start.config.metrics, config.metrics);
     assert_eq!(read_start.config.scenarios, config.scenarios);
     assert_eq!(history.torn_line, None);
+    assert_eq!(history.copied_before, None);
+}
+
+#[test]
+fn which_ticks_were_published_is_told() {
+    let of = |added: &[Entry]| {
+        let lines: String = added.iter().map(Entry::line).collect();
+        read("j", (text() + &lines).as_bytes())
+    };
+    let published = |added: &[Entry]| Replay::new(of(added).unwrap(), false).published();
+    let known = |before, later| Published {
+        first: Some(0),
+        before,
+        later,
+    };
+    // What was done last was done before tick 9.
+    assert_eq!(published(&[]), known(9, Later::Unknown));
+    let copied = at(20, Event::Copied);
+    let copy = of(std::slice::from_ref(&copied)).unwrap();
+    assert_eq!(copy.entries, entries());
+    assert_eq!(copy.copied_before, Some(20));
+    assert_eq!(
+        published(std::slice::from_ref(&copied)),
+        known(20, Later::Unknown)
+    );
+    let stop = at(30, Event::Stop);
+    let ended = Replay::new(of(std::slice::from_ref(&stop)).unwrap(), false);
+    assert_eq!(ended.published(), known(30, Later::None));
+    assert_eq!(ended.ended_ns(), Some(stop.time_ns));
+    // A copy ends with that.
+    let error = of(&[copied, stop]).unwrap_err();
+    assert!(error.message.contains("nothing comes after"), "{error}");
+
+    let lines = [start(&config("")), at(12, Event::CaughtUp)];
+    let lines: String = lines.iter().map(Entry::line).collect();
+    let history = read("j", lines.as_bytes()).unwrap();
+    let caught_up = Published {
+        first: Some(12),
+        ..known(12, Later::Unknown)
+    };
+    assert_eq!(Replay::new(history, false).published(), caught_up);
+}
+
+/// What is in effect is the same whether the ticks are computed or not.
+#[test]
+fn effects_are_those_of_the_engine() {
+    let mut replay = Replay::new(read("j", text().as_bytes()).unwrap(), false);
+    let mut effects = replay.effects();
+    let mut engine = replay.engine(1).unwrap();
+    let mut most = 0;
+    for tick in 0..15 {
+        replay.before_tick(&mut engine).unwrap();
+        engine.advance(|_, _| {});
+        let (number, modifiers) = effects.next(&replay).unwrap();
+        assert_eq!(number, tick);
+        assert_eq!(modifiers, engine.timeline().modifiers());
+        most = most.max(modifiers.len());
+    }
+    assert_eq!(most, 3);
+}
+
+/// Whether a run goes on is told by its hold on the file.
+#[test]
+fn a_journal_that_is_being_written_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let journal = Journal::begin(Some(&path), &start(&config(""))).unwrap();
+    assert!(load(&path).unwrap().is_written);
+    drop(journal);
+    assert!(!load(&path).unwrap().is_written);
 }
 
 #[test]

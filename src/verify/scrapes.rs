@@ -1,19 +1,19 @@
 //! Which ticks came to the backend, and when: from the tick number that every
 //! scrape and every push carries. Samples of that number in, [`Scraped`] out.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::backend::{Backend, Kind, Labels, Stored};
 use super::context::Context;
+use super::edges::Edges;
+use super::gaps::{intervals, missing_pushes, usual_interval};
 use super::naming::{Naming, labels_text, selector};
-use super::report::{Example, Gap, What, rfc3339_ms};
+use super::report::{Example, What, rfc3339_ms};
 use super::route::Route;
 use super::{Options, VerifyError};
 use crate::clock::rfc3339;
 use crate::engine::tick_time_ns;
 use crate::journal::Replay;
-use crate::push::Schedule;
 
 /// A scrape comes this much later than its tick at most, or the epoch is another.
 const LATE_MS_MAX: i64 = 10 * 60 * 1000;
@@ -21,9 +21,11 @@ const LATE_MS_MAX: i64 = 10 * 60 * 1000;
 /// when a scrape was due, however late they come to it.
 const EARLY_MS_MAX: i64 = 60_000;
 /// Scrapes that are looked at together.
-const SCRAPES_MAX: usize = 1_000_000;
-/// Ticks of pushes that are tried for when they seem to be missing.
-const DUE_MAX: u64 = 10_000_000;
+pub(super) const SCRAPES_MAX: usize = 1_000_000;
+/// Of fewer intervals, those before the range tell what is usual as well.
+const INTERVALS_MIN: usize = 3;
+/// How far back is looked for scrapes before the range, to begin with.
+const BEFORE_MS_MIN: i64 = 5 * 60 * 1000;
 
 /// A scrape or push that the backend has stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +41,9 @@ pub(super) struct Scrape {
 pub(super) struct Scraped {
     /// In order of their times.
     pub(super) scrapes: Vec<Scrape>,
+    /// So many of them, the first ones, are not to be compared; they only tell what
+    /// is missing after them.
+    pub(super) known: usize,
     /// Pushes of which the tick number is missing, in order of their times.
     pub(super) missing: Vec<Scrape>,
     /// Labels that the backend added to all series of the target.
@@ -49,8 +54,20 @@ pub(super) struct Scraped {
     pub(super) ticks_name: String,
     /// Tick numbers that were pushed and are not what was sent.
     pub(super) odd: Vec<Example>,
-    /// Between most scrapes; 0 where there is one only.
+    /// Times between scrapes.
+    pub(super) intervals_ms: Vec<i64>,
+    /// The one that is usual; 0 where there is none.
     pub(super) interval_ms: i64,
+}
+
+/// Asks for tick numbers.
+struct TickNumbers<'a> {
+    replay: &'a Replay,
+    backend: &'a Backend,
+    kind: Kind,
+    route: &'a Route,
+    /// What they may be called.
+    selector: String,
 }
 
 /// Asks for the tick numbers of the range.
@@ -62,129 +79,155 @@ pub(super) fn find(
     (backend, kind): (&Backend, Kind),
     options: &Options,
     route: &Route,
+    edges: &Edges,
 ) -> Result<Scraped, VerifyError> {
     let candidates = route.tick_names();
     let names: Vec<&str> = candidates.iter().map(|(name, _)| name.as_str()).collect();
-    let range_ms = options.to_ms - options.from_ms + 1;
-    let selector = selector(&names, &options.target_matchers());
-    let query = format!("{selector}[{range_ms}ms]");
-    let mut found = backend.matrix(&query, options.to_ms)?;
-    if kind == Kind::VictoriaMetrics {
-        // It shows the marks of scrapes that failed.
-        for stored in &mut found {
-            stored.samples.retain(|(_, tick)| !tick.is_nan());
-        }
-    }
-    found.retain(|stored| !stored.samples.is_empty());
-    let series = match (found.pop(), found.len()) {
-        (Some(series), 0) => series,
-        (None, _) => {
-            let name = names.join(" or ");
-            let came = match route.due {
-                None => "was it scraped then",
-                Some(_) => "was it pushed then",
-            };
-            return Err(VerifyError::Ask(format!(
-                "{}: has no {name} from {} to {}; {came}, and is this the prefix? \
-                 (asked: {query})",
-                backend.url(),
-                rfc3339_ms(options.from_ms),
-                rfc3339_ms(options.to_ms),
-            )));
-        }
-        (Some(last), _) => {
-            found.push(last);
-            return Err(several_targets(names[0], &found));
-        }
+    let numbers = TickNumbers {
+        replay,
+        backend,
+        kind,
+        route,
+        selector: selector(&names, &options.target_matchers()),
     };
-    let mut labels = series.labels.clone();
+    let in_range = numbers.of_one_target(edges.begin_ms, options.to_ms, None)?;
+    let is_first_range = !options.whole_range && options.known_until_ms.is_none();
+    let before = if in_range.is_none() || is_first_range {
+        let target = in_range.as_ref().map(|stored| &stored.labels);
+        let length_ms = options.to_ms - edges.begin_ms;
+        numbers.before(edges, length_ms, target)?
+    } else {
+        None
+    };
+    let (before, target) = match before {
+        Some((target, scrapes)) => (scrapes, Some(target)),
+        None => (Vec::new(), None),
+    };
+    let in_range_labels = in_range.as_ref().map(|stored| &stored.labels);
+    let Some(mut labels) = in_range_labels.cloned().or(target) else {
+        return Err(numbers.nothing(edges.begin_ms, options.to_ms));
+    };
     let ticks_name = labels.remove("__name__").unwrap_or_default();
     let naming = candidates.iter().find(|(name, _)| *name == ticks_name);
     let naming = naming.map_or(route.naming, |(_, naming)| *naming);
-    let (scrapes, odd) = match route.due {
-        None => {
-            let scrapes = scrapes_of(&series)?;
-            check_epoch(replay, &scrapes)?;
-            (scrapes, Vec::new())
-        }
-        Some(_) => pushes_of(replay, &series, &ticks_name)?,
+    let (mut scrapes, odd) = match &in_range {
+        Some(series) => numbers.scrapes(series, &ticks_name)?,
+        None => (Vec::new(), Vec::new()),
     };
-    let missing = match route.due {
-        None => Vec::new(),
-        Some(schedule) => missing_pushes(replay, schedule, options, &scrapes),
-    };
-    Ok(Scraped {
-        interval_ms: usual_interval(intervals(&scrapes)),
+    let mut intervals_ms: Vec<i64> = intervals(&scrapes).collect();
+    if intervals_ms.len() < INTERVALS_MIN {
+        intervals_ms.extend(intervals(&before));
+    }
+    scrapes.splice(..0, before.last().copied());
+    let known_until_ms = options.known_until_ms.unwrap_or(edges.begin_ms - 1);
+    let mut found = Scraped {
+        known: scrapes.partition_point(|scrape| scrape.time_ms <= known_until_ms),
         scrapes,
-        missing,
+        missing: Vec::new(),
         labels,
         naming,
         ticks_name,
         odd,
-    })
+        interval_ms: usual_interval(&intervals_ms),
+        intervals_ms,
+    };
+    if let Some(schedule) = route.due {
+        found.missing = missing_pushes(replay, schedule, edges, &found);
+    }
+    Ok(found)
 }
 
-impl Scraped {
-    /// Where scrapes or pushes are missing.
-    pub(super) fn gaps(&self, replay: &Replay, options: &Options, route: &Route) -> Vec<Gap> {
-        let begin_ms = options.from_ms.max(replay.epoch_ns() / 1_000_000);
-        match route.due {
-            None => self.scrape_gaps(begin_ms, options),
-            Some(_) => self.push_gaps(begin_ms, options.to_ms),
+impl TickNumbers<'_> {
+    /// Those that are stored from one time to another.
+    fn stored(&self, from_ms: i64, to_ms: i64) -> Result<Vec<Stored>, VerifyError> {
+        let query = self.query(from_ms, to_ms);
+        let mut found = self.backend.matrix(&query, to_ms)?;
+        if self.kind == Kind::VictoriaMetrics {
+            // It shows the marks of scrapes that failed.
+            for stored in &mut found {
+                stored.samples.retain(|(_, tick)| !tick.is_nan());
+            }
         }
+        found.retain(|stored| !stored.samples.is_empty());
+        Ok(found)
     }
 
-    /// Gaps between scrapes, by the time that is usually between them.
-    fn scrape_gaps(&self, begin_ms: i64, options: &Options) -> Vec<Gap> {
-        let scrapes = &self.scrapes;
-        let (first, last) = (scrapes[0].time_ms, scrapes[scrapes.len() - 1].time_ms);
-        let mut gaps = Vec::new();
-        if options.whole_range {
-            gaps.extend(gap(begin_ms, first, self.interval_ms, 0));
-        }
-        for pair in scrapes.windows(2) {
-            gaps.extend(gap(pair[0].time_ms, pair[1].time_ms, self.interval_ms, 1));
-        }
-        if options.whole_range {
-            gaps.extend(gap(last, options.to_ms, self.interval_ms, 0));
-        }
-        gaps
+    fn query(&self, from_ms: i64, to_ms: i64) -> String {
+        format!("{}[{}ms]", self.selector, to_ms - from_ms + 1)
     }
 
-    /// Gaps of pushes that were due: those between the same two pushes are one.
-    fn push_gaps(&self, begin_ms: i64, end_ms: i64) -> Vec<Gap> {
-        let scrapes = &self.scrapes;
-        let mut gaps = Vec::new();
-        let mut rest = self.missing.as_slice();
-        while let Some(first) = rest.first() {
-            let next = scrapes.partition_point(|scrape| scrape.time_ms < first.time_ms);
-            let before_ms = scrapes.get(next).map_or(end_ms, |s| s.time_ms);
-            let after_ms = match next.checked_sub(1) {
-                Some(last) => scrapes[last].time_ms,
-                None => begin_ms,
-            };
-            // At the very end of the range there is nothing after it.
-            let count = if next == scrapes.len() {
-                rest.len()
-            } else {
-                rest.partition_point(|missing| missing.time_ms < before_ms)
-            };
-            gaps.push(Gap {
-                after_ms,
-                before_ms,
-                scrapes: count as u64,
-                reason: None,
-            });
-            rest = &rest[count.max(1)..];
+    /// Those of the only target, or of the one that is meant.
+    fn of_one_target(
+        &self,
+        from_ms: i64,
+        to_ms: i64,
+        target: Option<&Labels>,
+    ) -> Result<Option<Stored>, VerifyError> {
+        let mut found = self.stored(from_ms, to_ms)?;
+        if let Some(target) = target {
+            found.retain(|stored| stored.labels == *target);
         }
-        gaps
+        if found.len() > 1 {
+            return Err(several_targets(&found));
+        }
+        Ok(found.pop())
     }
 
-    /// How long before the end of the range the last one was, where that is long.
-    pub(super) fn ends_early_ms(&self, options: &Options) -> Option<i64> {
-        let left_ms = options.to_ms - self.scrapes[self.scrapes.len() - 1].time_ms;
-        let is_early = !options.whole_range && left_ms > 2 * self.interval_ms.max(1000);
-        is_early.then_some(left_ms)
+    /// The latest ones before the range, and their target, however long ago that was.
+    /// What does not fit the run is another one's.
+    fn before(
+        &self,
+        edges: &Edges,
+        length_ms: i64,
+        target: Option<&Labels>,
+    ) -> Result<Option<(Labels, Vec<Scrape>)>, VerifyError> {
+        let mut to_ms = edges.begin_ms - 1;
+        let mut length_ms = length_ms.max(BEFORE_MS_MIN);
+        while to_ms >= edges.run_begins_ms {
+            let from_ms = to_ms.saturating_sub(length_ms).max(edges.run_begins_ms);
+            if let Some(stored) = self.of_one_target(from_ms, to_ms, target)? {
+                let name = stored.labels.get("__name__").map_or("", String::as_str);
+                let scrapes = self.scrapes(&stored, name).map(|(scrapes, _)| scrapes);
+                let scrapes = scrapes.ok().filter(|scrapes| !scrapes.is_empty());
+                return Ok(scrapes.map(|scrapes| (stored.labels, scrapes)));
+            }
+            to_ms = from_ms - 1;
+            length_ms = length_ms.saturating_mul(2);
+        }
+        Ok(None)
+    }
+
+    /// The scrapes or pushes that they tell, and what is odd about them.
+    fn scrapes(
+        &self,
+        series: &Stored,
+        name: &str,
+    ) -> Result<(Vec<Scrape>, Vec<Example>), VerifyError> {
+        if self.route.due.is_some() {
+            return pushes_of(self.replay, series, name);
+        }
+        let scrapes = scrapes_of(series)?;
+        check_epoch(self.replay, &scrapes)?;
+        Ok((scrapes, Vec::new()))
+    }
+
+    /// There are none at all.
+    fn nothing(&self, from_ms: i64, to_ms: i64) -> VerifyError {
+        let names = self.route.tick_names();
+        let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
+        let came = match self.route.due {
+            None => "was it scraped then",
+            Some(_) => "was it pushed then",
+        };
+        VerifyError::Ask(format!(
+            "{}: has no {} from {} to {}, and none before; {came}, and is this the prefix? \
+             (asked: {})",
+            self.backend.url(),
+            names.join(" or "),
+            rfc3339_ms(from_ms),
+            rfc3339_ms(to_ms),
+            self.query(from_ms, to_ms),
+        ))
     }
 }
 
@@ -274,41 +317,9 @@ fn tick_at(epoch_ns: i64, interval_ns: u64, time_ms: i64) -> Option<u64> {
     (time_ns.div_euclid(1_000_000) == time_ms).then_some(tick)
 }
 
-/// Pushes that were due and of which there is no tick number: between the first
-/// and the last one, or in the whole range.
-fn missing_pushes(
-    replay: &Replay,
-    schedule: Schedule,
-    options: &Options,
-    scrapes: &[Scrape],
-) -> Vec<Scrape> {
-    let interval_ns = replay.config().global.tick_interval_ns;
-    let (first, last) = (scrapes.first(), scrapes.last());
-    let (from_ms, to_ms) = match (first, last) {
-        (Some(first), Some(last)) if !options.whole_range => (first.time_ms, last.time_ms),
-        _ => (options.from_ms, options.to_ms),
-    };
-    let found: BTreeSet<u64> = scrapes.iter().map(|scrape| scrape.tick).collect();
-    let since_ns = i128::from(from_ms) * 1_000_000 - i128::from(replay.epoch_ns());
-    let first_tick = since_ns.div_euclid(i128::from(interval_ns)).max(0) as u64;
-    let mut missing = Vec::new();
-    for tick in (first_tick..).take(DUE_MAX as usize) {
-        let Some(time_ns) = tick_time_ns(replay.epoch_ns(), interval_ns, tick) else {
-            break;
-        };
-        let time_ms = time_ns.div_euclid(1_000_000);
-        if time_ms > to_ms || missing.len() >= SCRAPES_MAX {
-            break;
-        }
-        if time_ms >= from_ms && schedule.is_due(time_ns) && !found.contains(&tick) {
-            missing.push(Scrape { time_ms, tick });
-        }
-    }
-    missing
-}
-
-fn several_targets(name: &str, found: &[Stored]) -> VerifyError {
+fn several_targets(found: &[Stored]) -> VerifyError {
     const SHOWN: usize = 5;
+    let name = found[0].labels.get("__name__").map_or("", String::as_str);
     let mut message = format!(
         "{name} is there of {} targets; choose one with --job and --instance:",
         found.len()
@@ -391,12 +402,6 @@ fn check_epoch(replay: &Replay, scrapes: &[Scrape]) -> Result<(), VerifyError> {
     )))
 }
 
-/// The times between scrapes.
-pub(super) fn intervals(scrapes: &[Scrape]) -> impl Iterator<Item = i64> + '_ {
-    let pairs = scrapes.windows(2);
-    pairs.map(|pair| pair[1].time_ms - pair[0].time_ms)
-}
-
 /// Tells of scrapes that read a tick which was over long before, though others
 /// were in time: each sample of them is right for its tick, so only its age
 /// tells that somebody kept an answer. Where all are as late, clocks may differ.
@@ -425,30 +430,6 @@ pub(super) fn old_ticks(replay: &Replay, scrapes: &[Scrape]) -> Option<String> {
     ))
 }
 
-/// The median of some times between scrapes; of two, the shorter one.
-pub(super) fn usual_interval(intervals_ms: impl Iterator<Item = i64>) -> i64 {
-    let mut intervals_ms: Vec<i64> = intervals_ms.collect();
-    intervals_ms.sort_unstable();
-    let middle = intervals_ms.len().saturating_sub(1) / 2;
-    intervals_ms.get(middle).copied().unwrap_or(0)
-}
-
-/// A gap where two scrapes are more than one and a half intervals apart; `own`
-/// of those that fit between belong to the later end.
-fn gap(after_ms: i64, before_ms: i64, interval_ms: i64, own: u64) -> Option<Gap> {
-    let apart_ms = before_ms - after_ms;
-    if interval_ms <= 0 || 2 * apart_ms <= 3 * interval_ms {
-        return None;
-    }
-    let fitting = (apart_ms + interval_ms / 2) / interval_ms;
-    Some(Gap {
-        after_ms,
-        before_ms,
-        scrapes: (fitting as u64).saturating_sub(own),
-        reason: None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -468,27 +449,6 @@ mod tests {
         assert_eq!(tick_at(epoch_ns, 2_000_000, 6), None);
         assert_eq!(tick_at(epoch_ns, 2_000_000, 7), Some(1));
         assert_eq!(tick_at(epoch_ns, 2_000_000, 3), None);
-    }
-
-    fn scrapes(times_ms: &[i64]) -> Vec<Scrape> {
-        let scrape = |(tick, &time_ms): (usize, &i64)| Scrape {
-            time_ms,
-            tick: tick as u64,
-        };
-        times_ms.iter().enumerate().map(scrape).collect()
-    }
-
-    #[test]
-    fn missing_scrapes_are_counted_by_what_most_are_apart() {
-        let some = scrapes(&[0, 1000, 2001, 3000, 7000, 8000, 9001]);
-        assert_eq!(usual_interval(intervals(&some)), 1000);
-        let found = gap(3000, 7000, 1000, 1).unwrap();
-        assert_eq!((found.after_ms, found.before_ms), (3000, 7000));
-        assert_eq!(found.scrapes, 3);
-        assert_eq!(gap(1000, 2001, 1000, 1), None);
-        assert_eq!(gap(1000, 2500, 1000, 1), None);
-        assert_eq!(usual_interval(intervals(&scrapes(&[5]))), 0);
-        assert_eq!(gap(0, 100_000, 0, 1), None);
     }
 
     #[test]

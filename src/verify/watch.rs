@@ -120,8 +120,9 @@ impl<'b> Watch<'b> {
     ) -> Result<(), VerifyError> {
         let mut next = Next {
             options: Options {
-                // Whoever watches says how long samples may take to become visible.
-                now_ms: None,
+                // What is not visible yet is left out of every round.
+                visible_until_ms: None,
+                goes_on: true,
                 ..options.clone()
             },
             session: None,
@@ -138,10 +139,11 @@ impl<'b> Watch<'b> {
             };
             let now_ns = self.clock.now_ns();
             match result {
-                Ok(report) => {
+                Ok(Some(report)) => {
                     lock(self.metrics).add(&report, now_ns, began.elapsed());
                     tell(Round::of(&report), &self.delays());
                 }
+                Ok(None) => tell(Round::Nothing, &self.delays()),
                 Err(message) => {
                     lock(self.metrics).fail(now_ns, began.elapsed());
                     tell(Round::Failed(&message), &self.delays());
@@ -164,14 +166,14 @@ impl<'b> Watch<'b> {
         lock(self.metrics).summary.delays.clone()
     }
 
-    /// Compares what is new. The outer error ends the watch; after the inner one
-    /// the next round may succeed.
+    /// Compares what is new, if the run has begun long enough ago. The outer error
+    /// ends the watch; after the inner one the next round may succeed.
     fn round(
         &self,
         next: &mut Next<'b>,
         replay: Replay,
         tell: &mut dyn FnMut(Round<'_>, &Delays),
-    ) -> Result<Result<Report, String>, VerifyError> {
+    ) -> Result<Result<Option<Report>, String>, VerifyError> {
         let Next { options, session } = next;
         let visible_after = i64::try_from(self.settings.visible_after.as_millis());
         options.to_ms = self.clock.now_ns() / 1_000_000 - visible_after.unwrap_or(0);
@@ -187,6 +189,9 @@ impl<'b> Watch<'b> {
             options.known_until_ms = None;
             *session = None;
         }
+        if session.is_none() && options.to_ms < self.epoch_ns.load(Relaxed) / 1_000_000 {
+            return Ok(Ok(None));
+        }
         let computed = session.as_ref().and_then(Session::computed);
         let result = match (&mut *session, fresh) {
             (Some(session), _) => session.round(options, &mut |_, _| {}),
@@ -198,7 +203,7 @@ impl<'b> Watch<'b> {
             Ok(report) => {
                 options.from_ms = report.range_ms.1;
                 options.known_until_ms = Some(report.range_ms.1);
-                Ok(Ok(report))
+                Ok(Ok(Some(report)))
             }
             Err(VerifyError::Ask(message)) => {
                 // Ticks do not come back: what was computed for nothing is
@@ -215,7 +220,7 @@ impl<'b> Watch<'b> {
 
 impl<'a> Round<'a> {
     fn of(report: &'a Report) -> Self {
-        if report.scrapes == 0 {
+        if report.scrapes == 0 && report.gaps.is_empty() {
             Self::Nothing
         } else {
             Self::Compared(report)

@@ -30,11 +30,8 @@ impl Report {
     }
 
     fn write_page(&self, out: &mut String) -> fmt::Result {
-        let (class, verdict) = if self.ok {
-            ("ok", "Everything that was compared is as expected")
-        } else {
-            ("differs", "There are differences")
-        };
+        let verdict = self.verdict();
+        let class = if self.ok { "ok" } else { "differs" };
         write!(
             out,
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

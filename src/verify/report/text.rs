@@ -34,9 +34,11 @@ impl Report {
             rows.push(row);
         }
         let verdict = rows[0].len() - 1;
-        write_aligned(&mut out, &rows, &[0, verdict], &|cell| {
-            painted(cell, colours)
-        });
+        if !self.metrics.is_empty() {
+            write_aligned(&mut out, &rows, &[0, verdict], &|cell| {
+                painted(cell, colours)
+            });
+        }
         self.write_differences(&mut out);
         self.write_conclusion(&mut out);
         out
@@ -44,19 +46,31 @@ impl Report {
 
     /// What was compared, and what that took.
     pub(in crate::verify) fn head(&self) -> String {
+        let what = self.scrapes_or_pushes();
+        let (first, last) = self.range_ms;
+        let came = if self.scrapes == 0 {
+            let last = rfc3339_ms(last);
+            format!(
+                "no {what}; the last one before is of tick {} at {last}",
+                self.ticks.1
+            )
+        } else {
+            format!(
+                "{} {what} from {} to {}, every {} s: ticks {} to {}",
+                grouped(self.scrapes as u128),
+                rfc3339_ms(first),
+                rfc3339_ms(last),
+                self.scrape_interval_s,
+                self.ticks.0,
+                self.ticks.1,
+            )
+        };
         format!(
             "{}: {}\n\
-             \x20 {} {} from {} to {}, every {} s: ticks {} to {}\n\
+             \x20 {came}\n\
              \x20 {} ticks of {} series computed in {:.2} s; {} requests answered in {:.2} s\n\n",
             self.backend,
             labels_text(&self.target),
-            grouped(self.scrapes as u128),
-            self.scrapes_or_pushes(),
-            rfc3339_ms(self.range_ms.0),
-            rfc3339_ms(self.range_ms.1),
-            self.scrape_interval_s,
-            self.ticks.0,
-            self.ticks.1,
             grouped(self.cost.ticks_replayed.into()),
             grouped(self.cost.series_replayed as u128),
             self.cost.compute_s,
@@ -104,12 +118,20 @@ impl Report {
         for warning in &self.warnings {
             let _ = write!(out, "\nWarning: {warning}\n");
         }
-        let verdict = if self.ok {
-            "Everything that was compared is as expected."
-        } else {
-            "There are differences."
-        };
-        let _ = write!(out, "\n{verdict}\n");
+        let _ = write!(out, "\n{}.\n", self.verdict());
+    }
+}
+
+impl Report {
+    /// What was found, in a sentence.
+    pub(super) fn verdict(&self) -> &'static str {
+        let is_same = self.metrics.iter().all(Tally::is_ok);
+        match (self.ok, is_same, self.scrapes_or_pushes()) {
+            (true, ..) => "Everything that was compared is as expected",
+            (false, false, _) => "There are differences",
+            (false, true, "scrapes") => "Scrapes are missing; those that came are as expected",
+            (false, true, _) => "Pushes are missing; those that came are as expected",
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::http::{Limits, Reply, Request, Server};
 use crate::verify::VerifyError;
-use crate::verify::report::{Report, Tally};
+use crate::verify::report::{Gap, Report, Tally};
 
 /// Upper bounds of `mockingbird_verify_ingestion_delay_seconds`.
 const DELAY_BOUNDS_S: [f64; 12] = [
@@ -57,6 +57,8 @@ pub(super) struct Metrics {
     by_metric: Vec<MetricFound>,
     scrapes: u64,
     scrapes_missing: u64,
+    /// What was missing at the end of the last round.
+    open: Option<Gap>,
     last_ok: Option<bool>,
     last_round_s: f64,
     last_scrape_ms: i64,
@@ -121,8 +123,13 @@ impl Metrics {
         self.last_ok = Some(report.ok);
         self.last_scrape_ms = report.range_ms.1;
         self.scrapes += report.scrapes as u64;
-        let missing = report.gaps.iter().filter(|gap| gap.reason.is_none());
-        self.scrapes_missing += missing.map(|gap| gap.scrapes).sum::<u64>();
+        let missing = || report.gaps.iter().filter(|gap| gap.reason.is_none());
+        let interval_ms = (report.scrape_interval_s * 1000.0) as i64;
+        let counted = |gap| counted_before(gap, self.open.as_ref(), interval_ms);
+        let new = missing().map(|gap| gap.scrapes.saturating_sub(counted(gap)));
+        self.scrapes_missing += new.sum::<u64>();
+        let mut open = missing().filter(|gap| gap.before_ms > report.range_ms.1);
+        self.open = open.next_back().cloned();
         for tally in &report.metrics {
             let found = self.found_of(&tally.metric);
             found.samples += tally.samples;
@@ -239,6 +246,20 @@ impl Metrics {
     }
 }
 
+/// How many of the scrapes or pushes that a gap misses were counted when it, or one
+/// that began earlier, was still `open`.
+fn counted_before(gap: &Gap, open: Option<&Gap>, interval_ms: i64) -> u64 {
+    match open {
+        None => 0,
+        Some(open) if open.after_ms == gap.after_ms => open.scrapes,
+        // Some that were missing came late; those after them were counted, too.
+        Some(open) => {
+            let since_ms = open.before_ms - gap.after_ms;
+            u64::try_from(since_ms / interval_ms.max(1)).unwrap_or(0)
+        }
+    }
+}
+
 /// The differences of a metric, by [`KINDS`].
 fn differences(tally: &Tally) -> [u64; KINDS.len()] {
     [
@@ -304,6 +325,26 @@ pub(super) fn serve(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stays_missing_is_counted_once() {
+        let gap = |after_ms, before_ms, scrapes| Gap {
+            after_ms,
+            before_ms,
+            scrapes,
+            reason: None,
+        };
+        let open = gap(10_000, 15_500, 5);
+        let counted = |gap: &Gap| counted_before(gap, Some(&open), 1000);
+        // It goes on, or ends.
+        assert_eq!(counted(&gap(10_000, 18_500, 8)), 5);
+        assert_eq!(counted(&gap(10_000, 17_000, 6)), 5);
+        // Some came after all.
+        assert_eq!(counted(&gap(12_000, 18_500, 6)), 3);
+        // Another one.
+        assert_eq!(counted(&gap(20_000, 23_000, 2)), 0);
+        assert_eq!(counted_before(&open, None, 1000), 0);
+    }
 
     #[test]
     fn delays_are_counted_by_bound() {

@@ -1,0 +1,82 @@
+//! Between which times all of a run has to be there: a range, and what a journal
+//! tells of how long the run was, in; [`Edges`] out.
+
+use super::report::rfc3339_ms;
+use super::{Options, VerifyError};
+use crate::engine::tick_time_ns;
+use crate::journal::{Later, Published, Replay};
+
+/// The ends of a range, and what is due there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Edges {
+    /// Nothing of the run is there before, Unix milliseconds.
+    pub(super) run_begins_ms: i64,
+    /// Where the range begins, not before the run.
+    pub(super) begin_ms: i64,
+    /// Whether what is due from there on is missing if it is not there, even where
+    /// the backend has nothing before it.
+    pub(super) begin_is_due: bool,
+    /// Where the range ends, not after the run.
+    pub(super) end_ms: i64,
+    /// What is due up to here is missing if it is not there; of what would follow,
+    /// nobody knows whether there is any.
+    pub(super) due_until_ms: i64,
+}
+
+impl Edges {
+    /// The edges of the range that is meant.
+    ///
+    /// # Errors
+    /// When the run was at another time.
+    pub(super) fn of(replay: &Replay, options: &Options) -> Result<Self, VerifyError> {
+        let interval_ns = replay.config().global.tick_interval_ns;
+        let time_ms = |tick: u64| {
+            let time_ns = tick_time_ns(replay.epoch_ns(), interval_ns, tick);
+            time_ns.map_or(i64::MAX, |time_ns| time_ns.div_euclid(1_000_000))
+        };
+        let Published {
+            first,
+            before,
+            later,
+        } = replay.published();
+        let run_begins_ms = time_ms(first.unwrap_or(0));
+        let last_known_ms = time_ms(before).saturating_sub(1);
+        let begin_ms = options.from_ms.max(run_begins_ms);
+        let mut end_ms = match later {
+            Later::None => options.to_ms.min(last_known_ms),
+            Later::All | Later::Unknown => options.to_ms,
+        };
+        if options.known_until_ms.is_some() {
+            // Something may have come just after the last tick was over.
+            end_ms = end_ms.max(begin_ms);
+        } else if begin_ms > end_ms {
+            let nothing = format!(
+                "there is nothing of the run from {} to {}: it began at {}",
+                rfc3339_ms(options.from_ms),
+                rfc3339_ms(options.to_ms),
+                rfc3339_ms(run_begins_ms),
+            );
+            return Err(match later {
+                Later::None => {
+                    let ended = rfc3339_ms(time_ms(before));
+                    VerifyError::Config(format!("{nothing} and ended before {ended}"))
+                }
+                Later::All | Later::Unknown => VerifyError::Ask(nothing),
+            });
+        }
+        let goes_on = options.whole_range || options.goes_on || later != Later::Unknown;
+        Ok(Self {
+            run_begins_ms,
+            begin_ms,
+            // Nobody knows when a backend began to scrape, but pushes are due from
+            // the first tick on.
+            begin_is_due: options.whole_range || !options.via.is_scraped() && first.is_some(),
+            end_ms,
+            due_until_ms: if goes_on {
+                end_ms
+            } else {
+                end_ms.min(last_known_ms)
+            },
+        })
+    }
+}

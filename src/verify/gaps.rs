@@ -1,0 +1,202 @@
+//! Where scrapes or pushes are missing: those that came, and the edges of the range,
+//! in; gaps out. When scrapes are due only the others tell, pushes have a schedule.
+
+use std::collections::BTreeSet;
+
+use super::edges::Edges;
+use super::report::Gap;
+use super::run_faults::RunFaults;
+use super::scrapes::{SCRAPES_MAX, Scrape, Scraped};
+use crate::engine::tick_time_ns;
+use crate::journal::Replay;
+use crate::push::Schedule;
+
+/// Ticks of pushes that are tried for when they seem to be missing.
+const DUE_MAX: usize = 10_000_000;
+
+/// The times between scrapes.
+pub(super) fn intervals(scrapes: &[Scrape]) -> impl Iterator<Item = i64> + '_ {
+    let pairs = scrapes.windows(2);
+    pairs.map(|pair| pair[1].time_ms - pair[0].time_ms)
+}
+
+/// The median of some times between scrapes; of two, the shorter one, of none, 0.
+pub(super) fn usual_interval(intervals_ms: &[i64]) -> i64 {
+    let mut intervals_ms = intervals_ms.to_vec();
+    intervals_ms.sort_unstable();
+    let middle = intervals_ms.len().saturating_sub(1) / 2;
+    intervals_ms.get(middle).copied().unwrap_or(0)
+}
+
+/// Pushes that were due and of which there is no tick number.
+pub(super) fn missing_pushes(
+    replay: &Replay,
+    schedule: Schedule,
+    edges: &Edges,
+    found: &Scraped,
+) -> Vec<Scrape> {
+    let interval_ns = replay.config().global.tick_interval_ns;
+    let scrapes = &found.scrapes;
+    let from_ms = match scrapes.first() {
+        Some(first) if found.known == 0 && !edges.begin_is_due => first.time_ms,
+        _ => edges.begin_ms,
+    };
+    let last_ms = scrapes.last().map(|last| last.time_ms);
+    let to_ms = edges.due_until_ms.max(last_ms.unwrap_or(i64::MIN));
+    let came: BTreeSet<u64> = scrapes.iter().map(|scrape| scrape.tick).collect();
+    let since_ns = i128::from(from_ms) * 1_000_000 - i128::from(replay.epoch_ns());
+    let first_tick = since_ns.div_euclid(i128::from(interval_ns)).max(0) as u64;
+    let mut missing = Vec::new();
+    for tick in (first_tick..).take(DUE_MAX) {
+        let Some(time_ns) = tick_time_ns(replay.epoch_ns(), interval_ns, tick) else {
+            break;
+        };
+        let time_ms = time_ns.div_euclid(1_000_000);
+        if time_ms > to_ms || missing.len() >= SCRAPES_MAX {
+            break;
+        }
+        if time_ms >= from_ms && schedule.is_due(time_ns) && !came.contains(&tick) {
+            missing.push(Scrape { time_ms, tick });
+        }
+    }
+    missing
+}
+
+impl Scraped {
+    /// Where scrapes are missing.
+    pub(super) fn scrape_gaps(&self, edges: &Edges) -> Vec<Gap> {
+        let (scrapes, interval_ms) = (&self.scrapes, self.interval_ms);
+        let (first, last) = (scrapes[0].time_ms, scrapes[scrapes.len() - 1].time_ms);
+        let mut gaps = Vec::new();
+        if self.known == 0 && edges.begin_is_due {
+            gaps.extend(edge_gap(edges.begin_ms, first, interval_ms));
+        }
+        for pair in scrapes[self.known.saturating_sub(1)..].windows(2) {
+            let (after_ms, before_ms) = (pair[0].time_ms, pair[1].time_ms);
+            gaps.extend(if after_ms < edges.begin_ms {
+                edge_gap(edges.begin_ms, before_ms, interval_ms)
+            } else {
+                gap(after_ms, before_ms, interval_ms)
+            });
+        }
+        let last = last.max(edges.begin_ms);
+        gaps.extend(edge_gap(last, edges.due_until_ms, interval_ms));
+        gaps
+    }
+
+    /// Where pushes are missing that were due: those between the same two pushes are
+    /// one gap. Each has its reason, if the run has one.
+    pub(super) fn push_gaps(&self, edges: &Edges, faults: &RunFaults) -> Vec<Gap> {
+        let scrapes = &self.scrapes;
+        let mut gaps = Vec::new();
+        let mut rest = self.missing.as_slice();
+        while let Some(first) = rest.first() {
+            let next = scrapes.partition_point(|scrape| scrape.time_ms < first.time_ms);
+            let after_ms = next.checked_sub(1).map(|last| scrapes[last].time_ms);
+            // At the very end there is nothing after it.
+            let is_open = next == scrapes.len();
+            let (before_ms, count) = match scrapes.get(next) {
+                None => (edges.due_until_ms, rest.len()),
+                Some(next) => {
+                    let is_between = |missing: &Scrape| missing.time_ms < next.time_ms;
+                    (next.time_ms, rest.partition_point(is_between))
+                }
+            };
+            let (these, others) = rest.split_at(count.max(1));
+            let times_ms = these.iter().map(|missing| missing.time_ms);
+            gaps.push(Gap {
+                after_ms: after_ms.map_or(edges.begin_ms, |ms| ms.max(edges.begin_ms)),
+                before_ms,
+                scrapes: these.len() as u64,
+                reason: faults.reason_of_pushes(times_ms, is_open),
+            });
+            rest = others;
+        }
+        gaps
+    }
+
+    /// How long after the beginning of the range the first one came, where that is
+    /// long and nobody knows whether there should be one before.
+    pub(super) fn begins_late_ms(&self, edges: &Edges) -> Option<i64> {
+        let late_ms = self.scrapes[0].time_ms - edges.begin_ms;
+        let is_open = self.known == 0 && !edges.begin_is_due;
+        (is_open && self.is_long(late_ms)).then_some(late_ms)
+    }
+
+    /// The same of the end.
+    pub(super) fn ends_early_ms(&self, edges: &Edges) -> Option<i64> {
+        let last_ms = self.scrapes[self.scrapes.len() - 1].time_ms;
+        let early_ms = edges.end_ms - last_ms;
+        let is_open = edges.due_until_ms < edges.end_ms;
+        (is_open && self.is_long(early_ms)).then_some(early_ms)
+    }
+
+    fn is_long(&self, ms: i64) -> bool {
+        ms > 2 * self.interval_ms.max(1000)
+    }
+}
+
+/// A gap where two scrapes are more than one and a half intervals apart.
+fn gap(after_ms: i64, before_ms: i64, interval_ms: i64) -> Option<Gap> {
+    let between = |apart_ms: i64| (apart_ms + interval_ms / 2) / interval_ms - 1;
+    gap_of(after_ms, before_ms, interval_ms, between)
+}
+
+/// A gap between a scrape and an edge, or between two edges, as long as that.
+fn edge_gap(after_ms: i64, before_ms: i64, interval_ms: i64) -> Option<Gap> {
+    gap_of(after_ms, before_ms, interval_ms, |apart_ms| {
+        apart_ms / interval_ms
+    })
+}
+
+fn gap_of(
+    after_ms: i64,
+    before_ms: i64,
+    interval_ms: i64,
+    count: impl Fn(i64) -> i64,
+) -> Option<Gap> {
+    let apart_ms = before_ms - after_ms;
+    if interval_ms <= 0 || 2 * apart_ms <= 3 * interval_ms {
+        return None;
+    }
+    Some(Gap {
+        after_ms,
+        before_ms,
+        scrapes: count(apart_ms).unsigned_abs(),
+        reason: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scrapes(times_ms: &[i64]) -> Vec<Scrape> {
+        let scrape = |(tick, &time_ms): (usize, &i64)| Scrape {
+            time_ms,
+            tick: tick as u64,
+        };
+        times_ms.iter().enumerate().map(scrape).collect()
+    }
+
+    #[test]
+    fn missing_scrapes_are_counted_by_what_most_are_apart() {
+        let some = scrapes(&[0, 1000, 2001, 3000, 7000, 8000, 9001]);
+        let usual_of = |scrapes: &[Scrape]| {
+            let intervals_ms: Vec<i64> = intervals(scrapes).collect();
+            usual_interval(&intervals_ms)
+        };
+        assert_eq!(usual_of(&some), 1000);
+        let found = gap(3000, 7000, 1000).unwrap();
+        assert_eq!((found.after_ms, found.before_ms), (3000, 7000));
+        assert_eq!(found.scrapes, 3);
+        assert_eq!(gap(2000, 3600, 1000).unwrap().scrapes, 1);
+        assert_eq!(gap(1000, 2001, 1000), None);
+        assert_eq!(gap(1000, 2500, 1000), None);
+        assert_eq!(usual_of(&scrapes(&[5])), 0);
+        assert_eq!(gap(0, 100_000, 0), None);
+        assert_eq!(edge_gap(3000, 7999, 1000).unwrap().scrapes, 4);
+        assert_eq!(edge_gap(3000, 4500, 1000), None);
+        assert_eq!(edge_gap(3000, 0, 1000), None);
+    }
+}
