@@ -735,6 +735,7 @@ fn ctl_drives_it() {
             "reload",
             "loglevel",
             "loglevel",
+            "copied",
         ]
     );
     let status = ctl(&["status", "--json"]).1;

@@ -171,7 +171,7 @@ fn effects_are_those_of_the_engine() {
         assert_eq!(modifiers, engine.timeline().modifiers());
         most = most.max(modifiers.len());
     }
-    assert_eq!(most, 3);
+    assert_eq!(most, 4);
 }
 
 /// Whether a run goes on is told by its hold on the file.

@@ -128,7 +128,7 @@ mod tests {
     /// Scrapes fail from tick 10 on for 10 ticks, pushes from 40 on for as many.
     fn faults() -> RunFaults {
         let text = "global: {tick_interval_s: 1}\n\
-                    runtime: {on_start: [{action: scenario, name: bad}]}\n\
+                    runtime: {on_start: [{action: scenario, scenario: bad}]}\n\
                     scenarios: {bad: {steps: [\
                       {at_s: 10, action: fault, kind: scrape_error, duration_s: 10},\
                       {at_s: 40, action: fault, kind: push_error, duration_s: 10}]}}\n\
