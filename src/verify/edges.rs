@@ -40,7 +40,11 @@ impl Edges {
             later,
         } = replay.published();
         let run_begins_ms = time_ms(first.unwrap_or(0));
-        let last_known_ms = time_ms(before).saturating_sub(1);
+        // Nobody knows how long it was there after that.
+        let last_known_ms = match before.checked_sub(1) {
+            Some(last) => time_ms(last),
+            None => run_begins_ms - 1,
+        };
         let begin_ms = options.from_ms.max(run_begins_ms);
         let mut end_ms = match later {
             Later::None => options.to_ms.min(last_known_ms),

@@ -381,9 +381,24 @@ fn in_victoria_metrics(shipped: &Shipped) {
     prove(shipped, folder.path(), port, &backend);
 }
 
+/// Once the run has ended as well, to its last push.
 #[test]
 fn victoria_metrics_holds_the_baseline() {
-    in_victoria_metrics(&BASELINE);
+    let Some(servers) = servers::find(&["victoria-metrics"]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (port, address) = address();
+    let backend = VictoriaMetrics::start_scraping(&servers, folder, &address, 1);
+    let mut mockingbird = prove(&BASELINE, folder, port, &backend);
+    mockingbird.interrupt();
+    std::thread::sleep(Duration::from_secs(11));
+    for way in WAYS {
+        let (code, table, report) = verify(folder, backend.url(), &[way, BASELINE.share]);
+        assert_eq!(code, 0, "{way:?}: {table}");
+        assert_eq!(report["warnings"], json!([]), "{way:?}: {table}");
+    }
 }
 
 #[test]
@@ -467,18 +482,8 @@ fn backends_are_compared() {
     }
 }
 
-/// A running instance is verified until its backend is gone, and what was found is served.
-#[test]
-fn a_running_instance_is_watched() {
-    let Some(servers) = servers::find(&["prometheus"]) else {
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let (port, address) = address();
-    let mut backend = prometheus(&servers, folder, &address, &BASELINE);
-    let mockingbird = start(&BASELINE, folder, port, &backend);
-    wait_for(&mockingbird, 6);
+/// Watches a run that is scraped, and reads what the watch serves.
+fn watch(backend: &Prometheus, folder: &Path) -> (Process, impl Fn(&str) -> f64 + use<>) {
     let listen = self::address().1;
     let mut command = Command::new(binary());
     command.args(["verify", "--backend", backend.url(), "--job", "scraped"]);
@@ -491,8 +496,8 @@ fn a_running_instance_is_watched() {
         "--listen",
         &listen,
     ]);
-    let mut watch = Process::start(&mut command, "watch", folder);
-    let value = |name: &str| -> f64 {
+    let watch = Process::start(&mut command, "watch", folder);
+    let value = move |name: &str| -> f64 {
         let url = format!("http://{listen}/metrics");
         let Ok(mut response) = ureq::get(&url).call() else {
             return f64::NAN;
@@ -508,6 +513,22 @@ fn a_running_instance_is_watched() {
         });
         of.map(|(_, value)| value).sum()
     };
+    (watch, value)
+}
+
+/// A running instance is verified until its backend is gone, and what was found is served.
+#[test]
+fn a_running_instance_is_watched() {
+    let Some(servers) = servers::find(&["prometheus"]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (port, address) = address();
+    let mut backend = prometheus(&servers, folder, &address, &BASELINE);
+    let mockingbird = start(&BASELINE, folder, port, &backend);
+    wait_for(&mockingbird, 6);
+    let (mut watch, value) = watch(&backend, folder);
     let minute = Duration::from_secs(60);
     wait_until("three rounds are as expected", minute, || {
         watch.assert_running();
@@ -549,6 +570,69 @@ fn a_running_instance_is_watched() {
     let said = watch.interrupt_with(3);
     assert!(said.contains("scrapes missing between"), "{said}");
     assert!(said.contains("rounds as expected"), "{said}");
+}
+
+/// A backend that goes on answering and takes nothing more is found out at once.
+#[test]
+fn what_stops_coming_is_missed() {
+    let Some(servers) = servers::find(&["prometheus"]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (port, address) = address();
+    let mut backend = prometheus(&servers, folder, &address, &BASELINE);
+    let mut mockingbird = start(&BASELINE, folder, port, &backend);
+    wait_for(&mockingbird, 16);
+    let few: &[&str] = &["--series", "20", "--visible-after", "5s"];
+    let ways = [WAYS[0], WAYS[1], WAYS[3]];
+    for way in ways {
+        let (code, table, report) = verify(folder, backend.url(), &[way, few]);
+        assert_eq!(code, 0, "{way:?}: {table}");
+        let end = table.contains("before the end of the range");
+        assert!(!end, "{way:?}: {table}");
+        assert!(report["gaps"].as_array().unwrap().is_empty(), "{table}");
+    }
+    let (mut watch, value) = watch(&backend, folder);
+    let minute = Duration::from_secs(60);
+    wait_until("all is as expected", minute, || {
+        watch.assert_running();
+        value("rounds_total{result=ok}") >= 2.0
+    });
+
+    backend.restart_deaf();
+    wait_until("it is missed", minute, || {
+        value("missing_scrapes_total") >= 3.0
+    });
+    assert_eq!((value("up"), value("ok")), (1.0, 0.0));
+    wait_for(&mockingbird, mockingbird.scrape().0 + 8);
+    for way in ways {
+        let (code, table, report) = verify(folder, backend.url(), &[way, few]);
+        assert_eq!(code, 3, "{way:?}: {table}");
+        let gaps = report["gaps"].as_array().unwrap();
+        assert_eq!(gaps.len(), 1, "{way:?}: {table}");
+        assert!(gaps[0]["scrapes"].as_u64().unwrap() >= 2, "{table}");
+        println!("{table}");
+    }
+
+    // Of a run that has ended nothing more is missed.
+    mockingbird.interrupt();
+    let ended = std::time::SystemTime::now();
+    let ended = jiff::Timestamp::try_from(ended).unwrap();
+    std::thread::sleep(Duration::from_secs(6));
+    let missing = value("missing_scrapes_total");
+    let (code, table, report) = verify(folder, backend.url(), &[WAYS[0], few]);
+    assert_eq!(code, 3, "{table}");
+    let until: jiff::Timestamp = report["gaps"][0]["before"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(until <= ended + Duration::from_secs(1), "{table}");
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(value("missing_scrapes_total"), missing);
+    let said = watch.interrupt_with(3);
+    assert!(said.contains("DIFFERS: nothing came since tick"), "{said}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::process::{Process, free_port, wait_until};
 use super::samples::{Identity, parse_value};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -90,6 +91,22 @@ impl Prometheus {
     pub(crate) fn restart(&mut self) {
         self.process = Process::start(&mut self.command, "prometheus", &self.folder);
         self.wait_until_ready();
+    }
+
+    /// Ends it and starts it again with what it has stored, but taking nothing more: it
+    /// neither scrapes nor receives.
+    pub(crate) fn restart_deaf(&mut self) {
+        self.process.kill();
+        std::fs::write(self.folder.join("prometheus.yaml"), "{}").unwrap();
+        let receives = |argument: &&OsStr| argument.to_string_lossy().contains("-receiver");
+        let mut command = Command::new(self.command.get_program());
+        command.args(
+            self.command
+                .get_args()
+                .filter(|argument| !receives(argument)),
+        );
+        self.command = command;
+        self.restart();
     }
 
     /// The base URL of its query API.

@@ -105,10 +105,10 @@ fn what_is_lost_at_the_end_is_missing_if_the_run_went_on() {
     // It had ended by then, or lost something before it did.
     assert_eq!(of(run_of(&line(30, Event::Stop), false)), (vec![], true, 0));
     let ended = of(run_of(&line(35, Event::Stop), false));
-    assert_eq!(ended, (vec![(29, 34, 5)], false, 0));
+    assert_eq!(ended, (vec![(29, 34, 4)], false, 0));
     // Up to what is known, and not further.
     let copied = of(run_of(&line(35, Event::Copied), false));
-    assert_eq!(copied, (vec![(29, 34, 5)], false, 1));
+    assert_eq!(copied, (vec![(29, 34, 4)], false, 1));
     let known = of(run_of(&line(30, Event::Copied), false));
     assert_eq!(known, (vec![], true, 1));
 
