@@ -215,5 +215,8 @@ fn serve(stored: &Arc<Stored>) -> (Server, Backend) {
     };
     let server = Server::bind(("127.0.0.1", 0), Limits::default(), handler).unwrap();
     let url = format!("http://{}", server.local_addr());
-    (server, Backend::new(&url, Vec::new()).unwrap())
+    (
+        server,
+        Backend::new(&url, Vec::new(), std::time::Duration::from_secs(60)).unwrap(),
+    )
 }

@@ -169,8 +169,8 @@ impl Job {
     }
 
     /// Writes the journal of the run, so that others know it: a run to which
-    /// nothing is done. One that is there already is another run's, unless this
-    /// goes on.
+    /// nothing is done. One that is there already is another run's, unless it tells
+    /// the same or this goes on.
     fn write_journal(&self) -> Result<(), BackfillError> {
         let Some(path) = &self.journal else {
             return Ok(());
@@ -203,8 +203,13 @@ impl Job {
             }
         }
         let written = File::create_new(path).and_then(|mut file| file.write_all(lines.as_bytes()));
+        let is_same = || std::fs::read(path).is_ok_and(|known| known == lines.as_bytes());
         match written {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.resume => Ok(()),
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists && (self.resume || is_same()) =>
+            {
+                Ok(())
+            }
             written => written.map_err(|error| cannot_create("--journal", path, &error)),
         }
     }

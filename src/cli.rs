@@ -10,6 +10,7 @@ mod ctl;
 mod ctl_text;
 mod dump;
 mod replay;
+mod reports;
 mod run;
 mod signals;
 mod values;
@@ -98,7 +99,8 @@ enum Command {
             long,
             default_value_t = 10,
             value_name = "N",
-            allow_negative_numbers = true
+            allow_negative_numbers = true,
+            value_parser = values::tick
         )]
         tick: u64,
     },

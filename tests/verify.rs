@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use fake::{Fake, Labels, Store, serve, serve_fake, serve_victoria};
+use fake::{Fake, Labels, Store, TIMEOUT, serve, serve_fake, serve_victoria};
 use mockingbird::clock::rfc3339;
 use mockingbird::config;
 use mockingbird::engine::Engine;
@@ -948,7 +948,7 @@ fn answers_that_are_none_are_errors() {
         let handler = move |_: &Request<'_>, reply: Reply<'_>| reply.send(200, &[], body);
         let server = Server::bind("127.0.0.1:0", Limits::default(), handler).unwrap();
         let url = format!("http://{}", server.local_addr());
-        let backend = Backend::new(&url, Vec::new()).unwrap();
+        let backend = Backend::new(&url, Vec::new(), TIMEOUT).unwrap();
         let error = verify::run(replay(), &backend, &options(), &mut |_, _| {}).unwrap_err();
         assert!(matches!(error, VerifyError::Ask(_)), "{error}");
         let message = error.to_string();
@@ -957,7 +957,7 @@ fn answers_that_are_none_are_errors() {
             "{message}"
         );
     }
-    let closed = Backend::new("http://127.0.0.1:1", Vec::new()).unwrap();
+    let closed = Backend::new("http://127.0.0.1:1", Vec::new(), TIMEOUT).unwrap();
     let error = verify::run(replay(), &closed, &options(), &mut |_, _| {}).unwrap_err();
     assert!(matches!(error, VerifyError::Ask(_)), "{error}");
 }

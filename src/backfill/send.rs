@@ -56,11 +56,16 @@ pub(super) fn run(
     let (delivery, settled) = feed.finish();
     let (state, reached) = &*lock(&noted);
     let how_to_go_on = |message: &str| {
-        BackfillError::Failed(format!(
-            "{message}\n{}; go on with the same arguments and --resume (progress is kept in {})",
-            reached_text(job, reached.done),
-            state.path().display()
-        ))
+        let how = if reached.done == 0 {
+            "nothing was taken yet, so the same arguments begin anew".to_owned()
+        } else {
+            format!(
+                "{}; go on with the same arguments and --resume (progress is kept in {})",
+                reached_text(job, reached.done),
+                state.path().display()
+            )
+        };
+        BackfillError::Failed(format!("{message}\n{how}"))
     };
     match sent.and(settled) {
         Ok(()) => {
@@ -74,11 +79,23 @@ pub(super) fn run(
             })
         }
         Err(Stopped::Interrupted) => Err(how_to_go_on("interrupted")),
-        Err(Stopped::Failed(what)) => Err(how_to_go_on(&format!(
-            "push to {}: {what}",
-            job.target_text()
-        ))),
+        Err(Stopped::Failed(what)) => {
+            let hint = if is_of_order(&what) { ORDER_HINT } else { "" };
+            let target = job.target_text();
+            Err(how_to_go_on(&format!("push to {target}: {what}{hint}")))
+        }
     }
+}
+
+/// Follows a refusal of samples that are older than others.
+const ORDER_HINT: &str = "\nPrometheus and Mimir take samples that are older than what they have only \
+                          within their out_of_order_time_window: set it, or choose another target";
+
+/// Whether a receiver's answer says that samples are older than it takes.
+fn is_of_order(answer: &str) -> bool {
+    let answer = answer.to_lowercase();
+    let signs = ["out of order", "out-of-order", "out of bounds", "too old"];
+    signs.iter().any(|sign| answer.contains(sign))
 }
 
 /// Writes the journal, then starts what sends.
@@ -164,9 +181,6 @@ fn job_id(job: &Job) -> JobId {
 
 /// How far so many steps are, for people.
 fn reached_text(job: &Job, steps: u64) -> String {
-    if steps == 0 {
-        return "nothing was taken yet".to_owned();
-    }
     let (span, ticks) = (&job.span, job.span.ticks());
     let (tick, what) = match steps.checked_sub(ticks) {
         None => (span.first + steps, "everything before was taken"),

@@ -105,7 +105,8 @@ struct OnMetric {
         value_name = "S",
         required_unless_present = "end",
         conflicts_with = "end",
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = finite
     )]
     duration: Option<f64>,
     /// Only series with this label value; may be repeated.
@@ -187,7 +188,8 @@ struct FaultArgs {
         long,
         value_name = "S",
         conflicts_with = "end",
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = finite
     )]
     delay: Option<f64>,
     /// Seconds. Default: until it is ended; a reset happens once.
@@ -195,7 +197,8 @@ struct FaultArgs {
         long,
         value_name = "S",
         conflicts_with = "end",
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = finite
     )]
     duration: Option<f64>,
     /// End the fault with this id, as `ctl status` tells it.

@@ -167,7 +167,8 @@ pub(super) fn status(reply: &Value) -> String {
     };
     rows.push(pair("pushed points", all_off(pushed)));
     for remote in exporters["remote_write"].as_array().into_iter().flatten() {
-        rows.push(pair("remote write", points(remote)));
+        let to = word(&remote["url"]);
+        rows.push(pair("remote write", format!("{}, to {to}", points(remote))));
     }
     let mut recorded = format!("{} entries", count(&journal["entries"]));
     if let Some(error) = journal["error"].as_str() {

@@ -10,6 +10,7 @@ use prost::Message as _;
 
 use super::replay::{narrow, replay_of};
 use super::values::whole_ms_ns;
+use super::values::{tick, time};
 use super::{check_tick, load, print, quiet, refuse_too_large};
 use crate::app::{self, RunError};
 use crate::config::{Config, HistogramForm};
@@ -32,7 +33,7 @@ pub(super) struct DumpArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "epoch")]
     journal: Option<PathBuf>,
     /// Number of the tick, 0 being the epoch.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = tick)]
     tick: u64,
     /// Format of the body.
     #[arg(long, value_enum, default_value_t = DumpFormat::Text)]
@@ -44,7 +45,7 @@ pub(super) struct DumpArgs {
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
     /// Time of tick 0 (RFC 3339). Default: the configuration's, else 1970-01-01T00:00:00Z.
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = time)]
     epoch: Option<jiff::Timestamp>,
 }
 

@@ -68,12 +68,21 @@ pub(super) fn step_ns(text: &str) -> Result<u64, String> {
     Ok(ns as u64)
 }
 
+/// The number of a tick.
+pub(super) fn tick(text: &str) -> Result<u64, String> {
+    let number = text.parse();
+    number.map_err(|_| "expected the number of a tick, 0 or more".to_owned())
+}
+
+/// A time with its offset.
+pub(super) fn time(text: &str) -> Result<jiff::Timestamp, String> {
+    let time = text.parse();
+    time.map_err(|_| "expected a time with its offset, such as 2026-01-01T00:00:00Z".to_owned())
+}
+
 /// Unix nanoseconds of a time in whole milliseconds between 1970 and 2262.
 pub(super) fn time_ns(text: &str) -> Result<i64, String> {
-    let time: jiff::Timestamp = text
-        .parse()
-        .map_err(|_| "expected a time with its offset, such as 2026-01-01T00:00:00Z".to_owned())?;
-    whole_ms_ns(time)
+    whole_ms_ns(time(text)?)
         .ok_or_else(|| "must be in whole milliseconds, from 1970 on and before 2262".to_owned())
 }
 
@@ -118,6 +127,16 @@ mod tests {
         assert_eq!(step_ns("1m"), Ok(60_000_000_000));
         for wrong in ["", "15", "s", "-1s", "0s", "1us", "1.5ms", "25h", "1d"] {
             assert!(step_ns(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ticks_and_times_are_told_from_words() {
+        assert_eq!(tick("7"), Ok(7));
+        assert!(time("2026-01-01T00:00:00+01:00").is_ok());
+        for wrong in ["-1", "1.5", "", "tomorrow", "2026-01-01"] {
+            assert!(tick(wrong).is_err(), "{wrong}");
+            assert!(time(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -5,13 +5,14 @@ use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
-use serde::Serialize;
 
 use super::replay::{narrow, replay_of};
-use super::values::{address, duration_ms, header, label, tolerance};
-use super::{load, pretty_json, print, refuse_too_large, watch};
+use super::reports::Outputs;
+use super::values::{address, duration_ms, header, label, time, tolerance};
+use super::{load, refuse_too_large, watch};
 use crate::app::{self, RunError};
 use crate::clock::Clock;
 use crate::credentials;
@@ -76,7 +77,7 @@ pub(super) struct VerifyArgs {
     /// Write the report as JSON to a file, or with - to standard output instead of the table.
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
-    /// Write the report as a page of HTML to a file.
+    /// Write the report as a page of HTML to a file, or with - to standard output.
     #[arg(long, value_name = "FILE", conflicts_with = "watch")]
     html: Option<PathBuf>,
     /// Go on with a running instance: compare what is new so often (30s, 5m).
@@ -125,19 +126,15 @@ pub(super) struct WhatArgs {
     /// How the data came there.
     #[arg(long, value_enum, default_value_t = Via::Prometheus)]
     via: Via,
-    /// With `--via remote_write`: which of the enabled entries of `exporters.remote_write`.
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 1,
-        value_parser = clap::value_parser!(u16).range(1..)
-    )]
-    remote_write: u16,
+    /// With `--via remote_write`: which of the enabled entries of `exporters.remote_write`, the
+    /// first being 1, the default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    remote_write: Option<u16>,
     /// Beginning of the range (RFC 3339).
-    #[arg(long, value_name = "T", requires = "to", conflicts_with = "last")]
+    #[arg(long, value_name = "T", requires = "to", conflicts_with = "last", value_parser = time)]
     from: Option<jiff::Timestamp>,
     /// End of the range (RFC 3339).
-    #[arg(long, value_name = "T", requires = "from", conflicts_with = "last")]
+    #[arg(long, value_name = "T", requires = "from", conflicts_with = "last", value_parser = time)]
     to: Option<jiff::Timestamp>,
     /// The range up to now instead, or up to the end of the run: 90s, 10m, 2h or 1d.
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration_ms)]
@@ -192,6 +189,9 @@ pub(super) struct WhatArgs {
     /// Send this tenant as `X-Scope-OrgID`.
     #[arg(long, value_name = "TENANT")]
     tenant: Option<String>,
+    /// Give up a query that is not answered within this.
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration_ms)]
+    timeout: i64,
     /// Threads to compute with. Default: one per core.
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
@@ -212,6 +212,11 @@ enum Via {
 pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, RunError> {
     let what = &args.what;
     let backend = backend(&args.backend, what)?;
+    let outputs = Outputs {
+        json: args.json.as_deref(),
+        html: args.html.as_deref(),
+    };
+    outputs.check()?;
     if let Some(interval_ms) = args.watch {
         return watch::watch(args, &backend, interval_ms);
     }
@@ -220,11 +225,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, RunError> {
     let report = with_progress("verifying", |progress| {
         verify::run(replay, &backend, &options, progress)
     })?;
-    if let Some(path) = &args.html {
-        write(path, &report.html())?;
-    }
-    let table = || report.table(colours());
-    print_or_write(args.json.as_deref(), &report, table)?;
+    outputs.write(&report, || report.table(colours()), || report.html())?;
     Ok(exit_code(report.ok))
 }
 
@@ -236,6 +237,11 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, RunError> {
             "--backend: name two backends or more, each with a --backend of its own".into(),
         ));
     }
+    let outputs = Outputs {
+        json: args.json.as_deref(),
+        html: None,
+    };
+    outputs.check()?;
     let backends = args.backend.iter().map(|url| backend(url, what));
     let backends: Vec<Backend> = backends.collect::<Result<_, _>>()?;
     let first = load_run(what)?;
@@ -249,8 +255,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, RunError> {
     let compared = with_progress("comparing", |progress| {
         compare::compare(&mut load, &backends, &options, rounds, progress)
     })?;
-    let table = || compared.table(colours());
-    print_or_write(args.json.as_deref(), &compared, table)?;
+    outputs.write(&compared, || compared.table(colours()), String::new)?;
     Ok(exit_code(compared.ok))
 }
 
@@ -265,30 +270,13 @@ fn with_progress<R>(what: &str, work: impl FnOnce(&mut Progress<'_>) -> R) -> R 
     result
 }
 
-/// Writes JSON to a file, where one is named, and the table to standard output;
-/// with `-` as the file, JSON instead of the table.
-fn print_or_write(
-    json: Option<&Path>,
-    report: &impl Serialize,
-    table: impl FnOnce() -> String,
-) -> Result<(), RunError> {
-    match json {
-        Some(path) if path.as_os_str() == "-" => return print(pretty_json(report)?.as_bytes()),
-        Some(path) => write(path, &pretty_json(report)?)?,
-        None => {}
-    }
-    print(table().as_bytes())
-}
-
-/// Writes a whole file.
-pub(super) fn write(path: &Path, text: &str) -> Result<(), RunError> {
-    std::fs::write(path, text)
-        .map_err(|error| RunError::Run(format!("{}: cannot be written: {error}", path.display())))
-}
-
 /// Whether standard output shows colours.
 fn colours() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+pub(super) fn milliseconds(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
 /// The exit code of a verdict.
@@ -320,8 +308,8 @@ impl From<RunError> for VerifyError {
 
 fn backend(url: &str, args: &WhatArgs) -> Result<Backend, RunError> {
     let headers = headers(args).map_err(RunError::Config)?;
-    Backend::new(url, headers)
-        .map_err(|error| RunError::Config(format!("--backend or --header: {error}")))
+    let timeout = milliseconds(args.timeout);
+    Backend::new(url, headers, timeout).map_err(RunError::Config)
 }
 
 /// What is compared, up to now unless the arguments say.
@@ -330,11 +318,17 @@ pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunEr
     let visible_until_ms = now_ms - args.visible_after;
     let (from_ms, to_ms) = range(args, replay, visible_until_ms)?;
     let threads = args.threads.map(usize::from);
+    let number = args.remote_write.map(usize::from);
+    if number.is_some() && !matches!(args.via, Via::RemoteWrite) {
+        return Err(RunError::Config(
+            "--remote-write: says which with --via remote_write".to_owned(),
+        ));
+    }
     Ok(Options {
         via: match args.via {
             Via::Prometheus => verify::Via::Prometheus,
             Via::Otlp => verify::Via::Otlp,
-            Via::RemoteWrite => verify::Via::RemoteWrite(usize::from(args.remote_write) - 1),
+            Via::RemoteWrite => verify::Via::RemoteWrite(number.map_or(0, |number| number - 1)),
         },
         from_ms,
         to_ms,

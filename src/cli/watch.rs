@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 
-use super::verify::{DIFFERENCES, VerifyArgs, exit_code, load_run, options, write};
+use super::reports::{is_stdout, write};
+use super::verify::{DIFFERENCES, VerifyArgs, exit_code, load_run, milliseconds, options};
 use super::{json_line, print, signals};
 use crate::app::RunError;
 use crate::clock::Clock;
@@ -91,14 +92,15 @@ fn stop_after_round(stop: Receiver<()>, differs: Arc<AtomicBool>) -> Receiver<()
 fn tell_round(json: Option<&Path>, round: &Round<'_>, delays: &Delays) -> Result<(), RunError> {
     let now = jiff::Timestamp::from_nanosecond(Clock::start().now_ns().into());
     let now = now.map_or(String::new(), |now| now.strftime("%H:%M:%SZ").to_string());
-    let is_stream = json.is_some_and(|path| path.as_os_str() == "-");
+    let is_stream = json.is_some_and(is_stdout);
     let line = match round {
         Round::Compared(report) => {
             let text = json_line(report)?;
-            match json {
-                Some(_) if is_stream => return print(text.as_bytes()),
-                Some(path) => write(path, &text)?,
-                None => {}
+            if let Some(path) = json {
+                write(path, &text)?;
+            }
+            if is_stream {
+                return Ok(());
             }
             let verdict = if report.ok { "ok" } else { "DIFFERS" };
             let mut line = format!("{now}  {verdict}: {}", round_text(report));
@@ -139,8 +141,4 @@ fn round_text(report: &Report) -> String {
         report.scrapes_or_pushes(),
         grouped(samples.into()),
     )
-}
-
-fn milliseconds(ms: i64) -> Duration {
-    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }

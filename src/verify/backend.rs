@@ -7,7 +7,7 @@ mod answer;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -18,8 +18,6 @@ use crate::causes::with_causes;
 pub(super) use answer::seconds;
 use answer::{Item, Point, clipped};
 
-/// Counting ten million series takes a backend a while.
-const TIMEOUT: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of one answer that are read.
 const ANSWER_BYTES_MAX: u64 = 512 << 20;
@@ -104,6 +102,7 @@ pub struct Backend {
     agent: Agent,
     url: String,
     headers: Vec<(String, String)>,
+    timeout: Duration,
     warnings: RefCell<BTreeSet<String>>,
     requests: Cell<u64>,
     waited: Cell<Duration>,
@@ -111,24 +110,29 @@ pub struct Backend {
 
 impl Backend {
     /// A client that has not connected yet. `url` is what `/api/v1/query`
-    /// follows; `headers` go with every request.
+    /// follows; `headers` go with every request; a query that is not answered within
+    /// `timeout` fails.
     ///
     /// # Errors
     /// What is wrong with the URL or a header; no value of a header is shown.
-    pub fn new(url: &str, headers: Vec<(String, String)>) -> Result<Self, String> {
+    pub fn new(
+        url: &str,
+        headers: Vec<(String, String)>,
+        timeout: Duration,
+    ) -> Result<Self, String> {
         let url = url.trim_end_matches('/').to_owned();
         let parsed: Result<ureq::http::Uri, _> = url.parse();
-        let parsed = parsed.map_err(|error| format!("{url}: {error}"))?;
+        let parsed = parsed.map_err(|error| format!("backend {url}: {error}"))?;
         let is_http = matches!(parsed.scheme_str(), Some("http" | "https"));
         if !is_http || parsed.host().is_none_or(str::is_empty) || parsed.query().is_some() {
             return Err(format!(
-                "{url}: expected a base URL like http://localhost:9090"
+                "backend {url}: expected a base URL like http://localhost:9090"
             ));
         }
         for (name, value) in &headers {
             let is_header = header::HeaderName::from_bytes(name.as_bytes()).is_ok();
             if !is_header || header::HeaderValue::from_str(value).is_err() {
-                return Err(format!("{name:?} is no header that can be sent"));
+                return Err(format!("header {name:?} cannot be sent"));
             }
         }
         let agent = Agent::config_builder()
@@ -137,7 +141,7 @@ impl Backend {
             .max_redirects_will_error(false)
             .proxy(None)
             .user_agent(USER_AGENT)
-            .timeout_global(Some(TIMEOUT))
+            .timeout_global(Some(timeout))
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .build()
             .new_agent();
@@ -145,6 +149,7 @@ impl Backend {
             agent,
             url,
             headers,
+            timeout,
             warnings: RefCell::default(),
             requests: Cell::default(),
             waited: Cell::default(),
@@ -158,6 +163,7 @@ impl Backend {
             agent: self.agent.clone(),
             url: self.url.clone(),
             headers: self.headers.clone(),
+            timeout: self.timeout,
             warnings: RefCell::default(),
             requests: Cell::default(),
             waited: Cell::default(),
@@ -283,7 +289,7 @@ impl Backend {
     fn get(&self, endpoint: &str) -> Result<Response<Body>, AskError> {
         self.counted(self.agent.get(self.endpoint_url(endpoint)))
             .call()
-            .map_err(|error| self.error(None, with_causes(&error)))
+            .map_err(|error| self.error(None, self.reason(&error)))
     }
 
     fn ask_at(&self, query: &str, at_ms: i64, expected: &str) -> Result<Vec<Item>, AskError> {
@@ -315,7 +321,7 @@ impl Backend {
         let request = self.counted(self.agent.post(self.endpoint_url(endpoint)));
         let mut response = request
             .send_form(form.iter().copied())
-            .map_err(|error| with_causes(&error))?;
+            .map_err(|error| self.reason(&error))?;
         let bytes = read_bounded(&mut response)?;
         let (series, warnings) = answer::series(&bytes, response.status(), expected)?;
         let mut known = self.warnings.borrow_mut();
@@ -325,6 +331,22 @@ impl Backend {
             }
         }
         Ok(series)
+    }
+
+    /// Why a request failed.
+    fn reason(&self, error: &ureq::Error) -> String {
+        match error {
+            ureq::Error::Timeout(ureq::Timeout::Connect) => {
+                format!(
+                    "cannot be connected to within {} s",
+                    CONNECT_TIMEOUT.as_secs()
+                )
+            }
+            ureq::Error::Timeout(_) => {
+                format!("has not answered within {} s", self.timeout.as_secs_f64())
+            }
+            error => with_causes(error),
+        }
     }
 
     fn endpoint_url(&self, endpoint: &str) -> String {
@@ -360,11 +382,12 @@ impl Backend {
 /// A whole answer, unless it is too large.
 fn read_bounded(response: &mut Response<Body>) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let reader = response.body_mut().as_reader();
-    reader
-        .take(ANSWER_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| format!("the answer breaks off: {error}"))?;
+    let mut reader = response.body_mut().as_reader().take(ANSWER_BYTES_MAX + 1);
+    let read = reader.read_to_end(&mut bytes);
+    read.map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => "has not answered in full in time".to_owned(),
+        _ => format!("the answer breaks off: {error}"),
+    })?;
     if bytes.len() as u64 > ANSWER_BYTES_MAX {
         let mib = ANSWER_BYTES_MAX >> 20;
         return Err(format!("the answer is larger than {mib} MiB"));
@@ -376,15 +399,17 @@ fn read_bounded(response: &mut Response<Body>) -> Result<Vec<u8>, String> {
 mod tests {
     use super::*;
 
+    const TIMEOUT: Duration = Duration::from_secs(5);
+
     #[test]
     fn urls_and_headers_are_judged() {
-        let error = |url: &str| Backend::new(url, Vec::new()).unwrap_err();
+        let error = |url: &str| Backend::new(url, Vec::new(), TIMEOUT).unwrap_err();
         assert!(error("localhost:9090").contains("expected a base URL"));
         assert!(error("http://").contains("http://"));
         assert!(error("http://a/?b=c").contains("expected a base URL"));
-        assert!(Backend::new("http://localhost:9090/", Vec::new()).is_ok());
+        assert!(Backend::new("http://localhost:9090/", Vec::new(), TIMEOUT).is_ok());
         let headers = vec![("X".to_owned(), "se\ncret".to_owned())];
-        let error = Backend::new("http://a", headers).unwrap_err();
-        assert_eq!(error, "\"X\" is no header that can be sent");
+        let error = Backend::new("http://a", headers, TIMEOUT).unwrap_err();
+        assert_eq!(error, "header \"X\" cannot be sent");
     }
 }

@@ -359,7 +359,12 @@ impl<'a> Context<'a> {
         } else {
             "ticks that were not due are not pushed, but for the last one of a run"
         };
-        let mut list = vec![(when.to_owned(), true), (format!("{whose}: {added}"), adds)];
+        let mut list = vec![(when.to_owned(), true)];
+        list.push(if adds {
+            (format!("{whose}: {added}"), true)
+        } else {
+            (whose.to_owned(), false)
+        });
         let clash = if self.added.exported {
             "own labels of the same name as added ones become exported_…"
         } else if is_scraped {

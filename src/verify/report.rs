@@ -31,7 +31,7 @@ pub struct Report {
     /// Labels that all series of the target have in the backend.
     pub target: BTreeMap<String, String>,
     /// First and last scrape that was looked at.
-    #[serde(serialize_with = "times")]
+    #[serde(rename = "range", serialize_with = "times")]
     pub range_ms: (i64, i64),
     /// First and last tick.
     pub ticks: (u64, u64),

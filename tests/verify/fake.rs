@@ -7,6 +7,9 @@ use std::time::Duration;
 use mockingbird::http::{Limits, Reply, Request, Server, percent_decode};
 use mockingbird::verify::backend::Backend;
 
+/// A query that is not answered within this fails.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Labels of a series, its name among them.
 pub(crate) type Labels = BTreeMap<String, String>;
 /// Samples by series: Unix milliseconds and values.
@@ -190,7 +193,7 @@ pub(crate) fn serve_fake(
     let limits = Limits::default();
     let server = Server::bind("127.0.0.1:0", limits, handler).unwrap();
     let url = format!("http://{}", server.local_addr());
-    (server, Backend::new(&url, Vec::new()).unwrap())
+    (server, Backend::new(&url, Vec::new(), TIMEOUT).unwrap())
 }
 
 /// Labels, with a `!` where they must differ, and the values they may have.

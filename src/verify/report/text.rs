@@ -55,12 +55,15 @@ impl Report {
                 self.ticks.1
             )
         } else {
+            let every = match self.scrape_interval_s {
+                0.0 => String::new(),
+                interval_s => format!(", every {interval_s} s"),
+            };
             format!(
-                "{} {what} from {} to {}, every {} s: ticks {} to {}",
+                "{} {what} from {} to {}{every}: ticks {} to {}",
                 grouped(self.scrapes as u128),
                 rfc3339_ms(first),
                 rfc3339_ms(last),
-                self.scrape_interval_s,
                 self.ticks.0,
                 self.ticks.1,
             )
