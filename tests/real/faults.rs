@@ -538,7 +538,14 @@ fn whatever_happens_to_scrapes_is_found_and_named() {
     // What verify asks about ends five seconds ago.
     wait_until_done(&mockingbird, &proxies, 9);
     prometheus.assert_running();
-    let range = ["--last", "2m", "--instants", "10000"];
+    let range = [
+        "--last",
+        "2m",
+        "--visible-after",
+        "5s",
+        "--instants",
+        "10000",
+    ];
     for [tampered, whole] in &subjects {
         let of = |job| [&["--job", job], &range[..]].concat();
         tampered.check_cases(&tampered.verify(&of("tampered")));
