@@ -168,6 +168,14 @@ impl Job {
         }
     }
 
+    /// Removes the journal of a run of which nothing was written.
+    fn remove_journal(&self) {
+        if let Some(path) = &self.journal {
+            // What cannot be removed is told when it stands in the way.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
     /// Writes the journal of the run, so that others know it: a run to which
     /// nothing is done. One that is there already is another run's, unless it tells
     /// the same or this goes on.

@@ -18,6 +18,7 @@ use mockingbird::config::{
     Config, Kind, Metric, Overrides, PushTo, RemoteWriteVersion, Temporality, load_str_with,
 };
 use mockingbird::engine::{Engine, Frame};
+use mockingbird::http::{Limits, Reply, Request, Server};
 use mockingbird::model::Catalog;
 use mockingbird::selfmetrics::{SelfMetrics, fill_tick};
 use proptest::prelude::*;
@@ -460,7 +461,8 @@ fn an_order_is_gone_on_with() {
         job.config.global.epoch_ns = Some(EPOCH_NS);
         job.resume = false;
         assert!(run(&job).is_err());
-        job.resume = true;
+        // Where nothing was taken there is nothing to go on with.
+        job.resume = refused_at > 0;
         let report = run(&job).unwrap();
         assert_eq!(receiver.stored(), whole.stored(), "{refused_at}");
         assert_eq!(report.samples, whole.samples().len() as u64);
@@ -689,6 +691,32 @@ fn a_file_goes_to_standard_output_as_well() {
         "{text}"
     );
     assert!(output.stdout == std::fs::read(folder.path().join("a.om")).unwrap());
+}
+
+/// A target that takes nothing leaves nothing behind, so another one can be named.
+#[test]
+fn what_was_not_begun_can_be_begun_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let refuse =
+        |_: &Request<'_>, reply: Reply<'_>| reply.send(400, &[], b"write: out of order sample\n");
+    let refuses = Server::bind("127.0.0.1:0", Limits::default(), refuse).unwrap();
+    let receiver = Receiver::start(true, []);
+    let to = |url: &str| {
+        let mut backfill = command(folder.path());
+        backfill.args(["--to", "2026-01-01T00:10:00Z", "--step", "30s"]);
+        backfill.args(["--journal", "a.journal", "--remote-write", url]);
+        told(&backfill.output().unwrap())
+    };
+    let (code, said) = to(&format!("http://{}", refuses.local_addr()));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("out of order sample"), "{said}");
+    assert!(said.contains("out_of_order_time_window"), "{said}");
+    assert!(said.contains("nothing was taken"), "{said}");
+    let files = std::fs::read_dir(folder.path()).unwrap();
+    let names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(names, ["c.yaml"]);
+    let (code, said) = to(&receiver.url());
+    assert_eq!(code, Some(0), "{said}");
 }
 
 /// The journal alone knows the run: epoch, interval, and by whom it was written.

@@ -450,6 +450,61 @@ fn command(folder: &Path, backend: &Backend) -> Command {
     command
 }
 
+/// What cannot work is told before anything is asked.
+#[test]
+fn mistakes_are_told_before_there_is_anything_to_lose() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = Backend::new("http://127.0.0.1:1", Vec::new(), TIMEOUT).unwrap();
+    for (arguments, code, expected) in [
+        (
+            &["--json", "none/a.json"][..],
+            1,
+            "none/a.json: cannot be written",
+        ),
+        (&["--html", "/"], 1, "/: cannot be written"),
+        (&["--json", "-", "--html", "-"], 2, "name two files"),
+        (
+            &["--remote-write", "2"],
+            2,
+            "says which with --via remote_write",
+        ),
+        (
+            &["--from", "tomorrow", "--to", "2026-01-01T00:00:00Z"],
+            2,
+            "expected a time",
+        ),
+        (&["--timeout", "soon"], 2, "expected a number and a unit"),
+        (&[], 1, "http://127.0.0.1:1: "),
+    ] {
+        let mut command = command(folder.path(), &nobody);
+        let output = command.args(arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+    }
+}
+
+/// A backend that takes long is not waited for longer than it may.
+#[test]
+fn a_query_has_a_time_limit() {
+    let handler = |request: &Request<'_>, reply: Reply<'_>| {
+        if request.path() == "/api/v1/query" {
+            std::thread::sleep(Duration::from_secs(3));
+        }
+        reply.send(200, &[], b"{}")
+    };
+    let server = Server::bind("127.0.0.1:0", Limits::default(), handler).unwrap();
+    let url = format!("http://{}", server.local_addr());
+    let backend = Backend::new(&url, Vec::new(), Duration::from_millis(300)).unwrap();
+    let error = verify::run(replay(), &backend, &options(), &mut |_, _| {}).unwrap_err();
+    assert!(matches!(error, VerifyError::Ask(_)), "{error}");
+    let message = error.to_string();
+    assert!(
+        message.contains("has not answered within 0.3 s"),
+        "{message}"
+    );
+}
+
 /// What ends so near to now that it need not be visible is warned of.
 #[test]
 fn a_range_that_ends_just_now_is_warned_of() {

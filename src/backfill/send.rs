@@ -56,8 +56,11 @@ pub(super) fn run(
     let (delivery, settled) = feed.finish();
     let (state, reached) = &*lock(&noted);
     let how_to_go_on = |message: &str| {
-        let how = if reached.done == 0 {
-            "nothing was taken yet, so the same arguments begin anew".to_owned()
+        let how = if reached.done == 0 && delivery.ledger.accepted == 0 {
+            // Another target may be meant then.
+            let _ = state.remove();
+            job.remove_journal();
+            "nothing was taken, and nothing of it is left here".to_owned()
         } else {
             format!(
                 "{}; go on with the same arguments and --resume (progress is kept in {})",
@@ -181,6 +184,9 @@ fn job_id(job: &Job) -> JobId {
 
 /// How far so many steps are, for people.
 fn reached_text(job: &Job, steps: u64) -> String {
+    if steps == 0 {
+        return "part of the first tick was taken".to_owned();
+    }
     let (span, ticks) = (&job.span, job.span.ticks());
     let (tick, what) = match steps.checked_sub(ticks) {
         None => (span.first + steps, "everything before was taken"),

@@ -14,7 +14,11 @@ pub(super) fn refusal(status: u16, reply: &str) -> String {
     let value: Value = serde_json::from_str(reply).unwrap_or_default();
     let Some(error) = value["error"].as_str() else {
         let reply: String = reply.chars().take(200).collect();
-        return format!("answered {status}: {}", reply.trim());
+        let mut text = format!("answered {status}: {}", reply.trim());
+        if status == 404 {
+            text.push_str("; is this the port of global.control_api_port?");
+        }
+        return text;
     };
     let mut text = error.to_owned();
     let detail = &value["detail"];

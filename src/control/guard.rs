@@ -70,11 +70,12 @@ pub(super) fn check_token(request: &Request<'_>, global: &Global) -> Result<(), 
     if is_equal(shown.as_bytes(), token.as_bytes()) {
         return Ok(());
     }
-    Err(ErrorReply::new(
-        401,
-        "this needs the header Authorization: Bearer with the token of global.control_api_token",
-    )
-    .header("WWW-Authenticate", "Bearer"))
+    let error = if shown.is_empty() {
+        "this needs the header Authorization: Bearer with the token of global.control_api_token"
+    } else {
+        "this is not the token of global.control_api_token"
+    };
+    Err(ErrorReply::new(401, error).header("WWW-Authenticate", "Bearer"))
 }
 
 /// Compares in a time that depends on the length of what is shown alone, so

@@ -118,6 +118,8 @@ impl Backlog {
     pub(super) fn drop_unencoded_export(&mut self, points: u64) {
         self.drop_unencoded(points);
         self.failed += 1;
+        let why = "an export was due while the one before was not yet encoded";
+        self.loss(why, Instant::now());
     }
 
     /// Whether an export was dropped; `None` if it is not there any more.
@@ -225,6 +227,11 @@ impl Backlog {
     /// Logs a trouble with the receiver.
     pub(super) fn trouble(&mut self, trouble: Trouble, what: &str) {
         self.health.trouble(trouble, what, self.ledger.lost());
+    }
+
+    /// Logs that points are lost, and why.
+    pub(super) fn loss(&mut self, why: &str, now: Instant) {
+        self.health.loss(why, self.ledger.lost(), now);
     }
 
     /// Logs something odd that the receiver said about points that it took.

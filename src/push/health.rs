@@ -1,6 +1,10 @@
 //! What the log says about a receiver: each change once, never each attempt.
 
 use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+/// Losses that go on are logged this often.
+const LOSSES_LOGGED_APART: Duration = Duration::from_secs(60);
 
 /// What is wrong with a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +28,8 @@ pub(super) struct Health {
     lost_before: u64,
     /// A remark was logged already.
     remarked: bool,
+    /// When a loss was logged.
+    loss_logged: Option<Instant>,
 }
 
 impl Health {
@@ -33,6 +39,7 @@ impl Health {
             logged: Vec::new(),
             lost_before: 0,
             remarked: false,
+            loss_logged: None,
         }
     }
 
@@ -63,6 +70,16 @@ impl Health {
         }
     }
 
+    /// Logs that points are lost without any answer that says so, and how many were so
+    /// far; but not all the time.
+    pub(super) fn loss(&mut self, why: impl Display, lost: u64, now: Instant) {
+        let is_told = |logged: Instant| now.duration_since(logged) < LOSSES_LOGGED_APART;
+        if !self.loss_logged.is_some_and(is_told) {
+            self.loss_logged = Some(now);
+            log::warn!("push to {}: {why}; {lost} points are lost so far", self.url);
+        }
+    }
+
     /// A whole export was accepted.
     pub(super) fn recover(&mut self, lost: u64) {
         if !self.logged.is_empty() {
@@ -87,5 +104,12 @@ mod tests {
         assert_eq!(health.lost_before, 5);
         health.recover(9);
         assert!(health.logged.is_empty());
+
+        let begin = Instant::now();
+        for (after_s, logged_s) in [(0, 0), (59, 0), (60, 60), (100, 60), (130, 130)] {
+            let at = |seconds| begin + Duration::from_secs(seconds);
+            health.loss("full", 1, at(after_s));
+            assert_eq!(health.loss_logged, Some(at(logged_s)));
+        }
     }
 }

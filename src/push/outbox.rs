@@ -203,6 +203,8 @@ impl Outbox {
             let is_stuck = state.newer_waits && state.backoff.is_failing();
             if !self.lossless && (oldest < request.export || is_stuck) {
                 state.backlog.drop_export(oldest);
+                let why = "queue_bytes are full, so the oldest exports are dropped";
+                state.backlog.loss(why, Instant::now());
             } else {
                 state = self.wait(state, None);
             }
@@ -364,8 +366,14 @@ impl State {
                 self.backoff
                     .fail(now, pauses_before, request.failures, after, chance);
                 let is_dropped = self.backlog.is_dropped(request.export) == Some(true);
-                if is_dropped || self.gives_up(&request, now) {
+                let gives_up = self.gives_up(&request, now);
+                if is_dropped || gives_up {
                     self.backlog.drop_request(&request);
+                    if gives_up {
+                        let longest_s = self.backoff.give_up_after().as_secs();
+                        let why = format!("what is not taken within {longest_s} s is dropped");
+                        self.backlog.loss(&why, now);
+                    }
                 } else {
                     // It was within the bound before; it may exceed it now by
                     // what was put meanwhile, one request per poster at most.

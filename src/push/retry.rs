@@ -83,6 +83,11 @@ impl Backoff {
         self.failures > 0
     }
 
+    /// How long a request is tried for.
+    pub(super) fn give_up_after(&self) -> Duration {
+        self.policy.give_up_after
+    }
+
     /// Whether a request that was first attempted then is not tried any more.
     pub(super) fn gives_up(&self, first_attempt: Instant, now: Instant) -> bool {
         now.saturating_duration_since(first_attempt) >= self.policy.give_up_after

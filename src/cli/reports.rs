@@ -1,0 +1,117 @@
+//! Where reports go: a table, JSON or a page to standard output, JSON and a page to
+//! files as well.
+
+use std::ffi::OsStr;
+use std::fs::OpenOptions;
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{pretty_json, print};
+use crate::app::RunError;
+
+/// The arguments `--json` and `--html`; `-` is standard output.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Outputs<'a> {
+    pub(super) json: Option<&'a Path>,
+    pub(super) html: Option<&'a Path>,
+}
+
+impl Outputs<'_> {
+    /// Finds out what could not be written in the end, before there is anything to
+    /// write: that may take long.
+    ///
+    /// # Errors
+    /// What is wrong with the arguments or the files.
+    pub(super) fn check(self) -> Result<(), RunError> {
+        if self.json.is_some() && self.json == self.html {
+            return Err(RunError::Config(
+                "--json and --html: name two files".to_owned(),
+            ));
+        }
+        let files = [self.json, self.html].into_iter().flatten();
+        files
+            .filter(|path| !is_stdout(path))
+            .try_for_each(check_file)
+    }
+
+    /// Writes a report to all of them. The table comes to standard output unless
+    /// something else does, and first: whatever happens to the files, it is there.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub(super) fn write(
+        self,
+        report: &impl Serialize,
+        table: impl FnOnce() -> String,
+        page: impl FnOnce() -> String,
+    ) -> Result<(), RunError> {
+        if ![self.json, self.html].into_iter().flatten().any(is_stdout) {
+            print(table().as_bytes())?;
+        }
+        if let Some(path) = self.json {
+            write(path, &pretty_json(report)?)?;
+        }
+        if let Some(path) = self.html {
+            write(path, &page())?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a whole file, or to standard output.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), RunError> {
+    if is_stdout(path) {
+        return print(text.as_bytes());
+    }
+    std::fs::write(path, text).map_err(|error| cannot_write(path, &error))
+}
+
+/// Whether a path means standard output.
+pub(super) fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == OsStr::new("-")
+}
+
+/// Opens a file for writing and leaves it as it was.
+fn check_file(path: &Path) -> Result<(), RunError> {
+    let is_new = !path.exists();
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    opened.map_err(|error| cannot_write(path, &error))?;
+    if is_new {
+        std::fs::remove_file(path).map_err(|error| cannot_write(path, &error))?;
+    }
+    Ok(())
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> RunError {
+    RunError::Run(format!("{}: cannot be written: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_checked_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (new, known) = (folder.path().join("new"), folder.path().join("known"));
+        std::fs::write(&known, "before").unwrap();
+        let check = |json: &Path, html: &Path| {
+            let outputs = Outputs {
+                json: Some(json),
+                html: Some(html),
+            };
+            outputs.check()
+        };
+        assert!(check(&new, &known).is_ok());
+        assert!(!new.exists());
+        assert_eq!(std::fs::read_to_string(&known).unwrap(), "before");
+        assert!(matches!(check(&new, &new), Err(RunError::Config(_))));
+        let dash = Path::new("-");
+        assert!(check(dash, &known).is_ok());
+        assert!(check(dash, dash).is_err());
+        assert!(check(&folder.path().join("none/file"), &known).is_err());
+        assert!(check(folder.path(), &known).is_err());
+    }
+}
