@@ -7,8 +7,8 @@
 //! (`totals`), and whether each sample of some series (`selection`) is right
 //! (`samples`); at the end, whether metrics are described as they were
 //! (`described`). Ticks that should have come and did not are gaps (`edges`,
-//! `gaps`), unless the run made them fail (`run_faults`). Memory is bounded: values are kept for so many scrapes at a time
-//! (`chunk`), compared, and dropped.
+//! `gaps`), unless the run made them fail (`run_faults`). Memory is bounded: values
+//! are kept for so many scrapes at a time (`chunk`), compared, and dropped.
 
 pub mod backend;
 mod chunk;
@@ -75,10 +75,10 @@ pub struct Options {
     /// From this time on samples need not be visible yet, to warn of a range that
     /// ends later; `None` where it is known that all of the range is visible.
     pub visible_until_ms: Option<i64>,
-    /// Whether the first and last scrape have to lie at the ends of the range, as
-    /// far as the run was as long. Otherwise the first one tells when scraping began,
-    /// unless there are others before the range, and whether the run went on after
-    /// the last one only its journal tells.
+    /// Whether the first and the last scrape have to lie at the ends of the range,
+    /// if the run was as long. Otherwise the first one may be where scraping began,
+    /// unless there are others before the range, and only the journal tells whether
+    /// the run went on after the last one.
     pub whole_range: bool,
     /// Whether the run goes on, if its journal does not tell that it ended.
     pub goes_on: bool,

@@ -143,7 +143,10 @@ impl<'b> Watch<'b> {
                     lock(self.metrics).add(&report, now_ns, began.elapsed());
                     tell(Round::of(&report), &self.delays());
                 }
-                Ok(None) => tell(Round::Nothing, &self.delays()),
+                Ok(None) => {
+                    lock(self.metrics).pass(now_ns, began.elapsed());
+                    tell(Round::Nothing, &self.delays());
+                }
                 Err(message) => {
                     lock(self.metrics).fail(now_ns, began.elapsed());
                     tell(Round::Failed(&message), &self.delays());

@@ -139,6 +139,11 @@ impl Metrics {
         }
     }
 
+    /// Adds a round in which there was nothing to ask for yet.
+    pub(super) fn pass(&mut self, now_ns: i64, took: Duration) {
+        self.end_round(true, now_ns, took);
+    }
+
     /// Adds a round in which the backend could not be asked.
     pub(super) fn fail(&mut self, now_ns: i64, took: Duration) {
         self.summary.rounds_failed += 1;
