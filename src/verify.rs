@@ -50,6 +50,8 @@ pub use selection::Share;
 
 /// Times between scrapes that are remembered from one range to the next.
 const INTERVALS_KEPT: usize = 50;
+/// A backend that begins so much later than the run is worth a warning.
+const BEGINS_LATE_MS: i64 = 60_000;
 
 /// How data came to the backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,7 +279,7 @@ impl<'b> Session<'b> {
             scrape_interval_s: found.interval_ms as f64 / 1000.0,
             gaps,
             metrics: tallies,
-            allowances: context.allowances(&names, described),
+            allowances: context.allowances(&names, described, found.begins_late_ms(&edges)),
             warnings: self.warnings(&found, options, &edges),
             cost: Cost {
                 ticks_replayed: last.tick + 1,
@@ -331,7 +333,9 @@ impl<'b> Session<'b> {
         let is_scraped = options.via.is_scraped();
         let what = if is_scraped { "scrape" } else { "push" };
         let mut warnings = self.backend.warnings();
-        warnings.extend(found.begins_late_ms(edges).map(|late_ms| {
+        let begins_late_ms = found.begins_late_ms(edges);
+        let is_long = |late_ms: &i64| *late_ms > BEGINS_LATE_MS;
+        warnings.extend(begins_late_ms.filter(is_long).map(|late_ms| {
             let late_s = late_ms / 1000;
             let whose = if edges.begin_ms == edges.run_begins_ms {
                 "run"

@@ -298,12 +298,32 @@ impl<'a> Context<'a> {
     }
 
     /// Everything that is allowed. `described` are the metrics of which the
-    /// backend told type and help.
-    pub(super) fn allowances(&self, all: &[Names], described: usize) -> Vec<Allowance> {
+    /// backend told type and help, `begins_late_ms` is how long after the beginning
+    /// of the range the first scrape came.
+    pub(super) fn allowances(
+        &self,
+        all: &[Names],
+        described: usize,
+        begins_late_ms: Option<i64>,
+    ) -> Vec<Allowance> {
         let seen = |what| self.seen.borrow().contains(&what);
         let numbered = all.iter().flat_map(|names| &names.slots);
         let has_numbers = numbered.clone().any(|slot| slot.number.is_some());
         let mut list = self.of_route();
+        list.push(match begins_late_ms {
+            Some(late_ms) => (
+                format!(
+                    "nothing is missed before the first one that there is of a run, {} s after the \
+                     beginning: the backend may have begun then",
+                    late_ms / 1000
+                ),
+                true,
+            ),
+            None => (
+                "nothing is missed before the first one that there is of a run".to_owned(),
+                false,
+            ),
+        });
         if self.keeps_nan() {
             if self.route.ends != Ends::Never {
                 let what = "the query API does not show the marks at the end of series";

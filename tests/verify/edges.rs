@@ -135,8 +135,20 @@ fn what_is_lost_at_the_beginning_is_missing_if_there_is_something_before() {
     let lost = |tick| !(8..15).contains(&tick);
     assert_eq!(of(lost), (vec![(10, 15, 5)], false, 0));
     // Scraping may have begun with the first one.
-    assert_eq!(of(|tick| tick >= 15), (vec![], true, 1));
-    assert_eq!(of(|tick| tick >= 11), (vec![], true, 0));
+    for (first, allowed) in [(11, false), (15, true)] {
+        let scraped = only(store(), |tick| tick >= first);
+        let options = range(Via::Prometheus, 10..TICKS);
+        let report = verify(run_of("", true), scraped, &options).unwrap();
+        assert!(report.ok && report.gaps.is_empty());
+        assert_eq!(report.warnings, [""; 0]);
+        let mut allowances = report.allowances.iter();
+        let first = allowances.find(|a| a.what.starts_with("nothing is missed before"));
+        assert_eq!(first.unwrap().used, allowed);
+        assert_eq!(
+            report.table(false).contains(", 5 s after the beginning"),
+            allowed
+        );
+    }
 
     // Pushes are due from the first tick on, if that is known.
     let of = |replay, is_there: fn(u64) -> bool| {
@@ -147,7 +159,7 @@ fn what_is_lost_at_the_beginning_is_missing_if_there_is_something_before() {
     assert_eq!(of(run_of("", true), late), (vec![(0, 12, 3)], false, 0));
     let (gaps, ok, warnings) = of(crate::replay(), late);
     // Neither beginning nor end is known of a configuration.
-    assert_eq!((gaps, ok, warnings), (vec![], true, 1));
+    assert_eq!((gaps, ok, warnings), (vec![], true, 0));
     let caught_up = run_of(&line(9, Event::CaughtUp), true);
     assert_eq!(of(caught_up, late), (vec![], true, 0));
 }
