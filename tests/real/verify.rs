@@ -12,6 +12,7 @@ use crate::servers::process::{Process, wait_until};
 use crate::servers::prometheus::{Job, Prometheus};
 use crate::servers::receivers::VictoriaMetrics;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// Arguments for each way on which samples come.
 const WAYS: [&[&str]; 4] = [
@@ -360,6 +361,15 @@ fn prometheus(servers: &Path, folder: &Path, address: &str, shipped: &Shipped) -
     Prometheus::start(servers, folder, &[job])
 }
 
+/// The baseline on its way into a Prometheus, and the folder of both.
+fn baseline_in_prometheus(servers: &Path) -> (TempDir, Prometheus, Mockingbird) {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, address) = address();
+    let backend = prometheus(servers, folder.path(), &address, &BASELINE);
+    let mockingbird = start(&BASELINE, folder.path(), port, &backend);
+    (folder, backend, mockingbird)
+}
+
 fn in_prometheus(shipped: &Shipped) {
     let Some(servers) = servers::find(&["prometheus"]) else {
         return;
@@ -437,12 +447,10 @@ fn backends_are_compared() {
     let Some(servers) = servers::find(&["prometheus", "victoria-metrics"]) else {
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, backend, mockingbird) = baseline_in_prometheus(&servers);
     let folder = folder.path();
-    let (port, address) = address();
-    let backend = prometheus(&servers, folder, &address, &BASELINE);
-    let other = VictoriaMetrics::start_scraping(&servers, folder, &address, 1);
-    let mockingbird = start(&BASELINE, folder, port, &backend);
+    let scraped = &mockingbird.address;
+    let other = VictoriaMetrics::start_scraping(&servers, folder, scraped, 1);
     wait_for(&mockingbird, 12);
     std::thread::sleep(Duration::from_secs(6));
     let report = folder.join("compared.json");
@@ -522,11 +530,8 @@ fn a_running_instance_is_watched() {
     let Some(servers) = servers::find(&["prometheus"]) else {
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, mut backend, mockingbird) = baseline_in_prometheus(&servers);
     let folder = folder.path();
-    let (port, address) = address();
-    let mut backend = prometheus(&servers, folder, &address, &BASELINE);
-    let mockingbird = start(&BASELINE, folder, port, &backend);
     wait_for(&mockingbird, 6);
     let (mut watch, value) = watch(&backend, folder);
     let minute = Duration::from_secs(60);
@@ -578,11 +583,8 @@ fn what_stops_coming_is_missed() {
     let Some(servers) = servers::find(&["prometheus"]) else {
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, mut backend, mut mockingbird) = baseline_in_prometheus(&servers);
     let folder = folder.path();
-    let (port, address) = address();
-    let mut backend = prometheus(&servers, folder, &address, &BASELINE);
-    let mut mockingbird = start(&BASELINE, folder, port, &backend);
     wait_for(&mockingbird, 16);
     let few: &[&str] = &["--series", "20", "--visible-after", "5s"];
     let ways = [WAYS[0], WAYS[1], WAYS[3]];
