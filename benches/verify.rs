@@ -64,7 +64,7 @@ fn measure(table: &mut Table, what: &str, series: usize, ticks: usize, share: Sh
         to_ms: ticks as i64 * 1000 - 1,
         visible_until_ms: None,
         whole_range: true,
-        goes_on: false,
+        goes_on_until_ms: None,
         known_until_ms: None,
         share,
         matches: Vec::new(),

@@ -164,7 +164,7 @@ pub fn run(
     }
     .run();
     // Requests that wait for it are told that this ends.
-    applier.end(&engine);
+    applier.end(&engine, shared.clock.now_ns());
     finish_pushing(pushers, config, &shared);
     servers.shutdown();
     log::info!(

@@ -197,7 +197,8 @@ impl Job {
         } = self.span;
         let begun = (first > 0).then_some((first, Event::CaughtUp));
         let start = (0, Event::Start(Box::new(start)));
-        let events = [Some(start), begun, Some((last + 1, Event::Stop))];
+        let ended = (last + 1, Event::Stop(self.span.time_ns(last)));
+        let events = [Some(start), begun, Some(ended)];
         let mut lines = String::new();
         for (tick, event) in events.into_iter().flatten() {
             // Time may end with the last tick.

@@ -82,8 +82,9 @@ pub struct Options {
     /// unless there are others before the range, and only the journal tells whether
     /// the run went on after the last one.
     pub whole_range: bool,
-    /// Whether the run goes on, if its journal does not tell that it ended.
-    pub goes_on: bool,
+    /// The run is known to have gone on until this time, though its journal does not
+    /// tell that.
+    pub goes_on_until_ms: Option<i64>,
     /// Scrapes up to this time were compared before; they only tell what is
     /// missing after them.
     pub known_until_ms: Option<i64>,
@@ -120,14 +121,21 @@ impl Options {
 pub enum VerifyError {
     /// The arguments, configuration or journal do not fit what is stored.
     Config(String),
-    /// The backend cannot be asked, or has nothing.
+    /// The backend cannot be asked, or has nothing and nobody knows whether it should.
     Ask(String),
+    /// The backend has nothing of the run, though it should: the gap, and a message.
+    Lost(Gap, String),
+    /// Nothing had to come to the backend in this range.
+    NotDue(String),
 }
 
 impl fmt::Display for VerifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Config(message) | Self::Ask(message) => f.write_str(message),
+            Self::Config(message)
+            | Self::Ask(message)
+            | Self::Lost(_, message)
+            | Self::NotDue(message) => f.write_str(message),
         }
     }
 }
@@ -242,7 +250,7 @@ impl<'b> Session<'b> {
         let scrapes = &found.scrapes[found.known..];
         let is_first = options.known_until_ms.is_none();
         if scrapes.is_empty() && gaps.is_empty() && is_first {
-            return Err(nothing_due(self.backend, &edges));
+            return Err(nothing_due(self.backend, &edges, options.via));
         }
         let last = found.scrapes[found.scrapes.len() - 1];
         let instants = instants(scrapes.len(), options.instants);
@@ -265,7 +273,7 @@ impl<'b> Session<'b> {
         tallies.extend(odd_ticks(&found));
         let waited = self.backend.waited().saturating_sub(waited_before);
         let query_s = waited.as_secs_f64();
-        let is_complete = gaps.iter().all(|gap| gap.reason.is_some());
+        let is_complete = gaps.iter().all(|gap| gap.lost() == 0);
         let first = scrapes.first().copied().unwrap_or(last);
         Ok(Report {
             backend: self.backend.url().to_owned(),
@@ -323,7 +331,7 @@ impl<'b> Session<'b> {
             self.faults.look_until(&self.replay, last.before_ms)?;
         }
         for gap in &mut gaps {
-            gap.reason = self.faults.reason_of_scrapes(gap, found.interval_ms);
+            self.faults.excuse_scrapes(gap, found.interval_ms);
         }
         Ok(gaps)
     }
@@ -410,14 +418,22 @@ fn ends_too_late(to_ms: i64, visible_until_ms: i64) -> Option<String> {
     ))
 }
 
-/// Nothing is there, and nothing has to be.
-fn nothing_due(backend: &Backend, edges: &Edges) -> VerifyError {
-    VerifyError::Ask(format!(
-        "{}: has nothing of the run from {} to {}, and whether something was due then is not \
-         known; choose a longer range",
-        backend.url(),
-        rfc3339_ms(edges.begin_ms),
-        rfc3339_ms(edges.end_ms),
+/// Nothing is there, and as far as is known nothing has to be.
+fn nothing_due(backend: &Backend, edges: &Edges, via: Via) -> VerifyError {
+    let (from, to) = (rfc3339_ms(edges.begin_ms), rfc3339_ms(edges.end_ms));
+    if via.is_scraped() {
+        let why = if edges.end_is_unknown {
+            "nobody knows whether the run was there"
+        } else {
+            "the range is too short to know whether a scrape is missing"
+        };
+        return VerifyError::Ask(format!(
+            "{}: has nothing of the run from {from} to {to}, and {why}; choose a longer range",
+            backend.url()
+        ));
+    }
+    VerifyError::NotDue(format!(
+        "no push is known to have been due from {from} to {to}; choose a longer range"
     ))
 }
 

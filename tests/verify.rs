@@ -113,7 +113,7 @@ fn options() -> Options {
         to_ms: time_ms(TICKS),
         visible_until_ms: None,
         whole_range: true,
-        goes_on: false,
+        goes_on_until_ms: None,
         known_until_ms: None,
         share: Share::All,
         matches: Vec::new(),
@@ -466,7 +466,7 @@ fn mistakes_are_told_before_there_is_anything_to_lose() {
         (
             &["--remote-write", "2"],
             2,
-            "says which with --via remote_write",
+            "only goes with --via remote_write",
         ),
         (
             &["--from", "tomorrow", "--to", "2026-01-01T00:00:00Z"],

@@ -20,7 +20,8 @@ pub(super) struct Outputs<'a> {
 
 impl Outputs<'_> {
     /// Finds out what could not be written in the end, before there is anything to
-    /// write: that may take long.
+    /// write: that may take long. Reports that are there already are removed, so that
+    /// nobody takes them for this one's.
     ///
     /// # Errors
     /// What is wrong with the arguments or the files.
@@ -73,15 +74,16 @@ pub(super) fn is_stdout(path: &Path) -> bool {
     path.as_os_str() == OsStr::new("-")
 }
 
-/// Opens a file for writing and leaves it as it was.
+/// Opens a file for writing, and removes it unless it is a pipe or a device.
 fn check_file(path: &Path) -> Result<(), RunError> {
-    let is_new = !path.exists();
-    let opened = OpenOptions::new().append(true).create(true).open(path);
-    opened.map_err(|error| cannot_write(path, &error))?;
-    if is_new {
-        std::fs::remove_file(path).map_err(|error| cannot_write(path, &error))?;
-    }
-    Ok(())
+    let open = || {
+        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        if file.metadata()?.is_file() {
+            std::fs::remove_file(path)?;
+        }
+        Ok(())
+    };
+    open().map_err(|error| cannot_write(path, &error))
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> RunError {
@@ -93,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_checked_and_left_alone() {
+    fn files_are_checked_before_they_are_written() {
         let folder = tempfile::tempdir().unwrap();
         let (new, known) = (folder.path().join("new"), folder.path().join("known"));
         std::fs::write(&known, "before").unwrap();
@@ -105,8 +107,8 @@ mod tests {
             outputs.check()
         };
         assert!(check(&new, &known).is_ok());
-        assert!(!new.exists());
-        assert_eq!(std::fs::read_to_string(&known).unwrap(), "before");
+        assert!(!new.exists() && !known.exists());
+        assert!(check(Path::new("/dev/null"), &known).is_ok());
         assert!(matches!(check(&new, &new), Err(RunError::Config(_))));
         let dash = Path::new("-");
         assert!(check(dash, &known).is_ok());

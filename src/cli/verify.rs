@@ -17,6 +17,7 @@ use crate::app::{self, RunError};
 use crate::clock::Clock;
 use crate::credentials;
 use crate::journal::Replay;
+use crate::logging::complain;
 use crate::verify::backend::Backend;
 use crate::verify::{self, Options, Progress, Share, VerifyError, compare};
 
@@ -222,9 +223,16 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, RunError> {
     }
     let replay = load_run(what)?;
     let options = options(what, &replay)?;
-    let report = with_progress("verifying", |progress| {
+    let verified = with_progress("verifying", |progress| {
         verify::run(replay, &backend, &options, progress)
-    })?;
+    });
+    let report = match verified {
+        Err(VerifyError::Lost(_, message)) => {
+            complain(&format_args!("{message}"));
+            return Ok(exit_code(false));
+        }
+        verified => verified?,
+    };
     outputs.write(&report, || report.table(colours()), || report.html())?;
     Ok(exit_code(report.ok))
 }
@@ -292,7 +300,9 @@ impl From<VerifyError> for RunError {
     fn from(error: VerifyError) -> Self {
         match error {
             VerifyError::Config(message) => Self::Config(message),
-            VerifyError::Ask(message) => Self::Run(message),
+            VerifyError::Ask(message)
+            | VerifyError::Lost(_, message)
+            | VerifyError::NotDue(message) => Self::Run(message),
         }
     }
 }
@@ -321,7 +331,7 @@ pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunEr
     let number = args.remote_write.map(usize::from);
     if number.is_some() && !matches!(args.via, Via::RemoteWrite) {
         return Err(RunError::Config(
-            "--remote-write: says which with --via remote_write".to_owned(),
+            "--remote-write: only goes with --via remote_write".to_owned(),
         ));
     }
     Ok(Options {
@@ -334,7 +344,7 @@ pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunEr
         to_ms,
         visible_until_ms: Some(visible_until_ms),
         whole_range: args.from.is_some(),
-        goes_on: false,
+        goes_on_until_ms: None,
         known_until_ms: None,
         share: if args.all {
             Share::All

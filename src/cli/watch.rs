@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::logging::complain;
 use crate::readable::grouped;
 use crate::verify::backend::Backend;
-use crate::verify::report::Report;
+use crate::verify::report::{Report, rfc3339_ms};
 use crate::verify::watch::{self, Delays, Round};
 
 /// Once it is told to stop, a round may take this much longer.
@@ -41,8 +41,10 @@ pub(super) fn watch(
     let stop = stop_after_round(signals::listen()?.stop, Arc::clone(&differs));
     let mut failed: Option<RunError> = None;
     let mut tell = |round: Round<'_>, delays: &Delays| {
-        if let Round::Compared(report) = round {
-            differs.fetch_or(!report.ok, Relaxed);
+        match round {
+            Round::Compared(report) => _ = differs.fetch_or(!report.ok, Relaxed),
+            Round::Unchanged | Round::Lost(_) => differs.store(true, Relaxed),
+            _ => {}
         }
         if let Err(error) = tell_round(args.json.as_deref(), &round, delays) {
             failed.get_or_insert(error);
@@ -114,12 +116,20 @@ fn tell_round(json: Option<&Path>, round: &Round<'_>, delays: &Delays) -> Result
             }
             line
         }
+        Round::Unchanged => format!("{now}  DIFFERS: nothing came, as before\n"),
         Round::Nothing => format!("{now}  nothing new\n"),
+        Round::Lost(message) => format!("{now}  DIFFERS: {message}\n"),
         Round::Failed(message) => {
-            complain(&format_args!("{now}  no answer: {message}"));
+            complain(&format_args!("{now}  not compared: {message}"));
             return Ok(());
         }
         Round::OtherRun => format!("{now}  the journal is of another run now; going on with it\n"),
+        Round::Ended(at_ms) => format!("{now}  the run has ended at {}\n", rfc3339_ms(*at_ms)),
+        Round::Killed(after_ms) => format!(
+            "{now}  nobody writes the journal any more: the run was killed after {}, and nothing \
+             later is missed\n",
+            rfc3339_ms(*after_ms)
+        ),
     };
     if is_stream {
         Ok(())
@@ -135,10 +145,15 @@ fn round_text(report: &Report) -> String {
         return format!("nothing came since tick {last}");
     }
     let samples: u64 = report.metrics.iter().map(|tally| tally.samples).sum();
-    format!(
-        "{} {}, ticks {first} to {last}, {} samples",
-        report.scrapes,
-        report.scrapes_or_pushes(),
-        grouped(samples.into()),
-    )
+    let samples = grouped(samples.into());
+    match report.scrapes {
+        1 => format!(
+            "1 {}, tick {last}, {samples} samples",
+            report.scrape_or_push()
+        ),
+        count => {
+            let what = report.scrapes_or_pushes();
+            format!("{count} {what}, ticks {first} to {last}, {samples} samples")
+        }
+    }
 }

@@ -96,9 +96,9 @@ impl Applier {
         self.publish(engine);
     }
 
-    /// Notes that no further tick runs.
-    pub fn end(mut self, engine: &Engine) {
-        self.note(engine, Event::Stop);
+    /// Notes that no further tick runs, at this time, Unix nanoseconds.
+    pub fn end(mut self, engine: &Engine, now_ns: i64) {
+        self.note(engine, Event::Stop(now_ns));
     }
 
     /// Records what tells how far a run is. Without it less is known of a run, and

@@ -258,7 +258,7 @@ impl ControlHandler {
             let copied = Entry {
                 tick: frame.tick() + 1,
                 time_ns: frame.time_ns().saturating_add(interval_ns),
-                event: Event::Copied,
+                event: Event::Copied(self.clock.now_ns()),
             };
             body.write_all(copied.line().as_bytes())?;
         }

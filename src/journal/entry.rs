@@ -44,11 +44,11 @@ pub enum Event {
     /// Ticks before this one were only computed, to catch up with an epoch in the
     /// past.
     CaughtUp,
-    /// A copy was made, when the ticks before this one had been published. It is
-    /// the last line of the copy, and no entry.
-    Copied,
-    /// The run ended before this tick.
-    Stop,
+    /// A copy was made at this time, Unix nanoseconds, when the ticks before this
+    /// one had been published. It is the last line of the copy, and no entry.
+    Copied(i64),
+    /// The run ended at this time, Unix nanoseconds, before this tick.
+    Stop(i64),
 }
 
 /// The first entry: all that a run depends on.
@@ -125,8 +125,8 @@ impl Event {
                 ("loglevel", json!({"level": level}))
             }
             Self::CaughtUp => ("caught_up", json!({})),
-            Self::Copied => ("copied", json!({})),
-            Self::Stop => ("stop", json!({})),
+            Self::Copied(at_ns) => ("copied", json!({"at": rfc3339(*at_ns)})),
+            Self::Stop(at_ns) => ("stop", json!({"at": rfc3339(*at_ns)})),
         };
         (event.to_owned(), object(fields))
     }

@@ -25,8 +25,9 @@ pub struct History {
     /// A last line that was left out: it was being written when the process
     /// was killed, so nothing of it has happened.
     pub torn_line: Option<usize>,
-    /// Where it is a copy: the ticks before this one had been published by then.
-    pub copied_before: Option<u64>,
+    /// Where it is a copy: when it was made, Unix nanoseconds, and the tick before
+    /// which all had been published by then.
+    pub copied: Option<(i64, u64)>,
     /// Whether the run writes to the file that was read, so it goes on.
     pub is_written: bool,
 }
@@ -175,7 +176,7 @@ impl Reader {
                 start,
                 entries: Vec::new(),
                 torn_line: None,
-                copied_before: None,
+                copied: None,
                 is_written: false,
             },
             config,
@@ -183,7 +184,7 @@ impl Reader {
     }
 
     fn entry(&mut self, mut fields: Fields) -> Result<(), String> {
-        if self.history.copied_before.is_some() {
+        if self.history.copied.is_some() {
             return Err("nothing comes after the event copied".into());
         }
         let tick = fields.number("tick")?;
@@ -203,7 +204,7 @@ impl Reader {
             ));
         }
         match self.event(fields, tick)? {
-            Event::Copied => self.history.copied_before = Some(tick),
+            Event::Copied(at_ns) => self.history.copied = Some((at_ns, tick)),
             event => self.history.entries.push(Entry {
                 tick,
                 time_ns,
@@ -225,12 +226,16 @@ impl Reader {
                 fields.end()?;
                 return Ok(Event::LogLevel(level));
             }
-            "caught_up" | "copied" | "stop" => {
+            "caught_up" => {
+                fields.end()?;
+                return Ok(Event::CaughtUp);
+            }
+            "copied" | "stop" => {
+                let at_ns = fields.time_ns("at")?;
                 fields.end()?;
                 return Ok(match name.as_str() {
-                    "caught_up" => Event::CaughtUp,
-                    "copied" => Event::Copied,
-                    _ => Event::Stop,
+                    "copied" => Event::Copied(at_ns),
+                    _ => Event::Stop(at_ns),
                 });
             }
             "end_spike" => Command::EndSpike(fields.text("metric")?),
@@ -305,6 +310,13 @@ impl Fields {
                 shown(&other)
             )),
         }
+    }
+
+    fn time_ns(&mut self, name: &str) -> Result<i64, String> {
+        let text = self.text(name)?;
+        let time: Option<jiff::Timestamp> = text.parse().ok();
+        let ns = time.and_then(|time| i64::try_from(time.as_nanosecond()).ok());
+        ns.ok_or_else(|| format!("{name}: expected a time, found {text:?}"))
     }
 
     fn number(&mut self, name: &str) -> Result<u64, String> {

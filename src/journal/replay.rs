@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use super::entry::{Entry, Event};
+use super::entry::{Entry, Event, Start};
 use super::read::History;
 use crate::config::{Config, Metric};
 use crate::engine::{Engine, Prepared, exponential, tick_time_ns};
@@ -35,7 +35,10 @@ pub struct Published {
     pub first: Option<u64>,
     /// All from the first one up to the one before this were.
     pub before: u64,
-    /// What is known of later ones.
+    /// The run was there at this time, Unix nanoseconds, the latest that is known;
+    /// before the epoch where none is.
+    pub until_ns: i64,
+    /// What is known of later ticks.
     pub later: Later,
 }
 
@@ -113,6 +116,7 @@ impl Replay {
             published: Published {
                 first: None,
                 before: 0,
+                until_ns: epoch_ns - 1,
                 later: Later::Unknown,
             },
         }
@@ -138,12 +142,12 @@ impl Replay {
         self.published
     }
 
-    /// The time of the first tick that did not run any more, Unix nanoseconds, if the
-    /// run has ended and its journal tells when.
+    /// When the run ended, Unix nanoseconds, if it has and its journal tells that.
     pub fn ended_ns(&self) -> Option<i64> {
-        let interval_ns = self.config.global.tick_interval_ns;
-        let ended = (self.published.later == Later::None).then_some(self.published.before)?;
-        tick_time_ns(self.epoch_ns, interval_ns, ended)
+        let Published {
+            until_ns, later, ..
+        } = self.published;
+        (later == Later::None).then_some(until_ns)
     }
 
     /// What is in effect from the first tick on; nothing may have been carried out
@@ -226,8 +230,8 @@ impl Replay {
                 Event::Start(_)
                 | Event::LogLevel(_)
                 | Event::CaughtUp
-                | Event::Copied
-                | Event::Stop => {}
+                | Event::Copied(_)
+                | Event::Stop(_) => {}
             }
             self.done += 1;
         }
@@ -254,19 +258,29 @@ impl Replay {
 
 impl Published {
     fn of(history: &History) -> Self {
+        let Start {
+            epoch_ns, config, ..
+        } = &history.start;
         let entries = &history.entries;
         let caught_up = entries.iter().find(|e| e.event == Event::CaughtUp);
-        let has_ended = entries.iter().any(|entry| entry.event == Event::Stop);
+        // What was done before a tick was done once the ones before were over.
+        let last_tick = entries.last().map_or(0, |entry| entry.tick);
+        let (copied_ns, copied_tick) = history.copied.unzip();
+        let before = last_tick.max(copied_tick.unwrap_or(0));
+        let last_ns = before.checked_sub(1).and_then(|last| {
+            let interval_ns = config.global.tick_interval_ns;
+            tick_time_ns(*epoch_ns, interval_ns, last)
+        });
+        let ended_ns = entries.iter().find_map(|entry| match entry.event {
+            Event::Stop(at_ns) => Some(at_ns),
+            _ => None,
+        });
         Self {
             first: Some(caught_up.map_or(0, |entry| entry.tick)),
-            // What was done before a tick was done once the ones before were over.
-            before: entries
-                .last()
-                .map(|entry| entry.tick)
-                .max(history.copied_before)
-                .unwrap_or(0),
+            before,
+            until_ns: ended_ns.or(copied_ns).or(last_ns).unwrap_or(epoch_ns - 1),
             later: match history.is_written {
-                _ if has_ended => Later::None,
+                _ if ended_ns.is_some() => Later::None,
                 true => Later::All,
                 false => Later::Unknown,
             },
@@ -292,8 +306,8 @@ impl Effects {
                 Event::Start(_)
                 | Event::LogLevel(_)
                 | Event::CaughtUp
-                | Event::Copied
-                | Event::Stop => {}
+                | Event::Copied(_)
+                | Event::Stop(_) => {}
             }
             self.next_entry += 1;
         }

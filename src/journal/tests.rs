@@ -113,7 +113,7 @@ fn what_is_written_is_read_back() {
     assert_eq!(read_start.config.metrics, config.metrics);
     assert_eq!(read_start.config.scenarios, config.scenarios);
     assert_eq!(history.torn_line, None);
-    assert_eq!(history.copied_before, None);
+    assert_eq!(history.copied, None);
 }
 
 #[test]
@@ -123,37 +123,44 @@ fn which_ticks_were_published_is_told() {
         read("j", (text() + &lines).as_bytes())
     };
     let published = |added: &[Entry]| Replay::new(of(added).unwrap(), false).published();
-    let known = |before, later| Published {
+    let known = |before, until_ns, later| Published {
         first: Some(0),
         before,
+        until_ns,
         later,
     };
-    // What was done last was done before tick 9.
-    assert_eq!(published(&[]), known(9, Later::Unknown));
-    let copied = at(20, Event::Copied);
+    let time_ns = |tick| at(tick, Event::CaughtUp).time_ns;
+    // What was done last was done before tick 9, and tick 8 was there.
+    assert_eq!(published(&[]), known(9, time_ns(8), Later::Unknown));
+    let copied_ns = time_ns(19) + 7_123_456;
+    let copied = at(20, Event::Copied(copied_ns));
     let copy = of(std::slice::from_ref(&copied)).unwrap();
     assert_eq!(copy.entries, entries());
-    assert_eq!(copy.copied_before, Some(20));
+    assert_eq!(copy.copied, Some((copied_ns, 20)));
     assert_eq!(
         published(std::slice::from_ref(&copied)),
-        known(20, Later::Unknown)
+        known(20, copied_ns, Later::Unknown)
     );
-    let stop = at(30, Event::Stop);
+    let stop = at(30, Event::Stop(time_ns(29) + 1));
     let ended = Replay::new(of(std::slice::from_ref(&stop)).unwrap(), false);
-    assert_eq!(ended.published(), known(30, Later::None));
-    assert_eq!(ended.ended_ns(), Some(stop.time_ns));
+    assert_eq!(ended.published(), known(30, time_ns(29) + 1, Later::None));
+    assert_eq!(ended.ended_ns(), Some(time_ns(29) + 1));
     // A copy ends with that.
     let error = of(&[copied, stop]).unwrap_err();
     assert!(error.message.contains("nothing comes after"), "{error}");
 
-    let lines = [start(&config("")), at(12, Event::CaughtUp)];
-    let lines: String = lines.iter().map(Entry::line).collect();
-    let history = read("j", lines.as_bytes()).unwrap();
+    let of_lines = |lines: &[Entry]| {
+        let lines: String = lines.iter().map(Entry::line).collect();
+        Replay::new(read("j", lines.as_bytes()).unwrap(), false).published()
+    };
     let caught_up = Published {
         first: Some(12),
-        ..known(12, Later::Unknown)
+        ..known(12, time_ns(11), Later::Unknown)
     };
-    assert_eq!(Replay::new(history, false).published(), caught_up);
+    let lines = [start(&config("")), at(12, Event::CaughtUp)];
+    assert_eq!(of_lines(&lines), caught_up);
+    let nothing = known(0, EPOCH_NS - 1, Later::Unknown);
+    assert_eq!(of_lines(&lines[..1]), nothing);
 }
 
 /// What is in effect is the same whether the ticks are computed or not.

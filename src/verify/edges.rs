@@ -19,8 +19,12 @@ pub(super) struct Edges {
     /// Where the range ends, not after the run.
     pub(super) end_ms: i64,
     /// What is due up to here is missing if it is not there; of what would follow,
-    /// nobody knows whether there is any.
+    /// nobody knows whether there is any, or whether it has to be there yet.
     pub(super) due_until_ms: i64,
+    /// Whether nobody knows that the run lasted until the end of the range.
+    pub(super) end_is_unknown: bool,
+    /// The last tick, if the run has ended; it is pushed whether it is due or not.
+    pub(super) last_tick: Option<u64>,
 }
 
 impl Edges {
@@ -37,17 +41,14 @@ impl Edges {
         let Published {
             first,
             before,
+            until_ns,
             later,
         } = replay.published();
         let run_begins_ms = time_ms(first.unwrap_or(0));
-        // Nobody knows how long it was there after that.
-        let last_known_ms = match before.checked_sub(1) {
-            Some(last) => time_ms(last),
-            None => run_begins_ms - 1,
-        };
+        let until_ms = until_ns.div_euclid(1_000_000);
         let begin_ms = options.from_ms.max(run_begins_ms);
         let mut end_ms = match later {
-            Later::None => options.to_ms.min(last_known_ms),
+            Later::None => options.to_ms.min(until_ms),
             Later::All | Later::Unknown => options.to_ms,
         };
         if options.known_until_ms.is_some() {
@@ -62,25 +63,39 @@ impl Edges {
             );
             return Err(match later {
                 Later::None => {
-                    let ended = rfc3339_ms(time_ms(before));
-                    VerifyError::Config(format!("{nothing} and ended before {ended}"))
+                    let ended = rfc3339_ms(until_ms);
+                    VerifyError::Config(format!("{nothing} and ended at {ended}"))
                 }
                 Later::All | Later::Unknown => VerifyError::Ask(nothing),
             });
         }
-        let goes_on = options.whole_range || options.goes_on || later != Later::Unknown;
+        let is_scraped = options.via.is_scraped();
+        let known_until_ms = if is_scraped {
+            until_ms
+        } else {
+            // The next tick may have been late.
+            until_ms.min(time_ms(before).saturating_sub(1))
+        };
+        let due_until_ms = if options.whole_range || later == Later::All {
+            end_ms
+        } else {
+            let goes_on_until_ms = options.goes_on_until_ms.unwrap_or(i64::MIN);
+            end_ms.min(known_until_ms.max(goes_on_until_ms))
+        };
+        let visible_until_ms = options.visible_until_ms.unwrap_or(i64::MAX);
         Ok(Self {
             run_begins_ms,
             begin_ms,
             // Nobody knows when a backend began to scrape, but pushes are due from
             // the first tick on.
-            begin_is_due: options.whole_range || !options.via.is_scraped() && first.is_some(),
+            begin_is_due: options.whole_range || !is_scraped && first.is_some(),
             end_ms,
-            due_until_ms: if goes_on {
-                end_ms
-            } else {
-                end_ms.min(last_known_ms)
-            },
+            due_until_ms: due_until_ms.min(visible_until_ms),
+            end_is_unknown: later == Later::Unknown && due_until_ms < end_ms,
+            last_tick: (later == Later::None)
+                .then(|| before.checked_sub(1))
+                .flatten()
+                .filter(|&last| last >= first.unwrap_or(0)),
         })
     }
 }

@@ -28,17 +28,18 @@ pub(super) fn usual_interval(intervals_ms: &[i64]) -> i64 {
     intervals_ms.get(middle).copied().unwrap_or(0)
 }
 
-/// Pushes that were due and of which there is no tick number.
+/// Pushes that were due and of which there is no tick number; the first ones that came
+/// are `known`.
 pub(super) fn missing_pushes(
     replay: &Replay,
     schedule: Schedule,
     edges: &Edges,
-    found: &Scraped,
+    scrapes: &[Scrape],
+    known: usize,
 ) -> Vec<Scrape> {
     let interval_ns = replay.config().global.tick_interval_ns;
-    let scrapes = &found.scrapes;
     let from_ms = match scrapes.first() {
-        Some(first) if found.known == 0 && !edges.begin_is_due => first.time_ms,
+        Some(first) if known == 0 && !edges.begin_is_due => first.time_ms,
         _ => edges.begin_ms,
     };
     let last_ms = scrapes.last().map(|last| last.time_ms);
@@ -55,8 +56,14 @@ pub(super) fn missing_pushes(
         if time_ms > to_ms || missing.len() >= SCRAPES_MAX {
             break;
         }
-        if time_ms >= from_ms && schedule.is_due(time_ns) && !came.contains(&tick) {
+        // The last tick of a run is pushed in any case.
+        let is_last = edges.last_tick == Some(tick);
+        let is_due = time_ms >= from_ms && (is_last || schedule.is_due(time_ns));
+        if is_due && !came.contains(&tick) {
             missing.push(Scrape { time_ms, tick });
+        }
+        if is_last {
+            break;
         }
     }
     missing
@@ -85,7 +92,7 @@ impl Scraped {
     }
 
     /// Where pushes are missing that were due: those between the same two pushes are
-    /// one gap. Each has its reason, if the run has one.
+    /// one gap.
     pub(super) fn push_gaps(&self, edges: &Edges, faults: &RunFaults) -> Vec<Gap> {
         let scrapes = &self.scrapes;
         let mut gaps = Vec::new();
@@ -103,12 +110,16 @@ impl Scraped {
                 }
             };
             let (these, others) = rest.split_at(count.max(1));
-            let times_ms = these.iter().map(|missing| missing.time_ms);
+            let after_ms = after_ms.map_or(edges.begin_ms, |ms| ms.max(edges.begin_ms));
+            let times_ms: Vec<i64> = these.iter().map(|missing| missing.time_ms).collect();
+            // They may still come, unless the run has ended.
+            let pending_at_ms = match edges.last_tick {
+                None if is_open => Some(edges.due_until_ms),
+                _ => None,
+            };
             gaps.push(Gap {
-                after_ms: after_ms.map_or(edges.begin_ms, |ms| ms.max(edges.begin_ms)),
-                before_ms,
-                scrapes: these.len() as u64,
-                reason: faults.reason_of_pushes(times_ms, is_open),
+                excused: faults.excused_pushes(&times_ms, pending_at_ms),
+                ..Gap::new(after_ms, before_ms, these.len() as u64)
             });
             rest = others;
         }
@@ -127,8 +138,7 @@ impl Scraped {
     pub(super) fn ends_early_ms(&self, edges: &Edges) -> Option<i64> {
         let last_ms = self.scrapes[self.scrapes.len() - 1].time_ms;
         let early_ms = edges.end_ms - last_ms;
-        let is_open = edges.due_until_ms < edges.end_ms;
-        (is_open && self.is_long(early_ms)).then_some(early_ms)
+        (edges.end_is_unknown && self.is_long(early_ms)).then_some(early_ms)
     }
 
     fn is_long(&self, ms: i64) -> bool {
@@ -159,12 +169,8 @@ fn gap_of(
     if interval_ms <= 0 || 2 * apart_ms <= 3 * interval_ms {
         return None;
     }
-    Some(Gap {
-        after_ms,
-        before_ms,
-        scrapes: count(apart_ms).unsigned_abs(),
-        reason: None,
-    })
+    let scrapes = count(apart_ms).unsigned_abs();
+    Some(Gap::new(after_ms, before_ms, scrapes))
 }
 
 #[cfg(test)]

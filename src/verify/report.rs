@@ -70,8 +70,25 @@ pub struct Gap {
     pub before_ms: i64,
     /// How many there would have been.
     pub scrapes: u64,
-    /// Why that is as expected, if it is.
-    pub reason: Option<String>,
+    /// How many of them are missing as expected, since a fault made them fail.
+    pub excused: u64,
+}
+
+impl Gap {
+    /// A gap of which nothing is expected.
+    pub(super) fn new(after_ms: i64, before_ms: i64, scrapes: u64) -> Self {
+        Self {
+            after_ms,
+            before_ms,
+            scrapes,
+            excused: 0,
+        }
+    }
+
+    /// How many are missing and should not be.
+    pub fn lost(&self) -> u64 {
+        self.scrapes.saturating_sub(self.excused)
+    }
 }
 
 /// What was found of one metric.
@@ -187,7 +204,7 @@ pub struct Cost {
 }
 
 /// A time in Unix milliseconds for people.
-pub(super) fn rfc3339_ms(ms: i64) -> String {
+pub fn rfc3339_ms(ms: i64) -> String {
     rfc3339(ms.saturating_mul(1_000_000))
 }
 
@@ -305,7 +322,16 @@ impl Report {
         self.metrics.iter().find(|tally| tally.metric == metric)
     }
 
-    /// What came there tick by tick: `scrapes` or `pushes`.
+    /// What came there tick by tick: `scrape` or `push`.
+    pub fn scrape_or_push(&self) -> &'static str {
+        if self.via == "prometheus" {
+            "scrape"
+        } else {
+            "push"
+        }
+    }
+
+    /// The same of several.
     pub fn scrapes_or_pushes(&self) -> &'static str {
         if self.via == "prometheus" {
             "scrapes"

@@ -1,5 +1,5 @@
 //! Scrapes and pushes that the run itself made fail, by faults: what is in effect
-//! tick by tick in, the reason of a gap out.
+//! tick by tick in, how many of a gap are excused out.
 
 use super::report::Gap;
 use crate::config::FaultKind;
@@ -69,33 +69,57 @@ impl RunFaults {
         Ok(())
     }
 
-    /// Why all scrapes of a gap are missing, if the run itself made them fail.
-    pub(super) fn reason_of_scrapes(&self, gap: &Gap, interval_ms: i64) -> Option<String> {
+    /// Excuses those of a gap's scrapes that the run itself made fail.
+    pub(super) fn excuse_scrapes(&self, gap: &mut Gap, interval_ms: i64) {
         // A failing scrape begins up to an interval before or after.
-        let has_failed = |time_ms| {
+        let has_failed = |time_ms: &i64| {
+            let after_ms = interval_ms.saturating_add(1);
             self.scrapes
-                .has(time_ms, interval_ms, interval_ms.saturating_add(1))
+                .around(*time_ms, interval_ms, after_ms)
+                .is_some()
         };
-        let mut times = (1..)
+        let times_ms = (1..)
             .map(|place| gap.after_ms + place * interval_ms)
             .take_while(|&time_ms| 2 * time_ms < 2 * gap.before_ms - interval_ms);
-        times
-            .all(has_failed)
-            .then(|| "a fault made scrapes fail then".to_owned())
+        let (all, failed) = times_ms.fold((0, 0), |(all, failed), time_ms| {
+            (all + 1, failed + u64::from(has_failed(&time_ms)))
+        });
+        // How many there should be is an estimate.
+        let is_all = failed == all && all > 0;
+        gap.excused = if is_all {
+            gap.scrapes
+        } else {
+            failed.min(gap.scrapes)
+        };
     }
 
-    /// The same of pushes at these times, after which others have come, or, where
-    /// the gap is `open`, not yet.
-    pub(super) fn reason_of_pushes(
-        &self,
-        mut times_ms: impl Iterator<Item = i64>,
-        open: bool,
-    ) -> Option<String> {
-        let retried_ms = if open { RETRIED_WITHIN_MS } else { 0 };
-        let has_failed = |time_ms| self.pushes.has(time_ms, 0, retried_ms);
-        times_ms
-            .all(has_failed)
-            .then(|| "a fault made pushes fail then".to_owned())
+    /// How many of the pushes at these times, all that are missing between two
+    /// others, failed by a fault. Where none came after them, at `pending_at_ms`, those
+    /// that wait for the first one may still come.
+    pub(super) fn excused_pushes(&self, times_ms: &[i64], pending_at_ms: Option<i64>) -> u64 {
+        let failing = |time_ms: i64| self.pushes.around(time_ms, 0, 0);
+        let failed = |times_ms: &[i64]| {
+            let failed = times_ms
+                .iter()
+                .filter(|&&time_ms| failing(time_ms).is_some());
+            failed.count()
+        };
+        let first_failed = times_ms
+            .iter()
+            .position(|&time_ms| failing(time_ms).is_some());
+        let (Some(first), Some(now_ms)) = (first_failed, pending_at_ms) else {
+            return failed(times_ms) as u64;
+        };
+        // What comes while the first one is tried again waits for it.
+        let waiting = &times_ms[first..];
+        let ended_ms = waiting.iter().filter_map(|&time_ms| failing(time_ms)).max();
+        let is_tried = ended_ms.is_some_and(|ended_ms| now_ms < ended_ms + RETRIED_WITHIN_MS);
+        let count = if is_tried {
+            waiting.len()
+        } else {
+            failed(waiting)
+        };
+        count as u64
     }
 }
 
@@ -108,12 +132,13 @@ impl Ranges {
         }
     }
 
-    /// Whether a time is in a range, or so little before or after one.
-    fn has(&self, time_ms: i64, before_ms: i64, after_ms: i64) -> bool {
-        let is_near = |&(from_ms, to_ms): &(i64, i64)| {
+    /// The end of a range in which a time is, or so little before or after which it
+    /// is.
+    fn around(&self, time_ms: i64, before_ms: i64, after_ms: i64) -> Option<i64> {
+        let is_near = |&&(from_ms, to_ms): &&(i64, i64)| {
             (from_ms - before_ms..to_ms + after_ms).contains(&time_ms)
         };
-        self.0.iter().any(is_near)
+        self.0.iter().find(is_near).map(|&(_, to_ms)| to_ms)
     }
 }
 
@@ -145,37 +170,39 @@ mod tests {
     }
 
     #[test]
-    fn faults_explain_only_the_gaps_that_they_cover() {
+    fn scrapes_are_excused_that_a_fault_made_fail() {
         let faults = faults();
         assert_eq!(faults.scrapes.0, [(EPOCH_MS + 10_000, EPOCH_MS + 20_000)]);
-        let explains = |after_ms, before_ms| {
-            let gap = Gap {
-                after_ms: EPOCH_MS + after_ms,
-                before_ms: EPOCH_MS + before_ms,
-                scrapes: 0,
-                reason: None,
-            };
-            faults.reason_of_scrapes(&gap, 1000).is_some()
+        let excused = |after_ms, before_ms, scrapes| {
+            let mut gap = Gap::new(EPOCH_MS + after_ms, EPOCH_MS + before_ms, scrapes);
+            faults.excuse_scrapes(&mut gap, 1000);
+            gap.excused
         };
-        assert!(explains(9_500, 20_500));
-        assert!(explains(12_000, 14_000));
-        assert!(!explains(9_500, 24_500));
-        assert!(!explains(1_000, 4_000));
-        assert!(!explains(41_000, 44_000));
+        assert_eq!(excused(9_500, 20_500, 10), 10);
+        assert_eq!(excused(12_000, 14_000, 1), 1);
+        // Some of them, with an interval's doubt.
+        assert_eq!(excused(9_500, 24_500, 14), 11);
+        assert_eq!(excused(1_000, 4_000, 2), 0);
+        assert_eq!(excused(41_000, 44_000, 2), 0);
     }
 
     #[test]
     fn pushes_that_failed_may_still_come() {
         let faults = faults();
-        let explains = |times_s: &[i64], open| {
-            let times_ms = times_s.iter().map(|time_s| EPOCH_MS + time_s * 1000);
-            faults.reason_of_pushes(times_ms, open).is_some()
+        let excused = |times_s: &[i64], pending_at_s: Option<i64>| {
+            let times_ms: Vec<i64> = times_s.iter().map(|s| EPOCH_MS + s * 1000).collect();
+            let pending_at_ms = pending_at_s.map(|at_s| EPOCH_MS + at_s * 1000);
+            faults.excused_pushes(&times_ms, pending_at_ms)
         };
-        assert!(explains(&[40, 45, 49], false));
-        assert!(!explains(&[39, 40], false));
-        assert!(!explains(&[49, 50], false));
-        assert!(explains(&[49, 50, 80], true));
-        assert!(!explains(&[49, 50, 90], true));
-        assert!(!explains(&[15], true));
+        assert_eq!(excused(&[40, 45, 49], None), 3);
+        assert_eq!(excused(&[39, 40], None), 1);
+        assert_eq!(excused(&[49, 50], None), 1);
+        // Those that wait for it, as long as it is tried again.
+        assert_eq!(excused(&[49, 50, 80], Some(80)), 3);
+        assert_eq!(excused(&[49, 50, 80], Some(81)), 1);
+        assert_eq!(excused(&[39, 49, 50], Some(60)), 2);
+        // None had failed, so none waits.
+        assert_eq!(excused(&[50, 60], Some(60)), 0);
+        assert_eq!(excused(&[15], Some(16)), 0);
     }
 }

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::edges::Edges;
 use super::gaps::{intervals, missing_pushes, usual_interval};
 use super::naming::{Naming, labels_text, selector};
-use super::report::{Example, What, rfc3339_ms};
+use super::report::{Example, Gap, What, rfc3339_ms};
 use super::route::Route;
 use super::{Options, VerifyError};
 use crate::clock::rfc3339;
@@ -105,7 +105,7 @@ pub(super) fn find(
     };
     let in_range_labels = in_range.as_ref().map(|stored| &stored.labels);
     let Some(mut labels) = in_range_labels.cloned().or(target) else {
-        return Err(numbers.nothing(edges.begin_ms, options.to_ms));
+        return Err(numbers.nothing(edges, options.to_ms));
     };
     let ticks_name = labels.remove("__name__").unwrap_or_default();
     let naming = candidates.iter().find(|(name, _)| *name == ticks_name);
@@ -132,7 +132,7 @@ pub(super) fn find(
         intervals_ms,
     };
     if let Some(schedule) = route.due {
-        found.missing = missing_pushes(replay, schedule, edges, &found);
+        found.missing = missing_pushes(replay, schedule, edges, &found.scrapes, found.known);
     }
     Ok(found)
 }
@@ -211,23 +211,41 @@ impl TickNumbers<'_> {
         Ok((scrapes, Vec::new()))
     }
 
-    /// There are none at all.
-    fn nothing(&self, from_ms: i64, to_ms: i64) -> VerifyError {
+    /// There are none at all. Where pushes are due that is a loss, or as it should be.
+    fn nothing(&self, edges: &Edges, to_ms: i64) -> VerifyError {
         let names = self.route.tick_names();
         let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
-        let came = match self.route.due {
-            None => "was it scraped then",
-            Some(_) => "was it pushed then",
-        };
-        VerifyError::Ask(format!(
-            "{}: has no {} from {} to {}, and none before; {came}, and is this the prefix? \
-             (asked: {})",
+        let from_ms = edges.begin_ms;
+        let (from, to) = (rfc3339_ms(from_ms), rfc3339_ms(to_ms));
+        let none = format!(
+            "{}: has no {} from {from} to {to}, and none before",
             self.backend.url(),
             names.join(" or "),
-            rfc3339_ms(from_ms),
-            rfc3339_ms(to_ms),
-            self.query(from_ms, to_ms),
-        ))
+        );
+        let asked = format!(
+            "is this the prefix? (asked: {})",
+            self.query(from_ms, to_ms)
+        );
+        let due = match self.route.due {
+            Some(schedule) if edges.begin_is_due => {
+                missing_pushes(self.replay, schedule, edges, &[], 0).len() as u64
+            }
+            Some(_) => {
+                return VerifyError::Ask(format!("{none}; was it pushed then, and {asked}"));
+            }
+            None => {
+                return VerifyError::Ask(format!("{none}; was it scraped then, and {asked}"));
+            }
+        };
+        if due == 0 {
+            return VerifyError::NotDue(format!(
+                "no push is known to have been due from {from} to {to}"
+            ));
+        }
+        VerifyError::Lost(
+            Gap::new(from_ms, edges.due_until_ms, due),
+            format!("{none}, though {due} pushes were due; {asked}"),
+        )
     }
 }
 
@@ -294,6 +312,7 @@ fn pushes_of(
         }
         scrapes.push(Scrape { time_ms, tick });
     }
+    check_same_run(replay, &samples)?;
     if 2 * odd.len() > samples.len() {
         let (time_ms, value) = samples[0];
         return Err(VerifyError::Config(format!(
@@ -305,6 +324,36 @@ fn pushes_of(
         )));
     }
     Ok((scrapes, odd))
+}
+
+/// Tells a range that a later run has pushed to as well: from some time on, ticks are
+/// counted from another epoch.
+///
+/// # Errors
+/// From when on.
+fn check_same_run(replay: &Replay, samples: &[(i64, f64)]) -> Result<(), VerifyError> {
+    /// Fewer may be differences.
+    const SAMPLES_MIN: usize = 2;
+    let interval_ms = tick_interval_ms(replay) as f64;
+    let epoch_ms = |&(time_ms, tick): &(i64, f64)| time_ms as f64 - tick * interval_ms;
+    let own_ms = replay.epoch_ns() as f64 / 1e6;
+    let Some(last_ms) = samples.last().map(epoch_ms) else {
+        return Ok(());
+    };
+    // Each time is rounded to a millisecond.
+    let is_of_last = |sample: &&(i64, f64)| (epoch_ms(sample) - last_ms).abs() < 2.0;
+    let later = samples.iter().rev().take_while(is_of_last).count();
+    let is_another = last_ms - own_ms >= interval_ms.min(1000.0);
+    if !is_another || later < SAMPLES_MIN || later == samples.len() {
+        return Ok(());
+    }
+    let (time_ms, tick) = samples[samples.len() - later];
+    Err(VerifyError::Config(format!(
+        "tick {tick} at {} is of another run, which began at {}: these are two runs; choose a \
+         range within one of them",
+        rfc3339_ms(time_ms),
+        rfc3339_ms(last_ms as i64),
+    )))
 }
 
 /// The tick that has this time, to the millisecond.

@@ -3,6 +3,7 @@
 //! round depend on what came since the one before it, not on how long the run is.
 
 mod metrics;
+mod poll;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
@@ -12,18 +13,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::backend::Backend;
-use super::naming::selector;
-use super::report::Report;
-use super::route::Route;
+use super::report::{Gap, Report};
 use super::{Options, Session, VerifyError};
 use crate::clock::Clock;
-use crate::engine::tick_time_ns;
-use crate::journal::Replay;
+use crate::journal::{Later, Published, Replay};
 pub use metrics::{Delays, Summary};
 use metrics::{Metrics, lock, serve};
-
-/// How often the backend is asked for the latest tick.
-const POLLED_APART: Duration = Duration::from_millis(250);
+use poll::Poll;
 
 /// How to watch.
 #[derive(Debug, Clone)]
@@ -38,17 +34,27 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
 }
 
-/// How a round ended.
+/// How a round ended, or what became of the run before it.
 #[derive(Debug)]
 pub enum Round<'a> {
     /// This was found.
     Compared(&'a Report),
-    /// Nothing came since the last round.
+    /// The same is missing as at the end of the last round, and nothing came.
+    Unchanged,
+    /// Nothing came since the last round, and nothing had to.
     Nothing,
-    /// The backend could not be asked.
+    /// Nothing of the run has come, though it should have.
+    Lost(&'a str),
+    /// The backend could not be asked, or has nothing and nobody knows whether it
+    /// should.
     Failed(&'a str),
     /// The journal is of another run now, which is watched from here on.
     OtherRun,
+    /// The run has ended, at this time, Unix milliseconds.
+    Ended(i64),
+    /// Nobody writes the journal any more: the run was killed after this time, Unix
+    /// milliseconds. What would have come after it is not missed.
+    Killed(i64),
 }
 
 /// Watches until something arrives on `stop`. `load` gives the run as its journal
@@ -71,12 +77,12 @@ pub fn watch(
         .transpose()?;
     let clock = Clock::start();
     let replay = load()?;
-    let poll = Poll::new(backend, options, &replay)?;
     let epoch_ns = AtomicI64::new(replay.epoch_ns());
+    let poll = Poll::new(backend, options, &replay, clock, (&epoch_ns, &metrics))?;
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (metrics, epoch_ns, ended) = (&metrics, &epoch_ns, &ended);
-        scope.spawn(move || poll.run(&clock, epoch_ns, metrics, ended));
+        scope.spawn(move || poll.run(ended));
         let watch = Watch {
             backend,
             settings,
@@ -107,6 +113,31 @@ struct Next<'b> {
     options: Options,
     /// `None` before the first round, and where computing starts again.
     session: Option<Session<'b>>,
+    run: Run,
+    /// What was missing at the end of the last round.
+    gaps: Vec<Gap>,
+}
+
+/// What a round found.
+enum Outcome {
+    Compared(Box<Report>),
+    /// There was nothing to compare, as it should be.
+    NotDue,
+    /// Nothing of the run is there.
+    Lost(Gap, String),
+}
+
+/// What is known of a run's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Run {
+    /// It goes on, unless its journal is a copy.
+    Unknown,
+    /// Its journal was being written at this time, Unix milliseconds.
+    Written(i64),
+    /// It was killed after this time.
+    Killed(i64),
+    /// It has ended.
+    Ended,
 }
 
 impl<'b> Watch<'b> {
@@ -122,10 +153,11 @@ impl<'b> Watch<'b> {
             options: Options {
                 // What is not visible yet is left out of every round.
                 visible_until_ms: None,
-                goes_on: true,
                 ..options.clone()
             },
             session: None,
+            run: Run::Unknown,
+            gaps: Vec::new(),
         };
         let mut first = Some(first);
         let mut due = Instant::now();
@@ -139,13 +171,18 @@ impl<'b> Watch<'b> {
             };
             let now_ns = self.clock.now_ns();
             match result {
-                Ok(Some(report)) => {
+                Ok(Outcome::Compared(report)) => {
                     lock(self.metrics).add(&report, now_ns, began.elapsed());
-                    tell(Round::of(&report), &self.delays());
+                    tell(Round::of(&report, &next.gaps), &self.delays());
+                    next.gaps = report.gaps;
                 }
-                Ok(None) => {
+                Ok(Outcome::NotDue) => {
                     lock(self.metrics).pass(now_ns, began.elapsed());
                     tell(Round::Nothing, &self.delays());
+                }
+                Ok(Outcome::Lost(gap, message)) => {
+                    lock(self.metrics).lose(gap, now_ns, began.elapsed());
+                    tell(Round::Lost(&message), &self.delays());
                 }
                 Err(message) => {
                     lock(self.metrics).fail(now_ns, began.elapsed());
@@ -176,10 +213,16 @@ impl<'b> Watch<'b> {
         next: &mut Next<'b>,
         replay: Replay,
         tell: &mut dyn FnMut(Round<'_>, &Delays),
-    ) -> Result<Result<Option<Report>, String>, VerifyError> {
-        let Next { options, session } = next;
+    ) -> Result<Result<Outcome, String>, VerifyError> {
+        let Next {
+            options,
+            session,
+            run,
+            ..
+        } = next;
         let visible_after = i64::try_from(self.settings.visible_after.as_millis());
-        options.to_ms = self.clock.now_ns() / 1_000_000 - visible_after.unwrap_or(0);
+        let now_ms = self.clock.now_ns() / 1_000_000;
+        options.to_ms = now_ms - visible_after.unwrap_or(0);
         // A run that there is no session of yet.
         let fresh = match session {
             None => Some(replay),
@@ -191,9 +234,24 @@ impl<'b> Watch<'b> {
             options.from_ms = other.epoch_ns() / 1_000_000;
             options.known_until_ms = None;
             *session = None;
+            *run = Run::Unknown;
         }
+        let published = fresh.as_ref().or(session.as_ref().map(|s| &s.replay));
+        let before = *run;
+        *run = run.after(published.map(Replay::published), now_ms);
+        if *run != before {
+            match (*run, published.and_then(Replay::ended_ns)) {
+                (Run::Ended, Some(at_ns)) => tell(Round::Ended(at_ns / 1_000_000), &self.delays()),
+                (Run::Killed(after_ms), _) => tell(Round::Killed(after_ms), &self.delays()),
+                _ => {}
+            }
+        }
+        options.goes_on_until_ms = Some(match *run {
+            Run::Killed(after_ms) => after_ms,
+            _ => i64::MAX,
+        });
         if session.is_none() && options.to_ms < self.epoch_ns.load(Relaxed) / 1_000_000 {
-            return Ok(Ok(None));
+            return Ok(Ok(Outcome::NotDue));
         }
         let computed = session.as_ref().and_then(Session::computed);
         let result = match (&mut *session, fresh) {
@@ -206,8 +264,10 @@ impl<'b> Watch<'b> {
             Ok(report) => {
                 options.from_ms = report.range_ms.1;
                 options.known_until_ms = Some(report.range_ms.1);
-                Ok(Ok(Some(report)))
+                Ok(Ok(Outcome::Compared(Box::new(report))))
             }
+            Err(VerifyError::NotDue(_)) => Ok(Ok(Outcome::NotDue)),
+            Err(VerifyError::Lost(gap, message)) => Ok(Ok(Outcome::Lost(gap, message))),
             Err(VerifyError::Ask(message)) => {
                 // Ticks do not come back: what was computed for nothing is
                 // computed again, from the beginning.
@@ -221,64 +281,38 @@ impl<'b> Watch<'b> {
     }
 }
 
-impl<'a> Round<'a> {
-    fn of(report: &'a Report) -> Self {
-        if report.scrapes == 0 && report.gaps.is_empty() {
-            Self::Nothing
-        } else {
-            Self::Compared(report)
+impl Run {
+    /// What is known once the journal tells this, at a time.
+    fn after(self, published: Option<Published>, now_ms: i64) -> Self {
+        match (published.map(|published| published.later), self) {
+            (Some(Later::None), _) => Self::Ended,
+            (Some(Later::All), _) => Self::Written(now_ms),
+            // It was written until now, so it is no copy.
+            (Some(Later::Unknown), Self::Written(until_ms)) => Self::Killed(until_ms),
+            (_, known) => known,
         }
     }
 }
 
-/// Looks for the latest tick in the backend, again and again.
-struct Poll {
-    backend: Backend,
-    query: String,
-    interval_ns: u64,
-}
-
-impl Poll {
-    fn new(backend: &Backend, options: &Options, replay: &Replay) -> Result<Self, VerifyError> {
-        let route = Route::of(replay.config(), options.via)?;
-        let names = route.tick_names();
-        let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
-        let selector = selector(&names, &options.target_matchers());
-        Ok(Self {
-            backend: backend.another(),
-            query: format!("max({selector})"),
-            interval_ns: replay.config().global.tick_interval_ns,
-        })
-    }
-
-    fn run(
-        &self,
-        clock: &Clock,
-        epoch_ns: &AtomicI64,
-        metrics: &Mutex<Metrics>,
-        ended: &AtomicBool,
-    ) {
-        let mut latest: Option<f64> = None;
-        while !ended.load(Relaxed) {
-            let now_ns = clock.now_ns();
-            // What fails here fails in a round as well, and is told there.
-            if let Ok(rows) = self.backend.vector(&self.query, now_ns / 1_000_000)
-                && let Some(tick) = rows.first().map(|row| row.value)
-            {
-                let is_new = latest.is_some_and(|latest| tick > latest);
-                // The first one may have been there for long.
-                latest = Some(tick);
-                let time_ns = tick_time_ns(
-                    epoch_ns.load(Relaxed),
-                    self.interval_ns,
-                    tick.max(0.0) as u64,
-                );
-                if let Some(time_ns) = time_ns.filter(|_| is_new) {
-                    let delay_s = (clock.now_ns() - time_ns) as f64 / 1e9;
-                    lock(metrics).summary.delays.add(delay_s.max(0.0));
-                }
-            }
-            std::thread::sleep(POLLED_APART);
+impl<'a> Round<'a> {
+    /// `gaps` are those of the round before.
+    fn of(report: &'a Report, gaps: &[Gap]) -> Self {
+        let same_counts = || {
+            let counts = |gaps: &[Gap]| {
+                gaps.iter()
+                    .map(|gap| (gap.after_ms, gap.scrapes))
+                    .collect::<Vec<_>>()
+            };
+            counts(&report.gaps) == counts(gaps)
+        };
+        if report.scrapes > 0 || report.gaps.is_empty() && !report.ok {
+            Self::Compared(report)
+        } else if report.gaps.is_empty() {
+            Self::Nothing
+        } else if same_counts() {
+            Self::Unchanged
+        } else {
+            Self::Compared(report)
         }
     }
 }

@@ -359,7 +359,7 @@ impl Subject<'_> {
             panic!("{table}");
         };
         assert_eq!(gap["scrapes"], lost.len(), "{table}");
-        assert_eq!(gap["reason"], Value::Null);
+        assert_eq!(gap["excused"], 0);
         let from = self.whole_from();
         let made = self.proxy.made();
         let made: Vec<&Made> = made.iter().filter(|made| made.tick >= from).collect();

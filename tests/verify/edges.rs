@@ -26,6 +26,21 @@ fn line(tick: u64, event: Event) -> String {
     entry.line()
 }
 
+/// The run ended before a tick, a moment before its time.
+fn stop(tick: u64) -> String {
+    line(tick, Event::Stop(a_moment_before(tick)))
+}
+
+/// A copy was made then.
+fn copied(tick: u64) -> String {
+    line(tick, Event::Copied(a_moment_before(tick)))
+}
+
+/// Unix nanoseconds.
+fn a_moment_before(tick: u64) -> i64 {
+    (EPOCH_MS + tick as i64 * 1000 - 100) * 1_000_000
+}
+
 /// A journal of the run, with what is added to it.
 fn journal(added: &str) -> String {
     let config = config::load_str(Path::new("c.yaml"), CONFIG.as_bytes(), &|_| None).unwrap();
@@ -103,22 +118,25 @@ fn what_is_lost_at_the_end_is_missing_if_the_run_went_on() {
     // Where nothing tells whether it did, that is said.
     assert_eq!(of(run_of("", false)), (vec![], true, 1));
     // It had ended by then, or lost something before it did.
-    assert_eq!(of(run_of(&line(30, Event::Stop), false)), (vec![], true, 0));
-    let ended = of(run_of(&line(35, Event::Stop), false));
-    assert_eq!(ended, (vec![(29, 34, 4)], false, 0));
+    assert_eq!(of(run_of(&stop(30), false)), (vec![], true, 0));
+    let ended = of(run_of(&stop(35), false));
+    assert_eq!(ended, (vec![(29, 34, 5)], false, 0));
     // Up to what is known, and not further.
-    let copied = of(run_of(&line(35, Event::Copied), false));
-    assert_eq!(copied, (vec![(29, 34, 4)], false, 1));
-    let known = of(run_of(&line(30, Event::Copied), false));
+    let copy = of(run_of(&copied(35), false));
+    assert_eq!(copy, (vec![(29, 34, 5)], false, 1));
+    let known = of(run_of(&copied(30), false));
     assert_eq!(known, (vec![], true, 1));
 
     let pushed = || only(pushed("o_"), |tick| tick < 30);
     let of = |replay| found(replay, pushed(), &range(Via::Otlp, 10..TICKS));
     assert_eq!(of(run_of("", true)), (vec![(28, 39, 2)], false, 0));
     assert_eq!(of(run_of("", false)), (vec![], true, 1));
-    assert_eq!(of(run_of(&line(32, Event::Stop), false)), (vec![], true, 0));
-    let ended = of(run_of(&line(33, Event::Stop), false));
+    assert_eq!(of(run_of(&stop(29), false)), (vec![], true, 0));
+    let ended = of(run_of(&stop(33), false));
     assert_eq!(ended, (vec![(28, 32, 1)], false, 0));
+    // The last tick is pushed whether it is due or not.
+    let ended = of(run_of(&stop(31), false));
+    assert_eq!(ended, (vec![(28, 30, 1)], false, 0));
 }
 
 #[test]
@@ -185,16 +203,21 @@ fn nothing_at_all_is_a_gap_if_there_is_something_before() {
 
         // Nothing ever, or nothing that was due.
         let error = verify(run_of("", true), Store::new(), &options).unwrap_err();
-        assert!(matches!(error, VerifyError::Ask(_)), "{error}");
+        match (&error, via) {
+            (VerifyError::Ask(_), Via::Prometheus) => {}
+            (VerifyError::Lost(gap, _), Via::Otlp) => assert_eq!(gap.lost(), 6),
+            other => panic!("{other:?}"),
+        }
         let error = verify(run_of("", false), before(12), &options).unwrap_err();
-        assert!(
-            error.to_string().contains("choose a longer range"),
-            "{error}"
-        );
-        let stopped = run_of(&line(15, Event::Stop), false);
+        match (&error, via) {
+            (VerifyError::Ask(_), Via::Prometheus) | (VerifyError::NotDue(_), Via::Otlp) => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(error.to_string().contains("; choose a longer range"));
+        let stopped = run_of(&stop(15), false);
         let error = verify(stopped, before(12), &options).unwrap_err();
         assert!(matches!(error, VerifyError::Config(_)), "{error}");
-        assert!(error.to_string().contains("ended before"), "{error}");
+        assert!(error.to_string().contains("ended at"), "{error}");
     }
 }
 
@@ -215,7 +238,7 @@ fn pushes_that_a_fault_made_fail_are_no_loss() {
     let middle = |tick| !(15..25).contains(&tick);
     assert_eq!(of(25, middle), (vec![(12, 28, 3)], true, 0));
     assert_eq!(of(24, middle), (vec![(12, 28, 3)], false, 0));
-    // What is not there yet may still come.
+    // What waits for those that failed may still come.
     assert_eq!(of(25, |tick| tick < 15), (vec![(12, 39, 6)], true, 0));
 }
 
@@ -227,9 +250,12 @@ fn a_watch_misses_what_does_not_come() {
     let path = folder.path().join("run.journal");
     for (added, code, said) in [
         (
-            line(TICKS, Event::Stop),
+            stop(TICKS),
             0,
-            ["ok: 40 scrapes", "nothing new"],
+            [
+                "ok: 40 scrapes",
+                "the run has ended at 2026-01-01T00:00:39.9Z",
+            ],
         ),
         (
             String::new(),
@@ -258,7 +284,7 @@ fn the_range_is_no_longer_than_the_run() {
     let (_server, backend) = fake::serve(store());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.journal");
-    std::fs::write(&path, journal(&line(TICKS, Event::Stop))).unwrap();
+    std::fs::write(&path, journal(&stop(TICKS))).unwrap();
     for (last, scrapes) in [("10m", TICKS), ("20s", 20)] {
         let output = command(&path, &backend)
             .args(["--last", last, "--json", "-"])
@@ -272,5 +298,46 @@ fn the_range_is_no_longer_than_the_run() {
             (&true.into(), Some(0))
         );
         assert_eq!(report["warnings"], serde_json::json!([]));
+    }
+}
+
+/// What a later run pushed is no mistake of an earlier one.
+#[test]
+fn pushes_of_two_runs_are_told_apart() {
+    let restarted = |first: u64| {
+        let mut store = pushed("o_");
+        let ticks = store
+            .iter_mut()
+            .find(|(labels, _)| labels["__name__"] == "o_gen_ticks_total");
+        for (at_ms, tick) in ticks.unwrap().1 {
+            if *tick >= first as f64 {
+                // Ticks of the other run are half a second off.
+                *at_ms += 500;
+                *tick -= first as f64;
+            }
+        }
+        verify(run_of("", false), store, &range(Via::Otlp, 0..TICKS))
+    };
+    let error = restarted(32).unwrap_err();
+    assert!(matches!(error, VerifyError::Config(_)), "{error}");
+    let said = "tick 0 at 2026-01-01T00:00:32.5Z is of another run";
+    assert!(error.to_string().contains(said), "{error}");
+    // One alone may be anything.
+    assert!(!restarted(36).unwrap().ok);
+}
+
+/// What is yet to come is not missing, whatever range is asked for.
+#[test]
+fn nothing_is_missed_that_need_not_be_visible_yet() {
+    for (via, store) in [(Via::Prometheus, store()), (Via::Otlp, pushed("o_"))] {
+        let options = Options {
+            whole_range: true,
+            to_ms: time_ms(3600),
+            visible_until_ms: Some(time_ms(TICKS - 1)),
+            ..range(via, 0..TICKS)
+        };
+        let report = verify(run_of("", true), store.clone(), &options).unwrap();
+        assert!(report.ok, "{}", report.table(false));
+        assert_eq!(report.warnings.len(), 1);
     }
 }

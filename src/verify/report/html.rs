@@ -101,8 +101,8 @@ impl Report {
         for (_, other) in kinds.filter(|(cell, _)| matches!(cell, Cell::Other(_))) {
             let _ = write!(text, "{other}. ");
         }
-        let gaps = self.gaps.iter().filter(|gap| gap.reason.is_none());
-        let (gaps, scrapes) = gaps.fold((0, 0), |(n, sum), gap| (n + 1, sum + gap.scrapes));
+        let gaps = self.gaps.iter().filter(|gap| gap.lost() > 0);
+        let (gaps, scrapes) = gaps.fold((0, 0), |(n, sum), gap| (n + 1, sum + gap.lost()));
         if gaps > 0 {
             let what = self.scrapes_or_pushes();
             let about = if what == "scrapes" { "About " } else { "" };
@@ -326,9 +326,9 @@ fn counted(n: u64, one: &str, many: &str) -> String {
 
 /// The class of a gap, by whether it is as expected.
 fn gap_class(gap: &Gap) -> &'static str {
-    match gap.reason {
-        Some(_) => "expected",
-        None => "unexplained",
+    match gap.lost() {
+        0 => "expected",
+        _ => "unexplained",
     }
 }
 
@@ -370,7 +370,7 @@ mod tests {
                 after_ms: 2000,
                 before_ms: 5000,
                 scrapes: 2,
-                reason: Some(text.clone()),
+                excused: 2,
             }],
             metrics: vec![Tally {
                 metric: text.clone(),
@@ -438,7 +438,7 @@ mod tests {
         let mut report = report("m");
         let sentence = "1 of 1 metric differs. Samples: 1 wrong. Counts and sums: 3 of 10 differ.";
         assert_eq!(report.sentence(), sentence);
-        report.gaps[0].reason = None;
+        report.gaps[0].excused = 0;
         let gap = " About 2 scrapes missing in 1 gap.";
         assert_eq!(report.sentence(), format!("{sentence}{gap}"));
         let page = report.html();
@@ -480,12 +480,7 @@ mod tests {
     #[test]
     fn the_timeline_is_cut_where_scrapes_are_missing() {
         let mut report = report("m");
-        report.gaps.push(Gap {
-            after_ms: 10_000,
-            before_ms: 20_000,
-            scrapes: 10,
-            reason: None,
-        });
+        report.gaps.push(Gap::new(10_000, 20_000, 10));
         let page = report.html();
         for bar in [
             "<rect class=\"scraped\" x=\"0%\" width=\"10.00%\"",

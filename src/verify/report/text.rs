@@ -55,17 +55,23 @@ impl Report {
                 self.ticks.1
             )
         } else {
+            let ticks = match self.ticks {
+                (first, last) if first == last => format!("tick {first}"),
+                (first, last) => format!("ticks {first} to {last}"),
+            };
+            let what = match self.scrapes {
+                1 => self.scrape_or_push(),
+                _ => what,
+            };
             let every = match self.scrape_interval_s {
                 0.0 => String::new(),
                 interval_s => format!(", every {interval_s} s"),
             };
             format!(
-                "{} {what} from {} to {}{every}: ticks {} to {}",
+                "{} {what} from {} to {}{every}: {ticks}",
                 grouped(self.scrapes as u128),
                 rfc3339_ms(first),
                 rfc3339_ms(last),
-                self.ticks.0,
-                self.ticks.1,
             )
         };
         format!(
@@ -130,6 +136,9 @@ impl Report {
     pub(super) fn verdict(&self) -> &'static str {
         let is_same = self.metrics.iter().all(Tally::is_ok);
         match (self.ok, is_same, self.scrapes_or_pushes()) {
+            (true, ..) if !self.warnings.is_empty() => {
+                "Everything that was compared is as expected, but see the warnings"
+            }
             (true, ..) => "Everything that was compared is as expected",
             (false, false, _) => "There are differences",
             (false, true, "scrapes") => "Scrapes are missing; those that came are as expected",
@@ -149,9 +158,12 @@ impl Gap {
             rfc3339_ms(self.before_ms),
             grouped(self.scrapes.into())
         );
-        if let Some(reason) = &self.reason {
-            let _ = write!(text, ": {reason}");
-        }
+        let whose = match self.excused {
+            0 => return text,
+            _ if self.lost() == 0 => String::new(),
+            excused => format!("of {} of them ", grouped(excused.into())),
+        };
+        let _ = write!(text, ": a fault made {whose}fail then");
         text
     }
 }

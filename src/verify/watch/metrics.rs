@@ -123,13 +123,15 @@ impl Metrics {
         self.last_ok = Some(report.ok);
         self.last_scrape_ms = report.range_ms.1;
         self.scrapes += report.scrapes as u64;
-        let missing = || report.gaps.iter().filter(|gap| gap.reason.is_none());
         let interval_ms = (report.scrape_interval_s * 1000.0) as i64;
         let counted = |gap| counted_before(gap, self.open.as_ref(), interval_ms);
-        let new = missing().map(|gap| gap.scrapes.saturating_sub(counted(gap)));
+        let gaps = report.gaps.iter();
+        let new = gaps.map(|gap| gap.lost().saturating_sub(counted(gap)));
         self.scrapes_missing += new.sum::<u64>();
-        let mut open = missing().filter(|gap| gap.before_ms > report.range_ms.1);
-        self.open = open.next_back().cloned();
+        let last = report.gaps.last();
+        self.open = last
+            .filter(|gap| gap.before_ms > report.range_ms.1)
+            .cloned();
         for tally in &report.metrics {
             let found = self.found_of(&tally.metric);
             found.samples += tally.samples;
@@ -139,9 +141,19 @@ impl Metrics {
         }
     }
 
-    /// Adds a round in which there was nothing to ask for yet.
+    /// Adds a round in which there was nothing to compare, as it should be.
     pub(super) fn pass(&mut self, now_ns: i64, took: Duration) {
         self.end_round(true, now_ns, took);
+    }
+
+    /// Adds a round in which nothing of the run was there.
+    pub(super) fn lose(&mut self, gap: Gap, now_ns: i64, took: Duration) {
+        self.summary.rounds_differing += 1;
+        self.end_round(true, now_ns, took);
+        self.last_ok = Some(false);
+        let counted = counted_before(&gap, self.open.as_ref(), 0);
+        self.scrapes_missing += gap.lost().saturating_sub(counted);
+        self.open = Some(gap);
     }
 
     /// Adds a round in which the backend could not be asked.
@@ -256,7 +268,7 @@ impl Metrics {
 fn counted_before(gap: &Gap, open: Option<&Gap>, interval_ms: i64) -> u64 {
     match open {
         None => 0,
-        Some(open) if open.after_ms == gap.after_ms => open.scrapes,
+        Some(open) if open.after_ms == gap.after_ms => open.lost(),
         // Some that were missing came late; those after them were counted, too.
         Some(open) => {
             let since_ms = open.before_ms - gap.after_ms;
@@ -333,12 +345,7 @@ mod tests {
 
     #[test]
     fn what_stays_missing_is_counted_once() {
-        let gap = |after_ms, before_ms, scrapes| Gap {
-            after_ms,
-            before_ms,
-            scrapes,
-            reason: None,
-        };
+        let gap = Gap::new;
         let open = gap(10_000, 15_500, 5);
         let counted = |gap: &Gap| counted_before(gap, Some(&open), 1000);
         // It goes on, or ends.
