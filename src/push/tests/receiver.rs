@@ -200,7 +200,10 @@ pub(super) fn tls_front(config: rustls::ServerConfig, behind: SocketAddr) -> Soc
         let mut inside = TcpStream::connect(behind).unwrap();
         inside.write_all(&request).unwrap();
         let response = read_message(&mut inside).unwrap();
-        let _ = outside.write_all(&response);
+        // Otherwise the client may send the next one into a connection that ends.
+        let line_end = response.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        let (line, rest) = response.split_at(line_end);
+        let _ = outside.write_all(&[line, b"Connection: close\r\n", rest].concat());
         outside.conn.send_close_notify();
         let _ = outside.flush();
     })
