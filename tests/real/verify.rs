@@ -530,7 +530,7 @@ fn a_running_instance_is_watched() {
     let Some(servers) = servers::find(&["prometheus"]) else {
         return;
     };
-    let (folder, mut backend, mockingbird) = baseline_in_prometheus(&servers);
+    let (folder, mut backend, mut mockingbird) = baseline_in_prometheus(&servers);
     let folder = folder.path();
     wait_for(&mockingbird, 6);
     let (mut watch, value) = watch(&backend, folder);
@@ -572,7 +572,15 @@ fn a_running_instance_is_watched() {
     });
     wait_until("all is well again", minute, || value("ok") == 1.0);
     assert_eq!(value("differences_total"), 0.0);
+
+    // What a run that was killed does not do is nobody's loss.
+    let missing = value("missing_scrapes_total");
+    mockingbird.kill();
+    std::thread::sleep(Duration::from_secs(8));
+    assert_eq!((value("up"), value("ok")), (1.0, 1.0));
+    assert_eq!(value("missing_scrapes_total"), missing);
     let said = watch.interrupt_with(3);
+    assert!(said.contains("the run was killed after"), "{said}");
     assert!(said.contains("scrapes missing between"), "{said}");
     assert!(said.contains("rounds as expected"), "{said}");
 }
@@ -635,6 +643,7 @@ fn what_stops_coming_is_missed() {
     assert_eq!(value("missing_scrapes_total"), missing);
     let said = watch.interrupt_with(3);
     assert!(said.contains("DIFFERS: nothing came since tick"), "{said}");
+    assert!(said.contains("the run has ended at"), "{said}");
 }
 
 #[test]
