@@ -214,39 +214,35 @@ impl<'b> Watch<'b> {
         replay: Replay,
         tell: &mut dyn FnMut(Round<'_>, &Delays),
     ) -> Result<Result<Outcome, String>, VerifyError> {
-        let Next {
-            options,
-            session,
-            run,
-            ..
-        } = next;
         let visible_after = i64::try_from(self.settings.visible_after.as_millis());
         let now_ms = self.clock.now_ns() / 1_000_000;
-        options.to_ms = now_ms - visible_after.unwrap_or(0);
+        next.options.to_ms = now_ms - visible_after.unwrap_or(0);
+        let (published, ended_ns) = (replay.published(), replay.ended_ns());
         // A run that there is no session of yet.
-        let fresh = match session {
+        let fresh = match &mut next.session {
             None => Some(replay),
             Some(known) => known.follow(replay).err().map(|other| *other),
         };
-        if let Some(other) = fresh.as_ref().filter(|_| session.is_some()) {
+        if let Some(other) = fresh.as_ref().filter(|_| next.session.is_some()) {
             tell(Round::OtherRun, &self.delays());
             self.epoch_ns.store(other.epoch_ns(), Relaxed);
-            options.from_ms = other.epoch_ns() / 1_000_000;
-            options.known_until_ms = None;
-            *session = None;
-            *run = Run::Unknown;
+            next.go_over_to(other);
         }
-        let published = fresh.as_ref().or(session.as_ref().map(|s| &s.replay));
-        let before = *run;
-        *run = run.after(published.map(Replay::published), now_ms);
-        if *run != before {
-            match (*run, published.and_then(Replay::ended_ns)) {
-                (Run::Ended, Some(at_ns)) => tell(Round::Ended(at_ns / 1_000_000), &self.delays()),
-                (Run::Killed(after_ms), _) => tell(Round::Killed(after_ms), &self.delays()),
-                _ => {}
+        let run = next.run.after(published, now_ms);
+        match (next.run, run, ended_ns) {
+            (Run::Unknown | Run::Written(_), Run::Ended, Some(at_ns)) => {
+                tell(Round::Ended(at_ns / 1_000_000), &self.delays());
             }
+            (Run::Written(_), Run::Killed(after_ms), _) => {
+                tell(Round::Killed(after_ms), &self.delays());
+            }
+            _ => {}
         }
-        options.goes_on_until_ms = Some(match *run {
+        next.run = run;
+        let Next {
+            options, session, ..
+        } = next;
+        options.goes_on_until_ms = Some(match run {
             Run::Killed(after_ms) => after_ms,
             _ => i64::MAX,
         });
@@ -281,15 +277,26 @@ impl<'b> Watch<'b> {
     }
 }
 
+impl Next<'_> {
+    /// Goes over to another run, from its beginning.
+    fn go_over_to(&mut self, other: &Replay) {
+        self.options.from_ms = other.epoch_ns() / 1_000_000;
+        self.options.known_until_ms = None;
+        self.session = None;
+        self.run = Run::Unknown;
+        self.gaps.clear();
+    }
+}
+
 impl Run {
     /// What is known once the journal tells this, at a time.
-    fn after(self, published: Option<Published>, now_ms: i64) -> Self {
-        match (published.map(|published| published.later), self) {
-            (Some(Later::None), _) => Self::Ended,
-            (Some(Later::All), _) => Self::Written(now_ms),
+    fn after(self, published: Published, now_ms: i64) -> Self {
+        match (published.later, self) {
+            (Later::None, _) => Self::Ended,
+            (Later::All, _) => Self::Written(now_ms),
             // It was written until now, so it is no copy.
-            (Some(Later::Unknown), Self::Written(until_ms)) => Self::Killed(until_ms),
-            (_, known) => known,
+            (Later::Unknown, Self::Written(until_ms)) => Self::Killed(until_ms),
+            (Later::Unknown, known) => known,
         }
     }
 }
@@ -297,22 +304,12 @@ impl Run {
 impl<'a> Round<'a> {
     /// `gaps` are those of the round before.
     fn of(report: &'a Report, gaps: &[Gap]) -> Self {
-        let same_counts = || {
-            let counts = |gaps: &[Gap]| {
-                gaps.iter()
-                    .map(|gap| (gap.after_ms, gap.scrapes))
-                    .collect::<Vec<_>>()
-            };
-            counts(&report.gaps) == counts(gaps)
-        };
-        if report.scrapes > 0 || report.gaps.is_empty() && !report.ok {
-            Self::Compared(report)
-        } else if report.gaps.is_empty() {
-            Self::Nothing
-        } else if same_counts() {
-            Self::Unchanged
-        } else {
-            Self::Compared(report)
+        let counts = |gap: &Gap| (gap.after_ms, gap.scrapes);
+        let is_same = || report.gaps.iter().map(counts).eq(gaps.iter().map(counts));
+        match (report.scrapes, report.ok) {
+            (0, true) => Self::Nothing,
+            (0, false) if !gaps.is_empty() && is_same() => Self::Unchanged,
+            _ => Self::Compared(report),
         }
     }
 }

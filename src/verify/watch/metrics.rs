@@ -204,7 +204,8 @@ impl Metrics {
             "Rounds, by how they ended.",
             rounds,
         );
-        let help = "Whether the backend could be asked in the last round.";
+        let help =
+            "Whether the backend could be asked in the last round, and had something of the run.";
         out.value("up", "gauge", help, u8::from(*answered));
         let help = "Whether the last comparison found everything as expected.";
         let ok = self.last_ok.map_or(f64::NAN, |ok| f64::from(u8::from(ok)));
