@@ -264,6 +264,11 @@ fn serve_control(
     control::listen(addr, handler).map_err(|error| cannot_listen(addr, fields, &error))
 }
 
+/// How many ticks should have run by now.
+fn overdue_ticks(shared: &Shared, epoch_ns: i64) -> i64 {
+    (shared.clock.now_ns() - epoch_ns) / shared.interval_ns as i64
+}
+
 /// What makes changes, its journal begun.
 fn new_applier(
     config: &Config,
@@ -278,7 +283,9 @@ fn new_applier(
     let renderer = Arc::new(Renderer::new(Arc::clone(catalog), prefix, *timestamps));
     let (config, faults) = (Arc::new(config.clone()), Arc::clone(&shared.faults));
     let journal_file = config.global.journal_file.clone().unwrap_or_default();
-    Applier::new(hub, changes, config, renderer, faults, epoch_ns).map_err(|error| {
+    let catches_up = overdue_ticks(shared, epoch_ns) >= 2;
+    let epoch = (epoch_ns, catches_up);
+    Applier::new(hub, changes, config, renderer, faults, epoch).map_err(|error| {
         let path = journal_file.display();
         RunError::Run(format!("global.journal_file: cannot write {path}: {error}"))
     })

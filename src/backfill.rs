@@ -186,6 +186,7 @@ impl Job {
         let start = Start {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch_ns: self.span.epoch_ns,
+            catches_up: false,
             fingerprint: config::fingerprint(&self.config),
             config: self.config.clone(),
         };

@@ -271,6 +271,8 @@ impl<'b> Session<'b> {
         let catalog = self.engine.catalog();
         let described = described::check(&context, catalog, &mut tallies, last.time_ms)?;
         tallies.extend(odd_ticks(&found));
+        let begins_late_ms = || found.begins_late_ms(&edges).unwrap_or(0);
+        let begins_late_ms = (!edges.begin_is_due).then(begins_late_ms);
         let waited = self.backend.waited().saturating_sub(waited_before);
         let query_s = waited.as_secs_f64();
         let is_complete = gaps.iter().all(|gap| gap.lost() == 0);
@@ -287,7 +289,7 @@ impl<'b> Session<'b> {
             scrape_interval_s: found.interval_ms as f64 / 1000.0,
             gaps,
             metrics: tallies,
-            allowances: context.allowances(&names, described, found.begins_late_ms(&edges)),
+            allowances: context.allowances(&names, described, begins_late_ms),
             warnings: self.warnings(&found, options, &edges),
             cost: Cost {
                 ticks_replayed: last.tick + 1,
@@ -305,7 +307,7 @@ impl<'b> Session<'b> {
     /// earlier one, both together tell what is usual.
     fn settle_interval(&mut self, found: &mut Scraped, options: &Options) {
         self.intervals_ms.extend(&found.intervals_ms);
-        if options.known_until_ms.is_some() {
+        if options.known_until_ms.is_some() && options.via.is_scraped() {
             let all = self.intervals_ms.make_contiguous();
             found.interval_ms = gaps::usual_interval(all);
         }
@@ -367,8 +369,15 @@ impl<'b> Session<'b> {
             )
         }));
         let visible_until_ms = options.visible_until_ms;
-        warnings
-            .extend(visible_until_ms.and_then(|until_ms| ends_too_late(options.to_ms, until_ms)));
+        let ends_too_late = |until_ms| ends_too_late(edges.end_ms, until_ms);
+        warnings.extend(visible_until_ms.and_then(ends_too_late));
+        warnings.extend(edges.assumed_after_ms.map(|after_ms| {
+            format!(
+                "nobody knows whether the run was there after {}; that it was is what --from and \
+                 --to say",
+                rfc3339_ms(after_ms)
+            )
+        }));
         if is_scraped {
             warnings.extend(scrapes::old_ticks(&self.replay, &found.scrapes));
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 
-use super::{Shared, progress_bar};
+use super::{Shared, overdue_ticks, progress_bar};
 use crate::control::Applier;
 use crate::engine::Engine;
 use crate::push::Pusher;
@@ -70,8 +70,7 @@ impl Ticks<'_> {
         if first_in_s > 1 {
             log::warn!("global.epoch is in the future: the first tick is in {first_in_s} s");
         }
-        let overdue =
-            (clock.now_ns() - engine.time_ns(0)) / (engine.time_ns(1) - engine.time_ns(0));
+        let overdue = overdue_ticks(self.shared, engine.time_ns(0));
         if overdue < 2 {
             return true;
         }

@@ -38,7 +38,7 @@ pub struct Applier {
 
 impl Applier {
     /// An applier of a run that has not begun; it writes the journal's first
-    /// entry.
+    /// entry, which tells the epoch and whether it is caught up with first.
     ///
     /// # Errors
     /// When the journal's file cannot be written.
@@ -48,12 +48,13 @@ impl Applier {
         config: Arc<Config>,
         renderer: Arc<Renderer>,
         faults: Arc<WireFaults>,
-        epoch_ns: i64,
+        (epoch_ns, catches_up): (i64, bool),
     ) -> std::io::Result<Self> {
         let fingerprint = config::fingerprint(&config);
         let start = Start {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch_ns,
+            catches_up,
             fingerprint: fingerprint.clone(),
             config: Config::clone(&config),
         };

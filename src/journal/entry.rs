@@ -58,6 +58,8 @@ pub struct Start {
     pub version: String,
     /// Unix nanoseconds of tick 0.
     pub epoch_ns: i64,
+    /// Whether the epoch was so long ago that ticks had to be caught up with first.
+    pub catches_up: bool,
     /// Of the configuration, as [`config::fingerprint`] tells it.
     pub fingerprint: String,
     /// The configuration. What was read from a journal has masks for secrets.
@@ -98,6 +100,7 @@ impl Event {
                     "version": start.version,
                     "epoch": rfc3339(start.epoch_ns),
                     "epoch_ns": start.epoch_ns,
+                    "catches_up": start.catches_up,
                     "seed": start.config.global.seed,
                     "fingerprint": start.fingerprint,
                     "config": config::effective(&start.config),

@@ -156,6 +156,7 @@ impl Reader {
         }
         let (version, fingerprint) = (fields.text("version")?, fields.text("fingerprint")?);
         let config = fields.config(file)?;
+        let catches_up = fields.flag("catches_up")?;
         let seed = fields.number("seed")?;
         if seed != config.global.seed {
             return Err(format!(
@@ -167,6 +168,7 @@ impl Reader {
         let start = Start {
             version,
             epoch_ns,
+            catches_up,
             fingerprint,
             config: config.clone(),
         };
@@ -317,6 +319,12 @@ impl Fields {
         let time: Option<jiff::Timestamp> = text.parse().ok();
         let ns = time.and_then(|time| i64::try_from(time.as_nanosecond()).ok());
         ns.ok_or_else(|| format!("{name}: expected a time, found {text:?}"))
+    }
+
+    fn flag(&mut self, name: &str) -> Result<bool, String> {
+        let value = self.take(name)?;
+        let flag = value.as_bool();
+        flag.ok_or_else(|| format!("{name}: expected true or false, found {}", shown(&value)))
     }
 
     fn number(&mut self, name: &str) -> Result<u64, String> {

@@ -38,8 +38,12 @@ pub struct Published {
     /// The run was there at this time, Unix nanoseconds, the latest that is known;
     /// before the epoch where none is.
     pub until_ns: i64,
+    /// Ticks are run first whose time had passed when the run began.
+    pub is_catching_up: bool,
     /// What is known of later ticks.
     pub later: Later,
+    /// Whether the journal is a copy.
+    pub is_copy: bool,
 }
 
 /// Whether a run went on after what its journal tells.
@@ -117,7 +121,9 @@ impl Replay {
                 first: None,
                 before: 0,
                 until_ns: epoch_ns - 1,
+                is_catching_up: false,
                 later: Later::Unknown,
+                is_copy: false,
             },
         }
     }
@@ -279,6 +285,8 @@ impl Published {
             first: Some(caught_up.map_or(0, |entry| entry.tick)),
             before,
             until_ns: ended_ns.or(copied_ns).or(last_ns).unwrap_or(epoch_ns - 1),
+            is_catching_up: history.start.catches_up && caught_up.is_none(),
+            is_copy: history.copied.is_some(),
             later: match history.is_written {
                 _ if ended_ns.is_some() => Later::None,
                 true => Later::All,

@@ -29,6 +29,7 @@ fn start(config: &Config) -> Entry {
     let start = Start {
         version: "1".into(),
         epoch_ns: EPOCH_NS,
+        catches_up: false,
         fingerprint: config::fingerprint(config),
         config: config.clone(),
     };
@@ -127,7 +128,9 @@ fn which_ticks_were_published_is_told() {
         first: Some(0),
         before,
         until_ns,
+        is_catching_up: false,
         later,
+        is_copy: false,
     };
     let time_ns = |tick| at(tick, Event::CaughtUp).time_ns;
     // What was done last was done before tick 9, and tick 8 was there.
@@ -139,7 +142,10 @@ fn which_ticks_were_published_is_told() {
     assert_eq!(copy.copied, Some((copied_ns, 20)));
     assert_eq!(
         published(std::slice::from_ref(&copied)),
-        known(20, copied_ns, Later::Unknown)
+        Published {
+            is_copy: true,
+            ..known(20, copied_ns, Later::Unknown)
+        }
     );
     let stop = at(30, Event::Stop(time_ns(29) + 1));
     let ended = Replay::new(of(std::slice::from_ref(&stop)).unwrap(), false);
@@ -157,10 +163,19 @@ fn which_ticks_were_published_is_told() {
         first: Some(12),
         ..known(12, time_ns(11), Later::Unknown)
     };
-    let lines = [start(&config("")), at(12, Event::CaughtUp)];
+    let mut late = start(&config(""));
+    if let Event::Start(start) = &mut late.event {
+        start.catches_up = true;
+    }
+    let lines = [late, at(12, Event::CaughtUp)];
     assert_eq!(of_lines(&lines), caught_up);
     let nothing = known(0, EPOCH_NS - 1, Later::Unknown);
-    assert_eq!(of_lines(&lines[..1]), nothing);
+    let not_yet = Published {
+        is_catching_up: true,
+        ..nothing
+    };
+    assert_eq!(of_lines(&lines[..1]), not_yet);
+    assert_eq!(of_lines(&[start(&config(""))]), nothing);
 }
 
 /// What is in effect is the same whether the ticks are computed or not.

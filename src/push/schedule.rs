@@ -17,6 +17,11 @@ impl Schedule {
         }
     }
 
+    /// How far exports are apart, milliseconds.
+    pub(crate) fn interval_ms(self) -> i64 {
+        self.export_ns.max(self.tick_ns) / 1_000_000
+    }
+
     /// Whether the tick at this time is exported.
     pub(crate) fn is_due(self, time_ns: i64) -> bool {
         let before_ns = time_ns.saturating_sub(self.tick_ns);

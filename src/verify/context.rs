@@ -298,8 +298,8 @@ impl<'a> Context<'a> {
     }
 
     /// Everything that is allowed. `described` are the metrics of which the
-    /// backend told type and help, `begins_late_ms` is how long after the beginning
-    /// of the range the first scrape came.
+    /// backend told type and help. `begins_late_ms` is there where nobody knows whether
+    /// something is missing at the beginning of the range: how long that may be.
     pub(super) fn allowances(
         &self,
         all: &[Names],
@@ -310,20 +310,19 @@ impl<'a> Context<'a> {
         let numbered = all.iter().flat_map(|names| &names.slots);
         let has_numbers = numbered.clone().any(|slot| slot.number.is_some());
         let mut list = self.of_route();
-        list.push(match begins_late_ms {
-            Some(late_ms) => (
-                format!(
-                    "nothing is missed before the first one that there is of a run, {} s after the \
-                     beginning: the backend may have begun then",
-                    late_ms / 1000
-                ),
-                true,
-            ),
-            None => (
-                "nothing is missed before the first one that there is of a run".to_owned(),
-                false,
-            ),
-        });
+        list.extend(begins_late_ms.map(|late_ms| {
+            let what = "nothing is missed before the first one that there is of a run";
+            match late_ms / 1000 {
+                0 => (what.to_owned(), false),
+                late_s => {
+                    let when = format!("{late_s} s after the beginning");
+                    (
+                        format!("{what}, {when}: the backend may have begun then"),
+                        true,
+                    )
+                }
+            }
+        }));
         if self.keeps_nan() {
             if self.route.ends != Ends::Never {
                 let what = "the query API does not show the marks at the end of series";

@@ -23,6 +23,8 @@ pub(super) struct Edges {
     pub(super) due_until_ms: i64,
     /// Whether nobody knows that the run lasted until the end of the range.
     pub(super) end_is_unknown: bool,
+    /// After this, the range alone says that the run was there.
+    pub(super) assumed_after_ms: Option<i64>,
     /// The last tick, if the run has ended; it is pushed whether it is due or not.
     pub(super) last_tick: Option<u64>,
 }
@@ -43,7 +45,14 @@ impl Edges {
             before,
             until_ns,
             later,
+            ..
         } = replay.published();
+        if before == 0 && replay.published().is_catching_up {
+            return Err(VerifyError::NotDue(
+                "the run has published nothing yet: it runs the ticks since its epoch first"
+                    .to_owned(),
+            ));
+        }
         let run_begins_ms = time_ms(first.unwrap_or(0));
         let until_ms = until_ns.div_euclid(1_000_000);
         let begin_ms = options.from_ms.max(run_begins_ms);
@@ -91,6 +100,11 @@ impl Edges {
             begin_is_due: options.whole_range || !is_scraped && first.is_some(),
             end_ms,
             due_until_ms: due_until_ms.min(visible_until_ms),
+            assumed_after_ms: (options.whole_range
+                && later == Later::Unknown
+                && first.is_some()
+                && known_until_ms < end_ms)
+                .then(|| known_until_ms.max(run_begins_ms)),
             end_is_unknown: later == Later::Unknown && due_until_ms < end_ms,
             last_tick: (later == Later::None)
                 .then(|| before.checked_sub(1))

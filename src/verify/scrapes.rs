@@ -90,11 +90,11 @@ pub(super) fn find(
         route,
         selector: selector(&names, &options.target_matchers()),
     };
-    let in_range = numbers.of_one_target(edges.begin_ms, options.to_ms, None)?;
+    let in_range = numbers.of_one_target(edges.begin_ms, edges.end_ms, None)?;
     let is_first_range = !options.whole_range && options.known_until_ms.is_none();
     let before = if in_range.is_none() || is_first_range {
         let target = in_range.as_ref().map(|stored| &stored.labels);
-        let length_ms = options.to_ms - edges.begin_ms;
+        let length_ms = edges.end_ms - edges.begin_ms;
         numbers.before(edges, length_ms, target)?
     } else {
         None
@@ -105,7 +105,7 @@ pub(super) fn find(
     };
     let in_range_labels = in_range.as_ref().map(|stored| &stored.labels);
     let Some(mut labels) = in_range_labels.cloned().or(target) else {
-        return Err(numbers.nothing(edges, options.to_ms));
+        return Err(numbers.nothing(edges));
     };
     let ticks_name = labels.remove("__name__").unwrap_or_default();
     let naming = candidates.iter().find(|(name, _)| *name == ticks_name);
@@ -132,6 +132,7 @@ pub(super) fn find(
         intervals_ms,
     };
     if let Some(schedule) = route.due {
+        found.interval_ms = schedule.interval_ms();
         found.missing = missing_pushes(replay, schedule, edges, &found.scrapes, found.known);
     }
     Ok(found)
@@ -212,10 +213,10 @@ impl TickNumbers<'_> {
     }
 
     /// There are none at all. Where pushes are due that is a loss, or as it should be.
-    fn nothing(&self, edges: &Edges, to_ms: i64) -> VerifyError {
+    fn nothing(&self, edges: &Edges) -> VerifyError {
         let names = self.route.tick_names();
         let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
-        let from_ms = edges.begin_ms;
+        let (from_ms, to_ms) = (edges.begin_ms, edges.end_ms);
         let (from, to) = (rfc3339_ms(from_ms), rfc3339_ms(to_ms));
         let none = format!(
             "{}: has no {} from {from} to {to}, and none before",
@@ -244,7 +245,10 @@ impl TickNumbers<'_> {
         }
         VerifyError::Lost(
             Gap::new(from_ms, edges.due_until_ms, due),
-            format!("{none}, though {due} pushes were due; {asked}"),
+            match due {
+                1 => format!("{none}, though a push was due; {asked}"),
+                _ => format!("{none}, though {due} pushes were due; {asked}"),
+            },
         )
     }
 }
@@ -326,33 +330,33 @@ fn pushes_of(
     Ok((scrapes, odd))
 }
 
-/// Tells a range that a later run has pushed to as well: from some time on, ticks are
-/// counted from another epoch.
+/// Tells a range that a later run has pushed to as well: after the last tick that fits,
+/// ticks are counted from an epoch that is later than that.
 ///
 /// # Errors
 /// From when on.
 fn check_same_run(replay: &Replay, samples: &[(i64, f64)]) -> Result<(), VerifyError> {
-    /// Fewer may be differences.
-    const SAMPLES_MIN: usize = 2;
-    let interval_ms = tick_interval_ms(replay) as f64;
+    let interval_ms = replay.config().global.tick_interval_ns as f64 / 1e6;
     let epoch_ms = |&(time_ms, tick): &(i64, f64)| time_ms as f64 - tick * interval_ms;
     let own_ms = replay.epoch_ns() as f64 / 1e6;
-    let Some(last_ms) = samples.last().map(epoch_ms) else {
+    // Times are in whole milliseconds.
+    let is_own = |sample: &(i64, f64)| (epoch_ms(sample) - own_ms).abs() < 2.0;
+    let Some(last_own) = samples.iter().rposition(is_own) else {
         return Ok(());
     };
-    // Each time is rounded to a millisecond.
-    let is_of_last = |sample: &&(i64, f64)| (epoch_ms(sample) - last_ms).abs() < 2.0;
-    let later = samples.iter().rev().take_while(is_of_last).count();
-    let is_another = last_ms - own_ms >= interval_ms.min(1000.0);
-    if !is_another || later < SAMPLES_MIN || later == samples.len() {
+    let Some(next) = samples.get(last_own + 1) else {
+        return Ok(());
+    };
+    let began_ms = epoch_ms(next);
+    if began_ms <= samples[last_own].0 as f64 {
         return Ok(());
     }
-    let (time_ms, tick) = samples[samples.len() - later];
     Err(VerifyError::Config(format!(
-        "tick {tick} at {} is of another run, which began at {}: these are two runs; choose a \
-         range within one of them",
-        rfc3339_ms(time_ms),
-        rfc3339_ms(last_ms as i64),
+        "tick {} at {} is of another run, which began at {}: these are two runs; choose a range \
+         within one of them",
+        next.1,
+        rfc3339_ms(next.0),
+        rfc3339_ms(began_ms as i64),
     )))
 }
 

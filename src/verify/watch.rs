@@ -233,7 +233,7 @@ impl<'b> Watch<'b> {
             (Run::Unknown | Run::Written(_), Run::Ended, Some(at_ns)) => {
                 tell(Round::Ended(at_ns / 1_000_000), &self.delays());
             }
-            (Run::Written(_), Run::Killed(after_ms), _) => {
+            (Run::Unknown | Run::Written(_), Run::Killed(after_ms), _) => {
                 tell(Round::Killed(after_ms), &self.delays());
             }
             _ => {}
@@ -296,6 +296,10 @@ impl Run {
             (Later::All, _) => Self::Written(now_ms),
             // It was written until now, so it is no copy.
             (Later::Unknown, Self::Written(until_ms)) => Self::Killed(until_ms),
+            // It would say that it is a copy, so it is what was left when it was killed.
+            (Later::Unknown, Self::Unknown) if published.first.is_some() && !published.is_copy => {
+                Self::Killed(published.until_ns.div_euclid(1_000_000))
+            }
             (Later::Unknown, known) => known,
         }
     }

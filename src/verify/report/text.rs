@@ -141,6 +141,8 @@ impl Report {
             }
             (true, ..) => "Everything that was compared is as expected",
             (false, false, _) => "There are differences",
+            (false, true, "scrapes") if self.scrapes == 0 => "Scrapes are missing",
+            (false, true, _) if self.scrapes == 0 => "Pushes are missing",
             (false, true, "scrapes") => "Scrapes are missing; those that came are as expected",
             (false, true, _) => "Pushes are missing; those that came are as expected",
         }
@@ -160,8 +162,8 @@ impl Gap {
         );
         let whose = match self.excused {
             0 => return text,
-            _ if self.lost() == 0 => String::new(),
-            excused => format!("of {} of them ", grouped(excused.into())),
+            _ if self.lost() == 0 => "them ".to_owned(),
+            excused => format!("{} of them ", grouped(excused.into())),
         };
         let _ = write!(text, ": a fault made {whose}fail then");
         text
