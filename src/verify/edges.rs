@@ -70,12 +70,15 @@ impl Edges {
                 rfc3339_ms(options.to_ms),
                 rfc3339_ms(run_begins_ms),
             );
-            return Err(match later {
-                Later::None => {
-                    let ended = rfc3339_ms(until_ms);
-                    VerifyError::Config(format!("{nothing} and ended at {ended}"))
-                }
-                Later::All | Later::Unknown => VerifyError::Ask(nothing),
+            let is_over = later == Later::None && until_ms < options.from_ms;
+            return Err(if is_over {
+                let ended = rfc3339_ms(until_ms);
+                VerifyError::Config(format!("{nothing} and ended at {ended}"))
+            } else {
+                VerifyError::NotDue(format!(
+                    "{nothing}; a range up to now ends where all has to be visible \
+                     (--visible-after)"
+                ))
             });
         }
         let is_scraped = options.via.is_scraped();
