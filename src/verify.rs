@@ -322,10 +322,10 @@ impl<'b> Session<'b> {
         edges: &Edges,
         route: &Route,
     ) -> Result<Vec<Gap>, VerifyError> {
-        if let Some(last) = found.missing.last() {
-            self.faults.look_until(&self.replay, last.time_ms)?;
-        }
         if route.due.is_some() {
+            if let Some(last) = found.missing.last() {
+                self.faults.look_until(&self.replay, last.time_ms)?;
+            }
             return Ok(found.push_gaps(edges, &self.faults));
         }
         let mut gaps = found.scrape_gaps(edges);

@@ -55,39 +55,36 @@ pub(super) fn run(
     let Sender { feed, samples, .. } = sender;
     let (delivery, settled) = feed.finish();
     let (state, reached) = &*lock(&noted);
-    let how_to_go_on = |message: &str| {
-        let how = if reached.done == 0 && delivery.ledger.accepted == 0 {
-            // Another target may be meant then.
-            let _ = state.remove();
-            job.remove_journal();
-            "nothing was taken, and nothing of it is left here".to_owned()
-        } else {
-            format!(
-                "{}; go on with the same arguments and --resume (progress is kept in {})",
-                reached_text(job, reached.done),
-                state.path().display()
-            )
-        };
-        BackfillError::Failed(format!("{message}\n{how}"))
-    };
-    match sent.and(settled) {
-        Ok(()) => {
-            state
-                .remove()
-                .map_err(|error| how_to_go_on(&error.to_string()))?;
-            Ok(Written {
-                samples,
-                before: before.samples,
-                retried: delivery.ledger.retried,
-            })
-        }
-        Err(Stopped::Interrupted) => Err(how_to_go_on("interrupted")),
+    let message = match sent.and(settled) {
+        Ok(()) => match state.remove() {
+            Ok(()) => {
+                return Ok(Written {
+                    samples,
+                    before: before.samples,
+                    retried: delivery.ledger.retried,
+                });
+            }
+            Err(error) => error.to_string(),
+        },
+        Err(Stopped::Interrupted) => "interrupted".to_owned(),
         Err(Stopped::Failed(what)) => {
             let hint = if is_of_order(&what) { ORDER_HINT } else { "" };
-            let target = job.target_text();
-            Err(how_to_go_on(&format!("push to {target}: {what}{hint}")))
+            format!("push to {}: {what}{hint}", job.target_text())
         }
-    }
+    };
+    let how = if reached.done == 0 && delivery.ledger.accepted == 0 {
+        // Another target may be meant then.
+        let _ = state.remove();
+        job.remove_journal();
+        "nothing was taken, and nothing of it is left here".to_owned()
+    } else {
+        format!(
+            "{}; go on with the same arguments and --resume (progress is kept in {})",
+            reached_text(job, reached.done),
+            state.path().display()
+        )
+    };
+    Err(BackfillError::Failed(format!("{message}\n{how}")))
 }
 
 /// Follows a refusal of samples that are older than others.

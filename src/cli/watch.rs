@@ -140,20 +140,14 @@ fn tell_round(json: Option<&Path>, round: &Round<'_>, delays: &Delays) -> Result
 
 /// What was compared in a round.
 fn round_text(report: &Report) -> String {
-    let (first, last) = report.ticks;
     if report.scrapes == 0 {
-        return format!("nothing came since tick {last}");
+        return format!("nothing came since tick {}", report.ticks.1);
     }
     let samples: u64 = report.metrics.iter().map(|tally| tally.samples).sum();
-    let samples = grouped(samples.into());
-    match report.scrapes {
-        1 => format!(
-            "1 {}, tick {last}, {samples} samples",
-            report.scrape_or_push()
-        ),
-        count => {
-            let what = report.scrapes_or_pushes();
-            format!("{count} {what}, ticks {first} to {last}, {samples} samples")
-        }
-    }
+    format!(
+        "{}, {}, {} samples",
+        report.count_text(),
+        report.ticks_text(),
+        grouped(samples.into())
+    )
 }

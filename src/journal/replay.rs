@@ -143,6 +143,13 @@ impl Replay {
         Ok(())
     }
 
+    /// The time of a tick, Unix milliseconds; `None` where time has ended before.
+    pub fn time_ms(&self, tick: u64) -> Option<i64> {
+        let interval_ns = self.config.global.tick_interval_ns;
+        let time_ns = tick_time_ns(self.epoch_ns, interval_ns, tick);
+        time_ns.map(|time_ns| time_ns.div_euclid(1_000_000))
+    }
+
     /// Which ticks were published, as far as that is known.
     pub fn published(&self) -> Published {
         self.published

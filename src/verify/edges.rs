@@ -3,7 +3,6 @@
 
 use super::report::rfc3339_ms;
 use super::{Options, VerifyError};
-use crate::engine::tick_time_ns;
 use crate::journal::{Later, Published, Replay};
 
 /// The ends of a range, and what is due there.
@@ -35,19 +34,16 @@ impl Edges {
     /// # Errors
     /// When the run was at another time.
     pub(super) fn of(replay: &Replay, options: &Options) -> Result<Self, VerifyError> {
-        let interval_ns = replay.config().global.tick_interval_ns;
-        let time_ms = |tick: u64| {
-            let time_ns = tick_time_ns(replay.epoch_ns(), interval_ns, tick);
-            time_ns.map_or(i64::MAX, |time_ns| time_ns.div_euclid(1_000_000))
-        };
+        let time_ms = |tick| replay.time_ms(tick).unwrap_or(i64::MAX);
         let Published {
             first,
             before,
             until_ns,
+            is_catching_up,
             later,
             ..
         } = replay.published();
-        if before == 0 && replay.published().is_catching_up {
+        if is_catching_up {
             return Err(VerifyError::NotDue(
                 "the run has published nothing yet: it runs the ticks since its epoch first"
                     .to_owned(),

@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 use super::backend::seconds;
 use super::naming::Naming;
 use crate::clock::rfc3339;
+use crate::readable::grouped;
 
 /// Examples that are kept of each metric and kind.
 pub const EXAMPLES_MAX: usize = 20;
@@ -322,16 +323,27 @@ impl Report {
         self.metrics.iter().find(|tally| tally.metric == metric)
     }
 
-    /// What came there tick by tick: `scrape` or `push`.
-    pub fn scrape_or_push(&self) -> &'static str {
-        if self.via == "prometheus" {
-            "scrape"
-        } else {
-            "push"
+    /// How many came, with their noun.
+    pub fn count_text(&self) -> String {
+        match (self.scrapes, self.via) {
+            (1, "prometheus") => "1 scrape".to_owned(),
+            (1, _) => "1 push".to_owned(),
+            (count, _) => {
+                let what = self.scrapes_or_pushes();
+                format!("{} {what}", grouped(count as u128))
+            }
         }
     }
 
-    /// The same of several.
+    /// Of which ticks they were.
+    pub fn ticks_text(&self) -> String {
+        match self.ticks {
+            (first, last) if first == last => format!("tick {first}"),
+            (first, last) => format!("ticks {first} to {last}"),
+        }
+    }
+
+    /// What came there tick by tick: `scrapes` or `pushes`.
     pub fn scrapes_or_pushes(&self) -> &'static str {
         if self.via == "prometheus" {
             "scrapes"

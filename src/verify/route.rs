@@ -145,6 +145,13 @@ impl Route {
         }
     }
 
+    /// Selects the series of tick numbers, whatever they are called, of a target.
+    pub(super) fn tick_selector(&self, matchers: &[String]) -> String {
+        let names = self.tick_names();
+        let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
+        selector(&names, matchers)
+    }
+
     /// Finds out what the name of the tick numbers leaves open.
     ///
     /// # Errors

@@ -3,7 +3,6 @@
 
 use super::report::Gap;
 use crate::config::FaultKind;
-use crate::engine::tick_time_ns;
 use crate::journal::{Effects, Replay, ReplayError};
 use crate::timeline::{Effect, Modifier};
 
@@ -38,14 +37,11 @@ impl RunFaults {
     /// # Errors
     /// When the journal does not fit what happens.
     pub(super) fn look_until(&mut self, replay: &Replay, until_ms: i64) -> Result<(), ReplayError> {
-        let interval_ns = replay.config().global.tick_interval_ns;
-        let time_ms = |tick: u64| {
-            let time_ns = tick_time_ns(replay.epoch_ns(), interval_ns, tick);
-            time_ns.map(|time_ns| time_ns.div_euclid(1_000_000))
-        };
         while let (Some(from_ms), Some(to_ms)) = (
-            time_ms(self.effects.next_tick()).filter(|&from_ms| from_ms <= until_ms),
-            time_ms(self.effects.next_tick() + 1),
+            replay
+                .time_ms(self.effects.next_tick())
+                .filter(|&from_ms| from_ms <= until_ms),
+            replay.time_ms(self.effects.next_tick() + 1),
         ) {
             let (tick, modifiers) = self.effects.next(replay)?;
             let active = |modifier: &&Modifier| modifier.is_active(tick);

@@ -7,7 +7,7 @@ use super::backend::{Backend, Kind, Labels, Stored};
 use super::context::Context;
 use super::edges::Edges;
 use super::gaps::{intervals, missing_pushes, usual_interval};
-use super::naming::{Naming, labels_text, selector};
+use super::naming::{Naming, labels_text};
 use super::report::{Example, Gap, What, rfc3339_ms};
 use super::route::Route;
 use super::{Options, VerifyError};
@@ -82,13 +82,12 @@ pub(super) fn find(
     edges: &Edges,
 ) -> Result<Scraped, VerifyError> {
     let candidates = route.tick_names();
-    let names: Vec<&str> = candidates.iter().map(|(name, _)| name.as_str()).collect();
     let numbers = TickNumbers {
         replay,
         backend,
         kind,
         route,
-        selector: selector(&names, &options.target_matchers()),
+        selector: route.tick_selector(&options.target_matchers()),
     };
     let in_range = numbers.of_one_target(edges.begin_ms, edges.end_ms, None)?;
     let is_first_range = !options.whole_range && options.known_until_ms.is_none();
@@ -423,9 +422,7 @@ fn scrapes_of(series: &Stored) -> Result<Vec<Scrape>, VerifyError> {
 
 /// How long after its tick's time a scrape came; `None` where the tick has none.
 fn late_ms(replay: &Replay, scrape: Scrape) -> Option<i64> {
-    let interval_ns = replay.config().global.tick_interval_ns;
-    let time_ns = tick_time_ns(replay.epoch_ns(), interval_ns, scrape.tick)?;
-    Some(scrape.time_ms - time_ns / 1_000_000)
+    Some(scrape.time_ms - replay.time_ms(scrape.tick)?)
 }
 
 /// Time between ticks.

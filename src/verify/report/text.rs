@@ -55,23 +55,16 @@ impl Report {
                 self.ticks.1
             )
         } else {
-            let ticks = match self.ticks {
-                (first, last) if first == last => format!("tick {first}"),
-                (first, last) => format!("ticks {first} to {last}"),
-            };
-            let what = match self.scrapes {
-                1 => self.scrape_or_push(),
-                _ => what,
-            };
             let every = match self.scrape_interval_s {
                 0.0 => String::new(),
                 interval_s => format!(", every {interval_s} s"),
             };
             format!(
-                "{} {what} from {} to {}{every}: {ticks}",
-                grouped(self.scrapes as u128),
+                "{} from {} to {}{every}: {}",
+                self.count_text(),
                 rfc3339_ms(first),
                 rfc3339_ms(last),
+                self.ticks_text(),
             )
         };
         format!(

@@ -10,7 +10,6 @@ use crate::clock::Clock;
 use crate::engine::tick_time_ns;
 use crate::journal::Replay;
 use crate::verify::backend::{AskError, Backend};
-use crate::verify::naming::selector;
 use crate::verify::route::Route;
 use crate::verify::{Options, VerifyError};
 
@@ -49,11 +48,9 @@ impl<'a> Poll<'a> {
         (epoch_ns, metrics): (&'a AtomicI64, &'a Mutex<Metrics>),
     ) -> Result<Self, VerifyError> {
         let route = Route::of(replay.config(), options.via)?;
-        let names = route.tick_names();
-        let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
         Ok(Self {
             backend: backend.another(),
-            selector: selector(&names, &options.target_matchers()),
+            selector: route.tick_selector(&options.target_matchers()),
             interval_ns: replay.config().global.tick_interval_ns,
             clock,
             epoch_ns,
@@ -128,38 +125,20 @@ impl<'a> Poll<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-    use crate::verify::{Share, Via};
 
     #[test]
     fn each_tick_is_counted_once_and_for_its_own_run() {
         const SECOND_NS: i64 = 1_000_000_000;
-        let text = "global: {tick_interval_s: 1}\nprofiles: {p: {labels: {a: [b]}}}\n\
-                    metrics: [{name: m, type: gauge, profile: p, algorithm: constant, start: 1}]\n";
-        let config = crate::config::load_str(Path::new("c"), text.as_bytes(), &|_| None);
-        let replay = Replay::of_config(config.unwrap(), 0, false);
-        let options = Options {
-            via: Via::Prometheus,
-            from_ms: 0,
-            to_ms: 1,
-            visible_until_ms: None,
-            whole_range: false,
-            goes_on_until_ms: None,
-            known_until_ms: None,
-            share: Share::All,
-            matches: Vec::new(),
-            instants: 1,
-            job: None,
-            instance: None,
-            tolerance: None,
-            threads: 1,
-        };
-        let backend = Backend::new("http://127.0.0.1:1", Vec::new(), POLLED_APART).unwrap();
         let (epoch_ns, metrics) = (AtomicI64::new(0), Mutex::default());
-        let of = (&epoch_ns, &metrics);
-        let poll = Poll::new(&backend, &options, &replay, Clock::start(), of).unwrap();
+        let poll = Poll {
+            backend: Backend::new("http://127.0.0.1:1", Vec::new(), POLLED_APART).unwrap(),
+            selector: String::new(),
+            interval_ns: SECOND_NS as u64,
+            clock: Clock::start(),
+            epoch_ns: &epoch_ns,
+            metrics: &metrics,
+        };
         let begin = Latest {
             time_ms: 0,
             tick: -1.0,
