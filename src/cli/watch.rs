@@ -56,7 +56,7 @@ pub(super) fn watch(
         return Err(error);
     }
     complain(&format_args!(
-        "{} rounds as expected, {} with differences, {} without an answer",
+        "{} rounds as expected, {} with differences, {} not compared",
         summary.rounds_ok, summary.rounds_differing, summary.rounds_failed
     ));
     if !summary.answered {
