@@ -52,7 +52,7 @@ pub use part::{Part, Share};
 use pool::Pool;
 use recipe::{FamilyTick, Recipe, SharedParts};
 pub(crate) use recipe::{WINDOW_TICK_BYTES, state_bytes};
-pub use reload::{Prepared, Reloaded};
+pub use reload::{Outdated, Prepared, Reloaded, Rule, SeriesCounts};
 use shard::{Shard, TickPlan};
 
 /// Frames kept for reuse while no reader holds them.

@@ -173,6 +173,7 @@ fn job(args: &BackfillArgs) -> Result<Job, RunError> {
     let overrides = Overrides {
         tick_interval_ns: args.step,
         push,
+        ..Overrides::default()
     };
     let mut config = config::load_with(&args.config, &overrides)
         .map_err(|error| RunError::Config(error.to_string()))?;

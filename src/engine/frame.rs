@@ -3,11 +3,13 @@
 //! A frame is a set of columns per block of series. It is recycled when its
 //! last reader lets go, so a slow reader costs one frame and delays nobody.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::engine::columns::Columns;
 use crate::engine::gaps::Gaps;
-use crate::model::{Block, Catalog, Family};
+use crate::model::space::{Matching, Space};
+use crate::model::{Block, Catalog, Family, Shape};
 
 /// All values of one tick.
 #[derive(Debug)]
@@ -38,6 +40,26 @@ pub(crate) struct Layout {
     pub(crate) places: Vec<(u32, u32)>,
 }
 
+/// Matchings that several families share.
+#[derive(Debug, Default)]
+pub(crate) struct Matchings(Vec<(Arc<Space>, Arc<Space>, Arc<Matching>)>);
+
+impl Matchings {
+    /// Where the series of `now` are in `before`.
+    pub(crate) fn of(&mut self, before: &Arc<Space>, now: &Arc<Space>) -> Arc<Matching> {
+        let is_same = |(known_before, known_now, _): &&(Arc<Space>, Arc<Space>, _)| {
+            Arc::ptr_eq(known_before, before) && Arc::ptr_eq(known_now, now)
+        };
+        if let Some((_, _, matching)) = self.0.iter().find(is_same) {
+            return Arc::clone(matching);
+        }
+        let matching = Arc::new(Matching::of(before, now));
+        let known = (Arc::clone(before), Arc::clone(now), Arc::clone(&matching));
+        self.0.push(known);
+        matching
+    }
+}
+
 /// When the cumulative series of a block began, Unix nanoseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Created {
@@ -54,6 +76,15 @@ impl Created {
         match self {
             Self::Together(ns) => *ns,
             Self::Each(each) => each[row],
+        }
+    }
+
+    /// As told for each series of a block.
+    fn of(each: Vec<i64>) -> Self {
+        match each.split_first() {
+            Some((first, rest)) if rest.iter().any(|ns| ns != first) => Self::Each(each.into()),
+            Some((&first, _)) => Self::Together(first),
+            None => Self::Together(0),
         }
     }
 
@@ -139,6 +170,80 @@ impl Frame {
             time_ns: self.time_ns,
             shards: self.shards.clone(),
             part: Some((gaps, Arc::clone(self))),
+        }
+    }
+
+    /// The same values in the blocks of another catalog: of the series that a family
+    /// of the same name and shape has in both. All else is zero.
+    pub(crate) fn aligned_with(&self, catalog: &Arc<Catalog>) -> Self {
+        let places = 0..catalog.blocks().len() as u32;
+        let places = places.map(|place| (0, place)).collect();
+        let shard = ShardFrame::zeroed(catalog, catalog.blocks(), self.time_ns);
+        let mut aligned = Self {
+            catalog: Arc::clone(catalog),
+            layout: Arc::new(Layout { places }),
+            tick: self.tick,
+            time_ns: self.time_ns,
+            shards: vec![Arc::new(shard)],
+            part: None,
+        };
+        let known = self.catalog.families().iter().enumerate();
+        let known: HashMap<&str, usize> = known
+            .map(|(index, family)| (family.name.as_str(), index))
+            .collect();
+        let mut matchings = Matchings::default();
+        for (index, family) in catalog.families().iter().enumerate() {
+            let Some(&from) = known.get(family.name.as_str()) else {
+                continue;
+            };
+            let before = &self.catalog.families()[from];
+            if before.shape == family.shape {
+                let matching = matchings.of(&before.space, &family.space);
+                aligned.take_over(index, self, from, &matching);
+            }
+        }
+        aligned
+    }
+
+    /// Takes columns and start times of one family from those of another one of the
+    /// same shape, wherever `matching` finds its series there. Nobody may read the
+    /// frame yet.
+    pub(crate) fn take_over(
+        &mut self,
+        family: usize,
+        before: &Self,
+        from: usize,
+        matching: &Matching,
+    ) {
+        let earlier = &before.catalog.families()[from];
+        for place in self.catalog.family_blocks(family) {
+            let block = self.catalog.blocks()[place];
+            let (shard, at) = self.layout.places[place];
+            let shard = Arc::get_mut(&mut self.shards[shard as usize]);
+            let shard = shard.expect("a new frame has no reader");
+            let columns = &mut shard.blocks[at as usize];
+            let mut created: Vec<i64> = Vec::with_capacity(block.len);
+            for (series, run) in matching.runs(block.start..block.start + block.len) {
+                let mut row = series - block.start;
+                for (place, rows) in earlier.pieces(run) {
+                    columns.copy_rows(row, before.block(place).2, &rows);
+                    row += rows.len();
+                    let times = before.created(place);
+                    // Where a series is new, any time will do until it begins.
+                    created.resize(row - rows.len(), times.at(rows.start));
+                    created.extend(rows.map(|row| times.at(row)));
+                }
+            }
+            if let Some(&last) = created.last() {
+                created.resize(block.len, last);
+                // Of gauges nobody asks for more than one.
+                created.truncate(if earlier.shape == Shape::Gauge {
+                    1
+                } else {
+                    block.len
+                });
+                shard.created[at as usize] = Created::of(created);
+            }
         }
     }
 

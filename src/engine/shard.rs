@@ -2,9 +2,10 @@
 //! needs to see.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::engine::block::{Before, BlockMut, BlockTick, KernelState, Scratch};
+use crate::engine::block::{Before, Births, BlockMut, BlockTick, KernelState, Scratch};
 use crate::engine::class::{BlockClasses, Classes};
 use crate::engine::frame::ShardFrame;
 use crate::engine::recipe::{FamilyTick, Recipe};
@@ -34,6 +35,65 @@ pub(crate) struct Shard {
 pub(crate) struct BlockState {
     kernel: KernelState,
     classes: BlockClasses,
+    births: Births,
+}
+
+impl BlockState {
+    /// Of a block of `len` series before their first tick.
+    fn new(recipe: &Recipe, len: usize) -> Self {
+        Self {
+            kernel: KernelState::new(&recipe.kind, len),
+            classes: BlockClasses::default(),
+            births: Births::default(),
+        }
+    }
+}
+
+/// What the series of a block of `len` carry over a reload: told piece by piece from
+/// the blocks that they were in. All others begin.
+#[derive(Debug)]
+pub(crate) struct Inherited {
+    len: usize,
+    kernel: KernelState,
+    births: Vec<u64>,
+}
+
+impl Inherited {
+    /// Nothing; the tick `next` is the first after the reload.
+    pub(crate) fn nothing(recipe: &Recipe, len: usize, next: u64) -> Self {
+        Self {
+            len,
+            kernel: KernelState::new(&recipe.kind, len),
+            births: vec![next; len],
+        }
+    }
+
+    /// Some rows of an earlier block of `recipe`, the first of them now in row `to`:
+    /// `whole`, or only that they have begun.
+    pub(crate) fn take(
+        &mut self,
+        to: usize,
+        (state, recipe): (&BlockState, &Recipe),
+        rows: &Range<usize>,
+        whole: bool,
+    ) {
+        for (row, born) in rows.clone().zip(&mut self.births[to..]) {
+            *born = state.births.at(row, recipe);
+        }
+        if whole {
+            let kernel = &mut self.kernel;
+            kernel.copy_rows(to, self.len, &state.kernel, rows);
+        }
+    }
+
+    /// All of it, for a block of `recipe`.
+    pub(crate) fn into_state(self, recipe: &Recipe) -> BlockState {
+        BlockState {
+            kernel: self.kernel,
+            classes: BlockClasses::default(),
+            births: Births::of(self.births, recipe),
+        }
+    }
 }
 
 impl Shard {
@@ -46,10 +106,7 @@ impl Shard {
         inherit: &mut dyn FnMut(&Block) -> Option<BlockState>,
     ) -> Self {
         let states = blocks.iter().map(|block| {
-            inherit(block).unwrap_or_else(|| BlockState {
-                kernel: KernelState::new(&recipes[block.family].kind, block.len),
-                classes: BlockClasses::default(),
-            })
+            inherit(block).unwrap_or_else(|| BlockState::new(&recipes[block.family], block.len))
         });
         let states = states.collect();
         Self {
@@ -116,6 +173,7 @@ impl Shard {
                 gaps: &mut now.gaps[index],
                 created: &mut now.created[index],
                 state: &mut state.kernel,
+                births: &mut state.births,
             };
             block_tick.advance(&before, &mut now, &mut self.scratch);
         }
