@@ -88,7 +88,14 @@ impl Engine {
         let threads = self.shard_blocks.len() - 1;
         let (layout, shard_blocks) = deal(&catalog, threads);
         let layout = Arc::new(layout);
-        let mut current = new_frame(&catalog, &layout, &shard_blocks, self.epoch_ns);
+        let counts_growth = self.growth.is_some();
+        let mut current = new_frame(
+            &catalog,
+            &layout,
+            &shard_blocks,
+            self.epoch_ns,
+            counts_growth,
+        );
         self.carry_over(
             &predecessors,
             Arc::get_mut(&mut current).expect("a new frame has no reader"),
@@ -108,7 +115,10 @@ impl Engine {
             });
             shards.collect()
         });
-        self.plan = Arc::new(TickPlan { families });
+        self.plan = Arc::new(TickPlan {
+            families,
+            ..TickPlan::default()
+        });
         self.timeline.reload(&config);
         self.metrics = config.metrics;
         self.catalog = catalog;
@@ -197,6 +207,7 @@ impl Engine {
                 shard.blocks[place].clone_from(self.current.block(old).2);
                 shard.gaps[place].clone_from(self.current.gaps(old));
                 shard.created[place].clone_from(self.current.created(old));
+                shard.growth[place].clone_from(self.current.growth_of(old));
             }
         }
     }

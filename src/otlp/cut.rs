@@ -91,12 +91,14 @@ impl<'a> Frames<'a> {
             Some(blocks) => blocks[piece.block],
         };
         let before = self.before.zip(place);
+        let growth = |before: &Frame| self.now.growth(piece.block, before.tick());
         Points {
             columns,
             gaps: self.now.gaps(piece.block),
             created: self.now.created(piece.block),
             before: before.map(|(frame, block)| frame.block(block).2),
             before_ns: self.before.map_or(i64::MIN, Frame::time_ns),
+            growth: self.before.and_then(growth),
             rows: piece.rows.clone(),
             first_series: block.start + piece.rows.start,
         }
