@@ -17,7 +17,7 @@ pub use progress::{progress_bar, progress_bar_of};
 use ticks::Ticks;
 
 use crate::clock::{Clock, rfc3339, round_down};
-use crate::config::{Config, Prometheus};
+use crate::config::{Config, Prometheus, Temporality};
 use crate::control::{self, Applier, ControlHandler, Endpoints, Hub, PendingChange, Reloader};
 use crate::engine::Engine;
 use crate::exposition::Renderer;
@@ -130,6 +130,9 @@ pub fn run(
     let epoch_ns = config.global.epoch_ns.unwrap_or_else(from_start);
     let mut engine =
         Engine::new(config, Arc::clone(&catalog), epoch_ns, threads).map_err(no_threads)?;
+    if config.otel.enabled && config.otel.temporality == Temporality::Delta {
+        engine.count_growth();
+    }
     let pool = RenderPool::new(threads).map_err(no_threads)?;
     let mut applier = new_applier(config, &catalog, (hub, changes), &shared, epoch_ns)?;
     let mut pushers = start_pushers(config, &catalog, &shared)?;

@@ -16,7 +16,8 @@
 //!   as well: it is the zero from which the stream counts. A delta starts at the
 //!   time of the frame before, or where the series began if that is later; then
 //!   it is sent whole. A point that is missing is not sent; the next delta counts
-//!   from the last frame all the same.
+//!   from the last frame all the same. A delta's value or sum is what the ticks
+//!   have added where frames tell ([`Frame::growth`]), else a difference of totals.
 //! - Requests are cut by size. Each is complete in itself (resource, scope and
 //!   the metric's name are repeated) and no point is split, so any of them may
 //!   be lost or sent again alone. As protobuf messages merge by concatenation,
@@ -336,7 +337,17 @@ mod tests {
             (columns, gaps.clone(), created.clone())
         });
         let time_ns = before.time_ns() + 10_000_000_000;
-        Frame::from_blocks(catalog, 8, time_ns, blocks.collect())
+        let now = Frame::from_blocks(catalog, 8, time_ns, blocks.collect());
+        if seed % 3 == 0 {
+            return now;
+        }
+        let blocks = catalog.blocks().iter();
+        let growth = blocks.map(|block| {
+            (0..block.len)
+                .map(|row| (seed % 97 + row as u64) as f64 / 8.0)
+                .collect()
+        });
+        now.with_growth(before.tick(), growth.collect())
     }
 
     proptest! {

@@ -53,7 +53,7 @@ use crossbeam_channel::{Receiver, bounded};
 
 use crate::clock::Clock;
 use crate::config::{Otel, RemoteWrite};
-use crate::engine::Frame;
+use crate::engine::{Frame, HandedOver};
 use crate::faults::WireFaults;
 use crate::model::Catalog;
 use client::Client;
@@ -88,6 +88,7 @@ pub struct Pusher {
     encoding: Receiver<()>,
     posters: Posters,
     offered_tick: Option<u64>,
+    counts_deltas: bool,
 }
 
 /// Why pushing cannot begin.
@@ -172,15 +173,22 @@ impl Pusher {
             encoding,
             posters,
             offered_tick: None,
+            counts_deltas: target.keep_before,
         })
     }
 
-    /// Pushes a frame if its tick is due. Returns at once.
-    pub fn offer(&mut self, frame: &Arc<Frame>) {
-        if self.schedule.is_due(frame.time_ns()) {
-            self.offered_tick = Some(frame.tick());
-            self.mailbox.put(Arc::clone(frame));
+    /// Pushes a frame if its tick is due. Returns at once; `Some` where deltas are
+    /// counted from this frame next.
+    pub fn offer(&mut self, frame: &Arc<Frame>) -> Option<HandedOver> {
+        if !self.schedule.is_due(frame.time_ns()) {
+            return None;
         }
+        self.offered_tick = Some(frame.tick());
+        let how = match self.mailbox.put(Arc::clone(frame)) {
+            false => HandedOver::InTurn,
+            true => HandedOver::InPlaceOfLast,
+        };
+        self.counts_deltas.then_some(how)
     }
 
     /// The ledger and the exports so far.

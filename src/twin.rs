@@ -79,6 +79,21 @@ pub fn samples_of_run(
     samples
 }
 
+/// What the ticks after `since` up to `tick` of a run added to every counter's value
+/// and histogram's sum that began by then, by base name.
+pub fn growth_of_run(
+    config: &Config,
+    changes: &[(u64, Change)],
+    epoch_ns: i64,
+    (since, tick): (u64, u64),
+) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for_series(config, changes, epoch_ns, tick, &mut |series| {
+        series.grown(since, tick, &mut samples);
+    });
+    samples
+}
+
 /// Every histogram at `tick` in the finest exponential buckets that are at
 /// most `size_max`, in no promised order.
 pub fn exponentials(

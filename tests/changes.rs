@@ -10,20 +10,23 @@ use mockingbird::config::{
     Action, Config, ErrorRate, Fault, FaultKind, Kind, Label, LabelValues, Metric, Sampling,
     Scenario, Selector, Spike, Step, Target,
 };
-use mockingbird::engine::{Engine, Prepared};
+use mockingbird::engine::{Engine, Frame, HandedOver, Prepared};
 use mockingbird::model::Catalog;
 use mockingbird::model::labels::{Dimension, value_count};
 use mockingbird::timeline::Command;
 use mockingbird::twin::{self, Change};
 use proptest::prelude::*;
-use support::{Line, config, frame_lines, metrics, sorted, twin_lines};
+use support::{Line, config, frame_growth, frame_lines, metrics, sorted, twin_lines};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// The samples of the engine at a tick of a run with these changes.
-fn run(config: &Config, changes: &[(u64, Change)], tick: u64, threads: usize) -> Vec<Line> {
-    let catalog = Catalog::build(config, Vec::new()).expect("a small catalog");
-    let mut engine = Engine::new(config, Arc::new(catalog), 0, threads).expect("threads");
+/// Runs an engine up to a tick with these changes; `each` gets every frame.
+fn run_with(
+    changes: &[(u64, Change)],
+    tick: u64,
+    mut engine: Engine,
+    mut each: impl FnMut(&mut Engine, &Arc<Frame>),
+) -> Arc<Frame> {
     loop {
         let number = engine.next_tick();
         for (_, change) in changes.iter().filter(|(at, _)| *at == number) {
@@ -42,9 +45,22 @@ fn run(config: &Config, changes: &[(u64, Change)], tick: u64, threads: usize) ->
         }
         let frame = engine.advance(|_, _| {});
         if frame.tick() == tick {
-            return frame_lines(&frame, "p_");
+            return frame;
         }
+        each(&mut engine, &frame);
     }
+}
+
+fn engine(config: &Config, threads: usize) -> Engine {
+    let catalog = Catalog::build(config, Vec::new()).expect("a small catalog");
+    Engine::new(config, Arc::new(catalog), 0, threads).expect("threads")
+}
+
+/// The samples of the engine at a tick of a run with these changes.
+fn run(config: &Config, changes: &[(u64, Change)], tick: u64, threads: usize) -> Vec<Line> {
+    let engine = engine(config, threads);
+    let frame = run_with(changes, tick, engine, |_, _| {});
+    frame_lines(&frame, "p_")
 }
 
 /// A selector of some series of a metric, or of label values it may not have.
@@ -315,5 +331,36 @@ proptest! {
         let slow = twin_lines(twin::samples_of_run(&config, &changes, 0, tick));
         prop_assert_eq!(&fast, &slow);
         prop_assert_eq!(sorted(run(&config, &changes, tick, threads)), slow);
+    }
+
+    /// For every sequence of changes and whichever frames are handed over and
+    /// taken, growth is what the ticks since have added, to the bit.
+    #[test]
+    fn growth_equals_the_slow_twins(
+        (config, changes, tick) in story(),
+        handed in any::<u32>(),
+        taken in any::<u32>(),
+        threads in 1..3usize,
+    ) {
+        let mut engine = engine(&config, threads);
+        engine.count_growth();
+        // The last frame that was taken, and one that waits.
+        let (mut base, mut waits): (Option<u64>, Option<u64>) = (None, None);
+        let frame = run_with(&changes, tick, engine, |engine, frame| {
+            if handed >> frame.tick() & 1 == 1 {
+                engine.hand_over(match waits.replace(frame.tick()) {
+                    None => HandedOver::InTurn,
+                    Some(_) => HandedOver::InPlaceOfLast,
+                });
+            }
+            if taken >> frame.tick() & 1 == 1 {
+                base = waits.take().or(base);
+            }
+        });
+        if let Some(since) = base {
+            let fast = frame_growth(&frame, since, (since * SECOND_NS) as i64);
+            let slow = twin::growth_of_run(&config, &changes, 0, (since, tick));
+            prop_assert_eq!(sorted(fast), twin_lines(slow));
+        }
     }
 }

@@ -153,7 +153,9 @@ impl Ticks<'_> {
             .advance(|number, columns| own.fill(&catalog, number, columns));
         self.applier.after_tick(self.engine, frame.tick());
         for pusher in &mut *self.pushers {
-            pusher.offer(&frame);
+            if let Some(how) = pusher.offer(&frame) {
+                self.engine.hand_over(how);
+            }
         }
         let renderer = self.applier.renderer();
         self.shared.board.publish(frame, renderer);

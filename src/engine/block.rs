@@ -11,6 +11,7 @@ use crate::engine::class::Classes;
 use crate::engine::columns::{Columns, cells_of, copy_cells};
 use crate::engine::frame::Created;
 use crate::engine::gaps::Gaps;
+use crate::engine::growth::{Carried, Growth};
 use crate::engine::kernel::{counter, gauge, histogram, summary};
 use crate::engine::quantile::QuantileTable;
 use crate::engine::recipe::{BaseTick, ClassTick, Recipe};
@@ -35,6 +36,8 @@ pub(crate) struct Scratch {
     resets: Vec<usize>,
     /// Rows of the block that began while others went on.
     begun: Vec<usize>,
+    /// As many as the longest run has series.
+    zeros: Vec<f64>,
 }
 
 /// The ticks of the first values of a block's series.
@@ -93,6 +96,8 @@ pub(crate) struct BlockTick<'a> {
     pub(crate) first_series: usize,
     /// Label-set keys of the block's series; empty where nothing needs them.
     pub(crate) keys: &'a [u64],
+    /// Which growth goes on, where it is counted.
+    pub(crate) carried: Carried,
 }
 
 /// What a block was at the tick before.
@@ -100,6 +105,7 @@ pub(crate) struct BlockTick<'a> {
 pub(crate) struct Before<'a> {
     pub(crate) columns: &'a Columns,
     pub(crate) created: &'a Created,
+    pub(crate) growth: &'a Growth,
 }
 
 /// A block that is being filled.
@@ -109,6 +115,7 @@ pub(crate) struct BlockMut<'a> {
     pub(crate) columns: &'a mut Columns,
     pub(crate) gaps: &'a mut Gaps,
     pub(crate) created: &'a mut Created,
+    pub(crate) growth: &'a mut Growth,
     pub(crate) state: &'a mut KernelState,
     pub(crate) births: &'a mut Births,
 }
@@ -167,6 +174,7 @@ impl<'a> BlockTick<'a> {
             rows: 0..0,
             age: 0,
             cells: &mut scratch.cells,
+            zeros: &mut scratch.zeros,
         };
         let mut start = 0;
         while start < now.len {
@@ -178,8 +186,9 @@ impl<'a> BlockTick<'a> {
             if run.age == 0 {
                 run.begin(now.columns, now.state);
                 scratch.begun.extend(start..end);
+                now.growth.begin(start..end);
             } else {
-                run.advance(before.columns, now.columns, now.state);
+                run.advance(before, now);
             }
             if !class.faults.is_empty() {
                 self.apply_faults(class, start..end, now, &mut scratch.resets);
@@ -245,6 +254,7 @@ struct Run<'a> {
     /// Ticks since that of their first values.
     age: u64,
     cells: &'a mut Vec<u64>,
+    zeros: &'a mut Vec<f64>,
 }
 
 impl<'a> Run<'a> {
@@ -292,13 +302,18 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn advance(&mut self, before: &Columns, now: &mut Columns, state: &mut KernelState) {
+    fn advance(&mut self, before: &Before<'_>, now: &mut BlockMut<'_>) {
         let rows = self.rows.clone();
-        match (before, now) {
+        let (growths, state) = ((before.growth, &mut *now.growth), &mut *now.state);
+        match (before.columns, &mut *now.columns) {
             (Columns::Values(before), Columns::Values(now)) => {
                 let (before, now) = (&before[rows.clone()], &mut now[rows]);
                 match &self.block.recipe.kind {
-                    Kind::Counter { algorithm, .. } => self.counter(*algorithm, before, now),
+                    Kind::Counter { algorithm, .. } => {
+                        self.growing(growths, before, now, |run, before, now| {
+                            run.counter(*algorithm, before, now);
+                        });
+                    }
                     Kind::Gauge {
                         algorithm: GaugeAlgorithm::RandomWalk { step, .. },
                         clamp,
@@ -322,15 +337,17 @@ impl<'a> Run<'a> {
                 let series = now_sums.len();
                 let buckets = cells_of(&rows, cumulative.len() / series);
                 let cells = cells_of(&rows, exponential.len() / series);
-                let before = histogram::Rows {
-                    cumulative: &cumulative[buckets.clone()],
-                    sums: &sums[rows.clone()],
-                };
-                let now = histogram::Rows {
-                    cumulative: &mut now_cumulative[buckets],
-                    sums: &mut now_sums[rows],
-                };
-                self.histogram(&before, now);
+                let cumulative = &cumulative[buckets.clone()];
+                let now_cumulative = &mut now_cumulative[buckets];
+                let (sums, now_sums) = (&sums[rows.clone()], &mut now_sums[rows]);
+                self.growing(growths, sums, now_sums, |run, sums, now_sums| {
+                    let before = histogram::Rows { cumulative, sums };
+                    let now = histogram::Rows {
+                        cumulative: now_cumulative,
+                        sums: now_sums,
+                    };
+                    run.histogram(&before, now);
+                });
                 if !exponential.is_empty() {
                     self.exponential(&exponential[cells.clone()], &mut now_exponential[cells]);
                 }
@@ -352,6 +369,31 @@ impl<'a> Run<'a> {
                 self.summary((&counts[rows.clone()], &sums[rows]), now, state);
             }
             _ => unreachable!("a block keeps its shape"),
+        }
+    }
+
+    /// Lets `add` fill the totals of this tick from those before. Where growth is
+    /// counted it adds to nothing first, so that what is added is known before the
+    /// total rounds it.
+    fn growing(
+        &mut self,
+        (growth_before, growth): (&Growth, &mut Growth),
+        before: &[f64],
+        now: &mut [f64],
+        add: impl FnOnce(&mut Self, &[f64], &mut [f64]),
+    ) {
+        if !growth.is_counted() {
+            return add(self, before, now);
+        }
+        let mut zeros = std::mem::take(self.zeros);
+        if zeros.len() < now.len() {
+            zeros.resize(now.len(), 0.0);
+        }
+        add(self, &zeros[..now.len()], now);
+        *self.zeros = zeros;
+        growth.advance(growth_before, self.block.carried, self.rows.clone(), now);
+        for (now, &before) in now.iter_mut().zip(before) {
+            *now += before;
         }
     }
 

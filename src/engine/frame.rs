@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::engine::columns::Columns;
 use crate::engine::gaps::Gaps;
+use crate::engine::growth::{Bases, Growth};
 use crate::model::space::{Matching, Space};
 use crate::model::{Block, Catalog, Family, Shape};
 
@@ -19,6 +20,8 @@ pub struct Frame {
     pub(crate) tick: u64,
     pub(crate) time_ns: i64,
     pub(crate) shards: Vec<Arc<ShardFrame>>,
+    /// The ticks that growth is counted from.
+    pub(crate) bases: Bases,
     /// Set in a part of another frame (see `part`): its gaps by block, which stand
     /// in for those of the shards, and that other frame. The engine takes the
     /// shards of a frame that nobody holds to be free as well, so the other frame is
@@ -32,6 +35,7 @@ pub(crate) struct ShardFrame {
     pub(crate) blocks: Vec<Columns>,
     pub(crate) gaps: Vec<Gaps>,
     pub(crate) created: Vec<Created>,
+    pub(crate) growth: Vec<Growth>,
 }
 
 /// Where each block of the catalog is found: (shard, index within it).
@@ -103,16 +107,29 @@ impl Created {
 }
 
 impl ShardFrame {
-    /// Zeroed columns of some blocks.
-    pub(crate) fn zeroed(catalog: &Catalog, blocks: &[Block], created_ns: i64) -> Self {
+    /// Zeroed columns of some blocks; growth is counted of generated families only,
+    /// and only where it is asked for.
+    pub(crate) fn zeroed(
+        catalog: &Catalog,
+        blocks: &[Block],
+        created_ns: i64,
+        counts_growth: bool,
+    ) -> Self {
         let columns = |block: &Block| {
             let shape = &catalog.families()[block.family].shape;
             Columns::zeroed(shape, block.len)
+        };
+        let growth = |block: &Block| {
+            if !counts_growth || block.family >= catalog.generated_count() {
+                return Growth::default();
+            }
+            Growth::zeroed(&catalog.families()[block.family].shape, block.len)
         };
         Self {
             blocks: blocks.iter().map(columns).collect(),
             gaps: vec![Gaps::default(); blocks.len()],
             created: vec![Created::Together(created_ns); blocks.len()],
+            growth: blocks.iter().map(growth).collect(),
         }
     }
 }
@@ -146,6 +163,7 @@ impl Frame {
             shard.blocks.push(columns);
             shard.gaps.push(gaps);
             shard.created.push(created);
+            shard.growth.push(Growth::default());
         }
         let places = (0..shard.blocks.len())
             .map(|index| (0, index as u32))
@@ -156,6 +174,7 @@ impl Frame {
             tick,
             time_ns,
             shards: vec![Arc::new(shard)],
+            bases: [None; 2],
             part: None,
         }
     }
@@ -169,6 +188,7 @@ impl Frame {
             tick: self.tick,
             time_ns: self.time_ns,
             shards: self.shards.clone(),
+            bases: self.bases,
             part: Some((gaps, Arc::clone(self))),
         }
     }
@@ -178,13 +198,14 @@ impl Frame {
     pub(crate) fn aligned_with(&self, catalog: &Arc<Catalog>) -> Self {
         let places = 0..catalog.blocks().len() as u32;
         let places = places.map(|place| (0, place)).collect();
-        let shard = ShardFrame::zeroed(catalog, catalog.blocks(), self.time_ns);
+        let shard = ShardFrame::zeroed(catalog, catalog.blocks(), self.time_ns, false);
         let mut aligned = Self {
             catalog: Arc::clone(catalog),
             layout: Arc::new(Layout { places }),
             tick: self.tick,
             time_ns: self.time_ns,
             shards: vec![Arc::new(shard)],
+            bases: [None; 2],
             part: None,
         };
         let known = self.catalog.families().iter().enumerate();
@@ -227,6 +248,7 @@ impl Frame {
                 let mut row = series - block.start;
                 for (place, rows) in earlier.pieces(run) {
                     columns.copy_rows(row, before.block(place).2, &rows);
+                    shard.growth[at as usize].copy_rows(row, before.growth_of(place), &rows);
                     row += rows.len();
                     let times = before.created(place);
                     // Where a series is new, any time will do until it begins.
@@ -284,6 +306,31 @@ impl Frame {
     pub fn created(&self, index: usize) -> &Created {
         let (shard, place) = self.place(index);
         &shard.created[place]
+    }
+
+    /// How much the total of each series of a block, a counter's value or a
+    /// histogram's sum, grew since the frame of a tick: what the ticks in between
+    /// have added, which the difference of two totals may have lost. `None` unless
+    /// the engine [counts it](crate::engine::Engine::count_growth) from that tick;
+    /// meaningless for series that began later.
+    pub fn growth(&self, index: usize, since_tick: u64) -> Option<&[f64]> {
+        let mut bases = self.bases.iter();
+        let base = bases.position(|base| *base == Some(since_tick))?;
+        self.growth_of(index).since(base)
+    }
+
+    pub(crate) fn growth_of(&self, index: usize) -> &Growth {
+        let (shard, place) = self.place(index);
+        &shard.growth[place]
+    }
+
+    /// The same frame, whose totals grew by so much since a tick, by block.
+    #[cfg(test)]
+    pub(crate) fn with_growth(mut self, since_tick: u64, growth: Vec<Vec<f64>>) -> Self {
+        let shard = Arc::get_mut(&mut self.shards[0]).expect("a new frame has no reader");
+        shard.growth = growth.into_iter().map(Growth::of).collect();
+        self.bases = [Some(since_tick), None];
+        self
     }
 
     /// Samples of the series that have a point, counted as in the Prometheus

@@ -221,7 +221,14 @@ impl Engine {
         let threads = self.shard_blocks.len() - 1;
         let (layout, shard_blocks) = deal(&catalog, threads);
         let layout = Arc::new(layout);
-        let mut current = new_frame(&catalog, &layout, &shard_blocks, self.epoch_ns);
+        let counts_growth = self.growth.is_some();
+        let mut current = new_frame(
+            &catalog,
+            &layout,
+            &shard_blocks,
+            self.epoch_ns,
+            counts_growth,
+        );
         self.carry_over(
             &predecessors,
             Arc::get_mut(&mut current).expect("a new frame has no reader"),
@@ -242,7 +249,10 @@ impl Engine {
             });
             shards.collect()
         });
-        self.plan = Arc::new(TickPlan { families });
+        self.plan = Arc::new(TickPlan {
+            families,
+            ..TickPlan::default()
+        });
         self.timeline.reload(&config);
         self.metrics = config.metrics;
         self.catalog = catalog;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::engine::block::{Before, Births, BlockMut, BlockTick, KernelState, Scratch};
 use crate::engine::class::{BlockClasses, Classes};
 use crate::engine::frame::ShardFrame;
+use crate::engine::growth::Carried;
 use crate::engine::recipe::{FamilyTick, Recipe};
 use crate::model::{Block, Catalog};
 
@@ -15,6 +16,7 @@ use crate::model::{Block, Catalog};
 #[derive(Debug, Default)]
 pub(crate) struct TickPlan {
     pub(crate) families: Vec<FamilyTick>,
+    pub(crate) carried: Carried,
 }
 
 /// One worker's share of the catalog.
@@ -162,16 +164,19 @@ impl Shard {
                 class_by_row: &state.classes.by_row,
                 first_series: block.start,
                 keys,
+                carried: plan.carried,
             };
             let before = Before {
                 columns: &before.blocks[index],
                 created: &before.created[index],
+                growth: &before.growth[index],
             };
             let mut now = BlockMut {
                 len: block.len,
                 columns: &mut now.blocks[index],
                 gaps: &mut now.gaps[index],
                 created: &mut now.created[index],
+                growth: &mut now.growth[index],
                 state: &mut state.kernel,
                 births: &mut state.births,
             };

@@ -84,12 +84,14 @@ pub(super) struct Sizing {
 impl<'a> Frames<'a> {
     pub(super) fn points(&self, piece: &Piece) -> Points<'a> {
         let (_, block, columns) = self.now.block(piece.block);
+        let growth = |before: &Frame| self.now.growth(piece.block, before.tick());
         Points {
             columns,
             gaps: self.now.gaps(piece.block),
             created: self.now.created(piece.block),
             before: self.before.map(|frame| frame.block(piece.block).2),
             before_ns: self.before.map_or(i64::MIN, Frame::time_ns),
+            growth: self.before.and_then(growth),
             rows: piece.rows.clone(),
             first_series: block.start + piece.rows.start,
         }

@@ -41,16 +41,18 @@ impl Mailbox {
         }
     }
 
-    /// Leaves a frame to be encoded, in the place of one that still waits.
-    pub(super) fn put(&self, frame: Arc<Frame>) {
+    /// Leaves a frame to be encoded, in the place of one that still waits; tells
+    /// whether there was one.
+    pub(super) fn put(&self, frame: Arc<Frame>) -> bool {
         let mut slot = self.lock();
         let replaced = slot.frame.replace(frame);
         self.outbox.set_newer_waits(true);
         drop(slot);
         self.changed.notify_one();
-        if let Some(frame) = replaced {
-            self.outbox.drop_unencoded_export(self.points(&frame));
+        if let Some(frame) = &replaced {
+            self.outbox.drop_unencoded_export(self.points(frame));
         }
+        replaced.is_some()
     }
 
     /// No further frame comes; one that waits is still encoded.

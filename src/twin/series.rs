@@ -266,30 +266,57 @@ impl<'a> Series<'a> {
     fn counter(&self, tick: u64) -> f64 {
         let mut total = 0.0;
         for number in self.origin(tick) + 1..=tick {
-            let rules = self.rules(number);
-            let Kind::Counter { algorithm, diurnal } = &rules.stage.metric.kind else {
-                unreachable!("it was a counter at every tick");
-            };
-            let (factor, rate) = (self.factor(diurnal, number), self.factors(number).rate);
-            total += match algorithm {
-                CounterAlgorithm::Constant { increment_per_tick } => {
-                    spiked_mean(factor * increment_per_tick, rate) * rules.weight
-                }
-                CounterAlgorithm::Poisson { rate_per_s } => {
-                    let interval_s = self.config.global.tick_interval_ns as f64 / 1e9;
-                    let mean = spiked_mean(factor * (rate_per_s * interval_s), rate);
-                    let bits = self.draw(number, Lane::Value);
-                    if rules.stage.metric.zipf_alpha == 0.0 && mean <= TABLE_MEAN_MAX {
-                        let mut table = PoissonTable::default();
-                        table.set_mean(mean);
-                        table.value(bits) as f64
-                    } else {
-                        poisson(mean * rules.weight, &mut Stream::new(bits))
-                    }
-                }
-            };
+            total += self.increment(number);
         }
         total
+    }
+
+    /// What a tick adds to a counter.
+    fn increment(&self, number: u64) -> f64 {
+        let rules = self.rules(number);
+        let Kind::Counter { algorithm, diurnal } = &rules.stage.metric.kind else {
+            unreachable!("it was a counter at every tick");
+        };
+        let (factor, rate) = (self.factor(diurnal, number), self.factors(number).rate);
+        match algorithm {
+            CounterAlgorithm::Constant { increment_per_tick } => {
+                spiked_mean(factor * increment_per_tick, rate) * rules.weight
+            }
+            CounterAlgorithm::Poisson { rate_per_s } => {
+                let interval_s = self.config.global.tick_interval_ns as f64 / 1e9;
+                let mean = spiked_mean(factor * (rate_per_s * interval_s), rate);
+                let bits = self.draw(number, Lane::Value);
+                if rules.stage.metric.zipf_alpha == 0.0 && mean <= TABLE_MEAN_MAX {
+                    let mut table = PoissonTable::default();
+                    table.set_mean(mean);
+                    table.value(bits) as f64
+                } else {
+                    poisson(mean * rules.weight, &mut Stream::new(bits))
+                }
+            }
+        }
+    }
+
+    /// Appends what the ticks after `since` added to its value or sum, if it has a
+    /// total that began by then.
+    pub(super) fn grown(&self, since: u64, tick: u64, out: &mut Vec<Sample>) {
+        if self.origin(tick) > since {
+            return;
+        }
+        let ticks = since + 1..=tick;
+        let value = match &self.metric().kind {
+            Kind::Counter { .. } => ticks.fold(0.0, |sum, number| sum + self.increment(number)),
+            Kind::Histogram { bounds, .. } => {
+                ticks.fold(0.0, |sum, number| sum + self.observed(bounds, number).1)
+            }
+            Kind::Gauge { .. } | Kind::Summary { .. } => return,
+        };
+        out.push(Sample {
+            name: self.metric().name.clone(),
+            labels: self.labels.clone(),
+            value,
+            created_ns: self.time_ns(self.origin(tick)),
+        });
     }
 
     fn gauge(
@@ -380,24 +407,8 @@ impl<'a> Series<'a> {
         let mut counts = vec![0; bounds.len() + 1];
         let mut sum = 0.0;
         for number in self.origin(tick) + 1..=tick {
-            let thresholds: Vec<u64> = bounds
-                .iter()
-                .map(|&bound| self.position(number, bound))
-                .collect();
-            let sample = self.sample(number);
-            let mut cells = vec![0; bounds.len() + 1];
-            let observed = sample.tally(&thresholds, self.values(number), &mut cells);
-            sum += observed * self.factors(number).value;
-            if sample.count <= 5000 {
-                // Counted one by one; only the sum is taken from the sample's tree.
-                let mut positions = Vec::new();
-                sample.list(&mut positions);
-                cells.fill(0);
-                for position in positions {
-                    let cell = thresholds.iter().filter(|&&t| position >= t).count();
-                    cells[cell] += 1;
-                }
-            }
+            let (cells, observed) = self.observed(bounds, number);
+            sum += observed;
             let mut below = 0;
             for (count, cell) in counts.iter_mut().zip(cells) {
                 below += cell;
@@ -405,6 +416,28 @@ impl<'a> Series<'a> {
             }
         }
         (counts, sum)
+    }
+
+    /// A tick's observations: how many lie between bounds, and their sum.
+    fn observed(&self, bounds: &[f64], number: u64) -> (Vec<u64>, f64) {
+        let thresholds: Vec<u64> = bounds
+            .iter()
+            .map(|&bound| self.position(number, bound))
+            .collect();
+        let sample = self.sample(number);
+        let mut cells = vec![0; bounds.len() + 1];
+        let observed = sample.tally(&thresholds, self.values(number), &mut cells);
+        if sample.count <= 5000 {
+            // Counted one by one; only the sum is taken from the sample's tree.
+            let mut positions = Vec::new();
+            sample.list(&mut positions);
+            cells.fill(0);
+            for position in positions {
+                let cell = thresholds.iter().filter(|&&t| position >= t).count();
+                cells[cell] += 1;
+            }
+        }
+        (cells, observed * self.factors(number).value)
     }
 
     /// Its observations up to a tick, by the index of their bucket.

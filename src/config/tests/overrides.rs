@@ -31,14 +31,14 @@ fn load(text: &str, overrides: &Overrides) -> Result<Config, LoadError> {
 fn step(tick_interval_ns: u64) -> Overrides {
     Overrides {
         tick_interval_ns: Some(tick_interval_ns),
-        push: None,
+        ..Overrides::default()
     }
 }
 
 fn push(to: PushTo) -> Overrides {
     Overrides {
-        tick_interval_ns: None,
         push: Some(to),
+        ..Overrides::default()
     }
 }
 
