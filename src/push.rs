@@ -23,6 +23,7 @@
 //! Nothing here knows what is in a request, and nothing here can delay a tick:
 //! the tick's thread takes two short locks that nobody holds during I/O.
 
+mod access;
 mod backlog;
 mod client;
 mod downgrade;
@@ -35,6 +36,7 @@ mod mailbox;
 mod outbox;
 mod pack;
 mod posters;
+mod redirect;
 mod request;
 mod retry;
 mod schedule;
@@ -88,6 +90,8 @@ pub struct Pusher {
     encoding: Receiver<()>,
     posters: Posters,
     offered_tick: Option<u64>,
+    /// Of the latest frame.
+    catalog: Option<Arc<Catalog>>,
 }
 
 /// Why pushing cannot begin.
@@ -172,11 +176,18 @@ impl Pusher {
             encoding,
             posters,
             offered_tick: None,
+            catalog: None,
         })
     }
 
-    /// Pushes a frame if its tick is due. Returns at once.
+    /// Pushes a frame if its tick is due. Returns at once, whatever the receiver does.
     pub fn offer(&mut self, frame: &Arc<Frame>) {
+        let catalog = frame.catalog();
+        let known = self.catalog.replace(Arc::clone(catalog));
+        // A reload reads the files of the configuration too.
+        if known.is_some_and(|known| !Arc::ptr_eq(&known, catalog)) {
+            self.client.doubt_files();
+        }
         if self.schedule.is_due(frame.time_ns()) {
             self.offered_tick = Some(frame.tick());
             self.mailbox.put(Arc::clone(frame));

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, Read as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -15,6 +16,7 @@ use ureq::http::{Response, header};
 use ureq::{Agent, Body, RequestBuilder};
 
 use crate::causes::with_causes;
+use crate::credentials::FromFiles;
 pub(super) use answer::seconds;
 use answer::{Item, Point, clipped};
 
@@ -101,7 +103,10 @@ impl std::error::Error for AskError {}
 pub struct Backend {
     agent: Agent,
     url: String,
+    /// Follows the path; empty, or from the question mark on.
+    query: String,
     headers: Vec<(String, String)>,
+    authorization: Option<Arc<FromFiles<Option<String>>>>,
     timeout: Duration,
     warnings: RefCell<BTreeSet<String>>,
     requests: Cell<u64>,
@@ -110,7 +115,7 @@ pub struct Backend {
 
 impl Backend {
     /// A client that has not connected yet. `url` is what `/api/v1/query`
-    /// follows; `headers` go with every request; a query that is not answered within
+    /// follows, a query in it goes with every request; `headers` go with every request; a query that is not answered within
     /// `timeout` fails.
     ///
     /// # Errors
@@ -120,11 +125,13 @@ impl Backend {
         headers: Vec<(String, String)>,
         timeout: Duration,
     ) -> Result<Self, String> {
-        let url = url.trim_end_matches('/').to_owned();
+        let (url, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+        let (url, query) = (url.trim_end_matches('/').to_owned(), query.to_owned());
         let parsed: Result<ureq::http::Uri, _> = url.parse();
         let parsed = parsed.map_err(|error| format!("backend {url}: {error}"))?;
         let is_http = matches!(parsed.scheme_str(), Some("http" | "https"));
-        if !is_http || parsed.host().is_none_or(str::is_empty) || parsed.query().is_some() {
+        let is_query = format!("/{query}").parse::<ureq::http::Uri>().is_ok();
+        if !is_http || !is_query || parsed.host().is_none_or(str::is_empty) {
             return Err(format!(
                 "backend {url}: expected a base URL like http://localhost:9090"
             ));
@@ -148,12 +155,22 @@ impl Backend {
         Ok(Self {
             agent,
             url,
+            query,
             headers,
+            authorization: None,
             timeout,
             warnings: RefCell::default(),
             requests: Cell::default(),
             waited: Cell::default(),
         })
+    }
+
+    /// Sends this value of the header `Authorization`, read again when its file
+    /// changes.
+    #[must_use]
+    pub(crate) fn authorized(mut self, authorization: FromFiles<Option<String>>) -> Self {
+        self.authorization = Some(Arc::new(authorization));
+        self
     }
 
     /// A client of the same backend that counts for itself.
@@ -162,7 +179,9 @@ impl Backend {
         Self {
             agent: self.agent.clone(),
             url: self.url.clone(),
+            query: self.query.clone(),
             headers: self.headers.clone(),
+            authorization: self.authorization.clone(),
             timeout: self.timeout,
             warnings: RefCell::default(),
             requests: Cell::default(),
@@ -287,9 +306,11 @@ impl Backend {
     }
 
     fn get(&self, endpoint: &str) -> Result<Response<Body>, AskError> {
-        self.counted(self.agent.get(self.endpoint_url(endpoint)))
-            .call()
-            .map_err(|error| self.error(None, self.reason(&error)))
+        self.sent(
+            || self.agent.get(self.endpoint_url(endpoint)),
+            RequestBuilder::call,
+        )
+        .map_err(|error| self.error(None, self.reason(&error)))
     }
 
     fn ask_at(&self, query: &str, at_ms: i64, expected: &str) -> Result<Vec<Item>, AskError> {
@@ -318,9 +339,9 @@ impl Backend {
         form: &[(&str, &str)],
         expected: &str,
     ) -> Result<Vec<Item>, String> {
-        let request = self.counted(self.agent.post(self.endpoint_url(endpoint)));
-        let mut response = request
-            .send_form(form.iter().copied())
+        let request = || self.agent.post(self.endpoint_url(endpoint));
+        let mut response = self
+            .sent(request, |request| request.send_form(form.iter().copied()))
             .map_err(|error| self.reason(&error))?;
         let bytes = read_bounded(&mut response)?;
         let (series, warnings) = answer::series(&bytes, response.status(), expected)?;
@@ -350,7 +371,35 @@ impl Backend {
     }
 
     fn endpoint_url(&self, endpoint: &str) -> String {
-        format!("{}/api/v1/{endpoint}", self.url)
+        format!("{}/api/v1/{endpoint}{}", self.url, self.query)
+    }
+
+    /// The answer to a request; where the backend does not let it in, the file that
+    /// lets it in is read again, and if it has changed, the request sent again.
+    fn sent<B>(
+        &self,
+        request: impl Fn() -> RequestBuilder<B>,
+        send: impl Fn(RequestBuilder<B>) -> Result<Response<Body>, ureq::Error>,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let authorize = |authorization: &Option<String>| {
+            let request = self.counted(request());
+            match authorization {
+                Some(value) => request.header(header::AUTHORIZATION, value),
+                None => request,
+            }
+        };
+        let Some(files) = &self.authorization else {
+            return send(authorize(&None));
+        };
+        let (value, version) = files.get();
+        let response = send(authorize(&value))?;
+        if response.status() == 401
+            && let (newer, newer_version) = files.get_anew()
+            && newer_version != version
+        {
+            return send(authorize(&newer));
+        }
+        Ok(response)
     }
 
     /// A request with the headers that every one has, counted.
@@ -406,7 +455,11 @@ mod tests {
         let error = |url: &str| Backend::new(url, Vec::new(), TIMEOUT).unwrap_err();
         assert!(error("localhost:9090").contains("expected a base URL"));
         assert!(error("http://").contains("http://"));
-        assert!(error("http://a/?b=c").contains("expected a base URL"));
+        let with_query = Backend::new("http://a/p/?b=c", Vec::new(), TIMEOUT).unwrap();
+        assert_eq!(
+            with_query.endpoint_url("query"),
+            "http://a/p/api/v1/query?b=c"
+        );
         assert!(Backend::new("http://localhost:9090/", Vec::new(), TIMEOUT).is_ok());
         let headers = vec![("X".to_owned(), "se\ncret".to_owned())];
         let error = Backend::new("http://a", headers, TIMEOUT).unwrap_err();
