@@ -446,9 +446,45 @@ fn read_bounded(response: &mut Response<Body>) -> Result<Vec<u8>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
     use super::*;
+    use crate::credentials::Authorization;
+    use crate::http::{Limits, Reply, Request, Server};
 
     const TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// The backend takes another token from its second request on; the file has it only
+    /// when that is under way.
+    #[test]
+    fn a_rotated_token_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "old").unwrap();
+        let source = Authorization::Bearer(path.clone());
+        let files = FromFiles::new(source.paths(), move || source.value()).unwrap();
+        let requests = AtomicUsize::new(0);
+        let handler = move |request: &Request<'_>, reply: Reply<'_>| {
+            let expected = match requests.fetch_add(1, Relaxed) {
+                0 => "Bearer old",
+                _ => "Bearer new",
+            };
+            if request.header("authorization") != Some(expected) {
+                std::fs::write(&path, "new")?;
+                return reply.send(401, &[], b"");
+            }
+            let body = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+            reply.send(200, &[], body.as_bytes())
+        };
+        let server = Server::bind("127.0.0.1:0", Limits::default(), handler).unwrap();
+        let url = format!("http://{}", server.local_addr());
+        let backend = Backend::new(&url, Vec::new(), TIMEOUT).unwrap();
+        let backend = backend.authorized(files);
+        for requests in [1, 3, 4] {
+            assert_eq!(backend.vector("x", 0).unwrap(), []);
+            assert_eq!(backend.requests(), requests);
+        }
+    }
 
     #[test]
     fn urls_and_headers_are_judged() {
