@@ -28,6 +28,7 @@ use serde::Serialize;
 use crate::app::{self, RunError};
 use crate::config::{self, Config};
 use crate::engine::tick_time_ns;
+use crate::instance;
 use crate::logging::complain;
 use crate::plan::{Estimate, Plan};
 
@@ -184,7 +185,8 @@ fn load(path: &Path) -> Result<Config, RunError> {
 }
 
 fn plan(file: &Path, json: bool, tick: u64) -> Result<(), RunError> {
-    let config = load(file)?;
+    let mut config = load(file)?;
+    config.set_instance(&instance::of(&config, None));
     refuse_too_large(&config)?;
     check_tick(&config, config.global.epoch_ns.unwrap_or(0), tick)?;
     let bar = app::progress_bar(tick, "running");

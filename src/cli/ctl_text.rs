@@ -122,10 +122,11 @@ pub(super) fn status(reply: &Value) -> String {
         pair(
             "ticks",
             format!(
-                "{}, every {} s, {:.3} s late",
+                "{}, every {} s, {:.3} s late{}",
                 count(&reply["tick_count"]),
                 number(&config["tick_interval_s"]),
                 number(&reply["tick_lag_seconds"]),
+                clock_offset(number(&reply["clock_offset_seconds"])),
             ),
         ),
         pair(
@@ -298,6 +299,15 @@ fn labels(value: &Value) -> String {
 
 fn items(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// That the system's clock was set, where it was.
+fn clock_offset(offset_s: f64) -> String {
+    if offset_s.abs() < 1.0 || offset_s.is_nan() {
+        return String::new();
+    }
+    let which = if offset_s > 0.0 { "ahead" } else { "behind" };
+    format!(", the clock {:.3} s {which}", offset_s.abs())
 }
 
 fn number(value: &Value) -> f64 {

@@ -20,6 +20,8 @@ pub(super) struct Route {
     pub(super) via: Via,
     pub(super) prefix: String,
     pub(super) naming: Naming,
+    /// What all series have that the run's process pushed, where they tell.
+    pub(super) instance: Option<String>,
     /// When something is pushed; `None` where the backend scrapes.
     pub(super) due: Option<Schedule>,
     /// Whether a series that has no sample any more is marked as ended.
@@ -53,6 +55,7 @@ impl Route {
                 via,
                 prefix: config.prometheus.prefix.clone(),
                 naming: Naming::Exposed { created: false },
+                instance: None,
                 due: None,
                 // What has a time of its own is never marked.
                 ends: if config.prometheus.timestamps {
@@ -78,6 +81,7 @@ impl Route {
                     via,
                     prefix: otel.prefix.clone(),
                     naming: Naming::Otlp(Style::Suffixes),
+                    instance: otel.instance().map(str::to_owned),
                     due: Some(Schedule::new(tick_ns, otel.export_interval_ns)),
                     ends: Ends::Never,
                     exponential: otel.histograms == HistogramForm::Exponential,
@@ -97,6 +101,7 @@ impl Route {
                     via,
                     prefix: section.prefix.clone(),
                     naming: Naming::Exposed { created: false },
+                    instance: section.instance().map(str::to_owned),
                     due: Some(Schedule::new(tick_ns, section.interval_ns)),
                     ends: Ends::Removed,
                     exponential: false,
