@@ -40,6 +40,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::config::Prometheus;
 use crate::engine::Frame;
 use crate::model::Catalog;
 use crate::model::space::Space;
@@ -67,6 +68,11 @@ pub struct Renderer {
 }
 
 impl Renderer {
+    /// A renderer of all families of `catalog` as `exporters.prometheus` asks.
+    pub fn of_page(catalog: Arc<Catalog>, page: &Prometheus) -> Self {
+        Self::new(catalog, &page.prefix, page.timestamps).with_created(page.created)
+    }
+
     /// A renderer of all families of `catalog`, their names preceded by
     /// `prefix`; with `timestamps` every sample carries its tick's time.
     pub fn new(catalog: Arc<Catalog>, prefix: &str, timestamps: bool) -> Self {
@@ -103,6 +109,16 @@ impl Renderer {
             families,
             plan,
         }
+    }
+
+    /// The same renderer, which writes `_created` lines where it is told to and
+    /// the format has them.
+    #[must_use]
+    pub fn with_created(mut self, created: bool) -> Self {
+        for family in &mut self.families {
+            family.set_created(created);
+        }
+        self
     }
 
     /// The families it knows.
@@ -237,10 +253,11 @@ mod tests {
         /// same bytes, as many samples as announced, and every chunk stays
         /// within the room that was reckoned for it.
         #[test]
-        fn bytes_equal_the_twins(frame in random_frames::frames(), timestamps: bool) {
-            let renderer = Renderer::new(Arc::clone(frame.catalog()), "p_", timestamps);
+        fn bytes_equal_the_twins(frame in random_frames::frames(), timestamps: bool, created: bool) {
+            let renderer = Renderer::new(Arc::clone(frame.catalog()), "p_", timestamps)
+                .with_created(created);
             for format in [Format::Text, Format::OpenMetrics] {
-                let expected = twin::body(&frame, "p_", timestamps, format);
+                let expected = twin::body(&frame, "p_", (timestamps, created), format);
                 let body = body(&renderer, &frame, format);
                 prop_assert_eq!(&body, &expected);
                 prop_assert_eq!(value_lines(&body), renderer.frame_samples(&frame, format));
@@ -359,7 +376,8 @@ app_size_bytes_count 3
     #[test]
     fn openmetrics_reads_as_the_format_describes_it() {
         let frame = example();
-        let renderer = Renderer::new(Arc::clone(frame.catalog()), "app_", true);
+        let new = || Renderer::new(Arc::clone(frame.catalog()), "app_", true);
+        let renderer = new().with_created(true);
         let expected = r#"# TYPE app_requests counter
 # HELP app_requests All \"requests\".
 app_requests_total{code="200"} 3 1700000001.5
@@ -390,6 +408,14 @@ app_size_bytes_created 1700000000 1700000001.5
 # EOF
 "#;
         assert_eq!(body(&renderer, &frame, Format::OpenMetrics), expected);
+        assert_eq!(renderer.samples(Format::OpenMetrics), 19);
+
+        // When series began is told only where that is asked for.
+        let lines = expected.lines();
+        let plain: Vec<&str> = lines.filter(|line| !line.contains("_created")).collect();
+        let found = body(&new(), &frame, Format::OpenMetrics);
+        assert_eq!(found.lines().collect::<Vec<_>>(), plain);
+        assert_eq!(new().samples(Format::OpenMetrics), 14);
     }
 
     #[test]
@@ -419,7 +445,7 @@ app_size_bytes_created 1700000000 1700000001.5
         let family = Family::new("long", "", "", Shape::Counter, Arc::new(space));
         let catalog = catalog(vec![family]);
         let frame = random_frames::frame(&catalog, 0, 0, 1);
-        let renderer = Renderer::new(catalog, "", true);
+        let renderer = Renderer::new(catalog, "", true).with_created(true);
         assert!(longest_chunk(&renderer, &frame) <= 2 << 20);
     }
 
@@ -431,7 +457,7 @@ app_size_bytes_created 1700000000 1700000001.5
         let frame = random_frames::frame(&catalog, 0, 0, 1);
         let renderer = Renderer::new(catalog, "", false);
         assert_eq!(renderer.chunk_count(), 3);
-        let expected = twin::body(&frame, "", false, Format::Text);
+        let expected = twin::body(&frame, "", (false, false), Format::Text);
         assert_eq!(body(&renderer, &frame, Format::Text), expected);
     }
 
@@ -455,7 +481,7 @@ app_size_bytes_created 1700000000 1700000001.5
         let renderer = Renderer::new(catalog, "", false);
         assert!(renderer.chunk_count() > 10);
         for format in [Format::Text, Format::OpenMetrics] {
-            let expected = twin::body(&frame, "", false, format);
+            let expected = twin::body(&frame, "", (false, false), format);
             assert!(body(&renderer, &frame, format) == expected);
         }
         assert!(longest_chunk(&renderer, &frame) <= 2 << 20);
