@@ -4,6 +4,7 @@
 //! is added to it. So ticks keep their distance when somebody sets the clock,
 //! and processes on machines in step tick together.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Unix time that never jumps.
@@ -16,12 +17,9 @@ pub struct Clock {
 impl Clock {
     /// A clock that agrees with the system's now.
     pub fn start() -> Self {
-        let since_1970 = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
         Self {
             started: Instant::now(),
-            started_ns: i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX),
+            started_ns: i64::try_from(since_1970().as_nanos()).unwrap_or(i64::MAX),
         }
     }
 
@@ -40,6 +38,37 @@ impl Clock {
     pub fn until(&self, time_ns: i64) -> Duration {
         Duration::from_nanos(time_ns.saturating_sub(self.now_ns()).max(0) as u64)
     }
+}
+
+/// What the system's clock shows.
+fn since_1970() -> Duration {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// A moment as HTTP's `Date` header has it: `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub type HttpDate = [u8; 29];
+
+/// The system's time for HTTP's `Date` header (RFC 9110, IMF-fixdate); formatted
+/// once a second at most, whoever asks.
+pub fn http_date() -> HttpDate {
+    static LATEST: Mutex<(u64, HttpDate)> = Mutex::new((0, *b"Thu, 01 Jan 1970 00:00:00 GMT"));
+    let second = since_1970().as_secs();
+    let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
+    if latest.0 != second
+        && let Some(date) = imf_fixdate(second)
+    {
+        *latest = (second, date);
+    }
+    latest.1
+}
+
+/// `None` after the year 9999.
+fn imf_fixdate(second: u64) -> Option<HttpDate> {
+    let time = jiff::Timestamp::from_second(i64::try_from(second).ok()?).ok()?;
+    let text = time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    text.as_bytes().try_into().ok()
 }
 
 /// The latest multiple of the interval that is not after `time_ns`.
@@ -62,6 +91,22 @@ mod tests {
         assert_eq!(round_down(1_999_999_999, 1_000_000_000), 1_000_000_000);
         assert_eq!(round_down(2_000_000_000, 1_000_000_000), 2_000_000_000);
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn dates_are_those_of_http() {
+        let check = |second, expected: &str| {
+            let date = imf_fixdate(second).unwrap();
+            assert_eq!(std::str::from_utf8(&date).unwrap(), expected);
+        };
+        // The example of RFC 9110, 5.6.7.
+        check(784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT");
+        check(0, "Thu, 01 Jan 1970 00:00:00 GMT");
+        check(253_402_300_799 - 86_400, "Thu, 30 Dec 9999 23:59:59 GMT");
+        assert_eq!(imf_fixdate(u64::MAX), None);
+        let (before, date, after) = (since_1970(), http_date(), since_1970());
+        let seconds = before.as_secs()..=after.as_secs();
+        assert!(seconds.into_iter().any(|s| imf_fixdate(s) == Some(date)));
     }
 
     #[test]

@@ -60,11 +60,26 @@ use text::{FamilyText, Points};
 pub struct Renderer {
     catalog: Arc<Catalog>,
     timestamps: bool,
-    selected: Range<usize>,
-    /// Those of the selected families.
-    families: Vec<FamilyText>,
+    /// Those that are written, by index in the catalog, in its order.
+    selected: Vec<usize>,
+    texts: FamilyTexts,
     plan: Plan,
     memory_bytes: usize,
+}
+
+/// The texts of neighbouring families; shared with renderers of some of them.
+#[derive(Debug, Clone)]
+struct FamilyTexts {
+    /// Index in the catalog of the first one.
+    first: usize,
+    all: Arc<Vec<FamilyText>>,
+}
+
+impl FamilyTexts {
+    /// That of a family, by its index in the catalog.
+    fn of(&self, family: usize) -> &FamilyText {
+        &self.all[family - self.first]
+    }
 }
 
 impl Renderer {
@@ -99,14 +114,42 @@ impl Renderer {
                 FamilyText::new(family, prefix, Arc::clone(labels))
             })
             .collect();
-        let plan = Plan::new(&catalog, selected.clone(), &families);
+        let texts = FamilyTexts {
+            first: selected.start,
+            all: Arc::new(families),
+        };
+        let selected: Vec<usize> = selected.collect();
+        let plan = Plan::new(&catalog, &selected, &texts);
         let labels: usize = spaces.values().map(|space| space.memory_bytes()).sum();
         Self {
             memory_bytes: labels + plan.memory_bytes(),
             catalog,
             timestamps,
             selected,
-            families,
+            texts,
+            plan,
+        }
+    }
+
+    /// A renderer of those families that have one of these names, as scrapes show
+    /// them in their `TYPE` lines; a counter's may end in `_total` or not, as the
+    /// formats differ in it. Nothing but the plan is made anew, so that it costs
+    /// what is selected.
+    #[must_use]
+    pub fn of_names(&self, names: &[&str]) -> Self {
+        let is_named = |family: &usize| {
+            names
+                .iter()
+                .any(|&name| self.texts.of(*family).is_named(name))
+        };
+        let selected: Vec<usize> = self.selected.iter().copied().filter(is_named).collect();
+        let plan = Plan::new(&self.catalog, &selected, &self.texts);
+        Self {
+            memory_bytes: self.memory_bytes - self.plan.memory_bytes() + plan.memory_bytes(),
+            catalog: Arc::clone(&self.catalog),
+            timestamps: self.timestamps,
+            selected,
+            texts: self.texts.clone(),
             plan,
         }
     }
@@ -115,7 +158,7 @@ impl Renderer {
     /// the format has them.
     #[must_use]
     pub fn with_created(mut self, created: bool) -> Self {
-        for family in &mut self.families {
+        for family in Arc::make_mut(&mut self.texts.all) {
             family.set_created(created);
         }
         self
@@ -171,7 +214,7 @@ impl Renderer {
         for piece in self.plan.pieces(chunk) {
             let index = piece.block as usize;
             let (_, block, columns) = frame.block(index);
-            let family = &self.families[block.family - self.selected.start];
+            let family = self.texts.of(block.family);
             let points = Points {
                 columns,
                 gaps: frame.gaps(index),
@@ -198,19 +241,19 @@ impl Renderer {
 
     /// Samples, that is lines with a value, in a body without gaps.
     pub fn samples(&self, format: Format) -> usize {
-        let selected = self.selected.clone();
+        let selected = self.selected.iter();
         selected
-            .map(|family| self.family_samples(family, format))
+            .map(|&family| self.family_samples(family, format))
             .sum()
     }
 
     /// Samples in the body of a frame, its gaps left out.
     pub fn frame_samples(&self, frame: &Frame, format: Format) -> usize {
-        let selected = self.selected.clone();
-        let blocks = selected.flat_map(|family| self.catalog.family_blocks(family));
+        let selected = self.selected.iter();
+        let blocks = selected.flat_map(|&family| self.catalog.family_blocks(family));
         let missing = blocks.map(|index| {
-            let family = self.catalog.blocks()[index].family - self.selected.start;
-            frame.gaps(index).count() * self.families[family].samples_per_series(format)
+            let family = self.catalog.blocks()[index].family;
+            frame.gaps(index).count() * self.texts.of(family).samples_per_series(format)
         });
         self.samples(format) - missing.sum::<usize>()
     }
@@ -218,7 +261,7 @@ impl Renderer {
     /// Samples in a body that are of one family, by its index in the catalog,
     /// without gaps.
     pub fn family_samples(&self, family: usize, format: Format) -> usize {
-        let per_series = self.families[family - self.selected.start].samples_per_series(format);
+        let per_series = self.texts.of(family).samples_per_series(format);
         self.catalog.families()[family].series_count() * per_series
     }
 
@@ -416,6 +459,47 @@ app_size_bytes_created 1700000000 1700000001.5
         let found = body(&new(), &frame, Format::OpenMetrics);
         assert_eq!(found.lines().collect::<Vec<_>>(), plain);
         assert_eq!(new().samples(Format::OpenMetrics), 14);
+    }
+
+    #[test]
+    fn families_are_selected_by_the_names_that_scrapes_show() {
+        let frame = example();
+        let all = Renderer::new(Arc::clone(frame.catalog()), "app_", false).with_created(true);
+        let check = |names: &[&str], families: &[usize]| {
+            let some = all.of_names(names);
+            for format in [Format::Text, Format::OpenMetrics] {
+                let mut expected = String::new();
+                for &family in families {
+                    let catalog = Arc::clone(frame.catalog());
+                    let alone = Renderer::of_families(catalog, "app_", false, family..family + 1);
+                    expected += &body(&alone.with_created(true), &frame, format);
+                    expected = expected.replace("# EOF\n", "");
+                }
+                if format == Format::OpenMetrics {
+                    expected += "# EOF\n";
+                }
+                let found = body(&some, &frame, format);
+                assert_eq!(found, expected, "{names:?}");
+                assert_eq!(value_lines(&found), some.frame_samples(&frame, format));
+            }
+        };
+        check(&["app_requests_total"], &[0]);
+        check(&["app_requests"], &[0]);
+        check(
+            &["app_size_bytes", "app_load_ratio", "app_load_ratio"],
+            &[1, 4],
+        );
+        check(&["app_latency_seconds", "nothing"], &[2]);
+        for none in [
+            "",
+            "requests",
+            "app_latency_seconds_bucket",
+            "app_requests_created",
+            "APP_DELTA",
+        ] {
+            check(&[none], &[]);
+        }
+        check(&[], &[]);
     }
 
     #[test]

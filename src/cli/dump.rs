@@ -26,7 +26,7 @@ use crate::push;
 /// Arguments of `dump`.
 #[derive(Debug, Args)]
 pub(super) struct DumpArgs {
-    /// Configuration file.
+    /// Configuration file; `-` for standard input.
     #[arg(short, long, value_name = "FILE", required_unless_present = "journal")]
     config: Option<PathBuf>,
     /// Journal of a run: its configuration, its epoch, and all that was done to it.

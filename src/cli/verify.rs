@@ -12,7 +12,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use super::replay::{narrow, replay_of};
 use super::reports::Outputs;
 use super::values::{address, duration_ms, header, label, time, tolerance};
-use super::{load, refuse_too_large, watch};
+use super::{load, refuse_too_large, variable, watch};
 use crate::app::{self, RunError};
 use crate::clock::Clock;
 use crate::credentials;
@@ -412,8 +412,8 @@ fn headers(args: &WhatArgs) -> Result<Vec<(String, String)>, String> {
         let (user, password) = if let Some((user, path)) = user.split_once(':') {
             (user, credentials::read(Path::new(path)))
         } else {
-            let password = std::env::var(PASSWORD_VARIABLE)
-                .map_err(|_| format!("name a file (USER:FILE) or set {PASSWORD_VARIABLE}"));
+            let password = variable(PASSWORD_VARIABLE)
+                .ok_or_else(|| format!("name a file (USER:FILE) or set {PASSWORD_VARIABLE}"));
             (user.as_str(), password)
         };
         let password = password.map_err(|error| format!("--basic-auth: {error}"))?;

@@ -55,7 +55,7 @@ pub(super) struct CreatedEnd<'a> {
 }
 
 /// A short text with room after it, so that it is copied at a fixed length.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Short<const N: usize> {
     bytes: [u8; N],
     pub(super) len: usize,

@@ -22,7 +22,7 @@ use crate::model::labels::Dimension;
 use crate::model::{Family, Shape};
 
 /// What is constant about a family's lines.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct FamilyText {
     labels: Arc<SpaceText>,
     /// HELP, TYPE and UNIT lines.
@@ -96,6 +96,13 @@ impl FamilyText {
             created: false,
             longest_line_bytes,
         }
+    }
+
+    /// Whether this is what a `TYPE` line calls the family.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        let name = name.as_bytes();
+        let is_total = self.shape == Shape::Counter && self.name == name;
+        is_total || self.created_name.strip_suffix(b"_created") == Some(name)
     }
 
     /// Whether `OpenMetrics` tells when series began.
