@@ -18,7 +18,7 @@ pub use progress::{progress_bar, progress_bar_of};
 use ticks::Ticks;
 
 use crate::clock::{Clock, rfc3339, round_down};
-use crate::config::{Config, Prometheus, Temporality};
+use crate::config::{Config, Temporality};
 use crate::control::{self, Applier, ControlHandler, Endpoints, Hub, PendingChange, Reloader};
 use crate::engine::Engine;
 use crate::exposition::Renderer;
@@ -292,10 +292,7 @@ fn new_applier(
     shared: &Shared,
     epoch_ns: i64,
 ) -> Result<Applier, RunError> {
-    let Prometheus {
-        prefix, timestamps, ..
-    } = &config.prometheus;
-    let renderer = Arc::new(Renderer::new(Arc::clone(catalog), prefix, *timestamps));
+    let renderer = Arc::new(Renderer::of_page(Arc::clone(catalog), &config.prometheus));
     let (config, faults) = (Arc::clone(config), Arc::clone(&shared.faults));
     let journal_file = config.global.journal_file.clone().unwrap_or_default();
     let catches_up = overdue_ticks(shared, epoch_ns) >= 2;

@@ -10,6 +10,7 @@
 //! times. `CLOCK_MONOTONIC`, the clock of `Instant`, would stop, and everything after
 //! it be as far behind as the machine slept.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -66,14 +67,44 @@ impl Clock {
 
 /// The system's clock, Unix nanoseconds.
 fn system_ns() -> i64 {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    i64::try_from(since_1970.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX)
+    i64::try_from(since_1970().as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn steady_ns() -> i64 {
     let time = clock_gettime(STEADY);
     let seconds_ns = time.tv_sec.saturating_mul(1_000_000_000);
     seconds_ns.saturating_add(time.tv_nsec)
+}
+
+/// What the system's clock shows.
+fn since_1970() -> Duration {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// A moment as HTTP's `Date` header has it: `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub type HttpDate = [u8; 29];
+
+/// The system's time for HTTP's `Date` header (RFC 9110, IMF-fixdate); formatted
+/// once a second at most, whoever asks.
+pub fn http_date() -> HttpDate {
+    static LATEST: Mutex<(u64, HttpDate)> = Mutex::new((0, *b"Thu, 01 Jan 1970 00:00:00 GMT"));
+    let second = since_1970().as_secs();
+    let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
+    if latest.0 != second
+        && let Some(date) = imf_fixdate(second)
+    {
+        *latest = (second, date);
+    }
+    latest.1
+}
+
+/// `None` after the year 9999.
+fn imf_fixdate(second: u64) -> Option<HttpDate> {
+    let time = jiff::Timestamp::from_second(i64::try_from(second).ok()?).ok()?;
+    let text = time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    text.as_bytes().try_into().ok()
 }
 
 /// The latest multiple of the interval that is not after `time_ns`.
@@ -108,6 +139,22 @@ mod tests {
             let offset_ns = clock.offset_ns();
             assert!((offset_ns - set_by_ns).abs() < MINUTE_NS, "{offset_ns}");
         }
+    }
+
+    #[test]
+    fn dates_are_those_of_http() {
+        let check = |second, expected: &str| {
+            let date = imf_fixdate(second).unwrap();
+            assert_eq!(std::str::from_utf8(&date).unwrap(), expected);
+        };
+        // The example of RFC 9110, 5.6.7.
+        check(784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT");
+        check(0, "Thu, 01 Jan 1970 00:00:00 GMT");
+        check(253_402_300_799 - 86_400, "Thu, 30 Dec 9999 23:59:59 GMT");
+        assert_eq!(imf_fixdate(u64::MAX), None);
+        let (before, date, after) = (since_1970(), http_date(), since_1970());
+        let seconds = before.as_secs()..=after.as_secs();
+        assert!(seconds.into_iter().any(|s| imf_fixdate(s) == Some(date)));
     }
 
     #[test]

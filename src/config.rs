@@ -76,9 +76,10 @@ pub use overrides::{Overrides, PushTo};
 pub use problem::{LoadError, Problem};
 pub use range_format::RangeFormat;
 pub use schema::json_schema;
+pub(crate) use suggest::nearest;
 
 /// Larger files are refused without being read.
-const FILE_BYTES_MAX: u64 = 16 << 20;
+pub const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Reads and checks a configuration file.
 ///

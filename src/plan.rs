@@ -142,7 +142,7 @@ pub struct MetricPlan {
     pub series: usize,
     /// Samples per scrape in the Prometheus text format.
     pub samples_text: usize,
-    /// Samples per scrape in `OpenMetrics`, which adds `_created`.
+    /// Samples per scrape in `OpenMetrics`, with `_created` where it is asked for.
     pub samples_openmetrics: usize,
 }
 
@@ -184,12 +184,8 @@ impl Plan {
         let catalog = Catalog::build(config, Vec::new())
             .map_err(|(metric, error)| format!("{metric}: {error}"))?;
         let catalog = Arc::new(catalog);
-        let prometheus = &config.prometheus;
-        let renderer = Arc::new(Renderer::new(
-            Arc::clone(&catalog),
-            &prometheus.prefix,
-            prometheus.timestamps,
-        ));
+        let renderer = Renderer::of_page(Arc::clone(&catalog), &config.prometheus);
+        let renderer = Arc::new(renderer);
         let pool = RenderPool::new(threads).map_err(|error| error.to_string())?;
         // Times take as many digits as they will in a real run.
         let epoch_ns = config.global.epoch_ns.unwrap_or(EPOCH_NS);

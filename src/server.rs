@@ -13,7 +13,7 @@ use crate::exposition::Renderer;
 use crate::exposition::negotiate::{self, Encoding};
 use crate::exposition::pool::RenderPool;
 use crate::faults::WireFaults;
-use crate::http::{BodyWriter, Handler, Reply, Request, Sent};
+use crate::http::{BodyWriter, Handler, Refusal, Reply, Request, Sent};
 use crate::selfmetrics::SelfMetrics;
 
 /// Scrapes answered at the same time; each may hold a frame. Further ones get 503.
@@ -102,6 +102,10 @@ impl Handler for ScrapeHandler {
 impl ScrapeHandler {
     fn scrape(&self, request: &Request<'_>, reply: Reply<'_>) -> io::Result<Sent> {
         let started = Instant::now();
+        let names = match names(request) {
+            Ok(names) => names,
+            Err(refusal) => return reply.refuse(&refusal),
+        };
         let struck = self.faults.scrape();
         // A delayed scrape holds no frame and does not count as running.
         if struck.delay.is_some_and(|delay| !wait(delay, &reply)) {
@@ -117,7 +121,14 @@ impl ScrapeHandler {
         let (Some(pool), Some(latest)) = (self.pool.get(), self.board.published()) else {
             return reply.text(503, "starting: no tick yet");
         };
-        let Published { frame, renderer } = latest;
+        let Published {
+            frame,
+            mut renderer,
+        } = latest;
+        if let Some(names) = names {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            renderer = Arc::new(renderer.of_names(&names));
+        }
         let negotiated = negotiate::format(joined(request, "Accept").as_deref());
         let encoding = negotiate::encoding(joined(request, "Accept-Encoding").as_deref());
         let gzip = encoding == Encoding::Gzip;
@@ -283,6 +294,15 @@ fn send(
     body.write_all(&piece[..bytes.min(piece.len().saturating_sub(1))])?;
     truncation.is_reached = true;
     Err(io::ErrorKind::Other.into())
+}
+
+/// The families that a scrape asks for by `name[]`, as client libraries'
+/// handlers take it; `None` for all. Other parameters mean nothing.
+fn names(request: &Request<'_>) -> Result<Option<Vec<String>>, Refusal> {
+    let pairs = request.query_pairs()?.into_iter();
+    let names = pairs.filter(|(name, _)| name == "name[]");
+    let names: Vec<String> = names.map(|(_, value)| value).collect();
+    Ok((!names.is_empty()).then_some(names))
 }
 
 /// All values of a header, as if they had come on one line.

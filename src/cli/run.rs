@@ -1,7 +1,8 @@
 //! `run`: generates and serves until it is interrupted.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -35,6 +36,13 @@ pub(super) fn run(args: &RunArgs) -> Result<(), RunError> {
                 .into(),
         ));
     };
+    if path == Path::new("-") {
+        return Err(RunError::Config(
+            "a run needs a file, which a reload reads again; `mockingbird check -` and \
+             `mockingbird plan -` read standard input"
+                .into(),
+        ));
+    }
     let word = args.file.as_ref().and_then(|file| file.to_str());
     if let Some(word) = word.filter(|word| !word.contains(['.', '/']) && !path.exists()) {
         return Err(RunError::Config(format!(
@@ -50,11 +58,19 @@ pub(super) fn run(args: &RunArgs) -> Result<(), RunError> {
     app::run(&config, &signals, print_summary)
 }
 
+/// The URL of a listener on this machine, and the address that is open.
+fn open_at(addr: SocketAddr, path: &str) -> String {
+    format!(
+        "http://{}{path} (listening on {addr})",
+        app::reachable(addr)
+    )
+}
+
 /// Tells what runs, and where it is found.
 fn print_summary(started: &app::Started) {
     let (config, catalog) = (&started.config, &started.catalog);
     let scrape = match started.metrics_addr {
-        Some(addr) => format!("http://{}/metrics", app::reachable(addr)),
+        Some(addr) => open_at(addr, "/metrics"),
         None => "off (exporters.prometheus.enabled)".to_owned(),
     };
     let instance = |name: Option<&str>| match name {
@@ -85,7 +101,7 @@ fn print_summary(started: &app::Started) {
         )
     });
     let remote_writes: String = remote_writes.collect();
-    let control = format!("http://{}", app::reachable(started.control_addr));
+    let control = open_at(started.control_addr, "");
     let summary = format!(
         "mockingbird {}: {}\n\
          \x20 metrics   {} with {} series, {} samples per scrape and self-metrics\n\

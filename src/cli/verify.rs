@@ -12,7 +12,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use super::replay::{narrow, replay_of};
 use super::reports::Outputs;
 use super::values::{address, duration_ms, header, label, time, tolerance};
-use super::{load, refuse_too_large, watch};
+use super::{load, refuse_too_large, variable, watch};
 use crate::app::{self, RunError};
 use crate::clock::Clock;
 use crate::config::Password;
@@ -417,7 +417,7 @@ fn authorization(args: &WhatArgs) -> Result<FromFiles<Option<String>>, String> {
         let (user, password) = if let Some((user, path)) = user.split_once(':') {
             (user, Password::File(path.into()))
         } else {
-            let password = std::env::var(PASSWORD_VARIABLE).map_err(|_| {
+            let password = variable(PASSWORD_VARIABLE).ok_or_else(|| {
                 format!("--basic-auth: name a file (USER:FILE) or set {PASSWORD_VARIABLE}")
             })?;
             (user.as_str(), Password::Text(password))

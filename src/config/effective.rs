@@ -125,6 +125,7 @@ fn prometheus(prometheus: &Prometheus) -> Value {
         "bind_address": prometheus.bind_address,
         "prefix": prometheus.prefix,
         "timestamps": prometheus.timestamps,
+        "created": prometheus.created,
     })
 }
 

@@ -17,6 +17,8 @@ pub struct Prometheus {
     pub prefix: String,
     /// Write each sample's tick time.
     pub timestamps: bool,
+    /// Write `_created` lines in `OpenMetrics`.
+    pub created: bool,
 }
 
 /// `exporters.otel`, the environment's variables taken into account.

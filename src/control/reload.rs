@@ -203,12 +203,7 @@ fn prepare(in_effect: &InEffect, new: Config) -> Result<Replacement, ErrorReply>
         ErrorReply::new(422, message).with(json!([problem]))
     })?;
     let catalog = Arc::new(catalog);
-    let prometheus = &new.prometheus;
-    let renderer = Renderer::new(
-        Arc::clone(&catalog),
-        &prometheus.prefix,
-        prometheus.timestamps,
-    );
+    let renderer = Renderer::of_page(Arc::clone(&catalog), &new.prometheus);
     // The journal's entry names every metric in one of four lists, and again with what
     // became of its series, beside the configuration.
     let names = |config: &Config| -> usize {

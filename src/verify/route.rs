@@ -28,6 +28,8 @@ pub(super) struct Route {
     pub(super) ends: Ends,
     /// Histograms are sent in a form that has no buckets with bounds.
     exponential: bool,
+    /// `OpenMetrics` has `_created` series.
+    created: bool,
 }
 
 /// Which series are marked as ended when they have no further sample.
@@ -64,6 +66,7 @@ impl Route {
                     Ends::Missing
                 },
                 exponential: false,
+                created: config.prometheus.created,
             }),
             Via::Otlp => {
                 let otel = &config.otel;
@@ -85,6 +88,7 @@ impl Route {
                     due: Some(Schedule::new(tick_ns, otel.export_interval_ns)),
                     ends: Ends::Never,
                     exponential: otel.histograms == HistogramForm::Exponential,
+                    created: false,
                 })
             }
             Via::RemoteWrite(number) => {
@@ -105,6 +109,7 @@ impl Route {
                     due: Some(Schedule::new(tick_ns, section.interval_ns)),
                     ends: Ends::Removed,
                     exponential: false,
+                    created: false,
                 })
             }
         }
@@ -186,7 +191,9 @@ impl Route {
                     *self = other;
                 }
             }
-            Naming::Exposed { .. } if self.via == Via::Prometheus => {
+            // Whether a scraper asked for OpenMetrics, and keeps what it read of
+            // them, only the backend can tell.
+            Naming::Exposed { .. } if self.created => {
                 let with = Self {
                     naming: Naming::Exposed { created: true },
                     ..self.clone()
