@@ -82,9 +82,13 @@ enum Command {
         /// Configuration files.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
-        /// One JSON object per mistake, on standard output.
+        /// One JSON object per mistake or warning, on standard output.
         #[arg(long)]
         json: bool,
+        /// Leave the files alone that the configuration names (tokens, certificates, the
+        /// journal's directory): they are on another machine.
+        #[arg(long)]
+        syntax_only: bool,
     },
     /// Tell series, samples, bytes and memory of a configuration before it runs.
     Plan {
@@ -144,7 +148,11 @@ fn run_command(cli: Cli) -> Result<ExitCode, RunError> {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Init { file }) => init(&file),
-        Some(Command::Check { files, json }) => check::check(&files, json),
+        Some(Command::Check {
+            files,
+            json,
+            syntax_only,
+        }) => check::check(&files, check::Options { json, syntax_only }),
         Some(Command::Plan { file, json, tick }) => plan(&file, json, tick),
         Some(Command::Dump(args)) => dump::dump(&args),
         Some(Command::Ctl(args)) => ctl::ctl(args),

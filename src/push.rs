@@ -35,6 +35,7 @@ mod mailbox;
 mod outbox;
 mod pack;
 mod posters;
+pub mod preflight;
 mod request;
 mod retry;
 mod schedule;

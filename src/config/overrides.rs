@@ -6,7 +6,7 @@
 
 use super::RemoteWriteVersion;
 use super::endpoint::Endpoint;
-use super::raw::{Item, RawConfig, RawRemoteWrite};
+use super::raw::{Item, RawConfig, RawRemoteWrite, Seconds};
 
 /// Variables that name a receiver; ignored where an argument names one.
 const ENDPOINT_VARIABLES: [&str; 3] = [
@@ -63,7 +63,7 @@ impl Overrides {
     pub(super) fn apply(&self, raw: &mut RawConfig) {
         if let Some(interval_ns) = self.tick_interval_ns {
             let global = raw.global.get_or_insert_default();
-            global.tick_interval_s = Some(interval_ns as f64 / 1e9);
+            global.tick_interval_s = Some(Seconds(interval_ns as f64 / 1e9));
         }
         match &self.push {
             None => {}
