@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use super::labels::{Profile, Profiles};
 use super::parameters::{TYPES, algorithms};
-use super::{Checker, suggest, unknown};
+use super::{Checker, suggest};
 use crate::config::problem::{Path, quoted};
 use crate::config::raw::{Item, RawMetric};
-use crate::config::{Diurnal, Global, Kind, Label, Metric, Sampling};
+use crate::config::{Diurnal, Global, Kind, Label, Metric, Sampling, unknown};
 
 impl Checker<'_> {
     /// One entry per entry of the file; `None` where there was a mistake. `page`

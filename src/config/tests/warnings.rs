@@ -99,8 +99,8 @@ fn shipped_configurations_are_not_warned_of() {
 
 /// Unknown fields of metrics, and what is said about them.
 const UNKNOWN: &str = r#"
-type: counter, algorithm: poisson, base_rate: 1, rate: 20
-    rate: unknown field; known fields: base_rate, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, description, unit, seed
+type: counter, algorithm: poisson, base_rate: 1, speed: 20
+    speed: unknown field; known fields: base_rate, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, description, unit, seed
 type: counter, algorithm: constant, increment: 1, stepp: 20
     stepp: unknown field; known fields: base_rate, increment, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, description, unit, seed
 type: gauge, algorithm: bernoulli, p: 0.5, probability: 1
