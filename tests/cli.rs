@@ -492,7 +492,7 @@ fn verify_tells_arguments_from_backends() {
             "0 of its entries are enabled",
         ),
         (&["--config", with_epoch, "--rounds", "3"], 2, "--watch"),
-        (&["--config", with_epoch, "--last", "1x"], 2, "10m"),
+        (&["--config", with_epoch, "--last", "1x"], 2, "5m"),
         (
             &["--config", with_epoch, "--from", "2026-01-01T00:00:00Z"],
             2,

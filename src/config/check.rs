@@ -146,11 +146,12 @@ impl Checker<'_> {
         value: Option<impl Into<f64>>,
         needed_by: &str,
     ) -> f64 {
-        value.map(Into::into).unwrap_or_else(|| {
+        let Some(value) = value else {
             self.problems
                 .missing(&at.key(name), format!("missing; {needed_by} needs it"));
-            f64::NAN
-        })
+            return f64::NAN;
+        };
+        value.into()
     }
 
     /// A number within a range that `needed_by` cannot do without; NaN where it

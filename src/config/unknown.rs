@@ -19,16 +19,12 @@ pub(super) fn field(
     if let Some(sentence) = elsewhere(key) {
         return (format!("unknown field; {sentence}"), None);
     }
-    match suggest::nearest(key, known.iter().copied()) {
-        Some(meant) => (
-            format!("unknown field; did you mean {meant:?}?"),
-            Some(meant),
-        ),
-        None => {
-            let list = suggest::list(known);
-            (format!("unknown field; known fields: {list}"), None)
-        }
+    if let Some(meant) = suggest::nearest(key, known.iter().copied()) {
+        let message = format!("unknown field; did you mean {meant:?}?");
+        return (message, Some(meant));
     }
+    let list = suggest::list(known);
+    (format!("unknown field; known fields: {list}"), None)
 }
 
 /// The fields that fit what the other fields say, the important ones first; all

@@ -35,7 +35,7 @@ pub(super) fn expand(tree: &mut Node, environment: Environment, problems: &mut P
 pub(super) fn escape(document: &mut Value) {
     match document {
         Value::String(text) if text.contains("${") => {
-            *text = dollars_before_braces(text, |n| 2 * n)
+            *text = dollars_before_braces(text, |n| 2 * n);
         }
         Value::Array(items) => items.iter_mut().for_each(escape),
         Value::Object(entries) => entries.values_mut().for_each(escape),

@@ -162,14 +162,14 @@ impl Checker<'_> {
         let list = format!("{kind} knows {}", known.join(", "));
         let algorithm = self.required_text(at, "algorithm", raw.algorithm.take(), &list)?;
         if !known.contains(&algorithm.as_str()) {
-            let hint = match unknown::elsewhere(&algorithm) {
-                Some(sentence) => format!("{sentence}; {list}"),
-                None => {
-                    let labels = (format!("{kind} knows"), format!("{kind} also knows"));
+            let labels = (format!("{kind} knows"), format!("{kind} also knows"));
+            let hint = unknown::elsewhere(&algorithm).map_or_else(
+                || {
                     let labels = (&*labels.0, &*labels.1);
                     suggest::nearest_and_rest(&algorithm, labels, known.iter().copied())
-                }
-            };
+                },
+                |sentence| format!("{sentence}; {list}"),
+            );
             self.problems.add(
                 &at.key("algorithm"),
                 format!("no algorithm {}; {hint}", quoted(&algorithm)),

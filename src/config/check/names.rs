@@ -140,7 +140,10 @@ impl Checker<'_> {
         let lost = ending(&["_sum", "_count", "_created"]).filter(|_| is_summary && page);
         if let Some(suffix) = lost {
             let who = match suffix {
-                "_created" => "Prometheus drops the quantiles as start times",
+                "_created" => {
+                    "Prometheus with created-timestamp-zero-ingestion drops the quantiles as \
+                     start times"
+                }
                 "_sum" => "the OpenTelemetry Collector takes the quantiles for its sum",
                 _ => "the OpenTelemetry Collector takes the quantiles for its count",
             };

@@ -47,7 +47,7 @@ fn a_cap_that_leaves_out_values_of_a_label_is_told() {
 /// Metrics, and what is said about their names; a warning begins with "warning".
 const NAMES: &str = r#"
 name: u_created, type: summary, algorithm: exponential, lam: 1
-    a summary must not end in _created: Prometheus drops the quantiles as start times; use another name, such as "u"
+    a summary must not end in _created: Prometheus with created-timestamp-zero-ingestion drops the quantiles as start times; use another name, such as "u"
 name: u_count, type: summary, algorithm: exponential, lam: 1
     a summary must not end in _count: the OpenTelemetry Collector takes the quantiles for its count; use another name, such as "u"
 name: u_sum, type: summary, algorithm: exponential, lam: 1
@@ -98,9 +98,9 @@ fn shipped_configurations_are_not_warned_of() {
 }
 
 /// Unknown fields of metrics, and what is said about them.
-const UNKNOWN: &str = r#"
-type: counter, algorithm: poisson, base_rate: 1, speed: 20
-    speed: unknown field; known fields: base_rate, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, description, unit, seed
+const UNKNOWN: &str = r"
+type: counter, algorithm: poisson, base_rate: 1, velocity: 20
+    velocity: unknown field; known fields: base_rate, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, description, unit, seed
 type: counter, algorithm: constant, increment: 1, stepp: 20
     stepp: unknown field; known fields: base_rate, increment, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, description, unit, seed
 type: gauge, algorithm: bernoulli, p: 0.5, probability: 1
@@ -109,7 +109,7 @@ type: histogram, algorithm: exponential, lam: 1, native_histograms: true
     native_histograms: unknown field; native histograms are not offered; exporters.otel pushes exponential ones with histograms: exponential
 type: histogram, algorithm: exponential, lam: 1, exemplars: true
     exemplars: unknown field; exemplars are not generated
-"#;
+";
 
 #[test]
 fn unknown_fields_are_answered_with_those_that_fit() {
