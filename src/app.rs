@@ -399,6 +399,9 @@ fn cannot_listen(
 }
 
 fn warn_about_risks(config: &Config) {
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
     for note in &config.otel.notes {
         log::warn!("{note}");
     }

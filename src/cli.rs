@@ -26,7 +26,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::app::{self, RunError};
-use crate::config::{self, Config, LoadError};
+use crate::config::{self, Config, LoadError, Overrides, Probe};
 use crate::engine::tick_time_ns;
 use crate::instance;
 use crate::logging::complain;
@@ -86,9 +86,13 @@ enum Command {
         /// Configuration files; `-` for standard input.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
-        /// One JSON object per mistake, on standard output.
+        /// One JSON object per mistake or warning, on standard output.
         #[arg(long)]
         json: bool,
+        /// Leave the files alone that the configuration names (tokens, certificates, the
+        /// journal's directory): they are on another machine.
+        #[arg(long)]
+        syntax_only: bool,
     },
     /// Tell series, samples, bytes and memory of a configuration before it runs.
     Plan {
@@ -148,7 +152,11 @@ fn run_command(cli: Cli) -> Result<ExitCode, RunError> {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Init { file }) => init(&file),
-        Some(Command::Check { files, json }) => check::check(&files, json),
+        Some(Command::Check {
+            files,
+            json,
+            syntax_only,
+        }) => check::check(&files, check::Options { json, syntax_only }),
         Some(Command::Plan { file, json, tick }) => plan(&file, json, tick),
         Some(Command::Dump(args)) => dump::dump(&args),
         Some(Command::Ctl(args)) => ctl::ctl(args),
@@ -199,13 +207,15 @@ fn write_schema(file: &Path) -> Result<String, RunError> {
 }
 
 fn load(path: &Path) -> Result<Config, RunError> {
-    read_config(path).map_err(|error| RunError::Config(error.to_string()))
+    read_config(path, &|_| Vec::new()).map_err(|error| RunError::Config(error.to_string()))
 }
 
-/// The configuration in a file, or with `-` on standard input.
-fn read_config(path: &Path) -> Result<Config, LoadError> {
+/// The configuration in a file, or with `-` on standard input; `probe` as for
+/// [`config::load_probed`].
+fn read_config(path: &Path, probe: Probe) -> Result<Config, LoadError> {
+    let overrides = Overrides::default();
     if path != Path::new("-") {
-        return config::load(path);
+        return config::load_probed(path, &overrides, probe);
     }
     let name = Path::new("<stdin>");
     let mut bytes = Vec::new();
@@ -215,7 +225,8 @@ fn read_config(path: &Path) -> Result<Config, LoadError> {
         let message = format!("cannot be read: {error}");
         return Err(LoadError::whole_file(&name.display().to_string(), message));
     }
-    config::load_str(name, &bytes, &|variable| std::env::var(variable).ok())
+    let environment = |variable: &str| std::env::var(variable).ok();
+    config::load_text(name, &bytes, &environment, &overrides, probe)
 }
 
 fn plan(file: &Path, json: bool, tick: u64) -> Result<(), RunError> {

@@ -14,11 +14,12 @@
 //! |---|---|
 //! | `yaml` | text to a plain tree that keeps the order and the text of keys |
 //! | `raw` | the types that mirror the file, every field optional |
+//! | `variables` | `${NAME}` in texts to what the environment says |
 //! | `de` | the tree to the types of `raw`; judges types, not meanings |
 //! | `check` | the types of `raw` to the checked ones: defaults, ranges, references |
 //! | `problem` | mistakes, noted by the path of the value (`metrics[2].name`) |
 //! | `locate` | such paths to lines and columns, only when there is a mistake |
-//! | `suggest` | "did you mean …?" |
+//! | `suggest`, `unknown` | "did you mean …?", for fields those that fit |
 //! | `overrides` | arguments, written into the types of `raw` before the check |
 //! | `endpoint` | `host:port` or a URL to the URL that is pushed to |
 //! | `exporters`, `metric`, `range_format`, `action` | the checked types |
@@ -48,6 +49,8 @@ mod range_format;
 mod raw;
 mod schema;
 mod suggest;
+mod unknown;
+mod variables;
 mod yaml;
 
 #[cfg(test)]
@@ -73,7 +76,7 @@ pub use metric::{
     Metric, Objective, Observations, Sampling,
 };
 pub use overrides::{Overrides, PushTo};
-pub use problem::{LoadError, Problem};
+pub use problem::{Finding, LoadError, Problem, Severity};
 pub use range_format::RangeFormat;
 pub use schema::json_schema;
 pub(crate) use suggest::nearest;
@@ -85,7 +88,8 @@ pub const FILE_BYTES_MAX: u64 = 16 << 20;
 ///
 /// Environment variables override the file: `LOG_LEVEL`,
 /// `MOCKINGBIRD_CONTROL_TOKEN` and, where `exporters.otel` is enabled,
-/// `OTEL_ENDPOINT` and the variables of the OpenTelemetry specification.
+/// `OTEL_ENDPOINT` and the variables of the OpenTelemetry specification; those
+/// that the file names (`${NAME}`) are put into its texts.
 ///
 /// # Errors
 /// Every mistake of the file and the environment, in the order of the text.
@@ -95,10 +99,20 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
 
 /// As [`load`]; `overrides` take precedence over the file and the environment.
 pub fn load_with(path: &Path, overrides: &Overrides) -> Result<Config, LoadError> {
+    load_probed(path, overrides, &|_| Vec::new())
+}
+
+/// As [`load_with`]; what `probe` finds out about a configuration without
+/// mistakes is reported as mistakes of the fields that it names.
+pub fn load_probed(path: &Path, overrides: &Overrides, probe: Probe) -> Result<Config, LoadError> {
     let bytes = read_file(path)
         .map_err(|message| LoadError::whole_file(&path.display().to_string(), message))?;
-    load_str_with(path, &bytes, &|name| std::env::var(name).ok(), overrides)
+    let environment = |name: &str| std::env::var(name).ok();
+    load_text(path, &bytes, &environment, overrides, probe)
 }
+
+/// Judges a configuration by what this module does not know.
+pub type Probe<'a> = &'a dyn Fn(&Config) -> Vec<Finding>;
 
 /// Checks a configuration that is in memory already, at most 16 MiB of text.
 ///
@@ -121,6 +135,17 @@ pub fn load_str_with(
     bytes: &[u8],
     environment: &dyn Fn(&str) -> Option<String>,
     overrides: &Overrides,
+) -> Result<Config, LoadError> {
+    load_text(path, bytes, environment, overrides, &|_| Vec::new())
+}
+
+/// As [`load_str_with`]; `probe` as for [`load_probed`].
+pub fn load_text(
+    path: &Path,
+    bytes: &[u8],
+    environment: &dyn Fn(&str) -> Option<String>,
+    overrides: &Overrides,
+    probe: Probe,
 ) -> Result<Config, LoadError> {
     let file = path.display().to_string();
     if bytes.len() as u64 > FILE_BYTES_MAX {
@@ -147,39 +172,54 @@ pub fn load_str_with(
             return Err(LoadError::at_position(&file, Some((1, 1)), message));
         }
     }
-    check_tree(path, &mut tree, environment, overrides)
-        .map_err(|problems| problems.into_error(&file, |found| locate::locate(text, found)))
+    let mut problems = problem::Problems::default();
+    yaml::tidy(&mut tree, &problem::Path::root(), &mut problems);
+    variables::expand(&mut tree, environment, &mut problems);
+    let locate = |found: &[problem::Unlocated]| locate::locate(text, found);
+    let checked = check_tree(path, &tree, environment, overrides, &mut problems);
+    if let Some(config) = &checked {
+        for finding in probe(config) {
+            problems.add_finding(finding);
+        }
+    }
+    match checked {
+        Some(mut config) if problems.is_empty() => {
+            config.warnings = problems.into_warnings(&file, locate);
+            Ok(config)
+        }
+        _ => Err(problems.into_error(&file, locate)),
+    }
 }
 
 /// Checks a configuration that is a JSON value already, such as [`effective`]'s;
-/// its size is not limited, and no environment overrides it.
+/// its size is not limited, and no environment overrides it or is put into its
+/// texts. It is not warned of either: who wrote it was.
 ///
 /// # Errors
 /// Every mistake, with its path but without line and column.
 pub fn load_value(path: &Path, value: &serde_json::Value) -> Result<Config, LoadError> {
+    let mut problems = problem::Problems::default();
     let mut tree = yaml::Node::of_json(value);
-    check_tree(path, &mut tree, &|_| None, &Overrides::default()).map_err(|problems| {
+    yaml::tidy(&mut tree, &problem::Path::root(), &mut problems);
+    variables::unescape(&mut tree);
+    check_tree(path, &tree, &|_| None, &Overrides::default(), &mut problems).ok_or_else(|| {
         problems.into_error(&path.display().to_string(), |found| vec![None; found.len()])
     })
 }
 
+/// A configuration without mistakes, if it is one.
 fn check_tree(
     path: &Path,
-    tree: &mut yaml::Node,
+    tree: &yaml::Node,
     environment: &dyn Fn(&str) -> Option<String>,
     overrides: &Overrides,
-) -> Result<Config, Box<problem::Problems>> {
-    let mut problems = problem::Problems::default();
-    yaml::tidy(tree, &problem::Path::root(), &mut problems);
+    problems: &mut problem::Problems,
+) -> Option<Config> {
     let environment = |name: &str| environment(name).filter(|_| !overrides.hides(name));
-    let config = de::read::<raw::RawConfig>(tree, &mut problems).map(|mut raw| {
-        overrides.apply(&mut raw);
-        check::check(path, raw, &environment, &mut problems)
-    });
-    match config {
-        Some(config) if problems.is_empty() => Ok(config),
-        _ => Err(Box::new(problems)),
-    }
+    let mut raw = de::read::<raw::RawConfig>(tree, problems)?;
+    overrides.apply(&mut raw);
+    let config = check::check(path, raw, &environment, problems);
+    problems.is_empty().then_some(config)
 }
 
 /// A file's content, or why it cannot be had.
@@ -230,6 +270,8 @@ pub struct Config {
     pub scenarios: BTreeMap<String, Arc<Scenario>>,
     /// `runtime`.
     pub runtime: Runtime,
+    /// What works and was hardly meant so, in the order of the text.
+    pub warnings: Vec<Problem>,
 }
 
 impl Config {

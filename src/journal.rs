@@ -167,6 +167,33 @@ impl Lines {
     }
 }
 
+/// Why a journal cannot be written to a path, as far as that is known without
+/// writing: its folder is not there, or it is a folder itself.
+///
+/// # Errors
+/// What is wrong, with the path.
+pub fn check_path(path: &Path) -> Result<(), String> {
+    let shown = path.display();
+    if path.is_dir() {
+        return Err(format!("{shown} is a directory; name a file in it"));
+    }
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            let message = if folder.exists() {
+                "is no directory"
+            } else {
+                "is not there; make it first"
+            };
+            Err(format!(
+                "{shown}: the directory {} {message}",
+                folder.display()
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Renames a journal of an earlier run, unless it is empty or no file, to the first
 /// `NAME.1`, `NAME.2`, … that there is not.
 fn put_aside(path: &Path) -> io::Result<()> {

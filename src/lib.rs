@@ -25,6 +25,8 @@
 //!
 //! | module | in | out |
 //! |---|---|---|
+//! | `quantity` | texts | durations, counts and sizes |
+//! | `readable` | numbers | numbers as people read them |
 //! | [`config`] | a YAML file, the environment | a checked [`config::Config`], or every mistake with its place |
 //! | [`model`] | metrics, their labels and caps | the [`model::Catalog`]: families, label spaces, identities |
 //! | [`timeline`] | a configuration, commands | what is in effect at a tick |
@@ -37,7 +39,7 @@
 //! | [`proto`] | | the messages of OTLP and remote write as types |
 //! | [`otlp`] | a frame | requests that OTLP receivers take |
 //! | [`remote_write`] | a frame | requests that Prometheus remote-write receivers take |
-//! | `readable` | numbers | numbers as people read them |
+//! | [`plan`] | a configuration | what it will cost |
 //! | [`http`] | connections | requests for a handler, and its replies |
 //! | [`faults`] | what is in effect | what goes wrong between a frame and its readers |
 //! | [`instance`] | a configuration, the host's name | what tells replicas of a run apart |
@@ -119,6 +121,7 @@ pub mod otlp;
 pub mod plan;
 pub mod proto;
 pub mod push;
+mod quantity;
 mod readable;
 pub mod remote_write;
 pub mod selfmetrics;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::clock::rfc3339;
-use crate::config::{Config, Kind};
+use crate::config::{Config, Finding, Kind};
 use crate::engine::{Engine, WINDOW_TICK_BYTES, state_bytes};
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
@@ -81,13 +81,25 @@ impl Estimate {
 
     /// Why a configuration of this size must not start, if it must not.
     pub fn refusal(&self, config: &Config) -> Option<String> {
+        let excess = self.excess(config)?;
+        Some(format!("{}: {excess}", config.path.display()))
+    }
+
+    /// The same as a finding about the field that would allow it.
+    pub fn finding(&self, config: &Config) -> Option<Finding> {
+        Some(Finding {
+            path: "global.max_series".to_owned(),
+            message: self.excess(config)?,
+        })
+    }
+
+    fn excess(&self, config: &Config) -> Option<String> {
         let max = config.global.max_series;
         (self.samples > max.into()).then(|| {
             format!(
-                "{}: this configuration has {} samples per scrape ({} series, about {} of memory), \
+                "this configuration has {} samples per scrape ({} series, about {} of memory), \
                  more than global.max_series allows ({}); check the ranges, set series_cap, or \
                  raise global.max_series",
-                config.path.display(),
                 grouped(self.samples),
                 grouped(self.series),
                 human_bytes(self.memory_bytes),

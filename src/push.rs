@@ -36,6 +36,7 @@ mod mailbox;
 mod outbox;
 mod pack;
 mod posters;
+pub mod preflight;
 mod redirect;
 mod request;
 mod retry;

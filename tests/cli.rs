@@ -194,6 +194,241 @@ fn check_reports_all_mistakes_and_exits_with_2() {
     assert_eq!(stdout(&good).lines().count(), 2);
 }
 
+/// Runs `check` on a configuration, in a folder of its own with some files, and returns
+/// the exit code, standard output and standard error.
+fn check_in(folder: &Path, config: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
+    std::fs::write(folder.join("f.yaml"), config).unwrap();
+    let mut command = Command::new(BINARY);
+    command.arg("check").args(arguments).arg("f.yaml");
+    command.current_dir(folder).env_remove("LOG_LEVEL");
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    (output.status.code(), stdout, stderr)
+}
+
+/// What `run` would refuse at its start, `check` tells with its place.
+#[test]
+fn check_reads_the_files_that_a_configuration_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "\
+global:
+  journal_file: none/run.journal
+  max_series: 10
+exporters:
+  otel: {endpoint: 'https://localhost:1', ca_file: none.pem}
+  remote_write:
+    - {url: 'http://localhost:1/w', enabled: false, bearer_token_file: none}
+    - url: http://localhost:1/w
+      bearer_token_file: empty
+    - url: http://localhost:1/w
+      basic_auth:
+        username: u
+        password_file: two_lines
+    - url: https://localhost:1/w
+      cert_file: client.pem
+      key_file: other.key
+profiles: {p: {labels: {n: {range: [1, 11]}}}}
+metrics: [{name: hits, type: counter, algorithm: poisson, base_rate: 1, profile: p}]
+";
+    let certified = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let (client, other) = (certified("client"), certified("other"));
+    for (name, text) in [
+        ("empty", String::new()),
+        ("two_lines", "a\nb\n".to_owned()),
+        ("client.pem", client.cert.pem()),
+        ("other.key", other.signing_key.serialize_pem()),
+    ] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let (code, _, stderr) = check_in(folder.path(), config, &[]);
+    assert_eq!(code, Some(2));
+    let expected = [
+        "f.yaml:2:17: global.journal_file: none/run.journal: the directory none is not there; make it first",
+        "f.yaml:3:15: global.max_series: this configuration has 11 samples per scrape",
+        "f.yaml:5:52: exporters.otel.ca_file: none.pem: there is no such file",
+        "f.yaml:9:26: exporters.remote_write[1].bearer_token_file: empty is empty",
+        "f.yaml:13:24: exporters.remote_write[2].basic_auth.password_file: two_lines holds something else",
+        "f.yaml:15:18: exporters.remote_write[3].cert_file: client.pem: cannot be used with the key",
+    ];
+    assert_eq!(stderr.lines().count(), expected.len(), "{stderr}");
+    for (line, expected) in stderr.lines().zip(expected) {
+        assert!(line.starts_with(expected), "{line}");
+    }
+    let (code, stdout, _) = check_in(folder.path(), config, &["--json"]);
+    assert_eq!((code, stdout.lines().count()), (Some(2), expected.len()));
+    let first: serde_json::Value = serde_json::from_str(stdout.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (&first["severity"], &first["line"]),
+        (&"error".into(), &2.into())
+    );
+    // Elsewhere there may be such files; a size is the file's own.
+    let (code, _, stderr) = check_in(folder.path(), config, &["--syntax-only"]);
+    assert_eq!(code, Some(2));
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with(expected[1]), "{stderr}");
+    // `run` agrees.
+    let mut run = Command::new(BINARY);
+    run.args(["--config", "f.yaml"]).current_dir(folder.path());
+    assert_eq!(run.output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn check_warns_of_what_works_and_is_hardly_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "\
+metrics:
+  - {name: queue_total, type: gauge, algorithm: constant, start: 1, profile: p}
+profiles:
+  p: {labels: {pod: {range: [1, 50]}, node: {range: [1, 20]}}, series_cap: 200}
+";
+    let (code, stdout, stderr) = check_in(folder.path(), config, &[]);
+    assert_eq!(code, Some(0));
+    assert!(
+        stdout.starts_with("f.yaml: ok, 1 metrics, 200 series"),
+        "{stdout}"
+    );
+    let expected = [
+        "f.yaml:2:12: metrics[0].name: warning: a gauge that ends in _total",
+        "f.yaml:4:76: profiles.p.series_cap: warning: keeps the first 200 of 1,000 combinations: \
+         pod has 10 of its 50 values, each with all values of node (20)",
+    ];
+    assert_eq!(stderr.lines().count(), 2, "{stderr}");
+    for (line, expected) in stderr.lines().zip(expected) {
+        assert!(line.starts_with(expected), "{line}");
+    }
+    let (code, stdout, stderr) = check_in(folder.path(), config, &["--json"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    for line in stdout.lines() {
+        let warning: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(warning["severity"], "warning");
+    }
+    assert_eq!(stdout.lines().count(), 2);
+}
+
+#[test]
+fn variables_of_the_environment_are_put_into_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("f.yaml");
+    let config = "\
+global: {tick_interval_s: \"${EVERY:-1s}\"}
+exporters: {prometheus: {prefix: ''}}
+metrics:
+  - {name: up, type: gauge, algorithm: constant, start: 1, labels: {host: \"${A_HOST}\", raw: \"$${A_HOST}\"}}
+";
+    std::fs::write(&path, config).unwrap();
+    let dump = || {
+        let mut command = Command::new(BINARY);
+        command
+            .args(["dump", "--tick", "1_000", "--config"])
+            .arg(&path);
+        command.env_remove("LOG_LEVEL").env_remove("A_HOST");
+        command
+    };
+    let output = dump().env("A_HOST", "a \"b\"").output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let line = r#"up{host="a \"b\"",raw="${A_HOST}"} 1"#;
+    assert!(stdout(&output).contains(line), "{}", stdout(&output));
+    let output = dump().output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let expected =
+        "f.yaml:4:75: metrics[0].labels.host: the environment variable A_HOST is not set";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+    let output = dump()
+        .env("A_HOST", "a")
+        .env("EVERY", "soon")
+        .output()
+        .unwrap();
+    let expected = "global.tick_interval_s: expected seconds or a duration such as 90s";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+}
+
+/// Every option that takes a duration or a count understands the same texts.
+#[test]
+fn durations_and_counts_are_written_alike_everywhere() {
+    let path = "configs/baseline.yaml";
+    let verify = [
+        "verify",
+        "--config",
+        path,
+        "--backend",
+        "http://127.0.0.1:1",
+    ];
+    let spike = [
+        "ctl",
+        "--url",
+        "http://127.0.0.1:1",
+        "spike",
+        "m",
+        "--multiplier",
+        "2",
+    ];
+    let delay = [
+        "ctl",
+        "--url",
+        "http://127.0.0.1:1",
+        "fault",
+        "scrape_delay",
+    ];
+    let backfill = [
+        "backfill",
+        "--config",
+        path,
+        "--from",
+        "2026-01-01T00:00:00Z",
+        "--to",
+        "2026-01-01T00:00:00Z",
+        "--openmetrics",
+        "-",
+    ];
+    for (command, option) in [
+        (&verify[..], "--last"),
+        (&verify, "--visible-after"),
+        (&verify, "--timeout"),
+        (&verify, "--watch"),
+        (&spike, "--duration"),
+        (&delay, "--delay"),
+        (&delay, "--duration"),
+        (&backfill, "--step"),
+    ] {
+        for value in ["60", "1m", "1h30m", "1.5s"] {
+            let output = mockingbird(&[command, &[option, value]].concat());
+            let text = stderr(&output);
+            assert!(!text.contains("invalid value"), "{option} {value}: {text}");
+        }
+        for value in ["5x", "-1m", "", "NaN"] {
+            let output = mockingbird(&[command, &[&format!("{option}={value}")]].concat());
+            assert_eq!(output.status.code(), Some(2), "{option} {value}");
+            let text = stderr(&output);
+            let why = if value == "-1m" {
+                "must not be negative"
+            } else {
+                "90s, 5m, 6h"
+            };
+            assert!(text.contains(why), "{option} {value}: {text}");
+        }
+    }
+    let series = ["ctl", "--url", "http://127.0.0.1:1", "series"];
+    for (command, option) in [
+        (&verify[..], "--series"),
+        (&verify, "--instants"),
+        (&series, "--limit"),
+    ] {
+        let output = mockingbird(&[command, &[option, "1_000"]].concat());
+        assert!(
+            !stderr(&output).contains("invalid value"),
+            "{}",
+            stderr(&output)
+        );
+        let output = mockingbird(&[command, &[option, "10 k"]].concat());
+        assert!(
+            stderr(&output).contains("1_000_000, 10k or 1M"),
+            "{}",
+            stderr(&output)
+        );
+    }
+}
+
 #[test]
 fn init_writes_what_check_accepts_and_overwrites_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -262,7 +497,7 @@ fn verify_tells_arguments_from_backends() {
             "0 of its entries are enabled",
         ),
         (&["--config", with_epoch, "--rounds", "3"], 2, "--watch"),
-        (&["--config", with_epoch, "--last", "1x"], 2, "10m"),
+        (&["--config", with_epoch, "--last", "1x"], 2, "5m"),
         (
             &["--config", with_epoch, "--from", "2026-01-01T00:00:00Z"],
             2,

@@ -112,7 +112,9 @@ fn check_beginning(api: &mut Described) -> u64 {
     assert_eq!(api.post("spike", &spike, 200)["replaced"], 1);
     let rate = json!({"metric": "lat", "rate": 0, "duration_s": 100});
     api.post("error_rate", &rate, 200);
-    let delay = json!({"kind": "scrape_delay", "delay_s": 0.001});
+    let rate = json!({"metric": "lat", "rate": 0, "duration_s": "1m40s"});
+    assert_eq!(api.post("error_rate", &rate, 200)["replaced"], 1);
+    let delay = json!({"kind": "scrape_delay", "delay_s": "1ms"});
     let fault_id = api.post("fault", &delay, 200)["id"].as_u64().unwrap();
     let nan = json!({"kind": "nan", "rate": 0, "metric": "temp"});
     api.post("fault", &nan, 200);
@@ -170,6 +172,11 @@ fn check_refusals(api: &mut Described) {
             "spike",
             json!({"metric": "hits", "multiplier": 1, "duration_s": 0}),
             "duration_s",
+        ),
+        (
+            "spike",
+            json!({"metric": "hits", "multiplier": 1, "duration_s": "5 m"}),
+            "90s, 5m",
         ),
         (
             "spike",

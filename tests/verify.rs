@@ -473,7 +473,7 @@ fn mistakes_are_told_before_there_is_anything_to_lose() {
             2,
             "expected a time",
         ),
-        (&["--timeout", "soon"], 2, "expected a number and a unit"),
+        (&["--timeout", "soon"], 2, "expected seconds or a duration"),
         (&[], 1, "http://127.0.0.1:1: "),
     ] {
         let mut command = command(folder.path(), &nobody);

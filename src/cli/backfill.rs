@@ -58,7 +58,7 @@ pub(super) struct BackfillArgs {
     /// End of the range (RFC 3339), included.
     #[arg(long, value_name = "T", value_parser = time_ns)]
     to: i64,
-    /// Time between ticks: 500ms, 15s, 1m. Default: the configuration's `tick_interval_s`.
+    /// Time between ticks: seconds, or 500ms, 15s, 1m. Default: the configuration's `tick_interval_s`.
     #[arg(long, value_name = "DURATION", value_parser = step_ns)]
     step: Option<u64>,
     /// Write `OpenMetrics` to this file, or with - to standard output.

@@ -1,34 +1,52 @@
-//! `check`: files in, every mistake in them out.
+//! `check`: files in, every mistake in them out, those included that only a start
+//! finds out: in the files that they name, and in their size.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{print, read_config};
 use crate::app::RunError;
+use crate::config::{Config, Finding, LoadError, Problem};
+use crate::journal;
+use crate::logging::complain;
 use crate::plan::Estimate;
+use crate::push::preflight;
 use crate::readable::grouped;
 
-/// Checks files, and tells what is wrong with them; as `json`, a line per mistake on
-/// standard output.
+/// How files are checked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Options {
+    /// A line of JSON per mistake and warning on standard output.
+    pub(super) json: bool,
+    /// The files alone: what they name need not be on this machine.
+    pub(super) syntax_only: bool,
+}
+
+/// Checks files, and tells what is wrong with them; warnings go to standard error.
 ///
 /// # Errors
-/// All mistakes, or as `json` how many files have some.
-pub(super) fn check(files: &[PathBuf], json: bool) -> Result<(), RunError> {
+/// All mistakes, or as JSON how many files have some.
+pub(super) fn check(files: &[PathBuf], options: Options) -> Result<(), RunError> {
+    let Options { json, syntax_only } = options;
     let mut wrong = Vec::new();
     let mut lines = String::new();
     for path in files {
-        match check_file(path) {
-            Ok(_) if json => {}
-            Ok(summary) => _ = writeln!(lines, "{summary}"),
-            Err(mistakes) => {
-                for mistake in mistakes.json.iter().filter(|_| json) {
-                    let _ = writeln!(lines, "{mistake}");
+        let (problems, text) = match check_file(path, syntax_only) {
+            Ok(checked) => {
+                if !json {
+                    let _ = writeln!(lines, "{}", checked.summary);
                 }
-                wrong.push(mistakes.text);
+                tell(&checked.warnings, json);
+                (checked.warnings, None)
             }
+            Err(error) => (error.problems().to_vec(), Some(error.to_string())),
+        };
+        for problem in problems.iter().filter(|_| json) {
+            let _ = writeln!(lines, "{}", json!(problem));
         }
+        wrong.extend(text);
     }
     print(lines.as_bytes())?;
     if wrong.is_empty() {
@@ -41,31 +59,56 @@ pub(super) fn check(files: &[PathBuf], json: bool) -> Result<(), RunError> {
     }
 }
 
-/// All that is wrong with a file.
-struct Mistakes {
-    text: String,
-    /// One object per mistake.
-    json: Vec<Value>,
+/// Shows warnings to people.
+fn tell(warnings: &[Problem], json: bool) {
+    const PRINTED_MAX: usize = 100;
+    if json {
+        return;
+    }
+    for warning in warnings.iter().take(PRINTED_MAX) {
+        complain(warning);
+    }
+    let more = warnings.len().saturating_sub(PRINTED_MAX);
+    if more > 0 {
+        complain(&format_args!("… and {more} more warnings"));
+    }
 }
 
-/// A summary of a file that is right.
-fn check_file(path: &Path) -> Result<String, Mistakes> {
-    let config = read_config(path).map_err(|error| Mistakes {
-        text: error.to_string(),
-        json: error.problems().iter().map(|one| json!(one)).collect(),
-    })?;
+/// A file without mistakes.
+struct Checked {
+    summary: String,
+    warnings: Vec<Problem>,
+}
+
+fn check_file(path: &Path, syntax_only: bool) -> Result<Checked, LoadError> {
+    let probe = |config: &Config| findings(config, syntax_only);
+    let config = read_config(path, &probe)?;
     let estimate = Estimate::of(&config);
-    let file = config.path.display();
-    if let Some(refusal) = estimate.refusal(&config) {
-        return Err(Mistakes {
-            json: vec![json!({"file": file.to_string(), "message": refusal})],
-            text: refusal,
-        });
-    }
-    Ok(format!(
-        "{file}: ok, {} metrics, {} series, {} samples per scrape",
+    let summary = format!(
+        "{}: ok, {} metrics, {} series, {} samples per scrape",
+        config.path.display(),
         config.metrics.len(),
         grouped(estimate.series),
         grouped(estimate.samples),
-    ))
+    );
+    let warnings = config.warnings;
+    Ok(Checked { summary, warnings })
+}
+
+/// What `run` would refuse, of a configuration without mistakes of its own.
+fn findings(config: &Config, syntax_only: bool) -> Vec<Finding> {
+    let mut findings = Vec::from_iter(Estimate::of(config).finding(config));
+    if syntax_only {
+        return findings;
+    }
+    findings.extend(preflight::findings(config));
+    if let Some(path) = &config.global.journal_file
+        && let Err(message) = journal::check_path(path)
+    {
+        findings.push(Finding {
+            path: "global.journal_file".to_owned(),
+            message,
+        });
+    }
+    findings
 }

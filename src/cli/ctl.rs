@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use ureq::Agent;
 use ureq::http::Request;
 
-use super::values::{finite, label};
+use super::values::{count, finite, label, seconds};
 use super::{ctl_text, print, variable};
 use crate::app::RunError;
 
@@ -27,7 +27,7 @@ const TOKEN_VARIABLE: &str = "MOCKINGBIRD_CONTROL_TOKEN";
 const EXAMPLES: &str = "\
 Examples:
   mockingbird ctl status
-  mockingbird ctl spike http_requests_total --multiplier 5 --duration 60 --label region=us-east-1
+  mockingbird ctl spike http_requests_total --multiplier 5 --duration 1m --label region=us-east-1
   mockingbird ctl spike --end http_requests_total
   mockingbird ctl error-rate http_requests_total --rate 0.2 --duration 30
   mockingbird ctl fault reset --metric http_requests_total
@@ -97,14 +97,14 @@ struct OnMetric {
     /// Base name of the metric.
     #[arg(required_unless_present = "end", conflicts_with = "end")]
     metric: Option<String>,
-    /// Seconds.
+    /// How long: seconds, or 90s, 5m, 1h30m.
     #[arg(
         long,
-        value_name = "S",
+        value_name = "DURATION",
         required_unless_present = "end",
         conflicts_with = "end",
         allow_negative_numbers = true,
-        value_parser = finite
+        value_parser = seconds
     )]
     duration: Option<f64>,
     /// Only series with this label value; may be repeated.
@@ -181,22 +181,22 @@ struct FaultArgs {
     /// HTTP status (`scrape_error`).
     #[arg(long, value_name = "CODE", conflicts_with = "end")]
     status: Option<u64>,
-    /// Seconds by which scrapes are late (`scrape_delay`).
+    /// By how long scrapes are late (`scrape_delay`): seconds, or 500ms.
     #[arg(
         long,
-        value_name = "S",
+        value_name = "DURATION",
         conflicts_with = "end",
         allow_negative_numbers = true,
-        value_parser = finite
+        value_parser = seconds
     )]
     delay: Option<f64>,
-    /// Seconds. Default: until it is ended; a reset happens once.
+    /// How long: seconds, or 90s, 5m. Default: until it is ended; a reset happens once.
     #[arg(
         long,
-        value_name = "S",
+        value_name = "DURATION",
         conflicts_with = "end",
         allow_negative_numbers = true,
-        value_parser = finite
+        value_parser = seconds
     )]
     duration: Option<f64>,
     /// End the fault with this id, as `ctl status` tells it.
@@ -213,7 +213,7 @@ struct SeriesArgs {
     #[arg(long = "match", value_name = "LABELS")]
     matching: Option<String>,
     /// Series at most, 1 to 10000.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     limit: Option<u64>,
 }
 

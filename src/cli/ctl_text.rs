@@ -106,6 +106,16 @@ pub(super) fn reloaded(reply: &Value) -> String {
         vec![name.replace('_', " "), list]
     });
     text.push_str(&table(&rows));
+    for warning in items(&reply["warnings"]) {
+        let place = [&warning["file"], &warning["line"], &warning["column"]].map(word);
+        let _ = writeln!(
+            text,
+            "{}: {}: warning: {}",
+            place.join(":"),
+            word(&warning["path"]),
+            word(&warning["message"])
+        );
+    }
     text
 }
 

@@ -50,7 +50,11 @@ pub(super) fn run(args: &RunArgs) -> Result<(), RunError> {
         )));
     }
     if args.validate {
-        return check::check(std::slice::from_ref(path), false);
+        let options = check::Options {
+            json: false,
+            syntax_only: false,
+        };
+        return check::check(std::slice::from_ref(path), options);
     }
     let config = load(path)?;
     logging::init(config.global.log_level, config.global.log_format);

@@ -1,7 +1,10 @@
 //! Values of arguments: text in, checked values or what was expected out.
 
+use std::fmt::Display;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::ops::RangeInclusive;
+
+use crate::quantity;
 
 /// NAME=VALUE.
 pub(super) fn label(text: &str) -> Result<(String, String), String> {
@@ -35,43 +38,60 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
         .ok_or_else(|| "this host has no address".to_owned())
 }
 
-/// Milliseconds of a duration of 1s to 3660d, in one unit.
+/// Milliseconds of a duration of 1s to 3660d.
 pub(super) fn duration_ms(text: &str) -> Result<i64, String> {
-    const DAYS_MAX: i64 = 3660;
-    let wrong = || "expected a number and a unit: 90s, 10m, 2h or 1d".to_owned();
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let unit_ms: i64 = match unit {
-        's' => 1_000,
-        'm' => 60_000,
-        'h' => 3_600_000,
-        'd' => 86_400_000,
-        _ => return Err(wrong()),
-    };
-    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    let ms = i64::from(number) * unit_ms;
-    if ms == 0 || ms > DAYS_MAX * 86_400_000 {
-        return Err("expected 1s to 3660d".to_owned());
-    }
-    Ok(ms)
+    const NS_MAX: u64 = 3660 * 86_400_000_000_000;
+    let ns = duration_in(text, 1_000_000_000..=NS_MAX)?;
+    Ok((ns / 1_000_000) as i64)
 }
 
-/// Nanoseconds between ticks, of a duration of 1ms to 24h such as 15s.
+/// Nanoseconds between ticks, of a duration of 1ms to 1d such as 15s.
 pub(super) fn step_ns(text: &str) -> Result<u64, String> {
-    const STEP_NS: RangeInclusive<i128> = 1_000_000..=86_400_000_000_000;
-    let duration: jiff::SignedDuration = text
-        .parse()
-        .map_err(|_| "expected a number and a unit: 500ms, 15s, 1m or 1h".to_owned())?;
-    let ns = duration.as_nanos();
-    if !STEP_NS.contains(&ns) || ns % 1_000_000 != 0 {
-        return Err("expected whole milliseconds, 1ms to 24h".to_owned());
+    duration_in(text, 1_000_000..=86_400_000_000_000)
+}
+
+/// Nanoseconds of a duration within a range, in whole milliseconds.
+fn duration_in(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
+    let ns = quantity::duration_ns(text)?;
+    if !range.contains(&ns) || !ns.is_multiple_of(1_000_000) {
+        return Err(format!(
+            "expected whole milliseconds, {} to {}",
+            quantity::duration_text(*range.start()),
+            quantity::duration_text(*range.end())
+        ));
     }
-    Ok(ns as u64)
+    Ok(ns)
+}
+
+/// A duration for the control API, as JSON says it: seconds. Whether they are in
+/// range is judged there.
+pub(super) fn seconds(text: &str) -> Result<f64, String> {
+    Ok(quantity::duration_ns(text)? as f64 / 1e9)
 }
 
 /// The number of a tick.
 pub(super) fn tick(text: &str) -> Result<u64, String> {
-    let number = text.parse();
-    number.map_err(|_| "expected the number of a tick, 0 or more".to_owned())
+    count(text)
+}
+
+/// How many there are of something.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    quantity::count(text)
+}
+
+/// How many there are of something, within a range.
+pub(super) fn count_within<T>(
+    range: RangeInclusive<T>,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: TryFrom<u64> + PartialOrd + Display + Clone + Send + Sync + 'static,
+{
+    move |text| {
+        let count = T::try_from(count(text)?).ok();
+        count
+            .filter(|count| range.contains(count))
+            .ok_or_else(|| format!("expected {} to {}", range.start(), range.end()))
+    }
 }
 
 /// A time with its offset.
@@ -116,18 +136,50 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_have_a_unit() {
+    fn durations_are_seconds_or_have_units() {
+        assert_eq!(duration_ms("60"), Ok(60_000));
         assert_eq!(duration_ms("90s"), Ok(90_000));
+        assert_eq!(duration_ms("1h30m"), Ok(5_400_000));
         assert_eq!(duration_ms("1d"), Ok(86_400_000));
-        for wrong in ["", "s", "10", "-1m", "1.5h", "0s", "4294967295d", "1é"] {
+        for wrong in [
+            "",
+            "s",
+            "-1m",
+            "0s",
+            "999ms",
+            "1.0005",
+            "3661d",
+            "4294967295d",
+            "1é",
+        ] {
             assert!(duration_ms(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(step_ns("15s"), Ok(15_000_000_000));
+        assert_eq!(
+            duration_ms("0"),
+            Err("expected whole milliseconds, 1s to 3660d".into())
+        );
+        assert_eq!(step_ns("15"), Ok(15_000_000_000));
         assert_eq!(step_ns("500ms"), Ok(500_000_000));
         assert_eq!(step_ns("1m"), Ok(60_000_000_000));
-        for wrong in ["", "15", "s", "-1s", "0s", "1us", "1.5ms", "25h", "1d"] {
+        assert_eq!(step_ns("1d"), Ok(86_400_000_000_000));
+        for wrong in ["", "s", "-1s", "0s", "1us", "1.5ms", "25h"] {
             assert!(step_ns(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(seconds("1m30s"), Ok(90.0));
+        assert_eq!(seconds("0.25"), Ok(0.25));
+        for wrong in ["inf", "NaN", "-1", "1x"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn counts_may_be_short() {
+        assert_eq!(tick("1_000"), Ok(1000));
+        let limit = count_within(1..=10_000_u32);
+        assert_eq!(limit("10k"), Ok(10_000));
+        assert_eq!(limit("0"), Err("expected 1 to 10000".into()));
+        assert_eq!(limit("5G"), Err("expected 1 to 10000".into()));
+        assert!(limit("x").unwrap_err().contains("10k"));
     }
 
     #[test]

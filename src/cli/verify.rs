@@ -11,7 +11,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 
 use super::replay::{narrow, replay_of};
 use super::reports::Outputs;
-use super::values::{address, duration_ms, header, label, time, tolerance};
+use super::values::{address, count_within, duration_ms, header, label, time, tolerance};
 use super::{load, refuse_too_large, variable, watch};
 use crate::app::{self, RunError};
 use crate::clock::Clock;
@@ -89,7 +89,7 @@ pub(super) struct VerifyArgs {
     #[arg(long, value_name = "HOST:PORT", requires = "watch", value_parser = address)]
     pub(super) listen: Option<SocketAddr>,
     /// With --watch: end after so many rounds.
-    #[arg(long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", requires = "watch", value_parser = count_within(1..=u64::MAX))]
     pub(super) rounds: Option<u64>,
 }
 
@@ -107,7 +107,7 @@ pub(super) struct CompareArgs {
         long,
         value_name = "N",
         default_value_t = 10,
-        value_parser = clap::value_parser!(u32).range(0..=10_000)
+        value_parser = count_within(0..=10_000_u32)
     )]
     rounds: u32,
     /// Write everything as JSON to a file, or with - to standard output instead of the tables.
@@ -138,7 +138,7 @@ pub(super) struct WhatArgs {
     /// End of the range (RFC 3339).
     #[arg(long, value_name = "T", requires = "from", conflicts_with = "last", value_parser = time)]
     to: Option<jiff::Timestamp>,
-    /// The range up to now instead, or up to the end of the run: 90s, 10m, 2h or 1d.
+    /// The range up to now instead, or up to the end of the run: seconds, or 90s, 10m, 1h30m, 1d.
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration_ms)]
     last: i64,
     /// What is not there after so long is missing; a range up to now ends so long ago.
@@ -149,7 +149,7 @@ pub(super) struct WhatArgs {
         long,
         value_name = "N",
         default_value_t = 10_000,
-        value_parser = clap::value_parser!(u32).range(1..=100_000_000)
+        value_parser = count_within(1..=100_000_000_u32)
     )]
     series: u32,
     /// Compare every sample of all series.
@@ -166,7 +166,7 @@ pub(super) struct WhatArgs {
         long,
         value_name = "N",
         default_value_t = 5,
-        value_parser = clap::value_parser!(u32).range(1..=10_000)
+        value_parser = count_within(1..=10_000_u32)
     )]
     instants: u32,
     /// The job by which it was scraped, where there are several.

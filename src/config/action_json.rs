@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::check::Checker;
-use super::check::action::{ACTIONS, fields_taken};
+use super::check::action::fields_taken;
 use super::check::selector::Known;
 use super::json::{Fields, seconds};
 use super::problem::{Path, Problems};
@@ -44,16 +44,11 @@ pub fn action_from_json(
     let mut node = Node::of_json(value);
     yaml::tidy(&mut node, &root, &mut problems);
     if let Some(action) = known_action {
-        take_unknown_fields(&mut node, action, &mut problems);
+        name_action(&mut node, action, &mut problems);
     }
     let raw = de::read::<RawAction>(&node, &mut problems);
     let mut checker = Checker::new(&mut problems);
-    let action = raw.and_then(|mut raw| {
-        if let Some(action) = known_action {
-            raw.action = Some(action.to_owned());
-        }
-        checker.action(&root, raw, &Known::of(config))
-    });
+    let action = raw.and_then(|raw| checker.action(&root, raw, &Known::of(config)));
     let (metric, scenario) = (checker.unknown_metric, checker.unknown_scenario);
     match action {
         Some(action) if problems.is_empty() => Ok(action),
@@ -73,29 +68,18 @@ pub fn action_from_json(
     }
 }
 
-/// Takes out the fields that no action has, `action` among them, and reports them
-/// with the fields that this action takes.
-///
-/// Left in, they would be reported with the fields of all actions.
-fn take_unknown_fields(node: &mut Node, action: &str, problems: &mut Problems) {
+/// Writes down which action it is, where that is known already; a field that says
+/// so is a mistake then.
+fn name_action(node: &mut Node, action: &str, problems: &mut Problems) {
+    const NAME: &str = "action";
     let Node::Map(entries) = node else { return };
-    let root = Path::root();
-    let fields = fields_taken(action, None).iter().copied();
-    let is_known = |key: &str| {
-        let mut actions = ACTIONS.iter();
-        actions.any(|action| fields_taken(action, None).contains(&key))
-    };
-    entries.retain(|(key, _)| {
-        let known = is_known(key);
-        if !known {
-            let hint = suggest::hint(key, "known fields", fields.clone());
-            problems.add_key(&root.key(key), format!("unknown field; {hint}"));
-            if let Some(meant) = suggest::nearest(key, fields.clone()) {
-                problems.explain(root.key(meant));
-            }
-        }
-        known
-    });
+    if let Some(index) = entries.iter().position(|(key, _)| key == NAME) {
+        entries.remove(index);
+        let known = suggest::list(fields_taken(action, None).iter().copied());
+        let message = format!("unknown field; known fields: {known}");
+        problems.add_key(&Path::root().key(NAME), message);
+    }
+    entries.push((NAME.to_owned(), Node::Str(action.to_owned())));
 }
 
 /// An action as JSON, with every default and with `action`.

@@ -22,7 +22,7 @@ mod metric;
 mod names;
 mod observations;
 mod otel;
-mod parameters;
+pub(super) mod parameters;
 mod prometheus;
 mod remote_write;
 mod runtime;
@@ -83,7 +83,13 @@ pub(super) fn check(
         &prometheus,
     );
     let profiles = checker.profiles(&root.key("profiles"), raw.profiles);
-    let metrics = checker.metrics(&root.key("metrics"), raw.metrics, &profiles, &global);
+    let page = prometheus.enabled;
+    let metrics = checker.metrics(
+        &root.key("metrics"),
+        raw.metrics,
+        &profiles,
+        (&global, page),
+    );
     let (scenarios, runtime) = checker.scenarios_and_runtime(
         &root,
         raw.scenarios,
@@ -99,6 +105,7 @@ pub(super) fn check(
         metrics: metrics.into_iter().flatten().collect(),
         scenarios,
         runtime,
+        warnings: Vec::new(),
     }
 }
 
@@ -133,12 +140,19 @@ impl<'a> Checker<'a> {
 
 impl Checker<'_> {
     /// A number that `needed_by` cannot do without; NaN where it is missing.
-    fn required(&mut self, at: &Path, name: &str, value: Option<f64>, needed_by: &str) -> f64 {
-        value.unwrap_or_else(|| {
+    fn required(
+        &mut self,
+        at: &Path,
+        name: &str,
+        value: Option<impl Into<f64>>,
+        needed_by: &str,
+    ) -> f64 {
+        let Some(value) = value else {
             self.problems
                 .missing(&at.key(name), format!("missing; {needed_by} needs it"));
-            f64::NAN
-        })
+            return f64::NAN;
+        };
+        value.into()
     }
 
     /// A number within a range that `needed_by` cannot do without; NaN where it
@@ -147,7 +161,7 @@ impl Checker<'_> {
         &mut self,
         at: &Path,
         name: &str,
-        value: Option<f64>,
+        value: Option<impl Into<f64>>,
         range: RangeInclusive<f64>,
         needed_by: &str,
     ) -> f64 {
@@ -193,11 +207,11 @@ impl Checker<'_> {
         &mut self,
         at: &Path,
         name: &str,
-        value: Option<f64>,
+        value: Option<impl Into<f64>>,
         default: f64,
         range: RangeInclusive<f64>,
     ) -> f64 {
-        let value = value.unwrap_or(default);
+        let value = value.map_or(default, Into::into);
         self.within(&at.key(name), value, range);
         value
     }
@@ -207,11 +221,11 @@ impl Checker<'_> {
         &mut self,
         at: &Path,
         name: &str,
-        value: Option<u64>,
+        value: Option<impl Into<u64>>,
         default: u64,
         range: RangeInclusive<u64>,
     ) -> u64 {
-        let value = value.unwrap_or(default);
+        let value = value.map_or(default, Into::into);
         self.whole_within(&at.key(name), value, range);
         value
     }
@@ -248,7 +262,8 @@ impl Checker<'_> {
     }
 
     /// A duration in nanoseconds, from seconds: at least a millisecond.
-    fn seconds(&mut self, at: &Path, seconds: f64) -> u64 {
+    fn seconds(&mut self, at: &Path, seconds: impl Into<f64>) -> u64 {
+        let seconds = seconds.into();
         self.within(at, seconds, 0.001..=SECONDS_MAX);
         nanoseconds(seconds)
     }

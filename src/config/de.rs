@@ -7,8 +7,11 @@
 //! are found. An enum is chosen by the shape of the value: its variants are
 //! `Spec` (a map), `List` and `One` (a scalar).
 //!
-//! It checks types, never ranges or meanings: that is `check`.
+//! It checks types, never ranges or meanings: that is `check`. Some types may be
+//! written as texts with units (`quantity`), and a value that is one variable's
+//! text has the type that is asked for.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
@@ -16,14 +19,47 @@ use std::fmt;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
 
 use super::problem::{PROBLEMS_KEPT_MAX, Path, Problems, Step};
-use super::suggest;
-use super::yaml::{Node, float_text};
+use super::unknown;
+use super::yaml::{self, Node, float_text};
+use crate::quantity;
 
 /// Values that may be pruned before the pass gives up.
 const PRUNED_MAX: usize = 100;
 
-/// Name of the newtype whose number may be infinite or NaN: `raw::AnyFloat`.
-const ANY_FLOAT: &str = "AnyFloat";
+/// How a number may be written, which the newtypes of `raw` tell by their names.
+#[derive(Clone, Copy, PartialEq)]
+enum Written {
+    Plainly,
+    /// It may be infinite or NaN.
+    AnyFloat,
+    Seconds,
+    Count,
+    Whole,
+    Bytes,
+}
+
+impl Written {
+    fn of_newtype(name: &str) -> Self {
+        match name {
+            "AnyFloat" => Self::AnyFloat,
+            "Seconds" => Self::Seconds,
+            "Count" => Self::Count,
+            "Whole" => Self::Whole,
+            "Bytes" => Self::Bytes,
+            _ => Self::Plainly,
+        }
+    }
+
+    /// What is understood, where that is more than a plain number.
+    fn understood(self) -> Option<&'static str> {
+        match self {
+            Self::Plainly | Self::AnyFloat => None,
+            Self::Seconds => Some(quantity::DURATION),
+            Self::Count | Self::Whole => Some(quantity::COUNT),
+            Self::Bytes => Some(quantity::BYTES),
+        }
+    }
+}
 
 /// Reads `T`, reporting every mistake; `None` after too many of them.
 ///
@@ -36,15 +72,16 @@ pub(super) fn read<T: DeserializeOwned>(root: &Node, problems: &mut Problems) ->
         pass.unknown_more.set(0);
         let start = NodeDe {
             node: root,
+            address: NodeDe::address_of(root),
             trail: &Trail::Root,
             pass: &pass,
-            any_float: false,
+            written: Written::Plainly,
         };
         match T::deserialize(start) {
             Ok(value) => break Some(value),
             Err(failure) => {
                 let (path, node) = failure.at.unwrap_or_default();
-                let is_root = node == NodeDe::address(root);
+                let is_root = node == NodeDe::address_of(root);
                 let again = node != 0 && !is_root && pass.pruned.insert(node);
                 failures.push((path, failure.message));
                 if !again || failures.len() == PRUNED_MAX {
@@ -142,15 +179,17 @@ type Result<T> = std::result::Result<T, Failure>;
 #[derive(Clone, Copy)]
 struct NodeDe<'n, 'c> {
     node: &'n Node,
+    /// Of the node in the tree, which `node` may stand for.
+    address: usize,
     trail: &'c Trail<'c>,
     pass: &'c Pass,
-    any_float: bool,
+    written: Written,
 }
 
 const NULL: &Node = &Node::Null;
 
 impl<'n, 'c> NodeDe<'n, 'c> {
-    fn address(node: &Node) -> usize {
+    fn address_of(node: &Node) -> usize {
         std::ptr::from_ref(node) as usize
     }
 
@@ -159,12 +198,14 @@ impl<'n, 'c> NodeDe<'n, 'c> {
     where
         'c: 'd,
     {
-        let pruned = self.pass.pruned.contains(&Self::address(node));
+        let address = Self::address_of(node);
+        let pruned = self.pass.pruned.contains(&address);
         NodeDe {
             node: if pruned { NULL } else { node },
+            address,
             trail,
             pass: self.pass,
-            any_float: false,
+            written: Written::Plainly,
         }
     }
 
@@ -173,7 +214,7 @@ impl<'n, 'c> NodeDe<'n, 'c> {
         result.map_err(|mut failure| {
             failure
                 .at
-                .get_or_insert_with(|| (self.trail.path(), Self::address(self.node)));
+                .get_or_insert_with(|| (self.trail.path(), self.address));
             failure
         })
     }
@@ -183,25 +224,25 @@ impl<'n, 'c> NodeDe<'n, 'c> {
     }
 
     fn expected<T>(self, what: &str) -> Result<T> {
-        let hint = match self.node {
-            Node::Str(text) if what.contains("number") && text.trim().parse::<f64>().is_ok() => {
-                " (remove the quotes)"
+        let hint: Cow<str> = match self.node {
+            Node::Str(text) | Node::Variable(text) if what.contains("number") => {
+                number_hint(text).into()
             }
             Node::Str(text)
                 if what.contains("true or false")
                     && matches!(
                         text.to_lowercase().as_str(),
-                        "yes" | "no" | "on" | "off" | "true" | "false"
+                        "yes" | "no" | "on" | "off" | "y" | "n" | "true" | "false"
                     ) =>
             {
-                " (YAML 1.2 knows only true and false, without quotes)"
+                " (YAML 1.2 knows only true and false, without quotes)".into()
             }
             Node::Bool(_) | Node::Int(_) | Node::UInt(_) | Node::Big(_) | Node::Float(_)
                 if what == "text" =>
             {
-                " (put it in quotes)"
+                " (put it in quotes)".into()
             }
-            _ => "",
+            _ => "".into(),
         };
         self.wrong(format!(
             "expected {what}, found {}{hint}",
@@ -217,23 +258,50 @@ impl<'n, 'c> NodeDe<'n, 'c> {
                     *value as i64
                 ))
             }
-            _ => self.expected("a whole number"),
+            // What is a number already needs no advice on how to write one.
+            node => match (node, self.written.understood()) {
+                (Node::Str(_) | Node::Variable(_), Some(understood)) => self.expected(understood),
+                _ => self.expected("a whole number"),
+            },
         }
     }
 
-    fn unknown_field(self, key: &str, fields: &'static [&'static str]) {
+    /// What a text with a unit says, or why it says nothing.
+    fn quantity<T>(
+        self,
+        text: &str,
+        read: fn(&str) -> std::result::Result<T, String>,
+    ) -> Result<T> {
+        read(text)
+            .or_else(|complaint| self.wrong(format!("{complaint}, found {}", self.node.describe())))
+    }
+
+    /// The value in the type that YAML gives it where it is one variable's text
+    /// and stands where no text is wanted.
+    fn typed(self) -> Cow<'n, Node> {
+        match self.node {
+            Node::Variable(text) => match yaml::plain_scalar(text) {
+                Some(node) => Cow::Owned(node),
+                None => Cow::Borrowed(self.node),
+            },
+            node => Cow::Borrowed(node),
+        }
+    }
+
+    fn unknown_field(
+        self,
+        entries: &[(String, Node)],
+        key: &str,
+        (owner, fields): (&str, &'static [&'static str]),
+    ) {
         if self.pass.unknown.borrow().len() == PROBLEMS_KEPT_MAX {
             self.pass.unknown_more.set(self.pass.unknown_more.get() + 1);
             return;
         }
         let path = self.trail.path();
-        let known = fields.iter().copied();
-        let meant = suggest::nearest(key, known.clone());
+        let (message, meant) = unknown::field(owner, entries, key, fields);
         self.pass.unknown.borrow_mut().push(UnknownField {
-            message: format!(
-                "unknown field; {}",
-                suggest::hint(key, "known fields", known)
-            ),
+            message,
             meant: meant.map(|field| path.key(field)),
             path: path.key(key),
         });
@@ -250,20 +318,22 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
             Node::Int(value) => self.placed(visitor.visit_i64(*value)),
             Node::UInt(value) => self.placed(visitor.visit_u64(*value)),
             Node::Float(value) => self.placed(visitor.visit_f64(*value)),
-            Node::Big(text) | Node::Str(text) => self.placed(visitor.visit_str(text)),
+            Node::Big(text) | Node::Str(text) | Node::Variable(text) => {
+                self.placed(visitor.visit_str(text))
+            }
             Node::Seq(_) | Node::Map(_) => self.expected("a single value"),
         }
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        match self.node {
+        match &*self.typed() {
             Node::Bool(value) => self.placed(visitor.visit_bool(*value)),
             _ => self.expected("true or false"),
         }
     }
 
     fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        match self.node {
+        match &*self.typed() {
             Node::Int(value) => self.placed(visitor.visit_i64(*value)),
             Node::UInt(_) | Node::Big(_) => self.wrong(format!(
                 "{} is not within {} and {}",
@@ -271,12 +341,16 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
                 i64::MIN,
                 i64::MAX
             )),
+            Node::Str(text) | Node::Variable(text) if self.written == Written::Whole => {
+                let value = self.quantity(text, quantity::whole)?;
+                self.placed(visitor.visit_i64(value))
+            }
             _ => self.expected_whole_number(),
         }
     }
 
     fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        match self.node {
+        match &*self.typed() {
             Node::Int(value) => match u64::try_from(*value) {
                 Ok(value) => self.placed(visitor.visit_u64(value)),
                 Err(_) => self.wrong(format!("must not be negative, found {value}")),
@@ -291,26 +365,38 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
                 "must not be negative, found {}",
                 float_text(*value)
             )),
+            Node::Str(text) | Node::Variable(text) if self.written == Written::Count => {
+                let value = self.quantity(text, quantity::count)?;
+                self.placed(visitor.visit_u64(value))
+            }
+            Node::Str(text) | Node::Variable(text) if self.written == Written::Bytes => {
+                let value = self.quantity(text, quantity::bytes)?;
+                self.placed(visitor.visit_u64(value))
+            }
             _ => self.expected_whole_number(),
         }
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        let value = match self.node {
+        let any_float = self.written == Written::AnyFloat;
+        let value = match &*self.typed() {
             Node::Int(value) => *value as f64,
             Node::UInt(value) => *value as f64,
             Node::Float(value) => *value,
             Node::Big(digits) => digits.parse().unwrap_or(f64::INFINITY),
             // JSON has no other way to write them.
-            Node::Str(text) if self.any_float => match text.as_str() {
+            Node::Str(text) if any_float => match text.as_str() {
                 ".nan" => f64::NAN,
                 ".inf" => f64::INFINITY,
                 "-.inf" => f64::NEG_INFINITY,
                 _ => return self.expected("a number"),
             },
-            _ => return self.expected("a number"),
+            Node::Str(text) | Node::Variable(text) if self.written == Written::Seconds => {
+                self.quantity(text, quantity::duration_ns)? as f64 / 1e9
+            }
+            _ => return self.expected(self.written.understood().unwrap_or("a number")),
         };
-        if value.is_finite() || self.any_float {
+        if value.is_finite() || any_float {
             self.placed(visitor.visit_f64(value))
         } else {
             self.wrong(format!(
@@ -322,7 +408,7 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         match self.node {
-            Node::Str(text) => self.placed(visitor.visit_str(text)),
+            Node::Str(text) | Node::Variable(text) => self.placed(visitor.visit_str(text)),
             _ => self.expected("text"),
         }
     }
@@ -343,7 +429,7 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value> {
-        self.any_float = name == ANY_FLOAT;
+        self.written = Written::of_newtype(name);
         self.placed(visitor.visit_newtype_struct(self))
     }
 
@@ -361,6 +447,7 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
         match self.node {
             Node::Map(entries) => self.placed(visitor.visit_map(Entries {
                 de: self,
+                all: entries,
                 unread: entries.iter(),
                 fields: None,
                 value: None,
@@ -371,15 +458,16 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value> {
         if let Node::Map(entries) = self.node {
             return self.placed(visitor.visit_map(Entries {
                 de: self,
+                all: entries,
                 unread: entries.iter(),
-                fields: Some(fields),
+                fields: Some((name, fields)),
                 value: None,
             }));
         }
@@ -425,9 +513,10 @@ impl<'de> de::SeqAccess<'de> for Items<'_, '_> {
 
 struct Entries<'n, 'c> {
     de: NodeDe<'n, 'c>,
+    all: &'n [(String, Node)],
     unread: std::slice::Iter<'n, (String, Node)>,
-    /// The fields of a struct; `None` where any key is welcome.
-    fields: Option<&'static [&'static str]>,
+    /// The name and the fields of a struct; `None` where any key is welcome.
+    fields: Option<(&'static str, &'static [&'static str])>,
     value: Option<&'n (String, Node)>,
 }
 
@@ -437,8 +526,8 @@ impl<'de> de::MapAccess<'de> for Entries<'_, '_> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
         for entry in self.unread.by_ref() {
             match self.fields {
-                Some(fields) if !fields.contains(&entry.0.as_str()) => {
-                    self.de.unknown_field(&entry.0, fields);
+                Some(known) if !known.1.contains(&entry.0.as_str()) => {
+                    self.de.unknown_field(self.all, &entry.0, known);
                 }
                 _ => {
                     self.value = Some(entry);
@@ -497,4 +586,33 @@ impl<'de> de::VariantAccess<'de> for Shape<'_, '_> {
     ) -> Result<V::Value> {
         de::Deserializer::deserialize_struct(self.0, "", fields, visitor)
     }
+}
+
+/// What to write in the place of a text that looks like a number.
+fn number_hint(text: &str) -> String {
+    let is_number = |node: &Node| !matches!(node, Node::Bool(_));
+    if yaml::plain_scalar(text).is_some_and(|node| is_number(&node)) {
+        return " (remove the quotes)".to_owned();
+    }
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let with_point = text.replacen(',', ".", 1);
+    let write = if digits.starts_with('0') && is_digits(digits) {
+        // Octal to some, decimal to others, so it is text to YAML 1.2.
+        let number = digits.trim_start_matches('0');
+        let sign = &text[..text.len() - digits.len()];
+        let number = if number.is_empty() { "0" } else { number };
+        format!("digits behind a zero are text to YAML; write {sign}{number}")
+    } else if let Ok(number) = quantity::whole(text) {
+        format!("that is text to YAML; write {number}")
+    } else if text.split(':').count() > 1 && text.split(':').all(is_digits) {
+        "YAML 1.2 does not count in sixties; write a plain number".to_owned()
+    } else if text.trim() != text && text.trim().parse::<f64>().is_ok() {
+        "remove the quotes and the space".to_owned()
+    } else if with_point != text && with_point.parse::<f64>().is_ok() {
+        format!("write {with_point}")
+    } else {
+        return String::new();
+    };
+    format!(" ({write})")
 }

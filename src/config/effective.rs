@@ -19,7 +19,7 @@ use super::action_json::{action_fields, action_to_json, fault_fields};
 use super::json::{Fields, seconds};
 use super::{
     Compression, Config, Global, HistogramForm, Instance, LogFormat, Otel, Password, Prometheus,
-    RemoteWrite, RemoteWriteVersion, Scenario, Temporality,
+    RemoteWrite, RemoteWriteVersion, Scenario, Temporality, variables,
 };
 
 /// What stands in the place of a secret.
@@ -31,7 +31,7 @@ const SECRET: &str = "***";
 /// labels share a profile; the profiles' names are new.
 pub fn effective(config: &Config) -> Value {
     let (profiles, profile_names) = Profiles::of(&config.metrics);
-    json!({
+    let mut document = json!({
         "global": global(&config.global),
         "exporters": {
             "prometheus": prometheus(&config.prometheus),
@@ -46,7 +46,10 @@ pub fn effective(config: &Config) -> Value {
         "metrics": metrics(config, &profile_names),
         "scenarios": scenarios(config),
         "runtime": runtime(config),
-    })
+    });
+    // Variables were expanded; what looks like one is text.
+    variables::escape(&mut document);
+    document
 }
 
 /// 16 hexadecimal digits of what determines the values: equal for equal values,

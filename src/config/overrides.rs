@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::RemoteWriteVersion;
 use super::check::base_name;
 use super::endpoint::Endpoint;
-use super::raw::{Item, RawConfig, RawRemoteWrite};
+use super::raw::{Item, RawConfig, RawRemoteWrite, Seconds};
 
 /// Variables that name a receiver; ignored where an argument names one.
 const ENDPOINT_VARIABLES: [&str; 3] = [
@@ -68,7 +68,7 @@ impl Overrides {
     pub(super) fn apply(&self, raw: &mut RawConfig) {
         if let Some(interval_ns) = self.tick_interval_ns {
             let global = raw.global.get_or_insert_default();
-            global.tick_interval_s = Some(interval_ns as f64 / 1e9);
+            global.tick_interval_s = Some(Seconds(interval_ns as f64 / 1e9));
         }
         for Item(metric) in raw.metrics.iter_mut().flatten() {
             if let Some(metric) = metric.as_mut().filter(|metric| metric.seed.is_none()) {

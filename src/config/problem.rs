@@ -17,9 +17,21 @@ pub(super) const PROBLEMS_KEPT_MAX: usize = 1000;
 /// A line and a column, both from 1.
 pub(super) type Position = (usize, usize);
 
+/// Whether something has to be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing starts with it.
+    Error,
+    /// It works, and hardly as it was meant.
+    Warning,
+}
+
 /// One mistake in a configuration file or in the environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
+    /// Whether it has to be changed.
+    pub severity: Severity,
     /// The file as the user named it, or `environment`.
     pub file: String,
     /// Line, from 1; `None` where a mistake has no place in the text.
@@ -40,6 +52,9 @@ impl fmt::Display for Problem {
         }
         if !self.path.is_empty() {
             write!(f, ": {}", self.path)?;
+        }
+        if self.severity == Severity::Warning {
+            f.write_str(": warning")?;
         }
         write!(f, ": {}", self.message)
     }
@@ -75,6 +90,7 @@ impl LoadError {
         message: impl Into<String>,
     ) -> Self {
         let problem = Problem {
+            severity: Severity::Error,
             file: file.to_owned(),
             line: position.map(|at| at.0),
             column: position.map(|at| at.1),
@@ -113,6 +129,16 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
+/// What was found out about a checked configuration elsewhere, such as a file
+/// that it names and that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The field, such as `exporters.remote_write[2].ca_file`.
+    pub path: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
 /// One step into the tree.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Step {
@@ -130,6 +156,18 @@ impl Path {
     }
 
     pub(super) fn from_steps(steps: Vec<Step>) -> Self {
+        Self(steps)
+    }
+
+    /// The path that a [`Finding`] has as text; its keys are plain words.
+    fn of_finding(text: &str) -> Self {
+        let mut steps = Vec::new();
+        for part in text.split('.') {
+            let mut parts = part.split('[');
+            steps.push(Step::Key(parts.next().unwrap_or_default().to_owned()));
+            let indices = parts.filter_map(|index| index.trim_end_matches(']').parse().ok());
+            steps.extend(indices.map(Step::Index));
+        }
         Self(steps)
     }
 
@@ -189,10 +227,24 @@ pub(super) struct Unlocated {
     pub(super) message: String,
 }
 
+impl Unlocated {
+    fn placed(self, severity: Severity, file: &str, position: Option<Position>) -> Problem {
+        Problem {
+            severity,
+            file: file.to_owned(),
+            line: position.map(|at| at.0),
+            column: position.map(|at| at.1),
+            path: self.path.to_string(),
+            message: self.message,
+        }
+    }
+}
+
 /// Collects mistakes so that one mistake gives one message.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     found: Vec<Unlocated>,
+    warnings: Vec<Unlocated>,
     /// Mistakes of the environment: variable and message.
     environment: Vec<(String, String)>,
     /// Values that were reported and then left out of what is checked.
@@ -226,6 +278,22 @@ impl Problems {
         if !self.explained.contains(path) {
             self.add(path, message);
         }
+    }
+
+    /// Warns of a value; at most as many warnings are kept as mistakes.
+    pub(super) fn warn(&mut self, path: &Path, message: impl Into<String>) {
+        if self.warnings.len() < PROBLEMS_KEPT_MAX {
+            self.warnings.push(Unlocated {
+                path: path.clone(),
+                spot: Spot::Value,
+                message: message.into(),
+            });
+        }
+    }
+
+    /// Reports what was found out elsewhere.
+    pub(super) fn add_finding(&mut self, finding: Finding) {
+        self.add(&Path::of_finding(&finding.path), finding.message);
     }
 
     /// Reports a value that could not be read and is left out from now on.
@@ -287,24 +355,33 @@ impl Problems {
             .environment
             .into_iter()
             .map(|(variable, message)| Problem {
+                severity: Severity::Error,
                 file: "environment".to_owned(),
                 line: None,
                 column: None,
                 path: variable,
                 message,
             });
-        let found = self
-            .found
-            .into_iter()
-            .zip(positions)
-            .map(|(found, position)| Problem {
-                file: file.to_owned(),
-                line: position.map(|at| at.0),
-                column: position.map(|at| at.1),
-                path: found.path.to_string(),
-                message: found.message,
-            });
+        let found = self.found.into_iter().zip(positions);
+        let found = found.map(|(found, position)| found.placed(Severity::Error, file, position));
         LoadError::new(environment.chain(found).collect(), total)
+    }
+
+    /// The warnings, as [`Self::into_error`] gives mistakes.
+    pub(super) fn into_warnings(
+        self,
+        file: &str,
+        locate: impl FnOnce(&[Unlocated]) -> Vec<Option<Position>>,
+    ) -> Vec<Problem> {
+        if self.warnings.is_empty() {
+            return Vec::new();
+        }
+        let positions = locate(&self.warnings);
+        let found = self.warnings.into_iter().zip(positions);
+        let placed = found.map(|(found, at)| found.placed(Severity::Warning, file, at));
+        let mut warnings: Vec<Problem> = placed.collect();
+        warnings.sort_by_key(|warning| (warning.line, warning.column));
+        warnings
     }
 
     fn push(&mut self, path: Path, spot: Spot, message: String) {

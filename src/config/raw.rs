@@ -17,7 +17,7 @@ pub(super) use exporters::{RawExporters, RawOtel, RawPrometheus};
 pub(super) use metric::{RawComponent, RawLabel, RawLabelSpec, RawMetric, RawProfile};
 pub(super) use remote_write::{RawBasicAuth, RawRemoteWrite};
 pub(super) use runtime::{RawAction, RawRuntime, RawScenario, RawStep};
-pub(super) use values::{AnyFloat, Entries, Item, Scalar};
+pub(super) use values::{AnyFloat, Bytes, Count, Entries, Item, Scalar, Seconds, Whole};
 
 /// A configuration file of Mockingbird: which metrics to generate, with which
 /// labels, and where to deliver them.
@@ -47,10 +47,10 @@ pub(super) struct RawConfig {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Global")]
 pub(super) struct RawGlobal {
-    /// Seconds between ticks, 0.001 to 86400, in whole milliseconds or finer.
-    /// Default: 1.
+    /// Seconds (or `500ms`, `15s`, `1m`) between ticks, 0.001 to 86400, in whole
+    /// milliseconds or finer. Default: 1.
     #[schemars(range(min = 0.001, max = 86400))]
-    pub(super) tick_interval_s: Option<f64>,
+    pub(super) tick_interval_s: Option<Seconds>,
     /// Seed of all random draws, a whole number from 0 to 2^64-1; the same seed
     /// gives the same values. Default: 42.
     pub(super) seed: Option<u64>,
@@ -91,8 +91,8 @@ pub(super) struct RawGlobal {
     /// Default: one per core.
     #[schemars(range(min = 1, max = 256))]
     pub(super) threads: Option<u64>,
-    /// Refuse to start with more samples per scrape than this, as a guard
-    /// against a typo in a range; at least 1. Default: 20000000.
+    /// Refuse to start with more samples per scrape than this (also `20M`), as a
+    /// guard against a typo in a range; at least 1. Default: 20000000.
     #[schemars(range(min = 1))]
-    pub(super) max_series: Option<u64>,
+    pub(super) max_series: Option<Count>,
 }

@@ -3,14 +3,17 @@
 use super::problem::{excerpt, quoted};
 
 /// The known name that a misspelt one was probably meant to be.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str> + Clone,
+) -> Option<&'a str> {
     if name.len() > 100 {
         return None;
     }
     let lower = name.to_lowercase();
-    known
-        .into_iter()
-        .filter(|candidate| candidate.len() <= 100)
+    let short = |candidate: &&str| candidate.len() <= 100;
+    let among = known.clone().into_iter().filter(short);
+    among
         .map(|candidate| (distance(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(distance, candidate)| {
             let shorter = candidate.chars().count().min(lower.chars().count());
@@ -18,6 +21,24 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+        .or_else(|| only_with_words(&lower, known.into_iter().filter(short)))
+}
+
+/// The only name that has all words of this one (`rate`, `base_rate`), or whose
+/// words this one has.
+fn only_with_words<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const LETTERS_MIN: usize = 3;
+    let has_all = |longer: &str, shorter: &str| {
+        shorter.len() > LETTERS_MIN
+            && shorter
+                .split('_')
+                .all(|word| longer.split('_').any(|other| other == word))
+    };
+    let mut found = known.filter(|candidate| {
+        let candidate = candidate.to_lowercase();
+        has_all(&candidate, name) || has_all(name, &candidate)
+    });
+    found.next().filter(|_| found.next().is_none())
 }
 
 /// `did you mean "x"?`, else the list of what there is.
@@ -32,21 +53,25 @@ pub(super) fn hint<'a>(
     }
 }
 
-/// The list of what there is, after `did you mean "x"? ` where something is near.
-pub(super) fn nearest_and_all<'a>(
+/// How lists of names of the configuration's own are introduced.
+pub(super) const DEFINED: (&str, &str) = ("defined:", "also defined:");
+
+/// `did you mean "x"?` where something is near, and what there is besides. The labels
+/// stand before the list of all and before that of the others.
+pub(super) fn nearest_and_rest<'a>(
     name: &str,
-    label: &str,
+    (label, label_of_rest): (&str, &str),
     known: impl IntoIterator<Item = &'a str> + Clone,
 ) -> String {
-    let near = did_you_mean(name, known.clone());
-    format!("{near}{label}: {}", list(known))
-}
-
-/// `did you mean "x"? ` where something is near, else nothing.
-pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(name, known).map_or(String::new(), |near| {
-        format!("did you mean {}? ", quoted(near))
-    })
+    let Some(near) = nearest(name, known.clone()) else {
+        return format!("{label} {}", list(known));
+    };
+    let question = format!("did you mean {}?", quoted(near));
+    let mut rest = known.into_iter().filter(|other| *other != near).peekable();
+    match rest.peek() {
+        None => question,
+        Some(_) => format!("{question} {label_of_rest} {}", list(rest)),
+    }
 }
 
 /// Names separated by commas, at most fifty of them, long ones cut short.
@@ -106,9 +131,36 @@ mod tests {
             ("x", None),
             ("timer", None),
             ("", None),
+            ("total_gauge", Some("gauge")),
         ] {
             assert_eq!(nearest(name, known), expected, "{name:?}");
         }
+    }
+
+    #[test]
+    fn words_are_found_in_longer_names_unless_several_have_them() {
+        let known = ["base_rate", "increment", "diurnal_amp", "diurnal_phase"];
+        assert_eq!(nearest("rate", known), Some("base_rate"));
+        assert_eq!(nearest("diurnal", known), None);
+        assert_eq!(nearest("amp", known), None);
+        let names = ["http_requests", "grpc_calls"];
+        assert_eq!(nearest("requests", names), Some("http_requests"));
+        assert_eq!(nearest("http_requests_total", names), Some("http_requests"));
+    }
+
+    #[test]
+    fn the_nearest_is_named_once() {
+        let known = ["one", "two"];
+        let labels = DEFINED;
+        assert_eq!(
+            nearest_and_rest("tow", labels, known),
+            "did you mean \"two\"? also defined: one"
+        );
+        assert_eq!(nearest_and_rest("x", labels, known), "defined: one, two");
+        assert_eq!(
+            nearest_and_rest("tow", labels, ["two"]),
+            "did you mean \"two\"?"
+        );
     }
 
     #[test]

@@ -8,6 +8,8 @@ mod global;
 mod metrics;
 mod overrides;
 mod shipped;
+mod texts;
+mod warnings;
 
 use super::*;
 
@@ -130,11 +132,11 @@ f.yaml:6:28: exporters.prometheus.port: this key is already set above; remove on
 f.yaml:8:5: metrics[0]: expected a map of fields (name, type, algorithm, …), found the number 7
 f.yaml:9:5: metrics[1].step: missing; gauge random_walk needs it
 f.yaml:9:11: metrics[1].name: \"9x\" is not a metric name; use letters, digits, _ and :, and do not begin with a digit
-f.yaml:12:5: metrics[1].bas_rate: unknown field; did you mean \"base_rate\"?
+f.yaml:12:5: metrics[1].bas_rate: unknown field; known fields: start, step, clamp, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, description, unit, seed
 f.yaml:16:5: metrics[2].bas_rate: unknown field; did you mean \"base_rate\"?
 f.yaml:17:5: metrics[2].start: not used by counter poisson, which takes: base_rate, diurnal_amp, diurnal_phase
 f.yaml:19:23: runtime.on_start[0].action: unknown \"spik\"; did you mean \"spike\"?
-f.yaml:19:52: runtime.on_start[0].duration_s: expected a number, found the text \"x\"",
+f.yaml:19:52: runtime.on_start[0].duration_s: expected seconds or a duration such as 90s, 5m, 6h, 1d, 1h30m or 500ms, found the text \"x\"",
     );
 }
 
@@ -147,7 +149,7 @@ fn one_mistake_gives_one_message() {
     );
     check(
         "metrics:\n- {name: c, type: counter, algorithm: poison, base_rate: 1}\nruntime: {on_start: [{action: spike, metric: c, multiplier: 1, duration_s: 1}]}\n",
-        "f.yaml:2:39: metrics[0].algorithm: no algorithm \"poison\"; did you mean \"poisson\"? counter knows poisson, constant",
+        "f.yaml:2:39: metrics[0].algorithm: no algorithm \"poison\"; did you mean \"poisson\"? counter also knows constant",
     );
     check_top(
         "scenarios: 5\nruntime: {on_start: [{action: scenario, scenario: s}]}",
@@ -228,7 +230,7 @@ fn files_that_are_no_configuration() {
     };
     assert_eq!(
         bytes(b"a: 1\nb: \xff"),
-        "f.yaml:2:4: is not UTF-8 from here on; save the file as UTF-8"
+        "f.yaml:2:4: is not UTF-8 from here on (byte 0xFF); save the file as UTF-8"
     );
     assert_eq!(
         bytes(b"a: \0"),

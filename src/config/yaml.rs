@@ -36,6 +36,9 @@ pub(super) enum Node {
     Big(String),
     Float(f64),
     Str(String),
+    /// A text that one variable of the environment gave, and nothing else; its
+    /// type is what is asked for.
+    Variable(String),
     Seq(Vec<Node>),
     Map(Vec<(String, Node)>),
 }
@@ -73,7 +76,7 @@ impl Node {
             Node::UInt(value) => format!("the number {value}"),
             Node::Big(digits) => format!("the number {digits}"),
             Node::Float(value) => format!("the number {}", float_text(*value)),
-            Node::Str(text) => format!("the text {}", quoted(text)),
+            Node::Str(text) | Node::Variable(text) => format!("the text {}", quoted(text)),
             Node::Seq(_) => "a list".to_owned(),
             Node::Map(_) => "a map of fields".to_owned(),
         }
@@ -100,19 +103,80 @@ pub(super) struct ParseError {
     pub(super) message: String,
 }
 
-/// The text of a file.
+/// The text of a file, without the mark that may stand before it.
 pub(super) fn text_of(bytes: &[u8]) -> Result<&str, ParseError> {
-    let refused_after = |before: &[u8], message: &str| ParseError {
+    let refused_after = |before: &[u8], message: String| ParseError {
         position: Some(position_after(before)),
-        message: message.to_owned(),
+        message,
     };
+    if let Some(encoding) = other_encoding(bytes) {
+        let message = format!("is {encoding}; save the file as UTF-8");
+        return Err(refused_after(&[], message));
+    }
+    // YAML 1.2, 5.2: a document may begin with one; editors do not show it.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if let Some(index) = bytes.iter().position(|byte| *byte == 0) {
-        let message = "contains a NUL byte; a configuration is text in UTF-8";
+        let message = "contains a NUL byte; a configuration is text in UTF-8".to_owned();
         return Err(refused_after(&bytes[..index], message));
     }
     std::str::from_utf8(bytes).map_err(|error| {
-        let message = "is not UTF-8 from here on; save the file as UTF-8";
-        refused_after(&bytes[..error.valid_up_to()], message)
+        let index = error.valid_up_to();
+        let message = format!(
+            "is not UTF-8 from here on (byte 0x{:02X}); save the file as UTF-8",
+            bytes[index]
+        );
+        refused_after(&bytes[..index], message)
+    })
+}
+
+/// The encoding of a file that is text and not UTF-8: told by its mark, else by
+/// the zeros beside its first character, which is ASCII (YAML 1.2, 5.2).
+fn other_encoding(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xff, 0xfe, 0, 0, ..] | [1..=0xff, 0, 0, 0, ..] => Some("UTF-32 (little-endian)"),
+        [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, 1..=0xff, ..] => Some("UTF-32 (big-endian)"),
+        [0xff, 0xfe, ..] | [1..=0xff, 0, 1..=0xff, 0, ..] => Some("UTF-16 (little-endian)"),
+        [0xfe, 0xff, ..] | [0, 1..=0xff, 0, 1..=0xff, ..] => Some("UTF-16 (big-endian)"),
+        _ => None,
+    }
+}
+
+/// The number or truth that a text is where it stands in YAML without quotes.
+pub(super) fn plain_scalar(text: &str) -> Option<Node> {
+    const BYTES_MAX: usize = 100;
+    if text.len() > BYTES_MAX || text.contains(char::is_whitespace) {
+        return None;
+    }
+    match parse(text) {
+        Ok(
+            node @ (Node::Bool(_) | Node::Int(_) | Node::UInt(_) | Node::Big(_) | Node::Float(_)),
+        ) => Some(node),
+        _ => None,
+    }
+}
+
+/// Refuses what YAML allows nowhere in a text (1.2, 5.1). The parser does so
+/// too, but looks ahead of what it reads and tells no line.
+fn refuse_unprintable(text: &str) -> Result<(), ParseError> {
+    let is_allowed = |c: char| match c {
+        '\t' | '\n' | '\r' | '\u{85}' => true,
+        '\u{feff}' | '\u{fffe}' | '\u{ffff}' => false,
+        c => !c.is_control(),
+    };
+    let Some((index, found)) = text.char_indices().find(|(_, c)| !is_allowed(*c)) else {
+        return Ok(());
+    };
+    let code = u32::from(found);
+    let what = if found == '\u{feff}' {
+        "a byte order mark (U+FEFF), which may only begin a file; remove it".to_owned()
+    } else {
+        format!(
+            "the control character U+{code:04X}; remove it, or write \"\\u{code:04X}\" in quotes"
+        )
+    };
+    Err(ParseError {
+        position: Some(position_after(&text.as_bytes()[..index])),
+        message: format!("not valid YAML: here is {what}"),
     })
 }
 
@@ -136,6 +200,7 @@ pub(super) fn parse(text: &str) -> Result<Node, ParseError> {
             return Ok(tree);
         }
     }
+    refuse_unprintable(text)?;
     refuse_deep_flow(text)?;
     let size = Size::default();
     serde_yaml::Deserializer::from_str(text)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::error::ErrorReply;
 use super::hub::{Change, Done, Hub, InEffect, Replacement};
-use crate::config::{self, Config, HistogramForm, LoadError, Metric, Overrides, Runtime};
+use crate::config::{self, Config, HistogramForm, LoadError, Metric, Overrides, Problem, Runtime};
 use crate::engine::{Prepared, Reloaded, exponential};
 use crate::exposition::Renderer;
 use crate::journal::{counts_json, series_json};
@@ -42,6 +42,8 @@ pub struct Outcome {
     pub reloaded: Reloaded,
     /// Fields that differ in the file and stay as they were until a restart.
     pub needs_restart: Vec<&'static str>,
+    /// What the file is warned of.
+    pub warnings: Vec<Problem>,
 }
 
 impl Reloader {
@@ -83,16 +85,14 @@ impl Reloader {
             new.set_instance(instance);
         }
         let (new, needs_restart) = merge(old, &self.started, new);
-        if let Some(refusal) = Estimate::of(&new).refusal(&new) {
-            let problem = problem(&new.path.display().to_string(), &refusal);
-            return Err(ErrorReply::new(422, refusal).with(json!([problem])));
-        }
+        let warnings = new.warnings.clone();
         let replacement = prepare(&in_effect, new)?;
         match self.hub.request(Change::Reload(Box::new(replacement)))? {
             Done::Reloaded(reloaded) => {
                 let outcome = Outcome {
                     reloaded,
                     needs_restart,
+                    warnings,
                 };
                 outcome.log();
                 Ok(outcome)
@@ -122,6 +122,9 @@ impl Outcome {
             let fields = self.needs_restart.join(", ");
             log::warn!("these fields differ in the file and need a restart: {fields}");
         }
+        for warning in &self.warnings {
+            log::warn!("{warning}");
+        }
     }
 
     /// As a reply.
@@ -136,6 +139,7 @@ impl Outcome {
             "series": series_json(&reloaded.series),
             "all_series": counts_json(reloaded.all_series()),
             "needs_restart": self.needs_restart,
+            "warnings": self.warnings,
         })
     }
 }
@@ -175,12 +179,13 @@ fn load(old: &Config) -> Result<Config, ErrorReply> {
             .collect(),
         ..Overrides::default()
     };
-    let new = config::load_with(&old.path, &overrides);
+    let size = |config: &Config| Vec::from_iter(Estimate::of(config).finding(config));
+    let new = config::load_probed(&old.path, &overrides, &size);
     let mut new = new.map_err(|error| mistakes(&error))?;
     let (asked_ns, interval_ns) = (new.global.tick_interval_ns, old.global.tick_interval_ns);
     if asked_ns != interval_ns {
         overrides.tick_interval_ns = Some(interval_ns);
-        new = config::load_with(&old.path, &overrides).map_err(|error| {
+        new = config::load_probed(&old.path, &overrides, &size).map_err(|error| {
             let message = format!(
                 "global.tick_interval_s differs, which needs a restart, and with the interval \
                  in force: {}",
@@ -236,6 +241,7 @@ fn merge(old: &Config, started: &Runtime, new: Config) -> (Config, Vec<&'static 
         scenarios: new.scenarios,
         // It acted at the start, and names metrics that may be gone.
         runtime: new.runtime,
+        warnings: new.warnings,
         ..old.clone()
     };
     (merged, needs_restart)
@@ -297,5 +303,12 @@ fn mistakes(error: &LoadError) -> ErrorReply {
 }
 
 fn problem(file: &str, message: &str) -> Value {
-    json!({"file": file, "line": null, "column": null, "path": "", "message": message})
+    json!({
+        "severity": "error",
+        "file": file,
+        "line": null,
+        "column": null,
+        "path": "",
+        "message": message,
+    })
 }

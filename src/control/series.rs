@@ -15,6 +15,7 @@ use crate::http::{BodyWriter, Request};
 use crate::model::identity;
 use crate::model::space::{Cursor, Space};
 use crate::model::{Family, Shape};
+use crate::quantity;
 
 /// Series per reply unless asked otherwise.
 const LIMIT_DEFAULT: usize = 100;
@@ -95,12 +96,12 @@ impl Query {
 }
 
 fn limit(text: &str) -> Result<usize, ErrorReply> {
-    let limit = text
-        .parse()
+    let limit = quantity::count(text)
         .ok()
+        .and_then(|limit| usize::try_from(limit).ok())
         .filter(|limit| (1..=LIMIT_MAX).contains(limit));
     limit.ok_or_else(|| {
-        let error = format!("limit: expected a number from 1 to {LIMIT_MAX}");
+        let error = format!("limit: expected a number from 1 to {LIMIT_MAX}, such as 500 or 5k");
         ErrorReply::new(422, error).with(json!({"field": "limit"}))
     })
 }

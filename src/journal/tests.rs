@@ -357,3 +357,25 @@ fn a_journal_is_bounded() {
     assert!(journal.check_room(JOURNAL_BYTES_MAX - bytes + 1).is_err());
     assert!(journal.check_room(usize::MAX).is_err());
 }
+
+#[test]
+fn a_path_is_judged_without_writing() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = |name: &str| folder.path().join(name);
+    std::fs::write(inside("file"), "").unwrap();
+    assert_eq!(check_path(&inside("new")), Ok(()));
+    assert_eq!(check_path(&inside("file")), Ok(()));
+    assert_eq!(check_path(Path::new("new")), Ok(()));
+    for (path, why) in [
+        (folder.path().to_owned(), "is a directory"),
+        (inside("none/new"), "is not there; make it first"),
+        (inside("file/new"), "is no directory"),
+    ] {
+        assert!(
+            check_path(&path).unwrap_err().contains(why),
+            "{}",
+            path.display()
+        );
+    }
+    assert!(!inside("new").exists());
+}

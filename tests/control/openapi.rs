@@ -157,14 +157,23 @@ impl Description {
                     }
                     true
                 }
-                "pattern" => {
-                    assert_eq!(rule, "^[0-9a-f]{16}$", "the only pattern known here");
-                    let text = value.as_str().unwrap_or_default();
-                    text.len() == 16
-                        && text
-                            .bytes()
-                            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-                }
+                "pattern" => match value.as_str() {
+                    // It says nothing of other types.
+                    None => true,
+                    Some(text) if rule == "^[0-9a-f]{16}$" => {
+                        let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+                        text.len() == 16 && text.bytes().all(is_digit)
+                    }
+                    Some(text) => {
+                        let rule = rule.as_str().unwrap();
+                        assert!(
+                            rule.ends_with("(ms|[dhms]))$"),
+                            "a pattern that is not known"
+                        );
+                        let is_part = |b: u8| b.is_ascii_digit() || b".dhms".contains(&b);
+                        text.starts_with(|c: char| c.is_ascii_digit()) && text.bytes().all(is_part)
+                    }
+                },
                 "format" => {
                     assert_eq!(rule, "date-time", "the only format known here");
                     value

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use super::selector::Known;
 use super::{Checker, nanoseconds, suggest};
 use crate::config::problem::{Path, quoted};
-use crate::config::raw::RawAction;
+use crate::config::raw::{RawAction, Seconds};
 use crate::config::{Action, ErrorRate, Fault, FaultKind, Kind, Metric, Selector, Spike, Target};
 
 /// All actions, in the order in which messages list them.
@@ -198,7 +198,7 @@ impl Checker<'_> {
             let defined = if scenarios.is_empty() {
                 "the configuration defines none".to_owned()
             } else {
-                suggest::nearest_and_all(&name, "defined", scenarios.iter().copied())
+                suggest::nearest_and_rest(&name, suggest::DEFINED, scenarios.iter().copied())
             };
             let message = format!("no scenario {}; {defined}", quoted(&name));
             self.problems.add(&at.key("scenario"), message);
@@ -207,7 +207,7 @@ impl Checker<'_> {
         Some(name)
     }
 
-    fn required_duration(&mut self, at: &Path, raw: Option<f64>, needed_by: &str) -> u64 {
+    fn required_duration(&mut self, at: &Path, raw: Option<Seconds>, needed_by: &str) -> u64 {
         let seconds = self.required(at, "duration_s", raw, needed_by);
         self.seconds(&at.key("duration_s"), seconds)
     }

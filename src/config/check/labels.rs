@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{Checker, names};
-use crate::config::problem::{Path, quoted};
-use crate::config::raw::{Entries, Item, RawLabel, RawLabelSpec, RawProfile, Scalar};
+use super::{Checker, names, suggest};
+use crate::config::problem::{Path, excerpt, quoted};
+use crate::config::raw::{Count, Entries, Item, RawLabel, RawLabelSpec, RawProfile, Scalar, Whole};
 use crate::config::{Label, LabelValues, RangeFormat, Sampling};
+use crate::readable::grouped;
 
 /// A checked profile.
 #[derive(Default)]
@@ -16,6 +17,8 @@ pub(super) struct Profile {
     pub(super) series_cap: Option<u64>,
     pub(super) sampling: Sampling,
     pub(super) zipf_alpha: f64,
+    /// `first_n` was not asked for by name.
+    first_n_by_default: bool,
     /// It or a part of it was reported; what depends on all of it is not judged.
     pub(super) incomplete: bool,
 }
@@ -67,7 +70,7 @@ impl Checker<'_> {
             Some(labels) => self.labels(&labels_path, labels, false),
             None => (Vec::new(), false),
         };
-        if let Some(cap) = raw.series_cap {
+        if let Some(Count(cap)) = raw.series_cap {
             self.whole_within(&at.key("series_cap"), cap, 1..=u64::MAX);
         }
         let known = [("first_n", Sampling::FirstN), ("hash", Sampling::Hash)];
@@ -76,11 +79,74 @@ impl Checker<'_> {
         let zipf_alpha = self.number_or(at, "zipf_alpha", raw.zipf_alpha, 0.0, 0.0..=10.0);
         Profile {
             labels,
-            series_cap: raw.series_cap,
+            series_cap: raw.series_cap.map(u64::from),
             sampling: sampling.unwrap_or_default(),
             zipf_alpha,
+            first_n_by_default: raw.sampling_strategy.is_none(),
             incomplete: !complete || !has_labels,
         }
+    }
+
+    /// Warns where the first combinations of a product leave out values of a
+    /// label, while those that come before them are on all values of the others.
+    ///
+    /// Who writes `first_n` wants it so. `reported` holds the profiles that were
+    /// warned of.
+    fn cut_values(
+        &mut self,
+        labels: &[Label],
+        product: u64,
+        (name, profile): (&str, &Profile),
+        reported: &mut HashSet<String>,
+    ) {
+        let several = |label: &&Label| values_count(&label.values) > Some(1);
+        let Some(cap) = profile.series_cap.filter(|cap| *cap < product) else {
+            return;
+        };
+        let is_cut = profile.first_n_by_default && labels.iter().filter(several).count() > 1;
+        if !is_cut {
+            return;
+        }
+        // How many combinations of the labels behind one there are.
+        let mut behind: u64 = 1;
+        let mut cut = Vec::new();
+        let mut whole = Vec::new();
+        for label in labels.iter().rev() {
+            let count = values_count(&label.values).unwrap_or(u64::MAX);
+            let kept = count.min(cap.div_ceil(behind));
+            behind = behind.saturating_mul(count);
+            let (label, number) = (excerpt(&label.name), |n: u64| grouped(n.into()));
+            if kept < count {
+                cut.push(format!(
+                    "{label} has {} of its {} values",
+                    number(kept),
+                    number(count)
+                ));
+            } else if count > 1 {
+                whole.push(format!("{label} ({})", number(count)));
+            }
+        }
+        if cut.is_empty() || !reported.insert(name.to_owned()) {
+            return;
+        }
+        cut.reverse();
+        whole.reverse();
+        let whole = match whole.len() {
+            0 => String::new(),
+            _ => format!(
+                ", each with all values of {}",
+                suggest::list(whole.iter().map(String::as_str))
+            ),
+        };
+        let message = format!(
+            "keeps the first {} of {} combinations: {}{whole}; write sampling_strategy: hash for \
+             an even sample of all values, or first_n to keep it so",
+            grouped(cap.into()),
+            grouped(product.into()),
+            suggest::list(cut.iter().map(String::as_str)),
+        );
+        let at = Path::root().key("profiles").key(name).key("series_cap");
+        self.problems.warn(&at, message);
     }
 
     /// The labels whose values are right, and whether all labels are.
@@ -170,7 +236,7 @@ impl Checker<'_> {
         }
     }
 
-    fn range(&mut self, at: &Path, raw: Vec<Item<i64>>) -> Option<(i64, i64)> {
+    fn range(&mut self, at: &Path, raw: Vec<Item<Whole>>) -> Option<(i64, i64)> {
         let count = raw.len();
         let ends: Vec<_> = self
             .items(at, raw)
@@ -182,7 +248,7 @@ impl Checker<'_> {
                 .add(at, format!("expected [first, last], found {count} entries"));
             return None;
         };
-        let (first, last) = (first?, last?);
+        let (Whole(first), Whole(last)) = (first?, last?);
         if first > last {
             self.problems
                 .add(at, format!("is reversed; write [{last}, {first}]"));
@@ -304,7 +370,12 @@ impl Checker<'_> {
                      {product}; make the ranges smaller or use sampling_strategy: first_n"
                 )
             }
-            Some(_) => return,
+            Some(product) => {
+                if let Some(profile) = profile {
+                    self.cut_values(labels, product, profile, reported);
+                }
+                return;
+            }
         };
         match profile {
             Some((name, _)) => {

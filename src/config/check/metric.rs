@@ -7,16 +7,17 @@ use super::parameters::{TYPES, algorithms};
 use super::{Checker, suggest};
 use crate::config::problem::{Path, quoted};
 use crate::config::raw::{Item, RawMetric};
-use crate::config::{Diurnal, Global, Kind, Label, Metric, Sampling};
+use crate::config::{Diurnal, Global, Kind, Label, Metric, Sampling, unknown};
 
 impl Checker<'_> {
-    /// One entry per entry of the file; `None` where there was a mistake.
+    /// One entry per entry of the file; `None` where there was a mistake. `page`
+    /// is whether there is a metrics page.
     pub(super) fn metrics(
         &mut self,
         at: &Path,
         raw: Option<Vec<Item<RawMetric>>>,
         profiles: &Profiles,
-        global: &Global,
+        (global, page): (&Global, bool),
     ) -> Vec<Option<Metric>> {
         let raw = raw.unwrap_or_default();
         if raw.is_empty() {
@@ -29,7 +30,7 @@ impl Checker<'_> {
             .into_iter()
             .map(|(path, raw)| self.metric(&path, raw?, profiles, global, &mut reported))
             .collect();
-        self.collisions(at, &metrics);
+        self.collisions(at, &metrics, page);
         metrics
     }
 
@@ -109,7 +110,7 @@ impl Checker<'_> {
             return Err(());
         }
         let defined =
-            suggest::nearest_and_all(&name, "defined", profiles.keys().map(String::as_str));
+            suggest::nearest_and_rest(&name, suggest::DEFINED, profiles.keys().map(String::as_str));
         self.problems.add(
             &at.key("profile"),
             format!("no profile {}; {defined}", quoted(&name)),
@@ -149,15 +150,29 @@ impl Checker<'_> {
     }
 
     fn kind(&mut self, at: &Path, mut raw: RawMetric, global: &Global) -> Option<Kind> {
+        if let Some(word) = &raw.kind
+            && let Some(sentence) = unknown::elsewhere(word)
+        {
+            let message = format!("no type {}; {sentence}", quoted(word));
+            self.problems.add(&at.key("type"), message);
+            return None;
+        }
         let kind = self.required_word(at, "type", raw.kind.take(), &TYPES)?;
         let known = algorithms(kind);
         let list = format!("{kind} knows {}", known.join(", "));
         let algorithm = self.required_text(at, "algorithm", raw.algorithm.take(), &list)?;
         if !known.contains(&algorithm.as_str()) {
-            let near = suggest::did_you_mean(&algorithm, known.iter().copied());
+            let labels = (format!("{kind} knows"), format!("{kind} also knows"));
+            let hint = unknown::elsewhere(&algorithm).map_or_else(
+                || {
+                    let labels = (&*labels.0, &*labels.1);
+                    suggest::nearest_and_rest(&algorithm, labels, known.iter().copied())
+                },
+                |sentence| format!("{sentence}; {list}"),
+            );
             self.problems.add(
                 &at.key("algorithm"),
-                format!("no algorithm {}; {near}{list}", quoted(&algorithm)),
+                format!("no algorithm {}; {hint}", quoted(&algorithm)),
             );
             return None;
         }

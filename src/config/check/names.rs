@@ -67,8 +67,10 @@ impl Checker<'_> {
         base.to_owned()
     }
 
-    /// Reports equal names and names that a type generates twice.
-    pub(super) fn collisions(&mut self, at: &Path, metrics: &[Option<Metric>]) {
+    /// Reports equal names, names that a type generates twice, and those whose
+    /// end means something else to who reads them; `page` is whether there is a
+    /// metrics page, whose readers go by names.
+    pub(super) fn collisions(&mut self, at: &Path, metrics: &[Option<Metric>], page: bool) {
         let mut bases: HashMap<&str, usize> = HashMap::new();
         let mut taken: HashMap<String, usize> = HashMap::new();
         for (index, metric) in metrics.iter().enumerate() {
@@ -96,6 +98,9 @@ impl Checker<'_> {
                 );
                 continue;
             }
+            if !self.suffix_is_right(&path, metric, page) {
+                continue;
+            }
             let clash = generated
                 .iter()
                 .find_map(|name| taken.get(name).map(|first| (name, *first)));
@@ -114,6 +119,76 @@ impl Checker<'_> {
             }
             taken.extend(generated.into_iter().map(|name| (name, index)));
         }
+    }
+}
+
+impl Checker<'_> {
+    /// Judges the end of a metric's name. `false` where it was reported.
+    ///
+    /// The metrics page has one line for each sample, and parsers tell by the end
+    /// of a line's name what part of a summary or histogram it is. Quantiles are
+    /// the only parts without an ending of their own, so that of the metric is
+    /// taken for it. Elsewhere a reserved ending (`OpenMetrics` 1.0) breaks nothing,
+    /// but tools and people take the metric for a part of another one.
+    fn suffix_is_right(&mut self, at: &Path, metric: &Metric, page: bool) -> bool {
+        let name = &metric.name;
+        let ending = |endings: &[&'static str]| {
+            let mut endings = endings.iter().copied();
+            endings.find(|ending| name.ends_with(ending))
+        };
+        let is_summary = matches!(metric.kind, Kind::Summary { .. });
+        let lost = ending(&["_sum", "_count", "_created"]).filter(|_| is_summary && page);
+        if let Some(suffix) = lost {
+            let who = match suffix {
+                "_created" => {
+                    "Prometheus with created-timestamp-zero-ingestion drops the quantiles as \
+                     start times"
+                }
+                "_sum" => "the OpenTelemetry Collector takes the quantiles for its sum",
+                _ => "the OpenTelemetry Collector takes the quantiles for its count",
+            };
+            let message = format!(
+                "a summary must not end in {suffix}: {who}; use another name{}",
+                without(name, suffix)
+            );
+            self.problems.add(at, message);
+            return false;
+        }
+        let part_of = match ending(&[
+            "_total", "_created", "_bucket", "_count", "_sum", "_gcount", "_gsum",
+        ]) {
+            None => return true,
+            // It is exposed with _total behind it.
+            Some(_)
+                if matches!(metric.kind, Kind::Counter { .. }) && !name.ends_with("_created") =>
+            {
+                return true;
+            }
+            Some("_total") => "the value of a counter",
+            Some("_created") => "the start time of another metric",
+            Some("_bucket") => "a bucket of a histogram",
+            Some("_gcount" | "_gsum") => "a part of a gauge histogram",
+            Some(_) => "a part of a summary or histogram",
+        };
+        let suffix = &name[name.rfind('_').unwrap_or(0)..];
+        self.problems.warn(
+            at,
+            format!(
+                "a {} that ends in {suffix} reads as {part_of} (OpenMetrics reserves the ending), \
+                 which promtool, agents and people go by; use another name{}",
+                type_name(metric),
+                without(name, suffix)
+            ),
+        );
+        true
+    }
+}
+
+/// ", such as …" for a name without its ending, where something is left.
+fn without(name: &str, suffix: &str) -> String {
+    match name.strip_suffix(suffix) {
+        Some(rest) if is_metric_name(rest) => format!(", such as {}", quoted(rest)),
+        _ => String::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::{Checker, MAGNITUDE_MAX, SECONDS_MAX, nanoseconds};
 use crate::config::problem::{Path, quoted};
-use crate::config::raw::{AnyFloat, Entries, Item, RawComponent, RawMetric};
+use crate::config::raw::{AnyFloat, Entries, Item, RawComponent, RawMetric, Seconds};
 use crate::config::yaml::float_text;
 use crate::config::{Component, Distribution, Diurnal, Global, Objective, Observations};
 
@@ -122,10 +122,10 @@ impl Checker<'_> {
         objectives
     }
 
-    pub(super) fn max_age(&mut self, at: &Path, raw: Option<f64>, global: &Global) -> u64 {
+    pub(super) fn max_age(&mut self, at: &Path, raw: Option<Seconds>, global: &Global) -> u64 {
         let interval_s = global.tick_interval_ns as f64 / 1e9;
         // A tick longer than the default window still has a window of one tick.
-        let age = raw.unwrap_or_else(|| 600_f64.max(interval_s));
+        let age = raw.map_or_else(|| 600_f64.max(interval_s), f64::from);
         let too_long = age > interval_s * WINDOW_TICKS_MAX;
         if age < interval_s || (raw.is_some() && too_long) || age > SECONDS_MAX {
             self.problems.add(
@@ -193,7 +193,7 @@ impl Checker<'_> {
             (None, None) if self.problems.is_pruned(&at.key("lambda")) => f64::NAN,
             (Some(lam), None) => self.rate(&at.key("lam"), lam),
             (None, Some(lambda)) => self.rate(&at.key("lambda"), lambda),
-            (None, None) => self.required(at, "lam", None, algorithm),
+            (None, None) => self.required(at, "lam", None::<f64>, algorithm),
         };
         Distribution::Exponential { lambda }
     }

@@ -63,7 +63,7 @@ impl Checker<'_> {
         let concurrency = self.whole_or(at, "concurrency", raw.concurrency, 2, CONCURRENCY);
         let queue_bytes_max = raw
             .queue_bytes
-            .unwrap_or(QUEUE_BYTES_DEFAULT.max(request_bytes_max));
+            .map_or(QUEUE_BYTES_DEFAULT.max(request_bytes_max), u64::from);
         if queue_bytes_max < request_bytes_max {
             self.problems.add(
                 &at.key("queue_bytes"),

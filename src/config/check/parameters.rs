@@ -57,6 +57,31 @@ fn taken(kind: &str, algorithm: &str) -> Vec<&'static str> {
     [of_algorithm(kind, algorithm), of_type(kind), of_all].concat()
 }
 
+/// Everything that a metric of this type may set: of this algorithm, or of any
+/// where there is no such algorithm. Nothing is known of an unknown type.
+pub(in crate::config) fn taken_by(
+    kind: &str,
+    algorithm: Option<&str>,
+) -> Option<Vec<&'static str>> {
+    let known = algorithms(kind);
+    if let Some(algorithm) = algorithm.filter(|algorithm| known.contains(algorithm)) {
+        return Some(taken(kind, algorithm));
+    }
+    let mut all = Vec::new();
+    for field in known.iter().flat_map(|algorithm| taken(kind, algorithm)) {
+        if !all.contains(&field) {
+            all.push(field);
+        }
+    }
+    (!all.is_empty()).then_some(all)
+}
+
+/// Whether a field of metrics is one that only some of them may set.
+pub(in crate::config) fn is_parameter(field: &str) -> bool {
+    let mut all = parameters(&RawMetric::default()).into_iter();
+    all.any(|(name, _)| name == field)
+}
+
 /// All parameters, and whether they are set.
 fn parameters(raw: &RawMetric) -> [(&'static str, bool); 24] {
     [

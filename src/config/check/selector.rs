@@ -71,7 +71,7 @@ impl Checker<'_> {
                 return None;
             }
             let names = known.by_name.keys().copied();
-            let defined = suggest::nearest_and_all(name, "defined", names);
+            let defined = suggest::nearest_and_rest(name, suggest::DEFINED, names);
             self.problems
                 .add(at, format!("no metric {}; {defined}", quoted(name)));
         }

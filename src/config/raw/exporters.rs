@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Entries, Item, RawRemoteWrite, Scalar};
+use super::{Bytes, Entries, Item, RawRemoteWrite, Scalar, Seconds};
 
 /// Where the metrics go.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -62,11 +62,11 @@ pub(crate) struct RawOtel {
     /// Put before every metric name in pushes; may be empty. Default: otel_.
     #[schemars(regex(pattern = "^([a-zA-Z_:][a-zA-Z0-9_:]*)?$"))]
     pub(crate) prefix: Option<String>,
-    /// Seconds between pushes, 0.001 to 86400: the first tick at or after each
+    /// Seconds (or `1m`) between pushes, 0.001 to 86400: the first tick at or after each
     /// multiple of it (counted from 1970) is pushed. The environment variable
     /// `OTEL_METRIC_EXPORT_INTERVAL` (milliseconds) overrides it. Default: 10.
     #[schemars(range(min = 0.001, max = 86400))]
-    pub(crate) export_interval_s: Option<f64>,
+    pub(crate) export_interval_s: Option<Seconds>,
     /// How requests are encoded: `http/protobuf`, or `http` for short. gRPC is
     /// not spoken; where this is not given, gRPC's port 4317 in the endpoint is
     /// taken for 4318. Default: http/protobuf.
@@ -75,10 +75,10 @@ pub(crate) struct RawOtel {
     /// How request bodies are compressed. Default: gzip.
     #[schemars(extend("enum" = ["gzip", "none", null]))]
     pub(crate) compression: Option<String>,
-    /// Seconds that one attempt to post a request may take, 0.001 to 3600.
+    /// Seconds (or `500ms`) that one attempt to post a request may take, 0.001 to 3600.
     /// Default: 10.
     #[schemars(range(min = 0.001, max = 3600))]
-    pub(crate) timeout_s: Option<f64>,
+    pub(crate) timeout_s: Option<Seconds>,
     /// What counters, histograms and summaries are counted from: `cumulative`
     /// since they began, `delta` since the push before. Default: cumulative.
     #[schemars(extend("enum" = ["cumulative", "delta", null]))]
@@ -90,18 +90,18 @@ pub(crate) struct RawOtel {
     /// Most buckets of an exponential histogram, 2 to 1024. Default: 160.
     #[schemars(range(min = 2, max = 1024))]
     pub(crate) exponential_max_size: Option<u64>,
-    /// Most bytes of a request before compression, 65536 to 67108864. No
+    /// Most bytes (or `4MiB`) of a request before compression, 65536 to 67108864. No
     /// receiver's default limit is below the default: 4194304.
     #[schemars(range(min = 65_536, max = 67_108_864))]
-    pub(crate) max_request_bytes: Option<u64>,
+    pub(crate) max_request_bytes: Option<Bytes>,
     /// Requests posted at the same time, 1 to 64. Default: 2.
     #[schemars(range(min = 1, max = 64))]
     pub(crate) concurrency: Option<u64>,
-    /// Most bytes of requests that wait to be posted, as compressed; not below
+    /// Most bytes (or `64MiB`) of requests that wait to be posted, as compressed; not below
     /// `max_request_bytes`. When there are more, the oldest push is dropped.
     /// Default: 67108864.
     #[schemars(range(min = 65_536))]
-    pub(crate) queue_bytes: Option<u64>,
+    pub(crate) queue_bytes: Option<Bytes>,
     /// PEM file of the certificate authorities that sign the receiver's
     /// certificate. Relative to this file, and read again when it changes.
     /// Default: the public ones.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{AnyFloat, Entries, Item, Scalar};
+use super::{AnyFloat, Count, Entries, Item, Scalar, Seconds, Whole};
 
 /// A set of labels that metrics share.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -14,9 +14,10 @@ pub(crate) struct RawProfile {
     /// one label.
     #[schemars(required)]
     pub(crate) labels: Option<Entries<RawLabel>>,
-    /// Keep at most this many of the combinations, at least 1. Default: all.
+    /// Keep at most this many of the combinations (also `150k`), at least 1.
+    /// Default: all.
     #[schemars(range(min = 1))]
-    pub(crate) series_cap: Option<u64>,
+    pub(crate) series_cap: Option<Count>,
     /// Which combinations `series_cap` keeps: `first_n` the first in the order
     /// of the file, `hash` an even sample that all metrics of the profile share
     /// (up to 2^32 combinations). Default: `first_n`.
@@ -52,9 +53,9 @@ pub(crate) struct RawLabelSpec {
     #[schemars(length(min = 1))]
     pub(crate) values: Option<Vec<Item<Scalar>>>,
     /// First and last of a range of whole numbers, both included:
-    /// `[1, 100000]`.
+    /// `[1, 100000]` or `[1, 100k]`.
     #[schemars(length(min = 2, max = 2))]
-    pub(crate) range: Option<Vec<Item<i64>>>,
+    pub(crate) range: Option<Vec<Item<Whole>>>,
     /// How a number of `range` becomes a value: text with exactly one of `{}`,
     /// `%d`, `%s`, `%x`, with a width (`%5d`) or zero-filled (`%02d`, `%04x`);
     /// `%%` is a percent sign. Default: {}.
@@ -129,9 +130,9 @@ pub(crate) struct RawMetric {
     /// Highest value. gauge sawtooth (required; not reached), gauge sine (with
     /// `min`).
     pub(crate) max: Option<f64>,
-    /// Seconds of a full cycle, 0.001 to 3e9. gauge sine and sawtooth (required).
+    /// Seconds (or `5m`, `1d`) of a full cycle, 0.001 to 3e9. gauge sine and sawtooth (required).
     #[schemars(range(min = 0.001, max = 3e9))]
-    pub(crate) period_s: Option<f64>,
+    pub(crate) period_s: Option<Seconds>,
     /// Share of a cycle, 0 to 1, over which the series are spread. gauge sine
     /// and sawtooth. Default: 0 (all in step).
     #[schemars(range(min = 0, max = 1))]
@@ -167,9 +168,9 @@ pub(crate) struct RawMetric {
     /// Quantiles (0 to 1) and the error their rank may have (0 to 1). summary.
     /// Default: {0.5: 0.05, 0.9: 0.01, 0.99: 0.001}.
     pub(crate) objectives: Option<Entries<f64>>,
-    /// Seconds of observations that quantiles look back on; at least one tick,
+    /// Seconds (or `10m`) of observations that quantiles look back on; at least one tick,
     /// at most 1000000 ticks. summary. Default: 600.
-    pub(crate) max_age_s: Option<f64>,
+    pub(crate) max_age_s: Option<Seconds>,
     /// Mean number of observations per tick and series, 0 to 1e9. histogram and
     /// summary. Default: 1.
     #[schemars(range(min = 0, max = 1e9))]

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Entries, Scalar};
+use super::{Bytes, Count, Entries, Scalar, Seconds};
 
 /// Pushes to a receiver of Prometheus remote write.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -31,10 +31,10 @@ pub(crate) struct RawRemoteWrite {
     /// none; with `none` it is not. Default: auto.
     #[schemars(extend("enum" = ["auto", "none", null]))]
     pub(crate) instance: Option<String>,
-    /// Seconds between pushes, 0.001 to 86400: the first tick at or after each
+    /// Seconds (or `1m`) between pushes, 0.001 to 86400: the first tick at or after each
     /// multiple of it (counted from 1970) is pushed. Default: 10.
     #[schemars(range(min = 0.001, max = 86400))]
-    pub(crate) interval_s: Option<f64>,
+    pub(crate) interval_s: Option<Seconds>,
     /// Extra request headers. Default: none.
     pub(crate) headers: Option<Entries<Scalar>>,
     /// File with a token that is sent as `Authorization: Bearer …`; read
@@ -49,18 +49,18 @@ pub(crate) struct RawRemoteWrite {
     /// them. Default: 2.
     #[schemars(range(min = 1, max = 64))]
     pub(crate) concurrency: Option<u64>,
-    /// Most samples of a request, 1 to 100000. Default: 2000.
+    /// Most samples of a request (also `2k`), 1 to 100000. Default: 2000.
     #[schemars(range(min = 1, max = 100_000))]
-    pub(crate) max_samples_per_send: Option<u64>,
-    /// Most bytes of requests that wait to be posted, as compressed; at least
+    pub(crate) max_samples_per_send: Option<Count>,
+    /// Most bytes (or `64MiB`) of requests that wait to be posted, as compressed; at least
     /// 65536. When there are more, the oldest push is dropped.
     /// Default: 67108864.
     #[schemars(range(min = 65_536))]
-    pub(crate) queue_bytes: Option<u64>,
-    /// Seconds that one attempt to post a request may take, 0.001 to 3600.
+    pub(crate) queue_bytes: Option<Bytes>,
+    /// Seconds (or `500ms`) that one attempt to post a request may take, 0.001 to 3600.
     /// Default: 10.
     #[schemars(range(min = 0.001, max = 3600))]
-    pub(crate) timeout_s: Option<f64>,
+    pub(crate) timeout_s: Option<Seconds>,
     /// PEM file of the certificate authorities that sign the receiver's
     /// certificate. Relative to this file, and read again when it changes.
     /// Default: the public ones.

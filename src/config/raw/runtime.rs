@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Entries, Item, Scalar};
+use super::{Entries, Item, Scalar, Seconds};
 
 /// What happens to the metrics while they are generated.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -22,9 +22,9 @@ pub(crate) struct RawRuntime {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Scenario")]
 pub(crate) struct RawScenario {
-    /// Seconds after which it starts again, 0.001 to 3e9. Default: it does not.
+    /// Seconds (or `1h`) after which it starts again, 0.001 to 3e9. Default: it does not.
     #[schemars(range(min = 0.001, max = 3e9))]
-    pub(crate) repeat_every_s: Option<f64>,
+    pub(crate) repeat_every_s: Option<Seconds>,
     /// What it does and when; 1 to 10000 steps in any order.
     #[schemars(required, length(min = 1, max = 10000))]
     pub(crate) steps: Option<Vec<Item<RawStep>>>,
@@ -63,15 +63,15 @@ macro_rules! with_action_fields {
             /// HTTP status, 400 to 599. fault `scrape_error`. Default: 503.
             #[schemars(range(min = 400, max = 599))]
             pub(crate) status: Option<u64>,
-            /// By how many seconds scrapes are late, 0 to 3600. fault
+            /// By how many seconds (or `500ms`) scrapes are late, 0 to 3600. fault
             /// `scrape_delay` (required).
             #[schemars(range(min = 0, max = 3600))]
-            pub(crate) delay_s: Option<f64>,
-            /// How many seconds it lasts, 0.001 to 3e9. spike and `error_rate`
+            pub(crate) delay_s: Option<Seconds>,
+            /// How many seconds (or `5m`) it lasts, 0.001 to 3e9. spike and `error_rate`
             /// (required), fault (default: until it is ended or the run is; a
             /// reset happens once).
             #[schemars(range(min = 0.001, max = 3e9))]
-            pub(crate) duration_s: Option<f64>,
+            pub(crate) duration_s: Option<Seconds>,
         }
     };
 }
@@ -103,10 +103,10 @@ with_action_fields! {
     /// A step of a scenario.
     #[schemars(rename = "Step")]
     RawStep {
-        /// Seconds after the scenario's beginning, 0 to 3e9, in the metrics'
+        /// Seconds (or `1m30s`) after the scenario's beginning, 0 to 3e9, in the metrics'
         /// time. Required.
         #[schemars(required, range(min = 0, max = 3e9))]
-        pub(crate) at_s: Option<f64>,
+        pub(crate) at_s: Option<Seconds>,
         /// `spike` multiplies a metric's rate or value, `error_rate` leaves out
         /// some of its points, `fault` lets something go wrong. Required.
         #[schemars(extend("enum" = ["spike", "error_rate", "fault"]))]
@@ -131,7 +131,7 @@ with_action_fields! {
 
 impl RawStep {
     /// Its time and what is done then.
-    pub(crate) fn split(self) -> (Option<f64>, RawAction) {
+    pub(crate) fn split(self) -> (Option<Seconds>, RawAction) {
         let action = RawAction {
             action: self.action,
             scenario: None,

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use crate::config::yaml::float_text;
+use crate::quantity;
 
 /// An entry of a list; `None` where it is null or could not be read.
 #[derive(Debug)]
@@ -100,6 +101,47 @@ impl JsonSchema for AnyFloat {
             { "enum": [".nan", ".inf", "-.inf"] },
         ] })
     }
+}
+
+/// Number types whose values may also be texts with units; `de` knows them by
+/// their names.
+macro_rules! quantities {
+    ($($(#[$about:meta])* $name:ident($number:ty, $type:literal, $pattern:ident);)*) => {$(
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, Deserialize)]
+        pub(crate) struct $name(pub(crate) $number);
+
+        impl From<$name> for $number {
+            fn from($name(number): $name) -> Self {
+                number
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": [$type, "string"], "pattern": quantity::$pattern })
+            }
+        }
+    )*};
+}
+
+quantities! {
+    /// A duration: a number of seconds, or a text such as `1h30m`.
+    Seconds(f64, "number", DURATION_PATTERN);
+    /// How many: a number, or a text such as `1_000_000` or `10k`.
+    Count(u64, "integer", COUNT_PATTERN);
+    /// A whole number, negative ones included, written as a count.
+    Whole(i64, "integer", WHOLE_PATTERN);
+    /// A number of bytes, or a text such as `4MiB`.
+    Bytes(u64, "integer", BYTES_PATTERN);
 }
 
 /// A single value as text.

@@ -132,7 +132,7 @@ action: fault, kind: nan, metric: s
 action: scenario
     scenario: missing; name the scenario to start
 action: scenario, scenario: tow
-    scenario: no scenario "tow"; did you mean "two"? defined: one, two
+    scenario: no scenario "tow"; did you mean "two"? also defined: one
 action: scenario, scenario: one, duration_s: 1
     duration_s: not used by scenario, which takes: scenario
 action: scenario, scenario: two
@@ -214,7 +214,7 @@ fn labels_have_to_exist() {
 /// Fields of a failure mode, and what is said about it.
 const FAILURE_MODES: &str = r#"
 kind: stale, action: fault
-    .action: unknown field; known fields: metric, labels, kind, rate, status, delay_s, duration_s
+    .action: unknown field; known fields: metric, labels, rate, duration_s, kind
 kind: scrape_delay
     .delay_s: missing; scrape_delay needs it
 kind: reset
@@ -445,9 +445,7 @@ fn bodies_of_requests_know_their_action() {
     );
     assert_eq!(
         read("fault", json!({"kind": "scrape_error", "at_s": 2})),
-        problem(
-            "at_s: unknown field; known fields: kind, metric, labels, status, delay_s, rate, duration_s"
-        )
+        problem("at_s: unknown field; known fields: status, rate, duration_s, kind")
     );
     assert_eq!(
         read("fault", json!([1])),

@@ -12,6 +12,7 @@ fn essence(config: &Config) -> String {
     let mut config = config.clone();
     config.path = PathBuf::new();
     config.otel.notes.clear();
+    config.warnings.clear();
     for value in config.otel.headers.values_mut() {
         "***".clone_into(value);
     }

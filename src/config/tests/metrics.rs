@@ -192,7 +192,7 @@ name: x, type: guage
 name: x, type: gauge
     algorithm: missing; gauge knows random_walk, sine, bernoulli, sawtooth, constant
 name: x, type: gauge, algorithm: sin
-    algorithm: no algorithm "sin"; did you mean "sine"? gauge knows random_walk, sine, bernoulli, sawtooth, constant
+    algorithm: no algorithm "sin"; did you mean "sine"? gauge also knows random_walk, bernoulli, sawtooth, constant
 name: x, type: gauge, algorithm: poisson
     algorithm: no algorithm "poisson"; gauge knows random_walk, sine, bernoulli, sawtooth, constant
 name: x, type: counter, algorithm: poisson

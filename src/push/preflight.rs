@@ -1,0 +1,53 @@
+//! What a start would refuse: the files that exporters name are read and judged,
+//! as they are at the start, and forgotten.
+
+use super::target::Target;
+use super::tls;
+use crate::config::{Config, Finding, TlsFiles};
+
+/// Every mistake in a file of an exporter that is enabled.
+pub fn findings(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if config.otel.enabled {
+        judge_tls("exporters.otel", &config.otel.tls, &mut findings);
+    }
+    let remote_writes = config.remote_writes.iter().enumerate();
+    for (index, one) in remote_writes.filter(|(_, one)| one.enabled) {
+        let section = format!("exporters.remote_write[{index}]");
+        if let Err(error) = Target::of_remote_write(one).authorize() {
+            findings.push(finding(&section, &error));
+        }
+        judge_tls(&section, &one.tls, &mut findings);
+    }
+    findings
+}
+
+/// The authorities and the client's pair, each by itself.
+fn judge_tls(section: &str, files: &TlsFiles, findings: &mut Vec<Finding>) {
+    let authorities = TlsFiles {
+        client: None,
+        ..files.clone()
+    };
+    let pair = TlsFiles {
+        ca: None,
+        ..files.clone()
+    };
+    for part in [authorities, pair] {
+        if let Err(error) = tls::load(section, &part) {
+            findings.push(finding(section, &error));
+        }
+    }
+}
+
+/// An error of the form `exporters.otel.ca_file: …`.
+fn finding(section: &str, error: &str) -> Finding {
+    let (place, message) = error.split_once(": ").unwrap_or(("", error));
+    let field = match place.rsplit('.').next().unwrap_or_default() {
+        "password_file" => "basic_auth.password_file",
+        field => field,
+    };
+    Finding {
+        path: format!("{section}.{field}"),
+        message: message.to_owned(),
+    }
+}
