@@ -226,7 +226,7 @@ fn read_config(path: &Path, probe: Probe) -> Result<Config, LoadError> {
         return Err(LoadError::whole_file(&name.display().to_string(), message));
     }
     let environment = |variable: &str| std::env::var(variable).ok();
-    config::load_text(name, &bytes, &environment, &overrides, probe)
+    config::load_str_probed(name, &bytes, &environment, &overrides, probe)
 }
 
 fn plan(file: &Path, json: bool, tick: u64) -> Result<(), RunError> {

@@ -108,7 +108,7 @@ pub fn load_probed(path: &Path, overrides: &Overrides, probe: Probe) -> Result<C
     let bytes = read_file(path)
         .map_err(|message| LoadError::whole_file(&path.display().to_string(), message))?;
     let environment = |name: &str| std::env::var(name).ok();
-    load_text(path, &bytes, &environment, overrides, probe)
+    load_str_probed(path, &bytes, &environment, overrides, probe)
 }
 
 /// Judges a configuration by what this module does not know.
@@ -136,11 +136,14 @@ pub fn load_str_with(
     environment: &dyn Fn(&str) -> Option<String>,
     overrides: &Overrides,
 ) -> Result<Config, LoadError> {
-    load_text(path, bytes, environment, overrides, &|_| Vec::new())
+    load_str_probed(path, bytes, environment, overrides, &|_| Vec::new())
 }
 
-/// As [`load_str_with`]; `probe` as for [`load_probed`].
-pub fn load_text(
+/// As [`load_str_with`]; `probe` is that of [`load_probed`].
+///
+/// # Errors
+/// As [`load`].
+pub fn load_str_probed(
     path: &Path,
     bytes: &[u8],
     environment: &dyn Fn(&str) -> Option<String>,
