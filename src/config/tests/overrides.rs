@@ -133,7 +133,10 @@ fn urls_are_checked_beforehand() {
         (remote_write("http://a/b", None), None),
         (remote_write("a:9090", None), Some("expected a whole URL")),
         (remote_write("", None), Some("expected a whole URL")),
-        (remote_write("http://a/b?db=public&extra_label=a=b", None), None),
+        (
+            remote_write("http://a/b?db=public&extra_label=a=b", None),
+            None,
+        ),
         (remote_write("ftp://a", None), Some("ftp")),
         (otlp("a:4318"), None),
         (otlp("a"), Some("no port")),
