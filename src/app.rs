@@ -122,7 +122,7 @@ pub fn run(
     // Listening comes first: a taken port is told at once, and whoever asks
     // early is told that this is starting.
     let servers = Servers::listen(config, &shared, &hub, &reloader)?;
-    let instance = instance::of(config, Some(servers.served_port()));
+    let instance = instance::of_run(servers.served_port());
     let mut with_instance = config.clone();
     with_instance.set_instance(&instance);
     reloader.set_instance(instance);

@@ -231,7 +231,12 @@ fn read_config(path: &Path, probe: Probe) -> Result<Config, LoadError> {
 
 fn plan(file: &Path, json: bool, tick: u64) -> Result<(), RunError> {
     let mut config = load(file)?;
-    config.set_instance(&instance::of(&config, None));
+    let instance = instance::of_every_run(&config);
+    config.set_instance(
+        instance
+            .as_deref()
+            .unwrap_or("(a UUID, new at every start)"),
+    );
     refuse_too_large(&config)?;
     check_tick(&config, config.global.epoch_ns.unwrap_or(0), tick)?;
     let bar = app::progress_bar(tick, "running");

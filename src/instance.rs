@@ -18,12 +18,24 @@ const NO_NAMES: [&str; 5] = [
     "localhost6",
 ];
 
-/// The name of this process; `port` is the one of [`served_port`] that is really open,
-/// where it is.
-pub fn of(config: &Config, port: Option<u16>) -> String {
-    let host = rustix::system::uname();
-    let host = host.nodename().to_string_lossy();
-    named(&host, port.or_else(|| served_port(config)))
+/// The name of this process, in which `port` is the one of [`served_port`] that is
+/// really open. Where the host has no name of its own, it is a UUID, new every time.
+pub fn of_run(port: u16) -> String {
+    named(&host(), Some(port)).unwrap_or_else(|| {
+        // Seeded by the system, each anew.
+        uuid([(); 2].map(|()| RandomState::new().hash_one(())))
+    })
+}
+
+/// The name that a run of a configuration has on this host whenever it is started;
+/// `None` where it is another one every time.
+pub fn of_every_run(config: &Config) -> Option<String> {
+    named(&host(), served_port(config))
+}
+
+fn host() -> String {
+    let system = rustix::system::uname();
+    system.nodename().to_string_lossy().into_owned()
 }
 
 /// The port of `/metrics`, or of the control API where that is not served; `None` where
@@ -37,15 +49,14 @@ pub fn served_port(config: &Config) -> Option<u16> {
     (port != 0).then_some(port)
 }
 
-/// Where the host has no name of its own, a UUID that is new every time.
-fn named(host: &str, port: Option<u16>) -> String {
+fn named(host: &str, port: Option<u16>) -> Option<String> {
     if NO_NAMES.contains(&host) {
-        return uuid([(); 2].map(|()| RandomState::new().hash_one(())));
+        return None;
     }
-    match port {
+    Some(match port {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
-    }
+    })
 }
 
 /// Version 4 of RFC 9562, of random bits.
@@ -79,15 +90,22 @@ mod tests {
 
     #[test]
     fn a_name_is_the_same_after_a_restart_where_the_host_has_one() {
-        assert_eq!(named("node-7", Some(8000)), "node-7:8000");
-        assert_eq!(named("node-7", None), "node-7");
-        assert_ne!(named("localhost", Some(1)), named("localhost", Some(1)));
+        assert_eq!(named("node-7", Some(8000)).unwrap(), "node-7:8000");
+        assert_eq!(named("node-7", None).unwrap(), "node-7");
+        assert_eq!(named("localhost", Some(1)), None);
         let text = uuid([u64::MAX, u64::MAX]);
         assert_eq!(text, "ffffffff-ffff-4fff-bfff-ffffffffffff");
         assert_eq!(uuid([0, 0]), "00000000-0000-4000-8000-000000000000");
-        let config = config("prometheus: {port: 0}", "");
-        assert_eq!(served_port(&config), None);
-        assert_eq!(of(&config, Some(7)), of(&config, Some(7)));
+        for (exporters, expected) in [
+            ("", Some(8000)),
+            ("prometheus: {port: 0}", None),
+            ("prometheus: {port: 9}", Some(9)),
+            ("prometheus: {enabled: false}", Some(8081)),
+        ] {
+            assert_eq!(served_port(&config(exporters, "")), expected);
+        }
+        let every = of_every_run(&config("", ""));
+        assert!(every.is_none_or(|name| name == of_run(8000)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! remote write, and a ledger of it.
 //!
 //! Each receiver has four stages of its own. The tick's thread leaves a frame in
-//! a `mailbox`, which never waits; the encode thread writes its requests
+//! a `mailbox`, which waits for no receiver; the encode thread writes its requests
 //! (`encode`); a small pool compresses them (`pack`) into the `outbox`; posting
 //! threads (`posters`) take them from there, and a `client` posts them. What
 //! fails is retried (`retry`) as the specifications say, within bounds:
@@ -21,7 +21,8 @@
 //! the mailbox, and loses nothing.
 //!
 //! Nothing here knows what is in a request, and nothing here can delay a tick:
-//! the tick's thread takes two short locks that nobody holds during I/O.
+//! the tick's thread takes two short locks that nobody holds during I/O, and waits
+//! for an encode thread only where that has nothing else to do than to wake up.
 
 mod access;
 mod backlog;

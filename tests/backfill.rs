@@ -19,6 +19,7 @@ use mockingbird::config::{
 };
 use mockingbird::engine::{Engine, Frame};
 use mockingbird::http::{Limits, Reply, Request, Server};
+use mockingbird::instance::of_every_run;
 use mockingbird::model::Catalog;
 use mockingbird::selfmetrics::{SelfMetrics, fill_tick};
 use proptest::prelude::*;
@@ -559,8 +560,12 @@ fn signals_end_it_and_it_is_gone_on_with() {
     assert!(report["samples_before"].as_u64().unwrap() > 0);
     assert!(!folder.path().join("mockingbird-backfill.state").exists());
     let config = by_remote_write(url.clone(), RemoteWriteVersion::V1);
+    // A run tells which host it is of, where that has a name.
+    let instance = of_every_run(&config);
+    let instance = instance.iter().map(|name| ("instance", name.as_str()));
+    let added: Vec<_> = JOB.into_iter().chain(instance).collect();
     let job = job(config, Target::RemoteWrite, folder.path(), 0, 160);
-    assert_all(&receiver, &expected(&job, &JOB));
+    assert_all(&receiver, &expected(&job, &added));
 }
 
 #[test]
@@ -751,6 +756,11 @@ fn the_journal_tells_the_run() {
     ]);
     let dump = dump.output().unwrap();
     let dumped = String::from_utf8(dump.stdout).unwrap();
+    let journal = std::fs::read_to_string(folder.path().join("a.journal")).unwrap();
+    let start: serde_json::Value = serde_json::from_str(journal.lines().next().unwrap()).unwrap();
+    let section = &start["config"]["exporters"]["remote_write"][0];
+    let instance = section["labels"]["instance"].as_str();
+    let instance = instance.map(|name| ("instance", name));
     let values: BTreeMap<String, u64> = dumped
         .lines()
         .filter(|line| !line.starts_with('#'))
@@ -764,8 +774,9 @@ fn the_journal_tells_the_run() {
             let labels = labels.split(',').map(|pair| pair.split_once('=').unwrap());
             let labels = labels.map(|(name, value)| (name, value.trim_matches('"')));
             let own = [("__name__", "rw_load"), JOB[0]];
+            let own = own.into_iter().chain(instance);
             let value: f64 = value.parse().unwrap();
-            (text(own.into_iter().chain(labels)), value.to_bits())
+            (text(own.chain(labels)), value.to_bits())
         })
         .collect();
     let stored = receiver.stored().into_iter();
@@ -774,8 +785,6 @@ fn the_journal_tells_the_run() {
     let stored: BTreeMap<String, u64> = stored.map(|s| (s.series, s.bits)).collect();
     assert_eq!(values.len(), 60);
     assert_eq!(values, stored);
-    let journal = std::fs::read_to_string(folder.path().join("a.journal")).unwrap();
-    let start: serde_json::Value = serde_json::from_str(journal.lines().next().unwrap()).unwrap();
     assert_eq!(start["epoch"], "2026-01-01T00:00:00Z");
     assert_eq!(start["config"]["global"]["tick_interval_s"], 30);
     assert_eq!(

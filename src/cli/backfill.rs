@@ -183,8 +183,11 @@ fn job(args: &BackfillArgs) -> Result<Job, RunError> {
     let span = Span::new(config.global.epoch_ns, interval_ns, args.from, args.to)
         .map_err(RunError::Config)?;
     config.global.epoch_ns = Some(span.epoch_ns);
-    // The one that a live run has, whose past this is.
-    config.set_instance(&instance::of(&config, None));
+    // The one that a live run has, whose past this is; one that is another when this is
+    // gone on with would be of no use.
+    if let Some(instance) = instance::of_every_run(&config) {
+        config.set_instance(&instance);
+    }
     let threads = args.threads.map(usize::from);
     Ok(Job {
         threads: threads.unwrap_or_else(|| app::threads_of(&config)),

@@ -10,10 +10,10 @@
 
 use ureq::http::{StatusCode, Uri};
 
+use super::verdict::clipped;
+
 /// A request is sent on so often.
 pub(super) const REDIRECTS_MAX: usize = 5;
-/// So much of a location is shown.
-const SHOWN_BYTES_MAX: usize = 300;
 
 /// The URL that an answer sends a request to `url` on to, or why it is not followed.
 /// `None` where the answer is no redirect.
@@ -31,8 +31,7 @@ pub(super) fn follow(
         return Some(Err(format!("{answered} without saying where to")));
     };
     let next = resolve(url, location.trim());
-    let mut shown = next.as_deref().unwrap_or(location).to_owned();
-    shown.truncate(shown.floor_char_boundary(SHOWN_BYTES_MAX));
+    let shown = clipped(next.as_deref().unwrap_or(location));
     let Some(next) = next.filter(|next| next.parse::<Uri>().is_ok()) else {
         return Some(Err(format!("{answered}, to {shown}, which is no URL")));
     };

@@ -186,7 +186,7 @@ fn excerpt(body: &[u8]) -> String {
 }
 
 /// At most the first KiB, on one line.
-fn clipped(text: &str) -> String {
+pub(super) fn clipped(text: &str) -> String {
     let mut end = text.len().min(SHOWN_BYTES_MAX);
     while !text.is_char_boundary(end) {
         end -= 1;

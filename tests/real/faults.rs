@@ -571,7 +571,7 @@ fn check_pushes(folder: &Path, url: &str, [otlp_url, write_url]: [&str; 2], is_v
                 otlp.url()
             ),
             format!(
-                "[{{url: '{}', version: 1, interval_s: 1, max_samples_per_send: 500, \
+                "[{{url: '{}', version: 1, interval_s: 1, instance: none, max_samples_per_send: 500, \
                  concurrency: 1, prefix: rw_}}]",
                 write.url()
             ),

@@ -87,10 +87,13 @@ fn check_replicas(backend: &dyn Backend) {
         assert_eq!(log.matches(" 0 rejected, 0 dropped").count(), 3, "{log}");
     }
     backend.flush();
+    // The range ends a second ago, which has to be after the last push.
+    std::thread::sleep(Duration::from_millis(1100));
     for (folder, replica) in folders.iter().zip(&replicas) {
         for way in WAYS {
             // Up to the end of the run: all that was pushed, and of the other replica nothing.
-            let (code, table, report) = verify(folder.path(), backend.url(), &[way, &["--all"]]);
+            let arguments = [way, &["--all", "--visible-after", "1s"]];
+            let (code, table, report) = verify(folder.path(), backend.url(), &arguments);
             assert_eq!(code, 0, "{way:?}: {table}");
             assert!(report["scrapes"].as_u64().unwrap() >= 8, "{way:?}: {table}");
             assert!(table.contains(&port(&replica.address)), "{way:?}: {table}");
