@@ -441,6 +441,13 @@ fn init_writes_what_check_accepts_and_overwrites_nothing() {
     assert!(written.status.success(), "{}", stderr(&written));
     let text = std::fs::read_to_string(folder.path().join("mockingbird.yaml")).unwrap();
     assert_eq!(stdout(&run(&["init", "-"])), text);
+    // Editors find the schema where the first line names it.
+    let modeline = text.lines().next().unwrap();
+    let schema = modeline
+        .strip_prefix("# yaml-language-server: $schema=")
+        .unwrap();
+    let schema = std::fs::read_to_string(folder.path().join(schema)).unwrap();
+    assert_eq!(schema, stdout(&run(&["schema"])));
     let checked = run(&["check", "mockingbird.yaml"]);
     assert!(
         stdout(&checked).contains(": ok, 3 metrics"),
@@ -785,6 +792,81 @@ fn openmetrics_tells_when_series_began_where_that_is_asked_for() {
     let dump = |format| mockingbird(&["dump", "-c", path, "--tick", "1", "--format", format]);
     assert!(stdout(&dump("openmetrics")).contains("\nhits_created 0\n"));
     assert!(!stdout(&dump("text")).contains("_created"));
+}
+
+#[test]
+fn scrapes_select_families_by_name_and_every_answer_has_a_date() {
+    let running = Running::start("tick_interval_s: 0.05", SMALL);
+    let samples = |query: &str, headers: &str| -> (Vec<String>, String) {
+        let answer = running.get(&format!("/metrics{query}"), headers);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let lines = body.lines().filter(|line| !line.starts_with("# "));
+        let names = lines.map(|line| line.split([' ', '{']).next().unwrap().to_owned());
+        (names.collect(), body.to_owned())
+    };
+    assert_eq!(samples("?name[]=hits_total", "").0, ["hits_total"]);
+    assert_eq!(samples("?name%5B%5D=hits%5Ftotal", "").0, ["hits_total"]);
+    let two = samples("?name[]=gen_ticks_total&x=y&name[]=hits_total", "").0;
+    assert_eq!(two, ["hits_total", "gen_ticks_total"]);
+    assert_eq!(samples("?name[]=nothing", ""), (vec![], String::new()));
+    let accept = "Accept: application/openmetrics-text;version=1.0.0\r\n";
+    let (names, body) = samples("?name[]=hits", accept);
+    assert_eq!(names, ["hits_total"]);
+    assert!(body.ends_with("# EOF\n"), "{body}");
+    assert_eq!(samples("?name[]=nothing", accept).1, "# EOF\n");
+    assert!(samples("?other=x", "").0.len() > 10);
+    let malformed = running.get("/metrics?name[]=%zz", "");
+    assert!(malformed.starts_with("HTTP/1.1 400"), "{malformed}");
+    for path in [
+        "/metrics",
+        "/healthz",
+        "/",
+        "/nothing",
+        "/metrics?name[]=%zz",
+    ] {
+        let answer = running.get(path, "");
+        let date = answer.split_once("\r\nDate: ").expect("a date").1;
+        let date = date.split_once("\r\n").unwrap().0;
+        assert!(date.len() == 29 && date.ends_with(" GMT"), "{date}");
+    }
+}
+
+#[test]
+fn a_configuration_may_come_on_standard_input() {
+    let with_input = |arguments: &[&str], input: &str| {
+        let mut child = Command::new(BINARY)
+            .args(arguments)
+            .env_remove("LOG_LEVEL")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    };
+    let checked = with_input(&["check", "-"], SMALL);
+    assert!(stdout(&checked).starts_with("<stdin>: ok, 1 metrics"));
+    let wrong = with_input(&["check", "-"], "metrics: [{name: a, type: guage}]");
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(
+        stderr(&wrong).contains("<stdin>:1:27: "),
+        "{}",
+        stderr(&wrong)
+    );
+    let plan = with_input(&["plan", "-"], SMALL);
+    assert!(plan.status.success(), "{}", stderr(&plan));
+    let dump = with_input(&["dump", "--config", "-", "--tick", "1"], SMALL);
+    assert!(stdout(&dump).contains("hits_total "), "{}", stderr(&dump));
+    // A run reads its file again.
+    let run = with_input(&["--config", "-"], SMALL);
+    assert_eq!(run.status.code(), Some(2));
+    assert!(
+        stderr(&run).contains("a run needs a file"),
+        "{}",
+        stderr(&run)
+    );
 }
 
 #[test]

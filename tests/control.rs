@@ -399,6 +399,9 @@ fn the_token_is_asked_for() {
         );
     }
     assert_eq!(ask("/healthz", "").status, 200);
+    // The document asks for the token where the instance does.
+    let document = ask("/openapi.json", "Authorization: Bearer s3cret-token\r\n");
+    assert_eq!(document.json()["security"], json!([{"token": []}]));
     let config = ask("/config", "Authorization: Bearer s3cret-token\r\n");
     assert!(!config.body.contains("s3cret"), "{}", config.body);
 
@@ -649,6 +652,47 @@ fn check((code, text): (i32, String), code_expected: i32, word: &str) {
 }
 
 #[test]
+fn the_document_tells_clients_what_is_taken() {
+    let document = start().get("/openapi.json").json();
+    assert_eq!(document["security"], json!([]));
+    let mut ids = std::collections::BTreeSet::new();
+    for operations in document["paths"].as_object().unwrap().values() {
+        for operation in operations.as_object().unwrap().values() {
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(ids.insert(id.to_owned()), "{id} twice");
+        }
+    }
+    // Each kind of fault is of one form, which has the fields of that kind alone.
+    let schemas = &document["components"]["schemas"];
+    let forms = schemas["FaultRequest"]["oneOf"].as_array().unwrap().iter();
+    let mut fields = std::collections::BTreeMap::new();
+    for form in forms {
+        let name = form["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+        let properties = schemas[name]["properties"].as_object().unwrap();
+        for kind in properties["kind"]["enum"].as_array().unwrap() {
+            let mut names: Vec<&str> = properties.keys().map(String::as_str).collect();
+            names.sort_unstable();
+            let before = fields.insert(kind.as_str().unwrap().to_owned(), names);
+            assert_eq!(before, None, "{kind}");
+        }
+    }
+    assert_eq!(
+        fields["nan"],
+        ["duration_s", "kind", "labels", "metric", "rate"]
+    );
+    assert_eq!(
+        fields["scrape_delay"],
+        ["delay_s", "duration_s", "kind", "rate"]
+    );
+    assert_eq!(
+        fields["scrape_error"],
+        ["duration_s", "kind", "rate", "status"]
+    );
+    assert_eq!(fields["push_error"], ["duration_s", "kind", "rate"]);
+    assert_eq!(fields.len(), 7);
+}
+
+#[test]
 fn ctl_drives_it() {
     let instance = start();
     let url = format!("http://{}", instance.control);
@@ -710,6 +754,29 @@ fn ctl_drives_it() {
         2,
         "available: hits",
     );
+    // What scrapes show leads to the metric, a slip to the nearest one.
+    for (name, meant) in [
+        ("hitz", "hits"),
+        ("lat_bucket", "lat"),
+        ("otel_temp", "temp"),
+    ] {
+        let (code, text) = ctl(&["spike", name, "--multiplier", "2", "--duration", "60"]);
+        assert_eq!(code, 2, "{text}");
+        assert!(
+            text.contains(&format!("did you mean \"{meant}\"?")),
+            "{text}"
+        );
+        assert!(!text.contains("available"), "{text}");
+    }
+    check(ctl(&["scenario", "bda"]), 2, "did you mean \"bad\"?");
+    let unset = run(
+        &["ctl", "--url", &url, "status"],
+        &[("MOCKINGBIRD_URL", "")],
+    );
+    assert_eq!(unset.status.code(), Some(0));
+    let unset = run(&["ctl", "status"], &[("MOCKINGBIRD_URL", "")]);
+    let text = String::from_utf8_lossy(&unset.stdout) + String::from_utf8_lossy(&unset.stderr);
+    assert!(!text.contains("uri") && !text.contains("URI"), "{text}");
     check(ctl(&["spike", "hits"]), 2, "--multiplier");
     check(
         ctl(&["--url", "http://127.0.0.1:1", "status"]),

@@ -62,7 +62,7 @@ impl Instance {
             let line = lines.find(|line| line.as_ref().unwrap().trim_start().starts_with(name));
             let line = line.expect("a summary").unwrap();
             let url = line.split_once("http://").unwrap().1;
-            let host = url.split('/').next().unwrap();
+            let host = url.split(['/', ' ']).next().unwrap();
             *address = host.replace("localhost", "127.0.0.1");
         }
         let [metrics, control] = addresses;
