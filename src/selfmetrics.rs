@@ -6,10 +6,10 @@
 mod process;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::config::{Config, LabelValues};
+use crate::config::{self, Config, LabelValues};
 use crate::engine::Columns;
 use crate::model::labels::Dimension;
 use crate::model::space::Space;
@@ -20,6 +20,10 @@ pub use process::resident_memory_bytes;
 
 /// Base name of the counter whose value is the number of the tick.
 pub const TICKS: &str = "gen_ticks";
+/// Base name and unit of the gauge that tells how late a tick began.
+pub const TICK_LAG: (&str, &str) = ("gen_tick_lag_seconds", "seconds");
+/// Base name, unit and label of the gauge that tells which run this is.
+pub const EPOCH: (&str, &str, &str) = ("gen_epoch_seconds", "seconds", "fingerprint");
 
 /// Buckets of `gen_tick_duration_seconds`.
 const TICK_BOUNDS_S: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
@@ -40,6 +44,7 @@ enum Own {
     QueueDepth,
     Ticks,
     TickLag,
+    Epoch,
     Scrapes,
     ScrapeDuration,
     ScrapeBytes,
@@ -57,7 +62,7 @@ enum Own {
 const PUSH_FAMILIES: usize = 5;
 
 /// Base name, help and unit of each, in the order in which they are exposed.
-const FAMILIES: [(Own, &str, &str, &str); 18] = [
+const FAMILIES: [(Own, &str, &str, &str); 19] = [
     (
         Own::Points,
         "gen_points",
@@ -96,9 +101,15 @@ const FAMILIES: [(Own, &str, &str, &str); 18] = [
     ),
     (
         Own::TickLag,
-        "gen_tick_lag_seconds",
+        TICK_LAG.0,
         "How late this tick began.",
-        "seconds",
+        TICK_LAG.1,
+    ),
+    (
+        Own::Epoch,
+        EPOCH.0,
+        "Unix time of tick 0; the label tells what determines the values of this run.",
+        EPOCH.1,
     ),
     (Own::Scrapes, "gen_scrapes", "Scrapes answered in full.", ""),
     (
@@ -173,6 +184,7 @@ pub struct SelfMetrics {
     scrape_duration: Observed,
     tick_duration: Observed,
     tick_lag_ns: AtomicU64,
+    epoch_ns: AtomicI64,
     /// Of the exporters that push, in the order of [`exporters_that_push`].
     deliveries: Mutex<Vec<Delivery>>,
     points: Mutex<Points>,
@@ -216,6 +228,7 @@ impl SelfMetrics {
                     | Own::PointsRetried
                     | Own::PointsDropped => vec![pushers()],
                     Own::ScrapeBytes => vec![label("encoding", ENCODINGS.map(String::from).into())],
+                    Own::Epoch => vec![label(EPOCH.2, vec![config::fingerprint(config)])],
                     Own::BuildInfo => {
                         vec![label("version", vec![env!("CARGO_PKG_VERSION").to_owned()])]
                     }
@@ -236,6 +249,11 @@ impl SelfMetrics {
     /// Records how long a tick took to compute.
     pub fn add_tick(&self, duration_s: f64) {
         self.tick_duration.observe(&TICK_BOUNDS_S, duration_s);
+    }
+
+    /// Sets when tick 0 is, Unix nanoseconds.
+    pub fn set_epoch_ns(&self, epoch_ns: i64) {
+        self.epoch_ns.store(epoch_ns, Relaxed);
     }
 
     /// Sets how late the tick that is about to run begins.
@@ -354,6 +372,7 @@ impl SelfMetrics {
             Own::PointsDropped => ledger(series).dropped as f64,
             Own::Ticks => tick as f64,
             Own::TickLag => count(&self.tick_lag_ns) / 1e9,
+            Own::Epoch => self.epoch_ns.load(Relaxed) as f64 / 1e9,
             Own::Scrapes => count(&self.scrapes),
             Own::ScrapeBytes => count(&self.scrape_bytes[usize::from(series == 1)]),
             Own::ResidentMemory => resident_memory_bytes().map_or(f64::NAN, |bytes| bytes as f64),
@@ -374,6 +393,7 @@ fn family((own, name, help, unit): (Own, &str, &str, &str), labels: Vec<Dimensio
         Own::ActiveSeries
         | Own::QueueDepth
         | Own::TickLag
+        | Own::Epoch
         | Own::ResidentMemory
         | Own::BuildInfo => Shape::Gauge,
         _ => Shape::Counter,
