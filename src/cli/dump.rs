@@ -136,12 +136,14 @@ fn check_reached(journal: &Path, replay: &Replay, tick: u64) -> Result<(), RunEr
             time_of(tick)
         )),
         Reach::Copied(at_ns, before) => refuse(format!(
-            "does not reach to tick {tick}: it is a copy that was made at {}, before tick {before};              copy it again (mockingbird ctl journal)",
+            "does not reach to tick {tick}: it is a copy that was made at {}, before tick {before}; \
+             copy it again (mockingbird ctl journal)",
             rfc3339(at_ns)
         )),
         Reach::Unknown(before) => {
             complain(&format_args!(
-                "{file}: nobody writes it any more, and it has no end: whether the run came to tick                  {tick} ({}) is not known{}",
+                "{file}: nobody writes it any more, and it has no end: whether the run came to tick \
+                 {tick} ({}) is not known{}",
                 time_of(tick),
                 match before.checked_sub(1) {
                     Some(last) => format!("; it did to tick {last}"),
