@@ -135,6 +135,7 @@ pub fn run(
     let catalog = Arc::new(catalog);
     let from_start = || round_down(shared.clock.started_ns(), shared.interval_ns);
     let epoch_ns = config.global.epoch_ns.unwrap_or_else(from_start);
+    shared.own.set_epoch_ns(epoch_ns);
     let mut engine =
         Engine::new(config, Arc::clone(&catalog), epoch_ns, threads).map_err(no_threads)?;
     if config.otel.enabled && config.otel.temporality == Temporality::Delta {

@@ -120,8 +120,18 @@ impl fmt::Display for BackfillError {
 
 impl std::error::Error for BackfillError {}
 
-/// Is told how many samples are written, and how many there are at most.
-pub type OnProgress<'a> = dyn FnMut(u64, u64) + Send + 'a;
+/// How far a backfill is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Ticks since the epoch are run before the first one that is written: so many, of
+    /// so many.
+    Before(u64, u64),
+    /// So many samples are written, of so many at most.
+    Written(u64, u64),
+}
+
+/// Is told how far it is.
+pub type OnProgress<'a> = dyn FnMut(Stage) + Send + 'a;
 
 /// Writes all of it, or until something arrives on `stop`.
 ///

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use entry::{Entry, Event, Start};
 pub(crate) use entry::{counts_json, series_json};
 pub use read::{History, ReadError, load, read};
-pub use replay::{Effects, Later, Published, Replay, ReplayError};
+pub use replay::{Effects, Later, Published, Reach, Replay, ReplayError};
 
 use crate::locks::try_lock;
 

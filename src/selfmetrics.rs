@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::config::{Config, LabelValues};
+use crate::config::{self, Config, LabelValues};
 use crate::engine::Columns;
 use crate::model::labels::Dimension;
 use crate::model::space::Space;
@@ -20,6 +20,10 @@ pub use process::resident_memory_bytes;
 
 /// Base name of the counter whose value is the number of the tick.
 pub const TICKS: &str = "gen_ticks";
+/// Base name and unit of the gauge that tells how late a tick began.
+pub const TICK_LAG: (&str, &str) = ("gen_tick_lag_seconds", "seconds");
+/// Base name, unit and label of the gauge that tells which run this is.
+pub const EPOCH: (&str, &str, &str) = ("gen_epoch_seconds", "seconds", "fingerprint");
 
 /// Buckets of `gen_tick_duration_seconds`.
 const TICK_BOUNDS_S: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
@@ -41,6 +45,7 @@ enum Own {
     Ticks,
     TickLag,
     ClockOffset,
+    Epoch,
     Scrapes,
     ScrapeDuration,
     ScrapeBytes,
@@ -58,7 +63,7 @@ enum Own {
 const PUSH_FAMILIES: usize = 5;
 
 /// Base name, help and unit of each, in the order in which they are exposed.
-const FAMILIES: [(Own, &str, &str, &str); 19] = [
+const FAMILIES: [(Own, &str, &str, &str); 20] = [
     (
         Own::Points,
         "gen_points",
@@ -97,9 +102,15 @@ const FAMILIES: [(Own, &str, &str, &str); 19] = [
     ),
     (
         Own::TickLag,
-        "gen_tick_lag_seconds",
+        TICK_LAG.0,
         "How late this tick began.",
-        "seconds",
+        TICK_LAG.1,
+    ),
+    (
+        Own::Epoch,
+        EPOCH.0,
+        "Unix time of tick 0; the label tells what determines the values of this run.",
+        EPOCH.1,
     ),
     (
         Own::ClockOffset,
@@ -181,6 +192,7 @@ pub struct SelfMetrics {
     tick_duration: Observed,
     tick_lag_ns: AtomicU64,
     clock_offset_ns: AtomicI64,
+    epoch_ns: AtomicI64,
     /// Of the exporters that push, in the order of [`exporters_that_push`].
     deliveries: Mutex<Vec<Delivery>>,
     points: Mutex<Points>,
@@ -224,6 +236,7 @@ impl SelfMetrics {
                     | Own::PointsRetried
                     | Own::PointsDropped => vec![pushers()],
                     Own::ScrapeBytes => vec![label("encoding", ENCODINGS.map(String::from).into())],
+                    Own::Epoch => vec![label(EPOCH.2, vec![config::fingerprint(config)])],
                     Own::BuildInfo => {
                         vec![label("version", vec![env!("CARGO_PKG_VERSION").to_owned()])]
                     }
@@ -244,6 +257,11 @@ impl SelfMetrics {
     /// Records how long a tick took to compute.
     pub fn add_tick(&self, duration_s: f64) {
         self.tick_duration.observe(&TICK_BOUNDS_S, duration_s);
+    }
+
+    /// Sets when tick 0 is, Unix nanoseconds.
+    pub fn set_epoch_ns(&self, epoch_ns: i64) {
+        self.epoch_ns.store(epoch_ns, Relaxed);
     }
 
     /// Sets how late the tick that is about to run begins.
@@ -368,6 +386,7 @@ impl SelfMetrics {
             Own::Ticks => tick as f64,
             Own::TickLag => count(&self.tick_lag_ns) / 1e9,
             Own::ClockOffset => self.clock_offset_ns.load(Relaxed) as f64 / 1e9,
+            Own::Epoch => self.epoch_ns.load(Relaxed) as f64 / 1e9,
             Own::Scrapes => count(&self.scrapes),
             Own::ScrapeBytes => count(&self.scrape_bytes[usize::from(series == 1)]),
             Own::ResidentMemory => resident_memory_bytes().map_or(f64::NAN, |bytes| bytes as f64),
@@ -389,6 +408,7 @@ fn family((own, name, help, unit): (Own, &str, &str, &str), labels: Vec<Dimensio
         | Own::QueueDepth
         | Own::TickLag
         | Own::ClockOffset
+        | Own::Epoch
         | Own::ResidentMemory
         | Own::BuildInfo => Shape::Gauge,
         _ => Shape::Counter,

@@ -6,7 +6,8 @@
 //! `scrapes`), two questions are asked (`range_check`): whether all of it is there
 //! (`totals`), and whether each sample of some series (`selection`) is right
 //! (`samples`); at the end, whether metrics are described as they were
-//! (`described`). Ticks that should have come and did not are gaps (`edges`,
+//! (`described`). A journal of another run is told from data that is lost
+//! (`other_run`). Ticks that should have come and did not are gaps (`edges`,
 //! `gaps`), unless the run made them fail (`run_faults`). Memory is bounded: values
 //! are kept for so many scrapes at a time (`chunk`), compared, and dropped.
 
@@ -18,6 +19,7 @@ mod described;
 mod edges;
 mod gaps;
 mod naming;
+mod other_run;
 mod otlp_name;
 mod range_check;
 pub mod report;
@@ -41,11 +43,12 @@ use crate::journal::{Replay, ReplayError};
 use backend::{AskError, Backend, Kind};
 use context::Context;
 use edges::Edges;
+use other_run::Source;
 use range_check::RangeCheck;
 use report::{Cost, Gap, Report, Tally, What, rfc3339_ms};
 use route::Route;
 use run_faults::RunFaults;
-use scrapes::Scraped;
+use scrapes::{Scrape, Scraped};
 pub use selection::Share;
 
 /// Times between scrapes that are remembered from one range to the next.
@@ -277,7 +280,13 @@ impl<'b> Session<'b> {
         let query_s = waited.as_secs_f64();
         let is_complete = gaps.iter().all(|gap| gap.lost() == 0);
         let first = scrapes.first().copied().unwrap_or(last);
-        Ok(Report {
+        let source = Source {
+            backend: self.backend,
+            prefix: &context.route().prefix,
+            naming: found.naming,
+            labels: &found.labels,
+        };
+        let report = Report {
             backend: self.backend.url().to_owned(),
             via: options.via.name(),
             ok: is_complete && tallies.iter().all(Tally::is_ok),
@@ -300,7 +309,12 @@ impl<'b> Session<'b> {
             },
             naming: found.naming,
             exported: context.added().exported,
-        })
+        };
+        let told = (last, found.told.as_ref());
+        match other_run::of_differences(&self.replay, source, told, &report) {
+            Some(error) => Err(error),
+            None => Ok(report),
+        }
     }
 
     /// Remembers the times between scrapes; where the range goes on from an
@@ -378,6 +392,9 @@ impl<'b> Session<'b> {
                 rfc3339_ms(after_ms)
             )
         }));
+        let last = found.scrapes.last();
+        let less_far = |last: &Scrape| other_run::reaches_less_far(&self.replay, *last);
+        warnings.extend(last.and_then(less_far));
         if is_scraped {
             warnings.extend(scrapes::old_ticks(&self.replay, &found.scrapes));
         }

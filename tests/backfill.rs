@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
-use mockingbird::backfill::{self, BackfillError, Job, Order, Report, Span, Target};
+use mockingbird::backfill::{self, BackfillError, Job, Order, Report, Span, Stage, Target};
 use mockingbird::config::{
     Config, Kind, Metric, Overrides, PushTo, RemoteWriteVersion, Temporality, load_str_with,
 };
@@ -82,7 +82,38 @@ fn job(config: Config, target: Target, folder: &Path, first: u64, last: u64) -> 
 
 fn run(job: &Job) -> Result<Report, BackfillError> {
     let (_stop, stop) = bounded(1);
-    backfill::run(job, &stop, &mut |_, _| {})
+    backfill::run(job, &stop, &mut |_| {})
+}
+
+/// The ticks since the epoch take long where it is long ago: how far they are is told.
+#[test]
+fn ticks_before_the_range_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start(true, []);
+    let (first, last) = (40, 44);
+    let past = folder.path().join("past.om");
+    for (config, target) in [
+        (
+            by_remote_write(receiver.url(), RemoteWriteVersion::V1),
+            Target::RemoteWrite,
+        ),
+        (
+            by_remote_write(receiver.url(), RemoteWriteVersion::V1),
+            Target::OpenMetrics(past),
+        ),
+    ] {
+        let job = job(config, target, folder.path(), first, last);
+        let (_stop, stop) = bounded(1);
+        let mut stages = Vec::new();
+        let report = backfill::run(&job, &stop, &mut |stage| stages.push(stage)).unwrap();
+        let before = stages
+            .iter()
+            .take_while(|stage| matches!(stage, Stage::Before(..)));
+        let expected = (1..=first).map(|done| Stage::Before(done, first));
+        assert!(before.copied().eq(expected), "{stages:?}");
+        let all = report.samples;
+        assert_eq!(stages.last(), Some(&Stage::Written(all, all)));
+    }
 }
 
 /// The frames of a job's ticks.

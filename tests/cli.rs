@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use mockingbird::journal::{Entry, Event, Start};
 use mockingbird::proto::otlp::ExportMetricsServiceRequest;
 use prost::Message;
 
@@ -622,6 +623,64 @@ metrics:
     assert_eq!(point["count"], "3");
 }
 
+/// A journal tells of the ticks that there were: of one that is not known to be one of them,
+/// that is said, and at once.
+#[test]
+fn dump_knows_how_far_a_journal_reaches() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write_config(folder.path(), 8000, ("", "", SMALL));
+    let config = mockingbird::config::load(&path).unwrap();
+    let epoch_ns = jiff::Timestamp::now().as_second() * 1_000_000_000 - 100_000_000_000;
+    let line = |tick: u64, event| {
+        let time_ns = epoch_ns + tick as i64 * 1_000_000_000;
+        Entry {
+            tick,
+            time_ns,
+            event,
+        }
+        .line()
+    };
+    let start = Start {
+        version: "0".into(),
+        epoch_ns,
+        catches_up: false,
+        fingerprint: mockingbird::config::fingerprint(&config),
+        config,
+    };
+    let start = line(0, Event::Start(Box::new(start)));
+    let at_ns = epoch_ns + 11_500_000_000;
+    let end = line(12, Event::Stop(at_ns));
+    let copy = line(12, Event::Copied(at_ns));
+    let none = line(0, Event::Stop(epoch_ns));
+    let journal = folder.path().join("run.journal");
+    for (rest, tick, code, said) in [
+        (&*end, "11", 0, ""),
+        (&end, "12", 2, "there is no tick 12: the run ended at "),
+        (&end, "100000000", 2, " with tick 11"),
+        (&none, "0", 2, "before its first one"),
+        (&copy, "11", 0, ""),
+        (&copy, "12", 2, "it is a copy that was made at "),
+        (&copy, "100000000", 2, "is not there yet"),
+        // It was killed, nobody knows when.
+        ("", "20", 0, "whether the run came to tick 20 ("),
+        (
+            "",
+            "100000000",
+            2,
+            "tick 100000000 is not there yet: its time is ",
+        ),
+    ] {
+        std::fs::write(&journal, format!("{start}{rest}")).unwrap();
+        let journal = journal.to_str().unwrap();
+        let output = mockingbird(&["dump", "--journal", journal, "--tick", tick]);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{rest}{tick}: {text}");
+        assert!(text.contains(said), "{rest}{tick}: {text}");
+        assert_eq!(text.is_empty(), said.is_empty(), "{rest}{tick}: {text}");
+        assert_eq!(stdout(&output).contains("hits_total"), code == 0, "{tick}");
+    }
+}
+
 #[test]
 fn dump_depends_on_tick_metric_and_epoch_but_not_on_threads() {
     let dump = |more: &[&str]| {
@@ -771,6 +830,16 @@ fn the_metrics_port_serves_scrapes_health_and_a_page() {
     assert!(value(&body, "process_resident_memory_bytes") > 1e6);
     assert!(body.contains("gen_points_total{metric_name=\"hits\"}"));
     assert!(body.contains("gen_build_info{version=\"0.1.0\"} 1"));
+    // Which run this is.
+    let epoch = body
+        .split("\ngen_epoch_seconds{fingerprint=\"")
+        .nth(1)
+        .unwrap();
+    let (fingerprint, epoch) = epoch.split_once("\"} ").unwrap();
+    assert_eq!(fingerprint.len(), 16, "{fingerprint}");
+    let epoch: f64 = epoch.lines().next().unwrap().parse().unwrap();
+    let now = jiff::Timestamp::now().as_second() as f64;
+    assert!((now - 600.0..=now).contains(&epoch), "{epoch}");
 }
 
 #[test]

@@ -5,6 +5,10 @@
 mod edges;
 #[path = "verify/fake.rs"]
 mod fake;
+#[path = "verify/loads.rs"]
+mod loads;
+#[path = "verify/runs.rs"]
+mod runs;
 mod servers;
 
 use std::io::{BufRead as _, BufReader};
@@ -481,6 +485,34 @@ fn mistakes_are_told_before_there_is_anything_to_lose() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.contains(expected), "{arguments:?}: {said}");
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+    }
+}
+
+/// What answers is no query API, or nobody does: what to do is said.
+#[test]
+fn a_backend_that_is_none_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_server, backend) = serve(store());
+    let nobody = "http://127.0.0.1:1".to_owned();
+    for (url, expected) in [
+        (
+            format!("{}/api/v1", backend.url()),
+            format!(
+                "give the base URL, which /api/v1/query follows: {}",
+                backend.url()
+            ),
+        ),
+        (
+            format!("{}/metrics", backend.url()),
+            format!("follows, like {})", backend.url()),
+        ),
+        (nobody, "is it running, and is this its port?".to_owned()),
+    ] {
+        let other = Backend::new(&url, Vec::new(), TIMEOUT).unwrap();
+        let output = command(folder.path(), &other).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&expected), "{said}");
     }
 }
 

@@ -15,14 +15,14 @@
 use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::out::Out;
 use super::state::{JobId, Progress};
 use super::threads::{in_order, on_threads};
 use super::{
-    BackfillError, Interrupt, Job, OnProgress, Span, Written, samples_max, unusable_metric,
+    BackfillError, Interrupt, Job, OnProgress, Span, Stage, Written, samples_max, unusable_metric,
 };
 use crate::config::Config;
 use crate::engine::{Columns, Engine, Gaps, Recipes};
@@ -173,8 +173,11 @@ impl Text<'_> {
                 interrupt: self.interrupt,
                 limits: self.limits,
             };
-            writer.write(first as usize, out, &mut done, &mut |samples| {
-                progress(samples, all);
+            writer.write(first as usize, out, &mut done, &mut |stage| {
+                progress(match stage {
+                    Stage::Written(samples, _) => Stage::Written(samples, all),
+                    before @ Stage::Before(..) => before,
+                });
             })?;
         }
         out.write(b"# EOF\n")?;
@@ -225,13 +228,14 @@ struct Slice {
 }
 
 impl FamilyWriter<'_> {
-    /// Writes the series from `first` on. `progress` is told the samples so far.
+    /// Writes the series from `first` on. `progress` is told the samples so far, and of
+    /// the ticks before the first one; not how many samples there are.
     fn write(
         &self,
         first: usize,
         out: &mut Out,
         done: &mut Progress,
-        progress: &mut (dyn FnMut(u64) + Send),
+        progress: &mut OnProgress<'_>,
     ) -> Result<(), End> {
         if first == 0 {
             let mut header = Vec::new();
@@ -261,7 +265,7 @@ impl FamilyWriter<'_> {
                 let ticks = tick..(tick + stretch).min(self.span.last + 1);
                 tick = ticks.end;
                 let mut samples = done.samples;
-                self.compute(&mut slices, &ticks)?;
+                self.compute(&mut slices, &ticks, progress)?;
                 self.write_slices(&slices, &ticks, out, &mut samples, progress)?;
                 done.samples = samples;
             }
@@ -299,14 +303,27 @@ impl FamilyWriter<'_> {
     }
 
     /// Fills the slices with the values at some ticks, each on a thread.
-    fn compute(&self, slices: &mut [Slice], ticks: &Range<u64>) -> Result<(), End> {
+    fn compute(
+        &self,
+        slices: &mut [Slice],
+        ticks: &Range<u64>,
+        progress: &mut OnProgress<'_>,
+    ) -> Result<(), End> {
         let all = slices.len();
         let left = Mutex::new(slices.iter_mut());
+        // All of them are about as far: one of them tells.
+        let progress = Mutex::new(Some(progress));
         on_threads(all, &|| {
+            let mut progress = lock(&progress).take();
             loop {
-                let slice = left.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some(slice) = slice else { return };
-                slice.fill(ticks, self.interrupt);
+                let Some(slice) = lock(&left).next() else {
+                    return;
+                };
+                slice.fill(ticks, self.interrupt, &mut |tick| {
+                    if let Some(progress) = &mut progress {
+                        progress(Stage::Before(tick + 1, self.span.first));
+                    }
+                });
             }
         });
         self.check_interrupt()
@@ -326,7 +343,7 @@ impl FamilyWriter<'_> {
         ticks: &Range<u64>,
         out: &mut Out,
         samples: &mut u64,
-        progress: &mut (dyn FnMut(u64) + Send),
+        progress: &mut OnProgress<'_>,
     ) -> Result<(), End> {
         let times = Times::new(ticks.clone().map(|tick| self.span.time_ns(tick)));
         let count = (ticks.end - ticks.start) as usize;
@@ -346,16 +363,21 @@ impl FamilyWriter<'_> {
             out.write(text)?;
             let (slice, rows) = &pieces[piece];
             *samples += (slice.gaps.present(rows.clone()) * lines) as u64;
-            progress(*samples);
+            progress(Stage::Written(*samples, 0));
             self.check_interrupt()
         };
         in_order(self.threads, pieces.len(), &render, &mut write)
     }
 }
 
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Slice {
-    /// Computes up to the last of some ticks; keeps what is of these.
-    fn fill(&mut self, ticks: &Range<u64>, interrupt: &Interrupt) {
+    /// Computes up to the last of some ticks; keeps what is of these, and tells of those
+    /// before.
+    fn fill(&mut self, ticks: &Range<u64>, interrupt: &Interrupt, before: &mut dyn FnMut(u64)) {
         let count = (ticks.end - ticks.start) as usize;
         let series = self.series.len();
         self.gaps.clear();
@@ -372,6 +394,7 @@ impl Slice {
         while engine.next_tick() < ticks.end && !interrupt.is_set() {
             let frame = engine.advance(|_, _| {});
             let Some(at) = frame.tick().checked_sub(ticks.start) else {
+                before(frame.tick());
                 continue;
             };
             let at = at as usize;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::order::Chooser;
 use super::state::{JobId, Progress, StateFile};
 use super::{
-    BackfillError, Interrupt, Job, OnProgress, Target, Written, samples_max, unusable_metric,
+    BackfillError, Interrupt, Job, OnProgress, Stage, Target, Written, samples_max, unusable_metric,
 };
 use crate::clock::{Clock, rfc3339};
 use crate::config::{HistogramForm, Metric, Temporality};
@@ -260,6 +260,7 @@ impl Sender<'_, '_> {
             let frame = engine.advance(fill_tick);
             // Every tick's deltas are counted from the one before.
             engine.hand_over(HandedOver::InTurn);
+            self.tell_of_ticks_before(frame.tick(), first_step);
             let before_frame = before.as_ref().map(|before| Arc::clone(&before.frame));
             let mut held = None;
             if let Some(step) = frame.tick().checked_sub(span.first) {
@@ -289,6 +290,15 @@ impl Sender<'_, '_> {
         Ok(())
     }
 
+    /// Tells of a tick that is only run to come to the first one that is sent.
+    fn tell_of_ticks_before(&mut self, tick: u64, first_step: u64) {
+        let sent_before = self.resumed.saturating_sub(first_step);
+        let before = self.job.span.first + sent_before;
+        if tick < before {
+            (self.progress)(Stage::Before(tick + 1, before));
+        }
+    }
+
     /// Whether a tick needs the one before.
     fn is_needed_later(&self) -> bool {
         self.chooser.holds_back() || self.sends_deltas()
@@ -311,7 +321,8 @@ impl Sender<'_, '_> {
             self.feed
                 .send(frame, before.as_deref(), is_last.then_some(mark))?;
         }
-        (self.progress)(self.samples, samples_max(&self.catalog, self.job.span));
+        let all = samples_max(&self.catalog, self.job.span);
+        (self.progress)(Stage::Written(self.samples, all));
         Ok(())
     }
 }

@@ -71,7 +71,7 @@ fn write(job: &Job, limits: Limits) -> Result<Vec<u8>, BackfillError> {
     let Target::OpenMetrics(path) = &job.target else {
         unreachable!()
     };
-    run_within(limits, job, path, &Interrupt::default(), &mut |_, _| {})?;
+    run_within(limits, job, path, &Interrupt::default(), &mut |_| {})?;
     Ok(std::fs::read(path).unwrap())
 }
 
@@ -204,8 +204,9 @@ proptest! {
         let killed = tempfile::tempdir().unwrap();
         let copies = killed.path();
         let mut is_copied = false;
-        run_within(limits, &job, &path, &Interrupt::default(), &mut |samples, _| {
-            if samples >= killed_at && !is_copied {
+        run_within(limits, &job, &path, &Interrupt::default(), &mut |stage| {
+            let is_reached = matches!(stage, Stage::Written(samples, _) if samples >= killed_at);
+            if is_reached && !is_copied {
                 is_copied = true;
                 std::fs::copy(&path, copies.join("out.om")).unwrap();
                 std::fs::copy(&progress, copies.join("out.om.progress")).unwrap();
@@ -242,8 +243,8 @@ fn an_interrupted_file_says_how_to_go_on() {
         attempts += 1;
         let interrupt = Interrupt::default();
         let mut told = 0;
-        let written = run_within(limits, &job, &path, &interrupt, &mut |_, _| {
-            told += 1;
+        let written = run_within(limits, &job, &path, &interrupt, &mut |stage| {
+            told += u32::from(matches!(stage, Stage::Written(..)));
             if told == 300 {
                 interrupt.set();
             }
@@ -275,8 +276,8 @@ fn nothing_is_begun_once_it_is_interrupted() {
     for target in [job.target.clone(), Target::Otlp] {
         job.target = target;
         let written = match &job.target {
-            Target::OpenMetrics(path) => file::run(&job, path, &interrupt, &mut |_, _| {}),
-            _ => send::run(&job, &interrupt, &mut |_, _| {}),
+            Target::OpenMetrics(path) => file::run(&job, path, &interrupt, &mut |_| {}),
+            _ => send::run(&job, &interrupt, &mut |_| {}),
         };
         let Err(BackfillError::Failed(message)) = written else {
             panic!("{written:?}")
@@ -340,8 +341,8 @@ fn what_cannot_be_gone_on_with_is_refused() {
     };
     let interrupt = Interrupt::default();
     let mut told = 0;
-    let written = run_within(limits, &job, &path, &interrupt, &mut |_, _| {
-        told += 1;
+    let written = run_within(limits, &job, &path, &interrupt, &mut |stage| {
+        told += u32::from(matches!(stage, Stage::Written(..)));
         if told == 20 {
             interrupt.set();
         }

@@ -5,11 +5,12 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
+use indicatif::ProgressBar;
 
 use super::values::{share, step_ns, time_ns};
 use super::{json_line, print, refuse_too_large, signals};
 use crate::app::{self, RunError};
-use crate::backfill::{self, BackfillError, Job, Order, Report, Span, Target};
+use crate::backfill::{self, BackfillError, Job, Order, Report, Span, Stage, Target};
 use crate::config::{self, Overrides, PushTo, RemoteWriteVersion};
 use crate::instance;
 use crate::logging;
@@ -128,17 +129,9 @@ pub(super) fn backfill(args: &BackfillArgs) -> Result<(), RunError> {
         }
     }
     let signals = signals::listen()?;
-    let bar = app::progress_bar_of(0, "writing", "samples");
-    let mut is_first = true;
-    let report = backfill::run(&job, &signals.stop, &mut |done, all| {
-        bar.set_length(all);
-        bar.set_position(done);
-        if std::mem::take(&mut is_first) {
-            // What was there before tells nothing of how fast it is.
-            bar.reset_eta();
-        }
-    });
-    bar.finish_and_clear();
+    let mut bars = Bars::default();
+    let report = backfill::run(&job, &signals.stop, &mut |stage| bars.show(stage));
+    drop(bars);
     let report = report?;
     let text = if args.json {
         json_line(&report)?
@@ -151,6 +144,38 @@ pub(super) fn backfill(args: &BackfillArgs) -> Result<(), RunError> {
         return Ok(());
     }
     print(text.as_bytes())
+}
+
+/// The bar of what is done at a time.
+#[derive(Default)]
+struct Bars {
+    before: Option<ProgressBar>,
+    written: Option<ProgressBar>,
+}
+
+impl Bars {
+    fn show(&mut self, stage: Stage) {
+        match stage {
+            Stage::Before(done, all) => {
+                // One at a time: each is cleared when it is dropped.
+                self.written = None;
+                let new = || app::progress_bar(all, "running the ticks since the epoch");
+                let bar = self.before.get_or_insert_with(new);
+                bar.set_position(done);
+            }
+            Stage::Written(done, all) => {
+                self.before = None;
+                let bar = self.written.get_or_insert_with(|| {
+                    let bar = app::progress_bar_of(all, "writing", "samples");
+                    // What was there before tells nothing of how fast it is.
+                    bar.set_position(done);
+                    bar.reset_eta();
+                    bar
+                });
+                bar.set_position(done);
+            }
+        }
+    }
 }
 
 impl From<BackfillError> for RunError {

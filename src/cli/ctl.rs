@@ -12,6 +12,7 @@ use ureq::http::Request;
 use super::values::{count, finite, label, seconds};
 use super::{ctl_text, print, variable};
 use crate::app::RunError;
+use crate::causes::unanswered;
 
 /// Longer than the instance takes for anything, a reload included.
 const TIMEOUT: Duration = Duration::from_secs(90);
@@ -381,11 +382,7 @@ fn encoded(text: &str) -> String {
 fn send(url: &str, call: &Call) -> Result<String, RunError> {
     let unusable =
         |error: &dyn std::fmt::Display| RunError::Config(format!("--url {url}: {error}"));
-    let failed = |error: &dyn std::fmt::Display| {
-        RunError::Run(format!(
-            "{url}: {error} (is it running, and is this global.control_api_port?)"
-        ))
-    };
+    let failed = |error: &dyn std::fmt::Display| RunError::Run(format!("{url}: {error}"));
     let agent: Agent = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -410,7 +407,12 @@ fn send(url: &str, call: &Call) -> Result<String, RunError> {
     };
     let mut response = sent.map_err(|error| match error {
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => unusable(&error),
-        error => failed(&error),
+        error => {
+            let error = unanswered(&error);
+            failed(&format_args!(
+                "{error}; its port is global.control_api_port"
+            ))
+        }
     })?;
     let status = response.status();
     let mut reply = String::new();

@@ -2,23 +2,24 @@
 
 use std::io::{self, Write as _};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use prost::Message as _;
 
 use super::replay::{narrow, replay_of};
-use super::values::whole_ms_ns;
-use super::values::{tick, time};
+use super::values::{tick, time, whole_ms_ns};
 use super::{check_tick, load, print, quiet, refuse_too_large};
 use crate::app::{self, RunError};
+use crate::clock::{Clock, rfc3339};
 use crate::config::{Config, HistogramForm};
 use crate::engine::Frame;
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
-use crate::journal::{Replay, ReplayError};
+use crate::journal::{Reach, Replay, ReplayError};
+use crate::logging::complain;
 use crate::otlp::{self, Encoder};
 use crate::proto::otlp::ExportMetricsServiceRequest;
 use crate::push;
@@ -72,6 +73,9 @@ pub(super) fn dump(args: &DumpArgs) -> Result<(), RunError> {
         .threads
         .map_or_else(|| app::threads_of(replay.config()), usize::from);
     check_tick(replay.config(), replay.epoch_ns(), args.tick)?;
+    if let Some(journal) = &args.journal {
+        check_reached(journal, &replay, args.tick)?;
+    }
     let frame = frame_of(&mut replay, args.tick, threads)?;
     let config = replay.config();
     match args.format {
@@ -106,6 +110,49 @@ fn load_run(args: &DumpArgs) -> Result<Replay, RunError> {
         return Ok(Replay::of_config(config, epoch_ns, exponential));
     };
     replay_of(path, config.as_ref(), exponential)
+}
+
+/// A journal tells of the ticks that there were; of others nobody knows what the run
+/// will have done by then.
+fn check_reached(journal: &Path, replay: &Replay, tick: u64) -> Result<(), RunError> {
+    let file = journal.display();
+    let time_of = |tick| match replay.time_ns(tick) {
+        Some(time_ns) => rfc3339(time_ns),
+        None => "no time".to_owned(),
+    };
+    let refuse = |message: String| Err(RunError::Config(format!("{file}: {message}")));
+    match replay.reach(tick, Clock::start().now_ns()) {
+        Reach::Reached => Ok(()),
+        Reach::Ended(at_ns, Some(last)) => refuse(format!(
+            "there is no tick {tick}: the run ended at {} with tick {last}",
+            rfc3339(at_ns)
+        )),
+        Reach::Ended(at_ns, None) => refuse(format!(
+            "there is no tick {tick}: the run ended at {} before its first one",
+            rfc3339(at_ns)
+        )),
+        Reach::NotYet => refuse(format!(
+            "tick {tick} is not there yet: its time is {}",
+            time_of(tick)
+        )),
+        Reach::Copied(at_ns, before) => refuse(format!(
+            "does not reach to tick {tick}: it is a copy that was made at {}, before tick {before}; \
+             copy it again (mockingbird ctl journal)",
+            rfc3339(at_ns)
+        )),
+        Reach::Unknown(before) => {
+            complain(&format_args!(
+                "{file}: nobody writes it any more, and it has no end: whether the run came to tick \
+                 {tick} ({}) is not known{}",
+                time_of(tick),
+                match before.checked_sub(1) {
+                    Some(last) => format!("; it did to tick {last}"),
+                    None => String::new(),
+                }
+            ));
+            Ok(())
+        }
+    }
 }
 
 fn epoch_of(args: &DumpArgs, config: &Config) -> Result<i64, RunError> {

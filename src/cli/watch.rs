@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, bounded};
 use super::reports::{is_stdout, write};
 use super::verify::{DIFFERENCES, VerifyArgs, exit_code, load_run, milliseconds, options};
 use super::{json_line, print, signals};
-use crate::app::RunError;
+use crate::app::{self, RunError};
 use crate::clock::Clock;
 use crate::logging::complain;
 use crate::readable::grouped;
@@ -40,7 +40,10 @@ pub(super) fn watch(
     let differs = Arc::new(AtomicBool::new(false));
     let stop = stop_after_round(signals::listen()?.stop, Arc::clone(&differs));
     let mut failed: Option<RunError> = None;
+    // A run that began long ago takes long to compute, once.
+    let bar = app::progress_bar(0, "verifying");
     let mut tell = |round: Round<'_>, delays: &Delays| {
+        bar.finish_and_clear();
         match round {
             Round::Compared(report) => _ = differs.fetch_or(!report.ok, Relaxed),
             Round::Unchanged | Round::Lost(_) => differs.store(true, Relaxed),
@@ -51,7 +54,17 @@ pub(super) fn watch(
         }
     };
     let mut load = || Ok(load_run(what)?);
-    let summary = watch::watch(backend, &options, &settings, &mut load, &stop, &mut tell)?;
+    let mut progress = |done, all| {
+        if bar.is_finished() {
+            bar.reset();
+        }
+        bar.set_length(all);
+        bar.set_position(done);
+    };
+    let (tell, progress) = (&mut tell, &mut progress);
+    let summary = watch::watch(
+        backend, &options, &settings, &mut load, &stop, tell, progress,
+    )?;
     if let Some(error) = failed {
         return Err(error);
     }
@@ -123,7 +136,10 @@ fn tell_round(json: Option<&Path>, round: &Round<'_>, delays: &Delays) -> Result
             complain(&format_args!("{now}  not compared: {message}"));
             return Ok(());
         }
-        Round::OtherRun => format!("{now}  the journal is of another run now; going on with it\n"),
+        Round::OtherRun(from_ms) => format!(
+            "{now}  this is another run now; going on with it from {}\n",
+            rfc3339_ms(*from_ms)
+        ),
         Round::Ended(at_ms) => format!("{now}  the run has ended at {}\n", rfc3339_ms(*at_ms)),
         Round::Killed(after_ms) => format!(
             "{now}  nobody writes the journal any more: the run was killed after {}, and nothing \

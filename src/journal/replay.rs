@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::entry::{Entry, Event, Start};
 use super::read::History;
-use crate::config::{Config, Metric};
+use crate::config::{self, Config, Metric};
 use crate::engine::{Engine, Prepared, Rule, SeriesCounts, exponential, tick_time_ns};
 use crate::model::Catalog;
 use crate::model::exponential::ExponentialLayout;
@@ -16,7 +16,7 @@ use crate::model::space::SpaceError;
 use crate::timeline::{Modifier, Refusal, Timeline};
 
 /// What is still to be done to a run that began as the journal's did.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Replay {
     config: Config,
     epoch_ns: i64,
@@ -26,6 +26,13 @@ pub struct Replay {
     /// Whether histograms count in exponential buckets as well.
     exponential: bool,
     published: Published,
+    /// Of the program that ran it; empty where only the configuration is known.
+    version: String,
+    /// Whether it ran the ticks since its epoch first.
+    catches_up: bool,
+    /// Fingerprints of its configurations, each with the tick from which it is in
+    /// force, and whatever metrics are left out here.
+    fingerprints: Vec<(u64, String)>,
 }
 
 /// Which ticks of a run were published: scraped or pushed, if anybody was there.
@@ -56,6 +63,22 @@ pub enum Later {
     All,
     /// It was killed, the journal is a copy, or there is none.
     Unknown,
+}
+
+/// Whether a run had some tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// It had, or goes on and has it by now.
+    Reached,
+    /// It ended before, at this time, Unix nanoseconds, after this last tick.
+    Ended(i64, Option<u64>),
+    /// The tick's time is yet to come.
+    NotYet,
+    /// The journal is a copy that was made before, at this time, Unix nanoseconds;
+    /// all before this tick had been published.
+    Copied(i64, u64),
+    /// Nobody writes the journal, and it tells of the ticks before this one only.
+    Unknown(u64),
 }
 
 /// What is in effect tick by tick, told without computing any series.
@@ -100,8 +123,24 @@ impl Replay {
     /// All that a journal tells. With `exponential`, catalogs are built for
     /// exponential histograms.
     pub fn new(history: History, exponential: bool) -> Self {
+        let Start {
+            version,
+            fingerprint,
+            catches_up,
+            ..
+        } = &history.start;
+        let reloads = history.entries.iter().filter_map(|entry| {
+            let Event::Reload { config, .. } = &entry.event else {
+                return None;
+            };
+            Some((entry.tick, config::fingerprint(config)))
+        });
+        let fingerprints = std::iter::once((0, fingerprint.clone())).chain(reloads);
         Self {
             published: Published::of(&history),
+            version: version.clone(),
+            catches_up: *catches_up,
+            fingerprints: fingerprints.collect(),
             config: history.start.config,
             epoch_ns: history.start.epoch_ns,
             entries: history.entries,
@@ -113,6 +152,9 @@ impl Replay {
     /// A run to which nothing is done.
     pub fn of_config(config: Config, epoch_ns: i64, exponential: bool) -> Self {
         Self {
+            version: String::new(),
+            catches_up: false,
+            fingerprints: vec![(0, config::fingerprint(&config))],
             config,
             epoch_ns,
             entries: Vec::new(),
@@ -134,20 +176,63 @@ impl Replay {
     /// # Errors
     /// It is given back if it is another run's.
     pub fn follow(&mut self, later: Self) -> Result<(), Box<Self>> {
-        let received = self.entries.len();
-        if later.epoch_ns != self.epoch_ns || later.entries.len() < received {
+        if !self.goes_on_in(&later) {
             return Err(Box::new(later));
         }
+        let received = self.entries.len();
         self.entries
             .extend(later.entries.into_iter().skip(received));
+        self.fingerprints = later.fingerprints;
         self.published = later.published;
         Ok(())
     }
 
-    /// The time of a tick, Unix milliseconds; `None` where time has ended before.
+    /// Whether the other one is the same run, to which as much or more was done: it
+    /// began in the same way, and the same was done to it so far. Equal epochs tell
+    /// nothing where they are configured.
+    pub fn goes_on_in(&self, later: &Self) -> bool {
+        let began = |run: &Self| (run.epoch_ns, run.catches_up);
+        began(self) == began(later)
+            && self.version == later.version
+            && later.fingerprints.starts_with(&self.fingerprints)
+            && later.entries.starts_with(&self.entries)
+    }
+
+    /// Whether the run had a tick, as far as can be known at a time, Unix nanoseconds.
+    pub fn reach(&self, tick: u64, now_ns: i64) -> Reach {
+        let Published {
+            first,
+            before,
+            until_ns,
+            later,
+            is_copy,
+            ..
+        } = self.published;
+        let time_ns = self.time_ns(tick);
+        match later {
+            _ if tick < before => Reach::Reached,
+            Later::None => Reach::Ended(until_ns, before.checked_sub(1)),
+            _ if time_ns.is_none_or(|time_ns| time_ns > now_ns) => Reach::NotYet,
+            _ if is_copy => Reach::Copied(until_ns, before),
+            Later::Unknown if first.is_some() => Reach::Unknown(before),
+            Later::Unknown | Later::All => Reach::Reached,
+        }
+    }
+
+    /// The fingerprint of the configuration that is in force at a tick.
+    pub fn fingerprint(&self, tick: u64) -> &str {
+        let in_force = self.fingerprints.partition_point(|(from, _)| *from <= tick);
+        &self.fingerprints[in_force.saturating_sub(1)].1
+    }
+
+    /// The time of a tick, Unix nanoseconds; `None` where time has ended before.
+    pub fn time_ns(&self, tick: u64) -> Option<i64> {
+        tick_time_ns(self.epoch_ns, self.config.global.tick_interval_ns, tick)
+    }
+
+    /// The same in Unix milliseconds.
     pub fn time_ms(&self, tick: u64) -> Option<i64> {
-        let interval_ns = self.config.global.tick_interval_ns;
-        let time_ns = tick_time_ns(self.epoch_ns, interval_ns, tick);
+        let time_ns = self.time_ns(tick);
         time_ns.map(|time_ns| time_ns.div_euclid(1_000_000))
     }
 

@@ -45,6 +45,55 @@ fn at(tick: u64, event: Event) -> Entry {
     }
 }
 
+/// The run of a configuration, to which this was done; `change` makes another of it.
+fn run_with(entries: Vec<Entry>, change: impl FnOnce(&mut Start)) -> Replay {
+    let config = config("");
+    let mut start = Start {
+        version: "1".into(),
+        epoch_ns: EPOCH_NS,
+        catches_up: false,
+        fingerprint: config::fingerprint(&config),
+        config,
+    };
+    change(&mut start);
+    let history = History {
+        start,
+        entries,
+        torn_line: None,
+        copied: None,
+        is_written: true,
+    };
+    Replay::new(history, false)
+}
+
+/// A run goes on where it began in the same way and what was done to it stays done.
+#[test]
+fn a_run_is_the_same_by_how_it_began_and_what_was_done() {
+    let done = entries();
+    let run = |count: usize| run_with(done[..count].to_vec(), |_| {});
+    for count in 0..done.len() {
+        assert!(run(count).goes_on_in(&run(count)));
+        assert!(run(count).goes_on_in(&run(count + 1)), "{count}");
+        assert!(!run(count + 1).goes_on_in(&run(count)), "{count}");
+    }
+    let of = |change: fn(&mut Start)| run_with(Vec::new(), change);
+    let same = |other: Replay| run(0).goes_on_in(&other);
+    assert!(same(of(|_| {})));
+    assert!(!same(of(|start| start.epoch_ns += 1)));
+    assert!(!same(of(|start| start.catches_up = true)));
+    assert!(!same(of(|start| start.fingerprint.push('0'))));
+    assert!(!same(of(|start| start.version.push('0'))));
+    // The epoch is the same, what came after it is not.
+    let caught_up = |tick| run_with(vec![at(tick, Event::CaughtUp)], |_| {});
+    assert!(!caught_up(5).goes_on_in(&caught_up(50)));
+    // It is given back as it was.
+    let mut known = run(0);
+    let other = of(|start| start.fingerprint.push('0'));
+    let given_back = known.follow(other).unwrap_err();
+    assert!(!known.goes_on_in(&given_back));
+    assert!(known.follow(run(1)).is_ok());
+}
+
 fn begun(action: &serde_json::Value, id: u64, until_tick: Option<u64>) -> Event {
     let action = config::action_from_json(&config(""), action, None).unwrap();
     let applied = Applied {

@@ -136,14 +136,12 @@ impl Answer {
 /// What it means that there is no answer, or none that can be understood.
 pub(super) fn judge_error(error: &ureq::Error) -> Verdict {
     use ureq::Error;
-    let what = causes::with_causes(error);
+    let what = causes::unanswered(error);
     match error {
         Error::Protocol(_)
         | Error::BadUri(_)
         | Error::Http(_)
-        | Error::LargeResponseHeader(_, _) => Verdict::Refused {
-            what: format!("{what} (the answer is not HTTP/1.1; is this the right port?)"),
-        },
+        | Error::LargeResponseHeader(_, _) => Verdict::Refused { what },
         _ => Verdict::Retry {
             trouble: Trouble::Unreachable,
             what,

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use ureq::http::{Response, header};
 use ureq::{Agent, Body, RequestBuilder};
 
-use crate::causes::with_causes;
+use crate::causes::unanswered;
 use crate::credentials::FromFiles;
 pub(super) use answer::seconds;
 use answer::{Item, Point, clipped};
@@ -344,7 +344,8 @@ impl Backend {
             .sent(request, |request| request.send_form(form.iter().copied()))
             .map_err(|error| self.reason(&error))?;
         let bytes = read_bounded(&mut response)?;
-        let (series, warnings) = answer::series(&bytes, response.status(), expected)?;
+        let (series, warnings) = answer::series(&bytes, response.status(), expected)
+            .map_err(|refusal| refusal.text(&self.url, &response))?;
         let mut known = self.warnings.borrow_mut();
         for warning in warnings {
             if known.len() < WARNINGS_MAX {
@@ -359,14 +360,14 @@ impl Backend {
         match error {
             ureq::Error::Timeout(ureq::Timeout::Connect) => {
                 format!(
-                    "cannot be connected to within {} s",
+                    "cannot be connected to within {} s (is it running, and is this its address?)",
                     CONNECT_TIMEOUT.as_secs()
                 )
             }
             ureq::Error::Timeout(_) => {
                 format!("has not answered within {} s", self.timeout.as_secs_f64())
             }
-            error => with_causes(error),
+            error => unanswered(error),
         }
     }
 

@@ -1,6 +1,7 @@
-//! Backends against the truth and each other: what each of them differs in, and
-//! how long the same queries take in each (`queries`).
+//! Backends against the truth and each other: what each of them differs in, how much
+//! each holds (`load`), and how long the same queries take in each (`queries`).
 
+mod load;
 mod queries;
 
 use std::fmt::Write as _;
@@ -8,12 +9,13 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::backend::Backend;
-use super::report::{Report, Tally, What};
+use super::report::{Allowance, Report, Tally, What};
 use super::route::Route;
 use super::table::{painted, write_aligned};
 use super::{Options, Progress, VerifyError};
 use crate::journal::Replay;
 use crate::readable::grouped;
+pub use load::{Load, Stored};
 pub use queries::{Failures, Latency, Timed};
 
 /// Everything about some backends.
@@ -21,6 +23,9 @@ pub use queries::{Failures, Latency, Timed};
 pub struct Comparison {
     /// Whether all hold what they should and agree.
     pub ok: bool,
+    /// How much they hold of the run; where that differs, latencies are of different
+    /// loads.
+    pub load: Load,
     /// In the order in which the backends were given.
     pub reports: Vec<Report>,
     /// Whether they say the same of each metric.
@@ -36,8 +41,11 @@ pub struct Agreement {
     pub metric: String,
     /// What it is called in each backend's report.
     pub names: Vec<String>,
-    /// Whether they all hold the same, right or not.
+    /// Whether they all hold the same, right or not; series that a backend may store
+    /// beside the metric's own do not count.
     pub agree: bool,
+    /// Whether they store series of the same names.
+    pub same_names: bool,
 }
 
 /// Compares backends to which the same run came on the same way. `load` gives
@@ -63,9 +71,11 @@ pub fn compare(
         .map(|(backend, report)| route(&replay, backend, options, report))
         .collect::<Result<_, _>>()?;
     let metrics = agreements(&replay, &routes, &reports);
+    let load = Load::of(&replay, backends, (&routes, &reports))?;
     let queries = queries::time(&replay, backends, (&routes, &reports), rounds)?;
     Ok(Comparison {
         ok: reports.iter().all(|report| report.ok) && metrics.iter().all(|metric| metric.agree),
+        load,
         reports,
         metrics,
         queries,
@@ -100,10 +110,14 @@ fn agreements(replay: &Replay, routes: &[Route], reports: &[Report]) -> Vec<Agre
         }
         let first = tallies.peek().copied().flatten().map(differences);
         let agree = tallies.all(|tally| tally.map(differences) == first);
+        let count = |route: &Route| route.names_of(metric).texts.len();
+        let mut counts = routes.iter().map(count);
+        let first = counts.next();
         agreements.push(Agreement {
             metric: metric.name.clone(),
             names,
             agree,
+            same_names: counts.all(|count| Some(count) == first),
         });
     }
     agreements
@@ -126,6 +140,7 @@ impl Comparison {
         for (index, report) in self.reports.iter().enumerate() {
             let _ = write!(out, "{} = {}", letter(index), report.head());
         }
+        out.push_str(&self.load.text());
         self.write_metrics(&mut out, colours);
         self.write_queries(&mut out);
         for (index, report) in self.reports.iter().enumerate() {
@@ -139,15 +154,18 @@ impl Comparison {
                 report.write_differences(&mut out);
             }
         }
+        self.write_allowances(&mut out);
         for (index, report) in self.reports.iter().enumerate() {
             for warning in &report.warnings {
                 let _ = write!(out, "\nWarning about {}: {warning}\n", letter(index));
             }
         }
-        let verdict = if self.ok {
-            "Each holds what it should, so they agree."
-        } else {
-            "There are differences."
+        let verdict = match (self.ok, self.load.same) {
+            (true, true) => "Each holds what it should, so they agree.",
+            (true, false) => {
+                "Each holds what it should, so they agree; but not the same load (see above)."
+            }
+            (false, _) => "There are differences.",
         };
         let _ = write!(out, "\n{verdict}\n");
         out
@@ -177,10 +195,48 @@ impl Comparison {
                     ]
                 }));
             }
-            row.push(if agreement.agree { "yes" } else { "NO" }.to_owned());
+            let agree = match (agreement.agree, agreement.same_names) {
+                (true, true) => "yes",
+                (true, false) => "yes, but for _created",
+                (false, _) => "NO",
+            };
+            row.push(agree.to_owned());
             rows.push(row);
         }
         write_aligned(out, &rows, &[0], &|cell| painted(cell, colours));
+    }
+
+    /// What backends do and may do: what is seen in all of them, then in some.
+    fn write_allowances(&self, out: &mut String) {
+        let seen = |report: &Report, what: &str| {
+            let mut allowances = report.allowances.iter();
+            allowances.any(|known| known.used && known.what == what)
+        };
+        let used = self.reports.iter().flat_map(|report| &report.allowances);
+        let mut told: Vec<&Allowance> = Vec::new();
+        let mut lines = Vec::new();
+        for allowance in used.filter(|allowance| allowance.used) {
+            if told.iter().any(|known| known.what == allowance.what) {
+                continue;
+            }
+            told.push(allowance);
+            let all = self.reports.iter().enumerate();
+            let who = all.filter(|(_, report)| seen(report, &allowance.what));
+            let who: Vec<String> = who.map(|(index, _)| letter(index).to_string()).collect();
+            let is_some = who.len() < self.reports.len();
+            let who = is_some.then(|| format!("{}: ", who.join(", ")));
+            lines.push((
+                is_some,
+                format!("{}{}", who.unwrap_or_default(), allowance.what),
+            ));
+        }
+        lines.sort_by_key(|(is_some, _)| *is_some);
+        if !lines.is_empty() {
+            out.push_str("\nAllowed, and seen:\n");
+        }
+        for (_, line) in lines {
+            let _ = writeln!(out, "  - {line}");
+        }
     }
 
     /// The times, then why queries have none.

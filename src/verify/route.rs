@@ -216,7 +216,11 @@ impl Route {
     /// What names are changed to, where they are: for people.
     pub(super) fn translation(&self) -> Option<&'static str> {
         match self.naming {
-            Naming::Exposed { .. } => None,
+            Naming::Exposed { created: false } => None,
+            Naming::Exposed { created: true } => Some(
+                "start times are stored as series of their own, _created, since OpenMetrics was \
+                 scraped",
+            ),
             Naming::Otlp(Style::Sent) => Some("names are kept as they were sent, without _total"),
             Naming::Otlp(_) => {
                 Some("names are translated from OTLP: words of units and _total are appended")
@@ -253,22 +257,28 @@ pub(super) fn any_of(
     names: &[String],
     (range, at_ms): (&str, i64),
 ) -> Result<bool, AskError> {
+    for names in some_of(names) {
+        let selector = selector(&names, matchers);
+        let query = format!("count(last_over_time({selector}{range}))");
+        if !backend.vector(&query, at_ms)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Names, as many at a time as fit into one query.
+pub(super) fn some_of(names: &[String]) -> impl Iterator<Item = Vec<&str>> {
     let mut rest = names;
-    while !rest.is_empty() {
+    std::iter::from_fn(move || {
         let mut bytes = 0;
         let fits = |name: &&String| {
             bytes += name.len() + 1;
             bytes <= NAMES_BYTES_MAX
         };
         let count = rest.iter().take_while(fits).count().max(1);
-        let (now, later) = rest.split_at(count);
-        let now: Vec<&str> = now.iter().map(String::as_str).collect();
-        let selector = selector(&now, matchers);
-        let query = format!("count(last_over_time({selector}{range}))");
-        if !backend.vector(&query, at_ms)?.is_empty() {
-            return Ok(true);
-        }
+        let (now, later) = rest.split_at_checked(count)?;
         rest = later;
-    }
-    Ok(false)
+        Some(now.iter().map(String::as_str).collect())
+    })
 }

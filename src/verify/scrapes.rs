@@ -8,19 +8,15 @@ use super::context::Context;
 use super::edges::Edges;
 use super::gaps::{intervals, missing_pushes, usual_interval};
 use super::naming::{Naming, labels_text};
+use super::other_run::{self, Source, Told};
 use super::report::{Example, Gap, What, rfc3339_ms};
 use super::route::Route;
 use super::{Options, VerifyError};
-use crate::clock::rfc3339;
+use crate::clock::{Clock, rfc3339};
 use crate::config::{INSTANCE_ATTRIBUTE, INSTANCE_LABEL};
 use crate::engine::tick_time_ns;
 use crate::journal::Replay;
 
-/// A scrape comes this much later than its tick at most, or the epoch is another.
-const LATE_MS_MAX: i64 = 10 * 60 * 1000;
-/// And this much earlier: clocks of two machines differ, and some agents note
-/// when a scrape was due, however late they come to it.
-const EARLY_MS_MAX: i64 = 60_000;
 /// Scrapes that are looked at together.
 pub(super) const SCRAPES_MAX: usize = 1_000_000;
 /// Of fewer intervals, those before the range tell what is usual as well.
@@ -51,6 +47,8 @@ pub(super) struct Scraped {
     pub(super) known: usize,
     /// Pushes of which the tick number is missing, in order of their times.
     pub(super) missing: Vec<Scrape>,
+    /// What the target told of itself at the last one, if that was asked.
+    pub(super) told: Option<Told>,
     /// Labels that the backend added to all series of the target.
     pub(super) labels: Labels,
     /// What names become.
@@ -124,6 +122,13 @@ pub(super) fn find(
         Some(series) => numbers.scrapes(series, &ticks_name)?,
         None => (Vec::new(), Vec::new()),
     };
+    let source = Source {
+        backend,
+        prefix: &route.prefix,
+        naming,
+        labels: &labels,
+    };
+    let told = other_run::check(replay, source, &scrapes, Clock::start().now_ns())?;
     let mut intervals_ms: Vec<i64> = intervals(&scrapes).collect();
     if intervals_ms.len() < INTERVALS_MIN {
         intervals_ms.extend(intervals(&before));
@@ -134,6 +139,7 @@ pub(super) fn find(
         known: scrapes.partition_point(|scrape| scrape.time_ms <= known_until_ms),
         scrapes,
         missing: Vec::new(),
+        told,
         labels,
         naming,
         ticks_name,
@@ -205,7 +211,11 @@ impl TickNumbers<'_> {
             if let Some(stored) = self.of_one_target(from_ms, to_ms, target)? {
                 let name = stored.labels.get("__name__").map_or("", String::as_str);
                 let scrapes = self.scrapes(&stored, name).map(|(scrapes, _)| scrapes);
-                let scrapes = scrapes.ok().filter(|scrapes| !scrapes.is_empty());
+                let is_own = |scrapes: &Vec<Scrape>| {
+                    let is_timely = other_run::are_timely(self.replay, scrapes);
+                    !scrapes.is_empty() && is_timely
+                };
+                let scrapes = scrapes.ok().filter(is_own);
                 return Ok(scrapes.map(|scrapes| (stored.labels, scrapes)));
             }
             to_ms = from_ms - 1;
@@ -223,9 +233,7 @@ impl TickNumbers<'_> {
         if self.route.due.is_some() {
             return pushes_of(self.replay, series, name);
         }
-        let scrapes = scrapes_of(series)?;
-        check_epoch(self.replay, &scrapes)?;
-        Ok((scrapes, Vec::new()))
+        Ok((scrapes_of(series)?, Vec::new()))
     }
 
     /// There are none at all. Where pushes are due that is a loss, or as it should be.
@@ -442,35 +450,13 @@ fn scrapes_of(series: &Stored) -> Result<Vec<Scrape>, VerifyError> {
 }
 
 /// How long after its tick's time a scrape came; `None` where the tick has none.
-fn late_ms(replay: &Replay, scrape: Scrape) -> Option<i64> {
+pub(super) fn late_ms(replay: &Replay, scrape: Scrape) -> Option<i64> {
     Some(scrape.time_ms - replay.time_ms(scrape.tick)?)
 }
 
 /// Time between ticks.
-fn tick_interval_ms(replay: &Replay) -> i64 {
+pub(super) fn tick_interval_ms(replay: &Replay) -> i64 {
     i64::try_from(replay.config().global.tick_interval_ns / 1_000_000).unwrap_or(i64::MAX)
-}
-
-/// A tick is scraped soon after its time, if this is the run's epoch.
-fn check_epoch(replay: &Replay, scrapes: &[Scrape]) -> Result<(), VerifyError> {
-    let late_ms_max = LATE_MS_MAX.saturating_add(tick_interval_ms(replay));
-    let is_in_time = |scrape: &&Scrape| {
-        late_ms(replay, **scrape)
-            .is_some_and(|late_ms| (-EARLY_MS_MAX..=late_ms_max).contains(&late_ms))
-    };
-    let Some(scrape) = scrapes.iter().find(|scrape| !is_in_time(scrape)) else {
-        return Ok(());
-    };
-    let interval_ns = replay.config().global.tick_interval_ns;
-    let time_ns = tick_time_ns(replay.epoch_ns(), interval_ns, scrape.tick);
-    Err(VerifyError::Config(format!(
-        "tick {} was scraped at {}, but with the epoch {} it is of {}: is this the configuration or \
-         journal of that run?",
-        scrape.tick,
-        rfc3339_ms(scrape.time_ms),
-        rfc3339(replay.epoch_ns()),
-        time_ns.map_or("no time".to_owned(), rfc3339),
-    )))
 }
 
 /// Tells of scrapes that read a tick which was over long before, though others

@@ -6,7 +6,7 @@ mod metrics;
 mod poll;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,12 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::backend::Backend;
 use super::report::{Gap, Report};
-use super::{Options, Session, VerifyError};
+use super::{Options, Progress, Session, VerifyError};
 use crate::clock::Clock;
 use crate::journal::{Later, Published, Replay};
 pub use metrics::{Delays, Summary};
 use metrics::{Metrics, lock, serve};
-use poll::Poll;
+use poll::{Poll, Watched};
 
 /// How to watch.
 #[derive(Debug, Clone)]
@@ -48,8 +48,9 @@ pub enum Round<'a> {
     /// The backend could not be asked, or has nothing and nobody knows whether it
     /// should.
     Failed(&'a str),
-    /// The journal is of another run now, which is watched from here on.
-    OtherRun,
+    /// The journal is of another run now, or the configuration another one, which is
+    /// watched from this time on, Unix milliseconds.
+    OtherRun(i64),
     /// The run has ended, at this time, Unix milliseconds.
     Ended(i64),
     /// Nobody writes the journal any more: the run was killed after this time, Unix
@@ -58,7 +59,7 @@ pub enum Round<'a> {
 }
 
 /// Watches until something arrives on `stop`. `load` gives the run as its journal
-/// tells it now; `tell` gets every round.
+/// tells it now; `tell` gets every round, `progress` what is computed for it.
 ///
 /// # Errors
 /// When the run cannot be loaded, does not fit, or nothing can be served.
@@ -69,6 +70,7 @@ pub fn watch(
     load: &mut dyn FnMut() -> Result<Replay, VerifyError>,
     stop: &Receiver<()>,
     tell: &mut dyn FnMut(Round<'_>, &Delays),
+    progress: &mut Progress<'_>,
 ) -> Result<Summary, VerifyError> {
     let metrics = Arc::new(Mutex::new(Metrics::default()));
     let _server = settings
@@ -77,22 +79,22 @@ pub fn watch(
         .transpose()?;
     let clock = Clock::start();
     let replay = load()?;
-    let epoch_ns = AtomicI64::new(replay.epoch_ns());
-    let poll = Poll::new(backend, options, &replay, clock, (&epoch_ns, &metrics))?;
+    let watched = Mutex::new(Watched::of(&replay, options)?);
+    let poll = Poll::new(backend, clock, (&watched, &metrics));
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let (metrics, epoch_ns, ended) = (&metrics, &epoch_ns, &ended);
+        let (metrics, watched, ended) = (&metrics, &watched, &ended);
         scope.spawn(move || poll.run(ended));
         let watch = Watch {
             backend,
             settings,
             metrics,
-            epoch_ns,
+            watched,
             clock,
         };
-        let watched = watch.rounds(options, replay, load, stop, tell);
+        let result = watch.rounds(options, replay, load, stop, (tell, progress));
         ended.store(true, Relaxed);
-        watched
+        result
     })?;
     let summary = lock(&metrics).summary.clone();
     Ok(summary)
@@ -103,14 +105,16 @@ struct Watch<'a> {
     backend: &'a Backend,
     settings: &'a Settings,
     metrics: &'a Mutex<Metrics>,
-    /// Of the run that is watched now.
-    epoch_ns: &'a AtomicI64,
+    /// The run that is watched now.
+    watched: &'a Mutex<Watched>,
     clock: Clock,
 }
 
 /// What the next round goes on with.
 struct Next<'b> {
     options: Options,
+    /// The run as it was known when the last session began: another one is told from it.
+    known: Option<Replay>,
     /// `None` before the first round, and where computing starts again.
     session: Option<Session<'b>>,
     run: Run,
@@ -147,7 +151,7 @@ impl<'b> Watch<'b> {
         first: Replay,
         load: &mut dyn FnMut() -> Result<Replay, VerifyError>,
         stop: &Receiver<()>,
-        tell: &mut dyn FnMut(Round<'_>, &Delays),
+        (tell, progress): (&mut dyn FnMut(Round<'_>, &Delays), &mut Progress<'_>),
     ) -> Result<(), VerifyError> {
         let mut next = Next {
             options: Options {
@@ -155,6 +159,7 @@ impl<'b> Watch<'b> {
                 visible_until_ms: None,
                 ..options.clone()
             },
+            known: None,
             session: None,
             run: Run::Unknown,
             gaps: Vec::new(),
@@ -165,7 +170,7 @@ impl<'b> Watch<'b> {
             let began = Instant::now();
             let replay = first.take().map_or_else(&mut *load, Ok);
             let result = match replay {
-                Ok(replay) => self.round(&mut next, replay, tell)?,
+                Ok(replay) => self.round(&mut next, replay, (tell, progress))?,
                 // A journal that cannot be read may be one that is just begun.
                 Err(error) => Err(error.to_string()),
             };
@@ -212,21 +217,26 @@ impl<'b> Watch<'b> {
         &self,
         next: &mut Next<'b>,
         replay: Replay,
-        tell: &mut dyn FnMut(Round<'_>, &Delays),
+        (tell, progress): (&mut dyn FnMut(Round<'_>, &Delays), &mut Progress<'_>),
     ) -> Result<Result<Outcome, String>, VerifyError> {
         let visible_after = i64::try_from(self.settings.visible_after.as_millis());
         let now_ms = self.clock.now_ns() / 1_000_000;
         next.options.to_ms = now_ms - visible_after.unwrap_or(0);
         let (published, ended_ns) = (replay.published(), replay.ended_ns());
+        let is_other = |known: &Replay| !known.goes_on_in(&replay);
+        let is_other = next.known.as_ref().is_some_and(is_other);
         // A run that there is no session of yet.
         let fresh = match &mut next.session {
-            None => Some(replay),
             Some(known) => known.follow(replay).err().map(|other| *other),
+            None => Some(replay),
         };
-        if let Some(other) = fresh.as_ref().filter(|_| next.session.is_some()) {
-            tell(Round::OtherRun, &self.delays());
-            self.epoch_ns.store(other.epoch_ns(), Relaxed);
-            next.go_over_to(other);
+        if let Some(other) = &fresh {
+            if is_other || next.session.is_some() {
+                *lock(self.watched) = Watched::of(other, &next.options)?;
+                next.go_over_to(other);
+                tell(Round::OtherRun(next.options.from_ms), &self.delays());
+            }
+            next.known = Some(other.clone());
         }
         let run = next.run.after(published, now_ms);
         match (next.run, run, ended_ns) {
@@ -246,14 +256,14 @@ impl<'b> Watch<'b> {
             Run::Killed(after_ms) => after_ms,
             _ => i64::MAX,
         });
-        if session.is_none() && options.to_ms < self.epoch_ns.load(Relaxed) / 1_000_000 {
+        if session.is_none() && options.to_ms < lock(self.watched).epoch_ns / 1_000_000 {
             return Ok(Ok(Outcome::NotDue));
         }
         let computed = session.as_ref().and_then(Session::computed);
         let result = match (&mut *session, fresh) {
-            (Some(session), _) => session.round(options, &mut |_, _| {}),
+            (Some(session), _) => session.round(options, progress),
             (None, Some(replay)) => Session::new(replay, self.backend, options)
-                .and_then(|new| session.insert(new).round(options, &mut |_, _| {})),
+                .and_then(|new| session.insert(new).round(options, progress)),
             (None, None) => unreachable!("without a session every run is a fresh one"),
         };
         match result {
@@ -278,9 +288,13 @@ impl<'b> Watch<'b> {
 }
 
 impl Next<'_> {
-    /// Goes over to another run, from its beginning.
+    /// Goes over to another run, from its beginning; from now on where only its
+    /// configuration is known, which does not tell since when it has been there.
     fn go_over_to(&mut self, other: &Replay) {
-        self.options.from_ms = other.epoch_ns() / 1_000_000;
+        self.options.from_ms = match other.published().first {
+            Some(first) => other.time_ms(first).unwrap_or(i64::MAX),
+            None => self.options.to_ms,
+        };
         self.options.known_until_ms = None;
         self.session = None;
         self.run = Run::Unknown;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use mockingbird::clock::rfc3339;
-use mockingbird::config;
+use mockingbird::config::{self, Config};
 use mockingbird::journal::{self, Entry, Event, Replay, Start};
 use mockingbird::verify::backend::Backend;
 use mockingbird::verify::report::Report;
@@ -16,7 +16,7 @@ use crate::fake::{self, Store};
 use crate::{CONFIG, EPOCH_MS, TICKS, options, pushed, store, time_ms};
 
 /// A line of a journal of the run, at a tick.
-fn line(tick: u64, event: Event) -> String {
+pub(crate) fn line(tick: u64, event: Event) -> String {
     let time_ns = (EPOCH_MS + tick as i64 * 1000) * 1_000_000;
     let entry = Entry {
         tick,
@@ -27,12 +27,12 @@ fn line(tick: u64, event: Event) -> String {
 }
 
 /// The run ended before a tick, a moment before its time.
-fn stop(tick: u64) -> String {
+pub(crate) fn stop(tick: u64) -> String {
     line(tick, Event::Stop(a_moment_before(tick)))
 }
 
 /// A copy was made then.
-fn copied(tick: u64) -> String {
+pub(crate) fn copied(tick: u64) -> String {
     line(tick, Event::Copied(a_moment_before(tick)))
 }
 
@@ -42,8 +42,12 @@ fn a_moment_before(tick: u64) -> i64 {
 }
 
 /// A journal of the run, with what is added to it.
-fn journal(added: &str) -> String {
+pub(crate) fn journal(added: &str) -> String {
     let config = config::load_str(Path::new("c.yaml"), CONFIG.as_bytes(), &|_| None).unwrap();
+    journal_of(config, added)
+}
+
+fn journal_of(config: Config, added: &str) -> String {
     let start = Start {
         version: "0".into(),
         epoch_ns: EPOCH_MS * 1_000_000,
@@ -55,8 +59,17 @@ fn journal(added: &str) -> String {
 }
 
 /// The run as a journal tells it, which it may be writing still.
-fn run_of(added: &str, is_written: bool) -> Replay {
-    let history = journal::read("run.journal", journal(added).as_bytes()).unwrap();
+pub(crate) fn run_of(added: &str, is_written: bool) -> Replay {
+    replay_of(&journal(added), is_written)
+}
+
+/// The same of another configuration.
+pub(crate) fn run_of_config(config: Config, added: &str, is_written: bool) -> Replay {
+    replay_of(&journal_of(config, added), is_written)
+}
+
+fn replay_of(journal: &str, is_written: bool) -> Replay {
+    let history = journal::read("run.journal", journal.as_bytes()).unwrap();
     let history = journal::History {
         is_written,
         ..history
@@ -65,7 +78,7 @@ fn run_of(added: &str, is_written: bool) -> Replay {
 }
 
 /// The range from one tick to another, both scraped or pushed, of a few series.
-fn range(via: Via, ticks: Range<u64>) -> Options {
+pub(crate) fn range(via: Via, ticks: Range<u64>) -> Options {
     Options {
         via,
         from_ms: EPOCH_MS + ticks.start as i64 * 1000,

@@ -93,7 +93,8 @@ impl Fake {
             assert_eq!(left, right);
             query = left;
         }
-        let inner = query.strip_prefix("last_over_time(");
+        let counted = query.strip_prefix("count_over_time(");
+        let inner = counted.or_else(|| query.strip_prefix("last_over_time("));
         let is_instant = inner.is_some();
         let selector = inner.map_or(query, |inner| inner.strip_suffix(')').unwrap());
         let is_instant = is_instant || !selector.ends_with(']');
@@ -126,7 +127,10 @@ impl Fake {
         };
         let (kind, result) = if is_instant {
             let drops_nan = numbers_only || self.drops_nan;
-            let last = selected.map(|(labels, samples)| (labels, samples[samples.len() - 1].1));
+            let last = selected.map(|(labels, samples)| match counted {
+                Some(_) => (labels, samples.len() as f64),
+                None => (labels, samples[samples.len() - 1].1),
+            });
             let last = last.filter(|(_, v)| !(drops_nan && v.is_nan()));
             let rows: Vec<(Labels, f64)> = match aggregate {
                 None => last.map(|(labels, v)| (labels.clone(), v)).collect(),

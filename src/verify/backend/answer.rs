@@ -1,5 +1,7 @@
 //! Answers of the Prometheus HTTP query API: bytes in, series with their samples
-//! out, or a message. What cannot be understood is an error, never a guess.
+//! out, or a message. What cannot be understood is an error, never a guess (`refusal`).
+
+mod refusal;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use ureq::http::StatusCode;
 
 use super::{Labels, MetricMetadata};
+pub(super) use refusal::Refusal;
 
 /// So much of an answer that is none is shown.
 const SHOWN_CHARS: usize = 300;
@@ -51,28 +54,25 @@ pub(super) fn series(
     bytes: &[u8],
     status: StatusCode,
     expected: &str,
-) -> Result<(Vec<Item>, Vec<String>), String> {
-    let answer: QueryAnswer = serde_json::from_slice(bytes).map_err(|error| {
-        let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_CHARS)]);
-        let shown = clipped(&shown);
-        format!("answers {status}, but not as the Prometheus query API does: {error}: {shown}")
-    })?;
+) -> Result<(Vec<Item>, Vec<String>), Refusal> {
+    let answer: QueryAnswer =
+        serde_json::from_slice(bytes).map_err(|error| Refusal::other(bytes, &error))?;
     if let Some(error) = answer.error {
-        return Err(format!("refuses: {}", clipped(&error)));
+        return Err(Refusal::Told(format!("refuses: {}", clipped(&error))));
     }
     match answer.data {
         Some(data) if status.is_success() && answer.status == "success" => {
             if data.result_type != expected {
                 let result_type = clipped(&data.result_type);
-                return Err(format!(
+                return Err(Refusal::Told(format!(
                     "answers with a {result_type}, expected a {expected}"
-                ));
+                )));
             }
             let warnings = answer.warnings.into_iter().flatten();
             let warnings = warnings.map(|warning| clipped(&warning));
             Ok((data.result, warnings.collect()))
         }
-        _ => Err(format!("answers {status} without data")),
+        _ => Err(Refusal::Told(format!("answers {status} without data"))),
     }
 }
 
