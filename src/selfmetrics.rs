@@ -20,6 +20,8 @@ pub use process::resident_memory_bytes;
 
 /// Base name of the counter whose value is the number of the tick.
 pub const TICKS: &str = "gen_ticks";
+/// Name of the gauge that tells how late a tick began: every body has it.
+pub const TICK_LAG: &str = "gen_tick_lag_seconds";
 
 /// Buckets of `gen_tick_duration_seconds`.
 const TICK_BOUNDS_S: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
@@ -96,7 +98,7 @@ const FAMILIES: [(Own, &str, &str, &str); 18] = [
     ),
     (
         Own::TickLag,
-        "gen_tick_lag_seconds",
+        TICK_LAG,
         "How late this tick began.",
         "seconds",
     ),

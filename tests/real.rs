@@ -25,5 +25,7 @@ mod otlp;
 mod prometheus;
 #[path = "real/remote_write.rs"]
 mod remote_write;
+#[path = "real/rules.rs"]
+mod rules;
 #[path = "real/verify.rs"]
 mod verify;
