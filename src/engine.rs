@@ -25,6 +25,7 @@ mod effect;
 pub mod exponential;
 mod frame;
 mod gaps;
+mod growth;
 pub mod kernel;
 mod part;
 mod pool;
@@ -48,11 +49,13 @@ use effect::Effects;
 pub use frame::{Created, Frame};
 use frame::{Layout, ShardFrame};
 pub use gaps::Gaps;
+pub use growth::HandedOver;
+use growth::{Counting, Growth};
 pub use part::{Part, Share};
 use pool::Pool;
 use recipe::{FamilyTick, Recipe, SharedParts};
 pub(crate) use recipe::{WINDOW_TICK_BYTES, state_bytes};
-pub use reload::{Prepared, Reloaded};
+pub use reload::{Outdated, Prepared, Reloaded, Rule, SeriesCounts};
 use shard::{Shard, TickPlan};
 
 /// Frames kept for reuse while no reader holds them.
@@ -80,6 +83,8 @@ pub struct Engine {
     buffers: Vec<Option<Arc<ShardFrame>>>,
     /// The blocks of each shard, and at last those of the process's own families.
     shard_blocks: Vec<Vec<Block>>,
+    /// Where deltas are counted.
+    growth: Option<Counting>,
 }
 
 /// Tables and weights of a configuration's metrics, which are slow to work out.
@@ -132,12 +137,13 @@ impl Engine {
         let layout = Arc::new(layout);
         let plan = TickPlan {
             families: recipes.iter().map(|_| FamilyTick::default()).collect(),
+            carried: Counting::START.carried,
         };
         Ok(Self {
             timeline: Timeline::new(config),
             generation: 0,
             metrics: config.metrics.clone(),
-            current: new_frame(&catalog, &layout, &shard_blocks, epoch_ns),
+            current: new_frame(&catalog, &layout, &shard_blocks, epoch_ns, false),
             catalog,
             layout,
             recipes,
@@ -149,7 +155,31 @@ impl Engine {
             retired: Vec::with_capacity(8),
             buffers: Vec::with_capacity(threads + 1),
             shard_blocks,
+            growth: None,
         })
+    }
+
+    /// Lets frames tell how much totals grew since those that are
+    /// [handed over](Self::hand_over), for deltas.
+    ///
+    /// # Panics
+    /// After the first tick.
+    pub fn count_growth(&mut self) {
+        assert_eq!(
+            self.next_tick, 0,
+            "growth is counted from the first tick on"
+        );
+        self.growth = Some(Counting::START);
+        self.current = self.new_frame();
+    }
+
+    /// The last frame was handed over to whoever counts deltas: from now on they
+    /// may be counted from it.
+    pub fn hand_over(&mut self, how: HandedOver) {
+        let last = self.current.tick;
+        if let Some(counting) = &mut self.growth {
+            counting.hand_over(last, how);
+        }
     }
 
     /// The number of the tick that [`Self::advance`] will run.
@@ -194,6 +224,9 @@ impl Engine {
         for (index, family) in self.catalog.families().iter().enumerate() {
             let series = family.series_count();
             bytes += 2 * series * family.shape.column_bytes();
+            if self.growth.is_some() && index < self.catalog.generated_count() {
+                bytes += 2 * series * Growth::series_bytes(&family.shape);
+            }
             if let Some(recipe) = self.recipes.get(index) {
                 bytes += series * state_bytes(&recipe.kind) + recipe.shared_bytes();
             }
@@ -225,6 +258,8 @@ impl Engine {
         for (recipe, tick) in self.recipes.iter().zip(&mut plan.families) {
             recipe.advance(number, time_ns, tick);
         }
+        let counting = self.growth.unwrap_or(Counting::START);
+        plan.carried = counting.carried;
 
         let mut frame_arc = self.spare_frame();
         let frame = Arc::get_mut(&mut frame_arc).expect("a spare frame has no reader");
@@ -239,6 +274,10 @@ impl Engine {
         frame.shards.extend(self.buffers.drain(..).flatten());
         frame.tick = number;
         frame.time_ns = time_ns;
+        frame.bases = counting.bases;
+        if let Some(counting) = &mut self.growth {
+            counting.go_on();
+        }
 
         let before = std::mem::replace(&mut self.current, Arc::clone(&frame_arc));
         self.retired.push(before);
@@ -271,24 +310,30 @@ impl Engine {
             &self.layout,
             &self.shard_blocks,
             self.epoch_ns,
+            self.growth.is_some(),
         )
     }
 }
 
-/// A zeroed frame of shards with the given blocks.
+/// A zeroed frame of shards with the given blocks; with room for growth where it
+/// is counted.
 fn new_frame(
     catalog: &Arc<Catalog>,
     layout: &Arc<Layout>,
     shard_blocks: &[Vec<Block>],
     epoch_ns: i64,
+    counts_growth: bool,
 ) -> Arc<Frame> {
-    let zeroed = |blocks: &Vec<Block>| Arc::new(ShardFrame::zeroed(catalog, blocks, epoch_ns));
+    let zeroed = |blocks: &Vec<Block>| {
+        Arc::new(ShardFrame::zeroed(catalog, blocks, epoch_ns, counts_growth))
+    };
     Arc::new(Frame {
         catalog: Arc::clone(catalog),
         layout: Arc::clone(layout),
         tick: 0,
         time_ns: epoch_ns,
         shards: shard_blocks.iter().map(zeroed).collect(),
+        bases: [None; 2],
         part: None,
     })
 }

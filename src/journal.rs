@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use entry::{Entry, Event, Start};
+pub(crate) use entry::{counts_json, series_json};
 pub use read::{History, ReadError, load, read};
 pub use replay::{Effects, Later, Published, Replay, ReplayError};
 

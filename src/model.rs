@@ -141,6 +141,20 @@ impl Family {
     pub fn series_count(&self) -> usize {
         self.space.series_count()
     }
+
+    /// Where some neighbouring series of it are, block by block: the index of the
+    /// block in [`Catalog::blocks`], and the rows within it.
+    pub fn pieces(&self, series: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let (first_block, len) = (self.first_block, self.block_series);
+        let mut at = series.start;
+        std::iter::from_fn(move || {
+            let (block, row) = (at / len, at % len);
+            let end = series.end.min((block + 1) * len);
+            let rows = row..row + end.saturating_sub(at);
+            at = end;
+            (!rows.is_empty()).then_some((first_block + block, rows))
+        })
+    }
 }
 
 impl Catalog {
@@ -172,7 +186,7 @@ impl Catalog {
     /// # Errors
     /// As [`Self::build`].
     pub fn build_after(
-        (metrics, catalog): (&[Metric], &Self),
+        (metrics, catalog): (&[Metric], &Arc<Self>),
         config: &Config,
         own: Vec<Family>,
         exponential: &dyn Fn(&Metric) -> Option<ExponentialLayout>,

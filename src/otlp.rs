@@ -16,7 +16,8 @@
 //!   as well: it is the zero from which the stream counts. A delta starts at the
 //!   time of the frame before, or where the series began if that is later; then
 //!   it is sent whole. A point that is missing is not sent; the next delta counts
-//!   from the last frame all the same.
+//!   from the last frame all the same. A delta's value or sum is what the ticks
+//!   have added where frames tell ([`Frame::growth`]), else a difference of totals.
 //! - Requests are cut by size. Each is complete in itself (resource, scope and
 //!   the metric's name are repeated) and no point is split, so any of them may
 //!   be lost or sent again alone. As protobuf messages merge by concatenation,
@@ -38,7 +39,6 @@ mod points;
 mod twin;
 pub(crate) mod unit;
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -150,7 +150,8 @@ impl Encoder {
     /// and the number of data points in it, at least 1; without series it gets
     /// none. What it breaks with is returned.
     ///
-    /// `before` may be of another catalog: then what both have is subtracted.
+    /// `before` may be of another catalog: then the series that both have are
+    /// subtracted.
     ///
     /// # Panics
     /// When `now` is of another catalog.
@@ -165,18 +166,15 @@ impl Encoder {
             "an encoder writes frames of its own catalog"
         );
         let before = before.filter(|_| self.options.temporality == Temporality::Delta);
-        let before_blocks = before
+        let aligned = before
             .filter(|before| !Arc::ptr_eq(before.catalog(), &self.catalog))
-            .map(|before| same_blocks(&self.catalog, before.catalog()));
+            .map(|before| before.aligned_with(&self.catalog));
+        let before = aligned.as_ref().or(before);
         let times = Times {
             before_ns: before.map(Frame::time_ns),
             time_ns: now.time_ns(),
         };
-        let frames = Frames {
-            now,
-            before,
-            before_blocks: before_blocks.as_deref(),
-        };
+        let frames = Frames { now, before };
         let mut position = Position::default();
         loop {
             let (sizing, families) = (&self.sizing, &self.families);
@@ -212,26 +210,6 @@ impl Encoder {
         }
         debug_assert_eq!(out.len(), sizing.request_bytes(metrics_bytes));
     }
-}
-
-/// For each block of a catalog the one of another that holds the same series.
-fn same_blocks(catalog: &Catalog, other: &Catalog) -> Vec<Option<usize>> {
-    let names = other.families().iter().enumerate();
-    let by_name: HashMap<&str, usize> = names
-        .map(|(index, family)| (family.name.as_str(), index))
-        .collect();
-    let mut blocks = vec![None; catalog.blocks().len()];
-    for (index, family) in catalog.families().iter().enumerate() {
-        let Some(&known) = by_name.get(family.name.as_str()) else {
-            continue;
-        };
-        let old = &other.families()[known];
-        if old.shape == family.shape && Arc::ptr_eq(&old.space, &family.space) {
-            let pairs = catalog.family_blocks(index).zip(other.family_blocks(known));
-            pairs.for_each(|(new, old)| blocks[new] = Some(old));
-        }
-    }
-    blocks
 }
 
 /// What surrounds metrics, by the generated types.
@@ -359,7 +337,17 @@ mod tests {
             (columns, gaps.clone(), created.clone())
         });
         let time_ns = before.time_ns() + 10_000_000_000;
-        Frame::from_blocks(catalog, 8, time_ns, blocks.collect())
+        let now = Frame::from_blocks(catalog, 8, time_ns, blocks.collect());
+        if seed % 3 == 0 {
+            return now;
+        }
+        let blocks = catalog.blocks().iter();
+        let growth = blocks.map(|block| {
+            (0..block.len)
+                .map(|row| (seed % 97 + row as u64) as f64 / 8.0)
+                .collect()
+        });
+        now.with_growth(before.tick(), growth.collect())
     }
 
     proptest! {

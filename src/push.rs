@@ -23,6 +23,7 @@
 //! Nothing here knows what is in a request, and nothing here can delay a tick:
 //! the tick's thread takes two short locks that nobody holds during I/O.
 
+mod access;
 mod backlog;
 mod client;
 mod downgrade;
@@ -35,6 +36,7 @@ mod mailbox;
 mod outbox;
 mod pack;
 mod posters;
+mod redirect;
 mod request;
 mod retry;
 mod schedule;
@@ -53,7 +55,7 @@ use crossbeam_channel::{Receiver, bounded};
 
 use crate::clock::Clock;
 use crate::config::{Otel, RemoteWrite};
-use crate::engine::Frame;
+use crate::engine::{Frame, HandedOver};
 use crate::faults::WireFaults;
 use crate::model::Catalog;
 use client::Client;
@@ -88,6 +90,9 @@ pub struct Pusher {
     encoding: Receiver<()>,
     posters: Posters,
     offered_tick: Option<u64>,
+    counts_deltas: bool,
+    /// Of the latest frame.
+    catalog: Option<Arc<Catalog>>,
 }
 
 /// Why pushing cannot begin.
@@ -172,15 +177,29 @@ impl Pusher {
             encoding,
             posters,
             offered_tick: None,
+            counts_deltas: target.keep_before,
+            catalog: None,
         })
     }
 
-    /// Pushes a frame if its tick is due. Returns at once.
-    pub fn offer(&mut self, frame: &Arc<Frame>) {
-        if self.schedule.is_due(frame.time_ns()) {
-            self.offered_tick = Some(frame.tick());
-            self.mailbox.put(Arc::clone(frame));
+    /// Pushes a frame if its tick is due. Returns at once, whatever the receiver does;
+    /// `Some` where deltas are counted from this frame next.
+    pub fn offer(&mut self, frame: &Arc<Frame>) -> Option<HandedOver> {
+        let catalog = frame.catalog();
+        let known = self.catalog.replace(Arc::clone(catalog));
+        // A reload reads the files of the configuration too.
+        if known.is_some_and(|known| !Arc::ptr_eq(&known, catalog)) {
+            self.client.doubt_files();
         }
+        if !self.schedule.is_due(frame.time_ns()) {
+            return None;
+        }
+        self.offered_tick = Some(frame.tick());
+        let how = match self.mailbox.put(Arc::clone(frame)) {
+            false => HandedOver::InTurn,
+            true => HandedOver::InPlaceOfLast,
+        };
+        self.counts_deltas.then_some(how)
     }
 
     /// The ledger and the exports so far.

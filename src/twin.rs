@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::engine::exponential;
 use crate::timeline::Command;
 use history::History;
-use label_sets::{label_sets, weights};
+use label_sets::weights;
 use series::{Rules, Series, Tables};
 
 /// One exposed sample.
@@ -79,6 +79,21 @@ pub fn samples_of_run(
     samples
 }
 
+/// What the ticks after `since` up to `tick` of a run added to every counter's value
+/// and histogram's sum that began by then, by base name.
+pub fn growth_of_run(
+    config: &Config,
+    changes: &[(u64, Change)],
+    epoch_ns: i64,
+    (since, tick): (u64, u64),
+) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for_series(config, changes, epoch_ns, tick, &mut |series| {
+        series.grown(since, tick, &mut samples);
+    });
+    samples
+}
+
 /// Every histogram at `tick` in the finest exponential buckets that are at
 /// most `size_max`, in no promised order.
 pub fn exponentials(
@@ -113,24 +128,24 @@ fn for_series(
     let history = History::new(config, changes, tick);
     let config = history.last_config();
     for metric in &config.metrics {
-        let label_sets = label_sets(metric);
-        let stages: Vec<_> = history
-            .stages(&metric.name)
-            .into_iter()
-            .map(|(from_tick, metric)| {
-                let weights = weights(metric, &label_sets);
-                (from_tick, metric, Tables::new(metric), weights)
-            })
-            .collect();
-        for (index, labels) in label_sets.iter().enumerate() {
-            let rules = stages
-                .iter()
-                .map(|(from_tick, metric, tables, weights)| Rules {
-                    from_tick: *from_tick,
-                    metric,
-                    tables,
-                    weight: weights[index],
+        // By configuration: what all series of the metric share.
+        let mut shared: BTreeMap<usize, (Tables, Vec<f64>)> = BTreeMap::new();
+        for labels in &history.last_label_sets(&metric.name).listed {
+            let stages = history.stages(&metric.name, labels);
+            for stage in &stages {
+                shared.entry(stage.place).or_insert_with(|| {
+                    let weights = weights(stage.metric, &stage.label_sets.listed);
+                    (Tables::new(stage.metric), weights)
                 });
+            }
+            let rules = stages.iter().map(|stage| {
+                let (tables, weights) = &shared[&stage.place];
+                Rules {
+                    stage: *stage,
+                    tables,
+                    weight: weights[stage.label_sets.places[labels]],
+                }
+            });
             each(&Series::new(
                 config,
                 &history,

@@ -7,23 +7,26 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mockingbird::config::{
-    Action, Config, ErrorRate, Fault, FaultKind, Kind, Label, Metric, Scenario, Selector, Spike,
-    Step, Target,
+    Action, Config, ErrorRate, Fault, FaultKind, Kind, Label, LabelValues, Metric, Sampling,
+    Scenario, Selector, Spike, Step, Target,
 };
-use mockingbird::engine::{Engine, Prepared};
+use mockingbird::engine::{Engine, Frame, HandedOver, Prepared};
 use mockingbird::model::Catalog;
 use mockingbird::model::labels::{Dimension, value_count};
 use mockingbird::timeline::Command;
 use mockingbird::twin::{self, Change};
 use proptest::prelude::*;
-use support::{Line, config, frame_lines, metrics, sorted, twin_lines};
+use support::{Line, config, frame_growth, frame_lines, metrics, sorted, twin_lines};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// The samples of the engine at a tick of a run with these changes.
-fn run(config: &Config, changes: &[(u64, Change)], tick: u64, threads: usize) -> Vec<Line> {
-    let catalog = Catalog::build(config, Vec::new()).expect("a small catalog");
-    let mut engine = Engine::new(config, Arc::new(catalog), 0, threads).expect("threads");
+/// Runs an engine up to a tick with these changes; `each` gets every frame.
+fn run_with(
+    changes: &[(u64, Change)],
+    tick: u64,
+    mut engine: Engine,
+    mut each: impl FnMut(&mut Engine, &Arc<Frame>),
+) -> Arc<Frame> {
     loop {
         let number = engine.next_tick();
         for (_, change) in changes.iter().filter(|(at, _)| *at == number) {
@@ -32,18 +35,32 @@ fn run(config: &Config, changes: &[(u64, Change)], tick: u64, threads: usize) ->
                     let _ = engine.command(command);
                 }
                 Change::Reload(config) => {
-                    let before = (engine.metrics(), &**engine.catalog());
+                    let before = (engine.metrics(), engine.catalog());
                     let catalog = Catalog::build_after(before, config, Vec::new(), &|_| None);
                     let catalog = Arc::new(catalog.expect("a small catalog"));
-                    engine.reload(Prepared::new(config, catalog));
+                    let prepared = Prepared::new(before, config, catalog);
+                    engine.reload(prepared).expect("prepared for this engine");
                 }
             }
         }
         let frame = engine.advance(|_, _| {});
         if frame.tick() == tick {
-            return frame_lines(&frame, "p_");
+            return frame;
         }
+        each(&mut engine, &frame);
     }
+}
+
+fn engine(config: &Config, threads: usize) -> Engine {
+    let catalog = Catalog::build(config, Vec::new()).expect("a small catalog");
+    Engine::new(config, Arc::new(catalog), 0, threads).expect("threads")
+}
+
+/// The samples of the engine at a tick of a run with these changes.
+fn run(config: &Config, changes: &[(u64, Change)], tick: u64, threads: usize) -> Vec<Line> {
+    let engine = engine(config, threads);
+    let frame = run_with(changes, tick, engine, |_, _| {});
+    frame_lines(&frame, "p_")
 }
 
 /// A selector of some series of a metric, or of label values it may not have.
@@ -142,7 +159,6 @@ fn story() -> impl Strategy<Value = (Config, Vec<(u64, Change)>, u64)> {
     (metrics(4), metrics(4), 0..30u64).prop_flat_map(|(first, second, tick)| {
         let mut both = first.clone();
         both.extend(second.clone());
-        let begin = any::<prop::sample::Index>();
         let step = (0..10 * SECOND_NS, action(both.clone()));
         let scenario = (
             prop::option::of(SECOND_NS..20 * SECOND_NS),
@@ -150,9 +166,10 @@ fn story() -> impl Strategy<Value = (Config, Vec<(u64, Change)>, u64)> {
             any::<bool>(),
         );
         let commands = prop::collection::vec((0..=tick, command(both)), 0..8);
-        let reload = prop::option::of((0..=tick, prop::collection::vec(begin, 4), any::<u8>()));
-        (Just((first, second, tick)), scenario, commands, reload).prop_map(
-            |((first, second, tick), (repeat_every_ns, steps, at_start), commands, reload)| {
+        let edits = prop::collection::vec(edit(), 1..5);
+        let reloads = prop::collection::vec((0..=tick, edits), 0..4);
+        (Just((first, second, tick)), scenario, commands, reloads).prop_map(
+            |((first, second, tick), (repeat_every_ns, steps, at_start), commands, mut reloads)| {
                 let steps = steps.into_iter();
                 let steps = steps.map(|(at_ns, action)| Step { at_ns, action });
                 let scenario = Scenario {
@@ -168,9 +185,11 @@ fn story() -> impl Strategy<Value = (Config, Vec<(u64, Change)>, u64)> {
                     .into_iter()
                     .map(|(at, command)| (at, Change::Command(command)))
                     .collect();
-                if let Some((at, picks, mutations)) = reload {
-                    let mut after = before.clone();
-                    after.metrics = reloaded(&first, &second, &picks, mutations);
+                reloads.sort_by_key(|(at, _)| *at);
+                let mut metrics = first;
+                for (at, edits) in reloads {
+                    metrics = reloaded(&metrics, &second, &edits);
+                    let after = config_with(&before, metrics.clone());
                     changes.push((at, Change::Reload(Box::new(after))));
                 }
                 changes.sort_by_key(|(at, _)| *at);
@@ -180,31 +199,125 @@ fn story() -> impl Strategy<Value = (Config, Vec<(u64, Change)>, u64)> {
     })
 }
 
-/// Some metrics of the first list as they are or changed, some of the second.
-fn reloaded(
-    first: &[Metric],
-    second: &[Metric],
-    picks: &[prop::sample::Index],
-    mutations: u8,
-) -> Vec<Metric> {
+fn config_with(config: &Config, metrics: Vec<Metric>) -> Config {
+    Config {
+        metrics,
+        ..config.clone()
+    }
+}
+
+/// What a reload does to one metric: which one of the metrics before it, or of others,
+/// and what is changed about it, by how much.
+#[derive(Debug, Clone)]
+struct Edit {
+    pick: prop::sample::Index,
+    of_others: bool,
+    what: u8,
+    by: u8,
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    (
+        any::<prop::sample::Index>(),
+        prop::bool::weighted(0.2),
+        0..12u8,
+        any::<u8>(),
+    )
+        .prop_map(|(pick, of_others, what, by)| Edit {
+            pick,
+            of_others,
+            what,
+            by,
+        })
+}
+
+/// Some metrics as they were or changed, some others.
+fn reloaded(before: &[Metric], others: &[Metric], edits: &[Edit]) -> Vec<Metric> {
     let mut metrics: Vec<Metric> = Vec::new();
-    for (place, pick) in picks.iter().enumerate() {
-        let mut metric = match mutations >> place & 1 {
-            0 => pick.get(first).clone(),
-            _ => pick.get(second).clone(),
-        };
-        if mutations >> (4 + place) & 1 == 1 {
-            match &mut metric.kind {
-                Kind::Histogram { observations, .. } => observations.per_tick += 1.5,
-                Kind::Counter { .. } => metric.seed += 1,
-                _ => metric.description.push('!'),
-            }
-        }
+    for edit in edits {
+        let of = if edit.of_others { others } else { before };
+        let mut metric = edit.pick.get(of).clone();
+        edit.make(&mut metric);
         if metrics.iter().all(|known| known.name != metric.name) {
             metrics.push(metric);
         }
     }
     metrics
+}
+
+impl Edit {
+    fn make(&self, metric: &mut Metric) {
+        let by = usize::from(self.by);
+        match self.what {
+            // Which series there are, and in which order.
+            0 | 1 => {
+                if let Some(label) = at(&mut metric.labels, by) {
+                    change_values(label, by / 4);
+                }
+            }
+            2 => metric.series_cap = Some(1 + by as u64 % 40),
+            3 => metric.series_cap = metric.series_cap.map(|cap| cap + by as u64 % 20),
+            4 => metric.series_cap = None,
+            5 => {
+                metric.sampling = match metric.sampling {
+                    Sampling::FirstN => Sampling::Hash,
+                    Sampling::Hash => Sampling::FirstN,
+                };
+            }
+            6 => metric.labels.reverse(),
+            7 => match at(&mut metric.labels, by) {
+                Some(label) if by % 2 == 0 => label.from_metric = !label.from_metric,
+                _ => metric.labels.push(Label {
+                    name: "added".into(),
+                    values: LabelValues::List(vec!["x".into()]),
+                    from_metric: true,
+                }),
+            },
+            // How they move.
+            8 => match &mut metric.kind {
+                Kind::Histogram { observations, .. } | Kind::Summary { observations, .. } => {
+                    observations.per_tick += 1.5;
+                }
+                Kind::Counter { .. } => metric.seed += 1,
+                Kind::Gauge { diurnal, .. } => diurnal.amplitude = 0.5,
+            },
+            9 => metric.zipf_alpha = if metric.zipf_alpha == 0.0 { 0.7 } else { 0.0 },
+            10 => match &mut metric.kind {
+                Kind::Histogram { bounds, .. } if by % 2 == 0 => drop(bounds.pop()),
+                Kind::Summary { max_age_ns, .. } => *max_age_ns += SECOND_NS,
+                _ => metric.seed += 1,
+            },
+            _ => metric.description.push('!'),
+        }
+    }
+}
+
+fn at(labels: &mut [Label], index: usize) -> Option<&mut Label> {
+    let count = labels.len().max(1);
+    labels.get_mut(index % count)
+}
+
+/// Adds, removes or moves values of a label; it keeps one at least.
+fn change_values(label: &mut Label, how: usize) {
+    match &mut label.values {
+        LabelValues::List(values) => {
+            match how % 4 {
+                0 => values.reverse(),
+                1 => values.insert(0, "NEW".into()),
+                2 => *values.last_mut().expect("a value") = "OTHER".into(),
+                _ => drop(values.remove(0)),
+            }
+            values.dedup();
+            if values.is_empty() {
+                values.push("only".into());
+            }
+        }
+        LabelValues::Range { first, last, .. } => match how % 3 {
+            0 => *last += 2,
+            1 => *first -= 1,
+            _ => *first = *last,
+        },
+    }
 }
 
 proptest! {
@@ -218,5 +331,36 @@ proptest! {
         let slow = twin_lines(twin::samples_of_run(&config, &changes, 0, tick));
         prop_assert_eq!(&fast, &slow);
         prop_assert_eq!(sorted(run(&config, &changes, tick, threads)), slow);
+    }
+
+    /// For every sequence of changes and whichever frames are handed over and
+    /// taken, growth is what the ticks since have added, to the bit.
+    #[test]
+    fn growth_equals_the_slow_twins(
+        (config, changes, tick) in story(),
+        handed in any::<u32>(),
+        taken in any::<u32>(),
+        threads in 1..3usize,
+    ) {
+        let mut engine = engine(&config, threads);
+        engine.count_growth();
+        // The last frame that was taken, and one that waits.
+        let (mut base, mut waits): (Option<u64>, Option<u64>) = (None, None);
+        let frame = run_with(&changes, tick, engine, |engine, frame| {
+            if handed >> frame.tick() & 1 == 1 {
+                engine.hand_over(match waits.replace(frame.tick()) {
+                    None => HandedOver::InTurn,
+                    Some(_) => HandedOver::InPlaceOfLast,
+                });
+            }
+            if taken >> frame.tick() & 1 == 1 {
+                base = waits.take().or(base);
+            }
+        });
+        if let Some(since) = base {
+            let fast = frame_growth(&frame, since, (since * SECOND_NS) as i64);
+            let slow = twin::growth_of_run(&config, &changes, 0, (since, tick));
+            prop_assert_eq!(sorted(fast), twin_lines(slow));
+        }
     }
 }

@@ -4,10 +4,11 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
-use mockingbird::config::Config;
-use mockingbird::engine::{Engine, Frame};
+use mockingbird::config::{Config, load_str};
+use mockingbird::engine::{Engine, Frame, HandedOver};
 use mockingbird::exposition::{Format, Renderer};
 use mockingbird::otlp::{Encoder, EncoderOptions, HistogramForm, Temporality};
 use mockingbird::proto::otlp::metric::Data;
@@ -321,4 +322,68 @@ fn check_deltas(config: &Config, steps: &[u64]) -> Result<(), TestCaseError> {
         prop_assert_eq!(&buckets[&(point.name, point.labels)], &point.counts);
     }
     Ok(())
+}
+
+/// What the points of an export say of sums: name, count and sum, or a counter's
+/// value.
+fn sums(requests: &[ExportMetricsServiceRequest]) -> Vec<(String, u64, f64)> {
+    let mut sums = Vec::new();
+    for metric in metrics_of(requests) {
+        let mut push = |count, sum| sums.push((metric.name.clone(), count, sum));
+        match metric.data.as_ref().expect("a metric has data") {
+            Data::Sum(data) => {
+                let points = data.data_points.iter();
+                points.for_each(|point| push(0, double(point)));
+            }
+            Data::Histogram(data) => {
+                let points = data.data_points.iter();
+                points.for_each(|point| push(point.count, point.sum.expect("a sum")));
+            }
+            Data::ExponentialHistogram(data) => {
+                let points = data.data_points.iter();
+                points.for_each(|point| push(point.count, point.sum.expect("a sum")));
+            }
+            Data::Gauge(_) | Data::Summary(_) => {}
+        }
+    }
+    sums
+}
+
+/// What a tick adds is in its delta, however small it is beside the total: where
+/// values differ by many orders of magnitude, and after a spike.
+#[test]
+fn deltas_are_not_lost_in_totals() {
+    let text = "
+profiles: {hosts: {labels: {host: {range: [1, 10]}}}}
+metrics:
+  - {name: h, type: histogram, algorithm: lognormal, mu: -299, sigma: 30, observations_per_tick: 20,
+     buckets: [0.1, 1], profile: hosts}
+  - {name: c, type: counter, algorithm: constant, base_rate: 0.3}
+runtime:
+  on_start: [{action: spike, metric: c, multiplier: 1.0e+9, duration_s: 3}]
+";
+    let config = load_str(Path::new("test.yaml"), text.as_bytes(), &|_| None);
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    for form in [HistogramForm::Explicit, HistogramForm::Exponential] {
+        let catalog = exponential_catalog(&config, 160);
+        let mut engine = Engine::new(&config, Arc::clone(&catalog), 0, 1).expect("threads");
+        engine.count_growth();
+        let mut encoder = Encoder::new(catalog, options(Temporality::Delta, form));
+        let mut before: Option<Arc<Frame>> = None;
+        for tick in 0..40 {
+            let frame = engine.advance(|_, _| {});
+            if tick % 2 == 1 {
+                continue;
+            }
+            engine.hand_over(HandedOver::InTurn);
+            for (name, count, sum) in sums(&encode(&mut encoder, &frame, before.as_deref())) {
+                if name == "p_h" {
+                    assert_eq!((count > 0, sum > 0.0), (tick > 0, tick > 0), "tick {tick}");
+                } else if tick > 4 {
+                    assert_eq!(sum, 0.3 + 0.3, "tick {tick}");
+                }
+            }
+            before = Some(frame);
+        }
+    }
 }

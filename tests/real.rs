@@ -25,6 +25,8 @@ mod otlp;
 mod prometheus;
 #[path = "real/remote_write.rs"]
 mod remote_write;
+#[path = "real/replicas.rs"]
+mod replicas;
 #[path = "real/rules.rs"]
 mod rules;
 #[path = "real/verify.rs"]

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::clock::{Clock, rfc3339};
 use crate::config::{HistogramForm, Metric, Temporality};
-use crate::engine::{Engine, Frame, Part, exponential};
+use crate::engine::{Engine, Frame, HandedOver, Part, exponential};
 use crate::model::Catalog;
 use crate::push::{Checkpoint, Feed, SaveCheckpoint, StartError, Stopped};
 use crate::selfmetrics::{SelfMetrics, fill_tick};
@@ -249,12 +249,17 @@ impl Sender<'_, '_> {
         let engine = Engine::new(config, catalog, span.epoch_ns, *threads);
         let mut engine = engine
             .map_err(|error| Stopped::Failed(format!("cannot start {threads} threads: {error}")))?;
+        if self.sends_deltas() {
+            engine.count_growth();
+        }
         let mut before: Option<Before> = None;
         while engine.next_tick() <= span.last {
             if self.interrupt.is_set() {
                 return Err(Stopped::Interrupted);
             }
             let frame = engine.advance(fill_tick);
+            // Every tick's deltas are counted from the one before.
+            engine.hand_over(HandedOver::InTurn);
             let before_frame = before.as_ref().map(|before| Arc::clone(&before.frame));
             let mut held = None;
             if let Some(step) = frame.tick().checked_sub(span.first) {
@@ -286,9 +291,12 @@ impl Sender<'_, '_> {
 
     /// Whether a tick needs the one before.
     fn is_needed_later(&self) -> bool {
-        let job = self.job;
-        let is_delta = job.config.otel.temporality == Temporality::Delta;
-        self.chooser.holds_back() || job.target == Target::Otlp && is_delta
+        self.chooser.holds_back() || self.sends_deltas()
+    }
+
+    fn sends_deltas(&self) -> bool {
+        let is_delta = self.job.config.otel.temporality == Temporality::Delta;
+        self.job.target == Target::Otlp && is_delta
     }
 
     /// Sends the exports with which so many steps are done.

@@ -36,6 +36,7 @@ use super::problem::{Path, Problems, quoted};
 use super::raw::{Entries, Item, RawConfig};
 use super::yaml::float_text;
 use super::{Config, suggest};
+pub(super) use names::base_name;
 
 /// Reads environment variables.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;

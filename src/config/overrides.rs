@@ -4,7 +4,10 @@
 //! everything that is derived from a field (a constant counter's increment from
 //! the interval, for example) is derived from the argument.
 
+use std::collections::HashMap;
+
 use super::RemoteWriteVersion;
+use super::check::base_name;
 use super::endpoint::Endpoint;
 use super::raw::{Item, RawConfig, RawRemoteWrite};
 
@@ -22,6 +25,8 @@ pub struct Overrides {
     pub tick_interval_ns: Option<u64>,
     /// The only receiver that is pushed to.
     pub push: Option<PushTo>,
+    /// Of metrics that name no seed, by base name, in the place of `global.seed`.
+    pub seeds: HashMap<String, u64>,
 }
 
 /// A receiver that an argument names.
@@ -64,6 +69,13 @@ impl Overrides {
         if let Some(interval_ns) = self.tick_interval_ns {
             let global = raw.global.get_or_insert_default();
             global.tick_interval_s = Some(interval_ns as f64 / 1e9);
+        }
+        for Item(metric) in raw.metrics.iter_mut().flatten() {
+            if let Some(metric) = metric.as_mut().filter(|metric| metric.seed.is_none()) {
+                let name = metric.name.as_deref().unwrap_or_default();
+                let base = base_name(name, metric.kind.as_deref());
+                metric.seed = self.seeds.get(base).copied();
+            }
         }
         match &self.push {
             None => {}

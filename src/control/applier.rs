@@ -10,7 +10,7 @@ use crossbeam_channel::Receiver;
 use super::BODY_BYTES_MAX;
 use super::hub::{Change, Done, Hub, InEffect, NotDone, PendingChange, Replacement, WAITING_MAX};
 use crate::config::{self, Config};
-use crate::engine::Engine;
+use crate::engine::{Engine, Outdated};
 use crate::exposition::Renderer;
 use crate::faults::WireFaults;
 use crate::journal::{Entry, Event, Journal, Start};
@@ -163,6 +163,7 @@ impl Applier {
         let room = self.journal.check_room(new.entry_bytes_max);
         room.map_err(NotDone::JournalRefuses)?;
         let reloaded = engine.reload(new.prepared);
+        let reloaded = reloaded.map_err(|Outdated| NotDone::Outdated)?;
         self.config = new.config;
         self.fingerprint = new.fingerprint;
         self.renderer = new.renderer;

@@ -1,8 +1,7 @@
 //! Reading the configuration's file again: everything is checked and prepared on
 //! the thread that asks, so that the clock's thread only has to switch to it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 
 use serde_json::{Value, json};
 
@@ -11,6 +10,7 @@ use super::hub::{Change, Done, Hub, InEffect, Replacement};
 use crate::config::{self, Config, HistogramForm, LoadError, Metric, Overrides, Runtime};
 use crate::engine::{Prepared, Reloaded, exponential};
 use crate::exposition::Renderer;
+use crate::journal::{counts_json, series_json};
 use crate::model::Catalog;
 use crate::model::exponential::ExponentialLayout;
 use crate::model::space::SpaceError;
@@ -20,12 +20,17 @@ use crate::selfmetrics::SelfMetrics;
 /// What a line of the journal has besides names and the configuration.
 const ENTRY_BYTES_MAX: usize = 4096;
 
+/// The same of a metric: three counts and their names, punctuation.
+const SERIES_BYTES_MAX: usize = 128;
+
 /// Reloads, one at a time.
 #[derive(Debug)]
 pub struct Reloader {
     hub: Arc<Hub>,
     /// The section `runtime` at the start: what acted from tick 0.
     started: Runtime,
+    /// What tells this process from others; see [`Config::set_instance`].
+    instance: OnceLock<String>,
     /// Held while one is under way.
     running: Mutex<()>,
 }
@@ -45,8 +50,15 @@ impl Reloader {
         Self {
             hub,
             started: config.runtime.clone(),
+            instance: OnceLock::new(),
             running: Mutex::new(()),
         }
+    }
+
+    /// Tells how exporters name this process; to be called before the first tick.
+    pub fn set_instance(&self, instance: String) {
+        // It is not another one later on.
+        let _ = self.instance.set(instance);
     }
 
     /// Reads the file again and has the run switch to it. Nothing changes unless
@@ -66,7 +78,10 @@ impl Reloader {
         let in_effect = self.hub.in_effect();
         let in_effect = in_effect.ok_or_else(|| ErrorReply::new(503, "starting"))?;
         let old = &in_effect.config;
-        let new = load(old)?;
+        let mut new = load(old)?;
+        if let Some(instance) = self.instance.get() {
+            new.set_instance(instance);
+        }
         let (new, needs_restart) = merge(old, &self.started, new);
         if let Some(refusal) = Estimate::of(&new).refusal(&new) {
             let problem = problem(&new.path.display().to_string(), &refusal);
@@ -90,13 +105,18 @@ impl Reloader {
 impl Outcome {
     fn log(&self) {
         let reloaded = &self.reloaded;
+        let series = reloaded.all_series();
         log::info!(
-            "reloaded from tick {} on: {} metrics added, {} removed, {} changed, {} kept",
+            "reloaded from tick {} on: {} metrics added, {} removed, {} changed, {} kept; \
+             {} series kept, {} began, {} ended",
             reloaded.tick,
             reloaded.added.len(),
             reloaded.removed.len(),
             reloaded.changed.len(),
             reloaded.kept.len(),
+            series.kept,
+            series.began,
+            series.ended,
         );
         if !self.needs_restart.is_empty() {
             let fields = self.needs_restart.join(", ");
@@ -113,6 +133,8 @@ impl Outcome {
             "removed": reloaded.removed,
             "changed": reloaded.changed,
             "kept": reloaded.kept,
+            "series": series_json(&reloaded.series),
+            "all_series": counts_json(reloaded.all_series()),
             "needs_restart": self.needs_restart,
         })
     }
@@ -126,7 +148,7 @@ impl Outcome {
 /// The first metric whose label space cannot be built.
 pub fn build_catalog(
     config: &Config,
-    before: Option<(&[Metric], &Catalog)>,
+    before: Option<(&[Metric], &Arc<Catalog>)>,
 ) -> Result<Catalog, (String, SpaceError)> {
     let otel = &config.otel;
     let exponential = otel.enabled && otel.histograms == HistogramForm::Exponential;
@@ -141,17 +163,23 @@ pub fn build_catalog(
     }
 }
 
-/// Reads a configuration's file again. Where the file has another tick interval,
+/// Reads a configuration's file again. A metric that names no seed keeps the one it
+/// has: the global seed is for new ones. Where the file has another tick interval,
 /// which needs a restart, all that follows from the interval follows from the one
 /// in force, and only the field itself tells what the file says.
 fn load(old: &Config) -> Result<Config, ErrorReply> {
-    let mut new = config::load(&old.path).map_err(|error| mistakes(&error))?;
+    let seeds = old.metrics.iter();
+    let mut overrides = Overrides {
+        seeds: seeds
+            .map(|metric| (metric.name.clone(), metric.seed))
+            .collect(),
+        ..Overrides::default()
+    };
+    let new = config::load_with(&old.path, &overrides);
+    let mut new = new.map_err(|error| mistakes(&error))?;
     let (asked_ns, interval_ns) = (new.global.tick_interval_ns, old.global.tick_interval_ns);
     if asked_ns != interval_ns {
-        let overrides = Overrides {
-            tick_interval_ns: Some(interval_ns),
-            ..Overrides::default()
-        };
+        overrides.tick_interval_ns = Some(interval_ns);
         new = config::load_with(&old.path, &overrides).map_err(|error| {
             let message = format!(
                 "global.tick_interval_s differs, which needs a restart, and with the interval \
@@ -168,34 +196,26 @@ fn load(old: &Config) -> Result<Config, ErrorReply> {
 
 /// All that the clock's thread needs to switch to a configuration.
 fn prepare(in_effect: &InEffect, new: Config) -> Result<Replacement, ErrorReply> {
-    let catalog = build_catalog(&new, Some((&in_effect.config.metrics, &in_effect.catalog)))
-        .map_err(|(metric, error)| {
-            let message = format!("metric {metric}: {error}");
-            let problem = problem(&new.path.display().to_string(), &message);
-            ErrorReply::new(422, message).with(json!([problem]))
-        })?;
+    let before = (&in_effect.config.metrics[..], &in_effect.catalog);
+    let catalog = build_catalog(&new, Some(before)).map_err(|(metric, error)| {
+        let message = format!("metric {metric}: {error}");
+        let problem = problem(&new.path.display().to_string(), &message);
+        ErrorReply::new(422, message).with(json!([problem]))
+    })?;
     let catalog = Arc::new(catalog);
-    let prometheus = &new.prometheus;
-    let renderer = Renderer::new(
-        Arc::clone(&catalog),
-        &prometheus.prefix,
-        prometheus.timestamps,
-    );
-    // The journal's entry names every metric in one of four lists, beside the
-    // configuration.
+    let renderer = Renderer::of_page(Arc::clone(&catalog), &new.prometheus);
+    // The journal's entry names every metric in one of four lists, and again with what
+    // became of its series, beside the configuration.
     let names = |config: &Config| -> usize {
-        config
-            .metrics
-            .iter()
-            .map(|metric| metric.name.len() + 3)
-            .sum()
+        let bytes = |metric: &Metric| 2 * metric.name.len() + SERIES_BYTES_MAX;
+        config.metrics.iter().map(bytes).sum()
     };
     let names_bytes = names(&in_effect.config) + names(&new);
     let document_bytes = config::effective(&new).to_string().len();
     Ok(Replacement {
         fingerprint: config::fingerprint(&new),
         entry_bytes_max: ENTRY_BYTES_MAX + names_bytes + document_bytes,
-        prepared: Prepared::new(&new, catalog),
+        prepared: Prepared::new(before, &new, catalog),
         renderer: Arc::new(renderer),
         config: Arc::new(new),
     })
@@ -204,26 +224,15 @@ fn prepare(in_effect: &InEffect, new: Config) -> Result<Replacement, ErrorReply>
 /// What is in force after a reload, and which fields of the file are not, because
 /// they need a restart.
 ///
-/// Metrics, scenarios and the limit of series are the new ones, all else stays as
-/// it was. A metric that names no seed keeps the one it has: the global seed is for
-/// new ones.
+/// Metrics, scenarios, the global seed and the limit of series are the new ones, all
+/// else stays as it was.
 fn merge(old: &Config, started: &Runtime, new: Config) -> (Config, Vec<&'static str>) {
     let needs_restart = needs_restart(old, started, &new);
-    let seeds: HashMap<&str, u64> = old
-        .metrics
-        .iter()
-        .map(|metric| (metric.name.as_str(), metric.seed))
-        .collect();
-    let (seed, max_series) = (new.global.seed, new.global.max_series);
-    let mut metrics = new.metrics;
-    for metric in metrics.iter_mut().filter(|metric| metric.seed == seed) {
-        metric.seed = seeds.get(&*metric.name).copied().unwrap_or(seed);
-    }
     let mut global = old.global.clone();
-    (global.seed, global.max_series) = (seed, max_series);
+    (global.seed, global.max_series) = (new.global.seed, new.global.max_series);
     let merged = Config {
         global,
-        metrics,
+        metrics: new.metrics,
         scenarios: new.scenarios,
         // It acted at the start, and names metrics that may be gone.
         runtime: new.runtime,

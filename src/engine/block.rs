@@ -8,9 +8,10 @@ use std::ops::Range;
 
 use crate::config::{CounterAlgorithm, GaugeAlgorithm, Kind};
 use crate::engine::class::Classes;
-use crate::engine::columns::{Columns, cells_of};
+use crate::engine::columns::{Columns, cells_of, copy_cells};
 use crate::engine::frame::Created;
 use crate::engine::gaps::Gaps;
+use crate::engine::growth::{Carried, Growth};
 use crate::engine::kernel::{counter, gauge, histogram, summary};
 use crate::engine::quantile::QuantileTable;
 use crate::engine::recipe::{BaseTick, ClassTick, Recipe};
@@ -33,6 +34,51 @@ pub(crate) struct Scratch {
     cells: Vec<u64>,
     /// Rows of the block that were reset.
     resets: Vec<usize>,
+    /// Rows of the block that began while others went on.
+    begun: Vec<usize>,
+    /// As many as the longest run has series.
+    zeros: Vec<f64>,
+}
+
+/// The ticks of the first values of a block's series.
+///
+/// A family begins as a whole, and its recipe tells when. A reload may add series to
+/// those that go on; then each has a tick of its own, until no value depends on it any
+/// more.
+#[derive(Debug, Default)]
+pub(crate) struct Births(Option<Box<[u64]>>);
+
+impl Births {
+    /// As told for each series, where that is not what a recipe tells.
+    pub(crate) fn of(each: Vec<u64>, recipe: &Recipe) -> Self {
+        let differs = each.iter().any(|&tick| tick != recipe.born_tick);
+        Self(differs.then(|| each.into()))
+    }
+
+    /// That of one series.
+    pub(crate) fn at(&self, row: usize, recipe: &Recipe) -> u64 {
+        self.0.as_ref().map_or(recipe.born_tick, |each| each[row])
+    }
+
+    /// That of the series at row `start`, and the first row up to `end` with another
+    /// one (`end` if there is none).
+    fn run_from(&self, start: usize, end: usize, recipe: &Recipe) -> (u64, usize) {
+        let Some(each) = &self.0 else {
+            return (recipe.born_tick, end);
+        };
+        let born = each[start];
+        let same = each[start..end].iter().position(|&other| other != born);
+        (born, same.map_or(end, |same| start + same))
+    }
+
+    /// Forgets them once all series are so old that it is as if they had always been
+    /// there.
+    fn settle(&mut self, number: u64, recipe: &Recipe) {
+        let is_old = |&born: &u64| number - born >= recipe.window_ticks as u64;
+        if self.0.as_ref().is_some_and(|each| each.iter().all(is_old)) {
+            self.0 = None;
+        }
+    }
 }
 
 /// What determines the values of a block at a tick.
@@ -50,6 +96,8 @@ pub(crate) struct BlockTick<'a> {
     pub(crate) first_series: usize,
     /// Label-set keys of the block's series; empty where nothing needs them.
     pub(crate) keys: &'a [u64],
+    /// Which growth goes on, where it is counted.
+    pub(crate) carried: Carried,
 }
 
 /// What a block was at the tick before.
@@ -57,6 +105,7 @@ pub(crate) struct BlockTick<'a> {
 pub(crate) struct Before<'a> {
     pub(crate) columns: &'a Columns,
     pub(crate) created: &'a Created,
+    pub(crate) growth: &'a Growth,
 }
 
 /// A block that is being filled.
@@ -66,7 +115,9 @@ pub(crate) struct BlockMut<'a> {
     pub(crate) columns: &'a mut Columns,
     pub(crate) gaps: &'a mut Gaps,
     pub(crate) created: &'a mut Created,
+    pub(crate) growth: &'a mut Growth,
     pub(crate) state: &'a mut KernelState,
+    pub(crate) births: &'a mut Births,
 }
 
 impl KernelState {
@@ -77,6 +128,23 @@ impl KernelState {
                 Self::Summary(summary::State::new(series, objectives.len()))
             }
             _ => Self::Columns,
+        }
+    }
+
+    /// Takes the state of some rows of another block of the same metric, the first
+    /// into row `to` of this block of `len`.
+    pub(crate) fn copy_rows(&mut self, to: usize, len: usize, other: &Self, rows: &Range<usize>) {
+        match (self, other) {
+            (Self::Summary(state), Self::Summary(other)) => state.copy_rows(to, other, rows),
+            (Self::Walk(walk), Self::Walk(other)) => copy_cells(walk, to, other, rows, 1),
+            (columns @ Self::Columns, Self::Walk(other)) => {
+                let mut walk = vec![0.0; len];
+                copy_cells(&mut walk, to, other, rows, 1);
+                *columns = Self::Walk(walk);
+            }
+            // Series that have not begun yet.
+            (Self::Walk(_), _) | (_, Self::Columns) => {}
+            _ => unreachable!("a metric's blocks have the same kind of state"),
         }
     }
 }
@@ -91,12 +159,8 @@ impl<'a> BlockTick<'a> {
     ) {
         now.gaps.clear();
         scratch.resets.clear();
-        let begins = self.base.number == self.recipe.born_tick;
-        if begins {
-            *now.created = Created::Together(self.base.time_ns);
-        } else {
-            now.created.clone_from(before.created);
-        }
+        scratch.begun.clear();
+        now.created.clone_from(before.created);
         let hides_state = self.recipe.hides_state || self.base.effects.hides_state();
         if hides_state && self.recipe.is_walk() && matches!(now.state, KernelState::Columns) {
             let Columns::Values(shown) = before.columns else {
@@ -108,27 +172,35 @@ impl<'a> BlockTick<'a> {
             block: self,
             class: self.plain,
             rows: 0..0,
+            age: 0,
             cells: &mut scratch.cells,
+            zeros: &mut scratch.zeros,
         };
         let mut start = 0;
         while start < now.len {
             let (class, end) = self.run_from(start, now.len);
+            let (born, end) = now.births.run_from(start, end, self.recipe);
             run.class = class;
             run.rows = start..end;
-            if begins {
+            run.age = self.base.number - born;
+            if run.age == 0 {
                 run.begin(now.columns, now.state);
+                scratch.begun.extend(start..end);
+                now.growth.begin(start..end);
             } else {
-                run.advance(before.columns, now.columns, now.state);
+                run.advance(before, now);
             }
             if !class.faults.is_empty() {
                 self.apply_faults(class, start..end, now, &mut scratch.resets);
             }
             start = end;
         }
-        if !scratch.resets.is_empty() {
-            now.created
-                .reset(&scratch.resets, now.len, self.base.time_ns);
+        for began in [&scratch.begun, &scratch.resets] {
+            if !began.is_empty() {
+                now.created.reset(began, now.len, self.base.time_ns);
+            }
         }
+        now.births.settle(self.base.number, self.recipe);
         if !hides_state && matches!(now.state, KernelState::Walk(_)) {
             // What is shown is the walk again.
             *now.state = KernelState::Columns;
@@ -173,13 +245,16 @@ impl<'a> BlockTick<'a> {
     }
 }
 
-/// Neighbouring series of one block and one class, at one tick.
+/// Neighbouring series of one block, one class and one age, at one tick.
 struct Run<'a> {
     block: &'a BlockTick<'a>,
     class: &'a ClassTick,
     /// Within the block.
     rows: Range<usize>,
+    /// Ticks since that of their first values.
+    age: u64,
     cells: &'a mut Vec<u64>,
+    zeros: &'a mut Vec<f64>,
 }
 
 impl<'a> Run<'a> {
@@ -227,13 +302,18 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn advance(&mut self, before: &Columns, now: &mut Columns, state: &mut KernelState) {
+    fn advance(&mut self, before: &Before<'_>, now: &mut BlockMut<'_>) {
         let rows = self.rows.clone();
-        match (before, now) {
+        let (growths, state) = ((before.growth, &mut *now.growth), &mut *now.state);
+        match (before.columns, &mut *now.columns) {
             (Columns::Values(before), Columns::Values(now)) => {
                 let (before, now) = (&before[rows.clone()], &mut now[rows]);
                 match &self.block.recipe.kind {
-                    Kind::Counter { algorithm, .. } => self.counter(*algorithm, before, now),
+                    Kind::Counter { algorithm, .. } => {
+                        self.growing(growths, before, now, |run, before, now| {
+                            run.counter(*algorithm, before, now);
+                        });
+                    }
                     Kind::Gauge {
                         algorithm: GaugeAlgorithm::RandomWalk { step, .. },
                         clamp,
@@ -257,15 +337,17 @@ impl<'a> Run<'a> {
                 let series = now_sums.len();
                 let buckets = cells_of(&rows, cumulative.len() / series);
                 let cells = cells_of(&rows, exponential.len() / series);
-                let before = histogram::Rows {
-                    cumulative: &cumulative[buckets.clone()],
-                    sums: &sums[rows.clone()],
-                };
-                let now = histogram::Rows {
-                    cumulative: &mut now_cumulative[buckets],
-                    sums: &mut now_sums[rows],
-                };
-                self.histogram(&before, now);
+                let cumulative = &cumulative[buckets.clone()];
+                let now_cumulative = &mut now_cumulative[buckets];
+                let (sums, now_sums) = (&sums[rows.clone()], &mut now_sums[rows]);
+                self.growing(growths, sums, now_sums, |run, sums, now_sums| {
+                    let before = histogram::Rows { cumulative, sums };
+                    let now = histogram::Rows {
+                        cumulative: now_cumulative,
+                        sums: now_sums,
+                    };
+                    run.histogram(&before, now);
+                });
                 if !exponential.is_empty() {
                     self.exponential(&exponential[cells.clone()], &mut now_exponential[cells]);
                 }
@@ -287,6 +369,31 @@ impl<'a> Run<'a> {
                 self.summary((&counts[rows.clone()], &sums[rows]), now, state);
             }
             _ => unreachable!("a block keeps its shape"),
+        }
+    }
+
+    /// Lets `add` fill the totals of this tick from those before. Where growth is
+    /// counted it adds to nothing first, so that what is added is known before the
+    /// total rounds it.
+    fn growing(
+        &mut self,
+        (growth_before, growth): (&Growth, &mut Growth),
+        before: &[f64],
+        now: &mut [f64],
+        add: impl FnOnce(&mut Self, &[f64], &mut [f64]),
+    ) {
+        if !growth.is_counted() {
+            return add(self, before, now);
+        }
+        let mut zeros = std::mem::take(self.zeros);
+        if zeros.len() < now.len() {
+            zeros.resize(now.len(), 0.0);
+        }
+        add(self, &zeros[..now.len()], now);
+        *self.zeros = zeros;
+        growth.advance(growth_before, self.block.carried, self.rows.clone(), now);
+        for (now, &before) in now.iter_mut().zip(before) {
+            *now += before;
         }
     }
 
@@ -395,9 +502,15 @@ impl<'a> Run<'a> {
         else {
             unreachable!("a summary's recipe and state are those of a summary");
         };
+        // What was observed before a series began is none of its own.
+        let (older, newer) = self.class.window.as_slices();
+        let others = (older.len() + newer.len()).saturating_sub(self.age as usize);
+        let newer = &newer[others.saturating_sub(older.len())..];
+        let older = &older[others.min(older.len())..];
+        let is_old = self.age > self.block.recipe.window_ticks as u64;
         let shared = summary::Shared {
-            window: self.class.window.as_slices(),
-            expired: self.class.expired,
+            window: (older, newer),
+            expired: self.class.expired.filter(|_| is_old),
             objectives,
             values: self.values(),
             distribution: &observations.distribution,

@@ -87,6 +87,52 @@ impl Columns {
         }
     }
 
+    /// Takes all values of some rows of other columns of the same shape, the first
+    /// into row `to`.
+    pub(crate) fn copy_rows(&mut self, to: usize, other: &Self, rows: &Range<usize>) {
+        match (self, other) {
+            (Self::Values(values), Self::Values(others)) => {
+                copy_cells(values, to, others, rows, 1);
+            }
+            (
+                Self::Histogram {
+                    cumulative,
+                    sums,
+                    exponential,
+                },
+                Self::Histogram {
+                    cumulative: others,
+                    sums: other_sums,
+                    exponential: other_exponential,
+                },
+            ) => {
+                let width = cumulative.len() / sums.len();
+                let cells = exponential.len() / sums.len();
+                copy_cells(cumulative, to, others, rows, width);
+                copy_cells(exponential, to, other_exponential, rows, cells);
+                copy_cells(sums, to, other_sums, rows, 1);
+            }
+            (
+                Self::Summary {
+                    quantiles,
+                    counts,
+                    sums,
+                },
+                Self::Summary {
+                    quantiles: others,
+                    counts: other_counts,
+                    sums: other_sums,
+                },
+            ) => {
+                let width = quantiles.len() / sums.len();
+                copy_cells(quantiles, to, others, rows, width);
+                copy_cells(counts, to, other_counts, rows, 1);
+                copy_cells(sums, to, other_sums, rows, 1);
+            }
+            _ => unreachable!("columns of one shape"),
+        }
+    }
+
     /// Takes the values of some rows of other columns of the same shape: the first
     /// into row `to`, each further one `apart` rows later. Exponential buckets are
     /// left as they are.
@@ -138,6 +184,18 @@ impl Columns {
             _ => unreachable!("columns of one shape"),
         }
     }
+}
+
+/// Copies the cells of some rows, the first into row `to`, `width` cells in each row.
+pub(crate) fn copy_cells<T: Copy>(
+    cells: &mut [T],
+    to: usize,
+    from: &[T],
+    rows: &Range<usize>,
+    width: usize,
+) {
+    let into = &mut cells[to * width..][..rows.len() * width];
+    into.copy_from_slice(&from[cells_of(rows, width)]);
 }
 
 /// The cells of some rows in a column that has `width` of them in each row.

@@ -3,11 +3,14 @@
 //! A frame is a set of columns per block of series. It is recycled when its
 //! last reader lets go, so a slow reader costs one frame and delays nobody.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::engine::columns::Columns;
 use crate::engine::gaps::Gaps;
-use crate::model::{Block, Catalog, Family};
+use crate::engine::growth::{Bases, Growth};
+use crate::model::space::{Matching, Space};
+use crate::model::{Block, Catalog, Family, Shape};
 
 /// All values of one tick.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub struct Frame {
     pub(crate) tick: u64,
     pub(crate) time_ns: i64,
     pub(crate) shards: Vec<Arc<ShardFrame>>,
+    /// The ticks that growth is counted from.
+    pub(crate) bases: Bases,
     /// Set in a part of another frame (see `part`): its gaps by block, which stand
     /// in for those of the shards, and that other frame. The engine takes the
     /// shards of a frame that nobody holds to be free as well, so the other frame is
@@ -30,12 +35,33 @@ pub(crate) struct ShardFrame {
     pub(crate) blocks: Vec<Columns>,
     pub(crate) gaps: Vec<Gaps>,
     pub(crate) created: Vec<Created>,
+    pub(crate) growth: Vec<Growth>,
 }
 
 /// Where each block of the catalog is found: (shard, index within it).
 #[derive(Debug)]
 pub(crate) struct Layout {
     pub(crate) places: Vec<(u32, u32)>,
+}
+
+/// Matchings that several families share.
+#[derive(Debug, Default)]
+pub(crate) struct Matchings(Vec<(Arc<Space>, Arc<Space>, Arc<Matching>)>);
+
+impl Matchings {
+    /// Where the series of `now` are in `before`.
+    pub(crate) fn of(&mut self, before: &Arc<Space>, now: &Arc<Space>) -> Arc<Matching> {
+        let is_same = |(known_before, known_now, _): &&(Arc<Space>, Arc<Space>, _)| {
+            Arc::ptr_eq(known_before, before) && Arc::ptr_eq(known_now, now)
+        };
+        if let Some((_, _, matching)) = self.0.iter().find(is_same) {
+            return Arc::clone(matching);
+        }
+        let matching = Arc::new(Matching::of(before, now));
+        let known = (Arc::clone(before), Arc::clone(now), Arc::clone(&matching));
+        self.0.push(known);
+        matching
+    }
 }
 
 /// When the cumulative series of a block began, Unix nanoseconds.
@@ -57,6 +83,15 @@ impl Created {
         }
     }
 
+    /// As told for each series of a block.
+    fn of(each: Vec<i64>) -> Self {
+        match each.split_first() {
+            Some((first, rest)) if rest.iter().any(|ns| ns != first) => Self::Each(each.into()),
+            Some((&first, _)) => Self::Together(first),
+            None => Self::Together(0),
+        }
+    }
+
     /// Lets some rows of a block of `len` series begin anew.
     pub(crate) fn reset(&mut self, rows: &[usize], len: usize, time_ns: i64) {
         if rows.len() == len {
@@ -72,16 +107,29 @@ impl Created {
 }
 
 impl ShardFrame {
-    /// Zeroed columns of some blocks.
-    pub(crate) fn zeroed(catalog: &Catalog, blocks: &[Block], created_ns: i64) -> Self {
+    /// Zeroed columns of some blocks; growth is counted of generated families only,
+    /// and only where it is asked for.
+    pub(crate) fn zeroed(
+        catalog: &Catalog,
+        blocks: &[Block],
+        created_ns: i64,
+        counts_growth: bool,
+    ) -> Self {
         let columns = |block: &Block| {
             let shape = &catalog.families()[block.family].shape;
             Columns::zeroed(shape, block.len)
+        };
+        let growth = |block: &Block| {
+            if !counts_growth || block.family >= catalog.generated_count() {
+                return Growth::default();
+            }
+            Growth::zeroed(&catalog.families()[block.family].shape, block.len)
         };
         Self {
             blocks: blocks.iter().map(columns).collect(),
             gaps: vec![Gaps::default(); blocks.len()],
             created: vec![Created::Together(created_ns); blocks.len()],
+            growth: blocks.iter().map(growth).collect(),
         }
     }
 }
@@ -115,6 +163,7 @@ impl Frame {
             shard.blocks.push(columns);
             shard.gaps.push(gaps);
             shard.created.push(created);
+            shard.growth.push(Growth::default());
         }
         let places = (0..shard.blocks.len())
             .map(|index| (0, index as u32))
@@ -125,6 +174,7 @@ impl Frame {
             tick,
             time_ns,
             shards: vec![Arc::new(shard)],
+            bases: [None; 2],
             part: None,
         }
     }
@@ -138,7 +188,84 @@ impl Frame {
             tick: self.tick,
             time_ns: self.time_ns,
             shards: self.shards.clone(),
+            bases: self.bases,
             part: Some((gaps, Arc::clone(self))),
+        }
+    }
+
+    /// The same values in the blocks of another catalog: of the series that a family
+    /// of the same name and shape has in both. All else is zero.
+    pub(crate) fn aligned_with(&self, catalog: &Arc<Catalog>) -> Self {
+        let places = 0..catalog.blocks().len() as u32;
+        let places = places.map(|place| (0, place)).collect();
+        let shard = ShardFrame::zeroed(catalog, catalog.blocks(), self.time_ns, false);
+        let mut aligned = Self {
+            catalog: Arc::clone(catalog),
+            layout: Arc::new(Layout { places }),
+            tick: self.tick,
+            time_ns: self.time_ns,
+            shards: vec![Arc::new(shard)],
+            bases: [None; 2],
+            part: None,
+        };
+        let known = self.catalog.families().iter().enumerate();
+        let known: HashMap<&str, usize> = known
+            .map(|(index, family)| (family.name.as_str(), index))
+            .collect();
+        let mut matchings = Matchings::default();
+        for (index, family) in catalog.families().iter().enumerate() {
+            let Some(&from) = known.get(family.name.as_str()) else {
+                continue;
+            };
+            let before = &self.catalog.families()[from];
+            if before.shape == family.shape {
+                let matching = matchings.of(&before.space, &family.space);
+                aligned.take_over(index, self, from, &matching);
+            }
+        }
+        aligned
+    }
+
+    /// Takes columns and start times of one family from those of another one of the
+    /// same shape, wherever `matching` finds its series there. Nobody may read the
+    /// frame yet.
+    pub(crate) fn take_over(
+        &mut self,
+        family: usize,
+        before: &Self,
+        from: usize,
+        matching: &Matching,
+    ) {
+        let earlier = &before.catalog.families()[from];
+        for place in self.catalog.family_blocks(family) {
+            let block = self.catalog.blocks()[place];
+            let (shard, at) = self.layout.places[place];
+            let shard = Arc::get_mut(&mut self.shards[shard as usize]);
+            let shard = shard.expect("a new frame has no reader");
+            let columns = &mut shard.blocks[at as usize];
+            let mut created: Vec<i64> = Vec::with_capacity(block.len);
+            for (series, run) in matching.runs(block.start..block.start + block.len) {
+                let mut row = series - block.start;
+                for (place, rows) in earlier.pieces(run) {
+                    columns.copy_rows(row, before.block(place).2, &rows);
+                    shard.growth[at as usize].copy_rows(row, before.growth_of(place), &rows);
+                    row += rows.len();
+                    let times = before.created(place);
+                    // Where a series is new, any time will do until it begins.
+                    created.resize(row - rows.len(), times.at(rows.start));
+                    created.extend(rows.map(|row| times.at(row)));
+                }
+            }
+            if let Some(&last) = created.last() {
+                created.resize(block.len, last);
+                // Of gauges nobody asks for more than one.
+                created.truncate(if earlier.shape == Shape::Gauge {
+                    1
+                } else {
+                    block.len
+                });
+                shard.created[at as usize] = Created::of(created);
+            }
         }
     }
 
@@ -179,6 +306,31 @@ impl Frame {
     pub fn created(&self, index: usize) -> &Created {
         let (shard, place) = self.place(index);
         &shard.created[place]
+    }
+
+    /// How much the total of each series of a block, a counter's value or a
+    /// histogram's sum, grew since the frame of a tick: what the ticks in between
+    /// have added, which the difference of two totals may have lost. `None` unless
+    /// the engine [counts it](crate::engine::Engine::count_growth) from that tick;
+    /// meaningless for series that began later.
+    pub fn growth(&self, index: usize, since_tick: u64) -> Option<&[f64]> {
+        let mut bases = self.bases.iter();
+        let base = bases.position(|base| *base == Some(since_tick))?;
+        self.growth_of(index).since(base)
+    }
+
+    pub(crate) fn growth_of(&self, index: usize) -> &Growth {
+        let (shard, place) = self.place(index);
+        &shard.growth[place]
+    }
+
+    /// The same frame, whose totals grew by so much since a tick, by block.
+    #[cfg(test)]
+    pub(crate) fn with_growth(mut self, since_tick: u64, growth: Vec<Vec<f64>>) -> Self {
+        let shard = Arc::get_mut(&mut self.shards[0]).expect("a new frame has no reader");
+        shard.growth = growth.into_iter().map(Growth::of).collect();
+        self.bases = [Some(since_tick), None];
+        self
     }
 
     /// Samples of the series that have a point, counted as in the Prometheus

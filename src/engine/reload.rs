@@ -1,30 +1,59 @@
 //! Going over to another configuration between two ticks.
 //!
-//! | a metric that | keeps |
+//! What goes on is decided series by series. A series is the same before and after if
+//! its identity is: base name and label set, whatever became of its neighbours, of the
+//! order of labels and values, of caps and sampling. How much of it goes on follows
+//! from what its metric differs in:
+//!
+//! | the metric differs in | what goes on of a series that there was before |
 //! |---|---|
-//! | is the same, or differs in description and unit only | everything: values, state, start time |
-//! | is a counter or histogram with the same labels and buckets | its totals and start time; they grow by the new rules |
-//! | differs otherwise, or is new | nothing: it begins at the next tick |
-//! | is gone | nothing: its series vanish |
+//! | nothing, description, unit, or which series there are (labels, values, cap, sampling) | everything: total, start time, position of a walk, window of a summary |
+//! | rate, observations, distribution, daily factor, `zipf_alpha`, seed | of a counter, histogram or summary total and start time; they grow by the new rules, and a summary's window begins anew; a random walk begins anew; other gauges have nothing to keep |
+//! | `max_age_s` or an objective's error | of a summary total and start time; its window begins anew |
+//! | type, buckets, quantiles; exponential buckets where these are sent | nothing: it begins anew |
+//!
+//! - What accumulates is what counts, not how it was written: a seed that is named and
+//!   equals the one before is the same seed, and gauges have no `zipf_alpha`.
+//! - Under `zipf_alpha` a series' weight depends on all series of its metric. Where
+//!   these change, weights do, as if `zipf_alpha` had; counters and histograms lose
+//!   nothing by it, a summary's window begins anew.
+//! - Series that are new begin at the reload's tick: zero at first, like all series at
+//!   the first tick of a run. Series that are not there any more are gone.
+//!
+//! Which series of two label spaces are the same is found on the thread that prepares
+//! the reload ([`Prepared`]); the thread that ticks only copies rows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::config::{Config, Kind, Metric};
-use crate::engine::frame::Frame;
+use crate::config::{Config, GaugeAlgorithm, HistogramForm, Kind, Metric, Otel};
+use crate::engine::exponential;
+use crate::engine::frame::{Frame, Matchings};
 use crate::engine::recipe::{FamilyTick, Recipe};
-use crate::engine::shard::{BlockState, Shard, TickPlan};
+use crate::engine::shard::{BlockState, Inherited, Shard, TickPlan};
 use crate::engine::{Engine, deal, new_frame, recipes_of};
-use crate::model::{Block, Catalog, Family};
+use crate::model::space::Matching;
+use crate::model::{Block, Catalog};
 
 /// Another configuration, and what takes long to build of it: label spaces, tables,
-/// weights. To be made on another thread than the one that ticks.
+/// weights, and where its series were before. To be made on another thread than the
+/// one that ticks.
 #[derive(Debug)]
 pub struct Prepared {
     config: Config,
     catalog: Arc<Catalog>,
     recipes: Vec<Recipe>,
+    /// The one whose place it takes.
+    before: Arc<Catalog>,
+    /// What each family goes on from; `None` for those that begin.
+    predecessors: Vec<Option<Predecessor>>,
+    /// All but the tick.
+    reloaded: Reloaded,
 }
+
+/// Meanwhile another configuration is in force than a reload was prepared for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outdated;
 
 /// What a reload did, metrics by base name in the order of their configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,31 +68,126 @@ pub struct Reloaded {
     pub changed: Vec<String>,
     /// Metrics that are as they were.
     pub kept: Vec<String>,
+    /// What became of the series of every metric that there was or is. Journals of
+    /// version 0.1.0 do not tell.
+    pub series: BTreeMap<String, SeriesCounts>,
+}
+
+/// What became of series in a reload. One that is there before and after and begins
+/// anew has ended and begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SeriesCounts {
+    /// Those that go on.
+    pub kept: u64,
+    /// Those that begin.
+    pub began: u64,
+    /// Those that are over.
+    pub ended: u64,
+}
+
+/// What decides which series go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Their identities.
+    Identity,
+    /// As in version 0.1.0, whose journals are still replayed: all series of a metric
+    /// begin anew where its labels, cap or sampling differ, and those of a summary
+    /// where anything does.
+    WholeMetrics,
 }
 
 /// The metric that another one goes on from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Predecessor {
     /// Its index.
     family: usize,
     carry: Carry,
+    matching: Arc<Matching>,
 }
 
-/// How much of a metric goes on.
+/// How much of a series goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Carry {
     Everything,
+    /// What columns hold, and when it began.
     Totals,
 }
 
+impl Reloaded {
+    /// What became of all series.
+    pub fn all_series(&self) -> SeriesCounts {
+        let mut all = SeriesCounts::default();
+        for counts in self.series.values() {
+            all.kept += counts.kept;
+            all.began += counts.began;
+            all.ended += counts.ended;
+        }
+        all
+    }
+}
+
 impl Prepared {
-    /// `catalog` holds the families of `config`, built after the one in use, so
-    /// that equal label spaces are the same.
-    pub fn new(config: &Config, catalog: Arc<Catalog>) -> Self {
+    /// `catalog` holds the families of `config`. It is built after `before`, the
+    /// metrics and the catalog in use, so that equal label spaces are the same.
+    pub fn new(before: (&[Metric], &Arc<Catalog>), config: &Config, catalog: Arc<Catalog>) -> Self {
+        Self::by(Rule::Identity, before, config, catalog)
+    }
+
+    /// As [`Self::new`], by another rule.
+    pub fn by(
+        rule: Rule,
+        (old, before): (&[Metric], &Arc<Catalog>),
+        config: &Config,
+        catalog: Arc<Catalog>,
+    ) -> Self {
+        let mut reloaded = compare(old, &config.metrics);
+        let mut matchings = Matchings::default();
+        let mut predecessors = Vec::with_capacity(config.metrics.len());
+        for (metric, family) in config.metrics.iter().zip(catalog.families()) {
+            let known = old.iter().position(|old| old.name == metric.name);
+            let predecessor = known.and_then(|known| {
+                let carry = carry(&old[known], metric, &config.otel, rule)?;
+                let earlier = &before.families()[known];
+                debug_assert_eq!(earlier.shape, family.shape);
+                let matching = matchings.of(&earlier.space, &family.space);
+                let count = (earlier.series_count(), family.series_count());
+                let same_series = (matching.both(), matching.both()) == count;
+                let carry = if same_series || !depends_on_neighbours(metric) {
+                    carry
+                } else {
+                    Carry::Totals
+                };
+                (matching.both() > 0).then_some(Predecessor {
+                    family: known,
+                    carry,
+                    matching,
+                })
+            });
+            let kept = predecessor.as_ref().map_or(0, |one| one.matching.both());
+            let counts = SeriesCounts {
+                kept: kept as u64,
+                began: (family.series_count() - kept) as u64,
+                ended: known.map_or(0, |known| before.families()[known].series_count() - kept)
+                    as u64,
+            };
+            reloaded.series.insert(metric.name.clone(), counts);
+            predecessors.push(predecessor);
+        }
+        for (metric, family) in old.iter().zip(before.families()) {
+            let gone = || SeriesCounts {
+                ended: family.series_count() as u64,
+                ..SeriesCounts::default()
+            };
+            let name = metric.name.clone();
+            reloaded.series.entry(name).or_insert_with(gone);
+        }
         Self {
             recipes: recipes_of(config, &catalog),
             config: config.clone(),
             catalog,
+            before: Arc::clone(before),
+            predecessors,
+            reloaded,
         }
     }
 }
@@ -72,43 +196,63 @@ impl Engine {
     /// Goes over to another configuration from the next tick on. Its interval
     /// must be this one's; threads and epoch stay as they are.
     ///
+    /// # Errors
+    /// When it was prepared for another configuration than the one in use; nothing
+    /// has changed then.
+    ///
     /// # Panics
     /// When the interval is another.
-    pub fn reload(&mut self, prepared: Prepared) -> Reloaded {
+    pub fn reload(&mut self, prepared: Prepared) -> Result<Reloaded, Outdated> {
         let Prepared {
             config,
             catalog,
             mut recipes,
+            before,
+            predecessors,
+            mut reloaded,
         } = prepared;
+        if !Arc::ptr_eq(&before, &self.catalog) {
+            return Err(Outdated);
+        }
         assert_eq!(config.global.tick_interval_ns, self.interval_ns);
-        let reloaded = self.compare(&config.metrics);
-        let predecessors = self.predecessors(&config.metrics, &catalog);
+        reloaded.tick = self.next_tick;
         let families = self.take_family_ticks(&predecessors, &mut recipes);
         let recipes: Arc<[Recipe]> = recipes.into();
         let threads = self.shard_blocks.len() - 1;
         let (layout, shard_blocks) = deal(&catalog, threads);
         let layout = Arc::new(layout);
-        let mut current = new_frame(&catalog, &layout, &shard_blocks, self.epoch_ns);
+        let counts_growth = self.growth.is_some();
+        let mut current = new_frame(
+            &catalog,
+            &layout,
+            &shard_blocks,
+            self.epoch_ns,
+            counts_growth,
+        );
         self.carry_over(
             &predecessors,
             Arc::get_mut(&mut current).expect("a new frame has no reader"),
         );
+        let heritage = Heritage {
+            before: &before,
+            old_recipes: &self.recipes,
+            recipes: &recipes,
+            predecessors: &predecessors,
+            next_tick: self.next_tick,
+        };
         self.pool.replace(|shards| {
             let mut states = states_of(shards);
-            let mut inherit = |block: &Block| match predecessors[block.family]? {
-                Predecessor {
-                    family,
-                    carry: Carry::Everything,
-                } => states.remove(&(family, block.start)),
-                _ => None,
-            };
+            let mut inherit = |block: &Block| heritage.of(block, &mut states);
             let shards = shard_blocks[..threads].iter().map(|blocks| {
                 let (catalog, recipes) = (Arc::clone(&catalog), Arc::clone(&recipes));
                 Shard::new(catalog, recipes, blocks.clone(), &mut inherit)
             });
             shards.collect()
         });
-        self.plan = Arc::new(TickPlan { families });
+        self.plan = Arc::new(TickPlan {
+            families,
+            ..TickPlan::default()
+        });
         self.timeline.reload(&config);
         self.metrics = config.metrics;
         self.catalog = catalog;
@@ -117,22 +261,7 @@ impl Engine {
         self.shard_blocks = shard_blocks;
         self.current = current;
         self.retired.clear();
-        reloaded
-    }
-
-    /// What each new family goes on from; `None` for those that begin.
-    fn predecessors(&self, metrics: &[Metric], catalog: &Catalog) -> Vec<Option<Predecessor>> {
-        let predecessor = |(metric, new): (&Metric, &Family)| {
-            let family = self
-                .metrics
-                .iter()
-                .position(|old| old.name == metric.name)?;
-            let carry = carry(&self.metrics[family], metric)?;
-            let same_shape = self.catalog.families()[family].shape == new.shape;
-            same_shape.then_some(Predecessor { family, carry })
-        };
-        let families = metrics.iter().zip(catalog.families());
-        families.map(predecessor).collect()
+        Ok(reloaded)
     }
 
     /// The families' parts of the plan, taken from the old plan where they go on;
@@ -147,7 +276,7 @@ impl Engine {
         let ticks = families.map(|(recipe, predecessor)| {
             recipe.born_tick = self.next_tick;
             let mut tick = FamilyTick::default();
-            if let Some(Predecessor { family, carry }) = *predecessor {
+            if let Some(Predecessor { family, carry, .. }) = *predecessor {
                 recipe.born_tick = self.recipes[family].born_tick;
                 if carry == Carry::Everything {
                     tick = std::mem::take(&mut plan.families[family]);
@@ -160,73 +289,130 @@ impl Engine {
         ticks.collect()
     }
 
-    fn compare(&self, metrics: &[Metric]) -> Reloaded {
-        let old = |name: &str| self.metrics.iter().find(|old| old.name == name);
-        let is_gone = |old: &&Metric| !metrics.iter().any(|metric| metric.name == old.name);
-        let removed = self.metrics.iter().filter(is_gone);
-        let mut reloaded = Reloaded {
-            tick: self.next_tick,
-            removed: removed.map(|metric| metric.name.clone()).collect(),
-            ..Reloaded::default()
-        };
-        for metric in metrics {
-            let list = match old(&metric.name) {
-                None => &mut reloaded.added,
-                Some(old) if old == metric => &mut reloaded.kept,
-                Some(_) => &mut reloaded.changed,
-            };
-            list.push(metric.name.clone());
-        }
-        reloaded
-    }
-
     /// Fills a new frame with what goes on of the current one.
     fn carry_over(&self, predecessors: &[Option<Predecessor>], frame: &mut Frame) {
         frame.tick = self.current.tick;
         frame.time_ns = self.current.time_ns;
         for (family, predecessor) in predecessors.iter().enumerate() {
-            let Some(predecessor) = predecessor else {
-                continue;
-            };
-            let old_blocks = self.catalog.family_blocks(predecessor.family);
-            for (new, old) in frame.catalog.family_blocks(family).zip(old_blocks) {
-                let (shard, place) = frame.layout.places[new];
-                let shard = Arc::get_mut(&mut frame.shards[shard as usize])
-                    .expect("a new frame has no reader");
-                let place = place as usize;
-                shard.blocks[place].clone_from(self.current.block(old).2);
-                shard.gaps[place].clone_from(self.current.gaps(old));
-                shard.created[place].clone_from(self.current.created(old));
+            if let Some(Predecessor {
+                family: from,
+                matching,
+                ..
+            }) = predecessor
+            {
+                frame.take_over(family, &self.current, *from, matching);
             }
         }
     }
 }
 
-/// What goes on of a metric in one of the same name.
-fn carry(old: &Metric, new: &Metric) -> Option<Carry> {
-    let renamed = Metric {
-        description: old.description.clone(),
-        unit: old.unit.clone(),
-        ..new.clone()
-    };
-    if renamed == *old {
-        return Some(Carry::Everything);
+/// What there was, and who goes on from it.
+struct Heritage<'a> {
+    before: &'a Catalog,
+    old_recipes: &'a [Recipe],
+    recipes: &'a [Recipe],
+    predecessors: &'a [Option<Predecessor>],
+    next_tick: u64,
+}
+
+impl Heritage<'_> {
+    /// What a new block carries on, of the states of all old ones.
+    fn of(&self, block: &Block, states: &mut States) -> Option<BlockState> {
+        let Predecessor {
+            family,
+            carry,
+            matching,
+        } = self.predecessors[block.family].as_ref()?;
+        let whole = *carry == Carry::Everything;
+        let earlier = &self.before.families()[*family];
+        let start_of = |place: usize| self.before.blocks()[place].start;
+        if whole && matching.is_same() {
+            return states.remove(&(*family, block.start));
+        }
+        let recipe = &self.recipes[block.family];
+        let mut inherited = Inherited::nothing(recipe, block.len, self.next_tick);
+        for (series, run) in matching.runs(block.start..block.start + block.len) {
+            let mut row = series - block.start;
+            for (place, rows) in earlier.pieces(run) {
+                let state = &states[&(*family, start_of(place))];
+                let from = (state, &self.old_recipes[*family]);
+                inherited.take(row, from, &rows, whole);
+                row += rows.len();
+            }
+        }
+        Some(inherited.into_state(recipe))
     }
-    let same_series = old.labels == new.labels
-        && old.series_cap == new.series_cap
-        && old.sampling == new.sampling;
-    let totals = match (&old.kind, &new.kind) {
-        (Kind::Counter { .. }, Kind::Counter { .. }) => true,
-        (Kind::Histogram { bounds: old, .. }, Kind::Histogram { bounds: new, .. }) => old == new,
-        _ => false,
-    };
-    (same_series && totals).then_some(Carry::Totals)
 }
 
 /// What blocks carry, by family and first series.
-fn states_of(shards: Vec<Shard>) -> HashMap<(usize, usize), BlockState> {
+type States = HashMap<(usize, usize), BlockState>;
+
+fn states_of(shards: Vec<Shard>) -> States {
     let states = shards.into_iter().flat_map(Shard::into_states);
     states
         .map(|(block, state)| ((block.family, block.start), state))
         .collect()
+}
+
+/// Which metrics are new, gone, different and the same.
+fn compare(old: &[Metric], new: &[Metric]) -> Reloaded {
+    let is_gone = |old: &&Metric| !new.iter().any(|metric| metric.name == old.name);
+    let removed = old.iter().filter(is_gone);
+    let mut reloaded = Reloaded {
+        removed: removed.map(|metric| metric.name.clone()).collect(),
+        ..Reloaded::default()
+    };
+    for metric in new {
+        let list = match old.iter().find(|old| old.name == metric.name) {
+            None => &mut reloaded.added,
+            Some(old) if old == metric => &mut reloaded.kept,
+            Some(_) => &mut reloaded.changed,
+        };
+        list.push(metric.name.clone());
+    }
+    reloaded
+}
+
+/// What goes on of a series of a metric in one of the same name; see the table above.
+fn carry(old: &Metric, new: &Metric, otel: &Otel, rule: Rule) -> Option<Carry> {
+    let series = |metric: &Metric| (metric.series_cap, metric.sampling);
+    let same_space = old.labels == new.labels && series(old) == series(new);
+    if rule == Rule::WholeMetrics && !same_space {
+        return None;
+    }
+    // Gauges have no weights.
+    let is_weighted = rule == Rule::WholeMetrics || !matches!(new.kind, Kind::Gauge { .. });
+    let same_weights = !is_weighted || old.zipf_alpha == new.zipf_alpha;
+    if old.kind == new.kind && old.seed == new.seed && same_weights {
+        return Some(Carry::Everything);
+    }
+    let goes_on = match (&old.kind, &new.kind) {
+        (Kind::Counter { .. }, Kind::Counter { .. }) => true,
+        (Kind::Gauge { .. }, Kind::Gauge { algorithm, .. }) => {
+            !matches!(algorithm, GaugeAlgorithm::RandomWalk { .. })
+        }
+        (Kind::Histogram { bounds, .. }, Kind::Histogram { bounds: now, .. }) => {
+            let is_sent = otel.enabled && otel.histograms == HistogramForm::Exponential;
+            let layout = |metric| exponential::layout(metric, otel.exponential_size_max);
+            bounds == now && (!is_sent || layout(old) == layout(new))
+        }
+        (
+            Kind::Summary { objectives, .. },
+            Kind::Summary {
+                objectives: now, ..
+            },
+        ) => {
+            let quantiles = objectives.iter().map(|objective| objective.quantile);
+            let same = quantiles.eq(now.iter().map(|objective| objective.quantile));
+            same && rule == Rule::Identity
+        }
+        _ => false,
+    };
+    goes_on.then_some(Carry::Totals)
+}
+
+/// Whether what a series observed within a summary's window is drawn again by its
+/// weight among all series of the metric.
+fn depends_on_neighbours(metric: &Metric) -> bool {
+    matches!(metric.kind, Kind::Summary { .. }) && metric.zipf_alpha != 0.0
 }

@@ -2,11 +2,13 @@
 //! needs to see.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::engine::block::{Before, BlockMut, BlockTick, KernelState, Scratch};
+use crate::engine::block::{Before, Births, BlockMut, BlockTick, KernelState, Scratch};
 use crate::engine::class::{BlockClasses, Classes};
 use crate::engine::frame::ShardFrame;
+use crate::engine::growth::Carried;
 use crate::engine::recipe::{FamilyTick, Recipe};
 use crate::model::{Block, Catalog};
 
@@ -14,6 +16,7 @@ use crate::model::{Block, Catalog};
 #[derive(Debug, Default)]
 pub(crate) struct TickPlan {
     pub(crate) families: Vec<FamilyTick>,
+    pub(crate) carried: Carried,
 }
 
 /// One worker's share of the catalog.
@@ -34,6 +37,65 @@ pub(crate) struct Shard {
 pub(crate) struct BlockState {
     kernel: KernelState,
     classes: BlockClasses,
+    births: Births,
+}
+
+impl BlockState {
+    /// Of a block of `len` series before their first tick.
+    fn new(recipe: &Recipe, len: usize) -> Self {
+        Self {
+            kernel: KernelState::new(&recipe.kind, len),
+            classes: BlockClasses::default(),
+            births: Births::default(),
+        }
+    }
+}
+
+/// What the series of a block of `len` carry over a reload: told piece by piece from
+/// the blocks that they were in. All others begin.
+#[derive(Debug)]
+pub(crate) struct Inherited {
+    len: usize,
+    kernel: KernelState,
+    births: Vec<u64>,
+}
+
+impl Inherited {
+    /// Nothing; the tick `next` is the first after the reload.
+    pub(crate) fn nothing(recipe: &Recipe, len: usize, next: u64) -> Self {
+        Self {
+            len,
+            kernel: KernelState::new(&recipe.kind, len),
+            births: vec![next; len],
+        }
+    }
+
+    /// Some rows of an earlier block of `recipe`, the first of them now in row `to`:
+    /// `whole`, or only that they have begun.
+    pub(crate) fn take(
+        &mut self,
+        to: usize,
+        (state, recipe): (&BlockState, &Recipe),
+        rows: &Range<usize>,
+        whole: bool,
+    ) {
+        for (row, born) in rows.clone().zip(&mut self.births[to..]) {
+            *born = state.births.at(row, recipe);
+        }
+        if whole {
+            let kernel = &mut self.kernel;
+            kernel.copy_rows(to, self.len, &state.kernel, rows);
+        }
+    }
+
+    /// All of it, for a block of `recipe`.
+    pub(crate) fn into_state(self, recipe: &Recipe) -> BlockState {
+        BlockState {
+            kernel: self.kernel,
+            classes: BlockClasses::default(),
+            births: Births::of(self.births, recipe),
+        }
+    }
 }
 
 impl Shard {
@@ -46,10 +108,7 @@ impl Shard {
         inherit: &mut dyn FnMut(&Block) -> Option<BlockState>,
     ) -> Self {
         let states = blocks.iter().map(|block| {
-            inherit(block).unwrap_or_else(|| BlockState {
-                kernel: KernelState::new(&recipes[block.family].kind, block.len),
-                classes: BlockClasses::default(),
-            })
+            inherit(block).unwrap_or_else(|| BlockState::new(&recipes[block.family], block.len))
         });
         let states = states.collect();
         Self {
@@ -105,17 +164,21 @@ impl Shard {
                 class_by_row: &state.classes.by_row,
                 first_series: block.start,
                 keys,
+                carried: plan.carried,
             };
             let before = Before {
                 columns: &before.blocks[index],
                 created: &before.created[index],
+                growth: &before.growth[index],
             };
             let mut now = BlockMut {
                 len: block.len,
                 columns: &mut now.blocks[index],
                 gaps: &mut now.gaps[index],
                 created: &mut now.created[index],
+                growth: &mut now.growth[index],
                 state: &mut state.kernel,
+                births: &mut state.births,
             };
             block_tick.advance(&before, &mut now, &mut self.scratch);
         }

@@ -1,10 +1,12 @@
 //! One entry of a journal, and its line.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::clock::rfc3339;
 use crate::config::{self, Config};
-use crate::engine::Reloaded;
+use crate::engine::{Reloaded, SeriesCounts};
 use crate::timeline::{Applied, Command};
 
 /// Something that was done, and the tick from which it acts.
@@ -36,7 +38,7 @@ pub enum Event {
     Reload {
         /// What is in force from now on, what needs a restart as it was.
         config: Box<Config>,
-        /// Names of metrics.
+        /// Names of metrics, and what became of their series.
         reloaded: Box<Reloaded>,
     },
     /// The log threshold was set; no value depends on it.
@@ -120,6 +122,7 @@ impl Event {
                     "removed": reloaded.removed,
                     "changed": reloaded.changed,
                     "kept": reloaded.kept,
+                    "series": series_json(&reloaded.series),
                 });
                 ("reload", fields)
             }
@@ -160,6 +163,19 @@ fn command_fields(
         Command::EndScenario(name) => ("end_scenario", json!({"scenario": name})),
     };
     (event.to_owned(), object(fields))
+}
+
+/// What became of the series of some metrics.
+pub(crate) fn series_json(series: &BTreeMap<String, SeriesCounts>) -> Value {
+    let counts = series
+        .iter()
+        .map(|(name, counts)| (name.clone(), counts_json(*counts)));
+    Value::Object(counts.collect())
+}
+
+/// What became of some series.
+pub(crate) fn counts_json(counts: SeriesCounts) -> Value {
+    json!({"kept": counts.kept, "began": counts.began, "ended": counts.ended})
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -1,5 +1,6 @@
 //! Journals as text: every line checked, every mistake with its line.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
@@ -11,7 +12,7 @@ use super::JOURNAL_BYTES_MAX;
 use super::entry::{Entry, Event, Start};
 use crate::clock::rfc3339;
 use crate::config::{self, Config};
-use crate::engine::{Reloaded, tick_time_ns};
+use crate::engine::{Reloaded, SeriesCounts, tick_time_ns};
 use crate::locks::try_lock;
 use crate::timeline::Command;
 
@@ -284,6 +285,7 @@ impl Reader {
             removed: fields.names("removed")?,
             changed: fields.names("changed")?,
             kept: fields.names("kept")?,
+            series: fields.series("series")?,
         };
         fields.end()?;
         self.config = config.clone();
@@ -341,6 +343,27 @@ impl Fields {
     fn names(&mut self, name: &str) -> Result<Vec<String>, String> {
         let value = self.take(name)?;
         serde_json::from_value(value).map_err(|_| format!("{name}: expected a list of strings"))
+    }
+
+    /// What became of series, by metric; nothing where it is not told.
+    fn series(&mut self, name: &str) -> Result<BTreeMap<String, SeriesCounts>, String> {
+        let counts = |value: &Value| {
+            let count = |of: &str| value.get(of)?.as_u64();
+            Some(SeriesCounts {
+                kept: count("kept")?,
+                began: count("began")?,
+                ended: count("ended")?,
+            })
+        };
+        let value = self.0.remove(name).unwrap_or_else(|| Map::new().into());
+        let metrics = value.as_object().map(|metrics| {
+            let metrics = metrics.iter();
+            let metrics = metrics.map(|(name, value)| Some((name.clone(), counts(value)?)));
+            metrics.collect::<Option<_>>()
+        });
+        metrics
+            .flatten()
+            .ok_or_else(|| format!("{name}: expected kept, began and ended series of each metric"))
     }
 
     /// A configuration; the environment has no say in it.

@@ -1,6 +1,7 @@
 //! A run again, from its journal: the same commands and reloads before the same
 //! ticks. It reads no file and runs no tick itself.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use super::entry::{Entry, Event, Start};
 use super::read::History;
 use crate::config::{Config, Metric};
-use crate::engine::{Engine, Prepared, exponential, tick_time_ns};
+use crate::engine::{Engine, Prepared, Rule, SeriesCounts, exponential, tick_time_ns};
 use crate::model::Catalog;
 use crate::model::exponential::ExponentialLayout;
 use crate::model::space::SpaceError;
@@ -236,9 +237,9 @@ impl Replay {
                         return Err(ReplayError::Differs(tick));
                     }
                 }
-                Event::Reload { config, .. } => {
-                    let config = Config::clone(config);
-                    self.reload(config, engine)?;
+                Event::Reload { config, reloaded } => {
+                    let (config, told) = (Config::clone(config), reloaded.series.clone());
+                    self.reload(config, &told, engine)?;
                 }
                 Event::Start(_)
                 | Event::LogLevel(_)
@@ -251,14 +252,30 @@ impl Replay {
         Ok(())
     }
 
-    fn reload(&mut self, config: Config, engine: &mut Engine) -> Result<(), ReplayError> {
+    /// `told` is what became of series then; some of their metrics may be left out.
+    fn reload(
+        &mut self,
+        config: Config,
+        told: &BTreeMap<String, SeriesCounts>,
+        engine: &mut Engine,
+    ) -> Result<(), ReplayError> {
         self.config = config;
         let layout = |metric: &Metric| self.layout(metric);
-        let before = (engine.metrics(), &**engine.catalog());
+        let before = (engine.metrics(), engine.catalog());
         let catalog = Catalog::build_after(before, &self.config, Vec::new(), &layout)
             .map_err(|(metric, error)| ReplayError::Space(metric, error))?;
-        let prepared = Prepared::new(&self.config, Arc::new(catalog));
-        engine.reload(prepared);
+        let rule = if told.is_empty() {
+            Rule::WholeMetrics
+        } else {
+            Rule::Identity
+        };
+        let prepared = Prepared::by(rule, before, &self.config, Arc::new(catalog));
+        let reloaded = engine.reload(prepared);
+        let series = reloaded.expect("prepared for this engine").series;
+        let differs = |(name, counts)| told.get(name).is_some_and(|told| told != counts);
+        if series.iter().any(differs) {
+            return Err(ReplayError::Differs(engine.next_tick()));
+        }
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::clock::rfc3339;
 use crate::config::{self, Config};
-use crate::engine::Reloaded;
+use crate::engine::{Reloaded, SeriesCounts};
 use crate::timeline::{Applied, Command};
 
 const EPOCH_NS: i64 = 1_700_000_000_000_000_000;
@@ -80,6 +80,12 @@ fn entries() -> Vec<Entry> {
             tick: 9,
             removed: vec!["temp".into()],
             kept: vec!["hits".into()],
+            series: [("hits", [3, 0, 0]), ("temp", [0, 0, 4])]
+                .map(|(name, [kept, began, ended])| {
+                    let counts = SeriesCounts { kept, began, ended };
+                    (name.to_owned(), counts)
+                })
+                .into(),
             ..Reloaded::default()
         }),
     };

@@ -7,6 +7,7 @@
 //! shared by all metrics with the same labels and cap. No series has a string or
 //! a map of its own.
 
+mod matching;
 mod selection;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use crate::config::{Label, Sampling};
 use crate::model::identity;
 use crate::model::labels::{Dimension, value_count};
 use crate::model::wide;
+pub use matching::Matching;
 
 /// Combinations that can be addressed; sampling by hash visits all of them.
 pub const COMBINATIONS_MAX: u64 = 1 << 32;

@@ -15,10 +15,8 @@ use crate::proto::wire::len_field_len;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frames<'a> {
     pub(super) now: &'a Frame,
-    /// What is subtracted.
+    /// What is subtracted, of the same catalog.
     pub(super) before: Option<&'a Frame>,
-    /// Where it has each block, if it is of another catalog.
-    pub(super) before_blocks: Option<&'a [Option<usize>]>,
 }
 
 /// How much of a piece fits.
@@ -86,17 +84,14 @@ pub(super) struct Sizing {
 impl<'a> Frames<'a> {
     pub(super) fn points(&self, piece: &Piece) -> Points<'a> {
         let (_, block, columns) = self.now.block(piece.block);
-        let place = match self.before_blocks {
-            None => Some(piece.block),
-            Some(blocks) => blocks[piece.block],
-        };
-        let before = self.before.zip(place);
+        let growth = |before: &Frame| self.now.growth(piece.block, before.tick());
         Points {
             columns,
             gaps: self.now.gaps(piece.block),
             created: self.now.created(piece.block),
-            before: before.map(|(frame, block)| frame.block(block).2),
+            before: self.before.map(|frame| frame.block(piece.block).2),
             before_ns: self.before.map_or(i64::MIN, Frame::time_ns),
+            growth: self.before.and_then(growth),
             rows: piece.rows.clone(),
             first_series: block.start + piece.rows.start,
         }

@@ -174,9 +174,16 @@ impl FamilyForm {
                 let now = values[rows.clone()].iter().copied();
                 match points.before(rows.start) {
                     Some(Columns::Values(before)) if self.form.has_temporality() => {
-                        let pairs = now.zip(&before[rows]);
-                        let deltas = pairs.map(|(now, &before)| growth(now, before));
-                        self.write_values(out, head, deltas, patch);
+                        let pairs = now.zip(&before[rows.clone()]);
+                        if let Some(known) = points.growth {
+                            let deltas = pairs.zip(&known[rows]);
+                            let deltas = deltas
+                                .map(|((now, &before), &known)| growth(now, before, Some(known)));
+                            self.write_values(out, head, deltas, patch);
+                        } else {
+                            let deltas = pairs.map(|(now, &before)| growth(now, before, None));
+                            self.write_values(out, head, deltas, patch);
+                        }
                     }
                     _ => self.write_values(out, head, now, patch),
                 }
@@ -260,7 +267,10 @@ impl FamilyForm {
         let now = Buckets::of(points.columns, row, self.widths);
         let before = now.before(points, row, self.widths);
         let count = now.count() - before.map_or(0, |before| before.count());
-        let sum = before.map_or(now.sum, |before| now.sum - before.sum);
+        let sum = before.map_or(now.sum, |before| {
+            let known = points.growth.map(|growth| growth[row]);
+            known.unwrap_or(now.sum - before.sum)
+        });
         if let Some(tail) = tail {
             let at = self.write_count(out, head, tail.len(), count, sum);
             out.extend_from_slice(tail);

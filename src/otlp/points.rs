@@ -26,6 +26,8 @@ pub(super) struct Points<'a> {
     pub(super) before: Option<&'a Columns>,
     /// Their time.
     pub(super) before_ns: i64,
+    /// How much totals grew since then, where the frame tells.
+    pub(super) growth: Option<&'a [f64]>,
     /// Within the block.
     pub(super) rows: Range<usize>,
     /// The first of them, counted within the family.
@@ -68,10 +70,15 @@ impl<'a> Starts<'a> {
     }
 }
 
-/// A total's growth; all of it after a reset.
+/// A total's growth, which is `known` where the frame tells; all of it after a
+/// reset.
 #[inline]
-pub(super) fn growth(now: f64, before: f64) -> f64 {
-    if now >= before { now - before } else { now }
+pub(super) fn growth(now: f64, before: f64, known: Option<f64>) -> f64 {
+    if now >= before {
+        known.unwrap_or(now - before)
+    } else {
+        now
+    }
 }
 
 /// Cells of a histogram's row in each of its columns; 0 for other families.

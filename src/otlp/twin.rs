@@ -198,6 +198,12 @@ impl Twin<'_> {
             .filter(|before| self.created(at) <= before.time_ns())
     }
 
+    /// How much its total grew since then, where the frame tells.
+    fn growth(&self, at: (usize, usize)) -> Option<f64> {
+        let growth = self.now.growth(at.0, self.before?.tick())?;
+        Some(growth[at.1])
+    }
+
     fn time(&self) -> u64 {
         self.now.time_ns() as u64
     }
@@ -214,7 +220,7 @@ impl Twin<'_> {
         };
         let now = value(self.now);
         let value = match self.before(at).map(value) {
-            Some(before) if sum && now >= before => now - before,
+            Some(before) if sum && now >= before => self.growth(at).unwrap_or(now - before),
             _ => now,
         };
         NumberDataPoint {
@@ -254,7 +260,10 @@ impl Twin<'_> {
             a.iter().zip(b).map(|(a, b)| a.checked_sub(*b)).collect()
         };
         match (minus(&now.0, &before.0), minus(&now.2, &before.2)) {
-            (Some(counts), Some(exponential)) => (counts, now.1 - before.1, exponential),
+            (Some(counts), Some(exponential)) => {
+                let sum = self.growth(at).unwrap_or(now.1 - before.1);
+                (counts, sum, exponential)
+            }
             _ => now,
         }
     }

@@ -1,6 +1,9 @@
 //! What was in effect at every tick of a run, and which configuration held.
 
-use super::Change;
+use std::collections::{BTreeMap, HashMap};
+
+use super::label_sets::label_sets;
+use super::{Change, Labels};
 use crate::config::{Config, Kind, Metric};
 use crate::timeline::{Modifier, Timeline};
 
@@ -10,6 +13,8 @@ pub(super) struct History {
     modifiers: Vec<Vec<Modifier>>,
     /// With their first ticks.
     configs: Vec<(u64, Config)>,
+    /// Of the metrics of each of them, by name.
+    label_sets: Vec<HashMap<String, LabelSets>>,
 }
 
 impl History {
@@ -18,6 +23,7 @@ impl History {
         let mut history = Self {
             modifiers: Vec::new(),
             configs: vec![(0, config.clone())],
+            label_sets: vec![label_sets_of(config)],
         };
         for number in 0..=tick {
             for (_, change) in changes.iter().filter(|(at, _)| *at == number) {
@@ -29,6 +35,7 @@ impl History {
                     Change::Reload(config) => {
                         timeline.reload(config);
                         history.configs.push((number, (**config).clone()));
+                        history.label_sets.push(label_sets_of(config));
                     }
                 }
             }
@@ -50,35 +57,131 @@ impl History {
         config
     }
 
-    /// The configurations of a metric of the last one since its series began, each
-    /// with its first tick; they kept their totals in between.
-    pub(super) fn stages(&self, name: &str) -> Vec<(u64, &Metric)> {
-        let mut stages: Vec<(u64, &Metric)> = Vec::new();
-        for (from_tick, config) in &self.configs {
-            let Some(metric) = config.metrics.iter().find(|metric| metric.name == name) else {
+    /// The label sets of a metric of the last configuration.
+    pub(super) fn last_label_sets(&self, name: &str) -> &LabelSets {
+        let last = self.label_sets.last().expect("the first configuration");
+        &last[name]
+    }
+
+    /// The configurations of the series of a metric of the last one since it began,
+    /// each with its first tick.
+    pub(super) fn stages(&self, name: &str, labels: &Labels) -> Vec<Stage<'_>> {
+        let mut stages: Vec<Stage<'_>> = Vec::new();
+        for (place, (from_tick, config)) in self.configs.iter().enumerate() {
+            let metric = config.metrics.iter().find(|metric| metric.name == name);
+            let label_sets = self.label_sets[place].get(name);
+            let (Some(metric), Some(label_sets)) = (metric, label_sets) else {
                 stages.clear();
                 continue;
             };
-            if stages.last().is_some_and(|(_, old)| !goes_on(old, metric)) {
+            if !label_sets.places.contains_key(labels) {
                 stages.clear();
+                continue;
             }
-            stages.push((*from_tick, metric));
+            let mut goes_on = false;
+            if let Some(last) = stages.last() {
+                match carried(last, (metric, label_sets)) {
+                    Carried::Nothing => stages.clear(),
+                    Carried::Totals => {}
+                    Carried::Everything => goes_on = true,
+                }
+            }
+            stages.push(Stage {
+                place,
+                from_tick: *from_tick,
+                metric,
+                label_sets,
+                goes_on,
+            });
         }
         stages
     }
 }
 
-/// Whether a metric's series go on with the values that they had.
-fn goes_on(old: &Metric, new: &Metric) -> bool {
-    let mut renamed = new.clone();
-    renamed.description.clone_from(&old.description);
-    renamed.unit.clone_from(&old.unit);
-    let same_series =
-        (&old.labels, old.series_cap, old.sampling) == (&new.labels, new.series_cap, new.sampling);
-    let same_totals = match (&old.kind, &new.kind) {
-        (Kind::Counter { .. }, Kind::Counter { .. }) => true,
-        (Kind::Histogram { bounds: old, .. }, Kind::Histogram { bounds: new, .. }) => old == new,
-        _ => false,
+/// The label sets of every metric.
+fn label_sets_of(config: &Config) -> HashMap<String, LabelSets> {
+    let metrics = config.metrics.iter();
+    metrics
+        .map(|metric| (metric.name.clone(), LabelSets::of(metric)))
+        .collect()
+}
+
+/// All label sets of a metric.
+pub(super) struct LabelSets {
+    pub(super) listed: Vec<Labels>,
+    /// Where each of them is listed.
+    pub(super) places: BTreeMap<Labels, usize>,
+}
+
+impl LabelSets {
+    fn of(metric: &Metric) -> Self {
+        let listed = label_sets(metric);
+        let places = listed.iter().cloned().zip(0..);
+        Self {
+            places: places.collect(),
+            listed,
+        }
+    }
+}
+
+/// A time in which a series follows the same rules.
+#[derive(Clone, Copy)]
+pub(super) struct Stage<'a> {
+    /// That of its configuration among all.
+    pub(super) place: usize,
+    pub(super) from_tick: u64,
+    pub(super) metric: &'a Metric,
+    /// All of the metric.
+    pub(super) label_sets: &'a LabelSets,
+    /// Whether nothing but the neighbours changed to the stage before.
+    pub(super) goes_on: bool,
+}
+
+/// What a series takes into its next stage.
+enum Carried {
+    Nothing,
+    Totals,
+    Everything,
+}
+
+/// What becomes of a series that a metric has before and after.
+fn carried(old: &Stage<'_>, (new, label_sets): (&Metric, &LabelSets)) -> Carried {
+    let was = old.metric;
+    let same_weights = match &new.kind {
+        Kind::Gauge { .. } => true,
+        _ => was.zipf_alpha == new.zipf_alpha,
     };
-    renamed == *old || same_series && same_totals
+    let is_same = was.seed == new.seed && same_weights && was.kind == new.kind;
+    let same_neighbours = || {
+        let neighbours = label_sets.places.keys();
+        neighbours.eq(old.label_sets.places.keys())
+    };
+    match (&was.kind, &new.kind) {
+        // The weights of a window are those of all its series.
+        (Kind::Summary { .. }, Kind::Summary { .. })
+            if is_same && (new.zipf_alpha == 0.0 || same_neighbours()) =>
+        {
+            Carried::Everything
+        }
+        (
+            Kind::Summary {
+                objectives: was, ..
+            },
+            Kind::Summary {
+                objectives: now, ..
+            },
+        ) if was.len() == now.len()
+            && was.iter().zip(now).all(|(a, b)| a.quantile == b.quantile) =>
+        {
+            Carried::Totals
+        }
+        _ if is_same => Carried::Everything,
+        (Kind::Counter { .. }, Kind::Counter { .. }) => Carried::Totals,
+        (Kind::Histogram { bounds: was, .. }, Kind::Histogram { bounds: now, .. })
+            if was == now =>
+        {
+            Carried::Totals
+        }
+        _ => Carried::Nothing,
+    }
 }

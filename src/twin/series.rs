@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::history::History;
+use super::history::{History, Stage};
 use super::label_sets::label_set_key;
 use super::{Labels, Sample};
 use crate::config::{
-    Config, CounterAlgorithm, Diurnal, FaultKind, GaugeAlgorithm, Kind, Metric, Objective,
-    Observations, Target,
+    Config, CounterAlgorithm, Diurnal, FaultKind, GaugeAlgorithm, Kind, Metric, Observations,
+    Target,
 };
 use crate::engine::discrete::{PoissonTable, TABLE_MEAN_MAX, poisson};
 use crate::engine::kernel::gauge::reflect;
@@ -34,8 +34,7 @@ pub(super) struct Series<'a> {
 
 /// What a series follows from some tick on.
 pub(super) struct Rules<'a> {
-    pub(super) from_tick: u64,
-    pub(super) metric: &'a Metric,
+    pub(super) stage: Stage<'a>,
     pub(super) tables: &'a Tables,
     pub(super) weight: f64,
 }
@@ -76,7 +75,7 @@ impl<'a> Series<'a> {
         labels: &'a Labels,
         epoch_ns: i64,
     ) -> Self {
-        let name_key = identity::name_key(&rules[0].metric.name);
+        let name_key = identity::name_key(&rules[0].stage.metric.name);
         Self {
             config,
             history,
@@ -90,17 +89,17 @@ impl<'a> Series<'a> {
     /// The rules at a tick.
     fn rules(&self, tick: u64) -> &Rules<'a> {
         let mut rules = self.rules.iter().rev();
-        let rules = rules.find(|rules| rules.from_tick <= tick);
+        let rules = rules.find(|rules| rules.stage.from_tick <= tick);
         rules.expect("no series is asked for ticks before its first")
     }
 
     /// The metric as the last configuration has it.
     pub(super) fn metric(&self) -> &'a Metric {
-        self.rules.last().expect("a series has rules").metric
+        self.rules.last().expect("a series has rules").stage.metric
     }
 
     fn first_tick(&self) -> u64 {
-        self.rules[0].from_tick
+        self.rules[0].stage.from_tick
     }
 
     /// What acts on it at a tick, by id.
@@ -224,13 +223,8 @@ impl<'a> Series<'a> {
                 push("_sum", None, sum);
                 push("_count", None, all);
             }
-            Kind::Summary {
-                objectives,
-                max_age_ns,
-                observations,
-            } => {
-                let (mut quantiles, count, sum) =
-                    self.summary(objectives, *max_age_ns, observations, tick);
+            Kind::Summary { objectives, .. } => {
+                let (mut quantiles, count, sum) = self.summary(objectives.len(), tick);
                 if self.is_nan(tick) {
                     quantiles.fill(f64::NAN);
                 }
@@ -251,7 +245,7 @@ impl<'a> Series<'a> {
         let seed = match lane {
             // Drawn for a fault rather than for a tick.
             Lane::Stale => self.metric().seed,
-            _ => self.rules(tick).metric.seed,
+            _ => self.rules(tick).stage.metric.seed,
         };
         draw(self.key, tick_key(seed, tick, lane))
     }
@@ -272,30 +266,57 @@ impl<'a> Series<'a> {
     fn counter(&self, tick: u64) -> f64 {
         let mut total = 0.0;
         for number in self.origin(tick) + 1..=tick {
-            let rules = self.rules(number);
-            let Kind::Counter { algorithm, diurnal } = &rules.metric.kind else {
-                unreachable!("it was a counter at every tick");
-            };
-            let (factor, rate) = (self.factor(diurnal, number), self.factors(number).rate);
-            total += match algorithm {
-                CounterAlgorithm::Constant { increment_per_tick } => {
-                    spiked_mean(factor * increment_per_tick, rate) * rules.weight
-                }
-                CounterAlgorithm::Poisson { rate_per_s } => {
-                    let interval_s = self.config.global.tick_interval_ns as f64 / 1e9;
-                    let mean = spiked_mean(factor * (rate_per_s * interval_s), rate);
-                    let bits = self.draw(number, Lane::Value);
-                    if rules.metric.zipf_alpha == 0.0 && mean <= TABLE_MEAN_MAX {
-                        let mut table = PoissonTable::default();
-                        table.set_mean(mean);
-                        table.value(bits) as f64
-                    } else {
-                        poisson(mean * rules.weight, &mut Stream::new(bits))
-                    }
-                }
-            };
+            total += self.increment(number);
         }
         total
+    }
+
+    /// What a tick adds to a counter.
+    fn increment(&self, number: u64) -> f64 {
+        let rules = self.rules(number);
+        let Kind::Counter { algorithm, diurnal } = &rules.stage.metric.kind else {
+            unreachable!("it was a counter at every tick");
+        };
+        let (factor, rate) = (self.factor(diurnal, number), self.factors(number).rate);
+        match algorithm {
+            CounterAlgorithm::Constant { increment_per_tick } => {
+                spiked_mean(factor * increment_per_tick, rate) * rules.weight
+            }
+            CounterAlgorithm::Poisson { rate_per_s } => {
+                let interval_s = self.config.global.tick_interval_ns as f64 / 1e9;
+                let mean = spiked_mean(factor * (rate_per_s * interval_s), rate);
+                let bits = self.draw(number, Lane::Value);
+                if rules.stage.metric.zipf_alpha == 0.0 && mean <= TABLE_MEAN_MAX {
+                    let mut table = PoissonTable::default();
+                    table.set_mean(mean);
+                    table.value(bits) as f64
+                } else {
+                    poisson(mean * rules.weight, &mut Stream::new(bits))
+                }
+            }
+        }
+    }
+
+    /// Appends what the ticks after `since` added to its value or sum, if it has a
+    /// total that began by then.
+    pub(super) fn grown(&self, since: u64, tick: u64, out: &mut Vec<Sample>) {
+        if self.origin(tick) > since {
+            return;
+        }
+        let ticks = since + 1..=tick;
+        let value = match &self.metric().kind {
+            Kind::Counter { .. } => ticks.fold(0.0, |sum, number| sum + self.increment(number)),
+            Kind::Histogram { bounds, .. } => {
+                ticks.fold(0.0, |sum, number| sum + self.observed(bounds, number).1)
+            }
+            Kind::Gauge { .. } | Kind::Summary { .. } => return,
+        };
+        out.push(Sample {
+            name: self.metric().name.clone(),
+            labels: self.labels.clone(),
+            value,
+            created_ns: self.time_ns(self.origin(tick)),
+        });
     }
 
     fn gauge(
@@ -358,11 +379,11 @@ impl<'a> Series<'a> {
     /// The observations of one tick.
     fn sample(&self, tick: u64) -> sample::Sample {
         let rules = self.rules(tick);
-        let observations = observations_of(rules.metric);
+        let observations = observations_of(rules.stage.metric);
         let mean = observations.per_tick * self.factor(&observations.diurnal, tick);
         let mean = spiked_mean(mean, self.factors(tick).rate) * rules.weight;
         sample::Sample {
-            key: self.key ^ tick_key(rules.metric.seed, tick, Lane::Value),
+            key: self.key ^ tick_key(rules.stage.metric.seed, tick, Lane::Value),
             count: observation_count(mean, self.draw(tick, Lane::Count)),
         }
     }
@@ -374,7 +395,7 @@ impl<'a> Series<'a> {
 
     /// The position below which the draws of a tick give at most `bound`.
     fn position(&self, tick: u64, bound: f64) -> u64 {
-        let distribution = &observations_of(self.rules(tick).metric).distribution;
+        let distribution = &observations_of(self.rules(tick).stage.metric).distribution;
         let factor = self.factors(tick).value;
         if factor == 0.0 {
             return if bound < 0.0 { 0 } else { u64::MAX };
@@ -386,24 +407,8 @@ impl<'a> Series<'a> {
         let mut counts = vec![0; bounds.len() + 1];
         let mut sum = 0.0;
         for number in self.origin(tick) + 1..=tick {
-            let thresholds: Vec<u64> = bounds
-                .iter()
-                .map(|&bound| self.position(number, bound))
-                .collect();
-            let sample = self.sample(number);
-            let mut cells = vec![0; bounds.len() + 1];
-            let observed = sample.tally(&thresholds, self.values(number), &mut cells);
-            sum += observed * self.factors(number).value;
-            if sample.count <= 5000 {
-                // Counted one by one; only the sum is taken from the sample's tree.
-                let mut positions = Vec::new();
-                sample.list(&mut positions);
-                cells.fill(0);
-                for position in positions {
-                    let cell = thresholds.iter().filter(|&&t| position >= t).count();
-                    cells[cell] += 1;
-                }
-            }
+            let (cells, observed) = self.observed(bounds, number);
+            sum += observed;
             let mut below = 0;
             for (count, cell) in counts.iter_mut().zip(cells) {
                 below += cell;
@@ -411,6 +416,28 @@ impl<'a> Series<'a> {
             }
         }
         (counts, sum)
+    }
+
+    /// A tick's observations: how many lie between bounds, and their sum.
+    fn observed(&self, bounds: &[f64], number: u64) -> (Vec<u64>, f64) {
+        let thresholds: Vec<u64> = bounds
+            .iter()
+            .map(|&bound| self.position(number, bound))
+            .collect();
+        let sample = self.sample(number);
+        let mut cells = vec![0; bounds.len() + 1];
+        let observed = sample.tally(&thresholds, self.values(number), &mut cells);
+        if sample.count <= 5000 {
+            // Counted one by one; only the sum is taken from the sample's tree.
+            let mut positions = Vec::new();
+            sample.list(&mut positions);
+            cells.fill(0);
+            for position in positions {
+                let cell = thresholds.iter().filter(|&&t| position >= t).count();
+                cells[cell] += 1;
+            }
+        }
+        (cells, observed * self.factors(number).value)
     }
 
     /// Its observations up to a tick, by the index of their bucket.
@@ -432,35 +459,52 @@ impl<'a> Series<'a> {
         counts
     }
 
-    fn summary(
-        &self,
-        objectives: &[Objective],
-        max_age_ns: u64,
-        observations: &Observations,
-        tick: u64,
-    ) -> (Vec<f64>, u64, f64) {
-        let metric = self.metric();
-        let window_ticks = (max_age_ns / self.config.global.tick_interval_ns).max(1);
-        let name_key = identity::name_key(&metric.name);
+    /// The first tick whose observations a summary's window at a tick can hold.
+    fn window_start(&self, tick: u64) -> u64 {
+        let mut rules = self.rules.iter().rev();
+        let rules = rules.find(|rules| rules.stage.from_tick <= tick && !rules.stage.goes_on);
+        let first = rules.map_or(0, |rules| rules.stage.from_tick);
+        // Nothing is observed at the tick at which a series begins.
+        first.max(self.first_tick() + 1)
+    }
+
+    fn summary(&self, objectives: usize, tick: u64) -> (Vec<f64>, u64, f64) {
+        let name_key = identity::name_key(&self.metric().name);
         let keys_of = |number: u64| {
-            let factors = self.factors(number);
+            let (rules, factors) = (self.rules(number), self.factors(number));
+            let observations = observations_of(rules.stage.metric);
+            let seed = rules.stage.metric.seed;
             let mean = observations.per_tick * self.factor(&observations.diurnal, number);
             summary::TickKeys {
-                value_key: name_key ^ tick_key(metric.seed, number, Lane::Value),
-                count_key: name_key ^ tick_key(metric.seed, number, Lane::Count),
+                value_key: name_key ^ tick_key(seed, number, Lane::Value),
+                count_key: name_key ^ tick_key(seed, number, Lane::Count),
                 mean: spiked_mean(mean, factors.rate),
                 scale: factors.value,
             }
         };
         // Which quantile is told within the allowed error depends on all ticks
         // before, so the kernel itself is replayed, for this series alone.
-        let mut state = summary::State::new(1, objectives.len());
-        let mut quantiles = vec![f64::NAN; objectives.len()];
+        let mut state = summary::State::new(1, objectives);
+        let mut quantiles = vec![f64::NAN; objectives];
         let (mut count, mut sum) = (0, 0.0);
         for number in self.first_tick() + 1..=tick {
-            let oldest = (number.saturating_sub(window_ticks) + 1).max(self.first_tick() + 1);
+            let stage = self.rules(number).stage;
+            let Kind::Summary {
+                objectives,
+                max_age_ns,
+                observations,
+            } = &stage.metric.kind
+            else {
+                unreachable!("it was a summary at every tick");
+            };
+            let window_ticks = (max_age_ns / self.config.global.tick_interval_ns).max(1);
+            let first = self.window_start(number);
+            if number == first {
+                state = summary::State::new(1, objectives.len());
+            }
+            let oldest = (number.saturating_sub(window_ticks) + 1).max(first);
             let window: Vec<_> = (oldest..=number).map(keys_of).collect();
-            let expired = (oldest > self.first_tick() + 1).then(|| keys_of(oldest - 1));
+            let expired = (oldest > first).then(|| keys_of(oldest - 1));
             let shared = summary::Shared {
                 window: (&window, &[]),
                 expired,

@@ -42,6 +42,7 @@ fn start(text: &str, folder: &Path, port: u16, prometheus: &Prometheus) -> Mocki
     Mockingbird::start_recorded(text, folder, |config| {
         set(config, &["exporters", "prometheus", "port"], port);
         set(config, &["exporters", "prometheus", "prefix"], "scraped_");
+        set(config, &["exporters", "prometheus", "created"], true);
         let yaml = |text: String| -> serde_yaml::Value { serde_yaml::from_str(&text).unwrap() };
         let otel = format!(
             "{{endpoint: '{}', prefix: otlp_, export_interval_s: 2, \

@@ -23,7 +23,7 @@ const WAYS: [&[&str]; 4] = [
 ];
 
 /// A backend that runs are sent to.
-trait Backend {
+pub(crate) trait Backend {
     fn url(&self) -> &str;
     fn otlp_url(&self) -> String;
     fn remote_write_url(&self) -> String;

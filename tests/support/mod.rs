@@ -128,6 +128,28 @@ pub(crate) fn frame_lines(frame: &Frame, prefix: &str) -> Vec<Line> {
     lines
 }
 
+/// How much every total of a frame grew since a tick, but for those that began
+/// later, in the frame's order.
+pub(crate) fn frame_growth(frame: &Frame, since_tick: u64, since_ns: i64) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for index in 0..frame.catalog().blocks().len() {
+        let (family, block, _) = frame.block(index);
+        let growth = frame.growth(index, since_tick);
+        let Some(growth) = growth else {
+            assert!(matches!(family.shape, Shape::Gauge | Shape::Summary { .. }));
+            continue;
+        };
+        for (series, value) in growth.iter().enumerate() {
+            let created_ns = frame.created(index).at(series);
+            if created_ns <= since_ns {
+                let labels = labels_at(&family.space.cursor(block.start + series));
+                lines.push((family.name.clone(), labels, value.to_bits(), created_ns));
+            }
+        }
+    }
+    lines
+}
+
 pub(crate) fn sorted(mut lines: Vec<Line>) -> Vec<Line> {
     lines.sort();
     lines

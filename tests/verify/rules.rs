@@ -17,7 +17,7 @@ fn config_of(own: &[&str]) -> String {
     let own = own.join(", ");
     format!(
         "global: {{tick_interval_s: 1, epoch: '2026-01-01T00:00:00Z'}}\n\
-         exporters:\n  prometheus: {{prefix: ''}}\n  \
+         exporters:\n  prometheus: {{prefix: '', created: true}}\n  \
          otel: {{prefix: '', export_interval_s: 1, endpoint: 'localhost:1'}}\n\
          profiles: {{p: {{labels: {{{own}}}}}}}\n\
          metrics:\n\

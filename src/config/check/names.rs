@@ -39,7 +39,7 @@ pub(super) fn label_name_problem(name: &str) -> Option<&'static str> {
 }
 
 /// The name without a counter's `_total`.
-pub(super) fn base_name<'a>(name: &'a str, kind: Option<&str>) -> &'a str {
+pub(in crate::config) fn base_name<'a>(name: &'a str, kind: Option<&str>) -> &'a str {
     match name.strip_suffix("_total") {
         Some(base) if kind == Some("counter") => base,
         _ => name,

@@ -15,6 +15,7 @@
 use std::ops::Range;
 
 use crate::config::{Distribution, Objective};
+use crate::engine::columns::copy_cells;
 use crate::engine::quantile::QuantileTable;
 use crate::engine::recipe::scaled_position;
 use crate::engine::rng::draw;
@@ -96,6 +97,14 @@ impl State {
             window_counts: vec![0; series],
             pivots: vec![Pivot::default(); series * objectives],
         }
+    }
+
+    /// Takes the state of some rows of another block of the same objectives, the
+    /// first into row `to`.
+    pub(crate) fn copy_rows(&mut self, to: usize, other: &Self, rows: &Range<usize>) {
+        let objectives = self.pivots.len() / self.window_counts.len();
+        copy_cells(&mut self.window_counts, to, &other.window_counts, rows, 1);
+        copy_cells(&mut self.pivots, to, &other.pivots, rows, objectives);
     }
 
     /// Bytes of the state of one series.

@@ -1,0 +1,146 @@
+//! Which series two spaces have in common, and where each of them has them.
+//!
+//! A series is known by its label-set key, so neither the order of labels and
+//! values nor caps and sampling matter. Keys are sorted once for both spaces; the
+//! result is a number for each series, or nothing where all are where they were.
+
+use std::ops::Range;
+
+use super::Space;
+
+/// Stands for a series that the other space does not have.
+const NOWHERE: u32 = u32::MAX;
+
+/// Where the series of a space are in an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matching {
+    /// By series, its number in the earlier space; `None` where both have the same
+    /// series in the same order.
+    places: Option<Box<[u32]>>,
+    both: usize,
+}
+
+impl Matching {
+    /// The series of `now` that `before` has as well.
+    pub fn of(before: &Space, now: &Space) -> Self {
+        let same = Self {
+            places: None,
+            both: now.series_count(),
+        };
+        if std::ptr::eq(before, now) {
+            return same;
+        }
+        let mut places = vec![NOWHERE; now.series_count()];
+        let mut both = 0;
+        {
+            let (before, now) = (sorted(before), sorted(now));
+            let mut earlier = before.iter().peekable();
+            for &(key, series) in &now {
+                while earlier.next_if(|&&(other, _)| other < key).is_some() {}
+                if let Some(&(_, place)) = earlier.next_if(|&&(other, _)| other == key) {
+                    places[series as usize] = place;
+                    both += 1;
+                }
+            }
+        }
+        let stays = |(series, &place): (usize, &u32)| place as usize == series;
+        if both == before.series_count() && places.iter().enumerate().all(stays) {
+            return same;
+        }
+        Self {
+            places: Some(places.into()),
+            both,
+        }
+    }
+
+    /// How many series both have.
+    pub fn both(&self) -> usize {
+        self.both
+    }
+
+    /// Whether both have the same series in the same order.
+    pub fn is_same(&self) -> bool {
+        self.places.is_none()
+    }
+
+    /// Those of some series that both have, as runs: the first, and what all of the
+    /// run were in the earlier space, one after the other there as well.
+    pub fn runs(&self, series: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> + '_ {
+        let Range { start: mut at, end } = series;
+        std::iter::from_fn(move || {
+            let Some(places) = &self.places else {
+                let run = (at, at..end);
+                at = end;
+                return (!run.1.is_empty()).then_some(run);
+            };
+            at += places[at..end].iter().position(|&p| p != NOWHERE)?;
+            let (first, place) = (at, places[at] as usize);
+            let follows = |&(index, &next): &(usize, &u32)| next as usize == place + index;
+            at += places[at..end]
+                .iter()
+                .enumerate()
+                .take_while(follows)
+                .count();
+            Some((first, place..place + at - first))
+        })
+    }
+}
+
+/// The keys of a space's series and their numbers, by key. A number that a `u32`
+/// cannot tell from [`NOWHERE`] is left out: no machine has that many series.
+fn sorted(space: &Space) -> Vec<(u64, u32)> {
+    const AT_ONCE: usize = 4096;
+    let count = space.series_count().min(NOWHERE as usize);
+    let mut all = Vec::with_capacity(count);
+    let mut scratch = Vec::new();
+    for start in (0..count).step_by(AT_ONCE) {
+        let keys = space.label_set_keys(start..count.min(start + AT_ONCE), &mut scratch);
+        all.extend(keys.iter().copied().zip(start as u32..));
+    }
+    all.sort_unstable();
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Label, LabelValues, Sampling};
+
+    fn space(values: &[&str], cap: Option<u64>) -> Space {
+        let label = |name: &str, values: &[&str]| Label {
+            name: name.into(),
+            values: LabelValues::List(values.iter().map(|&v| v.into()).collect()),
+            from_metric: false,
+        };
+        let labels = [label("pod", values), label("zone", &["x", "y"])];
+        Space::new(&labels, cap, Sampling::FirstN).unwrap()
+    }
+
+    fn runs(before: &Space, now: &Space) -> Vec<(usize, Range<usize>)> {
+        let matching = Matching::of(before, now);
+        let runs: Vec<_> = matching.runs(0..now.series_count()).collect();
+        let matched: usize = runs.iter().map(|(_, run)| run.len()).sum();
+        assert_eq!(matched, matching.both());
+        runs
+    }
+
+    #[test]
+    fn what_both_have_is_found_wherever_it_is() {
+        let abc = space(&["a", "b", "c"], None);
+        assert_eq!(runs(&abc, &abc), [(0, 0..6)]);
+        assert!(Matching::of(&abc, &space(&["a", "b", "c"], None)).is_same());
+        assert_eq!(runs(&abc, &space(&["a", "b", "d"], None)), [(0, 0..4)]);
+        assert_eq!(
+            runs(&abc, &space(&["d", "c", "a"], None)),
+            [(2, 4..6), (4, 0..2)]
+        );
+        assert_eq!(runs(&abc, &space(&["d"], None)), []);
+        let capped = space(&["a", "b", "c"], Some(3));
+        assert_eq!(runs(&abc, &capped), [(0, 0..3)]);
+        assert!(!Matching::of(&abc, &capped).is_same());
+        assert_eq!(runs(&capped, &abc), [(0, 0..3)]);
+        let matching = Matching::of(&capped, &abc);
+        assert_eq!(matching.runs(1..6).collect::<Vec<_>>(), [(1, 1..3)]);
+        assert_eq!(matching.runs(3..6).count(), 0);
+    }
+}
