@@ -274,6 +274,8 @@ impl<'b> Session<'b> {
         let catalog = self.engine.catalog();
         let described = described::check(&context, catalog, &mut tallies, last.time_ms)?;
         tallies.extend(odd_ticks(&found));
+        let mut warnings = self.warnings(&found, options, &edges);
+        warnings.extend(not_judged(&tallies));
         let begins_late_ms = || found.begins_late_ms(&edges).unwrap_or(0);
         let begins_late_ms = (!edges.begin_is_due).then(begins_late_ms);
         let waited = self.backend.waited().saturating_sub(waited_before);
@@ -299,7 +301,7 @@ impl<'b> Session<'b> {
             gaps,
             metrics: tallies,
             allowances: context.allowances(&names, described, begins_late_ms),
-            warnings: self.warnings(&found, options, &edges),
+            warnings,
             cost: Cost {
                 ticks_replayed: last.tick + 1,
                 series_replayed: self.series_replayed,
@@ -307,8 +309,8 @@ impl<'b> Session<'b> {
                 query_s,
                 requests: self.backend.requests() - requests_before,
             },
-            naming: found.naming,
-            exported: context.added().exported,
+            naming: context.route().naming,
+            added: context.added().clone(),
         };
         let told = (last, found.told.as_ref());
         match other_run::of_differences(&self.replay, source, told, &report) {
@@ -444,6 +446,22 @@ fn ends_too_late(to_ms: i64, visible_until_ms: i64) -> Option<String> {
     ))
 }
 
+/// Names what is there and was not compared.
+fn not_judged(tallies: &[Tally]) -> Option<String> {
+    const SHOWN: usize = 5;
+    let mut not = tallies
+        .iter()
+        .filter_map(|tally| Some((tally.metric.as_str(), tally.not_judged?)));
+    let (_, why) = not.clone().next()?;
+    let shown: Vec<&str> = not.by_ref().map(|(metric, _)| metric).take(SHOWN).collect();
+    let shown = shown.join(", ");
+    let others = match not.count() {
+        0 => String::new(),
+        others => format!(" and {others} others"),
+    };
+    Some(format!("not judged: {shown}{others}, since {why}"))
+}
+
 /// Nothing is there, and as far as is known nothing has to be.
 fn nothing_due(backend: &Backend, edges: &Edges, via: Via) -> VerifyError {
     let (from, to) = (rfc3339_ms(edges.begin_ms), rfc3339_ms(edges.end_ms));
@@ -492,17 +510,15 @@ fn find_partial_pushes(
     if found.missing.is_empty() {
         return Ok(());
     }
-    let mut names: Vec<String> = Vec::new();
-    for metric in replay.metrics() {
-        names.extend(context.route().names_of(metric).texts);
-    }
-    names.sort_unstable();
-    names.dedup();
-    let matchers = route::shared_matchers(replay, &found.labels);
+    let metrics = replay.metrics();
     let mut there = Vec::new();
     for missing in found.missing.iter().take(PUSHES_MAX) {
+        let named = metrics.iter().map(|metric| {
+            let names = context.route().names_of(metric);
+            (route::own_labels(metric), names.texts)
+        });
         let at = ("[1ms]", missing.time_ms);
-        if route::any_of(context.backend(), &matchers, &names, at)? {
+        if route::any_of(context.backend(), context.added(), named, at)? {
             there.push(*missing);
         }
     }

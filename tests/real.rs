@@ -27,5 +27,7 @@ mod prometheus;
 mod remote_write;
 #[path = "real/replicas.rs"]
 mod replicas;
+#[path = "real/rules.rs"]
+mod rules;
 #[path = "real/verify.rs"]
 mod verify;

@@ -7,9 +7,13 @@ mod edges;
 mod fake;
 #[path = "verify/loads.rs"]
 mod loads;
+#[path = "verify/rules.rs"]
+mod rules;
 #[path = "verify/runs.rs"]
 mod runs;
 mod servers;
+#[path = "verify/starts.rs"]
+mod starts;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -63,8 +67,12 @@ const TICKS: u64 = 40;
 const TARGET: [(&str, &str); 2] = [("instance", "h:1"), ("job", "j")];
 
 fn replay() -> Replay {
+    replay_of(CONFIG)
+}
+
+fn replay_of(text: &str) -> Replay {
     let path = Path::new("c.yaml");
-    let config = config::load_str(path, CONFIG.as_bytes(), &|_| None).unwrap();
+    let config = config::load_str(path, text.as_bytes(), &|_| None).unwrap();
     Replay::of_config(config, EPOCH_MS * 1_000_000, false)
 }
 
@@ -80,13 +88,25 @@ fn store() -> Store {
 }
 
 fn scraped() -> Store {
-    let mut replay = replay();
+    let mut store = Store::new();
+    for (tick, samples) in exposed(CONFIG, "p_", TICKS).into_iter().enumerate() {
+        for (mut labels, value) in samples {
+            labels.extend(TARGET.map(|(name, value)| (name.into(), value.into())));
+            let samples = store.entry(labels).or_default();
+            samples.push((time_ms(tick as u64), value));
+        }
+    }
+    store
+}
+
+/// What a run exposes, tick by tick: labels, the name among them, and values.
+fn exposed(text: &str, prefix: &str, ticks: u64) -> Vec<Vec<(Labels, f64)>> {
+    let mut replay = replay_of(text);
     let mut engine: Engine = replay.engine(2).unwrap();
     let catalog: Arc<Catalog> = Arc::clone(engine.catalog());
-    let renderer = Arc::new(Renderer::new(catalog, "p_", false));
+    let renderer = Arc::new(Renderer::new(catalog, prefix, false));
     let pool = RenderPool::new(2).unwrap();
-    let mut store = Store::new();
-    for tick in 0..TICKS {
+    let bodies = (0..ticks).map(|tick| {
         replay.before_tick(&mut engine).unwrap();
         let frame = engine.advance(|_, _| {});
         let mut body = Vec::new();
@@ -95,19 +115,17 @@ fn scraped() -> Store {
             Ok(())
         })
         .unwrap();
-        let body = String::from_utf8(body).unwrap() + &format!("p_gen_ticks_total {tick}\n");
-        for (identity, value) in servers::samples::parse(&body, false).unwrap() {
+        let body = String::from_utf8(body).unwrap() + &format!("{prefix}gen_ticks_total {tick}\n");
+        let samples = servers::samples::parse(&body, false).unwrap();
+        let samples = samples.into_iter().map(|(identity, value)| {
             let mut labels = identity.labels;
             labels.retain(|_, value| !value.is_empty());
             labels.insert("__name__".into(), identity.name);
-            labels.extend(TARGET.map(|(name, value)| (name.into(), value.into())));
-            store
-                .entry(labels)
-                .or_default()
-                .push((time_ms(tick), value));
-        }
-    }
-    store
+            (labels, value)
+        });
+        samples.collect()
+    });
+    bodies.collect()
 }
 
 fn options() -> Options {
@@ -133,11 +151,17 @@ fn verify(store: Store, options: &Options) -> Result<Report, VerifyError> {
     verify_served(serve(store), options)
 }
 
-fn verify_served(
+fn verify_served(served: (Server, Backend), options: &Options) -> Result<Report, VerifyError> {
+    verify_run(CONFIG, served, options)
+}
+
+/// The same of another run.
+fn verify_run(
+    text: &str,
     (_server, backend): (Server, Backend),
     options: &Options,
 ) -> Result<Report, VerifyError> {
-    verify::run(replay(), &backend, options, &mut |_, _| {})
+    verify::run(replay_of(text), &backend, options, &mut |_, _| {})
 }
 
 /// The report after something was done to what is stored.
@@ -931,27 +955,6 @@ fn pushes_that_are_missing_are_gaps_and_parts_of_them_are_samples() {
     let report = verify(store, &options).unwrap();
     assert_eq!(counts(&report), [0, 1, 1, 0, 1], "{}", report.table(false));
     assert_eq!(report.metrics.last().unwrap().metric, "o_gen_ticks_total");
-}
-
-/// Some receivers put a zero where a cumulative series began.
-#[test]
-fn a_zero_may_stand_where_a_series_begins() {
-    let of = labels("p_requests_total", &[("zone", "a"), ("host", "9")]);
-    let gauge = labels("p_temperature", &[("zone", "a"), ("host", "9")]);
-    // Scrapes come 321 ms after their ticks.
-    let with = |labels: &Labels, value: f64| {
-        let mut store = store();
-        store.get_mut(labels).unwrap().insert(0, (EPOCH_MS, value));
-        let options = Options {
-            from_ms: EPOCH_MS - 1000,
-            ..options()
-        };
-        let report = verify(store, &options).unwrap();
-        counts(&report)
-    };
-    assert_eq!(with(&of, 0.0), [0; 5]);
-    assert_eq!(with(&of, 1.0), [0, 0, 1, 0, 0]);
-    assert_eq!(with(&gauge, 0.0), [0, 0, 1, 0, 0]);
 }
 
 /// The backend goes on showing what a scrape left out.

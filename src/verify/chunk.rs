@@ -1,13 +1,14 @@
 //! What a backend should hold of sampled series: frames in, their values at some
 //! consecutive scrapes out. Bounded: [`Chunk::scrapes_max`] says when it is full.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::context::Context;
 use super::naming::Names;
-use super::route::Route;
 use super::scrapes::Scrape;
-use super::selection::{KeyLimit, Matches, Rows, each_key};
+use super::selection::{KeyLimit, Rows, each_key};
 use crate::engine::{Columns, Created, Frame};
 use crate::model::{Catalog, Family};
 
@@ -25,8 +26,10 @@ pub(super) struct Chunk {
     values: Vec<f64>,
     /// Scrape by scrape, whether a series has a point.
     present: Vec<bool>,
-    /// When each series began last, Unix milliseconds.
+    /// When each series began, as of the first scrape, Unix milliseconds.
     started_ms: Vec<i64>,
+    /// By series, from which scrape on it began at another time.
+    restarted: HashMap<usize, Vec<(usize, i64)>>,
 }
 
 /// The sampled series of one family, and where their values are.
@@ -48,9 +51,8 @@ impl Chunk {
     /// Without scrapes yet.
     pub(super) fn new(
         catalog: &Arc<Catalog>,
-        route: &Route,
+        context: &Context<'_>,
         limit: KeyLimit,
-        matches: &Matches,
         after_ms: i64,
     ) -> Self {
         let mut chunk = Self {
@@ -63,14 +65,15 @@ impl Chunk {
             values: Vec::new(),
             present: Vec::new(),
             started_ms: Vec::new(),
+            restarted: HashMap::new(),
         };
         for (index, family) in catalog.families().iter().enumerate() {
-            if route.leaves_out(&family.shape) {
+            let names = context.route().names(family);
+            if context.leaves_out(family, &names) {
                 continue;
             }
-            let names = route.names(family);
             let mut series = Vec::new();
-            let rows = Rows::of(&family.space, matches);
+            let rows = Rows::of(&family.space, context.matches());
             each_key(&family.space, family.name_key, &rows, |key, place| {
                 if limit.includes(key) {
                     series.push(place);
@@ -104,16 +107,18 @@ impl Chunk {
         self.scrapes.clear();
         self.values.clear();
         self.present.clear();
+        self.started_ms.clear();
+        self.restarted.clear();
     }
 
     /// Keeps the values of a frame of the chunk's catalog.
     pub(super) fn add(&mut self, scrape: Scrape, frame: &Frame) {
+        let at_scrape = self.scrapes.len();
         self.scrapes.push(scrape);
-        self.started_ms.clear();
         for sampled in &self.sampled {
             let family = &self.catalog.families()[sampled.family];
             let mut found: Option<(usize, &Columns, &Created)> = None;
-            for &series in &sampled.series {
+            for (index, &series) in sampled.series.iter().enumerate() {
                 let place = family.first_block + series / family.block_series;
                 let row = series % family.block_series;
                 let (columns, created) = match found {
@@ -125,7 +130,14 @@ impl Chunk {
                     }
                 };
                 self.present.push(!frame.gaps(place).contains(row));
-                self.started_ms.push(created.at(row).div_euclid(1_000_000));
+                let started_ms = created.at(row).div_euclid(1_000_000);
+                let series = sampled.first_series + index;
+                if at_scrape == 0 {
+                    self.started_ms.push(started_ms);
+                } else if started_of(&self.started_ms, &self.restarted, series) != started_ms {
+                    let times = self.restarted.entry(series).or_default();
+                    times.push((at_scrape, started_ms));
+                }
                 let values = sampled.names.slots.iter();
                 self.values
                     .extend(values.map(|slot| slot.value(columns, created, row)));
@@ -177,15 +189,31 @@ impl Chunk {
         present.then(|| self.values[at])
     }
 
-    /// When a series began, as of the last scrape, Unix milliseconds.
-    pub(super) fn started_ms(&self, sampled: &Sampled, index: usize) -> i64 {
-        self.started_ms[sampled.first_series + index]
+    /// When a series began, as a point after a time tells it: the next one that is
+    /// known, Unix milliseconds.
+    pub(super) fn started_ms(&self, sampled: &Sampled, index: usize, after_ms: i64) -> i64 {
+        let series = sampled.first_series + index;
+        let is_over = |scrape: &Scrape| scrape.time_ms <= after_ms;
+        let first = self.scrapes.partition_point(is_over);
+        let is_there = |scrape: &usize| self.present[scrape * self.series + series];
+        // Where there is no point in here any more, one comes later.
+        let next = (first..self.scrapes.len()).find(is_there);
+        let next = next.unwrap_or(self.scrapes.len());
+        let times = self.restarted.get(&series).map_or(&[][..], Vec::as_slice);
+        let later = times.iter().rev().find(|(from, _)| *from <= next);
+        later.map_or(self.started_ms[series], |&(_, started_ms)| started_ms)
     }
 
     /// The family of some sampled series.
     pub(super) fn family(&self, sampled: &Sampled) -> &Family {
         &self.catalog.families()[sampled.family]
     }
+}
+
+/// When a series began, as of the last scrape that was added.
+fn started_of(first: &[i64], later: &HashMap<usize, Vec<(usize, i64)>>, series: usize) -> i64 {
+    let last = later.get(&series).and_then(|times| times.last());
+    last.map_or(first[series], |&(_, started_ms)| started_ms)
 }
 
 /// Values of some series of a chunk, series by series.

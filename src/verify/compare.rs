@@ -65,10 +65,9 @@ pub fn compare(
         reports.push(super::run(load()?, backend, options, progress)?);
     }
     let replay = load()?;
-    let routes: Vec<Route> = backends
+    let routes: Vec<Route> = reports
         .iter()
-        .zip(&reports)
-        .map(|(backend, report)| route(&replay, backend, options, report))
+        .map(|report| route(&replay, options, report))
         .collect::<Result<_, _>>()?;
     let metrics = agreements(&replay, &routes, &reports);
     let load = Load::of(&replay, backends, (&routes, &reports))?;
@@ -82,15 +81,9 @@ pub fn compare(
     })
 }
 
-fn route(
-    replay: &Replay,
-    backend: &Backend,
-    options: &Options,
-    report: &Report,
-) -> Result<Route, VerifyError> {
+fn route(replay: &Replay, options: &Options, report: &Report) -> Result<Route, VerifyError> {
     let mut route = Route::of(replay.config(), options.via)?;
     route.naming = report.naming;
-    route.settle(replay, backend, &report.target, report.range_ms.1)?;
     Ok(route)
 }
 

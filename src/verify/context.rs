@@ -3,20 +3,21 @@
 //! (allowances).
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::backend::{AskError, Backend, Kind, Labels};
-use super::naming::{self, Added, Names, Naming, one_of, quoted, selector};
+use super::naming::{self, Added, Clash, Names, Naming, one_of, quoted, selector};
 use super::report::Allowance;
-use super::route::{Ends, Route};
+use super::route::{Ends, Route, any_matching, in_queries, own_labels};
 use super::scrapes::{Scrape, Scraped};
-use super::selection::Matches;
+use super::selection::{Matches, labels};
 use super::sums::Totals;
 use super::totals::Exactly;
 use super::{Options, VerifyError, Via};
 use crate::config::{Label, LabelValues, Metric};
-use crate::journal::Replay;
-use crate::model::{Family, Shape};
+use crate::journal::{Replay, ReplayError};
+use crate::model::space::Space;
+use crate::model::{Family, Shape, shape_of};
 
 /// Relative error of values in `VictoriaMetrics`, which keeps about twelve
 /// decimal digits.
@@ -31,6 +32,8 @@ const DAY_MS: i64 = 86_400_000;
 
 /// Metrics of which the labels are asked for when they clash.
 const CLASHES_ASKED_MAX: usize = 50;
+/// And series of each, where only they tell what their labels became.
+const SERIES_ASKED_MAX: usize = 10;
 
 /// A backend and how it is compared.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub(super) struct Context<'a> {
     added: Added,
     /// Whether own labels have names of the target's.
     clashes: bool,
+    /// Names of the histograms that the backend keeps as native ones only.
+    native: BTreeSet<String>,
     tolerance: f64,
     /// After a scrape, the series that it does not show are marked within this.
     marked_within_ms: i64,
@@ -78,14 +83,24 @@ impl<'a> Context<'a> {
             Kind::VictoriaMetrics => VICTORIA_TOLERANCE,
         });
         route.naming = found.naming;
-        route.settle(replay, backend, &found.labels, at_ms)?;
-        let (clashes, exported) = clashes(replay, backend, &route, &found.labels, at_ms)?;
+        let mut added = Added {
+            labels: found.labels.clone(),
+            ..Added::default()
+        };
+        let target = Target {
+            replay,
+            backend,
+            kind,
+            at_ms,
+        };
+        let clashes = target.find_clash(&route, &mut added)?;
+        route.settle(replay, backend, &added, at_ms)?;
+        added.style = route.label_style(replay, backend, &added, at_ms)?;
+        let from_ms = found.scrapes[found.known.min(found.scrapes.len() - 1)].time_ms;
+        let native = target.native_only(&route, &added, from_ms)?;
         Ok(Self {
-            added: Added {
-                labels: found.labels.clone(),
-                exported,
-                keyed: route.keyed(),
-            },
+            added,
+            native,
             backend,
             kind,
             route,
@@ -115,6 +130,18 @@ impl<'a> Context<'a> {
 
     pub(super) fn matches(&self) -> &Matches {
         self.matches
+    }
+
+    /// Why the series of a family are not compared, though they are there.
+    pub(super) fn not_judged(&self, names: &Names) -> Option<&'static str> {
+        self.native
+            .contains(&names.family)
+            .then_some("the backend has turned it into native histograms")
+    }
+
+    /// Whether the samples of a family are not asked for.
+    pub(super) fn leaves_out(&self, family: &Family, names: &Names) -> bool {
+        self.route.leaves_out(&family.shape) || self.not_judged(names).is_some()
     }
 
     /// Notes that an allowance made a difference.
@@ -247,10 +274,9 @@ impl<'a> Context<'a> {
     ) -> String {
         let own: Vec<&str> = labels.clone().map(|(label, _)| label).collect();
         let mut matchers = self.added.matchers(&own);
-        for (label, value) in labels {
-            let stored = self.added.stored_name(label);
-            matchers.push(format!("{stored}={}", quoted(value)));
-        }
+        let stored = self.added.stored_names(&own).into_iter();
+        let pairs = stored.zip(labels.map(|(_, value)| value));
+        matchers.extend(pairs.map(|(stored, value)| format!("{stored}={}", quoted(value))));
         // However the number is written.
         matchers.extend(number.map(|(label, n)| {
             let text = naming::number_text(n);
@@ -384,7 +410,7 @@ impl<'a> Context<'a> {
         } else {
             (whose.to_owned(), false)
         });
-        let clash = if self.added.exported {
+        let clash = if self.added.clash != Clash::Replace {
             "own labels of the same name as added ones become exported_…"
         } else if is_scraped {
             "own labels replace the target's of the same name (honor_labels)"
@@ -432,58 +458,189 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Whether metrics have labels of the same name as those that were added, and
-/// whether these are kept as `exported_…`.
-fn clashes(
-    replay: &Replay,
-    backend: &Backend,
-    route: &Route,
-    added: &Labels,
+/// What is asked about the target that was chosen, and about no other, to find out what
+/// the backend makes of its series.
+struct Target<'a> {
+    replay: &'a Replay,
+    backend: &'a Backend,
+    kind: Kind,
+    /// Of the last scrape.
     at_ms: i64,
-) -> Result<(bool, bool), VerifyError> {
-    let metrics = replay.metrics();
-    let mut found: Vec<(&Metric, &Label)> = Vec::new();
-    for metric in &metrics {
-        let own = metric.labels.iter();
-        let clashing = own.filter(|label| added.contains_key(&label.name));
-        found.extend(clashing.map(|label| (*metric, label)));
+}
+
+impl Target<'_> {
+    /// Finds out what becomes of labels of the same name as those that were added.
+    /// Returns whether there are any.
+    fn find_clash(&self, route: &Route, added: &mut Added) -> Result<bool, VerifyError> {
+        let metrics = self.replay.metrics();
+        let mut found: Vec<&Metric> = metrics.clone();
+        found.retain(|metric| added.clashes(&own_labels(metric)));
+        let is_scraped = route.via == Via::Prometheus;
+        // Where nothing is there at all, the usual form is what is missed.
+        let usual = match (is_scraped, self.kind) {
+            (false, _) => Clash::Replace,
+            (true, Kind::Exact) => Clash::UntilFree,
+            (true, Kind::VictoriaMetrics) => Clash::PushOn,
+        };
+        added.clash = usual;
+        let candidates = in_order(usual);
+        for metric in found.iter().take(CLASHES_ASKED_MAX) {
+            let own = own_labels(metric);
+            let is_ambiguous = candidates.iter().any(|&clash| {
+                added.clash = clash;
+                is_exported_twice(&added.stored_names(&own))
+            });
+            // Who scraped then only differs in which of two labels is which: series tell, of
+            // which some may be lost.
+            let series = if is_ambiguous { SERIES_ASKED_MAX } else { 1 };
+            let space = Space::new(&metric.labels, metric.series_cap, metric.sampling)
+                .map_err(|error| ReplayError::Space(metric.name.clone(), error))?;
+            for index in 0..series.min(space.series_count()) {
+                let cursor = space.cursor(index);
+                let values = is_ambiguous.then(|| labels(&cursor).collect());
+                for clash in candidates {
+                    added.clash = clash;
+                    if self.is_there(route, added, metric, values.as_ref())? {
+                        if clash == Clash::Replace && !is_scraped {
+                            self.check_replaced(route, added, &found)?;
+                        }
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        added.clash = usual;
+        Ok(!found.is_empty())
     }
-    let Some(&(metric, label)) = found.first() else {
-        return Ok((false, true));
-    };
-    let name = &label.name;
-    let names: Vec<String> = found
-        .iter()
-        .filter(|(_, other)| other.name == *name)
-        .take(CLASHES_ASKED_MAX)
-        .flat_map(|(metric, _)| route.names_of(metric).texts)
-        .collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let has = |matcher: String| {
-        let query = format!(
-            "count(last_over_time({}[5m]))",
-            selector(&names, &[matcher])
-        );
-        Ok::<_, AskError>(!backend.vector(&query, at_ms)?.is_empty())
-    };
-    // Where nothing is there at all, the usual form is what is missed.
-    let usually = route.via == Via::Prometheus;
-    if has(format!("exported_{name}!=\"\""))? {
-        return Ok((true, true));
+
+    /// Whether series of a metric are there with labels that clash, as they would be
+    /// called; with these values, if there are any.
+    fn is_there(
+        &self,
+        route: &Route,
+        added: &Added,
+        metric: &Metric,
+        values: Option<&BTreeMap<&str, &str>>,
+    ) -> Result<bool, VerifyError> {
+        let own = own_labels(metric);
+        let mut matchers = added.matchers(&own);
+        for (own, stored) in own.iter().zip(added.stored_names(&own)) {
+            match values.and_then(|values| values.get(own)) {
+                Some(value) => matchers.push(format!("{stored}={}", quoted(value))),
+                None if added.labels.contains_key(*own) => matchers.push(format!("{stored}!=\"\"")),
+                None => {}
+            }
+        }
+        let names = route.possible_names_of(metric);
+        let range = ("[5m]", self.at_ms);
+        Ok(any_matching(self.backend, &matchers, &names, range)?)
     }
-    if !has(format!("{name}!=\"\""))? {
-        return Ok((true, usually));
-    }
-    let replaced = quoted(&added[name]);
-    let is_replaced = usually || has(format!("{name}!={replaced}"))?;
-    let is_same =
-        matches!(&label.values, LabelValues::List(values) if *values == [added[name].as_str()]);
-    if !is_replaced && !is_same {
-        return Err(VerifyError::Config(format!(
-            "metric {}: its label {name} has the name of one that the backend adds, and is gone: \
+
+    /// Whether own labels have taken the place of added ones, rather than these theirs.
+    fn check_replaced(
+        &self,
+        route: &Route,
+        added: &Added,
+        metrics: &[&Metric],
+    ) -> Result<(), VerifyError> {
+        let is_added = |label: &&Label| added.labels.contains_key(&label.name);
+        let Some((metric, label)) = metrics
+            .iter()
+            .find_map(|metric| Some((metric, metric.labels.iter().find(is_added)?)))
+        else {
+            return Ok(());
+        };
+        let value = &added.labels[&label.name];
+        if matches!(&label.values, LabelValues::List(values) if values == std::slice::from_ref(value))
+        {
+            return Ok(());
+        }
+        for metric in metrics.iter().take(CLASHES_ASKED_MAX) {
+            if !metric.labels.iter().any(|own| own.name == label.name) {
+                continue;
+            }
+            let mut matchers = added.matchers(&own_labels(metric));
+            matchers.push(format!("{}!=\"\"", label.name));
+            matchers.push(format!("{}!={}", label.name, quoted(value)));
+            let names = route.possible_names_of(metric);
+            if any_matching(self.backend, &matchers, &names, ("[5m]", self.at_ms))? {
+                return Ok(());
+            }
+        }
+        Err(VerifyError::Config(format!(
+            "metric {}: its label {} has the name of one that the backend adds, and is gone: \
              series that only differ in it cannot be told apart",
-            metric.name
-        )));
+            metric.name, label.name
+        )))
     }
-    Ok((true, false))
+
+    /// Names of the histograms of which the backend has native ones in the range, and no
+    /// buckets with a label.
+    fn native_only(
+        &self,
+        route: &Route,
+        added: &Added,
+        from_ms: i64,
+    ) -> Result<BTreeSet<String>, AskError> {
+        let range = format!("[{}ms]", self.at_ms - from_ms + 1);
+        let mut native = BTreeSet::new();
+        if self.kind == Kind::VictoriaMetrics {
+            return Ok(native);
+        }
+        // By the matchers of their series: names of families, and of their samples.
+        let mut histograms: BTreeMap<Vec<String>, BTreeMap<String, Vec<String>>> = BTreeMap::new();
+        for metric in self.replay.metrics() {
+            let shape = shape_of(metric, &|_| None);
+            if matches!(shape, Shape::Histogram { .. }) && !route.leaves_out(&shape) {
+                let Names { family, texts, .. } = route.names_of(metric);
+                let matchers = added.matchers(&own_labels(metric));
+                let of_target = histograms.entry(matchers).or_default();
+                of_target.insert(family, texts[..3].to_vec());
+            }
+        }
+        for (matchers, families) in &histograms {
+            let names: Vec<String> = families.keys().cloned().collect();
+            for names in in_queries(&names) {
+                let whole = selector(&names, matchers);
+                let query = format!("count by (__name__) (last_over_time({whole}{range}))");
+                for row in self.backend.vector(&query, self.at_ms)? {
+                    let name = row.labels.get("__name__").map_or("", String::as_str);
+                    let Some(texts) = families.get(name) else {
+                        continue;
+                    };
+                    let classic = (range.as_str(), self.at_ms);
+                    if self.has_native(name, matchers, &range)
+                        && !any_matching(self.backend, matchers, texts, classic)?
+                    {
+                        native.insert(name.to_owned());
+                    }
+                }
+            }
+        }
+        Ok(native)
+    }
+
+    /// Whether there are native histograms of a name, and not only numbers, which would be
+    /// nobody's. Who does not know the function has none.
+    fn has_native(&self, name: &str, matchers: &[String], range: &str) -> bool {
+        let whole = selector(&[name], matchers);
+        let query = format!("count(histogram_count(last_over_time({whole}{range})))");
+        let rows = self.backend.vector(&query, self.at_ms);
+        rows.is_ok_and(|rows| !rows.is_empty())
+    }
+}
+
+/// In which order is asked what becomes of labels that clash.
+fn in_order(usual: Clash) -> [Clash; 3] {
+    match usual {
+        Clash::PushOn => [Clash::PushOn, Clash::UntilFree, Clash::Replace],
+        Clash::UntilFree | Clash::Replace => [Clash::UntilFree, Clash::PushOn, Clash::Replace],
+    }
+}
+
+/// Whether any of some names had `exported_` put in front more than once.
+fn is_exported_twice(names: &[String]) -> bool {
+    names
+        .iter()
+        .any(|name| name.starts_with("exported_exported_"))
 }

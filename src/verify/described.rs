@@ -3,6 +3,7 @@
 
 use super::backend::{AskError, MetricMetadata};
 use super::context::Context;
+use super::naming::{Names, selector};
 use super::report::{Example, Tally, What};
 use crate::model::{Catalog, Family};
 
@@ -31,10 +32,14 @@ pub(super) fn check(
         let Some(told) = told.filter(|told| !told.is_empty()) else {
             continue;
         };
+        // Another target may have a metric of that name, and nobody tells whose this is.
+        let is_right = told.iter().any(|one| is_described(family, one));
+        if !is_right && is_of_others(ctx, family, &names, at_ms)? {
+            continue;
+        }
         described += 1;
         tally.described = true;
-        // Another target may have a metric of that name.
-        if told.iter().any(|one| is_described(family, one)) {
+        if is_right {
             continue;
         }
         tally.described_wrong += 1;
@@ -53,6 +58,27 @@ pub(super) fn check(
         });
     }
     Ok(described)
+}
+
+/// Whether there are series of these names besides the target's.
+fn is_of_others(
+    ctx: &Context,
+    family: &Family,
+    names: &Names,
+    at_ms: i64,
+) -> Result<bool, AskError> {
+    let texts: Vec<&str> = names.texts.iter().map(String::as_str).collect();
+    let own: Vec<&str> = family
+        .space
+        .dimensions()
+        .iter()
+        .map(|dimension| dimension.name.as_str())
+        .collect();
+    let count = |matchers: &[String]| {
+        let selector = selector(&texts, matchers);
+        ctx.single(&format!("count(last_over_time({selector}[5m]))"), at_ms)
+    };
+    Ok(count(&[])? != count(&ctx.added().matchers(&own))?)
 }
 
 /// The unit only comes by `OpenMetrics`, and there only in some cases.

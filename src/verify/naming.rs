@@ -1,11 +1,11 @@
 //! How series are called in a backend: names and labels as they are exposed or sent
 //! in, those that are stored out; and back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::backend::Labels;
-use super::otlp_name;
+use super::otlp_name::{self, LabelStyle};
 use crate::engine::{Columns, Created};
 use crate::exposition::label_number;
 use crate::model::Shape;
@@ -125,6 +125,11 @@ impl Names {
 }
 
 impl Slot {
+    /// Whether it tells when the series began, rather than what it counts.
+    pub(super) fn is_created(&self) -> bool {
+        self.part == Part::Created
+    }
+
     /// Its value in a block's columns.
     #[inline]
     pub(super) fn value(&self, columns: &Columns, created: &Created, row: usize) -> f64 {
@@ -149,61 +154,125 @@ impl Slot {
     }
 }
 
+/// What becomes of a series' own labels that have names of added ones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Clash {
+    /// They replace the added ones, as with `honor_labels`.
+    #[default]
+    Replace,
+    /// They are kept, with `exported_` in front until the name is free: Prometheus, whose
+    /// shorter names come first.
+    UntilFree,
+    /// They are kept with one `exported_` in front, and an own label of that name gets
+    /// another one: `VictoriaMetrics` and vmagent.
+    PushOn,
+}
+
+const EXPORTED: &str = "exported_";
+
 /// What the backend added to every series of the target, and what it called the
-/// series' own labels of the same names.
+/// series' own labels.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Added {
     /// Labels of the tick series but its name.
     pub(super) labels: Labels,
-    /// Whether labels of the same name are kept as `exported_…`; otherwise they
-    /// replace the added ones.
-    pub(super) exported: bool,
-    /// Whether own labels that begin with an underscore are called `key_…`, as
-    /// those of OTLP are.
-    pub(super) keyed: bool,
+    /// What happens to own labels of the same names.
+    pub(super) clash: Clash,
+    /// What own labels are called otherwise.
+    pub(super) style: LabelStyle,
 }
 
 impl Added {
-    /// What a label of a series is called in the backend.
-    pub(super) fn stored_name(&self, label: &str) -> String {
-        if self.exported && self.labels.contains_key(label) {
-            format!("exported_{label}")
-        } else if self.keyed {
-            otlp_name::label(label)
-        } else {
-            label.to_owned()
+    /// Whether one of these own labels has the name of an added one.
+    pub(super) fn clashes(&self, own: &[&str]) -> bool {
+        own.iter().any(|label| self.labels.contains_key(*label))
+    }
+
+    /// What the labels of a series are called in the backend, in the order of `own`,
+    /// which are all that it has.
+    pub(super) fn stored_names(&self, own: &[&str]) -> Vec<String> {
+        match self.clash {
+            _ if !self.clashes(own) => own.iter().map(|label| self.style.stored(label)).collect(),
+            Clash::Replace => own.iter().map(|label| self.style.stored(label)).collect(),
+            Clash::UntilFree => self.until_free(own),
+            Clash::PushOn => self.push_on(own),
         }
     }
 
-    /// Matchers of the target for series with such labels of their own.
+    /// As Prometheus' `resolveConflictingExposedLabels` does it.
+    fn until_free(&self, own: &[&str]) -> Vec<String> {
+        let is_clashing = |label: &str| self.labels.contains_key(label);
+        let mut names: Vec<String> = own.iter().map(|label| self.style.stored(label)).collect();
+        let mut taken: BTreeSet<String> = self.labels.keys().cloned().collect();
+        taken.extend(names.iter().filter(|name| !is_clashing(name)).cloned());
+        let mut clashing: Vec<usize> = (0..own.len()).filter(|&at| is_clashing(own[at])).collect();
+        clashing.sort_by_key(|&at| (own[at].len(), own[at]));
+        for at in clashing {
+            let mut name = format!("{EXPORTED}{}", own[at]);
+            while !taken.insert(name.clone()) {
+                name.insert_str(0, EXPORTED);
+            }
+            names[at] = name;
+        }
+        names
+    }
+
+    /// As `VictoriaMetrics`' `appendExtraLabels` does it.
+    fn push_on(&self, own: &[&str]) -> Vec<String> {
+        let mut names: Vec<String> = own.iter().map(|label| self.style.stored(label)).collect();
+        for added in self.labels.keys() {
+            let Some(at) = names.iter().position(|name| name == added) else {
+                continue;
+            };
+            let exported = format!("{EXPORTED}{added}");
+            if let Some(other) = names.iter().position(|name| *name == exported) {
+                names[other].insert_str(0, EXPORTED);
+            }
+            names[at] = exported;
+        }
+        names
+    }
+
+    /// What one of a series' own labels is called in the backend.
+    pub(super) fn stored_name(&self, label: &str, own: &[&str]) -> String {
+        let place = own.iter().position(|name| *name == label);
+        match place {
+            Some(place) => self.stored_names(own).swap_remove(place),
+            None => self.style.stored(label),
+        }
+    }
+
+    /// Matchers of the target for series with such labels of their own. Where these take
+    /// the place of the target's, another one may have series like them, but for what it
+    /// calls `exported_…`.
     pub(super) fn matchers(&self, own: &[&str]) -> Vec<String> {
-        let is_replaced = |name: &str| !self.exported && own.contains(&name);
-        let labels = self.labels.iter().filter(|(name, _)| !is_replaced(name));
-        labels
-            .map(|(name, value)| format!("{name}={}", quoted(value)))
-            .collect()
+        let replaces = self.clash == Clash::Replace;
+        let matchers = self.labels.iter().map(|(name, value)| {
+            if !replaces || !own.contains(&name.as_str()) {
+                return format!("{name}={}", quoted(value));
+            }
+            let mut exported = format!("{EXPORTED}{name}");
+            while own.contains(&exported.as_str()) {
+                exported.insert_str(0, EXPORTED);
+            }
+            format!("{exported}=\"\"")
+        });
+        matchers.collect()
     }
 
     /// The labels of a stored series as it had them when it was exposed.
     pub(super) fn taken_off(&self, stored: &Labels, own: &[&str]) -> Labels {
+        let names = self.stored_names(own);
         let mut labels = BTreeMap::new();
         for (name, value) in stored {
             if name == "__name__" {
                 continue;
             }
-            if let Some(added) = self.labels.get(name) {
-                let is_own = !self.exported && own.contains(&name.as_str());
-                if !is_own && added == value {
-                    continue;
-                }
+            let original = names.iter().position(|known| known == name);
+            if original.is_none() && self.labels.get(name) == Some(value) {
+                continue;
             }
-            let exported = name.strip_prefix("exported_").filter(|original| {
-                self.exported && self.labels.contains_key(*original) && own.contains(original)
-            });
-            let keyed = name.strip_prefix("key").filter(|original| {
-                self.keyed && original.starts_with('_') && own.contains(original)
-            });
-            let original = exported.or(keyed).unwrap_or(name);
+            let original = original.map_or(name.as_str(), |place| own[place]);
             labels.insert(original.to_owned(), value.clone());
         }
         labels
@@ -318,8 +387,8 @@ mod tests {
     fn what_the_backend_added_is_taken_off() {
         let mut added = Added {
             labels: labels(&[("instance", "h:1"), ("job", "j")]),
-            exported: true,
-            keyed: false,
+            clash: Clash::UntilFree,
+            style: LabelStyle::AsSent,
         };
         let stored = labels(&[
             ("__name__", "m"),
@@ -334,19 +403,90 @@ mod tests {
             ("exported_job", "kept"),
             ("zone", "a"),
         ]);
-        assert_eq!(added.taken_off(&stored, &["instance", "zone"]), own);
-        assert_eq!(added.stored_name("instance"), "exported_instance");
+        let names = ["instance", "zone", "exported_job"];
+        assert_eq!(added.taken_off(&stored, &names), own);
+        assert_eq!(added.stored_name("instance", &names), "exported_instance");
         let matchers = added.matchers(&["instance"]);
         assert_eq!(matchers, ["instance=\"h:1\"", "job=\"j\""]);
 
-        added.exported = false;
+        added.clash = Clash::Replace;
         let stored = labels(&[("instance", "node"), ("job", "j"), ("zone", "a")]);
         let own = labels(&[("instance", "node"), ("zone", "a")]);
         assert_eq!(added.taken_off(&stored, &["instance", "zone"]), own);
         let matchers = added.matchers(&["instance"]);
-        assert_eq!(matchers, ["job=\"j\""]);
+        assert_eq!(matchers, ["exported_instance=\"\"", "job=\"j\""]);
         // A series of another target is not taken for one of this.
         let other = labels(&[("job", "other")]);
         assert_eq!(added.taken_off(&other, &[]), other);
+    }
+
+    /// Own labels, those of the target, and what Prometheus and `VictoriaMetrics` call the own
+    /// ones.
+    const EXPORTED_AS: [(&[&str], &[&str], &[&str], &[&str]); 6] = [
+        (&["a"], &["a"], &["exported_a"], &["exported_a"]),
+        (
+            &["a", "exported_a"],
+            &["a"],
+            &["exported_exported_a", "exported_a"],
+            &["exported_a", "exported_exported_a"],
+        ),
+        (
+            &["a"],
+            &["a", "exported_a"],
+            &["exported_exported_a"],
+            &["exported_a"],
+        ),
+        (
+            &["a", "exported_a"],
+            &["exported_a"],
+            &["a", "exported_exported_a"],
+            &["a", "exported_exported_a"],
+        ),
+        // The shorter name is the first to be free.
+        (
+            &["exported_a", "a", "b"],
+            &["a", "exported_a"],
+            &["exported_exported_exported_a", "exported_exported_a", "b"],
+            &["exported_exported_a", "exported_a", "b"],
+        ),
+        (
+            &["a", "exported_a", "exported_exported_a", "z"],
+            &["a", "z"],
+            &[
+                "exported_exported_exported_a",
+                "exported_a",
+                "exported_exported_a",
+                "exported_z",
+            ],
+            &[
+                "exported_a",
+                "exported_exported_a",
+                "exported_exported_a",
+                "exported_z",
+            ],
+        ),
+    ];
+
+    #[test]
+    fn own_labels_are_exported_by_the_rules_of_those_that_scrape() {
+        for (own, target, until_free, push_on) in EXPORTED_AS {
+            let target: Vec<(&str, &str)> = target.iter().map(|name| (*name, "t")).collect();
+            let of = |clash| Added {
+                labels: labels(&target),
+                clash,
+                style: LabelStyle::AsSent,
+            };
+            assert_eq!(of(Clash::UntilFree).stored_names(own), until_free);
+            assert_eq!(of(Clash::PushOn).stored_names(own), push_on);
+            assert_eq!(of(Clash::Replace).stored_names(own), own);
+            // And back.
+            let added = of(Clash::UntilFree);
+            let mut stored = labels(&target);
+            let names = added.stored_names(own);
+            let values: Vec<String> = (0..own.len()).map(|value| value.to_string()).collect();
+            stored.extend(names.into_iter().zip(values.iter().cloned()));
+            let original: Labels = own.iter().map(|n| (*n).to_owned()).zip(values).collect();
+            assert_eq!(added.taken_off(&stored, own), original);
+        }
     }
 }

@@ -70,7 +70,12 @@ fn with_suffixes(sent: &str, (main, per): (String, String), kind: Option<&str>) 
         tokens.retain(|token| *token != kind);
         tokens.push(kind);
     }
-    tokens.join("_")
+    let name = tokens.join("_");
+    if name.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("_{name}")
+    } else {
+        name
+    }
 }
 
 /// The name as it is, then the unit and the kind, unless it ends with them.
@@ -92,12 +97,51 @@ fn with_suffixes_only(sent: &str, (main, per): (String, String), kind: Option<&s
     name
 }
 
-/// What a label is called.
-pub(super) fn label(own: &str) -> String {
-    if own.starts_with('_') && !own.starts_with("__") {
-        format!("key{own}")
-    } else {
-        own.to_owned()
+/// What a receiver makes of the names of labels. With all of its translation strategies
+/// it depends on further settings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum LabelStyle {
+    /// They are kept.
+    #[default]
+    AsSent,
+    /// Those that begin with an underscore are called `key_…`: Prometheus with the
+    /// strategies that escape.
+    Keyed,
+    /// Several underscores become one (`label_name_preserve_multiple_underscores: false`).
+    Collapsed,
+    /// Both.
+    KeyedCollapsed,
+}
+
+/// All of them, the usual ones first.
+pub(super) const LABEL_STYLES: [LabelStyle; 4] = [
+    LabelStyle::Keyed,
+    LabelStyle::AsSent,
+    LabelStyle::KeyedCollapsed,
+    LabelStyle::Collapsed,
+];
+
+impl LabelStyle {
+    /// What a label is called.
+    pub(super) fn stored(self, own: &str) -> String {
+        let mut name = match self {
+            Self::AsSent | Self::Keyed => own.to_owned(),
+            Self::Collapsed | Self::KeyedCollapsed => {
+                let mut name = String::with_capacity(own.len());
+                let others = own.chars();
+                others.for_each(|c| {
+                    if c != '_' || !name.ends_with('_') {
+                        name.push(c);
+                    }
+                });
+                name
+            }
+        };
+        let is_keyed = matches!(self, Self::Keyed | Self::KeyedCollapsed);
+        if is_keyed && name.starts_with('_') && !name.starts_with("__") {
+            name.insert_str(0, "key");
+        }
+        name
     }
 }
 
@@ -151,6 +195,9 @@ mod tests {
         gauge   x             By/s      x_bytes_per_second x_bytes_per_second
         gauge   x             volts     x_volts            x_volts
         gauge   x             furlongs  x_furlongs         x_furlongs
+        gauge   _9x           -         _9x                _9x
+        counter __9_9         bytes     _9_9_bytes_total   __9_9_bytes_total
+        gauge   :x__y:        -         :x_y:              :x__y:
     ";
 
     /// Checked against the translator that Prometheus uses, v1.0.0.
@@ -173,10 +220,20 @@ mod tests {
         }
     }
 
+    /// A label, and what it is called by each of [`LABEL_STYLES`]. Checked against the
+    /// translator that Prometheus uses, v1.0.0.
     #[test]
-    fn labels_get_a_prefix_before_an_underscore() {
-        assert_eq!(label("_a"), "key_a");
-        assert_eq!(label("a_"), "a_");
-        assert_eq!(label("__a"), "__a");
+    fn labels_are_translated_as_receivers_do() {
+        for (own, expected) in [
+            ("_a", ["key_a", "_a", "key_a", "_a"]),
+            ("a_", ["a_", "a_", "a_", "a_"]),
+            ("a__b", ["a__b", "a__b", "a_b", "a_b"]),
+            ("_a__b_", ["key_a__b_", "_a__b_", "key_a_b_", "_a_b_"]),
+            ("_1", ["key_1", "_1", "key_1", "_1"]),
+            ("a1", ["a1", "a1", "a1", "a1"]),
+        ] {
+            let stored = LABEL_STYLES.map(|style| style.stored(own));
+            assert_eq!(stored, expected, "{own}");
+        }
     }
 }

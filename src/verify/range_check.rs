@@ -103,14 +103,16 @@ impl<'a> RangeCheck<'a> {
                 continue;
             }
             let names = route.names(family);
+            let not_judged = self.context.not_judged(&names);
             let tally = tally_of(&mut self.tallies, &names.family);
             family.shape.type_name().clone_into(&mut tally.kind);
             tally.series = tally.series.max(series);
-            if !self.names.contains(&names) {
+            tally.not_judged = not_judged;
+            if not_judged.is_none() && !self.names.contains(&names) {
                 self.names.push(names);
             }
         }
-        let chunk = Chunk::new(catalog, route, self.limit, self.context.matches(), after_ms);
+        let chunk = Chunk::new(catalog, self.context, self.limit, after_ms);
         self.chunk = Some(chunk);
     }
 

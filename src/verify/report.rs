@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 
 use super::backend::seconds;
-use super::naming::Naming;
+use super::naming::{Added, Naming};
 use crate::clock::rfc3339;
 use crate::readable::grouped;
 
@@ -55,9 +55,9 @@ pub struct Report {
     /// What names became.
     #[serde(skip)]
     pub(super) naming: Naming,
-    /// Whether own labels that clash were kept as `exported_…`.
+    /// What the backend added, and what it called series' own labels.
     #[serde(skip)]
-    pub(super) exported: bool,
+    pub(super) added: Added,
 }
 
 /// Scrapes that are missing between two that are there.
@@ -126,6 +126,9 @@ pub struct Tally {
     pub described: bool,
     /// Type, help or unit that the backend tells differently.
     pub described_wrong: u64,
+    /// Why it was not compared, though the backend has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_judged: Option<&'static str>,
     /// The first differences.
     pub examples: Vec<Example>,
     /// Places of those that counts and sums led to.
@@ -246,7 +249,11 @@ impl Tally {
 
     /// The same as a word.
     pub fn verdict(&self) -> &'static str {
-        if self.is_ok() { "ok" } else { "DIFFERS" }
+        match (self.is_ok(), self.not_judged) {
+            (false, _) => "DIFFERS",
+            (true, None) => "ok",
+            (true, Some(_)) => "not judged",
+        }
     }
 
     /// Whether any example of a kind may be kept, whatever it is of.

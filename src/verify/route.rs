@@ -1,9 +1,11 @@
 //! How a run's samples came to a backend: a configuration in, what series are
 //! called there and when samples are due out.
 
-use super::backend::{AskError, Backend, Labels};
-use super::naming::{Names, Naming, quoted, selector};
-use super::otlp_name::{STYLES, Style};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::backend::{AskError, Backend};
+use super::naming::{Added, Names, Naming, selector};
+use super::otlp_name::{LABEL_STYLES, LabelStyle, STYLES, Style};
 use super::{VerifyError, Via};
 use crate::config::{Config, HistogramForm, Metric, Temporality};
 use crate::journal::Replay;
@@ -128,6 +130,22 @@ impl Route {
         Names::of(of, &shape, &self.prefix, self.naming)
     }
 
+    /// Where a receiver puts a zero that puts one where a series began, Unix milliseconds.
+    /// By `OpenMetrics` the start is told in seconds, of which a part of a millisecond may get
+    /// lost on the way.
+    pub(super) fn starts_ms(&self, created_ms: i64) -> [i64; 2] {
+        let read_ms = match self.via {
+            Via::Prometheus => (created_ms as f64 / 1000.0 * 1000.0) as i64,
+            Via::Otlp | Via::RemoteWrite(_) => created_ms,
+        };
+        [created_ms, read_ms]
+    }
+
+    /// Whether such a zero may be here.
+    pub(super) fn is_start(&self, created_ms: i64, time_ms: i64) -> bool {
+        self.starts_ms(created_ms).contains(&time_ms)
+    }
+
     /// Whether a family cannot be compared.
     pub(super) fn leaves_out(&self, shape: &Shape) -> bool {
         self.exponential && matches!(shape, Shape::Histogram { .. })
@@ -162,6 +180,36 @@ impl Route {
         selector(&names, matchers)
     }
 
+    /// The ways in which a metric may be named that the name of the tick numbers leaves
+    /// open, this one first.
+    fn alternatives(&self) -> Vec<Self> {
+        let other = match self.naming {
+            Naming::Otlp(Style::Suffixes) => Some(Naming::Otlp(Style::SuffixesOnly)),
+            // Whether a scraper asked for OpenMetrics, and keeps what it read of
+            // them, only the backend can tell.
+            Naming::Exposed { .. } if self.created => Some(Naming::Exposed { created: true }),
+            _ => None,
+        };
+        let other = other.filter(|naming| *naming != self.naming);
+        let other = other.map(|naming| Self {
+            naming,
+            ..self.clone()
+        });
+        [self.clone()].into_iter().chain(other).collect()
+    }
+
+    /// What a metric's series may be called.
+    pub(super) fn possible_names_of(&self, metric: &Metric) -> Vec<String> {
+        let alternatives = self.alternatives();
+        let names = alternatives
+            .iter()
+            .map(|route| route.names_of(metric).texts);
+        let mut names: Vec<String> = names.flatten().collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// Finds out what the name of the tick numbers leaves open.
     ///
     /// # Errors
@@ -170,47 +218,76 @@ impl Route {
         &mut self,
         replay: &Replay,
         backend: &Backend,
-        labels: &Labels,
+        added: &Added,
         at_ms: i64,
     ) -> Result<(), AskError> {
-        let matchers = shared_matchers(replay, labels);
-        let any = |names: &[String]| any_of(backend, &matchers, names, ("[5m]", at_ms));
-        match self.naming {
-            Naming::Otlp(Style::Suffixes) => {
-                let other = Self {
-                    naming: Naming::Otlp(Style::SuffixesOnly),
-                    ..self.clone()
-                };
-                let differing =
-                    |metric: &&&Metric| self.names_of(metric).texts != other.names_of(metric).texts;
-                let Some(metric) = replay.metrics().iter().find(differing).copied() else {
-                    return Ok(());
-                };
-                let texts = |route: &Self| route.names_of(metric).texts;
-                if !any(&texts(self))? && any(&texts(&other))? {
-                    *self = other;
-                }
-            }
-            // Whether a scraper asked for OpenMetrics, and keeps what it read of
-            // them, only the backend can tell.
-            Naming::Exposed { .. } if self.created => {
-                let with = Self {
-                    naming: Naming::Exposed { created: true },
-                    ..self.clone()
-                };
-                let metrics = replay.metrics();
-                let names = metrics.iter().filter_map(|metric| {
-                    let (mut all, plain) = (with.names_of(metric), self.names_of(metric));
-                    (all.texts.len() > plain.texts.len()).then(|| all.texts.pop())?
-                });
-                let names: Vec<String> = names.collect();
-                if any(&names)? {
-                    *self = with;
-                }
-            }
-            _ => {}
+        let alternatives = self.alternatives();
+        let [_, other] = &alternatives[..] else {
+            return Ok(());
+        };
+        let metrics = replay.metrics();
+        // Names that only one of them gives.
+        let only = |of: &Self, not: &Self| {
+            let names = |metric: &&Metric| {
+                let others = not.names_of(metric).texts;
+                let mut names = of.names_of(metric).texts;
+                names.retain(|name| !others.contains(name));
+                names
+            };
+            let named = metrics
+                .iter()
+                .map(|metric| (own_labels(metric), names(metric)));
+            any_of(backend, added, named, ("[5m]", at_ms))
+        };
+        let is_exposed = matches!(self.naming, Naming::Exposed { .. });
+        if (is_exposed || !only(self, other)?) && only(other, self)? {
+            *self = other.clone();
         }
         Ok(())
+    }
+
+    /// Finds out what becomes of labels' names.
+    ///
+    /// # Errors
+    /// When the backend does not answer.
+    pub(super) fn label_style(
+        &self,
+        replay: &Replay,
+        backend: &Backend,
+        added: &Added,
+        at_ms: i64,
+    ) -> Result<LabelStyle, AskError> {
+        if !matches!(self.naming, Naming::Otlp(_)) {
+            return Ok(LabelStyle::AsSent);
+        }
+        let mut styles = LABEL_STYLES.to_vec();
+        let mut asked: BTreeSet<&str> = BTreeSet::new();
+        for metric in replay.metrics() {
+            let own = own_labels(metric);
+            for &label in &own {
+                let spellings: BTreeSet<String> =
+                    styles.iter().map(|style| style.stored(label)).collect();
+                let is_open = spellings.len() > 1 && !added.labels.contains_key(label);
+                if !is_open || asked.contains(label) {
+                    continue;
+                }
+                let mut there: Vec<String> = Vec::new();
+                for spelling in spellings {
+                    let mut matchers = added.matchers(&own);
+                    matchers.push(format!("{spelling}!=\"\""));
+                    let names = self.names_of(metric).texts;
+                    if any_matching(backend, &matchers, &names, ("[5m]", at_ms))? {
+                        there.push(spelling);
+                    }
+                }
+                if !there.is_empty() {
+                    asked.insert(label);
+                    styles.retain(|style| there.contains(&style.stored(label)));
+                }
+            }
+        }
+        // Those that are left differ in nothing that there is.
+        Ok(styles.first().copied().unwrap_or_default())
     }
 
     /// What names are changed to, where they are: for people.
@@ -227,37 +304,54 @@ impl Route {
             }
         }
     }
-
-    /// Whether own labels that begin with an underscore are called `key_…`.
-    pub(super) fn keyed(&self) -> bool {
-        self.naming == Naming::Otlp(Style::Suffixes)
-    }
 }
 
-/// Matchers of the target for all of its series, whatever labels they have of
-/// their own.
-pub(super) fn shared_matchers(replay: &Replay, labels: &Labels) -> Vec<String> {
-    let metrics = replay.metrics();
-    let is_own = |name: &str| {
-        let mut own = metrics.iter().flat_map(|metric| &metric.labels);
-        own.any(|label| label.name == name)
-    };
-    let shared = labels.iter().filter(|(name, _)| !is_own(name));
-    let matcher = |(name, value): (&String, &String)| format!("{name}={}", quoted(value));
-    shared.map(matcher).collect()
+/// Names of the labels that a metric's series have.
+pub(super) fn own_labels(metric: &Metric) -> Vec<&str> {
+    let labels = metric.labels.iter();
+    labels.map(|label| label.name.as_str()).collect()
 }
 
-/// Whether any series of these names has a sample in the range before a time.
+/// Whether any series of these names has a sample in the range before a time: names
+/// with the labels that their series have of their own.
 ///
 /// # Errors
 /// When the backend does not answer.
-pub(super) fn any_of(
+pub(super) fn any_of<'m>(
+    backend: &Backend,
+    added: &Added,
+    named: impl Iterator<Item = (Vec<&'m str>, Vec<String>)>,
+    at: (&str, i64),
+) -> Result<bool, AskError> {
+    // Own labels may take the place of the target's, of each metric others.
+    let mut by_target: BTreeMap<Vec<String>, BTreeSet<String>> = BTreeMap::new();
+    for (own, names) in named {
+        by_target
+            .entry(added.matchers(&own))
+            .or_default()
+            .extend(names);
+    }
+    for (matchers, names) in by_target {
+        let names: Vec<String> = names.into_iter().collect();
+        if any_matching(backend, &matchers, &names, at)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether any series of these names that matches has a sample in the range before a
+/// time.
+///
+/// # Errors
+/// When the backend does not answer.
+pub(super) fn any_matching(
     backend: &Backend,
     matchers: &[String],
     names: &[String],
     (range, at_ms): (&str, i64),
 ) -> Result<bool, AskError> {
-    for names in some_of(names) {
+    for names in in_queries(names) {
         let selector = selector(&names, matchers);
         let query = format!("count(last_over_time({selector}{range}))");
         if !backend.vector(&query, at_ms)?.is_empty() {
@@ -267,18 +361,19 @@ pub(super) fn any_of(
     Ok(false)
 }
 
-/// Names, as many at a time as fit into one query.
-pub(super) fn some_of(names: &[String]) -> impl Iterator<Item = Vec<&str>> {
-    let mut rest = names;
-    std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let fits = |name: &&String| {
-            bytes += name.len() + 1;
-            bytes <= NAMES_BYTES_MAX
-        };
-        let count = rest.iter().take_while(fits).count().max(1);
-        let (now, later) = rest.split_at_checked(count)?;
-        rest = later;
-        Some(now.iter().map(String::as_str).collect())
-    })
+/// Names in parts that fit into a query each.
+pub(super) fn in_queries(names: &[String]) -> Vec<Vec<&str>> {
+    let mut parts: Vec<Vec<&str>> = Vec::new();
+    let mut bytes = usize::MAX;
+    for name in names {
+        bytes = bytes.saturating_add(name.len() + 1);
+        if bytes > NAMES_BYTES_MAX {
+            parts.push(Vec::new());
+            bytes = name.len() + 1;
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push(name);
+        }
+    }
+    parts
 }

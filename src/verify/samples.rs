@@ -114,7 +114,8 @@ impl Check<'_, '_> {
         }
         let own = own_labels(self.space);
         let mut matchers = self.ctx.added().matchers(&own);
-        for (used, dimension) in used.iter().zip(dimensions) {
+        let stored = self.ctx.added().stored_names(&own);
+        for ((used, dimension), name) in used.iter().zip(dimensions).zip(&stored) {
             if used.len() == dimension.len() {
                 continue;
             }
@@ -123,8 +124,7 @@ impl Check<'_, '_> {
                 std::str::from_utf8(text).expect("label values are text")
             });
             let texts: Vec<&str> = texts.collect();
-            let name = self.ctx.added().stored_name(&dimension.name);
-            matchers.push(one_of(&name, &texts));
+            matchers.push(one_of(name, &texts));
         }
         Batch { series, matchers }
     }
@@ -267,6 +267,10 @@ impl Check<'_, '_> {
                 }
                 (None, Some(&sample)) => {
                     at += 1;
+                    if self.is_start_zero(index, slot, sample) {
+                        self.ctx.allow_start_zero();
+                        continue;
+                    }
                     self.tally.unexpected += 1;
                     self.example(What::Unexpected, index, slot, sample.0, |example| {
                         example.found = Some(format!("{:?}", sample.1));
@@ -308,7 +312,7 @@ impl Check<'_, '_> {
         stray: Vec<(i64, f64)>,
     ) {
         for (time_ms, found) in stray {
-            if found == 0.0 && self.starts_at(index, time_ms) {
+            if self.is_start_zero(index, slot, (time_ms, found)) {
                 self.ctx.allow_start_zero();
                 continue;
             }
@@ -359,10 +363,17 @@ impl Check<'_, '_> {
         })
     }
 
-    /// Whether a series counts from this time on, so that a zero may stand there.
-    fn starts_at(&self, index: usize, time_ms: i64) -> bool {
-        let is_counted = self.chunk.family(self.sampled).shape != Shape::Gauge;
-        is_counted && self.chunk.started_ms(self.sampled, index) == time_ms
+    /// Whether a sample is the zero that a receiver may put where a series that counts
+    /// began: where it had no sample, at the start that its next point tells.
+    fn is_start_zero(&self, index: usize, slot: usize, (time_ms, found): (i64, f64)) -> bool {
+        let shape = &self.chunk.family(self.sampled).shape;
+        let is_counted = *shape != Shape::Gauge && !self.names().slots[slot].is_created();
+        found.to_bits() == 0
+            && is_counted
+            && self
+                .ctx
+                .route()
+                .is_start(self.chunk.started_ms(self.sampled, index, time_ms), time_ms)
     }
 
     fn wrong(&mut self, index: usize, slot: usize, place: usize, (expected, found): (f64, f64)) {

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::backend::{Backend, Kind, Labels, Stored};
+use super::backend::{AskError, Backend, Kind, Labels, Stored};
 use super::context::Context;
 use super::edges::Edges;
 use super::gaps::{intervals, missing_pushes, usual_interval};
@@ -16,6 +16,7 @@ use crate::clock::{Clock, rfc3339};
 use crate::config::{INSTANCE_ATTRIBUTE, INSTANCE_LABEL};
 use crate::engine::tick_time_ns;
 use crate::journal::Replay;
+use crate::selfmetrics::TICK_LAG;
 
 /// Scrapes that are looked at together.
 pub(super) const SCRAPES_MAX: usize = 1_000_000;
@@ -69,6 +70,8 @@ struct TickNumbers<'a> {
     backend: &'a Backend,
     kind: Kind,
     route: &'a Route,
+    /// The last tick, if the run has ended.
+    last_tick: Option<u64>,
     /// What they may be called.
     selector: String,
     /// The process that pushed them, unless the arguments name one.
@@ -92,6 +95,7 @@ pub(super) fn find(
         backend,
         kind,
         route,
+        last_tick: edges.last_tick,
         selector: route.tick_selector(&options.target_matchers()),
         instance: route
             .instance
@@ -165,8 +169,43 @@ impl TickNumbers<'_> {
                 stored.samples.retain(|(_, tick)| !tick.is_nan());
             }
         }
-        found.retain(|stored| !stored.samples.is_empty() && self.is_own(&stored.labels));
+        found.retain(|stored| self.is_own(&stored.labels));
+        for stored in &mut found {
+            self.leave_out_start(stored)?;
+        }
+        found.retain(|stored| !stored.samples.is_empty());
         Ok(found)
+    }
+
+    /// Takes off the zero that a receiver may have put where the tick numbers began: it
+    /// looks as if tick 0 had come then.
+    fn leave_out_start(&self, stored: &mut Stored) -> Result<(), AskError> {
+        let Some(epoch_ms) = self.replay.time_ms(0) else {
+            return Ok(());
+        };
+        let is_start = |&(time_ms, value): &(i64, f64)| {
+            value.to_bits() == 0 && self.route.is_start(epoch_ms, time_ms)
+        };
+        let Some(at) = stored.samples.iter().position(is_start) else {
+            return Ok(());
+        };
+        let has_come = match self.route.due {
+            // None is put where tick 0 was pushed, since that is at the same time.
+            Some(schedule) => self.last_tick == Some(0) || schedule.is_due(self.replay.epoch_ns()),
+            // A scrape brings what has no start as well.
+            None => {
+                let mut target = stored.labels.clone();
+                let name = format!("{}{}", self.route.prefix, TICK_LAG.0);
+                target.insert("__name__".to_owned(), name);
+                let time_ms = stored.samples[at].0;
+                let query = format!("count(last_over_time({}[1ms]))", Context::exactly(&target));
+                !self.backend.vector(&query, time_ms)?.is_empty()
+            }
+        };
+        if !has_come {
+            stored.samples.remove(at);
+        }
+        Ok(())
     }
 
     /// Whether a series is of the process that the run was, or does not tell.

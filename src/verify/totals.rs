@@ -2,10 +2,10 @@
 //! where they differ, label by label until the series are found. A place in,
 //! examples out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::backend::{AskError, Row};
+use super::backend::{AskError, Row, seconds};
 use super::context::Context;
 use super::naming::{self, Names, one_of, quoted, selector};
 use super::report::{Example, What};
@@ -13,7 +13,8 @@ use super::route::Ends;
 use super::scrapes::Scrape;
 use super::selection::{Rows, for_each_series, labels};
 use super::sums::{Totals, totals, totals_by};
-use crate::engine::Frame;
+use crate::engine::{Frame, Gaps};
+use crate::model::Shape;
 use crate::model::space::Space;
 
 /// A group of so many series, expected and found, is looked at one by one.
@@ -99,6 +100,41 @@ impl Place<'_> {
         }
     }
 
+    /// Whether a series may have a zero here without having a point: it has begun at this
+    /// time, and its next point tells that.
+    fn is_starting(&self, ctx: &Context, (block, row): (usize, usize)) -> bool {
+        let created_ms = self.frame.created(block).at(row).div_euclid(1_000_000);
+        self.frame.gaps(block).contains(row)
+            && ctx.route().is_start(created_ms, self.scrape.time_ms)
+    }
+
+    /// Whether the samples count from a start on.
+    fn is_counted(&self) -> bool {
+        let families = self.frame.catalog().families();
+        let slot = &self.names.slots[self.names.slots_of(self.name).start];
+        let shape = self.family.map(|family| &families[family].shape);
+        shape.is_some_and(|shape| *shape != Shape::Gauge) && !slot.is_created()
+    }
+
+    /// How many zeros there may be of series that begin here.
+    fn starting(&self, ctx: &Context, rows: &Rows) -> u64 {
+        let Some(family) = self.family else {
+            return 0;
+        };
+        let catalog = self.frame.catalog();
+        let slots = self.names.slots_of(self.name);
+        let blocks = catalog.family_blocks(family);
+        let mut gaps = blocks.map(|block| self.frame.gaps(block));
+        if !self.is_counted() || gaps.all(Gaps::is_empty) {
+            return 0;
+        }
+        let mut starting = 0;
+        for_each_series(catalog, family, rows, |_, block, row| {
+            starting += u64::from(self.is_starting(ctx, (block, row)));
+        });
+        starting * slots.len() as u64
+    }
+
     /// Names of the labels that series of the family have.
     fn own_labels(&self) -> Vec<&str> {
         let Some(family) = self.family else {
@@ -120,7 +156,7 @@ pub(super) fn check(ctx: &Context, place: Place, look: bool) -> Result<Vec<Examp
     let own = place.own_labels();
     let mut matchers = ctx.added().matchers(&own);
     for (name, value) in matches {
-        let stored = ctx.added().stored_name(name);
+        let stored = ctx.added().stored_name(name, &own);
         matchers.push(format!("{stored}={}", quoted(value)));
     }
     let (rows, expected) = match place.family {
@@ -141,17 +177,25 @@ pub(super) fn check(ctx: &Context, place: Place, look: bool) -> Result<Vec<Examp
         return Ok(Vec::new());
     }
     let found = found.unwrap_or(0.0);
-    let mut examples = if found != count as f64 {
+    // A sum doesn't tell zeros.
+    let zeros = (found as u64).saturating_sub(count);
+    let zeros = zeros.min(place.starting(ctx, &rows));
+    let all = count + zeros;
+    let mut examples = if found != all as f64 {
         let expected = format!("{count} series");
         vec![place.totals_example(expected, format!("{found}"), query)]
-    } else if count > 0 {
-        check_values(ctx, place, &expected, &points)?
+    } else if all > 0 {
+        check_values(ctx, place, (&expected, zeros), &points)?
     } else {
         Vec::new()
     };
     if examples.is_empty() {
+        if zeros > 0 {
+            ctx.allow_start_zero();
+        }
         // What the backend shows without being told how far to look back.
-        return ends(ctx, place, count, &selector(&[place.text()], &matchers));
+        let shown = selector(&[place.text()], &matchers);
+        return ends(ctx, place, (&rows, all), &shown);
     }
     if !look {
         return Ok(examples);
@@ -172,11 +216,11 @@ pub(super) fn check(ctx: &Context, place: Place, look: bool) -> Result<Vec<Examp
 }
 
 /// Compares the values of series whose number is right: how many are no NaN, and the
-/// sum of these.
+/// sum of these. So many zeros are among them that only tell starts.
 fn check_values(
     ctx: &Context,
     place: Place,
-    expected: &Totals,
+    (expected, zeros): (&Totals, u64),
     points: &str,
 ) -> Result<Vec<Example>, AskError> {
     let at_ms = place.exactly.query_ms;
@@ -185,14 +229,17 @@ fn check_values(
     if expected.nan > 0 && ctx.keeps_nan() {
         let query = format!("count({numbers})");
         let found = ctx.single(&query, at_ms)?.unwrap_or(0.0);
-        let not_nan = expected.count - expected.nan;
+        let not_nan = expected.count - expected.nan + zeros;
         if found != not_nan as f64 {
             let expected = format!("{not_nan} series that are not NaN");
             examples.push(place.totals_example(expected, format!("{found}"), query));
         }
     }
     let query = format!("sum({numbers})");
-    let found = ctx.single(&query, at_ms)?;
+    let mut found = ctx.single(&query, at_ms)?;
+    if zeros > 0 && expected.count == expected.nan {
+        found = found.filter(|&sum| sum != 0.0);
+    }
     if !ctx.is_sum(expected, found) {
         let expected = format!("a sum of {:?}", expected.sum());
         let found = found.map_or("nothing".to_owned(), |found| format!("{found:?}"));
@@ -203,7 +250,12 @@ fn check_values(
 
 /// Whether series that have no point at a scrape are over for the backend: a
 /// query that looks back must not find them.
-fn ends(ctx: &Context, place: Place, count: u64, selector: &str) -> Result<Vec<Example>, AskError> {
+fn ends(
+    ctx: &Context,
+    place: Place,
+    (rows, count): (&Rows, u64),
+    selector: &str,
+) -> Result<Vec<Example>, AskError> {
     let is_marked = match (ctx.route().ends, place.family) {
         (Ends::Missing | Ends::Removed, None) => true,
         (Ends::Missing, Some(family)) => {
@@ -220,7 +272,7 @@ fn ends(ctx: &Context, place: Place, count: u64, selector: &str) -> Result<Vec<E
     let query = format!("count({selector})");
     let query_ms = ctx.marked_ms(place.scrape);
     let found = ctx.single(&query, query_ms)?.unwrap_or(0.0);
-    if found <= count as f64 {
+    if found <= count as f64 || found <= (count + zeros_shown(ctx, place, rows, selector)?) as f64 {
         return Ok(Vec::new());
     }
     Ok(vec![Example {
@@ -230,6 +282,34 @@ fn ends(ctx: &Context, place: Place, count: u64, selector: &str) -> Result<Vec<E
         query_ms,
         ..place.example(What::StaleLate, place.text().to_owned(), query)
     }])
+}
+
+/// How many series without a point at a scrape show the zero at which they began: it was
+/// put there by their next point, so that nothing had ended.
+fn zeros_shown(ctx: &Context, place: Place, rows: &Rows, selector: &str) -> Result<u64, AskError> {
+    /// Times at which they began that are asked for.
+    const STARTS_MAX: usize = 10;
+    let Some(family) = place.family.filter(|_| place.is_counted()) else {
+        return Ok(0);
+    };
+    let mut starts_ms: BTreeSet<i64> = BTreeSet::new();
+    for_each_series(place.frame.catalog(), family, rows, |_, block, row| {
+        if place.frame.gaps(block).contains(row) && starts_ms.len() < STARTS_MAX {
+            let created_ms = place.frame.created(block).at(row).div_euclid(1_000_000);
+            starts_ms.extend(ctx.route().starts_ms(created_ms));
+        }
+    });
+    let mut zeros = 0;
+    for start_ms in starts_ms {
+        let start = seconds(start_ms);
+        let query = format!("count({selector} == 0 and timestamp({selector}) == {start})");
+        let found = ctx.single(&query, ctx.marked_ms(place.scrape))?;
+        zeros += found.unwrap_or(0.0) as u64;
+    }
+    if zeros > 0 {
+        ctx.allow_start_zero();
+    }
+    Ok(zeros)
 }
 
 /// The same without NaN where there should be some.
@@ -331,9 +411,10 @@ impl Parts<'_> {
     /// What the label is called in the backend.
     fn stored_name(&self, ctx: &Context) -> String {
         match self.label {
-            Label::Dimension(index) => ctx
-                .added()
-                .stored_name(&self.space.dimensions()[index].name),
+            Label::Dimension(index) => {
+                let own = self.place.own_labels();
+                ctx.added().stored_name(own[index], &own)
+            }
             Label::Slot => self.number(0).map_or("", |(label, _)| label).to_owned(),
         }
     }
@@ -470,6 +551,8 @@ fn compare(ctx: &Context, place: Place, group: &Group) -> Result<Vec<Example>, A
     let own = place.own_labels();
     // By identity: how it is shown, how to ask for it, and its value.
     let mut expected: BTreeMap<String, (String, String, f64)> = BTreeMap::new();
+    let mut starting: BTreeSet<String> = BTreeSet::new();
+    let is_counted = place.is_counted();
     if let Some(family) = place.family {
         let slots = place.names.slots_of(place.name);
         for_each_series(
@@ -477,7 +560,8 @@ fn compare(ctx: &Context, place: Place, group: &Group) -> Result<Vec<Example>, A
             family,
             &group.rows,
             |cursor, at, row| {
-                if place.frame.gaps(at).contains(row) {
+                let is_starting = is_counted && place.is_starting(ctx, (at, row));
+                if place.frame.gaps(at).contains(row) && !is_starting {
                     return;
                 }
                 let columns = place.frame.block(at).2;
@@ -487,12 +571,16 @@ fn compare(ctx: &Context, place: Place, group: &Group) -> Result<Vec<Example>, A
                     }
                     let of = &place.names.slots[slot];
                     let value = of.value(columns, place.frame.created(at), row);
-                    if value.is_nan() && !ctx.keeps_nan() {
-                        continue;
-                    }
                     let number = of.number;
                     let identity =
                         naming::identity(place.text(), labels(cursor), number.map(|(_, n)| n));
+                    if is_starting {
+                        starting.insert(identity);
+                        continue;
+                    }
+                    if value.is_nan() && !ctx.keeps_nan() {
+                        continue;
+                    }
                     let series = Context::shown(place.text(), labels(cursor), number);
                     let selector = ctx.selector(place.text(), labels(cursor), number);
                     expected.insert(identity, (series, place.points(&selector), value));
@@ -506,6 +594,7 @@ fn compare(ctx: &Context, place: Place, group: &Group) -> Result<Vec<Example>, A
         let (identity, shown) = ctx.identity_of(&row.labels, &own, label.map(|(label, _)| label));
         match expected.remove(&identity) {
             Some((_, _, value)) if ctx.is_value(value, row.value) => {}
+            None if row.value.to_bits() == 0 && starting.contains(&identity) => {}
             Some((series, query, value)) => examples.push(Example {
                 expected: Some(format!("{value:?}")),
                 found: Some(format!("{:?}", row.value)),

@@ -107,7 +107,7 @@ impl Shipped {
 }
 
 /// Where a run is scraped, found before it begins.
-fn address() -> (u16, String) {
+pub(crate) fn address() -> (u16, String) {
     let port = servers::process::free_port();
     (port, format!("127.0.0.1:{port}"))
 }
@@ -168,7 +168,7 @@ fn rename_instance(of: &mut serde_yaml::Value) {
     }
 }
 
-fn wait_for(mockingbird: &Mockingbird, tick: u64) {
+pub(crate) fn wait_for(mockingbird: &Mockingbird, tick: u64) {
     wait_until("a tick has come", Duration::from_secs(150), || {
         let (_, status) = mockingbird.ask("GET", "/status", "");
         status["tick_count"]

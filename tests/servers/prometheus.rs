@@ -52,6 +52,16 @@ impl Prometheus {
 
     /// The same with a configuration of its own.
     pub(crate) fn start_configured(servers: &Path, folder: &Path, config: &str) -> Self {
+        Self::start_with_features(servers, folder, config, &[])
+    }
+
+    /// The same with features that have to be enabled.
+    pub(crate) fn start_with_features(
+        servers: &Path,
+        folder: &Path,
+        config: &str,
+        features: &[&str],
+    ) -> Self {
         let config_path = folder.join("prometheus.yaml");
         std::fs::write(&config_path, config).unwrap();
         let address = format!("127.0.0.1:{}", free_port());
@@ -64,6 +74,9 @@ impl Prometheus {
             .arg("--web.enable-otlp-receiver")
             .arg("--web.enable-remote-write-receiver")
             .arg("--log.level=warn");
+        if !features.is_empty() {
+            command.arg(format!("--enable-feature={}", features.join(",")));
+        }
         let mut prometheus = Self {
             process: Process::start(&mut command, "prometheus", folder),
             command,

@@ -18,6 +18,8 @@ pub(crate) type Store = BTreeMap<Labels, Vec<(i64, f64)>>;
 /// A Prometheus that knows the queries that are asked of it.
 pub(crate) struct Fake {
     pub(crate) store: Store,
+    /// Series of native histograms: when they have samples, and how many observations.
+    pub(crate) native: Store,
     /// Functions do not see NaN.
     pub(crate) drops_nan: bool,
     /// How far a query looks back that does not say so: for nothing but what is there, as
@@ -36,6 +38,7 @@ impl Fake {
     pub(crate) fn new(store: Store) -> Self {
         Self {
             store,
+            native: Store::new(),
             drops_nan: false,
             looks_back_ms: 1,
             metadata: "none",
@@ -72,7 +75,6 @@ impl Fake {
         let time: f64 = form["time"].parse().unwrap();
         let time_ms = (time * 1000.0).round() as i64;
         let mut query = form["query"].as_str();
-        let store = &self.store;
         let mut aggregate = None;
         for function in ["count", "sum"] {
             if let Some(rest) = query.strip_prefix(function) {
@@ -87,6 +89,10 @@ impl Fake {
                 aggregate = Some((function, by));
             }
         }
+        let native_only = query.strip_prefix("histogram_count(");
+        query = native_only.map_or(query, |inner| inner.strip_suffix(')').unwrap());
+        let numbers = Some(&self.store).filter(|_| native_only.is_none());
+        let store = numbers.into_iter().chain([&self.native]).flatten();
         let numbers_only = query.contains(" == ");
         if numbers_only {
             let (left, right) = query.split_once(" == ").unwrap();
@@ -108,7 +114,7 @@ impl Fake {
             None => (selector, self.looks_back_ms),
         };
         let matchers = parse_selector(selector);
-        let selected = store.iter().filter(|(labels, _)| {
+        let selected = store.filter(|(labels, _)| {
             matchers.iter().all(|(label, values)| {
                 let value = labels.get(label.trim_end_matches('!'));
                 let value = value.map_or("", String::as_str);

@@ -12,7 +12,7 @@ use crate::verify::VerifyError;
 use crate::verify::backend::{AskError, Backend};
 use crate::verify::naming::{Naming, selector};
 use crate::verify::report::Report;
-use crate::verify::route::{Route, shared_matchers, some_of};
+use crate::verify::route::{Route, in_queries};
 
 /// Backends hold the same load if one has no more than this share more than another.
 const SHARE_MAX: f64 = 0.01;
@@ -134,11 +134,13 @@ impl Stored {
         names.dedup();
         let created = names.iter().filter(|name| is_created(route, name));
         let created: Vec<String> = created.cloned().collect();
-        let matchers = shared_matchers(replay, &report.target);
+        let own = replay.metrics().into_iter().flat_map(|metric| &metric.labels);
+        let own: Vec<&str> = own.map(|label| label.name.as_str()).collect();
+        let matchers = report.added.matchers(&own);
         let (from_ms, to_ms) = report.range_ms;
         let count = |names: &[String]| {
             let mut sum = 0;
-            for names in some_of(names) {
+            for names in in_queries(names) {
                 let series = selector(&names, &matchers);
                 let query = format!("count(last_over_time({series}[2ms]))");
                 let rows = backend.vector(&query, to_ms + 1)?;

@@ -16,7 +16,7 @@ use crate::verify::VerifyError;
 use crate::verify::backend::{AskError, Backend};
 use crate::verify::naming::{Added, quoted, selector};
 use crate::verify::report::Report;
-use crate::verify::route::Route;
+use crate::verify::route::{Route, own_labels};
 use crate::verify::selection;
 
 /// Metrics whose queries are timed at most.
@@ -172,11 +172,7 @@ fn fail(failures: &mut Option<Failures>, query: &Query, error: &AskError) {
 /// The queries about every metric: the same for each backend, but for names.
 fn queries(replay: &Replay, route: &Route, report: &Report) -> Result<Vec<Query>, VerifyError> {
     let mut queries = Vec::new();
-    let added = Added {
-        labels: report.target.clone(),
-        exported: report.exported,
-        keyed: route.keyed(),
-    };
+    let added = &report.added;
     let mut known: Vec<&str> = Vec::new();
     for metric in replay.metrics() {
         let shape = shape_of(metric, &|_| None);
@@ -187,7 +183,7 @@ fn queries(replay: &Replay, route: &Route, report: &Report) -> Result<Vec<Query>
             break;
         }
         known.push(&metric.name);
-        of_metric(&mut queries, (metric, &shape), route, &added)?;
+        of_metric(&mut queries, (metric, &shape), route, added)?;
     }
     Ok(queries)
 }
@@ -201,11 +197,7 @@ fn of_metric(
 ) -> Result<(), VerifyError> {
     let names = route.names_of(metric);
     let name = names.texts[0].as_str();
-    let own: Vec<&str> = metric
-        .labels
-        .iter()
-        .map(|label| label.name.as_str())
-        .collect();
+    let own = own_labels(metric);
     let all = selector(&[name], &added.matchers(&own));
     let mut push = |kind, text: String, form| queries.push(Query { kind, text, form });
     push(
@@ -215,7 +207,7 @@ fn of_metric(
     );
     push("sum of all series", format!("sum({all})"), Form::Instant);
     if let Some(label) = metric.labels.first() {
-        let label = added.stored_name(&label.name);
+        let label = added.stored_name(&label.name, &own);
         let topk = format!("topk(10, sum by ({label}) ({all}))");
         push("the top 10 of one label", topk, Form::Instant);
     }
@@ -239,7 +231,11 @@ fn of_metric(
     let cursor = space.cursor(space.series_count() / 2);
     let mut matchers = added.matchers(&own);
     for (label, value) in selection::labels(&cursor) {
-        matchers.push(format!("{}={}", added.stored_name(label), quoted(value)));
+        matchers.push(format!(
+            "{}={}",
+            added.stored_name(label, &own),
+            quoted(value)
+        ));
     }
     let one = selector(&[name], &matchers);
     push(

@@ -62,11 +62,13 @@ impl Report {
     fn sentence(&self) -> String {
         let sum = |of: fn(&Tally) -> u64| self.metrics.iter().map(of).sum::<u64>();
         let (totals, totals_wrong) = (sum(|t| t.totals), sum(|t| t.totals_wrong));
+        let judged = self.metrics.iter().filter(|t| t.not_judged.is_none());
+        let judged = judged.count() as u64;
         if self.ok {
             let mut text = format!(
                 "{} of {}, and {}: all are what the run gave.",
                 counted(sum(|t| t.samples), "sample", "samples"),
-                counted(self.metrics.len() as u64, "metric", "metrics"),
+                counted(judged, "metric", "metrics"),
                 counted(totals, "count or sum", "counts and sums"),
             );
             if !self.gaps.is_empty() {
@@ -77,7 +79,7 @@ impl Report {
         let mut text = String::new();
         let differing = self.metrics.iter().filter(|tally| !tally.is_ok()).count();
         if differing > 0 {
-            let of = counted(self.metrics.len() as u64, "metric", "metrics");
+            let of = counted(judged, "metric", "metrics");
             let verb = if differing == 1 { "differs" } else { "differ" };
             let _ = write!(text, "{} of {of} {verb}. ", number(differing as u64));
         }
@@ -224,10 +226,10 @@ impl Report {
                     Escaped(&text)
                 )?;
             }
-            let (class, verdict) = if tally.is_ok() {
-                ("good", "ok")
-            } else {
-                ("bad", "differs")
+            let (class, verdict) = match (tally.is_ok(), tally.not_judged) {
+                (false, _) => ("bad", "differs"),
+                (true, None) => ("good", "ok"),
+                (true, Some(_)) => ("none", "not judged"),
             };
             writeln!(out, "<td class=\"verdict {class}\">{verdict}</td></tr>")?;
         }
@@ -336,7 +338,7 @@ fn gap_class(gap: &Gap) -> &'static str {
 mod tests {
     use super::escape::turns_direction;
     use super::*;
-    use crate::verify::naming::Naming;
+    use crate::verify::naming::{Added, Naming};
     use crate::verify::report::{Allowance, Cost, What};
 
     /// What must not reach the page as it is.
@@ -390,7 +392,7 @@ mod tests {
             warnings: vec![text],
             cost: Cost::default(),
             naming: Naming::Exposed { created: false },
-            exported: false,
+            added: Added::default(),
         }
     }
 
