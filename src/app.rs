@@ -17,7 +17,7 @@ pub use progress::{progress_bar, progress_bar_of};
 use ticks::Ticks;
 
 use crate::clock::{Clock, rfc3339, round_down};
-use crate::config::{Config, Prometheus, Temporality};
+use crate::config::{Config, Prometheus};
 use crate::control::{self, Applier, ControlHandler, Endpoints, Hub, PendingChange, Reloader};
 use crate::engine::Engine;
 use crate::exposition::Renderer;
@@ -25,7 +25,7 @@ use crate::exposition::pool::RenderPool;
 use crate::faults::WireFaults;
 use crate::http::{Limits, Server};
 use crate::model::Catalog;
-use crate::plan::Estimate;
+use crate::plan::{BackendSeries, Estimate};
 use crate::push::{Delivery, Pusher, StartError};
 use crate::readable::grouped;
 use crate::selfmetrics::{SelfMetrics, exporters_that_push};
@@ -68,6 +68,8 @@ pub struct Started {
     pub threads: usize,
     /// The families that are exposed.
     pub catalog: Arc<Catalog>,
+    /// How many series a backend counts of the generated ones.
+    pub backend_series: BackendSeries,
 }
 
 /// What arrives from outside the process.
@@ -130,7 +132,7 @@ pub fn run(
     let epoch_ns = config.global.epoch_ns.unwrap_or_else(from_start);
     let mut engine =
         Engine::new(config, Arc::clone(&catalog), epoch_ns, threads).map_err(no_threads)?;
-    if config.otel.enabled && config.otel.temporality == Temporality::Delta {
+    if config.otel.sends_deltas() {
         engine.count_growth();
     }
     let pool = RenderPool::new(threads).map_err(no_threads)?;
@@ -153,6 +155,7 @@ pub fn run(
         push_url: otlp_url,
         epoch_ns,
         threads,
+        backend_series: BackendSeries::of(config, &catalog, &applier.renderer()),
         catalog,
     });
     log::info!("epoch {}, seed {}", rfc3339(epoch_ns), config.global.seed);
@@ -390,7 +393,7 @@ fn cannot_listen(
 }
 
 fn warn_about_risks(config: &Config) {
-    for note in &config.otel.notes {
+    for note in config.otel.notes.iter().chain(&config.notes()) {
         log::warn!("{note}");
     }
     let global = &config.global;

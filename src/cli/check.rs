@@ -63,10 +63,14 @@ fn check_file(path: &Path) -> Result<String, Mistakes> {
             text: refusal,
         });
     }
-    Ok(format!(
+    let mut summary = format!(
         "{file}: ok, {} metrics, {} series, {} samples per scrape",
         config.metrics.len(),
         grouped(estimate.series),
         grouped(estimate.samples),
-    ))
+    );
+    for note in config.notes() {
+        let _ = write!(summary, "\n{file}: note: {note}");
+    }
+    Ok(summary)
 }
