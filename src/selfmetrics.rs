@@ -111,7 +111,7 @@ const FAMILIES: [(Own, &str, &str, &str); 18] = [
         Own::ScrapeBytes,
         "gen_scrape_bytes",
         "Bytes of scrape bodies sent, as encoded.",
-        "",
+        "bytes",
     ),
     (
         Own::ResidentMemory,
