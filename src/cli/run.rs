@@ -80,7 +80,7 @@ fn print_summary(config: &Config, started: &app::Started) {
     let summary = format!(
         "mockingbird {}: {}\n\
          \x20 metrics   {} with {} series, {} samples per scrape and self-metrics\n\
-         \x20 backend   {} series, every bucket, sum and count being one\n\
+         \x20 backend   counts as series (each bucket, sum and count): {}\n\
          \x20 ticks     every {} s since {}, seed {}, {} threads\n\
          \x20 scrape    {scrape}\n\
          \x20 push      {push}\n\
