@@ -4,6 +4,7 @@
 //! is the clock (`ticks`): it sleeps until the next tick's time, runs the tick and
 //! publishes its frame.
 
+mod offset;
 mod progress;
 mod ticks;
 
@@ -17,13 +18,14 @@ pub use progress::{progress_bar, progress_bar_of};
 use ticks::Ticks;
 
 use crate::clock::{Clock, rfc3339, round_down};
-use crate::config::{Config, Prometheus};
+use crate::config::Config;
 use crate::control::{self, Applier, ControlHandler, Endpoints, Hub, PendingChange, Reloader};
 use crate::engine::Engine;
 use crate::exposition::Renderer;
 use crate::exposition::pool::RenderPool;
 use crate::faults::WireFaults;
 use crate::http::{Limits, Server};
+use crate::instance;
 use crate::model::Catalog;
 use crate::plan::{BackendSeries, Estimate};
 use crate::push::{Delivery, Pusher, StartError};
@@ -60,8 +62,8 @@ pub struct Started {
     pub metrics_addr: Option<SocketAddr>,
     /// Where the control API listens.
     pub control_addr: SocketAddr,
-    /// Where frames are pushed, if they are.
-    pub push_url: Option<String>,
+    /// The configuration in force.
+    pub config: Arc<Config>,
     /// Unix nanoseconds of tick 0.
     pub epoch_ns: i64,
     /// Shard workers.
@@ -122,6 +124,11 @@ pub fn run(
     // Listening comes first: a taken port is told at once, and whoever asks
     // early is told that this is starting.
     let servers = Servers::listen(config, &shared, &hub, &reloader)?;
+    let instance = instance::of(config, Some(servers.served_port()));
+    let mut with_instance = config.clone();
+    with_instance.set_instance(&instance);
+    reloader.set_instance(instance);
+    let config = &Arc::new(with_instance);
 
     let threads = threads_of(config);
     let no_threads = |error| RunError::Run(format!("cannot start {threads} threads: {error}"));
@@ -141,18 +148,17 @@ pub fn run(
     reload_on_signal(&reloader, signals.reload.clone()).map_err(no_threads)?;
 
     let metrics_addr = servers.metrics.as_ref().map(Server::local_addr);
-    let otlp_url = config.otel.enabled.then(|| config.otel.url.clone());
     let remote_writes = config.remote_writes_enabled();
     let endpoints = Endpoints {
         metrics_addr,
-        otlp_url: otlp_url.clone(),
+        otlp_url: config.otel.enabled.then(|| config.otel.url.clone()),
         remote_write_urls: remote_writes.map(|one| one.url.clone()).collect(),
     };
     servers.set_ready(pool, endpoints);
     started(&Started {
         metrics_addr,
         control_addr: servers.control.local_addr(),
-        push_url: otlp_url,
+        config: Arc::clone(config),
         epoch_ns,
         threads,
         backend_series: BackendSeries::of(config, &catalog, &applier.renderer()),
@@ -205,6 +211,12 @@ impl Servers {
             pool,
             endpoints,
         })
+    }
+
+    /// The port by which the process is known; see [`instance::served_port`].
+    fn served_port(&self) -> u16 {
+        let known = self.metrics.as_ref().unwrap_or(&self.control);
+        known.local_addr().port()
     }
 
     /// To be called once, when start-up is done.
@@ -277,17 +289,14 @@ fn overdue_ticks(shared: &Shared, epoch_ns: i64) -> i64 {
 
 /// What makes changes, its journal begun.
 fn new_applier(
-    config: &Config,
+    config: &Arc<Config>,
     catalog: &Arc<Catalog>,
     (hub, changes): (Arc<Hub>, Receiver<PendingChange>),
     shared: &Shared,
     epoch_ns: i64,
 ) -> Result<Applier, RunError> {
-    let Prometheus {
-        prefix, timestamps, ..
-    } = &config.prometheus;
-    let renderer = Arc::new(Renderer::new(Arc::clone(catalog), prefix, *timestamps));
-    let (config, faults) = (Arc::new(config.clone()), Arc::clone(&shared.faults));
+    let renderer = Arc::new(Renderer::of_page(Arc::clone(catalog), &config.prometheus));
+    let (config, faults) = (Arc::clone(config), Arc::clone(&shared.faults));
     let journal_file = config.global.journal_file.clone().unwrap_or_default();
     let catches_up = overdue_ticks(shared, epoch_ns) >= 2;
     let epoch = (epoch_ns, catches_up);

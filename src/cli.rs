@@ -18,7 +18,7 @@ mod verify;
 mod watch;
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -26,8 +26,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::app::{self, RunError};
-use crate::config::{self, Config};
+use crate::config::{self, Config, LoadError};
 use crate::engine::tick_time_ns;
+use crate::instance;
 use crate::logging::complain;
 use crate::plan::{Estimate, Plan};
 
@@ -52,7 +53,9 @@ Examples:
 
 Environment:
   LOG_LEVEL                  overrides global.log_level
+  MOCKINGBIRD_CONTROL_TOKEN  overrides global.control_api_token
   OTEL_ENDPOINT, OTEL_...    override exporters.otel; the standard variables, METRICS first
+A variable that is set to nothing counts as not set.
 
 Exit codes: 0 success, 1 failure while running, 2 bad configuration or arguments, 3 verify or
 compare found differences.";
@@ -73,13 +76,14 @@ enum Command {
     Run(run::RunArgs),
     /// Write a commented configuration to begin with.
     Init {
-        /// Where to; `-` for standard output. A file that exists is left alone.
+        /// Where to; `-` for standard output. A file that exists is left alone. The
+        /// JSON Schema that it names, for editors, is written beside it.
         #[arg(value_name = "FILE", default_value = "mockingbird.yaml")]
         file: PathBuf,
     },
     /// Report every mistake of configuration files, start nothing.
     Check {
-        /// Configuration files.
+        /// Configuration files; `-` for standard input.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
         /// One JSON object per mistake, on standard output.
@@ -88,7 +92,7 @@ enum Command {
     },
     /// Tell series, samples, bytes and memory of a configuration before it runs.
     Plan {
-        /// Configuration file.
+        /// Configuration file; `-` for standard input.
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// JSON instead of a table.
@@ -161,6 +165,8 @@ fn run_command(cli: Cli) -> Result<ExitCode, RunError> {
 
 /// What `init` writes.
 const STARTER: &str = include_str!("cli/starter.yaml");
+/// The schema that its first line names.
+const STARTER_SCHEMA: &str = "mockingbird.schema.json";
 
 fn init(file: &Path) -> Result<(), RunError> {
     if file == Path::new("-") {
@@ -170,7 +176,9 @@ fn init(file: &Path) -> Result<(), RunError> {
     let path = file.display();
     match written {
         Ok(()) => {
-            print(format!("wrote {path}; run it with: mockingbird --config {path}\n").as_bytes())
+            let schema = write_schema(&file.with_file_name(STARTER_SCHEMA))?;
+            let text = format!("wrote {path}{schema}; run it with: mockingbird --config {path}\n");
+            print(text.as_bytes())
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(RunError::Config(
             format!("{path} is there already and was left alone; name another file"),
@@ -179,12 +187,40 @@ fn init(file: &Path) -> Result<(), RunError> {
     }
 }
 
+/// Writes the schema for editors, unless there is such a file; tells what was done.
+fn write_schema(file: &Path) -> Result<String, RunError> {
+    let schema = pretty_json(&config::json_schema())?;
+    let path = file.display();
+    match File::create_new(file).and_then(|mut new| new.write_all(schema.as_bytes())) {
+        Ok(()) => Ok(format!(" and {path}")),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(String::new()),
+        Err(error) => Err(RunError::Run(format!("cannot write {path}: {error}"))),
+    }
+}
+
 fn load(path: &Path) -> Result<Config, RunError> {
-    config::load(path).map_err(|error| RunError::Config(error.to_string()))
+    read_config(path).map_err(|error| RunError::Config(error.to_string()))
+}
+
+/// The configuration in a file, or with `-` on standard input.
+fn read_config(path: &Path) -> Result<Config, LoadError> {
+    if path != Path::new("-") {
+        return config::load(path);
+    }
+    let name = Path::new("<stdin>");
+    let mut bytes = Vec::new();
+    // One byte more than a configuration may have.
+    let mut input = io::stdin().lock().take(config::FILE_BYTES_MAX + 1);
+    if let Err(error) = input.read_to_end(&mut bytes) {
+        let message = format!("cannot be read: {error}");
+        return Err(LoadError::whole_file(&name.display().to_string(), message));
+    }
+    config::load_str(name, &bytes, &|variable| std::env::var(variable).ok())
 }
 
 fn plan(file: &Path, json: bool, tick: u64) -> Result<(), RunError> {
-    let config = load(file)?;
+    let mut config = load(file)?;
+    config.set_instance(&instance::of(&config, None));
     refuse_too_large(&config)?;
     check_tick(&config, config.global.epoch_ns.unwrap_or(0), tick)?;
     let bar = app::progress_bar(tick, "running");
@@ -196,6 +232,11 @@ fn plan(file: &Path, json: bool, tick: u64) -> Result<(), RunError> {
     } else {
         print(plan.table().as_bytes())
     }
+}
+
+/// An environment variable; one that is set to nothing counts as not set.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn completions(shell: clap_complete::Shell) -> Result<(), RunError> {
@@ -267,6 +308,12 @@ mod tests {
         let config = config::load_str(Path::new("mockingbird.yaml"), STARTER.as_bytes(), &|_| None);
         let config = config.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(config.scenarios.len(), 1);
+        assert_eq!(
+            config.global.journal_file.as_deref(),
+            Some(Path::new("mockingbird.journal"))
+        );
+        let modeline = format!("# yaml-language-server: $schema={STARTER_SCHEMA}\n");
+        assert!(STARTER.starts_with(&modeline));
     }
 
     #[test]

@@ -66,8 +66,8 @@ pub use action_json::{ActionProblem, action_from_json, action_to_json};
 pub(crate) use check::global::parse_level;
 pub use effective::{effective, fingerprint};
 pub use exporters::{
-    BasicAuth, Compression, HistogramForm, Otel, Password, Prometheus, RemoteWrite,
-    RemoteWriteVersion, Temporality, TlsFiles,
+    BasicAuth, Compression, HistogramForm, INSTANCE_ATTRIBUTE, INSTANCE_LABEL, Instance, Otel,
+    Password, Prometheus, RemoteWrite, RemoteWriteVersion, Temporality, TlsFiles,
 };
 pub use metric::{
     Component, CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm, Kind, Label, LabelValues,
@@ -77,9 +77,10 @@ pub use overrides::{Overrides, PushTo};
 pub use problem::{LoadError, Problem};
 pub use range_format::RangeFormat;
 pub use schema::json_schema;
+pub(crate) use suggest::nearest;
 
 /// Larger files are refused without being read.
-const FILE_BYTES_MAX: u64 = 16 << 20;
+pub const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Reads and checks a configuration file.
 ///
@@ -237,6 +238,31 @@ impl Config {
     pub fn remote_writes_enabled(&self) -> impl Iterator<Item = &RemoteWrite> {
         self.remote_writes.iter().filter(|one| one.enabled)
     }
+
+    /// Has exporters that push tell which process a series is of, where the file
+    /// neither names it nor wants it left out. To be done where a run starts: from
+    /// then on it is part of the run's configuration.
+    pub fn set_instance(&mut self, instance: &str) {
+        let otel = &mut self.otel;
+        let is_missing = otel.instance == Instance::Auto && otel.instance().is_none();
+        if is_missing && !has_own_instance(&self.metrics) {
+            let attribute = INSTANCE_ATTRIBUTE.to_owned();
+            otel.resource.insert(attribute, instance.to_owned());
+        }
+        for one in &mut self.remote_writes {
+            if one.instance == Instance::Auto && one.instance().is_none() {
+                let label = INSTANCE_LABEL.to_owned();
+                one.labels.insert(label, instance.to_owned());
+            }
+        }
+    }
+}
+
+/// Whether metrics have a label `instance` of their own. Receivers of OTLP let the
+/// resource's take its place, and series that only differ in it would be one.
+fn has_own_instance(metrics: &[Metric]) -> bool {
+    let mut labels = metrics.iter().flat_map(|metric| &metric.labels);
+    labels.any(|label| label.name == INSTANCE_LABEL)
 }
 
 /// `global`.

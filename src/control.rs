@@ -51,7 +51,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// Reading a large configuration takes more stack than a scrape.
 const STACK_BYTES: usize = 2 << 20;
 
-/// The description of the API, an `OpenAPI` 3.1 document.
+/// The description of the API, an `OpenAPI` 3.1 document, where a token is set.
+/// `GET /openapi.json` answers it as it is in force.
 pub const OPENAPI: &str = include_str!("control/openapi.json");
 
 /// Listens for requests, which `handler` answers.

@@ -40,6 +40,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::config::Prometheus;
 use crate::engine::Frame;
 use crate::model::Catalog;
 use crate::model::space::Space;
@@ -59,14 +60,34 @@ use text::{FamilyText, Points};
 pub struct Renderer {
     catalog: Arc<Catalog>,
     timestamps: bool,
-    selected: Range<usize>,
-    /// Those of the selected families.
-    families: Vec<FamilyText>,
+    /// Those that are written, by index in the catalog, in its order.
+    selected: Vec<usize>,
+    texts: FamilyTexts,
     plan: Plan,
     memory_bytes: usize,
 }
 
+/// The texts of neighbouring families; shared with renderers of some of them.
+#[derive(Debug, Clone)]
+struct FamilyTexts {
+    /// Index in the catalog of the first one.
+    first: usize,
+    all: Arc<Vec<FamilyText>>,
+}
+
+impl FamilyTexts {
+    /// That of a family, by its index in the catalog.
+    fn of(&self, family: usize) -> &FamilyText {
+        &self.all[family - self.first]
+    }
+}
+
 impl Renderer {
+    /// A renderer of all families of `catalog` as `exporters.prometheus` asks.
+    pub fn of_page(catalog: Arc<Catalog>, page: &Prometheus) -> Self {
+        Self::new(catalog, &page.prefix, page.timestamps).with_created(page.created)
+    }
+
     /// A renderer of all families of `catalog`, their names preceded by
     /// `prefix`; with `timestamps` every sample carries its tick's time.
     pub fn new(catalog: Arc<Catalog>, prefix: &str, timestamps: bool) -> Self {
@@ -93,16 +114,54 @@ impl Renderer {
                 FamilyText::new(family, prefix, Arc::clone(labels))
             })
             .collect();
-        let plan = Plan::new(&catalog, selected.clone(), &families);
+        let texts = FamilyTexts {
+            first: selected.start,
+            all: Arc::new(families),
+        };
+        let selected: Vec<usize> = selected.collect();
+        let plan = Plan::new(&catalog, &selected, &texts);
         let labels: usize = spaces.values().map(|space| space.memory_bytes()).sum();
         Self {
             memory_bytes: labels + plan.memory_bytes(),
             catalog,
             timestamps,
             selected,
-            families,
+            texts,
             plan,
         }
+    }
+
+    /// A renderer of those families that have one of these names, as scrapes show
+    /// them in their `TYPE` lines; a counter's may end in `_total` or not, as the
+    /// formats differ in it. Nothing but the plan is made anew, so that it costs
+    /// what is selected.
+    #[must_use]
+    pub fn of_names(&self, names: &[&str]) -> Self {
+        let is_named = |family: &usize| {
+            names
+                .iter()
+                .any(|&name| self.texts.of(*family).is_named(name))
+        };
+        let selected: Vec<usize> = self.selected.iter().copied().filter(is_named).collect();
+        let plan = Plan::new(&self.catalog, &selected, &self.texts);
+        Self {
+            memory_bytes: self.memory_bytes - self.plan.memory_bytes() + plan.memory_bytes(),
+            catalog: Arc::clone(&self.catalog),
+            timestamps: self.timestamps,
+            selected,
+            texts: self.texts.clone(),
+            plan,
+        }
+    }
+
+    /// The same renderer, which writes `_created` lines where it is told to and
+    /// the format has them.
+    #[must_use]
+    pub fn with_created(mut self, created: bool) -> Self {
+        for family in Arc::make_mut(&mut self.texts.all) {
+            family.set_created(created);
+        }
+        self
     }
 
     /// The families it knows.
@@ -155,7 +214,7 @@ impl Renderer {
         for piece in self.plan.pieces(chunk) {
             let index = piece.block as usize;
             let (_, block, columns) = frame.block(index);
-            let family = &self.families[block.family - self.selected.start];
+            let family = self.texts.of(block.family);
             let points = Points {
                 columns,
                 gaps: frame.gaps(index),
@@ -182,19 +241,19 @@ impl Renderer {
 
     /// Samples, that is lines with a value, in a body without gaps.
     pub fn samples(&self, format: Format) -> usize {
-        let selected = self.selected.clone();
+        let selected = self.selected.iter();
         selected
-            .map(|family| self.family_samples(family, format))
+            .map(|&family| self.family_samples(family, format))
             .sum()
     }
 
     /// Samples in the body of a frame, its gaps left out.
     pub fn frame_samples(&self, frame: &Frame, format: Format) -> usize {
-        let selected = self.selected.clone();
-        let blocks = selected.flat_map(|family| self.catalog.family_blocks(family));
+        let selected = self.selected.iter();
+        let blocks = selected.flat_map(|&family| self.catalog.family_blocks(family));
         let missing = blocks.map(|index| {
-            let family = self.catalog.blocks()[index].family - self.selected.start;
-            frame.gaps(index).count() * self.families[family].samples_per_series(format)
+            let family = self.catalog.blocks()[index].family;
+            frame.gaps(index).count() * self.texts.of(family).samples_per_series(format)
         });
         self.samples(format) - missing.sum::<usize>()
     }
@@ -202,7 +261,7 @@ impl Renderer {
     /// Samples in a body that are of one family, by its index in the catalog,
     /// without gaps.
     pub fn family_samples(&self, family: usize, format: Format) -> usize {
-        let per_series = self.families[family - self.selected.start].samples_per_series(format);
+        let per_series = self.texts.of(family).samples_per_series(format);
         self.catalog.families()[family].series_count() * per_series
     }
 
@@ -237,10 +296,11 @@ mod tests {
         /// same bytes, as many samples as announced, and every chunk stays
         /// within the room that was reckoned for it.
         #[test]
-        fn bytes_equal_the_twins(frame in random_frames::frames(), timestamps: bool) {
-            let renderer = Renderer::new(Arc::clone(frame.catalog()), "p_", timestamps);
+        fn bytes_equal_the_twins(frame in random_frames::frames(), timestamps: bool, created: bool) {
+            let renderer = Renderer::new(Arc::clone(frame.catalog()), "p_", timestamps)
+                .with_created(created);
             for format in [Format::Text, Format::OpenMetrics] {
-                let expected = twin::body(&frame, "p_", timestamps, format);
+                let expected = twin::body(&frame, "p_", (timestamps, created), format);
                 let body = body(&renderer, &frame, format);
                 prop_assert_eq!(&body, &expected);
                 prop_assert_eq!(value_lines(&body), renderer.frame_samples(&frame, format));
@@ -359,7 +419,8 @@ app_size_bytes_count 3
     #[test]
     fn openmetrics_reads_as_the_format_describes_it() {
         let frame = example();
-        let renderer = Renderer::new(Arc::clone(frame.catalog()), "app_", true);
+        let new = || Renderer::new(Arc::clone(frame.catalog()), "app_", true);
+        let renderer = new().with_created(true);
         let expected = r#"# TYPE app_requests counter
 # HELP app_requests All \"requests\".
 app_requests_total{code="200"} 3 1700000001.5
@@ -390,6 +451,55 @@ app_size_bytes_created 1700000000 1700000001.5
 # EOF
 "#;
         assert_eq!(body(&renderer, &frame, Format::OpenMetrics), expected);
+        assert_eq!(renderer.samples(Format::OpenMetrics), 19);
+
+        // When series began is told only where that is asked for.
+        let lines = expected.lines();
+        let plain: Vec<&str> = lines.filter(|line| !line.contains("_created")).collect();
+        let found = body(&new(), &frame, Format::OpenMetrics);
+        assert_eq!(found.lines().collect::<Vec<_>>(), plain);
+        assert_eq!(new().samples(Format::OpenMetrics), 14);
+    }
+
+    #[test]
+    fn families_are_selected_by_the_names_that_scrapes_show() {
+        let frame = example();
+        let all = Renderer::new(Arc::clone(frame.catalog()), "app_", false).with_created(true);
+        let check = |names: &[&str], families: &[usize]| {
+            let some = all.of_names(names);
+            for format in [Format::Text, Format::OpenMetrics] {
+                let mut expected = String::new();
+                for &family in families {
+                    let catalog = Arc::clone(frame.catalog());
+                    let alone = Renderer::of_families(catalog, "app_", false, family..family + 1);
+                    expected += &body(&alone.with_created(true), &frame, format);
+                    expected = expected.replace("# EOF\n", "");
+                }
+                if format == Format::OpenMetrics {
+                    expected += "# EOF\n";
+                }
+                let found = body(&some, &frame, format);
+                assert_eq!(found, expected, "{names:?}");
+                assert_eq!(value_lines(&found), some.frame_samples(&frame, format));
+            }
+        };
+        check(&["app_requests_total"], &[0]);
+        check(&["app_requests"], &[0]);
+        check(
+            &["app_size_bytes", "app_load_ratio", "app_load_ratio"],
+            &[1, 4],
+        );
+        check(&["app_latency_seconds", "nothing"], &[2]);
+        for none in [
+            "",
+            "requests",
+            "app_latency_seconds_bucket",
+            "app_requests_created",
+            "APP_DELTA",
+        ] {
+            check(&[none], &[]);
+        }
+        check(&[], &[]);
     }
 
     #[test]
@@ -419,7 +529,7 @@ app_size_bytes_created 1700000000 1700000001.5
         let family = Family::new("long", "", "", Shape::Counter, Arc::new(space));
         let catalog = catalog(vec![family]);
         let frame = random_frames::frame(&catalog, 0, 0, 1);
-        let renderer = Renderer::new(catalog, "", true);
+        let renderer = Renderer::new(catalog, "", true).with_created(true);
         assert!(longest_chunk(&renderer, &frame) <= 2 << 20);
     }
 
@@ -431,7 +541,7 @@ app_size_bytes_created 1700000000 1700000001.5
         let frame = random_frames::frame(&catalog, 0, 0, 1);
         let renderer = Renderer::new(catalog, "", false);
         assert_eq!(renderer.chunk_count(), 3);
-        let expected = twin::body(&frame, "", false, Format::Text);
+        let expected = twin::body(&frame, "", (false, false), Format::Text);
         assert_eq!(body(&renderer, &frame, Format::Text), expected);
     }
 
@@ -455,7 +565,7 @@ app_size_bytes_created 1700000000 1700000001.5
         let renderer = Renderer::new(catalog, "", false);
         assert!(renderer.chunk_count() > 10);
         for format in [Format::Text, Format::OpenMetrics] {
-            let expected = twin::body(&frame, "", false, format);
+            let expected = twin::body(&frame, "", (false, false), format);
             assert!(body(&renderer, &frame, format) == expected);
         }
         assert!(longest_chunk(&renderer, &frame) <= 2 << 20);

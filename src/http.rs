@@ -20,8 +20,8 @@
 //! `reply` turns answers into writes; `connection` runs one client; `table` knows all clients and
 //! chooses whom to close; `server` accepts. `linger` closes politely.
 //!
-//! What this module never does: know a metric or a route, read the wall clock (deadlines are
-//! [`std::time::Instant`]s), compress, speak TLS or HTTP/2, keep a body that a handler streams,
+//! What this module never does: know a metric or a route, read the wall clock itself (deadlines are
+//! [`std::time::Instant`]s, the `Date` header is [`crate::clock`]'s), compress, speak TLS or HTTP/2, keep a body that a handler streams,
 //! or run a handler before its request is complete.
 //!
 //! [RFC 9112]: https://www.rfc-editor.org/rfc/rfc9112

@@ -38,12 +38,13 @@
 //! | [`otlp`] | a frame | requests that OTLP receivers take |
 //! | [`remote_write`] | a frame | requests that Prometheus remote-write receivers take |
 //! | `readable` | numbers | numbers as people read them |
-//! | [`plan`] | a configuration | what it will cost |
 //! | [`http`] | connections | requests for a handler, and its replies |
 //! | [`faults`] | what is in effect | what goes wrong between a frame and its readers |
+//! | [`instance`] | a configuration, the host's name | what tells replicas of a run apart |
 //! | `credentials`, `causes` | files of tokens and passwords; errors | what headers take; a line of text |
 //! | [`push`] | frames that are due | requests to a receiver, and a ledger of their points |
 //! | [`selfmetrics`] | what happens in the process | columns of its own families |
+//! | [`plan`] | a configuration | what it will cost |
 //! | [`server`] | a request, the latest frame | `/metrics` |
 //! | [`control`] | requests | changes to the run, made by the clock's thread, and their answers |
 //! | [`backfill`] | a run, two times | all its points between them, in a file or at a receiver |
@@ -109,6 +110,7 @@ pub mod engine;
 pub mod exposition;
 pub mod faults;
 pub mod http;
+pub mod instance;
 pub mod journal;
 mod locks;
 pub mod logging;

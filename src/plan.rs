@@ -17,6 +17,7 @@ use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
 use crate::model::{Catalog, Family, Shape, labels, shape_of};
 use crate::readable::{grouped, human_bytes};
+use crate::selfmetrics::exporters_that_push;
 use crate::timeline::window_ticks;
 
 /// Where a configuration without an epoch is measured: 2026-01-01T00:00:00Z.
@@ -122,6 +123,21 @@ pub struct Plan {
     pub total: Total,
     /// What may surprise those who read the metrics.
     pub notes: Vec<String>,
+    /// Exporters that push.
+    pub pushes: Vec<PushPlan>,
+}
+
+/// An exporter that pushes.
+#[derive(Debug, Serialize)]
+pub struct PushPlan {
+    /// As self-metrics call it.
+    pub exporter: String,
+    /// Where to.
+    pub url: String,
+    /// How often.
+    pub interval_s: f64,
+    /// What tells its series from those of other processes, if anything does.
+    pub instance: Option<String>,
 }
 
 /// One metric's part.
@@ -135,7 +151,7 @@ pub struct MetricPlan {
     pub series: usize,
     /// Samples per scrape in the Prometheus text format.
     pub samples_text: usize,
-    /// Samples per scrape in `OpenMetrics`, which adds `_created`.
+    /// Samples per scrape in `OpenMetrics`, with `_created` where it is asked for.
     pub samples_openmetrics: usize,
 }
 
@@ -193,12 +209,8 @@ impl Plan {
         let catalog = Catalog::build_with(config, Vec::new(), &exponential::pushed(config))
             .map_err(|(metric, error)| format!("{metric}: {error}"))?;
         let catalog = Arc::new(catalog);
-        let prometheus = &config.prometheus;
-        let renderer = Arc::new(Renderer::new(
-            Arc::clone(&catalog),
-            &prometheus.prefix,
-            prometheus.timestamps,
-        ));
+        let renderer = Renderer::of_page(Arc::clone(&catalog), &config.prometheus);
+        let renderer = Arc::new(renderer);
         let pool = RenderPool::new(threads).map_err(|error| error.to_string())?;
         // Times take as many digits as they will in a real run.
         let epoch_ns = config.global.epoch_ns.unwrap_or(EPOCH_NS);
@@ -245,6 +257,7 @@ impl Plan {
             },
             metrics,
             notes: config.notes(),
+            pushes: push_plans(config),
         })
     }
 
@@ -308,6 +321,20 @@ impl Plan {
         for note in &self.notes {
             let _ = writeln!(table, "note: {note}");
         }
+        for push in &self.pushes {
+            let instance = push.instance.as_deref();
+            let _ = writeln!(
+                table,
+                "{} pushes to {} every {} s, {}",
+                push.exporter,
+                push.url,
+                push.interval_s,
+                match instance {
+                    Some(name) => format!("instance {name}"),
+                    None => "without an instance: two processes would push the same series".into(),
+                }
+            );
+        }
         table
     }
 }
@@ -362,6 +389,26 @@ fn otlp_series(config: &Config, family: &Family) -> usize {
         shape => shape.samples_per_series(),
     };
     family.series_count() * per_series
+}
+
+fn push_plans(config: &Config) -> Vec<PushPlan> {
+    let seconds = |ns: u64| ns as f64 / 1e9;
+    let otel = config.otel.enabled.then(|| {
+        let otel = &config.otel;
+        (&otel.url, otel.export_interval_ns, otel.instance())
+    });
+    let remote = config.remote_writes_enabled();
+    let remote = remote.map(|one| (&one.url, one.interval_ns, one.instance()));
+    exporters_that_push(config)
+        .into_iter()
+        .zip(otel.into_iter().chain(remote))
+        .map(|(exporter, (url, interval_ns, instance))| PushPlan {
+            exporter,
+            url: url.clone(),
+            interval_s: seconds(interval_ns),
+            instance: instance.map(str::to_owned),
+        })
+        .collect()
 }
 
 fn metric_plans(catalog: &Catalog, renderer: &Renderer) -> Vec<MetricPlan> {

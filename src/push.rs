@@ -23,6 +23,7 @@
 //! Nothing here knows what is in a request, and nothing here can delay a tick:
 //! the tick's thread takes two short locks that nobody holds during I/O.
 
+mod access;
 mod backlog;
 mod client;
 mod downgrade;
@@ -35,6 +36,7 @@ mod mailbox;
 mod outbox;
 mod pack;
 mod posters;
+mod redirect;
 mod request;
 mod retry;
 mod schedule;
@@ -89,6 +91,8 @@ pub struct Pusher {
     posters: Posters,
     offered_tick: Option<u64>,
     counts_deltas: bool,
+    /// Of the latest frame.
+    catalog: Option<Arc<Catalog>>,
 }
 
 /// Why pushing cannot begin.
@@ -174,12 +178,19 @@ impl Pusher {
             posters,
             offered_tick: None,
             counts_deltas: target.keep_before,
+            catalog: None,
         })
     }
 
-    /// Pushes a frame if its tick is due. Returns at once; `Some` where deltas are
-    /// counted from this frame next.
+    /// Pushes a frame if its tick is due. Returns at once, whatever the receiver does;
+    /// `Some` where deltas are counted from this frame next.
     pub fn offer(&mut self, frame: &Arc<Frame>) -> Option<HandedOver> {
+        let catalog = frame.catalog();
+        let known = self.catalog.replace(Arc::clone(catalog));
+        // A reload reads the files of the configuration too.
+        if known.is_some_and(|known| !Arc::ptr_eq(&known, catalog)) {
+            self.client.doubt_files();
+        }
         if !self.schedule.is_due(frame.time_ns()) {
             return None;
         }

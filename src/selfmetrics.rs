@@ -6,7 +6,7 @@
 mod process;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::{Config, LabelValues};
@@ -40,6 +40,7 @@ enum Own {
     QueueDepth,
     Ticks,
     TickLag,
+    ClockOffset,
     Scrapes,
     ScrapeDuration,
     ScrapeBytes,
@@ -57,7 +58,7 @@ enum Own {
 const PUSH_FAMILIES: usize = 5;
 
 /// Base name, help and unit of each, in the order in which they are exposed.
-const FAMILIES: [(Own, &str, &str, &str); 18] = [
+const FAMILIES: [(Own, &str, &str, &str); 19] = [
     (
         Own::Points,
         "gen_points",
@@ -98,6 +99,12 @@ const FAMILIES: [(Own, &str, &str, &str); 18] = [
         Own::TickLag,
         "gen_tick_lag_seconds",
         "How late this tick began.",
+        "seconds",
+    ),
+    (
+        Own::ClockOffset,
+        "gen_clock_offset_seconds",
+        "How far the system's clock is ahead of the ticks' schedule (below 0: behind).",
         "seconds",
     ),
     (Own::Scrapes, "gen_scrapes", "Scrapes answered in full.", ""),
@@ -173,6 +180,7 @@ pub struct SelfMetrics {
     scrape_duration: Observed,
     tick_duration: Observed,
     tick_lag_ns: AtomicU64,
+    clock_offset_ns: AtomicI64,
     /// Of the exporters that push, in the order of [`exporters_that_push`].
     deliveries: Mutex<Vec<Delivery>>,
     points: Mutex<Points>,
@@ -241,6 +249,11 @@ impl SelfMetrics {
     /// Sets how late the tick that is about to run begins.
     pub fn set_tick_lag_ns(&self, lag_ns: u64) {
         self.tick_lag_ns.store(lag_ns, Relaxed);
+    }
+
+    /// Sets how far the system's clock is ahead of the schedule.
+    pub fn set_clock_offset_ns(&self, offset_ns: i64) {
+        self.clock_offset_ns.store(offset_ns, Relaxed);
     }
 
     /// How late the last tick began.
@@ -354,6 +367,7 @@ impl SelfMetrics {
             Own::PointsDropped => ledger(series).dropped as f64,
             Own::Ticks => tick as f64,
             Own::TickLag => count(&self.tick_lag_ns) / 1e9,
+            Own::ClockOffset => self.clock_offset_ns.load(Relaxed) as f64 / 1e9,
             Own::Scrapes => count(&self.scrapes),
             Own::ScrapeBytes => count(&self.scrape_bytes[usize::from(series == 1)]),
             Own::ResidentMemory => resident_memory_bytes().map_or(f64::NAN, |bytes| bytes as f64),
@@ -374,6 +388,7 @@ fn family((own, name, help, unit): (Own, &str, &str, &str), labels: Vec<Dimensio
         Own::ActiveSeries
         | Own::QueueDepth
         | Own::TickLag
+        | Own::ClockOffset
         | Own::ResidentMemory
         | Own::BuildInfo => Shape::Gauge,
         _ => Shape::Counter,

@@ -13,13 +13,16 @@ use crate::exposition::Renderer;
 use crate::exposition::negotiate::{self, Encoding};
 use crate::exposition::pool::RenderPool;
 use crate::faults::WireFaults;
-use crate::http::{BodyWriter, Handler, Reply, Request, Sent};
+use crate::http::{BodyWriter, Handler, Refusal, Reply, Request, Sent};
 use crate::selfmetrics::SelfMetrics;
 
 /// Scrapes answered at the same time; each may hold a frame. Further ones get 503.
 pub const SCRAPES_MAX: u64 = 32;
-/// `/healthz` fails when ticks begin later than this many intervals.
+/// `/healthz` fails when ticks begin later than this many intervals, or the system's
+/// clock is that far from their schedule.
 const LAG_INTERVALS_MAX: u64 = 10;
+/// An offset of the clock below this is none, however short the interval.
+const OFFSET_NS_MIN: u64 = 1_000_000_000;
 
 /// A delayed scrape checks this often whether the server stops.
 const DELAY_STEP: Duration = Duration::from_millis(50);
@@ -99,6 +102,10 @@ impl Handler for ScrapeHandler {
 impl ScrapeHandler {
     fn scrape(&self, request: &Request<'_>, reply: Reply<'_>) -> io::Result<Sent> {
         let started = Instant::now();
+        let names = match names(request) {
+            Ok(names) => names,
+            Err(refusal) => return reply.refuse(&refusal),
+        };
         let struck = self.faults.scrape();
         // A delayed scrape holds no frame and does not count as running.
         if struck.delay.is_some_and(|delay| !wait(delay, &reply)) {
@@ -114,7 +121,14 @@ impl ScrapeHandler {
         let (Some(pool), Some(latest)) = (self.pool.get(), self.board.published()) else {
             return reply.text(503, "starting: no tick yet");
         };
-        let Published { frame, renderer } = latest;
+        let Published {
+            frame,
+            mut renderer,
+        } = latest;
+        if let Some(names) = names {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            renderer = Arc::new(renderer.of_names(&names));
+        }
         let negotiated = negotiate::format(joined(request, "Accept").as_deref());
         let encoding = negotiate::encoding(joined(request, "Accept-Encoding").as_deref());
         let gzip = encoding == Encoding::Gzip;
@@ -195,17 +209,12 @@ pub fn health(
     interval_ns: u64,
     reply: Reply<'_>,
 ) -> io::Result<Sent> {
-    let lag_ns_max = LAG_INTERVALS_MAX.saturating_mul(interval_ns);
     // The tick after the latest frame may be under way: it is late from the
     // moment it was due, whether it has begun or not.
     let next_due_ns = |frame: Arc<Frame>| frame.time_ns() + interval_ns as i64;
-    let (code, status) = match board.latest().map(next_due_ns) {
-        None => (503, "starting"),
-        Some(due_ns) if clock.now_ns().saturating_sub(due_ns) > lag_ns_max as i64 => {
-            (503, "lagging")
-        }
-        Some(_) => (200, "ok"),
-    };
+    let due_ns = board.latest().map(next_due_ns);
+    let lag_ns = due_ns.map(|due_ns| clock.now_ns().saturating_sub(due_ns));
+    let (code, status) = judge(lag_ns, clock.offset_ns(), interval_ns);
     let timestamp = rfc3339(clock.now_ns());
     let body = serde_json::json!({"status": status, "timestamp": timestamp}).to_string();
     reply.send(
@@ -213,6 +222,20 @@ pub fn health(
         &[("Content-Type", "application/json")],
         (body + "\n").as_bytes(),
     )
+}
+
+/// Status code and word for ticks that are so late (`None` before the first one), while
+/// the system's clock is so far ahead of them.
+fn judge(lag_ns: Option<i64>, offset_ns: i64, interval_ns: u64) -> (u16, &'static str) {
+    let lag_ns_max = LAG_INTERVALS_MAX.saturating_mul(interval_ns);
+    match lag_ns {
+        None => (503, "starting"),
+        Some(lag_ns) if lag_ns > lag_ns_max as i64 => (503, "lagging"),
+        Some(_) if offset_ns.unsigned_abs() > lag_ns_max.max(OFFSET_NS_MIN) => {
+            (503, "clock_offset")
+        }
+        Some(_) => (200, "ok"),
+    }
 }
 
 /// Sleeps; false when the server stops before the time is over.
@@ -273,8 +296,54 @@ fn send(
     Err(io::ErrorKind::Other.into())
 }
 
+/// The families that a scrape asks for by `name[]`, as client libraries'
+/// handlers take it; `None` for all. Other parameters mean nothing.
+fn names(request: &Request<'_>) -> Result<Option<Vec<String>>, Refusal> {
+    let pairs = request.query_pairs()?.into_iter();
+    let names = pairs.filter(|(name, _)| name == "name[]");
+    let names: Vec<String> = names.map(|(_, value)| value).collect();
+    Ok((!names.is_empty()).then_some(names))
+}
+
 /// All values of a header, as if they had come on one line.
 fn joined(request: &Request<'_>, name: &str) -> Option<String> {
     let values: Vec<&str> = request.header_all(name).collect();
     (!values.is_empty()).then(|| values.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_is_lost_by_lag_and_by_a_clock_that_was_set() {
+        const SECOND_NS: i64 = 1_000_000_000;
+        const HOUR_NS: i64 = 3600 * SECOND_NS;
+        for (lag_ns, offset_ns, interval_ns, expected) in [
+            (None, HOUR_NS, SECOND_NS, (503, "starting")),
+            (Some(-SECOND_NS), 0, SECOND_NS, (200, "ok")),
+            (Some(10 * SECOND_NS), 10 * SECOND_NS, SECOND_NS, (200, "ok")),
+            (Some(10 * SECOND_NS + 1), 0, SECOND_NS, (503, "lagging")),
+            (
+                Some(0),
+                10 * SECOND_NS + 1,
+                SECOND_NS,
+                (503, "clock_offset"),
+            ),
+            (Some(0), -HOUR_NS, SECOND_NS, (503, "clock_offset")),
+            (Some(0), i64::MIN, SECOND_NS, (503, "clock_offset")),
+            (Some(0), HOUR_NS, HOUR_NS, (200, "ok")),
+            // However short the interval, the clock may be corrected by a little.
+            (Some(0), SECOND_NS / 2, SECOND_NS / 1000, (200, "ok")),
+            (
+                Some(0),
+                2 * SECOND_NS,
+                SECOND_NS / 1000,
+                (503, "clock_offset"),
+            ),
+        ] {
+            let found = judge(lag_ns, offset_ns, interval_ns as u64);
+            assert_eq!(found, expected, "{lag_ns:?} {offset_ns} {interval_ns}");
+        }
+    }
 }

@@ -36,9 +36,14 @@ impl Running {
     /// Starts `metrics` (YAML) with further `global` fields on a free port, and
     /// waits until it has ticked.
     fn start(global: &str, metrics: &str) -> Self {
+        Self::start_with("", global, metrics)
+    }
+
+    /// The same with further fields of `exporters.prometheus`.
+    fn start_with(page: &str, global: &str, metrics: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
-        let path = write_config(folder.path(), port, global, metrics);
+        let path = write_config(folder.path(), port, (page, global, metrics));
         let child = Command::new(BINARY)
             .arg("--config")
             .arg(path)
@@ -99,11 +104,12 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-fn write_config(folder: &Path, port: u16, global: &str, metrics: &str) -> PathBuf {
+/// A file with further fields of `exporters.prometheus` and `global`.
+fn write_config(folder: &Path, port: u16, (page, global, metrics): (&str, &str, &str)) -> PathBuf {
     let path = folder.join("config.yaml");
     let text = format!(
         "global: {{control_api_port: 0, {global}}}\n\
-         exporters: {{prometheus: {{port: {port}, bind_address: 127.0.0.1, prefix: ''}}, \
+         exporters: {{prometheus: {{port: {port}, bind_address: 127.0.0.1, prefix: '', {page}}}, \
          otel: {{enabled: false}}}}\n{metrics}\n"
     );
     std::fs::write(&path, text).unwrap();
@@ -226,15 +232,14 @@ fn init_writes_what_check_accepts_and_overwrites_nothing() {
 fn verify_tells_arguments_from_backends() {
     let folder = tempfile::tempdir().unwrap();
     let metrics = "metrics: [{name: a, type: gauge, algorithm: constant, start: 1}]";
-    let path = write_config(folder.path(), 8000, "", metrics);
+    let path = write_config(folder.path(), 8000, ("", "", metrics));
     let path = path.to_str().unwrap();
     let with_epoch = folder.path().join("epoch");
     std::fs::create_dir(&with_epoch).unwrap();
     let with_epoch = write_config(
         &with_epoch,
         8000,
-        "epoch: \"2026-01-01T00:00:00Z\"",
-        metrics,
+        ("", "epoch: \"2026-01-01T00:00:00Z\"", metrics),
     );
     let with_epoch = with_epoch.to_str().unwrap();
     // A port that nobody listens on.
@@ -299,7 +304,7 @@ fn too_many_series_are_refused_with_their_number() {
     let folder = tempfile::tempdir().unwrap();
     let metrics = "profiles: {p: {labels: {user: {range: [1, 90000000]}}}}\n\
         metrics: [{name: a, profile: p, type: gauge, algorithm: constant, start: 1}]";
-    let path = write_config(folder.path(), 8000, "", metrics);
+    let path = write_config(folder.path(), 8000, ("", "", metrics));
     let path = path.to_str().unwrap();
     for arguments in [&["--config", path][..], &["check", path], &["plan", path]] {
         let output = mockingbird(arguments);
@@ -443,7 +448,7 @@ fn a_taken_port_is_told_with_who_asked_for_it() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let folder = tempfile::tempdir().unwrap();
-    let path = write_config(folder.path(), port, "", SMALL);
+    let path = write_config(folder.path(), port, ("", "", SMALL));
     let output = mockingbird(&["--config", path.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains(&format!(":{port} for exporters.prometheus")));
@@ -507,7 +512,8 @@ fn the_metrics_port_serves_scrapes_health_and_a_page() {
     let accept = "Accept: application/openmetrics-text;version=1.0.0;q=0.6,*/*;q=0.2\r\n";
     let open = running.get("/metrics", accept);
     assert!(open.contains("Content-Type: application/openmetrics-text; version=1.0.0"));
-    assert!(open.ends_with("# EOF\n") && open.contains("\nhits_created "));
+    assert!(open.ends_with("# EOF\n") && open.contains("\nhits_total "));
+    assert!(!open.contains("_created"), "{open}");
     assert!(running.get("/healthz", "").contains("\"status\":\"ok\""));
     assert!(running.get("/", "").contains("href=\"/metrics\""));
     assert!(running.get("/nothing", "").starts_with("HTTP/1.1 404"));
@@ -523,6 +529,27 @@ fn the_metrics_port_serves_scrapes_health_and_a_page() {
     assert!(value(&body, "process_resident_memory_bytes") > 1e6);
     assert!(body.contains("gen_points_total{metric_name=\"hits\"}"));
     assert!(body.contains("gen_build_info{version=\"0.1.0\"} 1"));
+}
+
+#[test]
+fn openmetrics_tells_when_series_began_where_that_is_asked_for() {
+    let accept = "Accept: application/openmetrics-text;version=1.0.0\r\n";
+    let running = Running::start_with("created: true", "tick_interval_s: 0.05", SMALL);
+    let open = running.get("/metrics", accept);
+    for name in ["hits_created", "gen_ticks_created"] {
+        let created = value(&open, name);
+        assert!((1.7e9..1e10).contains(&created), "{name} {created}");
+    }
+    assert!(!running.get("/metrics", "").contains("_created"));
+    let path = running.folder.path().join("config.yaml");
+    let path = path.to_str().unwrap();
+    let plan = mockingbird(&["plan", "--json", path]);
+    let plan: serde_json::Value = serde_json::from_str(stdout(&plan)).unwrap();
+    assert_eq!(plan["total"]["samples_text"], 1);
+    assert_eq!(plan["total"]["samples_openmetrics"], 2);
+    let dump = |format| mockingbird(&["dump", "-c", path, "--tick", "1", "--format", format]);
+    assert!(stdout(&dump("openmetrics")).contains("\nhits_created 0\n"));
+    assert!(!stdout(&dump("text")).contains("_created"));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! A change of output is a decision: `UPDATE_GOLDEN=1 cargo test --test golden`
 //! writes the file anew, and the change shows in review. Same seed, same bytes,
-//! on every platform and in every build.
+//! on every platform and in every build. `OpenMetrics` is pinned as the files ask
+//! for it, and with the `_created` lines of `exporters.prometheus.created`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -43,13 +44,14 @@ fn shipped_configurations_give_the_pinned_bytes() {
 fn fingerprint(name: &str, out: &mut String) {
     let config = config::load(Path::new(&format!("configs/{name}.yaml"))).unwrap();
     let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
-    let prometheus = &config.prometheus;
-    let renderer = Renderer::new(
-        Arc::clone(&catalog),
-        &prometheus.prefix,
-        prometheus.timestamps,
-    );
-    let mut engine = Engine::new(&config, catalog, 0, 2).unwrap();
+    let page = || Renderer::of_page(Arc::clone(&catalog), &config.prometheus);
+    let (renderer, with_created) = (page(), page().with_created(true));
+    let forms = [
+        (&renderer, Format::Text, "text"),
+        (&renderer, Format::OpenMetrics, "openmetrics"),
+        (&with_created, Format::OpenMetrics, "and created"),
+    ];
+    let mut engine = Engine::new(&config, Arc::clone(&catalog), 0, 2).unwrap();
     for tick in TICKS {
         let frame = loop {
             let frame = engine.advance(|_, _| {});
@@ -57,7 +59,7 @@ fn fingerprint(name: &str, out: &mut String) {
                 break frame;
             }
         };
-        for (format, label) in [(Format::Text, "text"), (Format::OpenMetrics, "openmetrics")] {
+        for (renderer, format, label) in forms {
             let (mut hash, mut bytes, mut chunk) = (Xxh3::new(), 0, Vec::new());
             for index in 0..renderer.chunk_count() {
                 chunk.clear();

@@ -25,5 +25,7 @@ mod otlp;
 mod prometheus;
 #[path = "real/remote_write.rs"]
 mod remote_write;
+#[path = "real/replicas.rs"]
+mod replicas;
 #[path = "real/verify.rs"]
 mod verify;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 
+use super::offset::{News, Offset};
 use super::{Shared, overdue_ticks, progress_bar};
 use crate::control::Applier;
 use crate::engine::Engine;
@@ -46,6 +47,7 @@ impl Ticks<'_> {
         // A tick that was due before all was started is not late.
         let ready_ns = self.shared.clock.now_ns();
         let mut warned: Option<Instant> = None;
+        let mut offset = Offset::new(self.shared.interval_ns);
         loop {
             let due_ns = self.engine.time_ns(self.engine.next_tick());
             if !self.wait_until(due_ns) {
@@ -56,6 +58,11 @@ impl Ticks<'_> {
             if self.is_late(lag_ns) && warned.is_none_or(|at| at.elapsed() > LAG_WARNINGS_APART) {
                 warned = Some(Instant::now());
                 self.warn_of_lag(lag_ns);
+            }
+            let offset_ns = self.shared.clock.offset_ns();
+            self.shared.own.set_clock_offset_ns(offset_ns);
+            if let Some(news) = offset.see(offset_ns, Instant::now()) {
+                log_offset(news);
             }
             self.run_tick(lag_ns);
         }
@@ -174,6 +181,18 @@ impl Ticks<'_> {
             grouped(self.engine.catalog().generated_series() as u128),
             self.shared.interval_ns as f64 / 1e9,
         );
+    }
+}
+
+fn log_offset(news: News) {
+    match news {
+        News::Apart(offset_ns) => log::warn!(
+            "the system's clock is {:.3} s {} the schedule, which began when it had another time \
+             and goes on: samples have the schedule's times (a restart begins with the clock's)",
+            offset_ns.unsigned_abs() as f64 / 1e9,
+            if offset_ns > 0 { "ahead of" } else { "behind" },
+        ),
+        News::Agree => log::info!("the system's clock agrees with the schedule again"),
     }
 }
 

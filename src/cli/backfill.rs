@@ -11,6 +11,7 @@ use super::{json_line, print, refuse_too_large, signals};
 use crate::app::{self, RunError};
 use crate::backfill::{self, BackfillError, Job, Order, Report, Span, Target};
 use crate::config::{self, Overrides, PushTo, RemoteWriteVersion};
+use crate::instance;
 use crate::logging;
 use crate::readable::grouped;
 
@@ -182,6 +183,8 @@ fn job(args: &BackfillArgs) -> Result<Job, RunError> {
     let span = Span::new(config.global.epoch_ns, interval_ns, args.from, args.to)
         .map_err(RunError::Config)?;
     config.global.epoch_ns = Some(span.epoch_ns);
+    // The one that a live run has, whose past this is.
+    config.set_instance(&instance::of(&config, None));
     let threads = args.threads.map(usize::from);
     Ok(Job {
         threads: threads.unwrap_or_else(|| app::threads_of(&config)),

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::print;
+use super::{print, read_config};
 use crate::app::RunError;
-use crate::config;
 use crate::plan::Estimate;
 use crate::readable::grouped;
 
@@ -51,12 +50,12 @@ struct Mistakes {
 
 /// A summary of a file that is right.
 fn check_file(path: &Path) -> Result<String, Mistakes> {
-    let config = config::load(path).map_err(|error| Mistakes {
+    let config = read_config(path).map_err(|error| Mistakes {
         text: error.to_string(),
         json: error.problems().iter().map(|one| json!(one)).collect(),
     })?;
     let estimate = Estimate::of(&config);
-    let file = path.display();
+    let file = config.path.display();
     if let Some(refusal) = estimate.refusal(&config) {
         return Err(Mistakes {
             json: vec![json!({"file": file.to_string(), "message": refusal})],

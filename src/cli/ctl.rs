@@ -10,7 +10,7 @@ use ureq::Agent;
 use ureq::http::Request;
 
 use super::values::{finite, label};
-use super::{ctl_text, print};
+use super::{ctl_text, print, variable};
 use crate::app::RunError;
 
 /// Longer than the instance takes for anything, a reload included.
@@ -18,6 +18,9 @@ const TIMEOUT: Duration = Duration::from_secs(90);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most bytes of a reply that are read: a whole journal.
 const REPLY_BYTES_MAX: u64 = 128 << 20;
+/// Takes the place of --url.
+const URL_VARIABLE: &str = "MOCKINGBIRD_URL";
+const URL_DEFAULT: &str = "http://localhost:8081";
 /// Holds the token, where the instance asks for one.
 const TOKEN_VARIABLE: &str = "MOCKINGBIRD_CONTROL_TOKEN";
 
@@ -46,15 +49,10 @@ Exit codes: 0 done, 1 not reached or not able to, 2 refused.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct CtlArgs {
-    /// Where the instance's control API is.
-    #[arg(
-        long,
-        global = true,
-        env = "MOCKINGBIRD_URL",
-        default_value = "http://localhost:8081",
-        value_name = "URL"
-    )]
-    url: String,
+    /// Where the instance's control API is. Default: MOCKINGBIRD_URL, else
+    /// <http://localhost:8081>.
+    #[arg(long, global = true, value_name = "URL")]
+    url: Option<String>,
     /// The instance's reply as it is.
     #[arg(long, global = true)]
     json: bool,
@@ -223,7 +221,8 @@ struct SeriesArgs {
 pub(super) fn ctl(args: CtlArgs) -> Result<(), RunError> {
     let is_journal = matches!(args.command, Ctl::Journal);
     let call = Call::of(args.command);
-    let url = args.url.trim_end_matches('/');
+    let url = args.url.or_else(|| variable(URL_VARIABLE));
+    let url = url.as_deref().unwrap_or(URL_DEFAULT).trim_end_matches('/');
     // As everywhere else, a host and a port are enough.
     let url = if url.contains("://") || !url.contains(':') {
         url.to_owned()
@@ -398,7 +397,7 @@ fn send(url: &str, call: &Call) -> Result<String, RunError> {
     let mut request = Request::builder()
         .method(call.method)
         .uri(format!("{url}{}", call.path));
-    if let Some(token) = std::env::var(TOKEN_VARIABLE).ok().filter(|t| !t.is_empty()) {
+    if let Some(token) = variable(TOKEN_VARIABLE) {
         request = request.header("Authorization", format!("Bearer {token}"));
     }
     let sent = match &call.body {

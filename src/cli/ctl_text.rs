@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use crate::readable::grouped;
 
+/// Names that there are instead of an unknown one, as many as are listed.
+const NAMES_SHOWN_MAX: usize = 10;
 /// Mistakes that are listed below a refusal.
 const PROBLEMS_SHOWN_MAX: usize = 100;
 
@@ -22,11 +24,19 @@ pub(super) fn refusal(status: u16, reply: &str) -> String {
     };
     let mut text = error.to_owned();
     let detail = &value["detail"];
-    if let Some(available) = detail["available"].as_array() {
-        let names: Vec<&str> = available.iter().filter_map(Value::as_str).collect();
-        let _ = match names.join(", ") {
-            names if names.is_empty() => write!(text, "; there are none"),
-            names => write!(text, "; available: {names}"),
+    // Where something is meant probably, the error says so.
+    let suggested = detail["did_you_mean"].is_string();
+    if let Some(available) = detail["available"].as_array().filter(|_| !suggested) {
+        let names: Vec<String> = available.iter().map(word).collect();
+        let _ = match names.len() {
+            0 => write!(text, "; there are none"),
+            1..=NAMES_SHOWN_MAX => write!(text, "; available: {}", names.join(", ")),
+            count => write!(
+                text,
+                "; available: {} and {} more",
+                names[..NAMES_SHOWN_MAX].join(", "),
+                count - NAMES_SHOWN_MAX
+            ),
         };
     }
     let problems = detail.as_array().or(detail["problems"].as_array());
@@ -122,10 +132,11 @@ pub(super) fn status(reply: &Value) -> String {
         pair(
             "ticks",
             format!(
-                "{}, every {} s, {:.3} s late",
+                "{}, every {} s, {:.3} s late{}",
                 count(&reply["tick_count"]),
                 number(&config["tick_interval_s"]),
                 number(&reply["tick_lag_seconds"]),
+                clock_offset(number(&reply["clock_offset_seconds"])),
             ),
         ),
         pair(
@@ -300,6 +311,15 @@ fn items(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
+/// That the system's clock was set, where it was.
+fn clock_offset(offset_s: f64) -> String {
+    if offset_s.abs() < 1.0 || offset_s.is_nan() {
+        return String::new();
+    }
+    let which = if offset_s > 0.0 { "ahead" } else { "behind" };
+    format!(", the clock {:.3} s {which}", offset_s.abs())
+}
+
 fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or(f64::NAN)
 }
@@ -351,6 +371,16 @@ mod tests {
         check(json!({"error": "no", "detail": null}), "no");
         let available = json!({"error": "no", "detail": {"available": ["a", "b"]}});
         check(available, "no; available: a, b");
+        let many: Vec<String> = (0..30).map(|n| format!("m{n}")).collect();
+        check(
+            json!({"error": "no", "detail": {"available": many, "did_you_mean": null}}),
+            "no; available: m0, m1, m2, m3, m4, m5, m6, m7, m8, m9 and 20 more",
+        );
+        let meant = json!({"available": many, "did_you_mean": "m7"});
+        check(
+            json!({"error": "no; did you mean m7?", "detail": meant}),
+            "no; did you mean m7?",
+        );
         let problem = |line, message| json!({"file": "f", "line": line, "column": 2, "path": "p", "message": message});
         let problems = json!({"error": "two", "detail": [problem(1, "x"), problem(3, "y")]});
         check(problems, "two\n  f:1:2: p: x\n  f:3:2: p: y");

@@ -26,7 +26,7 @@ use crate::push;
 /// Arguments of `dump`.
 #[derive(Debug, Args)]
 pub(super) struct DumpArgs {
-    /// Configuration file.
+    /// Configuration file; `-` for standard input.
     #[arg(short, long, value_name = "FILE", required_unless_present = "journal")]
     config: Option<PathBuf>,
     /// Journal of a run: its configuration, its epoch, and all that was done to it.
@@ -142,9 +142,7 @@ fn dump_text(
     format: Format,
     threads: usize,
 ) -> Result<(), RunError> {
-    let prometheus = &config.prometheus;
-    let catalog = Arc::clone(frame.catalog());
-    let renderer = Renderer::new(catalog, &prometheus.prefix, prometheus.timestamps);
+    let renderer = Renderer::of_page(Arc::clone(frame.catalog()), &config.prometheus);
     let pool = RenderPool::new(threads).map_err(|error| RunError::Run(error.to_string()))?;
     let mut stdout = io::stdout().lock();
     let streamed = pool.stream(frame, &Arc::new(renderer), format, false, &mut |bytes| {

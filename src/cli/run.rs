@@ -1,14 +1,15 @@
 //! `run`: generates and serves until it is interrupted.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::{check, load, signals};
 use crate::app::{self, RunError};
 use crate::clock::rfc3339;
-use crate::config::{Config, RemoteWriteVersion};
+use crate::config::RemoteWriteVersion;
 use crate::logging;
 use crate::readable::grouped;
 
@@ -35,6 +36,13 @@ pub(super) fn run(args: &RunArgs) -> Result<(), RunError> {
                 .into(),
         ));
     };
+    if path == Path::new("-") {
+        return Err(RunError::Config(
+            "a run needs a file, which a reload reads again; `mockingbird check -` and \
+             `mockingbird plan -` read standard input"
+                .into(),
+        ));
+    }
     let word = args.file.as_ref().and_then(|file| file.to_str());
     if let Some(word) = word.filter(|word| !word.contains(['.', '/']) && !path.exists()) {
         return Err(RunError::Config(format!(
@@ -47,22 +55,38 @@ pub(super) fn run(args: &RunArgs) -> Result<(), RunError> {
     let config = load(path)?;
     logging::init(config.global.log_level, config.global.log_format);
     let signals = signals::listen()?;
-    app::run(&config, &signals, |started| print_summary(&config, started))
+    app::run(&config, &signals, print_summary)
+}
+
+/// The URL of a listener on this machine, and the address that is open.
+fn open_at(addr: SocketAddr, path: &str) -> String {
+    format!(
+        "http://{}{path} (listening on {addr})",
+        app::reachable(addr)
+    )
 }
 
 /// Tells what runs, and where it is found.
-fn print_summary(config: &Config, started: &app::Started) {
-    let catalog = &started.catalog;
+fn print_summary(started: &app::Started) {
+    let (config, catalog) = (&started.config, &started.catalog);
     let scrape = match started.metrics_addr {
-        Some(addr) => format!("http://{}/metrics", app::reachable(addr)),
+        Some(addr) => open_at(addr, "/metrics"),
         None => "off (exporters.prometheus.enabled)".to_owned(),
     };
-    let push = match &started.push_url {
-        Some(url) => format!(
-            "{url} every {} s",
-            config.otel.export_interval_ns as f64 / 1e9
-        ),
-        None => "off (exporters.otel.enabled)".to_owned(),
+    let instance = |name: Option<&str>| match name {
+        Some(name) => format!(", instance {name}"),
+        None => String::new(),
+    };
+    let otel = &config.otel;
+    let push = if otel.enabled {
+        format!(
+            "{} every {} s{}",
+            otel.url,
+            otel.export_interval_ns as f64 / 1e9,
+            instance(otel.instance())
+        )
+    } else {
+        "off (exporters.otel.enabled)".to_owned()
     };
     let remote_writes = config.remote_writes_enabled().map(|one| {
         let version = match one.version {
@@ -70,13 +94,14 @@ fn print_summary(config: &Config, started: &app::Started) {
             RemoteWriteVersion::V2 => 2,
         };
         format!(
-            "\x20 remote    {} every {} s, version {version}\n",
+            "\x20 remote    {} every {} s, version {version}{}\n",
             one.url,
-            one.interval_ns as f64 / 1e9
+            one.interval_ns as f64 / 1e9,
+            instance(one.instance())
         )
     });
     let remote_writes: String = remote_writes.collect();
-    let control = format!("http://{}", app::reachable(started.control_addr));
+    let control = open_at(started.control_addr, "");
     let summary = format!(
         "mockingbird {}: {}\n\
          \x20 metrics   {} with {} series, {} samples per scrape and self-metrics\n\

@@ -3,7 +3,7 @@
 
 use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,10 +12,11 @@ use clap::{ArgGroup, Args, ValueEnum};
 use super::replay::{narrow, replay_of};
 use super::reports::Outputs;
 use super::values::{address, duration_ms, header, label, time, tolerance};
-use super::{load, refuse_too_large, watch};
+use super::{load, refuse_too_large, variable, watch};
 use crate::app::{self, RunError};
 use crate::clock::Clock;
-use crate::credentials;
+use crate::config::Password;
+use crate::credentials::{Authorization, FromFiles};
 use crate::journal::Replay;
 use crate::logging::complain;
 use crate::verify::backend::Backend;
@@ -317,9 +318,10 @@ impl From<RunError> for VerifyError {
 }
 
 fn backend(url: &str, args: &WhatArgs) -> Result<Backend, RunError> {
-    let headers = headers(args).map_err(RunError::Config)?;
     let timeout = milliseconds(args.timeout);
-    Backend::new(url, headers, timeout).map_err(RunError::Config)
+    let backend = Backend::new(url, headers(args), timeout).map_err(RunError::Config)?;
+    let authorization = authorization(args).map_err(RunError::Config)?;
+    Ok(backend.authorized(authorization))
 }
 
 /// What is compared, up to now unless the arguments say.
@@ -400,27 +402,33 @@ fn range(args: &WhatArgs, replay: &Replay, visible_until_ms: i64) -> Result<(i64
     Ok((to_ms - args.last, to_ms))
 }
 
-/// The headers of every request; secrets are read from where the arguments say.
-fn headers(args: &WhatArgs) -> Result<Vec<(String, String)>, String> {
-    let mut headers = args.header.clone();
-    let authorization = "Authorization".to_owned();
-    if let Some(path) = &args.bearer_token_file {
-        let token =
-            credentials::read(path).map_err(|error| format!("--bearer-token-file: {error}"))?;
-        headers.push((authorization, format!("Bearer {token}")));
+/// The headers of every request that hold no secret of a file.
+fn headers(args: &WhatArgs) -> Vec<(String, String)> {
+    let tenant = args.tenant.iter();
+    let tenant = tenant.map(|tenant| ("X-Scope-OrgID".to_owned(), tenant.clone()));
+    args.header.iter().cloned().chain(tenant).collect()
+}
+
+/// What lets this in, from where the arguments say; none shows a secret.
+fn authorization(args: &WhatArgs) -> Result<FromFiles<Option<String>>, String> {
+    let (argument, source) = if let Some(path) = &args.bearer_token_file {
+        ("--bearer-token-file", Authorization::Bearer(path.clone()))
     } else if let Some(user) = &args.basic_auth {
         let (user, password) = if let Some((user, path)) = user.split_once(':') {
-            (user, credentials::read(Path::new(path)))
+            (user, Password::File(path.into()))
         } else {
-            let password = std::env::var(PASSWORD_VARIABLE)
-                .map_err(|_| format!("name a file (USER:FILE) or set {PASSWORD_VARIABLE}"));
-            (user.as_str(), password)
+            let password = variable(PASSWORD_VARIABLE).ok_or_else(|| {
+                format!("--basic-auth: name a file (USER:FILE) or set {PASSWORD_VARIABLE}")
+            })?;
+            (user.as_str(), Password::Text(password))
         };
-        let password = password.map_err(|error| format!("--basic-auth: {error}"))?;
-        headers.push((authorization, credentials::basic(user, &password)));
-    }
-    if let Some(tenant) = &args.tenant {
-        headers.push(("X-Scope-OrgID".to_owned(), tenant.clone()));
-    }
-    Ok(headers)
+        (
+            "--basic-auth",
+            Authorization::Basic(user.to_owned(), password),
+        )
+    } else {
+        ("", Authorization::None)
+    };
+    let about = move |error: String| format!("{argument}: {error}");
+    FromFiles::new(source.paths(), move || source.value().map_err(about))
 }

@@ -18,8 +18,8 @@ use self::profiles::Profiles;
 use super::action_json::{action_fields, action_to_json, fault_fields};
 use super::json::{Fields, seconds};
 use super::{
-    Compression, Config, Global, HistogramForm, LogFormat, Otel, Password, Prometheus, RemoteWrite,
-    RemoteWriteVersion, Scenario, Temporality,
+    Compression, Config, Global, HistogramForm, Instance, LogFormat, Otel, Password, Prometheus,
+    RemoteWrite, RemoteWriteVersion, Scenario, Temporality,
 };
 
 /// What stands in the place of a secret.
@@ -125,6 +125,7 @@ fn prometheus(prometheus: &Prometheus) -> Value {
         "bind_address": prometheus.bind_address,
         "prefix": prometheus.prefix,
         "timestamps": prometheus.timestamps,
+        "created": prometheus.created,
     })
 }
 
@@ -160,7 +161,15 @@ fn otel(otel: &Otel, file: &Path) -> Value {
         "key_file": path(client.map(|(_, key)| key)),
         "headers": masked(&otel.headers),
         "resource": otel.resource,
+        "instance": instance(otel.instance),
     })
+}
+
+fn instance(instance: Instance) -> &'static str {
+    match instance {
+        Instance::Auto => "auto",
+        Instance::None => "none",
+    }
 }
 
 fn remote_write(one: &RemoteWrite, file: &Path) -> Value {
@@ -186,6 +195,7 @@ fn remote_write(one: &RemoteWrite, file: &Path) -> Value {
         },
         "prefix": one.prefix,
         "labels": one.labels,
+        "instance": instance(one.instance),
         "interval_s": seconds(one.interval_ns),
         "headers": masked(&one.headers),
         "bearer_token_file": path(one.bearer_token_file.as_ref()),

@@ -1,6 +1,7 @@
 //! Where to push: from `host:port` or a URL to the URL that requests go to.
 //!
-//! Pure functions of text; no name is resolved here.
+//! A query is kept as it is written: receivers take a database or further labels
+//! there. Pure functions of text; no name is resolved here.
 
 use super::problem::quoted;
 
@@ -10,6 +11,7 @@ pub(super) const DEFAULT: &str = "http://localhost:4318";
 /// The path of metrics below the URL of an OTLP receiver.
 const METRICS_PATH: &str = "v1/metrics";
 const EXPECTED: &str = "expected host:port or a URL such as http://localhost:4318";
+const EXPECTED_URL: &str = "expected a whole URL such as http://localhost:9090/api/v1/write";
 
 /// How an endpoint's path is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,61 +34,74 @@ pub(super) struct Endpoint {
     port: Option<u16>,
     /// Empty, or from the first slash on.
     path: String,
+    /// Empty, or from the question mark on.
+    query: String,
 }
 
 impl Endpoint {
     /// Reads a whole URL, or tells what is wrong with it.
     pub(super) fn parse_url(text: &str) -> Result<Self, String> {
-        let endpoint = Self::parse(text)?;
+        let endpoint = Self::parse_as(text, EXPECTED_URL)?;
         if endpoint.https.is_none() {
-            return Err(
-                "expected a whole URL such as http://localhost:9090/api/v1/write".to_owned(),
-            );
+            return Err(EXPECTED_URL.to_owned());
         }
         Ok(endpoint)
     }
 
     /// Reads `host:port` or a URL, or tells what is wrong with it.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
+        Self::parse_as(text, EXPECTED)
+    }
+
+    /// `expected` tells what is right where something is wrong.
+    fn parse_as(text: &str, expected: &str) -> Result<Self, String> {
         if text.chars().any(|c| c.is_whitespace() || c.is_control()) || text.is_empty() {
-            return Err(format!("{EXPECTED}, found {}", quoted(text)));
+            return Err(format!("{expected}, found {}", quoted(text)));
         }
-        let (https, rest) = split_scheme(text)?;
-        let (authority, path) = rest
-            .find('/')
-            .map_or((rest, ""), |slash| rest.split_at(slash));
+        let (https, rest) = split_scheme(text, expected)?;
+        let (rest, fragment) = split_before(rest, &['#']);
+        let (rest, query) = split_before(rest, &['?']);
+        let (authority, path) = split_before(rest, &['/']);
         if authority.contains('@') {
             return Err("name and password do not belong here; use headers".to_owned());
         }
-        if rest.contains(['?', '#']) {
-            return Err(format!("a query or fragment is not supported; {EXPECTED}"));
+        if !fragment.is_empty() {
+            return Err(format!(
+                "{}: a fragment is not sent to anybody; remove it",
+                quoted(fragment)
+            ));
         }
-        let (host, port) = split_authority(authority, text)?;
+        let (host, port) = split_authority(authority, text, expected)?;
         let port = match port {
             Some(port) => Some(parse_port(port)?),
             None if https.is_none() => {
-                return Err(format!("no port in {}; {EXPECTED}", quoted(text)));
+                return Err(format!("no port in {}; {expected}", quoted(text)));
             }
             None => None,
         };
-        if https.is_none() && !path.is_empty() {
+        if https.is_none() && !(path.is_empty() && query.is_empty()) {
             return Err(format!(
-                "a path needs a scheme in front: http://{}",
+                "a path or query needs a scheme in front: http://{}",
                 text.chars().take(100).collect::<String>()
             ));
         }
-        let fits = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/%".contains(c);
-        if !path.chars().all(fits) {
-            return Err(format!(
-                "{} is not a URL's path; write other characters as %XX",
-                quoted(path)
-            ));
+        for (part, name, also) in [(path, "path", ""), (query, "query", "?[]")] {
+            let fits = |c: char| {
+                c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/%".contains(c) || also.contains(c)
+            };
+            if !part.chars().all(fits) {
+                return Err(format!(
+                    "{} is not a URL's {name}; write other characters as %XX",
+                    quoted(part)
+                ));
+            }
         }
         Ok(Self {
             https,
             host: host.to_owned(),
             port,
             path: path.to_owned(),
+            query: query.to_owned(),
         })
     }
 
@@ -117,12 +132,17 @@ impl Endpoint {
             PathRule::Verbatim if self.path.is_empty() => "/".to_owned(),
             PathRule::Verbatim => self.path.clone(),
         };
-        format!("{scheme}://{}{port}{path}", self.host)
+        format!("{scheme}://{}{port}{path}{}", self.host, self.query)
     }
 }
 
+/// What comes before the first of these characters, and what begins with it.
+fn split_before<'a>(text: &'a str, of: &[char]) -> (&'a str, &'a str) {
+    text.split_at(text.find(of).unwrap_or(text.len()))
+}
+
 /// Whether it is HTTPS, if it says so, and what follows the scheme.
-fn split_scheme(text: &str) -> Result<(Option<bool>, &str), String> {
+fn split_scheme<'a>(text: &'a str, expected: &str) -> Result<(Option<bool>, &'a str), String> {
     let Some((word, rest)) = text.split_once("://") else {
         return Ok((None, text));
     };
@@ -130,7 +150,7 @@ fn split_scheme(text: &str) -> Result<(Option<bool>, &str), String> {
         "http" => Ok((Some(false), rest)),
         "https" => Ok((Some(true), rest)),
         _ => Err(format!(
-            "{} is not spoken, only http and https; {EXPECTED}",
+            "{} is not spoken, only http and https; {expected}",
             quoted(word)
         )),
     }
@@ -140,10 +160,11 @@ fn split_scheme(text: &str) -> Result<(Option<bool>, &str), String> {
 fn split_authority<'a>(
     authority: &'a str,
     text: &str,
+    expected: &str,
 ) -> Result<(&'a str, Option<&'a str>), String> {
     if let Some(bracketed) = authority.strip_prefix('[') {
         let Some((host, after)) = bracketed.split_once(']') else {
-            return Err(format!("the bracket is not closed; {EXPECTED}"));
+            return Err(format!("the bracket is not closed; {expected}"));
         };
         if host.parse::<std::net::Ipv6Addr>().is_err() {
             return Err(format!("{} is not an IPv6 address", quoted(host)));
@@ -152,7 +173,7 @@ fn split_authority<'a>(
         return match (after, after.strip_prefix(':')) {
             ("", _) => Ok((host, None)),
             (_, Some(port)) => Ok((host, Some(port))),
-            _ => Err(format!("{EXPECTED}, found {}", quoted(text))),
+            _ => Err(format!("{expected}, found {}", quoted(text))),
         };
     }
     let (host, port) = match authority.rsplit_once(':') {
@@ -164,7 +185,7 @@ fn split_authority<'a>(
     }
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     if host.is_empty() || !host.chars().all(fits) {
-        return Err(format!("no host name in {}; {EXPECTED}", quoted(text)));
+        return Err(format!("no host name in {}; {expected}", quoted(text)));
     }
     Ok((host, port))
 }
@@ -213,6 +234,19 @@ mod tests {
                 "http://c/a/v1/metrics",
                 "http://c/a/",
             ),
+            // A query is the receiver's, whatever is done to the path.
+            (
+                "http://c?db=public",
+                "http://c/v1/metrics?db=public",
+                "http://c/v1/metrics?db=public",
+                "http://c/?db=public",
+            ),
+            (
+                "https://c:4000/v1/prometheus/write?db=a/b&extra_label=a=b&x[]=?",
+                "https://c:4000/v1/prometheus/write?db=a/b&extra_label=a=b&x[]=?",
+                "https://c:4000/v1/prometheus/write/v1/metrics?db=a/b&extra_label=a=b&x[]=?",
+                "https://c:4000/v1/prometheus/write?db=a/b&extra_label=a=b&x[]=?",
+            ),
         ] {
             let endpoint = Endpoint::parse(text).unwrap();
             assert_eq!(endpoint.url(false, PathRule::AppendIfBare), in_file);
@@ -237,9 +271,48 @@ mod tests {
     }
 
     #[test]
-    fn odd_paths_are_refused() {
-        for text in ["http://c/é", "http://c/a?b", "http://c/a#b", "c:1/a"] {
-            assert!(Endpoint::parse(text).is_err(), "{text}");
+    fn what_is_no_url_is_told_what_would_be_one() {
+        for (text, expected) in [
+            (
+                "http://c/é",
+                "is not a URL's path; write other characters as %XX",
+            ),
+            (
+                "http://c/a?é",
+                "is not a URL's query; write other characters as %XX",
+            ),
+            ("http://c/a?b={c}", "write other characters as %XX"),
+            (
+                "http://c/a#b",
+                "a fragment is not sent to anybody; remove it",
+            ),
+            (
+                "http://c?a@b#",
+                "a fragment is not sent to anybody; remove it",
+            ),
+            (
+                "http://a:b@c/",
+                "name and password do not belong here; use headers",
+            ),
+            (
+                "c:1/a",
+                "a path or query needs a scheme in front: http://c:1/a",
+            ),
+            (
+                "c:1?a=b",
+                "a path or query needs a scheme in front: http://c:1?a=b",
+            ),
+            ("?a=b", "no host name"),
+        ] {
+            let error = Endpoint::parse(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
         }
+        // Remote write has no default port and path: never is `host:port` proposed.
+        for text in ["c:1", "c", "", "ftp://c/", "http://", "http://[::1/", "a b"] {
+            let error = Endpoint::parse_url(text).unwrap_err();
+            assert!(error.contains(EXPECTED_URL), "{text}: {error}");
+            assert!(!error.contains("host:port"), "{text}: {error}");
+        }
+        assert!(Endpoint::parse("http://c?who=a@b").is_ok());
     }
 }

@@ -17,6 +17,8 @@ pub struct Prometheus {
     pub prefix: String,
     /// Write each sample's tick time.
     pub timestamps: bool,
+    /// Write `_created` lines in `OpenMetrics`.
+    pub created: bool,
 }
 
 /// `exporters.otel`, the environment's variables taken into account.
@@ -34,6 +36,8 @@ pub struct Otel {
     pub headers: BTreeMap<String, String>,
     /// Resource attributes; always with `service.name`.
     pub resource: BTreeMap<String, String>,
+    /// What is added to `resource` when a run starts.
+    pub instance: Instance,
     /// How request bodies are compressed.
     pub compression: Compression,
     /// How long one attempt may take, in nanoseconds.
@@ -91,7 +95,38 @@ pub enum HistogramForm {
     Exponential,
 }
 
-/// PEM files of an exporter that pushes; read when it starts.
+/// `instance` of an exporter that pushes: whether its series tell which process they
+/// are of, where the file does not name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instance {
+    /// By the host's name and a port, which are known where a run is; see
+    /// [`super::Config::set_instance`].
+    Auto,
+    /// They do not.
+    None,
+}
+
+/// The resource attribute that tells replicas of a service apart; receivers of
+/// Prometheus make it the label [`INSTANCE_LABEL`].
+pub const INSTANCE_ATTRIBUTE: &str = "service.instance.id";
+/// The label that tells replicas of a job apart.
+pub const INSTANCE_LABEL: &str = "instance";
+
+impl Otel {
+    /// Which process its series are of, if they tell.
+    pub fn instance(&self) -> Option<&str> {
+        self.resource.get(INSTANCE_ATTRIBUTE).map(String::as_str)
+    }
+}
+
+impl RemoteWrite {
+    /// Which process its series are of, if they tell.
+    pub fn instance(&self) -> Option<&str> {
+        self.labels.get(INSTANCE_LABEL).map(String::as_str)
+    }
+}
+
+/// PEM files of an exporter that pushes; read when it starts and whenever they change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsFiles {
     /// Who signs the receiver's certificate; `None` means the public authorities.
@@ -113,6 +148,8 @@ pub struct RemoteWrite {
     pub prefix: String,
     /// Labels of every series that does not have them itself.
     pub labels: BTreeMap<String, String>,
+    /// What is added to `labels` when a run starts.
+    pub instance: Instance,
     /// Time between pushes in nanoseconds.
     pub interval_ns: u64,
     /// Extra request headers.
@@ -158,6 +195,6 @@ pub struct BasicAuth {
 pub enum Password {
     /// From the configuration.
     Text(String),
-    /// From a file that is read when the exporter starts.
+    /// From a file that is read when the exporter starts and whenever it changes.
     File(PathBuf),
 }

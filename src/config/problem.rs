@@ -64,7 +64,7 @@ impl LoadError {
     }
 
     /// An error of a single mistake that concerns the whole file.
-    pub(super) fn whole_file(file: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn whole_file(file: &str, message: impl Into<String>) -> Self {
         Self::at_position(file, None, message)
     }
 

@@ -79,6 +79,7 @@ fn defaults_are_filled_in() {
     assert_eq!(config.prometheus.bind_address.to_string(), "0.0.0.0");
     assert_eq!(config.prometheus.prefix, "prom_");
     assert!(config.prometheus.enabled && !config.prometheus.timestamps);
+    assert!(!config.prometheus.created);
     assert_eq!(config.otel.url, "http://localhost:4318/v1/metrics");
     assert!(config.otel.enabled && config.otel.notes.is_empty());
     assert_eq!(config.otel.resource["service.name"], "mockingbird");

@@ -58,8 +58,39 @@ pub(super) fn metric<'a>(config: &'a Config, name: &str) -> Result<&'a Metric, E
     });
     found.ok_or_else(|| {
         let available: Vec<&str> = config.metrics.iter().map(|m| m.name.as_str()).collect();
-        ErrorReply::new(404, format!("no metric {:?}", clipped(name)))
-            .with(json!({"available": available}))
+        unknown("metric", name, meant_metric(config, name), &available)
+    })
+}
+
+/// The refusal of a name that there is not.
+fn unknown(what: &str, name: &str, meant: Option<&str>, available: &[&str]) -> ErrorReply {
+    let mut error = format!("no {what} {:?}", clipped(name));
+    if let Some(meant) = meant {
+        error = format!("{error}; did you mean {meant:?}?");
+    }
+    ErrorReply::new(404, error).with(json!({"available": available, "did_you_mean": meant}))
+}
+
+/// The metric that somebody probably meant: one whose samples are exposed or pushed
+/// under the name, else the one with the nearest name.
+fn meant_metric<'a>(config: &'a Config, name: &str) -> Option<&'a str> {
+    const SUFFIXES: [&str; 6] = ["", "_total", "_bucket", "_sum", "_count", "_created"];
+    let remote_writes = config.remote_writes.iter().map(|one| one.prefix.as_str());
+    let prefixes = ["", &config.prometheus.prefix, &config.otel.prefix];
+    let prefixes = prefixes.into_iter().chain(remote_writes);
+    let stripped: Vec<&str> = prefixes
+        .filter_map(|prefix| name.strip_prefix(prefix))
+        .flat_map(|rest| SUFFIXES.map(|suffix| rest.strip_suffix(suffix)))
+        .flatten()
+        .collect();
+    let names = || config.metrics.iter().map(|metric| metric.name.as_str());
+    let exposed = stripped
+        .iter()
+        .find_map(|&base| names().find(|&known| known == base));
+    exposed.or_else(|| {
+        stripped
+            .iter()
+            .find_map(|base| config::nearest(base, names()))
     })
 }
 
@@ -71,9 +102,9 @@ fn scenario(config: &Config, name: &str) -> Result<(), ErrorReply> {
     if config.scenarios.contains_key(name) {
         return Ok(());
     }
-    let available: Vec<&String> = config.scenarios.keys().collect();
-    let error = ErrorReply::new(404, format!("no scenario {:?}", clipped(name)));
-    Err(error.with(json!({"available": available})))
+    let available: Vec<&str> = config.scenarios.keys().map(String::as_str).collect();
+    let meant = config::nearest(name, available.iter().copied());
+    Err(unknown("scenario", name, meant, &available))
 }
 
 /// The log threshold that a request asks for.

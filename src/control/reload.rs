@@ -1,7 +1,7 @@
 //! Reading the configuration's file again: everything is checked and prepared on
 //! the thread that asks, so that the clock's thread only has to switch to it.
 
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 
 use serde_json::{Value, json};
 
@@ -28,6 +28,8 @@ pub struct Reloader {
     hub: Arc<Hub>,
     /// The section `runtime` at the start: what acted from tick 0.
     started: Runtime,
+    /// What tells this process from others; see [`Config::set_instance`].
+    instance: OnceLock<String>,
     /// Held while one is under way.
     running: Mutex<()>,
 }
@@ -47,8 +49,15 @@ impl Reloader {
         Self {
             hub,
             started: config.runtime.clone(),
+            instance: OnceLock::new(),
             running: Mutex::new(()),
         }
+    }
+
+    /// Tells how exporters name this process; to be called before the first tick.
+    pub fn set_instance(&self, instance: String) {
+        // It is not another one later on.
+        let _ = self.instance.set(instance);
     }
 
     /// Reads the file again and has the run switch to it. Nothing changes unless
@@ -68,7 +77,10 @@ impl Reloader {
         let in_effect = self.hub.in_effect();
         let in_effect = in_effect.ok_or_else(|| ErrorReply::new(503, "starting"))?;
         let old = &in_effect.config;
-        let new = load(old)?;
+        let mut new = load(old)?;
+        if let Some(instance) = self.instance.get() {
+            new.set_instance(instance);
+        }
         let (new, needs_restart) = merge(old, &self.started, new);
         if let Some(refusal) = Estimate::of(&new).refusal(&new) {
             let problem = problem(&new.path.display().to_string(), &refusal);
@@ -185,12 +197,7 @@ fn prepare(in_effect: &InEffect, new: Config) -> Result<Replacement, ErrorReply>
         ErrorReply::new(422, message).with(json!([problem]))
     })?;
     let catalog = Arc::new(catalog);
-    let prometheus = &new.prometheus;
-    let renderer = Renderer::new(
-        Arc::clone(&catalog),
-        &prometheus.prefix,
-        prometheus.timestamps,
-    );
+    let renderer = Renderer::of_page(Arc::clone(&catalog), &new.prometheus);
     // The journal's entry names every metric in one of four lists, and again with what
     // became of its series, beside the configuration.
     let names = |config: &Config| -> usize {

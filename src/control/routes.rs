@@ -37,6 +37,8 @@ pub struct ControlHandler {
     clock: Clock,
     endpoints: Arc<OnceLock<Endpoints>>,
     readers: Readers,
+    /// The description of the API as it is served here.
+    openapi: String,
 }
 
 /// What a request that is not refused is answered with.
@@ -59,6 +61,7 @@ impl ControlHandler {
         endpoints: Arc<OnceLock<Endpoints>>,
     ) -> Self {
         Self {
+            openapi: openapi(&global),
             global,
             hub,
             reloader,
@@ -274,7 +277,7 @@ impl Handler for ControlHandler {
                 let body = format!("{value}\n");
                 reply.send(200, &HEADERS, body.as_bytes())
             }
-            Ok(Answer::OpenApi) => reply.send(200, &HEADERS, OPENAPI.as_bytes()),
+            Ok(Answer::OpenApi) => reply.send(200, &HEADERS, self.openapi.as_bytes()),
             Ok(Answer::Journal(in_effect)) => self.journal(&in_effect, reply),
             Ok(Answer::Series(query)) => self.series(&query, reply),
             Ok(Answer::Health) => {
@@ -311,6 +314,17 @@ fn allow(request: &Request<'_>, methods: &'static str) -> Result<(), ErrorReply>
     }
     let error = format!("method not allowed; allowed: {methods}");
     Err(ErrorReply::new(405, error).header("Allow", methods))
+}
+
+/// [`OPENAPI`] with what is in force: the token is asked for or not, and the
+/// server is the one that tells it.
+fn openapi(global: &Global) -> String {
+    let mut document: Value = serde_json::from_str(OPENAPI).expect("the document is JSON");
+    if global.control_api_token.is_none() {
+        document["security"] = json!([]);
+    }
+    document["servers"] = json!([{"url": "/"}]);
+    format!("{document:#}\n")
 }
 
 fn not_found() -> ErrorReply {

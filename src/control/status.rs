@@ -52,6 +52,7 @@ pub(super) fn status(sources: &Sources<'_>) -> Value {
         "epoch": rfc3339(in_effect.epoch_ns),
         "tick_count": next_tick,
         "tick_lag_seconds": seconds(lag_ns),
+        "clock_offset_seconds": seconds(clock.offset_ns()),
         "active_metrics": names.len(),
         "available_metrics": names,
         "total_series": catalog.generated_series(),

@@ -19,7 +19,7 @@ pub(super) trait Ends {
     fn format(&self) -> Format;
     /// Puts what stands behind a value: timestamp, if any, and line feed.
     fn put(&self, room: &mut Room, row: usize);
-    /// The ends of `_created` lines, where there are such lines.
+    /// The ends of `_created` lines, where rows may have such lines.
     fn created<'a>(&'a self, points: &Points<'a>) -> Option<CreatedEnd<'a>>;
     /// Takes the head from one row to the next.
     fn advance(&self, head: &mut Head<'_>);
@@ -55,7 +55,7 @@ pub(super) struct CreatedEnd<'a> {
 }
 
 /// A short text with room after it, so that it is copied at a fixed length.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Short<const N: usize> {
     bytes: [u8; N],
     pub(super) len: usize,
@@ -125,8 +125,7 @@ impl Ends for LineEnds {
 
     fn created<'a>(&'a self, points: &Points<'a>) -> Option<CreatedEnd<'a>> {
         let first = points.rows.start;
-        (self.format == Format::OpenMetrics)
-            .then(|| CreatedEnd::new(points.created, &self.end, first))
+        Some(CreatedEnd::new(points.created, &self.end, first))
     }
 
     #[inline(always)]

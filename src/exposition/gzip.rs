@@ -131,7 +131,8 @@ mod tests {
 
     /// A frame's body in chunks as the renderer gives them, and as a member.
     fn body(frame: &Frame, format: Format, timestamps: bool) -> (Vec<Vec<u8>>, Vec<u8>) {
-        let renderer = Renderer::new(Arc::clone(frame.catalog()), "p_", timestamps);
+        let renderer =
+            Renderer::new(Arc::clone(frame.catalog()), "p_", timestamps).with_created(true);
         let mut lines = Vec::new();
         let mut chunks = Vec::new();
         for chunk in 0..renderer.chunk_count() {

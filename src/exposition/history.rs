@@ -123,8 +123,13 @@ mod tests {
                 .collect();
             let range = catalog.family_blocks(family);
             gaps.splice(range, alone);
-            let body = twin::body(&frame.with_gaps(gaps), "p_", true, Format::OpenMetrics);
-            let is_sample = |line: &&str| !line.starts_with('#') && !line.contains("_created");
+            let body = twin::body(
+                &frame.with_gaps(gaps),
+                "p_",
+                (true, false),
+                Format::OpenMetrics,
+            );
+            let is_sample = |line: &&str| !line.starts_with('#');
             for line in body.lines().filter(is_sample) {
                 lines += line;
                 lines.push('\n');

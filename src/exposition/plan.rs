@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::exposition::text::FamilyText;
+use crate::exposition::FamilyTexts;
 use crate::model::Catalog;
 
 /// Samples of a chunk of small blocks, at most. A block of the usual size is a
@@ -37,18 +37,17 @@ pub(super) struct Piece {
 }
 
 impl Plan {
-    /// The plan for the families `selected`, whose texts are `families`.
-    pub(super) fn new(catalog: &Catalog, selected: Range<usize>, families: &[FamilyText]) -> Self {
+    /// The plan for the families `selected`, in this order.
+    pub(super) fn new(catalog: &Catalog, selected: &[usize], texts: &FamilyTexts) -> Self {
         let mut plan = Self {
             pieces: Vec::new(),
             chunk_ends: Vec::new(),
         };
         let (mut samples, mut bytes) = (0, 0);
-        let first_family = selected.start;
-        for block_index in selected.flat_map(|family| catalog.family_blocks(family)) {
+        let selected = selected.iter();
+        for block_index in selected.flat_map(|&family| catalog.family_blocks(family)) {
             let block = catalog.blocks()[block_index];
-            let family = &families[block.family - first_family];
-            let series_bytes = family.series_bytes_max();
+            let series_bytes = texts.of(block.family).series_bytes_max();
             let series_samples = catalog.families()[block.family].shape.samples_per_series();
             for rows in split(block.len, CHUNK_BYTES_MAX / series_bytes) {
                 let piece_samples = rows.len() * series_samples;

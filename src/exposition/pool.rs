@@ -417,7 +417,8 @@ mod tests {
             2,
         ));
         let frame = random_frames::frame(&catalog, 0, 0, 3);
-        (Arc::new(frame), Arc::new(Renderer::new(catalog, "", false)))
+        let renderer = Renderer::new(catalog, "", false).with_created(true);
+        (Arc::new(frame), Arc::new(renderer))
     }
 
     fn whole(frame: &Frame, renderer: &Renderer, format: Format) -> Vec<u8> {

@@ -22,7 +22,7 @@ use crate::model::labels::Dimension;
 use crate::model::{Family, Shape};
 
 /// What is constant about a family's lines.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct FamilyText {
     labels: Arc<SpaceText>,
     /// HELP, TYPE and UNIT lines.
@@ -37,6 +37,8 @@ pub(super) struct FamilyText {
     /// One for each bucket or quantile.
     suffixes: Vec<Suffix>,
     shape: Shape,
+    /// Whether `OpenMetrics` tells when series began.
+    created: bool,
     longest_line_bytes: usize,
 }
 
@@ -60,7 +62,7 @@ pub(super) struct Points<'a> {
 }
 
 impl FamilyText {
-    /// The lines of `family`, whose labels are `labels`.
+    /// The lines of `family`, whose labels are `labels`; without `_created`.
     pub(super) fn new(family: &Family, prefix: &str, labels: Arc<SpaceText>) -> Self {
         let base = format!("{prefix}{}", family.name);
         let named = |suffix: &str| format!("{base}{suffix}").into_bytes();
@@ -91,14 +93,26 @@ impl FamilyText {
             created_name: named("_created"),
             suffixes,
             shape: family.shape.clone(),
+            created: false,
             longest_line_bytes,
         }
     }
 
+    /// Whether this is what a `TYPE` line calls the family.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        let name = name.as_bytes();
+        let is_total = self.shape == Shape::Counter && self.name == name;
+        is_total || self.created_name.strip_suffix(b"_created") == Some(name)
+    }
+
+    /// Whether `OpenMetrics` tells when series began.
+    pub(super) fn set_created(&mut self, created: bool) {
+        self.created = created;
+    }
+
     /// Lines with a value per series, each of which is a sample.
     pub(super) fn samples_per_series(&self, format: Format) -> usize {
-        let created = usize::from(format == Format::OpenMetrics && self.shape != Shape::Gauge);
-        self.samples_per_point(format) + created
+        self.samples_per_point(format) + usize::from(self.has_created(format))
     }
 
     /// The same without the line that tells when the series began.
@@ -180,10 +194,7 @@ impl FamilyText {
         values: &[f64],
     ) {
         let mut head = Head::new(&self.name, &self.labels, points.first_series);
-        let mut created = match self.shape {
-            Shape::Counter => ends.created(points),
-            _ => None,
-        };
+        let mut created = self.created_end(ends, points);
         let rows = points.rows.clone();
         for (row, &value) in rows.clone().zip(&values[rows]) {
             if points.gaps.contains(row) {
@@ -219,7 +230,7 @@ impl FamilyText {
         totals: impl Fn(usize, &[Cell]) -> (f64, u64),
     ) {
         let mut head = Head::new(&self.name, &self.labels, points.first_series);
-        let mut created = ends.created(points);
+        let mut created = self.created_end(ends, points);
         let width = self.suffixes.len();
         for row in points.rows.clone() {
             if points.gaps.contains(row) {
@@ -274,6 +285,16 @@ impl FamilyText {
             put_named(room, &self.created_name, head, marks);
             created.put(room, row);
         }
+    }
+
+    /// What `_created` lines tell of some rows, where there are such lines.
+    fn created_end<'a>(&self, ends: &'a impl Ends, points: &Points<'a>) -> Option<CreatedEnd<'a>> {
+        let has_created = self.has_created(ends.format());
+        has_created.then(|| ends.created(points)).flatten()
+    }
+
+    fn has_created(&self, format: Format) -> bool {
+        self.created && format == Format::OpenMetrics && self.shape != Shape::Gauge
     }
 
     /// `OpenMetrics` wants no sum, hence no count, where observations may be

@@ -7,12 +7,13 @@ use crate::exposition::Format;
 use crate::model::Shape;
 use crate::model::space::Space;
 
-/// A body as the specifications describe it, line by line.
-pub(super) fn body(frame: &Frame, prefix: &str, timestamps: bool, format: Format) -> String {
+/// A body as the specifications describe it, line by line; with times behind
+/// samples and with `_created` lines or without.
+pub(super) fn body(frame: &Frame, prefix: &str, times: (bool, bool), format: Format) -> String {
     let mut out = String::new();
     for (index, family) in frame.catalog().families().iter().enumerate() {
         if family.series_count() > 0 {
-            out += &family_body(frame, index, prefix, timestamps, format);
+            out += &family_body(frame, index, prefix, times, format);
         }
     }
     if format == Format::OpenMetrics {
@@ -25,7 +26,7 @@ fn family_body(
     frame: &Frame,
     index: usize,
     prefix: &str,
-    timestamps: bool,
+    (timestamps, created_lines): (bool, bool),
     format: Format,
 ) -> String {
     let family = &frame.catalog().families()[index];
@@ -109,7 +110,7 @@ fn family_body(
                     write!(out, "{name}_count{plain} {}{end}", counts[row]).unwrap();
                 }
             }
-            if openmetrics && family.shape != Shape::Gauge {
+            if created_lines && openmetrics && family.shape != Shape::Gauge {
                 write!(out, "{name}_created{plain} {created}").unwrap();
             }
         }

@@ -15,6 +15,7 @@ use super::head::Version;
 use super::refusal::Refusal;
 use super::table::Table;
 use super::{IDLE_BUFFER_BYTES_MAX, Stats, deadline_after};
+use crate::clock;
 
 /// The right to answer one request, once.
 #[must_use = "a request that gets no reply is answered with 500"]
@@ -32,7 +33,7 @@ impl<'a> Reply<'a> {
     }
 
     /// Sends a whole response. `status` is 200 to 599; `headers` must not contain Content-Length,
-    /// Transfer-Encoding or Connection, which are this module's.
+    /// Transfer-Encoding, Connection or Date, which are this module's.
     pub fn send(self, status: u16, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Sent> {
         let output = self.output;
         let bodiless = matches!(status, 204 | 304);
@@ -265,7 +266,9 @@ impl Output {
         assert!((200..600).contains(&status), "{status} is no final status");
         self.deadline = deadline_after(self.write_deadline);
         self.head.clear();
-        let _ = write!(self.head, "HTTP/1.1 {status} {}\r\n", reason(status));
+        let _ = write!(self.head, "HTTP/1.1 {status} {}\r\nDate: ", reason(status));
+        self.head.extend_from_slice(&clock::http_date());
+        self.head.extend_from_slice(b"\r\n");
         for (name, value) in headers {
             assert!(
                 is_ours_to_send(name, value),
@@ -370,13 +373,13 @@ fn already_broken() -> io::Error {
     )
 }
 
-/// Framing is this module's, and a line break would let a value pass for a header.
+/// Framing and date are this module's, and a line break would let a value pass for a header.
 fn is_ours_to_send(name: &str, value: &str) -> bool {
-    let framing = ["content-length", "transfer-encoding", "connection"];
+    let own = ["content-length", "transfer-encoding", "connection", "date"];
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!#$%&'*+^`|~".contains(&byte);
     !name.is_empty()
         && name.bytes().all(is_token)
-        && !framing.iter().any(|word| name.eq_ignore_ascii_case(word))
+        && !own.iter().any(|word| name.eq_ignore_ascii_case(word))
         && !value
             .bytes()
             .any(|byte| byte.is_ascii_control() && byte != b'\t')

@@ -14,6 +14,7 @@ use super::connection::{Connection, Service};
 use super::linger::Linger;
 use super::table::{Admission, Table};
 use super::{Handler, Limits, Stats};
+use crate::clock;
 
 /// A running server. Dropping it is a shutdown without grace.
 pub struct Server {
@@ -130,8 +131,8 @@ const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     Content-Length: 21\r\n\
     Retry-After: 1\r\n\
     Connection: close\r\n\
-    \r\n\
-    too many connections\n";
+    Date: ";
+const REFUSAL_BODY: &[u8] = b"\r\n\r\ntoo many connections\n";
 
 struct Acceptor {
     listener: TcpListener,
@@ -223,7 +224,8 @@ impl Acceptor {
             log::warn!("{}: refusing connections: {why}", self.local_addr);
         }
         // The send buffer of a new socket has room; if not, the client misses an explanation.
-        if stream.set_nonblocking(true).is_ok() && (&*stream).write(REFUSAL).is_ok() {
+        let refusal = [REFUSAL, &clock::http_date(), REFUSAL_BODY].concat();
+        if stream.set_nonblocking(true).is_ok() && (&*stream).write(&refusal).is_ok() {
             self.service.linger.close(stream);
         }
     }

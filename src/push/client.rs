@@ -1,18 +1,22 @@
 //! One attempt to post: a request in, the receiver's answer judged (`verdict`).
 //!
 //! It never retries by itself, but for writing a request in the older version
-//! that the receiver knows. Proxies from the environment are not used, so that it
-//! is the receiver that is tested.
+//! that the receiver knows, with a token that has just become known (`access`),
+//! or at the URL that the receiver sends it on to (`redirect`). Proxies from the
+//! environment are not used, so that it is the receiver that is tested.
 
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use ureq::Agent;
 use ureq::http::{Response, header};
+use ureq::typestate::WithBody;
+use ureq::{Agent, RequestBuilder};
 
+use super::access::{Access, Key};
 use super::downgrade::to_version_1;
+use super::redirect::{REDIRECTS_MAX, follow};
 use super::request::Request;
 use super::target::{Packing, Protocol, Target};
 use super::verdict::{Answer, SAMPLES_WRITTEN, Verdict, judge_error};
@@ -29,13 +33,42 @@ const USER_AGENT: &str = concat!("mockingbird/", env!("CARGO_PKG_VERSION"));
 /// Posts requests to one receiver over connections that are kept.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
-    agent: Agent,
+    access: Access,
     url: String,
     headers: Vec<(String, String)>,
     packing: Packing,
+    /// The log tells that requests are sent on.
+    redirected: Arc<AtomicBool>,
     /// The receiver does not know version 2 of remote write.
     downgraded: Arc<AtomicBool>,
     clock: Clock,
+}
+
+/// Connections as `target` wants them, with the certificates that its files hold.
+fn connect(target: &Target) -> Result<Agent, String> {
+    let timeout = Some(Duration::from_nanos(target.timeout_ns));
+    // A little longer than the interval, so that connections outlive it.
+    let idle_age = Duration::from_nanos(target.interval_ns) + Duration::from_secs(5);
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .user_agent(USER_AGENT)
+        .tls_config(tls::load(target.section, &target.tls)?)
+        .max_idle_connections(target.concurrency)
+        .max_idle_connections_per_host(target.concurrency)
+        .max_idle_age(idle_age.min(IDLE_AGE_MAX))
+        .timeout_global(timeout)
+        .timeout_per_call(timeout)
+        .timeout_resolve(timeout)
+        .timeout_connect(timeout)
+        .timeout_send_request(timeout)
+        .timeout_send_body(timeout)
+        .timeout_recv_response(timeout)
+        .timeout_recv_body(timeout)
+        .build();
+    Ok(config.new_agent())
 }
 
 /// Headers of which answers to version 2 of remote write have at least one.
@@ -49,30 +82,9 @@ impl Client {
     /// A client that has not connected yet; the error is a mistake in the
     /// configuration.
     pub(super) fn new(target: &Target, clock: Clock) -> Result<Self, String> {
-        let timeout = Some(Duration::from_nanos(target.timeout_ns));
-        // A little longer than the interval, so that connections outlive it.
-        let idle_age = Duration::from_nanos(target.interval_ns) + Duration::from_secs(5);
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .user_agent(USER_AGENT)
-            .tls_config(tls::load(target.section, &target.tls)?)
-            .max_idle_connections(target.concurrency)
-            .max_idle_connections_per_host(target.concurrency)
-            .max_idle_age(idle_age.min(IDLE_AGE_MAX))
-            .timeout_global(timeout)
-            .timeout_per_call(timeout)
-            .timeout_resolve(timeout)
-            .timeout_connect(timeout)
-            .timeout_send_request(timeout)
-            .timeout_send_body(timeout)
-            .timeout_recv_response(timeout)
-            .timeout_recv_body(timeout)
-            .build();
         Ok(Self {
-            agent: config.new_agent(),
+            access: Access::new(target, connect)?,
+            redirected: Arc::default(),
             url: target.url.clone(),
             headers: target.headers.clone(),
             packing: target.packing,
@@ -118,24 +130,26 @@ impl Client {
         }
     }
 
+    /// Has the files that give access read again with the next request. Returns at
+    /// once.
+    pub(super) fn doubt_files(&self) {
+        self.access.doubt();
+    }
+
     /// Posts a body that says the same as the request. True if the receiver does
     /// not know its version.
     fn attempt(&self, request: &Request, protocol: Protocol, body: &[u8]) -> (Verdict, bool) {
-        let mut post = self.agent.post(&self.url);
-        for &(name, value) in protocol.headers().iter().chain(&self.packing.header()) {
-            post = post.header(name, value);
+        let key = self.access.key();
+        let mut sent = self.send(&key, request, protocol, body);
+        if let Ok(Answer { status: 401, .. }) = sent
+            && let Some(newer) = self.access.newer_than(&key)
+        {
+            sent = self.send(&newer, request, protocol, body);
         }
-        for (name, value) in &self.headers {
-            post = post.header(name, value);
-        }
-        if protocol != Protocol::Otlp && request.failures > 0 {
-            post = post.header("Retry-Attempt", request.failures.to_string());
-        }
-        let response = match post.send(body) {
-            Ok(response) => response,
-            Err(error) => return (judge_error(&error), false),
+        let answer = match sent {
+            Ok(answer) => answer,
+            Err(verdict) => return (verdict, false),
         };
-        let answer = self.read(response);
         match protocol {
             Protocol::Otlp => (answer.judge_otlp(), false),
             Protocol::RemoteWrite(version) => {
@@ -145,9 +159,71 @@ impl Client {
         }
     }
 
+    /// The receiver's answer, wherever within it the request is sent on to; or what
+    /// becomes of the request without one.
+    fn send(
+        &self,
+        key: &Key,
+        request: &Request,
+        protocol: Protocol,
+        body: &[u8],
+    ) -> Result<Answer, Verdict> {
+        let mut url = self.url.clone();
+        for _ in 0..=REDIRECTS_MAX {
+            let response = self
+                .posted(&url, key, (request, protocol))
+                .send(body)
+                .map_err(|error| judge_error(&error))?;
+            let status = response.status().as_u16();
+            let location = response.headers().get(header::LOCATION);
+            let location = location.and_then(|value| value.to_str().ok());
+            let next = follow(&url, status, location);
+            let answer = self.read(response);
+            match next {
+                None => return Ok(answer),
+                Some(Err(what)) => return Err(Verdict::Refused { what }),
+                Some(Ok(next)) => {
+                    if !self.redirected.swap(true, Relaxed) {
+                        log::info!(
+                            "push to {}: answered {status}; following to {next}, which its URL \
+                             could be",
+                            self.url
+                        );
+                    }
+                    url = next;
+                }
+            }
+        }
+        let what = format!("redirects more than {REDIRECTS_MAX} times, at last to {url}");
+        Err(Verdict::Refused { what })
+    }
+
+    /// A request without its body.
+    fn posted(
+        &self,
+        url: &str,
+        key: &Key,
+        (request, protocol): (&Request, Protocol),
+    ) -> RequestBuilder<WithBody> {
+        let mut post = key.agent.post(url);
+        for &(name, value) in protocol.headers().iter().chain(&self.packing.header()) {
+            post = post.header(name, value);
+        }
+        for (name, value) in &self.headers {
+            post = post.header(name, value);
+        }
+        if let Some(value) = &key.authorization {
+            post = post.header(header::AUTHORIZATION, value);
+        }
+        if protocol != Protocol::Otlp && request.failures > 0 {
+            post = post.header("Retry-Attempt", request.failures.to_string());
+        }
+        post
+    }
+
     /// Breaks off what is being posted; further posts fail.
     pub(super) fn shut_down(self) {
-        self.agent.shutdown();
+        self.access.shut_down();
     }
 
     fn read(&self, mut response: Response<ureq::Body>) -> Answer {

@@ -45,7 +45,7 @@ impl Exporter<RemoteWriteEncoder> {
         catalog: Arc<Catalog>,
         clock: Clock,
     ) -> Result<Self, StartError> {
-        let target = Target::of_remote_write(section).map_err(StartError::Config)?;
+        let target = Target::of_remote_write(section);
         let client = Client::new(&target, clock).map_err(StartError::Config)?;
         let encoder = remote_write::Encoder::new(catalog, remote_write_options(section));
         let encoder = RemoteWriteEncoder::new(encoder, section.version, client.downgraded());

@@ -1,10 +1,8 @@
 //! Whom requests are posted to and how: what exporters that push have in common,
 //! from the section of each.
 
-use std::path::Path;
-
-use crate::config::{BasicAuth, Compression, Otel, Password, RemoteWrite, Temporality, TlsFiles};
-use crate::credentials;
+use crate::config::{Compression, Otel, Password, RemoteWrite, Temporality, TlsFiles};
+use crate::credentials::Authorization;
 use crate::engine::Frame;
 use crate::remote_write::Version;
 
@@ -16,12 +14,13 @@ pub(super) struct Target {
     /// The section of the configuration, for messages.
     pub(super) section: &'static str,
     pub(super) url: String,
-    /// Beside those of the protocol.
+    /// Beside those of the protocol and of `authorization`.
     pub(super) headers: Vec<(String, String)>,
     pub(super) timeout_ns: u64,
     pub(super) interval_ns: u64,
     pub(super) concurrency: usize,
     pub(super) queue_bytes_max: usize,
+    pub(super) authorization: Authorization,
     pub(super) tls: TlsFiles,
     pub(super) packing: Packing,
     /// Whether a frame is kept for the next one's deltas.
@@ -87,6 +86,7 @@ impl Target {
             interval_ns: otel.export_interval_ns,
             concurrency: otel.concurrency,
             queue_bytes_max: otel.queue_bytes_max,
+            authorization: Authorization::None,
             tls: otel.tls.clone(),
             packing: match otel.compression {
                 Compression::None => Packing::None,
@@ -97,25 +97,19 @@ impl Target {
         }
     }
 
-    /// Reads the files that hold secrets; the error names the field and the file.
-    pub(super) fn of_remote_write(section: &RemoteWrite) -> Result<Self, String> {
+    pub(super) fn of_remote_write(section: &RemoteWrite) -> Self {
         let mut headers: Vec<(String, String)> = section.headers.clone().into_iter().collect();
         if let Some(tenant) = &section.tenant {
             headers.push(("X-Scope-OrgID".to_owned(), tenant.clone()));
         }
-        let mut authorize = |value: String| headers.push(("Authorization".to_owned(), value));
-        if let Some(path) = &section.bearer_token_file {
-            let token = read_secret("bearer_token_file", path)?;
-            authorize(format!("Bearer {token}"));
-        }
-        if let Some(BasicAuth { username, password }) = &section.basic_auth {
-            let password = match password {
-                Password::Text(text) => text.clone(),
-                Password::File(path) => read_secret("password_file", path)?,
-            };
-            authorize(credentials::basic(username, &password));
-        }
-        Ok(Self {
+        let authorization = match (&section.bearer_token_file, &section.basic_auth) {
+            (Some(path), _) => Authorization::Bearer(path.clone()),
+            (None, Some(basic)) => {
+                Authorization::Basic(basic.username.clone(), basic.password.clone())
+            }
+            (None, None) => Authorization::None,
+        };
+        Self {
             section: REMOTE_WRITE,
             url: section.url.clone(),
             headers,
@@ -123,41 +117,47 @@ impl Target {
             interval_ns: section.interval_ns,
             concurrency: section.concurrency,
             queue_bytes_max: section.queue_bytes_max,
+            authorization,
             tls: section.tls.clone(),
             packing: Packing::Snappy,
             keep_before: false,
             count: Frame::samples,
-        })
+        }
     }
-}
 
-/// What the file of a field holds.
-fn read_secret(field: &str, path: &Path) -> Result<String, String> {
-    let about = |message: String| format!("{REMOTE_WRITE}.{field}: {message}");
-    let secret = credentials::read(path).map_err(about)?;
-    // A header holds a token as it is.
-    if field == "bearer_token_file" && !secret.is_ascii() {
-        let path = path.display();
-        return Err(about(format!(
-            "{path} holds something else than one line of text"
-        )));
+    /// The value of the header `Authorization`; the error names the field and the
+    /// file.
+    pub(super) fn authorize(&self) -> Result<Option<String>, String> {
+        let field = match &self.authorization {
+            Authorization::Bearer(_) => "bearer_token_file",
+            Authorization::Basic(_, Password::File(_)) => "basic_auth.password_file",
+            Authorization::Basic(..) | Authorization::None => "basic_auth",
+        };
+        let value = self.authorization.value();
+        value.map_err(|message| format!("{}.{field}: {message}", self.section))
     }
-    Ok(secret)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
     fn secrets_are_read_without_the_space_around_them() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        let read = |bytes: &[u8]| {
-            std::fs::write(&path, bytes).unwrap();
-            read_secret("bearer_token_file", &path)
+        let authorize = |authorization| {
+            let mut target = Target::of_otel(&crate::push::tests::otel("h:1", ""));
+            (target.section, target.authorization) = (REMOTE_WRITE, authorization);
+            target.authorize()
         };
-        assert_eq!(read(b" abc\n").unwrap(), "abc");
+        let bearer = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            authorize(Authorization::Bearer(path.clone()))
+        };
+        assert_eq!(bearer(b" abc\n").unwrap().unwrap(), "Bearer abc");
         for (bytes, expected) in [
             (&b" \n"[..], "is empty"),
             (b"a\nb", "one line"),
@@ -165,11 +165,14 @@ mod tests {
             ("é".as_bytes(), "one line"),
             (&vec![b'a'; (64 << 10) + 1], "too large"),
         ] {
-            let message = read(bytes).unwrap_err();
+            let message = bearer(bytes).unwrap_err();
             assert!(message.contains(expected), "{message}");
-            assert!(message.contains("bearer_token_file"), "{message}");
+            let field = "exporters.remote_write.bearer_token_file: ";
+            assert!(message.starts_with(field), "{message}");
         }
-        std::fs::remove_file(&path).unwrap();
-        assert!(read_secret("password_file", &path).is_err());
+        let password = Password::File(PathBuf::from("no/such"));
+        let message = authorize(Authorization::Basic("me".to_owned(), password)).unwrap_err();
+        let expected = "exporters.remote_write.basic_auth.password_file: no/such cannot be read";
+        assert!(message.starts_with(expected), "{message}");
     }
 }

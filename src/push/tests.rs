@@ -1,5 +1,6 @@
 //! Faults of every kind, and that the ledger accounts for each point.
 
+mod access;
 mod feed;
 mod receiver;
 mod remote_write;
@@ -54,7 +55,7 @@ fn policy() -> RetryPolicy {
 }
 
 /// `exporters.otel` with some fields; an export every tick.
-fn otel(url: &str, fields: &str) -> Otel {
+pub(super) fn otel(url: &str, fields: &str) -> Otel {
     let text = format!(
         "metrics: [{{name: g, type: gauge, algorithm: constant, start: 1}}]\n\
          exporters: {{otel: {{endpoint: '{url}', export_interval_s: 1, {fields}}}}}\n"
@@ -85,7 +86,7 @@ fn stub(otel: &Otel) -> Pusher {
     start(otel, Stub { body_bytes: 100 })
 }
 
-fn frame(tick: u64) -> Arc<Frame> {
+pub(super) fn frame(tick: u64) -> Arc<Frame> {
     let count = POINTS as usize * REQUESTS;
     let values = (0..count).map(|index| index.to_string()).collect();
     let dimension = Dimension::new("a", &LabelValues::List(values), count);
@@ -189,7 +190,20 @@ fn every_fault_has_its_consequence() {
             [20, 0, 10, 0],
             1,
         ),
-        (vec![Act::header(307, "Location", "/")], [20, 0, 10, 0], 1),
+        // Within the host they are followed, but not without end.
+        (vec![Act::header(307, "Location", "/")], [30, 0, 0, 0], 0),
+        (vec![Act::header(308, "Location", "/"); 5], [30, 0, 0, 0], 0),
+        (
+            vec![Act::header(308, "Location", "/"); 6],
+            [20, 0, 10, 0],
+            1,
+        ),
+        (vec![Act::header(301, "Location", "/")], [20, 0, 10, 0], 1),
+        (
+            vec![Act::header(307, "Location", "http://localhost:1/")],
+            [20, 0, 10, 0],
+            1,
+        ),
         (
             vec![Act::header(503, "Retry-After", "0")],
             [30, 0, 0, 10],

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, Read as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -15,6 +16,7 @@ use ureq::http::{Response, header};
 use ureq::{Agent, Body, RequestBuilder};
 
 use crate::causes::with_causes;
+use crate::credentials::FromFiles;
 pub(super) use answer::seconds;
 use answer::{Item, Point, clipped};
 
@@ -101,7 +103,10 @@ impl std::error::Error for AskError {}
 pub struct Backend {
     agent: Agent,
     url: String,
+    /// Follows the path; empty, or from the question mark on.
+    query: String,
     headers: Vec<(String, String)>,
+    authorization: Option<Arc<FromFiles<Option<String>>>>,
     timeout: Duration,
     warnings: RefCell<BTreeSet<String>>,
     requests: Cell<u64>,
@@ -110,7 +115,7 @@ pub struct Backend {
 
 impl Backend {
     /// A client that has not connected yet. `url` is what `/api/v1/query`
-    /// follows; `headers` go with every request; a query that is not answered within
+    /// follows, a query in it goes with every request; `headers` go with every request; a query that is not answered within
     /// `timeout` fails.
     ///
     /// # Errors
@@ -120,11 +125,13 @@ impl Backend {
         headers: Vec<(String, String)>,
         timeout: Duration,
     ) -> Result<Self, String> {
-        let url = url.trim_end_matches('/').to_owned();
+        let (url, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+        let (url, query) = (url.trim_end_matches('/').to_owned(), query.to_owned());
         let parsed: Result<ureq::http::Uri, _> = url.parse();
         let parsed = parsed.map_err(|error| format!("backend {url}: {error}"))?;
         let is_http = matches!(parsed.scheme_str(), Some("http" | "https"));
-        if !is_http || parsed.host().is_none_or(str::is_empty) || parsed.query().is_some() {
+        let is_query = format!("/{query}").parse::<ureq::http::Uri>().is_ok();
+        if !is_http || !is_query || parsed.host().is_none_or(str::is_empty) {
             return Err(format!(
                 "backend {url}: expected a base URL like http://localhost:9090"
             ));
@@ -148,12 +155,22 @@ impl Backend {
         Ok(Self {
             agent,
             url,
+            query,
             headers,
+            authorization: None,
             timeout,
             warnings: RefCell::default(),
             requests: Cell::default(),
             waited: Cell::default(),
         })
+    }
+
+    /// Sends this value of the header `Authorization`, read again when its file
+    /// changes.
+    #[must_use]
+    pub(crate) fn authorized(mut self, authorization: FromFiles<Option<String>>) -> Self {
+        self.authorization = Some(Arc::new(authorization));
+        self
     }
 
     /// A client of the same backend that counts for itself.
@@ -162,7 +179,9 @@ impl Backend {
         Self {
             agent: self.agent.clone(),
             url: self.url.clone(),
+            query: self.query.clone(),
             headers: self.headers.clone(),
+            authorization: self.authorization.clone(),
             timeout: self.timeout,
             warnings: RefCell::default(),
             requests: Cell::default(),
@@ -287,9 +306,11 @@ impl Backend {
     }
 
     fn get(&self, endpoint: &str) -> Result<Response<Body>, AskError> {
-        self.counted(self.agent.get(self.endpoint_url(endpoint)))
-            .call()
-            .map_err(|error| self.error(None, self.reason(&error)))
+        self.sent(
+            || self.agent.get(self.endpoint_url(endpoint)),
+            RequestBuilder::call,
+        )
+        .map_err(|error| self.error(None, self.reason(&error)))
     }
 
     fn ask_at(&self, query: &str, at_ms: i64, expected: &str) -> Result<Vec<Item>, AskError> {
@@ -318,9 +339,9 @@ impl Backend {
         form: &[(&str, &str)],
         expected: &str,
     ) -> Result<Vec<Item>, String> {
-        let request = self.counted(self.agent.post(self.endpoint_url(endpoint)));
-        let mut response = request
-            .send_form(form.iter().copied())
+        let request = || self.agent.post(self.endpoint_url(endpoint));
+        let mut response = self
+            .sent(request, |request| request.send_form(form.iter().copied()))
             .map_err(|error| self.reason(&error))?;
         let bytes = read_bounded(&mut response)?;
         let (series, warnings) = answer::series(&bytes, response.status(), expected)?;
@@ -350,7 +371,35 @@ impl Backend {
     }
 
     fn endpoint_url(&self, endpoint: &str) -> String {
-        format!("{}/api/v1/{endpoint}", self.url)
+        format!("{}/api/v1/{endpoint}{}", self.url, self.query)
+    }
+
+    /// The answer to a request; where the backend does not let it in, the file that
+    /// lets it in is read again, and if it has changed, the request sent again.
+    fn sent<B>(
+        &self,
+        request: impl Fn() -> RequestBuilder<B>,
+        send: impl Fn(RequestBuilder<B>) -> Result<Response<Body>, ureq::Error>,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let authorize = |authorization: &Option<String>| {
+            let request = self.counted(request());
+            match authorization {
+                Some(value) => request.header(header::AUTHORIZATION, value),
+                None => request,
+            }
+        };
+        let Some(files) = &self.authorization else {
+            return send(authorize(&None));
+        };
+        let (value, version) = files.get();
+        let response = send(authorize(&value))?;
+        if response.status() == 401
+            && let (newer, newer_version) = files.get_anew()
+            && newer_version != version
+        {
+            return send(authorize(&newer));
+        }
+        Ok(response)
     }
 
     /// A request with the headers that every one has, counted.
@@ -397,16 +446,56 @@ fn read_bounded(response: &mut Response<Body>) -> Result<Vec<u8>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
     use super::*;
+    use crate::credentials::Authorization;
+    use crate::http::{Limits, Reply, Request, Server};
 
     const TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// The backend takes another token from its second request on; the file has it only
+    /// when that is under way.
+    #[test]
+    fn a_rotated_token_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "old").unwrap();
+        let source = Authorization::Bearer(path.clone());
+        let files = FromFiles::new(source.paths(), move || source.value()).unwrap();
+        let requests = AtomicUsize::new(0);
+        let handler = move |request: &Request<'_>, reply: Reply<'_>| {
+            let expected = match requests.fetch_add(1, Relaxed) {
+                0 => "Bearer old",
+                _ => "Bearer new",
+            };
+            if request.header("authorization") != Some(expected) {
+                std::fs::write(&path, "new")?;
+                return reply.send(401, &[], b"");
+            }
+            let body = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+            reply.send(200, &[], body.as_bytes())
+        };
+        let server = Server::bind("127.0.0.1:0", Limits::default(), handler).unwrap();
+        let url = format!("http://{}", server.local_addr());
+        let backend = Backend::new(&url, Vec::new(), TIMEOUT).unwrap();
+        let backend = backend.authorized(files);
+        for requests in [1, 3, 4] {
+            assert_eq!(backend.vector("x", 0).unwrap(), []);
+            assert_eq!(backend.requests(), requests);
+        }
+    }
 
     #[test]
     fn urls_and_headers_are_judged() {
         let error = |url: &str| Backend::new(url, Vec::new(), TIMEOUT).unwrap_err();
         assert!(error("localhost:9090").contains("expected a base URL"));
         assert!(error("http://").contains("http://"));
-        assert!(error("http://a/?b=c").contains("expected a base URL"));
+        let with_query = Backend::new("http://a/p/?b=c", Vec::new(), TIMEOUT).unwrap();
+        assert_eq!(
+            with_query.endpoint_url("query"),
+            "http://a/p/api/v1/query?b=c"
+        );
         assert!(Backend::new("http://localhost:9090/", Vec::new(), TIMEOUT).is_ok());
         let headers = vec![("X".to_owned(), "se\ncret".to_owned())];
         let error = Backend::new("http://a", headers, TIMEOUT).unwrap_err();

@@ -20,12 +20,16 @@ pub(super) struct Route {
     pub(super) via: Via,
     pub(super) prefix: String,
     pub(super) naming: Naming,
+    /// What all series have that the run's process pushed, where they tell.
+    pub(super) instance: Option<String>,
     /// When something is pushed; `None` where the backend scrapes.
     pub(super) due: Option<Schedule>,
     /// Whether a series that has no sample any more is marked as ended.
     pub(super) ends: Ends,
     /// Histograms are sent in a form that has no buckets with bounds.
     exponential: bool,
+    /// `OpenMetrics` has `_created` series.
+    created: bool,
 }
 
 /// Which series are marked as ended when they have no further sample.
@@ -53,6 +57,7 @@ impl Route {
                 via,
                 prefix: config.prometheus.prefix.clone(),
                 naming: Naming::Exposed { created: false },
+                instance: None,
                 due: None,
                 // What has a time of its own is never marked.
                 ends: if config.prometheus.timestamps {
@@ -61,6 +66,7 @@ impl Route {
                     Ends::Missing
                 },
                 exponential: false,
+                created: config.prometheus.created,
             }),
             Via::Otlp => {
                 let otel = &config.otel;
@@ -78,9 +84,11 @@ impl Route {
                     via,
                     prefix: otel.prefix.clone(),
                     naming: Naming::Otlp(Style::Suffixes),
+                    instance: otel.instance().map(str::to_owned),
                     due: Some(Schedule::new(tick_ns, otel.export_interval_ns)),
                     ends: Ends::Never,
                     exponential: otel.histograms == HistogramForm::Exponential,
+                    created: false,
                 })
             }
             Via::RemoteWrite(number) => {
@@ -97,9 +105,11 @@ impl Route {
                     via,
                     prefix: section.prefix.clone(),
                     naming: Naming::Exposed { created: false },
+                    instance: section.instance().map(str::to_owned),
                     due: Some(Schedule::new(tick_ns, section.interval_ns)),
                     ends: Ends::Removed,
                     exponential: false,
+                    created: false,
                 })
             }
         }
@@ -181,7 +191,9 @@ impl Route {
                     *self = other;
                 }
             }
-            Naming::Exposed { .. } if self.via == Via::Prometheus => {
+            // Whether a scraper asked for OpenMetrics, and keeps what it read of
+            // them, only the backend can tell.
+            Naming::Exposed { .. } if self.created => {
                 let with = Self {
                     naming: Naming::Exposed { created: true },
                     ..self.clone()

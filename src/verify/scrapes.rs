@@ -12,6 +12,7 @@ use super::report::{Example, Gap, What, rfc3339_ms};
 use super::route::Route;
 use super::{Options, VerifyError};
 use crate::clock::rfc3339;
+use crate::config::{INSTANCE_ATTRIBUTE, INSTANCE_LABEL};
 use crate::engine::tick_time_ns;
 use crate::journal::Replay;
 
@@ -26,6 +27,10 @@ pub(super) const SCRAPES_MAX: usize = 1_000_000;
 const INTERVALS_MIN: usize = 3;
 /// How far back is looked for scrapes before the range, to begin with.
 const BEFORE_MS_MIN: i64 = 5 * 60 * 1000;
+
+/// What a backend may call the name of the process that pushed: Prometheus and those
+/// that follow it, then what others make of OTLP's attribute.
+const INSTANCE_LABELS: [&str; 3] = [INSTANCE_LABEL, "service_instance_id", INSTANCE_ATTRIBUTE];
 
 /// A scrape or push that the backend has stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +73,8 @@ struct TickNumbers<'a> {
     route: &'a Route,
     /// What they may be called.
     selector: String,
+    /// The process that pushed them, unless the arguments name one.
+    instance: Option<&'a str>,
 }
 
 /// Asks for the tick numbers of the range.
@@ -88,6 +95,10 @@ pub(super) fn find(
         kind,
         route,
         selector: route.tick_selector(&options.target_matchers()),
+        instance: route
+            .instance
+            .as_deref()
+            .filter(|_| options.instance.is_none()),
     };
     let in_range = numbers.of_one_target(edges.begin_ms, edges.end_ms, None)?;
     let is_first_range = !options.whole_range && options.known_until_ms.is_none();
@@ -148,8 +159,14 @@ impl TickNumbers<'_> {
                 stored.samples.retain(|(_, tick)| !tick.is_nan());
             }
         }
-        found.retain(|stored| !stored.samples.is_empty());
+        found.retain(|stored| !stored.samples.is_empty() && self.is_own(&stored.labels));
         Ok(found)
+    }
+
+    /// Whether a series is of the process that the run was, or does not tell.
+    fn is_own(&self, labels: &Labels) -> bool {
+        let told = INSTANCE_LABELS.iter().find_map(|label| labels.get(*label));
+        told.is_none_or(|told| self.instance.is_none_or(|instance| told == instance))
     }
 
     fn query(&self, from_ms: i64, to_ms: i64) -> String {
@@ -217,10 +234,14 @@ impl TickNumbers<'_> {
         let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
         let (from_ms, to_ms) = (edges.begin_ms, edges.end_ms);
         let (from, to) = (rfc3339_ms(from_ms), rfc3339_ms(to_ms));
+        let of_instance = self.instance.map(|name| {
+            format!(" of instance {name} (the run's own; --instance names another one)")
+        });
         let none = format!(
-            "{}: has no {} from {from} to {to}, and none before",
+            "{}: has no {}{} from {from} to {to}, and none before",
             self.backend.url(),
             names.join(" or "),
+            of_instance.unwrap_or_default(),
         );
         let asked = format!(
             "is this the prefix? (asked: {})",

@@ -23,7 +23,7 @@ const WAYS: [&[&str]; 4] = [
 ];
 
 /// A backend that runs are sent to.
-trait Backend {
+pub(crate) trait Backend {
     fn url(&self) -> &str;
     fn otlp_url(&self) -> String;
     fn remote_write_url(&self) -> String;
@@ -232,7 +232,7 @@ fn happen(mockingbird: &Mockingbird, shipped: &Shipped) -> u64 {
 }
 
 /// `verify` of a run: exit code, table and report.
-fn verify(folder: &Path, url: &str, arguments: &[&[&str]]) -> (i32, String, Value) {
+pub(crate) fn verify(folder: &Path, url: &str, arguments: &[&[&str]]) -> (i32, String, Value) {
     verify_of(folder, &folder.join("journal"), url, arguments)
 }
 

@@ -54,7 +54,7 @@ impl Mockingbird {
     pub(crate) fn start_writing(shipped: &str, folder: &Path, url: &str, version: u8) -> Self {
         let section = format!(
             "[{{url: '{url}', version: {version}, prefix: rw_, interval_s: 2, \
-             labels: {{job: mockingbird, site: here}}, max_samples_per_send: 500}}]"
+             labels: {{job: mockingbird, site: here}}, instance: none, max_samples_per_send: 500}}]"
         );
         Self::start_with(shipped, folder, |config| {
             set(config, &["exporters", "otel", "enabled"], false);

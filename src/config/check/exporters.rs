@@ -5,9 +5,9 @@ use std::ops::RangeInclusive;
 use std::path::{Path as FilePath, PathBuf};
 
 use super::{Checker, names};
-use crate::config::TlsFiles;
 use crate::config::problem::{Path, quoted};
 use crate::config::raw::{Entries, Scalar};
+use crate::config::{Instance, TlsFiles};
 
 /// Seconds between pushes, up to a day.
 pub(super) const INTERVAL_S: RangeInclusive<f64> = 0.001..=86400.0;
@@ -44,6 +44,13 @@ impl Checker<'_> {
             );
         }
         prefix
+    }
+
+    /// Whether series tell which process they are of.
+    pub(super) fn instance(&mut self, at: &Path, word: Option<&str>) -> Instance {
+        let known = [("auto", Instance::Auto), ("none", Instance::None)];
+        let choice = self.choice(&at.key("instance"), word, &known);
+        choice.unwrap_or(Instance::Auto)
     }
 
     /// Extra request headers.

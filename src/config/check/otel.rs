@@ -73,6 +73,7 @@ impl Checker<'_> {
         Otel {
             enabled,
             url,
+            instance: self.instance(at, raw.instance.as_deref()),
             prefix: self.prefix(&at.key("prefix"), raw.prefix.take(), "otel_"),
             export_interval_ns: in_ns(interval_ms, interval),
             compression: self.compression(at, &raw, &variables),

@@ -17,6 +17,7 @@ impl Checker<'_> {
             ),
             prefix: self.prefix(&at.key("prefix"), raw.prefix, "prom_"),
             timestamps: raw.timestamps.unwrap_or(false),
+            created: raw.created.unwrap_or(false),
         }
     }
 

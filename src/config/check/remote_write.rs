@@ -77,6 +77,7 @@ impl Checker<'_> {
         }
         RemoteWrite {
             enabled: raw.enabled.unwrap_or(true),
+            instance: self.instance(at, raw.instance.as_deref()),
             url: self.remote_write_url(at, raw.url),
             version: if version == 2 {
                 RemoteWriteVersion::V2

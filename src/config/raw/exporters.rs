@@ -37,6 +37,10 @@ pub(crate) struct RawPrometheus {
     pub(crate) prefix: Option<String>,
     /// Write the time of the tick behind each sample. Default: false.
     pub(crate) timestamps: Option<bool>,
+    /// Write when each counter, histogram and summary began as a `_created`
+    /// sample of its own, in OpenMetrics. Prometheus stores each of them as one
+    /// more series. Default: false.
+    pub(crate) created: Option<bool>,
 }
 
 /// Pushes to an OpenTelemetry collector.
@@ -46,8 +50,8 @@ pub(crate) struct RawPrometheus {
 pub(crate) struct RawOtel {
     /// Push at all. Default: true.
     pub(crate) enabled: Option<bool>,
-    /// Receiver of OTLP/HTTP: `host:port` or a URL (http or https). Without a
-    /// path, `/v1/metrics` is appended. The environment variables
+    /// Receiver of OTLP/HTTP: `host:port` or a URL (http or https), which may
+    /// have a query. Without a path, `/v1/metrics` is appended. The environment variables
     /// `OTEL_ENDPOINT`, then `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` and
     /// `OTEL_EXPORTER_OTLP_ENDPOINT` override it.
     /// Default: `http://localhost:4318`.
@@ -99,10 +103,12 @@ pub(crate) struct RawOtel {
     #[schemars(range(min = 65_536))]
     pub(crate) queue_bytes: Option<u64>,
     /// PEM file of the certificate authorities that sign the receiver's
-    /// certificate. Relative to this file. Default: the public ones.
+    /// certificate. Relative to this file, and read again when it changes.
+    /// Default: the public ones.
     pub(crate) ca_file: Option<String>,
     /// PEM file of the certificate (and its chain) shown to the receiver;
-    /// needs `key_file`. Relative to this file. Default: none.
+    /// needs `key_file`. Relative to this file, and read again when it changes.
+    /// Default: none.
     pub(crate) cert_file: Option<String>,
     /// PEM file of that certificate's private key. Relative to this file.
     /// Default: none.
@@ -113,4 +119,10 @@ pub(crate) struct RawOtel {
     /// Resource attributes; those in `OTEL_RESOURCE_ATTRIBUTES` and
     /// `OTEL_SERVICE_NAME` are added. Default: `service.name: mockingbird`.
     pub(crate) resource: Option<Entries<Scalar>>,
+    /// What tells several of these processes apart at one receiver: with `auto`
+    /// the resource attribute `service.instance.id`, host name and port, is
+    /// added where `resource` has none and no metric has a label `instance`;
+    /// with `none` it is not. Default: auto.
+    #[schemars(extend("enum" = ["auto", "none", null]))]
+    pub(crate) instance: Option<String>,
 }

@@ -13,7 +13,7 @@ pub(crate) struct RawRemoteWrite {
     /// Push at all. Default: true.
     pub(crate) enabled: Option<bool>,
     /// Where requests are posted: a whole URL (http or https), such as
-    /// `http://localhost:9090/api/v1/write`. Required.
+    /// `http://localhost:9090/api/v1/write`; it may have a query. Required.
     #[schemars(required)]
     pub(crate) url: Option<String>,
     /// Version of the protocol, 1 or 2. With 2, a receiver that does not know it
@@ -26,14 +26,19 @@ pub(crate) struct RawRemoteWrite {
     /// Labels of every series that does not have them itself; at most 100.
     /// Default: `job: mockingbird`.
     pub(crate) labels: Option<Entries<Scalar>>,
+    /// What tells several of these processes apart at one receiver: with `auto`
+    /// the label `instance`, host name and port, is added where `labels` have
+    /// none; with `none` it is not. Default: auto.
+    #[schemars(extend("enum" = ["auto", "none", null]))]
+    pub(crate) instance: Option<String>,
     /// Seconds between pushes, 0.001 to 86400: the first tick at or after each
     /// multiple of it (counted from 1970) is pushed. Default: 10.
     #[schemars(range(min = 0.001, max = 86400))]
     pub(crate) interval_s: Option<f64>,
     /// Extra request headers. Default: none.
     pub(crate) headers: Option<Entries<Scalar>>,
-    /// File with a token that is sent as `Authorization: Bearer …`; read at the
-    /// start. Relative to this file. Default: none.
+    /// File with a token that is sent as `Authorization: Bearer …`; read
+    /// again when it changes. Relative to this file. Default: none.
     pub(crate) bearer_token_file: Option<String>,
     /// Name and password that are sent as `Authorization: Basic …`, instead of a
     /// token. Default: none.
@@ -57,10 +62,12 @@ pub(crate) struct RawRemoteWrite {
     #[schemars(range(min = 0.001, max = 3600))]
     pub(crate) timeout_s: Option<f64>,
     /// PEM file of the certificate authorities that sign the receiver's
-    /// certificate. Relative to this file. Default: the public ones.
+    /// certificate. Relative to this file, and read again when it changes.
+    /// Default: the public ones.
     pub(crate) ca_file: Option<String>,
     /// PEM file of the certificate (and its chain) shown to the receiver;
-    /// needs `key_file`. Relative to this file. Default: none.
+    /// needs `key_file`. Relative to this file, and read again when it changes.
+    /// Default: none.
     pub(crate) cert_file: Option<String>,
     /// PEM file of that certificate's private key. Relative to this file.
     /// Default: none.
@@ -77,6 +84,7 @@ pub(crate) struct RawBasicAuth {
     pub(crate) username: Option<String>,
     /// The password; this or `password_file`.
     pub(crate) password: Option<String>,
-    /// File with the password; read at the start. Relative to this file.
+    /// File with the password; read again when it changes. Relative to this
+    /// file.
     pub(crate) password_file: Option<String>,
 }

@@ -132,11 +132,16 @@ fn urls_are_checked_beforehand() {
     for (to, expected) in [
         (remote_write("http://a/b", None), None),
         (remote_write("a:9090", None), Some("expected a whole URL")),
-        (remote_write("", None), Some("expected host:port or a URL")),
+        (remote_write("", None), Some("expected a whole URL")),
+        (
+            remote_write("http://a/b?db=public&extra_label=a=b", None),
+            None,
+        ),
         (remote_write("ftp://a", None), Some("ftp")),
         (otlp("a:4318"), None),
         (otlp("a"), Some("no port")),
-        (otlp("http://a/?b"), Some("query")),
+        (otlp("http://a/?b"), None),
+        (otlp("http://a/#b"), Some("fragment")),
     ] {
         let mistake = to.mistake();
         let is_right = match (&mistake, expected) {

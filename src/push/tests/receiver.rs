@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub(super) enum Act {
     Cut,
     /// Answers with a status, a header and a body.
     Answer(u16, Option<(&'static str, String)>, Vec<u8>),
+    /// Writes a text into a file, then refuses the request: 401.
+    Rotate(PathBuf, &'static str),
     /// Waits so long before it takes the request.
     Late(Duration),
     /// Waits for [`Receiver::open`], then takes the request.
@@ -44,6 +47,8 @@ impl Act {
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) path: String,
+    /// Path and query.
+    pub(super) target: String,
     pub(super) headers: Vec<(&'static str, Option<String>)>,
     pub(super) body: Vec<u8>,
     pub(super) act: Act,
@@ -139,6 +144,10 @@ fn handle(
     let header = |name| (name, request.header(name).map(str::to_owned));
     locked.seen.push(Seen {
         path: request.path().to_owned(),
+        target: match request.query() {
+            None => request.path().to_owned(),
+            Some(query) => format!("{}?{query}", request.path()),
+        },
         headers: HEADERS.map(header).into(),
         body: request.body().to_vec(),
         act: act.clone(),
@@ -170,6 +179,10 @@ fn handle(
         Act::Answer(status, header, body) => {
             let header = header.as_ref().map(|(name, value)| (*name, value.as_str()));
             reply.send(status, header.as_slice(), &body)
+        }
+        Act::Rotate(path, text) => {
+            std::fs::write(path, text)?;
+            reply.send(401, &[], b"")
         }
         Act::Late(time) => {
             std::thread::sleep(time);

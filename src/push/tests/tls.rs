@@ -84,6 +84,28 @@ fn certificates_of_both_sides_are_used() {
     assert_eq!(receiver.seen().len(), REQUESTS);
 }
 
+/// Both sides get certificates of another authority while it runs; for a moment, the
+/// client's certificate and key do not belong together.
+#[test]
+fn renewed_certificates_are_used() {
+    let (renewed, outdated) = (Certificates::new(), Certificates::new());
+    let receiver = Fake::start([]);
+    let addr = tls_front(renewed.server.clone(), receiver.addr());
+    let mut settings = otel(&format!("https://{addr}"), "");
+    settings.tls = outdated.files(true, true);
+    let mut pusher = stub(&settings);
+    pusher.offer(&frame(1));
+    wait(&pusher, "it was sent again", |d| d.ledger.retried >= 10);
+    assert!(receiver.seen().is_empty());
+    for name in ["ca.pem", "client.pem", "client.key"] {
+        let new = std::fs::read(renewed.folder.path().join(name)).unwrap();
+        std::fs::write(outdated.folder.path().join(name), new).unwrap();
+    }
+    let delivery = wait(&pusher, "it is settled", |d| d.exports_open == 0);
+    assert_eq!(totals(&delivery)[..3], [30, 0, 0]);
+    pusher.finish(None);
+}
+
 #[test]
 fn a_missing_file_is_an_error_at_the_start() {
     let mut settings = otel("https://localhost", "");
