@@ -161,7 +161,7 @@ pub fn run(
         config: Arc::clone(config),
         epoch_ns,
         threads,
-        backend_series: BackendSeries::of(config, &catalog, &applier.renderer()),
+        backend_series: BackendSeries::of(config, &catalog, applier.renderer()),
         catalog,
     });
     log::info!("epoch {}, seed {}", rfc3339(epoch_ns), config.global.seed);

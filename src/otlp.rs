@@ -377,7 +377,7 @@ mod tests {
         });
         let time_ns = before.time_ns() + 10_000_000_000;
         let now = Frame::from_blocks(catalog, 8, time_ns, blocks.collect());
-        if seed % 3 == 0 {
+        if seed.is_multiple_of(3) {
             return now;
         }
         let blocks = catalog.blocks().iter();

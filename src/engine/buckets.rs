@@ -294,7 +294,7 @@ fn moved(counts: &mut [u64], place: Place, scale: i32, (from, to): (i32, i32)) -
             let old = place.scale - fitting;
             ends = (ends.0.min(first.0 >> old), ends.1.max(last.0 >> old));
         }
-        if (ends.1 - ends.0) as usize + 1 <= counts.len() {
+        if ((ends.1 - ends.0) as usize) < counts.len() {
             break ends;
         }
         fitting -= 1;
@@ -385,9 +385,11 @@ mod tests {
                 let from = if number % 3 == 0 { offset } else { *from };
                 let added = if number % 3 == 0 { &added[..added.len().min(len)] } else { added };
                 let added: Vec<u64> = added.iter().copied().take(layout.len_max).collect();
-                let mut cells = Cells::default();
-                cells.offset = from;
-                cells.is_in_layout = number % 3 == 0;
+                let cells = Cells {
+                    offset: from,
+                    is_in_layout: number % 3 == 0,
+                    ..Cells::default()
+                };
                 let mut now = ExponentialColumn::default();
                 now.clone_from(&column);
                 now.make_room(&column, 1, &layout, cells.may_move());
