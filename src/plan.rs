@@ -372,7 +372,7 @@ impl BackendSeries {
             );
         }
         if let Some(otlp) = self.otlp.filter(|otlp| *otlp != self.text) {
-            let _ = write!(text, ", {} from OTLP", grouped(otlp as u128));
+            let _ = write!(text, "; {} from OTLP", grouped(otlp as u128));
         }
         text
     }
@@ -513,6 +513,6 @@ metrics:
         assert_eq!(explicit.otlp, Some(500 * 14 + 4 + 1));
         let exponential = counts("exporters: {otel: {histograms: exponential}}");
         assert_eq!(exponential.otlp, Some(500 + 1 + 1));
-        assert!(exponential.text().contains(", 502 from OTLP"));
+        assert!(exponential.text().contains("; 502 from OTLP"));
     }
 }
