@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use flate2::{Compress, Compression, FlushCompress};
 use mockingbird::config::Sampling;
-use mockingbird::engine::{Columns, Frame};
+use mockingbird::engine::{Columns, ExponentialColumn, Frame};
 use mockingbird::exposition::Lines;
 use mockingbird::exposition::gzip::Compressor;
 use mockingbird::model::exponential::ExponentialLayout;
@@ -298,6 +298,7 @@ fn catalog(kind: Kind, series: usize) -> Arc<Catalog> {
                 scale: 3,
                 offset: -90,
                 len: BUCKETS,
+                len_max: BUCKETS,
             }),
         },
         Kind::Summaries => Shape::Summary {
@@ -356,7 +357,10 @@ fn columns(kind: Kind, block: Block, tick: u64) -> Columns {
             Columns::Histogram {
                 cumulative,
                 sums: sums(),
-                exponential,
+                exponential: ExponentialColumn {
+                    counts: exponential,
+                    places: Vec::new(),
+                },
             }
         }
         Kind::Summaries => Columns::Summary {

@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use flate2::{Compress, Compression, FlushCompress};
 use mockingbird::clock::Clock;
 use mockingbird::config::Sampling;
-use mockingbird::engine::{Columns, Frame};
+use mockingbird::engine::{Columns, ExponentialColumn, Frame};
 use mockingbird::exposition::gzip::Compressor;
 use mockingbird::exposition::{Format, Lines, RenderPool, Renderer};
 use mockingbird::http::{Limits, Server};
@@ -349,7 +349,7 @@ fn columns(kind: Kind, block: Block) -> Columns {
             }
             Columns::Histogram {
                 cumulative,
-                exponential: Vec::new(),
+                exponential: ExponentialColumn::default(),
                 sums: draws(1, block.len).map(|bits| 60.0 * unit(bits)).collect(),
             }
         }

@@ -18,7 +18,7 @@ pub use progress::{progress_bar, progress_bar_of};
 use ticks::Ticks;
 
 use crate::clock::{Clock, rfc3339, round_down};
-use crate::config::{Config, Temporality};
+use crate::config::Config;
 use crate::control::{self, Applier, ControlHandler, Endpoints, Hub, PendingChange, Reloader};
 use crate::engine::Engine;
 use crate::exposition::Renderer;
@@ -27,7 +27,7 @@ use crate::faults::WireFaults;
 use crate::http::{Limits, Server};
 use crate::instance;
 use crate::model::Catalog;
-use crate::plan::Estimate;
+use crate::plan::{BackendSeries, Estimate};
 use crate::push::{Delivery, Pusher, StartError};
 use crate::readable::grouped;
 use crate::selfmetrics::{SelfMetrics, exporters_that_push};
@@ -70,6 +70,8 @@ pub struct Started {
     pub threads: usize,
     /// The families that are exposed.
     pub catalog: Arc<Catalog>,
+    /// How many series a backend counts of the generated ones.
+    pub backend_series: BackendSeries,
 }
 
 /// What arrives from outside the process.
@@ -138,7 +140,7 @@ pub fn run(
     shared.own.set_epoch_ns(epoch_ns);
     let mut engine =
         Engine::new(config, Arc::clone(&catalog), epoch_ns, threads).map_err(no_threads)?;
-    if config.otel.enabled && config.otel.temporality == Temporality::Delta {
+    if config.otel.sends_deltas() {
         engine.count_growth();
     }
     let pool = RenderPool::new(threads).map_err(no_threads)?;
@@ -160,6 +162,7 @@ pub fn run(
         config: Arc::clone(config),
         epoch_ns,
         threads,
+        backend_series: BackendSeries::of(config, &catalog, applier.renderer()),
         catalog,
     });
     log::info!("epoch {}, seed {}", rfc3339(epoch_ns), config.global.seed);
@@ -403,7 +406,7 @@ fn warn_about_risks(config: &Config) {
     for warning in &config.warnings {
         log::warn!("{warning}");
     }
-    for note in &config.otel.notes {
+    for note in config.otel.notes.iter().chain(&config.notes()) {
         log::warn!("{note}");
     }
     let global = &config.global;

@@ -12,11 +12,14 @@
 //! faults (`effect`) of classes of series (`class`). A reload changes what series
 //! there are (`reload`).
 //!
-//! A frame with some of another's points shares its columns (`part`).
+//! A frame with some of another's points shares its columns (`part`). Where deltas
+//! are sent, frames also tell how much totals grew (`growth`). Exponential buckets
+//! move with spiked values (`buckets`).
 //!
 //! The engine names no wire format, does no I/O and reads no clock.
 
 mod block;
+mod buckets;
 mod class;
 mod columns;
 pub mod discrete;
@@ -42,8 +45,9 @@ use std::sync::Arc;
 
 use crate::config::{Config, Metric};
 use crate::model::space::Space;
-use crate::model::{Block, Catalog, identity};
+use crate::model::{Block, Catalog, Shape, identity};
 use crate::timeline::{Applied, Command, Refusal, Timeline};
+pub use buckets::{ExponentialColumn, ExponentialRow, Place};
 pub use columns::Columns;
 use effect::Effects;
 pub use frame::{Created, Frame};
@@ -57,6 +61,11 @@ use recipe::{FamilyTick, Recipe, SharedParts};
 pub(crate) use recipe::{WINDOW_TICK_BYTES, state_bytes};
 pub use reload::{Outdated, Prepared, Reloaded, Rule, SeriesCounts};
 use shard::{Shard, TickPlan};
+
+/// Bytes of one series' growth in a frame, where it is counted.
+pub(crate) fn growth_bytes(shape: &Shape) -> usize {
+    Growth::series_bytes(shape)
+}
 
 /// Frames kept for reuse while no reader holds them.
 const SPARE_FRAMES_MAX: usize = 1;

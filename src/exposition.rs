@@ -277,7 +277,7 @@ mod tests {
 
     use super::*;
     use crate::config::LabelValues;
-    use crate::engine::{Columns, random_frames};
+    use crate::engine::{Columns, ExponentialColumn, random_frames};
     use crate::model::labels::Dimension;
     use crate::model::{Family, Shape};
 
@@ -364,7 +364,7 @@ mod tests {
         let histogram = |cumulative: &[u64], sum| Columns::Histogram {
             cumulative: cumulative.to_vec(),
             sums: vec![sum],
-            exponential: Vec::new(),
+            exponential: ExponentialColumn::default(),
         };
         let columns = vec![
             Columns::Values(vec![3.0, 4.5]),

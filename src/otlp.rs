@@ -257,8 +257,8 @@ mod tests {
     use prost::Message;
 
     use super::*;
-    use crate::engine::Columns;
     use crate::engine::random_frames::{frame, frames};
+    use crate::engine::{Columns, ExponentialColumn, Place};
     use crate::model::space::Space;
     use crate::model::{Family, Shape};
     use crate::proto::otlp::ExportMetricsServiceRequest;
@@ -303,6 +303,44 @@ mod tests {
         )
     }
 
+    /// Exponential buckets that grew: in the same places, or merged as well.
+    fn grown_exponential(
+        before: &ExponentialColumn,
+        family: &Family,
+        series: usize,
+        seed: u64,
+    ) -> ExponentialColumn {
+        let Shape::Histogram {
+            exponential: Some(layout),
+            ..
+        } = &family.shape
+        else {
+            return before.clone();
+        };
+        if seed.is_multiple_of(5) {
+            let mut same = before.clone();
+            same.counts.iter_mut().for_each(|count| *count += seed % 3);
+            return same;
+        }
+        let mut grown = ExponentialColumn::default();
+        for row in 0..series {
+            let row = before.row(row, series, layout);
+            let coarser = ((seed >> 3) % 3) as i32;
+            let offset = row.place.offset >> coarser;
+            let mut counts = vec![seed % 3; layout.len_max];
+            for (count, index) in row.counts.iter().zip(row.place.offset..) {
+                counts[((index >> coarser) - offset) as usize] += count;
+            }
+            grown.counts.extend(counts);
+            grown.places.push(Some(Place {
+                scale: row.place.scale - coarser,
+                offset,
+                zeros: row.place.zeros + seed % 2,
+            }));
+        }
+        grown
+    }
+
     /// A frame after `before` whose histograms grew, but for some blocks that
     /// began anew.
     fn grown(before: &Frame, seed: u64) -> Frame {
@@ -319,14 +357,15 @@ mod tests {
                     Columns::Histogram {
                         cumulative: added,
                         sums,
-                        exponential: added_exponential,
+                        ..
                     },
                 ) if !(seed ^ index as u64).is_multiple_of(4) => {
                     let plus = |a: &[u64], b: &[u64]| a.iter().zip(b).map(|(a, b)| a + b).collect();
+                    let family = before.block(index).0;
                     Columns::Histogram {
                         cumulative: plus(cumulative, &added),
+                        exponential: grown_exponential(exponential, family, sums.len(), seed),
                         sums,
-                        exponential: plus(exponential, &added_exponential),
                     }
                 }
                 (_, added) => added,
@@ -338,7 +377,7 @@ mod tests {
         });
         let time_ns = before.time_ns() + 10_000_000_000;
         let now = Frame::from_blocks(catalog, 8, time_ns, blocks.collect());
-        if seed % 3 == 0 {
+        if seed.is_multiple_of(3) {
             return now;
         }
         let blocks = catalog.blocks().iter();

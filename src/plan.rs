@@ -10,12 +10,12 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::clock::rfc3339;
-use crate::config::{Config, Finding, Kind};
-use crate::engine::{Engine, WINDOW_TICK_BYTES, state_bytes};
+use crate::config::{Config, Finding, HistogramForm, Kind};
+use crate::engine::{Engine, WINDOW_TICK_BYTES, exponential, growth_bytes, state_bytes};
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
-use crate::model::{Catalog, Family, labels, shape_of};
+use crate::model::{Catalog, Family, Shape, labels, shape_of};
 use crate::readable::{grouped, human_bytes};
 use crate::selfmetrics::exporters_that_push;
 use crate::timeline::window_ticks;
@@ -46,18 +46,25 @@ impl Estimate {
             samples: 0,
             memory_bytes: FIXED_BYTES.into(),
         };
+        let exponential = exponential::pushed(config);
+        let counts_growth = config.otel.sends_deltas();
         for metric in &config.metrics {
             let product = metric.labels.iter().fold(1u128, |product, label| {
                 product.saturating_mul(labels::value_count(&label.values).into())
             });
             let cap = metric.series_cap.map_or(u128::MAX, u128::from);
             let series = product.min(cap);
-            let shape = shape_of(metric, &|_| None);
+            let shape = shape_of(metric, &exponential);
             // A selected series also has a position and a key, a weighted one its
             // weight.
             let selection_bytes = if cap < product { 12 } else { 0 };
             let weight_bytes = if metric.zipf_alpha == 0.0 { 0 } else { 8 };
-            let series_bytes = FRAMES * shape.column_bytes()
+            let growth_bytes = if counts_growth {
+                growth_bytes(&shape)
+            } else {
+                0
+            };
+            let series_bytes = FRAMES * (shape.column_bytes() + growth_bytes)
                 + state_bytes(&metric.kind)
                 + selection_bytes
                 + weight_bytes;
@@ -126,6 +133,8 @@ pub struct Plan {
     pub metrics: Vec<MetricPlan>,
     /// All metrics together; self-metrics are left out.
     pub total: Total,
+    /// What may surprise those who read the metrics.
+    pub notes: Vec<String>,
     /// Exporters that push.
     pub pushes: Vec<PushPlan>,
 }
@@ -158,15 +167,30 @@ pub struct MetricPlan {
     pub samples_openmetrics: usize,
 }
 
+/// How many series a backend counts: every bucket, quantile, sum, count and
+/// `_created` is one, by the way on which samples come to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct BackendSeries {
+    /// Scraped in the text format; remote write sends the same.
+    pub text: usize,
+    /// Scraped in `OpenMetrics`.
+    pub openmetrics: usize,
+    /// Pushed by OTLP, if they are, and named as Prometheus does: a histogram in
+    /// exponential form is one series.
+    pub otlp: Option<usize>,
+}
+
 /// All metrics together.
 #[derive(Debug, Serialize)]
 pub struct Total {
-    /// Series.
+    /// Series: different sets of labels; a histogram or summary is one.
     pub series: usize,
     /// Samples per text scrape.
     pub samples_text: usize,
     /// Samples per `OpenMetrics` scrape.
     pub samples_openmetrics: usize,
+    /// What a backend counts as series.
+    pub backend_series: BackendSeries,
     /// Samples generated per second.
     pub samples_per_second: f64,
     /// Bytes of a text body.
@@ -193,7 +217,8 @@ impl Plan {
         threads: usize,
         mut progress: impl FnMut(),
     ) -> Result<Self, String> {
-        let catalog = Catalog::build(config, Vec::new())
+        // Histograms have the columns that they will have.
+        let catalog = Catalog::build_with(config, Vec::new(), &exponential::pushed(config))
             .map_err(|(metric, error)| format!("{metric}: {error}"))?;
         let catalog = Arc::new(catalog);
         let renderer = Renderer::of_page(Arc::clone(&catalog), &config.prometheus);
@@ -203,6 +228,9 @@ impl Plan {
         let epoch_ns = config.global.epoch_ns.unwrap_or(EPOCH_NS);
         let mut engine = Engine::new(config, Arc::clone(&catalog), epoch_ns, threads)
             .map_err(|error| error.to_string())?;
+        if config.otel.sends_deltas() {
+            engine.count_growth();
+        }
         let mut frame = engine.advance(|_, _| {});
         let began = std::time::Instant::now();
         while frame.tick() < tick {
@@ -231,6 +259,7 @@ impl Plan {
                 series: metrics.iter().map(|m| m.series).sum(),
                 samples_text,
                 samples_openmetrics: metrics.iter().map(|m| m.samples_openmetrics).sum(),
+                backend_series: BackendSeries::of(config, &catalog, &renderer),
                 samples_per_second: samples_text as f64 / interval_s,
                 bytes_text: bytes(Format::Text, false)?,
                 bytes_text_gzip: bytes(Format::Text, true)?,
@@ -239,6 +268,7 @@ impl Plan {
                 memory_bytes,
             },
             metrics,
+            notes: config.notes(),
             pushes: push_plans(config),
         })
     }
@@ -274,13 +304,17 @@ impl Plan {
         let _ = write!(
             table,
             "\n\
+             series in a backend    {}\n\
              samples per second     {}\n\
              scrape, text           {} plain, {} gzip\n\
              scrape, OpenMetrics    {} plain, {} gzip\n\
              tick                   {:.1} ms of {} s{}\n\
              generator memory       about {}\n\
              \n\
-             Bytes are those of tick {}; self-metrics are left out.\n",
+             A series is a set of labels; of a histogram a backend counts every bucket, the sum and\n\
+             the count, and _created where a scrape has it. Bytes are those of tick {};\n\
+             self-metrics are left out.\n",
+            total.backend_series.text(),
             grouped(total.samples_per_second.round() as u128),
             human_bytes(total.bytes_text.into()),
             human_bytes(total.bytes_text_gzip.into()),
@@ -296,6 +330,9 @@ impl Plan {
             human_bytes(total.memory_bytes.into()),
             self.measured_at_tick,
         );
+        for note in &self.notes {
+            let _ = writeln!(table, "note: {note}");
+        }
         for push in &self.pushes {
             let instance = push.instance.as_deref();
             let _ = writeln!(
@@ -312,6 +349,58 @@ impl Plan {
         }
         table
     }
+}
+
+impl BackendSeries {
+    /// Of the generated families of `catalog`, which is that of `renderer`.
+    pub fn of(config: &Config, catalog: &Catalog, renderer: &Renderer) -> Self {
+        let families = 0..catalog.generated_count();
+        let scraped = |format: Format| {
+            let samples = families.clone();
+            samples
+                .map(|index| renderer.family_samples(index, format))
+                .sum()
+        };
+        let otlp = || {
+            families
+                .clone()
+                .map(|index| otlp_series(config, &catalog.families()[index]))
+        };
+        Self {
+            text: scraped(Format::Text),
+            openmetrics: scraped(Format::OpenMetrics),
+            otlp: config.otel.enabled.then(|| otlp().sum()),
+        }
+    }
+
+    /// For people: the ways that differ.
+    pub fn text(&self) -> String {
+        let mut text = grouped(self.text as u128);
+        if self.openmetrics != self.text {
+            let _ = write!(
+                text,
+                " from text, {} from OpenMetrics",
+                grouped(self.openmetrics as u128)
+            );
+        }
+        if let Some(otlp) = self.otlp.filter(|otlp| *otlp != self.text) {
+            let _ = write!(text, "; {} from OTLP", grouped(otlp as u128));
+        }
+        text
+    }
+}
+
+/// The series that OTLP's points of a family become in a Prometheus.
+fn otlp_series(config: &Config, family: &Family) -> usize {
+    let per_series = match &family.shape {
+        Shape::Histogram { .. } if config.otel.histograms == HistogramForm::Exponential => 1,
+        // There is no sum where observations may be negative.
+        Shape::Histogram { bounds, .. } if bounds.first().is_some_and(|&bound| bound < 0.0) => {
+            family.shape.samples_per_series() - 1
+        }
+        shape => shape.samples_per_series(),
+    };
+    family.series_count() * per_series
 }
 
 fn push_plans(config: &Config) -> Vec<PushPlan> {
@@ -385,16 +474,57 @@ metrics:
   - {name: c, profile: sample, type: histogram, algorithm: lognormal, mu: 0, sigma: 1}
   - {name: d, profile: zipf, type: summary, algorithm: lognormal, mu: 0, sigma: 1}
 ";
-        let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
-        let config = config.unwrap_or_else(|error| panic!("{error}"));
-        let estimate = Estimate::of(&config);
-        let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
-        let engine = Engine::new(&config, Arc::clone(&catalog), 0, 1).unwrap();
-        assert_eq!(estimate.series, catalog.generated_series() as u128);
-        assert_eq!(estimate.samples, catalog.generated_samples() as u128);
-        let built = engine.memory_bytes() as u128 + u128::from(FIXED_BYTES);
-        let left_out = built.checked_sub(estimate.memory_bytes).unwrap();
-        // Three tables of 64 KiB and more, a few hundred label values.
-        assert!((200_000..500_000).contains(&left_out), "{left_out}");
+        let pushed = "exporters: {otel: {temporality: delta, histograms: exponential}}";
+        for exporters in ["", pushed] {
+            let text = format!("{exporters}{text}");
+            let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
+            let config = config.unwrap_or_else(|error| panic!("{error}"));
+            let estimate = Estimate::of(&config);
+            let layout = exponential::pushed(&config);
+            let catalog = Catalog::build_with(&config, Vec::new(), &layout);
+            let catalog = Arc::new(catalog.unwrap());
+            let mut engine = Engine::new(&config, Arc::clone(&catalog), 0, 1).unwrap();
+            if config.otel.sends_deltas() {
+                engine.count_growth();
+            }
+            assert_eq!(estimate.series, catalog.generated_series() as u128);
+            assert_eq!(estimate.samples, catalog.generated_samples() as u128);
+            let built = engine.memory_bytes() as u128 + u128::from(FIXED_BYTES);
+            let left_out = built.checked_sub(estimate.memory_bytes).unwrap();
+            // Three tables of 64 KiB and more, a few hundred label values.
+            assert!((200_000..500_000).contains(&left_out), "{left_out}");
+        }
+    }
+
+    /// A histogram of 500 series and 11 bounds, and its exponential buckets.
+    #[test]
+    fn series_are_counted_as_a_backend_counts_them() {
+        let text = "
+profiles: {users: {labels: {user: {range: [1, 500]}}}}
+metrics:
+  - {name: h, profile: users, type: histogram, algorithm: lognormal, mu: 0, sigma: 1}
+  - {name: n, type: histogram, algorithm: lognormal, mu: 0, sigma: 1, buckets: [-1, 1]}
+  - {name: c, type: counter, algorithm: constant, base_rate: 1}
+";
+        let counts = |exporters: &str| {
+            let text = format!("{exporters}{text}");
+            let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
+            let config = config.unwrap_or_else(|error| panic!("{error}"));
+            let plan = Plan::measure(&config, 1, 1, || {}).unwrap();
+            assert_eq!(plan.total.series, 502);
+            assert_eq!(plan.total.samples_text, plan.total.backend_series.text);
+            assert!(
+                plan.table()
+                    .contains("\nnote: histograms with negative buckets (n)")
+            );
+            plan.total.backend_series
+        };
+        let off = counts("exporters: {otel: {enabled: false}}");
+        assert_eq!((off.text, off.otlp), (500 * 14 + 5 + 1, None));
+        let explicit = counts("exporters: {otel: {enabled: true}}");
+        assert_eq!(explicit.otlp, Some(500 * 14 + 4 + 1));
+        let exponential = counts("exporters: {otel: {histograms: exponential}}");
+        assert_eq!(exponential.otlp, Some(500 + 1 + 1));
+        assert!(exponential.text().contains("; 502 from OTLP"));
     }
 }

@@ -197,9 +197,10 @@ impl Pusher {
             return None;
         }
         self.offered_tick = Some(frame.tick());
-        let how = match self.mailbox.put(Arc::clone(frame)) {
-            false => HandedOver::InTurn,
-            true => HandedOver::InPlaceOfLast,
+        let how = if self.mailbox.put(Arc::clone(frame)) {
+            HandedOver::InPlaceOfLast
+        } else {
+            HandedOver::InTurn
         };
         self.counts_deltas.then_some(how)
     }

@@ -129,7 +129,7 @@ const FAMILIES: [(Own, &str, &str, &str); 20] = [
         Own::ScrapeBytes,
         "gen_scrape_bytes",
         "Bytes of scrape bodies sent, as encoded.",
-        "",
+        "bytes",
     ),
     (
         Own::ResidentMemory,

@@ -42,7 +42,9 @@ pub struct Exponential {
     pub labels: Labels,
     /// The base is `2^(2^-scale)`.
     pub scale: i32,
-    /// Observations by the index of their bucket; no bucket is empty.
+    /// Observations that are 0, or as good as.
+    pub zeros: u64,
+    /// The others by the index of their bucket; no bucket is empty.
     pub counts: BTreeMap<i32, u64>,
 }
 
@@ -94,25 +96,21 @@ pub fn growth_of_run(
     samples
 }
 
-/// Every histogram at `tick` in the finest exponential buckets that are at
+/// Every histogram at `tick` of a run in the finest exponential buckets that are at
 /// most `size_max`, in no promised order.
-pub fn exponentials(
+pub fn exponentials_of_run(
     config: &Config,
+    changes: &[(u64, Change)],
     epoch_ns: i64,
     tick: u64,
     size_max: usize,
 ) -> Vec<Exponential> {
     let mut all = Vec::new();
-    for_series(config, &[], epoch_ns, tick, &mut |series| {
+    for_series(config, changes, epoch_ns, tick, &mut |series| {
         let Some(layout) = exponential::layout(series.metric(), size_max) else {
             return;
         };
-        all.push(Exponential {
-            name: series.metric().name.clone(),
-            labels: series.labels.clone(),
-            scale: layout.scale,
-            counts: series.exponential(layout, tick),
-        });
+        all.push(series.exponential(layout, tick));
     });
     all
 }

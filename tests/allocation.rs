@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mockingbird::config::{Config, LabelValues, load_str};
-use mockingbird::engine::{Columns, Engine, Frame};
+use mockingbird::engine::{Columns, Engine, ExponentialColumn, Frame};
 use mockingbird::exposition::gzip::Compressor;
 use mockingbird::exposition::{Format, Lines, Renderer};
 use mockingbird::model::exponential::ExponentialLayout;
@@ -144,6 +144,7 @@ fn encoding_allocates_nothing_per_point() {
         scale: 0,
         offset: -3,
         len: 7,
+        len_max: 7,
     });
     let bounds: Arc<[f64]> = [1.0, 2.0].as_slice().into();
     let families = vec![
@@ -203,7 +204,10 @@ fn frame(catalog: &Arc<Catalog>, tick: u64) -> Frame {
             Shape::Histogram { exponential, .. } => Columns::Histogram {
                 cumulative: [tick, 2 * tick, 3 * tick].repeat(block.len),
                 sums: doubles(block.len),
-                exponential: vec![tick; block.len * exponential.map_or(0, |layout| layout.len)],
+                exponential: ExponentialColumn {
+                    counts: vec![tick; block.len * exponential.map_or(0, |layout| layout.len)],
+                    places: Vec::new(),
+                },
             },
             Shape::Summary { quantiles } => Columns::Summary {
                 quantiles: doubles(block.len * quantiles.len()),

@@ -4,19 +4,23 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use mockingbird::config::{
     Action, Config, ErrorRate, Fault, FaultKind, Kind, Label, LabelValues, Metric, Sampling,
-    Scenario, Selector, Spike, Step, Target,
+    Scenario, Selector, Spike, Step, Target, load_str,
 };
-use mockingbird::engine::{Engine, Frame, HandedOver, Prepared};
-use mockingbird::model::Catalog;
+use mockingbird::engine::{Engine, Frame, HandedOver, Prepared, exponential};
 use mockingbird::model::labels::{Dimension, value_count};
+use mockingbird::model::{Catalog, Shape};
 use mockingbird::timeline::Command;
-use mockingbird::twin::{self, Change};
+use mockingbird::twin::{self, Change, Exponential};
 use proptest::prelude::*;
-use support::{Line, config, frame_growth, frame_lines, metrics, sorted, twin_lines};
+use support::{
+    Line, config, exponential_catalog, frame_exponentials, frame_growth, frame_lines, metrics,
+    sorted, twin_lines,
+};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -27,6 +31,12 @@ fn run_with(
     mut engine: Engine,
     mut each: impl FnMut(&mut Engine, &Arc<Frame>),
 ) -> Arc<Frame> {
+    let mut families = engine.catalog().families().iter();
+    let size_max = families.find_map(|family| match &family.shape {
+        Shape::Histogram { exponential, .. } => Some(exponential.as_ref()?.len_max),
+        _ => None,
+    });
+    let layout = |metric: &Metric| exponential::layout(metric, size_max?);
     loop {
         let number = engine.next_tick();
         for (_, change) in changes.iter().filter(|(at, _)| *at == number) {
@@ -36,7 +46,7 @@ fn run_with(
                 }
                 Change::Reload(config) => {
                     let before = (engine.metrics(), engine.catalog());
-                    let catalog = Catalog::build_after(before, config, Vec::new(), &|_| None);
+                    let catalog = Catalog::build_after(before, config, Vec::new(), &layout);
                     let catalog = Arc::new(catalog.expect("a small catalog"));
                     let prepared = Prepared::new(before, config, catalog);
                     engine.reload(prepared).expect("prepared for this engine");
@@ -363,4 +373,217 @@ proptest! {
             prop_assert_eq!(sorted(fast), twin_lines(slow));
         }
     }
+}
+
+/// Histograms of every kind, and a size that their exponential buckets may have.
+fn histograms() -> impl Strategy<Value = (Vec<Metric>, usize)> {
+    let size_max = prop_oneof![Just(160usize), Just(2), 2usize..40];
+    let is_histogram = |metric: &Metric| matches!(metric.kind, Kind::Histogram { .. });
+    let histograms = metrics(6).prop_map(move |mut metrics| {
+        metrics.retain(is_histogram);
+        metrics
+    });
+    let histograms = histograms.prop_filter("no histogram", |metrics| !metrics.is_empty());
+    (histograms, size_max)
+}
+
+/// Value spikes of any size on some series, and resets.
+fn disturbance(metrics: Vec<Metric>) -> impl Strategy<Value = Command> {
+    let exponent = prop_oneof![-330..=9i32, -9..=9i32];
+    let multiplier = prop_oneof![
+        1 => Just(0.0),
+        5 => (exponent, 1.0..9.0f64).prop_map(|(exponent, digit)| {
+            f64::min(digit * 10f64.powi(exponent), 1e9)
+        }),
+    ];
+    let duration = 1..8 * SECOND_NS;
+    (selector(metrics), multiplier, duration, 0..5u8).prop_map(
+        |((on, _), multiplier, duration_ns, choice)| {
+            Command::Do(if choice == 0 {
+                Action::Fault(Fault {
+                    kind: FaultKind::Reset(on),
+                    rate: 0.5,
+                    duration_ns: Some(duration_ns),
+                })
+            } else {
+                Action::Spike(Spike {
+                    on,
+                    multiplier,
+                    target: Target::Value,
+                    duration_ns,
+                })
+            })
+        },
+    )
+}
+
+/// What is right of any exponential histogram by itself: its buckets are few enough
+/// and hold all observations, and between their bounds lies the sum.
+fn check_agreement(
+    frame: &Frame,
+    size_max: usize,
+    exactly_summed: &[String],
+) -> Result<BTreeMap<(String, BTreeMap<String, String>), (i64, Exponential)>, TestCaseError> {
+    let lines: BTreeMap<_, _> = frame_lines(frame, "")
+        .into_iter()
+        .map(|(name, labels, bits, created_ns)| ((name, labels), (bits, created_ns)))
+        .collect();
+    let mut all = BTreeMap::new();
+    for point in frame_exponentials(frame) {
+        let of = |suffix: &str| {
+            let (bits, created_ns) =
+                lines[&(format!("{}{suffix}", point.name), point.labels.clone())];
+            (f64::from_bits(bits), created_ns)
+        };
+        let (count, created_ns) = of("_count");
+        let (sum, _) = of("_sum");
+        prop_assert_eq!(
+            point.counts.values().sum::<u64>() + point.zeros,
+            count as u64
+        );
+        let ends = point.counts.keys().next().zip(point.counts.keys().last());
+        prop_assert!(ends.is_none_or(|(first, last)| last - first < size_max as i32));
+        let bound = |index: i32| (f64::from(index) * f64::from(-point.scale).exp2()).exp2();
+        let least: f64 = point
+            .counts
+            .iter()
+            .map(|(&index, &count)| bound(index) * count as f64)
+            .sum();
+        let most: f64 = point
+            .counts
+            .iter()
+            .map(|(&index, &count)| bound(index + 1) * count as f64)
+            .sum();
+        let most = most + point.zeros as f64 * f64::MIN_POSITIVE;
+        // Values are tabulated to a part in ten million.
+        if exactly_summed.contains(&point.name) {
+            prop_assert!(
+                least * (1.0 - 1e-6) <= sum && sum <= most * (1.0 + 1e-6) + 1e-320,
+                "{least} <= {sum} <= {most}: {point:?}"
+            );
+        }
+        all.insert(
+            (point.name.clone(), point.labels.clone()),
+            (created_ns, point),
+        );
+    }
+    Ok(all)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(192))]
+
+    /// For all value spikes, however many, large or small, each point of an
+    /// exponential histogram agrees with itself and never shrinks, and is the slow
+    /// twin's.
+    #[test]
+    fn exponential_histograms_follow_spikes(
+        cap in prop::option::of((1..20u64, 0..16u64)),
+        (config, size_max, changes, tick, threads) in (histograms(), 1..16u64, 1..3usize)
+            .prop_flat_map(|((metrics, size_max), tick, threads)| {
+                let commands = prop::collection::vec((0..=tick, disturbance(metrics.clone())), 0..7);
+                (Just(config(metrics, SECOND_NS)), Just(size_max), commands, Just(tick), Just(threads))
+            })
+    ) {
+        let mut changes: Vec<(u64, Change)> = changes
+            .into_iter()
+            .map(|(at, command)| (at, Change::Command(command)))
+            .collect();
+        if let Some((cap, at)) = cap {
+            // Others of the series are left, in other places.
+            let mut after = config.clone();
+            for metric in &mut after.metrics {
+                (metric.series_cap, metric.sampling) = (Some(cap), Sampling::Hash);
+            }
+            changes.push((at, Change::Reload(Box::new(after))));
+        }
+        changes.sort_by_key(|(at, _)| *at);
+        // Of few observations every one is added to the sum.
+        let exactly_summed = config.metrics.iter().filter(|metric| match &metric.kind {
+            Kind::Histogram { observations, .. } => {
+                observations.per_tick <= 2.0 && metric.zipf_alpha == 0.0
+            }
+            _ => false,
+        });
+        let exactly_summed: Vec<String> = exactly_summed.map(|metric| metric.name.clone()).collect();
+        let catalog = exponential_catalog(&config, size_max);
+        let engine = Engine::new(&config, catalog, 0, threads).expect("threads");
+        let mut frames = Vec::new();
+        let last = run_with(&changes, tick, engine, |_, frame| frames.push(Arc::clone(frame)));
+        frames.push(last);
+        let mut before = BTreeMap::new();
+        for frame in &frames {
+            let now = check_agreement(frame, size_max, &exactly_summed)?;
+            for (key, (created_ns, point)) in &now {
+                let Some((_, old)) = before.get(key).filter(|(old_ns, _)| old_ns == created_ns) else {
+                    continue;
+                };
+                let old: &Exponential = old;
+                prop_assert!(point.scale <= old.scale && point.zeros >= old.zeros);
+                let mut merged: BTreeMap<i32, u64> = BTreeMap::new();
+                for (index, count) in &old.counts {
+                    *merged.entry(index >> (old.scale - point.scale)).or_default() += count;
+                }
+                for (index, count) in merged {
+                    prop_assert!(point.counts.get(&index).is_some_and(|&now| now >= count));
+                }
+            }
+            before = now;
+        }
+        let mut fast = frame_exponentials(&frames[frames.len() - 1]);
+        let mut slow = twin::exponentials_of_run(&config, &changes, 0, tick, size_max);
+        fast.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
+        slow.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
+        prop_assert_eq!(fast, slow);
+    }
+}
+
+/// A spike far beyond what the distribution can give: its observations are where
+/// the sum says, and the others stay where they are.
+#[test]
+fn a_spike_moves_exponential_buckets() {
+    let text = "
+metrics:
+  - {name: h, type: histogram, algorithm: lognormal, mu: -2, sigma: 1,
+     observations_per_tick: 100, buckets: [0.1, 1]}
+";
+    let config = load_str(Path::new("test.yaml"), text.as_bytes(), &|_| None);
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    let engine = Engine::new(&config, exponential_catalog(&config, 160), 0, 1).expect("threads");
+    let spike = Command::Do(Action::Spike(Spike {
+        on: Selector {
+            metric: Some("h".to_owned()),
+            labels: BTreeMap::new(),
+        },
+        multiplier: 1e6,
+        target: Target::Value,
+        duration_ns: 4 * SECOND_NS,
+    }));
+    let mut points = Vec::new();
+    let changes = [(0, Change::Command(spike))];
+    let last = run_with(&changes, 6, engine, |_, frame| {
+        points.push(frame_exponentials(frame).remove(0));
+    });
+    points.push(frame_exponentials(&last).remove(0));
+    let unspiked = points[0].scale;
+    // Three ticks with a spike: a million times the values, so as fine as before.
+    let (at, shift) = (&points[3], 1e6f64.log2() * f64::from(unspiked).exp2());
+    assert_eq!((at.scale, at.counts.values().sum::<u64>()), (unspiked, 300));
+    let middle = (1e6f64 * (-2f64).exp()).log2() * f64::from(unspiked).exp2();
+    let spread = 4.0 * std::f64::consts::LOG2_E * f64::from(unspiked).exp2();
+    let inside = |index: i32, middle: f64| (f64::from(index) - middle).abs() < spread;
+    assert!(
+        at.counts.keys().all(|&index| inside(index, middle)),
+        "{at:?}"
+    );
+    assert!(at.counts.len() > 10, "{at:?}");
+    // Three more without: both have to fit.
+    let after = &points[6];
+    let coarser = f64::from(after.scale - unspiked).exp2();
+    assert_eq!(after.counts.values().sum::<u64>(), 600);
+    let split = (middle - shift / 2.0) * coarser;
+    let high = after.counts.range(split as i32..).map(|(_, count)| count);
+    assert_eq!(high.sum::<u64>(), 300);
+    // They do, in 160 buckets.
+    assert_eq!(after.scale, unspiked);
 }

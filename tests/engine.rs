@@ -50,7 +50,7 @@ proptest! {
         let frame = frame_of(&config, &catalog, 0, tick, threads);
         let plain = frame_at(&config, 0, tick, 1);
         prop_assert_eq!(frame_lines(&frame, "p_"), frame_lines(&plain, "p_"));
-        let mut slow = twin::exponentials(&config, 0, tick, size_max);
+        let mut slow = twin::exponentials_of_run(&config, &[], 0, tick, size_max);
         let mut fast = frame_exponentials(&frame);
         slow.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
         fast.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));

@@ -196,11 +196,13 @@ fn exponentials(requests: &[ExportMetricsServiceRequest]) -> Vec<Exponential> {
             let positive = point.positive.as_ref().expect("buckets");
             let counts = positive.bucket_counts.iter().zip(positive.offset..);
             let counts = counts.filter(|&(&count, _)| count > 0);
-            assert_eq!(point.count, positive.bucket_counts.iter().sum::<u64>());
+            let in_buckets: u64 = positive.bucket_counts.iter().sum();
+            assert_eq!(point.count, in_buckets + point.zero_count);
             all.push(Exponential {
                 name: metric.name.trim_start_matches("p_").to_owned(),
                 labels: labels(&point.attributes),
                 scale: point.scale,
+                zeros: point.zero_count,
                 counts: counts.map(|(&count, index)| (index, count)).collect(),
             });
         }
@@ -256,7 +258,7 @@ proptest! {
         let options = options(Temporality::Cumulative, HistogramForm::Exponential);
         let mut encoder = Encoder::new(catalog, options);
         let sent = exponentials(&encode(&mut encoder, &frame, None));
-        let mut slow = twin::exponentials(&config, 0, tick, size_max);
+        let mut slow = twin::exponentials_of_run(&config, &[], 0, tick, size_max);
         slow.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
         prop_assert_eq!(sent, slow);
     }

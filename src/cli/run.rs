@@ -109,6 +109,7 @@ fn print_summary(started: &app::Started) {
     let summary = format!(
         "mockingbird {}: {}\n\
          \x20 metrics   {} with {} series, {} samples per scrape and self-metrics\n\
+         \x20 backend   counts as series (each bucket, sum and count): {}\n\
          \x20 ticks     every {} s since {}, seed {}, {} threads\n\
          \x20 scrape    {scrape}\n\
          \x20 push      {push}\n\
@@ -119,6 +120,7 @@ fn print_summary(started: &app::Started) {
         catalog.generated_count(),
         grouped(catalog.generated_series() as u128),
         grouped(catalog.generated_samples() as u128),
+        started.backend_series.text(),
         config.global.tick_interval_ns as f64 / 1e9,
         rfc3339(started.epoch_ns),
         config.global.seed,

@@ -7,12 +7,11 @@ use serde_json::{Value, json};
 
 use super::error::ErrorReply;
 use super::hub::{Change, Done, Hub, InEffect, Replacement};
-use crate::config::{self, Config, HistogramForm, LoadError, Metric, Overrides, Problem, Runtime};
+use crate::config::{self, Config, LoadError, Metric, Overrides, Problem, Runtime};
 use crate::engine::{Prepared, Reloaded, exponential};
 use crate::exposition::Renderer;
 use crate::journal::{counts_json, series_json};
 use crate::model::Catalog;
-use crate::model::exponential::ExponentialLayout;
 use crate::model::space::SpaceError;
 use crate::plan::Estimate;
 use crate::selfmetrics::SelfMetrics;
@@ -154,12 +153,7 @@ pub fn build_catalog(
     config: &Config,
     before: Option<(&[Metric], &Arc<Catalog>)>,
 ) -> Result<Catalog, (String, SpaceError)> {
-    let otel = &config.otel;
-    let exponential = otel.enabled && otel.histograms == HistogramForm::Exponential;
-    let layout = |metric: &Metric| -> Option<ExponentialLayout> {
-        let layout = || exponential::layout(metric, otel.exponential_size_max);
-        exponential.then(layout).flatten()
-    };
+    let layout = exponential::pushed(config);
     let own = SelfMetrics::families(config);
     match before {
         None => Catalog::build_with(config, own, &layout),

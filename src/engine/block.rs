@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use crate::config::{CounterAlgorithm, GaugeAlgorithm, Kind};
+use crate::engine::buckets::ExponentialColumn;
 use crate::engine::class::Classes;
 use crate::engine::columns::{Columns, cells_of, copy_cells};
 use crate::engine::frame::Created;
@@ -15,6 +16,7 @@ use crate::engine::growth::{Carried, Growth};
 use crate::engine::kernel::{counter, gauge, histogram, summary};
 use crate::engine::quantile::QuantileTable;
 use crate::engine::recipe::{BaseTick, ClassTick, Recipe};
+use crate::model::exponential::ExponentialLayout;
 use crate::model::identity::threshold;
 
 /// What a kernel carries from tick to tick beside its columns.
@@ -168,6 +170,18 @@ impl<'a> BlockTick<'a> {
             };
             *now.state = KernelState::Walk(shown.clone());
         }
+        if let (Columns::Histogram { exponential, .. }, Some(layout)) =
+            (&mut *now.columns, &self.recipe.exponential_layout)
+        {
+            let Columns::Histogram {
+                exponential: before,
+                ..
+            } = before.columns
+            else {
+                unreachable!("a block keeps its shape")
+            };
+            exponential.make_room(before, now.len, layout, self.may_move());
+        }
         let mut run = Run {
             block: self,
             class: self.plain,
@@ -207,17 +221,34 @@ impl<'a> BlockTick<'a> {
         }
     }
 
+    /// Whether a spike may carry observations of any series out of the exponential
+    /// buckets that the family's layout has.
+    fn may_move(&self) -> bool {
+        let moves = |class: &ClassTick| self.recipe.exponential(class).may_move();
+        if self.class_by_row.is_empty() {
+            return moves(self.plain);
+        }
+        let mut last = None;
+        self.class_by_row.iter().any(|&class| {
+            // Neighbours are often of one class.
+            last.replace(class) != Some(class) && moves(self.class(class))
+        })
+    }
+
+    fn class(&self, class: u32) -> &'a ClassTick {
+        match self.classes {
+            Some(classes) if class > 0 => classes.tick(class),
+            _ => self.plain,
+        }
+    }
+
     /// The class of the series at row `start`, and the first later row of
     /// another class (`len` if there is none).
     fn run_from(&self, start: usize, len: usize) -> (&'a ClassTick, usize) {
         let class = self.class_by_row.get(start).copied().unwrap_or(0);
         let rest = self.class_by_row.get(start..).unwrap_or_default();
         let same = rest.iter().position(|&other| other != class);
-        let tick = match self.classes {
-            Some(classes) if class > 0 => classes.tick(class),
-            _ => self.plain,
-        };
-        (tick, same.map_or(len, |same| start + same))
+        (self.class(class), same.map_or(len, |same| start + same))
     }
 
     /// Lets the faults of a class hit what was computed.
@@ -284,9 +315,8 @@ impl<'a> Run<'a> {
                 exponential,
             } => {
                 let width = cumulative.len() / sums.len();
-                let cells = exponential.len() / sums.len();
                 cumulative[cells_of(&rows, width)].fill(0);
-                exponential[cells_of(&rows, cells)].fill(0);
+                exponential.begin(rows.clone(), sums.len());
                 sums[rows].fill(0.0);
             }
             Columns::Summary {
@@ -336,7 +366,6 @@ impl<'a> Run<'a> {
             ) => {
                 let series = now_sums.len();
                 let buckets = cells_of(&rows, cumulative.len() / series);
-                let cells = cells_of(&rows, exponential.len() / series);
                 let cumulative = &cumulative[buckets.clone()];
                 let now_cumulative = &mut now_cumulative[buckets];
                 let (sums, now_sums) = (&sums[rows.clone()], &mut now_sums[rows]);
@@ -348,8 +377,8 @@ impl<'a> Run<'a> {
                     };
                     run.histogram(&before, now);
                 });
-                if !exponential.is_empty() {
-                    self.exponential(&exponential[cells.clone()], &mut now_exponential[cells]);
+                if let Some(layout) = &self.block.recipe.exponential_layout {
+                    self.exponential(layout, exponential, now_exponential, series);
                 }
             }
             (
@@ -532,11 +561,26 @@ impl<'a> Run<'a> {
         histogram::observe(keys, &shared, weights, before, &mut now, self.cells);
     }
 
-    /// The same observations in exponential buckets.
-    fn exponential(&mut self, before: &[u64], now: &mut [u64]) {
-        let shared = self.observed_at(self.block.recipe.exponential(self.class));
+    /// The same observations in exponential buckets, of a block of `series`.
+    fn exponential(
+        &mut self,
+        layout: &ExponentialLayout,
+        before: &ExponentialColumn,
+        now: &mut ExponentialColumn,
+        series: usize,
+    ) {
+        let cells = self.block.recipe.exponential(self.class);
+        let shared = self.observed_at(&cells.thresholds);
         let (keys, weights) = (self.keys(), self.weights());
-        histogram::count_buckets(keys, &shared, weights, before, now, self.cells);
+        if self.class.scale == 1.0 && now.is_plain(before) {
+            let rows = cells_of(&self.rows, layout.len);
+            let (before, now) = (&before.counts[rows.clone()], &mut now.counts[rows]);
+            return histogram::count_buckets(keys, &shared, weights, before, now, self.cells);
+        }
+        let start = self.rows.start;
+        histogram::tally_each(keys, &shared, weights, self.cells, |index, added| {
+            now.advance_row(before, (start + index, series), layout, cells, added);
+        });
     }
 
     /// What a histogram's series share, to be counted between these thresholds.

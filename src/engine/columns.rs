@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::engine::buckets::ExponentialColumn;
 use crate::model::Shape;
 
 /// The values of one block, struct-of-arrays.
@@ -16,9 +17,9 @@ pub enum Columns {
         cumulative: Vec<u64>,
         /// Sum of observations per series.
         sums: Vec<f64>,
-        /// Series-major: for each series its counts in the shape's exponential
-        /// buckets, each on its own; empty where the shape has none.
-        exponential: Vec<u64>,
+        /// The same observations in exponential buckets; empty where the shape has
+        /// none.
+        exponential: ExponentialColumn,
     },
     /// Summaries.
     Summary {
@@ -42,7 +43,7 @@ impl Columns {
             } => Self::Histogram {
                 cumulative: vec![0; series * (bounds.len() + 1)],
                 sums: vec![0.0; series],
-                exponential: vec![0; series * exponential.map_or(0, |layout| layout.len)],
+                exponential: ExponentialColumn::zeroed(exponential.as_ref(), series),
             },
             Shape::Summary { quantiles } => Self::Summary {
                 quantiles: vec![0.0; series * quantiles.len()],
@@ -63,9 +64,9 @@ impl Columns {
                 sums,
                 exponential,
             } => {
-                let (buckets, finer) = (cells(cumulative.len()), cells(exponential.len()));
+                let buckets = cells(cumulative.len());
                 cumulative[buckets].fill(0);
-                exponential[finer].fill(0);
+                exponential.reset(row, len);
                 sums[row] = 0.0;
             }
             Self::Summary { counts, sums, .. } => {
@@ -107,9 +108,9 @@ impl Columns {
                 },
             ) => {
                 let width = cumulative.len() / sums.len();
-                let cells = exponential.len() / sums.len();
+                let series = (sums.len(), other_sums.len());
                 copy_cells(cumulative, to, others, rows, width);
-                copy_cells(exponential, to, other_exponential, rows, cells);
+                exponential.copy_rows(to, other_exponential, rows, series);
                 copy_cells(sums, to, other_sums, rows, 1);
             }
             (

@@ -1,11 +1,12 @@
 //! Which exponential buckets hold everything that a histogram can observe.
 //!
 //! A draw is a 64-bit position, and the value at either end of its range is a
-//! finite one. So the buckets are known before the first tick, and a count in
-//! them is as exact as one between configured bounds: both compare the drawn
-//! position with that of a bound.
+//! finite one. So the buckets are known before the first tick, but for spikes
+//! ([`ExponentialColumn`](super::ExponentialColumn)), and a count in them is as
+//! exact as one between configured bounds: both compare the drawn position with
+//! that of a bound.
 
-use crate::config::{Distribution, Kind, Metric};
+use crate::config::{Config, Distribution, HistogramForm, Kind, Metric};
 use crate::model::exponential::ExponentialLayout;
 
 /// The share of observations beyond the first and the last position.
@@ -21,8 +22,17 @@ pub fn layout(metric: &Metric, size_max: usize) -> Option<ExponentialLayout> {
     Some(ExponentialLayout::covering(min, max, size_max))
 }
 
+/// The layouts of the histograms of a configuration: none unless they are pushed in
+/// exponential form.
+pub fn pushed(config: &Config) -> impl Fn(&Metric) -> Option<ExponentialLayout> + use<> {
+    let otel = &config.otel;
+    let is_exponential = otel.enabled && otel.histograms == HistogramForm::Exponential;
+    let size_max = otel.exponential_size_max;
+    move |metric| is_exponential.then(|| layout(metric, size_max)).flatten()
+}
+
 /// The smallest and the largest value that is ever drawn.
-fn ends(distribution: &Distribution) -> (f64, f64) {
+pub(super) fn ends(distribution: &Distribution) -> (f64, f64) {
     (
         distribution.lower_quantile(END_SHARE),
         distribution.upper_quantile(END_SHARE),

@@ -4,11 +4,18 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Columns, Created, Frame, Gaps};
+use super::{Columns, Created, ExponentialColumn, Frame, Gaps, Place};
 use crate::config::{Label, LabelValues, Sampling};
 use crate::model::exponential::ExponentialLayout;
 use crate::model::space::Space;
 use crate::model::{Catalog, Family, Shape, identity};
+
+const NO_LAYOUT: ExponentialLayout = ExponentialLayout {
+    scale: 0,
+    offset: 0,
+    len: 0,
+    len_max: 0,
+};
 
 /// Random frames of random catalogs: shared spaces, sampled ones, labels that
 /// need escaping, every type, values of every kind; half of them with gaps and
@@ -69,8 +76,25 @@ pub(crate) fn frame(catalog: &Arc<Catalog>, time_ns: i64, epoch_ns: i64, seed: u
                         Some(*total)
                     }));
                 }
-                let cells = block.len * exponential.map_or(0, |layout| layout.len);
-                let exponential = (0..cells).map(|_| counts() >> (counts() % 40)).collect();
+                // In some blocks series have buckets of their own.
+                let moves = counts() % 3 == 0;
+                let layout = exponential.unwrap_or(NO_LAYOUT);
+                let width = if moves { layout.len_max } else { layout.len };
+                let cells = block.len * width;
+                let exponential_counts = (0..cells).map(|_| counts() >> (counts() % 40)).collect();
+                let place = |bits: u64| Place {
+                    scale: layout.scale - (bits % 3) as i32,
+                    offset: layout.offset + (bits % 7) as i32,
+                    zeros: bits % 5,
+                };
+                let places = (0..if moves { block.len } else { 0 }).map(|_| {
+                    let bits = counts();
+                    (bits % 4 > 0).then(|| place(bits))
+                });
+                let exponential = ExponentialColumn {
+                    places: places.collect(),
+                    counts: exponential_counts,
+                };
                 Columns::Histogram {
                     cumulative,
                     sums,
@@ -175,6 +199,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
                     scale,
                     offset,
                     len,
+                    len_max: len + 3,
                 }),
             }),
         prop::collection::btree_set(0..=1000u32, 0..4).prop_map(|all| Shape::Summary {

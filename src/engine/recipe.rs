@@ -11,8 +11,10 @@ use std::sync::Arc;
 use crate::config::{
     CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm, Kind, Metric, Observations,
 };
+use crate::engine::buckets::Cells;
 use crate::engine::discrete::{PoissonTable, TABLE_MEAN_MAX};
 use crate::engine::effect::{Effects, PointFaults};
+use crate::engine::exponential;
 use crate::engine::kernel::counter;
 use crate::engine::kernel::summary::{self, TickKeys};
 use crate::engine::quantile::QuantileTable;
@@ -40,8 +42,8 @@ pub(crate) struct Recipe {
     /// Histogram bounds as positions of draws.
     pub(crate) thresholds: Vec<u64>,
     /// The same for the exponential buckets that the catalog asks for.
-    pub(crate) exponential: Vec<u64>,
-    exponential_layout: Option<ExponentialLayout>,
+    exponential: Cells,
+    pub(crate) exponential_layout: Option<ExponentialLayout>,
     /// Ticks that a summary's quantiles look back on, this one included.
     pub(crate) window_ticks: usize,
     /// Whether it is a walk whose values are never its state, because a daily
@@ -110,7 +112,7 @@ pub(crate) struct ClassTick {
     /// The recipe's thresholds for observed values times `thresholds_scale`; unused
     /// while `scale` is 1.
     thresholds: Vec<u64>,
-    exponential: Vec<u64>,
+    exponential: Cells,
     thresholds_scale: f64,
     /// The ticks of a summary's window with their spikes, oldest first.
     pub(crate) window: VecDeque<TickKeys>,
@@ -142,7 +144,7 @@ impl Recipe {
             weights: None,
             values: None,
             thresholds: Vec::new(),
-            exponential: Vec::new(),
+            exponential: Cells::default(),
             exponential_layout: None,
             window_ticks: 0,
             hides_state: hides_state(&metric.kind),
@@ -164,8 +166,7 @@ impl Recipe {
                 } = &family.shape
                 {
                     recipe.exponential_layout = Some(*layout);
-                    let bounds = layout.inner_bounds();
-                    recipe.exponential = bounds.map(|b| distribution.position(b)).collect();
+                    recipe.exponential = Cells::of(layout, |bound| distribution.position(bound));
                 }
             }
             Kind::Summary {
@@ -308,8 +309,8 @@ impl Recipe {
         }
     }
 
-    /// The same for the exponential buckets.
-    pub(crate) fn exponential<'a>(&'a self, class: &'a ClassTick) -> &'a [u64] {
+    /// The exponential buckets that a class's observations fall into.
+    pub(crate) fn exponential<'a>(&'a self, class: &'a ClassTick) -> &'a Cells {
         if class.scale == 1.0 {
             &self.exponential
         } else {
@@ -335,11 +336,10 @@ impl Recipe {
         class
             .thresholds
             .extend(bounds.iter().map(|&bound| position(bound)));
-        class.exponential.clear();
         if let Some(layout) = &self.exponential_layout {
-            class
-                .exponential
-                .extend(layout.inner_bounds().map(position));
+            let (min, max) = exponential::ends(&observations.distribution);
+            let ends = (min * scale, max * scale);
+            class.exponential.set(layout, ends, position);
         }
     }
 
@@ -348,7 +348,7 @@ impl Recipe {
     pub(crate) fn shared_bytes(&self) -> usize {
         let table = self.values.as_ref().map_or(0, |table| table.memory_bytes());
         let weights = self.weights.as_ref().map_or(0, |weights| weights.len() * 8);
-        let thresholds = 8 * (self.thresholds.len() + self.exponential.len());
+        let thresholds = 8 * (self.thresholds.len() + self.exponential.thresholds.len());
         table + weights + thresholds + self.window_ticks * WINDOW_TICK_BYTES
     }
 

@@ -2,8 +2,8 @@
 //!
 //! At scale `s` the bucket at index `k` holds values above `2^(k / 2^s)` up to
 //! and including `2^((k + 1) / 2^s)`. The range of values that a histogram can
-//! ever observe is known before it runs, so its buckets are chosen once: the
-//! finest ones that are few enough. Nothing is ever rescaled.
+//! observe without spikes is known before it runs, so its buckets are chosen once:
+//! the finest ones that are few enough.
 
 /// The finest scale in use; finer ones only tell apart rounding errors.
 const SCALE_MAX: i32 = 20;
@@ -19,6 +19,9 @@ pub struct ExponentialLayout {
     pub offset: i32,
     /// Number of buckets, at least 1.
     pub len: usize,
+    /// How many there may be where a spike carries values out of these, at least 2
+    /// and at least `len`.
+    pub len_max: usize,
 }
 
 impl ExponentialLayout {
@@ -26,17 +29,18 @@ impl ExponentialLayout {
     /// all values from `min` to `max`. Values that normal doubles cannot tell
     /// from 0 or infinity count as the smallest and the largest of those.
     pub fn covering(min: f64, max: f64, size_max: usize) -> Self {
-        let min = min.clamp(f64::MIN_POSITIVE, f64::MAX);
-        let max = max.clamp(min, f64::MAX);
+        let (min, max) = normal(min, max);
+        let len_max = size_max.max(2);
         let layouts = (SCALE_MIN..=SCALE_MAX).rev().map(|scale| {
             let offset = index(min, scale);
             Self {
                 scale,
                 offset,
                 len: (index(max, scale) - offset) as usize + 1,
+                len_max,
             }
         });
-        let mut fitting = layouts.filter(|layout| layout.len <= size_max.max(2));
+        let mut fitting = layouts.filter(|layout| layout.len <= len_max);
         fitting.next().expect("two buckets cover all doubles")
     }
 
@@ -45,6 +49,24 @@ impl ExponentialLayout {
         let (scale, offset) = (self.scale, self.offset);
         (1..self.len as i32).map(move |cell| lower_bound(offset + cell, scale))
     }
+
+    /// The indices, at its scale, of the buckets that hold `min` and `max`, which
+    /// are clamped as in [`Self::covering`].
+    pub fn indices(&self, min: f64, max: f64) -> (i32, i32) {
+        let (min, max) = normal(min, max);
+        (index(min, self.scale), index(max, self.scale))
+    }
+
+    /// The bound below the bucket at an index of its scale, exclusive.
+    pub fn lower_bound(&self, index: i32) -> f64 {
+        lower_bound(index, self.scale)
+    }
+}
+
+/// Both ends of a range as normal positive numbers.
+fn normal(min: f64, max: f64) -> (f64, f64) {
+    let min = min.clamp(f64::MIN_POSITIVE, f64::MAX);
+    (min, max.clamp(min, f64::MAX))
 }
 
 /// The bound below the bucket at `index`, exclusive.

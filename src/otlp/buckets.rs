@@ -2,13 +2,17 @@
 //! left out.
 
 use crate::proto::wire::{
-    len_field_len, len_key, varint_key, varint_len, write_len_key, write_varint, zigzag,
+    fixed64_key, len_field_len, len_key, varint_key, varint_len, write_len_key, write_varint,
+    zigzag,
 };
 
+/// Field `zero_count` of a point.
+const ZEROS_KEY: u8 = fixed64_key(7);
 /// Field `positive` of a point.
 const POSITIVE_KEY: u8 = len_key(8);
 
-/// A run of counts from the first to the last that is not 0.
+/// A run of counts from the first to the last that is not 0, and how many
+/// observations are in none.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Trimmed<'a> {
     offset: i32,
@@ -17,6 +21,7 @@ pub(super) struct Trimmed<'a> {
     before: Option<&'a [u64]>,
     /// Bytes of all counts as varints.
     counts_len: usize,
+    zeros: u64,
 }
 
 /// What the points of a request end with, in order. Sizes are needed before the
@@ -86,6 +91,7 @@ pub(super) fn trim<'a>(offset: i32, now: &'a [u64], before: Option<&'a [u64]>) -
         now: &now[first..end],
         before: before.get(first..end),
         counts_len: 0,
+        zeros: 0,
     };
     trimmed.counts_len = match trimmed.before {
         None => trimmed.now.iter().map(|&now| varint_len(now)).sum(),
@@ -141,13 +147,23 @@ fn are_empty(now: &[u64], before: Option<&[u64]>) -> bool {
 }
 
 impl Trimmed<'_> {
-    /// Bytes of the field.
-    pub(super) fn len(&self) -> usize {
-        len_field_len(self.body_len())
+    /// The same with observations that no bucket holds.
+    pub(super) fn with_zeros(self, zeros: u64) -> Self {
+        Self { zeros, ..self }
     }
 
-    /// Appends the field; without observations it is there and empty.
+    /// Bytes of the fields.
+    pub(super) fn len(&self) -> usize {
+        len_field_len(self.body_len()) + if self.zeros > 0 { 9 } else { 0 }
+    }
+
+    /// Appends the fields; that of the buckets is there and empty where none has
+    /// observations.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
+        if self.zeros > 0 {
+            out.push(ZEROS_KEY);
+            out.extend_from_slice(&self.zeros.to_le_bytes());
+        }
         write_len_key(out, POSITIVE_KEY, self.body_len());
         if self.now.is_empty() {
             return;
@@ -180,11 +196,13 @@ mod tests {
     use crate::proto::otlp::ExponentialHistogramDataPoint as Point;
 
     fn check(now: &[u64], before: Option<&[u64]>, offset: i32, counts: &[u64]) {
-        let trimmed = trim(-3, now, before);
+        let zeros = now[0];
+        let trimmed = trim(-3, now, before).with_zeros(zeros);
         let mut out = Vec::new();
         trimmed.write(&mut out);
         assert_eq!(out.len(), trimmed.len());
         let point = Point::decode(out.as_slice()).unwrap();
+        assert_eq!(point.zero_count, zeros);
         let positive = point.positive.unwrap();
         assert_eq!(
             (positive.offset, positive.bucket_counts.as_slice()),

@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use prost::Message;
 
-use crate::engine::{Columns, Created};
+use crate::engine::{Columns, Created, Place};
 use crate::model::Family;
 use crate::model::space::Space;
-use crate::otlp::buckets::{self, Tails, Trimmed};
+use crate::otlp::buckets::{self, Tails};
 use crate::otlp::cut::Measured;
 use crate::otlp::form::{Form, Front, QUANTILE_BYTES};
 use crate::otlp::head::{Attributes, Head, Sizes};
@@ -101,11 +101,10 @@ impl FamilyForm {
                 sizes.advance();
                 continue;
             }
-            let trimmed = self.trimmed(points, row);
-            let tail = trimmed.as_ref().map_or(0, |trimmed| tails.push(trimmed));
+            let tail = self.push_tail(points, row, tails);
             let point = len_field_len(self.front.bytes.len() + sizes.bytes() + tail);
             if !fits(measured.bytes + point) {
-                if trimmed.is_some() {
+                if !self.is_fixed() {
                     tails.pop();
                 }
                 return measured;
@@ -273,6 +272,10 @@ impl FamilyForm {
         });
         if let Some(tail) = tail {
             let at = self.write_count(out, head, tail.len(), count, sum);
+            if let Some(row) = &now.exponential {
+                let front = &mut out[at..at + self.front.bytes.len()];
+                Front::put_scale(front, row.place.scale);
+            }
             out.extend_from_slice(tail);
             return at;
         }
@@ -290,15 +293,27 @@ impl FamilyForm {
         at
     }
 
-    /// What an exponential point ends with.
+    /// Keeps what an exponential point ends with; returns its length.
     #[inline]
-    fn trimmed<'a>(&self, points: &Points<'a>, row: usize) -> Option<Trimmed<'a>> {
-        let Form::Exponential(layout) = self.form else {
-            return None;
+    fn push_tail(&self, points: &Points<'_>, row: usize, tails: &mut Tails) -> usize {
+        if self.is_fixed() {
+            return 0;
+        }
+        let buckets = Buckets::of(points.columns, row, self.widths);
+        let before = buckets.before(points, row, self.widths);
+        let now = buckets.exponential.expect("the family has such buckets");
+        let Place { offset, zeros, .. } = now.place;
+        let Some(before) = before.and_then(|before| before.exponential) else {
+            let trimmed = buckets::trim(offset, now.counts, None);
+            return tails.push(&trimmed.with_zeros(zeros));
         };
-        let now = Buckets::of(points.columns, row, self.widths);
-        let before = now.before(points, row, self.widths);
-        let before = before.map(|before| before.exponential);
-        Some(buckets::trim(layout.offset, now.exponential, before))
+        let zeros = zeros - before.place.zeros;
+        if now.is_alike(&before) {
+            let trimmed = buckets::trim(offset, now.counts, Some(before.counts));
+            return tails.push(&trimmed.with_zeros(zeros));
+        }
+        let grown = now.minus(&before).expect("no bucket shrank");
+        let trimmed = buckets::trim(offset, &grown, None);
+        tails.push(&trimmed.with_zeros(zeros))
     }
 }

@@ -4,11 +4,10 @@
 use prost::Message;
 
 use crate::model::Shape;
-use crate::model::exponential::ExponentialLayout;
 use crate::otlp::points::Times;
 use crate::otlp::{HistogramForm, Temporality};
 use crate::proto::otlp as proto;
-use crate::proto::wire::{fixed64_key, len_key, varint_key, write_len_key, write_varint, zigzag};
+use crate::proto::wire::{fixed64_key, len_key, varint_key, write_len_key, zigzag};
 
 /// A quantile and its value within a summary's point.
 pub(super) const QUANTILE_BYTES: usize = 20;
@@ -23,7 +22,7 @@ pub(super) enum Form {
     Gauge,
     /// With so many buckets.
     Histogram(usize),
-    Exponential(ExponentialLayout),
+    Exponential,
     /// With so many quantiles.
     Summary(usize),
 }
@@ -34,9 +33,9 @@ impl Form {
             Shape::Counter => Self::Sum,
             Shape::Gauge => Self::Gauge,
             Shape::Histogram {
-                exponential: Some(layout),
+                exponential: Some(_),
                 ..
-            } if histograms == HistogramForm::Exponential => Self::Exponential(*layout),
+            } if histograms == HistogramForm::Exponential => Self::Exponential,
             Shape::Histogram { bounds, .. } => Self::Histogram(bounds.len() + 1),
             Shape::Summary { quantiles } => Self::Summary(quantiles.len()),
         }
@@ -50,7 +49,7 @@ impl Form {
 
     /// Whether the size of a point does not depend on its numbers.
     pub(super) fn is_fixed(self) -> bool {
-        !matches!(self, Self::Exponential(_))
+        !matches!(self, Self::Exponential)
     }
 
     /// Number of the data's field in a metric.
@@ -59,7 +58,7 @@ impl Form {
             Self::Gauge => 5,
             Self::Sum => 7,
             Self::Histogram(_) => 9,
-            Self::Exponential(_) => 10,
+            Self::Exponential => 10,
             Self::Summary(_) => 11,
         }
     }
@@ -69,7 +68,7 @@ impl Form {
         match self {
             Self::Gauge | Self::Sum | Self::Summary(_) => 7,
             Self::Histogram(_) => 9,
-            Self::Exponential(_) => 1,
+            Self::Exponential => 1,
         }
     }
 
@@ -93,7 +92,7 @@ impl Form {
                 aggregation_temporality,
             }
             .encode_to_vec(),
-            Self::Exponential(_) => proto::ExponentialHistogram {
+            Self::Exponential => proto::ExponentialHistogram {
                 data_points: Vec::new(),
                 aggregation_temporality,
             }
@@ -106,7 +105,7 @@ impl Form {
 /// times, value or count, sum, buckets or quantiles.
 #[derive(Debug)]
 pub(super) struct Front {
-    /// All numbers are 0 but bounds, quantiles and the scale.
+    /// All numbers are 0 but bounds and quantiles.
     pub(super) bytes: Vec<u8>,
     /// Where the value, or the count, stands.
     pub(super) value_at: usize,
@@ -135,9 +134,10 @@ impl Front {
         }
         match (form, shape) {
             (Form::Sum | Form::Gauge, _) => {}
-            (Form::Exponential(layout), _) => {
+            (Form::Exponential, _) => {
                 bytes.push(varint_key(6));
-                write_varint(&mut bytes, zigzag(layout.scale));
+                // The scale comes here: the last byte.
+                bytes.push(0);
             }
             (Form::Histogram(width), Shape::Histogram { bounds, .. }) => {
                 write_len_key(&mut bytes, len_key(6), 8 * width);
@@ -169,6 +169,14 @@ impl Front {
         // The time stands before the value and its key.
         bytes[self.value_at - 9..][..8].copy_from_slice(&times.time_ns.to_le_bytes());
         bytes
+    }
+
+    /// Puts the scale of an exponential histogram into the fields of a point.
+    #[inline]
+    pub(super) fn put_scale(fields: &mut [u8], scale: i32) {
+        let scale = zigzag(scale);
+        debug_assert!(scale < 0x80, "scales take one byte");
+        fields[fields.len() - 1] = scale as u8;
     }
 
     /// Puts a start into the fields of a point, if it has one.

@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
-use crate::engine::{Columns, Created, Gaps};
+use crate::engine::{Columns, Created, ExponentialRow, Gaps};
 use crate::model::Shape;
+use crate::model::exponential::ExponentialLayout;
 use crate::otlp::form::Form;
 
 /// When a frame's points end, and the frame before, Unix nanoseconds.
@@ -81,12 +82,13 @@ pub(super) fn growth(now: f64, before: f64, known: Option<f64>) -> f64 {
     }
 }
 
-/// Cells of a histogram's row in each of its columns; 0 for other families.
+/// What a histogram's row looks like in each of its columns; nothing for other
+/// families.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Widths {
     /// Explicit buckets, the one without a bound included.
     pub(super) cumulative: usize,
-    pub(super) exponential: usize,
+    pub(super) exponential: Option<ExponentialLayout>,
 }
 
 impl Widths {
@@ -97,7 +99,7 @@ impl Widths {
                 exponential,
             } => Self {
                 cumulative: bounds.len() + 1,
-                exponential: exponential.map_or(0, |layout| layout.len),
+                exponential: *exponential,
             },
             _ => Self::default(),
         }
@@ -109,7 +111,8 @@ impl Widths {
 pub(super) struct Buckets<'a> {
     pub(super) cumulative: &'a [u64],
     pub(super) sum: f64,
-    pub(super) exponential: &'a [u64],
+    /// `None` where the family has no such buckets.
+    pub(super) exponential: Option<ExponentialRow<'a>>,
 }
 
 impl<'a> Buckets<'a> {
@@ -123,11 +126,11 @@ impl<'a> Buckets<'a> {
         else {
             unreachable!("a block has its family's shape")
         };
-        let (width, cells) = (widths.cumulative, widths.exponential);
+        let (width, layout) = (widths.cumulative, widths.exponential);
         Self {
             cumulative: &cumulative[row * width..][..width],
             sum: sums[row],
-            exponential: &exponential[row * cells..][..cells],
+            exponential: layout.map(|layout| exponential.row(row, sums.len(), &layout)),
         }
     }
 
@@ -153,7 +156,21 @@ impl<'a> Buckets<'a> {
             below = up_to;
             grows
         });
-        let mut cells = self.exponential.iter().zip(before.exponential);
-        (grows && cells.all(|(now, before)| now >= before)).then_some(before)
+        let grows = grows
+            && match (&self.exponential, &before.exponential) {
+                (Some(now), Some(before)) => grows_from(now, before),
+                _ => true,
+            };
+        grows.then_some(before)
     }
+}
+
+/// Whether no bucket shrank.
+#[inline]
+fn grows_from(now: &ExponentialRow<'_>, before: &ExponentialRow<'_>) -> bool {
+    if !now.is_alike(before) {
+        return now.minus(before).is_some();
+    }
+    let mut cells = now.counts.iter().zip(before.counts);
+    now.place.zeros >= before.place.zeros && cells.all(|(now, before)| now >= before)
 }

@@ -1,7 +1,9 @@
 //! The obvious encoder that the fast one is compared with: an object per
 //! point, encoded by the generated types. Tests only.
 
-use crate::engine::{Columns, Frame};
+use std::collections::BTreeMap;
+
+use crate::engine::{Columns, ExponentialRow, Frame};
 use crate::model::Shape;
 use crate::model::space::Space;
 use crate::otlp::{EncoderOptions, HistogramForm, Temporality, unit};
@@ -232,9 +234,13 @@ impl Twin<'_> {
         }
     }
 
-    /// Counts per bucket, sum and counts per exponential bucket, all of them
-    /// what was added since the frame before unless one shrank.
-    fn counts(&self, at: (usize, usize)) -> (Vec<u64>, f64, Vec<u64>) {
+    /// Counts per bucket, sum and exponential buckets, all of them what was added
+    /// since the frame before unless one shrank.
+    fn counts(&self, at: (usize, usize)) -> (Vec<u64>, f64, Merged) {
+        let layout = match &self.now.block(at.0).0.shape {
+            Shape::Histogram { exponential, .. } => *exponential,
+            _ => None,
+        };
         let counts = |frame: &Frame| match frame.block(at.0).2 {
             Columns::Histogram {
                 cumulative,
@@ -246,9 +252,8 @@ impl Twin<'_> {
                 for index in (1..width).rev() {
                     counts[index] -= counts[index - 1];
                 }
-                let len = exponential.len() / sums.len();
-                let exponential = exponential[at.1 * len..(at.1 + 1) * len].to_vec();
-                (counts, sums[at.1], exponential)
+                let row = layout.map(|layout| exponential.row(at.1, sums.len(), &layout));
+                (counts, sums[at.1], row.map(Merged::of).unwrap_or_default())
             }
             _ => unreachable!(),
         };
@@ -259,7 +264,7 @@ impl Twin<'_> {
         let minus = |a: &[u64], b: &[u64]| -> Option<Vec<u64>> {
             a.iter().zip(b).map(|(a, b)| a.checked_sub(*b)).collect()
         };
-        match (minus(&now.0, &before.0), minus(&now.2, &before.2)) {
+        match (minus(&now.0, &before.0), now.2.minus(&before.2)) {
             (Some(counts), Some(exponential)) => {
                 let sum = self.growth(at).unwrap_or(now.1 - before.1);
                 (counts, sum, exponential)
@@ -286,31 +291,27 @@ impl Twin<'_> {
     }
 
     fn exponential(&self, at: (usize, usize)) -> ExponentialHistogramDataPoint {
-        let (counts, sum, mut buckets) = self.counts(at);
+        let (counts, sum, merged) = self.counts(at);
         let Shape::Histogram {
             bounds,
-            exponential: Some(layout),
+            exponential: Some(_),
         } = &self.now.block(at.0).0.shape
         else {
             unreachable!()
         };
-        let mut offset = layout.offset;
-        while buckets.last() == Some(&0) {
-            buckets.pop();
-        }
-        while buckets.first() == Some(&0) {
-            buckets.remove(0);
-            offset += 1;
-        }
+        let ends = merged.counts.keys().next().zip(merged.counts.keys().last());
+        let indices = ends.map(|(&first, &last)| first..=last);
+        let count = |index: i32| merged.counts.get(&index).copied().unwrap_or(0);
         ExponentialHistogramDataPoint {
             start_time_unix_nano: self.start(at),
             time_unix_nano: self.time(),
             count: counts.iter().sum(),
             sum: (bounds[0] >= 0.0).then_some(sum),
-            scale: layout.scale,
+            scale: merged.scale,
+            zero_count: merged.zeros,
             positive: Some(Buckets {
-                offset: if buckets.is_empty() { 0 } else { offset },
-                bucket_counts: buckets,
+                offset: ends.map_or(0, |(&first, _)| first),
+                bucket_counts: indices.into_iter().flatten().map(count).collect(),
             }),
             attributes: self.attributes(at),
             ..ExponentialHistogramDataPoint::default()
@@ -342,6 +343,41 @@ impl Twin<'_> {
             attributes: self.attributes(at),
             ..SummaryDataPoint::default()
         }
+    }
+}
+
+/// Exponential buckets that are not empty, by index.
+#[derive(Debug, Default)]
+struct Merged {
+    scale: i32,
+    zeros: u64,
+    counts: BTreeMap<i32, u64>,
+}
+
+impl Merged {
+    fn of(row: ExponentialRow<'_>) -> Self {
+        let counts = (row.place.offset..).zip(row.counts.iter().copied());
+        Self {
+            scale: row.place.scale,
+            zeros: row.place.zeros,
+            counts: counts.filter(|&(_, count)| count > 0).collect(),
+        }
+    }
+
+    /// What was added; `None` where something shrank.
+    fn minus(&self, before: &Self) -> Option<Self> {
+        let coarser = u32::try_from(before.scale - self.scale).ok()?;
+        let mut counts = self.counts.clone();
+        for (index, count) in &before.counts {
+            let cell = counts.get_mut(&(index >> coarser))?;
+            *cell = cell.checked_sub(*count)?;
+        }
+        counts.retain(|_, count| *count > 0);
+        Some(Self {
+            scale: self.scale,
+            zeros: self.zeros.checked_sub(before.zeros)?,
+            counts,
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::history::{History, Stage};
 use super::label_sets::label_set_key;
-use super::{Labels, Sample};
+use super::{Exponential, Labels, Sample};
 use crate::config::{
     Config, CounterAlgorithm, Diurnal, FaultKind, GaugeAlgorithm, Kind, Metric, Observations,
     Target,
@@ -440,23 +440,60 @@ impl<'a> Series<'a> {
         (cells, observed * self.factors(number).value)
     }
 
-    /// Its observations up to a tick, by the index of their bucket.
-    pub(super) fn exponential(&self, layout: ExponentialLayout, tick: u64) -> BTreeMap<i32, u64> {
-        let mut counts = BTreeMap::new();
+    /// Its observations up to a tick in exponential buckets: as fine as those of
+    /// `layout`, or as is needed for its `len_max` to hold all of them.
+    pub(super) fn exponential(&self, layout: ExponentialLayout, tick: u64) -> Exponential {
+        let (mut zeros, mut observed) = (0, Vec::new());
         for number in self.origin(tick) + 1..=tick {
-            // Where the draws end that belong to each bucket but the last.
-            let ends: Vec<u64> = (1..layout.len as i32)
-                .map(|cell| f64::from(layout.offset + cell) * libm::exp2(f64::from(-layout.scale)))
-                .map(|exponent| self.position(number, libm::exp2(exponent)))
-                .collect();
             let mut positions = Vec::new();
             self.sample(number).list(&mut positions);
             for position in positions {
-                let cell = ends.iter().filter(|&&end| position >= end).count();
-                *counts.entry(layout.offset + cell as i32).or_default() += 1;
+                match self.bucket(layout.scale, number, position) {
+                    Some(index) => observed.push(index),
+                    None => zeros += 1,
+                }
             }
         }
-        counts
+        let ends = observed.iter().min().zip(observed.iter().max());
+        let fits = |coarser: &i32| {
+            ends.is_none_or(|(first, last)| {
+                ((last >> coarser) - (first >> coarser)) < layout.len_max as i32
+            })
+        };
+        let coarser = (0..31).find(fits).expect("two buckets hold everything");
+        let mut counts = BTreeMap::new();
+        for index in observed {
+            *counts.entry(index >> coarser).or_default() += 1;
+        }
+        Exponential {
+            name: self.metric().name.clone(),
+            labels: self.labels.clone(),
+            // Without any observation in a bucket nothing lowers it.
+            scale: layout.scale - coarser,
+            zeros,
+            counts,
+        }
+    }
+
+    /// The bucket at a scale of a drawn observation; `None` where it is smaller than
+    /// all that normal numbers are in.
+    fn bucket(&self, scale: i32, tick: u64, position: u64) -> Option<i32> {
+        let log2 = |value: f64| libm::log2(value) * libm::exp2(f64::from(scale));
+        let lower_bound = |index: i32| libm::exp2(f64::from(index) * libm::exp2(f64::from(-scale)));
+        let end = |index: i32| self.position(tick, lower_bound(index));
+        let smallest = log2(f64::MIN_POSITIVE).ceil() as i32 - 1;
+        if position < end(smallest) {
+            return None;
+        }
+        let value = self.values(tick).value(position) * self.factors(tick).value;
+        let mut index = log2(value.max(f64::MIN_POSITIVE)).floor() as i32;
+        while index > smallest && position < end(index) {
+            index -= 1;
+        }
+        while position >= end(index + 1) {
+            index += 1;
+        }
+        Some(index)
     }
 
     /// The first tick whose observations a summary's window at a tick can hold.

@@ -179,12 +179,14 @@ pub(crate) fn frame_exponentials(frame: &Frame) -> Vec<Exponential> {
         else {
             continue;
         };
-        for (series, row) in exponential.chunks_exact(layout.len).enumerate() {
-            let counts = row.iter().zip(layout.offset..);
+        for series in 0..block.len {
+            let row = exponential.row(series, block.len, layout);
+            let counts = row.counts.iter().zip(row.place.offset..);
             all.push(Exponential {
                 name: family.name.clone(),
                 labels: labels_at(&family.space.cursor(block.start + series)),
-                scale: layout.scale,
+                scale: row.place.scale,
+                zeros: row.place.zeros,
                 counts: counts
                     .filter(|&(&count, _)| count > 0)
                     .map(|(&count, index)| (index, count))

@@ -22,6 +22,26 @@ pub(super) fn shipped() -> Vec<(PathBuf, Config)> {
     shipped
 }
 
+/// Attributes that OpenTelemetry's semantic conventions have renamed since.
+#[test]
+fn shipped_files_teach_current_attributes() {
+    const RENAMED: [&str; 4] = [
+        "deployment.environment",
+        "http.method",
+        "http.status_code",
+        "net.host.name",
+    ];
+    for (path, config) in shipped() {
+        for name in config.otel.resource.keys() {
+            assert!(
+                !RENAMED.contains(&name.as_str()),
+                "{}: {name}",
+                path.display()
+            );
+        }
+    }
+}
+
 /// Series of a metric and samples per scrape.
 fn size(metric: &Metric) -> (u64, u64) {
     let product: u64 = metric

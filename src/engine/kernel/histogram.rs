@@ -98,6 +98,26 @@ pub fn count_buckets(
     }
 }
 
+/// Tallies the sample that [`observe`] observes once more, for every series: `each`
+/// gets the index of the series and its counts between the thresholds, each on its
+/// own.
+pub fn tally_each(
+    keys: &[u64],
+    shared: &Shared<'_>,
+    weights: Option<&[f64]>,
+    scratch: &mut Vec<u64>,
+    mut each: impl FnMut(usize, &[u64]),
+) {
+    scratch.clear();
+    scratch.resize(shared.thresholds.len() + 1, 0);
+    for (index, &key) in keys.iter().enumerate() {
+        let sample = sample_of(key, weights.map_or(1.0, |w| w[index]), shared);
+        scratch.fill(0);
+        sample.tally(shared.thresholds, shared.values, scratch);
+        each(index, scratch);
+    }
+}
+
 /// This tick's sample of one series.
 fn sample_of(key: u64, weight: f64, shared: &Shared<'_>) -> Sample {
     let mean = shared.mean * weight;

@@ -134,7 +134,10 @@ impl Stored {
         names.dedup();
         let created = names.iter().filter(|name| is_created(route, name));
         let created: Vec<String> = created.cloned().collect();
-        let own = replay.metrics().into_iter().flat_map(|metric| &metric.labels);
+        let own = replay
+            .metrics()
+            .into_iter()
+            .flat_map(|metric| &metric.labels);
         let own: Vec<&str> = own.map(|label| label.name.as_str()).collect();
         let matchers = report.added.matchers(&own);
         let (from_ms, to_ms) = report.range_ms;
