@@ -39,7 +39,6 @@
 //! | [`proto`] | | the messages of OTLP and remote write as types |
 //! | [`otlp`] | a frame | requests that OTLP receivers take |
 //! | [`remote_write`] | a frame | requests that Prometheus remote-write receivers take |
-//! | [`plan`] | a configuration | what it will cost |
 //! | [`http`] | connections | requests for a handler, and its replies |
 //! | [`faults`] | what is in effect | what goes wrong between a frame and its readers |
 //! | [`instance`] | a configuration, the host's name | what tells replicas of a run apart |

@@ -693,6 +693,44 @@ fn the_document_tells_clients_what_is_taken() {
 }
 
 #[test]
+fn ctl_suggests_what_was_meant_and_ignores_an_empty_variable() {
+    let instance = start();
+    let url = format!("http://{}", instance.control);
+    let ctl = |arguments: &[&str]| {
+        let output = run(
+            &[&["ctl", "--url", &url], arguments].concat(),
+            &[("MOCKINGBIRD_URL", "")],
+        );
+        let text = String::from_utf8(output.stdout).unwrap()
+            + std::str::from_utf8(&output.stderr).unwrap();
+        (output.status.code().unwrap(), text)
+    };
+    // What scrapes show leads to the metric, a slip to the nearest one.
+    for (name, meant) in [
+        ("hitz", "hits"),
+        ("lat_bucket", "lat"),
+        ("otel_temp", "temp"),
+    ] {
+        let (code, text) = ctl(&["spike", name, "--multiplier", "2", "--duration", "60"]);
+        assert_eq!(code, 2, "{text}");
+        assert!(
+            text.contains(&format!("did you mean \"{meant}\"?")),
+            "{text}"
+        );
+        assert!(!text.contains("available"), "{text}");
+    }
+    check(ctl(&["scenario", "bda"]), 2, "did you mean \"bad\"?");
+    let unset = run(
+        &["ctl", "--url", &url, "status"],
+        &[("MOCKINGBIRD_URL", "")],
+    );
+    assert_eq!(unset.status.code(), Some(0));
+    let unset = run(&["ctl", "status"], &[("MOCKINGBIRD_URL", "")]);
+    let text = String::from_utf8_lossy(&unset.stdout) + String::from_utf8_lossy(&unset.stderr);
+    assert!(!text.contains("uri") && !text.contains("URI"), "{text}");
+}
+
+#[test]
 fn ctl_drives_it() {
     let instance = start();
     let url = format!("http://{}", instance.control);
@@ -754,29 +792,6 @@ fn ctl_drives_it() {
         2,
         "available: hits",
     );
-    // What scrapes show leads to the metric, a slip to the nearest one.
-    for (name, meant) in [
-        ("hitz", "hits"),
-        ("lat_bucket", "lat"),
-        ("otel_temp", "temp"),
-    ] {
-        let (code, text) = ctl(&["spike", name, "--multiplier", "2", "--duration", "60"]);
-        assert_eq!(code, 2, "{text}");
-        assert!(
-            text.contains(&format!("did you mean \"{meant}\"?")),
-            "{text}"
-        );
-        assert!(!text.contains("available"), "{text}");
-    }
-    check(ctl(&["scenario", "bda"]), 2, "did you mean \"bad\"?");
-    let unset = run(
-        &["ctl", "--url", &url, "status"],
-        &[("MOCKINGBIRD_URL", "")],
-    );
-    assert_eq!(unset.status.code(), Some(0));
-    let unset = run(&["ctl", "status"], &[("MOCKINGBIRD_URL", "")]);
-    let text = String::from_utf8_lossy(&unset.stdout) + String::from_utf8_lossy(&unset.stderr);
-    assert!(!text.contains("uri") && !text.contains("URI"), "{text}");
     check(ctl(&["spike", "hits"]), 2, "--multiplier");
     check(
         ctl(&["--url", "http://127.0.0.1:1", "status"]),

@@ -50,7 +50,7 @@ Exit codes: 0 done, 1 not reached or not able to, 2 refused.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct CtlArgs {
-    /// Where the instance's control API is. Default: MOCKINGBIRD_URL, else
+    /// Where the instance's control API is. Default: `MOCKINGBIRD_URL`, else
     /// <http://localhost:8081>.
     #[arg(long, global = true, value_name = "URL")]
     url: Option<String>,

@@ -38,7 +38,7 @@ pub(crate) struct RawPrometheus {
     /// Write the time of the tick behind each sample. Default: false.
     pub(crate) timestamps: Option<bool>,
     /// Write when each counter, histogram and summary began as a `_created`
-    /// sample of its own, in OpenMetrics. Prometheus stores each of them as one
+    /// sample of its own, in `OpenMetrics`. Prometheus stores each of them as one
     /// more series. Default: false.
     pub(crate) created: Option<bool>,
 }
