@@ -434,7 +434,7 @@ mod tests {
             &["a"],
             &["a", "exported_a"],
             &["exported_exported_a"],
-            &["exported_a"],
+            &["exported_exported_a"],
         ],
         [
             &["a", "exported_a"],
@@ -447,7 +447,7 @@ mod tests {
             &["exported_a", "a", "b"],
             &["a", "exported_a"],
             &["exported_exported_exported_a", "exported_exported_a", "b"],
-            &["exported_exported_a", "exported_a", "b"],
+            &["exported_exported_exported_a", "exported_exported_a", "b"],
         ],
         [
             &["a", "exported_a", "exported_exported_a", "z"],
