@@ -422,34 +422,34 @@ mod tests {
 
     /// Own labels, those of the target, and what Prometheus and `VictoriaMetrics` call the own
     /// ones.
-    const EXPORTED_AS: [(&[&str], &[&str], &[&str], &[&str]); 6] = [
-        (&["a"], &["a"], &["exported_a"], &["exported_a"]),
-        (
+    const EXPORTED_AS: [[&[&str]; 4]; 6] = [
+        [&["a"], &["a"], &["exported_a"], &["exported_a"]],
+        [
             &["a", "exported_a"],
             &["a"],
             &["exported_exported_a", "exported_a"],
             &["exported_a", "exported_exported_a"],
-        ),
-        (
+        ],
+        [
             &["a"],
             &["a", "exported_a"],
             &["exported_exported_a"],
-            &["exported_a"],
-        ),
-        (
+            &["exported_exported_a"],
+        ],
+        [
             &["a", "exported_a"],
             &["exported_a"],
             &["a", "exported_exported_a"],
             &["a", "exported_exported_a"],
-        ),
+        ],
         // The shorter name is the first to be free.
-        (
+        [
             &["exported_a", "a", "b"],
             &["a", "exported_a"],
             &["exported_exported_exported_a", "exported_exported_a", "b"],
-            &["exported_exported_a", "exported_a", "b"],
-        ),
-        (
+            &["exported_exported_exported_a", "exported_exported_a", "b"],
+        ],
+        [
             &["a", "exported_a", "exported_exported_a", "z"],
             &["a", "z"],
             &[
@@ -464,12 +464,12 @@ mod tests {
                 "exported_exported_a",
                 "exported_z",
             ],
-        ),
+        ],
     ];
 
     #[test]
     fn own_labels_are_exported_by_the_rules_of_those_that_scrape() {
-        for (own, target, until_free, push_on) in EXPORTED_AS {
+        for [own, target, until_free, push_on] in EXPORTED_AS {
             let target: Vec<(&str, &str)> = target.iter().map(|name| (*name, "t")).collect();
             let of = |clash| Added {
                 labels: labels(&target),

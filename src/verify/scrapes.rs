@@ -189,18 +189,17 @@ impl TickNumbers<'_> {
         let Some(at) = stored.samples.iter().position(is_start) else {
             return Ok(());
         };
-        let has_come = match self.route.due {
+        let has_come = if let Some(schedule) = self.route.due {
             // None is put where tick 0 was pushed, since that is at the same time.
-            Some(schedule) => self.last_tick == Some(0) || schedule.is_due(self.replay.epoch_ns()),
+            self.last_tick == Some(0) || schedule.is_due(self.replay.epoch_ns())
+        } else {
             // A scrape brings what has no start as well.
-            None => {
-                let mut target = stored.labels.clone();
-                let name = format!("{}{}", self.route.prefix, TICK_LAG.0);
-                target.insert("__name__".to_owned(), name);
-                let time_ms = stored.samples[at].0;
-                let query = format!("count(last_over_time({}[1ms]))", Context::exactly(&target));
-                !self.backend.vector(&query, time_ms)?.is_empty()
-            }
+            let mut target = stored.labels.clone();
+            let name = format!("{}{}", self.route.prefix, TICK_LAG.0);
+            target.insert("__name__".to_owned(), name);
+            let time_ms = stored.samples[at].0;
+            let query = format!("count(last_over_time({}[1ms]))", Context::exactly(&target));
+            !self.backend.vector(&query, time_ms)?.is_empty()
         };
         if !has_come {
             stored.samples.remove(at);

@@ -62,16 +62,7 @@ impl Fake {
     }
 
     fn answer(&self, body: &str) -> String {
-        let fields = body.split('&').map(|field| field.split_once('=').unwrap());
-        let form: BTreeMap<String, String> = fields
-            .map(|(name, value)| {
-                let value = value.replace('+', " ");
-                (
-                    name.to_owned(),
-                    percent_decode(&value).unwrap().into_owned(),
-                )
-            })
-            .collect();
+        let form = form_of(body);
         let time: f64 = form["time"].parse().unwrap();
         let time_ms = (time * 1000.0).round() as i64;
         let mut query = form["query"].as_str();
@@ -204,6 +195,17 @@ pub(crate) fn serve_fake(
     let server = Server::bind("127.0.0.1:0", limits, handler).unwrap();
     let url = format!("http://{}", server.local_addr());
     (server, Backend::new(&url, Vec::new(), TIMEOUT).unwrap())
+}
+
+/// The fields of a form.
+fn form_of(body: &str) -> BTreeMap<String, String> {
+    let fields = body.split('&').map(|field| field.split_once('=').unwrap());
+    let decoded = fields.map(|(name, value)| {
+        let value = value.replace('+', " ");
+        let value = percent_decode(&value).unwrap().into_owned();
+        (name.to_owned(), value)
+    });
+    decoded.collect()
 }
 
 /// Labels, with a `!` where they must differ, and the values they may have.

@@ -90,14 +90,14 @@ fn labels_that_clash_are_those_of_the_target_that_is_meant() {
 }
 
 /// Own labels, those of the target, and what Prometheus and `VictoriaMetrics` make of the own ones.
-const EXPORTED: [(&[&str], &[&str], &[&str], &[&str]); 3] = [
-    (
+const EXPORTED: [[&[&str]; 4]; 3] = [
+    [
         &["region", "exported_region"],
         &["region"],
         &["exported_exported_region", "exported_region"],
         &["exported_region", "exported_exported_region"],
-    ),
-    (
+    ],
+    [
         &["region", "exported_region", "zone", "job"],
         &["region", "zone"],
         &[
@@ -112,8 +112,8 @@ const EXPORTED: [(&[&str], &[&str], &[&str], &[&str]); 3] = [
             "exported_zone",
             "exported_job",
         ],
-    ),
-    (
+    ],
+    [
         &["region", "exported_region"],
         &["region", "exported_region"],
         &[
@@ -121,12 +121,12 @@ const EXPORTED: [(&[&str], &[&str], &[&str], &[&str]); 3] = [
             "exported_exported_exported_region",
         ],
         &[],
-    ),
+    ],
 ];
 
 #[test]
 fn own_labels_are_exported_until_their_names_are_free() {
-    for (own, target, prometheus, victoria) in EXPORTED {
+    for [own, target, prometheus, victoria] in EXPORTED {
         let text = config_of(own);
         let target = target.iter().map(|name| (*name, "here"));
         let target: Vec<_> = target.chain([("instance", "h:1"), ("job", "j")]).collect();

@@ -79,7 +79,9 @@ fn stored(via: Via, prefix: &str, first: u64) -> Store {
         }
         if is_scraped {
             // What this scrape did not show is marked as ended at its time.
-            last.values_mut().for_each(|last_ms| *last_ms = at_ms);
+            for last_ms in last.values_mut() {
+                *last_ms = at_ms;
+            }
         }
     }
     store
@@ -100,7 +102,7 @@ fn judged(via: Via, store: Store) -> Result<Report, VerifyError> {
 
 fn zeros(store: &Store) -> Vec<(Labels, i64)> {
     let all = store.iter().flat_map(|(labels, samples)| {
-        let is_zero = move |at: i64| samples.iter().any(|sample| *sample == (at, 0.0));
+        let is_zero = move |at: i64| samples.contains(&(at, 0.0));
         let at_starts = [0, 12, 22].map(|tick| EPOCH_MS + tick * 1000);
         let there = at_starts.into_iter().filter(move |at| is_zero(*at));
         there.map(move |at| (labels.clone(), at))
