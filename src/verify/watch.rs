@@ -58,6 +58,9 @@ pub enum Round<'a> {
     Killed(i64),
 }
 
+/// Gets every round, and the delays so far.
+pub type Tell<'a> = dyn FnMut(Round<'_>, &Delays) + 'a;
+
 /// Watches until something arrives on `stop`. `load` gives the run as its journal
 /// tells it now; `tell` gets every round, `progress` what is computed for it.
 ///
@@ -69,7 +72,7 @@ pub fn watch(
     settings: &Settings,
     load: &mut dyn FnMut() -> Result<Replay, VerifyError>,
     stop: &Receiver<()>,
-    tell: &mut dyn FnMut(Round<'_>, &Delays),
+    tell: &mut Tell<'_>,
     progress: &mut Progress<'_>,
 ) -> Result<Summary, VerifyError> {
     let metrics = Arc::new(Mutex::new(Metrics::default()));
@@ -151,7 +154,7 @@ impl<'b> Watch<'b> {
         first: Replay,
         load: &mut dyn FnMut() -> Result<Replay, VerifyError>,
         stop: &Receiver<()>,
-        (tell, progress): (&mut dyn FnMut(Round<'_>, &Delays), &mut Progress<'_>),
+        (tell, progress): (&mut Tell<'_>, &mut Progress<'_>),
     ) -> Result<(), VerifyError> {
         let mut next = Next {
             options: Options {
@@ -217,7 +220,7 @@ impl<'b> Watch<'b> {
         &self,
         next: &mut Next<'b>,
         replay: Replay,
-        (tell, progress): (&mut dyn FnMut(Round<'_>, &Delays), &mut Progress<'_>),
+        (tell, progress): (&mut Tell<'_>, &mut Progress<'_>),
     ) -> Result<Result<Outcome, String>, VerifyError> {
         let visible_after = i64::try_from(self.settings.visible_after.as_millis());
         let now_ms = self.clock.now_ns() / 1_000_000;

@@ -118,16 +118,13 @@ impl Fake {
             let inside: Vec<(i64, f64)> = inside.collect();
             (!inside.is_empty()).then_some((labels, inside))
         });
-        let value = |v: f64| match v {
-            v if v.is_nan() => "NaN".to_owned(),
-            v => format!("{v}"),
-        };
         let (kind, result) = if is_instant {
             let drops_nan = numbers_only || self.drops_nan;
-            let last = selected.map(|(labels, samples)| match counted {
-                Some(_) => (labels, samples.len() as f64),
-                None => (labels, samples[samples.len() - 1].1),
-            });
+            let count_or_last = |samples: &[(i64, f64)]| match counted {
+                Some(_) => samples.len() as f64,
+                None => samples[samples.len() - 1].1,
+            };
+            let last = selected.map(|(labels, samples)| (labels, count_or_last(&samples)));
             let last = last.filter(|(_, v)| !(drops_nan && v.is_nan()));
             let rows: Vec<(Labels, f64)> = match aggregate {
                 None => last.map(|(labels, v)| (labels.clone(), v)).collect(),
@@ -159,6 +156,15 @@ impl Fake {
         };
         serde_json::json!({"status": "success", "data": {"resultType": kind, "result": result}})
             .to_string()
+    }
+}
+
+/// A value as the API writes it.
+fn value(v: f64) -> String {
+    if v.is_nan() {
+        "NaN".to_owned()
+    } else {
+        v.to_string()
     }
 }
 

@@ -119,7 +119,9 @@ fn scrapes_that_are_later_than_the_lag_are_of_another_run() {
     let late = |lag_s: Option<f64>| {
         let mut late = store();
         for samples in late.values_mut() {
-            samples.iter_mut().for_each(|(at_ms, _)| *at_ms += LATE_MS);
+            for (at_ms, _) in samples {
+                *at_ms += LATE_MS;
+            }
         }
         let lags = lag_s.map(|lag_s| {
             let lag = |tick| (time_ms(tick) + LATE_MS, lag_s);
