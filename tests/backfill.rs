@@ -668,7 +668,7 @@ fn wrong_arguments_are_told() {
         (
             &["--remote-write", "http://x/", "--step", "0s"],
             2,
-            "1ms to 24h",
+            "1ms to 1d",
         ),
         (
             &["--remote-write", "http://x/", "-c", "d.yaml"],

@@ -859,6 +859,8 @@ fn dump_takes_a_journal() {
         r#"{"metric": "hits", "multiplier": 5, "duration_s": 1000}"#,
     );
     let from = spike["applies_at_tick"].as_u64().unwrap();
+    // A copy tells how far the run was.
+    instance.wait_for_tick(from + 1);
     let mut journal = instance.get("/control/journal").body;
     instance.stop();
     std::fs::write(path, &journal).unwrap();

@@ -40,7 +40,7 @@ use proptest::prelude::*;
 const CONFIG: &str = r#"
 global: {tick_interval_s: 1, seed: 7, epoch: "2026-01-01T00:00:00Z"}
 exporters:
-  prometheus: {prefix: p_}
+  prometheus: {prefix: p_, created: true}
   otel: {prefix: o_, export_interval_s: 4, endpoint: "localhost:1"}
   remote_write:
     - {url: "http://localhost:1/", enabled: false}
