@@ -277,11 +277,14 @@ impl Edit {
             6 => metric.labels.reverse(),
             7 => match at(&mut metric.labels, by) {
                 Some(label) if by % 2 == 0 => label.from_metric = !label.from_metric,
-                _ => metric.labels.push(Label {
-                    name: "added".into(),
-                    values: LabelValues::List(vec!["x".into()]),
-                    from_metric: true,
-                }),
+                _ => match metric.labels.iter().position(|l| l.name == "added") {
+                    Some(added) => drop(metric.labels.remove(added)),
+                    None => metric.labels.push(Label {
+                        name: "added".into(),
+                        values: LabelValues::List(vec!["x".into()]),
+                        from_metric: true,
+                    }),
+                },
             },
             // How they move.
             8 => match &mut metric.kind {
@@ -417,13 +420,16 @@ fn disturbance(metrics: Vec<Metric>) -> impl Strategy<Value = Command> {
     )
 }
 
+/// Start times and buckets, by name and labels.
+type Exponentials = BTreeMap<(String, BTreeMap<String, String>), (i64, Exponential)>;
+
 /// What is right of any exponential histogram by itself: its buckets are few enough
 /// and hold all observations, and between their bounds lies the sum.
 fn check_agreement(
     frame: &Frame,
     size_max: usize,
     exactly_summed: &[String],
-) -> Result<BTreeMap<(String, BTreeMap<String, String>), (i64, Exponential)>, TestCaseError> {
+) -> Result<Exponentials, TestCaseError> {
     let lines: BTreeMap<_, _> = frame_lines(frame, "")
         .into_iter()
         .map(|(name, labels, bits, created_ns)| ((name, labels), (bits, created_ns)))
