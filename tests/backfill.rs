@@ -40,6 +40,7 @@ fn config(push: PushTo) -> Config {
     let overrides = Overrides {
         tick_interval_ns: Some(STEP_NS),
         push: Some(push),
+        ..Overrides::default()
     };
     let config = load_str_with(
         Path::new("f.yaml"),
