@@ -458,7 +458,7 @@ mod tests {
         };
         let values = sum.data_points.iter().map(|point| {
             let start = point.start_time_unix_nano;
-            (start, point.value.clone())
+            (start, point.value)
         });
         let value = |start, value| (start, Some(Number::AsDouble(value)));
         let expected = [value(1_000, 3.0), value(1_500, 4.0), value(1_000, 5.0)];
