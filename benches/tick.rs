@@ -1,5 +1,5 @@
 //! One tick, per series and core, beside memcpy of the same columns; the memory
-//! that a series takes; and what a modifier adds to a tick.
+//! that a series takes; what a modifier adds to a tick; and what a reload takes.
 //!
 //! The reference copies a tick's columns from one buffer to another: the least
 //! that publishing a new frame can cost.
@@ -10,11 +10,12 @@ mod support;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use mockingbird::config::{
     Action, Config, ErrorRate, Fault, FaultKind, Selector, Spike, Target, load_str,
 };
-use mockingbird::engine::Engine;
+use mockingbird::engine::{Engine, Prepared};
 use mockingbird::model::Catalog;
 use mockingbird::selfmetrics::resident_memory_bytes;
 use mockingbird::timeline::Command;
@@ -96,6 +97,76 @@ fn main() {
     }
     table.print();
     measure_modifiers(options);
+    measure_reloads(options);
+}
+
+/// What a reload takes that adds a value to a label: preparing it on another thread, and
+/// the clock's thread's part, beside sorting the keys of as many series. Series sampled
+/// by hash are all scattered; the metric costs next to nothing to build.
+fn measure_reloads(options: Options) {
+    let mut table = Table::new(
+        "Reloading with other series, per series",
+        &[
+            "labels",
+            "series",
+            "kept",
+            "prepare ns",
+            "switch ns",
+            "sort ns",
+            "ratio",
+        ],
+    );
+    for size in options.sizes() {
+        for (labels, profile) in label_shapes(size.max(100)) {
+            let fields = "type: counter, algorithm: poisson, base_rate: 12";
+            let (first, second) = (
+                config(fields, &profile),
+                config(fields, &profile.replace("[a, b]", "[b, c, a]")),
+            );
+            let first_catalog = Arc::new(Catalog::build(&first, Vec::new()).unwrap());
+            let before = (&first.metrics[..], &first_catalog);
+            let catalog = Catalog::build_after(before, &second, Vec::new(), &|_| None);
+            let catalog = Arc::new(catalog.unwrap());
+            let series = catalog.generated_series();
+            let prepare = || Prepared::new(before, &second, Arc::clone(&catalog));
+            let mut prepared = || drop(black_box(prepare()));
+            let mut scratch = Vec::new();
+            let space = &catalog.families()[0].space;
+            let keys = space.label_set_keys(0..series, &mut scratch).to_vec();
+            let mut sort = || {
+                let mut keys = black_box(&keys).clone();
+                keys.sort_unstable();
+                drop(black_box(keys));
+            };
+            let times = race(options, &mut [&mut prepared, &mut sort]);
+            // An engine goes over once; it is not to be made meanwhile.
+            let mut kept = 0;
+            let mut switches: Vec<f64> = (0..if options.smoke { 1 } else { 5 })
+                .map(|_| {
+                    let catalog = Arc::clone(&first_catalog);
+                    let mut engine = Engine::new(&first, catalog, 0, 1).unwrap();
+                    engine.advance(|_, _| {});
+                    let prepared = prepare();
+                    let start = Instant::now();
+                    let reloaded = engine.reload(prepared).expect("of this engine");
+                    kept = reloaded.all_series().kept as usize;
+                    start.elapsed().as_nanos() as f64
+                })
+                .collect();
+            switches.sort_by(f64::total_cmp);
+            let per_series = |total: f64| ns(total / series as f64);
+            table.row(&[
+                labels.to_owned(),
+                count(series),
+                count(kept),
+                per_series(times[0]),
+                per_series(switches[switches.len() / 2]),
+                per_series(times[1]),
+                ratio(times[0] / times[1]),
+            ]);
+        }
+    }
+    table.print();
 }
 
 /// What a tick takes while a modifier is in effect, beside the same tick without
@@ -256,9 +327,13 @@ fn measure(
 
 /// One metric, on one thread.
 fn engine(fields: &str, profile: &str) -> Engine {
-    let text =
-        format!("profiles: {{p: {{{profile}}}}}\nmetrics: [{{name: m, profile: p, {fields}}}]");
-    let config: Config = load_str(Path::new("bench"), text.as_bytes(), &|_| None).unwrap();
+    let config = config(fields, profile);
     let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
     Engine::new(&config, catalog, 0, 1).unwrap()
+}
+
+fn config(fields: &str, profile: &str) -> Config {
+    let text =
+        format!("profiles: {{p: {{{profile}}}}}\nmetrics: [{{name: m, profile: p, {fields}}}]");
+    load_str(Path::new("bench"), text.as_bytes(), &|_| None).unwrap()
 }

@@ -257,11 +257,15 @@ mod tests {
     use prost::Message;
 
     use super::*;
+    use crate::config::LabelValues;
     use crate::engine::random_frames::{frame, frames};
-    use crate::engine::{Columns, ExponentialColumn, Place};
+    use crate::engine::{Columns, Created, ExponentialColumn, Gaps, Place};
+    use crate::model::labels::Dimension;
     use crate::model::space::Space;
     use crate::model::{Family, Shape};
     use crate::proto::otlp::ExportMetricsServiceRequest;
+    use crate::proto::otlp::metric::Data;
+    use crate::proto::otlp::number_data_point::Value as Number;
 
     fn requests(
         encoder: &mut Encoder,
@@ -447,6 +451,76 @@ mod tests {
             let merged = twin::merge(vec![decode(&whole)]);
             prop_assert!(merged.encode_to_vec() == expected);
         }
+    }
+
+    /// After a reload the series that go on are counted from the last export, wherever
+    /// they are now; one that is new is sent whole.
+    #[test]
+    fn deltas_go_on_with_their_series() {
+        let catalog = |values: &[&str]| {
+            let values = values.iter().map(|&value| value.to_owned()).collect();
+            let pod = Dimension::new("pod", &LabelValues::List(values), 3);
+            let space = Arc::new(Space::from_dimensions(vec![pod]));
+            let family = |name, shape| Family::new(name, "", "", shape, Arc::clone(&space));
+            let bounds: &[f64] = &[1.0];
+            let families = vec![
+                family("c", Shape::Counter),
+                family("h", Shape::histogram(bounds)),
+            ];
+            Arc::new(Catalog::from_families(families, 2))
+        };
+        let histogram = |counts: [u64; 3]| Columns::Histogram {
+            cumulative: counts
+                .into_iter()
+                .flat_map(|count| [count, 2 * count])
+                .collect(),
+            sums: counts.map(|count| count as f64).to_vec(),
+            exponential: ExponentialColumn::default(),
+        };
+        let columns = |values: [u64; 3]| {
+            let counter = Columns::Values(values.map(|value| value as f64).to_vec());
+            vec![counter, histogram(values)]
+        };
+        let before = Frame::from_columns(
+            &catalog(&["a", "b", "c"]),
+            1,
+            1_000,
+            0,
+            columns([10, 20, 30]),
+        );
+        let reloaded = catalog(&["c", "d", "a"]);
+        let created = Created::Each([0, 1_500, 0].into());
+        let blocks = columns([33, 4, 15]).into_iter();
+        let blocks = blocks.map(|columns| (columns, Gaps::default(), created.clone()));
+        let now = Frame::from_blocks(&reloaded, 2, 2_000, blocks.collect());
+        let options = EncoderOptions {
+            temporality: Temporality::Delta,
+            ..EncoderOptions::default()
+        };
+        let mut encoder = Encoder::new(reloaded, options);
+        let sent = requests(&mut encoder, &now, Some(&before));
+        let metrics = decode(&sent[0].0).resource_metrics.remove(0);
+        let metrics = &metrics.scope_metrics[0].metrics;
+        let (Some(Data::Sum(sum)), Some(Data::Histogram(histogram))) =
+            (&metrics[0].data, &metrics[1].data)
+        else {
+            panic!("{metrics:?}");
+        };
+        let values = sum.data_points.iter().map(|point| {
+            let start = point.start_time_unix_nano;
+            (start, point.value)
+        });
+        let value = |start, value| (start, Some(Number::AsDouble(value)));
+        let expected = [value(1_000, 3.0), value(1_500, 4.0), value(1_000, 5.0)];
+        assert_eq!(values.collect::<Vec<_>>(), expected);
+        let counts = histogram.data_points.iter();
+        let counts = counts.map(|point| (point.start_time_unix_nano, point.count, point.sum));
+        let expected = [
+            (1_000, 6, Some(3.0)),
+            (1_500, 8, Some(4.0)),
+            (1_000, 10, Some(5.0)),
+        ];
+        assert_eq!(counts.collect::<Vec<_>>(), expected);
     }
 
     #[test]

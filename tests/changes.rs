@@ -8,10 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mockingbird::config::{
-    Action, Config, ErrorRate, Fault, FaultKind, Kind, Label, LabelValues, Metric, Sampling,
-    Scenario, Selector, Spike, Step, Target, load_str,
+    Action, Config, CounterAlgorithm, Diurnal, ErrorRate, Fault, FaultKind, Kind, Label,
+    LabelValues, Metric, Sampling, Scenario, Selector, Spike, Step, Target, load_str,
 };
-use mockingbird::engine::{Engine, Frame, HandedOver, Prepared, exponential};
+use mockingbird::engine::{
+    Engine, Frame, HandedOver, Outdated, Prepared, SeriesCounts, exponential,
+};
 use mockingbird::model::labels::{Dimension, value_count};
 use mockingbird::model::{Catalog, Shape};
 use mockingbird::timeline::Command;
@@ -592,4 +594,63 @@ metrics:
     assert_eq!(high.sum::<u64>(), 300);
     // They do, in 160 buckets.
     assert_eq!(after.scale, unspiked);
+}
+
+/// What was prepared for another configuration than the one in use is refused, and
+/// nothing has changed then.
+#[test]
+fn a_reload_fits_only_what_it_was_prepared_for() {
+    let of = |values: &[&str]| {
+        let label = Label {
+            name: "pod".into(),
+            values: LabelValues::List(values.iter().map(|&v| v.into()).collect()),
+            from_metric: false,
+        };
+        let metric = Metric {
+            name: "c".into(),
+            description: String::new(),
+            unit: String::new(),
+            seed: 1,
+            labels: vec![label],
+            series_cap: None,
+            sampling: Sampling::FirstN,
+            zipf_alpha: 0.0,
+            kind: Kind::Counter {
+                algorithm: CounterAlgorithm::Constant {
+                    increment_per_tick: 1.0,
+                },
+                diurnal: Diurnal {
+                    amplitude: 0.0,
+                    phase: 0.0,
+                },
+            },
+        };
+        config(vec![metric], SECOND_NS)
+    };
+    let prepared = |engine: &Engine, values: &[&str]| {
+        let (before, config) = ((engine.metrics(), engine.catalog()), of(values));
+        let catalog = Catalog::build_after(before, &config, Vec::new(), &|_| None).unwrap();
+        Prepared::new(before, &config, Arc::new(catalog))
+    };
+    let first = of(&["a", "b", "c"]);
+    let catalog = Catalog::build(&first, Vec::new()).unwrap();
+    let mut engine = Engine::new(&first, Arc::new(catalog), 0, 2).unwrap();
+    for _ in 0..10 {
+        engine.advance(|_, _| {});
+    }
+    let (one, other) = (prepared(&engine, &["b", "d"]), prepared(&engine, &["c"]));
+    let reloaded = engine.reload(one).unwrap();
+    let expected = SeriesCounts {
+        kept: 1,
+        began: 1,
+        ended: 2,
+    };
+    assert_eq!((reloaded.tick, reloaded.series["c"]), (10, expected));
+    assert_eq!(engine.reload(other), Err(Outdated));
+    let lines = frame_lines(&engine.advance(|_, _| {}), "");
+    let lines = lines.iter().map(|(_, labels, bits, created)| {
+        (labels["pod"].as_str(), f64::from_bits(*bits), *created)
+    });
+    let expected = [("b", 10.0, 0), ("d", 0.0, 10 * SECOND_NS as i64)];
+    assert_eq!(lines.collect::<Vec<_>>(), expected);
 }

@@ -642,6 +642,69 @@ fn a_reload_is_all_or_nothing() {
     });
 }
 
+/// Whatever becomes of its neighbours, a series goes on; the answer counts them.
+#[test]
+fn series_go_on_by_their_identity() {
+    let instance = start();
+    let value = |series: &str| -> Option<f64> {
+        let body = instance.scrape().body;
+        let mut lines = body.lines().filter_map(|line| line.split_once("} "));
+        let found = lines.find(|(name, _)| *name == series.trim_end_matches('}'));
+        found.map(|(_, value)| value.parse().unwrap())
+    };
+    let survivor = r#"hits_total{host="h1",region="b"}"#;
+    wait_until("it counts", || value(survivor) >= Some(10.0));
+    let before = value(survivor);
+    let text = instance.config();
+    instance.write(&text.replace("values: [a, b]", "values: [c, b]"));
+    let reloaded = instance.told("POST", "/control/reload", "{}");
+    let half = json!({"kept": 3, "began": 3, "ended": 3});
+    let one = json!({"kept": 1, "began": 0, "ended": 0});
+    assert_eq!(
+        reloaded["series"],
+        json!({"hits": half, "temp": half, "lat": one, "sizes": one})
+    );
+    let all = json!({"kept": 8, "began": 6, "ended": 6});
+    assert_eq!(reloaded["all_series"], all);
+    instance.wait_for_tick(reloaded["applies_at_tick"].as_u64().unwrap());
+    assert!(value(survivor) >= before, "it goes on");
+    let fresh = value(r#"hits_total{host="h1",region="c"}"#);
+    assert!(fresh.is_some_and(|fresh| Some(fresh + 8.0) < value(survivor)));
+    assert_eq!(value(r#"hits_total{host="h1",region="a"}"#), None);
+
+    // A cap that is raised keeps what there was.
+    let capped = |cap: u32| {
+        let profile = format!("p: {{series_cap: {cap}, sampling_strategy: hash, labels:");
+        instance.write(&text.replace("p: {labels:", &profile));
+        instance.told("POST", "/control/reload", "{}")["series"]["hits"].clone()
+    };
+    let cut = capped(2);
+    assert_eq!(
+        cut["kept"].as_u64().unwrap() + cut["began"].as_u64().unwrap(),
+        2
+    );
+    assert_eq!(capped(5), json!({"kept": 2, "began": 3, "ended": 0}));
+    let journal = instance.get("/control/journal").body;
+    assert!(journal.contains(r#""series":{"hits":{"#), "{journal}");
+}
+
+/// A seed that is named is the metric's own, also where it is the global one's value.
+#[test]
+fn a_named_seed_is_taken_as_named() {
+    let instance = start();
+    let text = instance.config();
+    let seeded = |seed: u32| {
+        let own = format!("name: temp, seed: {seed}");
+        instance.write(&text.replace("name: temp", &own));
+        let reloaded = instance.told("POST", "/control/reload", "{}");
+        let metric = instance.get("/config").json()["metrics"][1]["seed"].clone();
+        (reloaded["changed"].clone(), metric)
+    };
+    assert_eq!(seeded(7), (json!(["temp"]), json!(7)));
+    assert_eq!(seeded(42), (json!(["temp"]), json!(42)));
+    assert_eq!(seeded(42), (json!([]), json!(42)));
+}
+
 /// Exit code, and a word of what was printed.
 #[track_caller]
 fn check((code, text): (i32, String), code_expected: i32, word: &str) {
@@ -776,7 +839,10 @@ fn ctl_drives_it() {
     check(ctl(&["scenario", "bad", "--stop"]), 0, "ended");
     check(ctl(&["spike", "--end", "hits"]), 0, "ended 1");
     check(ctl(&["error-rate", "--end", "lat"]), 0, "ended 1");
-    check(ctl(&["reload"]), 0, "hits, temp, lat, sizes");
+    let (code, text) = ctl(&["reload"]);
+    let series = "series  kept  began  ended\nall       14      0      0\n";
+    check((code, text.clone()), 0, "hits, temp, lat, sizes");
+    check((code, text), 0, series);
     check(ctl(&["loglevel", "warning"]), 0, "warn");
     check(ctl(&["loglevel", "debug"]), 0, "debug");
     check(ctl(&["loglevel", "loud"]), 2, "trace");

@@ -153,6 +153,21 @@ fn a_run_is_replayed_from_its_journal() {
                 json!(["bytes", "walk", "latency", "size"])
             );
         }
+        if round == 45 {
+            // Zones and users come and go, and all others go on.
+            mockingbird.edit(|config| {
+                let profiles = &mut config["profiles"];
+                profiles["all"]["labels"]["zone"]["values"] = vec!["d", "c", "b", "a"].into();
+                profiles["all"]["labels"]["host"]["range"] = vec![11, 55].into();
+                profiles["few"]["labels"]["user"]["range"] = vec![11, 45].into();
+            });
+            let reloaded = mockingbird.told("POST", "/control/reload", "{}");
+            let all = json!({"kept": 90, "began": 90, "ended": 30});
+            let few = json!({"kept": 40, "began": 30, "ended": 20});
+            for (metric, counts) in [("requests", &all), ("latency", &all), ("size", &few)] {
+                assert_eq!(&reloaded["series"][metric], counts, "{reloaded}");
+            }
+        }
         std::thread::sleep(Duration::from_millis(20 + dice.roll(100)));
         if round % 4 == 3 {
             let (tick, body) = mockingbird.scrape();

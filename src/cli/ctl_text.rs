@@ -106,6 +106,8 @@ pub(super) fn reloaded(reply: &Value) -> String {
         vec![name.replace('_', " "), list]
     });
     text.push_str(&table(&rows));
+    text.push('\n');
+    text.push_str(&table(&series_rows(reply)));
     for warning in items(&reply["warnings"]) {
         let place = [&warning["file"], &warning["line"], &warning["column"]].map(word);
         let _ = writeln!(
@@ -117,6 +119,37 @@ pub(super) fn reloaded(reply: &Value) -> String {
         );
     }
     text
+}
+
+/// What became of series: of all metrics where some began or ended, as far as they
+/// fit, and of all together.
+fn series_rows(reply: &Value) -> Vec<Vec<String>> {
+    const LISTED_MAX: usize = 20;
+    let row = |name: &str, counts: &Value| {
+        let count = |of: &str| grouped(counts[of].as_u64().unwrap_or(0).into());
+        let counts = ["kept", "began", "ended"].map(count);
+        [&[name.to_owned()][..], &counts].concat()
+    };
+    let metrics = reply["series"].as_object().into_iter().flatten();
+    let differ = |counts: &Value| counts["began"] != 0 || counts["ended"] != 0;
+    let changed: Vec<_> = metrics.filter(|(_, counts)| differ(counts)).collect();
+    let head = ["series", "kept", "began", "ended"].map(String::from);
+    let mut rows = vec![head.to_vec()];
+    let listed = changed.iter().take(LISTED_MAX);
+    rows.extend(listed.map(|(name, counts)| row(name, counts)));
+    if let more @ 1.. = changed.len().saturating_sub(LISTED_MAX) {
+        rows.push(vec![format!("… {more} more")]);
+    }
+    rows.push(row("all", &reply["all_series"]));
+    for column in 1..rows[0].len() {
+        let cells = rows.iter_mut().filter_map(|row| row.get_mut(column));
+        let mut cells: Vec<&mut String> = cells.collect();
+        let width = cells.iter().map(|cell| cell.len()).max().unwrap_or(0);
+        for cell in &mut cells {
+            **cell = format!("{cell:>width$}");
+        }
+    }
+    rows
 }
 
 pub(super) fn status(reply: &Value) -> String {
@@ -395,6 +428,30 @@ mod tests {
         let problems = json!({"error": "two", "detail": [problem(1, "x"), problem(3, "y")]});
         check(problems, "two\n  f:1:2: p: x\n  f:3:2: p: y");
         assert_eq!(refusal(502, "<html>"), "answered 502: <html>");
+    }
+
+    #[test]
+    fn a_reload_tells_what_became_of_series() {
+        let none: [&str; 0] = [];
+        let reply = json!({
+            "applies_at_tick": 7, "added": none, "removed": ["gone"], "changed": ["hits"],
+            "kept": ["same"], "needs_restart": none,
+            "series": {
+                "gone": {"kept": 0, "began": 0, "ended": 12},
+                "hits": {"kept": 20000, "began": 1, "ended": 0},
+                "same": {"kept": 5, "began": 0, "ended": 0},
+            },
+            "all_series": {"kept": 20005, "began": 1, "ended": 12},
+        });
+        let text = reloaded(&reply);
+        let (_, series) = text.split_once("\n\n").unwrap();
+        let expected = "\
+series    kept  began  ended
+gone         0      0     12
+hits    20,000      1      0
+all     20,005      1     12
+";
+        assert_eq!(series, expected, "{text}");
     }
 
     #[test]

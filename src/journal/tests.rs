@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::clock::rfc3339;
 use crate::config::{self, Config};
-use crate::engine::{Reloaded, SeriesCounts};
+use crate::engine::{Columns, Reloaded, SeriesCounts};
 use crate::timeline::{Applied, Command};
 
 const EPOCH_NS: i64 = 1_700_000_000_000_000_000;
@@ -129,7 +129,7 @@ fn entries() -> Vec<Entry> {
             tick: 9,
             removed: vec!["temp".into()],
             kept: vec!["hits".into()],
-            series: [("hits", [3, 0, 0]), ("temp", [0, 0, 4])]
+            series: [("hits", [1, 0, 0]), ("temp", [0, 0, 1])]
                 .map(|(name, [kept, began, ended])| {
                     let counts = SeriesCounts { kept, began, ended };
                     (name.to_owned(), counts)
@@ -249,6 +249,58 @@ fn effects_are_those_of_the_engine() {
         most = most.max(modifiers.len());
     }
     assert_eq!(most, 4);
+}
+
+/// A reload is replayed by the rule of its time: version 0.1.0 told nothing of series
+/// and let all begin anew where one was added.
+#[test]
+fn reloads_are_replayed_by_the_rule_of_their_time() {
+    let pods = |values: &str| {
+        let text = format!(
+            "profiles: {{p: {{labels: {{pod: [{values}]}}}}}}\n\
+             global: {{tick_interval_s: 0.5}}\n\
+             metrics: [{{name: hits, type: counter, algorithm: constant, base_rate: 2, profile: p}}]"
+        );
+        config::load_str(Path::new("j"), text.as_bytes(), &|_| None).unwrap()
+    };
+    let counts = |kept, began, ended| SeriesCounts { kept, began, ended };
+    let values = |series: &[(&str, SeriesCounts)]| {
+        let told = series.iter();
+        let reloaded = Reloaded {
+            tick: 5,
+            changed: vec!["hits".into()],
+            series: told.map(|&(name, counts)| (name.into(), counts)).collect(),
+            ..Reloaded::default()
+        };
+        let reload = Event::Reload {
+            config: Box::new(pods("a, b, d")),
+            reloaded: Box::new(reloaded),
+        };
+        let mut text = start(&pods("a, b, c")).line() + &at(5, reload).line();
+        if series.is_empty() {
+            text = text.replace(",\"series\":{}", "");
+            assert!(!text.contains("\"series\""), "{text}");
+        }
+        let mut replay = Replay::new(read("j", text.as_bytes()).unwrap(), false);
+        let mut engine = replay.engine(1).unwrap();
+        loop {
+            replay.before_tick(&mut engine)?;
+            let frame = engine.advance(|_, _| {});
+            if frame.tick() == 6 {
+                let Columns::Values(values) = frame.block(0).2.clone() else {
+                    unreachable!()
+                };
+                return Ok::<_, ReplayError>(values);
+            }
+        }
+    };
+    assert_eq!(
+        values(&[("hits", counts(2, 1, 1))]).unwrap(),
+        [6.0, 6.0, 1.0]
+    );
+    assert_eq!(values(&[]).unwrap(), [1.0, 1.0, 1.0]);
+    let others = values(&[("hits", counts(3, 0, 0))]);
+    assert!(matches!(others, Err(ReplayError::Differs(5))));
 }
 
 /// Whether a run goes on is told by its hold on the file.

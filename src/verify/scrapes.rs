@@ -25,6 +25,10 @@ const INTERVALS_MIN: usize = 3;
 /// How far back is looked for scrapes before the range, to begin with.
 const BEFORE_MS_MIN: i64 = 5 * 60 * 1000;
 
+/// The next scrape is no later than this, or nothing is known of it: as long as the
+/// query API looks back.
+const NEXT_SCRAPE_MS_MAX: i64 = 5 * 60 * 1000;
+
 /// What a backend may call the name of the process that pushed: Prometheus and those
 /// that follow it, then what others make of OTLP's attribute.
 const INSTANCE_LABELS: [&str; 3] = [INSTANCE_LABEL, "service_instance_id", INSTANCE_ATTRIBUTE];
@@ -189,22 +193,38 @@ impl TickNumbers<'_> {
         let Some(at) = stored.samples.iter().position(is_start) else {
             return Ok(());
         };
+        // None is put where tick 0 was sent itself, since that is at the same time.
         let has_come = if let Some(schedule) = self.route.due {
-            // None is put where tick 0 was pushed, since that is at the same time.
-            self.last_tick == Some(0) || schedule.is_due(self.replay.epoch_ns())
+            let is_due = |number: u64| {
+                let time_ns = self.replay.time_ns(number);
+                time_ns.is_none_or(|time_ns| schedule.is_due(time_ns))
+            };
+            // A backfill pushes every tick, also those that are not due.
+            let mut later = stored.samples[at + 1..].iter();
+            self.last_tick == Some(0)
+                || is_due(0)
+                || later.any(|&(_, tick)| tick > 0.0 && !is_due(tick as u64))
         } else {
-            // A scrape brings what has no start as well.
-            let mut target = stored.labels.clone();
-            let name = format!("{}{}", self.route.prefix, TICK_LAG.0);
-            target.insert("__name__".to_owned(), name);
-            let time_ms = stored.samples[at].0;
-            let query = format!("count(last_over_time({}[1ms]))", Context::exactly(&target));
-            !self.backend.vector(&query, time_ms)?.is_empty()
+            // A scrape brings what has no start as well, but for one that a backfill wrote.
+            let (time_ms, _) = stored.samples[at];
+            let (last_ms, _) = stored.samples[stored.samples.len() - 1];
+            self.has_lag(stored, time_ms, time_ms)?
+                || !self.has_lag(stored, time_ms, last_ms.max(time_ms + NEXT_SCRAPE_MS_MAX))?
         };
         if !has_come {
             stored.samples.remove(at);
         }
         Ok(())
+    }
+
+    /// Whether there is a tick lag beside some tick numbers from one time to another.
+    fn has_lag(&self, stored: &Stored, from_ms: i64, to_ms: i64) -> Result<bool, AskError> {
+        let mut target = stored.labels.clone();
+        let name = format!("{}{}", self.route.prefix, TICK_LAG.0);
+        target.insert("__name__".to_owned(), name);
+        let (selector, length_ms) = (Context::exactly(&target), to_ms - from_ms + 1);
+        let query = format!("count(last_over_time({selector}[{length_ms}ms]))");
+        Ok(!self.backend.vector(&query, to_ms)?.is_empty())
     }
 
     /// Whether a series is of the process that the run was, or does not tell.

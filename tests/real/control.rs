@@ -1,10 +1,11 @@
 //! A real Prometheus scrapes the running program through a spike, a reset, a stale period and
 //! a reload, and is asked what an engineer would ask it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::servers;
-use crate::servers::mockingbird::Mockingbird;
+use crate::servers::mockingbird::{Mockingbird, set};
 use crate::servers::process::wait_until;
 use crate::servers::prometheus::{Job, Prometheus};
 
@@ -147,4 +148,96 @@ fn prometheus_sees_what_was_done() {
     assert_eq!(comes, [Some(5.0), Some(5.0)]);
     let resets = run.by_zone("max by (zone) (resets(p_steady_total[5m]))", after);
     assert_eq!(resets, [Some(0.0), Some(0.0)]);
+}
+
+/// Pods that come and go.
+const PODS: &str = "
+global: {tick_interval_s: 0.25}
+exporters: {prometheus: {prefix: p_}}
+profiles:
+  pods: {labels: {pod: {values: [a, b, c]}, host: {range: [1, 5]}}}
+metrics:
+  - {name: work, type: counter, profile: pods, algorithm: poisson, base_rate: 100}
+  - {name: took, type: histogram, profile: pods, algorithm: exponential, lam: 2, observations_per_tick: 3}
+  - {name: size, type: summary, profile: pods, algorithm: lognormal, mu: 0, sigma: 1, max_age_s: 5}
+  - {name: level, type: gauge, profile: pods, algorithm: random_walk, start: 5, step: 1, clamp: [0, 10]}
+";
+
+/// A pod is replaced by another one while all is scraped and written: no counter of the
+/// others falls, only what ended is over, and `verify` knows.
+#[test]
+fn series_that_survive_a_reload_go_on() {
+    let Some(servers) = servers::find(&["prometheus"]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let port = servers::process::free_port();
+    let address = format!("127.0.0.1:{port}");
+    let jobs = [Job {
+        name: "all",
+        address: &address,
+        protocol: None,
+        interval_s: 1,
+    }];
+    let prometheus = Prometheus::start(&servers, folder.path(), &jobs);
+    let mockingbird = Mockingbird::start_recorded(PODS, folder.path(), |config| {
+        let url = prometheus.remote_write_url();
+        let remote = format!("[{{url: '{url}', prefix: w_, interval_s: 0.25}}]");
+        let remote: serde_yaml::Value = serde_yaml::from_str(&remote).unwrap();
+        set(config, &["exporters", "prometheus", "port"], port);
+        set(config, &["exporters", "remote_write"], remote);
+    });
+    let run = Run {
+        prometheus,
+        mockingbird,
+    };
+    run.wait_for_tick(run.tick() + 20);
+    run.mockingbird.edit(|config| {
+        let label = &mut config["profiles"]["pods"]["labels"]["pod"];
+        label["values"] = vec!["d", "b", "a"].into();
+    });
+    let reload = run.mockingbird.told("POST", "/control/reload", "{}");
+    let counts = serde_json::json!({"kept": 10, "began": 5, "ended": 5});
+    for metric in ["work", "took", "size", "level"] {
+        assert_eq!(reload["series"][metric], counts, "{reload}");
+    }
+    let tick = reload["applies_at_tick"].as_u64().unwrap();
+    run.wait_for_tick(tick + 20);
+    let by_pod = |query: &str, time_ms: i64| -> BTreeMap<String, f64> {
+        let vector = run.prometheus.vector(query, time_ms);
+        let pods = vector.into_iter();
+        pods.map(|(id, value)| (id.labels["pod"].clone(), value))
+            .collect()
+    };
+    let of = |values: [(&str, f64); 3]| -> BTreeMap<String, f64> {
+        values.map(|(pod, value)| (pod.to_owned(), value)).into()
+    };
+    let after = run.time_of(tick + 12);
+    for prefix in ["p_", "w_"] {
+        for series in ["work_total", "took_count", "size_count"] {
+            let resets = format!("max by (pod) (resets({prefix}{series}[5m]))");
+            let mut resets = by_pod(&resets, after);
+            resets.remove("c");
+            assert_eq!(resets, of([("a", 0.0), ("b", 0.0), ("d", 0.0)]), "{series}");
+        }
+        let count = format!("count by (pod) ({prefix}level)");
+        let expected = of([("a", 5.0), ("b", 5.0), ("d", 5.0)]);
+        assert_eq!(by_pod(&count, after), expected, "{prefix}");
+    }
+    // At the reload's own tick the markers of what ended are there, and no others.
+    let mockingbird = &run.mockingbird;
+    let tick_ms = mockingbird.epoch_ms + tick as i64 * mockingbird.interval_ms;
+    let expected = of([("a", 5.0), ("b", 5.0), ("d", 5.0)]);
+    assert_eq!(by_pod("count by (pod) (w_work_total)", tick_ms), expected);
+    std::thread::sleep(Duration::from_secs(8));
+    let ways: [&[&str]; 2] = [
+        &["--via", "prometheus", "--job", "all"],
+        &["--via", "remote_write"],
+    ];
+    for way in ways {
+        let arguments = [way, &["--all"]];
+        let (code, table, _) =
+            crate::verify::verify(folder.path(), run.prometheus.url(), &arguments);
+        assert_eq!(code, 0, "{way:?}: {table}");
+    }
 }

@@ -220,6 +220,22 @@ fn happen(mockingbird: &Mockingbird, shipped: &Shipped) -> u64 {
         config["metrics"][at]["base_rate"] = 7.into();
         let at = index_of(config, &gauge.1);
         config["metrics"][at]["name"] = "renamed".into();
+        // One value of a label goes, another one comes; all other series go on.
+        let profiles = config.get_mut("profiles").and_then(|p| p.as_mapping_mut());
+        for (_, profile) in profiles.into_iter().flatten() {
+            let labels = profile.get_mut("labels").and_then(|l| l.as_mapping_mut());
+            let lists = labels.into_iter().flatten().filter_map(|(_, label)| {
+                let list = if label.is_mapping() {
+                    label.get_mut("values")?
+                } else {
+                    label
+                };
+                list.as_sequence_mut().filter(|values| values.len() > 1)
+            });
+            if let Some(last) = lists.into_iter().next().and_then(|list| list.last_mut()) {
+                *last = "comes-instead".into();
+            }
+        }
         // What names it by name goes with it.
         for section in ["scenarios", "runtime"] {
             if let Some(config) = config.as_mapping_mut() {

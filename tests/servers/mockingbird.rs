@@ -123,6 +123,8 @@ impl Mockingbird {
         set(&mut config, &["global", "control_api_port"], control_port);
         let prometheus = |field| ["exporters", "prometheus", field];
         set(&mut config, &prometheus("port"), port);
+        // So that the formats differ in more than their syntax.
+        set(&mut config, &prometheus("created"), true);
         set(&mut config, &prometheus("bind_address"), "127.0.0.1");
         change(&mut config);
         let port = config["exporters"]["prometheus"]["port"].as_u64().unwrap();

@@ -127,6 +127,26 @@ fn a_receiver_of_otlp_takes_precedence_over_the_environment() {
     assert_eq!(config.otel.url, "http://environment/a");
 }
 
+/// A seed given for a metric counts where the file names none, not even the global one's
+/// value.
+#[test]
+fn seeds_are_for_metrics_that_name_none() {
+    let text = "\
+global: {seed: 9}
+metrics:
+  - {name: a_total, type: counter, algorithm: constant, base_rate: 1}
+  - {name: b, type: gauge, algorithm: constant, start: 1, seed: 9}
+  - {name: c, type: gauge, algorithm: constant, start: 1}
+";
+    let overrides = Overrides {
+        seeds: [("a".to_owned(), 3), ("b".to_owned(), 4)].into(),
+        ..Overrides::default()
+    };
+    let config = load_str_with(Path::new("f"), text.as_bytes(), &|_| None, &overrides).unwrap();
+    let seeds = config.metrics.iter().map(|metric| metric.seed);
+    assert_eq!(seeds.collect::<Vec<_>>(), [3, 9, 9]);
+}
+
 #[test]
 fn urls_are_checked_beforehand() {
     for (to, expected) in [
