@@ -78,6 +78,9 @@ fn stored(via: Via, prefix: &str, first: u64) -> Store {
             series.push((at_ms, value));
         }
         if is_scraped {
+            let lag = [("__name__", "p_gen_tick_lag_seconds"), ("job", "j")];
+            let lag = lag.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            store.entry(lag.into()).or_default().push((at_ms, 0.001));
             // What this scrape did not show is marked as ended at its time.
             for last_ms in last.values_mut() {
                 *last_ms = at_ms;
@@ -240,9 +243,6 @@ fn a_scrape_at_the_start_is_one() {
             .filter(|(at, _)| *at == time_ms(0))
             .for_each(|sample| sample.0 = EPOCH_MS);
     }
-    let lag = [("__name__", "p_gen_tick_lag_seconds"), ("job", "j")];
-    let lag = lag.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    store.insert(lag.into(), vec![(EPOCH_MS, 0.001)]);
     let report = judged(Via::Prometheus, store).unwrap();
     assert!(report.ok, "{}", report.table(false));
     assert_eq!((report.scrapes, report.ticks), (39, (0, 38)));
