@@ -406,7 +406,7 @@ fn warn_about_risks(config: &Config) {
     for warning in &config.warnings {
         log::warn!("{warning}");
     }
-    for note in config.otel.notes.iter().chain(&config.notes()) {
+    for note in &config.otel.notes {
         log::warn!("{note}");
     }
     let global = &config.global;

@@ -43,7 +43,6 @@ mod exporters;
 mod json;
 mod locate;
 mod metric;
-mod notes;
 mod overrides;
 mod problem;
 mod range_format;

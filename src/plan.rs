@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::clock::rfc3339;
-use crate::config::{Config, Finding, HistogramForm, Kind};
+use crate::config::{Config, Finding, HistogramForm, Kind, Problem};
 use crate::engine::{Engine, WINDOW_TICK_BYTES, exponential, growth_bytes, state_bytes};
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
@@ -134,7 +134,7 @@ pub struct Plan {
     /// All metrics together; self-metrics are left out.
     pub total: Total,
     /// What may surprise those who read the metrics.
-    pub notes: Vec<String>,
+    pub warnings: Vec<Problem>,
     /// Exporters that push.
     pub pushes: Vec<PushPlan>,
 }
@@ -268,7 +268,7 @@ impl Plan {
                 memory_bytes,
             },
             metrics,
-            notes: config.notes(),
+            warnings: config.warnings.clone(),
             pushes: push_plans(config),
         })
     }
@@ -330,8 +330,8 @@ impl Plan {
             human_bytes(total.memory_bytes.into()),
             self.measured_at_tick,
         );
-        for note in &self.notes {
-            let _ = writeln!(table, "note: {note}");
+        for warning in &self.warnings {
+            let _ = writeln!(table, "{warning}");
         }
         for push in &self.pushes {
             let instance = push.instance.as_deref();

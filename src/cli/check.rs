@@ -84,16 +84,13 @@ fn check_file(path: &Path, syntax_only: bool) -> Result<Checked, LoadError> {
     let probe = |config: &Config| findings(config, syntax_only);
     let config = read_config(path, &probe)?;
     let estimate = Estimate::of(&config);
-    let mut summary = format!(
+    let summary = format!(
         "{}: ok, {} metrics, {} series, {} samples per scrape",
         config.path.display(),
         config.metrics.len(),
         grouped(estimate.series),
         grouped(estimate.samples),
     );
-    for note in config.notes() {
-        let _ = write!(summary, "\n{}: note: {note}", config.path.display());
-    }
     let warnings = config.warnings;
     Ok(Checked { summary, warnings })
 }

@@ -98,6 +98,9 @@ impl Checker<'_> {
                 );
                 continue;
             }
+            if page {
+                self.warn_of_negative_buckets(&at.index(index).key("buckets"), metric);
+            }
             if !self.suffix_is_right(&path, metric, page) {
                 continue;
             }
@@ -181,6 +184,24 @@ impl Checker<'_> {
             ),
         );
         true
+    }
+}
+
+impl Checker<'_> {
+    /// `OpenMetrics` forbids what goes with negative buckets, and the Collector wants it.
+    fn warn_of_negative_buckets(&mut self, at: &Path, metric: &Metric) {
+        let Kind::Histogram { bounds, .. } = &metric.kind else {
+            return;
+        };
+        if bounds.first().is_some_and(|&bound| bound < 0.0) {
+            self.problems.warn(
+                at,
+                "OpenMetrics forbids the _sum and _count of a histogram with negative buckets, and \
+                 the OpenTelemetry Collector, scraping OpenMetrics, drops such a histogram whole; the \
+                 text format has all of it (for Prometheus and the Collector: scrape_protocols: \
+                 [PrometheusText0.0.4])",
+            );
+        }
     }
 }
 

@@ -91,6 +91,24 @@ fn names_that_read_as_parts_of_others_are_told() {
 }
 
 #[test]
+fn negative_buckets_are_told_where_open_metrics_is_served() {
+    let metrics = |buckets: &str| {
+        format!(
+            "metrics: [{{name: h, type: histogram, algorithm: exponential, lam: 1, \
+             buckets: [{buckets}]}}]\n"
+        )
+    };
+    let told = warnings(&metrics("-1, 0, 1"));
+    assert!(
+        told.contains("metrics[0].buckets: warning: OpenMetrics forbids the _sum"),
+        "{told}"
+    );
+    assert_eq!(warnings(&metrics("0, 1")), "");
+    let off = "exporters: {prometheus: {enabled: false}}\n";
+    assert_eq!(warnings(&format!("{off}{}", metrics("-1, 1"))), "");
+}
+
+#[test]
 fn shipped_configurations_are_not_warned_of() {
     for (path, config) in shipped::shipped() {
         assert_eq!(config.warnings, [], "{}", path.display());
