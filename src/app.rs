@@ -18,7 +18,7 @@ pub use progress::{progress_bar, progress_bar_of};
 use ticks::Ticks;
 
 use crate::clock::{Clock, rfc3339, round_down};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::control::{self, Applier, ControlHandler, Endpoints, Hub, PendingChange, Reloader};
 use crate::engine::Engine;
 use crate::exposition::Renderer;
@@ -152,8 +152,13 @@ pub fn run(
     let remote_writes = config.remote_writes_enabled();
     let endpoints = Endpoints {
         metrics_addr,
-        otlp_url: config.otel.enabled.then(|| config.otel.url.clone()),
-        remote_write_urls: remote_writes.map(|one| one.url.clone()).collect(),
+        otlp_url: config
+            .otel
+            .enabled
+            .then(|| config::shown_url(&config.otel.url)),
+        remote_write_urls: remote_writes
+            .map(|one| config::shown_url(&one.url))
+            .collect(),
     };
     servers.set_ready(pool, endpoints);
     started(&Started {
@@ -404,7 +409,7 @@ fn cannot_listen(
 
 fn warn_about_risks(config: &Config) {
     for warning in &config.warnings {
-        log::warn!("{warning}");
+        log::warn!("{}", warning.without_severity());
     }
     for note in &config.otel.notes {
         log::warn!("{note}");

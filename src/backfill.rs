@@ -35,7 +35,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::clock::rfc3339;
-use crate::config::{self, Config};
+use crate::config::{self, Config, shown_url};
 use crate::engine::tick_time_ns;
 use crate::journal::{Entry, Event, Start};
 use crate::model::Catalog;
@@ -173,8 +173,8 @@ impl Job {
         match &self.target {
             Target::OpenMetrics(path) if path.as_os_str() == "-" => "standard output".to_owned(),
             Target::OpenMetrics(path) => path.display().to_string(),
-            Target::RemoteWrite => self.config.remote_writes[0].url.clone(),
-            Target::Otlp => self.config.otel.url.clone(),
+            Target::RemoteWrite => shown_url(&self.config.remote_writes[0].url),
+            Target::Otlp => shown_url(&self.config.otel.url),
         }
     }
 

@@ -67,6 +67,7 @@ pub use action::{Action, ErrorRate, Fault, FaultKind, Scenario, Selector, Spike,
 pub use action_json::{ActionProblem, action_from_json, action_to_json};
 pub(crate) use check::global::parse_level;
 pub use effective::{effective, fingerprint};
+pub use endpoint::shown_url;
 pub use exporters::{
     BasicAuth, Compression, HistogramForm, INSTANCE_ATTRIBUTE, INSTANCE_LABEL, Instance, Otel,
     Password, Prometheus, RemoteWrite, RemoteWriteVersion, Temporality, TlsFiles,

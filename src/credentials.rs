@@ -51,7 +51,9 @@ impl Authorization {
                 // A header holds a token as it is.
                 if !token.is_ascii() {
                     let path = path.display();
-                    return Err(format!("{path} holds something else than one line of text"));
+                    return Err(format!(
+                        "{path} holds characters that are not ASCII, which no header carries"
+                    ));
                 }
                 Some(format!("Bearer {token}"))
             }
@@ -217,7 +219,8 @@ pub(crate) fn read(path: &Path) -> Result<String, String> {
     let read = File::open(path).and_then(|file| file.take(BYTES_MAX + 1).read_to_string(&mut text));
     let text = match read {
         Ok(_) if text.len() as u64 > BYTES_MAX => return about(&"is too large"),
-        Ok(_) => text.trim(),
+        // Some editors write a byte order mark.
+        Ok(_) => text.trim_start_matches('\u{feff}').trim(),
         Err(error) => return about(&format_args!("cannot be read: {error}")),
     };
     if text.is_empty() {

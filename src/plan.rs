@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::clock::rfc3339;
-use crate::config::{Config, Finding, HistogramForm, Kind, Problem};
+use crate::config::{Config, Finding, HistogramForm, Kind, Problem, shown_url};
 use crate::engine::{Engine, WINDOW_TICK_BYTES, exponential, growth_bytes, state_bytes};
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
@@ -416,7 +416,7 @@ fn push_plans(config: &Config) -> Vec<PushPlan> {
         .zip(otel.into_iter().chain(remote))
         .map(|(exporter, (url, interval_ns, instance))| PushPlan {
             exporter,
-            url: url.clone(),
+            url: shown_url(url),
             interval_s: seconds(interval_ns),
             instance: instance.map(str::to_owned),
         })
@@ -515,7 +515,7 @@ metrics:
             assert_eq!(plan.total.samples_text, plan.total.backend_series.text);
             assert!(
                 plan.table()
-                    .contains("\nnote: histograms with negative buckets (n)")
+                    .contains("metrics[1].buckets: warning: OpenMetrics forbids")
             );
             plan.total.backend_series
         };

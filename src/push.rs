@@ -56,7 +56,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 
 use crate::clock::Clock;
-use crate::config::{Otel, RemoteWrite};
+use crate::config::{Otel, RemoteWrite, shown_url};
 use crate::engine::{Frame, HandedOver};
 use crate::faults::WireFaults;
 use crate::model::Catalog;
@@ -145,7 +145,7 @@ impl Pusher {
             client,
             encoder,
         } = exporter;
-        let outbox = Outbox::new(target.url, target.queue_bytes_max, policy);
+        let outbox = Outbox::new(shown_url(&target.url), target.queue_bytes_max, policy);
         let outbox = Arc::new(outbox);
         let mailbox = Arc::new(Mailbox::new(Arc::clone(&outbox), target.count));
         let packer = Packer::start(Arc::clone(&outbox), target.packing, target.concurrency)?;

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{check, load, signals};
+use super::{check, read_config, signals};
 use crate::app::{self, RunError};
 use crate::clock::rfc3339;
-use crate::config::RemoteWriteVersion;
+use crate::config::{RemoteWriteVersion, shown_url};
 use crate::logging;
+use crate::push::preflight;
 use crate::readable::grouped;
 
 /// Arguments of `run`, and of no command at all.
@@ -56,7 +57,9 @@ pub(super) fn run(args: &RunArgs) -> Result<(), RunError> {
         };
         return check::check(std::slice::from_ref(path), options);
     }
-    let config = load(path)?;
+    // What a start reads of named files is told at once, and with its place.
+    let config = read_config(path, &preflight::findings);
+    let config = config.map_err(|error| RunError::Config(error.to_string()))?;
     logging::init(config.global.log_level, config.global.log_format);
     let signals = signals::listen()?;
     app::run(&config, &signals, print_summary)
@@ -79,13 +82,13 @@ fn print_summary(started: &app::Started) {
     };
     let instance = |name: Option<&str>| match name {
         Some(name) => format!(", instance {name}"),
-        None => String::new(),
+        None => ", without an instance: replicas would push the same series".to_owned(),
     };
     let otel = &config.otel;
     let push = if otel.enabled {
         format!(
             "{} every {} s{}",
-            otel.url,
+            shown_url(&otel.url),
             otel.export_interval_ns as f64 / 1e9,
             instance(otel.instance())
         )
@@ -99,7 +102,7 @@ fn print_summary(started: &app::Started) {
         };
         format!(
             "\x20 remote    {} every {} s, version {version}{}\n",
-            one.url,
+            shown_url(&one.url),
             one.interval_ns as f64 / 1e9,
             instance(one.instance())
         )

@@ -123,6 +123,12 @@ fn tell_round(json: Option<&Path>, round: &Round<'_>, delays: &Delays) -> Result
                 let (mean_s, max_s) = delays.mean_max_s();
                 let _ = write!(line, "; visible after {mean_s:.2} s, at most {max_s:.2} s");
             }
+            let metrics = report.metrics.iter();
+            let unjudged = metrics.filter(|tally| tally.not_judged.is_some());
+            let unjudged: Vec<&str> = unjudged.map(|tally| tally.metric.as_str()).collect();
+            if !unjudged.is_empty() {
+                let _ = write!(line, "; not judged: {}", unjudged.join(", "));
+            }
             line.push('\n');
             if !report.ok {
                 report.write_differences(&mut line);

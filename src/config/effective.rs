@@ -19,7 +19,7 @@ use super::action_json::{action_fields, action_to_json, fault_fields};
 use super::json::{Fields, seconds};
 use super::{
     Compression, Config, Global, HistogramForm, Instance, LogFormat, Otel, Password, Prometheus,
-    RemoteWrite, RemoteWriteVersion, Scenario, Temporality, variables,
+    RemoteWrite, RemoteWriteVersion, Scenario, Temporality, shown_url, variables,
 };
 
 /// What stands in the place of a secret.
@@ -137,7 +137,7 @@ fn otel(otel: &Otel, file: &Path) -> Value {
     let client = otel.tls.client.as_ref();
     json!({
         "enabled": otel.enabled,
-        "endpoint": otel.url,
+        "endpoint": shown_url(&otel.url),
         "insecure": otel.url.starts_with("http:"),
         "prefix": otel.prefix,
         "export_interval_s": seconds(otel.export_interval_ns),
@@ -191,7 +191,7 @@ fn remote_write(one: &RemoteWrite, file: &Path) -> Value {
     });
     json!({
         "enabled": one.enabled,
-        "url": one.url,
+        "url": shown_url(&one.url),
         "version": match one.version {
             RemoteWriteVersion::V1 => 1,
             RemoteWriteVersion::V2 => 2,

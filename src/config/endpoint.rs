@@ -38,6 +38,25 @@ pub(super) struct Endpoint {
     query: String,
 }
 
+/// A URL for people and records: a query may hold a key, so of its parameters only
+/// the names are shown.
+pub fn shown_url(url: &str) -> String {
+    let (before, query) = split_before(url, &['?']);
+    let mut shown = before.to_owned();
+    for (index, parameter) in query
+        .split(['?', '&'])
+        .filter(|p| !p.is_empty())
+        .enumerate()
+    {
+        shown.push(if index == 0 { '?' } else { '&' });
+        match parameter.split_once('=') {
+            Some((name, _)) => shown.extend([name, "=***"]),
+            None => shown.push_str("***"),
+        }
+    }
+    shown
+}
+
 impl Endpoint {
     /// Reads a whole URL, or tells what is wrong with it.
     pub(super) fn parse_url(text: &str) -> Result<Self, String> {
@@ -200,6 +219,17 @@ fn parse_port(text: &str) -> Result<u16, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_query_only_names_are_shown() {
+        for (url, expected) in [
+            ("http://h:1/a", "http://h:1/a"),
+            ("http://h/a?key=s3&x=", "http://h/a?key=***&x=***"),
+            ("http://h/a?s3cret", "http://h/a?***"),
+        ] {
+            assert_eq!(shown_url(url), expected);
+        }
+    }
 
     #[test]
     fn endpoints_become_urls() {

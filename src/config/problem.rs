@@ -44,15 +44,28 @@ pub struct Problem {
     pub message: String,
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file)?;
+impl Problem {
+    /// For a log that tells how severe it is itself.
+    pub fn without_severity(&self) -> String {
+        format!("{}: {}", self.place(), self.message)
+    }
+
+    /// File, line, column and path, as far as they are known.
+    fn place(&self) -> String {
+        let mut place = self.file.clone();
         if let (Some(line), Some(column)) = (self.line, self.column) {
-            write!(f, ":{line}:{column}")?;
+            place.extend([format!(":{line}:{column}")]);
         }
         if !self.path.is_empty() {
-            write!(f, ": {}", self.path)?;
+            place.extend([": ", &self.path]);
         }
+        place
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.place())?;
         if self.severity == Severity::Warning {
             f.write_str(": warning")?;
         }

@@ -131,6 +131,11 @@ impl Walk<'_> {
             let end = rest
                 .find('}')
                 .ok_or_else(|| format!("there is no }} behind ${{; {ESCAPE}"))?;
+            if rest[1..end].contains("${") {
+                return Err(format!(
+                    "a default cannot hold a variable; write ${{NAME}} or ${{NAME:-default}}; {ESCAPE}"
+                ));
+            }
             let value = self.value(&rest[1..end])?;
             is_variable = rest.len() == end + 1 && expanded.is_empty() && dollars == 1;
             expanded.push_str(&value);

@@ -122,7 +122,7 @@ impl Outcome {
             log::warn!("these fields differ in the file and need a restart: {fields}");
         }
         for warning in &self.warnings {
-            log::warn!("{warning}");
+            log::warn!("{}", warning.without_severity());
         }
     }
 

@@ -22,6 +22,7 @@ use super::target::{Packing, Protocol, Target};
 use super::verdict::{Answer, SAMPLES_WRITTEN, Verdict, judge_error};
 use super::{retry, tls};
 use crate::clock::Clock;
+use crate::config::shown_url;
 use crate::remote_write::Version;
 
 /// A response's body beyond this is not read (the specification's limit).
@@ -115,7 +116,7 @@ impl Client {
                 log::warn!(
                     "push to {}: the receiver does not know version 2 of remote write; \
                      sending version 1 from now on",
-                    self.url
+                    shown_url(&self.url)
                 );
             }
         }
@@ -185,16 +186,20 @@ impl Client {
                 Some(Ok(next)) => {
                     if !self.redirected.swap(true, Relaxed) {
                         log::info!(
-                            "push to {}: answered {status}; following to {next}, which its URL \
+                            "push to {}: answered {status}; following to {}, which its URL \
                              could be",
-                            self.url
+                            shown_url(&self.url),
+                            shown_url(&next)
                         );
                     }
                     url = next;
                 }
             }
         }
-        let what = format!("redirects more than {REDIRECTS_MAX} times, at last to {url}");
+        let what = format!(
+            "redirects more than {REDIRECTS_MAX} times, at last to {}",
+            shown_url(&url)
+        );
         Err(Verdict::Refused { what })
     }
 

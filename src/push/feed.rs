@@ -21,7 +21,7 @@ use super::posters::Posters;
 use super::request::Request;
 use super::retry::RetryPolicy;
 use crate::clock::Clock;
-use crate::config::{Otel, RemoteWrite};
+use crate::config::{Otel, RemoteWrite, shown_url};
 use crate::engine::Frame;
 use crate::model::Catalog;
 
@@ -102,7 +102,7 @@ impl Feed {
             client,
             encoder,
         } = exporter;
-        let outbox = Outbox::lossless(target.url, target.queue_bytes_max, policy);
+        let outbox = Outbox::lossless(shown_url(&target.url), target.queue_bytes_max, policy);
         let outbox = Arc::new(outbox);
         let packer = Packer::start(Arc::clone(&outbox), target.packing, target.concurrency)?;
         let checkpoints = Arc::new(Checkpoints {

@@ -8,6 +8,7 @@
 //! Another host is not followed either: it would be sent what is secret, and it
 //! would be another receiver that is tested.
 
+use crate::config::shown_url;
 use ureq::http::{StatusCode, Uri};
 
 use super::verdict::clipped;
@@ -31,7 +32,7 @@ pub(super) fn follow(
         return Some(Err(format!("{answered} without saying where to")));
     };
     let next = resolve(url, location.trim());
-    let shown = clipped(next.as_deref().unwrap_or(location));
+    let shown = clipped(&shown_url(next.as_deref().unwrap_or(location)));
     let Some(next) = next.filter(|next| next.parse::<Uri>().is_ok()) else {
         return Some(Err(format!("{answered}, to {shown}, which is no URL")));
     };

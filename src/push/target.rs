@@ -162,7 +162,7 @@ mod tests {
             (&b" \n"[..], "is empty"),
             (b"a\nb", "one line"),
             (b"\xff", "cannot be read"),
-            ("é".as_bytes(), "one line"),
+            ("é".as_bytes(), "not ASCII"),
             (&vec![b'a'; (64 << 10) + 1], "too large"),
         ] {
             let message = bearer(bytes).unwrap_err();
