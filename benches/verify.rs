@@ -147,6 +147,9 @@ impl Stored {
             let row = format!("{{\"metric\":{{}},\"value\":[{last},\"{value}\"]}}");
             let is_there = !query.contains("_created");
             ("vector", if is_there { row } else { String::new() })
+        } else if !query.contains("gen_ticks") && query.contains("_gen_") {
+            // It does not tell whose run it holds.
+            ("vector", String::new())
         } else if query.contains("gen_ticks") {
             let values = (0..self.ticks).map(|tick| (tick, tick as f64));
             ("matrix", matrix("p_gen_ticks_total", None, values))
