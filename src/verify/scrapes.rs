@@ -294,6 +294,24 @@ impl TickNumbers<'_> {
         Ok((scrapes_of(series)?, Vec::new()))
     }
 
+    /// Whose tick numbers there are instead of the run's own, for people.
+    fn of_others(&self, from_ms: i64, to_ms: i64) -> String {
+        const SHOWN: usize = 5;
+        let found = self.backend.matrix(&self.query(from_ms, to_ms), to_ms);
+        let found = found.unwrap_or_default();
+        let told = |stored: &Stored| {
+            let mut labels = INSTANCE_LABELS.iter();
+            labels.find_map(|label| stored.labels.get(*label)).cloned()
+        };
+        let others = found.iter().filter(|stored| !self.is_own(&stored.labels));
+        let others: Vec<String> = others.filter_map(told).take(SHOWN).collect();
+        if others.is_empty() {
+            return String::new();
+        }
+        let others = others.join(", ");
+        format!(" (there are those of instance {others}: is this the journal of one of them?)")
+    }
+
     /// There are none at all. Where pushes are due that is a loss, or as it should be.
     fn nothing(&self, edges: &Edges) -> VerifyError {
         let names = self.route.tick_names();
@@ -304,10 +322,11 @@ impl TickNumbers<'_> {
             format!(" of instance {name} (the run's own; --instance names another one)")
         });
         let none = format!(
-            "{}: has no {}{} from {from} to {to}, and none before",
+            "{}: has no {}{} from {from} to {to}, and none before{}",
             self.backend.url(),
             names.join(" or "),
             of_instance.unwrap_or_default(),
+            self.of_others(from_ms, to_ms),
         );
         let asked = format!(
             "is this the prefix? (asked: {})",

@@ -247,3 +247,27 @@ fn a_scrape_at_the_start_is_one() {
     assert!(report.ok, "{}", report.table(false));
     assert_eq!((report.scrapes, report.ticks), (39, (0, 38)));
 }
+
+/// Whose pushes there are is said where there are none of the run.
+#[test]
+fn pushes_of_another_instance_are_named() {
+    let own = "otel: {resource: {service.instance.id: own}, prefix: o_";
+    let text = CONFIG.replace("otel: {prefix: o_", own);
+    assert_ne!(text, CONFIG);
+    let pushed = stored(Via::Otlp, "o_", 0).into_iter();
+    let pushed = pushed.map(|(mut labels, samples)| {
+        labels.insert("instance".into(), "other".into());
+        (labels, samples)
+    });
+    let options = Options {
+        via: Via::Otlp,
+        from_ms: EPOCH_MS,
+        to_ms: EPOCH_MS + 38_500,
+        whole_range: false,
+        ..options()
+    };
+    let error = verify_run(&text, serve(pushed.collect()), &options).unwrap_err();
+    let message = error.to_string();
+    let others = "there are those of instance other: is this the journal of one of them?";
+    assert!(message.contains(others), "{message}");
+}
