@@ -18,7 +18,7 @@ use crate::engine::Frame;
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
-use crate::journal::{Reach, Replay, ReplayError};
+use crate::journal::{Later, Reach, Replay, ReplayError};
 use crate::logging::complain;
 use crate::otlp::{self, Encoder};
 use crate::proto::otlp::ExportMetricsServiceRequest;
@@ -131,10 +131,19 @@ fn check_reached(journal: &Path, replay: &Replay, tick: u64) -> Result<(), RunEr
             "there is no tick {tick}: the run ended at {} before its first one",
             rfc3339(at_ns)
         )),
-        Reach::NotYet => refuse(format!(
-            "tick {tick} is not there yet: its time is {}",
-            time_of(tick)
-        )),
+        Reach::NotYet => {
+            let published = replay.published();
+            let killed = match published.later {
+                Later::Unknown if !published.is_copy => {
+                    "; nobody writes this journal any more, and it has no end"
+                }
+                _ => "",
+            };
+            refuse(format!(
+                "tick {tick} is not there yet: its time is {}{killed}",
+                time_of(tick)
+            ))
+        }
         Reach::Copied(at_ns, before) => refuse(format!(
             "does not reach to tick {tick}: it is a copy that was made at {}, before tick {before}; \
              copy it again (mockingbird ctl journal)",
