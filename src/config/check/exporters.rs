@@ -48,19 +48,20 @@ impl Checker<'_> {
 
     /// Whether series tell which process they are of.
     pub(super) fn instance(&mut self, at: &Path, word: Option<&str>) -> Instance {
-        let known = [("auto", Instance::Auto), ("none", Instance::None)];
-        if let Some(name) = word.filter(|word| known.iter().all(|(known, _)| known != word)) {
-            let message = format!(
-                "unknown {}; expected auto or none; to name it yourself, write \
-                 resource: {{service.instance.id: NAME}} for OTLP, labels: {{instance: NAME}} for \
-                 remote write",
-                quoted(name)
-            );
-            self.problems.add(&at.key("instance"), message);
-            return Instance::Auto;
+        match word {
+            None | Some("auto") => Instance::Auto,
+            Some("none") => Instance::None,
+            Some(name) => {
+                let message = format!(
+                    "unknown {}; expected auto or none; to name it yourself, write \
+                     resource: {{service.instance.id: NAME}} for OTLP, labels: {{instance: NAME}} \
+                     for remote write",
+                    quoted(name)
+                );
+                self.problems.add(&at.key("instance"), message);
+                Instance::Auto
+            }
         }
-        let choice = self.choice(&at.key("instance"), word, &known);
-        choice.unwrap_or(Instance::Auto)
     }
 
     /// Extra request headers.
