@@ -44,6 +44,7 @@ mod shard;
 use std::sync::Arc;
 
 use crate::config::{Config, Metric};
+use crate::model::population::Populations;
 use crate::model::space::Space;
 use crate::model::{Block, Catalog, Shape, identity};
 use crate::timeline::{Applied, Command, Refusal, Timeline};
@@ -78,6 +79,8 @@ pub struct Engine {
     generation: u64,
     metrics: Vec<Metric>,
     catalog: Arc<Catalog>,
+    /// Of the next tick.
+    populations: Populations,
     layout: Arc<Layout>,
     recipes: Arc<[Recipe]>,
     pool: Pool,
@@ -138,22 +141,30 @@ impl Engine {
     ) -> std::io::Result<Self> {
         let interval_ns = config.global.tick_interval_ns;
         let (layout, shard_blocks) = deal(&catalog, threads);
-        let shards = shard_blocks[..threads].iter().map(|blocks| {
-            let (catalog, recipes) = (Arc::clone(&catalog), Arc::clone(&recipes));
-            Shard::new(catalog, recipes, blocks.clone(), &mut |_| None)
-        });
+        let shards = shard_blocks[..threads]
+            .iter()
+            .map(|blocks| Shard::new(Arc::clone(&recipes), blocks.clone(), &mut |_| None));
         let pool = Pool::new(shards.collect())?;
         let layout = Arc::new(layout);
+        let populations = Populations::founded(&catalog, 0);
         let plan = TickPlan {
             families: recipes.iter().map(|_| FamilyTick::default()).collect(),
+            populations: populations.clone(),
             carried: Counting::START.carried,
         };
         Ok(Self {
             timeline: Timeline::new(config),
             generation: 0,
             metrics: config.metrics.clone(),
-            current: new_frame(&catalog, &layout, &shard_blocks, epoch_ns, false),
+            current: new_frame(
+                (&catalog, &populations),
+                &layout,
+                &shard_blocks,
+                epoch_ns,
+                false,
+            ),
             catalog,
+            populations,
             layout,
             recipes,
             pool,
@@ -205,6 +216,11 @@ impl Engine {
     /// The families that it fills.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
+    }
+
+    /// Which series exist at the tick that [`Self::advance`] will run.
+    pub fn populations(&self) -> &Populations {
+        &self.populations
     }
 
     /// What is in effect.
@@ -264,8 +280,9 @@ impl Engine {
                 base.generation = self.generation;
             }
         }
-        for (recipe, tick) in self.recipes.iter().zip(&mut plan.families) {
-            recipe.advance(number, time_ns, tick);
+        let families = self.recipes.iter().zip(self.populations.iter());
+        for ((recipe, population), tick) in families.zip(&mut plan.families) {
+            recipe.advance(number, time_ns, population.founded_tick(), tick);
         }
         let counting = self.growth.unwrap_or(Counting::START);
         plan.carried = counting.carried;
@@ -281,6 +298,9 @@ impl Engine {
                 own(number, &mut buffer.blocks);
             });
         frame.shards.extend(self.buffers.drain(..).flatten());
+        if !frame.populations.is(&self.populations) {
+            frame.populations = self.populations.clone();
+        }
         frame.tick = number;
         frame.time_ns = time_ns;
         frame.bases = counting.bases;
@@ -315,7 +335,7 @@ impl Engine {
 
     fn new_frame(&self) -> Arc<Frame> {
         new_frame(
-            &self.catalog,
+            (&self.catalog, &self.populations),
             &self.layout,
             &self.shard_blocks,
             self.epoch_ns,
@@ -327,7 +347,7 @@ impl Engine {
 /// A zeroed frame of shards with the given blocks; with room for growth where it
 /// is counted.
 fn new_frame(
-    catalog: &Arc<Catalog>,
+    (catalog, populations): (&Arc<Catalog>, &Populations),
     layout: &Arc<Layout>,
     shard_blocks: &[Vec<Block>],
     epoch_ns: i64,
@@ -338,6 +358,7 @@ fn new_frame(
     };
     Arc::new(Frame {
         catalog: Arc::clone(catalog),
+        populations: populations.clone(),
         layout: Arc::clone(layout),
         tick: 0,
         time_ns: epoch_ns,

@@ -216,6 +216,7 @@ impl Renderer {
             let (_, block, columns) = frame.block(index);
             let family = self.texts.of(block.family);
             let points = Points {
+                population: frame.population(block.family),
                 columns,
                 gaps: frame.gaps(index),
                 created: frame.created(index),

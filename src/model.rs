@@ -6,6 +6,7 @@
 pub mod exponential;
 pub mod identity;
 pub mod labels;
+pub mod population;
 pub mod space;
 pub(crate) mod wide;
 

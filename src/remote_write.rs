@@ -34,6 +34,7 @@ use std::sync::Arc;
 pub use crate::config::RemoteWriteVersion as Version;
 use crate::engine::Frame;
 use crate::model::Catalog;
+use crate::model::population::Populations;
 use family::FamilyForm;
 pub use stale::Stale;
 use write::{Limits, Points, Writer, to_ms};
@@ -75,6 +76,8 @@ impl Default for EncoderOptions {
 pub struct Encoder {
     options: EncoderOptions,
     forms: Arc<Forms>,
+    /// Of the frame that was encoded last.
+    populations: Populations,
     writer: Writer,
 }
 
@@ -106,18 +109,26 @@ impl Encoder {
             bytes_max: options.request_bytes_max,
         };
         Self {
+            populations: Populations::founded(&catalog, 0),
             forms: Arc::new(Forms::new(catalog, &options)),
             writer: Writer::new(options.version, limits),
             options,
         }
     }
 
-    /// Goes over to another catalog; returns the series that it does not have and
-    /// that therefore end.
-    pub fn set_catalog(&mut self, catalog: Arc<Catalog>) -> Stale {
-        let before = Arc::clone(&self.forms);
-        self.forms = Arc::new(Forms::new(catalog, &self.options));
-        Stale::between(&before, &self.forms)
+    /// Goes over to the catalog and the populations of a frame; returns the series
+    /// that these do not have and that therefore end.
+    pub fn follow(&mut self, frame: &Frame) -> Stale {
+        let before = (Arc::clone(&self.forms), self.populations.clone());
+        if self.populations.is(frame.populations()) {
+            return Stale::none(before);
+        }
+        if !Arc::ptr_eq(self.catalog(), frame.catalog()) {
+            let catalog = Arc::clone(frame.catalog());
+            self.forms = Arc::new(Forms::new(catalog, &self.options));
+        }
+        self.populations = frame.populations().clone();
+        Stale::between(before, (&self.forms, &self.populations))
     }
 
     /// Goes over to another version of the protocol.
@@ -135,7 +146,7 @@ impl Encoder {
     /// What `sink` breaks with is returned.
     ///
     /// # Panics
-    /// When `frame` is of another catalog.
+    /// When `frame` is of another catalog than the encoder [follows](Self::follow).
     pub fn encode<B>(
         &mut self,
         frame: &Frame,
@@ -151,6 +162,7 @@ impl Encoder {
         for index in 0..self.forms.catalog.blocks().len() {
             let (_, block, columns) = frame.block(index);
             let points = Points {
+                population: frame.population(block.family),
                 columns,
                 gaps: frame.gaps(index),
                 created: frame.created(index),
@@ -163,7 +175,7 @@ impl Encoder {
 
     /// All series, to be ended.
     pub fn all(&self) -> Stale {
-        Stale::all(&self.forms)
+        Stale::all(&self.forms, &self.populations)
     }
 
     /// Encodes staleness markers of series at a time later than their last sample.
@@ -177,7 +189,8 @@ impl Encoder {
         for part in &stale.parts {
             let block = stale.forms.catalog.blocks()[part.block];
             let form = &stale.forms.families[block.family];
-            self.writer.write_stale(form, block, part, sink)?;
+            let series = (form, stale.populations.family(block.family));
+            self.writer.write_stale(series, block, part, sink)?;
         }
         self.writer.flush(sink)
     }
@@ -355,7 +368,7 @@ mod tests {
             prop_assert_eq!(encoder.all().samples(), of_before.len());
             prop_assert_eq!(ended(all), of_before);
 
-            let stale = encoder.set_catalog(Arc::clone(now.catalog()));
+            let stale = encoder.follow(&now);
             let gone = ended(read_stale(&mut encoder, &stale, 5_000_000));
             prop_assert_eq!(stale.samples(), gone.len());
             prop_assert_eq!(stale.is_empty(), gone.is_empty());

@@ -18,6 +18,7 @@ use crate::engine::quantile::QuantileTable;
 use crate::engine::recipe::{BaseTick, ClassTick, Recipe};
 use crate::model::exponential::ExponentialLayout;
 use crate::model::identity::threshold;
+use crate::model::population::Population;
 
 /// What a kernel carries from tick to tick beside its columns.
 #[derive(Debug)]
@@ -42,47 +43,6 @@ pub(crate) struct Scratch {
     zeros: Vec<f64>,
 }
 
-/// The ticks of the first values of a block's series.
-///
-/// A family begins as a whole, and its recipe tells when. A reload may add series to
-/// those that go on; then each has a tick of its own, until no value depends on it any
-/// more.
-#[derive(Debug, Default)]
-pub(crate) struct Births(Option<Box<[u64]>>);
-
-impl Births {
-    /// As told for each series, where that is not what a recipe tells.
-    pub(crate) fn of(each: Vec<u64>, recipe: &Recipe) -> Self {
-        let differs = each.iter().any(|&tick| tick != recipe.born_tick);
-        Self(differs.then(|| each.into()))
-    }
-
-    /// That of one series.
-    pub(crate) fn at(&self, row: usize, recipe: &Recipe) -> u64 {
-        self.0.as_ref().map_or(recipe.born_tick, |each| each[row])
-    }
-
-    /// That of the series at row `start`, and the first row up to `end` with another
-    /// one (`end` if there is none).
-    fn run_from(&self, start: usize, end: usize, recipe: &Recipe) -> (u64, usize) {
-        let Some(each) = &self.0 else {
-            return (recipe.born_tick, end);
-        };
-        let born = each[start];
-        let same = each[start..end].iter().position(|&other| other != born);
-        (born, same.map_or(end, |same| start + same))
-    }
-
-    /// Forgets them once all series are so old that it is as if they had always been
-    /// there.
-    fn settle(&mut self, number: u64, recipe: &Recipe) {
-        let is_old = |&born: &u64| number - born >= recipe.window_ticks as u64;
-        if self.0.as_ref().is_some_and(|each| each.iter().all(is_old)) {
-            self.0 = None;
-        }
-    }
-}
-
 /// What determines the values of a block at a tick.
 #[derive(Debug)]
 pub(crate) struct BlockTick<'a> {
@@ -94,7 +54,9 @@ pub(crate) struct BlockTick<'a> {
     pub(crate) classes: Option<&'a Classes>,
     /// Empty where all series are of class 0.
     pub(crate) class_by_row: &'a [u32],
-    /// The block's first series in the family.
+    /// The series of the family.
+    pub(crate) population: &'a Population,
+    /// The block's first row among them.
     pub(crate) first_series: usize,
     /// Label-set keys of the block's series; empty where nothing needs them.
     pub(crate) keys: &'a [u64],
@@ -119,7 +81,6 @@ pub(crate) struct BlockMut<'a> {
     pub(crate) created: &'a mut Created,
     pub(crate) growth: &'a mut Growth,
     pub(crate) state: &'a mut KernelState,
-    pub(crate) births: &'a mut Births,
 }
 
 impl KernelState {
@@ -193,7 +154,7 @@ impl<'a> BlockTick<'a> {
         let mut start = 0;
         while start < now.len {
             let (class, end) = self.run_from(start, now.len);
-            let (born, end) = now.births.run_from(start, end, self.recipe);
+            let (born, end) = self.born_together(start, end);
             run.class = class;
             run.rows = start..end;
             run.age = self.base.number - born;
@@ -214,7 +175,6 @@ impl<'a> BlockTick<'a> {
                 now.created.reset(began, now.len, self.base.time_ns);
             }
         }
-        now.births.settle(self.base.number, self.recipe);
         if !hides_state && matches!(now.state, KernelState::Walk(_)) {
             // What is shown is the walk again.
             *now.state = KernelState::Columns;
@@ -249,6 +209,19 @@ impl<'a> BlockTick<'a> {
         let rest = self.class_by_row.get(start..).unwrap_or_default();
         let same = rest.iter().position(|&other| other != class);
         (self.class(class), same.map_or(len, |same| start + same))
+    }
+
+    /// The tick of the first values of the series at row `start`, and the first later
+    /// row up to `end` with another one (`end` if there is none). Once all series are
+    /// so old that no value depends on it, it is as if they were as old as the family.
+    fn born_together(&self, start: usize, end: usize) -> (u64, usize) {
+        let latest = self.population.latest_birth_tick();
+        if self.base.number - latest > self.recipe.window_ticks as u64 {
+            return (self.population.founded_tick(), end);
+        }
+        let rows = self.first_series + start..self.first_series + end;
+        let (born, len) = self.population.born_together(rows);
+        (born, start + len)
     }
 
     /// Lets the faults of a class hit what was computed.

@@ -12,8 +12,7 @@ use std::ops::Range;
 
 use crate::engine::effect::Effects;
 use crate::engine::recipe::{BaseTick, ClassTick, Recipe};
-use crate::model::Family;
-use crate::model::space::Space;
+use crate::model::population::Population;
 
 /// The classes of a family from class 1 on, as far as a shard has them.
 #[derive(Debug, Default)]
@@ -59,7 +58,7 @@ impl Classes {
         &mut self,
         recipe: &Recipe,
         base: &BaseTick,
-        family: &Family,
+        population: &Population,
         series: Range<usize>,
         block: &mut BlockClasses,
     ) {
@@ -69,7 +68,7 @@ impl Classes {
         block.generation = base.generation;
         block.by_row.clear();
         block.by_row.reserve_exact(series.len());
-        Matcher::new(&base.effects).for_each(&family.space, series, |matched| {
+        Matcher::new(&base.effects).for_each(population, series, |matched| {
             let class = match self.by_matched.get(matched) {
                 _ if matched.is_empty() => 0,
                 Some(&class) => class,
@@ -122,9 +121,14 @@ impl<'a> Matcher<'a> {
     }
 
     /// Gives `each` the indices of the filters that match each series, ascending.
-    fn for_each(&self, space: &Space, series: Range<usize>, mut each: impl FnMut(&[u32])) {
+    fn for_each(
+        &self,
+        population: &Population,
+        series: Range<usize>,
+        mut each: impl FnMut(&[u32]),
+    ) {
         let mut matched = Vec::new();
-        let mut cursor = space.cursor(series.start);
+        let mut cursor = population.cursor(series.start);
         for _ in series {
             let digits = cursor.digits();
             matched.clear();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::engine::columns::Columns;
 use crate::engine::gaps::Gaps;
 use crate::engine::growth::{Bases, Growth};
+use crate::model::population::{Population, Populations};
 use crate::model::space::{Matching, Space};
 use crate::model::{Block, Catalog, Family, Shape};
 
@@ -16,6 +17,7 @@ use crate::model::{Block, Catalog, Family, Shape};
 #[derive(Debug)]
 pub struct Frame {
     pub(crate) catalog: Arc<Catalog>,
+    pub(crate) populations: Populations,
     pub(crate) layout: Arc<Layout>,
     pub(crate) tick: u64,
     pub(crate) time_ns: i64,
@@ -170,6 +172,7 @@ impl Frame {
             .collect();
         Self {
             catalog: Arc::clone(catalog),
+            populations: Populations::founded(catalog, 0),
             layout: Arc::new(Layout { places }),
             tick,
             time_ns,
@@ -184,6 +187,7 @@ impl Frame {
         assert_eq!(gaps.len(), self.catalog.blocks().len());
         Self {
             catalog: Arc::clone(&self.catalog),
+            populations: self.populations.clone(),
             layout: Arc::clone(&self.layout),
             tick: self.tick,
             time_ns: self.time_ns,
@@ -201,6 +205,7 @@ impl Frame {
         let shard = ShardFrame::zeroed(catalog, catalog.blocks(), self.time_ns, false);
         let mut aligned = Self {
             catalog: Arc::clone(catalog),
+            populations: Populations::founded(catalog, 0),
             layout: Arc::new(Layout { places }),
             tick: self.tick,
             time_ns: self.time_ns,
@@ -282,6 +287,17 @@ impl Frame {
     /// The families it has values for.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
+    }
+
+    /// Which series exist, family by family.
+    pub fn populations(&self) -> &Populations {
+        &self.populations
+    }
+
+    /// Which series of a family exist, by its index in the catalog.
+    #[inline]
+    pub fn population(&self, family: usize) -> &Population {
+        self.populations.family(family)
     }
 
     /// A block of series, its family and its values; `index` counts through

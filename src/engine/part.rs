@@ -55,7 +55,8 @@ impl Share {
             }
             let family = &catalog.families()[block.family];
             let series = block.start..block.start + block.len;
-            let keys = family.space.label_set_keys(series, &mut scratch);
+            let population = frame.population(block.family);
+            let keys = population.label_set_keys(series, &mut scratch);
             let missing = frame.gaps(index);
             for (row, &key) in keys.iter().enumerate() {
                 let is_hit = draw(key, shared ^ family.name_key) < threshold || self.size == 1.0;

@@ -49,8 +49,6 @@ pub(crate) struct Recipe {
     /// Whether it is a walk whose values are never its state, because a daily
     /// factor multiplies them.
     pub(crate) hides_state: bool,
-    /// The tick of the first values.
-    pub(crate) born_tick: u64,
 }
 
 /// What a family's series share at a tick.
@@ -65,6 +63,8 @@ pub(crate) struct FamilyTick {
 #[derive(Debug, Default)]
 pub(crate) struct BaseTick {
     pub(crate) number: u64,
+    /// That of the family's first values.
+    founded: u64,
     pub(crate) time_ns: i64,
     /// What acts on the family's series.
     pub(crate) effects: Arc<Effects>,
@@ -148,7 +148,6 @@ impl Recipe {
             exponential_layout: None,
             window_ticks: 0,
             hides_state: hides_state(&metric.kind),
-            born_tick: 0,
         };
         match &metric.kind {
             Kind::Gauge { .. } if recipe.is_walk() => recipe.values = Some(shared.normal()),
@@ -205,9 +204,11 @@ impl Recipe {
     }
 
     /// Brings `tick` from the tick before (if the family is older) to this one.
-    pub(crate) fn advance(&self, number: u64, time_ns: i64, tick: &mut FamilyTick) {
+    /// The first values are those of the tick `founded`.
+    pub(crate) fn advance(&self, number: u64, time_ns: i64, founded: u64, tick: &mut FamilyTick) {
         let base = &mut tick.base;
         base.number = number;
+        base.founded = founded;
         base.time_ns = time_ns;
         base.value_key = self.name_key ^ tick_key(self.seed, number, Lane::Value);
         base.count_key = self.name_key ^ tick_key(self.seed, number, Lane::Count);
@@ -220,7 +221,7 @@ impl Recipe {
                     CounterAlgorithm::Constant { increment_per_tick } => *increment_per_tick,
                 };
                 base.mean = base.factor * full;
-                if number == self.born_tick && self.is_tabulated(full) {
+                if number == base.founded && self.is_tabulated(full) {
                     // The widest table of the day comes first, so that later
                     // ones find room.
                     let widest = full * (1.0 + diurnal.amplitude.abs());
@@ -262,7 +263,7 @@ impl Recipe {
             Kind::Gauge { .. } => {}
             Kind::Histogram { .. } => self.set_thresholds(class),
             Kind::Summary { .. } => {
-                if base.number == self.born_tick {
+                if base.number == base.founded {
                     class.window.clear();
                     class.window.reserve(self.window_ticks);
                 }
@@ -354,7 +355,7 @@ impl Recipe {
 
     fn slide_window(&self, base: &mut BaseTick) {
         base.expired = None;
-        if base.number == self.born_tick {
+        if base.number == base.founded {
             base.window.clear();
             base.window.reserve(self.window_ticks);
             return;

@@ -32,6 +32,7 @@ use crate::engine::frame::{Frame, Matchings};
 use crate::engine::recipe::{FamilyTick, Recipe};
 use crate::engine::shard::{BlockState, Inherited, Shard, TickPlan};
 use crate::engine::{Engine, deal, new_frame, recipes_of};
+use crate::model::population::{Population, Populations};
 use crate::model::space::Matching;
 use crate::model::{Block, Catalog};
 
@@ -206,7 +207,7 @@ impl Engine {
         let Prepared {
             config,
             catalog,
-            mut recipes,
+            recipes,
             before,
             predecessors,
             mut reloaded,
@@ -216,14 +217,15 @@ impl Engine {
         }
         assert_eq!(config.global.tick_interval_ns, self.interval_ns);
         reloaded.tick = self.next_tick;
-        let families = self.take_family_ticks(&predecessors, &mut recipes);
+        let families = self.take_family_ticks(&predecessors);
         let recipes: Arc<[Recipe]> = recipes.into();
         let threads = self.shard_blocks.len() - 1;
         let (layout, shard_blocks) = deal(&catalog, threads);
         let layout = Arc::new(layout);
         let counts_growth = self.growth.is_some();
+        let populations = self.succeeding(&catalog, &predecessors);
         let mut current = new_frame(
-            &catalog,
+            (&catalog, &populations),
             &layout,
             &shard_blocks,
             self.epoch_ns,
@@ -235,27 +237,26 @@ impl Engine {
         );
         let heritage = Heritage {
             before: &before,
-            old_recipes: &self.recipes,
             recipes: &recipes,
             predecessors: &predecessors,
-            next_tick: self.next_tick,
         };
         self.pool.replace(|shards| {
             let mut states = states_of(shards);
             let mut inherit = |block: &Block| heritage.of(block, &mut states);
-            let shards = shard_blocks[..threads].iter().map(|blocks| {
-                let (catalog, recipes) = (Arc::clone(&catalog), Arc::clone(&recipes));
-                Shard::new(catalog, recipes, blocks.clone(), &mut inherit)
-            });
+            let shards = shard_blocks[..threads]
+                .iter()
+                .map(|blocks| Shard::new(Arc::clone(&recipes), blocks.clone(), &mut inherit));
             shards.collect()
         });
         self.plan = Arc::new(TickPlan {
             families,
-            ..TickPlan::default()
+            populations: populations.clone(),
+            carried: self.plan.carried,
         });
         self.timeline.reload(&config);
         self.metrics = config.metrics;
         self.catalog = catalog;
+        self.populations = populations;
         self.recipes = recipes;
         self.layout = layout;
         self.shard_blocks = shard_blocks;
@@ -264,29 +265,41 @@ impl Engine {
         Ok(reloaded)
     }
 
-    /// The families' parts of the plan, taken from the old plan where they go on;
-    /// tells the recipes when their families began.
-    fn take_family_ticks(
-        &mut self,
-        predecessors: &[Option<Predecessor>],
-        recipes: &mut [Recipe],
-    ) -> Vec<FamilyTick> {
+    /// The families' parts of the plan, taken from the old plan where they go on.
+    fn take_family_ticks(&mut self, predecessors: &[Option<Predecessor>]) -> Vec<FamilyTick> {
         let plan = Arc::get_mut(&mut self.plan).expect("no worker holds the plan between ticks");
-        let families = recipes.iter_mut().zip(predecessors);
-        let ticks = families.map(|(recipe, predecessor)| {
-            recipe.born_tick = self.next_tick;
-            let mut tick = FamilyTick::default();
-            if let Some(Predecessor { family, carry, .. }) = *predecessor {
-                recipe.born_tick = self.recipes[family].born_tick;
-                if carry == Carry::Everything {
-                    tick = std::mem::take(&mut plan.families[family]);
-                    // Its label values were looked up in the old space.
-                    tick.base.effects = Arc::default();
-                }
+        let ticks = predecessors.iter().map(|predecessor| match *predecessor {
+            Some(Predecessor {
+                family,
+                carry: Carry::Everything,
+                ..
+            }) => {
+                let mut tick = std::mem::take(&mut plan.families[family]);
+                // Its label values were looked up in the old space.
+                tick.base.effects = Arc::default();
+                tick
             }
-            tick
+            _ => FamilyTick::default(),
         });
         ticks.collect()
+    }
+
+    /// The populations of another catalog, in which series go on as `predecessors` say.
+    fn succeeding(&self, catalog: &Catalog, predecessors: &[Option<Predecessor>]) -> Populations {
+        let families = catalog.families().iter().enumerate();
+        let populations = families.map(|(index, family)| {
+            let space = &family.space;
+            match predecessors.get(index) {
+                Some(Some(predecessor)) => {
+                    let before = self.populations.family(predecessor.family);
+                    Population::succeeding(before, &predecessor.matching, space, self.next_tick)
+                }
+                Some(None) => Population::founded(space, self.next_tick),
+                // The process's own are as old as the process.
+                None => Population::founded(space, 0),
+            }
+        });
+        Populations::of(populations)
     }
 
     /// Fills a new frame with what goes on of the current one.
@@ -309,10 +322,8 @@ impl Engine {
 /// What there was, and who goes on from it.
 struct Heritage<'a> {
     before: &'a Catalog,
-    old_recipes: &'a [Recipe],
     recipes: &'a [Recipe],
     predecessors: &'a [Option<Predecessor>],
-    next_tick: u64,
 }
 
 impl Heritage<'_> {
@@ -323,24 +334,25 @@ impl Heritage<'_> {
             carry,
             matching,
         } = self.predecessors[block.family].as_ref()?;
-        let whole = *carry == Carry::Everything;
+        if *carry != Carry::Everything {
+            return None;
+        }
         let earlier = &self.before.families()[*family];
         let start_of = |place: usize| self.before.blocks()[place].start;
-        if whole && matching.is_same() {
+        if matching.is_same() {
             return states.remove(&(*family, block.start));
         }
         let recipe = &self.recipes[block.family];
-        let mut inherited = Inherited::nothing(recipe, block.len, self.next_tick);
+        let mut inherited = Inherited::nothing(recipe, block.len);
         for (series, run) in matching.runs(block.start..block.start + block.len) {
             let mut row = series - block.start;
             for (place, rows) in earlier.pieces(run) {
                 let state = &states[&(*family, start_of(place))];
-                let from = (state, &self.old_recipes[*family]);
-                inherited.take(row, from, &rows, whole);
+                inherited.take(row, state, &rows);
                 row += rows.len();
             }
         }
-        Some(inherited.into_state(recipe))
+        Some(inherited.into_state())
     }
 }
 

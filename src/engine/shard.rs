@@ -5,24 +5,26 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::engine::block::{Before, Births, BlockMut, BlockTick, KernelState, Scratch};
+use crate::engine::block::{Before, BlockMut, BlockTick, KernelState, Scratch};
 use crate::engine::class::{BlockClasses, Classes};
 use crate::engine::frame::ShardFrame;
 use crate::engine::growth::Carried;
 use crate::engine::recipe::{FamilyTick, Recipe};
-use crate::model::{Block, Catalog};
+use crate::model::Block;
+use crate::model::population::Populations;
 
 /// What every shard needs to know about a tick.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct TickPlan {
     pub(crate) families: Vec<FamilyTick>,
+    /// Which series exist.
+    pub(crate) populations: Populations,
     pub(crate) carried: Carried,
 }
 
 /// One worker's share of the catalog.
 #[derive(Debug)]
 pub(crate) struct Shard {
-    catalog: Arc<Catalog>,
     recipes: Arc<[Recipe]>,
     blocks: Vec<Block>,
     states: Vec<BlockState>,
@@ -37,7 +39,6 @@ pub(crate) struct Shard {
 pub(crate) struct BlockState {
     kernel: KernelState,
     classes: BlockClasses,
-    births: Births,
 }
 
 impl BlockState {
@@ -46,7 +47,6 @@ impl BlockState {
         Self {
             kernel: KernelState::new(&recipe.kind, len),
             classes: BlockClasses::default(),
-            births: Births::default(),
         }
     }
 }
@@ -57,43 +57,28 @@ impl BlockState {
 pub(crate) struct Inherited {
     len: usize,
     kernel: KernelState,
-    births: Vec<u64>,
 }
 
 impl Inherited {
-    /// Nothing; the tick `next` is the first after the reload.
-    pub(crate) fn nothing(recipe: &Recipe, len: usize, next: u64) -> Self {
+    /// Nothing.
+    pub(crate) fn nothing(recipe: &Recipe, len: usize) -> Self {
         Self {
             len,
             kernel: KernelState::new(&recipe.kind, len),
-            births: vec![next; len],
         }
     }
 
-    /// Some rows of an earlier block of `recipe`, the first of them now in row `to`:
-    /// `whole`, or only that they have begun.
-    pub(crate) fn take(
-        &mut self,
-        to: usize,
-        (state, recipe): (&BlockState, &Recipe),
-        rows: &Range<usize>,
-        whole: bool,
-    ) {
-        for (row, born) in rows.clone().zip(&mut self.births[to..]) {
-            *born = state.births.at(row, recipe);
-        }
-        if whole {
-            let kernel = &mut self.kernel;
-            kernel.copy_rows(to, self.len, &state.kernel, rows);
-        }
+    /// Some rows of an earlier block, the first of them now in row `to`.
+    pub(crate) fn take(&mut self, to: usize, state: &BlockState, rows: &Range<usize>) {
+        let kernel = &mut self.kernel;
+        kernel.copy_rows(to, self.len, &state.kernel, rows);
     }
 
-    /// All of it, for a block of `recipe`.
-    pub(crate) fn into_state(self, recipe: &Recipe) -> BlockState {
+    /// All of it.
+    pub(crate) fn into_state(self) -> BlockState {
         BlockState {
             kernel: self.kernel,
             classes: BlockClasses::default(),
-            births: Births::of(self.births, recipe),
         }
     }
 }
@@ -102,7 +87,6 @@ impl Shard {
     /// A shard of the given blocks of the catalog; `inherit` gives the state of
     /// a block that an earlier shard has advanced.
     pub(crate) fn new(
-        catalog: Arc<Catalog>,
         recipes: Arc<[Recipe]>,
         blocks: Vec<Block>,
         inherit: &mut dyn FnMut(&Block) -> Option<BlockState>,
@@ -112,7 +96,6 @@ impl Shard {
         });
         let states = states.collect();
         Self {
-            catalog,
             recipes,
             blocks,
             states,
@@ -124,8 +107,7 @@ impl Shard {
 
     /// A shard without blocks.
     pub(crate) fn none() -> Self {
-        let catalog = Arc::new(Catalog::from_families(Vec::new(), 0));
-        Self::new(catalog, Arc::default(), Vec::new(), &mut |_| None)
+        Self::new(Arc::default(), Vec::new(), &mut |_| None)
     }
 
     /// Its blocks and what they carry.
@@ -140,19 +122,19 @@ impl Shard {
         let blocks = self.blocks.iter().zip(&mut self.states);
         for (index, (block, state)) in blocks.enumerate() {
             let tick = &plan.families[block.family];
-            let family = &self.catalog.families()[block.family];
+            let population = plan.populations.family(block.family);
             let recipe = &self.recipes[block.family];
             let series = block.start..block.start + block.len;
             if tick.base.effects.has_filters() {
                 let classes = self.classes.entry(block.family).or_default();
                 classes.advance(recipe, &tick.base);
                 let series = series.clone();
-                classes.classify(recipe, &tick.base, family, series, &mut state.classes);
+                classes.classify(recipe, &tick.base, population, series, &mut state.classes);
             } else {
                 state.classes.by_row = Vec::new();
             }
             let keys = if recipe.needs_keys() || !tick.base.effects.is_empty() {
-                family.space.label_set_keys(series, &mut self.keys)
+                population.label_set_keys(series, &mut self.keys)
             } else {
                 &[]
             };
@@ -162,6 +144,7 @@ impl Shard {
                 plain: &tick.plain,
                 classes: self.classes.get(&block.family),
                 class_by_row: &state.classes.by_row,
+                population,
                 first_series: block.start,
                 keys,
                 carried: plan.carried,
@@ -178,7 +161,6 @@ impl Shard {
                 created: &mut now.created[index],
                 growth: &mut now.growth[index],
                 state: &mut state.kernel,
-                births: &mut state.births,
             };
             block_tick.advance(&before, &mut now, &mut self.scratch);
         }

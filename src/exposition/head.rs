@@ -42,9 +42,8 @@ struct HeadLabel<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// The head of a series, by its number within the space of `text`.
-    pub(super) fn new(name: &[u8], text: &'a SpaceText, series: usize) -> Self {
-        let cursor = text.space().cursor(series);
+    /// The head of the series that `cursor` stands on, in the space of `text`.
+    pub(super) fn new(name: &[u8], text: &'a SpaceText, cursor: Cursor<'a>) -> Self {
         let mut labels: Vec<HeadLabel<'a>> = (0..cursor.digits().len())
             .map(|dimension| HeadLabel {
                 open: text.open(dimension),

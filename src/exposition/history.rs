@@ -16,6 +16,7 @@ use super::negotiate::Format;
 use super::text::{FamilyText, Points};
 use crate::engine::{Columns, Created, Gaps};
 use crate::model::Family;
+use crate::model::population::Population;
 
 /// Bytes that are reserved at a time, at most, unless one point takes more.
 const ROOM_BYTES: usize = 1 << 20;
@@ -24,6 +25,7 @@ const ROOM_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct History {
     text: FamilyText,
+    population: Population,
 }
 
 /// Timestamps of points, as they are written.
@@ -62,6 +64,7 @@ impl History {
         let labels = Arc::new(SpaceText::new(&family.space));
         Self {
             text: FamilyText::new(family, prefix, labels),
+            population: Population::founded(&family.space, 0),
         }
     }
 
@@ -81,6 +84,7 @@ impl History {
         let step = (ROOM_BYTES / self.text.series_bytes_max()).max(1);
         for start in rows.clone().step_by(step) {
             let points = Points {
+                population: &self.population,
                 columns,
                 gaps,
                 created: &Created::Together(0),

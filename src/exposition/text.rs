@@ -19,6 +19,7 @@ use crate::exposition::negotiate::Format;
 use crate::exposition::number;
 use crate::exposition::room::Room;
 use crate::model::labels::Dimension;
+use crate::model::population::Population;
 use crate::model::{Family, Shape};
 
 /// What is constant about a family's lines.
@@ -52,6 +53,7 @@ const REPEATED_VALUES_MAX: usize = 16;
 /// Neighbouring series of one block and their values.
 #[derive(Debug)]
 pub(super) struct Points<'a> {
+    pub(super) population: &'a Population,
     pub(super) columns: &'a Columns,
     pub(super) gaps: &'a Gaps,
     pub(super) created: &'a Created,
@@ -193,7 +195,8 @@ impl FamilyText {
         marks: &mut impl Mark,
         values: &[f64],
     ) {
-        let mut head = Head::new(&self.name, &self.labels, points.first_series);
+        let cursor = points.population.cursor(points.first_series);
+        let mut head = Head::new(&self.name, &self.labels, cursor);
         let mut created = self.created_end(ends, points);
         let rows = points.rows.clone();
         for (row, &value) in rows.clone().zip(&values[rows]) {
@@ -229,7 +232,8 @@ impl FamilyText {
         (cells, put_cell): (&[Cell], impl Fn(&mut Room, Cell)),
         totals: impl Fn(usize, &[Cell]) -> (f64, u64),
     ) {
-        let mut head = Head::new(&self.name, &self.labels, points.first_series);
+        let cursor = points.population.cursor(points.first_series);
+        let mut head = Head::new(&self.name, &self.labels, cursor);
         let mut created = self.created_end(ends, points);
         let width = self.suffixes.len();
         for row in points.rows.clone() {

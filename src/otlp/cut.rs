@@ -86,6 +86,7 @@ impl<'a> Frames<'a> {
         let (_, block, columns) = self.now.block(piece.block);
         let growth = |before: &Frame| self.now.growth(piece.block, before.tick());
         Points {
+            population: self.now.population(block.family),
             columns,
             gaps: self.now.gaps(piece.block),
             created: self.now.created(piece.block),

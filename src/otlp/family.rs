@@ -93,7 +93,8 @@ impl FamilyForm {
         tails: &mut Tails,
         fits: &mut dyn FnMut(usize) -> bool,
     ) -> Measured {
-        let mut sizes = Sizes::new(&self.attributes, &self.space, points.first_series);
+        let cursor = points.population.cursor(points.first_series);
+        let mut sizes = Sizes::new(&self.attributes, cursor);
         let mut measured = Measured::default();
         for row in points.rows.clone() {
             if points.gaps.contains(row) {
@@ -120,7 +121,7 @@ impl FamilyForm {
     /// Bytes of the points of a run of series, where they are fixed.
     pub(super) fn fixed_bytes(&self, series: Range<usize>) -> usize {
         debug_assert!(self.is_fixed());
-        let mut sizes = Sizes::new(&self.attributes, &self.space, series.start);
+        let mut sizes = Sizes::new(&self.attributes, self.space.cursor(series.start));
         let mut sum = 0;
         for _ in series {
             sum += len_field_len(self.front.bytes.len() + sizes.bytes());
@@ -139,8 +140,8 @@ impl FamilyForm {
     ) {
         let starts = Starts::new(self.form, times, points.created);
         let front = self.front.with_times(times, starts.at(points.rows.start));
-        let first = points.first_series;
-        let mut head = Head::new(&self.attributes, &self.space, first, &front);
+        let cursor = points.population.cursor(points.first_series);
+        let mut head = Head::new(&self.attributes, cursor, &front);
         if points.gaps.is_empty() && matches!(points.created, Created::Together(_)) {
             let rows = points.rows.clone();
             return self.write_rows(out, &mut head, points, rows, tails, |_, _| {});

@@ -65,11 +65,11 @@ pub(super) struct Sizes<'a> {
 }
 
 impl<'a> Sizes<'a> {
-    pub(super) fn new(attributes: &'a Attributes, space: &'a Space, series: usize) -> Self {
+    pub(super) fn new(attributes: &'a Attributes, cursor: Cursor<'a>) -> Self {
         let mut sizes = Self {
             attributes,
-            cursor: space.cursor(series),
-            by_dimension: vec![0; space.dimensions().len()],
+            by_dimension: vec![0; cursor.digits().len()],
+            cursor,
             sum: 0,
         };
         sizes.measure_from(0);
@@ -119,19 +119,14 @@ pub(super) struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// A head on `series` whose fixed part is `front`.
-    pub(super) fn new(
-        attributes: &'a Attributes,
-        space: &'a Space,
-        series: usize,
-        front: &[u8],
-    ) -> Self {
+    /// A head on the series of `cursor` whose fixed part is `front`.
+    pub(super) fn new(attributes: &'a Attributes, cursor: Cursor<'a>, front: &[u8]) -> Self {
         let mut bytes = vec![0; ROOM];
         bytes.extend_from_slice(front);
         let mut head = Self {
             attributes,
-            cursor: space.cursor(series),
-            values: vec![(0, 0); space.dimensions().len()],
+            values: vec![(0, 0); cursor.digits().len()],
+            cursor,
             front_end: bytes.len(),
             bytes,
             begin: ROOM,

@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::engine::{Columns, Created, ExponentialRow, Gaps};
 use crate::model::Shape;
 use crate::model::exponential::ExponentialLayout;
+use crate::model::population::Population;
 use crate::otlp::form::Form;
 
 /// When a frame's points end, and the frame before, Unix nanoseconds.
@@ -20,6 +21,7 @@ pub(super) struct Times {
 /// Neighbouring series of one block and their values.
 #[derive(Debug, Clone)]
 pub(super) struct Points<'a> {
+    pub(super) population: &'a Population,
     pub(super) columns: &'a Columns,
     pub(super) gaps: &'a Gaps,
     pub(super) created: &'a Created,

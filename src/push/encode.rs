@@ -91,19 +91,15 @@ impl Encode for RemoteWriteEncoder {
         let mut describe = self
             .described_ns
             .is_none_or(|before_ns| time_ns - before_ns >= METADATA_INTERVAL_NS);
-        let mut stale = None;
         if !Arc::ptr_eq(self.encoder.catalog(), now.catalog()) {
-            stale = Some(self.encoder.set_catalog(Arc::clone(now.catalog())));
             describe = true;
         }
+        let stale = self.encoder.follow(now);
         if describe {
             self.described_ns = Some(time_ns);
         }
         self.encoder.encode(now, describe, sink)?;
-        match stale {
-            Some(stale) => self.encoder.encode_stale(&stale, time_ns, sink),
-            None => ControlFlow::Continue(()),
-        }
+        self.encoder.encode_stale(&stale, time_ns, sink)
     }
 
     fn protocol(&mut self) -> Protocol {

@@ -1,12 +1,11 @@
 //! What is constant about a family: the samples of each series and their
 //! labels.
 
-use std::sync::Arc;
-
 use prost::Message;
 
 use crate::exposition::label_number;
 use crate::model::labels::Arena;
+use crate::model::population::Population;
 use crate::model::space::Space;
 use crate::model::{Family, Shape, identity};
 use crate::proto::remote_write_v1::{MetricMetadata, MetricType, WriteRequest};
@@ -19,7 +18,6 @@ const NAME: &str = "__name__";
 /// A family's samples.
 #[derive(Debug)]
 pub(super) struct FamilyForm {
-    pub(super) space: Arc<Space>,
     /// Of one series, in the order of the text format.
     pub(super) samples: Vec<SampleForm>,
     pub(super) kind: MetricType,
@@ -99,7 +97,6 @@ impl FamilyForm {
         };
         Self {
             samples: samples.collect(),
-            space: Arc::clone(&family.space),
             kind,
             help: family.help.clone(),
             unit: family.unit.clone(),
@@ -126,13 +123,13 @@ impl FamilyForm {
 
     /// For each series a hash of its labels as they are sent, names and buckets
     /// aside.
-    pub(super) fn series_keys(&self) -> Vec<u64> {
+    pub(super) fn series_keys(&self, population: &Population) -> Vec<u64> {
         let mut scratch = Vec::new();
         let mut pair = |name: &str, value: &[u8]| identity::pair_hash(name, value, &mut scratch);
         let external = self.external.iter();
         let external = external.map(|(name, value)| pair(name, value.as_bytes()));
         let external = external.fold(0, u64::wrapping_add);
-        let dimensions = self.space.dimensions().iter();
+        let dimensions = population.space().dimensions().iter();
         let hashes: Vec<Vec<u64>> = dimensions
             .map(|dimension| {
                 // An empty label is none.
@@ -143,7 +140,7 @@ impl FamilyForm {
                 dimension.values.iter().map(&mut hash).collect()
             })
             .collect();
-        let mut cursor = self.space.cursor(0);
+        let mut cursor = population.cursor(0);
         let key = |_| {
             let pairs = hashes.iter().zip(cursor.digits());
             let sum = pairs.fold(external, |sum, (hashes, &digit)| {
@@ -152,7 +149,7 @@ impl FamilyForm {
             cursor.advance();
             identity::mix(sum)
         };
-        (0..self.space.series_count()).map(key).collect()
+        (0..population.series_count()).map(key).collect()
     }
 }
 

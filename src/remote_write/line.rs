@@ -62,11 +62,11 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    pub(super) fn new(form: &'a FamilyForm, series: usize) -> Self {
+    pub(super) fn new(form: &'a FamilyForm, cursor: Cursor<'a>) -> Self {
         Self {
             form,
-            cursor: form.space.cursor(series),
-            references: vec![Reference::default(); form.space.dimensions().len()],
+            references: vec![Reference::default(); cursor.digits().len()],
+            cursor,
             changed: 0,
         }
     }
@@ -92,7 +92,9 @@ impl<'a> Row<'a> {
     #[inline]
     fn value(&self, dimension: usize) -> &'a [u8] {
         let digit = self.cursor.digits()[dimension] as usize;
-        self.form.space.dimensions()[dimension].values.get(digit)
+        self.cursor.space().dimensions()[dimension]
+            .values
+            .get(digit)
     }
 
     /// What stands for a value: itself, or its number; nothing where it is
@@ -238,7 +240,7 @@ impl Line {
                         _ if token.is_empty() => {}
                         None => row.form.write_label(out, dimension, token),
                         Some(symbols) => {
-                            let name = &row.form.space.dimensions()[dimension].name;
+                            let name = &row.cursor.space().dimensions()[dimension].name;
                             symbols.write(out, name.as_bytes());
                             out.extend_from_slice(token);
                         }

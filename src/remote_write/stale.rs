@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::engine::Gaps;
+use crate::model::population::{Population, Populations};
 use crate::remote_write::Forms;
-use crate::remote_write::family::{FamilyForm, SampleForm};
+use crate::remote_write::family::SampleForm;
 
 /// Series that end.
 #[derive(Debug, Clone)]
 pub struct Stale {
     pub(super) forms: Arc<Forms>,
+    pub(super) populations: Populations,
     pub(super) parts: Vec<Part>,
 }
 
@@ -37,7 +39,7 @@ impl Part {
 
 impl Stale {
     /// All series.
-    pub(super) fn all(forms: &Arc<Forms>) -> Self {
+    pub(super) fn all(forms: &Arc<Forms>, populations: &Populations) -> Self {
         let catalog = &forms.catalog;
         let families = forms.families.iter().enumerate();
         let parts = families.flat_map(|(index, form)| {
@@ -51,11 +53,24 @@ impl Stale {
         Self {
             parts: parts.collect(),
             forms: Arc::clone(forms),
+            populations: populations.clone(),
+        }
+    }
+
+    /// No series.
+    pub(super) fn none((forms, populations): (Arc<Forms>, Populations)) -> Self {
+        Self {
+            forms,
+            populations,
+            parts: Vec::new(),
         }
     }
 
     /// The series of `before` that `now` does not have.
-    pub(super) fn between(before: &Arc<Forms>, now: &Forms) -> Self {
+    pub(super) fn between(
+        (before, populations): (Arc<Forms>, Populations),
+        (now, now_populations): (&Forms, &Populations),
+    ) -> Self {
         let mut places: HashMap<&(String, Option<String>), usize> = HashMap::new();
         for (index, form) in now.families.iter().enumerate() {
             places.extend(form.samples.iter().map(|sample| (&sample.key, index)));
@@ -67,15 +82,20 @@ impl Stale {
             let place = |sample: &SampleForm| places.get(&sample.key).copied();
             let found: Vec<Option<usize>> = form.samples.iter().map(place).collect();
             let is_same = |&place: &Option<usize>| {
-                place.is_some_and(|place| Arc::ptr_eq(&now.families[place].space, &form.space))
+                place.is_some_and(|place| {
+                    let population = now_populations.family(place);
+                    population.has_all_of(populations.family(index))
+                })
             };
-            // Equal spaces are the same one, so this is what mostly happens.
+            // This is what mostly happens.
             if !found.iter().all(is_same) {
-                parts.extend(parts_of(before, now, index, form, &found, &mut keys));
+                let series = (populations.family(index), now_populations);
+                parts.extend(parts_of((&before, now), series, index, &found, &mut keys));
             }
         }
         Self {
-            forms: Arc::clone(before),
+            forms: before,
+            populations,
             parts,
         }
     }
@@ -102,10 +122,9 @@ impl Stale {
 /// The parts of a family whose series end, `found` being for each of its samples
 /// the family that has it now. `keys` keeps the sorted series of families.
 fn parts_of(
-    before: &Forms,
-    now: &Forms,
+    (before, now): (&Forms, &Forms),
+    (own, populations): (&Population, &Populations),
     index: usize,
-    form: &FamilyForm,
     found: &[Option<usize>],
     keys: &mut HashMap<usize, Vec<u64>>,
 ) -> Vec<Part> {
@@ -114,7 +133,8 @@ fn parts_of(
     targets.dedup();
     for &target in &targets {
         keys.entry(target).or_insert_with(|| {
-            let mut keys = now.families[target].series_keys();
+            let population = populations.family(target);
+            let mut keys = now.families[target].series_keys(population);
             keys.sort_unstable();
             keys
         });
@@ -127,7 +147,7 @@ fn parts_of(
     let own = if targets.is_empty() {
         Vec::new()
     } else {
-        form.series_keys()
+        before.families[index].series_keys(own)
     };
     let part = |block: usize| {
         let rows = before.catalog.blocks()[block];

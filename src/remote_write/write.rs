@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::engine::{Columns, Created, Gaps};
 use crate::model::Block;
+use crate::model::population::Population;
 use crate::remote_write::family::FamilyForm;
 use crate::remote_write::line::{Line, Row, Tail};
 use crate::remote_write::stale::Part;
@@ -47,6 +48,7 @@ pub(super) struct Limits {
 /// The values of a block.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Points<'a> {
+    pub(super) population: &'a Population,
     pub(super) columns: &'a Columns,
     pub(super) gaps: &'a Gaps,
     pub(super) created: &'a Created,
@@ -124,7 +126,7 @@ impl Writer {
     /// Adds the staleness markers of those series of a block that end.
     pub(super) fn write_stale<B>(
         &mut self,
-        form: &FamilyForm,
+        (form, population): (&FamilyForm, &Population),
         block: Block,
         part: &Part,
         sink: &mut Sink<'_, B>,
@@ -132,7 +134,7 @@ impl Writer {
         // No start: nothing goes on from here.
         self.begin_block();
         self.tail.start_ms = 0;
-        let mut row = Row::new(form, block.start);
+        let mut row = Row::new(form, population.cursor(block.start));
         for index in 0..block.len {
             let mut is_known = false;
             for sample in 0..form.samples.len() {
@@ -200,7 +202,7 @@ impl Writer {
         self.begin_block();
         let with_starts = self.symbols.is_some() && form.is_cumulative();
         self.tail.start_ms = 0;
-        let mut row = Row::new(form, block.start);
+        let mut row = Row::new(form, points.population.cursor(block.start));
         for index in 0..block.len {
             if points.gaps.contains(index) {
                 row.advance();

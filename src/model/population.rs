@@ -1,0 +1,169 @@
+//! Which series exist at a tick, who they are and since when.
+//!
+//! A [`Space`] numbers the label sets that a family can have; columns, blocks and
+//! whatever walks series go by these numbers, the *rows*. A [`Population`] tells of
+//! each row at a tick who it is and when it was born. It is part of the
+//! frame and, like it, never changes: where series begin or end, the next frame has
+//! another one. A frame without births or ends shares that of the frame before.
+//!
+//! Today populations change at reloads only: all series of a space exist, and a reload
+//! may have added some to those that go on.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::Catalog;
+use super::space::{Cursor, Matching, Space};
+
+/// The series of one family that exist at a tick.
+#[derive(Debug, Clone)]
+pub struct Population {
+    space: Arc<Space>,
+    /// The first tick of the family.
+    founded: u64,
+    /// The tick of the first values of each row, where some are younger than the family.
+    births: Option<Births>,
+}
+
+#[derive(Debug, Clone)]
+struct Births {
+    each: Arc<[u64]>,
+    latest: u64,
+}
+
+/// The populations of all families of a catalog at a tick; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Populations(Arc<[Population]>);
+
+impl Population {
+    /// All series of a space, born together at `tick`.
+    pub fn founded(space: &Arc<Space>, tick: u64) -> Self {
+        Self {
+            space: Arc::clone(space),
+            founded: tick,
+            births: None,
+        }
+    }
+
+    /// All series of a space, of which those that `matching` finds in an earlier
+    /// population go on; the others are born at `tick`.
+    pub fn succeeding(before: &Self, matching: &Matching, space: &Arc<Space>, tick: u64) -> Self {
+        if matching.is_same() {
+            return Self {
+                space: Arc::clone(space),
+                ..before.clone()
+            };
+        }
+        let mut each = vec![tick; space.series_count()];
+        for (row, run) in matching.runs(0..each.len()) {
+            for (birth, before_row) in each[row..].iter_mut().zip(run) {
+                *birth = before.born_tick(before_row);
+            }
+        }
+        let latest = each.iter().copied().max().unwrap_or(before.founded);
+        let differs = each.iter().any(|&birth| birth != before.founded);
+        let births = differs.then(|| Births {
+            each: each.into(),
+            latest,
+        });
+        Self {
+            space: Arc::clone(space),
+            founded: before.founded,
+            births,
+        }
+    }
+
+    /// How many series exist.
+    pub fn series_count(&self) -> usize {
+        self.space.series_count()
+    }
+
+    /// The label sets that its rows number.
+    pub fn space(&self) -> &Arc<Space> {
+        &self.space
+    }
+
+    /// Whether all series of another one exist here for sure: it is so where both are
+    /// of one space.
+    pub fn has_all_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.space, &other.space)
+    }
+
+    /// A cursor on the series of a row, to read label values from.
+    pub fn cursor(&self, row: usize) -> Cursor<'_> {
+        self.space.cursor(row)
+    }
+
+    /// The identities of the series of some rows: their label-set keys, computed into
+    /// `scratch` unless they are stored.
+    pub fn label_set_keys<'a>(
+        &'a self,
+        rows: Range<usize>,
+        scratch: &'a mut Vec<u64>,
+    ) -> &'a [u64] {
+        self.space.label_set_keys(rows, scratch)
+    }
+
+    /// The first tick of the family; no series is older.
+    pub fn founded_tick(&self) -> u64 {
+        self.founded
+    }
+
+    /// The tick of the latest birth.
+    pub fn latest_birth_tick(&self) -> u64 {
+        self.births
+            .as_ref()
+            .map_or(self.founded, |births| births.latest)
+    }
+
+    /// The tick of a series' first values.
+    pub fn born_tick(&self, row: usize) -> u64 {
+        self.births
+            .as_ref()
+            .map_or(self.founded, |births| births.each[row])
+    }
+
+    /// The tick of the first values of the first of some rows, and how many of them, one
+    /// after the other, were born at that tick.
+    ///
+    /// # Panics
+    /// When there is no row.
+    pub fn born_together(&self, rows: Range<usize>) -> (u64, usize) {
+        assert!(!rows.is_empty());
+        let Some(births) = &self.births else {
+            return (self.founded, rows.len());
+        };
+        let births = &births.each[rows];
+        let same = births.iter().take_while(|&&birth| birth == births[0]);
+        (births[0], same.count())
+    }
+}
+
+impl Populations {
+    /// All series of a catalog, born together at `tick`.
+    pub fn founded(catalog: &Catalog, tick: u64) -> Self {
+        let families = catalog.families().iter();
+        Self::of(families.map(|family| Population::founded(&family.space, tick)))
+    }
+
+    /// The given ones, in the order of their families.
+    pub fn of(populations: impl Iterator<Item = Population>) -> Self {
+        Self(populations.collect())
+    }
+
+    /// That of a family, by its index in the catalog.
+    #[inline]
+    pub fn family(&self, family: usize) -> &Population {
+        &self.0[family]
+    }
+
+    /// All of them, in the order of their families.
+    pub fn iter(&self) -> impl Iterator<Item = &Population> {
+        self.0.iter()
+    }
+
+    /// Whether both are the same: no series has begun or ended.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
