@@ -168,19 +168,21 @@ pub(super) fn write(body: &mut BodyWriter<'_>, frame: &Frame, query: &Query) -> 
     let catalog = frame.catalog();
     let mut written = 0;
     let mut truncated = false;
+    let mut keys = Vec::new();
     let generated = &catalog.families()[..catalog.generated_count()];
     'families: for (index, family) in generated.iter().enumerate() {
         let metric = query.metric.as_ref();
         if metric.is_some_and(|name| *name != family.name) {
             continue;
         }
-        let Some(wanted) = wanted(&family.space, &query.labels) else {
+        let population = frame.population(index);
+        let Some(wanted) = wanted(population.space(), &query.labels) else {
             continue;
         };
         for block_index in catalog.family_blocks(index) {
             let (_, block, columns) = frame.block(block_index);
             let (gaps, created) = (frame.gaps(block_index), frame.created(block_index));
-            let mut cursor = family.space.cursor(block.start);
+            let mut cursor = population.cursor(block.start);
             for row in 0..block.len {
                 if row > 0 {
                     cursor.advance();
@@ -194,7 +196,9 @@ pub(super) fn write(body: &mut BodyWriter<'_>, frame: &Frame, query: &Query) -> 
                     break 'families;
                 }
                 let separator = if written == 0 { "\n" } else { ",\n" };
-                let mut series = identity_of(family, block.start + row, &cursor);
+                let key =
+                    population.label_set_keys(cursor.series()..cursor.series() + 1, &mut keys)[0];
+                let mut series = identity_of(family, key, &cursor);
                 if family.shape != Shape::Gauge {
                     series["created"] = rfc3339(created.at(row)).into();
                 }
@@ -227,8 +231,8 @@ fn wanted(space: &Space, labels: &[(String, String)]) -> Option<Vec<(usize, u32)
 }
 
 /// What is known of a series without its values.
-fn identity_of(family: &Family, series: usize, cursor: &Cursor<'_>) -> Value {
-    let dimensions = family.space.dimensions().iter().zip(cursor.digits());
+fn identity_of(family: &Family, key: u64, cursor: &Cursor<'_>) -> Value {
+    let dimensions = cursor.space().dimensions().iter().zip(cursor.digits());
     let labels: Map<String, Value> = dimensions
         .map(|(dimension, &digit)| {
             let value = dimension.values.get(digit as usize);
@@ -236,10 +240,6 @@ fn identity_of(family: &Family, series: usize, cursor: &Cursor<'_>) -> Value {
             (dimension.name.clone(), value.into())
         })
         .collect();
-    let mut scratch = Vec::new();
-    let key = family
-        .space
-        .label_set_keys(series..series + 1, &mut scratch)[0];
     json!({
         "metric": family.name,
         "type": family.shape.type_name(),

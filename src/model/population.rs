@@ -167,3 +167,58 @@ impl Populations {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::LabelValues;
+    use crate::model::labels::Dimension;
+
+    fn space(values: &[&str]) -> Arc<Space> {
+        let list = values.iter().map(ToString::to_string).collect();
+        let dimension = Dimension::new("pod", &LabelValues::List(list), values.len());
+        Arc::new(Space::from_dimensions(vec![dimension]))
+    }
+
+    fn succeeding(before: &Population, space: &Arc<Space>, tick: u64) -> Population {
+        let matching = Matching::of(&before.space, space);
+        Population::succeeding(before, &matching, space, tick)
+    }
+
+    fn births(population: &Population) -> Vec<u64> {
+        let rows = 0..population.series_count();
+        let each: Vec<u64> = rows.map(|row| population.born_tick(row)).collect();
+        // Runs tell the same.
+        let mut row = 0;
+        while row < each.len() {
+            let (birth, len) = population.born_together(row..each.len());
+            assert!(each[row..row + len].iter().all(|&other| other == birth));
+            row += len;
+            assert_ne!(each.get(row), Some(&birth));
+        }
+        each
+    }
+
+    #[test]
+    fn what_goes_on_keeps_its_birth() {
+        let first = Population::founded(&space(&["a", "b", "c"]), 3);
+        assert_eq!(births(&first), [3, 3, 3]);
+        assert_eq!(first.latest_birth_tick(), 3);
+        let second = succeeding(&first, &space(&["x", "b", "c"]), 10);
+        assert_eq!(births(&second), [10, 3, 3]);
+        let third = succeeding(&second, &space(&["c", "x", "y"]), 20);
+        assert_eq!(births(&third), [3, 10, 20]);
+        assert_eq!((third.founded_tick(), third.latest_birth_tick()), (3, 20));
+        // Where series only end, nobody is younger.
+        let fourth = succeeding(&third, &space(&["c"]), 30);
+        assert_eq!(births(&fourth), [3]);
+        assert_eq!(fourth.latest_birth_tick(), 3);
+        // Another space with the same series.
+        let same = succeeding(&third, &space(&["c", "x", "y"]), 30);
+        assert_eq!(births(&same), births(&third));
+        assert!(!same.has_all_of(&third));
+        // And one that shares none.
+        let others = succeeding(&third, &space(&["p", "q"]), 40);
+        assert_eq!(births(&others), [40, 40]);
+    }
+}
