@@ -28,7 +28,7 @@
 //! | `quantity` | texts | durations, counts and sizes |
 //! | `readable` | numbers | numbers as people read them |
 //! | [`config`] | a YAML file, the environment | a checked [`config::Config`], or every mistake with its place |
-//! | [`model`] | metrics, their labels and caps | the [`model::Catalog`]: families, label spaces, identities |
+//! | [`model`] | metrics, their labels and caps | the [`model::Catalog`]: families, label spaces, identities; [`model::population`]: which series exist at a tick |
 //! | [`timeline`] | a configuration, commands | what is in effect at a tick |
 //! | [`engine`] | a tick number | an [`engine::Frame`]: columns of values |
 //! | [`clock`] | | the time of day; times as text |
@@ -93,6 +93,8 @@
 //! - After `config` there is no fallback: an unknown word is an error there.
 //! - The engine names no wire format. Encoders do no I/O and read no clock;
 //!   only [`clock`] reads the time of day.
+//! - Which series exist at a tick, who they are and since when, the frame's
+//!   populations tell; whoever walks series asks them.
 //! - A published frame never changes. A reader holds it as long as it likes and
 //!   delays nobody.
 //! - A steady tick allocates nothing; no string or map exists per series.

@@ -647,7 +647,14 @@ fn a_reload_fits_only_what_it_was_prepared_for() {
     };
     assert_eq!((reloaded.tick, reloaded.series["c"]), (10, expected));
     assert_eq!(engine.reload(other), Err(Outdated));
-    let lines = frame_lines(&engine.advance(|_, _| {}), "");
+    let frame = engine.advance(|_, _| {});
+    let population = frame.population(0);
+    let births: Vec<u64> = (0..2).map(|row| population.born_tick(row)).collect();
+    assert_eq!(births, [0, 10]);
+    // Long after, they still have them, and share the population.
+    let later = (0..20).map(|_| engine.advance(|_, _| {})).last().unwrap();
+    assert!(later.populations().is(frame.populations()));
+    let lines = frame_lines(&frame, "");
     let lines = lines.iter().map(|(_, labels, bits, created)| {
         (labels["pod"].as_str(), f64::from_bits(*bits), *created)
     });
