@@ -27,10 +27,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::config::{Config, GaugeAlgorithm, HistogramForm, Kind, Metric, Otel};
+use crate::engine::block::Births;
 use crate::engine::exponential;
 use crate::engine::frame::{Frame, Matchings};
-use crate::engine::recipe::{FamilyTick, Recipe};
-use crate::engine::shard::{BlockState, Inherited, Shard, TickPlan};
+use crate::engine::recipe::Recipe;
+use crate::engine::shard::{Seat, Shard, TickPlan};
+use crate::engine::tick::{BaseTick, Since};
 use crate::engine::{Engine, deal, new_frame, recipes_of};
 use crate::model::space::Matching;
 use crate::model::{Block, Catalog};
@@ -206,7 +208,7 @@ impl Engine {
         let Prepared {
             config,
             catalog,
-            mut recipes,
+            recipes,
             before,
             predecessors,
             mut reloaded,
@@ -214,10 +216,9 @@ impl Engine {
         if !Arc::ptr_eq(&before, &self.catalog) {
             return Err(Outdated);
         }
-        assert_eq!(config.global.tick_interval_ns, self.interval_ns);
+        assert_eq!(config.global.tick_interval_ns, self.times.interval_ns);
         reloaded.tick = self.next_tick;
-        let families = self.take_family_ticks(&predecessors, &mut recipes);
-        let recipes: Arc<[Recipe]> = recipes.into();
+        let families = self.family_ticks(&predecessors);
         let threads = self.shard_blocks.len() - 1;
         let (layout, shard_blocks) = deal(&catalog, threads);
         let layout = Arc::new(layout);
@@ -226,7 +227,7 @@ impl Engine {
             &catalog,
             &layout,
             &shard_blocks,
-            self.epoch_ns,
+            self.times.epoch_ns,
             counts_growth,
         );
         self.carry_over(
@@ -235,19 +236,17 @@ impl Engine {
         );
         let heritage = Heritage {
             before: &before,
-            old_recipes: &self.recipes,
-            recipes: &recipes,
             predecessors: &predecessors,
+            old_families: &self.plan.families,
+            families: &families,
             next_tick: self.next_tick,
         };
-        self.pool.replace(|shards| {
-            let mut states = states_of(shards);
-            let mut inherit = |block: &Block| heritage.of(block, &mut states);
-            let shards = shard_blocks[..threads].iter().map(|blocks| {
-                let (catalog, recipes) = (Arc::clone(&catalog), Arc::clone(&recipes));
-                Shard::new(catalog, recipes, blocks.clone(), &mut inherit)
-            });
-            shards.collect()
+        self.pool.replace(|mut old| {
+            let shards = shard_blocks[..threads].iter();
+            let shards = shards.map(|blocks| Shard::new(Arc::clone(&catalog), &recipes, blocks));
+            let mut shards: Vec<Shard> = shards.collect();
+            heritage.pass_on(&mut old, &mut shards);
+            shards
         });
         self.plan = Arc::new(TickPlan {
             families,
@@ -256,7 +255,7 @@ impl Engine {
         self.timeline.reload(&config);
         self.metrics = config.metrics;
         self.catalog = catalog;
-        self.recipes = recipes;
+        self.recipes = recipes.into();
         self.layout = layout;
         self.shard_blocks = shard_blocks;
         self.current = current;
@@ -264,27 +263,21 @@ impl Engine {
         Ok(reloaded)
     }
 
-    /// The families' parts of the plan, taken from the old plan where they go on;
-    /// tells the recipes when their families began.
-    fn take_family_ticks(
-        &mut self,
-        predecessors: &[Option<Predecessor>],
-        recipes: &mut [Recipe],
-    ) -> Vec<FamilyTick> {
-        let plan = Arc::get_mut(&mut self.plan).expect("no worker holds the plan between ticks");
-        let families = recipes.iter_mut().zip(predecessors);
-        let ticks = families.map(|(recipe, predecessor)| {
-            recipe.born_tick = self.next_tick;
-            let mut tick = FamilyTick::default();
-            if let Some(Predecessor { family, carry, .. }) = *predecessor {
-                recipe.born_tick = self.recipes[family].born_tick;
-                if carry == Carry::Everything {
-                    tick = std::mem::take(&mut plan.families[family]);
-                    // Its label values were looked up in the old space.
-                    tick.base.effects = Arc::default();
+    /// The families' parts of the plan, before the next tick.
+    fn family_ticks(&self, predecessors: &[Option<Predecessor>]) -> Vec<BaseTick> {
+        let birth = Since::birth(self.next_tick);
+        let ticks = predecessors.iter().map(|predecessor| {
+            let since = predecessor.as_ref().map_or(birth, |from| {
+                let old = self.plan.families[from.family].since;
+                match from.carry {
+                    Carry::Everything => old,
+                    Carry::Totals => Since {
+                        window_from: self.next_tick.max(old.window_from),
+                        ..old
+                    },
                 }
-            }
-            tick
+            });
+            BaseTick::new(self.times, since)
         });
         ticks.collect()
     }
@@ -309,49 +302,68 @@ impl Engine {
 /// What there was, and who goes on from it.
 struct Heritage<'a> {
     before: &'a Catalog,
-    old_recipes: &'a [Recipe],
-    recipes: &'a [Recipe],
     predecessors: &'a [Option<Predecessor>],
+    old_families: &'a [BaseTick],
+    families: &'a [BaseTick],
     next_tick: u64,
 }
 
 impl Heritage<'_> {
-    /// What a new block carries on, of the states of all old ones.
-    fn of(&self, block: &Block, states: &mut States) -> Option<BlockState> {
+    /// Gives new shards what their blocks carry on from old ones.
+    fn pass_on(&self, old: &mut [Shard], new: &mut [Shard]) {
+        let mut old_seats = HashMap::new();
+        for (index, shard) in old.iter().enumerate() {
+            let seats = shard.seats();
+            old_seats
+                .extend(seats.map(|(block, seat)| ((block.family, block.start), (index, seat))));
+        }
+        for shard in new {
+            let seats: Vec<(Block, Seat)> = shard.seats().collect();
+            for (block, seat) in seats {
+                if let Some(predecessor) = &self.predecessors[block.family] {
+                    self.pass_to(shard, (block, seat), predecessor, old, &old_seats);
+                }
+            }
+        }
+    }
+
+    fn pass_to(
+        &self,
+        shard: &mut Shard,
+        (block, seat): (Block, Seat),
+        predecessor: &Predecessor,
+        old: &mut [Shard],
+        old_seats: &HashMap<(usize, usize), (usize, Seat)>,
+    ) {
         let Predecessor {
             family,
             carry,
             matching,
-        } = self.predecessors[block.family].as_ref()?;
+        } = predecessor;
         let whole = *carry == Carry::Everything;
+        let is_same = whole && matching.is_same();
         let earlier = &self.before.families()[*family];
-        let start_of = |place: usize| self.before.blocks()[place].start;
-        if whole && matching.is_same() {
-            return states.remove(&(*family, block.start));
-        }
-        let recipe = &self.recipes[block.family];
-        let mut inherited = Inherited::nothing(recipe, block.len, self.next_tick);
+        let old_born = self.old_families[*family].since.born_tick;
+        let mut births = vec![self.next_tick; block.len];
         for (series, run) in matching.runs(block.start..block.start + block.len) {
             let mut row = series - block.start;
             for (place, rows) in earlier.pieces(run) {
-                let state = &states[&(*family, start_of(place))];
-                let from = (state, &self.old_recipes[*family]);
-                inherited.take(row, from, &rows, whole);
+                let start = self.before.blocks()[place].start;
+                let (from, from_seat) = old_seats[&(*family, start)];
+                let from = &mut old[from];
+                for (born, old_row) in births[row..].iter_mut().zip(rows.clone()) {
+                    *born = from.born(from_seat, old_row, old_born);
+                }
+                let some = (!is_same).then_some((row, &rows));
+                if whole {
+                    shard.inherit(seat, (from, from_seat), some);
+                }
                 row += rows.len();
             }
         }
-        Some(inherited.into_state(recipe))
+        let born = self.families[block.family].since.born_tick;
+        shard.set_births(seat, Births::of(births, born));
     }
-}
-
-/// What blocks carry, by family and first series.
-type States = HashMap<(usize, usize), BlockState>;
-
-fn states_of(shards: Vec<Shard>) -> States {
-    let states = shards.into_iter().flat_map(Shard::into_states);
-    states
-        .map(|(block, state)| ((block.family, block.start), state))
-        .collect()
 }
 
 /// Which metrics are new, gone, different and the same.
