@@ -1,8 +1,9 @@
 //! The engine: ticks in, frames out.
 //!
 //! A tick goes through three steps. The engine's thread works out what each
-//! family's series share (`recipe`); the pool's workers advance the blocks of
-//! their shards from the columns of the tick before (`shard`, `block`, `kernel`);
+//! family's series share whatever their type (`tick`); the pool's workers advance the
+//! blocks of their shards from the columns of the tick before (`shard`, `class`,
+//! `block`), by the metric's recipe (`recipe`), whose type has a kernel ([`kernel`]);
 //! the new columns become one immutable [`Frame`]. Values depend on seed,
 //! identity, tick, epoch and on the commands and reloads with their ticks, only;
 //! the number of threads decides who computes a block, never what.
@@ -40,6 +41,8 @@ mod reload;
 pub mod rng;
 pub mod sample;
 mod shard;
+mod tick;
+pub mod window;
 
 use std::sync::Arc;
 
@@ -56,12 +59,15 @@ use frame::{Layout, ShardFrame};
 pub use gaps::Gaps;
 pub use growth::HandedOver;
 use growth::{Counting, Growth};
+pub(crate) use kernel::summary::WINDOW_TICK_BYTES;
 pub use part::{Part, Share};
 use pool::Pool;
-use recipe::{FamilyTick, Recipe, SharedParts};
-pub(crate) use recipe::{WINDOW_TICK_BYTES, state_bytes};
+pub(crate) use recipe::state_bytes;
+use recipe::{Recipe, RecipeBytes, SharedParts};
 pub use reload::{Outdated, Prepared, Reloaded, Rule, SeriesCounts};
 use shard::{Shard, TickPlan};
+pub use tick::tick_time_ns;
+use tick::{BaseTick, Times, first_observations};
 
 /// Bytes of one series' growth in a frame, where it is counted.
 pub(crate) fn growth_bytes(shape: &Shape) -> usize {
@@ -85,8 +91,7 @@ pub struct Engine {
     recipes: Arc<[Recipe]>,
     pool: Pool,
     plan: Arc<TickPlan>,
-    epoch_ns: i64,
-    interval_ns: u64,
+    times: Times,
     next_tick: u64,
     current: Arc<Frame>,
     /// Frames before the current one; reused once no reader holds them.
@@ -139,16 +144,21 @@ impl Engine {
         epoch_ns: i64,
         threads: usize,
     ) -> std::io::Result<Self> {
-        let interval_ns = config.global.tick_interval_ns;
+        let times = Times {
+            epoch_ns,
+            interval_ns: config.global.tick_interval_ns,
+        };
         let (layout, shard_blocks) = deal(&catalog, threads);
-        let shards = shard_blocks[..threads]
-            .iter()
-            .map(|blocks| Shard::new(Arc::clone(&recipes), blocks.clone(), &mut |_| None));
+        let shards = shard_blocks[..threads].iter();
+        let shards = shards.map(|blocks| Shard::new(&recipes, blocks));
         let pool = Pool::new(shards.collect())?;
         let layout = Arc::new(layout);
         let populations = Populations::founded(&catalog, 0);
         let plan = TickPlan {
-            families: recipes.iter().map(|_| FamilyTick::default()).collect(),
+            families: recipes
+                .iter()
+                .map(|_| BaseTick::new(times, first_observations(0)))
+                .collect(),
             populations: populations.clone(),
             carried: Counting::START.carried,
         };
@@ -169,8 +179,7 @@ impl Engine {
             recipes,
             pool,
             plan: Arc::new(plan),
-            epoch_ns,
-            interval_ns,
+            times,
             next_tick: 0,
             retired: Vec::with_capacity(8),
             buffers: Vec::with_capacity(threads + 1),
@@ -210,7 +219,7 @@ impl Engine {
     /// Unix nanoseconds of a tick; ticks after the year 2262 have the last time
     /// there is (see [`tick_time_ns`]).
     pub fn time_ns(&self, tick: u64) -> i64 {
-        tick_time_ns(self.epoch_ns, self.interval_ns, tick).unwrap_or(i64::MAX)
+        self.times.at(tick)
     }
 
     /// The families that it fills.
@@ -253,7 +262,13 @@ impl Engine {
                 bytes += 2 * series * Growth::series_bytes(&family.shape);
             }
             if let Some(recipe) = self.recipes.get(index) {
-                bytes += series * state_bytes(&recipe.kind) + recipe.shared_bytes();
+                let RecipeBytes {
+                    shared,
+                    shard,
+                    series: state,
+                } = recipe.bytes();
+                let shards = (self.shard_blocks.len() - 1).min(family.pieces(0..series).count());
+                bytes += series * state + shared + shards * shard;
             }
             if !spaces.contains(&Arc::as_ptr(&family.space)) {
                 spaces.push(Arc::as_ptr(&family.space));
@@ -273,16 +288,14 @@ impl Engine {
         if self.generation != self.timeline.generation() {
             self.generation = self.timeline.generation();
             let families = self.catalog.families().iter().zip(&mut plan.families);
-            for (family, tick) in families {
-                let base = &mut tick.base;
+            for (family, base) in families {
                 let modifiers = self.timeline.modifiers();
                 base.effects = Arc::new(Effects::of(family, modifiers, &base.effects));
                 base.generation = self.generation;
             }
         }
-        let families = self.recipes.iter().zip(self.populations.iter());
-        for ((recipe, population), tick) in families.zip(&mut plan.families) {
-            recipe.advance(number, time_ns, population.founded_tick(), tick);
+        for (recipe, base) in self.recipes.iter().zip(&mut plan.families) {
+            base.advance(recipe.common(), number);
         }
         let counting = self.growth.unwrap_or(Counting::START);
         plan.carried = counting.carried;
@@ -338,7 +351,7 @@ impl Engine {
             (&self.catalog, &self.populations),
             &self.layout,
             &self.shard_blocks,
-            self.epoch_ns,
+            self.times.epoch_ns,
             self.growth.is_some(),
         )
     }
@@ -376,12 +389,6 @@ fn recipes_of(config: &Config, catalog: &Catalog) -> Vec<Recipe> {
     let families = config.metrics.iter().zip(catalog.families());
     let recipe = |(metric, family)| Recipe::new(metric, family, interval_ns, &mut shared);
     families.map(recipe).collect()
-}
-
-/// Unix nanoseconds of a tick; `None` after the year 2262, where they end.
-pub fn tick_time_ns(epoch_ns: i64, interval_ns: u64, tick: u64) -> Option<i64> {
-    let passed_ns = i64::try_from(tick.checked_mul(interval_ns)?).ok()?;
-    epoch_ns.checked_add(passed_ns)
 }
 
 /// Deals blocks to shards: in the order of a hash of the identity of their

@@ -3,27 +3,34 @@
 //!
 //! Factors, tables and chances are worked out once a tick for each class, not
 //! for each series. Class 0 holds the series that no filter matches; it is all
-//! there is as long as no modifier names labels, and it is kept with the family
-//! ([`FamilyTick`](super::recipe::FamilyTick)). Each shard numbers and keeps the
-//! further classes that its own series have.
+//! there is as long as no modifier names labels. Each shard numbers and keeps the
+//! classes that its own series have.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::engine::effect::Effects;
-use crate::engine::recipe::{BaseTick, ClassTick, Recipe};
+use crate::engine::effect::{Effects, Factors, PointFaults};
+use crate::engine::kernel::Kernel;
+use crate::engine::recipe::RecipeOf;
+use crate::engine::tick::{BaseTick, ClassTick};
 use crate::model::population::Population;
 
-/// The classes of a family from class 1 on, as far as a shard has them.
-#[derive(Debug, Default)]
-pub(crate) struct Classes {
+/// The classes of a family, as far as a shard has them.
+#[derive(Debug)]
+pub(crate) struct Classes<K: Kernel> {
     /// Of the effects that they follow from.
     generation: u64,
-    /// The tick that they are at.
-    number: u64,
+    /// Those from class 1 on.
     by_matched: HashMap<Box<[u32]>, u32>,
-    /// From class 1 on: the filters that match its series, and its tick.
-    ticks: Vec<(Box<[u32]>, ClassTick)>,
+    /// By number; from the first tick on there is class 0.
+    all: Vec<Class<K::Class>>,
+}
+
+#[derive(Debug)]
+struct Class<C> {
+    /// The filters that match its series.
+    matched: Box<[u32]>,
+    tick: ClassTick<C>,
 }
 
 /// The class of each series of a block.
@@ -35,33 +42,69 @@ pub(crate) struct BlockClasses {
     generation: u64,
 }
 
-impl Classes {
-    /// Brings them to the tick of `base`, once; none are left when effects have
-    /// changed.
-    pub(crate) fn advance(&mut self, recipe: &Recipe, base: &BaseTick) {
+impl<K: Kernel> RecipeOf<K> {
+    /// Brings a class to the tick of `base`: from the tick before.
+    fn advance_class(&self, base: &BaseTick, matched: &[u32], class: &mut ClassTick<K::Class>) {
+        let common = &self.common;
+        class.factors = base.effects.factors(base.number, matched);
+        self.kernel.advance_class(common, base, matched, class);
+        let keys = (common.seed, common.name_key);
+        let faults = &mut class.faults;
+        base.effects.set_faults(base.number, matched, keys, faults);
+    }
+
+    /// A class as if it had been there all the time, at the tick of `base`.
+    fn new_class(&self, base: &BaseTick, matched: &[u32]) -> ClassTick<K::Class> {
+        let mut class = ClassTick {
+            factors: Factors::NONE,
+            faults: PointFaults::default(),
+            own: self.kernel.new_class(&self.common, base, matched),
+        };
+        self.advance_class(base, matched, &mut class);
+        class
+    }
+}
+
+impl<K: Kernel> Default for Classes<K> {
+    fn default() -> Self {
+        Self {
+            generation: 0,
+            by_matched: HashMap::new(),
+            all: Vec::new(),
+        }
+    }
+}
+
+impl<K: Kernel> Classes<K> {
+    /// Brings them to the tick of `base`, which follows the one that they are at; only
+    /// class 0 is left when effects have changed.
+    pub(crate) fn advance(&mut self, recipe: &RecipeOf<K>, base: &BaseTick) {
         if self.generation != base.generation {
-            *self = Self {
-                generation: base.generation,
-                number: base.number,
-                ..Self::default()
-            };
-        } else if self.number != base.number {
-            self.number = base.number;
-            for (matched, class) in &mut self.ticks {
-                recipe.advance_class(base, matched, class);
-            }
+            self.generation = base.generation;
+            self.by_matched = HashMap::new();
+            self.all.truncate(1);
+        }
+        for class in &mut self.all {
+            recipe.advance_class(base, &class.matched, &mut class.tick);
+        }
+        if self.all.is_empty() {
+            self.add(recipe, base, &[]);
         }
     }
 
     /// Finds the classes of a block's series, if effects have changed.
     pub(crate) fn classify(
         &mut self,
-        recipe: &Recipe,
+        recipe: &RecipeOf<K>,
         base: &BaseTick,
         population: &Population,
         series: Range<usize>,
         block: &mut BlockClasses,
     ) {
+        if !base.effects.has_filters() {
+            block.by_row = Vec::new();
+            return;
+        }
         if block.generation == base.generation {
             return;
         }
@@ -73,9 +116,7 @@ impl Classes {
                 _ if matched.is_empty() => 0,
                 Some(&class) => class,
                 None => {
-                    let class = recipe.new_class(base, matched);
-                    self.ticks.push((matched.into(), class));
-                    let index = self.ticks.len() as u32;
+                    let index = self.add(recipe, base, matched);
                     self.by_matched.insert(matched.into(), index);
                     index
                 }
@@ -87,9 +128,18 @@ impl Classes {
         }
     }
 
-    /// The tick of a class from 1 on.
-    pub(crate) fn tick(&self, class: u32) -> &ClassTick {
-        &self.ticks[class as usize - 1].1
+    /// Its number.
+    fn add(&mut self, recipe: &RecipeOf<K>, base: &BaseTick, matched: &[u32]) -> u32 {
+        self.all.push(Class {
+            matched: matched.into(),
+            tick: recipe.new_class(base, matched),
+        });
+        self.all.len() as u32 - 1
+    }
+
+    /// The tick of a class.
+    pub(crate) fn tick(&self, class: u32) -> &ClassTick<K::Class> {
+        &self.all[class as usize].tick
     }
 }
 

@@ -53,6 +53,70 @@ impl Columns {
         }
     }
 
+    /// The values of counters or gauges.
+    ///
+    /// # Panics
+    /// As all of these do: where columns are those of another shape.
+    pub(crate) fn values(&self) -> &[f64] {
+        match self {
+            Self::Values(values) => values,
+            _ => of_another_shape(),
+        }
+    }
+
+    pub(crate) fn values_mut(&mut self) -> &mut [f64] {
+        match self {
+            Self::Values(values) => values,
+            _ => of_another_shape(),
+        }
+    }
+
+    /// Cumulative counts, sums and exponential buckets of histograms.
+    pub(crate) fn histogram(&self) -> (&[u64], &[f64], &ExponentialColumn) {
+        match self {
+            Self::Histogram {
+                cumulative,
+                sums,
+                exponential,
+            } => (cumulative, sums, exponential),
+            _ => of_another_shape(),
+        }
+    }
+
+    pub(crate) fn histogram_mut(&mut self) -> (&mut [u64], &mut [f64], &mut ExponentialColumn) {
+        match self {
+            Self::Histogram {
+                cumulative,
+                sums,
+                exponential,
+            } => (cumulative, sums, exponential),
+            _ => of_another_shape(),
+        }
+    }
+
+    /// Values of quantiles, counts and sums of summaries.
+    pub(crate) fn summary(&self) -> (&[f64], &[u64], &[f64]) {
+        match self {
+            Self::Summary {
+                quantiles,
+                counts,
+                sums,
+            } => (quantiles, counts, sums),
+            _ => of_another_shape(),
+        }
+    }
+
+    pub(crate) fn summary_mut(&mut self) -> (&mut [f64], &mut [u64], &mut [f64]) {
+        match self {
+            Self::Summary {
+                quantiles,
+                counts,
+                sums,
+            } => (quantiles, counts, sums),
+            _ => of_another_shape(),
+        }
+    }
+
     /// Lets the totals of a series of a block of `len` start from zero. A summary's
     /// window slides on.
     pub(crate) fn reset(&mut self, row: usize, len: usize) {
@@ -130,7 +194,7 @@ impl Columns {
                 copy_cells(counts, to, other_counts, rows, 1);
                 copy_cells(sums, to, other_sums, rows, 1);
             }
-            _ => unreachable!("columns of one shape"),
+            _ => of_another_shape(),
         }
     }
 
@@ -182,9 +246,14 @@ impl Columns {
                     sums[to(index)] = other_sums[row];
                 }
             }
-            _ => unreachable!("columns of one shape"),
+            _ => of_another_shape(),
         }
     }
+}
+
+/// A family's columns have its shape, in every frame.
+fn of_another_shape() -> ! {
+    panic!("columns of another shape")
 }
 
 /// Copies the cells of some rows, the first into row `to`, `width` cells in each row.

@@ -169,6 +169,17 @@ impl Distribution {
         }
     }
 
+    /// The position below which draws, times `scale`, give values of at most `bound`.
+    pub fn scaled_position(&self, bound: f64, scale: f64) -> u64 {
+        if scale == 1.0 {
+            self.position(bound)
+        } else if scale == 0.0 {
+            if bound >= 0.0 { u64::MAX } else { 0 }
+        } else {
+            self.position(bound / scale)
+        }
+    }
+
     /// The value that a share `p` (0 < p ≤ 1/2) of draws does not exceed.
     pub fn lower_quantile(&self, p: f64) -> f64 {
         match self {

@@ -57,6 +57,14 @@ pub(crate) struct Factors {
     pub(crate) value: f64,
 }
 
+impl Factors {
+    /// No spike.
+    pub(crate) const NONE: Self = Self {
+        rate: 1.0,
+        value: 1.0,
+    };
+}
+
 /// What may happen to each point of a class at a tick.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct PointFaults {
@@ -188,10 +196,7 @@ impl Effects {
 
     /// The factors of the class whose series match the filters `matched`.
     pub(crate) fn factors(&self, tick: u64, matched: &[u32]) -> Factors {
-        let mut factors = Factors {
-            rate: 1.0,
-            value: 1.0,
-        };
+        let mut factors = Factors::NONE;
         for effect in self.active(tick, matched) {
             let (factor, multiplier) = match effect.kind {
                 EffectKind::RateSpike(multiplier) => (&mut factors.rate, multiplier),

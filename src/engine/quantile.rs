@@ -8,6 +8,8 @@
 //! points to a finer table. The result is monotone in `u` up to rounding, and
 //! within [`TOLERANCE`] of the exact quantile.
 
+use std::sync::LazyLock;
+
 use crate::config::Distribution;
 use crate::engine::distribution::normal_quantile;
 
@@ -65,9 +67,12 @@ fn cubic_at(c: &[f64; 4], t: f64) -> f64 {
 }
 
 impl QuantileTable {
-    /// The standard normal distribution.
-    pub fn normal() -> Self {
-        Self::build(&|p| normal_quantile(p), &|p| -normal_quantile(p))
+    /// The standard normal distribution, which is built once.
+    pub fn normal() -> &'static Self {
+        static NORMAL: LazyLock<QuantileTable> = LazyLock::new(|| {
+            QuantileTable::build(&|p| normal_quantile(p), &|p| -normal_quantile(p))
+        });
+        &NORMAL
     }
 
     /// A distribution of the configuration.

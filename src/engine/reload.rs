@@ -29,8 +29,9 @@ use std::sync::Arc;
 use crate::config::{Config, GaugeAlgorithm, HistogramForm, Kind, Metric, Otel};
 use crate::engine::exponential;
 use crate::engine::frame::{Frame, Matchings};
-use crate::engine::recipe::{FamilyTick, Recipe};
-use crate::engine::shard::{BlockState, Inherited, Shard, TickPlan};
+use crate::engine::recipe::Recipe;
+use crate::engine::shard::{Seat, Shard, TickPlan};
+use crate::engine::tick::{BaseTick, first_observations};
 use crate::engine::{Engine, deal, new_frame, recipes_of};
 use crate::model::population::{Population, Populations};
 use crate::model::space::Matching;
@@ -215,10 +216,9 @@ impl Engine {
         if !Arc::ptr_eq(&before, &self.catalog) {
             return Err(Outdated);
         }
-        assert_eq!(config.global.tick_interval_ns, self.interval_ns);
+        assert_eq!(config.global.tick_interval_ns, self.times.interval_ns);
         reloaded.tick = self.next_tick;
-        let families = self.take_family_ticks(&predecessors);
-        let recipes: Arc<[Recipe]> = recipes.into();
+        let families = self.family_ticks(&predecessors);
         let threads = self.shard_blocks.len() - 1;
         let (layout, shard_blocks) = deal(&catalog, threads);
         let layout = Arc::new(layout);
@@ -228,7 +228,7 @@ impl Engine {
             (&catalog, &populations),
             &layout,
             &shard_blocks,
-            self.epoch_ns,
+            self.times.epoch_ns,
             counts_growth,
         );
         self.carry_over(
@@ -237,16 +237,14 @@ impl Engine {
         );
         let heritage = Heritage {
             before: &before,
-            recipes: &recipes,
             predecessors: &predecessors,
         };
-        self.pool.replace(|shards| {
-            let mut states = states_of(shards);
-            let mut inherit = |block: &Block| heritage.of(block, &mut states);
-            let shards = shard_blocks[..threads]
-                .iter()
-                .map(|blocks| Shard::new(Arc::clone(&recipes), blocks.clone(), &mut inherit));
-            shards.collect()
+        self.pool.replace(|mut old| {
+            let shards = shard_blocks[..threads].iter();
+            let shards = shards.map(|blocks| Shard::new(&recipes, blocks));
+            let mut shards: Vec<Shard> = shards.collect();
+            heritage.pass_on(&mut old, &mut shards);
+            shards
         });
         self.plan = Arc::new(TickPlan {
             families,
@@ -257,7 +255,7 @@ impl Engine {
         self.metrics = config.metrics;
         self.catalog = catalog;
         self.populations = populations;
-        self.recipes = recipes;
+        self.recipes = recipes.into();
         self.layout = layout;
         self.shard_blocks = shard_blocks;
         self.current = current;
@@ -265,21 +263,20 @@ impl Engine {
         Ok(reloaded)
     }
 
-    /// The families' parts of the plan, taken from the old plan where they go on.
-    fn take_family_ticks(&mut self, predecessors: &[Option<Predecessor>]) -> Vec<FamilyTick> {
-        let plan = Arc::get_mut(&mut self.plan).expect("no worker holds the plan between ticks");
-        let ticks = predecessors.iter().map(|predecessor| match *predecessor {
-            Some(Predecessor {
-                family,
-                carry: Carry::Everything,
-                ..
-            }) => {
-                let mut tick = std::mem::take(&mut plan.families[family]);
-                // Its label values were looked up in the old space.
-                tick.base.effects = Arc::default();
-                tick
-            }
-            _ => FamilyTick::default(),
+    /// The families' parts of the plan, before the next tick.
+    fn family_ticks(&self, predecessors: &[Option<Predecessor>]) -> Vec<BaseTick> {
+        let ticks = predecessors.iter().map(|predecessor| {
+            let window_from = match predecessor {
+                None => first_observations(self.next_tick),
+                Some(from) => {
+                    let old = self.plan.families[from.family].window_from;
+                    match from.carry {
+                        Carry::Everything => old,
+                        Carry::Totals => self.next_tick.max(old),
+                    }
+                }
+            };
+            BaseTick::new(self.times, window_from)
         });
         ticks.collect()
     }
@@ -322,48 +319,55 @@ impl Engine {
 /// What there was, and who goes on from it.
 struct Heritage<'a> {
     before: &'a Catalog,
-    recipes: &'a [Recipe],
     predecessors: &'a [Option<Predecessor>],
 }
 
 impl Heritage<'_> {
-    /// What a new block carries on, of the states of all old ones.
-    fn of(&self, block: &Block, states: &mut States) -> Option<BlockState> {
+    /// Gives new shards what their blocks carry on from old ones.
+    fn pass_on(&self, old: &mut [Shard], new: &mut [Shard]) {
+        let mut old_seats = HashMap::new();
+        for (index, shard) in old.iter().enumerate() {
+            let seats = shard.seats();
+            old_seats
+                .extend(seats.map(|(block, seat)| ((block.family, block.start), (index, seat))));
+        }
+        for shard in new {
+            let seats: Vec<(Block, Seat)> = shard.seats().collect();
+            for (block, seat) in seats {
+                let predecessor = self.predecessors[block.family].as_ref();
+                let whole = predecessor.filter(|from| from.carry == Carry::Everything);
+                if let Some(predecessor) = whole {
+                    self.pass_to(shard, (block, seat), predecessor, old, &old_seats);
+                }
+            }
+        }
+    }
+
+    fn pass_to(
+        &self,
+        shard: &mut Shard,
+        (block, seat): (Block, Seat),
+        predecessor: &Predecessor,
+        old: &mut [Shard],
+        old_seats: &HashMap<(usize, usize), (usize, Seat)>,
+    ) {
         let Predecessor {
-            family,
-            carry,
-            matching,
-        } = self.predecessors[block.family].as_ref()?;
-        if *carry != Carry::Everything {
-            return None;
-        }
+            family, matching, ..
+        } = predecessor;
+        let is_same = matching.is_same();
         let earlier = &self.before.families()[*family];
-        let start_of = |place: usize| self.before.blocks()[place].start;
-        if matching.is_same() {
-            return states.remove(&(*family, block.start));
-        }
-        let recipe = &self.recipes[block.family];
-        let mut inherited = Inherited::nothing(recipe, block.len);
         for (series, run) in matching.runs(block.start..block.start + block.len) {
             let mut row = series - block.start;
             for (place, rows) in earlier.pieces(run) {
-                let state = &states[&(*family, start_of(place))];
-                inherited.take(row, state, &rows);
+                let start = self.before.blocks()[place].start;
+                let (from, from_seat) = old_seats[&(*family, start)];
+                let from = &mut old[from];
+                let some = (!is_same).then_some((row, &rows));
+                shard.inherit(seat, (from, from_seat), some);
                 row += rows.len();
             }
         }
-        Some(inherited.into_state())
     }
-}
-
-/// What blocks carry, by family and first series.
-type States = HashMap<(usize, usize), BlockState>;
-
-fn states_of(shards: Vec<Shard>) -> States {
-    let states = shards.into_iter().flat_map(Shard::into_states);
-    states
-        .map(|(block, state)| ((block.family, block.start), state))
-        .collect()
 }
 
 /// Which metrics are new, gone, different and the same.

@@ -1,22 +1,27 @@
 //! A shard: the blocks that one worker advances, and the state that only it
 //! needs to see.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::engine::block::{Before, BlockMut, BlockTick, KernelState, Scratch};
+use crate::engine::block::{BlockMut, BlockTick, Scratch};
 use crate::engine::class::{BlockClasses, Classes};
 use crate::engine::frame::ShardFrame;
 use crate::engine::growth::Carried;
-use crate::engine::recipe::{FamilyTick, Recipe};
+use crate::engine::kernel::counter::Counter;
+use crate::engine::kernel::gauge::Gauge;
+use crate::engine::kernel::histogram::Histogram;
+use crate::engine::kernel::summary::Summary;
+use crate::engine::kernel::{Before, Filling, Kernel};
+use crate::engine::recipe::{Recipe, RecipeOf};
+use crate::engine::tick::BaseTick;
 use crate::model::Block;
 use crate::model::population::Populations;
 
 /// What every shard needs to know about a tick.
 #[derive(Debug)]
 pub(crate) struct TickPlan {
-    pub(crate) families: Vec<FamilyTick>,
+    pub(crate) families: Vec<BaseTick>,
     /// Which series exist.
     pub(crate) populations: Populations,
     pub(crate) carried: Carried,
@@ -25,144 +30,272 @@ pub(crate) struct TickPlan {
 /// One worker's share of the catalog.
 #[derive(Debug)]
 pub(crate) struct Shard {
-    recipes: Arc<[Recipe]>,
-    blocks: Vec<Block>,
-    states: Vec<BlockState>,
-    /// Of families with modifiers that name labels, by index.
-    classes: HashMap<usize, Classes>,
+    blocks: Vec<ShardBlock>,
+    /// In the order of their blocks.
+    families: Vec<ShardFamily>,
+    work: Work,
+}
+
+/// A block, and what it carries from tick to tick whatever its type.
+#[derive(Debug)]
+struct ShardBlock {
+    block: Block,
+    classes: BlockClasses,
+}
+
+/// Neighbouring blocks of one family.
+#[derive(Debug)]
+struct ShardFamily {
+    /// Its index.
+    family: usize,
+    /// Its first block in the shard.
+    first: usize,
+    kind: ShardKind,
+}
+
+/// What a shard keeps of a family, by its type.
+#[derive(Debug)]
+enum ShardKind {
+    Counter(ShardKindOf<Counter>),
+    Gauge(ShardKindOf<Gauge>),
+    Histogram(ShardKindOf<Histogram>),
+    Summary(ShardKindOf<Summary>),
+}
+
+#[derive(Debug)]
+struct ShardKindOf<K: Kernel> {
+    recipe: Arc<RecipeOf<K>>,
+    classes: Classes<K>,
+    /// Of each of its blocks.
+    states: Vec<K::State>,
+}
+
+/// The same for what a shard keeps of a family of any type.
+macro_rules! by_type {
+    ($kind:expr, $of:ident => $what:expr) => {
+        match $kind {
+            ShardKind::Counter($of) => $what,
+            ShardKind::Gauge($of) => $what,
+            ShardKind::Histogram($of) => $what,
+            ShardKind::Summary($of) => $what,
+        }
+    };
+}
+
+/// Buffers that are reused from block to block.
+#[derive(Debug, Default)]
+struct Work {
     keys: Vec<u64>,
     scratch: Scratch,
 }
 
-/// What a block carries from tick to tick beside its columns.
-#[derive(Debug)]
-pub(crate) struct BlockState {
-    kernel: KernelState,
-    classes: BlockClasses,
-}
-
-impl BlockState {
-    /// Of a block of `len` series before their first tick.
-    fn new(recipe: &Recipe, len: usize) -> Self {
-        Self {
-            kernel: KernelState::new(&recipe.kind, len),
-            classes: BlockClasses::default(),
-        }
-    }
-}
-
-/// What the series of a block of `len` carry over a reload: told piece by piece from
-/// the blocks that they were in. All others begin.
-#[derive(Debug)]
-pub(crate) struct Inherited {
-    len: usize,
-    kernel: KernelState,
-}
-
-impl Inherited {
-    /// Nothing.
-    pub(crate) fn nothing(recipe: &Recipe, len: usize) -> Self {
-        Self {
-            len,
-            kernel: KernelState::new(&recipe.kind, len),
-        }
-    }
-
-    /// Some rows of an earlier block, the first of them now in row `to`.
-    pub(crate) fn take(&mut self, to: usize, state: &BlockState, rows: &Range<usize>) {
-        let kernel = &mut self.kernel;
-        kernel.copy_rows(to, self.len, &state.kernel, rows);
-    }
-
-    /// All of it.
-    pub(crate) fn into_state(self) -> BlockState {
-        BlockState {
-            kernel: self.kernel,
-            classes: BlockClasses::default(),
-        }
-    }
+/// Where a shard has a block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seat {
+    block: usize,
+    family: usize,
 }
 
 impl Shard {
-    /// A shard of the given blocks of the catalog; `inherit` gives the state of
-    /// a block that an earlier shard has advanced.
-    pub(crate) fn new(
-        recipes: Arc<[Recipe]>,
-        blocks: Vec<Block>,
-        inherit: &mut dyn FnMut(&Block) -> Option<BlockState>,
-    ) -> Self {
-        let states = blocks.iter().map(|block| {
-            inherit(block).unwrap_or_else(|| BlockState::new(&recipes[block.family], block.len))
+    /// A shard of the given blocks of the catalog, in its order, before their first
+    /// tick.
+    pub(crate) fn new(recipes: &[Recipe], blocks: &[Block]) -> Self {
+        let mut families: Vec<ShardFamily> = Vec::new();
+        for (index, block) in blocks.iter().enumerate() {
+            if families
+                .last()
+                .is_none_or(|last| last.family != block.family)
+            {
+                families.push(ShardFamily {
+                    family: block.family,
+                    first: index,
+                    kind: ShardKind::new(&recipes[block.family]),
+                });
+            }
+            if let Some(family) = families.last_mut() {
+                family.kind.add_block(block.len);
+            }
+        }
+        let blocks = blocks.iter().map(|&block| ShardBlock {
+            block,
+            classes: BlockClasses::default(),
         });
-        let states = states.collect();
         Self {
-            recipes,
-            blocks,
-            states,
-            classes: HashMap::new(),
-            keys: Vec::new(),
-            scratch: Scratch::default(),
+            blocks: blocks.collect(),
+            families,
+            work: Work::default(),
         }
     }
 
     /// A shard without blocks.
     pub(crate) fn none() -> Self {
-        Self::new(Arc::default(), Vec::new(), &mut |_| None)
+        Self::new(&[], &[])
     }
 
-    /// Its blocks and what they carry.
-    pub(crate) fn into_states(self) -> impl Iterator<Item = (Block, BlockState)> {
-        self.blocks.into_iter().zip(self.states)
+    /// Its blocks and where it has them.
+    pub(crate) fn seats(&self) -> impl Iterator<Item = (Block, Seat)> + use<'_> {
+        let families = self.families.iter().enumerate();
+        families.flat_map(move |(index, family)| {
+            let blocks = family.first..family.first + family.kind.blocks();
+            blocks.map(move |block| {
+                let seat = Seat {
+                    block,
+                    family: index,
+                };
+                (self.blocks[block].block, seat)
+            })
+        })
+    }
+
+    /// Takes what a block of an earlier shard carries: the whole block's, or that of
+    /// some rows, the first of them now in row `to`. Nothing goes on where the metric
+    /// was of another type.
+    pub(crate) fn inherit(
+        &mut self,
+        seat: Seat,
+        (other, other_seat): (&mut Self, Seat),
+        rows: Option<(usize, &Range<usize>)>,
+    ) {
+        let family = &mut self.families[seat.family];
+        let other_family = &mut other.families[other_seat.family];
+        let place = (seat.block - family.first, self.blocks[seat.block].block.len);
+        let from = other_seat.block - other_family.first;
+        match (&mut family.kind, &mut other_family.kind) {
+            (ShardKind::Counter(new), ShardKind::Counter(old)) => new.take(place, old, from, rows),
+            (ShardKind::Gauge(new), ShardKind::Gauge(old)) => new.take(place, old, from, rows),
+            (ShardKind::Histogram(new), ShardKind::Histogram(old)) => {
+                new.take(place, old, from, rows);
+            }
+            (ShardKind::Summary(new), ShardKind::Summary(old)) => new.take(place, old, from, rows),
+            _ => {}
+        }
     }
 
     /// Fills `now` with the tick of `plan`; `before` holds the tick before it.
     pub(crate) fn advance(&mut self, plan: &TickPlan, before: &ShardFrame, now: &mut ShardFrame) {
-        self.classes
-            .retain(|&family, _| plan.families[family].base.effects.has_filters());
-        let blocks = self.blocks.iter().zip(&mut self.states);
-        for (index, (block, state)) in blocks.enumerate() {
-            let tick = &plan.families[block.family];
-            let population = plan.populations.family(block.family);
-            let recipe = &self.recipes[block.family];
+        let Self {
+            blocks,
+            families,
+            work,
+        } = self;
+        for family in families {
+            let mut tick = FamilyTick {
+                plan,
+                first: family.first,
+                blocks: &mut blocks[family.first..],
+                before,
+                now,
+                work,
+            };
+            by_type!(&mut family.kind, kind => kind.advance(&mut tick));
+        }
+    }
+}
+
+impl ShardKind {
+    fn new(recipe: &Recipe) -> Self {
+        match recipe {
+            Recipe::Counter(recipe) => Self::Counter(ShardKindOf::new(recipe)),
+            Recipe::Gauge(recipe) => Self::Gauge(ShardKindOf::new(recipe)),
+            Recipe::Histogram(recipe) => Self::Histogram(ShardKindOf::new(recipe)),
+            Recipe::Summary(recipe) => Self::Summary(ShardKindOf::new(recipe)),
+        }
+    }
+
+    fn add_block(&mut self, len: usize) {
+        by_type!(self, kind => kind.add_block(len));
+    }
+
+    fn blocks(&self) -> usize {
+        by_type!(self, kind => kind.states.len())
+    }
+}
+
+/// What a family's part of a shard gets to see and to fill at a tick.
+struct FamilyTick<'a> {
+    plan: &'a TickPlan,
+    /// Its first block in the shard.
+    first: usize,
+    /// From that one on.
+    blocks: &'a mut [ShardBlock],
+    before: &'a ShardFrame,
+    now: &'a mut ShardFrame,
+    work: &'a mut Work,
+}
+
+impl<K: Kernel> ShardKindOf<K> {
+    fn new(recipe: &Arc<RecipeOf<K>>) -> Self {
+        Self {
+            recipe: Arc::clone(recipe),
+            classes: Classes::default(),
+            states: Vec::new(),
+        }
+    }
+
+    fn add_block(&mut self, len: usize) {
+        self.states.push(self.recipe.kernel.new_state(len));
+    }
+
+    /// Takes the state of the block `from` of an earlier shard, or of some rows, the
+    /// first into row `to`; `len` is how many series this block has.
+    fn take(
+        &mut self,
+        (block, len): (usize, usize),
+        other: &mut Self,
+        from: usize,
+        rows: Option<(usize, &Range<usize>)>,
+    ) {
+        let (state, from) = (&mut self.states[block], &mut other.states[from]);
+        match rows {
+            None => std::mem::swap(state, from),
+            Some((to, rows)) => self.recipe.kernel.copy_state(state, (to, len), from, rows),
+        }
+    }
+
+    fn advance(&mut self, tick: &mut FamilyTick<'_>) {
+        let recipe = &*self.recipe;
+        let index = tick.blocks[0].block.family;
+        let base = &tick.plan.families[index];
+        let population = tick.plan.populations.family(index);
+        self.classes.advance(recipe, base);
+        let blocks = tick.blocks.iter_mut().zip(&mut self.states);
+        for (index, (shard_block, state)) in (tick.first..).zip(blocks) {
+            let block = shard_block.block;
             let series = block.start..block.start + block.len;
-            if tick.base.effects.has_filters() {
-                let classes = self.classes.entry(block.family).or_default();
-                classes.advance(recipe, &tick.base);
-                let series = series.clone();
-                classes.classify(recipe, &tick.base, population, series, &mut state.classes);
-            } else {
-                state.classes.by_row = Vec::new();
-            }
-            let keys = if recipe.needs_keys() || !tick.base.effects.is_empty() {
-                population.label_set_keys(series, &mut self.keys)
+            let classes = &mut shard_block.classes;
+            self.classes
+                .classify(recipe, base, population, series.clone(), classes);
+            let keys = if recipe.kernel.needs_keys() || !base.effects.is_empty() {
+                population.label_set_keys(series, &mut tick.work.keys)
             } else {
                 &[]
             };
             let block_tick = BlockTick {
                 recipe,
-                base: &tick.base,
-                plain: &tick.plain,
-                classes: self.classes.get(&block.family),
-                class_by_row: &state.classes.by_row,
+                base,
+                classes: &self.classes,
+                class_by_row: &classes.by_row,
                 population,
                 first_series: block.start,
                 keys,
-                carried: plan.carried,
+                carried: tick.plan.carried,
             };
             let before = Before {
-                columns: &before.blocks[index],
-                created: &before.created[index],
-                growth: &before.growth[index],
+                columns: &tick.before.blocks[index],
+                growth: &tick.before.growth[index],
             };
-            let mut now = BlockMut {
+            let mut now = Filling {
+                columns: &mut tick.now.blocks[index],
+                growth: &mut tick.now.growth[index],
+                state,
+            };
+            let mut rest = BlockMut {
                 len: block.len,
-                columns: &mut now.blocks[index],
-                gaps: &mut now.gaps[index],
-                created: &mut now.created[index],
-                growth: &mut now.growth[index],
-                state: &mut state.kernel,
+                gaps: &mut tick.now.gaps[index],
+                created: &mut tick.now.created[index],
             };
-            block_tick.advance(&before, &mut now, &mut self.scratch);
+            let before = (&before, &tick.before.created[index]);
+            block_tick.advance(before, &mut now, &mut rest, &mut tick.work.scratch);
         }
     }
 }

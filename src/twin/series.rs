@@ -11,10 +11,10 @@ use crate::config::{
 };
 use crate::engine::discrete::{PoissonTable, TABLE_MEAN_MAX, poisson};
 use crate::engine::kernel::gauge::reflect;
-use crate::engine::kernel::summary;
 use crate::engine::quantile::QuantileTable;
 use crate::engine::rng::{Lane, Stream, draw, tick_key, unit};
 use crate::engine::sample::{self, observation_count};
+use crate::engine::window;
 use crate::model::exponential::ExponentialLayout;
 use crate::model::identity;
 use crate::timeline::{Effect, Modifier};
@@ -41,7 +41,7 @@ pub(super) struct Rules<'a> {
 
 /// The distributions that a metric draws from.
 pub(super) struct Tables {
-    normal: QuantileTable,
+    normal: &'static QuantileTable,
     /// Of observed values.
     values: Option<QuantileTable>,
 }
@@ -512,7 +512,7 @@ impl<'a> Series<'a> {
             let observations = observations_of(rules.stage.metric);
             let seed = rules.stage.metric.seed;
             let mean = observations.per_tick * self.factor(&observations.diurnal, number);
-            summary::TickKeys {
+            window::TickKeys {
                 value_key: name_key ^ tick_key(seed, number, Lane::Value),
                 count_key: name_key ^ tick_key(seed, number, Lane::Count),
                 mean: spiked_mean(mean, factors.rate),
@@ -521,7 +521,7 @@ impl<'a> Series<'a> {
         };
         // Which quantile is told within the allowed error depends on all ticks
         // before, so the kernel itself is replayed, for this series alone.
-        let mut state = summary::State::new(1, objectives);
+        let mut state = window::State::new(1, objectives);
         let mut quantiles = vec![f64::NAN; objectives];
         let (mut count, mut sum) = (0, 0.0);
         for number in self.first_tick() + 1..=tick {
@@ -537,12 +537,12 @@ impl<'a> Series<'a> {
             let window_ticks = (max_age_ns / self.config.global.tick_interval_ns).max(1);
             let first = self.window_start(number);
             if number == first {
-                state = summary::State::new(1, objectives.len());
+                state = window::State::new(1, objectives.len());
             }
             let oldest = (number.saturating_sub(window_ticks) + 1).max(first);
             let window: Vec<_> = (oldest..=number).map(keys_of).collect();
             let expired = (oldest > first).then(|| keys_of(oldest - 1));
-            let shared = summary::Shared {
+            let shared = window::Shared {
                 window: (&window, &[]),
                 expired,
                 objectives,
@@ -550,13 +550,13 @@ impl<'a> Series<'a> {
                 distribution: &observations.distribution,
             };
             let (mut now_count, mut now_sum) = ([0], [0.0]);
-            let mut rows = summary::Rows {
+            let mut rows = window::Rows {
                 quantiles: &mut quantiles,
                 counts: &mut now_count,
                 sums: &mut now_sum,
             };
             let label_set_key = [self.key ^ name_key];
-            summary::observe(
+            window::observe(
                 &label_set_key,
                 &shared,
                 Some(&[self.rules(number).weight]),

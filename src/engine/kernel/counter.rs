@@ -1,7 +1,105 @@
 //! Counters: totals that only grow.
 
+use std::ops::Range;
+
+use super::{Before, Filling, Kernel, Run};
+use crate::config::CounterAlgorithm;
 use crate::engine::discrete::{PoissonTable, TABLE_MEAN_MAX, poisson};
 use crate::engine::rng::{Stream, draw, for_draws};
+use crate::engine::tick::{BaseTick, ClassTick, Common, spiked_mean};
+
+/// A counter.
+#[derive(Debug)]
+pub(crate) struct Counter {
+    algorithm: CounterAlgorithm,
+    /// Mean of an increment, without daily factor.
+    mean: f64,
+}
+
+/// How much the series of a class grow at a tick.
+#[derive(Debug, Default)]
+pub(crate) struct Increments {
+    mean: f64,
+    /// Of that mean, where all series draw from one table.
+    poisson: PoissonTable,
+}
+
+impl Counter {
+    pub(crate) fn new(algorithm: CounterAlgorithm, interval_s: f64) -> Self {
+        let mean = match algorithm {
+            CounterAlgorithm::Poisson { rate_per_s } => rate_per_s * interval_s,
+            CounterAlgorithm::Constant { increment_per_tick } => increment_per_tick,
+        };
+        Self { algorithm, mean }
+    }
+
+    /// Whether all series of a class draw from one table.
+    fn is_tabulated(&self, common: &Common, mean: f64) -> bool {
+        let is_poisson = matches!(self.algorithm, CounterAlgorithm::Poisson { .. });
+        is_poisson && common.weights.is_none() && is_tabulated(mean)
+    }
+}
+
+impl Kernel for Counter {
+    type Class = Increments;
+    type State = ();
+
+    fn new_state(&self, _series: usize) {}
+
+    fn copy_state(&self, (): &mut (), _: (usize, usize), (): &(), _: &Range<usize>) {}
+
+    fn new_class(&self, common: &Common, _base: &BaseTick, matched: &[u32]) -> Increments {
+        let mut class = Increments::default();
+        if matched.is_empty() && self.is_tabulated(common, self.mean) {
+            // The widest table of the day comes first, so that later ones find room.
+            let widest = self.mean * (1.0 + common.diurnal.amplitude.abs());
+            class.poisson.set_mean(widest.min(TABLE_MEAN_MAX));
+        }
+        class
+    }
+
+    fn advance_class(
+        &self,
+        common: &Common,
+        base: &BaseTick,
+        _matched: &[u32],
+        class: &mut ClassTick<Increments>,
+    ) {
+        let mean = spiked_mean(base.daily * self.mean, class.factors.rate);
+        class.own.mean = mean;
+        if self.is_tabulated(common, mean) {
+            class.own.poisson.set_mean(mean);
+        }
+    }
+
+    fn begin(&self, run: &Run<'_, Self>, now: &mut Filling<'_, ()>) {
+        now.columns.values_mut()[run.rows.clone()].fill(0.0);
+    }
+
+    fn advance(&self, run: &mut Run<'_, Self>, before: &Before<'_>, now: &mut Filling<'_, ()>) {
+        let rows = run.rows.clone();
+        let growths = (before.growth, &mut *now.growth);
+        let before = &before.columns.values()[rows.clone()];
+        let now = &mut now.columns.values_mut()[rows];
+        run.growing(growths, before, now, |run, before, now| {
+            let (key, weights) = (run.base.value_key, run.weights());
+            let Increments { mean, poisson } = &run.class.own;
+            match self.algorithm {
+                CounterAlgorithm::Constant { .. } => constant(*mean, weights, before, now),
+                CounterAlgorithm::Poisson { .. } if self.is_tabulated(run.common, *mean) => {
+                    poisson_shared(run.keys(), key, poisson, before, now);
+                }
+                CounterAlgorithm::Poisson { .. } => {
+                    poisson_each(run.keys(), key, *mean, weights, before, now);
+                }
+            }
+        });
+    }
+
+    fn needs_keys(&self) -> bool {
+        !matches!(self.algorithm, CounterAlgorithm::Constant { .. })
+    }
+}
 
 /// Adds a Poisson draw to every total; all series have the table's mean.
 pub fn poisson_shared(

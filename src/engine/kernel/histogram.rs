@@ -1,8 +1,230 @@
 //! Histograms: cumulative bucket counts and a sum.
 
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Before, Filling, Kernel, Run};
+use crate::config::{Distribution, Observations};
+use crate::engine::buckets::{Cells, ExponentialColumn};
+use crate::engine::columns::{Columns, cells_of};
+use crate::engine::exponential;
 use crate::engine::quantile::QuantileTable;
 use crate::engine::rng::{draw, for_draws};
 use crate::engine::sample::{Sample, observation_count};
+use crate::engine::tick::{BaseTick, ClassTick, Common, spiked_mean};
+use crate::model::exponential::ExponentialLayout;
+
+/// A histogram.
+#[derive(Debug)]
+pub(crate) struct Histogram {
+    bounds: Vec<f64>,
+    distribution: Distribution,
+    /// Mean number of observations, without daily factor.
+    mean: f64,
+    /// Values of the observations.
+    values: Arc<QuantileTable>,
+    /// Of observations that no spike multiplies.
+    buckets: Buckets,
+    /// Of exponential buckets, where they are asked for.
+    layout: Option<ExponentialLayout>,
+}
+
+/// What divides observations, as positions of draws.
+#[derive(Debug, Default)]
+struct Buckets {
+    /// The configured bounds.
+    thresholds: Vec<u64>,
+    exponential: Cells,
+}
+
+/// What the series of a class observe at a tick.
+#[derive(Debug, Default)]
+pub(crate) struct Observed {
+    mean: f64,
+    /// Set where a spike multiplies what they observe, by its factor.
+    scaled: Buckets,
+    /// That factor, or an earlier one.
+    scale: f64,
+}
+
+impl Histogram {
+    pub(crate) fn new(
+        bounds: &[f64],
+        observations: &Observations,
+        values: Arc<QuantileTable>,
+        layout: Option<ExponentialLayout>,
+    ) -> Self {
+        let distribution = observations.distribution.clone();
+        let position = |bound| distribution.position(bound);
+        let buckets = Buckets {
+            thresholds: bounds.iter().map(|&bound| position(bound)).collect(),
+            exponential: layout
+                .as_ref()
+                .map_or_else(Cells::default, |layout| Cells::of(layout, position)),
+        };
+        Self {
+            bounds: bounds.to_vec(),
+            mean: observations.per_tick,
+            values,
+            buckets,
+            layout,
+            distribution,
+        }
+    }
+
+    /// What divides the observations of a class.
+    fn buckets<'a>(&'a self, class: &'a ClassTick<Observed>) -> &'a Buckets {
+        if class.factors.value == 1.0 {
+            &self.buckets
+        } else {
+            &class.own.scaled
+        }
+    }
+
+    fn scale(&self, scale: f64, class: &mut Observed) {
+        if scale == 1.0 || scale == class.scale && !class.scaled.thresholds.is_empty() {
+            return;
+        }
+        let position = |bound: f64| self.distribution.scaled_position(bound, scale);
+        class.scale = scale;
+        let thresholds = &mut class.scaled.thresholds;
+        thresholds.clear();
+        thresholds.extend(self.bounds.iter().map(|&bound| position(bound)));
+        if let Some(layout) = &self.layout {
+            let (min, max) = exponential::ends(&self.distribution);
+            let ends = (min * scale, max * scale);
+            class.scaled.exponential.set(layout, ends, position);
+        }
+    }
+
+    /// What a run's series share, to be counted between these thresholds.
+    fn shared<'a>(&'a self, run: &Run<'a, Self>, thresholds: &'a [u64]) -> Shared<'a> {
+        Shared {
+            value_key: run.base.value_key,
+            count_key: run.base.count_key,
+            mean: run.class.own.mean,
+            thresholds,
+            values: &self.values,
+            scale: run.class.factors.value,
+        }
+    }
+
+    /// The observations of a run once more, in exponential buckets of a block of
+    /// `series`.
+    fn count_exponential(
+        &self,
+        run: &mut Run<'_, Self>,
+        layout: &ExponentialLayout,
+        before: &ExponentialColumn,
+        now: &mut ExponentialColumn,
+        series: usize,
+    ) {
+        let cells = &self.buckets(run.class).exponential;
+        let shared = self.shared(run, &cells.thresholds);
+        let (keys, weights) = (run.keys(), run.weights());
+        let scratch = &mut run.buffers.cells;
+        if shared.scale == 1.0 && now.is_plain(before) {
+            let rows = cells_of(&run.rows, layout.len);
+            let (before, now) = (&before.counts[rows.clone()], &mut now.counts[rows]);
+            return count_buckets(keys, &shared, weights, before, now, scratch);
+        }
+        let start = run.rows.start;
+        tally_each(keys, &shared, weights, scratch, |index, added| {
+            now.advance_row(before, (start + index, series), layout, cells, added);
+        });
+    }
+}
+
+impl Kernel for Histogram {
+    type Class = Observed;
+    type State = ();
+
+    fn new_state(&self, _series: usize) {}
+
+    fn copy_state(&self, (): &mut (), _: (usize, usize), (): &(), _: &Range<usize>) {}
+
+    fn new_class(&self, _common: &Common, _base: &BaseTick, _matched: &[u32]) -> Observed {
+        Observed::default()
+    }
+
+    fn advance_class(
+        &self,
+        _common: &Common,
+        base: &BaseTick,
+        _matched: &[u32],
+        class: &mut ClassTick<Observed>,
+    ) {
+        let factors = class.factors;
+        class.own.mean = spiked_mean(self.mean * base.daily, factors.rate);
+        self.scale(factors.value, &mut class.own);
+    }
+
+    fn prepare<'a>(
+        &self,
+        _base: &BaseTick,
+        mut classes: impl Iterator<Item = &'a ClassTick<Observed>>,
+        len: usize,
+        before: &Columns,
+        now: &mut Filling<'_, ()>,
+    ) {
+        if let Some(layout) = &self.layout {
+            let may_move = classes.any(|class| self.buckets(class).exponential.may_move());
+            let (_, _, before) = before.histogram();
+            let (_, _, now) = now.columns.histogram_mut();
+            now.make_room(before, len, layout, may_move);
+        }
+    }
+
+    fn begin(&self, run: &Run<'_, Self>, now: &mut Filling<'_, ()>) {
+        let rows = run.rows.clone();
+        let (cumulative, sums, exponential) = now.columns.histogram_mut();
+        let width = cumulative.len() / sums.len();
+        cumulative[cells_of(&rows, width)].fill(0);
+        exponential.begin(rows.clone(), sums.len());
+        sums[rows].fill(0.0);
+    }
+
+    fn advance(&self, run: &mut Run<'_, Self>, before: &Before<'_>, now: &mut Filling<'_, ()>) {
+        let rows = run.rows.clone();
+        let growths = (before.growth, &mut *now.growth);
+        let (cumulative, sums, exponential) = before.columns.histogram();
+        let (now_cumulative, now_sums, now_exponential) = now.columns.histogram_mut();
+        let series = sums.len();
+        let cells = cells_of(&rows, cumulative.len() / series);
+        let (sums, now_sums) = (&sums[rows.clone()], &mut now_sums[rows]);
+        run.growing(growths, sums, now_sums, |run, sums, now_sums| {
+            let before = Rows {
+                cumulative: &cumulative[cells.clone()],
+                sums,
+            };
+            let mut now = Rows {
+                cumulative: &mut now_cumulative[cells],
+                sums: now_sums,
+            };
+            let shared = self.shared(run, &self.buckets(run.class).thresholds);
+            let (keys, weights) = (run.keys(), run.weights());
+            observe(
+                keys,
+                &shared,
+                weights,
+                &before,
+                &mut now,
+                &mut run.buffers.cells,
+            );
+        });
+        if let Some(layout) = &self.layout {
+            self.count_exponential(run, layout, exponential, now_exponential, series);
+        }
+    }
+
+    fn shared_bytes(&self) -> usize {
+        let Buckets {
+            thresholds,
+            exponential,
+        } = &self.buckets;
+        self.values.memory_bytes() + 8 * (thresholds.len() + exponential.thresholds.len())
+    }
+}
 
 /// What the series of one histogram share at one tick.
 #[derive(Debug, Clone, Copy)]
