@@ -7,19 +7,18 @@
 // The pieces of a hot line must end up in one loop.
 #![allow(clippy::inline_always)]
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use crate::engine::{Columns, Created, Gaps};
+use crate::engine::Columns;
 use crate::exposition::ends::{CreatedEnd, Ends, Short};
 use crate::exposition::escape::{self, SpaceText};
 use crate::exposition::head::Head;
 use crate::exposition::lines::{Mark, Repeats};
 use crate::exposition::negotiate::Format;
 use crate::exposition::number;
+use crate::exposition::points::Points;
 use crate::exposition::room::Room;
 use crate::model::labels::Dimension;
-use crate::model::population::Population;
 use crate::model::{Family, Shape};
 
 /// What is constant about a family's lines.
@@ -49,19 +48,6 @@ type Suffix = Short<48>;
 /// Where the last label has no more values than this, each comes again soon
 /// enough for the compressor to repeat it from there.
 const REPEATED_VALUES_MAX: usize = 16;
-
-/// Neighbouring series of one block and their values.
-#[derive(Debug)]
-pub(super) struct Points<'a> {
-    pub(super) population: &'a Population,
-    pub(super) columns: &'a Columns,
-    pub(super) gaps: &'a Gaps,
-    pub(super) created: &'a Created,
-    /// Within the block.
-    pub(super) rows: Range<usize>,
-    /// The first of them, counted within the family.
-    pub(super) first_series: usize,
-}
 
 impl FamilyText {
     /// The lines of `family`, whose labels are `labels`; without `_created`.

@@ -3,9 +3,8 @@
 
 use prost::Message;
 
+use crate::config::{HistogramForm, Temporality};
 use crate::model::Shape;
-use crate::otlp::points::Times;
-use crate::otlp::{HistogramForm, Temporality};
 use crate::proto::otlp as proto;
 use crate::proto::wire::{fixed64_key, len_key, varint_key, write_len_key, zigzag};
 
@@ -163,11 +162,11 @@ impl Front {
     }
 
     /// The fields with their times.
-    pub(super) fn with_times(&self, times: Times, start_ns: i64) -> Vec<u8> {
+    pub(super) fn with_times(&self, time_ns: i64, start_ns: i64) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         self.put_start(&mut bytes, start_ns);
         // The time stands before the value and its key.
-        bytes[self.value_at - 9..][..8].copy_from_slice(&times.time_ns.to_le_bytes());
+        bytes[self.value_at - 9..][..8].copy_from_slice(&time_ns.to_le_bytes());
         bytes
     }
 
