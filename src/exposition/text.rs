@@ -18,7 +18,7 @@ use crate::exposition::negotiate::Format;
 use crate::exposition::number;
 use crate::exposition::points::Points;
 use crate::exposition::room::Room;
-use crate::layout::{self, Role, Wire};
+use crate::layout::{MetricType, Role, Wire};
 use crate::model::labels::Dimension;
 use crate::model::{Family, Shape};
 
@@ -64,7 +64,8 @@ impl FamilyText {
             format!("{base}{suffix}").into_bytes()
         };
         let suffixes = suffixes(&family.shape, labels.space().dimensions().is_empty());
-        let longest_suffix = layout::suffixes().map(str::len).max();
+        let suffixes_of_all = MetricType::ALL.into_iter().flat_map(MetricType::suffixes);
+        let longest_suffix = suffixes_of_all.map(str::len).max();
         let longest_line_bytes = base.len()
             + longest_suffix.unwrap_or(0)
             + labels.longest_bytes()

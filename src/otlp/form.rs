@@ -4,6 +4,7 @@
 use prost::Message;
 
 use crate::config::{HistogramForm, Temporality};
+use crate::layout::{Role, Wire};
 use crate::model::Shape;
 use crate::proto::otlp as proto;
 use crate::proto::wire::{fixed64_key, len_key, varint_key, write_len_key, zigzag};
@@ -127,7 +128,7 @@ impl Front {
         // as_double and count have the same number.
         fixed64(&mut bytes, 4, 0);
         let value_at = bytes.len() - 8;
-        let has_sum = has_sum(shape);
+        let has_sum = shape.layout().has(Wire::Otlp, Role::Sum);
         if has_sum {
             fixed64(&mut bytes, 5, 0);
         }
@@ -184,14 +185,5 @@ impl Front {
         if self.has_start {
             fields[START_AT..][..8].copy_from_slice(&start_ns.to_le_bytes());
         }
-    }
-}
-
-/// A sum tells nothing where observations may be negative.
-fn has_sum(shape: &Shape) -> bool {
-    match shape {
-        Shape::Histogram { bounds, .. } => bounds.first().is_none_or(|&bound| bound >= 0.0),
-        Shape::Summary { .. } => true,
-        Shape::Counter | Shape::Gauge => false,
     }
 }
