@@ -30,6 +30,7 @@ mod lines;
 pub mod negotiate;
 mod number;
 mod plan;
+mod points;
 pub mod pool;
 mod room;
 mod text;
@@ -52,8 +53,9 @@ use lines::{Mark, Unmarked};
 pub use negotiate::{Encoding, Format};
 pub(crate) use number::label_number;
 use plan::Plan;
+use points::Points;
 pub use pool::{RenderPool, StreamStats};
-use text::{FamilyText, Points};
+use text::FamilyText;
 
 /// Writes frames of one catalog; immutable, shared by all threads.
 #[derive(Debug)]

@@ -27,6 +27,7 @@
 //! |---|---|---|
 //! | `quantity` | texts | durations, counts and sizes |
 //! | `readable` | numbers | numbers as people read them |
+//! | [`layout`] | the type of a metric | the samples of each series: names, labels, order |
 //! | [`config`] | a YAML file, the environment | a checked [`config::Config`], or every mistake with its place |
 //! | [`model`] | metrics, their labels and caps | the [`model::Catalog`]: families, label spaces, identities; [`model::population`]: which series exist at a tick |
 //! | [`timeline`] | a configuration, commands | what is in effect at a tick |
@@ -115,6 +116,7 @@ pub mod faults;
 pub mod http;
 pub mod instance;
 pub mod journal;
+pub mod layout;
 mod locks;
 pub mod logging;
 pub mod model;

@@ -14,6 +14,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::config::{Config, Kind, Label, Metric, Sampling};
+use crate::layout::{Layout, MetricType, Wire};
 use exponential::ExponentialLayout;
 use space::{Space, SpaceError};
 
@@ -93,11 +94,7 @@ impl Shape {
 
     /// Samples per series in the Prometheus text format.
     pub fn samples_per_series(&self) -> usize {
-        match self {
-            Self::Counter | Self::Gauge => 1,
-            Self::Histogram { bounds, .. } => bounds.len() + 3,
-            Self::Summary { quantiles } => quantiles.len() + 2,
-        }
+        self.layout().samples(Wire::Text)
     }
 
     /// Bytes of one series' columns in a frame.
@@ -112,14 +109,29 @@ impl Shape {
         }
     }
 
+    /// The type of the family.
+    pub fn metric_type(&self) -> MetricType {
+        match self {
+            Self::Counter => MetricType::Counter,
+            Self::Gauge => MetricType::Gauge,
+            Self::Histogram { .. } => MetricType::Histogram,
+            Self::Summary { .. } => MetricType::Summary,
+        }
+    }
+
     /// The type's name in both text formats.
     pub fn type_name(&self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram { .. } => "histogram",
-            Self::Summary { .. } => "summary",
-        }
+        self.metric_type().name()
+    }
+
+    /// The samples of each series.
+    pub fn layout(&self) -> Layout<'_> {
+        let numbers: &[f64] = match self {
+            Self::Counter | Self::Gauge => &[],
+            Self::Histogram { bounds, .. } => bounds,
+            Self::Summary { quantiles } => quantiles,
+        };
+        Layout::new(self.metric_type(), numbers)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::engine::{Engine, WINDOW_TICK_BYTES, exponential, growth_bytes, state_
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
+use crate::layout::Wire;
 use crate::model::{Catalog, Family, Shape, labels, shape_of};
 use crate::readable::{grouped, human_bytes};
 use crate::selfmetrics::exporters_that_push;
@@ -394,11 +395,7 @@ impl BackendSeries {
 fn otlp_series(config: &Config, family: &Family) -> usize {
     let per_series = match &family.shape {
         Shape::Histogram { .. } if config.otel.histograms == HistogramForm::Exponential => 1,
-        // There is no sum where observations may be negative.
-        Shape::Histogram { bounds, .. } if bounds.first().is_some_and(|&bound| bound < 0.0) => {
-            family.shape.samples_per_series() - 1
-        }
-        shape => shape.samples_per_series(),
+        shape => shape.layout().samples(Wire::Otlp),
     };
     family.series_count() * per_series
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::app::RunError;
-use crate::config::{self, Config, Kind, Metric};
+use crate::config::{self, Config};
 use crate::journal::{self, Replay};
 use crate::logging::complain;
 
@@ -34,13 +34,9 @@ pub(super) fn replay_of(
 /// Leaves only the metrics of these names, all of which there must be at some
 /// time: others do not change them, so they need not run.
 pub(super) fn narrow(replay: &mut Replay, names: &[String]) -> Result<(), RunError> {
-    let is_called = |metric: &Metric, name: &str| {
-        let counter = matches!(metric.kind, Kind::Counter { .. });
-        metric.name == name || counter && Some(&*metric.name) == name.strip_suffix("_total")
-    };
     let metrics = replay.metrics();
     for name in names {
-        if !metrics.iter().any(|metric| is_called(metric, name)) {
+        if !metrics.iter().any(|metric| metric.is_called(name)) {
             let known: BTreeSet<&str> = metrics.iter().map(|m| m.name.as_str()).collect();
             let known = Vec::from_iter(known).join(", ");
             return Err(RunError::Config(format!(
@@ -48,6 +44,6 @@ pub(super) fn narrow(replay: &mut Replay, names: &[String]) -> Result<(), RunErr
             )));
         }
     }
-    replay.narrow(|metric| names.iter().any(|name| is_called(metric, name)));
+    replay.narrow(|metric| names.iter().any(|name| metric.is_called(name)));
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `metrics[]` after every check: labels, types, algorithms and parameters.
 
 use super::range_format::RangeFormat;
+use crate::layout::MetricType;
 
 /// One entry of `metrics[]`, its profile and extra labels resolved.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +100,25 @@ pub enum Kind {
         /// What is observed.
         observations: Observations,
     },
+}
+
+impl Kind {
+    /// The type.
+    pub fn metric_type(&self) -> MetricType {
+        match self {
+            Self::Counter { .. } => MetricType::Counter,
+            Self::Gauge { .. } => MetricType::Gauge,
+            Self::Histogram { .. } => MetricType::Histogram,
+            Self::Summary { .. } => MetricType::Summary,
+        }
+    }
+}
+
+impl Metric {
+    /// Whether this is its name, or that of a counter's samples.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.name == self.kind.metric_type().base_name(name)
+    }
 }
 
 /// How a counter grows.

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::error::ErrorReply;
-use crate::config::{self, Action, Config, Kind, Metric};
+use crate::config::{self, Action, Config, Metric};
+use crate::layout::MetricType;
 use crate::timeline::Command;
 
 /// The command of a request to begin something; `action` is a name as in a
@@ -51,11 +52,7 @@ fn mistake(problem: &config::ActionProblem) -> Value {
 /// # Errors
 /// 404 with the names there are.
 pub(super) fn metric<'a>(config: &'a Config, name: &str) -> Result<&'a Metric, ErrorReply> {
-    let named = |name: &str| config.metrics.iter().find(|metric| metric.name == name);
-    let found = named(name).or_else(|| {
-        let counter = named(name.strip_suffix("_total")?);
-        counter.filter(|metric| matches!(metric.kind, Kind::Counter { .. }))
-    });
+    let found = config.metrics.iter().find(|metric| metric.is_called(name));
     found.ok_or_else(|| {
         let available: Vec<&str> = config.metrics.iter().map(|m| m.name.as_str()).collect();
         unknown("metric", name, meant_metric(config, name), &available)
@@ -74,14 +71,13 @@ fn unknown(what: &str, name: &str, meant: Option<&str>, available: &[&str]) -> E
 /// The metric that somebody probably meant: one whose samples are exposed or pushed
 /// under the name, else the one with the nearest name.
 fn meant_metric<'a>(config: &'a Config, name: &str) -> Option<&'a str> {
-    const SUFFIXES: [&str; 6] = ["", "_total", "_bucket", "_sum", "_count", "_created"];
+    let suffixes = || MetricType::ALL.into_iter().flat_map(MetricType::suffixes);
     let remote_writes = config.remote_writes.iter().map(|one| one.prefix.as_str());
     let prefixes = ["", &config.prometheus.prefix, &config.otel.prefix];
     let prefixes = prefixes.into_iter().chain(remote_writes);
     let stripped: Vec<&str> = prefixes
         .filter_map(|prefix| name.strip_prefix(prefix))
-        .flat_map(|rest| SUFFIXES.map(|suffix| rest.strip_suffix(suffix)))
-        .flatten()
+        .flat_map(|rest| suffixes().filter_map(|suffix| rest.strip_suffix(suffix)))
         .collect();
     let names = || config.metrics.iter().map(|metric| metric.name.as_str());
     let exposed = stripped

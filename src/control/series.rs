@@ -12,6 +12,7 @@ use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::engine::{Columns, Frame};
 use crate::http::{BodyWriter, Request};
+use crate::layout::{Role, Wire};
 use crate::model::identity;
 use crate::model::space::{Cursor, Space};
 use crate::model::{Family, Shape};
@@ -199,7 +200,7 @@ pub(super) fn write(body: &mut BodyWriter<'_>, frame: &Frame, query: &Query) -> 
                 let key =
                     population.label_set_keys(cursor.series()..cursor.series() + 1, &mut keys)[0];
                 let mut series = identity_of(family, key, &cursor);
-                if family.shape != Shape::Gauge {
+                if family.shape.metric_type().is_cumulative() {
                     series["created"] = rfc3339(created.at(row)).into();
                 }
                 let present = !gaps.contains(row);
@@ -249,43 +250,31 @@ fn identity_of(family: &Family, key: u64, cursor: &Cursor<'_>) -> Value {
     })
 }
 
-/// The values of a row, by type.
+/// The values of a row: one for each role, or a list of them where a label tells them
+/// apart.
 fn add_values(fields: &mut Value, shape: &Shape, row: usize, columns: &Columns) {
-    match (shape, columns) {
-        (
-            Shape::Histogram { bounds, .. },
-            Columns::Histogram {
-                cumulative, sums, ..
-            },
-        ) => {
-            let counts = &cumulative[row * (bounds.len() + 1)..][..=bounds.len()];
-            let bounds = bounds.iter().copied().chain([f64::INFINITY]);
-            let buckets = bounds
-                .zip(counts)
-                .map(|(bound, count)| json!({"le": number(bound), "count": count}));
-            fields["buckets"] = buckets.collect();
-            fields["count"] = counts[counts.len() - 1].into();
-            fields["sum"] = number(sums[row]);
+    let layout = shape.layout();
+    let (mut buckets, mut quantiles) = (Vec::new(), Vec::new());
+    for slot in layout.slots(Wire::Text) {
+        let count = || columns.count(&slot, row);
+        let value = || number(columns.sample(&slot, row));
+        match (slot.role, slot.number) {
+            (Role::Bucket, Some((label, bound))) => {
+                buckets.push(json!({label: number(bound), "count": count()}));
+            }
+            (Role::Quantile, Some((label, quantile))) => {
+                quantiles.push(json!({label: quantile, "value": value()}));
+            }
+            (Role::Count, _) => fields["count"] = count().into(),
+            (Role::Sum, _) => fields["sum"] = value(),
+            _ => fields["value"] = value(),
         }
-        (
-            Shape::Summary { quantiles: asked },
-            Columns::Summary {
-                quantiles,
-                counts,
-                sums,
-            },
-        ) => {
-            let values = &quantiles[row * asked.len()..][..asked.len()];
-            let values = asked
-                .iter()
-                .zip(values)
-                .map(|(&quantile, &value)| json!({"quantile": quantile, "value": number(value)}));
-            fields["quantiles"] = values.collect();
-            fields["count"] = counts[row].into();
-            fields["sum"] = number(sums[row]);
-        }
-        (_, Columns::Values(values)) => fields["value"] = number(values[row]),
-        _ => unreachable!("columns have their family's shape"),
+    }
+    if layout.has(Wire::Text, Role::Bucket) {
+        fields["buckets"] = buckets.into();
+    }
+    if layout.has(Wire::Text, Role::Quantile) {
+        fields["quantiles"] = quantiles.into();
     }
 }
 

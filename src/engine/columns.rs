@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::engine::buckets::ExponentialColumn;
+use crate::layout::{Role, Slot};
 use crate::model::Shape;
 
 /// The values of one block, struct-of-arrays.
@@ -114,6 +115,35 @@ impl Columns {
                 sums,
             } => (quantiles, counts, sums),
             _ => of_another_shape(),
+        }
+    }
+
+    /// A row's sample in a slot of its family. When the series began is in no
+    /// column.
+    #[inline]
+    pub(crate) fn sample(&self, slot: &Slot, row: usize) -> f64 {
+        match (self, slot.role) {
+            (Self::Values(values), Role::Value) => values[row],
+            (Self::Histogram { sums, .. } | Self::Summary { sums, .. }, Role::Sum) => sums[row],
+            (Self::Summary { quantiles, .. }, Role::Quantile) => {
+                quantiles[row * slot.cells + slot.cell]
+            }
+            _ => self.count(slot, row) as f64,
+        }
+    }
+
+    /// The same, where it is how many observations there are.
+    #[inline]
+    pub(crate) fn count(&self, slot: &Slot, row: usize) -> u64 {
+        match (self, slot.role) {
+            (Self::Histogram { cumulative, .. }, Role::Bucket) => {
+                cumulative[row * slot.cells + slot.cell]
+            }
+            (Self::Histogram { cumulative, .. }, Role::Count) => {
+                cumulative[row * slot.cells + slot.cells - 1]
+            }
+            (Self::Summary { counts, .. }, Role::Count) => counts[row],
+            _ => unreachable!("a slot of the columns' shape"),
         }
     }
 

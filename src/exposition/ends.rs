@@ -10,8 +10,8 @@ use crate::engine::Created;
 use crate::exposition::head::Head;
 use crate::exposition::negotiate::Format;
 use crate::exposition::number;
+use crate::exposition::points::Points;
 use crate::exposition::room::Room;
-use crate::exposition::text::Points;
 
 /// What rows are, and how the lines of a row end.
 pub(super) trait Ends {

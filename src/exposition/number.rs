@@ -65,7 +65,7 @@ pub(super) fn write_seconds(out: &mut Vec<u8>, time_ms: i64) {
 
 /// Appends a finite number as Prometheus writes it in `le` and `quantile`
 /// labels: Go's `%g` with the shortest digits, made a float by a final `.0`.
-pub(super) fn write_label(out: &mut Vec<u8>, value: f64) {
+fn write_label(out: &mut Vec<u8>, value: f64) {
     debug_assert!(value.is_finite());
     if value.is_sign_negative() {
         out.push(b'-');

@@ -7,25 +7,27 @@
 // The pieces of a hot line must end up in one loop.
 #![allow(clippy::inline_always)]
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use crate::engine::{Columns, Created, Gaps};
+use crate::engine::Columns;
 use crate::exposition::ends::{CreatedEnd, Ends, Short};
 use crate::exposition::escape::{self, SpaceText};
 use crate::exposition::head::Head;
 use crate::exposition::lines::{Mark, Repeats};
 use crate::exposition::negotiate::Format;
 use crate::exposition::number;
+use crate::exposition::points::Points;
 use crate::exposition::room::Room;
+use crate::layout::{MetricType, Role, Wire};
 use crate::model::labels::Dimension;
-use crate::model::population::Population;
 use crate::model::{Family, Shape};
 
 /// What is constant about a family's lines.
 #[derive(Debug, Clone)]
 pub(super) struct FamilyText {
     labels: Arc<SpaceText>,
+    /// What the TYPE lines of both formats call it.
+    called: [String; 2],
     /// HELP, TYPE and UNIT lines.
     text_header: Vec<u8>,
     openmetrics_header: Vec<u8>,
@@ -50,31 +52,22 @@ type Suffix = Short<48>;
 /// enough for the compressor to repeat it from there.
 const REPEATED_VALUES_MAX: usize = 16;
 
-/// Neighbouring series of one block and their values.
-#[derive(Debug)]
-pub(super) struct Points<'a> {
-    pub(super) population: &'a Population,
-    pub(super) columns: &'a Columns,
-    pub(super) gaps: &'a Gaps,
-    pub(super) created: &'a Created,
-    /// Within the block.
-    pub(super) rows: Range<usize>,
-    /// The first of them, counted within the family.
-    pub(super) first_series: usize,
-}
-
 impl FamilyText {
     /// The lines of `family`, whose labels are `labels`; without `_created`.
     pub(super) fn new(family: &Family, prefix: &str, labels: Arc<SpaceText>) -> Self {
         let base = format!("{prefix}{}", family.name);
-        let named = |suffix: &str| format!("{base}{suffix}").into_bytes();
-        let name = match family.shape {
-            Shape::Counter => named("_total"),
-            Shape::Gauge | Shape::Summary { .. } => named(""),
-            Shape::Histogram { .. } => named("_bucket"),
+        let metric_type = family.shape.metric_type();
+        let names = metric_type.names();
+        let named = |role| {
+            let name = names.iter().find(|name| name.role == role);
+            let suffix = name.map_or("", |name| name.suffix);
+            format!("{base}{suffix}").into_bytes()
         };
         let suffixes = suffixes(&family.shape, labels.space().dimensions().is_empty());
-        let longest_line_bytes = name.len().max(base.len() + "_created".len())
+        let suffixes_of_all = MetricType::ALL.into_iter().flat_map(MetricType::suffixes);
+        let longest_suffix = suffixes_of_all.map(str::len).max();
+        let longest_line_bytes = base.len()
+            + longest_suffix.unwrap_or(0)
             + labels.longest_bytes()
             + suffixes
                 .iter()
@@ -85,14 +78,19 @@ impl FamilyText {
             + number::VALUE_BYTES_MAX
             + " \n".len()
             + number::TIME_BYTES_MAX;
+        let called = [Format::Text, Format::OpenMetrics].map(|format| {
+            let suffix = metric_type.family_suffix(wire(format, false));
+            format!("{base}{suffix}")
+        });
         Self {
             labels,
-            text_header: text_header(family, &base),
-            openmetrics_header: openmetrics_header(family, &base),
-            name,
-            sum_name: named("_sum"),
-            count_name: named("_count"),
-            created_name: named("_created"),
+            text_header: text_header(family, &called[0]),
+            openmetrics_header: openmetrics_header(family, &called[1]),
+            called,
+            name: named(names[0].role),
+            sum_name: named(Role::Sum),
+            count_name: named(Role::Count),
+            created_name: named(Role::Created),
             suffixes,
             shape: family.shape.clone(),
             created: false,
@@ -102,9 +100,7 @@ impl FamilyText {
 
     /// Whether this is what a `TYPE` line calls the family.
     pub(super) fn is_named(&self, name: &str) -> bool {
-        let name = name.as_bytes();
-        let is_total = self.shape == Shape::Counter && self.name == name;
-        is_total || self.created_name.strip_suffix(b"_created") == Some(name)
+        self.called.iter().any(|called| called == name)
     }
 
     /// Whether `OpenMetrics` tells when series began.
@@ -114,13 +110,12 @@ impl FamilyText {
 
     /// Lines with a value per series, each of which is a sample.
     pub(super) fn samples_per_series(&self, format: Format) -> usize {
-        self.samples_per_point(format) + usize::from(self.has_created(format))
+        self.shape.layout().samples(wire(format, self.created))
     }
 
     /// The same without the line that tells when the series began.
     pub(super) fn samples_per_point(&self, format: Format) -> usize {
-        let left_out = if self.has_sums(format) { 0 } else { 2 };
-        self.shape.samples_per_series() - left_out
+        self.shape.layout().samples(wire(format, false))
     }
 
     /// No series takes more bytes than this, in either format.
@@ -235,6 +230,7 @@ impl FamilyText {
         let cursor = points.population.cursor(points.first_series);
         let mut head = Head::new(&self.name, &self.labels, cursor);
         let mut created = self.created_end(ends, points);
+        let has_sums = self.has(ends.format(), Role::Sum);
         let width = self.suffixes.len();
         for row in points.rows.clone() {
             if points.gaps.contains(row) {
@@ -251,7 +247,9 @@ impl FamilyText {
                 put_cell(room, cell);
                 ends.put(room, row);
             }
-            self.put_sums(room, (ends, row), &head, totals(row, cells), marks);
+            if has_sums {
+                self.put_sums(room, (ends, row), &head, totals(row, cells), marks);
+            }
             self.put_created(room, &mut created, &head, row, marks);
             ends.advance(&mut head);
         }
@@ -266,14 +264,12 @@ impl FamilyText {
         (sum, count): (f64, u64),
         marks: &mut impl Mark,
     ) {
-        if self.has_sums(ends.format()) {
-            put_named(room, &self.sum_name, head, marks);
-            number::put_value(room, sum);
-            ends.put(room, row);
-            put_named(room, &self.count_name, head, marks);
-            number::put_count(room, count);
-            ends.put(room, row);
-        }
+        put_named(room, &self.sum_name, head, marks);
+        number::put_value(room, sum);
+        ends.put(room, row);
+        put_named(room, &self.count_name, head, marks);
+        number::put_count(room, count);
+        ends.put(room, row);
     }
 
     /// The last line of a series, where the format has it.
@@ -293,23 +289,21 @@ impl FamilyText {
 
     /// What `_created` lines tell of some rows, where there are such lines.
     fn created_end<'a>(&self, ends: &'a impl Ends, points: &Points<'a>) -> Option<CreatedEnd<'a>> {
-        let has_created = self.has_created(ends.format());
+        let has_created = self.has(ends.format(), Role::Created);
         has_created.then(|| ends.created(points)).flatten()
     }
 
-    fn has_created(&self, format: Format) -> bool {
-        self.created && format == Format::OpenMetrics && self.shape != Shape::Gauge
+    fn has(&self, format: Format, role: Role) -> bool {
+        self.shape.layout().has(wire(format, self.created), role)
     }
+}
 
-    /// `OpenMetrics` wants no sum, hence no count, where observations may be
-    /// negative.
-    fn has_sums(&self, format: Format) -> bool {
-        match &self.shape {
-            Shape::Histogram { bounds, .. } => {
-                format == Format::Text || bounds.first().is_none_or(|&bound| bound >= 0.0)
-            }
-            _ => true,
-        }
+/// What is on the wire in a format, where `OpenMetrics` tells when series began or
+/// does not.
+fn wire(format: Format, created: bool) -> Wire {
+    match format {
+        Format::Text => Wire::Text,
+        Format::OpenMetrics => Wire::OpenMetrics { created },
     }
 }
 
@@ -325,55 +319,40 @@ fn put_named(room: &mut Room, name: &[u8], head: &Head, marks: &mut impl Mark) {
 /// The label that tells a family's buckets or quantiles apart, and what closes
 /// the labels.
 fn suffixes(shape: &Shape, no_labels: bool) -> Vec<Suffix> {
-    let (name, numbers): (&str, &[f64]) = match shape {
-        Shape::Counter | Shape::Gauge => return Vec::new(),
-        Shape::Histogram { bounds, .. } => ("le", bounds),
-        Shape::Summary { quantiles } => ("quantile", quantiles),
-    };
     let open = if no_labels { '{' } else { ',' };
-    let suffix = |number: &[u8]| {
-        let open = format!("{open}{name}=\"");
-        Short::new(&[open.as_bytes(), number, b"\"} "].concat())
-    };
-    let mut suffixes: Vec<Suffix> = Vec::new();
-    for &number in numbers {
-        let mut text = Vec::new();
-        number::write_label(&mut text, number);
-        suffixes.push(suffix(&text));
-    }
-    if matches!(shape, Shape::Histogram { .. }) {
-        suffixes.push(suffix(b"+Inf"));
-    }
-    suffixes
+    let numbers = shape
+        .layout()
+        .slots(Wire::Text)
+        .filter_map(|slot| slot.number);
+    let texts = numbers.map(|(label, number)| {
+        let number = number::label_number(number);
+        format!("{open}{label}=\"{number}\"}} ")
+    });
+    texts.map(|text| Short::new(text.as_bytes())).collect()
 }
 
-fn text_header(family: &Family, base: &str) -> Vec<u8> {
-    let total = if family.shape == Shape::Counter {
-        "_total"
-    } else {
-        ""
-    };
+fn text_header(family: &Family, name: &str) -> Vec<u8> {
     let mut out = Vec::new();
     if !family.help.is_empty() {
-        out.extend_from_slice(format!("# HELP {base}{total} ").as_bytes());
+        out.extend_from_slice(format!("# HELP {name} ").as_bytes());
         escape::write_help(&mut out, family.help.as_bytes());
         out.push(b'\n');
     }
     let type_name = family.shape.type_name();
-    out.extend_from_slice(format!("# TYPE {base}{total} {type_name}\n").as_bytes());
+    out.extend_from_slice(format!("# TYPE {name} {type_name}\n").as_bytes());
     out
 }
 
-fn openmetrics_header(family: &Family, base: &str) -> Vec<u8> {
+fn openmetrics_header(family: &Family, name: &str) -> Vec<u8> {
     let type_name = family.shape.type_name();
-    let mut out = format!("# TYPE {base} {type_name}\n").into_bytes();
+    let mut out = format!("# TYPE {name} {type_name}\n").into_bytes();
     // A unit that the name does not end with would fail the whole scrape.
     let unit = &family.unit;
-    if !unit.is_empty() && base.ends_with(&format!("_{unit}")) {
-        out.extend_from_slice(format!("# UNIT {base} {unit}\n").as_bytes());
+    if !unit.is_empty() && name.ends_with(&format!("_{unit}")) {
+        out.extend_from_slice(format!("# UNIT {name} {unit}\n").as_bytes());
     }
     if !family.help.is_empty() {
-        out.extend_from_slice(format!("# HELP {base} ").as_bytes());
+        out.extend_from_slice(format!("# HELP {name} ").as_bytes());
         escape::write_quoted(&mut out, family.help.as_bytes());
         out.push(b'\n');
     }

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::engine::Frame;
 use crate::otlp::buckets::Tails;
-use crate::otlp::family::FamilyForm;
+use crate::otlp::family::{FamilyForm, Measured};
 use crate::otlp::points::Points;
 use crate::proto::wire::len_field_len;
 
@@ -17,16 +17,6 @@ pub(super) struct Frames<'a> {
     pub(super) now: &'a Frame,
     /// What is subtracted, of the same catalog.
     pub(super) before: Option<&'a Frame>,
-}
-
-/// How much of a piece fits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Measured {
-    /// Rows, those without a point included.
-    pub(super) rows: usize,
-    pub(super) points: usize,
-    /// Of the points with their keys and lengths.
-    pub(super) bytes: usize,
 }
 
 /// The next series to be sent.

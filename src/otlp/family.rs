@@ -10,16 +10,15 @@ use std::sync::Arc;
 
 use prost::Message;
 
+use crate::config::{HistogramForm, Temporality};
 use crate::engine::{Columns, Created, Place};
 use crate::model::Family;
 use crate::model::space::Space;
 use crate::otlp::buckets::{self, Tails};
-use crate::otlp::cut::Measured;
 use crate::otlp::form::{Form, Front, QUANTILE_BYTES};
 use crate::otlp::head::{Attributes, Head, Sizes};
 use crate::otlp::points::{Buckets, Points, Starts, Times, Widths, growth};
 use crate::otlp::unit;
-use crate::otlp::{HistogramForm, Temporality};
 use crate::proto::otlp as proto;
 use crate::proto::wire::{len_field_len, len_key};
 
@@ -37,6 +36,16 @@ pub(super) struct FamilyForm {
     form: Form,
     front: Front,
     widths: Widths,
+}
+
+/// How many of some points fit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Measured {
+    /// Rows, those without a point included.
+    pub(super) rows: usize,
+    pub(super) points: usize,
+    /// Of the points with their keys and lengths.
+    pub(super) bytes: usize,
 }
 
 impl FamilyForm {
@@ -139,7 +148,9 @@ impl FamilyForm {
         tails: &mut impl Iterator<Item = &'a [u8]>,
     ) {
         let starts = Starts::new(self.form, times, points.created);
-        let front = self.front.with_times(times, starts.at(points.rows.start));
+        let front = self
+            .front
+            .with_times(times.time_ns, starts.at(points.rows.start));
         let cursor = points.population.cursor(points.first_series);
         let mut head = Head::new(&self.attributes, cursor, &front);
         if points.gaps.is_empty() && matches!(points.created, Created::Together(_)) {

@@ -3,9 +3,9 @@
 
 use prost::Message;
 
+use crate::config::{HistogramForm, Temporality};
+use crate::layout::{Role, Wire};
 use crate::model::Shape;
-use crate::otlp::points::Times;
-use crate::otlp::{HistogramForm, Temporality};
 use crate::proto::otlp as proto;
 use crate::proto::wire::{fixed64_key, len_key, varint_key, write_len_key, zigzag};
 
@@ -128,7 +128,7 @@ impl Front {
         // as_double and count have the same number.
         fixed64(&mut bytes, 4, 0);
         let value_at = bytes.len() - 8;
-        let has_sum = has_sum(shape);
+        let has_sum = shape.layout().has(Wire::Otlp, Role::Sum);
         if has_sum {
             fixed64(&mut bytes, 5, 0);
         }
@@ -163,11 +163,11 @@ impl Front {
     }
 
     /// The fields with their times.
-    pub(super) fn with_times(&self, times: Times, start_ns: i64) -> Vec<u8> {
+    pub(super) fn with_times(&self, time_ns: i64, start_ns: i64) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         self.put_start(&mut bytes, start_ns);
         // The time stands before the value and its key.
-        bytes[self.value_at - 9..][..8].copy_from_slice(&times.time_ns.to_le_bytes());
+        bytes[self.value_at - 9..][..8].copy_from_slice(&time_ns.to_le_bytes());
         bytes
     }
 
@@ -185,14 +185,5 @@ impl Front {
         if self.has_start {
             fields[START_AT..][..8].copy_from_slice(&start_ns.to_le_bytes());
         }
-    }
-}
-
-/// A sum tells nothing where observations may be negative.
-fn has_sum(shape: &Shape) -> bool {
-    match shape {
-        Shape::Histogram { bounds, .. } => bounds.first().is_none_or(|&bound| bound >= 0.0),
-        Shape::Summary { .. } => true,
-        Shape::Counter | Shape::Gauge => false,
     }
 }

@@ -4,10 +4,11 @@
 use prost::Message;
 
 use crate::exposition::label_number;
+use crate::layout::{self, Wire};
 use crate::model::labels::Arena;
 use crate::model::population::Population;
 use crate::model::space::Space;
-use crate::model::{Family, Shape, identity};
+use crate::model::{Family, identity};
 use crate::proto::remote_write_v1::{MetricMetadata, MetricType, WriteRequest};
 use crate::proto::wire::{
     len_field_len, len_key, varint_len, write_len_key, write_pair_name, write_varint,
@@ -20,6 +21,10 @@ const NAME: &str = "__name__";
 pub(super) struct FamilyForm {
     /// Of one series, in the order of the text format.
     pub(super) samples: Vec<SampleForm>,
+    /// How many of them are buckets or quantiles, which are the first.
+    pub(super) cells: usize,
+    /// Whether they count from a start.
+    pub(super) is_cumulative: bool,
     pub(super) kind: MetricType,
     pub(super) help: String,
     pub(super) unit: String,
@@ -55,39 +60,41 @@ pub(super) enum Label {
 
 impl FamilyForm {
     pub(super) fn new(family: &Family, prefix: &str, labels: &[(String, String)]) -> Self {
-        let suffix_label = match family.shape {
-            Shape::Counter | Shape::Gauge => NAME,
-            Shape::Histogram { .. } => "le",
-            Shape::Summary { .. } => "quantile",
-        };
+        let metric_type = family.shape.metric_type();
         // A series' own labels take precedence.
         let is_free = |name: &str| {
             let dimensions = family.space.dimensions();
-            ![NAME, suffix_label].contains(&name) && dimensions.iter().all(|d| d.name != name)
+            let is_own = name == NAME || metric_type.label() == Some(name);
+            !is_own && dimensions.iter().all(|d| d.name != name)
         };
         let external: Vec<(String, String)> = labels
             .iter()
             .filter(|(name, value)| is_free(name) && !value.is_empty())
             .cloned()
             .collect();
-        let keys = sample_keys(family, prefix);
-        let samples = keys.into_iter().map(|key| SampleForm {
-            labels: sample_labels(&family.space, &external, suffix_label, &key),
-            key,
+        let layout = family.shape.layout();
+        let samples = layout.slots(Wire::RemoteWrite).map(|slot| {
+            let name = format!("{prefix}{}{}", family.name, slot.suffix);
+            let number = slot.number.map(|(label, n)| (label, label_number(n)));
+            SampleForm {
+                labels: sample_labels(&family.space, &external, &name, number.as_ref()),
+                key: (name, number.map(|(_, text)| text)),
+            }
         });
         let mut names = Arena::default();
         for dimension in family.space.dimensions() {
             names.push_with(|out| write_pair_name(out, &dimension.name));
         }
-        let kind = match family.shape {
-            Shape::Counter => MetricType::Counter,
-            Shape::Gauge => MetricType::Gauge,
-            Shape::Histogram { .. } => MetricType::Histogram,
-            Shape::Summary { .. } => MetricType::Summary,
+        let kind = match metric_type {
+            layout::MetricType::Counter => MetricType::Counter,
+            layout::MetricType::Gauge => MetricType::Gauge,
+            layout::MetricType::Histogram => MetricType::Histogram,
+            layout::MetricType::Summary => MetricType::Summary,
         };
+        let suffix = metric_type.family_suffix(Wire::RemoteWrite);
         let metadata = MetricMetadata {
             r#type: kind.into(),
-            metric_family_name: format!("{prefix}{}{}", family.name, total(&family.shape)),
+            metric_family_name: format!("{prefix}{}{suffix}", family.name),
             help: family.help.clone(),
             unit: family.unit.clone(),
         };
@@ -97,6 +104,8 @@ impl FamilyForm {
         };
         Self {
             samples: samples.collect(),
+            cells: layout.cells(),
+            is_cumulative: metric_type.is_cumulative(),
             kind,
             help: family.help.clone(),
             unit: family.unit.clone(),
@@ -104,11 +113,6 @@ impl FamilyForm {
             names,
             external,
         }
-    }
-
-    /// Whether its samples count from a start.
-    pub(super) fn is_cumulative(&self) -> bool {
-        self.kind != MetricType::Gauge
     }
 
     /// Appends the label of a dimension as a field of version 1's series.
@@ -162,45 +166,12 @@ pub(super) fn write_label(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(value.as_bytes());
 }
 
-/// What the text format appends to a counter's name.
-fn total(shape: &Shape) -> &'static str {
-    if *shape == Shape::Counter {
-        "_total"
-    } else {
-        ""
-    }
-}
-
-/// The samples of one series in the order of the text format: the name of each, and
-/// the text of its bucket or quantile.
-fn sample_keys(family: &Family, prefix: &str) -> Vec<(String, Option<String>)> {
-    let named = |suffix: &str| format!("{prefix}{}{suffix}", family.name);
-    let mut keys: Vec<(String, Option<String>)> = match &family.shape {
-        Shape::Counter | Shape::Gauge => return vec![(named(total(&family.shape)), None)],
-        Shape::Histogram { bounds, .. } => {
-            let bounds = bounds.iter().copied().chain([f64::INFINITY]);
-            bounds
-                .map(|bound| (named("_bucket"), Some(label_number(bound))))
-                .collect()
-        }
-        Shape::Summary { quantiles } => {
-            let quantiles = quantiles.iter();
-            quantiles
-                .map(|&quantile| (named(""), Some(label_number(quantile))))
-                .collect()
-        }
-    };
-    keys.push((named("_sum"), None));
-    keys.push((named("_count"), None));
-    keys
-}
-
 /// All labels of a sample in the order of their names.
 fn sample_labels(
     space: &Space,
     external: &[(String, String)],
-    suffix_label: &str,
-    (sample_name, suffix): &(String, Option<String>),
+    sample_name: &str,
+    number: Option<&(&str, String)>,
 ) -> Vec<Label> {
     let constant = |name: &str, value: &str| Label::Constant {
         name: name.to_owned(),
@@ -210,7 +181,7 @@ fn sample_labels(
     let mut labels: Vec<Label> = (0..dimensions.len()).map(Label::Dimension).collect();
     labels.push(constant(NAME, sample_name));
     labels.extend(external.iter().map(|(name, value)| constant(name, value)));
-    labels.extend(suffix.iter().map(|value| constant(suffix_label, value)));
+    labels.extend(number.map(|(name, value)| constant(name, value)));
     labels.sort_by_key(|label| match label {
         Label::Constant { name, .. } => name.clone(),
         Label::Dimension(dimension) => dimensions[*dimension].name.clone(),

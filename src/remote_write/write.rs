@@ -90,36 +90,30 @@ impl Writer {
         points: Points<'_>,
         sink: &mut Sink<'_, B>,
     ) -> ControlFlow<B> {
-        let width = form.samples.len();
+        let cells = form.cells;
         match points.columns {
             Columns::Values(values) => {
                 self.write_rows(form, block, points, sink, |row, _| values[row])
             }
             Columns::Histogram {
                 cumulative, sums, ..
-            } => {
-                let buckets = width - 2;
-                self.write_rows(form, block, points, sink, |row, sample| {
-                    let counts = &cumulative[row * buckets..][..buckets];
-                    match sample {
-                        _ if sample < buckets => counts[sample] as f64,
-                        _ if sample == buckets => sums[row],
-                        _ => counts[buckets - 1] as f64,
-                    }
-                })
-            }
+            } => self.write_rows(form, block, points, sink, |row, sample| {
+                let counts = &cumulative[row * cells..][..cells];
+                match sample {
+                    _ if sample < cells => counts[sample] as f64,
+                    _ if sample == cells => sums[row],
+                    _ => counts[cells - 1] as f64,
+                }
+            }),
             Columns::Summary {
                 quantiles,
                 counts,
                 sums,
-            } => {
-                let asked = width - 2;
-                self.write_rows(form, block, points, sink, |row, sample| match sample {
-                    _ if sample < asked => quantiles[row * asked + sample],
-                    _ if sample == asked => sums[row],
-                    _ => counts[row] as f64,
-                })
-            }
+            } => self.write_rows(form, block, points, sink, |row, sample| match sample {
+                _ if sample < cells => quantiles[row * cells + sample],
+                _ if sample == cells => sums[row],
+                _ => counts[row] as f64,
+            }),
         }
     }
 
@@ -200,7 +194,7 @@ impl Writer {
         value: impl Fn(usize, usize) -> f64,
     ) -> ControlFlow<B> {
         self.begin_block();
-        let with_starts = self.symbols.is_some() && form.is_cumulative();
+        let with_starts = self.symbols.is_some() && form.is_cumulative;
         self.tail.start_ms = 0;
         let mut row = Row::new(form, points.population.cursor(block.start));
         for index in 0..block.len {

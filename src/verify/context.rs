@@ -16,6 +16,7 @@ use super::totals::Exactly;
 use super::{Options, VerifyError, Via};
 use crate::config::{Label, LabelValues, Metric};
 use crate::journal::{Replay, ReplayError};
+use crate::layout::Wire;
 use crate::model::space::Space;
 use crate::model::{Family, Shape, shape_of};
 
@@ -231,12 +232,11 @@ impl<'a> Context<'a> {
     /// Whether a format leaves a name out that another one has: `OpenMetrics`
     /// knows no sum and count of histograms with negative buckets.
     pub(super) fn may_be_left_out(family: &Family, name: usize) -> bool {
-        match &family.shape {
-            Shape::Histogram { bounds, .. } => {
-                (1..=2).contains(&name) && bounds.first().is_some_and(|&bound| bound < 0.0)
-            }
-            _ => false,
-        }
+        let role = family.shape.metric_type().names()[name].role;
+        !family
+            .shape
+            .layout()
+            .has(Wire::OpenMetrics { created: true }, role)
     }
 
     /// Notes that a zero stands where a series begins.

@@ -27,7 +27,7 @@ pub(super) fn check(
         };
         let tally = &mut tallies[tally];
         // OpenMetrics calls a counter's family by its name without the suffix.
-        let short = names.family.strip_suffix("_total").unwrap_or(&names.family);
+        let short = family.shape.metric_type().base_name(&names.family);
         let told = known.get(&names.family).or_else(|| known.get(short));
         let Some(told) = told.filter(|told| !told.is_empty()) else {
             continue;

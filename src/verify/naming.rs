@@ -8,6 +8,7 @@ use super::backend::Labels;
 use super::otlp_name::{self, LabelStyle};
 use crate::engine::{Columns, Created};
 use crate::exposition::label_number;
+use crate::layout::{Role, Slot, Wire};
 use crate::model::Shape;
 
 /// What becomes of a name on its way into a backend.
@@ -23,31 +24,6 @@ pub(super) enum Naming {
     Otlp(otlp_name::Style),
 }
 
-/// Where the value of a slot stands in a block's columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Value,
-    /// Of so many buckets, `+Inf` included.
-    Bucket(usize, usize),
-    /// Of so many quantiles.
-    Quantile(usize, usize),
-    Sum,
-    /// The last of so many buckets, or a summary's count where there are none.
-    Count(usize),
-    Created,
-}
-
-/// One sample of each series of a family: a name, and for buckets and quantiles
-/// a label.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Slot {
-    /// Index of the name in [`Names::texts`].
-    pub(super) name: usize,
-    /// `le` or `quantile`, and its number.
-    pub(super) number: Option<(&'static str, f64)>,
-    part: Part,
-}
-
 /// What a family's series are called, and the samples that each one has.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Names {
@@ -55,7 +31,7 @@ pub(super) struct Names {
     pub(super) family: String,
     /// Names of samples.
     pub(super) texts: Vec<String>,
-    /// By name, in the order in which the text formats have them.
+    /// In the order in which the text formats have them.
     pub(super) slots: Vec<Slot>,
 }
 
@@ -68,52 +44,33 @@ impl Names {
         naming: Naming,
     ) -> Self {
         let sent = format!("{prefix}{name}");
-        let base = match (naming, shape) {
-            (Naming::Exposed { .. }, Shape::Counter) => format!("{sent}_total"),
-            (Naming::Exposed { .. }, _) => sent.clone(),
-            (Naming::Otlp(style), _) => otlp_name::metric(style, &sent, unit, shape),
+        let metric_type = shape.metric_type();
+        let family = match naming {
+            Naming::Exposed { .. } => format!("{sent}{}", metric_type.family_suffix(Wire::Text)),
+            Naming::Otlp(style) => otlp_name::metric(style, &sent, unit, shape),
         };
-        let with = |suffix: &str| format!("{base}{suffix}");
-        let plain = |name, part| Slot {
-            name,
-            number: None,
-            part,
-        };
-        let (mut texts, mut slots) = match shape {
-            Shape::Counter | Shape::Gauge => (vec![base.clone()], vec![plain(0, Part::Value)]),
-            Shape::Histogram { bounds, .. } => {
-                let all = bounds.len() + 1;
-                let bounds = bounds.iter().copied().chain([f64::INFINITY]);
-                let bucket = |(index, bound)| Slot {
-                    name: 0,
-                    number: Some(("le", bound)),
-                    part: Part::Bucket(index, all),
-                };
-                let mut slots: Vec<Slot> = bounds.enumerate().map(bucket).collect();
-                slots.extend([plain(1, Part::Sum), plain(2, Part::Count(all))]);
-                (vec![with("_bucket"), with("_sum"), with("_count")], slots)
-            }
-            Shape::Summary { quantiles } => {
-                let all = quantiles.len();
-                let quantile = |(index, &quantile)| Slot {
-                    name: 0,
-                    number: Some(("quantile", quantile)),
-                    part: Part::Quantile(index, all),
-                };
-                let mut slots: Vec<Slot> = quantiles.iter().enumerate().map(quantile).collect();
-                slots.extend([plain(1, Part::Sum), plain(2, Part::Count(0))]);
-                (vec![base.clone(), with("_sum"), with("_count")], slots)
-            }
-        };
-        if naming == (Naming::Exposed { created: true }) && *shape != Shape::Gauge {
-            slots.push(plain(texts.len(), Part::Created));
-            texts.push(format!("{sent}_created"));
-        }
+        // Both text formats may be scraped: some samples are in one of them only.
+        let is_stored = |role| role != Role::Created || naming == Naming::Exposed { created: true };
+        let names = metric_type.names().iter();
+        let names = names.filter(|name| is_stored(name.role));
+        let texts = names.map(|name| match naming {
+            Naming::Exposed { .. } => format!("{sent}{}", name.suffix),
+            Naming::Otlp(_) if name.role == Role::Value => family.clone(),
+            Naming::Otlp(_) => format!("{family}{}", name.suffix),
+        });
+        let slots = shape.layout().all_slots();
         Self {
-            family: base,
-            texts,
-            slots,
+            texts: texts.collect(),
+            slots: slots.filter(|slot| is_stored(slot.role)).collect(),
+            family,
         }
+    }
+
+    /// The name of those that tell when series began, if there are any.
+    pub(super) fn created(&self) -> Option<&str> {
+        let mut slots = self.slots.iter();
+        let slot = slots.find(|slot| slot.role == Role::Created)?;
+        Some(&self.texts[slot.name])
     }
 
     /// The slots of one name.
@@ -124,33 +81,12 @@ impl Names {
     }
 }
 
-impl Slot {
-    /// Whether it tells when the series began, rather than what it counts.
-    pub(super) fn is_created(&self) -> bool {
-        self.part == Part::Created
-    }
-
-    /// Its value in a block's columns.
-    #[inline]
-    pub(super) fn value(&self, columns: &Columns, created: &Created, row: usize) -> f64 {
-        match (columns, self.part) {
-            (_, Part::Created) => created.at(row).div_euclid(1_000_000) as f64 / 1000.0,
-            (Columns::Values(values), Part::Value) => values[row],
-            (Columns::Histogram { sums, .. } | Columns::Summary { sums, .. }, Part::Sum) => {
-                sums[row]
-            }
-            (Columns::Histogram { cumulative, .. }, Part::Bucket(index, all)) => {
-                cumulative[row * all + index] as f64
-            }
-            (Columns::Histogram { cumulative, .. }, Part::Count(all)) => {
-                cumulative[row * all + all - 1] as f64
-            }
-            (Columns::Summary { quantiles, .. }, Part::Quantile(index, all)) => {
-                quantiles[row * all + index]
-            }
-            (Columns::Summary { counts, .. }, Part::Count(_)) => counts[row] as f64,
-            _ => unreachable!("slots are of the columns' shape"),
-        }
+/// The value of a slot of a family in a block's columns.
+#[inline]
+pub(super) fn value(slot: &Slot, columns: &Columns, created: &Created, row: usize) -> f64 {
+    match slot.role {
+        Role::Created => created.at(row).div_euclid(1_000_000) as f64 / 1000.0,
+        _ => columns.sample(slot, row),
     }
 }
 

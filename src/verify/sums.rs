@@ -1,7 +1,7 @@
 //! Counts and sums that a backend should find: over all series of a name at a
 //! tick, or by one of their labels. Frames in, [`Totals`] out.
 
-use super::naming::Names;
+use super::naming::{self, Names};
 use super::selection::{Rows, for_each_series};
 use crate::engine::Frame;
 
@@ -83,7 +83,7 @@ pub(super) fn totals(
             let (gaps, created) = (frame.gaps(place), frame.created(place));
             for slot in slots {
                 for row in (0..block.len).filter(|&row| !gaps.contains(row)) {
-                    totals.add(slot.value(columns, created, row));
+                    totals.add(naming::value(slot, columns, created, row));
                 }
             }
         }
@@ -93,7 +93,7 @@ pub(super) fn totals(
         if !frame.gaps(place).contains(row) {
             let columns = frame.block(place).2;
             for slot in slots {
-                totals.add(slot.value(columns, frame.created(place), row));
+                totals.add(naming::value(slot, columns, frame.created(place), row));
             }
         }
     });
@@ -124,7 +124,8 @@ pub(super) fn totals_by(
                     None => slot - slots.start,
                 };
                 let created = frame.created(place);
-                totals[group].add(names.slots[slot].value(columns, created, row));
+                let slot = &names.slots[slot];
+                totals[group].add(naming::value(slot, columns, created, row));
             }
         }
     });

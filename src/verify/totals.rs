@@ -14,6 +14,7 @@ use super::scrapes::Scrape;
 use super::selection::{Rows, for_each_series, labels};
 use super::sums::{Totals, totals, totals_by};
 use crate::engine::{Frame, Gaps};
+use crate::layout::Role;
 use crate::model::Shape;
 use crate::model::space::Space;
 
@@ -113,7 +114,7 @@ impl Place<'_> {
         let families = self.frame.catalog().families();
         let slot = &self.names.slots[self.names.slots_of(self.name).start];
         let shape = self.family.map(|family| &families[family].shape);
-        shape.is_some_and(|shape| *shape != Shape::Gauge) && !slot.is_created()
+        shape.is_some_and(|shape| *shape != Shape::Gauge) && slot.role != Role::Created
     }
 
     /// How many zeros there may be of series that begin here.
@@ -570,7 +571,7 @@ fn compare(ctx: &Context, place: Place, group: &Group) -> Result<Vec<Example>, A
                         continue;
                     }
                     let of = &place.names.slots[slot];
-                    let value = of.value(columns, place.frame.created(at), row);
+                    let value = naming::value(of, columns, place.frame.created(at), row);
                     let number = of.number;
                     let identity =
                         naming::identity(place.text(), labels(cursor), number.map(|(_, n)| n));

@@ -8,6 +8,7 @@ use super::{Checker, suggest};
 use crate::config::problem::{Path, quoted};
 use crate::config::raw::{Item, RawMetric};
 use crate::config::{Diurnal, Global, Kind, Label, Metric, Sampling, unknown};
+use crate::layout::MetricType;
 
 impl Checker<'_> {
     /// One entry per entry of the file; `None` where there was a mistake. `page`
@@ -126,11 +127,13 @@ impl Checker<'_> {
         kind: Option<&str>,
         profile: Option<&str>,
     ) {
-        let (reserved, kind) = match kind {
-            Some("histogram") => ("le", "histogram"),
-            Some("summary") => ("quantile", "summary"),
-            _ => return,
+        let Some(kind) = kind.and_then(MetricType::by_name) else {
+            return;
         };
+        let Some(reserved) = kind.label() else {
+            return;
+        };
+        let kind = kind.name();
         let Some(label) = labels.iter().find(|label| label.name == reserved) else {
             return;
         };

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use super::Checker;
 use crate::config::problem::{Path, quoted};
 use crate::config::{Kind, Metric};
+use crate::layout::{Layout, MetricType, Role, SampleName, Wire};
 
 pub(super) const METRIC_NAME_RULE: &str =
     "use letters, digits, _ and :, and do not begin with a digit";
@@ -20,6 +21,9 @@ const PROCESS_NAMES: [&str; 4] = [
     "process_cpu_seconds_total",
     "process_cpu_seconds_created",
 ];
+
+/// Ends of names that `OpenMetrics` reserves for a type that no metric here has.
+const GAUGE_HISTOGRAM_SUFFIXES: [&str; 2] = ["_gcount", "_gsum"];
 
 /// `[a-zA-Z_:][a-zA-Z0-9_:]*`.
 pub(super) fn is_metric_name(name: &str) -> bool {
@@ -38,12 +42,10 @@ pub(super) fn label_name_problem(name: &str) -> Option<&'static str> {
     }
 }
 
-/// The name without a counter's `_total`.
+/// The name of a metric of some type, if it is one, without a counter's `_total`.
 pub(in crate::config) fn base_name<'a>(name: &'a str, kind: Option<&str>) -> &'a str {
-    match name.strip_suffix("_total") {
-        Some(base) if kind == Some("counter") => base,
-        _ => name,
-    }
+    let known = kind.and_then(MetricType::by_name);
+    known.map_or(name, |known| known.base_name(name))
 }
 
 impl Checker<'_> {
@@ -60,7 +62,7 @@ impl Checker<'_> {
                 .add(at, format!("{} is not a metric name; {rule}", quoted(name)));
             return String::new();
         }
-        if kind == Some("counter") && base.ends_with("_total") {
+        if base_name(base, kind) != base {
             let message = format!("a counter carries _total once; write {}", quoted(base));
             self.problems.add(at, message);
         }
@@ -113,7 +115,9 @@ impl Checker<'_> {
                     &path,
                     format!(
                         "collides with metrics[{first}], the {} {}: both expose {}",
-                        metrics[first].as_ref().map_or("metric", type_name),
+                        metrics[first]
+                            .as_ref()
+                            .map_or("metric", |metric| metric.kind.metric_type().name()),
                         quoted(other),
                         quoted(name)
                     ),
@@ -135,51 +139,47 @@ impl Checker<'_> {
     /// but tools and people take the metric for a part of another one.
     fn suffix_is_right(&mut self, at: &Path, metric: &Metric, page: bool) -> bool {
         let name = &metric.name;
-        let ending = |endings: &[&'static str]| {
-            let mut endings = endings.iter().copied();
-            endings.find(|ending| name.ends_with(ending))
-        };
-        let is_summary = matches!(metric.kind, Kind::Summary { .. });
-        let lost = ending(&["_sum", "_count", "_created"]).filter(|_| is_summary && page);
-        if let Some(suffix) = lost {
-            let who = match suffix {
-                "_created" => {
+        let metric_type = metric.kind.metric_type();
+        let ends_as = |part: &&SampleName| !part.suffix.is_empty() && name.ends_with(part.suffix);
+        let lost = metric_type.names().iter().find(ends_as);
+        if let Some(part) = lost.filter(|_| metric_type == MetricType::Summary && page) {
+            let who = match part.role {
+                Role::Created => {
                     "Prometheus with created-timestamp-zero-ingestion drops the quantiles as \
                      start times"
                 }
-                "_sum" => "the OpenTelemetry Collector takes the quantiles for its sum",
+                Role::Sum => "the OpenTelemetry Collector takes the quantiles for its sum",
                 _ => "the OpenTelemetry Collector takes the quantiles for its count",
             };
             let message = format!(
-                "a summary must not end in {suffix}: {who}; use another name{}",
-                without(name, suffix)
+                "a summary must not end in {}: {who}; use another name{}",
+                part.suffix,
+                without(name, part.suffix)
             );
             self.problems.add(at, message);
             return false;
         }
-        let part_of = match ending(&[
-            "_total", "_created", "_bucket", "_count", "_sum", "_gcount", "_gsum",
-        ]) {
-            None => return true,
-            // It is exposed with _total behind it.
-            Some(_)
-                if matches!(metric.kind, Kind::Counter { .. }) && !name.ends_with("_created") =>
-            {
-                return true;
-            }
-            Some("_total") => "the value of a counter",
-            Some("_created") => "the start time of another metric",
-            Some("_bucket") => "a bucket of a histogram",
-            Some("_gcount" | "_gsum") => "a part of a gauge histogram",
-            Some(_) => "a part of a summary or histogram",
+        let mut parts = MetricType::ALL.into_iter().flat_map(MetricType::names);
+        let part = parts.find(ends_as);
+        let mut gauge_histogram = GAUGE_HISTOGRAM_SUFFIXES.into_iter();
+        let (suffix, part_of) = match part {
+            Some(part) => (part.suffix, read_as(part.role)),
+            None => match gauge_histogram.find(|suffix| name.ends_with(suffix)) {
+                Some(suffix) => (suffix, "a part of a gauge histogram"),
+                None => return true,
+            },
         };
-        let suffix = &name[name.rfind('_').unwrap_or(0)..];
+        // It is exposed with _total behind it.
+        let is_created = part.is_some_and(|part| part.role == Role::Created);
+        if metric_type == MetricType::Counter && !is_created {
+            return true;
+        }
         self.problems.warn(
             at,
             format!(
                 "a {} that ends in {suffix} reads as {part_of} (OpenMetrics reserves the ending), \
                  which promtool, agents and people go by; use another name{}",
-                type_name(metric),
+                metric_type.name(),
                 without(name, suffix)
             ),
         );
@@ -193,7 +193,8 @@ impl Checker<'_> {
         let Kind::Histogram { bounds, .. } = &metric.kind else {
             return;
         };
-        if bounds.first().is_some_and(|&bound| bound < 0.0) {
+        let layout = Layout::new(MetricType::Histogram, bounds);
+        if !layout.has(Wire::OpenMetrics { created: true }, Role::Sum) {
             self.problems.warn(
                 at,
                 "OpenMetrics forbids the _sum and _count of a histogram with negative buckets, and \
@@ -205,6 +206,16 @@ impl Checker<'_> {
     }
 }
 
+/// What a name is taken for that ends as samples of a role do.
+fn read_as(role: Role) -> &'static str {
+    match role {
+        Role::Value => "the value of a counter",
+        Role::Created => "the start time of another metric",
+        Role::Bucket => "a bucket of a histogram",
+        Role::Quantile | Role::Sum | Role::Count => "a part of a summary or histogram",
+    }
+}
+
 /// ", such as …" for a name without its ending, where something is left.
 fn without(name: &str, suffix: &str) -> String {
     match name.strip_suffix(suffix) {
@@ -213,25 +224,10 @@ fn without(name: &str, suffix: &str) -> String {
     }
 }
 
-fn type_name(metric: &Metric) -> &'static str {
-    match metric.kind {
-        Kind::Counter { .. } => "counter",
-        Kind::Gauge { .. } => "gauge",
-        Kind::Histogram { .. } => "histogram",
-        Kind::Summary { .. } => "summary",
-    }
-}
-
 /// The names a metric has in any format, its base name first.
 fn generated_names(metric: &Metric) -> Vec<String> {
-    let suffixes: &[&str] = match metric.kind {
-        Kind::Counter { .. } => &["", "_total", "_created"],
-        Kind::Gauge { .. } => &[""],
-        Kind::Histogram { .. } => &["", "_bucket", "_sum", "_count", "_created"],
-        Kind::Summary { .. } => &["", "_sum", "_count", "_created"],
-    };
-    let names = suffixes.iter();
-    names
+    let suffixes = metric.kind.metric_type().suffixes();
+    suffixes
         .map(|suffix| format!("{}{suffix}", metric.name))
         .collect()
 }

@@ -10,12 +10,11 @@ use crate::config::endpoint::{Endpoint, PathRule};
 use crate::config::problem::Path;
 use crate::config::raw::{Entries, Item, RawBasicAuth, RawRemoteWrite, Scalar};
 use crate::config::{BasicAuth, Password, RemoteWrite, RemoteWriteVersion};
+use crate::layout::MetricType;
 
 const RECEIVERS_MAX: usize = 16;
 const LABELS_MAX: usize = 100;
 const QUEUE_BYTES: RangeInclusive<u64> = 65_536..=u64::MAX;
-/// Labels that samples of histograms and summaries have themselves.
-const LABELS_RESERVED: [&str; 2] = ["le", "quantile"];
 
 impl Checker<'_> {
     pub(super) fn remote_writes(
@@ -127,7 +126,7 @@ impl Checker<'_> {
         for (path, name, value) in self.entries(at, raw) {
             if let Some(problem) = names::label_name_problem(&name) {
                 self.problems.add_key(&path, problem);
-            } else if LABELS_RESERVED.contains(&name.as_str()) {
+            } else if MetricType::ALL.iter().any(|of| of.label() == Some(&name)) {
                 let message =
                     "histograms and summaries set this label themselves; use another name";
                 self.problems.add_key(&path, message);

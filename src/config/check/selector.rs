@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checker, suggest};
 use crate::config::problem::{Path, quoted};
-use crate::config::{Config, Kind, Label, LabelValues, Metric};
+use crate::config::{Config, Label, LabelValues, Metric};
+use crate::layout::MetricType;
 
 /// Label values that the actions of a file may be compared with, about a
 /// second of work.
@@ -60,8 +61,9 @@ impl Checker<'_> {
         known: &Known<'m>,
     ) -> Option<&'m Metric> {
         let found = known.by_name.get(name).copied().or_else(|| {
-            let counter = known.by_name.get(name.strip_suffix("_total")?).copied();
-            counter.filter(|metric| matches!(metric.kind, Kind::Counter { .. }))
+            let base = MetricType::Counter.base_name(name);
+            let counter = known.by_name.get(base).copied();
+            counter.filter(|metric| metric.is_called(name))
         });
         // With a metric missing for its own mistakes, the list is not known.
         if found.is_none() && known.complete {

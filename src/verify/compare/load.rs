@@ -10,7 +10,7 @@ use crate::journal::Replay;
 use crate::readable::grouped;
 use crate::verify::VerifyError;
 use crate::verify::backend::{AskError, Backend};
-use crate::verify::naming::{Naming, selector};
+use crate::verify::naming::selector;
 use crate::verify::report::Report;
 use crate::verify::route::{Route, in_queries};
 
@@ -126,14 +126,16 @@ impl Stored {
         route: &Route,
         report: &Report,
     ) -> Result<Self, AskError> {
-        let mut names = Vec::new();
+        let (mut names, mut created) = (Vec::new(), Vec::new());
         for metric in replay.metrics() {
-            names.extend(route.names_of(metric).texts);
+            let of_metric = route.names_of(metric);
+            created.extend(of_metric.created().map(str::to_owned));
+            names.extend(of_metric.texts);
         }
-        names.sort_unstable();
-        names.dedup();
-        let created = names.iter().filter(|name| is_created(route, name));
-        let created: Vec<String> = created.cloned().collect();
+        for all in [&mut names, &mut created] {
+            all.sort_unstable();
+            all.dedup();
+        }
         let own = replay
             .metrics()
             .into_iter()
@@ -189,11 +191,6 @@ impl Stored {
         };
         format!("{} series{created}, {samples}", number(self.series))
     }
-}
-
-/// Whether a name is that of start times, as `OpenMetrics` has them.
-fn is_created(route: &Route, name: &str) -> bool {
-    route.naming == (Naming::Exposed { created: true }) && name.ends_with("_created")
 }
 
 /// That only some hold start times.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::http::{Limits, Reply, Request, Server};
+use crate::layout::{Layout, MetricType, Role, Slot, Wire};
 use crate::verify::VerifyError;
 use crate::verify::report::{Gap, Report, Tally};
 
@@ -98,16 +99,27 @@ impl Delays {
 
     /// The samples of a histogram: what follows its name, and values.
     fn samples(&self) -> Vec<(String, f64)> {
-        let mut samples = Vec::new();
         let mut below = 0;
-        let bounds = DELAY_BOUNDS_S.iter().map(ToString::to_string);
-        for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(self.counts) {
-            below += count;
-            samples.push((format!("_bucket{{le=\"{bound}\"}}"), below as f64));
-        }
-        samples.push(("_sum".to_owned(), self.sum_s));
-        samples.push(("_count".to_owned(), below as f64));
-        samples
+        let slots = Layout::new(MetricType::Histogram, &DELAY_BOUNDS_S).slots(Wire::Text);
+        let sample = |slot: Slot| {
+            let label = slot.number.map_or_else(String::new, |(label, bound)| {
+                if bound.is_finite() {
+                    format!("{{{label}=\"{bound}\"}}")
+                } else {
+                    format!("{{{label}=\"+Inf\"}}")
+                }
+            });
+            below += match slot.role {
+                Role::Bucket => self.counts[slot.cell],
+                _ => 0,
+            };
+            let value = match slot.role {
+                Role::Sum => self.sum_s,
+                _ => below as f64,
+            };
+            (format!("{}{label}", slot.suffix), value)
+        };
+        slots.map(sample).collect()
     }
 }
 
