@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::{self, Config, LabelValues};
 use crate::engine::Columns;
+use crate::exporters::{self, ExporterId};
 use crate::model::labels::Dimension;
 use crate::model::space::Space;
 use crate::model::{Catalog, Family, Shape};
@@ -193,7 +194,7 @@ pub struct SelfMetrics {
     tick_lag_ns: AtomicU64,
     clock_offset_ns: AtomicI64,
     epoch_ns: AtomicI64,
-    /// Of the exporters that push, in the order of [`exporters_that_push`].
+    /// Of the exporters that push, in the order of [`exporters::pushing`].
     deliveries: Mutex<Vec<Delivery>>,
     points: Mutex<Points>,
 }
@@ -215,10 +216,13 @@ impl SelfMetrics {
             Dimension::new(name, &LabelValues::List(values), count)
         };
         let metric_name = || label("metric_name", names.clone());
-        let pushing = exporters_that_push(config);
+        let pushing: Vec<String> = exporters::pushing(config)
+            .map(|(exporter, _)| exporter.id.label())
+            .collect();
         let pushers = || label("exporter", pushing.clone());
         let exporter = || {
-            let all = std::iter::once("prometheus".to_owned()).chain(pushing.clone());
+            let page = ExporterId::Prometheus.label();
+            let all = std::iter::once(page).chain(pushing.clone());
             label("exporter", all.collect())
         };
         let without = if pushing.is_empty() { PUSH_FAMILIES } else { 0 };
@@ -280,7 +284,7 @@ impl SelfMetrics {
     }
 
     /// Sets what the exporters that push have delivered so far, in the order of
-    /// [`exporters_that_push`].
+    /// [`exporters::pushing`].
     pub fn set_deliveries(&self, now: impl Iterator<Item = Delivery>) {
         let mut deliveries = self.deliveries();
         deliveries.clear();
@@ -424,19 +428,6 @@ pub fn fill_tick(tick: u64, columns: &mut [Columns]) {
             values.fill(tick as f64);
         }
     }
-}
-
-/// The label `exporter` of each exporter that pushes: `otel`, then
-/// `remote_write`, `remote_write_2` and so on, those that are not enabled left
-/// out.
-pub fn exporters_that_push(config: &Config) -> Vec<String> {
-    let otel = config.otel.enabled.then(|| "otel".to_owned());
-    let remote = config.remote_writes_enabled().enumerate();
-    let remote = remote.map(|(index, _)| match index {
-        0 => "remote_write".to_owned(),
-        _ => format!("remote_write_{}", index + 1),
-    });
-    otel.into_iter().chain(remote).collect()
 }
 
 /// Samples generated so far, by metric in the catalog's order.

@@ -275,9 +275,9 @@ fn nothing_is_begun_once_it_is_interrupted() {
     });
     for target in [job.target.clone(), Target::Otlp] {
         job.target = target;
-        let written = match &job.target {
-            Target::OpenMetrics(path) => file::run(&job, path, &interrupt, &mut |_| {}),
-            _ => send::run(&job, &interrupt, &mut |_| {}),
+        let written = match job.way() {
+            Way::File(path) => file::run(&job, path, &interrupt, &mut |_| {}),
+            Way::Push(push) => send::run(&job, push, &interrupt, &mut |_| {}),
         };
         let Err(BackfillError::Failed(message)) = written else {
             panic!("{written:?}")

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::ErrorReply;
 use crate::config::{self, Action, Config, Kind, Metric};
+use crate::exporters;
 use crate::timeline::Command;
 
 /// The command of a request to begin something; `action` is a name as in a
@@ -75,10 +76,10 @@ fn unknown(what: &str, name: &str, meant: Option<&str>, available: &[&str]) -> E
 /// under the name, else the one with the nearest name.
 fn meant_metric<'a>(config: &'a Config, name: &str) -> Option<&'a str> {
     const SUFFIXES: [&str; 6] = ["", "_total", "_bucket", "_sum", "_count", "_created"];
-    let remote_writes = config.remote_writes.iter().map(|one| one.prefix.as_str());
-    let prefixes = ["", &config.prometheus.prefix, &config.otel.prefix];
-    let prefixes = prefixes.into_iter().chain(remote_writes);
-    let stripped: Vec<&str> = prefixes
+    let exporters = exporters::all(config).into_iter();
+    let prefixes = exporters.map(|exporter| exporter.section.prefix());
+    let stripped: Vec<&str> = std::iter::once("")
+        .chain(prefixes)
         .filter_map(|prefix| name.strip_prefix(prefix))
         .flat_map(|rest| SUFFIXES.map(|suffix| rest.strip_suffix(suffix)))
         .flatten()

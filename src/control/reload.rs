@@ -9,6 +9,7 @@ use super::error::ErrorReply;
 use super::hub::{Change, Done, Hub, InEffect, Replacement};
 use crate::config::{self, Config, LoadError, Metric, Overrides, Problem, Runtime};
 use crate::engine::{Prepared, Reloaded, exponential};
+use crate::exporters;
 use crate::exposition::Renderer;
 use crate::journal::{counts_json, series_json};
 use crate::model::Catalog;
@@ -245,7 +246,7 @@ fn merge(old: &Config, started: &Runtime, new: Config) -> (Config, Vec<&'static 
 /// section `runtime` at the start, which earlier reloads have replaced.
 fn needs_restart(old: &Config, started: &Runtime, new: &Config) -> Vec<&'static str> {
     let (was, is) = (&old.global, &new.global);
-    let fields = [
+    let global = [
         (
             "global.tick_interval_s",
             was.tick_interval_ns != is.tick_interval_ns,
@@ -271,20 +272,21 @@ fn needs_restart(old: &Config, started: &Runtime, new: &Config) -> Vec<&'static 
         ),
         ("global.journal_file", was.journal_file != is.journal_file),
         ("global.threads", was.threads != is.threads),
-        ("exporters.prometheus", old.prometheus != new.prometheus),
-        ("exporters.otel", old.otel != new.otel),
-        (
-            "exporters.remote_write",
-            old.remote_writes != new.remote_writes,
-        ),
+    ];
+    let runtime = [
         ("runtime.on_start", started.on_start != new.runtime.on_start),
         (
             "runtime.failure_modes",
             started.failure_modes != new.runtime.failure_modes,
         ),
     ];
-    let differing = fields.iter().filter(|(_, differs)| *differs);
-    differing.map(|(name, _)| *name).collect()
+    let name = |(name, differs): (&'static str, bool)| differs.then_some(name);
+    let global = global.into_iter().filter_map(name);
+    let runtime = runtime.into_iter().filter_map(name);
+    global
+        .chain(exporters::differing(old, new))
+        .chain(runtime)
+        .collect()
 }
 
 /// Every mistake of a file, as `check --json` tells them.
