@@ -120,6 +120,11 @@ impl Encoder {
         Stale::between(&before, &self.forms)
     }
 
+    /// Those of the series that ended with an earlier catalog that are not there again.
+    pub fn still_ended(&self, stale: &Stale) -> Stale {
+        stale.without(&self.forms)
+    }
+
     /// Goes over to another version of the protocol.
     pub fn set_version(&mut self, version: Version) {
         self.options.version = version;
@@ -330,16 +335,18 @@ mod tests {
         }
 
         /// For every pair of catalogs, exactly those series end that the second
-        /// does not have; at the end, all do.
+        /// does not have; those that a third one has again do not; at the end, all do.
         #[test]
         fn series_that_vanish_end(
             before in frames(),
             now in frames(),
+            later in frames(),
             options in options(),
             shared: bool,
         ) {
             // Half of the time, some families go on with their spaces.
             let now = if shared { rebuilt(&before, &now) } else { now };
+            let later = if shared { rebuilt(&before, &later) } else { later };
             let whole = |of: &Frame| expected(&frame(of.catalog(), 1, 0, 1), &options);
             let mut encoder = Encoder::new(Arc::clone(before.catalog()), options.clone());
             let all = encoder.all();
@@ -359,7 +366,16 @@ mod tests {
             let gone = ended(read_stale(&mut encoder, &stale, 5_000_000));
             prop_assert_eq!(stale.samples(), gone.len());
             prop_assert_eq!(stale.is_empty(), gone.is_empty());
-            prop_assert_eq!(gone, twin::missing(&whole(&before), &whole(&now)));
+            prop_assert_eq!(&gone, &twin::missing(&whole(&before), &whole(&now)));
+            // Some of them are there again in a third one.
+            encoder.set_catalog(Arc::clone(later.catalog()));
+            let still = encoder.still_ended(&stale);
+            let there: HashSet<Labels> = whole(&later).into_iter().map(|s| s.labels).collect();
+            let gone: Vec<Labels> =
+                gone.into_iter().filter(|labels| !there.contains(labels)).collect();
+            prop_assert_eq!(still.samples(), gone.len());
+            prop_assert_eq!(ended(read_stale(&mut encoder, &still, 5_000_000)), gone);
+            encoder.set_catalog(Arc::clone(now.catalog()));
             let samples = read(&mut encoder, &now, false).requests.concat();
             prop_assert_eq!(samples, expected(&now, &options));
         }

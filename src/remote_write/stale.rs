@@ -80,6 +80,32 @@ impl Stale {
         }
     }
 
+    /// Those of them that `now` does not have either.
+    pub(super) fn without(&self, now: &Forms) -> Self {
+        let blocks = self.forms.catalog.blocks();
+        let own: HashMap<usize, &Part> = self.parts.iter().map(|part| (part.block, part)).collect();
+        let parts = Self::between(&self.forms, now).parts.into_iter();
+        let parts = parts.filter_map(|other| {
+            let (own, len) = (own.get(&other.block)?, blocks[other.block].len);
+            let alive = (0..other.samples.len()).map(|sample| {
+                let goes_on =
+                    |row: &usize| own.goes_on(sample, *row) || other.goes_on(sample, *row);
+                Gaps::at(len, (0..len).filter(goes_on))
+            });
+            let alive: Vec<Gaps> = alive.collect();
+            let ends = alive.iter().any(|alive| alive.count() < len);
+            ends.then(|| Part {
+                block: other.block,
+                samples: (0..alive.len()).map(Some).collect(),
+                alive,
+            })
+        });
+        Self {
+            parts: parts.collect(),
+            forms: Arc::clone(&self.forms),
+        }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
