@@ -260,6 +260,10 @@ fn job_id(job: &Job) -> JobId {
             "configuration".to_owned(),
             config::fingerprint(&job.config).into(),
         ),
+        (
+            "self_metrics_prefix".to_owned(),
+            job.config.global.self_metrics_prefix.clone().into(),
+        ),
         ("from".to_owned(), time(job.span.first)),
         ("to".to_owned(), time(job.span.last)),
     ])

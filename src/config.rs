@@ -337,6 +337,8 @@ pub struct Global {
     pub threads: Option<usize>,
     /// Refuse to start above this many samples per scrape.
     pub max_series: u64,
+    /// Put before the names of the process's own metrics, after the exporter's prefix.
+    pub self_metrics_prefix: String,
 }
 
 /// `global.log_format`.

@@ -142,8 +142,12 @@ fn note(noted: &Noted) -> Box<SaveCheckpoint> {
 /// All families, and the number of the tick.
 fn catalog(job: &Job, push: Push<'_>) -> Result<Catalog, BackfillError> {
     let layout = exponential::layouts(push.needs().exponential_size_max);
-    Catalog::build_with(&job.config, vec![SelfMetrics::tick_family()], &layout)
-        .map_err(unusable_metric)
+    Catalog::build_with(
+        &job.config,
+        vec![SelfMetrics::tick_family(&job.config)],
+        &layout,
+    )
+    .map_err(unusable_metric)
 }
 
 /// What must be equal for sending to be gone on with.

@@ -22,6 +22,8 @@ const NAMES_BYTES_MAX: usize = 6_000;
 pub(super) struct Route {
     pub(super) via: Via,
     pub(super) prefix: String,
+    /// What stands between that and the name of one of the process's own metrics.
+    pub(super) self_prefix: String,
     pub(super) naming: Naming,
     /// What all series have that the run's process pushed, where they tell.
     pub(super) instance: Option<String>,
@@ -66,10 +68,12 @@ impl Route {
                 "{section}: {count} of its entries are enabled, there is no number {number}"
             ));
         };
+        let self_prefix = config.global.self_metrics_prefix.clone();
         match exporter.section {
             Section::Prometheus(prometheus) => Ok(Self {
                 via,
                 prefix: prometheus.prefix.clone(),
+                self_prefix,
                 naming: Naming::Exposed { created: false },
                 instance: None,
                 due: None,
@@ -101,6 +105,7 @@ impl Route {
                 Ok(Self {
                     via,
                     prefix: exporter.section.prefix().to_owned(),
+                    self_prefix,
                     naming,
                     instance: push.instance().map(str::to_owned),
                     due: Some(Schedule::new(
@@ -113,6 +118,11 @@ impl Route {
                 })
             }
         }
+    }
+
+    /// What stands before the process's own metrics.
+    pub(super) fn own_prefix(&self) -> String {
+        format!("{}{}", self.prefix, self.self_prefix)
     }
 
     /// What a family's series are called.
@@ -152,8 +162,9 @@ impl Route {
     /// The names that the series of tick numbers may have, each with what it
     /// tells of the naming.
     pub(super) fn tick_names(&self) -> Vec<(String, Naming)> {
+        let prefix = self.own_prefix();
         let name = |naming| {
-            let names = Names::of((TICKS, ""), &Shape::Counter, &self.prefix, naming);
+            let names = Names::of((TICKS, ""), &Shape::Counter, &prefix, naming);
             names.family
         };
         match self.naming {
