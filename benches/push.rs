@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use mockingbird::clock::Clock;
 use mockingbird::config::load_str;
 use mockingbird::engine::Engine;
+use mockingbird::exporters::Push;
 use mockingbird::http::{Limits, Reply, Request, Server};
 use mockingbird::model::Catalog;
 use mockingbird::push::Pusher;
@@ -66,7 +67,7 @@ fn measure(table: &mut Table, size: usize, compression: &str) {
     let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
     let mut engine = Engine::new(&config, Arc::clone(&catalog), 0, 1).unwrap();
     let mut pusher = Pusher::start(
-        &config.otel,
+        Push::Otlp(&config.otel),
         1_000_000_000,
         catalog,
         &Arc::default(),

@@ -18,9 +18,10 @@ pub use progress::{progress_bar, progress_bar_of};
 use ticks::Ticks;
 
 use crate::clock::{Clock, rfc3339, round_down};
-use crate::config::{self, Config};
-use crate::control::{self, Applier, ControlHandler, Endpoints, Hub, PendingChange, Reloader};
+use crate::config::Config;
+use crate::control::{self, Applier, ControlHandler, Hub, PendingChange, Reloader};
 use crate::engine::Engine;
+use crate::exporters;
 use crate::exposition::Renderer;
 use crate::exposition::pool::RenderPool;
 use crate::faults::WireFaults;
@@ -30,7 +31,7 @@ use crate::model::Catalog;
 use crate::plan::{BackendSeries, Estimate};
 use crate::push::{Delivery, Pusher, StartError};
 use crate::readable::grouped;
-use crate::selfmetrics::{SelfMetrics, exporters_that_push};
+use crate::selfmetrics::SelfMetrics;
 use crate::server::{Board, ScrapeHandler};
 
 /// Responses under way when the process ends get this long.
@@ -140,7 +141,7 @@ pub fn run(
     shared.own.set_epoch_ns(epoch_ns);
     let mut engine =
         Engine::new(config, Arc::clone(&catalog), epoch_ns, threads).map_err(no_threads)?;
-    if config.otel.sends_deltas() {
+    if exporters::needs(config).growth {
         engine.count_growth();
     }
     let pool = RenderPool::new(threads).map_err(no_threads)?;
@@ -148,21 +149,9 @@ pub fn run(
     let mut pushers = start_pushers(config, &catalog, &shared)?;
     reload_on_signal(&reloader, signals.reload.clone()).map_err(no_threads)?;
 
-    let metrics_addr = servers.metrics.as_ref().map(Server::local_addr);
-    let remote_writes = config.remote_writes_enabled();
-    let endpoints = Endpoints {
-        metrics_addr,
-        otlp_url: config
-            .otel
-            .enabled
-            .then(|| config::shown_url(&config.otel.url)),
-        remote_write_urls: remote_writes
-            .map(|one| config::shown_url(&one.url))
-            .collect(),
-    };
-    servers.set_ready(pool, endpoints);
+    servers.set_ready(pool);
     started(&Started {
-        metrics_addr,
+        metrics_addr: servers.metrics.as_ref().map(Server::local_addr),
         control_addr: servers.control.local_addr(),
         config: Arc::clone(config),
         epoch_ns,
@@ -199,8 +188,6 @@ struct Servers {
     control: Server,
     /// What renders scrapes; until it is set they are answered with 503.
     pool: Arc<OnceLock<RenderPool>>,
-    /// For `/status`.
-    endpoints: Arc<OnceLock<Endpoints>>,
 }
 
 impl Servers {
@@ -210,12 +197,13 @@ impl Servers {
         hub: &Arc<Hub>,
         reloader: &Arc<Reloader>,
     ) -> Result<Self, RunError> {
-        let (pool, endpoints) = (Arc::default(), Arc::default());
+        let pool = Arc::default();
+        let metrics = serve_metrics(config, shared, &pool)?;
+        let metrics_addr = metrics.as_ref().map(Server::local_addr);
         Ok(Self {
-            metrics: serve_metrics(config, shared, &pool)?,
-            control: serve_control(config, shared, hub, reloader, &endpoints)?,
+            control: serve_control(config, shared, hub, reloader, metrics_addr)?,
+            metrics,
             pool,
-            endpoints,
         })
     }
 
@@ -226,9 +214,8 @@ impl Servers {
     }
 
     /// To be called once, when start-up is done.
-    fn set_ready(&self, pool: RenderPool, endpoints: Endpoints) {
-        let set = (self.pool.set(pool), self.endpoints.set(endpoints));
-        assert!(matches!(set, (Ok(()), Ok(()))), "start-up happens once");
+    fn set_ready(&self, pool: RenderPool) {
+        assert!(self.pool.set(pool).is_ok(), "start-up happens once");
     }
 
     fn shutdown(self) {
@@ -272,7 +259,7 @@ fn serve_control(
     shared: &Shared,
     hub: &Arc<Hub>,
     reloader: &Arc<Reloader>,
-    endpoints: &Arc<OnceLock<Endpoints>>,
+    metrics_addr: Option<SocketAddr>,
 ) -> Result<Server, RunError> {
     let global = &config.global;
     let handler = ControlHandler::new(
@@ -281,7 +268,7 @@ fn serve_control(
         Arc::clone(reloader),
         (Arc::clone(&shared.board), Arc::clone(&shared.own)),
         shared.clock,
-        Arc::clone(endpoints),
+        metrics_addr,
     );
     let addr = SocketAddr::new(global.control_api_bind, global.control_api_port);
     let fields = ["global", "control_api_port", "control_api_bind"];
@@ -327,39 +314,34 @@ fn reload_on_signal(reloader: &Arc<Reloader>, signals: Receiver<()>) -> std::io:
     thread.spawn(reload).map(drop)
 }
 
-/// All exporters that push, in the order of
-/// [`crate::selfmetrics::exporters_that_push`].
+/// All exporters that push, in the order of [`exporters::pushing`].
 fn start_pushers(
     config: &Config,
     catalog: &Arc<Catalog>,
     shared: &Shared,
 ) -> Result<Vec<Pusher>, RunError> {
     let (interval_ns, faults) = (shared.interval_ns, &shared.faults);
-    let otel = config.otel.enabled.then(|| {
+    let pushers = exporters::pushing(config).map(|(_, push)| {
         let catalog = Arc::clone(catalog);
-        Pusher::start(&config.otel, interval_ns, catalog, faults, shared.clock)
+        Pusher::start(push, interval_ns, catalog, faults, shared.clock)
     });
-    let remote = config.remote_writes_enabled().map(|section| {
-        let catalog = Arc::clone(catalog);
-        Pusher::start_remote_write(section, interval_ns, catalog, faults, shared.clock)
-    });
-    let pushers: Result<Vec<Pusher>, StartError> = otel.into_iter().chain(remote).collect();
-    pushers.map_err(|error| match error {
-        StartError::Config(message) => RunError::Config(message),
-        StartError::Threads(error) => {
-            RunError::Run(format!("cannot start threads that push: {error}"))
-        }
-    })
+    pushers
+        .collect::<Result<_, _>>()
+        .map_err(|error| match error {
+            StartError::Config(message) => RunError::Config(message),
+            StartError::Threads(error) => {
+                RunError::Run(format!("cannot start threads that push: {error}"))
+            }
+        })
 }
 
 /// Ends all exporters that push, at the same time: what they still have is pushed
 /// or dropped, and logged.
 fn finish_pushing(pushers: Vec<Pusher>, config: &Config, shared: &Shared) {
-    let names = exporters_that_push(config);
     std::thread::scope(|scope| {
-        for (pusher, name) in pushers.into_iter().zip(&names) {
+        for (pusher, (exporter, _)) in pushers.into_iter().zip(exporters::pushing(config)) {
             let last = shared.board.latest();
-            scope.spawn(move || log_delivery(name, &pusher.finish(last)));
+            scope.spawn(move || log_delivery(&exporter.id.label(), &pusher.finish(last)));
         }
     });
 }
@@ -411,8 +393,10 @@ fn warn_about_risks(config: &Config) {
     for warning in &config.warnings {
         log::warn!("{}", warning.without_severity());
     }
-    for note in &config.otel.notes {
-        log::warn!("{note}");
+    for exporter in exporters::all(config) {
+        for note in exporter.section.notes() {
+            log::warn!("{note}");
+        }
     }
     let global = &config.global;
     let is_open = !global.control_api_bind.to_canonical().is_loopback();
@@ -423,8 +407,7 @@ fn warn_about_risks(config: &Config) {
             global.control_api_bind
         );
     }
-    let pushes = config.otel.enabled || config.remote_writes_enabled().next().is_some();
-    if !config.prometheus.enabled && !pushes {
+    if exporters::enabled(config).next().is_none() {
         log::warn!("all exporters are disabled: nothing reads the generated samples");
     }
 }

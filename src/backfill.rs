@@ -37,6 +37,7 @@ use serde_json::Value;
 use crate::clock::rfc3339;
 use crate::config::{self, Config, shown_url};
 use crate::engine::tick_time_ns;
+use crate::exporters::Push;
 use crate::journal::{Entry, Event, Start};
 use crate::model::Catalog;
 use crate::model::space::SpaceError;
@@ -76,6 +77,13 @@ pub enum Target {
     RemoteWrite,
     /// `exporters.otel`.
     Otlp,
+}
+
+/// How they get there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Way<'j> {
+    File(&'j Path),
+    Push(Push<'j>),
 }
 
 /// What was done.
@@ -144,9 +152,9 @@ pub fn run(
 ) -> Result<Report, BackfillError> {
     let began = Instant::now();
     let interrupt = Interrupt::default();
-    let written = watching(stop, &interrupt, || match &job.target {
-        Target::OpenMetrics(path) => file::run(job, path, &interrupt, progress),
-        Target::RemoteWrite | Target::Otlp => send::run(job, &interrupt, progress),
+    let written = watching(stop, &interrupt, || match job.way() {
+        Way::File(path) => file::run(job, path, &interrupt, progress),
+        Way::Push(push) => send::run(job, push, &interrupt, progress),
     });
     let Written {
         samples,
@@ -170,11 +178,19 @@ pub fn run(
 impl Job {
     /// Where points go, for people.
     fn target_text(&self) -> String {
+        match self.way() {
+            Way::File(path) if path.as_os_str() == "-" => "standard output".to_owned(),
+            Way::File(path) => path.display().to_string(),
+            Way::Push(push) => shown_url(push.url()),
+        }
+    }
+
+    /// Where points go, and what the configuration says of it.
+    pub(crate) fn way(&self) -> Way<'_> {
         match &self.target {
-            Target::OpenMetrics(path) if path.as_os_str() == "-" => "standard output".to_owned(),
-            Target::OpenMetrics(path) => path.display().to_string(),
-            Target::RemoteWrite => shown_url(&self.config.remote_writes[0].url),
-            Target::Otlp => shown_url(&self.config.otel.url),
+            Target::OpenMetrics(path) => Way::File(path),
+            Target::RemoteWrite => Way::Push(Push::RemoteWrite(&self.config.remote_writes[0])),
+            Target::Otlp => Way::Push(Push::Otlp(&self.config.otel)),
         }
     }
 
@@ -243,6 +259,10 @@ fn job_id(job: &Job) -> JobId {
         (
             "configuration".to_owned(),
             config::fingerprint(&job.config).into(),
+        ),
+        (
+            "self_metrics_prefix".to_owned(),
+            job.config.global.self_metrics_prefix.clone().into(),
         ),
         ("from".to_owned(), time(job.span.first)),
         ("to".to_owned(), time(job.span.last)),

@@ -279,11 +279,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// The entries of `exporters.remote_write` that are enabled.
-    pub fn remote_writes_enabled(&self) -> impl Iterator<Item = &RemoteWrite> {
-        self.remote_writes.iter().filter(|one| one.enabled)
-    }
-
     /// Has exporters that push tell which process a series is of, where the file
     /// neither names it nor wants it left out. To be done where a run starts: from
     /// then on it is part of the run's configuration.
@@ -342,6 +337,8 @@ pub struct Global {
     pub threads: Option<usize>,
     /// Refuse to start above this many samples per scrape.
     pub max_series: u64,
+    /// Put before the names of the process's own metrics, after the exporter's prefix.
+    pub self_metrics_prefix: String,
 }
 
 /// `global.log_format`.

@@ -69,14 +69,3 @@ pub fn listen(addr: SocketAddr, handler: ControlHandler) -> io::Result<Server> {
     };
     Server::bind(addr, limits, handler)
 }
-
-/// Where exporters are read and push to, for `/status`.
-#[derive(Debug, Clone, Default)]
-pub struct Endpoints {
-    /// Where `/metrics` listens, if it does.
-    pub metrics_addr: Option<SocketAddr>,
-    /// Where frames are pushed by OTLP, if they are; without user and password.
-    pub otlp_url: Option<String>,
-    /// Where they are pushed by remote write, in the configuration's order.
-    pub remote_write_urls: Vec<String>,
-}

@@ -29,6 +29,7 @@
 //! | `readable` | numbers | numbers as people read them |
 //! | [`layout`] | the type of a metric | the samples of each series: names, labels, order |
 //! | [`config`] | a YAML file, the environment | a checked [`config::Config`], or every mistake with its place |
+//! | [`exporters`] | a configuration | its exporters: their names, and what each needs of the engine |
 //! | [`model`] | metrics, their labels and caps | the [`model::Catalog`]: families, label spaces, identities; [`model::population`]: which series exist at a tick |
 //! | [`timeline`] | a configuration, commands | what is in effect at a tick |
 //! | [`engine`] | a tick number | an [`engine::Frame`]: columns of values |
@@ -111,6 +112,7 @@ pub mod config;
 pub mod control;
 mod credentials;
 pub mod engine;
+pub mod exporters;
 pub mod exposition;
 pub mod faults;
 pub mod http;

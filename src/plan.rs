@@ -12,13 +12,13 @@ use serde::Serialize;
 use crate::clock::rfc3339;
 use crate::config::{Config, Finding, HistogramForm, Kind, Problem, shown_url};
 use crate::engine::{Engine, WINDOW_TICK_BYTES, exponential, growth_bytes, state_bytes};
+use crate::exporters::{self, Exporter, Push};
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
 use crate::layout::Wire;
 use crate::model::{Catalog, Family, Shape, labels, shape_of};
 use crate::readable::{grouped, human_bytes};
-use crate::selfmetrics::exporters_that_push;
 use crate::timeline::window_ticks;
 
 /// Where a configuration without an epoch is measured: 2026-01-01T00:00:00Z.
@@ -48,7 +48,7 @@ impl Estimate {
             memory_bytes: FIXED_BYTES.into(),
         };
         let exponential = exponential::pushed(config);
-        let counts_growth = config.otel.sends_deltas();
+        let counts_growth = exporters::needs(config).growth;
         for metric in &config.metrics {
             let product = metric.labels.iter().fold(1u128, |product, label| {
                 product.saturating_mul(labels::value_count(&label.values).into())
@@ -229,7 +229,7 @@ impl Plan {
         let epoch_ns = config.global.epoch_ns.unwrap_or(EPOCH_NS);
         let mut engine = Engine::new(config, Arc::clone(&catalog), epoch_ns, threads)
             .map_err(|error| error.to_string())?;
-        if config.otel.sends_deltas() {
+        if exporters::needs(config).growth {
             engine.count_growth();
         }
         let mut frame = engine.advance(|_, _| {});
@@ -401,23 +401,13 @@ fn otlp_series(config: &Config, family: &Family) -> usize {
 }
 
 fn push_plans(config: &Config) -> Vec<PushPlan> {
-    let seconds = |ns: u64| ns as f64 / 1e9;
-    let otel = config.otel.enabled.then(|| {
-        let otel = &config.otel;
-        (&otel.url, otel.export_interval_ns, otel.instance())
-    });
-    let remote = config.remote_writes_enabled();
-    let remote = remote.map(|one| (&one.url, one.interval_ns, one.instance()));
-    exporters_that_push(config)
-        .into_iter()
-        .zip(otel.into_iter().chain(remote))
-        .map(|(exporter, (url, interval_ns, instance))| PushPlan {
-            exporter,
-            url: shown_url(url),
-            interval_s: seconds(interval_ns),
-            instance: instance.map(str::to_owned),
-        })
-        .collect()
+    let plan = |(exporter, push): (Exporter<'_>, Push<'_>)| PushPlan {
+        exporter: exporter.id.label(),
+        url: shown_url(push.url()),
+        interval_s: push.interval_ns() as f64 / 1e9,
+        instance: push.instance().map(str::to_owned),
+    };
+    exporters::pushing(config).map(plan).collect()
 }
 
 fn metric_plans(catalog: &Catalog, renderer: &Renderer) -> Vec<MetricPlan> {
@@ -481,7 +471,7 @@ metrics:
             let catalog = Catalog::build_with(&config, Vec::new(), &layout);
             let catalog = Arc::new(catalog.unwrap());
             let mut engine = Engine::new(&config, Arc::clone(&catalog), 0, 1).unwrap();
-            if config.otel.sends_deltas() {
+            if exporters::needs(&config).growth {
                 engine.count_growth();
             }
             assert_eq!(estimate.series, catalog.generated_series() as u128);

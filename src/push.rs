@@ -56,12 +56,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 
 use crate::clock::Clock;
-use crate::config::{Otel, RemoteWrite, shown_url};
+use crate::config::shown_url;
 use crate::engine::{Frame, HandedOver};
+use crate::exporters::Push;
 use crate::faults::WireFaults;
 use crate::model::Catalog;
 use client::Client;
-use encode::Encode;
 use exporter::Exporter;
 pub use exporter::encoder_options;
 pub use feed::{Checkpoint, Feed, Interrupter, SaveCheckpoint};
@@ -107,35 +107,25 @@ pub enum StartError {
 }
 
 impl Pusher {
-    /// Starts to push frames of `catalog` as `exporters.otel` says; connects when
-    /// there is something to send. Posts that `faults` strike fail before they
-    /// are sent.
+    /// Starts to push frames of `catalog`; connects when there is something to send.
+    /// Posts that `faults` strike fail before they are sent.
+    ///
+    /// # Errors
+    /// A mistake in the configuration or a file that it names, or that the system gives
+    /// no threads.
     pub fn start(
-        otel: &Otel,
+        push: Push<'_>,
         tick_interval_ns: u64,
         catalog: Arc<Catalog>,
         faults: &Arc<WireFaults>,
         clock: Clock,
     ) -> Result<Self, StartError> {
-        let exporter = Exporter::otlp(otel, catalog, clock)?;
-        Self::start_with(exporter, tick_interval_ns, RetryPolicy::default(), faults)
-    }
-
-    /// The same for an entry of `exporters.remote_write`. At the end every series
-    /// gets a staleness marker.
-    pub fn start_remote_write(
-        section: &RemoteWrite,
-        tick_interval_ns: u64,
-        catalog: Arc<Catalog>,
-        faults: &Arc<WireFaults>,
-        clock: Clock,
-    ) -> Result<Self, StartError> {
-        let exporter = Exporter::remote_write(section, catalog, clock)?;
+        let exporter = Exporter::of(push, catalog, clock)?;
         Self::start_with(exporter, tick_interval_ns, RetryPolicy::default(), faults)
     }
 
     fn start_with(
-        exporter: Exporter<impl Encode>,
+        exporter: Exporter,
         tick_interval_ns: u64,
         policy: RetryPolicy,
         faults: &Arc<WireFaults>,
@@ -143,7 +133,7 @@ impl Pusher {
         let Exporter {
             target,
             client,
-            encoder,
+            mut encoder,
         } = exporter;
         let outbox = Outbox::new(shown_url(&target.url), target.queue_bytes_max, policy);
         let outbox = Arc::new(outbox);
@@ -155,7 +145,7 @@ impl Pusher {
             let mailbox = Arc::clone(&mailbox);
             move || {
                 let _held = encoding_held;
-                mailbox.encode_all(encoder, packer, target.keep_before);
+                mailbox.encode_all(&mut *encoder, packer, target.keep_before);
             }
         };
         let encoder = spawn("push-encode".into(), encode)?;

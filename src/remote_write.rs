@@ -116,19 +116,26 @@ impl Encoder {
         }
     }
 
+    /// Whether a frame has the series of the one that the encoder went over to last.
+    pub fn follows(&self, frame: &Frame) -> bool {
+        self.populations.is(frame.populations())
+    }
+
     /// Goes over to the catalog and the populations of a frame; returns the series
     /// that these do not have and that therefore end.
     pub fn follow(&mut self, frame: &Frame) -> Stale {
         let before = (Arc::clone(&self.forms), self.populations.clone());
-        if self.populations.is(frame.populations()) {
-            return Stale::none(before);
-        }
         if !Arc::ptr_eq(self.catalog(), frame.catalog()) {
             let catalog = Arc::clone(frame.catalog());
             self.forms = Arc::new(Forms::new(catalog, &self.options));
         }
         self.populations = frame.populations().clone();
         Stale::between(before, (&self.forms, &self.populations))
+    }
+
+    /// Those of the series that ended earlier that are not there again.
+    pub fn still_ended(&self, stale: &Stale) -> Stale {
+        stale.without(&self.forms, &self.populations)
     }
 
     /// Goes over to another version of the protocol.
@@ -343,16 +350,18 @@ mod tests {
         }
 
         /// For every pair of catalogs, exactly those series end that the second
-        /// does not have; at the end, all do.
+        /// does not have; those that a third one has again do not; at the end, all do.
         #[test]
         fn series_that_vanish_end(
             before in frames(),
             now in frames(),
+            later in frames(),
             options in options(),
             shared: bool,
         ) {
             // Half of the time, some families go on with their spaces.
             let now = if shared { rebuilt(&before, &now) } else { now };
+            let later = if shared { rebuilt(&before, &later) } else { later };
             let whole = |of: &Frame| expected(&frame(of.catalog(), 1, 0, 1), &options);
             let mut encoder = Encoder::new(Arc::clone(before.catalog()), options.clone());
             let all = encoder.all();
@@ -372,7 +381,16 @@ mod tests {
             let gone = ended(read_stale(&mut encoder, &stale, 5_000_000));
             prop_assert_eq!(stale.samples(), gone.len());
             prop_assert_eq!(stale.is_empty(), gone.is_empty());
-            prop_assert_eq!(gone, twin::missing(&whole(&before), &whole(&now)));
+            prop_assert_eq!(&gone, &twin::missing(&whole(&before), &whole(&now)));
+            // Some of them are there again in a third one.
+            encoder.follow(&later);
+            let still = encoder.still_ended(&stale);
+            let there: HashSet<Labels> = whole(&later).into_iter().map(|s| s.labels).collect();
+            let gone: Vec<Labels> =
+                gone.into_iter().filter(|labels| !there.contains(labels)).collect();
+            prop_assert_eq!(still.samples(), gone.len());
+            prop_assert_eq!(ended(read_stale(&mut encoder, &still, 5_000_000)), gone);
+            encoder.follow(&now);
             let samples = read(&mut encoder, &now, false).requests.concat();
             prop_assert_eq!(samples, expected(&now, &options));
         }

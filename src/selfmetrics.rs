@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::{self, Config, LabelValues};
 use crate::engine::Columns;
+use crate::exporters::{self, ExporterId};
 use crate::model::labels::Dimension;
 use crate::model::space::Space;
 use crate::model::{Catalog, Family, Shape};
@@ -18,11 +19,11 @@ use crate::push::Delivery;
 use process::cpu_seconds;
 pub use process::resident_memory_bytes;
 
-/// Base name of the counter whose value is the number of the tick.
+/// Base name, without `global.self_metrics_prefix`, of the counter whose value is the number of the tick.
 pub const TICKS: &str = "gen_ticks";
-/// Base name and unit of the gauge that tells how late a tick began.
+/// The same and unit of the gauge that tells how late a tick began.
 pub const TICK_LAG: (&str, &str) = ("gen_tick_lag_seconds", "seconds");
-/// Base name, unit and label of the gauge that tells which run this is.
+/// The same, unit and label of the gauge that tells which run this is.
 pub const EPOCH: (&str, &str, &str) = ("gen_epoch_seconds", "seconds", "fingerprint");
 
 /// Buckets of `gen_tick_duration_seconds`.
@@ -62,7 +63,8 @@ enum Own {
 /// So many of the last [`FAMILIES`] exist only where an exporter pushes.
 const PUSH_FAMILIES: usize = 5;
 
-/// Base name, help and unit of each, in the order in which they are exposed.
+/// Base name, without `global.self_metrics_prefix`, help and unit of each, in the order
+/// in which they are exposed.
 const FAMILIES: [(Own, &str, &str, &str); 20] = [
     (
         Own::Points,
@@ -73,7 +75,7 @@ const FAMILIES: [(Own, &str, &str, &str); 20] = [
     (
         Own::ExportErrors,
         "gen_export_errors",
-        "Exports of this metric that failed or were broken off.",
+        "Scrapes and pushes that failed or were broken off.",
         "",
     ),
     (
@@ -193,7 +195,7 @@ pub struct SelfMetrics {
     tick_lag_ns: AtomicU64,
     clock_offset_ns: AtomicI64,
     epoch_ns: AtomicI64,
-    /// Of the exporters that push, in the order of [`exporters_that_push`].
+    /// Of the exporters that push, in the order of [`exporters::pushing`].
     deliveries: Mutex<Vec<Delivery>>,
     points: Mutex<Points>,
 }
@@ -215,10 +217,13 @@ impl SelfMetrics {
             Dimension::new(name, &LabelValues::List(values), count)
         };
         let metric_name = || label("metric_name", names.clone());
-        let pushing = exporters_that_push(config);
+        let pushing: Vec<String> = exporters::pushing(config)
+            .map(|(exporter, _)| exporter.id.label())
+            .collect();
         let pushers = || label("exporter", pushing.clone());
         let exporter = || {
-            let all = std::iter::once("prometheus".to_owned()).chain(pushing.clone());
+            let page = ExporterId::Prometheus.label();
+            let all = std::iter::once(page).chain(pushing.clone());
             label("exporter", all.collect())
         };
         let without = if pushing.is_empty() { PUSH_FAMILIES } else { 0 };
@@ -228,8 +233,7 @@ impl SelfMetrics {
                 let own = row.0;
                 let labels = match own {
                     Own::Points | Own::ActiveSeries => vec![metric_name()],
-                    Own::ExportErrors => vec![exporter(), metric_name()],
-                    Own::QueueDepth => vec![exporter()],
+                    Own::ExportErrors | Own::QueueDepth => vec![exporter()],
                     Own::PointsOffered
                     | Own::PointsAccepted
                     | Own::PointsRejected
@@ -242,16 +246,16 @@ impl SelfMetrics {
                     }
                     _ => Vec::new(),
                 };
-                family(row, labels)
+                family(config, row, labels)
             })
             .collect()
     }
 
-    /// The family [`TICKS`], without labels, for a catalog that has no other of the
-    /// process's own; [`fill_tick`] fills it.
-    pub fn tick_family() -> Family {
+    /// The family [`TICKS`] of a configuration, without labels, for a catalog that has no
+    /// other of the process's own; [`fill_tick`] fills it.
+    pub fn tick_family(config: &Config) -> Family {
         let row = FAMILIES.iter().find(|(own, ..)| *own == Own::Ticks);
-        family(*row.expect("it is one of them"), Vec::new())
+        family(config, *row.expect("it is one of them"), Vec::new())
     }
 
     /// Records how long a tick took to compute.
@@ -280,7 +284,7 @@ impl SelfMetrics {
     }
 
     /// Sets what the exporters that push have delivered so far, in the order of
-    /// [`exporters_that_push`].
+    /// [`exporters::pushing`].
     pub fn set_deliveries(&self, now: impl Iterator<Item = Delivery>) {
         let mut deliveries = self.deliveries();
         deliveries.clear();
@@ -369,8 +373,7 @@ impl SelfMetrics {
         let ledger = |index: usize| self.delivery(index).ledger;
         match own {
             Own::ActiveSeries => generated(series).series_count() as f64,
-            // The metric's name varies faster than the exporter.
-            Own::ExportErrors => match (series / catalog.generated_count()).checked_sub(1) {
+            Own::ExportErrors => match series.checked_sub(1) {
                 Some(index) => self.delivery(index).exports_failed as f64,
                 None => count(&self.export_errors),
             },
@@ -399,8 +402,12 @@ impl SelfMetrics {
     }
 }
 
-/// One of the families.
-fn family((own, name, help, unit): (Own, &str, &str, &str), labels: Vec<Dimension>) -> Family {
+/// One of the families, under the name that a configuration gives it.
+fn family(
+    config: &Config,
+    (own, name, help, unit): (Own, &str, &str, &str),
+    labels: Vec<Dimension>,
+) -> Family {
     let shape = match own {
         Own::TickDuration => Shape::histogram(TICK_BOUNDS_S),
         Own::ScrapeDuration => Shape::histogram(SCRAPE_BOUNDS_S),
@@ -414,7 +421,8 @@ fn family((own, name, help, unit): (Own, &str, &str, &str), labels: Vec<Dimensio
         _ => Shape::Counter,
     };
     let space = Arc::new(Space::from_dimensions(labels));
-    Family::new(name, help, unit, shape, space)
+    let name = format!("{}{name}", config.global.self_metrics_prefix);
+    Family::new(&name, help, unit, shape, space)
 }
 
 /// Fills the columns of [`SelfMetrics::tick_family`].
@@ -424,19 +432,6 @@ pub fn fill_tick(tick: u64, columns: &mut [Columns]) {
             values.fill(tick as f64);
         }
     }
-}
-
-/// The label `exporter` of each exporter that pushes: `otel`, then
-/// `remote_write`, `remote_write_2` and so on, those that are not enabled left
-/// out.
-pub fn exporters_that_push(config: &Config) -> Vec<String> {
-    let otel = config.otel.enabled.then(|| "otel".to_owned());
-    let remote = config.remote_writes_enabled().enumerate();
-    let remote = remote.map(|(index, _)| match index {
-        0 => "remote_write".to_owned(),
-        _ => format!("remote_write_{}", index + 1),
-    });
-    otel.into_iter().chain(remote).collect()
 }
 
 /// Samples generated so far, by metric in the catalog's order.
@@ -495,6 +490,8 @@ impl Observed {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -508,6 +505,30 @@ mod tests {
         assert!((sum - 3.0035).abs() < 1e-12);
         assert_eq!(cumulative[..3], [2, 3, 3]);
         assert_eq!(cumulative[10], 4);
+    }
+
+    /// The check of configurations, which comes before this module, knows every name.
+    #[test]
+    fn metrics_have_own_names_only_with_a_prefix_before_these() {
+        let load = |global: &str, name: &str| {
+            let text = format!(
+                "metrics: [{{name: {name}, type: gauge, algorithm: constant, start: 1}}]\n\
+                 global: {{{global}}}\n"
+            );
+            config::load_str(Path::new("f.yaml"), text.as_bytes(), &|_| None)
+        };
+        for (_, name, ..) in FAMILIES {
+            let refusal = load("", name).unwrap_err().to_string();
+            assert!(refusal.contains("global.self_metrics_prefix"), "{refusal}");
+            let config = load("self_metrics_prefix: own_", name).unwrap();
+            let own = SelfMetrics::families(&config);
+            assert!(
+                own.iter()
+                    .all(|own| own.name.starts_with("own_") && own.name != name)
+            );
+            assert!(load("self_metrics_prefix: own_", &format!("own_{name}")).is_err());
+            assert_eq!(SelfMetrics::tick_family(&config).name, "own_gen_ticks");
+        }
     }
 
     #[test]

@@ -51,22 +51,12 @@ use run_faults::RunFaults;
 use scrapes::{Scrape, Scraped};
 pub use selection::Share;
 
+pub use crate::exporters::ExporterId as Via;
+
 /// Times between scrapes that are remembered from one range to the next.
 const INTERVALS_KEPT: usize = 50;
 /// A backend that begins so much later than the run is worth a warning.
 const BEGINS_LATE_MS: i64 = 60_000;
-
-/// How data came to the backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Via {
-    /// The backend, or an agent before it, scraped `/metrics`.
-    Prometheus,
-    /// `exporters.otel` pushed it.
-    Otlp,
-    /// The entry of `exporters.remote_write` with this number pushed it, counted
-    /// from 0 through those that are enabled.
-    RemoteWrite(usize),
-}
 
 /// What is to be compared.
 #[derive(Debug, Clone)]

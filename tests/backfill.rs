@@ -118,7 +118,7 @@ fn ticks_before_the_range_are_told() {
 
 /// The frames of a job's ticks.
 fn frames(job: &Job) -> Vec<Arc<Frame>> {
-    let own = vec![SelfMetrics::tick_family()];
+    let own = vec![SelfMetrics::tick_family(&job.config)];
     let catalog = Arc::new(Catalog::build(&job.config, own).unwrap());
     let mut engine = Engine::new(&job.config, catalog, job.span.epoch_ns, 2).unwrap();
     let mut frames = Vec::new();

@@ -520,7 +520,7 @@ fn scrapes_fail_while_they_are_told_to() {
     assert!(
         whole
             .body
-            .contains("gen_export_errors_total{exporter=\"prometheus\",metric_name=\"hits\"} 22"),
+            .contains("gen_export_errors_total{exporter=\"prometheus\"} 22"),
         "{}",
         whole.body
     );
@@ -640,6 +640,34 @@ fn a_reload_is_all_or_nothing() {
     wait_until("the signal reloads", || {
         instance.get("/config").json()["metrics"][1]["name"] == "temp"
     });
+}
+
+/// Until then metrics cannot have the names that it would make way for.
+#[test]
+fn another_prefix_of_self_metrics_needs_a_restart() {
+    let instance = start();
+    let text = instance.config();
+    let prefixed = text.replace("global: {", "global: {self_metrics_prefix: own_, ");
+    assert_ne!(prefixed, text);
+    instance.write(&prefixed);
+    let reloaded = instance.told("POST", "/control/reload", "{}");
+    assert_eq!(
+        reloaded["needs_restart"],
+        json!(["global.self_metrics_prefix"])
+    );
+    instance.wait_for_tick(reloaded["applies_at_tick"].as_u64().unwrap());
+    assert!(instance.scrape().body.contains("\ngen_ticks_total "));
+
+    instance.write(&prefixed.replace("name: temp", "name: process_cpu_seconds"));
+    let refused = instance.ask("POST", "/control/reload", "{}");
+    assert_eq!(refused.status, 422);
+    let error = refused.json()["error"].to_string();
+    for part in [
+        "global.self_metrics_prefix differs, which needs a restart",
+        "process_cpu_seconds",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
 }
 
 /// Whatever becomes of its neighbours, a series goes on; the answer counts them.

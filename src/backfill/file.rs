@@ -69,8 +69,8 @@ pub(super) fn run_within(
     interrupt: &Interrupt,
     progress: &mut OnProgress<'_>,
 ) -> Result<Written, BackfillError> {
-    let catalog =
-        Catalog::build(&job.config, vec![SelfMetrics::tick_family()]).map_err(unusable_metric)?;
+    let catalog = Catalog::build(&job.config, vec![SelfMetrics::tick_family(&job.config)])
+        .map_err(unusable_metric)?;
     interrupt.check()?;
     let (mut out, done) = Out::open(path, &job_id(job), job.resume, limits.noted_apart)?;
     if let Err(error) = job.write_journal() {

@@ -12,11 +12,11 @@ use serde_json::Value;
 use super::order::Chooser;
 use super::state::{JobId, Progress, StateFile};
 use super::{
-    BackfillError, Interrupt, Job, OnProgress, Stage, Target, Written, samples_max, unusable_metric,
+    BackfillError, Interrupt, Job, OnProgress, Stage, Written, samples_max, unusable_metric,
 };
 use crate::clock::{Clock, rfc3339};
-use crate::config::{HistogramForm, Metric, Temporality};
 use crate::engine::{Engine, Frame, HandedOver, Part, exponential};
+use crate::exporters::Push;
 use crate::model::Catalog;
 use crate::push::{Checkpoint, Feed, SaveCheckpoint, StartError, Stopped};
 use crate::selfmetrics::{SelfMetrics, fill_tick};
@@ -27,14 +27,15 @@ type Noted = Arc<Mutex<(StateFile, Progress)>>;
 /// Sends all of it.
 pub(super) fn run(
     job: &Job,
+    push: Push<'_>,
     interrupt: &Interrupt,
     progress: &mut OnProgress<'_>,
 ) -> Result<Written, BackfillError> {
-    let catalog = Arc::new(catalog(job)?);
+    let catalog = Arc::new(catalog(job, push)?);
     interrupt.check()?;
-    let (state, before) = StateFile::open(&job.state, &job_id(job), job.resume)?;
+    let (state, before) = StateFile::open(&job.state, &job_id(job, push), job.resume)?;
     let noted: Noted = Arc::new(Mutex::new((state, before)));
-    let feed = start(job, &catalog, note(&noted)).inspect_err(|_| {
+    let feed = start(job, push, &catalog, note(&noted)).inspect_err(|_| {
         if !job.resume {
             // Nothing was begun that it could tell of.
             let _ = lock(&noted).0.remove();
@@ -43,6 +44,7 @@ pub(super) fn run(
     interrupt.attach(feed.interrupter());
     let mut sender = Sender {
         job,
+        counts_growth: push.needs().growth,
         catalog,
         chooser: Chooser::new(job.order, job.config.global.seed),
         feed,
@@ -101,15 +103,12 @@ fn is_of_order(answer: &str) -> bool {
 /// Writes the journal, then starts what sends.
 fn start(
     job: &Job,
+    push: Push<'_>,
     catalog: &Arc<Catalog>,
     note: Box<SaveCheckpoint>,
 ) -> Result<Feed, BackfillError> {
     job.write_journal()?;
-    let (config, clock, catalog) = (&job.config, Clock::start(), Arc::clone(catalog));
-    let feed = match job.target {
-        Target::Otlp => Feed::otlp(&config.otel, catalog, clock, note),
-        _ => Feed::remote_write(&config.remote_writes[0], catalog, clock, note),
-    };
+    let feed = Feed::start(push, Arc::clone(catalog), Clock::start(), note);
     feed.map_err(|error| match error {
         StartError::Config(message) => BackfillError::Config(message),
         StartError::Threads(error) => {
@@ -141,40 +140,36 @@ fn note(noted: &Noted) -> Box<SaveCheckpoint> {
 }
 
 /// All families, and the number of the tick.
-fn catalog(job: &Job) -> Result<Catalog, BackfillError> {
-    let otel = &job.config.otel;
-    let is_exponential =
-        job.target == Target::Otlp && otel.histograms == HistogramForm::Exponential;
-    let layout = |metric: &Metric| {
-        if is_exponential {
-            exponential::layout(metric, otel.exponential_size_max)
-        } else {
-            None
-        }
-    };
-    Catalog::build_with(&job.config, vec![SelfMetrics::tick_family()], &layout)
-        .map_err(unusable_metric)
+fn catalog(job: &Job, push: Push<'_>) -> Result<Catalog, BackfillError> {
+    let layout = exponential::layouts(push.needs().exponential_size_max);
+    Catalog::build_with(
+        &job.config,
+        vec![SelfMetrics::tick_family(&job.config)],
+        &layout,
+    )
+    .map_err(unusable_metric)
 }
 
 /// What must be equal for sending to be gone on with.
-fn job_id(job: &Job) -> JobId {
+fn job_id(job: &Job, push: Push<'_>) -> JobId {
     let mut job_id = super::job_id(job);
     let mut add = |name: &str, value: Value| job_id.insert(name.to_owned(), value);
-    let (otel, order) = (&job.config.otel, job.order);
-    add("out_of_order", order.out_of_order.into());
-    add("late", order.late.into());
-    if job.target == Target::Otlp {
-        add("otlp", otel.url.clone().into());
-        add("prefix", otel.prefix.clone().into());
-        add("resource", serde_json::json!(otel.resource));
-        add("temporality", format!("{:?}", otel.temporality).into());
-        add("histograms", format!("{:?}", otel.histograms).into());
-        add("exponential_max_size", otel.exponential_size_max.into());
-    } else {
-        let section = &job.config.remote_writes[0];
-        add("remote_write", section.url.clone().into());
-        add("prefix", section.prefix.clone().into());
-        add("labels", serde_json::json!(section.labels));
+    add("out_of_order", job.order.out_of_order.into());
+    add("late", job.order.late.into());
+    match push {
+        Push::Otlp(otel) => {
+            add("otlp", otel.url.clone().into());
+            add("prefix", otel.prefix.clone().into());
+            add("resource", serde_json::json!(otel.resource));
+            add("temporality", format!("{:?}", otel.temporality).into());
+            add("histograms", format!("{:?}", otel.histograms).into());
+            add("exponential_max_size", otel.exponential_size_max.into());
+        }
+        Push::RemoteWrite(entry) => {
+            add("remote_write", entry.url.clone().into());
+            add("prefix", entry.prefix.clone().into());
+            add("labels", serde_json::json!(entry.labels));
+        }
     }
     job_id
 }
@@ -201,6 +196,8 @@ fn reached_text(job: &Job, steps: u64) -> String {
 /// Sends points tick by tick.
 struct Sender<'a, 'p> {
     job: &'a Job,
+    /// Deltas are sent.
+    counts_growth: bool,
     catalog: Arc<Catalog>,
     chooser: Chooser,
     feed: Feed,
@@ -249,7 +246,7 @@ impl Sender<'_, '_> {
         let engine = Engine::new(config, catalog, span.epoch_ns, *threads);
         let mut engine = engine
             .map_err(|error| Stopped::Failed(format!("cannot start {threads} threads: {error}")))?;
-        if self.sends_deltas() {
+        if self.counts_growth {
             engine.count_growth();
         }
         let mut before: Option<Before> = None;
@@ -301,12 +298,7 @@ impl Sender<'_, '_> {
 
     /// Whether a tick needs the one before.
     fn is_needed_later(&self) -> bool {
-        self.chooser.holds_back() || self.sends_deltas()
-    }
-
-    fn sends_deltas(&self) -> bool {
-        let is_delta = self.job.config.otel.temporality == Temporality::Delta;
-        self.job.target == Target::Otlp && is_delta
+        self.chooser.holds_back() || self.counts_growth
     }
 
     /// Sends the exports with which so many steps are done.

@@ -77,7 +77,7 @@ fn write(job: &Job, limits: Limits) -> Result<Vec<u8>, BackfillError> {
 
 /// The bodies of a job's ticks, times and the number of the tick with them.
 fn bodies(job: &Job) -> Vec<String> {
-    let own = vec![SelfMetrics::tick_family()];
+    let own = vec![SelfMetrics::tick_family(&job.config)];
     let catalog = Arc::new(Catalog::build(&job.config, own).unwrap());
     let renderer = Renderer::new(Arc::clone(&catalog), "p_", true);
     let mut engine = Engine::new(&job.config, catalog, job.span.epoch_ns, 2).unwrap();
@@ -275,9 +275,9 @@ fn nothing_is_begun_once_it_is_interrupted() {
     });
     for target in [job.target.clone(), Target::Otlp] {
         job.target = target;
-        let written = match &job.target {
-            Target::OpenMetrics(path) => file::run(&job, path, &interrupt, &mut |_| {}),
-            _ => send::run(&job, &interrupt, &mut |_| {}),
+        let written = match job.way() {
+            Way::File(path) => file::run(&job, path, &interrupt, &mut |_| {}),
+            Way::Push(push) => send::run(&job, push, &interrupt, &mut |_| {}),
         };
         let Err(BackfillError::Failed(message)) = written else {
             panic!("{written:?}")

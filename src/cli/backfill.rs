@@ -10,8 +10,9 @@ use indicatif::ProgressBar;
 use super::values::{share, step_ns, time_ns};
 use super::{json_line, print, refuse_too_large, signals};
 use crate::app::{self, RunError};
-use crate::backfill::{self, BackfillError, Job, Order, Report, Span, Stage, Target};
+use crate::backfill::{self, BackfillError, Job, Order, Report, Span, Stage, Target, Way};
 use crate::config::{self, Overrides, PushTo, RemoteWriteVersion};
+use crate::exporters::Section;
 use crate::instance;
 use crate::logging;
 use crate::readable::grouped;
@@ -123,8 +124,8 @@ pub(super) struct BackfillArgs {
 pub(super) fn backfill(args: &BackfillArgs) -> Result<(), RunError> {
     let job = job(args)?;
     logging::init(job.config.global.log_level, job.config.global.log_format);
-    if job.target == Target::Otlp {
-        for note in &job.config.otel.notes {
+    if let Way::Push(push) = job.way() {
+        for note in Section::Push(push).notes() {
             log::warn!("{note}");
         }
     }

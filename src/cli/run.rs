@@ -10,6 +10,7 @@ use super::{check, read_config, signals};
 use crate::app::{self, RunError};
 use crate::clock::rfc3339;
 use crate::config::{RemoteWriteVersion, shown_url};
+use crate::exporters::{self, Exporter, Push, Section};
 use crate::logging;
 use crate::push::preflight;
 use crate::readable::grouped;
@@ -73,50 +74,56 @@ fn open_at(addr: SocketAddr, path: &str) -> String {
     )
 }
 
-/// Tells what runs, and where it is found.
-fn print_summary(started: &app::Started) {
-    let (config, catalog) = (&started.config, &started.catalog);
-    let scrape = match started.metrics_addr {
-        Some(addr) => open_at(addr, "/metrics"),
-        None => "off (exporters.prometheus.enabled)".to_owned(),
+/// Tells where an exporter is found or pushes to; nothing of an entry of a list that is off.
+fn exporter_line(exporter: &Exporter<'_>, metrics_addr: Option<SocketAddr>) -> Option<String> {
+    let word = match exporter.section {
+        Section::Prometheus(_) => "scrape",
+        Section::Push(Push::Otlp(_)) => "push",
+        Section::Push(Push::RemoteWrite(_)) if !exporter.enabled => return None,
+        Section::Push(Push::RemoteWrite(_)) => "remote",
     };
-    let instance = |name: Option<&str>| match name {
+    let what = match exporter.section {
+        _ if !exporter.enabled => format!("off ({}.enabled)", exporter.path),
+        Section::Prometheus(_) => open_at(metrics_addr?, "/metrics"),
+        Section::Push(push) => push_text(push),
+    };
+    Some(format!("\x20 {word:9} {what}\n"))
+}
+
+fn push_text(push: Push<'_>) -> String {
+    let version = match push {
+        Push::Otlp(_) => "",
+        Push::RemoteWrite(entry) => match entry.version {
+            RemoteWriteVersion::V1 => ", version 1",
+            RemoteWriteVersion::V2 => ", version 2",
+        },
+    };
+    let instance = match push.instance() {
         Some(name) => format!(", instance {name}"),
         None => ", without an instance: replicas would push the same series".to_owned(),
     };
-    let otel = &config.otel;
-    let push = if otel.enabled {
-        format!(
-            "{} every {} s{}",
-            shown_url(&otel.url),
-            otel.export_interval_ns as f64 / 1e9,
-            instance(otel.instance())
-        )
-    } else {
-        "off (exporters.otel.enabled)".to_owned()
-    };
-    let remote_writes = config.remote_writes_enabled().map(|one| {
-        let version = match one.version {
-            RemoteWriteVersion::V1 => 1,
-            RemoteWriteVersion::V2 => 2,
-        };
-        format!(
-            "\x20 remote    {} every {} s, version {version}{}\n",
-            shown_url(&one.url),
-            one.interval_ns as f64 / 1e9,
-            instance(one.instance())
-        )
-    });
-    let remote_writes: String = remote_writes.collect();
+    format!(
+        "{} every {} s{version}{instance}",
+        shown_url(push.url()),
+        push.interval_ns() as f64 / 1e9
+    )
+}
+
+/// Tells what runs, and where it is found.
+fn print_summary(started: &app::Started) {
+    let (config, catalog) = (&started.config, &started.catalog);
+    let exporters = exporters::all(config);
+    let exporters = exporters
+        .iter()
+        .filter_map(|exporter| exporter_line(exporter, started.metrics_addr));
+    let exporters: String = exporters.collect();
     let control = open_at(started.control_addr, "");
     let summary = format!(
         "mockingbird {}: {}\n\
          \x20 metrics   {} with {} series, {} samples per scrape and self-metrics\n\
          \x20 backend   counts as series (each bucket, sum and count): {}\n\
          \x20 ticks     every {} s since {}, seed {}, {} threads\n\
-         \x20 scrape    {scrape}\n\
-         \x20 push      {push}\n\
-         {remote_writes}\
+         {exporters}\
          \x20 control   {control}\n",
         env!("CARGO_PKG_VERSION"),
         config.path.display(),

@@ -118,6 +118,7 @@ fn global(global: &Global) -> Value {
         "journal_file": global.journal_file.as_ref().map(|path| path.to_string_lossy()),
         "threads": global.threads,
         "max_series": global.max_series,
+        "self_metrics_prefix": global.self_metrics_prefix,
     })
 }
 

@@ -61,13 +61,6 @@ pub struct Otel {
     pub notes: Vec<String>,
 }
 
-impl Otel {
-    /// Whether deltas are pushed.
-    pub fn sends_deltas(&self) -> bool {
-        self.enabled && self.temporality == Temporality::Delta
-    }
-}
-
 /// `exporters.otel.compression`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {

@@ -23,6 +23,8 @@ const ENDPOINT_VARIABLES: [&str; 3] = [
 pub struct Overrides {
     /// `global.tick_interval_s`, in nanoseconds.
     pub tick_interval_ns: Option<u64>,
+    /// `global.self_metrics_prefix`.
+    pub self_metrics_prefix: Option<String>,
     /// The only receiver that is pushed to.
     pub push: Option<PushTo>,
     /// Of metrics that name no seed, by base name, in the place of `global.seed`.
@@ -69,6 +71,10 @@ impl Overrides {
         if let Some(interval_ns) = self.tick_interval_ns {
             let global = raw.global.get_or_insert_default();
             global.tick_interval_s = Some(Seconds(interval_ns as f64 / 1e9));
+        }
+        if let Some(prefix) = &self.self_metrics_prefix {
+            let global = raw.global.get_or_insert_default();
+            global.self_metrics_prefix = Some(prefix.clone());
         }
         for Item(metric) in raw.metrics.iter_mut().flatten() {
             if let Some(metric) = metric.as_mut().filter(|metric| metric.seed.is_none()) {

@@ -95,4 +95,8 @@ pub(super) struct RawGlobal {
     /// guard against a typo in a range; at least 1. Default: 20000000.
     #[schemars(range(min = 1))]
     pub(super) max_series: Option<Count>,
+    /// Put before the names of Mockingbird's own metrics (`gen_…`, `process_…`), after
+    /// the exporter's prefix, so that metrics of this file can have these names.
+    /// Default: empty.
+    pub(super) self_metrics_prefix: Option<String>,
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::ErrorReply;
 use crate::config::{self, Action, Config, Metric};
+use crate::exporters;
 use crate::layout::MetricType;
 use crate::timeline::Command;
 
@@ -72,10 +73,10 @@ fn unknown(what: &str, name: &str, meant: Option<&str>, available: &[&str]) -> E
 /// under the name, else the one with the nearest name.
 fn meant_metric<'a>(config: &'a Config, name: &str) -> Option<&'a str> {
     let suffixes = || MetricType::ALL.into_iter().flat_map(MetricType::suffixes);
-    let remote_writes = config.remote_writes.iter().map(|one| one.prefix.as_str());
-    let prefixes = ["", &config.prometheus.prefix, &config.otel.prefix];
-    let prefixes = prefixes.into_iter().chain(remote_writes);
-    let stripped: Vec<&str> = prefixes
+    let exporters = exporters::all(config).into_iter();
+    let prefixes = exporters.map(|exporter| exporter.section.prefix());
+    let stripped: Vec<&str> = std::iter::once("")
+        .chain(prefixes)
         .filter_map(|prefix| name.strip_prefix(prefix))
         .flat_map(|rest| suffixes().filter_map(|suffix| rest.strip_suffix(suffix)))
         .collect();

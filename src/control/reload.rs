@@ -9,6 +9,7 @@ use super::error::ErrorReply;
 use super::hub::{Change, Done, Hub, InEffect, Replacement};
 use crate::config::{self, Config, LoadError, Metric, Overrides, Problem, Runtime};
 use crate::engine::{Prepared, Reloaded, exponential};
+use crate::exporters;
 use crate::exposition::Renderer;
 use crate::journal::{counts_json, series_json};
 use crate::model::Catalog;
@@ -162,9 +163,9 @@ pub fn build_catalog(
 }
 
 /// Reads a configuration's file again. A metric that names no seed keeps the one it
-/// has: the global seed is for new ones. Where the file has another tick interval,
-/// which needs a restart, all that follows from the interval follows from the one
-/// in force, and only the field itself tells what the file says.
+/// has: the global seed is for new ones. Where the file has another tick interval or
+/// another prefix of self-metrics, which need a restart, all that follows from them
+/// follows from those in force, and only the fields themselves tell what the file says.
 fn load(old: &Config) -> Result<Config, ErrorReply> {
     let seeds = old.metrics.iter();
     let mut overrides = Overrides {
@@ -176,19 +177,31 @@ fn load(old: &Config) -> Result<Config, ErrorReply> {
     let size = |config: &Config| Vec::from_iter(Estimate::of(config).finding(config));
     let new = config::load_probed(&old.path, &overrides, &size);
     let mut new = new.map_err(|error| mistakes(&error))?;
-    let (asked_ns, interval_ns) = (new.global.tick_interval_ns, old.global.tick_interval_ns);
-    if asked_ns != interval_ns {
-        overrides.tick_interval_ns = Some(interval_ns);
+    let (asked, in_force) = (new.global.clone(), &old.global);
+    let other_interval = asked.tick_interval_ns != in_force.tick_interval_ns;
+    let other_prefix = asked.self_metrics_prefix != in_force.self_metrics_prefix;
+    if other_interval || other_prefix {
+        overrides.tick_interval_ns = other_interval.then_some(in_force.tick_interval_ns);
+        overrides.self_metrics_prefix = other_prefix.then(|| in_force.self_metrics_prefix.clone());
         new = config::load_probed(&old.path, &overrides, &size).map_err(|error| {
-            let message = format!(
-                "global.tick_interval_s differs, which needs a restart, and with the interval \
-                 in force: {}",
-                error.problems()[0]
-            );
+            let differs = match (other_interval, other_prefix) {
+                (true, false) => {
+                    "global.tick_interval_s differs, which needs a restart, and with the interval"
+                }
+                (false, _) => {
+                    "global.self_metrics_prefix differs, which needs a restart, and with the prefix"
+                }
+                (true, true) => {
+                    "global.tick_interval_s and global.self_metrics_prefix differ, which needs a \
+                     restart, and with those"
+                }
+            };
+            let message = format!("{differs} in force: {}", error.problems()[0]);
             let problem = problem(&old.path.display().to_string(), &message);
             ErrorReply::new(422, message).with(json!([problem]))
         })?;
-        new.global.tick_interval_ns = asked_ns;
+        new.global.tick_interval_ns = asked.tick_interval_ns;
+        new.global.self_metrics_prefix = asked.self_metrics_prefix;
     }
     Ok(new)
 }
@@ -245,7 +258,7 @@ fn merge(old: &Config, started: &Runtime, new: Config) -> (Config, Vec<&'static 
 /// section `runtime` at the start, which earlier reloads have replaced.
 fn needs_restart(old: &Config, started: &Runtime, new: &Config) -> Vec<&'static str> {
     let (was, is) = (&old.global, &new.global);
-    let fields = [
+    let global = [
         (
             "global.tick_interval_s",
             was.tick_interval_ns != is.tick_interval_ns,
@@ -271,20 +284,25 @@ fn needs_restart(old: &Config, started: &Runtime, new: &Config) -> Vec<&'static 
         ),
         ("global.journal_file", was.journal_file != is.journal_file),
         ("global.threads", was.threads != is.threads),
-        ("exporters.prometheus", old.prometheus != new.prometheus),
-        ("exporters.otel", old.otel != new.otel),
         (
-            "exporters.remote_write",
-            old.remote_writes != new.remote_writes,
+            "global.self_metrics_prefix",
+            was.self_metrics_prefix != is.self_metrics_prefix,
         ),
+    ];
+    let runtime = [
         ("runtime.on_start", started.on_start != new.runtime.on_start),
         (
             "runtime.failure_modes",
             started.failure_modes != new.runtime.failure_modes,
         ),
     ];
-    let differing = fields.iter().filter(|(_, differs)| *differs);
-    differing.map(|(name, _)| *name).collect()
+    let name = |(name, differs): (&'static str, bool)| differs.then_some(name);
+    let global = global.into_iter().filter_map(name);
+    let runtime = runtime.into_iter().filter_map(name);
+    global
+        .chain(exporters::differing(old, new))
+        .chain(runtime)
+        .collect()
 }
 
 /// Every mistake of a file, as `check --json` tells them.

@@ -4,7 +4,8 @@
 //! hub's snapshot or the latest frame.
 
 use std::io::{self, Write};
-use std::sync::{Arc, OnceLock};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ use super::hub::{Change, Done, Hub, InEffect};
 use super::reload::Reloader;
 use super::series::{self, Query, Readers};
 use super::status::{self, Sources};
-use super::{Endpoints, OPENAPI, actions, guard};
+use super::{OPENAPI, actions, guard};
 use crate::clock::Clock;
 use crate::config::{self, Config, Global};
 use crate::http::{Handler, Refusal, Reply, Request, Sent, percent_decode};
@@ -35,7 +36,8 @@ pub struct ControlHandler {
     board: Arc<Board>,
     own: Arc<SelfMetrics>,
     clock: Clock,
-    endpoints: Arc<OnceLock<Endpoints>>,
+    /// Where `/metrics` listens, if it does.
+    metrics_addr: Option<SocketAddr>,
     readers: Readers,
     /// The description of the API as it is served here.
     openapi: String,
@@ -58,7 +60,7 @@ impl ControlHandler {
         reloader: Arc<Reloader>,
         (board, own): (Arc<Board>, Arc<SelfMetrics>),
         clock: Clock,
-        endpoints: Arc<OnceLock<Endpoints>>,
+        metrics_addr: Option<SocketAddr>,
     ) -> Self {
         Self {
             openapi: openapi(&global),
@@ -68,7 +70,7 @@ impl ControlHandler {
             board,
             own,
             clock,
-            endpoints,
+            metrics_addr,
             readers: Readers::default(),
         }
     }
@@ -121,13 +123,12 @@ impl ControlHandler {
     fn status(&self) -> Result<Value, ErrorReply> {
         let in_effect = self.in_effect()?;
         let frame = self.board.latest();
-        let none = Endpoints::default();
         Ok(status::status(&Sources {
             in_effect: &in_effect,
             frame: frame.as_deref(),
             own: &self.own,
             clock: self.clock,
-            endpoints: self.endpoints.get().unwrap_or(&none),
+            metrics_addr: self.metrics_addr,
         }))
     }
 

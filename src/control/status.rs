@@ -2,14 +2,15 @@
 //! left behind.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde_json::{Map, Value, json};
 
-use super::Endpoints;
 use super::hub::InEffect;
 use crate::clock::{Clock, rfc3339};
 use crate::config::{self, Action, Fault, Selector, Target};
 use crate::engine::{Frame, tick_time_ns};
+use crate::exporters::{self, Push, Section};
 use crate::push::Delivery;
 use crate::selfmetrics::SelfMetrics;
 use crate::timeline::{Effect, Modifier, Source};
@@ -21,16 +22,14 @@ pub(super) struct Sources<'a> {
     pub(super) frame: Option<&'a Frame>,
     pub(super) own: &'a SelfMetrics,
     pub(super) clock: Clock,
-    pub(super) endpoints: &'a Endpoints,
+    /// Where `/metrics` listens, if it does.
+    pub(super) metrics_addr: Option<SocketAddr>,
 }
 
 /// The status, an object.
 pub(super) fn status(sources: &Sources<'_>) -> Value {
     let Sources {
-        in_effect,
-        own,
-        clock,
-        ..
+        in_effect, clock, ..
     } = sources;
     let global = &in_effect.config.global;
     let catalog = &in_effect.catalog;
@@ -61,7 +60,7 @@ pub(super) fn status(sources: &Sources<'_>) -> Value {
         "active_faults": active.faults(),
         "active_scenarios": scenarios(in_effect, next_tick),
         "scenario_steps_dropped": in_effect.dropped,
-        "exporters": exporters(sources.endpoints, own),
+        "exporters": exporters(sources),
         "journal": {
             "entries": journal.entries,
             "bytes": journal.bytes,
@@ -82,39 +81,53 @@ fn seconds(nanoseconds: i64) -> f64 {
     nanoseconds as f64 / 1e9
 }
 
-fn exporters(endpoints: &Endpoints, own: &SelfMetrics) -> Value {
-    let delivered = |url: Option<&str>, delivery: &Delivery| {
-        let ledger = delivery.ledger;
-        json!({
-            "enabled": url.is_some(),
-            "url": url,
-            "offered": ledger.offered,
-            "accepted": ledger.accepted,
-            "rejected": ledger.rejected,
-            "dropped": ledger.dropped,
-            "in_flight": ledger.in_flight,
-            "retried": ledger.retried,
-            "exports_open": delivery.exports_open,
-            "exports_failed": delivery.exports_failed,
-        })
-    };
-    // Exporters that push are counted in this order.
-    let otel = endpoints.otlp_url.as_deref();
-    let otel_delivery = otel.map(|_| own.delivery(0)).unwrap_or_default();
-    let remote = endpoints.remote_write_urls.iter().enumerate();
-    let remote = remote.map(|(index, url)| {
-        let delivery = own.delivery(usize::from(otel.is_some()) + index);
-        delivered(Some(url), &delivery)
-    });
+fn exporters(sources: &Sources<'_>) -> Value {
+    let own = sources.own;
+    let address = sources.metrics_addr;
+    let (mut page, mut otel, mut remote_write) = (Value::Null, Value::Null, Vec::new());
+    // Deliveries are counted in the order of those that push.
+    let mut index = 0;
+    for exporter in exporters::all(&sources.in_effect.config) {
+        let mut delivered = |push: Push<'_>| {
+            if !exporter.enabled {
+                return delivered(None, &Delivery::default());
+            }
+            index += 1;
+            delivered(Some(push), &own.delivery(index - 1))
+        };
+        match exporter.section {
+            Section::Prometheus(_) => {
+                page = json!({
+                    "enabled": address.is_some(),
+                    "address": address.map(|address| address.to_string()),
+                    "scrapes": own.scrapes(),
+                    "scrape_errors": own.scrape_errors(),
+                });
+            }
+            Section::Push(push @ Push::Otlp(_)) => otel = delivered(push),
+            Section::Push(push @ Push::RemoteWrite(_)) if exporter.enabled => {
+                remote_write.push(delivered(push));
+            }
+            Section::Push(Push::RemoteWrite(_)) => {}
+        }
+    }
+    json!({"prometheus": page, "otel": otel, "remote_write": remote_write})
+}
+
+/// What an exporter that pushes, if it is on, has delivered.
+fn delivered(push: Option<Push<'_>>, delivery: &Delivery) -> Value {
+    let ledger = delivery.ledger;
     json!({
-        "prometheus": {
-            "enabled": endpoints.metrics_addr.is_some(),
-            "address": endpoints.metrics_addr.map(|addr| addr.to_string()),
-            "scrapes": own.scrapes(),
-            "scrape_errors": own.scrape_errors(),
-        },
-        "otel": delivered(otel, &otel_delivery),
-        "remote_write": remote.collect::<Vec<_>>(),
+        "enabled": push.is_some(),
+        "url": push.map(|push| config::shown_url(push.url())),
+        "offered": ledger.offered,
+        "accepted": ledger.accepted,
+        "rejected": ledger.rejected,
+        "dropped": ledger.dropped,
+        "in_flight": ledger.in_flight,
+        "retried": ledger.retried,
+        "exports_open": delivery.exports_open,
+        "exports_failed": delivery.exports_failed,
     })
 }
 

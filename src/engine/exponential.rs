@@ -6,7 +6,8 @@
 //! exact as one between configured bounds: both compare the drawn position with
 //! that of a bound.
 
-use crate::config::{Config, Distribution, HistogramForm, Kind, Metric};
+use crate::config::{Config, Distribution, Kind, Metric};
+use crate::exporters;
 use crate::model::exponential::ExponentialLayout;
 
 /// The share of observations beyond the first and the last position.
@@ -22,13 +23,15 @@ pub fn layout(metric: &Metric, size_max: usize) -> Option<ExponentialLayout> {
     Some(ExponentialLayout::covering(min, max, size_max))
 }
 
-/// The layouts of the histograms of a configuration: none unless they are pushed in
-/// exponential form.
+/// The layouts of histograms in at most so many buckets, if they count in such
+/// ([`exporters::Needs`]).
+pub fn layouts(size_max: Option<usize>) -> impl Fn(&Metric) -> Option<ExponentialLayout> {
+    move |metric| layout(metric, size_max?)
+}
+
+/// The layouts that the exporters of a configuration need.
 pub fn pushed(config: &Config) -> impl Fn(&Metric) -> Option<ExponentialLayout> + use<> {
-    let otel = &config.otel;
-    let is_exponential = otel.enabled && otel.histograms == HistogramForm::Exponential;
-    let size_max = otel.exponential_size_max;
-    move |metric| is_exponential.then(|| layout(metric, size_max)).flatten()
+    layouts(exporters::needs(config).exponential_size_max)
 }
 
 /// The smallest and the largest value that is ever drawn.

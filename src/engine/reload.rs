@@ -26,13 +26,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::config::{Config, GaugeAlgorithm, HistogramForm, Kind, Metric, Otel};
+use crate::config::{Config, GaugeAlgorithm, Kind, Metric};
 use crate::engine::exponential;
 use crate::engine::frame::{Frame, Matchings};
 use crate::engine::recipe::Recipe;
 use crate::engine::shard::{Seat, Shard, TickPlan};
 use crate::engine::tick::{BaseTick, first_observations};
 use crate::engine::{Engine, deal, new_frame, recipes_of};
+use crate::exporters;
 use crate::model::population::{Population, Populations};
 use crate::model::space::Matching;
 use crate::model::{Block, Catalog};
@@ -145,10 +146,11 @@ impl Prepared {
         let mut reloaded = compare(old, &config.metrics);
         let mut matchings = Matchings::default();
         let mut predecessors = Vec::with_capacity(config.metrics.len());
+        let size_max = exporters::needs(config).exponential_size_max;
         for (metric, family) in config.metrics.iter().zip(catalog.families()) {
             let known = old.iter().position(|old| old.name == metric.name);
             let predecessor = known.and_then(|known| {
-                let carry = carry(&old[known], metric, &config.otel, rule)?;
+                let carry = carry(&old[known], metric, size_max, rule)?;
                 let earlier = &before.families()[known];
                 debug_assert_eq!(earlier.shape, family.shape);
                 let matching = matchings.of(&earlier.space, &family.space);
@@ -390,7 +392,7 @@ fn compare(old: &[Metric], new: &[Metric]) -> Reloaded {
 }
 
 /// What goes on of a series of a metric in one of the same name; see the table above.
-fn carry(old: &Metric, new: &Metric, otel: &Otel, rule: Rule) -> Option<Carry> {
+fn carry(old: &Metric, new: &Metric, size_max: Option<usize>, rule: Rule) -> Option<Carry> {
     let series = |metric: &Metric| (metric.series_cap, metric.sampling);
     let same_space = old.labels == new.labels && series(old) == series(new);
     if rule == Rule::WholeMetrics && !same_space {
@@ -408,9 +410,8 @@ fn carry(old: &Metric, new: &Metric, otel: &Otel, rule: Rule) -> Option<Carry> {
             !matches!(algorithm, GaugeAlgorithm::RandomWalk { .. })
         }
         (Kind::Histogram { bounds, .. }, Kind::Histogram { bounds: now, .. }) => {
-            let is_sent = otel.enabled && otel.histograms == HistogramForm::Exponential;
-            let layout = |metric| exponential::layout(metric, otel.exponential_size_max);
-            bounds == now && (!is_sent || layout(old) == layout(new))
+            let layout = exponential::layouts(size_max);
+            bounds == now && layout(old) == layout(new)
         }
         (
             Kind::Summary { objectives, .. },

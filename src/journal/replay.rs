@@ -366,8 +366,7 @@ impl Replay {
 
     fn layout(&self, metric: &Metric) -> Option<ExponentialLayout> {
         let size_max = self.config.otel.exponential_size_max;
-        let layout = || exponential::layout(metric, size_max);
-        self.exponential.then(layout).flatten()
+        exponential::layouts(self.exponential.then_some(size_max))(metric)
     }
 }
 

@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use super::target::Protocol;
 use crate::engine::Frame;
 use crate::otlp;
-use crate::remote_write;
-use crate::remote_write::Version;
+use crate::remote_write::{self, Stale, Version};
 
 /// Version 1 sends metadata so often; in version 2 it is part of every request.
 const METADATA_INTERVAL_NS: i64 = 60_000_000_000;
+/// While exports are dropped, ends of series are kept of so many reloads; those of the
+/// oldest are found out by receivers then, as those of any series that stays away.
+const RELOADS_KEPT_MAX: usize = 8;
 
 /// Gets one body at a time and the number of points in it, and may break off.
 pub(super) type Sink<'a> = dyn FnMut(&[u8], usize) -> ControlFlow<()> + 'a;
@@ -68,6 +70,8 @@ pub(super) struct RemoteWriteEncoder {
     downgraded: Arc<AtomicBool>,
     /// Time of the frame that was sent with metadata last.
     described_ns: Option<i64>,
+    /// Series that reloads removed and whose ends no sink has taken yet, by reload.
+    ended: Vec<Stale>,
 }
 
 impl RemoteWriteEncoder {
@@ -81,25 +85,52 @@ impl RemoteWriteEncoder {
             version,
             downgraded,
             described_ns: None,
+            ended: Vec::new(),
         }
+    }
+
+    /// Goes over to the series of a frame.
+    fn follow(&mut self, now: &Frame) {
+        if self.encoder.follows(now) {
+            return;
+        }
+        if !Arc::ptr_eq(self.encoder.catalog(), now.catalog()) {
+            self.described_ns = None;
+        }
+        let ended = self.encoder.follow(now);
+        for earlier in &mut self.ended {
+            *earlier = self.encoder.still_ended(earlier);
+        }
+        self.ended.push(ended);
+        self.ended.retain(|ended| !ended.is_empty());
+        let forgotten = self.ended.len().saturating_sub(RELOADS_KEPT_MAX);
+        self.ended.drain(..forgotten);
+    }
+
+    /// Ends what reloads removed.
+    fn encode_ended(&mut self, time_ns: i64, sink: &mut Sink<'_>) -> ControlFlow<()> {
+        for ended in &self.ended {
+            self.encoder.encode_stale(ended, time_ns, sink)?;
+        }
+        self.ended.clear();
+        ControlFlow::Continue(())
     }
 }
 
 impl Encode for RemoteWriteEncoder {
     fn encode(&mut self, now: &Frame, _: Option<&Frame>, sink: &mut Sink<'_>) -> ControlFlow<()> {
         let time_ns = now.time_ns();
-        let mut describe = self
+        self.follow(now);
+        let describe = self
             .described_ns
             .is_none_or(|before_ns| time_ns - before_ns >= METADATA_INTERVAL_NS);
-        if !Arc::ptr_eq(self.encoder.catalog(), now.catalog()) {
-            describe = true;
-        }
-        let stale = self.encoder.follow(now);
+        // What a sink breaks off was dropped whole: it comes with the next frame.
+        self.encoder.encode(now, describe, sink)?;
+        self.encode_ended(time_ns, sink)?;
         if describe {
             self.described_ns = Some(time_ns);
         }
-        self.encoder.encode(now, describe, sink)?;
-        self.encoder.encode_stale(&stale, time_ns, sink)
+        ControlFlow::Continue(())
     }
 
     fn protocol(&mut self) -> Protocol {
@@ -115,7 +146,126 @@ impl Encode for RemoteWriteEncoder {
     }
 
     fn end_series(&mut self, time_ns: i64, sink: &mut Sink<'_>) -> ControlFlow<()> {
+        self.encode_ended(time_ns, sink)?;
         let all = self.encoder.all();
         self.encoder.encode_stale(&all, time_ns, sink)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use prost::Message;
+
+    use super::*;
+    use crate::config::LabelValues;
+    use crate::engine::Columns;
+    use crate::model::Catalog;
+    use crate::model::labels::Dimension;
+    use crate::model::space::Space;
+    use crate::model::{Family, Shape};
+    use crate::proto::remote_write_v1::WriteRequest;
+    use crate::remote_write::EncoderOptions;
+
+    /// Of the NaN that says that a series has ended.
+    const STALE_BITS: u64 = 0x7FF0_0000_0000_0002;
+
+    /// A gauge with these values of its label.
+    fn frame(values: &[&str], tick: u64) -> Frame {
+        let texts = values.iter().map(|&value| value.to_owned()).collect();
+        let dimension = Dimension::new("a", &LabelValues::List(texts), values.len());
+        let space = Arc::new(Space::from_dimensions(vec![dimension]));
+        let family = Family::new("g", "", "", Shape::Gauge, space);
+        let catalog = Arc::new(Catalog::from_families(vec![family], 1));
+        let columns = vec![Columns::Values(vec![1.0; values.len()])];
+        Frame::from_columns(&catalog, tick, tick as i64 * 1_000_000_000, 0, columns)
+    }
+
+    /// Bodies of one sample each, of which it takes so many: the series in them, whether
+    /// they end, and how many families are described.
+    fn encoded(
+        encoder: &mut RemoteWriteEncoder,
+        frame: &Frame,
+        bodies_max: usize,
+    ) -> (BTreeMap<String, bool>, usize) {
+        let (mut series, mut described, mut bodies) = (BTreeMap::new(), 0, 0);
+        encoder.protocol();
+        let _ = encoder.encode(frame, None, &mut |body, _| {
+            if bodies == bodies_max {
+                return ControlFlow::Break(());
+            }
+            bodies += 1;
+            let request = WriteRequest::decode(body).unwrap();
+            described += request.metadata.len();
+            for one in request.timeseries {
+                let label = one.labels.into_iter().find(|label| label.name == "a");
+                let ends = one.samples[0].value.to_bits() == STALE_BITS;
+                let again = series.insert(label.unwrap().value, ends);
+                assert_eq!(again, None, "a series is in an export once");
+            }
+            ControlFlow::Continue(())
+        });
+        (series, described)
+    }
+
+    fn encoder(first: &Frame) -> RemoteWriteEncoder {
+        let options = EncoderOptions {
+            version: Version::V1,
+            request_samples_max: 1,
+            ..EncoderOptions::default()
+        };
+        let encoder = remote_write::Encoder::new(Arc::clone(first.catalog()), options);
+        RemoteWriteEncoder::new(encoder, Version::V1, Arc::default())
+    }
+
+    fn ended(series: &BTreeMap<String, bool>) -> Vec<&str> {
+        let ended = series.iter().filter(|(_, ends)| **ends);
+        ended.map(|(value, _)| value.as_str()).collect()
+    }
+
+    #[test]
+    fn series_end_with_the_first_export_that_is_not_dropped() {
+        let first = frame(&["1", "2", "3", "4"], 1);
+        for bodies_max in 0..5 {
+            let mut encoder = encoder(&first);
+            encoded(&mut encoder, &first, usize::MAX);
+            // Broken off among its points, or among the ends of 1, 2 and 4.
+            let second = frame(&["3", "5"], 2);
+            encoded(&mut encoder, &second, bodies_max);
+            // What is there again goes on.
+            let third = frame(&["3", "4"], 3);
+            let (series, described) = encoded(&mut encoder, &third, usize::MAX);
+            assert_eq!(ended(&series), ["1", "2", "5"], "{bodies_max}");
+            assert_eq!(described, 1, "who was told nothing is told");
+            let (series, described) = encoded(&mut encoder, &third, usize::MAX);
+            assert_eq!((ended(&series), described), (vec![], 0));
+        }
+    }
+
+    #[test]
+    fn what_was_not_ended_yet_ends_with_all_others() {
+        let first = frame(&["1", "2"], 1);
+        let mut encoder = encoder(&first);
+        encoded(&mut encoder, &first, usize::MAX);
+        encoded(&mut encoder, &frame(&["2"], 2), 0);
+        let mut ends = 0;
+        let _ = encoder.end_series(3_000_000_000, &mut |_, samples| {
+            ends += samples;
+            ControlFlow::Continue(())
+        });
+        assert_eq!(ends, 2);
+    }
+
+    #[test]
+    fn ends_of_many_reloads_are_not_kept() {
+        let first = frame(&["0"], 1);
+        let mut encoder = encoder(&first);
+        encoded(&mut encoder, &first, usize::MAX);
+        for reload in 1..=RELOADS_KEPT_MAX + 2 {
+            let value = reload.to_string();
+            encoded(&mut encoder, &frame(&[&value], 1 + reload as u64), 0);
+        }
+        assert_eq!(encoder.ended.len(), RELOADS_KEPT_MAX);
     }
 }

@@ -1,54 +1,43 @@
-//! What pushing needs of a section of `exporters`: where to, over what, and who
-//! writes the requests.
+//! What pushing needs of an exporter's section: where to, over what, and who writes
+//! the requests.
 
 use std::sync::Arc;
 
 use super::StartError;
 use super::client::Client;
-use super::encode::RemoteWriteEncoder;
+use super::encode::{Encode, RemoteWriteEncoder};
 use super::target::Target;
 use crate::clock::Clock;
 use crate::config::{Otel, RemoteWrite};
+use crate::exporters::Push;
 use crate::model::Catalog;
 use crate::otlp;
 use crate::remote_write;
 
 /// An exporter that is configured and not started.
-pub(super) struct Exporter<E> {
+pub(super) struct Exporter {
     pub(super) target: Target,
     pub(super) client: Client,
-    pub(super) encoder: E,
+    pub(super) encoder: Box<dyn Encode>,
 }
 
-impl Exporter<otlp::Encoder> {
-    /// `exporters.otel`, for frames of `catalog`.
-    pub(super) fn otlp(
-        otel: &Otel,
+impl Exporter {
+    /// One for frames of `catalog`.
+    pub(super) fn of(
+        push: Push<'_>,
         catalog: Arc<Catalog>,
         clock: Clock,
     ) -> Result<Self, StartError> {
-        let target = Target::of_otel(otel);
+        let target = Target::of(push);
         let client = Client::new(&target, clock).map_err(StartError::Config)?;
-        let encoder = otlp::Encoder::new(catalog, encoder_options(otel));
-        Ok(Self {
-            target,
-            client,
-            encoder,
-        })
-    }
-}
-
-impl Exporter<RemoteWriteEncoder> {
-    /// An entry of `exporters.remote_write`, for frames of `catalog`.
-    pub(super) fn remote_write(
-        section: &RemoteWrite,
-        catalog: Arc<Catalog>,
-        clock: Clock,
-    ) -> Result<Self, StartError> {
-        let target = Target::of_remote_write(section);
-        let client = Client::new(&target, clock).map_err(StartError::Config)?;
-        let encoder = remote_write::Encoder::new(catalog, remote_write_options(section));
-        let encoder = RemoteWriteEncoder::new(encoder, section.version, client.downgraded());
+        let encoder: Box<dyn Encode> = match push {
+            Push::Otlp(otel) => Box::new(otlp::Encoder::new(catalog, encoder_options(otel))),
+            Push::RemoteWrite(entry) => {
+                let encoder = remote_write::Encoder::new(catalog, remote_write_options(entry));
+                let downgraded = client.downgraded();
+                Box::new(RemoteWriteEncoder::new(encoder, entry.version, downgraded))
+            }
+        };
         Ok(Self {
             target,
             client,
@@ -71,13 +60,13 @@ pub fn encoder_options(otel: &Otel) -> otlp::EncoderOptions {
 }
 
 /// How an entry of `exporters.remote_write` wants frames to be encoded.
-fn remote_write_options(section: &RemoteWrite) -> remote_write::EncoderOptions {
-    let labels = section.labels.iter();
+fn remote_write_options(entry: &RemoteWrite) -> remote_write::EncoderOptions {
+    let labels = entry.labels.iter();
     remote_write::EncoderOptions {
-        version: section.version,
-        prefix: section.prefix.clone(),
+        version: entry.version,
+        prefix: entry.prefix.clone(),
         labels: labels.map(|(k, v)| (k.clone(), v.clone())).collect(),
-        request_samples_max: section.request_samples_max,
+        request_samples_max: entry.request_samples_max,
         ..remote_write::EncoderOptions::default()
     }
 }

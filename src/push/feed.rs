@@ -21,8 +21,9 @@ use super::posters::Posters;
 use super::request::Request;
 use super::retry::RetryPolicy;
 use crate::clock::Clock;
-use crate::config::{Otel, RemoteWrite, shown_url};
+use crate::config::shown_url;
 use crate::engine::Frame;
+use crate::exporters::Push;
 use crate::model::Catalog;
 
 /// Exports that are not settled at a time: one is posted, the next is encoded.
@@ -63,37 +64,23 @@ struct Checkpoints {
 pub struct Interrupter(Arc<Outbox>);
 
 impl Feed {
-    /// A feed of OTLP of frames of `catalog`; it connects when there is something
-    /// to send.
+    /// A feed of frames of `catalog`; it connects when there is something to send.
     ///
     /// # Errors
-    /// A mistake in the configuration, or that the system gives no threads.
-    pub fn otlp(
-        otel: &Otel,
+    /// A mistake in the configuration or a file that it names, or that the system gives
+    /// no threads.
+    pub fn start(
+        push: Push<'_>,
         catalog: Arc<Catalog>,
         clock: Clock,
         save: Box<SaveCheckpoint>,
     ) -> Result<Self, StartError> {
-        let exporter = Exporter::otlp(otel, catalog, clock)?;
-        Self::start_with(exporter, RetryPolicy::default(), save)
-    }
-
-    /// The same by remote write.
-    ///
-    /// # Errors
-    /// As [`Self::otlp`], and where a file that holds a secret cannot be read.
-    pub fn remote_write(
-        section: &RemoteWrite,
-        catalog: Arc<Catalog>,
-        clock: Clock,
-        save: Box<SaveCheckpoint>,
-    ) -> Result<Self, StartError> {
-        let exporter = Exporter::remote_write(section, catalog, clock)?;
+        let exporter = Exporter::of(push, catalog, clock)?;
         Self::start_with(exporter, RetryPolicy::default(), save)
     }
 
     pub(super) fn start_with(
-        exporter: Exporter<impl Encode>,
+        exporter: Exporter,
         policy: RetryPolicy,
         save: Box<SaveCheckpoint>,
     ) -> Result<Self, StartError> {
@@ -123,7 +110,7 @@ impl Feed {
             outbox,
             checkpoints,
             client,
-            encoder: Box::new(encoder),
+            encoder,
             packer,
             posters,
         })

@@ -88,7 +88,7 @@ impl Mailbox {
     /// for the next one's deltas.
     pub(super) fn encode_all(
         &self,
-        mut encoder: impl Encode,
+        encoder: &mut dyn Encode,
         mut packer: Packer,
         keep_before: bool,
     ) {
@@ -188,7 +188,7 @@ mod tests {
             while !mailbox.lock().awaited && !ticks.is_finished() {
                 std::thread::yield_now();
             }
-            mailbox.encode_all(Encoded(Arc::clone(&encoded)), packer, false);
+            mailbox.encode_all(&mut Encoded(Arc::clone(&encoded)), packer, false);
         });
         assert_eq!(*encoded.lock().unwrap(), [1, 2]);
         assert_eq!(outbox.delivery().exports_failed, 0);

@@ -4,20 +4,16 @@
 use super::target::Target;
 use super::tls;
 use crate::config::{Config, Finding, TlsFiles};
+use crate::exporters;
 
 /// Every mistake in a file of an exporter that is enabled.
 pub fn findings(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if config.otel.enabled {
-        judge_tls("exporters.otel", &config.otel.tls, &mut findings);
-    }
-    let remote_writes = config.remote_writes.iter().enumerate();
-    for (index, one) in remote_writes.filter(|(_, one)| one.enabled) {
-        let section = format!("exporters.remote_write[{index}]");
-        if let Err(error) = Target::of_remote_write(one).authorize() {
-            findings.push(finding(&section, &error));
+    for (exporter, push) in exporters::pushing(config) {
+        if let Err(error) = Target::of(push).authorize() {
+            findings.push(finding(&exporter.path, &error));
         }
-        judge_tls(&section, &one.tls, &mut findings);
+        judge_tls(&exporter.path, push.tls(), &mut findings);
     }
     findings
 }

@@ -1,9 +1,10 @@
 //! Whom requests are posted to and how: what exporters that push have in common,
 //! from the section of each.
 
-use crate::config::{Compression, Otel, Password, RemoteWrite, Temporality, TlsFiles};
+use crate::config::{Compression, Otel, Password, RemoteWrite, TlsFiles};
 use crate::credentials::Authorization;
 use crate::engine::Frame;
+use crate::exporters::Push;
 use crate::remote_write::Version;
 
 const REMOTE_WRITE: &str = "exporters.remote_write";
@@ -77,6 +78,13 @@ impl Packing {
 }
 
 impl Target {
+    pub(super) fn of(push: Push<'_>) -> Self {
+        match push {
+            Push::Otlp(otel) => Self::of_otel(otel),
+            Push::RemoteWrite(entry) => Self::of_remote_write(entry),
+        }
+    }
+
     pub(super) fn of_otel(otel: &Otel) -> Self {
         Self {
             section: "exporters.otel",
@@ -92,7 +100,7 @@ impl Target {
                 Compression::None => Packing::None,
                 Compression::Gzip => Packing::Gzip,
             },
-            keep_before: otel.temporality == Temporality::Delta,
+            keep_before: Push::Otlp(otel).needs().growth,
             count: Frame::points,
         }
     }

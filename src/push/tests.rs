@@ -12,12 +12,12 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{LabelValues, load_str};
+use crate::config::{LabelValues, Otel, load_str};
 use crate::engine::Columns;
 use crate::model::labels::Dimension;
 use crate::model::space::Space;
 use crate::model::{Family, Shape};
-use encode::Sink;
+use encode::{Encode, Sink};
 use receiver::{Act, Receiver as Fake, raw};
 use target::Target;
 
@@ -72,13 +72,13 @@ fn start_failing(otel: &Otel, encoder: impl Encode, faults: &Arc<WireFaults>) ->
     Pusher::start_with(exporter(otel, encoder), TICK_NS, policy(), faults).unwrap()
 }
 
-fn exporter<E>(otel: &Otel, encoder: E) -> Exporter<E> {
+fn exporter(otel: &Otel, encoder: impl Encode) -> Exporter {
     let target = Target::of_otel(otel);
     let client = Client::new(&target, Clock::start()).unwrap();
     Exporter {
         target,
         client,
-        encoder,
+        encoder: Box::new(encoder),
     }
 }
 

@@ -57,15 +57,6 @@ impl Stale {
         }
     }
 
-    /// No series.
-    pub(super) fn none((forms, populations): (Arc<Forms>, Populations)) -> Self {
-        Self {
-            forms,
-            populations,
-            parts: Vec::new(),
-        }
-    }
-
     /// The series of `before` that `now` does not have.
     pub(super) fn between(
         (before, populations): (Arc<Forms>, Populations),
@@ -97,6 +88,35 @@ impl Stale {
             forms: before,
             populations,
             parts,
+        }
+    }
+
+    /// Those of them that `now` does not have either.
+    pub(super) fn without(&self, now: &Forms, now_populations: &Populations) -> Self {
+        let blocks = self.forms.catalog.blocks();
+        let own: HashMap<usize, &Part> = self.parts.iter().map(|part| (part.block, part)).collect();
+        let before = (Arc::clone(&self.forms), self.populations.clone());
+        let all = Self::between(before, (now, now_populations));
+        let parts = all.parts.into_iter();
+        let parts = parts.filter_map(|other| {
+            let (own, len) = (own.get(&other.block)?, blocks[other.block].len);
+            let alive = (0..other.samples.len()).map(|sample| {
+                let goes_on =
+                    |row: &usize| own.goes_on(sample, *row) || other.goes_on(sample, *row);
+                Gaps::at(len, (0..len).filter(goes_on))
+            });
+            let alive: Vec<Gaps> = alive.collect();
+            let ends = alive.iter().any(|alive| alive.count() < len);
+            ends.then(|| Part {
+                block: other.block,
+                samples: (0..alive.len()).map(Some).collect(),
+                alive,
+            })
+        });
+        Self {
+            parts: parts.collect(),
+            forms: Arc::clone(&self.forms),
+            populations: self.populations.clone(),
         }
     }
 

@@ -19,6 +19,7 @@ use crate::journal::{Replay, ReplayError};
 use crate::layout::Wire;
 use crate::model::space::Space;
 use crate::model::{Family, Shape, shape_of};
+use crate::selfmetrics::TICKS;
 
 /// Relative error of values in `VictoriaMetrics`, which keeps about twelve
 /// decimal digits.
@@ -399,12 +400,15 @@ impl<'a> Context<'a> {
             Via::RemoteWrite(_) => (false, "labels of the exporter are added"),
         };
         let when = if is_scraped {
-            "a scrape comes at any time between two ticks: each is matched to its tick by \
-             gen_ticks_total"
+            format!(
+                "a scrape comes at any time between two ticks: each is matched to its tick by \
+                 {}{TICKS}_total",
+                self.route.self_prefix
+            )
         } else {
-            "ticks that were not due are not pushed, but for the last one of a run"
+            "ticks that were not due are not pushed, but for the last one of a run".to_owned()
         };
-        let mut list = vec![(when.to_owned(), true)];
+        let mut list = vec![(when, true)];
         list.push(if adds {
             (format!("{whose}: {added}"), true)
         } else {
@@ -444,7 +448,8 @@ impl<'a> Context<'a> {
 
     /// What was not looked at, for people.
     fn not_compared(&self, described: usize) -> String {
-        let mut not = vec!["the process's own gen_… metrics"];
+        let own = format!("the process's own {}gen_… metrics", self.route.self_prefix);
+        let mut not = vec![own.as_str()];
         if self.route.leaves_out(&Shape::histogram([])) {
             not.push("histograms (they are sent in exponential form)");
         }

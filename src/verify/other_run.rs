@@ -34,6 +34,7 @@ pub(super) struct Told {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source<'a> {
     pub(super) backend: &'a Backend,
+    /// Of the process's own metrics.
     pub(super) prefix: &'a str,
     pub(super) naming: Naming,
     /// Of the target.

@@ -7,7 +7,8 @@ use super::backend::{AskError, Backend};
 use super::naming::{Added, Names, Naming, selector};
 use super::otlp_name::{LABEL_STYLES, LabelStyle, STYLES, Style};
 use super::{VerifyError, Via};
-use crate::config::{Config, HistogramForm, Metric, Temporality};
+use crate::config::{Config, Metric};
+use crate::exporters::{self, Exporter, Push, Section};
 use crate::journal::Replay;
 use crate::model::{Family, Shape, shape_of};
 use crate::push::Schedule;
@@ -21,6 +22,8 @@ const NAMES_BYTES_MAX: usize = 6_000;
 pub(super) struct Route {
     pub(super) via: Via,
     pub(super) prefix: String,
+    /// What stands between that and the name of one of the process's own metrics.
+    pub(super) self_prefix: String,
     pub(super) naming: Naming,
     /// What all series have that the run's process pushed, where they tell.
     pub(super) instance: Option<String>,
@@ -53,68 +56,73 @@ impl Route {
     pub(super) fn of(config: &Config, via: Via) -> Result<Self, VerifyError> {
         let file = config.path.display();
         let refuse = |message: String| Err(VerifyError::Config(format!("{file}: {message}")));
-        let tick_ns = config.global.tick_interval_ns;
-        match via {
-            Via::Prometheus => Ok(Self {
+        let Some(exporter) = exporters::find(config, via) else {
+            let section = via.section();
+            let is_of = |one: &Exporter<'_>| one.id.section() == section;
+            let count = exporters::enabled(config).filter(is_of).count();
+            let number = match via {
+                Via::Prometheus | Via::Otlp => 1,
+                Via::RemoteWrite(index) => index + 1,
+            };
+            return refuse(format!(
+                "{section}: {count} of its entries are enabled, there is no number {number}"
+            ));
+        };
+        let self_prefix = config.global.self_metrics_prefix.clone();
+        match exporter.section {
+            Section::Prometheus(prometheus) => Ok(Self {
                 via,
-                prefix: config.prometheus.prefix.clone(),
+                prefix: prometheus.prefix.clone(),
+                self_prefix,
                 naming: Naming::Exposed { created: false },
                 instance: None,
                 due: None,
                 // What has a time of its own is never marked.
-                ends: if config.prometheus.timestamps {
+                ends: if prometheus.timestamps {
                     Ends::Never
                 } else {
                     Ends::Missing
                 },
                 exponential: false,
-                created: config.prometheus.created,
+                created: prometheus.created,
             }),
-            Via::Otlp => {
-                let otel = &config.otel;
-                if !otel.enabled {
-                    return refuse("exporters.otel: is off, so nothing was pushed".into());
-                }
-                if otel.temporality == Temporality::Delta {
-                    return refuse(
-                        "exporters.otel.temporality: is delta; what a backend makes of deltas \
-                         depends on when it began to add them up, so only cumulative can be verified"
-                            .into(),
-                    );
-                }
-                Ok(Self {
-                    via,
-                    prefix: otel.prefix.clone(),
-                    naming: Naming::Otlp(Style::Suffixes),
-                    instance: otel.instance().map(str::to_owned),
-                    due: Some(Schedule::new(tick_ns, otel.export_interval_ns)),
-                    ends: Ends::Never,
-                    exponential: otel.histograms == HistogramForm::Exponential,
-                    created: false,
-                })
+            Section::Push(_) if !exporter.enabled => {
+                refuse(format!("{}: is off, so nothing was pushed", exporter.path))
             }
-            Via::RemoteWrite(number) => {
-                let mut sections = config.remote_writes_enabled();
-                let Some(section) = sections.nth(number) else {
-                    let count = config.remote_writes_enabled().count();
+            Section::Push(push) => {
+                let needs = push.needs();
+                if needs.growth {
                     return refuse(format!(
-                        "exporters.remote_write: {count} of its entries are enabled, there is no \
-                         number {}",
-                        number + 1
+                        "{}.temporality: is delta; what a backend makes of deltas depends on when \
+                         it began to add them up, so only cumulative can be verified",
+                        exporter.path
                     ));
+                }
+                let (naming, ends) = match push {
+                    Push::Otlp(_) => (Naming::Otlp(Style::Suffixes), Ends::Never),
+                    Push::RemoteWrite(_) => (Naming::Exposed { created: false }, Ends::Removed),
                 };
                 Ok(Self {
                     via,
-                    prefix: section.prefix.clone(),
-                    naming: Naming::Exposed { created: false },
-                    instance: section.instance().map(str::to_owned),
-                    due: Some(Schedule::new(tick_ns, section.interval_ns)),
-                    ends: Ends::Removed,
-                    exponential: false,
+                    prefix: exporter.section.prefix().to_owned(),
+                    self_prefix,
+                    naming,
+                    instance: push.instance().map(str::to_owned),
+                    due: Some(Schedule::new(
+                        config.global.tick_interval_ns,
+                        push.interval_ns(),
+                    )),
+                    ends,
+                    exponential: needs.exponential_size_max.is_some(),
                     created: false,
                 })
             }
         }
+    }
+
+    /// What stands before the process's own metrics.
+    pub(super) fn own_prefix(&self) -> String {
+        format!("{}{}", self.prefix, self.self_prefix)
     }
 
     /// What a family's series are called.
@@ -154,8 +162,9 @@ impl Route {
     /// The names that the series of tick numbers may have, each with what it
     /// tells of the naming.
     pub(super) fn tick_names(&self) -> Vec<(String, Naming)> {
+        let prefix = self.own_prefix();
         let name = |naming| {
-            let names = Names::of((TICKS, ""), &Shape::Counter, &self.prefix, naming);
+            let names = Names::of((TICKS, ""), &Shape::Counter, &prefix, naming);
             names.family
         };
         match self.naming {

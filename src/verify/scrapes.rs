@@ -132,7 +132,7 @@ pub(super) fn find(
     };
     let source = Source {
         backend,
-        prefix: &route.prefix,
+        prefix: &route.own_prefix(),
         naming,
         labels: &labels,
     };
@@ -220,7 +220,7 @@ impl TickNumbers<'_> {
     /// Whether there is a tick lag beside some tick numbers from one time to another.
     fn has_lag(&self, stored: &Stored, from_ms: i64, to_ms: i64) -> Result<bool, AskError> {
         let mut target = stored.labels.clone();
-        let name = format!("{}{}", self.route.prefix, TICK_LAG.0);
+        let name = format!("{}{}", self.route.own_prefix(), TICK_LAG.0);
         target.insert("__name__".to_owned(), name);
         let (selector, length_ms) = (Context::exactly(&target), to_ms - from_ms + 1);
         let query = format!("count(last_over_time({selector}[{length_ms}ms]))");

@@ -46,6 +46,40 @@ fn telling(mut store: Store, prefix: &str, epoch_ms: i64, fingerprint: &str) -> 
     store
 }
 
+/// The name of every self-metric is asked for with the prefix that the run gives it.
+#[test]
+fn self_metrics_are_found_under_their_prefix() {
+    let text = CONFIG.replace("global: {", "global: {self_metrics_prefix: own_, ");
+    let replay = || crate::replay_of(&text);
+    for (via, mut store, prefix) in [
+        (Via::Prometheus, store(), "p_"),
+        (Via::Otlp, pushed("o_"), "o_"),
+        (Via::RemoteWrite(0), pushed("r_"), "r_"),
+    ] {
+        let ticks = store.remove(&labels(&format!("{prefix}gen_ticks_total"), &[]));
+        let own = format!("{prefix}own_");
+        store.insert(
+            labels(&format!("{own}gen_ticks_total"), &[]),
+            ticks.unwrap(),
+        );
+        let options = Options {
+            via,
+            to_ms: EPOCH_MS + 38_500,
+            ..options()
+        };
+        let report = verify(replay(), store.clone(), &options).unwrap();
+        assert!(report.ok, "{}", report.table(false));
+        let table = report.table(false);
+        assert_eq!(
+            table.contains("own_gen_ticks_total"),
+            via == Via::Prometheus,
+            "{table}"
+        );
+        let told = telling(store, &own, EPOCH_MS + 7_000, &fingerprint());
+        other_run(verify(replay(), told, &options));
+    }
+}
+
 /// The run of the journal ended with tick 11, and what was scraped shows 59 and 60.
 #[test]
 fn a_tick_that_the_run_never_reached_is_of_another_run() {

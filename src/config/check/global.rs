@@ -57,6 +57,11 @@ impl Checker<'_> {
             journal_file: self.journal_file(&at.key("journal_file"), raw.journal_file),
             threads,
             max_series,
+            self_metrics_prefix: self.prefix(
+                &at.key("self_metrics_prefix"),
+                raw.self_metrics_prefix,
+                "",
+            ),
         }
     }
 

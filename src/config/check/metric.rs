@@ -31,7 +31,7 @@ impl Checker<'_> {
             .into_iter()
             .map(|(path, raw)| self.metric(&path, raw?, profiles, global, &mut reported))
             .collect();
-        self.collisions(at, &metrics, page);
+        self.collisions(at, &metrics, &global.self_metrics_prefix, page);
         metrics
     }
 

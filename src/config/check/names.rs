@@ -70,9 +70,15 @@ impl Checker<'_> {
     }
 
     /// Reports equal names, names that a type generates twice, and those whose
-    /// end means something else to who reads them; `page` is whether there is a
-    /// metrics page, whose readers go by names.
-    pub(super) fn collisions(&mut self, at: &Path, metrics: &[Option<Metric>], page: bool) {
+    /// end means something else to who reads them; `own_prefix` is that of the process's
+    /// own metrics, and `page` whether there is a metrics page, whose readers go by names.
+    pub(super) fn collisions(
+        &mut self,
+        at: &Path,
+        metrics: &[Option<Metric>],
+        own_prefix: &str,
+        page: bool,
+    ) {
         let mut bases: HashMap<&str, usize> = HashMap::new();
         let mut taken: HashMap<String, usize> = HashMap::new();
         for (index, metric) in metrics.iter().enumerate() {
@@ -91,13 +97,18 @@ impl Checker<'_> {
                 );
                 continue;
             }
-            let own =
-                |name: &&String| name.starts_with("gen_") || PROCESS_NAMES.contains(&name.as_str());
-            if let Some(name) = generated.iter().find(own) {
-                self.problems.add(
-                    &path,
-                    format!("{} is reserved for Mockingbird's own metrics", quoted(name)),
+            if let Some(name) = generated.iter().find(|name| is_own(name, own_prefix)) {
+                let message = format!(
+                    "{} is reserved for Mockingbird's own metrics; to have it, give these \
+                     {} prefix: global.self_metrics_prefix, such as mockingbird_",
+                    quoted(name),
+                    if own_prefix.is_empty() {
+                        "a"
+                    } else {
+                        "another"
+                    },
                 );
+                self.problems.add(&path, message);
                 continue;
             }
             if page {
@@ -214,6 +225,12 @@ fn read_as(role: Role) -> &'static str {
         Role::Bucket => "a bucket of a histogram",
         Role::Quantile | Role::Sum | Role::Count => "a part of a summary or histogram",
     }
+}
+
+/// Whether a name is one of the process's own metrics, or may become one.
+fn is_own(name: &str, own_prefix: &str) -> bool {
+    let name = name.strip_prefix(own_prefix);
+    name.is_some_and(|name| name.starts_with("gen_") || PROCESS_NAMES.contains(&name))
 }
 
 /// ", such as …" for a name without its ending, where something is left.

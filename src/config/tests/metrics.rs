@@ -312,9 +312,9 @@ name: x, type: gauge, algorithm: constant, start: 1, profile: [p]
 name: x, type: gauge, algorithm: constant, start: 1, labels: [a]
     labels: expected a map of names, found a list
 name: gen_x, type: gauge, algorithm: constant, start: 1
-    name: "gen_x" is reserved for Mockingbird's own metrics
+    name: "gen_x" is reserved for Mockingbird's own metrics; to have it, give these a prefix: global.self_metrics_prefix, such as mockingbird_
 name: process_cpu_seconds, type: counter, algorithm: poisson, base_rate: 1
-    name: "process_cpu_seconds" is reserved for Mockingbird's own metrics
+    name: "process_cpu_seconds" is reserved for Mockingbird's own metrics; to have it, give these a prefix: global.self_metrics_prefix, such as mockingbird_
 "#;
 
 #[test]

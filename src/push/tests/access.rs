@@ -2,6 +2,7 @@
 
 use super::receiver::Seen;
 use super::*;
+use crate::config::RemoteWrite;
 
 /// An entry of `exporters.remote_write` with some fields.
 fn remote_write(url: &str, fields: &str, folder: &Path) -> RemoteWrite {
@@ -20,7 +21,7 @@ fn start_remote_write(section: &RemoteWrite) -> Pusher {
     let exporter = Exporter {
         target,
         client,
-        encoder: Stub { body_bytes: 100 },
+        encoder: Box::new(Stub { body_bytes: 100 }),
     };
     Pusher::start_with(exporter, TICK_NS, policy(), &Arc::default()).unwrap()
 }

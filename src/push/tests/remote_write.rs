@@ -27,7 +27,7 @@ fn section(receiver: &Fake, fields: &str) -> RemoteWrite {
 
 fn start(section: &RemoteWrite) -> Pusher {
     let catalog = Arc::clone(frame(0).catalog());
-    let exporter = Exporter::remote_write(section, catalog, Clock::start()).unwrap();
+    let exporter = Exporter::of(Push::RemoteWrite(section), catalog, Clock::start()).unwrap();
     Pusher::start_with(exporter, TICK_NS, policy(), &Arc::default()).unwrap()
 }
 
@@ -299,8 +299,8 @@ fn a_missing_secret_is_an_error_at_the_start() {
     let receiver = Fake::start([]);
     let section = section(&receiver, "bearer_token_file: no/such");
     let catalog = Arc::clone(frame(0).catalog());
-    let started =
-        Pusher::start_remote_write(&section, TICK_NS, catalog, &Arc::default(), Clock::start());
+    let push = Push::RemoteWrite(&section);
+    let started = Pusher::start(push, TICK_NS, catalog, &Arc::default(), Clock::start());
     let Err(StartError::Config(message)) = started else {
         panic!("it started");
     };

@@ -111,7 +111,13 @@ fn a_missing_file_is_an_error_at_the_start() {
     let mut settings = otel("https://localhost", "");
     settings.tls.ca = Some("no/such.pem".into());
     let catalog = Arc::clone(frame(0).catalog());
-    let started = Pusher::start(&settings, TICK_NS, catalog, &Arc::default(), Clock::start());
+    let started = Pusher::start(
+        Push::Otlp(&settings),
+        TICK_NS,
+        catalog,
+        &Arc::default(),
+        Clock::start(),
+    );
     let Err(StartError::Config(message)) = started else {
         panic!("it started");
     };
