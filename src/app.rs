@@ -25,7 +25,7 @@ use crate::exporters;
 use crate::exposition::Renderer;
 use crate::exposition::pool::RenderPool;
 use crate::faults::WireFaults;
-use crate::http::{Limits, Server};
+use crate::http::{self, Limits, Server};
 use crate::instance;
 use crate::model::Catalog;
 use crate::plan::{BackendSeries, Estimate};
@@ -125,6 +125,7 @@ pub fn run(
     // Listening comes first: a taken port is told at once, and whoever asks
     // early is told that this is starting.
     let servers = Servers::listen(config, &shared, &hub, &reloader)?;
+    shared.own.set_servers(servers.stats());
     let instance = instance::of_run(servers.served_port());
     let mut with_instance = config.clone();
     with_instance.set_instance(&instance);
@@ -216,6 +217,12 @@ impl Servers {
     /// To be called once, when start-up is done.
     fn set_ready(&self, pool: RenderPool) {
         assert!(self.pool.set(pool).is_ok(), "start-up happens once");
+    }
+
+    /// What they count, the metrics page first.
+    fn stats(&self) -> Vec<Arc<http::Stats>> {
+        let all = self.metrics.iter().chain([&self.control]);
+        all.map(Server::stats).collect()
     }
 
     fn shutdown(self) {

@@ -7,11 +7,12 @@ mod process;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::config::{self, Config, LabelValues};
 use crate::engine::Columns;
 use crate::exporters::{self, ExporterId};
+use crate::http::{Counter, Stats};
 use crate::model::labels::Dimension;
 use crate::model::space::Space;
 use crate::model::{Catalog, Family, Shape};
@@ -35,6 +36,18 @@ const SCRAPE_BOUNDS_S: [f64; 11] = [
 /// Values of the label `encoding`: without and with gzip.
 const ENCODINGS: [&str; 2] = ["identity", "gzip"];
 
+/// Values of the label `server`: the metrics page, where it is served, and the control API.
+const SERVERS: [&str; 2] = ["metrics", "control"];
+/// Values of the label `reason` of `gen_http_errors`, and what they count.
+const HTTP_ERRORS: [(&str, fn(&Stats) -> &Counter); 6] = [
+    ("connection_refused", |stats| &stats.connections_refused),
+    ("connection_evicted", |stats| &stats.connections_evicted),
+    ("accept", |stats| &stats.accept_errors),
+    ("bad_request", |stats| &stats.requests_bad),
+    ("write_timeout", |stats| &stats.write_timeouts),
+    ("handler_panic", |stats| &stats.handler_panics),
+];
+
 /// One of the families, see [`FAMILIES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Own {
@@ -52,6 +65,9 @@ enum Own {
     ScrapeBytes,
     ResidentMemory,
     CpuSeconds,
+    HttpConnections,
+    HttpRequests,
+    HttpErrors,
     BuildInfo,
     PointsOffered,
     PointsAccepted,
@@ -65,7 +81,7 @@ const PUSH_FAMILIES: usize = 5;
 
 /// Base name, without `global.self_metrics_prefix`, help and unit of each, in the order
 /// in which they are exposed.
-const FAMILIES: [(Own, &str, &str, &str); 20] = [
+const FAMILIES: [(Own, &str, &str, &str); 23] = [
     (
         Own::Points,
         "gen_points",
@@ -134,6 +150,26 @@ const FAMILIES: [(Own, &str, &str, &str); 20] = [
         "bytes",
     ),
     (
+        Own::HttpConnections,
+        "gen_http_connections",
+        "Connections accepted, those included that were refused or evicted.",
+        "",
+    ),
+    (
+        Own::HttpRequests,
+        "gen_http_requests",
+        "Well-formed requests.",
+        "",
+    ),
+    (
+        Own::HttpErrors,
+        "gen_http_errors",
+        "Connections refused with 503 or, while idle, evicted since there were too many; \
+         connections that could not be accepted; requests refused before they were looked at; \
+         responses that the client did not take in time; panics.",
+        "",
+    ),
+    (
         Own::ResidentMemory,
         "process_resident_memory_bytes",
         "Resident memory size.",
@@ -195,6 +231,8 @@ pub struct SelfMetrics {
     tick_lag_ns: AtomicU64,
     clock_offset_ns: AtomicI64,
     epoch_ns: AtomicI64,
+    /// What the HTTP servers count, in the order of [`SERVERS`].
+    servers: OnceLock<Vec<Arc<Stats>>>,
     /// Of the exporters that push, in the order of [`exporters::pushing`].
     deliveries: Mutex<Vec<Delivery>>,
     points: Mutex<Points>,
@@ -226,6 +264,10 @@ impl SelfMetrics {
             let all = std::iter::once(page).chain(pushing.clone());
             label("exporter", all.collect())
         };
+        let servers = || {
+            let served = &SERVERS[usize::from(!config.prometheus.enabled)..];
+            label("server", served.iter().copied().map(String::from).collect())
+        };
         let without = if pushing.is_empty() { PUSH_FAMILIES } else { 0 };
         FAMILIES[..FAMILIES.len() - without]
             .iter()
@@ -239,6 +281,11 @@ impl SelfMetrics {
                     | Own::PointsRejected
                     | Own::PointsRetried
                     | Own::PointsDropped => vec![pushers()],
+                    Own::HttpConnections | Own::HttpRequests => vec![servers()],
+                    Own::HttpErrors => {
+                        let reasons = HTTP_ERRORS.map(|(reason, _)| reason.to_owned());
+                        vec![label("reason", reasons.into()), servers()]
+                    }
                     Own::ScrapeBytes => vec![label("encoding", ENCODINGS.map(String::from).into())],
                     Own::Epoch => vec![label(EPOCH.2, vec![config::fingerprint(config)])],
                     Own::BuildInfo => {
@@ -266,6 +313,15 @@ impl SelfMetrics {
     /// Sets when tick 0 is, Unix nanoseconds.
     pub fn set_epoch_ns(&self, epoch_ns: i64) {
         self.epoch_ns.store(epoch_ns, Relaxed);
+    }
+
+    /// Sets, once, who counts connections and requests: the metrics page, where it is
+    /// served, and the control API.
+    ///
+    /// # Panics
+    /// When it is set already.
+    pub fn set_servers(&self, stats: Vec<Arc<Stats>>) {
+        assert!(self.servers.set(stats).is_ok(), "servers start once");
     }
 
     /// Sets how late the tick that is about to run begins.
@@ -394,11 +450,28 @@ impl SelfMetrics {
             Own::ScrapeBytes => count(&self.scrape_bytes[usize::from(series == 1)]),
             Own::ResidentMemory => resident_memory_bytes().map_or(f64::NAN, |bytes| bytes as f64),
             Own::CpuSeconds => cpu_seconds().unwrap_or(0.0),
+            Own::HttpConnections => self.http(series, |stats| &stats.connections_accepted),
+            Own::HttpRequests => self.http(series, |stats| &stats.requests),
+            Own::HttpErrors => {
+                // Labels are in the order of their names: the server varies faster.
+                let servers = self.servers.get().map_or(SERVERS.len(), Vec::len);
+                let (_, counter) = HTTP_ERRORS[series / servers];
+                self.http(series % servers, counter)
+            }
             Own::BuildInfo => 1.0,
             Own::Points | Own::TickDuration | Own::ScrapeDuration => {
                 unreachable!("`fill` takes them from elsewhere")
             }
         }
+    }
+}
+
+impl SelfMetrics {
+    /// What a server has counted.
+    fn http(&self, server: usize, counter: fn(&Stats) -> &Counter) -> f64 {
+        let servers = self.servers.get();
+        let stats = servers.and_then(|servers| servers.get(server));
+        stats.map_or(0.0, |stats| counter(stats).get() as f64)
     }
 }
 

@@ -642,6 +642,35 @@ fn a_reload_is_all_or_nothing() {
     });
 }
 
+/// Limits that clients reach are seen where everything else of the process is.
+#[test]
+fn what_http_servers_refuse_is_counted() {
+    let instance = start();
+    for _ in 0..3 {
+        let mut bad = std::net::TcpStream::connect(instance.control.as_str()).unwrap();
+        bad.write_all(b"NONSENSE\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        let _ = bad.read_to_string(&mut answer);
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+    let value = |name: &str, server: &str, reason: &str| -> f64 {
+        let series = format!("{name}{{{reason}server=\"{server}\"}} ");
+        let body = instance.scrape().body;
+        let line = body.lines().find_map(|line| line.strip_prefix(&series));
+        line.unwrap_or_else(|| panic!("no {series}: {body}"))
+            .parse()
+            .unwrap()
+    };
+    let bad = "reason=\"bad_request\",";
+    wait_until("a tick shows it", || {
+        value("gen_http_errors_total", "control", bad) >= 3.0
+    });
+    assert_eq!(value("gen_http_errors_total", "control", bad), 3.0);
+    assert_eq!(value("gen_http_errors_total", "metrics", bad), 0.0);
+    assert!(value("gen_http_requests_total", "metrics", "") >= 1.0);
+    assert!(value("gen_http_connections_total", "control", "") >= 3.0);
+}
+
 /// Until then metrics cannot have the names that it would make way for.
 #[test]
 fn another_prefix_of_self_metrics_needs_a_restart() {
