@@ -14,12 +14,10 @@ use crate::layout::{Layout, MetricType, Role, SampleName, Wire};
 pub(super) const METRIC_NAME_RULE: &str =
     "use letters, digits, _ and :, and do not begin with a digit";
 
-/// Names that Mockingbird's own process metrics have.
-const PROCESS_NAMES: [&str; 4] = [
-    "process_resident_memory_bytes",
-    "process_cpu_seconds",
-    "process_cpu_seconds_total",
-    "process_cpu_seconds_created",
+/// Mockingbird's own process metrics.
+const PROCESS_METRICS: [(&str, MetricType); 2] = [
+    ("process_resident_memory_bytes", MetricType::Gauge),
+    ("process_cpu_seconds", MetricType::Counter),
 ];
 
 /// Ends of names that `OpenMetrics` reserves for a type that no metric here has.
@@ -75,13 +73,16 @@ impl Checker<'_> {
     pub(super) fn collisions(&mut self, at: &Path, metrics: &[Option<Metric>], page: bool) {
         let mut bases: HashMap<&str, usize> = HashMap::new();
         let mut taken: HashMap<String, usize> = HashMap::new();
+        let own_names = PROCESS_METRICS
+            .map(|(name, of)| generated_names(name, of))
+            .concat();
         for (index, metric) in metrics.iter().enumerate() {
             let Some(metric) = metric else { continue };
             if metric.name.is_empty() {
                 continue;
             }
             let path = at.index(index).key("name");
-            let generated = generated_names(metric);
+            let generated = generated_names(&metric.name, metric.kind.metric_type());
             let first = *bases.entry(&metric.name).or_insert(index);
             if first != index {
                 let name = quoted(&metric.name);
@@ -91,8 +92,7 @@ impl Checker<'_> {
                 );
                 continue;
             }
-            let own =
-                |name: &&String| name.starts_with("gen_") || PROCESS_NAMES.contains(&name.as_str());
+            let own = |name: &&String| name.starts_with("gen_") || own_names.contains(*name);
             if let Some(name) = generated.iter().find(own) {
                 self.problems.add(
                     &path,
@@ -110,14 +110,14 @@ impl Checker<'_> {
                 .iter()
                 .find_map(|name| taken.get(name).map(|first| (name, *first)));
             if let Some((name, first)) = clash {
-                let other = metrics[first].as_ref().map_or("", |metric| &metric.name);
+                let other = metrics[first].as_ref();
+                let (type_name, other) = other.map_or(("metric", ""), |other| {
+                    (other.kind.metric_type().name(), &other.name)
+                });
                 self.problems.add(
                     &path,
                     format!(
-                        "collides with metrics[{first}], the {} {}: both expose {}",
-                        metrics[first]
-                            .as_ref()
-                            .map_or("metric", |metric| metric.kind.metric_type().name()),
+                        "collides with metrics[{first}], the {type_name} {}: both expose {}",
                         quoted(other),
                         quoted(name)
                     ),
@@ -225,9 +225,7 @@ fn without(name: &str, suffix: &str) -> String {
 }
 
 /// The names a metric has in any format, its base name first.
-fn generated_names(metric: &Metric) -> Vec<String> {
-    let suffixes = metric.kind.metric_type().suffixes();
-    suffixes
-        .map(|suffix| format!("{}{suffix}", metric.name))
-        .collect()
+fn generated_names(name: &str, metric_type: MetricType) -> Vec<String> {
+    let suffixes = metric_type.suffixes();
+    suffixes.map(|suffix| format!("{name}{suffix}")).collect()
 }
