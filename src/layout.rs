@@ -243,10 +243,10 @@ impl<'a> Layout<'a> {
         self.numbers.get(cell).copied().unwrap_or(f64::INFINITY)
     }
 
-    /// Where observations may be negative, a sum is none that counts up: OTLP sends
-    /// it not, and `OpenMetrics` forbids it and the count that belongs to it.
+    /// Where observations may be negative, a sum does not only grow. OTLP then leaves
+    /// it out, and `OpenMetrics` forbids it and the count with it.
     fn is_on(&self, wire: Wire, role: Role) -> bool {
-        let counts_up = || {
+        let only_grows = || {
             let bounds = (self.metric_type == MetricType::Histogram).then_some(self.numbers);
             let lowest = bounds.and_then(<[f64]>::first);
             lowest.is_none_or(|&bound| bound >= 0.0)
@@ -255,7 +255,7 @@ impl<'a> Layout<'a> {
             (Wire::OpenMetrics { created }, Role::Created) => created,
             (Wire::Text | Wire::RemoteWrite | Wire::Otlp, Role::Created) => false,
             (Wire::OpenMetrics { .. }, Role::Sum | Role::Count) | (Wire::Otlp, Role::Sum) => {
-                counts_up()
+                only_grows()
             }
             _ => true,
         }

@@ -56,6 +56,11 @@
 //! | [`cli`] | arguments | exit codes |
 //! | [`twin`] | a configuration, a tick | the same samples by the definitions, slowly; for tests |
 //!
+//! Which samples a type of metric has is in [`layout`] alone, and once more, on purpose,
+//! in the twins that tests compare with. `layout` knows formats and nothing of a
+//! configuration, and stands above [`config`], whose check of colliding names reads it
+//! as encoders do.
+//!
 //! # Threads
 //!
 //! Those of `mockingbird --config FILE`; there is no async runtime.

@@ -14,12 +14,10 @@ use crate::layout::{Layout, MetricType, Role, SampleName, Wire};
 pub(super) const METRIC_NAME_RULE: &str =
     "use letters, digits, _ and :, and do not begin with a digit";
 
-/// Names that Mockingbird's own process metrics have.
-const PROCESS_NAMES: [&str; 4] = [
-    "process_resident_memory_bytes",
-    "process_cpu_seconds",
-    "process_cpu_seconds_total",
-    "process_cpu_seconds_created",
+/// Mockingbird's own process metrics.
+const PROCESS_METRICS: [(&str, MetricType); 2] = [
+    ("process_resident_memory_bytes", MetricType::Gauge),
+    ("process_cpu_seconds", MetricType::Counter),
 ];
 
 /// Ends of names that `OpenMetrics` reserves for a type that no metric here has.
@@ -81,13 +79,16 @@ impl Checker<'_> {
     ) {
         let mut bases: HashMap<&str, usize> = HashMap::new();
         let mut taken: HashMap<String, usize> = HashMap::new();
+        let own_names = PROCESS_METRICS
+            .map(|(name, of)| generated_names(name, of))
+            .concat();
         for (index, metric) in metrics.iter().enumerate() {
             let Some(metric) = metric else { continue };
             if metric.name.is_empty() {
                 continue;
             }
             let path = at.index(index).key("name");
-            let generated = generated_names(metric);
+            let generated = generated_names(&metric.name, metric.kind.metric_type());
             let first = *bases.entry(&metric.name).or_insert(index);
             if first != index {
                 let name = quoted(&metric.name);
@@ -97,7 +98,10 @@ impl Checker<'_> {
                 );
                 continue;
             }
-            if let Some(name) = generated.iter().find(|name| is_own(name, own_prefix)) {
+            if let Some(name) = generated
+                .iter()
+                .find(|name| is_own(name, own_prefix, &own_names))
+            {
                 let message = format!(
                     "{} is reserved for Mockingbird's own metrics; to have it, give these \
                      {} prefix: global.self_metrics_prefix, such as mockingbird_",
@@ -121,14 +125,14 @@ impl Checker<'_> {
                 .iter()
                 .find_map(|name| taken.get(name).map(|first| (name, *first)));
             if let Some((name, first)) = clash {
-                let other = metrics[first].as_ref().map_or("", |metric| &metric.name);
+                let other = metrics[first].as_ref();
+                let (type_name, other) = other.map_or(("metric", ""), |other| {
+                    (other.kind.metric_type().name(), &other.name)
+                });
                 self.problems.add(
                     &path,
                     format!(
-                        "collides with metrics[{first}], the {} {}: both expose {}",
-                        metrics[first]
-                            .as_ref()
-                            .map_or("metric", |metric| metric.kind.metric_type().name()),
+                        "collides with metrics[{first}], the {type_name} {}: both expose {}",
                         quoted(other),
                         quoted(name)
                     ),
@@ -228,9 +232,10 @@ fn read_as(role: Role) -> &'static str {
 }
 
 /// Whether a name is one of the process's own metrics, or may become one.
-fn is_own(name: &str, own_prefix: &str) -> bool {
+fn is_own(name: &str, own_prefix: &str, own_names: &[String]) -> bool {
     let name = name.strip_prefix(own_prefix);
-    name.is_some_and(|name| name.starts_with("gen_") || PROCESS_NAMES.contains(&name))
+    let is_one = |name: &str| own_names.iter().any(|own| own == name);
+    name.is_some_and(|name| name.starts_with("gen_") || is_one(name))
 }
 
 /// ", such as …" for a name without its ending, where something is left.
@@ -242,9 +247,7 @@ fn without(name: &str, suffix: &str) -> String {
 }
 
 /// The names a metric has in any format, its base name first.
-fn generated_names(metric: &Metric) -> Vec<String> {
-    let suffixes = metric.kind.metric_type().suffixes();
-    suffixes
-        .map(|suffix| format!("{}{suffix}", metric.name))
-        .collect()
+fn generated_names(name: &str, metric_type: MetricType) -> Vec<String> {
+    let suffixes = metric_type.suffixes();
+    suffixes.map(|suffix| format!("{name}{suffix}")).collect()
 }

@@ -211,23 +211,23 @@ impl Metrics {
         ];
         let rounds = results.map(|(result, count)| (format!("{{result=\"{result}\"}}"), count));
         out.family(
-            "rounds_total",
-            "counter",
+            "rounds",
+            MetricType::Counter,
             "Rounds, by how they ended.",
             rounds,
         );
         let help =
             "Whether the backend could be asked in the last round, and had something of the run.";
-        out.value("up", "gauge", help, u8::from(*answered));
+        out.value("up", MetricType::Gauge, help, u8::from(*answered));
         let help = "Whether the last comparison found everything as expected.";
         let ok = self.last_ok.map_or(f64::NAN, |ok| f64::from(u8::from(ok)));
-        out.value("ok", "gauge", help, ok);
+        out.value("ok", MetricType::Gauge, help, ok);
         let help = "Scrapes or pushes that were compared.";
-        out.value("scrapes_total", "counter", help, self.scrapes);
+        out.value("scrapes", MetricType::Counter, help, self.scrapes);
         let help = "Scrapes or pushes that are missing.";
         out.value(
-            "missing_scrapes_total",
-            "counter",
+            "missing_scrapes",
+            MetricType::Counter,
             help,
             self.scrapes_missing,
         );
@@ -235,7 +235,7 @@ impl Metrics {
         let samples =
             metrics.map(|found| (format!("{{metric=\"{}\"}}", found.name), found.samples));
         let help = "Samples that were compared.";
-        out.family("samples_total", "counter", help, samples);
+        out.family("samples", MetricType::Counter, help, samples);
         let differences = self.by_metric.iter().flat_map(|found| {
             let kinds = KINDS.iter().zip(found.differences);
             kinds.map(|(kind, count)| {
@@ -244,31 +244,41 @@ impl Metrics {
             })
         });
         let help = "Differences found; missing is what was not there in time.";
-        out.family("differences_total", "counter", help, differences);
+        out.family("differences", MetricType::Counter, help, differences);
         let help = "What is not there after so long counts as missing.";
         let visible_after_s = visible_after.as_secs_f64();
-        out.value("visible_after_seconds", "gauge", help, visible_after_s);
+        out.value(
+            "visible_after_seconds",
+            MetricType::Gauge,
+            help,
+            visible_after_s,
+        );
         let help = "When the last round ended.";
         out.value(
             "last_round_timestamp_seconds",
-            "gauge",
+            MetricType::Gauge,
             help,
             self.last_round_s,
         );
         let help = "Time of the last scrape or push that was compared.";
         let last_s = self.last_scrape_ms as f64 / 1e3;
-        out.value("last_scrape_timestamp_seconds", "gauge", help, last_s);
+        out.value(
+            "last_scrape_timestamp_seconds",
+            MetricType::Gauge,
+            help,
+            last_s,
+        );
         let help = "How long the last round took.";
         out.value(
             "last_round_duration_seconds",
-            "gauge",
+            MetricType::Gauge,
             help,
             self.last_duration_s,
         );
         let help = "From a tick's time until a query shows it, looked for every 0.25 s.";
         out.family(
             "ingestion_delay_seconds",
-            "histogram",
+            MetricType::Histogram,
             help,
             delays.samples(),
         );
@@ -308,25 +318,28 @@ fn differences(tally: &Tally) -> [u64; KINDS.len()] {
 struct Text(String);
 
 impl Text {
-    /// A family of samples: what follows its name, and values.
+    /// A family of samples: what follows its name, and values. A counter's name is
+    /// given without `_total`.
     fn family<V: Display>(
         &mut self,
         name: &str,
-        kind: &str,
+        metric_type: MetricType,
         help: &str,
         samples: impl IntoIterator<Item = (String, V)>,
     ) {
         let out = &mut self.0;
+        let name = format!("{name}{}", metric_type.family_suffix(Wire::Text));
         let _ = writeln!(out, "# HELP mockingbird_verify_{name} {help}");
-        let _ = writeln!(out, "# TYPE mockingbird_verify_{name} {kind}");
+        let type_name = metric_type.name();
+        let _ = writeln!(out, "# TYPE mockingbird_verify_{name} {type_name}");
         for (rest, value) in samples {
             let _ = writeln!(out, "mockingbird_verify_{name}{rest} {value}");
         }
     }
 
     /// A family of one sample.
-    fn value(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
-        self.family(name, kind, help, [(String::new(), value)]);
+    fn value(&mut self, name: &str, metric_type: MetricType, help: &str, value: impl Display) {
+        self.family(name, metric_type, help, [(String::new(), value)]);
     }
 }
 
