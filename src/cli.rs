@@ -15,6 +15,7 @@ mod run;
 mod signals;
 mod values;
 mod verify;
+mod verify_args;
 mod watch;
 
 use std::fs::File;
@@ -117,9 +118,9 @@ enum Command {
     /// Talk to a running instance: see and change what it does.
     Ctl(ctl::CtlArgs),
     /// Ask a backend whether it holds all that came to it, sample by sample.
-    Verify(Box<verify::VerifyArgs>),
+    Verify(Box<verify_args::VerifyArgs>),
     /// Hold backends against the truth and each other, and time their queries.
-    Compare(Box<verify::CompareArgs>),
+    Compare(Box<verify_args::CompareArgs>),
     /// Write a run's past: an `OpenMetrics` file, or all of it to a receiver.
     Backfill(Box<backfill::BackfillArgs>),
     /// Print a JSON Schema of the configuration file.

@@ -20,8 +20,9 @@
 //!
 //! # Map
 //!
-//! In reading order. A module uses itself and those above it, never one below;
-//! `tests/layers.rs` reads this table and checks it.
+//! In reading order. A module uses itself and those above it, never one below; the
+//! files of a module use one another in one direction as well, never in a circle.
+//! `tests/layers.rs` reads this table and checks both.
 //!
 //! | module | in | out |
 //! |---|---|---|

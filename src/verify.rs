@@ -4,12 +4,13 @@
 //! The run is computed again from its configuration or journal ([`Replay`]).
 //! At every tick that came to the backend, by a scrape or a push (`route`,
 //! `scrapes`), two questions are asked (`range_check`): whether all of it is there
-//! (`totals`), and whether each sample of some series (`selection`) is right
-//! (`samples`); at the end, whether metrics are described as they were
-//! (`described`). A journal of another run is told from data that is lost
-//! (`other_run`). Ticks that should have come and did not are gaps (`edges`,
-//! `gaps`), unless the run made them fail (`run_faults`). Memory is bounded: values
-//! are kept for so many scrapes at a time (`chunk`), compared, and dropped.
+//! (`totals`, and where not, which series are missing: `locate`), and whether each
+//! sample of some series (`selection`) is right (`samples`); at the end, whether
+//! metrics are described as they were (`described`). What the backend calls series is
+//! found out before (`probe`, `context`). A journal of another run is told from data
+//! that is lost (`other_run`). Ticks that should have come and did not are gaps
+//! (`edges`, `gaps`), unless the run made them fail (`run_faults`). Memory is bounded:
+//! values are kept for so many scrapes at a time (`chunk`), compared, and dropped.
 
 pub mod backend;
 mod chunk;
@@ -18,18 +19,24 @@ mod context;
 mod described;
 mod edges;
 mod gaps;
+mod locate;
 mod naming;
 mod other_run;
 mod otlp_name;
+mod place;
+mod probe;
 mod range_check;
 pub mod report;
 mod route;
 mod run_faults;
 mod samples;
+mod scraped;
 mod scrapes;
 mod selection;
+mod series;
 mod sums;
 mod table;
+mod tick_numbers;
 mod totals;
 pub mod watch;
 
@@ -48,7 +55,7 @@ use range_check::RangeCheck;
 use report::{Cost, Gap, Report, Tally, What, rfc3339_ms};
 use route::Route;
 use run_faults::RunFaults;
-use scrapes::{Scrape, Scraped};
+use scraped::{Scrape, Scraped};
 pub use selection::Share;
 
 pub use crate::exporters::ExporterId as Via;
@@ -302,8 +309,8 @@ impl<'b> Session<'b> {
             naming: context.route().naming,
             added: context.added().clone(),
         };
-        let told = (last, found.told.as_ref());
-        match other_run::of_differences(&self.replay, source, told, &report) {
+        let last = (last, found.run_info.as_ref());
+        match other_run::of_differences(&self.replay, source, last, &report) {
             Some(error) => Err(error),
             None => Ok(report),
         }
@@ -315,7 +322,7 @@ impl<'b> Session<'b> {
         self.intervals_ms.extend(&found.intervals_ms);
         if options.known_until_ms.is_some() && options.via.is_scraped() {
             let all = self.intervals_ms.make_contiguous();
-            found.interval_ms = gaps::usual_interval(all);
+            found.interval_ms = scraped::usual_interval(all);
         }
         let too_many = self.intervals_ms.len().saturating_sub(INTERVALS_KEPT);
         self.intervals_ms.drain(..too_many);
@@ -388,7 +395,7 @@ impl<'b> Session<'b> {
         let less_far = |last: &Scrape| other_run::reaches_less_far(&self.replay, *last);
         warnings.extend(last.and_then(less_far));
         if is_scraped {
-            warnings.extend(scrapes::old_ticks(&self.replay, &found.scrapes));
+            warnings.extend(scraped::old_ticks(&self.replay, &found.scrapes));
         }
         warnings
     }

@@ -1,15 +1,19 @@
 //! Where reports go: a table, JSON or a page to standard output, JSON and a page to
-//! files as well.
+//! files as well; and the exit code that tells the verdict.
 
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
+use std::process::ExitCode;
 
 use serde::Serialize;
 
 use super::{pretty_json, print};
 use crate::app::RunError;
+
+/// Exit code where something differs.
+pub(super) const DIFFERENCES: u8 = 3;
 
 /// The arguments `--json` and `--html`; `-` is standard output.
 #[derive(Debug, Clone, Copy, Default)]
@@ -58,6 +62,15 @@ impl Outputs<'_> {
             write(path, &page())?;
         }
         Ok(())
+    }
+}
+
+/// The exit code of a verdict.
+pub(super) fn exit_code(ok: bool) -> ExitCode {
+    if ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(DIFFERENCES)
     }
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 
-use super::reports::{is_stdout, write};
-use super::verify::{DIFFERENCES, VerifyArgs, exit_code, load_run, milliseconds, options};
+use super::reports::{DIFFERENCES, exit_code, is_stdout, write};
+use super::verify_args::{VerifyArgs, load_run, milliseconds, options};
 use super::{json_line, print, signals};
 use crate::app::{self, RunError};
 use crate::clock::Clock;

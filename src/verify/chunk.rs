@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::naming::{self, Names};
-use super::scrapes::Scrape;
+use super::scraped::Scrape;
 use super::selection::{KeyLimit, Rows, each_key};
 use crate::engine::{Columns, Created, Frame};
 use crate::model::{Catalog, Family};

@@ -3,22 +3,21 @@
 //! (allowances).
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::backend::{AskError, Backend, Kind, Labels};
 use super::naming::{self, Added, Clash, Names, Naming, one_of, quoted, selector};
+use super::probe::Probe;
 use super::report::Allowance;
-use super::route::{Ends, Route, any_matching, in_queries, own_labels};
-use super::scrapes::{Scrape, Scraped};
-use super::selection::{Matches, labels};
+use super::route::{Ends, Route};
+use super::scraped::{Scrape, Scraped};
+use super::selection::Matches;
+use super::series::shown;
 use super::sums::Totals;
-use super::totals::Exactly;
 use super::{Options, VerifyError, Via};
-use crate::config::{Label, LabelValues, Metric};
-use crate::journal::{Replay, ReplayError};
+use crate::journal::Replay;
 use crate::layout::Wire;
-use crate::model::space::Space;
-use crate::model::{Family, Shape, shape_of};
+use crate::model::{Family, Shape};
 use crate::selfmetrics::TICKS;
 
 /// Relative error of values in `VictoriaMetrics`, which keeps about twelve
@@ -31,11 +30,6 @@ const VICTORIA_TOLERANCE: f64 = 1e-11;
 const MARK_LATENESS_DIVISOR: i64 = 10;
 
 const DAY_MS: i64 = 86_400_000;
-
-/// Metrics of which the labels are asked for when they clash.
-const CLASHES_ASKED_MAX: usize = 50;
-/// And series of each, where only they tell what their labels became.
-const SERIES_ASKED_MAX: usize = 10;
 
 /// A backend and how it is compared.
 #[derive(Debug)]
@@ -53,6 +47,15 @@ pub(super) struct Context<'a> {
     marked_within_ms: i64,
     matches: &'a Matches,
     seen: RefCell<BTreeSet<Seen>>,
+}
+
+/// How to ask for what is stored exactly at the time of a scrape.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Exactly {
+    /// The time of the query.
+    pub(super) query_ms: i64,
+    /// The range before it that the samples are in; it does not contain its beginning.
+    pub(super) window_ms: u32,
 }
 
 /// Allowances that can make a difference.
@@ -89,17 +92,17 @@ impl<'a> Context<'a> {
             labels: found.labels.clone(),
             ..Added::default()
         };
-        let target = Target {
+        let probe = Probe {
             replay,
             backend,
             kind,
             at_ms,
         };
-        let clashes = target.find_clash(&route, &mut added)?;
+        let clashes = probe.find_clash(&route, &mut added)?;
         route.settle(replay, backend, &added, at_ms)?;
         added.style = route.label_style(replay, backend, &added, at_ms)?;
         let from_ms = found.scrapes[found.known.min(found.scrapes.len() - 1)].time_ms;
-        let native = target.native_only(&route, &added, from_ms)?;
+        let native = probe.native_only(&route, &added, from_ms)?;
         Ok(Self {
             added,
             native,
@@ -250,22 +253,6 @@ impl<'a> Context<'a> {
         self.note(Seen::LeftOut);
     }
 
-    /// A series as it is exposed.
-    pub(super) fn shown<'l>(
-        name: &str,
-        labels: impl Iterator<Item = (&'l str, &'l str)>,
-        number: Option<(&str, f64)>,
-    ) -> String {
-        let mut texts: Vec<String> = labels
-            .map(|(label, value)| format!("{label}={}", quoted(value)))
-            .collect();
-        texts.extend(number.map(|(label, n)| format!("{label}=\"{}\"", naming::number_text(n))));
-        if texts.is_empty() {
-            return name.to_owned();
-        }
-        format!("{name}{{{}}}", texts.join(","))
-    }
-
     /// What selects a series in the backend.
     pub(super) fn selector<'l>(
         &self,
@@ -291,16 +278,6 @@ impl<'a> Context<'a> {
         selector(&[name], &matchers)
     }
 
-    /// What selects a stored series by all its labels.
-    pub(super) fn exactly(stored: &Labels) -> String {
-        let name = stored.get("__name__").map_or("", String::as_str);
-        let labels = stored.iter().filter(|(label, _)| *label != "__name__");
-        let matchers: Vec<String> = labels
-            .map(|(label, value)| format!("{label}={}", quoted(value)))
-            .collect();
-        selector(&[name], &matchers)
-    }
-
     /// The identity of a stored series, and how it is shown. `own` are the
     /// labels that it has of its own, `label` the one that holds a number.
     pub(super) fn identity_of(
@@ -320,8 +297,8 @@ impl<'a> Context<'a> {
         }
         let pairs = labels.iter().map(|(l, v)| (l.as_str(), v.as_str()));
         let numbered = label.zip(number);
-        let shown = Self::shown(name, pairs.clone(), numbered);
-        (naming::identity(name, pairs, number), shown)
+        let text = shown(name, pairs.clone(), numbered);
+        (naming::identity(name, pairs, number), text)
     }
 
     /// Everything that is allowed. `described` are the metrics of which the
@@ -461,191 +438,4 @@ impl<'a> Context<'a> {
         }
         format!("not compared: {}", not.join(", "))
     }
-}
-
-/// What is asked about the target that was chosen, and about no other, to find out what
-/// the backend makes of its series.
-struct Target<'a> {
-    replay: &'a Replay,
-    backend: &'a Backend,
-    kind: Kind,
-    /// Of the last scrape.
-    at_ms: i64,
-}
-
-impl Target<'_> {
-    /// Finds out what becomes of labels of the same name as those that were added.
-    /// Returns whether there are any.
-    fn find_clash(&self, route: &Route, added: &mut Added) -> Result<bool, VerifyError> {
-        let metrics = self.replay.metrics();
-        let mut found: Vec<&Metric> = metrics.clone();
-        found.retain(|metric| added.clashes(&own_labels(metric)));
-        let is_scraped = route.via == Via::Prometheus;
-        // Where nothing is there at all, the usual form is what is missed.
-        let usual = match (is_scraped, self.kind) {
-            (false, _) => Clash::Replace,
-            (true, Kind::Exact) => Clash::UntilFree,
-            (true, Kind::VictoriaMetrics) => Clash::PushOn,
-        };
-        added.clash = usual;
-        let candidates = in_order(usual);
-        for metric in found.iter().take(CLASHES_ASKED_MAX) {
-            let own = own_labels(metric);
-            let is_ambiguous = candidates.iter().any(|&clash| {
-                added.clash = clash;
-                is_exported_twice(&added.stored_names(&own))
-            });
-            // Who scraped then only differs in which of two labels is which: series tell, of
-            // which some may be lost.
-            let series = if is_ambiguous { SERIES_ASKED_MAX } else { 1 };
-            let space = Space::new(&metric.labels, metric.series_cap, metric.sampling)
-                .map_err(|error| ReplayError::Space(metric.name.clone(), error))?;
-            for index in 0..series.min(space.series_count()) {
-                let cursor = space.cursor(index);
-                let values = is_ambiguous.then(|| labels(&cursor).collect());
-                for clash in candidates {
-                    added.clash = clash;
-                    if self.is_there(route, added, metric, values.as_ref())? {
-                        if clash == Clash::Replace && !is_scraped {
-                            self.check_replaced(route, added, &found)?;
-                        }
-                        return Ok(true);
-                    }
-                }
-            }
-        }
-        added.clash = usual;
-        Ok(!found.is_empty())
-    }
-
-    /// Whether series of a metric are there with labels that clash, as they would be
-    /// called; with these values, if there are any.
-    fn is_there(
-        &self,
-        route: &Route,
-        added: &Added,
-        metric: &Metric,
-        values: Option<&BTreeMap<&str, &str>>,
-    ) -> Result<bool, VerifyError> {
-        let own = own_labels(metric);
-        let mut matchers = added.matchers(&own);
-        for (own, stored) in own.iter().zip(added.stored_names(&own)) {
-            match values.and_then(|values| values.get(own)) {
-                Some(value) => matchers.push(format!("{stored}={}", quoted(value))),
-                None if added.labels.contains_key(*own) => matchers.push(format!("{stored}!=\"\"")),
-                None => {}
-            }
-        }
-        let names = route.possible_names_of(metric);
-        let range = ("[5m]", self.at_ms);
-        Ok(any_matching(self.backend, &matchers, &names, range)?)
-    }
-
-    /// Whether own labels have taken the place of added ones, rather than these theirs.
-    fn check_replaced(
-        &self,
-        route: &Route,
-        added: &Added,
-        metrics: &[&Metric],
-    ) -> Result<(), VerifyError> {
-        let is_added = |label: &&Label| added.labels.contains_key(&label.name);
-        let Some((metric, label)) = metrics
-            .iter()
-            .find_map(|metric| Some((metric, metric.labels.iter().find(is_added)?)))
-        else {
-            return Ok(());
-        };
-        let value = &added.labels[&label.name];
-        if matches!(&label.values, LabelValues::List(values) if values == std::slice::from_ref(value))
-        {
-            return Ok(());
-        }
-        for metric in metrics.iter().take(CLASHES_ASKED_MAX) {
-            if !metric.labels.iter().any(|own| own.name == label.name) {
-                continue;
-            }
-            let mut matchers = added.matchers(&own_labels(metric));
-            matchers.push(format!("{}!=\"\"", label.name));
-            matchers.push(format!("{}!={}", label.name, quoted(value)));
-            let names = route.possible_names_of(metric);
-            if any_matching(self.backend, &matchers, &names, ("[5m]", self.at_ms))? {
-                return Ok(());
-            }
-        }
-        Err(VerifyError::Config(format!(
-            "metric {}: its label {} has the name of one that the backend adds, and is gone: \
-             series that only differ in it cannot be told apart",
-            metric.name, label.name
-        )))
-    }
-
-    /// Names of the histograms of which the backend has native ones in the range, and no
-    /// buckets with a label.
-    fn native_only(
-        &self,
-        route: &Route,
-        added: &Added,
-        from_ms: i64,
-    ) -> Result<BTreeSet<String>, AskError> {
-        let range = format!("[{}ms]", self.at_ms - from_ms + 1);
-        let mut native = BTreeSet::new();
-        if self.kind == Kind::VictoriaMetrics {
-            return Ok(native);
-        }
-        // By the matchers of their series: names of families, and of their samples.
-        let mut histograms: BTreeMap<Vec<String>, BTreeMap<String, Vec<String>>> = BTreeMap::new();
-        for metric in self.replay.metrics() {
-            let shape = shape_of(metric, &|_| None);
-            if matches!(shape, Shape::Histogram { .. }) && !route.leaves_out(&shape) {
-                let Names { family, texts, .. } = route.names_of(metric);
-                let matchers = added.matchers(&own_labels(metric));
-                let of_target = histograms.entry(matchers).or_default();
-                of_target.insert(family, texts[..3].to_vec());
-            }
-        }
-        for (matchers, families) in &histograms {
-            let names: Vec<String> = families.keys().cloned().collect();
-            for names in in_queries(&names) {
-                let whole = selector(&names, matchers);
-                let query = format!("count by (__name__) (last_over_time({whole}{range}))");
-                for row in self.backend.vector(&query, self.at_ms)? {
-                    let name = row.labels.get("__name__").map_or("", String::as_str);
-                    let Some(texts) = families.get(name) else {
-                        continue;
-                    };
-                    let classic = (range.as_str(), self.at_ms);
-                    if self.has_native(name, matchers, &range)
-                        && !any_matching(self.backend, matchers, texts, classic)?
-                    {
-                        native.insert(name.to_owned());
-                    }
-                }
-            }
-        }
-        Ok(native)
-    }
-
-    /// Whether there are native histograms of a name, and not only numbers, which would be
-    /// nobody's. Who does not know the function has none.
-    fn has_native(&self, name: &str, matchers: &[String], range: &str) -> bool {
-        let whole = selector(&[name], matchers);
-        let query = format!("count(histogram_count(last_over_time({whole}{range})))");
-        let rows = self.backend.vector(&query, self.at_ms);
-        rows.is_ok_and(|rows| !rows.is_empty())
-    }
-}
-
-/// In which order is asked what becomes of labels that clash.
-fn in_order(usual: Clash) -> [Clash; 3] {
-    match usual {
-        Clash::PushOn => [Clash::PushOn, Clash::UntilFree, Clash::Replace],
-        Clash::UntilFree | Clash::Replace => [Clash::UntilFree, Clash::PushOn, Clash::Replace],
-    }
-}
-
-/// Whether any of some names had `exported_` put in front more than once.
-fn is_exported_twice(names: &[String]) -> bool {
-    names
-        .iter()
-        .any(|name| name.starts_with("exported_exported_"))
 }

@@ -6,27 +6,13 @@ use std::collections::BTreeSet;
 use super::edges::Edges;
 use super::report::Gap;
 use super::run_faults::RunFaults;
-use super::scrapes::{SCRAPES_MAX, Scrape, Scraped};
+use super::scraped::{SCRAPES_MAX, Scrape, Scraped};
 use crate::engine::tick_time_ns;
 use crate::journal::Replay;
 use crate::push::Schedule;
 
 /// Ticks of pushes that are tried for when they seem to be missing.
 const DUE_MAX: usize = 10_000_000;
-
-/// The times between scrapes.
-pub(super) fn intervals(scrapes: &[Scrape]) -> impl Iterator<Item = i64> + '_ {
-    let pairs = scrapes.windows(2);
-    pairs.map(|pair| pair[1].time_ms - pair[0].time_ms)
-}
-
-/// The median of some times between scrapes; of two, the shorter one, of none, 0.
-pub(super) fn usual_interval(intervals_ms: &[i64]) -> i64 {
-    let mut intervals_ms = intervals_ms.to_vec();
-    intervals_ms.sort_unstable();
-    let middle = intervals_ms.len().saturating_sub(1) / 2;
-    intervals_ms.get(middle).copied().unwrap_or(0)
-}
 
 /// Pushes that were due and of which there is no tick number; the first ones that came
 /// are `known`.
@@ -175,6 +161,7 @@ fn gap_of(
 
 #[cfg(test)]
 mod tests {
+    use super::super::scraped::{intervals, usual_interval};
     use super::*;
 
     fn scrapes(times_ms: &[i64]) -> Vec<Scrape> {

@@ -8,7 +8,7 @@ use super::VerifyError;
 use super::backend::{AskError, Backend, Labels};
 use super::naming::{Names, Naming, labels_text, quoted, selector};
 use super::report::{Report, Tally, rfc3339_ms};
-use super::scrapes::{Scrape, late_ms, tick_interval_ms};
+use super::scraped::{RunInfo, Scrape, late_ms, tick_interval_ms};
 use crate::clock::rfc3339;
 use crate::journal::{Reach, Replay};
 use crate::model::Shape;
@@ -23,13 +23,6 @@ const CLOCKS_DIFFER_MS_MAX: i64 = 60_000;
 /// Some backends keep twelve digits of a time.
 const EPOCHS_DIFFER_MS_MAX: i64 = 100;
 
-/// What the process that was scraped told of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Told {
-    epoch_ms: i64,
-    fingerprint: String,
-}
-
 /// A target in a backend, and what its names are there.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source<'a> {
@@ -43,12 +36,12 @@ pub(super) struct Source<'a> {
 
 impl Source<'_> {
     /// What was told at the time of a scrape; older versions tell nothing.
-    fn told(self, at_ms: i64) -> Result<Option<Told>, AskError> {
+    fn run_info(self, at_ms: i64) -> Result<Option<RunInfo>, AskError> {
         let (name, unit, label) = EPOCH;
         let query = format!("last_over_time({}[2ms])", self.selector(name, unit));
         let rows = self.backend.vector(&query, at_ms + 1)?;
         let told = rows.into_iter().find_map(|row| {
-            Some(Told {
+            Some(RunInfo {
                 epoch_ms: (row.value * 1000.0).round() as i64,
                 fingerprint: row.labels.get(label)?.clone(),
             })
@@ -85,13 +78,13 @@ pub(super) fn check(
     source: Source<'_>,
     scrapes: &[Scrape],
     now_ns: i64,
-) -> Result<Option<Told>, VerifyError> {
+) -> Result<Option<RunInfo>, VerifyError> {
     let Some(&last) = scrapes.last() else {
         return Ok(None);
     };
-    let told = source.told(last.time_ms)?;
+    let told = source.run_info(last.time_ms)?;
     let own_ms = replay.epoch_ns().div_euclid(1_000_000);
-    let epochs_differ = |told: &&Told| (told.epoch_ms - own_ms).abs() > EPOCHS_DIFFER_MS_MAX;
+    let epochs_differ = |told: &&RunInfo| (told.epoch_ms - own_ms).abs() > EPOCHS_DIFFER_MS_MAX;
     if let Some(other) = told.as_ref().filter(epochs_differ) {
         let began = rfc3339_ms(other.epoch_ms);
         let evidence = format!("{} is of a run that began at {began}", seen(source, last));
@@ -177,7 +170,7 @@ fn check_times(replay: &Replay, source: Source<'_>, scrapes: &[Scrape]) -> Resul
 pub(super) fn of_differences(
     replay: &Replay,
     source: Source<'_>,
-    (last, told): (Scrape, Option<&Told>),
+    (last, told): (Scrape, Option<&RunInfo>),
     report: &Report,
 ) -> Option<VerifyError> {
     let mut differing = report
@@ -190,7 +183,7 @@ pub(super) fn of_differences(
         Reach::Copied(at_ns, before) => Some((at_ns, before)),
         _ => None,
     };
-    let has_other = |told: &&Told| told.fingerprint != replay.fingerprint(last.tick);
+    let has_other = |told: &&RunInfo| told.fingerprint != replay.fingerprint(last.tick);
     let other = told.filter(has_other);
     if let Some((at_ns, before)) = copied {
         let from_ms = replay.time_ms(before).unwrap_or(i64::MAX);
@@ -248,7 +241,7 @@ fn another(
     replay: &Replay,
     source: Source<'_>,
     scrape: Scrape,
-    told: Option<&Told>,
+    told: Option<&RunInfo>,
     evidence: &str,
 ) -> VerifyError {
     let teller = teller(replay);

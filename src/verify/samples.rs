@@ -9,6 +9,7 @@ use super::context::Context;
 use super::naming::{self, Names, one_of, selector};
 use super::report::{Example, Tally, What, rfc3339_ms, tally_of};
 use super::selection::{key_of, labels, sorted_keys};
+use super::series::{exactly, shown};
 use crate::layout::Role;
 use crate::model::Shape;
 use crate::model::space::Space;
@@ -171,15 +172,15 @@ impl Check<'_, '_> {
                 slot.number.filter(|_| is_of_name).map(|(label, _)| label)
             });
             let own = own_labels(self.space);
-            let (identity, shown) = self.ctx.identity_of(&stored.labels, &own, label);
+            let (identity, text) = self.ctx.identity_of(&stored.labels, &own, label);
             match expected.get(&identity) {
                 Some(&(index, slot)) if seen.insert((index, slot)) => {
                     self.compare_series(index, slot, by_series.of(index, slot), &stored.samples);
                 }
-                Some(_) => self.duplicate_series(&shown, &stored),
+                Some(_) => self.duplicate_series(&text, &stored),
                 None => {
                     if !self.is_known(&stored.labels, &own, label) {
-                        self.unexpected_series(&shown, stored);
+                        self.unexpected_series(&text, stored);
                     }
                 }
             }
@@ -411,7 +412,7 @@ impl Check<'_, '_> {
         let of = &self.names().slots[slot];
         let cursor = self.space.cursor(self.sampled.series[index]);
         let name = &self.names().texts[of.name];
-        Context::shown(name, labels(&cursor), of.number)
+        shown(name, labels(&cursor), of.number)
     }
 
     fn example(
@@ -475,7 +476,7 @@ impl Check<'_, '_> {
                 expected: None,
                 found: Some(format!("{value:?}")),
                 note: Some(note.to_owned()),
-                query: self.range(&Context::exactly(&stored.labels)),
+                query: self.range(&exactly(&stored.labels)),
                 query_ms: self.end_ms(),
             });
         }
