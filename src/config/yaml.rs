@@ -67,6 +67,37 @@ impl Node {
         }
     }
 
+    /// The same as a JSON value, which is read as the same: what JSON has no number for
+    /// is text.
+    pub(super) fn to_json(&self) -> Value {
+        match self {
+            Node::Null => Value::Null,
+            Node::Bool(value) => (*value).into(),
+            Node::Int(value) => (*value).into(),
+            Node::UInt(value) => (*value).into(),
+            Node::Big(digits) => digits.parse::<f64>().unwrap_or(f64::INFINITY).into(),
+            Node::Float(value) if value.is_finite() => (*value).into(),
+            Node::Float(value) => float_text(*value).into(),
+            Node::Str(text) | Node::Variable(text) => text.as_str().into(),
+            Node::Seq(items) => items.iter().map(Self::to_json).collect(),
+            Node::Map(entries) => {
+                let entries = entries.iter();
+                entries
+                    .map(|(key, value)| (key.clone(), value.to_json()))
+                    .collect()
+            }
+        }
+    }
+
+    /// The value of a field, where this has some.
+    pub(super) fn field(&self, name: &str) -> Option<&Self> {
+        let Node::Map(entries) = self else {
+            return None;
+        };
+        let found = entries.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value)
+    }
+
     /// "a list", "the number 5": for messages of the form "found …".
     pub(super) fn describe(&self) -> String {
         match self {
