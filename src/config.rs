@@ -2,17 +2,18 @@
 //! crate reads.
 //!
 //! ```text
-//!   bytes ─ yaml ─► Node ─ de ─► RawConfig ─ check ─► Config
-//!                    │       │                 │
-//!                    └───────┴── problems ─────┘
-//!                                    │ locate
-//!                                    ▼
-//!                                LoadError
+//!   bytes ─ placed ─► Node ─ de ─► RawConfig ─ check ─► Config
+//!                      │       │                 │
+//!                      └───────┴── problems ─────┘
+//!                                      │ locate
+//!                                      ▼
+//!                                  LoadError
 //! ```
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `yaml` | text to a plain tree that keeps the order and the text of keys |
+//! | `placed` | text to values with their places, by the parser's events |
+//! | `yaml` | the tree of these, which keeps the order and the text of keys |
 //! | `raw` | the types that mirror the file, every field optional |
 //! | `variables` | `${NAME}` in texts to what the environment says |
 //! | `de` | the tree to the types of `raw`; judges types, not meanings |
@@ -46,6 +47,7 @@ mod json;
 mod locate;
 mod metric;
 mod overrides;
+mod placed;
 mod problem;
 mod range_format;
 mod raw;
@@ -163,7 +165,8 @@ pub fn load_str_probed(
     let unusable =
         |error: yaml::ParseError| LoadError::at_position(&file, error.position, error.message);
     let text = yaml::text_of(bytes).map_err(unusable)?;
-    let mut tree = yaml::parse(text).map_err(unusable)?;
+    let placed = placed::parse(text).map_err(unusable)?;
+    let mut tree = placed.into_node().map_err(unusable)?;
     match tree {
         yaml::Node::Map(_) => {}
         yaml::Node::Null => {
