@@ -2,17 +2,18 @@
 //! crate reads.
 //!
 //! ```text
-//!   bytes ─ yaml ─► Node ─ de ─► RawConfig ─ check ─► Config
-//!                    │       │                 │
-//!                    └───────┴── problems ─────┘
-//!                                    │ locate
-//!                                    ▼
-//!                                LoadError
+//!   bytes ─ placed ─► Node ─ de ─► RawConfig ─ check ─► Config
+//!                      │       │                 │
+//!                      └───────┴── problems ─────┘
+//!                                      │ locate
+//!                                      ▼
+//!                                  LoadError
 //! ```
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `yaml` | text to a plain tree that keeps the order and the text of keys |
+//! | `placed` | text to values with their places, by the parser's events |
+//! | `yaml` | the tree of these, which keeps the order and the text of keys |
 //! | `raw` | the types that mirror the file, every field optional |
 //! | `variables` | `${NAME}` in texts to what the environment says |
 //! | `de` | the tree to the types of `raw`; judges types, not meanings |
@@ -23,7 +24,9 @@
 //! | `overrides` | arguments, written into the types of `raw` before the check |
 //! | `endpoint` | `host:port` or a URL to the URL that is pushed to |
 //! | `exporters`, `metric`, `range_format`, `action` | the checked types |
-//! | `effective`, `action_json` | checked types to JSON that is read back as the same |
+//! | `source` | what is generated, as it was read |
+//! | `effective` | the configuration in force as a document; its fingerprint |
+//! | `action_json` | actions from and to JSON |
 //! | `schema` | the JSON Schema of `raw`, for editors |
 //!
 //! Every stage goes on after a mistake, so one run reports them all. In a
@@ -44,10 +47,12 @@ mod json;
 mod locate;
 mod metric;
 mod overrides;
+mod placed;
 mod problem;
 mod range_format;
 mod raw;
 mod schema;
+mod source;
 mod suggest;
 mod unknown;
 mod variables;
@@ -80,6 +85,7 @@ pub use overrides::{Overrides, PushTo};
 pub use problem::{Finding, LoadError, Problem, Severity};
 pub use range_format::RangeFormat;
 pub use schema::json_schema;
+pub use source::Source;
 pub(crate) use suggest::nearest;
 
 /// Larger files are refused without being read.
@@ -159,7 +165,8 @@ pub fn load_str_probed(
     let unusable =
         |error: yaml::ParseError| LoadError::at_position(&file, error.position, error.message);
     let text = yaml::text_of(bytes).map_err(unusable)?;
-    let mut tree = yaml::parse(text).map_err(unusable)?;
+    let placed = placed::parse(text).map_err(unusable)?;
+    let mut tree = placed.into_node().map_err(unusable)?;
     match tree {
         yaml::Node::Map(_) => {}
         yaml::Node::Null => {
@@ -180,7 +187,7 @@ pub fn load_str_probed(
     yaml::tidy(&mut tree, &problem::Path::root(), &mut problems);
     variables::expand(&mut tree, environment, &mut problems);
     let locate = |found: &[problem::Unlocated]| locate::locate(text, found);
-    let checked = check_tree(path, &tree, environment, overrides, &mut problems);
+    let checked = check_tree(path, &mut tree, environment, overrides, &mut problems);
     if let Some(config) = &checked {
         for finding in probe(config) {
             problems.add_finding(finding);
@@ -206,7 +213,14 @@ pub fn load_value(path: &Path, value: &serde_json::Value) -> Result<Config, Load
     let mut tree = yaml::Node::of_json(value);
     yaml::tidy(&mut tree, &problem::Path::root(), &mut problems);
     variables::unescape(&mut tree);
-    check_tree(path, &tree, &|_| None, &Overrides::default(), &mut problems).ok_or_else(|| {
+    check_tree(
+        path,
+        &mut tree,
+        &|_| None,
+        &Overrides::default(),
+        &mut problems,
+    )
+    .ok_or_else(|| {
         problems.into_error(&path.display().to_string(), |found| vec![None; found.len()])
     })
 }
@@ -214,7 +228,7 @@ pub fn load_value(path: &Path, value: &serde_json::Value) -> Result<Config, Load
 /// A configuration without mistakes, if it is one.
 fn check_tree(
     path: &Path,
-    tree: &yaml::Node,
+    tree: &mut yaml::Node,
     environment: &dyn Fn(&str) -> Option<String>,
     overrides: &Overrides,
     problems: &mut problem::Problems,
@@ -222,8 +236,11 @@ fn check_tree(
     let environment = |name: &str| environment(name).filter(|_| !overrides.hides(name));
     let mut raw = de::read::<raw::RawConfig>(tree, problems)?;
     overrides.apply(&mut raw);
-    let config = check::check(path, raw, &environment, problems);
-    problems.is_empty().then_some(config)
+    let mut config = check::check(path, raw, &environment, problems);
+    problems.is_empty().then(|| {
+        config.source = Source::of(tree, &config.metrics);
+        config
+    })
 }
 
 /// A file's content, or why it cannot be had.
@@ -274,6 +291,8 @@ pub struct Config {
     pub scenarios: BTreeMap<String, Arc<Scenario>>,
     /// `runtime`.
     pub runtime: Runtime,
+    /// The text's `profiles`, `metrics`, `scenarios` and `runtime`.
+    pub source: Source,
     /// What works and was hardly meant so, in the order of the text.
     pub warnings: Vec<Problem>,
 }

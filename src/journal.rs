@@ -1,7 +1,8 @@
 //! The journal: what was done to a run, each with the tick from which it acts.
 //!
-//! Its first entry tells version, epoch, seed and the effective configuration,
-//! so that a journal alone reproduces a run ([`Replay`]). It is text, one JSON
+//! Its first entry tells version, epoch, seed and the configuration, as
+//! [`effective`](crate::config::effective) writes it: what is generated stands there
+//! as it was read. So a journal alone reproduces a run ([`Replay`]). It is text, one JSON
 //! object a line. All of it is kept in memory up to [`JOURNAL_BYTES_MAX`]; a
 //! file takes each entry by one write before anything of it shows in a frame,
 //! so it is complete wherever the process is killed.

@@ -276,3 +276,15 @@ fn sixty_four_clients_at_random() {
     assert!(entries.len() > 500, "only {} entries", entries.len());
     assert_replays(&file, &BTreeMap::from([(tick, body)]));
 }
+
+/// Version 0.1.0 wrote into its journals what it had made of the metrics; its ticks are
+/// those that it dumped.
+#[test]
+fn journals_of_earlier_versions_are_replayed() {
+    let folder = Path::new("tests/journals");
+    for tick in [20, 65] {
+        let pinned = std::fs::read(folder.join(format!("effective.tick{tick}.txt"))).unwrap();
+        let scrapes = BTreeMap::from([(tick, pinned)]);
+        assert_replays(&folder.join("effective.journal"), &scrapes);
+    }
+}

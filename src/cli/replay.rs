@@ -21,7 +21,9 @@ pub(super) fn replay_of(
             path.display()
         ));
     }
-    if config.is_some_and(|config| config::fingerprint(config) != history.start.fingerprint) {
+    // What the journal tells may be another version's.
+    let fingerprint = config::fingerprint(&history.start.config);
+    if config.is_some_and(|config| config::fingerprint(config) != fingerprint) {
         complain(&format_args!(
             "{}: is of another configuration than --config; the journal's is used",
             path.display()

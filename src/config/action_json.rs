@@ -46,7 +46,7 @@ pub fn action_from_json(
     if let Some(action) = known_action {
         name_action(&mut node, action, &mut problems);
     }
-    let raw = de::read::<RawAction>(&node, &mut problems);
+    let raw = de::read::<RawAction>(&mut node, &mut problems);
     let mut checker = Checker::new(&mut problems);
     let action = raw.and_then(|raw| checker.action(&root, raw, &Known::of(config)));
     let (metric, scenario) = (checker.unknown_metric, checker.unknown_scenario);
@@ -87,7 +87,7 @@ pub fn action_to_json(action: &Action) -> Value {
     action_fields(action).into()
 }
 
-pub(super) fn action_fields(action: &Action) -> Fields {
+fn action_fields(action: &Action) -> Fields {
     let mut fields = Fields::default();
     match action {
         Action::Spike(spike) => {
@@ -120,7 +120,7 @@ pub(super) fn action_fields(action: &Action) -> Fields {
 }
 
 /// A fault's fields without `action`, as in `runtime.failure_modes`.
-pub(super) fn fault_fields(fault: &Fault) -> Fields {
+fn fault_fields(fault: &Fault) -> Fields {
     let mut fields = Fields::default();
     fields.set("kind", fault.kind.name());
     if let Some(on) = fault.kind.selector() {

@@ -35,7 +35,7 @@ use std::path::Path as FilePath;
 use super::problem::{Path, Problems, quoted};
 use super::raw::{Entries, Item, RawConfig};
 use super::yaml::float_text;
-use super::{Config, suggest};
+use super::{Config, Source, suggest};
 pub(super) use names::base_name;
 
 /// Reads environment variables.
@@ -105,6 +105,7 @@ pub(super) fn check(
         metrics: metrics.into_iter().flatten().collect(),
         scenarios,
         runtime,
+        source: Source::default(),
         warnings: Vec::new(),
     }
 }

@@ -13,7 +13,7 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
@@ -63,8 +63,10 @@ impl Written {
 
 /// Reads `T`, reporting every mistake; `None` after too many of them.
 ///
-/// `T` must accept null for every value that can be of a wrong type.
-pub(super) fn read<T: DeserializeOwned>(root: &Node, problems: &mut Problems) -> Option<T> {
+/// `T` must accept null for every value that can be of a wrong type. What could be
+/// text or a number becomes in the tree what it was read as.
+pub(super) fn read<T: DeserializeOwned>(tree: &mut Node, problems: &mut Problems) -> Option<T> {
+    let root = &*tree;
     let mut pass = Pass::default();
     let mut failures = Vec::new();
     let value = loop {
@@ -100,7 +102,27 @@ pub(super) fn read<T: DeserializeOwned>(root: &Node, problems: &mut Problems) ->
             problems.explain(meant);
         }
     }
+    settle(tree, &mut pass.settled.into_inner());
     value
+}
+
+/// Puts values in the places of those at these addresses.
+fn settle(node: &mut Node, settled: &mut HashMap<usize, Node>) {
+    if settled.is_empty() {
+        return;
+    }
+    if let Some(value) = settled.remove(&NodeDe::address_of(node)) {
+        *node = value;
+    }
+    match node {
+        Node::Seq(items) => items.iter_mut().for_each(|item| settle(item, settled)),
+        Node::Map(entries) => {
+            for (_, value) in entries {
+                settle(value, settled);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// What one pass over the tree leaves to the next, and to the caller.
@@ -111,6 +133,8 @@ struct Pass {
     unknown: RefCell<Vec<UnknownField>>,
     /// Unknown fields beyond those that are described.
     unknown_more: Cell<usize>,
+    /// By address, what variables and long numbers were read as.
+    settled: RefCell<HashMap<usize, Node>>,
 }
 
 struct UnknownField {
@@ -281,11 +305,19 @@ impl<'n, 'c> NodeDe<'n, 'c> {
     fn typed(self) -> Cow<'n, Node> {
         match self.node {
             Node::Variable(text) => match yaml::plain_scalar(text) {
-                Some(node) => Cow::Owned(node),
+                Some(node) => {
+                    self.settle(node.clone());
+                    Cow::Owned(node)
+                }
                 None => Cow::Borrowed(self.node),
             },
             node => Cow::Borrowed(node),
         }
+    }
+
+    /// Notes what this value was read as.
+    fn settle(self, value: Node) {
+        self.pass.settled.borrow_mut().insert(self.address, value);
     }
 
     fn unknown_field(
@@ -318,9 +350,11 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
             Node::Int(value) => self.placed(visitor.visit_i64(*value)),
             Node::UInt(value) => self.placed(visitor.visit_u64(*value)),
             Node::Float(value) => self.placed(visitor.visit_f64(*value)),
-            Node::Big(text) | Node::Str(text) | Node::Variable(text) => {
+            Node::Big(text) => {
+                self.settle(Node::Str(text.clone()));
                 self.placed(visitor.visit_str(text))
             }
+            Node::Str(text) | Node::Variable(text) => self.placed(visitor.visit_str(text)),
             Node::Seq(_) | Node::Map(_) => self.expected("a single value"),
         }
     }

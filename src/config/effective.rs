@@ -1,25 +1,21 @@
-//! A checked configuration written out again as JSON, and its fingerprint.
+//! The configuration in force as JSON, and its fingerprint.
 //!
-//! The document has every default and what the environment said, and is itself
-//! a configuration: read without an environment it gives the same one, except
-//! for its path, its notes and what is secret. Labels' ranges stay ranges.
-
-mod metric;
-mod profiles;
+//! `global` and `exporters` have every default and what the environment said; what
+//! is generated stands as it was read (`source`). So the document is itself a
+//! configuration: read without an environment it gives the same one, except for
+//! its path, its notes and what is secret.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
-use self::profiles::Profiles;
-use super::action_json::{action_fields, action_to_json, fault_fields};
-use super::json::{Fields, seconds};
+use super::json::seconds;
 use super::{
     Compression, Config, Global, HistogramForm, Instance, LogFormat, Otel, Password, Prometheus,
-    RemoteWrite, RemoteWriteVersion, Scenario, Temporality, shown_url, variables,
+    RemoteWrite, RemoteWriteVersion, Temporality, shown_url, variables,
 };
 
 /// What stands in the place of a secret.
@@ -27,63 +23,48 @@ const SECRET: &str = "***";
 
 /// The configuration in force as a document that [`super::load_value`] reads.
 ///
-/// Tokens, passwords and the values of headers are masked. Metrics with the same
-/// labels share a profile; the profiles' names are new.
+/// Tokens, passwords and the values of headers are masked.
 pub fn effective(config: &Config) -> Value {
-    let (profiles, profile_names) = Profiles::of(&config.metrics);
-    let mut document = json!({
-        "global": global(&config.global),
-        "exporters": {
-            "prometheus": prometheus(&config.prometheus),
-            "otel": otel(&config.otel, &config.path),
-            "remote_write": config
-                .remote_writes
-                .iter()
-                .map(|one| remote_write(one, &config.path))
-                .collect::<Vec<_>>(),
-        },
-        "profiles": profiles.to_json(),
-        "metrics": metrics(config, &profile_names),
-        "scenarios": scenarios(config),
-        "runtime": runtime(config),
+    let mut document = config.source.sections();
+    document.insert("global".into(), global(&config.global));
+    let remote_writes = config.remote_writes.iter();
+    let exporters = json!({
+        "prometheus": prometheus(&config.prometheus),
+        "otel": otel(&config.otel, &config.path),
+        "remote_write": remote_writes
+            .map(|one| remote_write(one, &config.path))
+            .collect::<Value>(),
     });
+    document.insert("exporters".into(), exporters);
+    let mut document = document.into();
     // Variables were expanded; what looks like one is text.
     variables::escape(&mut document);
     document
 }
 
 /// 16 hexadecimal digits of what determines the values: equal for equal values,
-/// whatever the exporters, ports, logs and threads.
+/// whatever the exporters, ports, logs and threads, by one version of the program.
 pub fn fingerprint(config: &Config) -> String {
-    let (profiles, profile_names) = Profiles::of(&config.metrics);
-    let global = &config.global;
-    let document = json!({
-        "global": {
-            "tick_interval_s": seconds(global.tick_interval_ns),
-            "seed": global.seed,
-            "epoch": epoch(global.epoch_ns),
-        },
-        "profiles": profiles.to_json(),
-        "metrics": metrics(config, &profile_names),
-        "scenarios": scenarios(config),
-        "runtime": runtime(config),
-    });
-    let mut writer = HashWriter(Xxh3::new());
-    // A value is always JSON, and the hash takes every byte.
-    serde_json::to_writer(&mut writer, &document).expect("a document that can be written");
-    format!("{:016x}", writer.0.digest())
+    let Global {
+        tick_interval_ns,
+        seed,
+        epoch_ns,
+        ..
+    } = config.global;
+    let (metrics, scenarios, runtime) = (&config.metrics, &config.scenarios, &config.runtime);
+    let mut hash = HashText(Xxh3::new());
+    // Numbers have all their digits, and texts are in quotes.
+    let global = (tick_interval_ns, seed, epoch_ns);
+    write!(hash, "{global:?} {metrics:?} {scenarios:?} {runtime:?}").expect("a hash takes it all");
+    format!("{:016x}", hash.0.digest())
 }
 
-/// Hashes the bytes that are written to it.
-struct HashWriter(Xxh3);
+/// Hashes the text that is written to it.
+struct HashText(Xxh3);
 
-impl Write for HashWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
+impl Write for HashText {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.update(text.as_bytes());
         Ok(())
     }
 }
@@ -235,41 +216,4 @@ fn path_from(path: &Path, file: &Path) -> String {
             .to_string_lossy()
             .into_owned(),
     }
-}
-
-fn metrics(config: &Config, profile_names: &[Option<String>]) -> Value {
-    let interval_ns = config.global.tick_interval_ns;
-    let metrics = config.metrics.iter().zip(profile_names);
-    metrics
-        .map(|(one, profile)| metric::metric(one, profile.as_deref(), interval_ns))
-        .collect()
-}
-
-fn scenarios(config: &Config) -> Value {
-    let scenarios = config.scenarios.iter();
-    scenarios
-        .map(|(name, one)| (name.clone(), scenario(one)))
-        .collect()
-}
-
-fn scenario(scenario: &Scenario) -> Value {
-    let steps = scenario.steps.iter().map(|step| {
-        let mut fields = Fields::default();
-        fields.set("at_s", seconds(step.at_ns));
-        fields.append(action_fields(&step.action));
-        Value::from(fields)
-    });
-    json!({
-        "repeat_every_s": scenario.repeat_every_ns.map(seconds),
-        "steps": steps.collect::<Value>(),
-    })
-}
-
-fn runtime(config: &Config) -> Value {
-    let runtime = &config.runtime;
-    let modes = runtime.failure_modes.iter();
-    json!({
-        "on_start": runtime.on_start.iter().map(action_to_json).collect::<Value>(),
-        "failure_modes": modes.map(fault_fields).collect::<Value>(),
-    })
 }

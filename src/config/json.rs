@@ -31,21 +31,9 @@ pub(super) fn seconds(ns: u64) -> Value {
     if ns.is_multiple_of(1_000_000_000) {
         return (ns / 1_000_000_000).into();
     }
-    let same = |seconds: f64| nanoseconds(seconds) == ns;
-    nearest(ns as f64 / 1e9, same).into()
-}
-
-/// The number nearest to `guess` that `fits`, at most 7 floats away; else `guess`.
-pub(super) fn nearest(guess: f64, fits: impl Fn(f64) -> bool) -> f64 {
-    let (mut below, mut above) = (guess, guess);
-    for _ in 0..8 {
-        if fits(below) {
-            return below;
-        }
-        if fits(above) {
-            return above;
-        }
-        (below, above) = (below.next_down(), above.next_up());
-    }
-    guess
+    let guess = ns as f64 / 1e9;
+    // The division and what undoes it are rounded, each by half a digit.
+    let near = [guess, guess.next_up(), guess.next_down()];
+    let same = |seconds: &f64| nanoseconds(*seconds) == ns;
+    near.into_iter().find(same).unwrap_or(guess).into()
 }

@@ -66,24 +66,6 @@ impl RangeFormat {
         }
     }
 
-    /// A `fmt` that is read as this format.
-    pub(super) fn to_fmt(&self) -> String {
-        // `{}` has no escape and needs none: in a `fmt` it is the directive, so
-        // it is never part of the text around.
-        let escaped = |text: &str| text.replace('%', "%%");
-        let letter = if self.hexadecimal { 'x' } else { 'd' };
-        let directive = match (self.width, self.zero_fill) {
-            (0, _) => format!("%{letter}"),
-            (width, true) => format!("%0{width}{letter}"),
-            (width, false) => format!("%{width}{letter}"),
-        };
-        format!(
-            "{}{directive}{}",
-            escaped(&self.before),
-            escaped(&self.after)
-        )
-    }
-
     /// How a number is written.
     pub(super) fn text(&self, number: i64) -> String {
         let (before, after, width) = (&self.before, &self.after, self.width);

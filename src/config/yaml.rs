@@ -1,29 +1,13 @@
-//! YAML text to a plain tree of [`Node`]s.
+//! The tree of a YAML text: [`Node`]s.
 //!
-//! The tree keeps what typed parsing would lose: duplicate keys, the order of
-//! keys and their text (`0.50`). It is bounded in depth (by the parser) and in
-//! size, so that aliases cannot blow it up. Values are not interpreted here: that
-//! is `de`.
+//! It keeps what typed parsing would lose: duplicate keys, the order of keys and
+//! their text (`0.50`). What values mean is said by `de`.
 
-use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 
-use serde::Deserializer as _;
-use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::problem::{Path, Position, Problems, quoted};
-
-/// More values than this, aliases expanded, are refused.
-const NODES_MAX: usize = 2_000_000;
-/// More bytes of texts and keys than this, aliases expanded, are refused.
-const TEXT_BYTES_MAX: usize = 64 << 20;
-/// Longest key, in bytes; paths of mistakes repeat keys.
-const KEY_BYTES_MAX: usize = 1024;
-/// The most work for the parser, about a second: the number of open brackets,
-/// summed over all tokens.
-const FLOW_WORK_MAX: u64 = 200_000_000;
 
 /// A YAML value.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +49,37 @@ impl Node {
                 )
             }
         }
+    }
+
+    /// The same as a JSON value, which is read as the same: what JSON has no number for
+    /// is text.
+    pub(super) fn to_json(&self) -> Value {
+        match self {
+            Node::Null => Value::Null,
+            Node::Bool(value) => (*value).into(),
+            Node::Int(value) => (*value).into(),
+            Node::UInt(value) => (*value).into(),
+            Node::Big(digits) => digits.parse::<f64>().unwrap_or(f64::INFINITY).into(),
+            Node::Float(value) if value.is_finite() => (*value).into(),
+            Node::Float(value) => float_text(*value).into(),
+            Node::Str(text) | Node::Variable(text) => text.as_str().into(),
+            Node::Seq(items) => items.iter().map(Self::to_json).collect(),
+            Node::Map(entries) => {
+                let entries = entries.iter();
+                entries
+                    .map(|(key, value)| (key.clone(), value.to_json()))
+                    .collect()
+            }
+        }
+    }
+
+    /// The value of a field, where this has some.
+    pub(super) fn field(&self, name: &str) -> Option<&Self> {
+        let Node::Map(entries) = self else {
+            return None;
+        };
+        let found = entries.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value)
     }
 
     /// "a list", "the number 5": for messages of the form "found …".
@@ -143,21 +158,65 @@ fn other_encoding(bytes: &[u8]) -> Option<&'static str> {
 
 /// The number or truth that a text is where it stands in YAML without quotes.
 pub(super) fn plain_scalar(text: &str) -> Option<Node> {
-    const BYTES_MAX: usize = 100;
-    if text.len() > BYTES_MAX || text.contains(char::is_whitespace) {
-        return None;
+    match resolve(text) {
+        Node::Null | Node::Str(_) => None,
+        node => Some(node),
     }
-    match parse(text) {
-        Ok(
-            node @ (Node::Bool(_) | Node::Int(_) | Node::UInt(_) | Node::Big(_) | Node::Float(_)),
-        ) => Some(node),
-        _ => None,
+}
+
+/// What a text is where it stands without quotes, by the core schema (YAML 1.2,
+/// 10.3): in it, `01` and `yes` are text. Binary numbers are one extension.
+pub(super) fn resolve(text: &str) -> Node {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Node::Null,
+        "true" | "True" | "TRUE" => return Node::Bool(true),
+        "false" | "False" | "FALSE" => return Node::Bool(false),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => {
+            return Node::Float(f64::INFINITY);
+        }
+        "-.inf" | "-.Inf" | "-.INF" => return Node::Float(f64::NEG_INFINITY),
+        ".nan" | ".NaN" | ".NAN" => return Node::Float(f64::NAN),
+        _ => {}
+    }
+    let (is_negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let is_decimal = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_text = is_decimal && digits.len() > 1 && digits.starts_with('0');
+    let float = || text.parse().ok().filter(|value: &f64| value.is_finite());
+    match whole(digits) {
+        _ if is_text => Node::Str(text.to_owned()),
+        Some(number) => integer(is_negative, number),
+        None => float().map_or_else(|| Node::Str(text.to_owned()), Node::Float),
+    }
+}
+
+/// A whole number without sign.
+fn whole(digits: &str) -> Option<u128> {
+    let prefixes = [("0x", 16), ("0o", 8), ("0b", 2)].into_iter();
+    let mut prefixed =
+        prefixes.filter_map(|(prefix, radix)| Some((digits.strip_prefix(prefix)?, radix)));
+    let (digits, radix) = prefixed.next().unwrap_or((digits, 10));
+    let fits = digits.chars().all(|c| c.is_digit(radix));
+    fits.then(|| u128::from_str_radix(digits, radix).ok())
+        .flatten()
+}
+
+fn integer(is_negative: bool, number: u128) -> Node {
+    let sign = if is_negative { "-" } else { "" };
+    let signed = i128::try_from(number).map(|number| if is_negative { -number } else { number });
+    let small = signed.ok().and_then(|number| i64::try_from(number).ok());
+    match (small, u64::try_from(number)) {
+        (Some(number), _) => Node::Int(number),
+        (None, Ok(number)) if !is_negative => Node::UInt(number),
+        _ => Node::Big(format!("{sign}{number}")),
     }
 }
 
 /// Refuses what YAML allows nowhere in a text (1.2, 5.1). The parser does so
 /// too, but looks ahead of what it reads and tells no line.
-fn refuse_unprintable(text: &str) -> Result<(), ParseError> {
+pub(super) fn refuse_unprintable(text: &str) -> Result<(), ParseError> {
     let is_allowed = |c: char| match c {
         '\t' | '\n' | '\r' | '\u{85}' => true,
         '\u{feff}' | '\u{fffe}' | '\u{ffff}' => false,
@@ -181,31 +240,11 @@ fn refuse_unprintable(text: &str) -> Result<(), ParseError> {
 }
 
 /// The position of what follows some bytes.
-fn position_after(before: &[u8]) -> Position {
+pub(super) fn position_after(before: &[u8]) -> Position {
     let lines = before.split(|byte| *byte == b'\n');
     let last = lines.clone().next_back().unwrap_or_default();
     let column = String::from_utf8_lossy(last).chars().count() + 1;
     (lines.count(), column)
-}
-
-/// Reads one document, YAML or JSON.
-pub(super) fn parse(text: &str) -> Result<Node, ParseError> {
-    // JSON allows characters in quotes that YAML forbids or takes for line
-    // breaks, so what is JSON is read as such.
-    if text.starts_with('{') {
-        let size = Size::default();
-        let mut json = serde_json::Deserializer::from_str(text);
-        let tree = json.deserialize_any(Build(&size));
-        if let (Ok(tree), Ok(())) = (tree, json.end()) {
-            return Ok(tree);
-        }
-    }
-    refuse_unprintable(text)?;
-    refuse_deep_flow(text)?;
-    let size = Size::default();
-    serde_yaml::Deserializer::from_str(text)
-        .deserialize_any(Build(&size))
-        .map_err(|error| explain(&error, text))
 }
 
 /// Applies `<<` and removes duplicate keys, reporting each of them.
@@ -275,236 +314,5 @@ fn merge(entries: &mut Vec<(String, Node)>, path: &Path, problems: &mut Problems
                 ),
             );
         }
-    }
-}
-
-/// The parser's work at a token grows with the number of open brackets: a few
-/// hundred kilobytes of `{a: {a: …` would keep it busy for minutes.
-///
-/// This adds that work up, skipping quotes and comments. Brackets in unquoted
-/// text count too; it takes thousands of unbalanced ones to matter.
-fn refuse_deep_flow(text: &str) -> Result<(), ParseError> {
-    let mut depth = 0_u64;
-    let mut work = 0_u64;
-    let mut quote = None;
-    // The last byte that is not white space, and whether white space followed.
-    let (mut before, mut spaced) = (b'\n', true);
-    let mut bytes = text.bytes().enumerate();
-    while let Some((index, byte)) = bytes.next() {
-        if quote.is_some() {
-            if byte == b'\\' && quote == Some(b'"') {
-                bytes.next();
-            } else if quote == Some(byte) {
-                quote = None;
-            }
-            continue;
-        }
-        match byte {
-            b'"' | b'\'' if matches!(before, b'\n' | b'[' | b'{' | b',' | b':' | b'-' | b'?') => {
-                quote = Some(byte);
-            }
-            b'#' if spaced => {
-                bytes.find(|(_, byte)| *byte == b'\n');
-                before = b'\n';
-                continue;
-            }
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if matches!(byte, b'[' | b'{' | b']' | b'}' | b',' | b':') {
-            work += depth;
-        }
-        if work > FLOW_WORK_MAX {
-            return Err(ParseError {
-                position: Some(position_after(&text.as_bytes()[..index])),
-                message: format!("too many brackets are open here: {depth}"),
-            });
-        }
-        spaced = byte.is_ascii_whitespace();
-        if !spaced || byte == b'\n' {
-            before = byte;
-        }
-    }
-    Ok(())
-}
-
-/// The parser's message without the position, which is printed in front.
-fn explain(error: &serde_yaml::Error, text: &str) -> ParseError {
-    let mut position = error.location().map(|at| (at.line(), at.column()));
-    // At the end of the text the parser is one line further than there is.
-    if error.location().is_some_and(|at| at.index() >= text.len()) {
-        position = Some(position_after(text.as_bytes()));
-    }
-    let mut message = error.to_string();
-    for marker in [" at line ", " at position "] {
-        while let Some(start) = message.find(marker) {
-            let rest = &message[start + 4..];
-            let end = rest
-                .find(',')
-                .map_or(message.len(), |comma| start + 4 + comma);
-            message.replace_range(start..end, "");
-        }
-    }
-    if message.contains("repetition limit") {
-        "aliases repeat too much of the file; write it out".clone_into(&mut message);
-    } else if message.contains("recursion limit") {
-        "lists and maps are nested too deeply".clone_into(&mut message);
-    } else if message.contains("more than one document") {
-        "the file holds several documents separated by ---; keep one".clone_into(&mut message);
-    } else if message.contains("cannot start any token") {
-        message.push_str(" (tabs cannot indent YAML; some texts need quotes)");
-    }
-    ParseError {
-        position,
-        message: format!("not valid YAML: {message}"),
-    }
-}
-
-/// Size of what has been built.
-#[derive(Default)]
-struct Size {
-    nodes: Cell<usize>,
-    text_bytes: Cell<usize>,
-}
-
-/// Builds a [`Node`] within the bounds of size.
-#[derive(Clone, Copy)]
-struct Build<'a>(&'a Size);
-
-impl Build<'_> {
-    fn count_node<E: de::Error>(self) -> Result<(), E> {
-        let nodes = self.0.nodes.get() + 1;
-        self.0.nodes.set(nodes);
-        if nodes > NODES_MAX {
-            return Err(E::custom(format!(
-                "more than {NODES_MAX} values, aliases included"
-            )));
-        }
-        Ok(())
-    }
-
-    fn count_text<E: de::Error>(self, text: &str) -> Result<(), E> {
-        let bytes = self.0.text_bytes.get() + text.len();
-        self.0.text_bytes.set(bytes);
-        if bytes > TEXT_BYTES_MAX {
-            return Err(E::custom(format!(
-                "more than {} MiB of text, aliases included",
-                TEXT_BYTES_MAX >> 20
-            )));
-        }
-        Ok(())
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Build<'_> {
-    type Value = Node;
-
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Build<'_> {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a YAML value")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Node, E> {
-        self.count_node()?;
-        Ok(Node::Null)
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<Node, E> {
-        self.visit_unit()
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Node, E> {
-        self.count_node()?;
-        Ok(Node::Bool(value))
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Node, E> {
-        self.count_node()?;
-        Ok(Node::Int(value))
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Node, E> {
-        self.count_node()?;
-        Ok(i64::try_from(value).map_or(Node::UInt(value), Node::Int))
-    }
-
-    fn visit_i128<E: de::Error>(self, value: i128) -> Result<Node, E> {
-        self.count_node()?;
-        Ok(Node::Big(value.to_string()))
-    }
-
-    fn visit_u128<E: de::Error>(self, value: u128) -> Result<Node, E> {
-        self.count_node()?;
-        Ok(Node::Big(value.to_string()))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Node, E> {
-        self.count_node()?;
-        Ok(Node::Float(value))
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Node, E> {
-        self.count_node()?;
-        self.count_text(value)?;
-        Ok(Node::Str(value.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
-        self.count_node()?;
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(self)? {
-            items.push(item);
-        }
-        Ok(Node::Seq(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        self.count_node()?;
-        let mut entries = Vec::new();
-        while let Some(key) = map.next_key_seed(KeyText)? {
-            self.count_text(&key)?;
-            entries.push((key, map.next_value_seed(self)?));
-        }
-        Ok(Node::Map(entries))
-    }
-
-    fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Node, A::Error> {
-        Err(de::Error::custom("tags (a word after !) are not used here"))
-    }
-}
-
-/// A key as its text, whatever type it would have as a value.
-pub(super) struct KeyText;
-
-impl<'de> DeserializeSeed<'de> for KeyText {
-    type Value = String;
-
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for KeyText {
-    type Value = String;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a plain text as key")
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<String, E> {
-        if value.len() > KEY_BYTES_MAX {
-            return Err(E::custom(format!(
-                "a key has at most {KEY_BYTES_MAX} bytes"
-            )));
-        }
-        Ok(value.to_owned())
     }
 }

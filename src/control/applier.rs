@@ -170,6 +170,7 @@ impl Applier {
         self.generation = None;
         let event = Event::Reload {
             config: Box::new(Config::clone(&self.config)),
+            fingerprint: self.fingerprint.clone(),
             reloaded: Box::new(reloaded.clone()),
         };
         self.record(engine, event)?;

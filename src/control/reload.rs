@@ -248,6 +248,7 @@ fn merge(old: &Config, started: &Runtime, new: Config) -> (Config, Vec<&'static 
         scenarios: new.scenarios,
         // It acted at the start, and names metrics that may be gone.
         runtime: new.runtime,
+        source: new.source,
         warnings: new.warnings,
         ..old.clone()
     };

@@ -38,6 +38,8 @@ pub enum Event {
     Reload {
         /// What is in force from now on, what needs a restart as it was.
         config: Box<Config>,
+        /// Of this configuration, as [`config::fingerprint`] told it then.
+        fingerprint: String,
         /// Names of metrics, and what became of their series.
         reloaded: Box<Reloaded>,
     },
@@ -62,7 +64,7 @@ pub struct Start {
     pub epoch_ns: i64,
     /// Whether the epoch was so long ago that ticks had to be caught up with first.
     pub catches_up: bool,
-    /// Of the configuration, as [`config::fingerprint`] tells it.
+    /// Of the configuration, as [`config::fingerprint`] told it then.
     pub fingerprint: String,
     /// The configuration. What was read from a journal has masks for secrets.
     pub config: Config,
@@ -114,9 +116,13 @@ impl Event {
                 id,
                 until_tick,
             } => return command_fields(command, *id, *until_tick),
-            Self::Reload { config, reloaded } => {
+            Self::Reload {
+                config,
+                fingerprint,
+                reloaded,
+            } => {
                 let fields = json!({
-                    "fingerprint": config::fingerprint(config),
+                    "fingerprint": fingerprint,
                     "config": config::effective(config),
                     "added": reloaded.added,
                     "removed": reloaded.removed,

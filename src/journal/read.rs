@@ -273,7 +273,7 @@ impl Reader {
     }
 
     fn reload(&mut self, mut fields: Fields, tick: u64) -> Result<Event, String> {
-        fields.text("fingerprint")?;
+        let fingerprint = fields.text("fingerprint")?;
         let config = fields.config(&self.file)?;
         let (now, before) = (&config.global, &self.config.global);
         if now.tick_interval_ns != before.tick_interval_ns {
@@ -291,6 +291,7 @@ impl Reader {
         self.config = config.clone();
         Ok(Event::Reload {
             config: Box::new(config),
+            fingerprint,
             reloaded: Box::new(reloaded),
         })
     }

@@ -130,10 +130,10 @@ impl Replay {
             ..
         } = &history.start;
         let reloads = history.entries.iter().filter_map(|entry| {
-            let Event::Reload { config, .. } = &entry.event else {
+            let Event::Reload { fingerprint, .. } = &entry.event else {
                 return None;
             };
-            Some((entry.tick, config::fingerprint(config)))
+            Some((entry.tick, fingerprint.clone()))
         });
         let fingerprints = std::iter::once((0, fingerprint.clone())).chain(reloads);
         Self {
@@ -322,7 +322,9 @@ impl Replay {
                         return Err(ReplayError::Differs(tick));
                     }
                 }
-                Event::Reload { config, reloaded } => {
+                Event::Reload {
+                    config, reloaded, ..
+                } => {
                     let (config, told) = (Config::clone(config), reloaded.series.clone());
                     self.reload(config, &told, engine)?;
                 }

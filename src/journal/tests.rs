@@ -13,16 +13,23 @@ use crate::timeline::{Applied, Command};
 
 const EPOCH_NS: i64 = 1_700_000_000_000_000_000;
 
-fn config(more: &str) -> Config {
+/// With these metrics.
+fn config_of(metrics: &[&str]) -> Config {
     let text = format!(
         "global: {{tick_interval_s: 0.5, control_api_token: secret-token}}\n\
-         metrics:\n\
-         - {{name: hits, type: counter, algorithm: constant, base_rate: 1}}\n\
-         - {{name: temp, type: gauge, algorithm: constant, start: 1}}\n\
-         scenarios: {{bad: {{steps: [{{at_s: 0, action: fault, kind: push_error}}]}}}}\n{more}"
+         metrics: [{}]\n\
+         scenarios: {{bad: {{steps: [{{at_s: 0, action: fault, kind: push_error}}]}}}}\n",
+        metrics.join(", ")
     );
     let loaded = config::load_str(Path::new("j"), text.as_bytes(), &|_| None);
     loaded.unwrap_or_else(|error| panic!("{error}"))
+}
+
+const HITS: &str = "{name: hits, type: counter, algorithm: constant, base_rate: 1}";
+const TEMP: &str = "{name: temp, type: gauge, algorithm: constant, start: 1}";
+
+fn config() -> Config {
+    config_of(&[HITS, TEMP])
 }
 
 fn start(config: &Config) -> Entry {
@@ -47,7 +54,7 @@ fn at(tick: u64, event: Event) -> Entry {
 
 /// The run of a configuration, to which this was done; `change` makes another of it.
 fn run_with(entries: Vec<Entry>, change: impl FnOnce(&mut Start)) -> Replay {
-    let config = config("");
+    let config = config();
     let mut start = Start {
         version: "1".into(),
         epoch_ns: EPOCH_NS,
@@ -95,7 +102,7 @@ fn a_run_is_the_same_by_how_it_began_and_what_was_done() {
 }
 
 fn begun(action: &serde_json::Value, id: u64, until_tick: Option<u64>) -> Event {
-    let action = config::action_from_json(&config(""), action, None).unwrap();
+    let action = config::action_from_json(&config(), action, None).unwrap();
     let applied = Applied {
         tick: 0,
         id: Some(id),
@@ -120,11 +127,11 @@ fn entries() -> Vec<Entry> {
     if let Event::Command { id, .. } = &mut started {
         *id = None;
     }
-    let mut reloaded = config("# the same\n");
-    reloaded.metrics.pop();
+    let mut reloaded = config_of(&[HITS]);
     reloaded.global.control_api_token = Some("***".into());
     let reload = Event::Reload {
         config: Box::new(reloaded),
+        fingerprint: "1234".into(),
         reloaded: Box::new(Reloaded {
             tick: 9,
             removed: vec!["temp".into()],
@@ -153,7 +160,7 @@ fn entries() -> Vec<Entry> {
 }
 
 fn text() -> String {
-    let lines = std::iter::once(start(&config(""))).chain(entries());
+    let lines = std::iter::once(start(&config())).chain(entries());
     lines.map(|entry| entry.line()).collect()
 }
 
@@ -163,13 +170,97 @@ fn what_is_written_is_read_back() {
     assert!(!text.contains("secret-token"));
     let history = read("j", text.as_bytes()).unwrap();
     assert_eq!(history.entries, entries());
-    let (read_start, config) = (&history.start, config(""));
+    let (read_start, config) = (&history.start, config());
     assert_eq!(read_start.epoch_ns, EPOCH_NS);
     assert_eq!(read_start.fingerprint, config::fingerprint(&config));
     assert_eq!(read_start.config.metrics, config.metrics);
     assert_eq!(read_start.config.scenarios, config.scenarios);
     assert_eq!(history.torn_line, None);
     assert_eq!(history.copied, None);
+}
+
+/// Whatever of a configuration is secret, and wherever it came from, is in no journal
+/// and not shown; all else is.
+#[test]
+fn what_is_secret_is_not_recorded() {
+    let text = "\
+# An older token: s3cret-0
+global: {control_api_token: s3cret-1}
+exporters:
+  otel:
+    endpoint: 'https://o/v1/metrics?key=s3cret-2&${MORE}'
+    headers: &headers {A: s3cret-3, X-Auth: 'Bearer ${TOKEN}'}
+  remote_write:
+  - &first
+    url: '${URL}'
+    headers: *headers
+    basic_auth: {username: u, password: &password '${PASSWORD}'}
+    labels: {job: '${JOB}'}
+  - {<<: *first, url: 'http://h/?s3cret-4', basic_auth: {username: v, password: *password}}
+  - url: http://h/
+    basic_auth:
+      username: w
+      password: |-
+        s3cret-5
+metrics: [{name: g, type: gauge, algorithm: constant, start: 1, labels: {job: '${JOB}'}}]
+";
+    let in_file = |name: &str| {
+        Some(match name {
+            "MORE" => "also=s3cret-6".to_owned(),
+            "TOKEN" => "s3cret-7".to_owned(),
+            "URL" => "http://h/write?token=s3cret-8".to_owned(),
+            "PASSWORD" => "s3cret-9".to_owned(),
+            "JOB" => "a-job".to_owned(),
+            _ => return None,
+        })
+    };
+    let over_it = |name: &str| {
+        Some(match name {
+            "MOCKINGBIRD_CONTROL_TOKEN" => "s3cret-10".to_owned(),
+            "OTEL_EXPORTER_OTLP_HEADERS" => "B=s3cret-11,A=s3cret%2D12".to_owned(),
+            "OTEL_EXPORTER_OTLP_ENDPOINT" => "https://p/?key=s3cret-13".to_owned(),
+            _ => return in_file(name),
+        })
+    };
+    let check = |environment: &dyn Fn(&str) -> Option<String>, headers| {
+        let config = config::load_str(Path::new("j"), text.as_bytes(), environment).unwrap();
+        let all = format!("{config:?}");
+        assert!(all.matches("s3cret").count() >= 10, "{all}");
+        let source = format!("{:?}", config.source);
+        let shown = config::effective(&config).to_string();
+        let line = start(&config).line();
+        for text in [&source, &shown, &line] {
+            assert!(!text.contains("s3cret"), "{text}");
+            assert!(text.contains("a-job"), "{text}");
+        }
+        let read = read("j", line.as_bytes()).unwrap().start.config;
+        assert_eq!(read.metrics, config.metrics);
+        assert_eq!(read.otel.headers.len(), headers);
+        assert_eq!(read.otel.url, config::shown_url(&config.otel.url));
+        for (read, written) in read.remote_writes.iter().zip(&config.remote_writes) {
+            assert_eq!(read.url, config::shown_url(&written.url));
+            assert_eq!(read.labels, written.labels);
+            assert!(read.headers.keys().eq(written.headers.keys()));
+            let name = |auth: &config::BasicAuth| auth.username.clone();
+            let names = [read, written].map(|one| one.basic_auth.as_ref().map(name));
+            assert_eq!(names[0], names[1]);
+        }
+        assert_eq!(start(&read).line(), line);
+    };
+    check(&in_file, 2);
+    check(&over_it, 3);
+}
+
+/// Version 0.1.0 wrote what it had made of the metrics, and other fingerprints; those
+/// are what its pushes and pages have.
+#[test]
+fn fingerprints_are_those_of_their_time() {
+    let history = load(Path::new("tests/journals/effective.journal")).unwrap();
+    let now = config::fingerprint(&history.start.config);
+    let replay = Replay::new(history, false);
+    assert_eq!(replay.fingerprint(53), "43b3052e14adc9c0");
+    assert_eq!(replay.fingerprint(54), "87c46abd62ea1e4f");
+    assert_ne!(now, replay.fingerprint(53));
 }
 
 #[test]
@@ -218,7 +309,7 @@ fn which_ticks_were_published_is_told() {
         first: Some(12),
         ..known(12, time_ns(11), Later::Unknown)
     };
-    let mut late = start(&config(""));
+    let mut late = start(&config());
     if let Event::Start(start) = &mut late.event {
         start.catches_up = true;
     }
@@ -230,7 +321,7 @@ fn which_ticks_were_published_is_told() {
         ..nothing
     };
     assert_eq!(of_lines(&lines[..1]), not_yet);
-    assert_eq!(of_lines(&[start(&config(""))]), nothing);
+    assert_eq!(of_lines(&[start(&config())]), nothing);
 }
 
 /// What is in effect is the same whether the ticks are computed or not.
@@ -274,6 +365,7 @@ fn reloads_are_replayed_by_the_rule_of_their_time() {
         };
         let reload = Event::Reload {
             config: Box::new(pods("a, b, d")),
+            fingerprint: String::new(),
             reloaded: Box::new(reloaded),
         };
         let mut text = start(&pods("a, b, c")).line() + &at(5, reload).line();
@@ -308,7 +400,7 @@ fn reloads_are_replayed_by_the_rule_of_their_time() {
 fn a_journal_that_is_being_written_is_known() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
-    let journal = Journal::begin(Some(&path), &start(&config(""))).unwrap();
+    let journal = Journal::begin(Some(&path), &start(&config())).unwrap();
     assert!(load(&path).unwrap().is_written);
     drop(journal);
     assert!(!load(&path).unwrap().is_written);
@@ -410,7 +502,7 @@ fn a_journal_of_another_run_is_put_aside() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     let aside = folder.path().join("journal.1");
-    let begin = || Journal::begin(Some(&path), &start(&config(""))).unwrap();
+    let begin = || Journal::begin(Some(&path), &start(&config())).unwrap();
     let mut journal = begin();
     assert!(!aside.exists());
     for entry in entries() {
@@ -420,7 +512,7 @@ fn a_journal_of_another_run_is_put_aside() {
     assert_eq!(journal.lines().get(0, 100).concat(), text());
     assert_eq!(journal.lines().status().bytes, text().len());
     // It is not taken from a run that goes on.
-    let error = Journal::begin(Some(&path), &start(&config(""))).unwrap_err();
+    let error = Journal::begin(Some(&path), &start(&config())).unwrap_err();
     assert!(error.to_string().contains("another run"), "{error}");
     assert!(!aside.exists());
     drop(journal);
@@ -438,7 +530,7 @@ fn a_journal_of_another_run_is_put_aside() {
 fn a_file_that_fails_is_told_from_then_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
-    let mut journal = Journal::begin(Some(&path), &start(&config(""))).unwrap();
+    let mut journal = Journal::begin(Some(&path), &start(&config())).unwrap();
     journal.check_room(1000).unwrap();
     // It cannot be written through this any more.
     journal.file = Some((path.clone(), File::open(&path).unwrap()));
@@ -452,7 +544,7 @@ fn a_file_that_fails_is_told_from_then_on() {
 
 #[test]
 fn a_journal_is_bounded() {
-    let journal = Journal::begin(None, &start(&config(""))).unwrap();
+    let journal = Journal::begin(None, &start(&config())).unwrap();
     let bytes = journal.lines().status().bytes;
     assert_eq!(journal.check_room(JOURNAL_BYTES_MAX - bytes), Ok(()));
     assert!(journal.check_room(JOURNAL_BYTES_MAX - bytes + 1).is_err());

@@ -158,27 +158,45 @@ fn the_environment_is_written_too() {
 }
 
 #[test]
-fn equal_labels_share_a_profile() {
-    let config = good(
-        "profiles: {a: {labels: {x: {range: [1, 1000000000]}}}, b: {labels: {x: {range: [1, 1000000000]}}}}\n\
-         metrics: [{name: f, type: gauge, algorithm: constant, start: 1, profile: b},\
-         {name: g, type: gauge, algorithm: constant, start: 1, profile: a, labels: {y: [1]}},\
-         {name: h, type: gauge, algorithm: constant, start: 1, labels: {x: [1]}}]",
-    );
-    let document = effective(&config);
-    let range = json!({"range": [1, 1_000_000_000], "fmt": "%d"});
-    let profile = json!({"labels": {"x": range}, "series_cap": null, "sampling_strategy": "first_n", "zipf_alpha": 0.0});
-    assert_eq!(document["profiles"], json!({"p1": profile}));
-    let fields = |name: &str| {
-        document["metrics"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|metric| metric[name].clone())
-            .collect::<serde_json::Value>()
+fn what_is_generated_stands_as_it_was_read() {
+    let text = "\
+profiles: {b: &b {labels: {x: {range: [1, 1M]}, y: ['${V}', '${W}']}}, a: *b}
+metrics:
+- {name: f, type: gauge, algorithm: constant, start: '${N}', profile: b, description: '${N} $${N}'}
+- &g {name: g, type: gauge, algorithm: constant, start: '${NAN}', allow_nan: '${ON}', seed: 5}
+- {<<: *g, name: h, start: 123456789012345678901234567890, labels: {l: 123456789012345678901234567890}}
+";
+    let environment = |name: &str| {
+        Some(match name {
+            "V" => "1.50".to_owned(),
+            "W" => "0x10".to_owned(),
+            "N" => "5".to_owned(),
+            "NAN" => ".nan".to_owned(),
+            "ON" => "true".to_owned(),
+            _ => return None,
+        })
     };
-    assert_eq!(fields("profile"), json!(["p1", "p1", null]));
-    assert_eq!(fields("labels"), json!([{}, {"y": ["1"]}, {"x": ["1"]}]));
+    let config = load_str(Path::new("f.yaml"), text.as_bytes(), &environment).unwrap();
+    let document = effective(&config);
+    let profile = json!({"labels": {"x": {"range": [1, "1M"]}, "y": ["1.50", "0x10"]}});
+    assert_eq!(document["profiles"], json!({"b": profile, "a": profile}));
+    assert_eq!(
+        document["metrics"],
+        json!([
+            {"name": "f", "type": "gauge", "algorithm": "constant", "start": 5, "profile": "b",
+             "description": "5 $${N}", "seed": 42},
+            {"name": "g", "type": "gauge", "algorithm": "constant", "start": ".nan",
+             "allow_nan": true, "seed": 5},
+            {"name": "h", "start": 1.234_567_890_123_456_8e29,
+             "labels": {"l": "123456789012345678901234567890"}, "type": "gauge",
+             "algorithm": "constant", "allow_nan": true, "seed": 5},
+        ])
+    );
+    assert_eq!(
+        (&document["scenarios"], &document["runtime"]),
+        (&json!({}), &json!({}))
+    );
+    check_round_trip(&config);
 }
 
 #[test]
@@ -193,6 +211,7 @@ fn fingerprints_tell_what_determines_the_values() {
         format!("{text}exporters: {{prometheus: {{port: 1}}, otel: {{enabled: false}}}}"),
         text.replace("p: {labels", "q: {labels")
             .replace("profile: p", "profile: q"),
+        format!("# The same.\n{text}runtime: {{}}").replace("start: 1", "start: 1e0, seed: 42"),
     ] {
         assert_eq!(fingerprint(&good(&same)), base, "{same}");
     }
@@ -204,6 +223,10 @@ fn fingerprints_tell_what_determines_the_values() {
         format!("{text}scenarios: {{s: {{steps: [{{at_s: 0, action: fault, kind: stale}}]}}}}"),
         text.replace("start: 1", "start: 2"),
         text.replace("[x, y]", "[y, x]"),
+        text.replace("start: 1", "start: 1.0000000000000002"),
+        text.replace("[x, y]", "['x\", \"y']"),
+        text.replace("start: 1", "start: 1, seed: 43"),
+        text.replace("[x, y]}", "[x, y]}, series_cap: 2, sampling_strategy: hash"),
     ] {
         assert_ne!(fingerprint(&good(&other)), base, "{other}");
     }
