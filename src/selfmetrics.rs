@@ -39,7 +39,7 @@ const ENCODINGS: [&str; 2] = ["identity", "gzip"];
 /// Values of the label `server`: the metrics page, where it is served, and the control API.
 const SERVERS: [&str; 2] = ["metrics", "control"];
 /// Values of the label `reason` of `gen_http_errors`, and what they count.
-const HTTP_ERRORS: [(&str, fn(&Stats) -> &Counter); 6] = [
+const HTTP_ERRORS: [(&str, HttpCount); 6] = [
     ("connection_refused", |stats| &stats.connections_refused),
     ("connection_evicted", |stats| &stats.connections_evicted),
     ("accept", |stats| &stats.accept_errors),
@@ -47,6 +47,9 @@ const HTTP_ERRORS: [(&str, fn(&Stats) -> &Counter); 6] = [
     ("write_timeout", |stats| &stats.write_timeouts),
     ("handler_panic", |stats| &stats.handler_panics),
 ];
+
+/// One of the numbers of an HTTP server.
+type HttpCount = fn(&Stats) -> &Counter;
 
 /// One of the families, see [`FAMILIES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -468,7 +471,7 @@ impl SelfMetrics {
 
 impl SelfMetrics {
     /// What a server has counted.
-    fn http(&self, server: usize, counter: fn(&Stats) -> &Counter) -> f64 {
+    fn http(&self, server: usize, counter: HttpCount) -> f64 {
         let servers = self.servers.get();
         let stats = servers.and_then(|servers| servers.get(server));
         stats.map_or(0.0, |stats| counter(stats).get() as f64)
