@@ -79,6 +79,7 @@ pub fn all(config: &Config) -> Vec<Exporter<'_>> {
         otel,
         remote_writes,
         path: _,
+        source: _,
         global: _,
         metrics: _,
         scenarios: _,

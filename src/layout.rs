@@ -179,6 +179,13 @@ impl MetricType {
     }
 }
 
+impl Slot {
+    /// Whether it tells when the series began, rather than what it counts.
+    pub fn is_created(&self) -> bool {
+        self.role == Role::Created
+    }
+}
+
 impl<'a> Layout<'a> {
     /// The samples of a type. `numbers` are a histogram's bounds, increasing and
     /// finite, or a summary's quantiles; other types have none.

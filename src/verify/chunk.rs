@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::context::Context;
-use super::naming::{self, Names};
+use super::naming::Names;
 use super::scraped::Scrape;
 use super::selection::{KeyLimit, Rows, each_key};
 use crate::engine::{Columns, Created, Frame};
@@ -140,7 +140,7 @@ impl Chunk {
                 }
                 let values = sampled.names.slots.iter();
                 self.values
-                    .extend(values.map(|slot| naming::value(slot, columns, created, row)));
+                    .extend(values.map(|slot| super::naming::value(slot, columns, created, row)));
             }
         }
     }

@@ -69,7 +69,7 @@ impl Names {
     /// The name of those that tell when series began, if there are any.
     pub(super) fn created(&self) -> Option<&str> {
         let mut slots = self.slots.iter();
-        let slot = slots.find(|slot| slot.role == Role::Created)?;
+        let slot = slots.find(|slot| slot.is_created())?;
         Some(&self.texts[slot.name])
     }
 

@@ -8,7 +8,6 @@ use super::scraped::Scrape;
 use super::selection::{Rows, for_each_series};
 use super::sums::Totals;
 use crate::engine::{Frame, Gaps};
-use crate::layout::Role;
 use crate::model::Shape;
 
 /// One name of a family at a scrape.
@@ -78,7 +77,7 @@ impl Place<'_> {
         let families = self.frame.catalog().families();
         let slot = &self.names.slots[self.names.slots_of(self.name).start];
         let shape = self.family.map(|family| &families[family].shape);
-        shape.is_some_and(|shape| *shape != Shape::Gauge) && slot.role != Role::Created
+        shape.is_some_and(|shape| *shape != Shape::Gauge) && !slot.is_created()
     }
 
     /// How many zeros there may be of series that begin here.

@@ -10,7 +10,6 @@ use super::naming::{self, Names, one_of, selector};
 use super::report::{Example, Tally, What, rfc3339_ms, tally_of};
 use super::selection::{key_of, labels, sorted_keys};
 use super::series::{exactly, shown};
-use crate::layout::Role;
 use crate::model::Shape;
 use crate::model::space::Space;
 
@@ -369,7 +368,7 @@ impl Check<'_, '_> {
     /// began: where it had no sample, at the start that its next point tells.
     fn is_start_zero(&self, index: usize, slot: usize, (time_ms, found): (i64, f64)) -> bool {
         let shape = &self.chunk.family(self.sampled).shape;
-        let is_counted = *shape != Shape::Gauge && self.names().slots[slot].role != Role::Created;
+        let is_counted = *shape != Shape::Gauge && !self.names().slots[slot].is_created();
         found.to_bits() == 0
             && is_counted
             && self

@@ -221,16 +221,6 @@ impl Checker<'_> {
     }
 }
 
-/// What a name is taken for that ends as samples of a role do.
-fn read_as(role: Role) -> &'static str {
-    match role {
-        Role::Value => "the value of a counter",
-        Role::Created => "the start time of another metric",
-        Role::Bucket => "a bucket of a histogram",
-        Role::Quantile | Role::Sum | Role::Count => "a part of a summary or histogram",
-    }
-}
-
 /// Whether a name is one of the process's own metrics, or may become one.
 fn is_own(name: &str, own_prefix: &str, own_names: &[String]) -> bool {
     let name = name.strip_prefix(own_prefix);
@@ -250,4 +240,14 @@ fn without(name: &str, suffix: &str) -> String {
 fn generated_names(name: &str, metric_type: MetricType) -> Vec<String> {
     let suffixes = metric_type.suffixes();
     suffixes.map(|suffix| format!("{name}{suffix}")).collect()
+}
+
+/// What a name is taken for that ends as samples of a role do.
+fn read_as(role: Role) -> &'static str {
+    match role {
+        Role::Value => "the value of a counter",
+        Role::Created => "the start time of another metric",
+        Role::Bucket => "a bucket of a histogram",
+        Role::Quantile | Role::Sum | Role::Count => "a part of a summary or histogram",
+    }
 }
