@@ -40,13 +40,13 @@ mod reload;
 pub mod rng;
 pub mod sample;
 mod shard;
+mod size;
 
 use std::sync::Arc;
 
 use crate::config::{Config, Metric};
 use crate::model::population::Populations;
-use crate::model::space::Space;
-use crate::model::{Block, Catalog, Shape, identity};
+use crate::model::{Block, Catalog, identity};
 use crate::timeline::{Applied, Command, Refusal, Timeline};
 pub use buckets::{ExponentialColumn, ExponentialRow, Place};
 pub use columns::Columns;
@@ -54,19 +54,14 @@ use effect::Effects;
 pub use frame::{Created, Frame};
 use frame::{Layout, ShardFrame};
 pub use gaps::Gaps;
+use growth::Counting;
 pub use growth::HandedOver;
-use growth::{Counting, Growth};
 pub use part::{Part, Share};
 use pool::Pool;
 use recipe::{FamilyTick, Recipe, SharedParts};
-pub(crate) use recipe::{WINDOW_TICK_BYTES, state_bytes};
 pub use reload::{Outdated, Prepared, Reloaded, Rule, SeriesCounts};
 use shard::{Shard, TickPlan};
-
-/// Bytes of one series' growth in a frame, where it is counted.
-pub(crate) fn growth_bytes(shape: &Shape) -> usize {
-    Growth::series_bytes(shape)
-}
+pub use size::EngineSize;
 
 /// Frames kept for reuse while no reader holds them.
 const SPARE_FRAMES_MAX: usize = 1;
@@ -97,6 +92,12 @@ pub struct Engine {
     shard_blocks: Vec<Vec<Block>>,
     /// Where deltas are counted.
     growth: Option<Counting>,
+}
+
+/// Shard workers of a configuration: as many as there are cores unless it says.
+pub fn threads_of(config: &Config) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    config.global.threads.unwrap_or_else(cores)
 }
 
 /// Tables and weights of a configuration's metrics, which are slow to work out.
@@ -239,28 +240,6 @@ impl Engine {
     /// The metrics that it generates, as configured.
     pub fn metrics(&self) -> &[Metric] {
         &self.metrics
-    }
-
-    /// Estimated bytes in steady state: two frames, what series carry from tick
-    /// to tick, label spaces, tables and weights.
-    pub fn memory_bytes(&self) -> usize {
-        let mut bytes = 0;
-        let mut spaces: Vec<*const Space> = Vec::new();
-        for (index, family) in self.catalog.families().iter().enumerate() {
-            let series = family.series_count();
-            bytes += 2 * series * family.shape.column_bytes();
-            if self.growth.is_some() && index < self.catalog.generated_count() {
-                bytes += 2 * series * Growth::series_bytes(&family.shape);
-            }
-            if let Some(recipe) = self.recipes.get(index) {
-                bytes += series * state_bytes(&recipe.kind) + recipe.shared_bytes();
-            }
-            if !spaces.contains(&Arc::as_ptr(&family.space)) {
-                spaces.push(Arc::as_ptr(&family.space));
-                bytes += family.space.memory_bytes();
-            }
-        }
-        bytes
     }
 
     /// Runs the next tick. Meanwhile `own` fills the columns of the process's

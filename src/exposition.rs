@@ -18,6 +18,7 @@
 //! | `lines` | tells the compressor where lines begin |
 //! | `deflate`, [`gzip`] | compress chunks |
 //! | [`pool`] | does all this on several threads |
+//! | `size` | says beforehand what that takes of memory |
 //! | `history` | writes many ticks, series after series, for backfill |
 
 mod deflate;
@@ -32,6 +33,7 @@ mod number;
 mod plan;
 pub mod pool;
 mod room;
+mod size;
 mod text;
 #[cfg(test)]
 mod twin;
@@ -53,6 +55,7 @@ pub use negotiate::{Encoding, Format};
 pub(crate) use number::label_number;
 use plan::Plan;
 pub use pool::{RenderPool, StreamStats};
+pub use size::BodySize;
 use text::{FamilyText, Points};
 
 /// Writes frames of one catalog; immutable, shared by all threads.
@@ -64,7 +67,6 @@ pub struct Renderer {
     selected: Vec<usize>,
     texts: FamilyTexts,
     plan: Plan,
-    memory_bytes: usize,
 }
 
 /// The texts of neighbouring families; shared with renderers of some of them.
@@ -120,9 +122,7 @@ impl Renderer {
         };
         let selected: Vec<usize> = selected.collect();
         let plan = Plan::new(&catalog, &selected, &texts);
-        let labels: usize = spaces.values().map(|space| space.memory_bytes()).sum();
         Self {
-            memory_bytes: labels + plan.memory_bytes(),
             catalog,
             timestamps,
             selected,
@@ -145,7 +145,6 @@ impl Renderer {
         let selected: Vec<usize> = self.selected.iter().copied().filter(is_named).collect();
         let plan = Plan::new(&self.catalog, &selected, &self.texts);
         Self {
-            memory_bytes: self.memory_bytes - self.plan.memory_bytes() + plan.memory_bytes(),
             catalog: Arc::clone(&self.catalog),
             timestamps: self.timestamps,
             selected,
@@ -264,11 +263,6 @@ impl Renderer {
     pub fn family_samples(&self, family: usize, format: Format) -> usize {
         let per_series = self.texts.of(family).samples_per_series(format);
         self.catalog.families()[family].series_count() * per_series
-    }
-
-    /// Bytes held beyond the catalog, names and headers aside.
-    pub fn memory_bytes(&self) -> usize {
-        self.memory_bytes
     }
 }
 

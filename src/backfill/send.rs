@@ -15,7 +15,7 @@ use super::{
     BackfillError, Interrupt, Job, OnProgress, Stage, Target, Written, samples_max, unusable_metric,
 };
 use crate::clock::{Clock, rfc3339};
-use crate::config::{HistogramForm, Metric, Temporality};
+use crate::config::Temporality;
 use crate::engine::{Engine, Frame, HandedOver, Part, exponential};
 use crate::model::Catalog;
 use crate::push::{Checkpoint, Feed, SaveCheckpoint, StartError, Stopped};
@@ -143,15 +143,7 @@ fn note(noted: &Noted) -> Box<SaveCheckpoint> {
 /// All families, and the number of the tick.
 fn catalog(job: &Job) -> Result<Catalog, BackfillError> {
     let otel = &job.config.otel;
-    let is_exponential =
-        job.target == Target::Otlp && otel.histograms == HistogramForm::Exponential;
-    let layout = |metric: &Metric| {
-        if is_exponential {
-            exponential::layout(metric, otel.exponential_size_max)
-        } else {
-            None
-        }
-    };
+    let layout = exponential::sent(otel, job.target == Target::Otlp);
     Catalog::build_with(&job.config, vec![SelfMetrics::tick_family()], &layout)
         .map_err(unusable_metric)
 }

@@ -54,6 +54,16 @@ pub enum LabelValues {
     },
 }
 
+impl LabelValues {
+    /// How many there are; as many as can be counted where there are 2^64.
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::List(list) => list.len() as u64,
+            Self::Range { first, last, .. } => last.abs_diff(*first).saturating_add(1),
+        }
+    }
+}
+
 /// Which series `series_cap` keeps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Sampling {

@@ -13,6 +13,7 @@ use std::ops::Range;
 use crate::engine::effect::Effects;
 use crate::engine::recipe::{BaseTick, ClassTick, Recipe};
 use crate::model::population::Population;
+use crate::model::space::passes;
 
 /// The classes of a family from class 1 on, as far as a shard has them.
 #[derive(Debug, Default)]
@@ -136,10 +137,8 @@ impl<'a> Matcher<'a> {
                 let Some(candidates) = self.by_first.get(&(dimension, digits[dimension])) else {
                     continue;
                 };
-                let matches = |&&index: &&u32| {
-                    let mut rest = self.effects.filters()[index as usize][1..].iter();
-                    rest.all(|&(dimension, digit)| digits[dimension] == digit)
-                };
+                let matches =
+                    |&&index: &&u32| passes(&self.effects.filters()[index as usize][1..], digits);
                 matched.extend(candidates.iter().filter(matches));
             }
             matched.sort_unstable();

@@ -6,7 +6,7 @@
 //! exact as one between configured bounds: both compare the drawn position with
 //! that of a bound.
 
-use crate::config::{Config, Distribution, HistogramForm, Kind, Metric};
+use crate::config::{Config, Distribution, HistogramForm, Kind, Metric, Otel};
 use crate::model::exponential::ExponentialLayout;
 
 /// The share of observations beyond the first and the last position.
@@ -25,8 +25,12 @@ pub fn layout(metric: &Metric, size_max: usize) -> Option<ExponentialLayout> {
 /// The layouts of the histograms of a configuration: none unless they are pushed in
 /// exponential form.
 pub fn pushed(config: &Config) -> impl Fn(&Metric) -> Option<ExponentialLayout> + use<> {
-    let otel = &config.otel;
-    let is_exponential = otel.enabled && otel.histograms == HistogramForm::Exponential;
+    sent(&config.otel, config.otel.enabled)
+}
+
+/// The same for whoever sends by OTLP or does not, whatever the configuration enables.
+pub fn sent(otel: &Otel, is_sent: bool) -> impl Fn(&Metric) -> Option<ExponentialLayout> + use<> {
+    let is_exponential = is_sent && otel.histograms == HistogramForm::Exponential;
     let size_max = otel.exponential_size_max;
     move |metric| is_exponential.then(|| layout(metric, size_max)).flatten()
 }

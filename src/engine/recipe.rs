@@ -177,8 +177,7 @@ impl Recipe {
                 recipe.window_ticks = window_ticks(*max_age_ns, interval_ns) as usize;
             }
         }
-        let weighted = !matches!(metric.kind, Kind::Gauge { .. });
-        if weighted && metric.zipf_alpha != 0.0 {
+        if is_weighted(metric) {
             recipe.weights = Some(shared.weights(family, metric.zipf_alpha));
         }
         recipe
@@ -188,7 +187,7 @@ impl Recipe {
         let Kind::Gauge { algorithm, .. } = &self.kind else {
             return false;
         };
-        matches!(algorithm, GaugeAlgorithm::RandomWalk { .. })
+        is_walk(algorithm)
     }
 
     /// Whether values depend on the keys of the series.
@@ -346,6 +345,7 @@ impl Recipe {
 
     /// Bytes of tables, weights and windows (those shared with other families
     /// counted here again).
+    #[cfg(test)]
     pub(crate) fn shared_bytes(&self) -> usize {
         let table = self.values.as_ref().map_or(0, |table| table.memory_bytes());
         let weights = self.weights.as_ref().map_or(0, |weights| weights.len() * 8);
@@ -385,6 +385,15 @@ impl WindowTick {
             ..self.keys
         }
     }
+}
+
+/// Whether series of a metric differ in their weights.
+pub(crate) fn is_weighted(metric: &Metric) -> bool {
+    !matches!(metric.kind, Kind::Gauge { .. }) && metric.zipf_alpha != 0.0
+}
+
+pub(crate) fn is_walk(algorithm: &GaugeAlgorithm) -> bool {
+    matches!(algorithm, GaugeAlgorithm::RandomWalk { .. })
 }
 
 /// Whether a metric is a walk whose values are never its state.

@@ -26,7 +26,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::config::{Config, GaugeAlgorithm, HistogramForm, Kind, Metric, Otel};
+use crate::config::{Config, GaugeAlgorithm, Kind, Metric, Otel};
 use crate::engine::exponential;
 use crate::engine::frame::{Frame, Matchings};
 use crate::engine::recipe::{FamilyTick, Recipe};
@@ -404,9 +404,8 @@ fn carry(old: &Metric, new: &Metric, otel: &Otel, rule: Rule) -> Option<Carry> {
             !matches!(algorithm, GaugeAlgorithm::RandomWalk { .. })
         }
         (Kind::Histogram { bounds, .. }, Kind::Histogram { bounds: now, .. }) => {
-            let is_sent = otel.enabled && otel.histograms == HistogramForm::Exponential;
-            let layout = |metric| exponential::layout(metric, otel.exponential_size_max);
-            bounds == now && (!is_sent || layout(old) == layout(new))
+            let layout = exponential::sent(otel, otel.enabled);
+            bounds == now && layout(old) == layout(new)
         }
         (
             Kind::Summary { objectives, .. },
