@@ -524,7 +524,7 @@ metrics:
   - {name: a, profile: product, type: counter, algorithm: poisson, base_rate: 12}
   - {name: b, profile: product, type: gauge, algorithm: random_walk, step: 1, diurnal_amp: 0.1}
   - {name: c, profile: sample, type: histogram, algorithm: lognormal, mu: 0, sigma: 1}
-  - {name: d, profile: zipf, type: summary, algorithm: lognormal, mu: 0, sigma: 2}
+  - {name: d, profile: zipf, type: summary, algorithm: lognormal, mu: 1, sigma: 1}
 ";
         let pushed = "exporters: {otel: {temporality: delta, histograms: exponential}}";
         for exporters in ["", pushed] {

@@ -55,7 +55,7 @@ pub enum LabelValues {
 }
 
 impl LabelValues {
-    /// How many there are; as many as can be counted where there are 2^64.
+    /// How many there are; 2^64 - 1 where there are more.
     pub fn count(&self) -> u64 {
         match self {
             Self::List(list) => list.len() as u64,

@@ -356,7 +356,9 @@ impl Checker<'_> {
         reported: &mut HashSet<String>,
     ) {
         let product = labels.iter().try_fold(1_u64, |product, label| {
-            product.checked_mul(label.values.count())
+            let product = product.checked_mul(label.values.count());
+            // That many stand for more.
+            product.filter(|&product| product < u64::MAX)
         });
         let cap = profile.and_then(|(_, profile)| profile.series_cap);
         let hash = profile.is_some_and(|(_, profile)| profile.sampling == Sampling::Hash);
