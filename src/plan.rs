@@ -526,7 +526,8 @@ metrics:
   - {name: c, profile: sample, type: histogram, algorithm: lognormal, mu: 0, sigma: 1}
   - {name: d, profile: zipf, type: summary, algorithm: lognormal, mu: 1, sigma: 1}
 ";
-        let pushed = "exporters: {otel: {temporality: delta, histograms: exponential}}";
+        let pushed = "exporters: {otel: {temporality: delta, histograms: exponential, \
+                      export_interval_s: 1}}";
         for exporters in ["", pushed] {
             let text = format!("{exporters}{text}");
             let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
