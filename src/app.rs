@@ -21,6 +21,7 @@ use crate::clock::{Clock, rfc3339, round_down};
 use crate::config::Config;
 use crate::control::{self, Applier, ControlHandler, Hub, PendingChange, Reloader};
 use crate::engine::Engine;
+pub use crate::engine::threads_of;
 use crate::exporters;
 use crate::exposition::Renderer;
 use crate::exposition::pool::RenderPool;
@@ -82,12 +83,6 @@ pub struct Signals {
     pub stop: Receiver<()>,
     /// The configuration's file is read again whenever something arrives.
     pub reload: Receiver<()>,
-}
-
-/// Shard workers of a configuration: as many as there are cores unless it says.
-pub fn threads_of(config: &Config) -> usize {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    config.global.threads.unwrap_or_else(cores)
 }
 
 /// What the threads of a run share.

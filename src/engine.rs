@@ -41,6 +41,7 @@ mod reload;
 pub mod rng;
 pub mod sample;
 mod shard;
+mod size;
 mod tick;
 pub mod window;
 
@@ -48,8 +49,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, Metric};
 use crate::model::population::Populations;
-use crate::model::space::Space;
-use crate::model::{Block, Catalog, Shape, identity};
+use crate::model::{Block, Catalog, identity};
 use crate::timeline::{Applied, Command, Refusal, Timeline};
 pub use buckets::{ExponentialColumn, ExponentialRow, Place};
 pub use columns::Columns;
@@ -57,22 +57,16 @@ use effect::Effects;
 pub use frame::{Created, Frame};
 use frame::{Layout, ShardFrame};
 pub use gaps::Gaps;
+use growth::Counting;
 pub use growth::HandedOver;
-use growth::{Counting, Growth};
-pub(crate) use kernel::summary::WINDOW_TICK_BYTES;
 pub use part::{Part, Share};
 use pool::Pool;
-pub(crate) use recipe::state_bytes;
-use recipe::{Recipe, RecipeBytes, SharedParts};
+use recipe::{Recipe, SharedParts};
 pub use reload::{Outdated, Prepared, Reloaded, Rule, SeriesCounts};
 use shard::{Shard, TickPlan};
+pub use size::EngineSize;
 pub use tick::tick_time_ns;
 use tick::{BaseTick, Times, first_observations};
-
-/// Bytes of one series' growth in a frame, where it is counted.
-pub(crate) fn growth_bytes(shape: &Shape) -> usize {
-    Growth::series_bytes(shape)
-}
 
 /// Frames kept for reuse while no reader holds them.
 const SPARE_FRAMES_MAX: usize = 1;
@@ -102,6 +96,12 @@ pub struct Engine {
     shard_blocks: Vec<Vec<Block>>,
     /// Where deltas are counted.
     growth: Option<Counting>,
+}
+
+/// Shard workers of a configuration: as many as there are cores unless it says.
+pub fn threads_of(config: &Config) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    config.global.threads.unwrap_or_else(cores)
 }
 
 /// Tables and weights of a configuration's metrics, which are slow to work out.
@@ -248,34 +248,6 @@ impl Engine {
     /// The metrics that it generates, as configured.
     pub fn metrics(&self) -> &[Metric] {
         &self.metrics
-    }
-
-    /// Estimated bytes in steady state: two frames, what series carry from tick
-    /// to tick, label spaces, tables and weights.
-    pub fn memory_bytes(&self) -> usize {
-        let mut bytes = 0;
-        let mut spaces: Vec<*const Space> = Vec::new();
-        for (index, family) in self.catalog.families().iter().enumerate() {
-            let series = family.series_count();
-            bytes += 2 * series * family.shape.column_bytes();
-            if self.growth.is_some() && index < self.catalog.generated_count() {
-                bytes += 2 * series * Growth::series_bytes(&family.shape);
-            }
-            if let Some(recipe) = self.recipes.get(index) {
-                let RecipeBytes {
-                    shared,
-                    shard,
-                    series: state,
-                } = recipe.bytes();
-                let shards = (self.shard_blocks.len() - 1).min(family.pieces(0..series).count());
-                bytes += series * state + shared + shards * shard;
-            }
-            if !spaces.contains(&Arc::as_ptr(&family.space)) {
-                spaces.push(Arc::as_ptr(&family.space));
-                bytes += family.space.memory_bytes();
-            }
-        }
-        bytes
     }
 
     /// Runs the next tick. Meanwhile `own` fills the columns of the process's

@@ -18,6 +18,7 @@
 //! | `lines` | tells the compressor where lines begin |
 //! | `deflate`, [`gzip`] | compress chunks |
 //! | [`pool`] | does all this on several threads |
+//! | `size` | says beforehand what that takes of memory |
 //! | `history` | writes many ticks, series after series, for backfill |
 
 mod deflate;
@@ -33,6 +34,7 @@ mod plan;
 mod points;
 pub mod pool;
 mod room;
+mod size;
 mod text;
 #[cfg(test)]
 mod twin;
@@ -55,6 +57,7 @@ pub(crate) use number::label_number;
 use plan::Plan;
 use points::Points;
 pub use pool::{RenderPool, StreamStats};
+pub use size::BodySize;
 use text::FamilyText;
 
 /// Writes frames of one catalog; immutable, shared by all threads.
@@ -66,7 +69,6 @@ pub struct Renderer {
     selected: Vec<usize>,
     texts: FamilyTexts,
     plan: Plan,
-    memory_bytes: usize,
 }
 
 /// The texts of neighbouring families; shared with renderers of some of them.
@@ -122,9 +124,7 @@ impl Renderer {
         };
         let selected: Vec<usize> = selected.collect();
         let plan = Plan::new(&catalog, &selected, &texts);
-        let labels: usize = spaces.values().map(|space| space.memory_bytes()).sum();
         Self {
-            memory_bytes: labels + plan.memory_bytes(),
             catalog,
             timestamps,
             selected,
@@ -147,7 +147,6 @@ impl Renderer {
         let selected: Vec<usize> = self.selected.iter().copied().filter(is_named).collect();
         let plan = Plan::new(&self.catalog, &selected, &self.texts);
         Self {
-            memory_bytes: self.memory_bytes - self.plan.memory_bytes() + plan.memory_bytes(),
             catalog: Arc::clone(&self.catalog),
             timestamps: self.timestamps,
             selected,
@@ -266,11 +265,6 @@ impl Renderer {
     pub fn family_samples(&self, family: usize, format: Format) -> usize {
         let per_series = self.texts.of(family).samples_per_series(format);
         self.catalog.families()[family].series_count() * per_series
-    }
-
-    /// Bytes held beyond the catalog, names and headers aside.
-    pub fn memory_bytes(&self) -> usize {
-        self.memory_bytes
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::config::{Config, Kind, Label, Metric, Sampling};
 use crate::layout::{Layout, MetricType, Wire};
 use exponential::ExponentialLayout;
-use space::{Space, SpaceError};
+use space::{Space, SpaceError, SpaceSize};
 
 /// Samples of one block of series, roughly; the unit of sharding and rendering.
 const BLOCK_SAMPLES: usize = 4096;
@@ -330,6 +330,31 @@ type SpaceKey<'a> = (&'a [Label], Option<u64>, Sampling);
 
 fn space_key(metric: &Metric) -> SpaceKey<'_> {
     (&metric.labels, metric.series_cap, metric.sampling)
+}
+
+/// Sizes of the label spaces of metrics, which share them as their families will.
+#[derive(Debug, Default)]
+pub struct SpaceSizes<'a>(Vec<(SpaceKey<'a>, SpaceSize)>);
+
+impl<'a> SpaceSizes<'a> {
+    /// That of a metric, and its number among them.
+    pub fn of(&mut self, metric: &'a Metric) -> (usize, &SpaceSize) {
+        let key = space_key(metric);
+        let known = self.0.iter().position(|(known, _)| *known == key);
+        let index = known.unwrap_or_else(|| {
+            let (labels, series_cap, sampling) = key;
+            let size = SpaceSize::of(labels, series_cap, sampling);
+            self.0.push((key, size));
+            self.0.len() - 1
+        });
+        (index, &self.0[index].1)
+    }
+
+    /// Bytes of all of them.
+    pub fn bytes(&self) -> f64 {
+        let sizes = self.0.iter();
+        sizes.map(|(_, size)| size.memory_bytes as f64).sum()
+    }
 }
 
 /// The shape of a metric's family.

@@ -35,6 +35,7 @@ mod form;
 mod head;
 pub mod json;
 mod points;
+mod size;
 #[cfg(test)]
 mod twin;
 pub(crate) mod unit;
@@ -49,6 +50,7 @@ use crate::proto::wire::{len_key, write_len_key};
 use cut::{Frames, Position, Request, Sizing};
 use family::FamilyForm;
 use points::Times;
+pub use size::point_bytes;
 
 /// What does not change between encodes.
 #[derive(Debug, Clone)]

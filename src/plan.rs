@@ -10,81 +10,149 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::clock::rfc3339;
-use crate::config::{Config, Finding, HistogramForm, Kind, Problem, shown_url};
-use crate::engine::{Engine, WINDOW_TICK_BYTES, exponential, growth_bytes, state_bytes};
+use crate::config::{Config, Finding, HistogramForm, Problem, shown_url};
+use crate::engine::{Engine, EngineSize, exponential, threads_of};
 use crate::exporters::{self, Exporter, Push};
-use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
+use crate::exposition::{BodySize, Renderer};
 use crate::layout::Wire;
-use crate::model::{Catalog, Family, Shape, labels, shape_of};
-use crate::readable::{grouped, human_bytes};
-use crate::timeline::window_ticks;
+use crate::model::{Catalog, Family, Shape, SpaceSizes, shape_of};
+use crate::otlp;
+use crate::push::{ExportSize, PushSize};
+use crate::readable::{grouped, human_bytes, write_aligned};
+use crate::remote_write;
 
 /// Where a configuration without an epoch is measured: 2026-01-01T00:00:00Z.
 const EPOCH_NS: i64 = 1_767_225_600_000_000_000;
-/// Memory of a process that generates next to nothing.
-const FIXED_BYTES: u64 = 20_000_000;
-/// Columns are held twice: the current frame and the one being filled.
-const FRAMES: usize = 2;
+/// Memory of a process that generates next to nothing: its code, and the threads that
+/// every one has.
+const PROCESS_BYTES: f64 = 8.8e6;
+/// What a family takes beside its series: names, texts, and what is known of them in every
+/// exporter.
+const FAMILY_BYTES: f64 = 8e3;
 
 /// Size of a configuration by arithmetic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// Series of all metrics.
     pub series: u128,
     /// Samples per text scrape.
     pub samples: u128,
     /// Memory of the generator.
-    pub memory_bytes: u128,
+    pub memory: Memory,
+}
+
+/// Bytes of memory that a run takes at its most, by what takes them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Memory {
+    /// The program and its threads, and every metric whatever its series.
+    pub process: f64,
+    /// Label values, and which label sets are selected.
+    pub labels: f64,
+    /// Columns of frames, and what series carry from tick to tick.
+    pub series: f64,
+    /// Chunks of bodies that are scraped.
+    pub scrapes: f64,
+    /// Requests that are pushed, to receivers that keep up.
+    pub pushes: f64,
+    /// What there may be beside all this while receivers are slow: not part of the sum.
+    pub slow_receivers: f64,
+}
+
+impl Memory {
+    /// All together, but for what slow receivers cost.
+    pub fn bytes(&self) -> u128 {
+        (self.process + self.labels + self.series + self.scrapes + self.pushes) as u128
+    }
+
+    /// For people: the sum, what it consists of, and what may come to it.
+    fn text(&self) -> String {
+        let parts = [
+            ("process", self.process),
+            ("labels", self.labels),
+            ("series", self.series),
+            ("scrapes", self.scrapes),
+            ("pushes", self.pushes),
+        ];
+        let parts = parts.iter().filter(|(_, bytes)| *bytes > 0.0);
+        let parts = parts.map(|(name, bytes)| format!("{name} {}", human_bytes(*bytes as u128)));
+        let mut text = format!(
+            "about {} ({})",
+            human_bytes(self.bytes()),
+            parts.collect::<Vec<_>>().join(", ")
+        );
+        if self.slow_receivers > 0.0 {
+            let _ = write!(
+                text,
+                ",\n                       up to {} more while receivers are slow",
+                human_bytes(self.slow_receivers as u128)
+            );
+        }
+        text
+    }
 }
 
 impl Estimate {
     /// Adds up the metrics of a configuration; saturates, however long the ranges.
     pub fn of(config: &Config) -> Self {
-        let mut estimate = Self {
-            series: 0,
-            samples: 0,
-            memory_bytes: FIXED_BYTES.into(),
+        let layout = exponential::pushed(config);
+        let mut memory = Memory {
+            process: PROCESS_BYTES,
+            ..Memory::default()
         };
-        let exponential = exponential::pushed(config);
-        let counts_growth = exporters::needs(config).growth;
+        let (mut series_count, mut samples) = (0u128, 0u128);
+        let mut spaces = SpaceSizes::default();
+        let mut engine = EngineSize::new(config);
+        let mut bodies = BodySize::default();
+        let mut otlp = ExportSize::default();
+        let mut remote_writes = vec![ExportSize::default(); config.remote_writes.len()];
         for metric in &config.metrics {
-            let product = metric.labels.iter().fold(1u128, |product, label| {
-                product.saturating_mul(labels::value_count(&label.values).into())
-            });
-            let cap = metric.series_cap.map_or(u128::MAX, u128::from);
-            let series = product.min(cap);
-            let shape = shape_of(metric, &exponential);
-            // A selected series also has a position and a key, a weighted one its
-            // weight.
-            let selection_bytes = if cap < product { 12 } else { 0 };
-            let weight_bytes = if metric.zipf_alpha == 0.0 { 0 } else { 8 };
-            let growth_bytes = if counts_growth {
-                growth_bytes(&shape)
-            } else {
-                0
-            };
-            let series_bytes = FRAMES * (shape.column_bytes() + growth_bytes)
-                + state_bytes(&metric.kind)
-                + selection_bytes
-                + weight_bytes;
-            let window_bytes = match &metric.kind {
-                Kind::Summary { max_age_ns, .. } => {
-                    let ticks = window_ticks(*max_age_ns, config.global.tick_interval_ns);
-                    u128::from(ticks) * WINDOW_TICK_BYTES as u128
-                }
-                _ => 0,
-            };
-            let samples = series.saturating_mul(shape.samples_per_series() as u128);
-            let bytes = series
-                .saturating_mul(series_bytes as u128)
-                .saturating_add(window_bytes);
-            estimate.series = estimate.series.saturating_add(series);
-            estimate.samples = estimate.samples.saturating_add(samples);
-            estimate.memory_bytes = estimate.memory_bytes.saturating_add(bytes);
+            let (space, size) = spaces.of(metric);
+            let shape = shape_of(metric, &layout);
+            let metric_samples = (size.series).saturating_mul(shape.samples_per_series() as u128);
+            series_count = series_count.saturating_add(size.series);
+            samples = samples.saturating_add(metric_samples);
+            engine.add(metric, &shape, size.series as f64, space);
+            bodies.add(
+                config.prometheus.prefix.len() + metric.name.len(),
+                &shape,
+                size,
+            );
+            otlp.add(
+                size.series,
+                otlp::point_bytes(&shape, config.otel.histograms, size),
+            );
+            for (export, section) in remote_writes.iter_mut().zip(&config.remote_writes) {
+                let name = section.prefix.len() + metric.name.len();
+                let labels = section.labels.iter();
+                let labels = labels.map(|(name, value)| name.len() + value.len());
+                let bytes = remote_write::sample_bytes(name, labels, size);
+                export.add(metric_samples, bytes);
+            }
         }
-        estimate
+        memory.process += FAMILY_BYTES * config.metrics.len() as f64;
+        memory.labels = spaces.bytes();
+        memory.series = engine.bytes();
+        if config.prometheus.enabled {
+            memory.scrapes = bodies.pool_bytes(threads_of(config));
+        }
+        let otel = config
+            .otel
+            .enabled
+            .then(|| PushSize::of_otel(&config.otel, otlp));
+        let remote = config.remote_writes.iter().zip(remote_writes);
+        let remote = remote.filter(|(section, _)| section.enabled);
+        let remote = remote.map(|(section, export)| PushSize::of_remote_write(section, export));
+        for push in otel.into_iter().chain(remote) {
+            memory.pushes += push.bytes;
+            memory.slow_receivers += push.slow_bytes;
+        }
+        Self {
+            series: series_count,
+            samples,
+            memory,
+        }
     }
 
     /// Why a configuration of this size must not start, if it must not.
@@ -110,7 +178,7 @@ impl Estimate {
                  raise global.max_series",
                 grouped(self.samples),
                 grouped(self.series),
-                human_bytes(self.memory_bytes),
+                human_bytes(self.memory.bytes()),
                 grouped(max.into()),
             )
         })
@@ -202,8 +270,10 @@ pub struct Total {
     pub bytes_openmetrics: u64,
     /// The same, gzipped.
     pub bytes_openmetrics_gzip: u64,
-    /// Estimated memory of the generator.
+    /// Estimated memory of the generator, as [`Estimate`] has it.
     pub memory_bytes: u64,
+    /// What it consists of, and what may come to it.
+    pub memory: Memory,
 }
 
 impl Plan {
@@ -249,7 +319,7 @@ impl Plan {
         let interval_s = config.global.tick_interval_ns as f64 / 1e9;
         let metrics = metric_plans(&catalog, &renderer);
         let samples_text = metrics.iter().map(|m| m.samples_text).sum();
-        let memory_bytes = FIXED_BYTES + (engine.memory_bytes() + renderer.memory_bytes()) as u64;
+        let memory = Estimate::of(config).memory;
         Ok(Self {
             file: config.path.display().to_string(),
             tick_interval_s: interval_s,
@@ -266,7 +336,8 @@ impl Plan {
                 bytes_text_gzip: bytes(Format::Text, true)?,
                 bytes_openmetrics: bytes(Format::OpenMetrics, false)?,
                 bytes_openmetrics_gzip: bytes(Format::OpenMetrics, true)?,
-                memory_bytes,
+                memory_bytes: memory.bytes() as u64,
+                memory,
             },
             metrics,
             warnings: config.warnings.clone(),
@@ -276,7 +347,7 @@ impl Plan {
 
     /// A table for people.
     pub fn table(&self) -> String {
-        let mut rows: Vec<[String; 5]> = vec![[
+        let mut rows: Vec<Vec<String>> = vec![vec![
             "metric".into(),
             "type".into(),
             "series".into(),
@@ -284,7 +355,7 @@ impl Plan {
             "samples (OpenMetrics)".into(),
         ]];
         for metric in &self.metrics {
-            rows.push([
+            rows.push(vec![
                 metric.name.clone(),
                 metric.r#type.into(),
                 grouped(metric.series as u128),
@@ -293,7 +364,7 @@ impl Plan {
             ]);
         }
         let total = &self.total;
-        rows.push([
+        rows.push(vec![
             "total".into(),
             String::new(),
             grouped(total.series as u128),
@@ -301,7 +372,7 @@ impl Plan {
             grouped(total.samples_openmetrics as u128),
         ]);
         let mut table = format!("{}\n\n", self.file);
-        write_aligned(&mut table, &rows);
+        write_aligned(&mut table, "", &rows, |column| column < 2, &str::to_owned);
         let _ = write!(
             table,
             "\n\
@@ -310,7 +381,7 @@ impl Plan {
              scrape, text           {} plain, {} gzip\n\
              scrape, OpenMetrics    {} plain, {} gzip\n\
              tick                   {:.1} ms of {} s{}\n\
-             generator memory       about {}\n\
+             generator memory       {}\n\
              \n\
              A series is a set of labels; of a histogram a backend counts every bucket, the sum and\n\
              the count, and _created where a scrape has it. Bytes are those of tick {};\n\
@@ -328,7 +399,7 @@ impl Plan {
             } else {
                 ""
             },
-            human_bytes(total.memory_bytes.into()),
+            total.memory.text(),
             self.measured_at_tick,
         );
         for warning in &self.warnings {
@@ -421,24 +492,6 @@ fn metric_plans(catalog: &Catalog, renderer: &Renderer) -> Vec<MetricPlan> {
     catalog.families().iter().enumerate().map(plan).collect()
 }
 
-/// Text columns to the left, numbers to the right.
-fn write_aligned(out: &mut String, rows: &[[String; 5]]) {
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths = [width(0), width(1), width(2), width(3), width(4)];
-    for row in rows {
-        let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
-            if column < 2 {
-                let _ = write!(line, "{cell:width$}  ");
-            } else {
-                let _ = write!(line, "{cell:>width$}  ");
-            }
-        }
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -446,8 +499,7 @@ mod tests {
     use super::*;
     use crate::config::load_str;
 
-    /// Arithmetic counts what the catalog and the engine count, but for label
-    /// values and tables.
+    /// Arithmetic counts what the catalog and the engine count.
     #[test]
     fn estimates_agree_with_what_is_built() {
         let text = "
@@ -459,9 +511,10 @@ metrics:
   - {name: a, profile: product, type: counter, algorithm: poisson, base_rate: 12}
   - {name: b, profile: product, type: gauge, algorithm: random_walk, step: 1, diurnal_amp: 0.1}
   - {name: c, profile: sample, type: histogram, algorithm: lognormal, mu: 0, sigma: 1}
-  - {name: d, profile: zipf, type: summary, algorithm: lognormal, mu: 0, sigma: 1}
+  - {name: d, profile: zipf, type: summary, algorithm: lognormal, mu: 1, sigma: 1}
 ";
-        let pushed = "exporters: {otel: {temporality: delta, histograms: exponential}}";
+        let pushed = "exporters: {otel: {temporality: delta, histograms: exponential, \
+                      export_interval_s: 1}}";
         for exporters in ["", pushed] {
             let text = format!("{exporters}{text}");
             let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
@@ -476,11 +529,46 @@ metrics:
             }
             assert_eq!(estimate.series, catalog.generated_series() as u128);
             assert_eq!(estimate.samples, catalog.generated_samples() as u128);
-            let built = engine.memory_bytes() as u128 + u128::from(FIXED_BYTES);
-            let left_out = built.checked_sub(estimate.memory_bytes).unwrap();
-            // Three tables of 64 KiB and more, a few hundred label values.
-            assert!((200_000..500_000).contains(&left_out), "{left_out}");
+            let built = engine.memory_bytes() as f64;
+            let said = estimate.memory.labels + estimate.memory.series;
+            assert!((said / built - 1.0).abs() < 0.05, "{said}, {built}");
         }
+    }
+
+    /// `check`, a start that is refused and `plan` tell the same figures.
+    #[test]
+    fn plans_say_what_refusals_say() {
+        let text = "
+global: {max_series: 1}
+exporters:
+  otel: {enabled: true, temporality: delta, histograms: exponential, endpoint: 'http://localhost:1'}
+  remote_write: [{url: 'http://localhost:1/write'}]
+profiles: {users: {labels: {user: {range: [1, 20000]}}}}
+metrics:
+  - {name: h, profile: users, type: histogram, algorithm: lognormal, mu: 0, sigma: 1}
+";
+        let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        let plan = Plan::measure(&config, 1, 1, || {}).unwrap();
+        let memory = human_bytes(plan.total.memory_bytes.into());
+        assert!(plan.table().contains(&format!("about {memory} (process ")));
+        assert!(plan.table().contains(" more while receivers are slow"));
+        let estimate = Estimate::of(&config);
+        assert_eq!(estimate.memory, plan.total.memory);
+        let finding = estimate.finding(&config).unwrap();
+        for figure in [
+            format!(
+                "{} samples per scrape",
+                grouped(plan.total.samples_text as u128)
+            ),
+            format!(
+                "({} series, about {memory} of memory)",
+                grouped(plan.total.series as u128)
+            ),
+        ] {
+            assert!(finding.message.contains(&figure), "{}", finding.message);
+        }
+        assert!(estimate.refusal(&config).unwrap().contains(&memory));
     }
 
     /// A histogram of 500 series and 11 bounds, and its exponential buckets.

@@ -42,6 +42,7 @@ mod redirect;
 mod request;
 mod retry;
 mod schedule;
+mod size;
 mod target;
 mod tls;
 mod verdict;
@@ -75,6 +76,7 @@ use posters::Posters;
 use request::Request;
 use retry::RetryPolicy;
 pub(crate) use schedule::Schedule;
+pub use size::{ExportSize, PushSize};
 use verdict::Verdict;
 
 /// At the end, what is left gets so long.

@@ -1,4 +1,4 @@
-//! Numbers as people read them.
+//! Numbers and tables as people read them.
 
 /// Digits in groups of three.
 pub(crate) fn grouped(number: u128) -> String {
@@ -29,9 +29,73 @@ pub(crate) fn human_bytes(bytes: u128) -> String {
     }
 }
 
+/// Appends rows of cells, which may end early, as lines of columns two spaces apart. The
+/// columns `left` are aligned to the left, others to the right. `paint` gets every cell but
+/// a row's first and may add what cannot be seen.
+pub(crate) fn write_aligned(
+    out: &mut String,
+    indent: &str,
+    rows: &[Vec<String>],
+    left: impl Fn(usize) -> bool,
+    paint: &dyn Fn(&str) -> String,
+) {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in rows {
+        let mut line = String::new();
+        for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
+            let space = " ".repeat(width - cell.chars().count());
+            let painted = match column {
+                0 => cell.clone(),
+                _ => paint(cell),
+            };
+            let apart = if column == 0 { indent } else { "  " };
+            line += apart;
+            if left(column) {
+                line += &painted;
+                line += &space;
+            } else {
+                line += &space;
+                line += &painted;
+            }
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_what_is_painted_has_no_width() {
+        let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect();
+        let rows: [Vec<String>; 3] = [
+            row(&["é", "n", "v"]),
+            row(&["abc", "10", "ok"]),
+            row(&["d"]),
+        ];
+        let check = |indent, left: fn(usize) -> bool, paint: &dyn Fn(&str) -> String, expected| {
+            let mut out = String::new();
+            write_aligned(&mut out, indent, &rows, left, paint);
+            assert_eq!(out, expected);
+        };
+        let plain: &dyn Fn(&str) -> String = &str::to_owned;
+        check("", |_| true, plain, "é    n   v\nabc  10  ok\nd\n");
+        check(
+            "  ",
+            |column| column == 0,
+            plain,
+            "  é     n   v\n  abc  10  ok\n  d\n",
+        );
+        let painted: &dyn Fn(&str) -> String = &|cell| cell.replace("ok", "<ok>");
+        check("", |_| true, painted, "é    n   v\nabc  10  <ok>\nd\n");
+    }
 
     #[test]
     fn digits_are_grouped() {

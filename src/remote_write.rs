@@ -22,6 +22,7 @@
 
 mod family;
 mod line;
+mod size;
 mod stale;
 mod symbols;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use crate::engine::Frame;
 use crate::model::Catalog;
 use crate::model::population::Populations;
 use family::FamilyForm;
+pub use size::sample_bytes;
 pub use stale::Stale;
 use write::{Limits, Points, Writer, to_ms};
 

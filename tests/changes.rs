@@ -14,7 +14,7 @@ use mockingbird::config::{
 use mockingbird::engine::{
     Engine, Frame, HandedOver, Outdated, Prepared, SeriesCounts, exponential,
 };
-use mockingbird::model::labels::{Dimension, value_count};
+use mockingbird::model::labels::Dimension;
 use mockingbird::model::{Catalog, Shape};
 use mockingbird::timeline::Command;
 use mockingbird::twin::{self, Change, Exponential};
@@ -98,7 +98,7 @@ fn selector(metrics: Vec<Metric>) -> impl Strategy<Value = (Selector, Metric)> {
 
 /// Name and value of one of a label's values.
 fn pair(label: &Label) -> impl Strategy<Value = (String, String)> + use<> {
-    let count = value_count(&label.values) as usize;
+    let count = label.values.count() as usize;
     let dimension = Dimension::new(&label.name, &label.values, count);
     (0..count).prop_map(move |index| {
         let value = dimension.values.get(index).to_vec();

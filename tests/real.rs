@@ -2,9 +2,9 @@
 //! `VictoriaMetrics` scrape it, take what it pushes and are verified; and the stack of
 //! `compose/` is started from binaries.
 //!
-//! Needs the servers that `tests/servers/install.sh` builds; without them each test says that
-//! it was skipped, or fails if `MOCKINGBIRD_REQUIRE_SERVERS=1`. `MOCKINGBIRD_BIN` puts another
-//! build of the program to the test.
+//! Needs the servers that `tests/servers/install.sh` builds, so `cargo test` ignores all but the
+//! tests that read files only. With them: `cargo test --test real -- --include-ignored`.
+//! `MOCKINGBIRD_BIN` puts another build of the program to the test.
 //!
 //! Most tests wait for ticks, so several may run at once on each core. Those with `150_000` in
 //! their names need the machine to themselves.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::readable::grouped;
+use crate::readable::{grouped, write_aligned};
 
 /// Names that there are instead of an unknown one, as many as are listed.
 const NAMES_SHOWN_MAX: usize = 10;
@@ -382,21 +382,8 @@ fn pair(name: &str, value: String) -> Vec<String> {
 
 /// Rows with their columns aligned, the last one as it is.
 fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, &width) in row.iter().zip(&widths) {
-            let _ = write!(line, "{cell:width$}  ");
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
+    write_aligned(&mut text, "", rows, |_| true, &str::to_owned);
     text
 }
 
@@ -452,11 +439,5 @@ hits    20,000      1      0
 all     20,005      1     12
 ";
         assert_eq!(series, expected, "{text}");
-    }
-
-    #[test]
-    fn columns_are_aligned() {
-        let row = |cells: [&str; 2]| cells.map(String::from).to_vec();
-        assert_eq!(table(&[row(["a", "b"]), row(["ccc", ""])]), "a    b\nccc\n");
     }
 }

@@ -55,6 +55,16 @@ pub enum LabelValues {
     },
 }
 
+impl LabelValues {
+    /// How many there are; 2^64 - 1 where there are more.
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::List(list) => list.len() as u64,
+            Self::Range { first, last, .. } => last.abs_diff(*first).saturating_add(1),
+        }
+    }
+}
+
 /// Which series `series_cap` keeps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Sampling {

@@ -66,15 +66,35 @@ impl RangeFormat {
         }
     }
 
+    /// Appends a number as it is written.
+    pub(crate) fn write(&self, number: i64, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.before.as_bytes());
+        let mut decimal = itoa::Buffer::new();
+        let hexadecimal;
+        let digits = if self.hexadecimal {
+            hexadecimal = format!("{:x}", number.unsigned_abs());
+            &hexadecimal
+        } else {
+            decimal.format(number.unsigned_abs())
+        };
+        let sign = if number < 0 { "-" } else { "" };
+        let fill = self.width.saturating_sub(sign.len() + digits.len());
+        if !self.zero_fill {
+            out.resize(out.len() + fill, b' ');
+        }
+        out.extend_from_slice(sign.as_bytes());
+        if self.zero_fill {
+            out.resize(out.len() + fill, b'0');
+        }
+        out.extend_from_slice(digits.as_bytes());
+        out.extend_from_slice(self.after.as_bytes());
+    }
+
     /// How a number is written.
     pub(super) fn text(&self, number: i64) -> String {
-        let (before, after, width) = (&self.before, &self.after, self.width);
-        match (self.hexadecimal, self.zero_fill) {
-            (false, false) => format!("{before}{number:>width$}{after}"),
-            (false, true) => format!("{before}{number:0width$}{after}"),
-            (true, false) => format!("{before}{number:>width$x}{after}"),
-            (true, true) => format!("{before}{number:0width$x}{after}"),
-        }
+        let mut text = Vec::new();
+        self.write(number, &mut text);
+        String::from_utf8(text).expect("digits between texts")
     }
 
     /// The number that is written like this, if there is one.
@@ -170,6 +190,41 @@ mod tests {
             (Err(message), Err(part)) => assert!(message.contains(part), "{fmt}: {message}"),
             (got, expected) => panic!("{fmt}: {got:?}, expected {expected:?}"),
         }
+    }
+
+    /// What the standard library makes of the same.
+    fn obvious(format: &RangeFormat, number: i64) -> String {
+        let (before, after, width) = (&format.before, &format.after, format.width);
+        let digits = number.unsigned_abs();
+        let sign = if number < 0 { "-" } else { "" };
+        let digits = if format.hexadecimal {
+            format!("{digits:x}")
+        } else {
+            digits.to_string()
+        };
+        if format.zero_fill {
+            let width = width.saturating_sub(sign.len());
+            format!("{before}{sign}{digits:0>width$}{after}")
+        } else {
+            let signed = format!("{sign}{digits}");
+            format!("{before}{signed:>width$}{after}")
+        }
+    }
+
+    #[test]
+    fn numbers_print_as_printf_prints_them() {
+        let check = |width, zero_fill, hexadecimal, number, expected: &str| {
+            let format = format_of("u", "!", width, zero_fill, hexadecimal);
+            assert_eq!(format.text(number), expected);
+            assert_eq!(obvious(&format, number), expected);
+        };
+        check(0, false, false, 7, "u7!");
+        check(5, true, false, 17, "u00017!");
+        check(5, true, false, -17, "u-0017!");
+        check(5, false, false, -17, "u  -17!");
+        check(4, true, true, 255, "u00ff!");
+        check(2, true, false, 12345, "u12345!");
+        check(0, false, false, i64::MIN, "u-9223372036854775808!");
     }
 
     #[test]

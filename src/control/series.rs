@@ -14,7 +14,7 @@ use crate::engine::{Columns, Frame};
 use crate::http::{BodyWriter, Request};
 use crate::layout::{Role, Wire};
 use crate::model::identity;
-use crate::model::space::{Cursor, Space};
+use crate::model::space::{Cursor, passes};
 use crate::model::{Family, Shape};
 use crate::quantity;
 
@@ -177,7 +177,8 @@ pub(super) fn write(body: &mut BodyWriter<'_>, frame: &Frame, query: &Query) -> 
             continue;
         }
         let population = frame.population(index);
-        let Some(wanted) = wanted(population.space(), &query.labels) else {
+        let labels = query.labels.iter().map(|(name, value)| (name, value));
+        let Some(wanted) = population.space().filter(labels) else {
             continue;
         };
         for block_index in catalog.family_blocks(index) {
@@ -188,8 +189,7 @@ pub(super) fn write(body: &mut BodyWriter<'_>, frame: &Frame, query: &Query) -> 
                 if row > 0 {
                     cursor.advance();
                 }
-                let digits = cursor.digits();
-                if !wanted.iter().all(|&(label, value)| digits[label] == value) {
+                if !passes(&wanted, cursor.digits()) {
                     continue;
                 }
                 if written == query.limit {
@@ -214,21 +214,6 @@ pub(super) fn write(body: &mut BodyWriter<'_>, frame: &Frame, query: &Query) -> 
         }
     }
     writeln!(body, "],\"count\":{written},\"truncated\":{truncated}}}")
-}
-
-/// For each matched label its place and the index of its value; `None` where no
-/// series has all of them.
-fn wanted(space: &Space, labels: &[(String, String)]) -> Option<Vec<(usize, u32)>> {
-    let find = |(name, value): &(String, String)| {
-        let dimensions = space.dimensions();
-        let place = dimensions
-            .iter()
-            .position(|dimension| dimension.name == *name)?;
-        let mut values = dimensions[place].values.iter();
-        let value = values.position(|known| known == value.as_bytes())?;
-        Some((place, value as u32))
-    };
-    labels.iter().map(find).collect()
 }
 
 /// What is known of a series without its values.

@@ -14,6 +14,7 @@ use crate::engine::kernel::Kernel;
 use crate::engine::recipe::RecipeOf;
 use crate::engine::tick::{BaseTick, ClassTick};
 use crate::model::population::Population;
+use crate::model::space::passes;
 
 /// The classes of a family, as far as a shard has them.
 #[derive(Debug)]
@@ -186,10 +187,8 @@ impl<'a> Matcher<'a> {
                 let Some(candidates) = self.by_first.get(&(dimension, digits[dimension])) else {
                     continue;
                 };
-                let matches = |&&index: &&u32| {
-                    let mut rest = self.effects.filters()[index as usize][1..].iter();
-                    rest.all(|&(dimension, digit)| digits[dimension] == digit)
-                };
+                let matches =
+                    |&&index: &&u32| passes(&self.effects.filters()[index as usize][1..], digits);
                 matched.extend(candidates.iter().filter(matches));
             }
             matched.sort_unstable();

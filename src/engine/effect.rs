@@ -8,7 +8,7 @@
 use crate::config::{FaultKind, Selector, Target};
 use crate::engine::rng::{Lane, draw, tick_key};
 use crate::model::identity::threshold;
-use crate::model::space::Space;
+use crate::model::space::LabelFilter;
 use crate::model::{Family, Shape};
 use crate::timeline::{Effect, Modifier};
 
@@ -20,12 +20,9 @@ const FACTOR_MAX: f64 = 1e15;
 pub(crate) struct Effects {
     /// By id of the modifier.
     all: Vec<SeriesEffect>,
-    /// No two are the same.
+    /// No two are the same, and none is empty.
     filters: Vec<LabelFilter>,
 }
-
-/// The label values that a series must have: (dimension, digit), at least one.
-pub(crate) type LabelFilter = Vec<(usize, u32)>;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct SeriesEffect {
@@ -123,7 +120,7 @@ impl Effects {
                 None
             } else {
                 let known = before.filter_of(modifier.id).cloned();
-                let Some(filter) = known.or_else(|| look_up(&family.space, on)) else {
+                let Some(filter) = known.or_else(|| family.space.filter(&on.labels)) else {
                     continue;
                 };
                 Some(effects.index_of(filter))
@@ -273,17 +270,4 @@ fn applies(shape: &Shape, kind: EffectKind) -> bool {
         EffectKind::ValueSpike(_) => *shape != Shape::Counter,
         EffectKind::Nan(_) => matches!(shape, Shape::Gauge | Shape::Summary { .. }),
     }
-}
-
-/// The filter of a selector's labels; `None` where no series has one of them.
-fn look_up(space: &Space, on: &Selector) -> Option<LabelFilter> {
-    let mut filter = LabelFilter::new();
-    for (name, value) in &on.labels {
-        let mut dimensions = space.dimensions().iter();
-        let dimension = dimensions.position(|dimension| dimension.name == *name)?;
-        let values = &space.dimensions()[dimension].values;
-        let digit = (0..values.len()).find(|&digit| values.get(digit) == value.as_bytes())?;
-        filter.push((dimension, digit as u32));
-    }
-    Some(filter)
 }

@@ -88,11 +88,13 @@ pub(crate) trait Kernel: Debug + Send + Sync + Sized + 'static {
     }
 
     /// Bytes of tables (those shared with other families counted here again).
+    #[cfg(test)]
     fn shared_bytes(&self) -> usize {
         0
     }
 
     /// Bytes of the first class at a shard.
+    #[cfg(test)]
     fn class_bytes(&self) -> usize {
         0
     }

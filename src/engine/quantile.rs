@@ -102,6 +102,9 @@ impl QuantileTable {
         value
     }
 
+    /// Bytes of a table of a usual distribution: a few cells are split.
+    pub(crate) const USUAL_BYTES: usize = 5 * OCTAVES * CELLS / 2 * size_of::<Cell>();
+
     /// Bytes held.
     pub fn memory_bytes(&self) -> usize {
         self.cells.capacity() * size_of::<Cell>()

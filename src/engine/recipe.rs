@@ -39,6 +39,7 @@ pub(crate) struct SharedParts {
 }
 
 /// Bytes that a recipe stands for.
+#[cfg(test)]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RecipeBytes {
     /// Of tables and weights (those shared with other families counted here again).
@@ -56,8 +57,7 @@ impl Recipe {
         interval_ns: u64,
         shared: &mut SharedParts,
     ) -> Self {
-        let is_weighted = metric.zipf_alpha != 0.0 && !matches!(metric.kind, Kind::Gauge { .. });
-        let weights = is_weighted.then(|| shared.weights(family, metric.zipf_alpha));
+        let weights = is_weighted(metric).then(|| shared.weights(family, metric.zipf_alpha));
         let common = |diurnal| Common {
             name_key: family.name_key,
             seed: metric.seed,
@@ -115,6 +115,7 @@ impl Recipe {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> RecipeBytes {
         match self {
             Self::Counter(recipe) => recipe.bytes(),
@@ -130,6 +131,7 @@ impl<K: Kernel> RecipeOf<K> {
         Arc::new(Self { common, kernel })
     }
 
+    #[cfg(test)]
     fn bytes(&self) -> RecipeBytes {
         let weights = self.common.weights.as_ref();
         RecipeBytes {
@@ -138,6 +140,11 @@ impl<K: Kernel> RecipeOf<K> {
             series: self.kernel.state_bytes(),
         }
     }
+}
+
+/// Whether a metric's series have weights: gauges have no rate that is split.
+pub(crate) fn is_weighted(metric: &Metric) -> bool {
+    metric.zipf_alpha != 0.0 && !matches!(metric.kind, Kind::Gauge { .. })
 }
 
 /// Bytes that a series of a metric carries from tick to tick beside its columns.

@@ -66,12 +66,6 @@ impl SpaceText {
     pub(super) fn longest_bytes(&self) -> usize {
         self.longest_bytes
     }
-
-    /// Bytes held beyond the space itself.
-    pub(super) fn memory_bytes(&self) -> usize {
-        let escaped = self.escaped.iter().flatten().map(Arena::memory_bytes);
-        self.opens.memory_bytes() + escaped.sum::<usize>()
-    }
 }
 
 /// Appends a label value or `OpenMetrics` HELP text: `\`, `"` and line feed

@@ -281,38 +281,32 @@ mod tests {
         }
     }
 
-    /// Feeds `input` to a program; `None` when there is no such program.
-    fn pipe(program: &str, args: &[&str], input: &[u8]) -> Option<Vec<u8>> {
+    /// Feeds `input` to a program.
+    fn pipe(program: &str, args: &[&str], input: &[u8]) -> Vec<u8> {
         let child = Command::new(program)
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn();
-        let Ok(mut child) = child else {
-            eprintln!("skipped: no {program} here");
-            return None;
-        };
+        let mut child = child.unwrap_or_else(|error| panic!("{program}: {error}"));
         let mut stdin = child.stdin.take().unwrap();
         let input = input.to_vec();
         let feeder = std::thread::spawn(move || stdin.write_all(&input));
         let output = child.wait_with_output().unwrap();
         feeder.join().unwrap().unwrap();
         assert!(output.status.success(), "{program} refused the member");
-        Some(output.stdout)
+        output.stdout
     }
 
     #[test]
+    #[ignore = "needs gunzip and python3"]
     fn other_programs_read_members() {
         let frame = frame(&[("user", numbered("user_é", 3000))], 6);
         let (chunks, member) = body(&frame, Format::OpenMetrics, true);
         assert!(chunks.len() > 1);
-        if let Some(output) = pipe("gunzip", &["-t"], &member) {
-            assert!(output.is_empty());
-        }
+        assert!(pipe("gunzip", &["-t"], &member).is_empty());
         let script = "import gzip, sys; \
              sys.stdout.buffer.write(gzip.decompress(sys.stdin.buffer.read()))";
-        if let Some(output) = pipe("python3", &["-c", script], &member) {
-            assert!(output == chunks.concat());
-        }
+        assert!(pipe("python3", &["-c", script], &member) == chunks.concat());
     }
 }

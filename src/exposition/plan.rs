@@ -11,7 +11,7 @@ use crate::model::Catalog;
 
 /// Samples of a chunk of small blocks, at most. A block of the usual size is a
 /// chunk of its own.
-const CHUNK_SAMPLES_MAX: usize = 4096;
+pub(super) const CHUNK_SAMPLES_MAX: usize = 4096;
 /// Bytes of a chunk at most, unless one series is larger. Series are counted
 /// with the longest labels, the longest numbers and in the longer format; a
 /// usual chunk has a fifth to a half of it.
@@ -84,10 +84,6 @@ impl Plan {
             self.chunk_ends[chunk - 1]
         };
         &self.pieces[start as usize..self.chunk_ends[chunk] as usize]
-    }
-
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.pieces.capacity() * size_of::<Piece>() + self.chunk_ends.capacity() * size_of::<u32>()
     }
 
     fn end_chunk(&mut self) {

@@ -24,7 +24,7 @@ use crate::exposition::gzip::{self, ChunkSum, Compressor, Trailer};
 use crate::exposition::{Format, Lines, Renderer};
 
 /// Chunks that one stream has under way, at most, per thread of the pool.
-const WINDOW_CHUNKS_PER_THREAD: usize = 2;
+pub(super) const WINDOW_CHUNKS_PER_THREAD: usize = 2;
 /// Chunks that all streams have under way beyond their first, at most, per thread.
 const SHARED_CHUNKS_PER_THREAD: usize = 8;
 /// Buffers that a very long series made larger than this are not kept.

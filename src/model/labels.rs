@@ -57,9 +57,12 @@ impl Arena {
         self.iter().map(<[u8]>::len).max().unwrap_or(0)
     }
 
+    /// Bytes of a string beside its own.
+    pub(crate) const ENTRY_BYTES: usize = size_of::<u32>();
+
     /// Bytes held.
     pub fn memory_bytes(&self) -> usize {
-        self.bytes.capacity() + self.ends.capacity() * size_of::<u32>()
+        self.bytes.capacity() + self.ends.capacity() * Self::ENTRY_BYTES
     }
 
     fn shrink(&mut self) {
@@ -119,74 +122,85 @@ impl Dimension {
     }
 }
 
-/// How many values a label has.
-pub fn value_count(values: &LabelValues) -> u64 {
+/// Bytes of the texts of all values.
+pub(crate) fn text_bytes(values: &LabelValues) -> u128 {
     match values {
-        LabelValues::List(list) => list.len() as u64,
-        LabelValues::Range { first, last, .. } => last.abs_diff(*first).saturating_add(1),
-    }
-}
-
-/// Appends the text of the value at an index below [`value_count`].
-pub(crate) fn write_value(values: &LabelValues, index: u64, out: &mut Vec<u8>) {
-    match values {
-        LabelValues::List(list) => out.extend_from_slice(list[index as usize].as_bytes()),
-        LabelValues::Range { first, format, .. } => {
-            write_number(format, first.wrapping_add_unsigned(index), out);
+        LabelValues::List(list) => list.iter().map(|value| value.len() as u128).sum(),
+        LabelValues::Range {
+            first,
+            last,
+            format,
+        } => {
+            // The magnitudes of those below zero, and the others.
+            let below = (*first < 0).then(|| (last.min(&-1).unsigned_abs(), first.unsigned_abs()));
+            let others = (*last >= 0).then(|| (first.max(&0).unsigned_abs(), last.unsigned_abs()));
+            let bytes = |ends: Option<(u64, u64)>, sign: usize| {
+                ends.map_or(0, |ends| numbers_bytes(format, ends, sign))
+            };
+            bytes(below, 1) + bytes(others, 0)
         }
     }
 }
 
-/// Appends one number of a range as its format says.
-fn write_number(format: &RangeFormat, number: i64, out: &mut Vec<u8>) {
-    out.extend_from_slice(format.before.as_bytes());
-    let mut decimal = itoa::Buffer::new();
-    let hexadecimal;
-    let digits = if format.hexadecimal {
-        hexadecimal = format!("{:x}", number.unsigned_abs());
-        &hexadecimal
-    } else {
-        decimal.format(number.unsigned_abs())
-    };
-    let sign = if number < 0 { "-" } else { "" };
-    let fill = format.width.saturating_sub(sign.len() + digits.len());
-    if !format.zero_fill {
-        out.resize(out.len() + fill, b' ');
+/// Bytes of the texts of the numbers from one magnitude to another, which have a sign of so
+/// many bytes.
+fn numbers_bytes(format: &RangeFormat, (least, most): (u64, u64), sign: usize) -> u128 {
+    let base: u128 = if format.hexadecimal { 16 } else { 10 };
+    let (mut bytes, mut from, mut digits) = (0, 0, 1);
+    // Numbers of one length after the other.
+    while from <= u128::from(most) {
+        let end = base.pow(digits);
+        let len = format.before.len() + format.after.len();
+        let len = len + format.width.max(sign + digits as usize);
+        let first = from.max(least.into());
+        let last = (end - 1).min(most.into());
+        bytes += (last + 1).saturating_sub(first) * len as u128;
+        (from, digits) = (end, digits + 1);
     }
-    out.extend_from_slice(sign.as_bytes());
-    if format.zero_fill {
-        out.resize(out.len() + fill, b'0');
+    bytes
+}
+
+/// Appends the text of the value at an index below [`LabelValues::count`].
+pub(crate) fn write_value(values: &LabelValues, index: u64, out: &mut Vec<u8>) {
+    match values {
+        LabelValues::List(list) => out.extend_from_slice(list[index as usize].as_bytes()),
+        LabelValues::Range { first, format, .. } => {
+            format.write(first.wrapping_add_unsigned(index), out);
+        }
     }
-    out.extend_from_slice(digits.as_bytes());
-    out.extend_from_slice(format.after.as_bytes());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(width: usize, zero_fill: bool, hexadecimal: bool, number: i64, expected: &str) {
-        let format = RangeFormat {
-            before: "u".into(),
-            after: "!".into(),
-            width,
-            zero_fill,
-            hexadecimal,
-        };
-        let mut out = Vec::new();
-        write_number(&format, number, &mut out);
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
-    }
-
     #[test]
-    fn numbers_print_as_printf_prints_them() {
-        check(0, false, false, 7, "u7!");
-        check(5, true, false, 17, "u00017!");
-        check(5, true, false, -17, "u-0017!");
-        check(5, false, false, -17, "u  -17!");
-        check(4, true, true, 255, "u00ff!");
-        check(2, true, false, 12345, "u12345!");
-        check(0, false, false, i64::MIN, "u-9223372036854775808!");
+    fn lengths_are_those_of_the_texts() {
+        for (first, last) in [
+            (0, 0),
+            (-120, -7),
+            (-3, 1005),
+            (95, 117),
+            (i64::MAX - 2, i64::MAX),
+        ] {
+            for (width, hexadecimal) in [(0, false), (3, false), (0, true), (3, true)] {
+                let format = RangeFormat {
+                    before: "u".into(),
+                    after: "!".into(),
+                    width,
+                    zero_fill: true,
+                    hexadecimal,
+                };
+                let range = LabelValues::Range {
+                    first,
+                    last,
+                    format,
+                };
+                let mut texts = Vec::new();
+                (0..range.count()).for_each(|index| write_value(&range, index, &mut texts));
+                assert_eq!(text_bytes(&range), texts.len() as u128, "{range:?}");
+            }
+        }
     }
 
     #[test]
@@ -202,9 +216,9 @@ mod tests {
                 hexadecimal: false,
             },
         };
-        assert_eq!(value_count(&range(1, 3)), 3);
-        assert_eq!(value_count(&range(-1, -1)), 1);
-        assert_eq!(value_count(&range(i64::MIN, i64::MAX)), u64::MAX);
+        assert_eq!(range(1, 3).count(), 3);
+        assert_eq!(range(-1, -1).count(), 1);
+        assert_eq!(range(i64::MIN, i64::MAX).count(), u64::MAX);
         let dimension = Dimension::new("n", &range(-1, 1), 3);
         let texts: Vec<&[u8]> = dimension.values.iter().collect();
         assert_eq!(texts, [b"-1".as_slice(), b"0", b"1"]);

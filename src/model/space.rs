@@ -7,17 +7,22 @@
 //! shared by all metrics with the same labels and cap. No series has a string or
 //! a map of its own.
 
+mod find;
 mod matching;
 mod selection;
+mod size;
 
 use std::fmt;
 use std::ops::Range;
 
 use crate::config::{Label, Sampling};
 use crate::model::identity;
-use crate::model::labels::{Dimension, value_count};
+use crate::model::labels::{Arena, Dimension};
 use crate::model::wide;
+pub use find::{LabelFilter, passes};
 pub use matching::Matching;
+use selection::first_n_counts;
+pub use size::SpaceSize;
 
 /// Combinations that can be addressed; sampling by hash visits all of them.
 pub const COMBINATIONS_MAX: u64 = 1 << 32;
@@ -94,7 +99,7 @@ impl Space {
         series_cap: Option<u64>,
         sampling: Sampling,
     ) -> Result<Self, SpaceError> {
-        let counts: Vec<u64> = labels.iter().map(|l| value_count(&l.values)).collect();
+        let counts: Vec<u64> = labels.iter().map(|l| l.values.count()).collect();
         let product = counts
             .iter()
             .fold(1u128, |all, &n| all.saturating_mul(u128::from(n)));
@@ -179,6 +184,14 @@ impl Space {
         }
         wide::mix_each(scratch, 0);
         scratch
+    }
+
+    /// Bytes of a selected series: its position and its key.
+    const SELECTED_BYTES: usize = size_of::<u32>() + size_of::<u64>();
+
+    /// Bytes of a value of a label beside its text.
+    const fn value_bytes(is_capped: bool) -> usize {
+        Arena::ENTRY_BYTES + if is_capped { 0 } else { size_of::<u64>() }
     }
 
     /// Bytes held by labels and selection.

@@ -17,6 +17,21 @@ use crate::exposition::gzip::{self, Compressor, Trailer};
 /// Smaller bodies are compressed where they are encoded.
 const POOL_BYTES_MIN: usize = 64 << 10;
 
+/// About how many times smaller bodies get.
+pub(super) const GZIP_RATIO: usize = 8;
+
+/// How many plain bodies the pool holds at most: one for each thread, one more that waits for
+/// it, and the one that does not fit in any more.
+pub(super) fn bodies_max(threads_max: usize) -> usize {
+    2 * threads(threads_max) + 1
+}
+
+/// Not more than there are cores.
+fn threads(threads_max: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    threads_max.min(cores)
+}
+
 /// Compresses bodies and puts them into the outbox.
 #[derive(Debug)]
 pub(super) struct Packer {
@@ -59,8 +74,7 @@ impl Packer {
         packing: Packing,
         threads_max: usize,
     ) -> Result<Self, StartError> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = threads_max.min(cores);
+        let threads = threads(threads_max);
         let method = match packing {
             Packing::None => Method::None,
             Packing::Gzip => Method::Gzip(Box::new(Gzip::start(&outbox, threads)?)),
@@ -155,7 +169,7 @@ impl Drop for Gzip {
 
 /// A body as a gzip member of its own.
 fn compressed(compressor: &mut Compressor, plain: &[u8]) -> Vec<u8> {
-    let mut member = Vec::with_capacity(plain.len() / 8 + 1024);
+    let mut member = Vec::with_capacity(plain.len() / GZIP_RATIO + 1024);
     member.extend_from_slice(&gzip::HEADER);
     let mut trailer = Trailer::default();
     // Points repeat one another as lines do: without any lines marked, the

@@ -14,7 +14,7 @@ use crate::proto::wire::{
     len_field_len, len_key, varint_len, write_len_key, write_pair_name, write_varint,
 };
 
-const NAME: &str = "__name__";
+pub(super) const NAME: &str = "__name__";
 
 /// A family's samples.
 #[derive(Debug)]

@@ -11,10 +11,11 @@ use serde::Serialize;
 use super::backend::Backend;
 use super::report::{Allowance, Report, Tally, What};
 use super::route::Route;
-use super::table::{painted, write_aligned};
+use super::table::painted;
 use super::{Options, Progress, VerifyError};
 use crate::journal::Replay;
 use crate::readable::grouped;
+use crate::readable::write_aligned;
 pub use load::{Load, Stored};
 pub use queries::{Failures, Latency, Timed};
 
@@ -196,7 +197,9 @@ impl Comparison {
             row.push(agree.to_owned());
             rows.push(row);
         }
-        write_aligned(out, &rows, &[0], &|cell| painted(cell, colours));
+        write_aligned(out, "  ", &rows, |column| column == 0, &|cell| {
+            painted(cell, colours)
+        });
     }
 
     /// What backends do and may do: what is seen in all of them, then in some.
@@ -251,7 +254,7 @@ impl Comparison {
             rows.push(row);
         }
         out.push('\n');
-        write_aligned(out, &rows, &[0], &str::to_owned);
+        write_aligned(out, "  ", &rows, |column| column == 0, &str::to_owned);
         for timed in &self.queries {
             for (index, failures) in timed.failures.iter().enumerate() {
                 let Some(failures) = failures else { continue };

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use super::backend::Labels;
-use crate::model::space::{Cursor, Space};
+use crate::model::space::{Cursor, LabelFilter, Space, passes};
 use crate::model::{Catalog, identity};
 
 /// Label values that series must have to be looked at.
@@ -33,33 +33,22 @@ pub(super) enum Rows {
     None,
     /// Every row.
     All,
-    /// Those with these values: dimension and its value's index.
-    With(Vec<(usize, u32)>),
+    /// Those with these values.
+    With(LabelFilter),
 }
 
 impl Rows {
     /// The rows of a space that have all the given label values.
     pub(super) fn of(space: &Space, matches: &Matches) -> Self {
-        let mut with = Vec::new();
-        for (name, value) in matches {
-            let dimensions = space.dimensions();
-            let Some(place) = dimensions.iter().position(|d| d.name == *name) else {
-                // A label that is not there is one that is empty.
-                if value.is_empty() {
-                    continue;
-                }
-                return Self::None;
-            };
-            let mut values = dimensions[place].values.iter();
-            match values.position(|known| known == value.as_bytes()) {
-                Some(digit) => with.push((place, digit as u32)),
-                None => return Self::None,
-            }
-        }
-        if with.is_empty() {
-            Self::All
-        } else {
-            Self::With(with)
+        // A label that is not there is one that is empty.
+        let says_something = |(name, value): &&(String, String)| {
+            !value.is_empty() || space.dimension(name).is_some()
+        };
+        let matches = matches.iter().filter(says_something);
+        match space.filter(matches.map(|(name, value)| (name, value))) {
+            None => Self::None,
+            Some(filter) if filter.is_empty() => Self::All,
+            Some(filter) => Self::With(filter),
         }
     }
 
@@ -78,7 +67,7 @@ impl Rows {
         match self {
             Self::None => false,
             Self::All => true,
-            Self::With(with) => with.iter().all(|&(place, digit)| digits[place] == digit),
+            Self::With(filter) => passes(filter, digits),
         }
     }
 }

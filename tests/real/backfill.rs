@@ -184,10 +184,9 @@ fn via(protocol: &str) -> &str {
 }
 
 #[test]
+#[ignore = "needs servers"]
 fn prometheus_starts_on_blocks_of_a_file() {
-    let Some(servers) = servers::find(&["prometheus", "promtool"]) else {
-        return;
-    };
+    let servers = servers::find(&["prometheus", "promtool"]);
     let folder = tempfile::tempdir().unwrap();
     let range = long_ago();
     let samples = backfill(folder.path(), &range, &["--openmetrics", "a.om"]);
@@ -211,10 +210,9 @@ fn prometheus_starts_on_blocks_of_a_file() {
 }
 
 #[test]
+#[ignore = "needs servers"]
 fn prometheus_is_sent_the_past_in_any_protocol() {
-    let Some(servers) = servers::find(&["prometheus"]) else {
-        return;
-    };
+    let servers = servers::find(&["prometheus"]);
     for protocol in PROTOCOLS {
         let folder = tempfile::tempdir().unwrap();
         let range = long_ago();
@@ -227,10 +225,9 @@ fn prometheus_is_sent_the_past_in_any_protocol() {
 }
 
 #[test]
+#[ignore = "needs servers"]
 fn victoria_metrics_is_sent_the_past_in_any_protocol() {
-    let Some(servers) = servers::find(&["victoria-metrics"]) else {
-        return;
-    };
+    let servers = servers::find(&["victoria-metrics"]);
     for protocol in PROTOCOLS {
         let folder = tempfile::tempdir().unwrap();
         let range = since_midnight();
@@ -244,10 +241,9 @@ fn victoria_metrics_is_sent_the_past_in_any_protocol() {
 }
 
 #[test]
+#[ignore = "needs servers"]
 fn a_prometheus_that_takes_old_samples_takes_them_in_any_order() {
-    let Some(servers) = servers::find(&["prometheus"]) else {
-        return;
-    };
+    let servers = servers::find(&["prometheus"]);
     let range = lately();
     let order = ["--out-of-order", "0.1", "--late", "0.1"];
     for window in ["2h", "0s"] {
@@ -288,10 +284,9 @@ impl Drop for Running {
 /// Killed and gone on with, the same server has it all: a Prometheus refuses samples that are
 /// older than those it has, so nothing but the tick that was under way may be sent again.
 #[test]
+#[ignore = "needs servers"]
 fn a_killed_backfill_is_gone_on_with() {
-    let Some(servers) = servers::find(&["prometheus"]) else {
-        return;
-    };
+    let servers = servers::find(&["prometheus"]);
     for protocol in ["1", "otlp"] {
         let folder = tempfile::tempdir().unwrap();
         let range = all_day();
@@ -330,10 +325,9 @@ fn a_killed_backfill_is_gone_on_with() {
 /// The README's commands about the past, one after the other: what follows a comment about
 /// starting Prometheus finds it at its port.
 #[test]
+#[ignore = "needs servers"]
 fn the_readmes_commands_work() {
-    let Some(servers) = servers::find(&["prometheus", "promtool"]) else {
-        return;
-    };
+    let servers = servers::find(&["prometheus", "promtool"]);
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = std::fs::read_to_string(checkout.join("README.md")).unwrap();
     let (_, section) = readme.split_once("\n## Writing the past\n").unwrap();

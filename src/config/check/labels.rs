@@ -99,7 +99,7 @@ impl Checker<'_> {
         (name, profile): (&str, &Profile),
         reported: &mut HashSet<String>,
     ) {
-        let several = |label: &&Label| values_count(&label.values) > Some(1);
+        let several = |label: &&Label| label.values.count() > 1;
         let Some(cap) = profile.series_cap.filter(|cap| *cap < product) else {
             return;
         };
@@ -112,7 +112,7 @@ impl Checker<'_> {
         let mut cut = Vec::new();
         let mut whole = Vec::new();
         for label in labels.iter().rev() {
-            let count = values_count(&label.values).unwrap_or(u64::MAX);
+            let count = label.values.count();
             let kept = count.min(cap.div_ceil(behind));
             behind = behind.saturating_mul(count);
             let (label, number) = (excerpt(&label.name), |n: u64| grouped(n.into()));
@@ -356,7 +356,9 @@ impl Checker<'_> {
         reported: &mut HashSet<String>,
     ) {
         let product = labels.iter().try_fold(1_u64, |product, label| {
-            product.checked_mul(values_count(&label.values)?)
+            let product = product.checked_mul(label.values.count());
+            // That many stand for more.
+            product.filter(|&product| product < u64::MAX)
         });
         let cap = profile.and_then(|(_, profile)| profile.series_cap);
         let hash = profile.is_some_and(|(_, profile)| profile.sampling == Sampling::Hash);
@@ -384,15 +386,6 @@ impl Checker<'_> {
                 }
             }
             None => self.problems.add(&at.key("labels"), message),
-        }
-    }
-}
-
-fn values_count(values: &LabelValues) -> Option<u64> {
-    match values {
-        LabelValues::List(list) => u64::try_from(list.len()).ok(),
-        LabelValues::Range { first, last, .. } => {
-            u64::try_from(i128::from(*last) - i128::from(*first) + 1).ok()
         }
     }
 }

@@ -164,6 +164,7 @@ impl Kernel for Gauge {
         }
     }
 
+    #[cfg(test)]
     fn shared_bytes(&self) -> usize {
         if self.is_walk() {
             QuantileTable::normal().memory_bytes()

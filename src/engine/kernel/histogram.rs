@@ -217,6 +217,7 @@ impl Kernel for Histogram {
         }
     }
 
+    #[cfg(test)]
     fn shared_bytes(&self) -> usize {
         let Buckets {
             thresholds,

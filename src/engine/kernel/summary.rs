@@ -167,10 +167,12 @@ impl Kernel for Summary {
         self.window_ticks
     }
 
+    #[cfg(test)]
     fn shared_bytes(&self) -> usize {
         self.values.memory_bytes()
     }
 
+    #[cfg(test)]
     fn class_bytes(&self) -> usize {
         self.window_ticks as usize * WINDOW_TICK_BYTES
     }

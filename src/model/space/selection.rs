@@ -20,12 +20,7 @@ impl Space {
     /// The first `cap` of the product in file order. Only the values that
     /// these can use count, however long the ranges are.
     pub(super) fn first_n(labels: &[Label], counts: &[u64], cap: u64) -> Result<Self, SpaceError> {
-        let mut used = vec![1u64; labels.len()];
-        let mut faster: u64 = 1;
-        for (used, &count) in used.iter_mut().zip(counts).rev() {
-            *used = count.min(cap.div_ceil(faster));
-            faster = faster.saturating_mul(*used);
-        }
+        let (used, faster) = first_n_counts(counts, cap);
         if cap > COMBINATIONS_MAX || faster > COMBINATIONS_MAX {
             return Err(SpaceError::TooManySeries(cap.into()));
         }
@@ -98,6 +93,18 @@ impl Space {
             tail: None,
         })
     }
+}
+
+/// How many values of each label the first `cap` of a product can use, in file order, and
+/// the product of these.
+pub(super) fn first_n_counts(counts: &[u64], cap: u64) -> (Vec<u64>, u64) {
+    let mut used = vec![1u64; counts.len()];
+    let mut faster: u64 = 1;
+    for (used, &count) in used.iter_mut().zip(counts).rev() {
+        *used = count.min(cap.div_ceil(faster));
+        faster = faster.saturating_mul(*used);
+    }
+    (used, faster)
 }
 
 /// How file order maps to name order.

@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use super::columns::{COLUMNS, Column, OnTerminal};
 use super::{Example, Gap, Report, Tally, What, rfc3339_ms};
 use crate::readable::grouped;
+use crate::readable::write_aligned;
 use crate::verify::backend::seconds;
 use crate::verify::naming::labels_text;
-use crate::verify::table::{painted, write_aligned};
+use crate::verify::table::painted;
 
 impl Report {
     /// The table; `colours` for a terminal.
@@ -35,9 +36,8 @@ impl Report {
         }
         let verdict = rows[0].len() - 1;
         if !self.metrics.is_empty() {
-            write_aligned(&mut out, &rows, &[0, verdict], &|cell| {
-                painted(cell, colours)
-            });
+            let left = |column| [0, verdict].contains(&column);
+            write_aligned(&mut out, "  ", &rows, left, &|cell| painted(cell, colours));
         }
         self.write_differences(&mut out);
         self.write_conclusion(&mut out);

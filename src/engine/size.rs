@@ -1,0 +1,123 @@
+//! What an engine will take of memory, by arithmetic on what it will be built from.
+
+use super::growth::Growth;
+use super::kernel::summary::WINDOW_TICK_BYTES;
+use super::quantile::QuantileTable;
+use super::recipe::{is_weighted, state_bytes};
+use super::threads_of;
+use crate::config::{Config, Distribution, GaugeAlgorithm, Kind, Metric};
+use crate::exporters;
+use crate::model::Shape;
+use crate::timeline::window_ticks;
+
+/// Adds up what the families of a configuration take.
+#[derive(Debug)]
+pub struct EngineSize<'a> {
+    /// Frames at the same time.
+    frames: f64,
+    counts_growth: bool,
+    threads: usize,
+    interval_ns: u64,
+    bytes: f64,
+    tables: Vec<&'a Distribution>,
+    has_walks: bool,
+    /// Spaces with weights, and the bits of their exponents.
+    weights: Vec<(usize, u64)>,
+}
+
+impl<'a> EngineSize<'a> {
+    /// Without families.
+    pub fn new(config: &Config) -> Self {
+        let counts_growth = exporters::needs(config).growth;
+        // The current one and the one that is filled; and the one that deltas are counted
+        // from, where that is neither.
+        let tick_ns = config.global.tick_interval_ns;
+        let keeps_before = exporters::pushing(config)
+            .any(|(_, push)| push.needs().growth && push.interval_ns() > tick_ns);
+        Self {
+            frames: if keeps_before { 3.0 } else { 2.0 },
+            counts_growth,
+            threads: threads_of(config),
+            interval_ns: tick_ns,
+            bytes: 0.0,
+            tables: Vec::new(),
+            has_walks: false,
+            weights: Vec::new(),
+        }
+    }
+
+    /// Adds the family of a metric: its shape, how many series it has, and the number of its
+    /// space, which families may share.
+    pub fn add(&mut self, metric: &'a Metric, shape: &Shape, series: f64, space: usize) {
+        let growth_bytes = if self.counts_growth {
+            Growth::series_bytes(shape)
+        } else {
+            0
+        };
+        let frame_bytes = (shape.column_bytes() + growth_bytes) as f64;
+        self.bytes += series * (self.frames * frame_bytes + state_bytes(&metric.kind) as f64);
+        if is_weighted(metric) {
+            let weights = (space, metric.zipf_alpha.to_bits());
+            if !self.weights.contains(&weights) {
+                self.weights.push(weights);
+                self.bytes += 8.0 * series;
+            }
+        }
+        let distribution = match &metric.kind {
+            Kind::Counter { .. } => return,
+            Kind::Gauge { algorithm, .. } => {
+                self.has_walks |= matches!(algorithm, GaugeAlgorithm::RandomWalk { .. });
+                return;
+            }
+            Kind::Histogram { observations, .. } => &observations.distribution,
+            Kind::Summary {
+                observations,
+                max_age_ns,
+                ..
+            } => {
+                let ticks = window_ticks(*max_age_ns, self.interval_ns);
+                // Each shard lists the window.
+                let shards = (self.threads as f64).min((series / 16.0).max(1.0));
+                self.bytes += shards * ticks as f64 * WINDOW_TICK_BYTES as f64;
+                &observations.distribution
+            }
+        };
+        if !self.tables.contains(&distribution) {
+            self.tables.push(distribution);
+        }
+    }
+
+    /// All together.
+    pub fn bytes(&self) -> f64 {
+        let tables = self.tables.len() + usize::from(self.has_walks);
+        self.bytes + (tables * QuantileTable::USUAL_BYTES) as f64
+    }
+}
+
+#[cfg(test)]
+impl super::Engine {
+    /// Bytes in steady state: two frames, what series carry from tick to tick, label
+    /// spaces, tables and weights.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let mut bytes = 0;
+        let mut spaces = Vec::new();
+        for (index, family) in self.catalog.families().iter().enumerate() {
+            let series = family.series_count();
+            bytes += 2 * series * family.shape.column_bytes();
+            if self.growth.is_some() && index < self.catalog.generated_count() {
+                bytes += 2 * series * Growth::series_bytes(&family.shape);
+            }
+            if let Some(recipe) = self.recipes.get(index) {
+                let of = recipe.bytes();
+                let shards = (self.shard_blocks.len() - 1).min(family.pieces(0..series).count());
+                bytes += series * of.series + of.shared + shards * of.shard;
+            }
+            let space = std::sync::Arc::as_ptr(&family.space);
+            if !spaces.contains(&space) {
+                spaces.push(space);
+                bytes += family.space.memory_bytes();
+            }
+        }
+        bytes
+    }
+}

@@ -1,0 +1,41 @@
+//! From label values to where they are in a space: a dimension, and the digit that stands
+//! for the value there.
+
+use super::Space;
+
+/// Label values that a series must have: for each its dimension and its digit.
+pub type LabelFilter = Vec<(usize, u32)>;
+
+impl Space {
+    /// The dimension of a label.
+    pub fn dimension(&self, name: &str) -> Option<usize> {
+        self.dimensions.iter().position(|d| d.name == name)
+    }
+
+    /// The digit of a value in a dimension.
+    pub fn digit(&self, dimension: usize, value: &str) -> Option<u32> {
+        let mut values = self.dimensions[dimension].values.iter();
+        let digit = values.position(|known| known == value.as_bytes())?;
+        Some(digit as u32)
+    }
+
+    /// The filter of some labels' values; `None` where no series has one of them.
+    pub fn filter<'a>(
+        &self,
+        labels: impl IntoIterator<Item = (&'a String, &'a String)>,
+    ) -> Option<LabelFilter> {
+        let find = |(name, value): (&String, &String)| {
+            let dimension = self.dimension(name)?;
+            Some((dimension, self.digit(dimension, value)?))
+        };
+        labels.into_iter().map(find).collect()
+    }
+}
+
+/// Whether the digits of a series are those of a filter.
+#[inline]
+pub fn passes(filter: &[(usize, u32)], digits: &[u32]) -> bool {
+    filter
+        .iter()
+        .all(|&(dimension, digit)| digits[dimension] == digit)
+}

@@ -1,0 +1,145 @@
+//! How large a space will be, by arithmetic on its labels: nothing is built.
+
+use super::{Space, first_n_counts};
+use crate::config::{Label, Sampling};
+use crate::model::labels;
+
+/// What is known of a space before it is built; counts saturate, however long ranges are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpaceSize {
+    /// As [`Space::series_count`]; more than can be addressed where [`Space::new`] refuses.
+    pub series: u128,
+    /// About what [`Space::memory_bytes`] tells.
+    pub memory_bytes: u128,
+    /// For each label, in file order, the lengths in bytes of its name and, on average, of
+    /// its values.
+    pub labels: Vec<(usize, f64)>,
+}
+
+impl SpaceSize {
+    /// Of the space that [`Space::new`] builds of the same.
+    pub fn of(of: &[Label], series_cap: Option<u64>, sampling: Sampling) -> Self {
+        let counts: Vec<u64> = of.iter().map(|l| l.values.count()).collect();
+        let product = product(counts.iter().copied());
+        let cap = series_cap.filter(|&cap| u128::from(cap) < product);
+        let used = match cap {
+            None => counts.iter().map(|&count| count as f64).collect(),
+            Some(cap) if sampling == Sampling::FirstN => {
+                let (used, _) = first_n_counts(&counts, cap);
+                used.iter().map(|&count| count as f64).collect()
+            }
+            Some(cap) => sampled_counts(of, &counts, cap),
+        };
+        let mean_bytes = |(label, &count): (&Label, &u64)| {
+            labels::text_bytes(&label.values) as f64 / count.max(1) as f64
+        };
+        let labels: Vec<(usize, f64)> = of
+            .iter()
+            .zip(&counts)
+            .map(|(label, count)| (label.name.len(), mean_bytes((label, count))))
+            .collect();
+        let stored_bytes = Space::value_bytes(cap.is_some()) as f64;
+        let label_bytes = used.iter().zip(&labels);
+        let label_bytes = label_bytes.map(|(used, (_, mean))| used * (mean + stored_bytes));
+        let series = cap.map_or(product, u128::from);
+        let selection_bytes = cap.map_or(0, |cap| u128::from(cap) * Space::SELECTED_BYTES as u128);
+        Self {
+            series,
+            // A float beyond the range becomes its end.
+            memory_bytes: selection_bytes.saturating_add(label_bytes.sum::<f64>() as u128),
+            labels,
+        }
+    }
+
+    /// Mean bytes of the label set of a series, where each label takes `around` bytes beside
+    /// its name and value.
+    pub fn label_set_bytes(&self, around: usize) -> f64 {
+        let labels = self.labels.iter();
+        labels
+            .map(|(name, value)| (name + around) as f64 + value)
+            .sum()
+    }
+}
+
+fn product(counts: impl Iterator<Item = u64>) -> u128 {
+    counts.fold(1, |all, count| all.saturating_mul(count.into()))
+}
+
+/// How many values of each label are in use where a hash chooses `cap` label sets: those that
+/// so many draws are expected to hit.
+fn sampled_counts(labels: &[Label], counts: &[u64], cap: u64) -> Vec<f64> {
+    let group = |from_metric: bool| {
+        let group = labels.iter().zip(counts);
+        let group = group.filter(|(label, _)| label.from_metric == from_metric);
+        product(group.map(|(_, &count)| count))
+    };
+    let own = group(true);
+    let kept = [
+        u128::from(cap).div_ceil(own.max(1)).min(group(false)),
+        u128::from(cap).min(own),
+    ];
+    let used = |(label, &count): (&Label, &u64)| {
+        let (kept, count) = (kept[usize::from(label.from_metric)] as f64, count as f64);
+        count * -libm::expm1(-kept / count)
+    };
+    labels.iter().zip(counts).map(used).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{LabelValues, RangeFormat};
+
+    fn label(name: &str, last: i64, from_metric: bool) -> Label {
+        let format = RangeFormat {
+            before: "user_".to_owned(),
+            after: String::new(),
+            width: 0,
+            zero_fill: false,
+            hexadecimal: false,
+        };
+        Label {
+            name: name.to_owned(),
+            values: LabelValues::Range {
+                first: -5,
+                last,
+                format,
+            },
+            from_metric,
+        }
+    }
+
+    /// However it is selected, a space is as large as was said.
+    #[test]
+    fn sizes_are_those_of_what_is_built() {
+        let labels = [
+            label("a", 20_000, false),
+            label("b", 3, false),
+            label("c", 7, true),
+        ];
+        for (cap, sampling) in [
+            (None, Sampling::Hash),
+            (Some(5000), Sampling::Hash),
+            (Some(100_000), Sampling::Hash),
+            (Some(5000), Sampling::FirstN),
+            (Some(300_000), Sampling::FirstN),
+        ] {
+            let size = SpaceSize::of(&labels, cap, sampling);
+            let space = Space::new(&labels, cap, sampling).unwrap();
+            assert_eq!(size.series, space.series_count() as u128);
+            let (said, built) = (size.memory_bytes as f64, space.memory_bytes() as f64);
+            assert!(
+                (said / built - 1.0).abs() < 0.02,
+                "{cap:?}: {said}, {built}"
+            );
+        }
+    }
+
+    #[test]
+    fn sizes_saturate() {
+        let labels = ["a", "b", "c"].map(|name| label(name, i64::MAX, false));
+        let size = SpaceSize::of(&labels, None, Sampling::Hash);
+        assert_eq!(size.series, u128::MAX);
+        assert!(size.memory_bytes > 1 << 64);
+    }
+}

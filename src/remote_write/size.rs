@@ -1,0 +1,23 @@
+//! How long samples will be, by arithmetic.
+
+use super::family::NAME;
+use crate::model::space::SpaceSize;
+
+/// Keys and lengths around a label's name and value: of the label, of its name and its value.
+const AROUND_LABEL_BYTES: usize = 6;
+/// The rest: key and length of the series, its value and time with theirs, and a bucket's
+/// label, which not all have.
+const AROUND_SAMPLE_BYTES: usize = 32;
+
+/// Mean bytes of samples of a family in version 1, before compression: its name has so many
+/// bytes, and these are the lengths of labels that are added (name and value together).
+pub fn sample_bytes(
+    name_bytes: usize,
+    added: impl Iterator<Item = usize>,
+    space: &SpaceSize,
+) -> f64 {
+    let name = NAME.len() + name_bytes + AROUND_LABEL_BYTES;
+    let added: usize = added.map(|bytes| bytes + AROUND_LABEL_BYTES).sum();
+    let fixed = AROUND_SAMPLE_BYTES + name + added;
+    fixed as f64 + space.label_set_bytes(AROUND_LABEL_BYTES)
+}
