@@ -135,6 +135,11 @@ impl Shape {
     }
 }
 
+/// Series of a shape in one block.
+pub(crate) fn block_series(shape: &Shape) -> usize {
+    (BLOCK_SAMPLES / shape.samples_per_series()).max(16)
+}
+
 impl Family {
     /// A family over `space`.
     pub fn new(name: &str, help: &str, unit: &str, shape: Shape, space: Arc<Space>) -> Self {
@@ -142,7 +147,7 @@ impl Family {
             name: name.to_owned(),
             help: help.to_owned(),
             unit: unit.to_owned(),
-            block_series: (BLOCK_SAMPLES / shape.samples_per_series()).max(16),
+            block_series: block_series(&shape),
             shape,
             space,
             name_key: identity::name_key(name),

@@ -7,7 +7,7 @@ use super::recipe::{is_weighted, state_bytes};
 use super::threads_of;
 use crate::config::{Config, Distribution, GaugeAlgorithm, Kind, Metric};
 use crate::exporters;
-use crate::model::Shape;
+use crate::model::{Shape, block_series};
 use crate::timeline::window_ticks;
 
 /// Adds up what the families of a configuration take.
@@ -77,7 +77,8 @@ impl<'a> EngineSize<'a> {
             } => {
                 let ticks = window_ticks(*max_age_ns, self.interval_ns);
                 // Each shard lists the window.
-                let shards = (self.threads as f64).min((series / 16.0).max(1.0));
+                let blocks = (series / block_series(shape) as f64).ceil();
+                let shards = blocks.min(self.threads as f64);
                 self.bytes += shards * ticks as f64 * WINDOW_TICK_BYTES as f64;
                 &observations.distribution
             }

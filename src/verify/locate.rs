@@ -135,10 +135,7 @@ impl Parts<'_> {
     /// The part that a stored value of the label means.
     fn part_of(&self, text: &str) -> Option<usize> {
         match self.label {
-            Label::Dimension(index) => {
-                let mut values = self.space.dimensions()[index].values.iter();
-                values.position(|value| value == text.as_bytes())
-            }
+            Label::Dimension(index) => self.space.digit(index, text).map(|digit| digit as usize),
             Label::Slot => {
                 let number: f64 = text.parse().ok()?;
                 let mut parts = 0..self.slots.len();
