@@ -26,6 +26,9 @@
 //! | `effective`, `action_json` | checked types to JSON that is read back as the same |
 //! | `schema` | the JSON Schema of `raw`, for editors |
 //!
+//! Parameters of algorithms are not told here: `raw`, `check`, `effective` and `schema`
+//! read the definitions in [`algorithm`](crate::algorithm), whose files check their own.
+//!
 //! Every stage goes on after a mistake, so one run reports them all. In a
 //! [`Config`] there is no `Option` that means "unset" and no fallback: an
 //! `Option` is a choice.
@@ -72,10 +75,7 @@ pub use exporters::{
     BasicAuth, Compression, HistogramForm, INSTANCE_ATTRIBUTE, INSTANCE_LABEL, Instance, Otel,
     Password, Prometheus, RemoteWrite, RemoteWriteVersion, Temporality, TlsFiles,
 };
-pub use metric::{
-    Component, CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm, Kind, Label, LabelValues,
-    Metric, Objective, Observations, Sampling,
-};
+pub use metric::{Diurnal, Kind, Label, LabelValues, Metric, Objective, Observations, Sampling};
 pub use overrides::{Overrides, PushTo};
 pub use problem::{Finding, LoadError, Problem, Severity};
 pub use range_format::RangeFormat;

@@ -27,6 +27,8 @@
 //! |---|---|---|
 //! | `quantity` | texts | durations, counts and sizes |
 //! | `readable` | numbers | numbers as people read them |
+//! | [`random`] | keys | draws, and tables of distributions that turn them into values |
+//! | [`algorithm`] | parameters, keys of series | values of one tick |
 //! | [`config`] | a YAML file, the environment | a checked [`config::Config`], or every mistake with its place |
 //! | [`model`] | metrics, their labels and caps | the [`model::Catalog`]: families, label spaces, identities |
 //! | [`timeline`] | a configuration, commands | what is in effect at a tick |
@@ -99,6 +101,7 @@
 //! - Every queue, body, connection and wait is bounded.
 //! - A late tick is run late, never skipped.
 
+pub mod algorithm;
 pub mod app;
 pub mod backfill;
 mod causes;
@@ -121,6 +124,7 @@ pub mod plan;
 pub mod proto;
 pub mod push;
 mod quantity;
+pub mod random;
 mod readable;
 pub mod remote_write;
 pub mod selfmetrics;

@@ -7,7 +7,6 @@ pub mod exponential;
 pub mod identity;
 pub mod labels;
 pub mod space;
-pub(crate) mod wide;
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use std::ops::RangeInclusive;
+
 /// Digits in groups of three.
 pub(crate) fn grouped(number: u128) -> String {
     let digits = number.to_string();
@@ -27,6 +29,56 @@ pub(crate) fn human_bytes(bytes: u128) -> String {
     } else {
         format!("{value:.1} {}", UNITS[unit])
     }
+}
+
+/// A number as YAML writes it, with the fewest digits that give it back.
+pub(crate) fn float_text(value: f64) -> String {
+    if value.is_nan() {
+        ".nan".to_owned()
+    } else if value.is_infinite() {
+        if value > 0.0 { ".inf" } else { "-.inf" }.to_owned()
+    } else if value == 0.0 || (1e-7..1e17).contains(&value.abs()) {
+        format!("{value}")
+    } else {
+        format!("{value:e}")
+    }
+}
+
+/// An end of a range.
+pub(crate) fn bound_text(value: f64) -> String {
+    if value.abs() >= 1e6 {
+        format!("{value:e}")
+    } else {
+        float_text(value)
+    }
+}
+
+/// What to say of a value that is out of a range; nothing of NaN, which stands for one
+/// that was reported.
+pub(crate) fn outside(value: f64, range: &RangeInclusive<f64>) -> Option<String> {
+    (value < *range.start() || value > *range.end()).then(|| {
+        format!(
+            "must be within {} and {}, found {}",
+            bound_text(*range.start()),
+            bound_text(*range.end()),
+            float_text(value)
+        )
+    })
+}
+
+/// The number nearest to `guess` that `fits`, at most 7 floats away; else `guess`.
+pub(crate) fn nearest(guess: f64, fits: impl Fn(f64) -> bool) -> f64 {
+    let (mut below, mut above) = (guess, guess);
+    for _ in 0..8 {
+        if fits(below) {
+            return below;
+        }
+        if fits(above) {
+            return above;
+        }
+        (below, above) = (below.next_down(), above.next_up());
+    }
+    guess
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::check::nanoseconds;
+use crate::quantity::nanoseconds;
+use crate::readable::nearest;
 
 /// The fields of an object, in the order in which they are set.
 #[derive(Default)]
@@ -33,19 +34,4 @@ pub(super) fn seconds(ns: u64) -> Value {
     }
     let same = |seconds: f64| nanoseconds(seconds) == ns;
     nearest(ns as f64 / 1e9, same).into()
-}
-
-/// The number nearest to `guess` that `fits`, at most 7 floats away; else `guess`.
-pub(super) fn nearest(guess: f64, fits: impl Fn(f64) -> bool) -> f64 {
-    let (mut below, mut above) = (guess, guess);
-    for _ in 0..8 {
-        if fits(below) {
-            return below;
-        }
-        if fits(above) {
-            return above;
-        }
-        (below, above) = (below.next_down(), above.next_up());
-    }
-    guess
 }

@@ -71,7 +71,8 @@ impl Overrides {
             global.tick_interval_s = Some(Seconds(interval_ns as f64 / 1e9));
         }
         for Item(metric) in raw.metrics.iter_mut().flatten() {
-            if let Some(metric) = metric.as_mut().filter(|metric| metric.seed.is_none()) {
+            let fixed = metric.as_mut().map(|metric| &mut metric.fixed);
+            if let Some(metric) = fixed.filter(|metric| metric.seed.is_none()) {
                 let name = metric.name.as_deref().unwrap_or_default();
                 let base = base_name(name, metric.kind.as_deref());
                 metric.seed = self.seeds.get(base).copied();

@@ -14,6 +14,7 @@ use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, Visitor
 use serde_json::Value;
 
 use super::problem::{Path, Position, Problems, quoted};
+use crate::readable::float_text;
 
 /// More values than this, aliases expanded, are refused.
 const NODES_MAX: usize = 2_000_000;
@@ -80,19 +81,6 @@ impl Node {
             Node::Seq(_) => "a list".to_owned(),
             Node::Map(_) => "a map of fields".to_owned(),
         }
-    }
-}
-
-/// A float as YAML writes it, with the fewest digits that give it back.
-pub(super) fn float_text(value: f64) -> String {
-    if value.is_nan() {
-        ".nan".to_owned()
-    } else if value.is_infinite() {
-        if value > 0.0 { ".inf" } else { "-.inf" }.to_owned()
-    } else if value == 0.0 || (1e-7..1e17).contains(&value.abs()) {
-        format!("{value}")
-    } else {
-        format!("{value:e}")
     }
 }
 

@@ -26,7 +26,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::config::{Config, GaugeAlgorithm, HistogramForm, Kind, Metric, Otel};
+use crate::config::{Config, HistogramForm, Kind, Metric, Otel};
 use crate::engine::block::Births;
 use crate::engine::exponential;
 use crate::engine::frame::{Frame, Matchings};
@@ -400,9 +400,7 @@ fn carry(old: &Metric, new: &Metric, otel: &Otel, rule: Rule) -> Option<Carry> {
     }
     let goes_on = match (&old.kind, &new.kind) {
         (Kind::Counter { .. }, Kind::Counter { .. }) => true,
-        (Kind::Gauge { .. }, Kind::Gauge { algorithm, .. }) => {
-            !matches!(algorithm, GaugeAlgorithm::RandomWalk { .. })
-        }
+        (Kind::Gauge { .. }, Kind::Gauge { algorithm, .. }) => !algorithm.remembers(),
         (Kind::Histogram { bounds, .. }, Kind::Histogram { bounds: now, .. }) => {
             let is_sent = otel.enabled && otel.histograms == HistogramForm::Exponential;
             let layout = |metric| exponential::layout(metric, otel.exponential_size_max);

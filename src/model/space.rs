@@ -16,7 +16,7 @@ use std::ops::Range;
 use crate::config::{Label, Sampling};
 use crate::model::identity;
 use crate::model::labels::{Dimension, value_count};
-use crate::model::wide;
+use crate::random::wide;
 pub use matching::Matching;
 
 /// Combinations that can be addressed; sampling by hash visits all of them.

@@ -3,11 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::profiles::values;
-use crate::config::json::{Fields, nearest, seconds};
-use crate::config::yaml::float_text;
-use crate::config::{
-    CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm, Kind, Metric, Observations,
-};
+use crate::algorithm::{Written, WrittenComponent};
+use crate::config::json::{Fields, seconds};
+use crate::config::{Diurnal, Kind, Metric, Observations};
+use crate::readable::float_text;
 
 /// The metric with all its parameters; `interval_ns` is the time between ticks.
 pub(super) fn metric(metric: &Metric, profile: Option<&str>, interval_ns: u64) -> Value {
@@ -28,18 +27,22 @@ pub(super) fn metric(metric: &Metric, profile: Option<&str>, interval_ns: u64) -
 
 fn kind(fields: &mut Fields, kind: &Kind, interval_ns: u64) {
     match kind {
-        Kind::Counter { algorithm, diurnal } => {
+        Kind::Counter {
+            algorithm: of,
+            diurnal,
+        } => {
             fields.set("type", "counter");
-            counter(fields, *algorithm, interval_ns);
+            let parameters = of.written(interval_ns as f64 / 1e9);
+            algorithm(fields, ("algorithm", of.name()), parameters);
             daily(fields, *diurnal);
         }
         Kind::Gauge {
-            algorithm,
+            algorithm: of,
             diurnal,
             clamp,
         } => {
             fields.set("type", "gauge");
-            gauge(fields, *algorithm);
+            algorithm(fields, ("algorithm", of.name()), of.written());
             if clamp.0.is_finite() {
                 fields.set("clamp", json!([clamp.0, clamp.1]));
             }
@@ -70,74 +73,33 @@ fn kind(fields: &mut Fields, kind: &Kind, interval_ns: u64) {
     }
 }
 
-fn counter(fields: &mut Fields, algorithm: CounterAlgorithm, interval_ns: u64) {
-    match algorithm {
-        CounterAlgorithm::Poisson { rate_per_s } => {
-            fields.set("algorithm", "poisson");
-            fields.set("base_rate", rate_per_s);
-        }
-        CounterAlgorithm::Constant { increment_per_tick } => {
-            fields.set("algorithm", "constant");
-            if increment_per_tick <= 1e12 {
-                fields.set("increment", increment_per_tick);
-                return;
+/// An algorithm and its parameters; `name` is the field for the algorithm's name.
+fn algorithm(
+    fields: &mut Fields,
+    (name, algorithm): (&str, &str),
+    parameters: Vec<(&'static str, Written)>,
+) {
+    fields.set(name, algorithm);
+    for (name, value) in parameters {
+        match value {
+            Written::Number(value) if value.is_finite() => fields.set(name, value),
+            // JSON has no numbers for NaN and the infinities.
+            Written::Number(value) => fields.set(name, float_text(value)),
+            Written::Duration(ns) => fields.set(name, seconds(ns)),
+            Written::Switch(is_on) => fields.set(name, is_on),
+            Written::Components(components) => {
+                let components = components.into_iter().map(component);
+                fields.set(name, components.collect::<Value>());
             }
-            // More than `increment` may be: it came from a rate.
-            let interval_s = interval_ns as f64 / 1e9;
-            let rate = nearest(increment_per_tick / interval_s, |rate| {
-                rate <= 1e12 && rate * interval_s == increment_per_tick
-            });
-            fields.set("base_rate", rate);
         }
     }
 }
 
-fn gauge(fields: &mut Fields, algorithm: GaugeAlgorithm) {
-    match algorithm {
-        GaugeAlgorithm::RandomWalk { start, step } => {
-            fields.set("algorithm", "random_walk");
-            fields.set("start", start);
-            fields.set("step", step);
-        }
-        GaugeAlgorithm::Sine {
-            middle,
-            amplitude,
-            period_ns,
-            phase_spread,
-        } => {
-            fields.set("algorithm", "sine");
-            fields.set("amplitude", amplitude);
-            fields.set("offset", middle);
-            fields.set("period_s", seconds(period_ns));
-            fields.set("phase_spread", phase_spread);
-        }
-        GaugeAlgorithm::Bernoulli { p } => {
-            fields.set("algorithm", "bernoulli");
-            fields.set("p", p);
-        }
-        GaugeAlgorithm::Sawtooth {
-            min,
-            max,
-            period_ns,
-            phase_spread,
-        } => {
-            fields.set("algorithm", "sawtooth");
-            fields.set("min", min);
-            fields.set("max", max);
-            fields.set("period_s", seconds(period_ns));
-            fields.set("phase_spread", phase_spread);
-        }
-        GaugeAlgorithm::Constant { value } => {
-            fields.set("algorithm", "constant");
-            if value.is_finite() {
-                fields.set("start", value);
-            } else {
-                // JSON has no numbers for NaN and the infinities.
-                fields.set("start", float_text(value));
-            }
-            fields.set("allow_nan", !value.is_finite());
-        }
-    }
+fn component(component: WrittenComponent) -> Value {
+    let mut fields = Fields::default();
+    algorithm(&mut fields, ("type", component.name), component.parameters);
+    fields.set("weight", component.weight);
+    fields.into()
 }
 
 fn daily(fields: &mut Fields, diurnal: Diurnal) {
@@ -146,34 +108,9 @@ fn daily(fields: &mut Fields, diurnal: Diurnal) {
 }
 
 fn observed(fields: &mut Fields, observations: &Observations) {
-    if let Distribution::Mixture(components) = &observations.distribution {
-        fields.set("algorithm", "mixture");
-        let components = components.iter().map(|component| {
-            let mut fields = Fields::default();
-            distribution(&mut fields, "type", &component.distribution);
-            fields.set("weight", component.weight);
-            Value::from(fields)
-        });
-        fields.set("components", components.collect::<Value>());
-    } else {
-        distribution(fields, "algorithm", &observations.distribution);
-    }
+    let distribution = &observations.distribution;
+    let name = ("algorithm", distribution.name());
+    algorithm(fields, name, distribution.written());
     fields.set("observations_per_tick", observations.per_tick);
     daily(fields, observations.diurnal);
-}
-
-/// A distribution that is no mixture; `name` is the field for its kind.
-fn distribution(fields: &mut Fields, name: &str, distribution: &Distribution) {
-    match distribution {
-        Distribution::LogNormal { mu, sigma } => {
-            fields.set(name, "lognormal");
-            fields.set("mu", *mu);
-            fields.set("sigma", *sigma);
-        }
-        Distribution::Exponential { lambda } => {
-            fields.set(name, "exponential");
-            fields.set("lam", *lambda);
-        }
-        Distribution::Mixture(_) => unreachable!("mixtures are not nested"),
-    }
 }
