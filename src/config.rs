@@ -29,6 +29,9 @@
 //! | `action_json` | actions from and to JSON |
 //! | `schema` | the JSON Schema of `raw`, for editors |
 //!
+//! Parameters of algorithms are not told here: `raw`, `check`, `effective` and `schema`
+//! read the definitions in [`algorithm`](crate::algorithm), whose files check their own.
+//!
 //! Every stage goes on after a mistake, so one run reports them all. In a
 //! [`Config`] there is no `Option` that means "unset" and no fallback: an
 //! `Option` is a choice.
@@ -77,10 +80,7 @@ pub use exporters::{
     BasicAuth, Compression, HistogramForm, INSTANCE_ATTRIBUTE, INSTANCE_LABEL, Instance, Otel,
     Password, Prometheus, RemoteWrite, RemoteWriteVersion, Temporality, TlsFiles,
 };
-pub use metric::{
-    Component, CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm, Kind, Label, LabelValues,
-    Metric, Objective, Observations, Sampling,
-};
+pub use metric::{Diurnal, Kind, Label, LabelValues, Metric, Objective, Observations, Sampling};
 pub use overrides::{Overrides, PushTo};
 pub use problem::{Finding, LoadError, Problem, Severity};
 pub use range_format::RangeFormat;

@@ -28,6 +28,8 @@
 //! |---|---|---|
 //! | `quantity` | texts | durations, counts and sizes |
 //! | `readable` | numbers | numbers as people read them |
+//! | [`random`] | keys | draws, and tables of distributions that turn them into values |
+//! | [`algorithm`] | parameters, keys of series | values of one tick |
 //! | [`layout`] | the type of a metric | the samples of each series: names, labels, order |
 //! | [`config`] | a YAML file, the environment | a checked [`config::Config`], or every mistake with its place |
 //! | [`exporters`] | a configuration | its exporters: their names, and what each needs of the engine |
@@ -109,6 +111,7 @@
 //! - Every queue, body, connection and wait is bounded.
 //! - A late tick is run late, never skipped.
 
+pub mod algorithm;
 pub mod app;
 pub mod backfill;
 mod causes;
@@ -133,6 +136,7 @@ pub mod plan;
 pub mod proto;
 pub mod push;
 mod quantity;
+pub mod random;
 mod readable;
 pub mod remote_write;
 pub mod selfmetrics;

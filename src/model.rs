@@ -8,7 +8,6 @@ pub mod identity;
 pub mod labels;
 pub mod population;
 pub mod space;
-pub(crate) mod wide;
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -4,6 +4,9 @@
 //! API. What is refused is refused with a complaint behind which "found …" may
 //! stand.
 
+/// Seconds that fit into 64-bit nanoseconds with room to spare (95 years).
+pub(crate) const SECONDS_MAX: f64 = 3e9;
+
 /// What [`duration_ns`] understands, for messages.
 pub(crate) const DURATION: &str = "seconds or a duration such as 90s, 5m, 6h, 1d, 1h30m or 500ms";
 /// What [`count`] understands, for messages.
@@ -231,6 +234,11 @@ impl Decimal {
         let sum = u64::try_from(whole + (part + scale / 2) / scale).ok()?;
         Some((sum, part.is_multiple_of(scale)))
     }
+}
+
+/// Rounds seconds to nanoseconds; NaN and negative ones give 0.
+pub(crate) fn nanoseconds(seconds: f64) -> u64 {
+    (seconds * 1e9).round() as u64
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Numbers and tables as people read them.
 
+use std::ops::RangeInclusive;
+
 /// Digits in groups of three.
 pub(crate) fn grouped(number: u128) -> String {
     let digits = number.to_string();
@@ -66,6 +68,41 @@ pub(crate) fn write_aligned(
         out.push_str(line.trim_end());
         out.push('\n');
     }
+}
+
+/// A number as YAML writes it, with the fewest digits that give it back.
+pub(crate) fn float_text(value: f64) -> String {
+    if value.is_nan() {
+        ".nan".to_owned()
+    } else if value.is_infinite() {
+        if value > 0.0 { ".inf" } else { "-.inf" }.to_owned()
+    } else if value == 0.0 || (1e-7..1e17).contains(&value.abs()) {
+        format!("{value}")
+    } else {
+        format!("{value:e}")
+    }
+}
+
+/// An end of a range.
+pub(crate) fn bound_text(value: f64) -> String {
+    if value.abs() >= 1e6 {
+        format!("{value:e}")
+    } else {
+        float_text(value)
+    }
+}
+
+/// What to say of a value that is out of a range; nothing of NaN, which stands for one
+/// that was reported.
+pub(crate) fn outside(value: f64, range: &RangeInclusive<f64>) -> Option<String> {
+    (value < *range.start() || value > *range.end()).then(|| {
+        format!(
+            "must be within {} and {}, found {}",
+            bound_text(*range.start()),
+            bound_text(*range.end()),
+            float_text(value)
+        )
+    })
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use mockingbird::algorithm::counter::{Constant, CounterAlgorithm};
 use mockingbird::config::{
-    Action, Config, CounterAlgorithm, Diurnal, ErrorRate, Fault, FaultKind, Kind, Label,
-    LabelValues, Metric, Sampling, Scenario, Selector, Spike, Step, Target, load_str,
+    Action, Config, Diurnal, ErrorRate, Fault, FaultKind, Kind, Label, LabelValues, Metric,
+    Sampling, Scenario, Selector, Spike, Step, Target, load_str,
 };
 use mockingbird::engine::{
     Engine, Frame, HandedOver, Outdated, Prepared, SeriesCounts, exponential,
@@ -616,9 +617,9 @@ fn a_reload_fits_only_what_it_was_prepared_for() {
             sampling: Sampling::FirstN,
             zipf_alpha: 0.0,
             kind: Kind::Counter {
-                algorithm: CounterAlgorithm::Constant {
+                algorithm: CounterAlgorithm::Constant(Constant {
                     increment_per_tick: 1.0,
-                },
+                }),
                 diurnal: Diurnal {
                     amplitude: 0.0,
                     phase: 0.0,

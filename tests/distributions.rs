@@ -4,10 +4,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mockingbird::config::{Action, Config, Distribution, Kind, Selector, Spike, Target, load_str};
-use mockingbird::engine::distribution::{normal_cdf, normal_quantile};
+use mockingbird::algorithm::distribution::Distribution;
+use mockingbird::config::{Action, Config, Kind, Selector, Spike, Target, load_str};
 use mockingbird::engine::{Columns, Engine};
 use mockingbird::model::Catalog;
+use mockingbird::random::normal::{normal_cdf, normal_quantile};
 use mockingbird::timeline::Command;
 
 const DRAWS: usize = 1_000_000;
@@ -199,8 +200,8 @@ fn quantiles_follow_spikes() {
 
 /// Spikes: first tick, tick after the last, multiplier.
 fn check_quantiles(spikes: &[(u64, u64, f64)]) {
-    use mockingbird::engine::rng::{Lane, draw, tick_key};
     use mockingbird::model::identity;
+    use mockingbird::random::{Lane, draw, tick_key};
 
     let text = "metrics: [{name: m, type: summary, algorithm: exponential, lam: 1, max_age_s: 50, \
                 objectives: {0.5: 0.05, 0.9: 0.01, 0.99: 0.001}}]";

@@ -8,7 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that compute and encode: what they give depends on their arguments alone.
-const PURE: [&str; 7] = [
+const PURE: [&str; 9] = [
+    "random",
+    "algorithm",
     "model",
     "timeline",
     "engine",

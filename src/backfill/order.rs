@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use crate::engine::rng::Lane;
 use crate::engine::{Frame, Part, Share};
+use crate::random::Lane;
 
 /// Shares of points, 0 to 1, that are not sent with their tick.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

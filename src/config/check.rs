@@ -8,11 +8,10 @@
 //!
 //! The submodules follow the file: `global`, `prometheus`, `otel` and
 //! `remote_write` (with `exporters` and `environment` for what they share),
-//! `labels`, `metric` with `counter`, `gauge` and `observations`, then `action`
+//! `labels`, `metric` with `parameters`, `gauge` and `observations`, then `action`
 //! and `runtime`.
 
 pub(super) mod action;
-mod counter;
 mod environment;
 mod exporters;
 mod gauge;
@@ -34,17 +33,14 @@ use std::path::Path as FilePath;
 
 use super::problem::{Path, Problems, quoted};
 use super::raw::{Entries, Item, RawConfig};
-use super::yaml::float_text;
 use super::{Config, Source, suggest};
+use crate::quantity::SECONDS_MAX;
+pub(super) use crate::quantity::nanoseconds;
+use crate::readable::outside;
 pub(super) use names::base_name;
 
 /// Reads environment variables.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// Seconds that fit into 64-bit nanoseconds with room to spare (95 years).
-const SECONDS_MAX: f64 = 3e9;
-/// Largest magnitude of a gauge's parameters, so that no sum overflows.
-const MAGNITUDE_MAX: f64 = 1e200;
 
 /// Checks everything; meaningful only if nothing was added to `problems`.
 pub(super) fn check(
@@ -271,16 +267,8 @@ impl Checker<'_> {
 
     /// Reports a number outside of a range; NaN stands for one that was reported.
     fn within(&mut self, at: &Path, value: f64, range: RangeInclusive<f64>) {
-        if value < *range.start() || value > *range.end() {
-            self.problems.add(
-                at,
-                format!(
-                    "must be within {} and {}, found {}",
-                    bound_text(*range.start()),
-                    bound_text(*range.end()),
-                    float_text(value)
-                ),
-            );
+        if let Some(message) = outside(value, &range) {
+            self.problems.add(at, message);
         }
     }
 
@@ -365,18 +353,5 @@ impl Checker<'_> {
             self.problems
                 .add(at, "this entry is empty; fill it in or remove it");
         }
-    }
-}
-
-/// Rounds seconds to nanoseconds; NaN and negative ones give 0.
-pub(super) fn nanoseconds(seconds: f64) -> u64 {
-    (seconds * 1e9).round() as u64
-}
-
-fn bound_text(value: f64) -> String {
-    if value.abs() >= 1e6 {
-        format!("{value:e}")
-    } else {
-        float_text(value)
     }
 }

@@ -20,8 +20,9 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visit
 
 use super::problem::{PROBLEMS_KEPT_MAX, Path, Problems, Step};
 use super::unknown;
-use super::yaml::{self, Node, float_text};
+use super::yaml::{self, Node};
 use crate::quantity;
+use crate::readable::float_text;
 
 /// Values that may be pruned before the pass gives up.
 const PRUNED_MAX: usize = 100;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::check::nanoseconds;
+use crate::quantity::nanoseconds;
 
 /// The fields of an object, in the order in which they are set.
 #[derive(Default)]

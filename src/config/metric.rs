@@ -1,6 +1,9 @@
 //! `metrics[]` after every check: labels, types, algorithms and parameters.
 
 use super::range_format::RangeFormat;
+use crate::algorithm::counter::CounterAlgorithm;
+use crate::algorithm::distribution::Distribution;
+use crate::algorithm::gauge::GaugeAlgorithm;
 use crate::layout::MetricType;
 
 /// One entry of `metrics[]`, its profile and extra labels resolved.
@@ -131,65 +134,6 @@ impl Metric {
     }
 }
 
-/// How a counter grows.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum CounterAlgorithm {
-    /// Poisson increments.
-    Poisson {
-        /// Mean per second, at least 0.
-        rate_per_s: f64,
-    },
-    /// The same increment at every tick.
-    Constant {
-        /// Added per tick, at least 0.
-        increment_per_tick: f64,
-    },
-}
-
-/// How a gauge moves.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum GaugeAlgorithm {
-    /// Normal steps, reflected at the clamp.
-    RandomWalk {
-        /// Value at tick 0, within the clamp.
-        start: f64,
-        /// Standard deviation of a step, at least 0.
-        step: f64,
-    },
-    /// `middle + amplitude × sin(2π t / period)`.
-    Sine {
-        /// Mean of the wave.
-        middle: f64,
-        /// Half of its height.
-        amplitude: f64,
-        /// Period in nanoseconds, more than 0.
-        period_ns: u64,
-        /// Series are spread over this share of a period, 0 to 1.
-        phase_spread: f64,
-    },
-    /// 1 with probability `p`, else 0.
-    Bernoulli {
-        /// Probability of 1.
-        p: f64,
-    },
-    /// Rises from `min` to `max` within a period, then falls back.
-    Sawtooth {
-        /// Lowest value.
-        min: f64,
-        /// Upper limit, not reached.
-        max: f64,
-        /// Period in nanoseconds, more than 0.
-        period_ns: u64,
-        /// Series are spread over this share of a period, 0 to 1.
-        phase_spread: f64,
-    },
-    /// Always the same value (not finite only with `allow_nan`).
-    Constant {
-        /// The value.
-        value: f64,
-    },
-}
-
 /// What a histogram or summary observes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observations {
@@ -199,34 +143,6 @@ pub struct Observations {
     pub distribution: Distribution,
     /// Daily factor on their number.
     pub diurnal: Diurnal,
-}
-
-/// A distribution of observed values.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Distribution {
-    /// `exp(mu + sigma × normal)`.
-    LogNormal {
-        /// Mean of the logarithm.
-        mu: f64,
-        /// Standard deviation of the logarithm, at least 0.
-        sigma: f64,
-    },
-    /// Exponential with rate `lambda`.
-    Exponential {
-        /// Rate, more than 0; the mean is its inverse.
-        lambda: f64,
-    },
-    /// A weighted choice among others (never nested).
-    Mixture(Vec<Component>),
-}
-
-/// One part of a mixture.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Component {
-    /// Share, normalised so that all weights sum to 1.
-    pub weight: f64,
-    /// Its distribution.
-    pub distribution: Distribution,
 }
 
 /// A quantile and the rank error it may have.

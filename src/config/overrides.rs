@@ -77,7 +77,8 @@ impl Overrides {
             global.self_metrics_prefix = Some(prefix.clone());
         }
         for Item(metric) in raw.metrics.iter_mut().flatten() {
-            if let Some(metric) = metric.as_mut().filter(|metric| metric.seed.is_none()) {
+            let fixed = metric.as_mut().map(|metric| &mut metric.fixed);
+            if let Some(metric) = fixed.filter(|metric| metric.seed.is_none()) {
                 let name = metric.name.as_deref().unwrap_or_default();
                 let base = base_name(name, metric.kind.as_deref());
                 metric.seed = self.seeds.get(base).copied();

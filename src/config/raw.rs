@@ -3,9 +3,11 @@
 //! The comments on the fields are the descriptions in the JSON Schema, which
 //! editors show; they address the author of a configuration file. The attributes
 //! (`range`, `enum`, `required`) are for the schema alone: `check` has the rules.
+//! Parameters of algorithms are read and described by their definitions (`parameters`).
 
 mod exporters;
 mod metric;
+mod parameters;
 mod remote_write;
 mod runtime;
 mod values;
@@ -15,6 +17,7 @@ use serde::Deserialize;
 
 pub(super) use exporters::{RawExporters, RawOtel, RawPrometheus};
 pub(super) use metric::{RawComponent, RawLabel, RawLabelSpec, RawMetric, RawProfile};
+pub(super) use parameters::{Parametrised, WithParameters};
 pub(super) use remote_write::{RawBasicAuth, RawRemoteWrite};
 pub(super) use runtime::{RawAction, RawRuntime, RawScenario, RawStep};
 pub(super) use values::{AnyFloat, Bytes, Count, Entries, Item, Scalar, Seconds, Whole};
@@ -34,7 +37,7 @@ pub(super) struct RawConfig {
     pub(super) profiles: Option<Entries<RawProfile>>,
     /// The metrics; at least one.
     #[schemars(required, length(min = 1))]
-    pub(super) metrics: Option<Vec<Item<RawMetric>>>,
+    pub(super) metrics: Option<Vec<Item<WithParameters<RawMetric>>>>,
     /// Sequences of actions by name, to be started by `runtime` or through the
     /// control API. At most 1000.
     pub(super) scenarios: Option<Entries<RawScenario>>,

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::problem::{Path, Position, Problems, quoted};
+use crate::readable::float_text;
 
 /// A YAML value.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,19 +96,6 @@ impl Node {
             Node::Seq(_) => "a list".to_owned(),
             Node::Map(_) => "a map of fields".to_owned(),
         }
-    }
-}
-
-/// A float as YAML writes it, with the fewest digits that give it back.
-pub(super) fn float_text(value: f64) -> String {
-    if value.is_nan() {
-        ".nan".to_owned()
-    } else if value.is_infinite() {
-        if value > 0.0 { ".inf" } else { "-.inf" }.to_owned()
-    } else if value == 0.0 || (1e-7..1e17).contains(&value.abs()) {
-        format!("{value}")
-    } else {
-        format!("{value:e}")
     }
 }
 

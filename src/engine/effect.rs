@@ -6,10 +6,10 @@
 //! chances of faults. It knows no single series.
 
 use crate::config::{FaultKind, Selector, Target};
-use crate::engine::rng::{Lane, draw, tick_key};
-use crate::model::identity::threshold;
 use crate::model::space::LabelFilter;
 use crate::model::{Family, Shape};
+use crate::random::threshold;
+use crate::random::{Lane, draw, tick_key};
 use crate::timeline::{Effect, Modifier};
 
 /// Products of multipliers stay below this, so that no count overflows.

@@ -6,7 +6,8 @@
 //! exact as one between configured bounds: both compare the drawn position with
 //! that of a bound.
 
-use crate::config::{Config, Distribution, Kind, Metric};
+use crate::algorithm::distribution::Distribution;
+use crate::config::{Config, Kind, Metric};
 use crate::exporters;
 use crate::model::exponential::ExponentialLayout;
 
@@ -45,26 +46,26 @@ pub(super) fn ends(distribution: &Distribution) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::quantile::QuantileTable;
+    use crate::algorithm::distribution::{Exponential, LogNormal};
 
     #[test]
     fn the_ends_are_those_of_the_table() {
         for distribution in [
-            Distribution::LogNormal {
+            Distribution::LogNormal(LogNormal {
                 mu: -2.0,
                 sigma: 0.7,
-            },
-            Distribution::LogNormal {
+            }),
+            Distribution::LogNormal(LogNormal {
                 mu: 100.0,
                 sigma: 50.0,
-            },
-            Distribution::LogNormal {
+            }),
+            Distribution::LogNormal(LogNormal {
                 mu: 1.0,
                 sigma: 0.0,
-            },
-            Distribution::Exponential { lambda: 3.0 },
+            }),
+            Distribution::Exponential(Exponential { lambda: 3.0 }),
         ] {
-            let table = QuantileTable::of(&distribution);
+            let table = distribution.table();
             let (min, max) = ends(&distribution);
             assert_eq!((table.value(0), table.value(u64::MAX)), (min, max));
         }

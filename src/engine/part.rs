@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use crate::engine::frame::Frame;
 use crate::engine::gaps::Gaps;
-use crate::engine::rng::{Lane, draw, tick_key};
-use crate::model::identity::threshold;
+use crate::random::threshold;
+use crate::random::{Lane, draw, tick_key};
 
 /// A share of all generated points.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::config::{Distribution, Kind, Metric};
+use crate::algorithm::distribution::Distribution;
+use crate::config::{Kind, Metric};
 use crate::engine::kernel::Kernel;
 use crate::engine::kernel::counter::Counter;
 use crate::engine::kernel::gauge::Gauge;
 use crate::engine::kernel::histogram::Histogram;
 use crate::engine::kernel::summary::Summary;
-use crate::engine::quantile::QuantileTable;
 use crate::engine::tick::Common;
 use crate::engine::window::State;
 use crate::model::space::Space;
 use crate::model::{Family, Shape};
+use crate::random::quantile::QuantileTable;
 use crate::timeline::window_ticks;
 
 /// The recipe of a metric, by its type. Clones share it.
@@ -165,7 +166,7 @@ impl SharedParts {
         if let Some((_, table)) = self.tables.iter().find(|(known, _)| known == distribution) {
             return Arc::clone(table);
         }
-        let table = Arc::new(QuantileTable::of(distribution));
+        let table = Arc::new(distribution.table());
         self.tables.push((distribution.clone(), Arc::clone(&table)));
         table
     }

@@ -26,7 +26,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::config::{Config, GaugeAlgorithm, Kind, Metric};
+use crate::config::{Config, Kind, Metric};
 use crate::engine::exponential;
 use crate::engine::frame::{Frame, Matchings};
 use crate::engine::recipe::Recipe;
@@ -406,9 +406,7 @@ fn carry(old: &Metric, new: &Metric, size_max: Option<usize>, rule: Rule) -> Opt
     }
     let goes_on = match (&old.kind, &new.kind) {
         (Kind::Counter { .. }, Kind::Counter { .. }) => true,
-        (Kind::Gauge { .. }, Kind::Gauge { algorithm, .. }) => {
-            !matches!(algorithm, GaugeAlgorithm::RandomWalk { .. })
-        }
+        (Kind::Gauge { .. }, Kind::Gauge { algorithm, .. }) => !algorithm.remembers(),
         (Kind::Histogram { bounds, .. }, Kind::Histogram { bounds: now, .. }) => {
             let layout = exponential::layouts(size_max);
             bounds == now && layout(old) == layout(new)

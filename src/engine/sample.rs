@@ -8,10 +8,10 @@
 //! number of observations below any position costs a descent of logarithmic
 //! length, and every question about one sample gets a consistent answer.
 
-use crate::engine::discrete::binomial_half;
-use crate::engine::quantile::QuantileTable;
-use crate::engine::rng::{Stream, unit};
-use crate::model::identity::mix;
+use crate::random::discrete::binomial_half;
+use crate::random::mix;
+use crate::random::quantile::QuantileTable;
+use crate::random::{Stream, unit};
 
 /// Nodes with at most this many observations list them.
 const LEAF_MAX: u64 = 8;
@@ -222,14 +222,16 @@ pub fn observation_count(mean: f64, bits: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Distribution;
+    use crate::algorithm::distribution::Distribution;
+    use crate::algorithm::distribution::LogNormal;
 
     #[test]
     fn every_question_sees_the_same_sample() {
-        let table = QuantileTable::of(&Distribution::LogNormal {
+        let lognormal = Distribution::LogNormal(LogNormal {
             mu: 0.0,
             sigma: 1.0,
         });
+        let table = lognormal.table();
         for count in [0u64, 1, 5, 8, 9, 64, 65, 1000, 5000] {
             for key in 0..20 {
                 let sample = Sample {
@@ -265,10 +267,11 @@ mod tests {
 
     #[test]
     fn sums_have_the_mean_and_variance_of_the_distribution() {
-        let table = QuantileTable::of(&Distribution::LogNormal {
+        let lognormal = Distribution::LogNormal(LogNormal {
             mu: 0.0,
             sigma: 1.0,
         });
+        let table = lognormal.table();
         let (mean, variance) = (1.648_721_270_700_128, 4.670_774_270_471_604);
         for count in [20u64, 300, 4000] {
             const SAMPLES: u64 = 20_000;
@@ -300,13 +303,15 @@ mod tests {
     /// No slice is averaged across the gap between two modes.
     #[test]
     fn sums_of_mixtures_have_the_right_mean() {
-        use crate::config::Component;
+        use crate::algorithm::distribution::{Component, Mixture};
         let part = |weight, mu| Component {
             weight,
-            distribution: Distribution::LogNormal { mu, sigma: 0.01 },
+            distribution: Distribution::LogNormal(LogNormal { mu, sigma: 0.01 }),
         };
-        let mixture = Distribution::Mixture(vec![part(0.7, -6.0), part(0.3, 2.0)]);
-        let table = QuantileTable::of(&mixture);
+        let mixture = Distribution::Mixture(Mixture {
+            components: vec![part(0.7, -6.0), part(0.3, 2.0)],
+        });
+        let table = mixture.table();
         let moment = |mu: f64| libm::exp(mu + 0.5 * 0.01 * 0.01);
         let mean = 0.7 * moment(-6.0) + 0.3 * moment(2.0);
         let second = 0.7 * libm::pow(moment(-6.0), 2.0) + 0.3 * libm::pow(moment(2.0), 2.0);

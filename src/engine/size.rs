@@ -2,12 +2,13 @@
 
 use super::growth::Growth;
 use super::kernel::summary::WINDOW_TICK_BYTES;
-use super::quantile::QuantileTable;
 use super::recipe::{is_weighted, state_bytes};
 use super::threads_of;
-use crate::config::{Config, Distribution, GaugeAlgorithm, Kind, Metric};
+use crate::algorithm::distribution::Distribution;
+use crate::config::{Config, Kind, Metric};
 use crate::exporters;
 use crate::model::{Shape, block_series};
+use crate::random::quantile::QuantileTable;
 use crate::timeline::window_ticks;
 
 /// Adds up what the families of a configuration take.
@@ -66,7 +67,7 @@ impl<'a> EngineSize<'a> {
         let distribution = match &metric.kind {
             Kind::Counter { .. } => return,
             Kind::Gauge { algorithm, .. } => {
-                self.has_walks |= matches!(algorithm, GaugeAlgorithm::RandomWalk { .. });
+                self.has_walks |= algorithm.remembers();
                 return;
             }
             Kind::Histogram { observations, .. } => &observations.distribution,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Diurnal;
 use crate::engine::effect::{Effects, Factors, PointFaults};
-use crate::engine::rng::{Lane, tick_key};
+use crate::random::{Lane, tick_key};
 
 const DAY_NS: i64 = 86_400_000_000_000;
 /// Means that a spike multiplied stay below this (or as they were).

@@ -14,11 +14,12 @@
 
 use std::ops::Range;
 
-use crate::config::{Distribution, Objective};
+use crate::algorithm::distribution::Distribution;
+use crate::config::Objective;
 use crate::engine::columns::copy_cells;
-use crate::engine::quantile::QuantileTable;
-use crate::engine::rng::draw;
 use crate::engine::sample::{Sample, observation_count};
+use crate::random::draw;
+use crate::random::quantile::QuantileTable;
 
 /// Windows with at most this many observations are listed to find a quantile;
 /// larger ones are searched by counting.
@@ -384,15 +385,16 @@ impl Window<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::identity::mix;
+    use crate::algorithm::distribution::Exponential;
+    use crate::random::mix;
 
     const WINDOW_TICKS: usize = 30;
 
     /// At some ticks, quantiles lie within their rank error of the observations in
     /// the window, listed and sorted. Every ten ticks the factor is the other one.
     fn check(mean: f64, scales: [f64; 2]) {
-        let distribution = Distribution::Exponential { lambda: 1.0 };
-        let values = QuantileTable::of(&distribution);
+        let distribution = Distribution::Exponential(Exponential { lambda: 1.0 });
+        let values = distribution.table();
         let objectives = [(0.5, 0.05), (0.9, 0.01), (0.99, 0.001)];
         let objectives = objectives.map(|(quantile, rank_error)| Objective {
             quantile,

@@ -128,7 +128,7 @@ mod tests {
     fn texts_of_all_sizes_are_read_back() {
         let none = Lines::default();
         let noise: Vec<u8> = (0..300_000u64)
-            .map(|i| (crate::model::identity::mix(i) >> 56) as u8)
+            .map(|i| (crate::random::mix(i) >> 56) as u8)
             .collect();
         let zeros = vec![0; 300_000];
         let all_bytes: Vec<u8> = (0..=255).collect();
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn repetitions_of_all_lengths_and_distances_are_read_back() {
         let noise: Vec<u8> = (0..40_000u64)
-            .map(|i| (crate::model::identity::mix(i) >> 56) as u8)
+            .map(|i| (crate::random::mix(i) >> 56) as u8)
             .collect();
         for length in (3..20)
             .chain(250..270)

@@ -267,7 +267,7 @@ mod tests {
         check(&[&vec![b'x'; 1_000_000], b"y"]);
         // Incompressible: larger than it was, and in need of more room.
         let noise: Vec<u8> = (0..1_000_000u64)
-            .map(|i| (crate::model::identity::mix(i) >> 56) as u8)
+            .map(|i| (crate::random::mix(i) >> 56) as u8)
             .collect();
         check(&[&noise, &noise]);
     }

@@ -1,27 +1,13 @@
-//! Stable 64-bit identities, and the one mixing function behind them.
+//! Stable 64-bit identities.
 //!
 //! A label set's key is the finalised sum of the hashes of its (name, value)
 //! pairs, so it does not depend on the order of labels. A series' key mixes in
 //! the metric's base name. Neither depends on seeds, on the machine or on
 //! anything else that is configured.
 
-use rand_xoshiro::SplitMix64;
-use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// One step of `SplitMix64` from the given state: a bijection with full avalanche.
-#[inline(always)]
-pub fn mix(state: u64) -> u64 {
-    SplitMix64::seed_from_u64(state).next_u64()
-}
-
-/// The bound below which the given share (0 or more) of all 64-bit keys and draws
-/// lies; from a share of 1 on it is the largest key, which itself is not below.
-#[inline]
-pub fn threshold(share: f64) -> u64 {
-    const WHOLE: f64 = 18_446_744_073_709_551_616.0;
-    (share * WHOLE) as u64
-}
+pub use crate::random::{mix, threshold};
 
 /// Hash of one (label name, label value) pair.
 pub fn pair_hash(name: &str, value: &[u8], scratch: &mut Vec<u8>) -> u64 {

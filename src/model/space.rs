@@ -18,7 +18,7 @@ use std::ops::Range;
 use crate::config::{Label, Sampling};
 use crate::model::identity;
 use crate::model::labels::{Arena, Dimension};
-use crate::model::wide;
+use crate::random::wide;
 pub use find::{LabelFilter, passes};
 pub use matching::Matching;
 use selection::first_n_counts;

@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use super::history::{History, Stage};
 use super::label_sets::label_set_key;
 use super::{Exponential, Labels, Sample};
-use crate::config::{
-    Config, CounterAlgorithm, Diurnal, FaultKind, GaugeAlgorithm, Kind, Metric, Observations,
-    Target,
+use crate::algorithm::counter::{self, CounterAlgorithm};
+use crate::algorithm::gauge::{
+    self, Bernoulli, GaugeAlgorithm, RandomWalk, Sawtooth, Sine, reflect,
 };
-use crate::engine::discrete::{PoissonTable, TABLE_MEAN_MAX, poisson};
-use crate::engine::kernel::gauge::reflect;
-use crate::engine::quantile::QuantileTable;
-use crate::engine::rng::{Lane, Stream, draw, tick_key, unit};
+use crate::config::{Config, Diurnal, FaultKind, Kind, Metric, Observations, Target};
 use crate::engine::sample::{self, observation_count};
 use crate::engine::window;
 use crate::model::exponential::ExponentialLayout;
 use crate::model::identity;
+use crate::random::discrete::{PoissonTable, TABLE_MEAN_MAX, poisson};
+use crate::random::quantile::QuantileTable;
+use crate::random::{Lane, Stream, draw, tick_key, unit};
 use crate::timeline::{Effect, Modifier};
 
 const DAY_NS: i64 = 86_400_000_000_000;
@@ -50,7 +50,7 @@ impl Tables {
     pub(super) fn new(metric: &Metric) -> Self {
         let values = match &metric.kind {
             Kind::Histogram { observations, .. } | Kind::Summary { observations, .. } => {
-                Some(QuantileTable::of(&observations.distribution))
+                Some(observations.distribution.table())
             }
             _ => None,
         };
@@ -279,10 +279,10 @@ impl<'a> Series<'a> {
         };
         let (factor, rate) = (self.factor(diurnal, number), self.factors(number).rate);
         match algorithm {
-            CounterAlgorithm::Constant { increment_per_tick } => {
+            CounterAlgorithm::Constant(counter::Constant { increment_per_tick }) => {
                 spiked_mean(factor * increment_per_tick, rate) * rules.weight
             }
-            CounterAlgorithm::Poisson { rate_per_s } => {
+            CounterAlgorithm::Poisson(counter::Poisson { rate_per_s }) => {
                 let interval_s = self.config.global.tick_interval_ns as f64 / 1e9;
                 let mean = spiked_mean(factor * (rate_per_s * interval_s), rate);
                 let bits = self.draw(number, Lane::Value);
@@ -339,29 +339,29 @@ impl<'a> Series<'a> {
             }
         };
         let value = match *algorithm {
-            GaugeAlgorithm::Constant { value } => value,
-            GaugeAlgorithm::Bernoulli { p } => {
+            GaugeAlgorithm::Constant(gauge::Constant { value }) => value,
+            GaugeAlgorithm::Bernoulli(Bernoulli { p }) => {
                 let p = p * factor;
                 let bits = self.draw(tick, Lane::Value);
                 let hit = f64::from(u8::from(is_below(bits, p)));
                 return (hit * spike).clamp(lo, hi);
             }
-            GaugeAlgorithm::Sine {
+            GaugeAlgorithm::Sine(Sine {
                 middle,
                 amplitude,
                 period_ns,
                 phase_spread,
-            } => {
+            }) => {
                 let turn = turn(period_ns, phase_spread);
                 middle + amplitude * libm::sin(std::f64::consts::TAU * turn)
             }
-            GaugeAlgorithm::Sawtooth {
+            GaugeAlgorithm::Sawtooth(Sawtooth {
                 min,
                 max,
                 period_ns,
                 phase_spread,
-            } => min + (max - min) * turn(period_ns, phase_spread),
-            GaugeAlgorithm::RandomWalk { start, step } => {
+            }) => min + (max - min) * turn(period_ns, phase_spread),
+            GaugeAlgorithm::RandomWalk(RandomWalk { start, step }) => {
                 let mut value = start;
                 for number in self.first_tick() + 1..=tick {
                     let bits = self.draw(number, Lane::Value);

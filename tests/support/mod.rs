@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use mockingbird::algorithm::counter::{self, CounterAlgorithm, Poisson};
+use mockingbird::algorithm::distribution::{self, Component, Distribution, LogNormal, Mixture};
+use mockingbird::algorithm::gauge::{self, Bernoulli, GaugeAlgorithm, RandomWalk, Sawtooth, Sine};
 use mockingbird::config::{
-    Component, Config, CounterAlgorithm, Distribution, Diurnal, GaugeAlgorithm, Kind, Label,
-    LabelValues, Metric, Objective, Observations, RangeFormat, Sampling, load_str,
+    Config, Diurnal, Kind, Label, LabelValues, Metric, Objective, Observations, RangeFormat,
+    Sampling, load_str,
 };
 use mockingbird::engine::{Columns, Engine, Frame, exponential};
 use mockingbird::model::space::Cursor;
@@ -289,23 +292,28 @@ fn diurnal() -> impl Strategy<Value = Diurnal> {
 }
 
 fn distribution() -> impl Strategy<Value = Distribution> {
-    let lognormal =
-        (-3.0..3.0f64, 0.1..2.0f64).prop_map(|(mu, sigma)| Distribution::LogNormal { mu, sigma });
-    let exponential = (0.1..10.0f64).prop_map(|lambda| Distribution::Exponential { lambda });
+    let lognormal = (-3.0..3.0f64, 0.1..2.0f64)
+        .prop_map(|(mu, sigma)| Distribution::LogNormal(LogNormal { mu, sigma }));
+    let exponential = (0.1..10.0f64)
+        .prop_map(|lambda| Distribution::Exponential(distribution::Exponential { lambda }));
     let mixture = (0.1..0.9f64).prop_map(|weight| {
-        Distribution::Mixture(vec![
-            Component {
-                weight,
-                distribution: Distribution::LogNormal {
-                    mu: -1.0,
-                    sigma: 0.5,
+        Distribution::Mixture(Mixture {
+            components: vec![
+                Component {
+                    weight,
+                    distribution: Distribution::LogNormal(LogNormal {
+                        mu: -1.0,
+                        sigma: 0.5,
+                    }),
                 },
-            },
-            Component {
-                weight: 1.0 - weight,
-                distribution: Distribution::Exponential { lambda: 0.3 },
-            },
-        ])
+                Component {
+                    weight: 1.0 - weight,
+                    distribution: Distribution::Exponential(distribution::Exponential {
+                        lambda: 0.3,
+                    }),
+                },
+            ],
+        })
     });
     prop_oneof![4 => lognormal, 2 => exponential, 1 => mixture]
 }
@@ -324,21 +332,23 @@ fn observations() -> impl Strategy<Value = Observations> {
 fn gauge() -> impl Strategy<Value = GaugeAlgorithm> {
     prop_oneof![
         (0.0..1.0f64, 0.0..0.8f64)
-            .prop_map(|(start, step)| GaugeAlgorithm::RandomWalk { start, step }),
-        (0.0..1.0f64).prop_map(|p| GaugeAlgorithm::Bernoulli { p }),
-        (1u64..100, 0.0..1.0f64).prop_map(|(period, phase_spread)| GaugeAlgorithm::Sine {
+            .prop_map(|(start, step)| GaugeAlgorithm::RandomWalk(RandomWalk { start, step })),
+        (0.0..1.0f64).prop_map(|p| GaugeAlgorithm::Bernoulli(Bernoulli { p })),
+        (1u64..100, 0.0..1.0f64).prop_map(|(period, phase_spread)| GaugeAlgorithm::Sine(Sine {
             middle: 1.0,
             amplitude: 2.0,
             period_ns: period * 300_000_000,
             phase_spread,
-        }),
-        (1u64..100, 0.0..1.0f64).prop_map(|(period, phase_spread)| GaugeAlgorithm::Sawtooth {
-            min: -1.0,
-            max: 2.0,
-            period_ns: period * 300_000_000,
-            phase_spread,
-        }),
-        (-5.0..5.0f64).prop_map(|value| GaugeAlgorithm::Constant { value }),
+        })),
+        (1u64..100, 0.0..1.0f64).prop_map(|(period, phase_spread)| GaugeAlgorithm::Sawtooth(
+            Sawtooth {
+                min: -1.0,
+                max: 2.0,
+                period_ns: period * 300_000_000,
+                phase_spread,
+            }
+        )),
+        (-5.0..5.0f64).prop_map(|value| GaugeAlgorithm::Constant(gauge::Constant { value })),
     ]
 }
 
@@ -347,11 +357,11 @@ fn kind() -> impl Strategy<Value = Kind> {
     let counter =
         (rate, any::<bool>(), diurnal()).prop_map(|(rate, poisson, diurnal)| Kind::Counter {
             algorithm: if poisson {
-                CounterAlgorithm::Poisson { rate_per_s: rate }
+                CounterAlgorithm::Poisson(Poisson { rate_per_s: rate })
             } else {
-                CounterAlgorithm::Constant {
+                CounterAlgorithm::Constant(counter::Constant {
                     increment_per_tick: rate,
-                }
+                })
             },
             diurnal,
         });

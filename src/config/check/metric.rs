@@ -3,10 +3,13 @@
 use std::collections::HashSet;
 
 use super::labels::{Profile, Profiles};
-use super::parameters::{TYPES, algorithms};
+use super::parameters::{TYPES, algorithms, named};
 use super::{Checker, suggest};
+use crate::algorithm::counter::CounterAlgorithm;
+use crate::algorithm::gauge::GaugeAlgorithm;
+use crate::algorithm::{Given, Value};
 use crate::config::problem::{Path, quoted};
-use crate::config::raw::{Item, RawMetric};
+use crate::config::raw::{Item, RawMetric, WithParameters};
 use crate::config::{Diurnal, Global, Kind, Label, Metric, Sampling, unknown};
 use crate::layout::MetricType;
 
@@ -16,7 +19,7 @@ impl Checker<'_> {
     pub(super) fn metrics(
         &mut self,
         at: &Path,
-        raw: Option<Vec<Item<RawMetric>>>,
+        raw: Option<Vec<Item<WithParameters<RawMetric>>>>,
         profiles: &Profiles,
         (global, page): (&Global, bool),
     ) -> Vec<Option<Metric>> {
@@ -38,7 +41,10 @@ impl Checker<'_> {
     fn metric(
         &mut self,
         at: &Path,
-        mut raw: RawMetric,
+        WithParameters {
+            fixed: mut raw,
+            parameters,
+        }: WithParameters<RawMetric>,
         profiles: &Profiles,
         global: &Global,
         reported: &mut HashSet<String>,
@@ -80,7 +86,7 @@ impl Checker<'_> {
             );
         }
         let seed = raw.seed.unwrap_or(global.seed);
-        let kind = self.kind(at, raw, global)?;
+        let kind = self.kind(at, raw, &parameters, global)?;
         let profile = profile.map(|(_, profile)| profile);
         Some(Metric {
             name: name.unwrap_or_default(),
@@ -152,7 +158,13 @@ impl Checker<'_> {
         }
     }
 
-    fn kind(&mut self, at: &Path, mut raw: RawMetric, global: &Global) -> Option<Kind> {
+    fn kind(
+        &mut self,
+        at: &Path,
+        mut raw: RawMetric,
+        values: &[(&'static str, Value)],
+        global: &Global,
+    ) -> Option<Kind> {
         if let Some(word) = &raw.kind
             && let Some(sentence) = unknown::elsewhere(word)
         {
@@ -161,10 +173,11 @@ impl Checker<'_> {
             return None;
         }
         let kind = self.required_word(at, "type", raw.kind.take(), &TYPES)?;
-        let known = algorithms(kind);
+        let algorithms = algorithms(kind).iter().copied();
+        let known: Vec<&str> = algorithms.clone().map(|algorithm| algorithm.name).collect();
         let list = format!("{kind} knows {}", known.join(", "));
         let algorithm = self.required_text(at, "algorithm", raw.algorithm.take(), &list)?;
-        if !known.contains(&algorithm.as_str()) {
+        let Some(algorithm) = named(algorithms, &algorithm) else {
             let labels = (format!("{kind} knows"), format!("{kind} also knows"));
             let hint = unknown::elsewhere(&algorithm).map_or_else(
                 || {
@@ -178,30 +191,37 @@ impl Checker<'_> {
                 format!("no algorithm {}; {hint}", quoted(&algorithm)),
             );
             return None;
-        }
-        self.unused_parameters(at, &raw, kind, &algorithm);
+        };
+        self.unused_parameters(at, &raw, values, (kind, algorithm));
         let diurnal = self.diurnal(at, &raw);
+        let owner = format!("{kind} {}", algorithm.name);
+        let owner = (algorithm, &*owner);
         Some(match kind {
-            "counter" => Kind::Counter {
-                algorithm: self.counter(at, &raw, &algorithm, global),
-                diurnal,
-            },
+            "counter" => {
+                let interval_s = global.tick_interval_ns as f64 / 1e9;
+                let check = |given: &mut Given<'_>| CounterAlgorithm::check(given, interval_s);
+                Kind::Counter {
+                    algorithm: self.given(at, owner, values, check)?,
+                    diurnal,
+                }
+            }
             "gauge" => {
                 let clamp = self.clamp(&at.key("clamp"), raw.clamp.take());
+                let check = |given: &mut Given<'_>| GaugeAlgorithm::check(given, clamp);
                 Kind::Gauge {
-                    algorithm: self.gauge(at, &raw, &algorithm, clamp),
+                    algorithm: self.given(at, owner, values, check)?,
                     diurnal,
                     clamp,
                 }
             }
             "histogram" => Kind::Histogram {
                 bounds: self.buckets(&at.key("buckets"), raw.buckets.take()),
-                observations: self.observations(at, raw, &algorithm, diurnal),
+                observations: self.observations(at, raw, (algorithm, values), diurnal)?,
             },
             _ => Kind::Summary {
                 objectives: self.objectives(&at.key("objectives"), raw.objectives.take()),
                 max_age_ns: self.max_age(&at.key("max_age_s"), raw.max_age_s, global),
-                observations: self.observations(at, raw, &algorithm, diurnal),
+                observations: self.observations(at, raw, (algorithm, values), diurnal)?,
             },
         })
     }

@@ -1,12 +1,16 @@
 //! Parameters of histograms and summaries: distributions, buckets, quantiles.
 
-use std::ops::RangeInclusive;
-
-use super::{Checker, MAGNITUDE_MAX, SECONDS_MAX, nanoseconds};
+use super::parameters::named;
+use super::{Checker, nanoseconds};
+use crate::algorithm::distribution::{Component, Components, Distribution};
+use crate::algorithm::{Definition, Form, Given, MAGNITUDE_MAX, Parameter, Value};
 use crate::config::problem::{Path, quoted};
-use crate::config::raw::{AnyFloat, Entries, Item, RawComponent, RawMetric, Seconds};
-use crate::config::yaml::float_text;
-use crate::config::{Component, Distribution, Diurnal, Global, Objective, Observations};
+use crate::config::raw::{
+    AnyFloat, Entries, Item, RawComponent, RawMetric, Seconds, WithParameters,
+};
+use crate::config::{Diurnal, Global, Objective, Observations};
+use crate::quantity::SECONDS_MAX;
+use crate::readable::float_text;
 
 const BUCKETS_DEFAULT: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -15,10 +19,6 @@ const BUCKETS_MAX: usize = 1000;
 const QUANTILES_MAX: usize = 1000;
 const OBJECTIVES_DEFAULT: [(f64, f64); 3] = [(0.5, 0.05), (0.9, 0.01), (0.99, 0.001)];
 const WINDOW_TICKS_MAX: f64 = 1e6;
-const MU: RangeInclusive<f64> = -300.0..=300.0;
-const SIGMA: RangeInclusive<f64> = 0.0..=50.0;
-
-const COMPONENT_TYPES: [&str; 2] = ["lognormal", "exponential"];
 
 impl Checker<'_> {
     pub(super) fn buckets(&mut self, at: &Path, raw: Option<Vec<Item<AnyFloat>>>) -> Vec<f64> {
@@ -144,116 +144,68 @@ impl Checker<'_> {
         &mut self,
         at: &Path,
         raw: RawMetric,
-        algorithm: &str,
+        (algorithm, values): (&'static Definition, &[(&'static str, Value)]),
         diurnal: Diurnal,
-    ) -> Observations {
+    ) -> Option<Observations> {
         let per_tick = raw.observations_per_tick;
         let per_tick = self.number_or(at, "observations_per_tick", per_tick, 1.0, 0.0..=1e9);
-        let distribution = match algorithm {
-            "mixture" => self.mixture(at, raw.components),
-            _ => self.distribution(
-                at,
-                algorithm,
-                &RawComponent {
-                    mu: raw.mu,
-                    sigma: raw.sigma,
-                    lam: raw.lam,
-                    lambda: raw.lambda,
-                    ..RawComponent::default()
-                },
-            ),
+        let is_mixed = |parameter: &Parameter| parameter.form == Form::Components;
+        let components = match raw.components {
+            Some(components) if algorithm.parameters.iter().any(is_mixed) => {
+                self.components(&at.key("components"), components)
+            }
+            _ => Components::NONE,
         };
-        Observations {
+        Some(Observations {
             per_tick,
-            distribution,
+            distribution: self.distribution(at, algorithm, values, components)?,
             diurnal,
-        }
+        })
     }
 
-    fn distribution(&mut self, at: &Path, algorithm: &str, raw: &RawComponent) -> Distribution {
-        if algorithm == "lognormal" {
-            let mu = self.required_within(at, "mu", raw.mu, MU, algorithm);
-            let sigma = self.required_within(at, "sigma", raw.sigma, SIGMA, algorithm);
-            let each_is_right = MU.contains(&mu) && SIGMA.contains(&sigma);
-            if each_is_right && mu.abs() + 10.0 * sigma > 650.0 {
-                self.problems.add(
-                    &at.key("sigma"),
-                    "is too large together with mu: |mu| + 10 × sigma must be at most 650, or \
-                     values leave the range of a double",
-                );
-            }
-            return Distribution::LogNormal { mu, sigma };
-        }
-        let lambda = match (raw.lam, raw.lambda) {
-            (Some(_), Some(_)) => {
-                self.problems
-                    .add_key(&at.key("lambda"), "is the same as lam; keep one of them");
-                f64::NAN
-            }
-            (None, None) if self.problems.is_pruned(&at.key("lambda")) => f64::NAN,
-            (Some(lam), None) => self.rate(&at.key("lam"), lam),
-            (None, Some(lambda)) => self.rate(&at.key("lambda"), lambda),
-            (None, None) => self.required(at, "lam", None::<f64>, algorithm),
-        };
-        Distribution::Exponential { lambda }
+    fn distribution(
+        &mut self,
+        at: &Path,
+        algorithm: &'static Definition,
+        values: &[(&'static str, Value)],
+        components: Components,
+    ) -> Option<Distribution> {
+        let check = |given: &mut Given<'_>| Distribution::check(given, components);
+        self.given(at, (algorithm, algorithm.name), values, check)
     }
 
-    fn rate(&mut self, at: &Path, lambda: f64) -> f64 {
-        if lambda <= 0.0 {
-            self.problems.add(
-                at,
-                format!("must be more than 0, found {}", float_text(lambda)),
-            );
-        } else {
-            self.within(at, lambda, 1e-100..=1e100);
-        }
-        lambda
-    }
-
-    fn mixture(&mut self, at: &Path, raw: Option<Vec<Item<RawComponent>>>) -> Distribution {
-        let at = at.key("components");
-        let Some(raw) = raw.filter(|raw| !raw.is_empty()) else {
-            self.problems.missing(
-                &at,
-                "missing; a mixture needs at least one component such as \
-                 {type: lognormal, weight: 1, mu: 0, sigma: 1}",
-            );
-            return Distribution::Mixture(Vec::new());
-        };
-        let mut components = Vec::new();
-        let mut complete = true;
-        for (path, raw) in self.items(&at, raw) {
-            let Some(mut raw) = raw else {
-                complete = false;
+    fn components(
+        &mut self,
+        at: &Path,
+        raw: Vec<Item<WithParameters<RawComponent>>>,
+    ) -> Components {
+        let known: Vec<&str> = Distribution::components()
+            .map(|algorithm| algorithm.name)
+            .collect();
+        let mut components = Components::NONE;
+        for (path, raw) in self.items(at, raw) {
+            let Some(raw) = raw else {
+                components.complete = false;
                 continue;
             };
+            let (mut fixed, values) = (raw.fixed, raw.parameters);
             let range = 0.0..=MAGNITUDE_MAX;
-            let weight = self.required_within(&path, "weight", raw.weight, range, "a component");
-            let kind = self.required_word(&path, "type", raw.kind.take(), &COMPONENT_TYPES);
-            let Some(kind) = kind else {
-                complete = false;
+            let weight = self.required_within(&path, "weight", fixed.weight, range, "a component");
+            let kind = self.required_word(&path, "type", fixed.kind.take(), &known);
+            let algorithm = kind.and_then(|kind| named(Distribution::components(), kind));
+            let Some(algorithm) = algorithm else {
+                components.complete = false;
                 continue;
             };
-            self.unused_component_parameters(&path, &raw, kind);
-            components.push(Component {
-                weight,
-                distribution: self.distribution(&path, kind, &raw),
-            });
+            self.unused_component_parameters(&path, &values, algorithm);
+            let distribution = self.distribution(&path, algorithm, &values, Components::NONE);
+            components
+                .checked
+                .extend(distribution.map(|distribution| Component {
+                    weight,
+                    distribution,
+                }));
         }
-        let sum: f64 = components.iter().map(|component| component.weight).sum();
-        if complete && sum == 0.0 {
-            self.problems.add(
-                &at,
-                "the weights sum to zero; give at least one a positive weight",
-            );
-        }
-        // What sums to 1 but for rounding stays as it is, so that weights that
-        // were written out again give the same ones.
-        if (sum - 1.0).abs() > components.len() as f64 * f64::EPSILON {
-            for component in &mut components {
-                component.weight /= sum;
-            }
-        }
-        Distribution::Mixture(components)
+        components
     }
 }

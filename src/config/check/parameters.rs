@@ -1,20 +1,44 @@
-//! Which parameters each type and algorithm takes.
+//! Which parameters each type and algorithm takes, and the way to an algorithm's own
+//! check.
 
 use super::Checker;
+use crate::algorithm::counter::CounterAlgorithm;
+use crate::algorithm::distribution::Distribution;
+use crate::algorithm::gauge::GaugeAlgorithm;
+use crate::algorithm::{Complaint, Definition, Given, Spot, Value};
 use crate::config::problem::Path;
-use crate::config::raw::{RawComponent, RawMetric};
+use crate::config::raw::{Parametrised, RawMetric};
 
 /// Types in the order messages list them.
 pub(super) const TYPES: [&str; 4] = ["counter", "gauge", "histogram", "summary"];
 
-/// Algorithms of a type; empty for an unknown type.
-pub(super) fn algorithms(kind: &str) -> &'static [&'static str] {
+/// Parameters that some types take whatever the algorithm.
+const OF_TYPES: [&str; 7] = [
+    "diurnal_amp",
+    "diurnal_phase",
+    "clamp",
+    "observations_per_tick",
+    "buckets",
+    "objectives",
+    "max_age_s",
+];
+
+/// Algorithms of a type; none of an unknown type.
+pub(super) fn algorithms(kind: &str) -> &'static [&'static Definition] {
     match kind {
-        "counter" => &["poisson", "constant"],
-        "gauge" => &["random_walk", "sine", "bernoulli", "sawtooth", "constant"],
-        "histogram" | "summary" => &["lognormal", "exponential", "mixture"],
+        "counter" => CounterAlgorithm::ALL,
+        "gauge" => GaugeAlgorithm::ALL,
+        "histogram" | "summary" => Distribution::ALL,
         _ => &[],
     }
+}
+
+/// The algorithm of a name among some.
+pub(super) fn named(
+    algorithms: impl IntoIterator<Item = &'static Definition>,
+    name: &str,
+) -> Option<&'static Definition> {
+    algorithms.into_iter().find(|known| known.name == name)
 }
 
 /// Parameters of a type whatever its algorithm.
@@ -27,34 +51,16 @@ fn of_type(kind: &str) -> &'static [&'static str] {
     }
 }
 
-/// Parameters of an algorithm of a type, the important ones first.
-fn of_algorithm(kind: &str, algorithm: &str) -> &'static [&'static str] {
-    match (kind, algorithm) {
-        ("counter", "poisson") => &["base_rate"],
-        ("counter", "constant") => &["base_rate", "increment"],
-        ("gauge", "random_walk") => &["start", "step"],
-        ("gauge", "sine") => &[
-            "min",
-            "max",
-            "amplitude",
-            "offset",
-            "period_s",
-            "phase_spread",
-        ],
-        ("gauge", "bernoulli") => &["p"],
-        ("gauge", "sawtooth") => &["min", "max", "period_s", "phase_spread"],
-        ("gauge", "constant") => &["start", "allow_nan"],
-        (_, "lognormal") => &["mu", "sigma"],
-        (_, "exponential") => &["lam", "lambda"],
-        (_, "mixture") => &["components"],
-        _ => &[],
-    }
+/// The names of an algorithm's parameters.
+fn names(algorithm: &Definition) -> Vec<&'static str> {
+    let parameters = algorithm.parameters.iter();
+    parameters.map(|parameter| parameter.name).collect()
 }
 
-/// Everything a metric of this type and algorithm may set.
-fn taken(kind: &str, algorithm: &str) -> Vec<&'static str> {
+/// Everything a metric of this type and algorithm may set, the important ones first.
+fn taken(kind: &str, algorithm: &Definition) -> Vec<&'static str> {
     let of_all: &[&str] = &["diurnal_amp", "diurnal_phase"];
-    [of_algorithm(kind, algorithm), of_type(kind), of_all].concat()
+    [&names(algorithm), of_type(kind), of_all].concat()
 }
 
 /// Everything that a metric of this type may set: of this algorithm, or of any
@@ -63,12 +69,12 @@ pub(in crate::config) fn taken_by(
     kind: &str,
     algorithm: Option<&str>,
 ) -> Option<Vec<&'static str>> {
-    let known = algorithms(kind);
-    if let Some(algorithm) = algorithm.filter(|algorithm| known.contains(algorithm)) {
+    let known = algorithms(kind).iter().copied();
+    if let Some(algorithm) = algorithm.and_then(|name| named(known.clone(), name)) {
         return Some(taken(kind, algorithm));
     }
     let mut all = Vec::new();
-    for field in known.iter().flat_map(|algorithm| taken(kind, algorithm)) {
+    for field in known.flat_map(|algorithm| taken(kind, algorithm)) {
         if !all.contains(&field) {
             all.push(field);
         }
@@ -78,37 +84,24 @@ pub(in crate::config) fn taken_by(
 
 /// Whether a field of metrics is one that only some of them may set.
 pub(in crate::config) fn is_parameter(field: &str) -> bool {
-    let mut all = parameters(&RawMetric::default()).into_iter();
-    all.any(|(name, _)| name == field)
+    let algorithms = RawMetric::algorithms();
+    let mut all = algorithms
+        .iter()
+        .flat_map(|(_, algorithm)| algorithm.parameters);
+    OF_TYPES.contains(&field) || all.any(|parameter| parameter.name == field)
 }
 
-/// All parameters, and whether they are set.
-fn parameters(raw: &RawMetric) -> [(&'static str, bool); 24] {
+/// The fields that only some types or algorithms use, and whether they are set.
+fn own_parameters(raw: &RawMetric) -> [(&'static str, bool); 8] {
     [
-        ("base_rate", raw.base_rate.is_some()),
-        ("increment", raw.increment.is_some()),
         ("diurnal_amp", raw.diurnal_amp.is_some()),
         ("diurnal_phase", raw.diurnal_phase.is_some()),
-        ("start", raw.start.is_some()),
-        ("step", raw.step.is_some()),
         ("clamp", raw.clamp.is_some()),
-        ("min", raw.min.is_some()),
-        ("max", raw.max.is_some()),
-        ("period_s", raw.period_s.is_some()),
-        ("phase_spread", raw.phase_spread.is_some()),
-        ("amplitude", raw.amplitude.is_some()),
-        ("offset", raw.offset.is_some()),
-        ("p", raw.p.is_some()),
-        ("mu", raw.mu.is_some()),
-        ("sigma", raw.sigma.is_some()),
-        ("lam", raw.lam.is_some()),
-        ("lambda", raw.lambda.is_some()),
         ("buckets", raw.buckets.is_some()),
         ("objectives", raw.objectives.is_some()),
         ("max_age_s", raw.max_age_s.is_some()),
         ("observations_per_tick", raw.observations_per_tick.is_some()),
         ("components", raw.components.is_some()),
-        ("allow_nan", raw.allow_nan.is_some()),
     ]
 }
 
@@ -118,26 +111,50 @@ impl Checker<'_> {
         &mut self,
         at: &Path,
         raw: &RawMetric,
-        kind: &str,
-        algorithm: &str,
+        values: &[(&'static str, Value)],
+        (kind, algorithm): (&str, &Definition),
     ) {
-        let user = format!("{kind} {algorithm}");
-        self.unused(at, &parameters(raw), &taken(kind, algorithm), &user);
+        let user = format!("{kind} {}", algorithm.name);
+        let mut set: Vec<_> = values.iter().map(|(name, _)| (*name, true)).collect();
+        set.extend(own_parameters(raw));
+        self.unused(at, &set, &taken(kind, algorithm), &user);
     }
 
     /// The same for a component of a mixture.
     pub(super) fn unused_component_parameters(
         &mut self,
         at: &Path,
-        raw: &RawComponent,
-        algorithm: &str,
+        values: &[(&'static str, Value)],
+        algorithm: &Definition,
     ) {
-        let parameters = [
-            ("mu", raw.mu.is_some()),
-            ("sigma", raw.sigma.is_some()),
-            ("lam", raw.lam.is_some()),
-            ("lambda", raw.lambda.is_some()),
-        ];
-        self.unused(at, &parameters, of_algorithm("", algorithm), algorithm);
+        let set: Vec<_> = values.iter().map(|(name, _)| (*name, true)).collect();
+        self.unused(at, &set, &names(algorithm), algorithm.name);
+    }
+
+    /// Has an algorithm check what is given of its parameters; `owner` is whose they
+    /// are in messages.
+    pub(super) fn given<T>(
+        &mut self,
+        at: &Path,
+        (algorithm, owner): (&'static Definition, &str),
+        values: &[(&'static str, Value)],
+        check: impl FnOnce(&mut Given<'_>) -> T,
+    ) -> T {
+        let is_unreadable = |name: &str| self.problems.is_pruned(&at.key(name));
+        let mut given = Given::new(algorithm, owner, values, &is_unreadable);
+        let checked = check(&mut given);
+        for complaint in given.into_complaints() {
+            let Complaint {
+                name,
+                spot,
+                message,
+            } = complaint;
+            match spot {
+                Spot::Value => self.problems.add(&at.key(name), message),
+                Spot::Key => self.problems.add_key(&at.key(name), message),
+                Spot::Missing => self.problems.missing(&at.key(name), message),
+            }
+        }
+        checked
     }
 }

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::selector::Known;
-use super::{Checker, SECONDS_MAX, nanoseconds};
+use super::{Checker, nanoseconds};
 use crate::config::problem::Path;
 use crate::config::raw::{Entries, RawRuntime, RawScenario, RawStep};
 use crate::config::{FaultKind, Metric, Runtime, Scenario, Step};
+use crate::quantity::SECONDS_MAX;
 
 const SCENARIOS_MAX: usize = 1000;
 const STEPS_MAX: usize = 10_000;

@@ -1,9 +1,16 @@
 //! `profiles` and `metrics` as written.
 
+use std::sync::LazyLock;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::parameters::{Parametrised, WithParameters, all_fields};
 use super::{AnyFloat, Count, Entries, Item, Scalar, Seconds, Whole};
+use crate::algorithm::Definition;
+use crate::algorithm::counter::CounterAlgorithm;
+use crate::algorithm::distribution::Distribution;
+use crate::algorithm::gauge::GaugeAlgorithm;
 
 /// A set of labels that metrics share.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -77,13 +84,7 @@ pub(crate) struct RawMetric {
     #[schemars(extend("enum" = ["counter", "gauge", "histogram", "summary"]))]
     #[schemars(required)]
     pub(crate) kind: Option<String>,
-    /// How values are generated. counter: poisson, constant. gauge: `random_walk`,
-    /// sine, bernoulli, sawtooth, constant. histogram and summary: lognormal,
-    /// exponential, mixture. Required.
-    #[schemars(extend("enum" = [
-        "poisson", "constant", "random_walk", "sine", "bernoulli", "sawtooth",
-        "lognormal", "exponential", "mixture"
-    ]))]
+    /// How values are generated, which depends on `type`. Required.
     #[schemars(required)]
     pub(crate) algorithm: Option<String>,
     /// Name of the profile that gives the labels. Default: none, a single
@@ -99,13 +100,6 @@ pub(crate) struct RawMetric {
     pub(crate) unit: Option<String>,
     /// Seed of this metric, 0 to 2^64-1. Default: `global.seed`.
     pub(crate) seed: Option<u64>,
-    /// Events per second and series, 0 to 1e12. counter poisson (required),
-    /// counter constant (this or `increment`).
-    #[schemars(range(min = 0, max = 1e12))]
-    pub(crate) base_rate: Option<f64>,
-    /// Added at every tick, 0 to 1e12. counter constant, instead of `base_rate`.
-    #[schemars(range(min = 0, max = 1e12))]
-    pub(crate) increment: Option<f64>,
     /// Strength of a daily wave, -1 to 1: rates, values or numbers of
     /// observations are multiplied by 1 + amp × sin(2π × (time of day / 24 h +
     /// phase)). All types. Default: 0.
@@ -114,52 +108,10 @@ pub(crate) struct RawMetric {
     /// Shift of the daily wave as a share of a day, any number. All types.
     /// Default: 0.
     pub(crate) diurnal_phase: Option<f64>,
-    /// First value. gauge `random_walk` (default: the middle of `clamp`, else 0),
-    /// gauge constant (required).
-    pub(crate) start: Option<AnyFloat>,
-    /// Standard deviation of a tick's step, 0 or more. gauge `random_walk`
-    /// (required).
-    #[schemars(range(min = 0))]
-    pub(crate) step: Option<f64>,
     /// Lowest and highest value, `[lo, hi]`; a random walk is reflected at them.
     /// All gauges. Default: no bounds.
     #[schemars(length(min = 2, max = 2))]
     pub(crate) clamp: Option<Vec<Item<f64>>>,
-    /// Lowest value. gauge sawtooth (required), gauge sine (with `max`).
-    pub(crate) min: Option<f64>,
-    /// Highest value. gauge sawtooth (required; not reached), gauge sine (with
-    /// `min`).
-    pub(crate) max: Option<f64>,
-    /// Seconds (or `5m`, `1d`) of a full cycle, 0.001 to 3e9. gauge sine and sawtooth (required).
-    #[schemars(range(min = 0.001, max = 3e9))]
-    pub(crate) period_s: Option<Seconds>,
-    /// Share of a cycle, 0 to 1, over which the series are spread. gauge sine
-    /// and sawtooth. Default: 0 (all in step).
-    #[schemars(range(min = 0, max = 1))]
-    pub(crate) phase_spread: Option<f64>,
-    /// Half of the wave's height, 0 or more. gauge sine, instead of `min` and
-    /// `max`.
-    #[schemars(range(min = 0))]
-    pub(crate) amplitude: Option<f64>,
-    /// Mean of the wave. gauge sine, with `amplitude`. Default: 0.
-    pub(crate) offset: Option<f64>,
-    /// Probability of 1 (else 0), 0 to 1. gauge bernoulli (required).
-    #[schemars(range(min = 0, max = 1))]
-    pub(crate) p: Option<f64>,
-    /// Mean of the logarithm of the observed values, -300 to 300. lognormal
-    /// (required).
-    #[schemars(range(min = -300, max = 300))]
-    pub(crate) mu: Option<f64>,
-    /// Standard deviation of the logarithm, 0 to 50. lognormal (required).
-    #[schemars(range(min = 0, max = 50))]
-    pub(crate) sigma: Option<f64>,
-    /// Rate of the exponential distribution, more than 0; the mean is 1/lam.
-    /// exponential (required).
-    #[schemars(range(min = 1e-200, max = 1e200))]
-    pub(crate) lam: Option<f64>,
-    /// Another name of `lam`; give one of them.
-    #[schemars(range(min = 1e-200, max = 1e200))]
-    pub(crate) lambda: Option<f64>,
     /// Upper bounds, strictly increasing, at most 1000; `+Inf` is implied (a last
     /// `.inf` may be written). histogram. Default: 0.005, 0.01, 0.025, 0.05, 0.1,
     /// 0.25, 0.5, 1, 2.5, 5, 10.
@@ -175,11 +127,30 @@ pub(crate) struct RawMetric {
     /// summary. Default: 1.
     #[schemars(range(min = 0, max = 1e9))]
     pub(crate) observations_per_tick: Option<f64>,
-    /// The distributions that are mixed; at least one. mixture (required).
+    /// The distributions that are mixed.
     #[schemars(length(min = 1))]
-    pub(crate) components: Option<Vec<Item<RawComponent>>>,
-    /// Allow `.nan`, `.inf` and `-.inf` as `start`. gauge constant. Default: false.
-    pub(crate) allow_nan: Option<bool>,
+    pub(crate) components: Option<Vec<Item<WithParameters<RawComponent>>>>,
+}
+
+impl Parametrised for RawMetric {
+    const NAME: &'static str = "RawMetric";
+    const ALGORITHM: &'static str = "algorithm";
+
+    fn fields() -> &'static [&'static str] {
+        static FIELDS: LazyLock<Vec<&str>> = LazyLock::new(all_fields::<RawMetric>);
+        &FIELDS
+    }
+
+    fn algorithms() -> Vec<(String, &'static Definition)> {
+        let of = |owner: &'static str, all: &'static [&'static Definition]| {
+            let all = all.iter().copied();
+            all.map(move |definition| (format!("{owner}{}", definition.name), definition))
+        };
+        of("counter ", CounterAlgorithm::ALL)
+            .chain(of("gauge ", GaugeAlgorithm::ALL))
+            .chain(of("", Distribution::ALL))
+            .collect()
+    }
 }
 
 /// One distribution of a mixture.
@@ -187,9 +158,8 @@ pub(crate) struct RawMetric {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Component")]
 pub(crate) struct RawComponent {
-    /// lognormal or exponential. Required.
+    /// Its distribution. Required.
     #[serde(rename = "type")]
-    #[schemars(extend("enum" = ["lognormal", "exponential"]))]
     #[schemars(required)]
     pub(crate) kind: Option<String>,
     /// Share of the observations, 0 or more, relative to the other weights,
@@ -197,16 +167,20 @@ pub(crate) struct RawComponent {
     #[schemars(range(min = 0, max = 1e200))]
     #[schemars(required)]
     pub(crate) weight: Option<f64>,
-    /// Mean of the logarithm, -300 to 300. lognormal (required).
-    #[schemars(range(min = -300, max = 300))]
-    pub(crate) mu: Option<f64>,
-    /// Standard deviation of the logarithm, 0 to 50. lognormal (required).
-    #[schemars(range(min = 0, max = 50))]
-    pub(crate) sigma: Option<f64>,
-    /// Rate, more than 0; the mean is 1/lam. exponential (required).
-    #[schemars(range(min = 1e-200, max = 1e200))]
-    pub(crate) lam: Option<f64>,
-    /// Another name of `lam`; give one of them.
-    #[schemars(range(min = 1e-200, max = 1e200))]
-    pub(crate) lambda: Option<f64>,
+}
+
+impl Parametrised for RawComponent {
+    const NAME: &'static str = "RawComponent";
+    const ALGORITHM: &'static str = "type";
+
+    fn fields() -> &'static [&'static str] {
+        static FIELDS: LazyLock<Vec<&str>> = LazyLock::new(all_fields::<RawComponent>);
+        &FIELDS
+    }
+
+    fn algorithms() -> Vec<(String, &'static Definition)> {
+        let all = Distribution::components();
+        all.map(|definition| (definition.name.to_owned(), definition))
+            .collect()
+    }
 }

@@ -8,8 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
-use crate::config::yaml::float_text;
 use crate::quantity;
+use crate::readable::float_text;
 
 /// An entry of a list; `None` where it is null or could not be read.
 #[derive(Debug)]

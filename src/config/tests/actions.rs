@@ -511,7 +511,7 @@ fn durations() -> impl Strategy<Value = u64> {
         0.001..3e9f64,
         (1..3_000_000_000_u64).prop_map(|whole| whole as f64)
     ];
-    seconds.prop_map(super::super::check::nanoseconds)
+    seconds.prop_map(crate::quantity::nanoseconds)
 }
 
 fn actions() -> impl Strategy<Value = Action> {
@@ -568,7 +568,7 @@ fn actions() -> impl Strategy<Value = Action> {
         of_any.prop_map(FaultKind::Stale),
         (400..600_u16).prop_map(|status| FaultKind::ScrapeError { status }),
         (0.0..3600.0f64).prop_map(|delay| FaultKind::ScrapeDelay {
-            delay_ns: super::super::check::nanoseconds(delay)
+            delay_ns: crate::quantity::nanoseconds(delay)
         }),
         Just(FaultKind::ScrapeTruncate),
         Just(FaultKind::PushError),

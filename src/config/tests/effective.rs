@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::shipped::shipped;
 use super::*;
+use crate::algorithm::gauge::{Constant, GaugeAlgorithm};
 
 /// All that a configuration says, secrets and what is written nowhere left out.
 /// As text, since NaN equals nothing and -0 equals 0.
@@ -86,7 +87,7 @@ fn numbers_are_read_back_exactly() {
     let read = load_value(Path::new("f.yaml"), &effective(&config)).unwrap();
     for (metric, text) in read.metrics.iter().zip(texts) {
         let Kind::Gauge {
-            algorithm: GaugeAlgorithm::Constant { value },
+            algorithm: GaugeAlgorithm::Constant(Constant { value }),
             ..
         } = metric.kind
         else {

@@ -1,6 +1,7 @@
 //! `profiles` and `metrics`.
 
 use super::*;
+use crate::algorithm::gauge::{GaugeAlgorithm, RandomWalk};
 
 /// Checks the only message for a metric given as `key: value, …`; its place is
 /// not compared.
@@ -344,10 +345,10 @@ fn zero_is_not_unset() {
     let Kind::Gauge { algorithm, .. } = &config.metrics[0].kind else {
         panic!("not a gauge");
     };
-    let expected = GaugeAlgorithm::RandomWalk {
+    let expected = GaugeAlgorithm::RandomWalk(RandomWalk {
         start: -1.0,
         step: 0.0,
-    };
+    });
     assert_eq!(*algorithm, expected);
 }
 

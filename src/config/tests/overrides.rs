@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
+use crate::algorithm::counter::{Constant, CounterAlgorithm};
 use crate::config::{
-    Config, CounterAlgorithm, Kind, LoadError, Overrides, PushTo, RemoteWriteVersion, load_str_with,
+    Config, Kind, LoadError, Overrides, PushTo, RemoteWriteVersion, load_str_with,
 };
 
 const METRICS: &str = "
@@ -59,7 +60,7 @@ fn increments_are_derived_from_the_interval_given() {
             let config = load(text, &step(interval_ns)).unwrap();
             assert_eq!(config.global.tick_interval_ns, interval_ns);
             let Kind::Counter {
-                algorithm: CounterAlgorithm::Constant { increment_per_tick },
+                algorithm: CounterAlgorithm::Constant(Constant { increment_per_tick }),
                 ..
             } = config.metrics[0].kind
             else {

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::algorithm::counter::CounterAlgorithm;
+use crate::algorithm::distribution::Distribution;
+use crate::algorithm::gauge::GaugeAlgorithm;
 
 /// The shipped configurations, with their names.
 pub(super) fn shipped() -> Vec<(PathBuf, Config)> {
@@ -130,6 +133,50 @@ fn the_reference_has_every_field() {
         }
     }
     assert!(fields > 80, "only {fields} fields");
+}
+
+/// Every algorithm's name and parameters are in the schema, with its own words, and in
+/// the reference.
+#[test]
+fn the_schema_and_the_reference_have_every_algorithm() {
+    let text = include_str!("../../../configs/reference.yaml");
+    let reference: serde_yaml::Value = serde_yaml::from_str(text).unwrap();
+    let metrics = reference["metrics"].as_sequence().unwrap();
+    let schema = json_schema();
+    let fields = &schema["$defs"]["Metric"]["properties"];
+    let named = &fields["algorithm"]["anyOf"][0]["enum"];
+    let mut parameters = 0;
+    for (types, algorithms) in [
+        (["counter"].as_slice(), CounterAlgorithm::ALL),
+        (&["gauge"], GaugeAlgorithm::ALL),
+        (&["histogram", "summary"], Distribution::ALL),
+    ] {
+        for algorithm in algorithms {
+            let name = algorithm.name;
+            let is_named = named.as_array().unwrap().iter().any(|one| one == name);
+            assert!(is_named, "the schema does not name {name}");
+            let shows = |metric: &serde_yaml::Value| {
+                let kind = metric["type"].as_str().unwrap();
+                types.contains(&kind) && metric["algorithm"] == name
+            };
+            let shown = metrics.iter().any(shows);
+            assert!(shown, "reference.yaml does not show {types:?} {name}");
+            for parameter in algorithm.parameters {
+                let about = fields[parameter.name]["description"].as_str();
+                let about = about.unwrap_or_default();
+                let sentence = parameter.sentence();
+                let place = format!("{name}.{}", parameter.name);
+                assert!(about.contains(&sentence), "{place}: {about:?}");
+                assert!(
+                    about.contains(&*parameter.need.words()),
+                    "{place}: {about:?}"
+                );
+                assert!(text.contains(&format!("{}:", parameter.name)), "{place}");
+                parameters += 1;
+            }
+        }
+    }
+    assert!(parameters > 20, "only {parameters}");
 }
 
 /// Notes `Definition.field` for every field that `tree` sets.

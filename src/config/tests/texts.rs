@@ -1,6 +1,7 @@
 //! How values may be written: encodings, variables, durations and counts.
 
 use super::*;
+use crate::algorithm::gauge::{GaugeAlgorithm, Sine};
 
 /// With some variables set.
 fn load_in(text: &str, variables: &[(&str, &str)]) -> Result<Config, LoadError> {
@@ -156,7 +157,7 @@ scenarios:
     assert_eq!(config.remote_writes[0].interval_ns, 5_400_000_000_000);
     assert_eq!(config.remote_writes[0].timeout_ns, 7_000_000_000);
     let Kind::Gauge {
-        algorithm: GaugeAlgorithm::Sine { period_ns, .. },
+        algorithm: GaugeAlgorithm::Sine(Sine { period_ns, .. }),
         ..
     } = config.metrics[0].kind
     else {

@@ -4,15 +4,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Before, Filling, Kernel, Run};
-use crate::config::{Distribution, Observations};
+use crate::algorithm::distribution::Distribution;
+use crate::config::Observations;
 use crate::engine::buckets::{Cells, ExponentialColumn};
 use crate::engine::columns::{Columns, cells_of};
 use crate::engine::exponential;
-use crate::engine::quantile::QuantileTable;
-use crate::engine::rng::{draw, for_draws};
 use crate::engine::sample::{Sample, observation_count};
 use crate::engine::tick::{BaseTick, ClassTick, Common, spiked_mean};
 use crate::model::exponential::ExponentialLayout;
+use crate::random::quantile::QuantileTable;
+use crate::random::{draw, for_draws};
 
 /// A histogram.
 #[derive(Debug)]

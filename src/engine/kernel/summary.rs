@@ -5,12 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Before, Filling, Kernel, Run};
-use crate::config::{Distribution, Objective, Observations};
+use crate::algorithm::distribution::Distribution;
+use crate::config::{Objective, Observations};
 use crate::engine::columns::cells_of;
-use crate::engine::quantile::QuantileTable;
-use crate::engine::rng::Lane;
 use crate::engine::tick::{BaseTick, ClassTick, Common, spiked_mean};
 use crate::engine::window::{self, TickKeys};
+use crate::random::Lane;
+use crate::random::quantile::QuantileTable;
 
 /// Bytes of one tick of a summary's window, at each shard.
 pub(crate) const WINDOW_TICK_BYTES: usize = size_of::<TickKeys>();

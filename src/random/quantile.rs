@@ -10,8 +10,7 @@
 
 use std::sync::LazyLock;
 
-use crate::config::Distribution;
-use crate::engine::distribution::normal_quantile;
+use crate::random::normal::normal_quantile;
 
 /// Relative error a cell's cubic may have before the cell is split.
 pub const TOLERANCE: f64 = 1e-7;
@@ -75,11 +74,10 @@ impl QuantileTable {
         &NORMAL
     }
 
-    /// A distribution of the configuration.
-    pub fn of(distribution: &Distribution) -> Self {
-        Self::build(&|p| distribution.lower_quantile(p), &|p| {
-            distribution.upper_quantile(p)
-        })
+    /// The distribution with these quantiles: both take a share `p` (0 < p ≤ 1/2), and
+    /// give the value that so many draws do not exceed, and the one that so many do.
+    pub fn of(lower: impl Fn(f64) -> f64, upper: impl Fn(f64) -> f64) -> Self {
+        Self::build(&lower, &upper)
     }
 
     /// The value at `u / 2^64`.
@@ -209,50 +207,7 @@ fn monotone_cubic(y: &[f64; 5]) -> [f64; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Component;
-    use crate::model::identity::mix;
-
-    fn check_against_exact(distribution: &Distribution) {
-        let table = QuantileTable::of(distribution);
-        let mut worst: f64 = 0.0;
-        for index in 0..200_000u64 {
-            // Every magnitude of u, on both sides.
-            let u = mix(index) >> (index % 50);
-            let p = (u as f64 + 0.5) / 18_446_744_073_709_551_616.0;
-            let (low, high) = (table.value(u), table.value(!u));
-            if p < 0.5 {
-                let exact = distribution.lower_quantile(p);
-                worst = worst.max((low / exact - 1.0).abs());
-                let exact = distribution.upper_quantile(p);
-                worst = worst.max((high / exact - 1.0).abs());
-            }
-        }
-        assert!(worst < 1e-6, "{distribution:?}: {worst:e}");
-    }
-
-    fn lognormal(mu: f64, sigma: f64) -> Distribution {
-        Distribution::LogNormal { mu, sigma }
-    }
-
-    fn mixture<const N: usize>(parts: [(f64, Distribution); N]) -> Distribution {
-        let component = |(weight, distribution)| Component {
-            weight,
-            distribution,
-        };
-        Distribution::Mixture(parts.map(component).into())
-    }
-
-    #[test]
-    fn tables_follow_the_exact_quantiles() {
-        for distribution in [
-            lognormal(-1.0, 0.5),
-            lognormal(3.0, 8.0),
-            Distribution::Exponential { lambda: 2.0 },
-            mixture([(0.25, lognormal(0.0, 0.3)), (0.75, lognormal(1.0, 0.5))]),
-        ] {
-            check_against_exact(&distribution);
-        }
-    }
+    use crate::random::mix;
 
     #[test]
     fn the_normal_table_is_symmetric_and_accurate() {
@@ -263,50 +218,6 @@ mod tests {
             let exact = normal_quantile(p);
             assert!((table.value(u) - exact).abs() < 2e-6 * exact.abs().max(1e-2));
             assert_eq!(table.value(u), -table.value(!u));
-        }
-    }
-
-    /// Wherever the configuration's limits lie, a table is built at once, is
-    /// small, and is finite from end to end.
-    #[test]
-    fn the_corners_of_the_accepted_range_have_tables() {
-        let mut corners = vec![
-            Distribution::Exponential { lambda: 1e-100 },
-            Distribution::Exponential { lambda: 1e100 },
-        ];
-        for sigma in [0.0, 1e-9, 1.0, 20.0, 50.0] {
-            let mu_max: f64 = 650.0 - 10.0 * sigma;
-            corners.extend(
-                [-mu_max.min(300.0), 0.0, mu_max.min(300.0)].map(|mu| lognormal(mu, sigma)),
-            );
-        }
-        for distribution in corners {
-            let table = QuantileTable::of(&distribution);
-            assert!(table.memory_bytes() < 8 << 20, "{distribution:?}");
-            for u in [
-                0,
-                1,
-                1 << 40,
-                1 << 62,
-                u64::MAX / 2,
-                u64::MAX / 2 + 1,
-                u64::MAX,
-            ] {
-                assert!(table.value(u).is_finite(), "{distribution:?} at {u}");
-            }
-        }
-    }
-
-    #[test]
-    fn values_never_decrease_with_the_draw() {
-        // Well separated modes make the steepest table there is.
-        let modes = mixture([(0.3, lognormal(-8.0, 0.1)), (0.7, lognormal(8.0, 0.1))]);
-        let table = QuantileTable::of(&modes);
-        let mut last = 0.0;
-        for step in 0..1_000_000u64 {
-            let value = table.value(step * 18_446_744_073_709);
-            assert!(value >= last * (1.0 - 1e-12), "at {step}: {value} < {last}");
-            last = value;
         }
     }
 }

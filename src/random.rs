@@ -8,11 +8,27 @@
 //! key of each series, and what the family shares at a tick, the [`tick_key`] with
 //! the hash of the metric's name mixed in.
 
+pub mod discrete;
+pub mod normal;
+pub mod quantile;
+pub(crate) mod wide;
+
 use rand_xoshiro::SplitMix64;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
-use crate::model::identity::mix;
-use crate::model::wide;
+/// One step of `SplitMix64` from the given state: a bijection with full avalanche.
+#[inline(always)]
+pub fn mix(state: u64) -> u64 {
+    SplitMix64::seed_from_u64(state).next_u64()
+}
+
+/// The bound below which the given share (0 or more) of all 64-bit keys and draws
+/// lies; from a share of 1 on it is the largest key, which itself is not below.
+#[inline]
+pub fn threshold(share: f64) -> u64 {
+    const WHOLE: f64 = 18_446_744_073_709_551_616.0;
+    (share * WHOLE) as u64
+}
 
 /// Independent streams of one series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //! AVX-512 (see the `tick` bench). All versions are the same Rust code and
 //! give the same bits.
 
-use crate::model::identity::mix;
+use crate::random::mix;
 
 /// Replaces every value `v` by `mix(v ^ xor)`.
 pub(crate) fn mix_each(values: &mut [u64], xor: u64) {

@@ -7,8 +7,8 @@
 //! generating Poisson random variables", 1993). Which method a draw takes
 //! depends on its mean alone.
 
-use crate::engine::rng::Stream;
-use crate::model::identity::threshold;
+use crate::random::Stream;
+use crate::random::threshold;
 
 /// Means above this are drawn by rejection rather than from a table.
 pub const TABLE_MEAN_MAX: f64 = 4096.0;
@@ -270,7 +270,7 @@ mod tests {
         let cells = (mean + 20.0 * mean.sqrt() + 40.0) as usize;
         let mut observed = vec![0; cells];
         for index in 0..DRAWS {
-            observed[draw(crate::model::identity::mix(index)) as usize] += 1;
+            observed[draw(crate::random::mix(index)) as usize] += 1;
         }
         let excess =
             chi_square_excess(&poisson_probabilities(mean, cells), &observed, DRAWS as f64);
