@@ -69,18 +69,20 @@ fn measure(table: &mut Table, what: &str, series: usize, ticks: usize, share: Sh
         share,
         matches: Vec::new(),
         instants: 1,
+        targets_max: 1,
         job: None,
         instance: None,
         tolerance: None,
         threads: 1,
     };
-    let report = verify::run(replay(&config), &backend, &options, &mut |_, _| {}).unwrap();
+    let found = verify::run(replay(&config), &backend, &options, &mut |_, _| {}).unwrap();
+    let report = found.into_only();
     assert!(report.ok, "{}", report.table(false));
     let samples = match share {
         Share::All => report.metrics[0].samples as usize,
         Share::Series(_) => series * report.metrics[0].totals as usize,
     };
-    let took_s = report.cost.compute_s;
+    let took_s = report.cost.map_or(f64::NAN, |cost| cost.compute_s);
     table.row(&[
         what.to_owned(),
         count(series),

@@ -14,6 +14,8 @@ mod runs;
 mod servers;
 #[path = "verify/starts.rs"]
 mod starts;
+#[path = "verify/targets.rs"]
+mod targets;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -140,6 +142,7 @@ fn options() -> Options {
         share: Share::All,
         matches: Vec::new(),
         instants: 3,
+        targets_max: 1,
         job: None,
         instance: None,
         tolerance: None,
@@ -161,7 +164,8 @@ fn verify_run(
     (_server, backend): (Server, Backend),
     options: &Options,
 ) -> Result<Report, VerifyError> {
-    verify::run(replay_of(text), &backend, options, &mut |_, _| {})
+    let found = verify::run(replay_of(text), &backend, options, &mut |_, _| {})?;
+    Ok(found.into_only())
 }
 
 /// The report after something was done to what is stored.

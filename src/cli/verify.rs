@@ -29,15 +29,15 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, RunError> {
     let verified = with_progress("verifying", |progress| {
         verify::run(replay, &backend, &options, progress)
     });
-    let report = match verified {
+    let found = match verified {
         Err(VerifyError::Lost(_, message)) => {
             complain(&format_args!("{message}"));
             return Ok(exit_code(false));
         }
         verified => verified?,
     };
-    outputs.write(&report, || report.table(colours()), || report.html())?;
-    Ok(exit_code(report.ok))
+    outputs.write(&found, || found.table(colours()), || found.html())?;
+    Ok(exit_code(found.ok()))
 }
 
 /// Compares backends and tells what was found, as the exit code too.

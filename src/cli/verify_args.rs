@@ -16,7 +16,7 @@ use crate::config::Password;
 use crate::credentials::{Authorization, FromFiles};
 use crate::journal::Replay;
 use crate::verify::backend::Backend;
-use crate::verify::{self, Options, Share, VerifyError};
+use crate::verify::{self, Options, Share, TARGETS_MAX, VerifyError};
 
 /// Holds the password where --basic-auth names no file.
 const PASSWORD_VARIABLE: &str = "MOCKINGBIRD_VERIFY_PASSWORD";
@@ -163,10 +163,11 @@ pub(super) struct WhatArgs {
         value_parser = count_within(1..=10_000_u32)
     )]
     instants: u32,
-    /// The job by which it was scraped, where there are several.
+    /// Only the target of this job. Without it and --instance, `verify` judges every target that
+    /// says that it is of this run; --watch and `compare` judge one.
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
-    /// The instance that was scraped, where there are several.
+    /// Only the target of this instance.
     #[arg(long, value_name = "HOST:PORT")]
     instance: Option<String>,
     /// Relative error that values may have. Default: none, for `VictoriaMetrics` 1e-11.
@@ -243,6 +244,7 @@ pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunEr
         },
         matches: args.matches.clone(),
         instants: args.instants as usize,
+        targets_max: TARGETS_MAX,
         job: args.job.clone(),
         instance: args.instance.clone(),
         tolerance: args.tolerance,

@@ -117,8 +117,7 @@ fn tell_round(json: Option<&Path>, round: &Round<'_>, delays: &Delays) -> Result
             if is_stream {
                 return Ok(());
             }
-            let verdict = if report.ok { "ok" } else { "DIFFERS" };
-            let mut line = format!("{now}  {verdict}: {}", round_text(report));
+            let mut line = format!("{now}  {}: {}", report.word(), round_text(report));
             if delays.count() > 0 {
                 let (mean_s, max_s) = delays.mean_max_s();
                 let _ = write!(line, "; visible after {mean_s:.2} s, at most {max_s:.2} s");

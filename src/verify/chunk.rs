@@ -7,10 +7,32 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::naming::Names;
-use super::scraped::Scrape;
-use super::selection::{KeyLimit, Rows, each_key};
+use super::selection::{KeyLimit, each_key};
+use super::target::Scrape;
 use crate::engine::{Columns, Created, Frame};
 use crate::model::{Catalog, Family};
+
+/// Values that the chunks of all targets together hold, unless one scrape of each has more.
+const VALUES_MAX: usize = 16 << 20;
+
+/// What chunks keep.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Selection {
+    /// Of these series.
+    limit: KeyLimit,
+    /// So many values at most.
+    values_max: usize,
+}
+
+impl Selection {
+    /// Of as many targets as share the memory for values.
+    pub(super) fn new(limit: KeyLimit, targets: usize) -> Self {
+        Self {
+            limit,
+            values_max: VALUES_MAX / targets.max(1),
+        }
+    }
+}
 
 /// The values of sampled series at some consecutive scrapes, all of one catalog.
 #[derive(Debug)]
@@ -20,6 +42,7 @@ pub(super) struct Chunk {
     /// Samples after this time are compared, Unix milliseconds.
     pub(super) after_ms: i64,
     pub(super) scrapes: Vec<Scrape>,
+    values_max: usize,
     series: usize,
     slots: usize,
     /// Scrape by scrape, a value per slot of each series.
@@ -52,13 +75,14 @@ impl Chunk {
     pub(super) fn new(
         catalog: &Arc<Catalog>,
         context: &Context<'_>,
-        limit: KeyLimit,
+        selection: Selection,
         after_ms: i64,
     ) -> Self {
         let mut chunk = Self {
             catalog: Arc::clone(catalog),
             sampled: Vec::new(),
             after_ms,
+            values_max: selection.values_max,
             scrapes: Vec::new(),
             series: 0,
             slots: 0,
@@ -73,9 +97,9 @@ impl Chunk {
                 continue;
             }
             let mut series = Vec::new();
-            let rows = Rows::of(&family.space, context.matches());
+            let rows = context.rows(&family.space);
             each_key(&family.space, family.name_key, &rows, |key, place| {
-                if limit.includes(key) {
+                if selection.limit.includes(key) {
                     series.push(place);
                 }
             });
@@ -95,8 +119,7 @@ impl Chunk {
 
     /// Scrapes that fit into memory at once.
     pub(super) fn scrapes_max(&self) -> usize {
-        const VALUES_MAX: usize = 16 << 20;
-        (VALUES_MAX / self.slots.max(1)).max(1)
+        (self.values_max / self.slots.max(1)).max(1)
     }
 
     /// Goes on after the last scrape with the same series.

@@ -61,9 +61,15 @@ pub fn compare(
     rounds: usize,
     progress: &mut Progress<'_>,
 ) -> Result<Comparison, VerifyError> {
+    // Backends are held against each other by one target of each.
+    let options = &Options {
+        targets_max: 1,
+        ..options.clone()
+    };
     let mut reports = Vec::new();
     for backend in backends {
-        reports.push(super::run(load()?, backend, options, progress)?);
+        let found = super::run(load()?, backend, options, progress)?;
+        reports.push(found.into_only());
     }
     let replay = load()?;
     let routes: Vec<Route> = reports

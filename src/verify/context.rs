@@ -10,13 +10,14 @@ use super::naming::{self, Added, Clash, Names, Naming, one_of, quoted, selector}
 use super::probe::Probe;
 use super::report::Allowance;
 use super::route::{Ends, Route};
-use super::scraped::{Scrape, Scraped};
-use super::selection::Matches;
+use super::selection::{Matches, Rows};
 use super::series::shown;
 use super::sums::Totals;
+use super::target::{Scrape, Target};
 use super::{Options, VerifyError, Via};
 use crate::journal::Replay;
 use crate::layout::Wire;
+use crate::model::space::Space;
 use crate::model::{Family, Shape};
 use crate::selfmetrics::TICKS;
 
@@ -80,16 +81,16 @@ impl<'a> Context<'a> {
         (backend, kind): (&'a Backend, Kind),
         options: &'a Options,
         mut route: Route,
-        found: &Scraped,
+        target: &Target,
     ) -> Result<Self, VerifyError> {
-        let at_ms = found.scrapes[found.scrapes.len() - 1].time_ms;
+        let at_ms = target.scrapes[target.scrapes.len() - 1].time_ms;
         let tolerance = options.tolerance.unwrap_or(match kind {
             Kind::Exact => 0.0,
             Kind::VictoriaMetrics => VICTORIA_TOLERANCE,
         });
-        route.naming = found.naming;
+        route.naming = target.naming;
         let mut added = Added {
-            labels: found.labels.clone(),
+            labels: target.labels.clone(),
             ..Added::default()
         };
         let probe = Probe {
@@ -101,7 +102,7 @@ impl<'a> Context<'a> {
         let clashes = probe.find_clash(&route, &mut added)?;
         route.settle(replay, backend, &added, at_ms)?;
         added.style = route.label_style(replay, backend, &added, at_ms)?;
-        let from_ms = found.scrapes[found.known.min(found.scrapes.len() - 1)].time_ms;
+        let from_ms = target.scrapes[target.known.min(target.scrapes.len() - 1)].time_ms;
         let native = probe.native_only(&route, &added, from_ms)?;
         Ok(Self {
             added,
@@ -112,7 +113,7 @@ impl<'a> Context<'a> {
             clashes,
             tolerance,
             marked_within_ms: match options.via {
-                Via::Prometheus => found.interval_ms / MARK_LATENESS_DIVISOR,
+                Via::Prometheus => target.interval_ms / MARK_LATENESS_DIVISOR,
                 Via::Otlp | Via::RemoteWrite(_) => 0,
             },
             matches: &options.matches,
@@ -135,6 +136,11 @@ impl<'a> Context<'a> {
 
     pub(super) fn matches(&self) -> &Matches {
         self.matches
+    }
+
+    /// The series of a label space that the target has and that are looked at.
+    pub(super) fn rows(&self, space: &Space) -> Rows {
+        Rows::of(space, self.matches)
     }
 
     /// Why the series of a family are not compared, though they are there.

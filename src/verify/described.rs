@@ -1,24 +1,25 @@
 //! Are metrics described as they were? Their type, help and unit, where the
 //! backend tells them.
 
+use std::collections::BTreeMap;
+
 use super::backend::{AskError, MetricMetadata};
 use super::context::Context;
 use super::naming::{Names, selector};
 use super::report::{Example, Tally, What};
 use crate::model::{Catalog, Family};
 
-/// Compares what the backend tells of the families that there are at the end;
+/// Compares what the backend tells (`known`, by name) of the families that there are at the end;
 /// returns how many it knows.
 ///
 /// # Errors
 /// When it cannot be asked.
 pub(super) fn check(
     ctx: &Context,
-    catalog: &Catalog,
+    (catalog, known): (&Catalog, &BTreeMap<String, Vec<MetricMetadata>>),
     tallies: &mut [Tally],
     at_ms: i64,
 ) -> Result<usize, AskError> {
-    let known = ctx.backend().metadata()?;
     let mut described = 0;
     for family in catalog.families() {
         let names = ctx.route().names(family);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::edges::Edges;
 use super::report::Gap;
 use super::run_faults::RunFaults;
-use super::scraped::{SCRAPES_MAX, Scrape, Scraped};
+use super::target::{SCRAPES_MAX, Scrape, Target};
 use crate::engine::tick_time_ns;
 use crate::journal::Replay;
 use crate::push::Schedule;
@@ -55,9 +55,10 @@ pub(super) fn missing_pushes(
     missing
 }
 
-impl Scraped {
+impl Target {
     /// Where scrapes are missing.
-    pub(super) fn scrape_gaps(&self, edges: &Edges) -> Vec<Gap> {
+    pub(super) fn scrape_gaps(&self) -> Vec<Gap> {
+        let edges = &self.edges;
         let (scrapes, interval_ms) = (&self.scrapes, self.interval_ms);
         let (first, last) = (scrapes[0].time_ms, scrapes[scrapes.len() - 1].time_ms);
         let mut gaps = Vec::new();
@@ -79,7 +80,8 @@ impl Scraped {
 
     /// Where pushes are missing that were due: those between the same two pushes are
     /// one gap.
-    pub(super) fn push_gaps(&self, edges: &Edges, faults: &RunFaults) -> Vec<Gap> {
+    pub(super) fn push_gaps(&self, faults: &RunFaults) -> Vec<Gap> {
+        let edges = &self.edges;
         let scrapes = &self.scrapes;
         let mut gaps = Vec::new();
         let mut rest = self.missing.as_slice();
@@ -114,14 +116,16 @@ impl Scraped {
 
     /// How long after the beginning of the range the first one came, where that is
     /// long and nobody knows whether there should be one before.
-    pub(super) fn begins_late_ms(&self, edges: &Edges) -> Option<i64> {
+    pub(super) fn begins_late_ms(&self) -> Option<i64> {
+        let edges = &self.edges;
         let late_ms = self.scrapes[0].time_ms - edges.begin_ms;
         let is_open = self.known == 0 && !edges.begin_is_due;
         (is_open && self.is_long(late_ms)).then_some(late_ms)
     }
 
     /// The same of the end.
-    pub(super) fn ends_early_ms(&self, edges: &Edges) -> Option<i64> {
+    pub(super) fn ends_early_ms(&self) -> Option<i64> {
+        let edges = &self.edges;
         let last_ms = self.scrapes[self.scrapes.len() - 1].time_ms;
         let early_ms = edges.end_ms - last_ms;
         (edges.end_is_unknown && self.is_long(early_ms)).then_some(early_ms)
@@ -161,7 +165,7 @@ fn gap_of(
 
 #[cfg(test)]
 mod tests {
-    use super::super::scraped::{intervals, usual_interval};
+    use super::super::target::{intervals, usual_interval};
     use super::*;
 
     fn scrapes(times_ms: &[i64]) -> Vec<Scrape> {

@@ -1,14 +1,14 @@
 //! Whether what a backend holds is of the run that a journal or a configuration tells:
-//! tick numbers, and what the scraped process told of itself, in; why it is another
+//! tick numbers, and what the scraped process says of itself, in; why it is another
 //! run out. A wrong journal is a wrong argument, and nothing that a backend lost.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use super::VerifyError;
 use super::backend::{AskError, Backend, Labels};
 use super::naming::{Names, Naming, labels_text, quoted, selector};
 use super::report::{Report, Tally, rfc3339_ms};
-use super::scraped::{RunInfo, Scrape, late_ms, tick_interval_ms};
+use super::target::{RunInfo, Scrape, late_ms, tick_interval_ms};
 use crate::clock::rfc3339;
 use crate::journal::{Reach, Replay};
 use crate::model::Shape;
@@ -23,6 +23,45 @@ const CLOCKS_DIFFER_MS_MAX: i64 = 60_000;
 /// Some backends keep twelve digits of a time.
 const EPOCHS_DIFFER_MS_MAX: i64 = 100;
 
+/// Of which run a target says that it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// This one.
+    Own,
+    /// One that began at this time, Unix milliseconds.
+    Other(i64),
+    /// One of the same beginning that has another configuration.
+    Reconfigured,
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own => f.write_str("of this run"),
+            Self::Other(epoch_ms) => {
+                write!(f, "of a run that began at {}", rfc3339_ms(*epoch_ms))
+            }
+            Self::Reconfigured => f.write_str("of another configuration"),
+        }
+    }
+}
+
+/// Whether what a target says of its run at a tick is true of this one.
+pub(super) fn whose(replay: &Replay, info: &RunInfo, tick: u64) -> Whose {
+    if epochs_differ(replay, info) {
+        Whose::Other(info.epoch_ms)
+    } else if info.fingerprint == replay.fingerprint(tick) {
+        Whose::Own
+    } else {
+        Whose::Reconfigured
+    }
+}
+
+fn epochs_differ(replay: &Replay, info: &RunInfo) -> bool {
+    let own_ms = replay.epoch_ns().div_euclid(1_000_000);
+    (info.epoch_ms - own_ms).abs() > EPOCHS_DIFFER_MS_MAX
+}
+
 /// A target in a backend, and what its names are there.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source<'a> {
@@ -35,18 +74,18 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// What was told at the time of a scrape; older versions tell nothing.
-    fn run_info(self, at_ms: i64) -> Result<Option<RunInfo>, AskError> {
+    /// What it said at the time of a scrape; older versions say nothing.
+    pub(super) fn run_info(self, at_ms: i64) -> Result<Option<RunInfo>, AskError> {
         let (name, unit, label) = EPOCH;
         let query = format!("last_over_time({}[2ms])", self.selector(name, unit));
         let rows = self.backend.vector(&query, at_ms + 1)?;
-        let told = rows.into_iter().find_map(|row| {
+        let info = rows.into_iter().find_map(|row| {
             Some(RunInfo {
                 epoch_ms: (row.value * 1000.0).round() as i64,
                 fingerprint: row.labels.get(label)?.clone(),
             })
         });
-        Ok(told)
+        Ok(info)
     }
 
     /// The most that a tick was late between two times, as the run told it.
@@ -69,7 +108,7 @@ impl Source<'_> {
 }
 
 /// Holds the scrapes or pushes of a target against the run. Returns what the target
-/// told of itself at the last one.
+/// says of itself at the last one.
 ///
 /// # Errors
 /// When they are another run's, or the backend cannot be asked.
@@ -82,10 +121,9 @@ pub(super) fn check(
     let Some(&last) = scrapes.last() else {
         return Ok(None);
     };
-    let told = source.run_info(last.time_ms)?;
-    let own_ms = replay.epoch_ns().div_euclid(1_000_000);
-    let epochs_differ = |told: &&RunInfo| (told.epoch_ms - own_ms).abs() > EPOCHS_DIFFER_MS_MAX;
-    if let Some(other) = told.as_ref().filter(epochs_differ) {
+    let info = source.run_info(last.time_ms)?;
+    let is_other = |info: &&RunInfo| epochs_differ(replay, info);
+    if let Some(other) = info.as_ref().filter(is_other) {
         let began = rfc3339_ms(other.epoch_ms);
         let evidence = format!("{} is of a run that began at {began}", seen(source, last));
         return Err(another(replay, source, last, Some(other), &evidence));
@@ -105,12 +143,12 @@ pub(super) fn check(
             seen(source, scrape),
             teller(replay)
         );
-        return Err(another(replay, source, scrape, told.as_ref(), &evidence));
+        return Err(another(replay, source, scrape, info.as_ref(), &evidence));
     }
-    if told.is_none() {
+    if info.is_none() {
         check_times(replay, source, scrapes)?;
     }
-    Ok(told)
+    Ok(info)
 }
 
 /// Whether scrapes may be the run's by their times alone.
@@ -170,7 +208,7 @@ fn check_times(replay: &Replay, source: Source<'_>, scrapes: &[Scrape]) -> Resul
 pub(super) fn of_differences(
     replay: &Replay,
     source: Source<'_>,
-    (last, told): (Scrape, Option<&RunInfo>),
+    (last, info): (Scrape, Option<&RunInfo>),
     report: &Report,
 ) -> Option<VerifyError> {
     let mut differing = report
@@ -183,8 +221,8 @@ pub(super) fn of_differences(
         Reach::Copied(at_ns, before) => Some((at_ns, before)),
         _ => None,
     };
-    let has_other = |told: &&RunInfo| told.fingerprint != replay.fingerprint(last.tick);
-    let other = told.filter(has_other);
+    let has_other = |info: &&RunInfo| info.fingerprint != replay.fingerprint(last.tick);
+    let other = info.filter(has_other);
     if let Some((at_ns, before)) = copied {
         let from_ms = replay.time_ms(before).unwrap_or(i64::MAX);
         let is_later = |tally: &Tally| tally.examples.iter().all(|e| e.time_ms >= from_ms);
@@ -241,7 +279,7 @@ fn another(
     replay: &Replay,
     source: Source<'_>,
     scrape: Scrape,
-    told: Option<&RunInfo>,
+    info: Option<&RunInfo>,
     evidence: &str,
 ) -> VerifyError {
     let teller = teller(replay);
@@ -251,16 +289,14 @@ fn another(
     );
     let own_ms = replay.epoch_ns().div_euclid(1_000_000);
     let since_ms = |tick: u64| replay.time_ms(tick).map(|time_ms| time_ms - own_ms);
-    let (about, epoch_ms) = match told {
-        Some(told) => ("", Some(told.epoch_ms)),
+    let (about, epoch_ms) = match info {
+        Some(info) => ("", Some(info.epoch_ms)),
         None => (
             "about ",
             since_ms(scrape.tick).map(|since| scrape.time_ms - since),
         ),
     };
-    let is_same = epoch_ms.is_some_and(|epoch_ms| {
-        told.is_some() && (epoch_ms - own_ms).abs() <= EPOCHS_DIFFER_MS_MAX
-    });
+    let is_same = info.is_some_and(|info| !epochs_differ(replay, info));
     let own = rfc3339(replay.epoch_ns());
     let _ = match epoch_ms {
         _ if is_same => write!(text, "\n  epoch: {own}, as in the {teller}"),
@@ -274,7 +310,7 @@ fn another(
         None => Ok(()),
     };
     let own = replay.fingerprint(scrape.tick);
-    let _ = match told.map(|told| told.fingerprint.as_str()) {
+    let _ = match info.map(|info| info.fingerprint.as_str()) {
         Some(there) if there == own => {
             write!(text, "\n  configuration: {own}, as in the {teller}")
         }

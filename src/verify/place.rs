@@ -4,9 +4,9 @@
 use super::context::{Context, Exactly};
 use super::naming::Names;
 use super::report::{Example, What};
-use super::scraped::Scrape;
 use super::selection::{Rows, for_each_series};
 use super::sums::Totals;
+use super::target::Scrape;
 use crate::engine::{Frame, Gaps};
 use crate::model::Shape;
 

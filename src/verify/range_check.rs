@@ -1,4 +1,4 @@
-//! The comparisons of one range, scrape by scrape: scrapes and their frames in,
+//! The comparisons of one target in a range, scrape by scrape: scrapes and their frames in,
 //! tallies out. Values are collected until there are enough to ask for, counts and
 //! sums are compared at once.
 
@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::backend::AskError;
-use super::chunk::Chunk;
+use super::chunk::{Chunk, Selection};
 use super::context::Context;
 use super::naming::Names;
 use super::place::Place;
 use super::report::{Tally, What, tally_of};
-use super::scraped::Scrape;
 use super::selection::{KeyLimit, Rows};
+use super::target::Scrape;
 use super::{Options, VerifyError, samples, totals};
 use crate::config::Metric;
 use crate::engine::Frame;
@@ -20,10 +20,12 @@ use crate::journal::{Replay, ReplayError};
 use crate::model::space::Space;
 use crate::model::{Catalog, identity};
 
-/// One range's comparisons.
+/// One range's comparisons of one target.
 pub(super) struct RangeCheck<'a> {
     context: &'a Context<'a>,
-    limit: KeyLimit,
+    selection: Selection,
+    /// Samples after this time belong to the next scrape, Unix milliseconds.
+    after_ms: i64,
     /// Names of all families that there are at any time.
     names: Vec<Names>,
     tallies: Vec<Tally>,
@@ -32,51 +34,57 @@ pub(super) struct RangeCheck<'a> {
     located: BTreeSet<String>,
 }
 
+/// The series of a run that are compared sample by sample, at so many targets.
+///
+/// # Errors
+/// When no series is meant.
+pub(super) fn select(
+    replay: &Replay,
+    options: &Options,
+    targets: usize,
+) -> Result<Selection, VerifyError> {
+    let spaces = spaces(replay)?;
+    let matches = &options.matches;
+    let has_some = |(_, space): &(u64, Arc<Space>)| Rows::of(space, matches).count(space) > 0;
+    if !spaces.iter().any(has_some) {
+        let pairs = matches
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        let pairs = pairs.collect::<Vec<_>>().join(",");
+        return Err(VerifyError::Config(format!(
+            "no series has the labels {pairs}"
+        )));
+    }
+    let limit = KeyLimit::of(options.share, &spaces, matches);
+    Ok(Selection::new(limit, targets))
+}
+
 impl<'a> RangeCheck<'a> {
-    /// Nothing is compared yet.
-    ///
-    /// # Errors
-    /// When no series is meant.
-    pub(super) fn new(
-        replay: &Replay,
-        context: &'a Context<'a>,
-        options: &Options,
-    ) -> Result<Self, VerifyError> {
-        let spaces = spaces(replay)?;
-        let matches = &options.matches;
-        let has_some = |(_, space): &(u64, Arc<Space>)| Rows::of(space, matches).count(space) > 0;
-        if !spaces.iter().any(has_some) {
-            let pairs = matches
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"));
-            let pairs = pairs.collect::<Vec<_>>().join(",");
-            return Err(VerifyError::Config(format!(
-                "no series has the labels {pairs}"
-            )));
-        }
-        Ok(Self {
-            limit: KeyLimit::of(options.share, &spaces, matches),
+    /// Nothing is compared yet; samples after `after_ms` belong to the first scrape.
+    pub(super) fn new(context: &'a Context<'a>, selection: Selection, after_ms: i64) -> Self {
+        Self {
+            selection,
+            after_ms,
             context,
             names: Vec::new(),
             tallies: Vec::new(),
             chunk: None,
             located: BTreeSet::new(),
-        })
+        }
     }
 
-    /// A scrape of a frame; samples after `after_ms` belong to it.
+    /// The next scrape, which is of this frame.
     pub(super) fn scrape(
         &mut self,
         scrape: Scrape,
         frame: &Frame,
-        after_ms: i64,
         is_instant: bool,
     ) -> Result<(), AskError> {
         let catalog = frame.catalog();
         let is_same = |chunk: &Chunk| Arc::ptr_eq(&chunk.catalog, catalog);
         if !self.chunk.as_ref().is_some_and(is_same) {
             self.finish()?;
-            self.begin(catalog, after_ms);
+            self.begin(catalog);
         }
         if let Some(chunk) = &mut self.chunk {
             chunk.add(scrape, frame);
@@ -87,6 +95,7 @@ impl<'a> RangeCheck<'a> {
                 }
             }
         }
+        self.after_ms = scrape.time_ms;
         if is_instant {
             self.totals(scrape, frame)?;
         }
@@ -94,10 +103,10 @@ impl<'a> RangeCheck<'a> {
     }
 
     /// Goes over to another catalog: after a reload there are other families.
-    fn begin(&mut self, catalog: &Arc<Catalog>, after_ms: i64) {
+    fn begin(&mut self, catalog: &Arc<Catalog>) {
         let route = self.context.route();
         for family in catalog.families() {
-            let rows = Rows::of(&family.space, self.context.matches());
+            let rows = self.context.rows(&family.space);
             let series = rows.count(&family.space);
             if series == 0 || route.leaves_out(&family.shape) {
                 continue;
@@ -112,7 +121,7 @@ impl<'a> RangeCheck<'a> {
                 self.names.push(names);
             }
         }
-        let chunk = Chunk::new(catalog, self.context, self.limit, after_ms);
+        let chunk = Chunk::new(catalog, self.context, self.selection, self.after_ms);
         self.chunk = Some(chunk);
     }
 

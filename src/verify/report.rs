@@ -2,6 +2,7 @@
 //! `html` a page to hand on.
 
 mod columns;
+mod findings;
 mod html;
 mod text;
 
@@ -13,6 +14,7 @@ use super::backend::seconds;
 use super::naming::{Added, Naming};
 use crate::clock::rfc3339;
 use crate::readable::grouped;
+pub use findings::Findings;
 
 /// Examples that are kept of each metric and kind.
 pub const EXAMPLES_MAX: usize = 20;
@@ -50,8 +52,9 @@ pub struct Report {
     pub allowances: Vec<Allowance>,
     /// What the backend warned of, and what is odd about the range.
     pub warnings: Vec<String>,
-    /// What it took.
-    pub cost: Cost,
+    /// What it took; nothing where several targets were checked together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
     /// What names became.
     #[serde(skip)]
     pub(super) naming: Naming,
@@ -242,9 +245,14 @@ pub(super) fn tally_of<'t>(tallies: &'t mut Vec<Tally>, metric: &str) -> &'t mut
 impl Tally {
     /// Whether nothing differs.
     pub fn is_ok(&self) -> bool {
-        let differences =
+        self.differences() == 0
+    }
+
+    /// How many differences there are of all kinds.
+    pub(super) fn differences(&self) -> u64 {
+        let of_samples =
             self.missing + self.wrong + self.unexpected + self.misplaced + self.duplicated;
-        differences + self.totals_wrong + self.stale_late + self.described_wrong == 0
+        of_samples + self.totals_wrong + self.stale_late + self.described_wrong
     }
 
     /// The same as a word.
@@ -325,6 +333,11 @@ impl Example {
 }
 
 impl Report {
+    /// Whether everything is as expected, as a word.
+    pub fn word(&self) -> &'static str {
+        if self.ok { "ok" } else { "DIFFERS" }
+    }
+
     /// What was found of a metric.
     pub fn tally(&self, metric: &str) -> Option<&Tally> {
         self.metrics.iter().find(|tally| tally.metric == metric)

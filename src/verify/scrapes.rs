@@ -1,17 +1,19 @@
 //! Which ticks came to the backend, and when: from the tick number that every
-//! scrape and every push carries. Samples of that number in, [`Scraped`] out.
+//! scrape and every push carries. Samples of that number in, a [`Target`] for each
+//! series of them out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::backend::{AskError, Backend, Kind, Labels, Stored};
 use super::edges::Edges;
 use super::gaps::missing_pushes;
 use super::naming::labels_text;
-use super::other_run::{self, Source};
+use super::other_run::{self, Source, Whose};
 use super::report::{Example, Gap, rfc3339_ms};
 use super::route::Route;
-use super::scraped::{Scrape, Scraped, intervals, usual_interval};
 use super::series::exactly;
+use super::target::{SCRAPES_MAX, Scrape, Target, intervals, usual_interval};
 use super::tick_numbers::{pushes_of, scrapes_of};
 use super::{Options, VerifyError};
 use crate::clock::Clock;
@@ -44,20 +46,21 @@ struct TickNumbers<'a> {
     selector: String,
     /// The process that pushed them, unless the arguments name one.
     instance: Option<&'a str>,
+    targets_max: usize,
 }
 
-/// Asks for the tick numbers of the range.
+/// Asks for the tick numbers of the range, of every target of the run.
 ///
 /// # Errors
-/// When there are none, several targets, or they do not fit the run.
+/// When there are none, those of several targets that are not known to be of the run, or they
+/// do not fit the run.
 pub(super) fn find(
     replay: &Replay,
     (backend, kind): (&Backend, Kind),
     options: &Options,
     route: &Route,
     edges: &Edges,
-) -> Result<Scraped, VerifyError> {
-    let candidates = route.tick_names();
+) -> Result<Vec<Target>, VerifyError> {
     let numbers = TickNumbers {
         replay,
         backend,
@@ -69,61 +72,34 @@ pub(super) fn find(
             .instance
             .as_deref()
             .filter(|_| options.instance.is_none()),
+        targets_max: options.targets_max,
     };
-    let in_range = numbers.of_one_target(edges.begin_ms, edges.end_ms, None)?;
+    let mut in_range = numbers.stored(edges.begin_ms, edges.end_ms)?;
+    numbers.check_several(&in_range)?;
     let is_first_range = !options.whole_range && options.known_until_ms.is_none();
-    let before = if in_range.is_none() || is_first_range {
-        let target = in_range.as_ref().map(|stored| &stored.labels);
-        let length_ms = edges.end_ms - edges.begin_ms;
-        numbers.before(edges, length_ms, target)?
+    let mut before = if in_range.is_empty() || is_first_range {
+        let wanted = in_range.iter().map(|stored| stored.labels.clone());
+        numbers.before(edges, wanted.collect())?
     } else {
-        None
+        BTreeMap::new()
     };
-    let (before, target) = match before {
-        Some((target, scrapes)) => (scrapes, Some(target)),
-        None => (Vec::new(), None),
-    };
-    let in_range_labels = in_range.as_ref().map(|stored| &stored.labels);
-    let Some(mut labels) = in_range_labels.cloned().or(target) else {
+    if in_range.is_empty() {
+        let none = |series: &Labels| Stored {
+            labels: series.clone(),
+            samples: Vec::new(),
+        };
+        in_range = before.keys().map(none).collect();
+    }
+    if in_range.is_empty() {
         return Err(numbers.nothing(edges));
-    };
-    let ticks_name = labels.remove("__name__").unwrap_or_default();
-    let naming = candidates.iter().find(|(name, _)| *name == ticks_name);
-    let naming = naming.map_or(route.naming, |(_, naming)| *naming);
-    let (mut scrapes, odd) = match &in_range {
-        Some(series) => numbers.scrapes(series, &ticks_name)?,
-        None => (Vec::new(), Vec::new()),
-    };
-    let source = Source {
-        backend,
-        prefix: &route.own_prefix(),
-        naming,
-        labels: &labels,
-    };
-    let run_info = other_run::check(replay, source, &scrapes, Clock::start().now_ns())?;
-    let mut intervals_ms: Vec<i64> = intervals(&scrapes).collect();
-    if intervals_ms.len() < INTERVALS_MIN {
-        intervals_ms.extend(intervals(&before));
     }
-    scrapes.splice(..0, before.last().copied());
-    let known_until_ms = options.known_until_ms.unwrap_or(edges.begin_ms - 1);
-    let mut found = Scraped {
-        known: scrapes.partition_point(|scrape| scrape.time_ms <= known_until_ms),
-        scrapes,
-        missing: Vec::new(),
-        run_info,
-        labels,
-        naming,
-        ticks_name,
-        odd,
-        interval_ms: usual_interval(&intervals_ms),
-        intervals_ms,
-    };
-    if let Some(schedule) = route.due {
-        found.interval_ms = schedule.interval_ms();
-        found.missing = missing_pushes(replay, schedule, edges, &found.scrapes, found.known);
-    }
-    Ok(found)
+    let all: usize = in_range.iter().map(|stored| stored.samples.len()).sum();
+    check_count(all, numbers.what())?;
+    let targets = in_range.into_iter().map(|stored| {
+        let before = before.remove(&stored.labels).unwrap_or_default();
+        numbers.target(stored, &before, options, edges)
+    });
+    targets.collect()
 }
 
 impl TickNumbers<'_> {
@@ -201,61 +177,150 @@ impl TickNumbers<'_> {
         format!("{}[{}ms]", self.selector, to_ms - from_ms + 1)
     }
 
-    /// Those of the only target, or of the one that is meant.
-    fn of_one_target(
+    /// The target of a series of tick numbers, of which there are these scrapes before the
+    /// range.
+    fn target(
         &self,
-        from_ms: i64,
-        to_ms: i64,
-        target: Option<&Labels>,
-    ) -> Result<Option<Stored>, VerifyError> {
-        let mut found = self.stored(from_ms, to_ms)?;
-        if let Some(target) = target {
-            found.retain(|stored| stored.labels == *target);
+        stored: Stored,
+        before: &[Scrape],
+        options: &Options,
+        edges: &Edges,
+    ) -> Result<Target, VerifyError> {
+        let ticks_name = name_of(&stored.labels).to_owned();
+        let candidates = self.route.tick_names();
+        let naming = candidates.iter().find(|(name, _)| *name == ticks_name);
+        let naming = naming.map_or(self.route.naming, |(_, naming)| *naming);
+        let (mut scrapes, odd) = self.scrapes(&stored)?;
+        let mut labels = stored.labels;
+        labels.remove("__name__");
+        let source = Source {
+            backend: self.backend,
+            prefix: &self.route.own_prefix(),
+            naming,
+            labels: &labels,
+        };
+        let run_info = other_run::check(self.replay, source, &scrapes, Clock::start().now_ns())?;
+        let mut intervals_ms: Vec<i64> = intervals(&scrapes).collect();
+        if intervals_ms.len() < INTERVALS_MIN {
+            intervals_ms.extend(intervals(before));
         }
-        if found.len() > 1 {
-            return Err(several_targets(&found));
+        scrapes.splice(..0, before.last().copied());
+        let known_until_ms = options.known_until_ms.unwrap_or(edges.begin_ms - 1);
+        let mut target = Target {
+            labels,
+            naming,
+            ticks_name,
+            edges: *edges,
+            known: scrapes.partition_point(|scrape| scrape.time_ms <= known_until_ms),
+            scrapes,
+            missing: Vec::new(),
+            run_info,
+            odd,
+            interval_ms: usual_interval(&intervals_ms),
+            intervals_ms,
+        };
+        if let Some(schedule) = self.route.due {
+            target.interval_ms = schedule.interval_ms();
+            target.missing =
+                missing_pushes(self.replay, schedule, edges, &target.scrapes, target.known);
         }
-        Ok(found.pop())
+        Ok(target)
     }
 
-    /// The latest ones before the range, and their target, however long ago that was.
-    /// What does not fit the run is another one's.
+    /// Whether targets can be judged together: not too many, each of which says that it is of
+    /// this run.
+    ///
+    /// # Errors
+    /// That one of them is to be chosen.
+    fn check_several(&self, found: &[Stored]) -> Result<(), VerifyError> {
+        if found.len() <= 1 {
+            return Ok(());
+        }
+        let mut about = vec![None; found.len()];
+        if found.len() <= self.targets_max {
+            for (about, stored) in about.iter_mut().zip(found) {
+                *about = self.whose(stored)?;
+            }
+            if about.iter().all(|about| *about == Some(Whose::Own)) {
+                return Ok(());
+            }
+        }
+        Err(several_targets(found, &about, self.targets_max))
+    }
+
+    /// Of which run a target says that it is, at its last tick number.
+    fn whose(&self, stored: &Stored) -> Result<Option<Whose>, VerifyError> {
+        let mut labels = stored.labels.clone();
+        let name = labels.remove("__name__").unwrap_or_default();
+        let candidates = self.route.tick_names();
+        let naming = candidates.iter().find(|(known, _)| *known == name);
+        let source = Source {
+            backend: self.backend,
+            prefix: &self.route.own_prefix(),
+            naming: naming.map_or(self.route.naming, |(_, naming)| *naming),
+            labels: &labels,
+        };
+        let last = stored.samples.iter().max_by_key(|(time_ms, _)| *time_ms);
+        let Some(&(time_ms, tick)) = last else {
+            return Ok(None);
+        };
+        let run_info = source.run_info(time_ms)?;
+        Ok(run_info.map(|info| other_run::whose(self.replay, &info, tick as u64)))
+    }
+
+    /// The latest ones of some series before the range, however long ago that was; of the
+    /// latest that there are where none is `wanted`. What does not fit the run is another one's.
     fn before(
         &self,
         edges: &Edges,
-        length_ms: i64,
-        target: Option<&Labels>,
-    ) -> Result<Option<(Labels, Vec<Scrape>)>, VerifyError> {
+        mut wanted: BTreeSet<Labels>,
+    ) -> Result<BTreeMap<Labels, Vec<Scrape>>, VerifyError> {
         let mut to_ms = edges.begin_ms - 1;
-        let mut length_ms = length_ms.max(BEFORE_MS_MIN);
+        let mut length_ms = (edges.end_ms - edges.begin_ms).max(BEFORE_MS_MIN);
+        let is_any_wanted = wanted.is_empty();
+        let mut before = BTreeMap::new();
         while to_ms >= edges.run_begins_ms {
             let from_ms = to_ms.saturating_sub(length_ms).max(edges.run_begins_ms);
-            if let Some(stored) = self.of_one_target(from_ms, to_ms, target)? {
-                let name = stored.labels.get("__name__").map_or("", String::as_str);
-                let scrapes = self.scrapes(&stored, name).map(|(scrapes, _)| scrapes);
+            let mut found = self.stored(from_ms, to_ms)?;
+            if is_any_wanted {
+                self.check_several(&found)?;
+            } else {
+                found.retain(|stored| wanted.remove(&stored.labels));
+            }
+            let is_over = wanted.is_empty() && !(is_any_wanted && found.is_empty());
+            for stored in found {
+                let scrapes = self.scrapes(&stored).map(|(scrapes, _)| scrapes);
                 let is_own = |scrapes: &Vec<Scrape>| {
-                    let is_timely = other_run::are_timely(self.replay, scrapes);
-                    !scrapes.is_empty() && is_timely
+                    !scrapes.is_empty() && other_run::are_timely(self.replay, scrapes)
                 };
-                let scrapes = scrapes.ok().filter(is_own);
-                return Ok(scrapes.map(|scrapes| (stored.labels, scrapes)));
+                if let Some(scrapes) = scrapes.ok().filter(is_own) {
+                    before.insert(stored.labels, scrapes);
+                }
+            }
+            if is_over {
+                break;
             }
             to_ms = from_ms - 1;
             length_ms = length_ms.saturating_mul(2);
         }
-        Ok(None)
+        Ok(before)
     }
 
     /// The scrapes or pushes that they tell, and what is odd about them.
-    fn scrapes(
-        &self,
-        series: &Stored,
-        name: &str,
-    ) -> Result<(Vec<Scrape>, Vec<Example>), VerifyError> {
+    fn scrapes(&self, series: &Stored) -> Result<(Vec<Scrape>, Vec<Example>), VerifyError> {
+        check_count(series.samples.len(), self.what())?;
         if self.route.due.is_some() {
-            return pushes_of(self.replay, series, name);
+            return pushes_of(self.replay, series);
         }
         Ok((scrapes_of(series)?, Vec::new()))
+    }
+
+    /// What they are of.
+    fn what(&self) -> &'static str {
+        match self.route.due {
+            Some(_) => "pushes",
+            None => "scrapes",
+        }
     }
 
     /// Whose tick numbers there are instead of the run's own, for people.
@@ -322,17 +387,41 @@ impl TickNumbers<'_> {
     }
 }
 
-fn several_targets(found: &[Stored]) -> VerifyError {
+/// # Errors
+/// When there is too much to be looked at together.
+fn check_count(count: usize, what: &str) -> Result<(), VerifyError> {
+    if count > SCRAPES_MAX {
+        return Err(VerifyError::Ask(format!(
+            "{count} {what} are more than can be looked at together; choose a shorter range"
+        )));
+    }
+    Ok(())
+}
+
+/// That there are several, with what each says of its run where that was asked.
+fn several_targets(found: &[Stored], about: &[Option<Whose>], targets_max: usize) -> VerifyError {
     const SHOWN: usize = 5;
-    let name = found[0].labels.get("__name__").map_or("", String::as_str);
-    let mut message = format!(
-        "{name} is there of {} targets; choose one with --job and --instance:",
-        found.len()
-    );
-    for stored in found.iter().take(SHOWN) {
+    let (name, count) = (name_of(&found[0].labels), found.len());
+    let mut message = format!("{name} is there of {count} targets");
+    if (2..count).contains(&targets_max) {
+        let _ = write!(
+            message,
+            ", and no more than {targets_max} are judged together"
+        );
+    }
+    message.push_str("; choose one with --job and --instance:");
+    for (stored, about) in found.iter().zip(about).take(SHOWN) {
         let mut labels = stored.labels.clone();
         labels.remove("__name__");
         let _ = write!(message, "\n  {}", labels_text(&labels));
+        if let Some(whose) = about {
+            let _ = write!(message, ", {whose}");
+        }
     }
     VerifyError::Config(message)
+}
+
+/// The name of a stored series.
+fn name_of(labels: &Labels) -> &str {
+    labels.get("__name__").map_or("", String::as_str)
 }

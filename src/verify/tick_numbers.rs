@@ -4,23 +4,17 @@
 use super::VerifyError;
 use super::backend::Stored;
 use super::report::{Example, What, rfc3339_ms};
-use super::scraped::{SCRAPES_MAX, Scrape};
 use super::series::exactly;
+use super::target::Scrape;
 use crate::clock::rfc3339;
 use crate::engine::tick_time_ns;
 use crate::journal::Replay;
 
-/// The samples of tick numbers in the order of their times; `what` they are of.
-fn in_order(series: &Stored, what: &str) -> Result<Vec<(i64, f64)>, VerifyError> {
-    let count = series.samples.len();
-    if count > SCRAPES_MAX {
-        return Err(VerifyError::Ask(format!(
-            "{count} {what} are more than can be looked at together; choose a shorter range"
-        )));
-    }
+/// The samples of tick numbers in the order of their times.
+fn in_order(series: &Stored) -> Vec<(i64, f64)> {
     let mut samples = series.samples.clone();
     samples.sort_by_key(|(time_ms, _)| *time_ms);
-    Ok(samples)
+    samples
 }
 
 /// Pushes carry their tick's own time, so time and number have to fit. Where
@@ -28,12 +22,12 @@ fn in_order(series: &Stored, what: &str) -> Result<Vec<(i64, f64)>, VerifyError>
 pub(super) fn pushes_of(
     replay: &Replay,
     series: &Stored,
-    name: &str,
 ) -> Result<(Vec<Scrape>, Vec<Example>), VerifyError> {
     let interval_ns = replay.config().global.tick_interval_ns;
     let mut scrapes: Vec<Scrape> = Vec::with_capacity(series.samples.len());
     let mut odd = Vec::new();
-    let samples = in_order(series, "pushes")?;
+    let samples = in_order(series);
+    let name = series.labels.get("__name__").map_or("", String::as_str);
     for &(time_ms, value) in &samples {
         let example = |what, expected: Option<String>, note: &str| Example {
             what,
@@ -131,7 +125,7 @@ fn tick_at(epoch_ns: i64, interval_ns: u64, time_ms: i64) -> Option<u64> {
 pub(super) fn scrapes_of(series: &Stored) -> Result<Vec<Scrape>, VerifyError> {
     const TICKS_MAX: f64 = 9_007_199_254_740_992.0;
     let ask = |message: String| Err(VerifyError::Ask(message));
-    let samples = in_order(series, "scrapes")?;
+    let samples = in_order(series);
     let mut scrapes: Vec<Scrape> = Vec::with_capacity(samples.len());
     for (time_ms, value) in samples {
         if !(0.0..TICKS_MAX).contains(&value) || value.fract() != 0.0 {

@@ -19,10 +19,9 @@ use super::sums::{Totals, totals};
 /// # Errors
 /// When the backend does not answer.
 pub(super) fn check(ctx: &Context, place: Place, look: bool) -> Result<Vec<Example>, AskError> {
-    let matches = ctx.matches();
     let own = place.own_labels();
     let mut matchers = ctx.added().matchers(&own);
-    for (name, value) in matches {
+    for (name, value) in ctx.matches() {
         let stored = ctx.added().stored_name(name, &own);
         matchers.push(format!("{stored}={}", quoted(value)));
     }
@@ -30,7 +29,7 @@ pub(super) fn check(ctx: &Context, place: Place, look: bool) -> Result<Vec<Examp
         None => (Rows::None, Totals::default()),
         Some(family) => {
             let space = &place.frame.catalog().families()[family].space;
-            let rows = Rows::of(space, matches);
+            let rows = ctx.rows(space);
             let expected = totals(place.frame, family, place.names, place.name, &rows);
             (rows, expected)
         }

@@ -160,6 +160,8 @@ impl<'b> Watch<'b> {
             options: Options {
                 // What is not visible yet is left out of every round.
                 visible_until_ms: None,
+                // Where a round goes on is known of one target.
+                targets_max: 1,
                 ..options.clone()
             },
             known: None,
@@ -270,7 +272,8 @@ impl<'b> Watch<'b> {
             (None, None) => unreachable!("without a session every run is a fresh one"),
         };
         match result {
-            Ok(report) => {
+            Ok(found) => {
+                let report = found.into_only();
                 options.from_ms = report.range_ms.1;
                 options.known_until_ms = Some(report.range_ms.1);
                 Ok(Ok(Outcome::Compared(Box::new(report))))

@@ -660,6 +660,71 @@ fn what_stops_coming_is_missed() {
     assert!(said.contains("the run has ended at"), "{said}");
 }
 
+/// Two jobs that scrape the same process are two targets of one run.
+#[test]
+#[ignore = "needs servers"]
+fn targets_of_one_run_are_judged_together() {
+    let servers = servers::find(&["prometheus"]);
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (port, address) = address();
+    let job = |name, interval_s| Job {
+        name,
+        address: &address,
+        protocol: None,
+        interval_s,
+    };
+    let jobs = [job("often", 1), job("seldom", 2)];
+    let backend = Prometheus::start(&servers, folder, &jobs);
+    let mockingbird = start(&BASELINE, folder, port, &backend);
+    wait_for(&mockingbird, 20);
+    let few: &[&str] = &["--series", "200", "--visible-after", "5s"];
+    let (code, table, found) = verify(folder, backend.url(), &[few]);
+    assert_eq!(code, 0, "{table}");
+    assert!(table.contains(": 2 targets\n"), "{table}");
+    let targets = found["targets"].as_array().unwrap();
+    let scrapes = ["often", "seldom"].map(|job| {
+        let mut of_job = targets
+            .iter()
+            .filter(|target| target["target"]["job"] == job);
+        let target = of_job.next().unwrap();
+        assert_eq!(target["ok"], true, "{table}");
+        target["scrapes"].as_u64().unwrap()
+    });
+    assert!(scrapes[1] >= 5 && scrapes[0] > scrapes[1] + 3, "{table}");
+    // Each of them is judged alone where it is named.
+    let (code, table, report) = verify(folder, backend.url(), &[few, &["--job", "seldom"]]);
+    assert_eq!(code, 0, "{table}");
+    assert_eq!(report["target"]["job"], "seldom");
+
+    // What one of them lost is its own loss.
+    std::fs::write(folder.join("prometheus.yaml"), one_job(&address)).unwrap();
+    let mut backend = backend;
+    backend.kill();
+    backend.restart();
+    wait_for(&mockingbird, mockingbird.scrape().0 + 16);
+    let (code, table, found) = verify(folder, backend.url(), &[few]);
+    assert_eq!(code, 3, "{table}");
+    let lost = |job: &str| {
+        let targets = found["targets"].as_array().unwrap().iter();
+        let mut of_job = targets.filter(|target| target["target"]["job"] == job);
+        let gaps = of_job.next().unwrap()["gaps"].as_array().unwrap().clone();
+        gaps.iter()
+            .map(|gap| gap["scrapes"].as_u64().unwrap())
+            .sum::<u64>()
+    };
+    assert!(lost("seldom") >= 3, "{table}");
+    println!("{table}");
+}
+
+/// Only the job that scrapes often.
+fn one_job(address: &str) -> String {
+    format!(
+        "scrape_configs:\n- job_name: often\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  \
+         static_configs: [{{targets: ['{address}']}}]\n"
+    )
+}
+
 #[test]
 #[ignore = "needs servers"]
 fn prometheus_holds_the_baseline_and_misses_what_came_while_it_was_killed() {

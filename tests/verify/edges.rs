@@ -110,7 +110,8 @@ fn command(journal: &Path, backend: &Backend) -> Command {
 
 fn verify(replay: Replay, store: Store, options: &Options) -> Result<Report, VerifyError> {
     let (_server, backend) = fake::serve(store);
-    verify::run(replay, &backend, options, &mut |_, _| {})
+    let found = verify::run(replay, &backend, options, &mut |_, _| {})?;
+    Ok(found.into_only())
 }
 
 /// Gaps in ticks, whether all is as expected, and how many warnings there are.

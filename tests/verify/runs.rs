@@ -17,7 +17,8 @@ use crate::{CONFIG, EPOCH_MS, TICKS, labels, options, pushed, replay, store, tim
 
 fn verify(replay: Replay, store: Store, options: &Options) -> Result<Report, VerifyError> {
     let (_server, backend) = fake::serve(store);
-    verify::run(replay, &backend, options, &mut |_, _| {})
+    let found = verify::run(replay, &backend, options, &mut |_, _| {})?;
+    Ok(found.into_only())
 }
 
 /// What is said of a run that is another one.
@@ -30,12 +31,12 @@ fn other_run(result: Result<Report, VerifyError>) -> String {
     }
 }
 
-fn fingerprint() -> String {
+pub(crate) fn fingerprint() -> String {
     config::fingerprint(replay().config())
 }
 
 /// Adds what the process that was scraped tells of itself, under a prefix.
-fn telling(mut store: Store, prefix: &str, epoch_ms: i64, fingerprint: &str) -> Store {
+pub(crate) fn telling(mut store: Store, prefix: &str, epoch_ms: i64, fingerprint: &str) -> Store {
     let ticks = labels(&format!("{prefix}gen_ticks_total"), &[]);
     let name = format!("{prefix}gen_epoch_seconds");
     let told = labels(&name, &[("fingerprint", fingerprint)]);

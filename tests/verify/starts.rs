@@ -166,7 +166,8 @@ fn zeros_before_the_first_push_are_no_push() {
             ..options()
         };
         let (_server, backend) = serve(store);
-        let report = verify::run(run, &backend, &options, &mut |_, _| {}).unwrap();
+        let found = verify::run(run, &backend, &options, &mut |_, _| {}).unwrap();
+        let report = found.into_only();
         assert!(report.ok, "{via:?}: {}", report.table(false));
         assert_eq!((report.scrapes, report.ticks), (2, (3, 7)));
     }

@@ -20,6 +20,44 @@ use escape::{Escaped, percent_encoded};
 
 const STYLE: &str = include_str!("html.css");
 
+/// What is around the facts: the head of the page and its end.
+pub(super) struct Page<'a> {
+    pub(super) verdict: &'a str,
+    pub(super) ok: bool,
+    pub(super) backend: &'a str,
+}
+
+impl Page<'_> {
+    /// Writes the page, whose verdict this sentence says more of.
+    pub(super) fn write(
+        &self,
+        out: &mut String,
+        sentence: &str,
+        body: impl FnOnce(&mut String) -> fmt::Result,
+    ) -> fmt::Result {
+        let verdict = Escaped(self.verdict);
+        write!(
+            out,
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" \
+             content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+             <meta name=\"referrer\" content=\"no-referrer\">\n\
+             <title>{verdict}: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+             <header class=\"verdict {}\">\n<h1>{verdict}.</h1>\n<p>{sentence}</p>\n</header>\n\
+             <main>\n",
+            Escaped(self.backend),
+            verdict_class(self.ok),
+        )?;
+        body(out)?;
+        write!(
+            out,
+            "</main>\n<footer>mockingbird verify {}</footer>\n</body>\n</html>\n",
+            env!("CARGO_PKG_VERSION")
+        )
+    }
+}
+
 impl Report {
     /// The page.
     pub fn html(&self) -> String {
@@ -30,32 +68,36 @@ impl Report {
     }
 
     fn write_page(&self, out: &mut String) -> fmt::Result {
-        let verdict = self.verdict();
-        let class = if self.ok { "ok" } else { "differs" };
-        write!(
+        let page = Page {
+            verdict: self.verdict(),
+            ok: self.ok,
+            backend: &self.backend,
+        };
+        page.write(out, &self.sentence(), |out| self.write_body(out, ""))
+    }
+
+    /// Everything of a target that is one of several on a page; `ids` begin so.
+    pub(super) fn write_section(&self, out: &mut String, ids: &str) -> fmt::Result {
+        let class = verdict_class(self.ok);
+        writeln!(
             out,
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" \
-             content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-             <meta name=\"referrer\" content=\"no-referrer\">\n\
-             <title>{verdict}: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-             <header class=\"verdict {class}\">\n<h1>{verdict}.</h1>\n<p>{}</p>\n</header>\n\
-             <main>\n",
-            Escaped(&self.backend),
+            "<section>\n<header class=\"verdict {class}\">\n<h2>{}: {}.</h2>\n<p>{}</p>\n</header>",
+            Escaped(&labels_text(&self.target)),
+            self.verdict(),
             self.sentence(),
         )?;
+        self.write_body(out, ids)?;
+        out.push_str("</section>\n");
+        Ok(())
+    }
+
+    fn write_body(&self, out: &mut String, ids: &str) -> fmt::Result {
         self.write_facts(out)?;
         self.write_gaps(out)?;
         self.write_timeline(out)?;
-        self.write_table(out)?;
-        self.write_examples(out)?;
-        self.write_allowances(out)?;
-        write!(
-            out,
-            "</main>\n<footer>mockingbird verify {}</footer>\n</body>\n</html>\n",
-            env!("CARGO_PKG_VERSION")
-        )
+        self.write_table(out, ids)?;
+        self.write_examples(out, ids)?;
+        self.write_allowances(out)
     }
 
     /// The verdict in words and numbers.
@@ -118,7 +160,17 @@ impl Report {
     fn write_facts(&self, out: &mut String) -> fmt::Result {
         let labels = labels_text(&self.target);
         let range_s = (self.range_ms.1 - self.range_ms.0) as f64 / 1000.0;
-        let cost = &self.cost;
+        let cost = self.cost.map(|cost| {
+            let text = format!(
+                "{} of {} computed in {:.2} s; {} answered in {:.2} s",
+                counted(cost.ticks_replayed, "tick", "ticks"),
+                counted(cost.series_replayed as u64, "series", "series"),
+                cost.compute_s,
+                counted(cost.requests, "request", "requests"),
+                cost.query_s,
+            );
+            ("cost", text)
+        });
         let facts = [
             ("backend", Escaped(&self.backend).to_string()),
             ("target", Escaped(&labels).to_string()),
@@ -144,20 +196,9 @@ impl Report {
                     number(self.instants as u64),
                 ),
             ),
-            (
-                "cost",
-                format!(
-                    "{} of {} computed in {:.2} s; {} answered in {:.2} s",
-                    counted(cost.ticks_replayed, "tick", "ticks"),
-                    counted(cost.series_replayed as u64, "series", "series"),
-                    cost.compute_s,
-                    counted(cost.requests, "request", "requests"),
-                    cost.query_s,
-                ),
-            ),
         ];
         out.push_str("<dl class=\"facts\">\n");
-        for (title, html) in &facts {
+        for (title, html) in facts.iter().chain(&cost) {
             writeln!(out, "<dt>{title}</dt><dd>{html}</dd>")?;
         }
         for warning in &self.warnings {
@@ -188,7 +229,7 @@ impl Report {
         Ok(())
     }
 
-    fn write_table(&self, out: &mut String) -> fmt::Result {
+    fn write_table(&self, out: &mut String, ids: &str) -> fmt::Result {
         out.push_str(
             "<h2>Metrics</h2>\n<div class=\"table\"><table>\n\
              <thead><tr><th scope=\"col\">metric</th>",
@@ -207,7 +248,7 @@ impl Report {
             if tally.examples.is_empty() {
                 write!(out, "{name}")?;
             } else {
-                write!(out, "<a href=\"#metric-{place}\">{name}</a>")?;
+                write!(out, "<a href=\"#{ids}metric-{place}\">{name}</a>")?;
             }
             out.push_str("</th>");
             for column in &COLUMNS {
@@ -237,7 +278,7 @@ impl Report {
         Ok(())
     }
 
-    fn write_examples(&self, out: &mut String) -> fmt::Result {
+    fn write_examples(&self, out: &mut String, ids: &str) -> fmt::Result {
         let metrics = self.metrics.iter().enumerate();
         let mut metrics = metrics.filter(|(_, tally)| !tally.examples.is_empty());
         let Some(first) = metrics.next() else {
@@ -248,7 +289,7 @@ impl Report {
             let examples = counted(tally.examples.len() as u64, "example", "examples");
             write!(
                 out,
-                "<details open id=\"metric-{place}\">\n\
+                "<details open id=\"{ids}metric-{place}\">\n\
                  <summary>{} <small>{examples}</small></summary>\n<ol>\n",
                 Escaped(&tally.metric),
             )?;
@@ -326,6 +367,11 @@ fn counted(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", number(n), if n == 1 { one } else { many })
 }
 
+/// The class of what says whether all is as expected.
+fn verdict_class(ok: bool) -> &'static str {
+    if ok { "ok" } else { "differs" }
+}
+
 /// The class of a gap, by whether it is as expected.
 fn gap_class(gap: &Gap) -> &'static str {
     match gap.lost() {
@@ -390,7 +436,7 @@ mod tests {
                 used: true,
             }],
             warnings: vec![text],
-            cost: Cost::default(),
+            cost: Some(Cost::default()),
             naming: Naming::Exposed { created: false },
             added: Added::default(),
         }

@@ -4,9 +4,8 @@
 use std::fmt::Write as _;
 
 use super::columns::{COLUMNS, Column, OnTerminal};
-use super::{Example, Gap, Report, Tally, What, rfc3339_ms};
-use crate::readable::grouped;
-use crate::readable::write_aligned;
+use super::{Allowance, Cost, Example, Gap, Report, Tally, What, rfc3339_ms};
+use crate::readable::{grouped, write_aligned};
 use crate::verify::backend::seconds;
 use crate::verify::naming::labels_text;
 use crate::verify::table::painted;
@@ -15,6 +14,18 @@ impl Report {
     /// The table; `colours` for a terminal.
     pub fn table(&self, colours: bool) -> String {
         let mut out = self.head();
+        self.write_metrics(&mut out, colours);
+        self.write_differences(&mut out);
+        write_allowances(&mut out, &self.allowances);
+        for warning in &self.warnings {
+            write_warning(&mut out, &[], warning);
+        }
+        let _ = write!(out, "\n{}.\n", self.verdict());
+        out
+    }
+
+    /// Appends what was found metric by metric.
+    pub(super) fn write_metrics(&self, out: &mut String, colours: bool) {
         let text = |column: &Column, tally: &Tally| {
             let text = column.cell.text(tally);
             text.unwrap_or_else(|| "0".to_owned())
@@ -37,47 +48,43 @@ impl Report {
         let verdict = rows[0].len() - 1;
         if !self.metrics.is_empty() {
             let left = |column| [0, verdict].contains(&column);
-            write_aligned(&mut out, "  ", &rows, left, &|cell| painted(cell, colours));
+            write_aligned(out, "  ", &rows, left, &|cell| painted(cell, colours));
         }
-        self.write_differences(&mut out);
-        self.write_conclusion(&mut out);
-        out
     }
 
     /// What was compared, and what that took.
     pub(in crate::verify) fn head(&self) -> String {
+        let cost = self.cost.map_or(String::new(), |cost| cost.line() + "\n");
+        let (target, came) = (labels_text(&self.target), self.came());
+        format!("{}: {target}\n  {came}\n{cost}\n", self.backend)
+    }
+
+    /// The same of one of several targets of a backend, which took what they did together.
+    pub(super) fn head_of_target(&self) -> String {
+        format!("{}\n  {}\n\n", labels_text(&self.target), self.came())
+    }
+
+    /// What came of which ticks, and when.
+    fn came(&self) -> String {
         let what = self.scrapes_or_pushes();
         let (first, last) = self.range_ms;
-        let came = if self.scrapes == 0 {
+        if self.scrapes == 0 {
             let last = rfc3339_ms(last);
-            format!(
+            return format!(
                 "no {what}; the last one before is of tick {} at {last}",
                 self.ticks.1
-            )
-        } else {
-            let every = match self.scrape_interval_s {
-                0.0 => String::new(),
-                interval_s => format!(", every {interval_s} s"),
-            };
-            format!(
-                "{} from {} to {}{every}: {}",
-                self.count_text(),
-                rfc3339_ms(first),
-                rfc3339_ms(last),
-                self.ticks_text(),
-            )
+            );
+        }
+        let every = match self.scrape_interval_s {
+            0.0 => String::new(),
+            interval_s => format!(", every {interval_s} s"),
         };
         format!(
-            "{}: {}\n\
-             \x20 {came}\n\
-             \x20 {} ticks of {} series computed in {:.2} s; {} requests answered in {:.2} s\n\n",
-            self.backend,
-            labels_text(&self.target),
-            grouped(self.cost.ticks_replayed.into()),
-            grouped(self.cost.series_replayed as u128),
-            self.cost.compute_s,
-            grouped(self.cost.requests.into()),
-            self.cost.query_s,
+            "{} from {} to {}{every}: {}",
+            self.count_text(),
+            rfc3339_ms(first),
+            rfc3339_ms(last),
+            self.ticks_text(),
         )
     }
 
@@ -105,23 +112,42 @@ impl Report {
             }
         }
     }
+}
 
-    /// Appends what was allowed, warnings, and the verdict.
-    fn write_conclusion(&self, out: &mut String) {
-        let (used, unused): (Vec<_>, Vec<_>) = self.allowances.iter().partition(|a| a.used);
-        for (title, list) in [("Allowed, and seen:", used), ("Allowed, not seen:", unused)] {
-            if !list.is_empty() {
-                let _ = write!(out, "\n{title}\n");
-                for allowance in list {
-                    let _ = writeln!(out, "  - {}", allowance.what);
-                }
+impl Cost {
+    /// What it took, as a line without its end.
+    pub(super) fn line(&self) -> String {
+        format!(
+            "  {} ticks of {} series computed in {:.2} s; {} requests answered in {:.2} s",
+            grouped(self.ticks_replayed.into()),
+            grouped(self.series_replayed as u128),
+            self.compute_s,
+            grouped(self.requests.into()),
+            self.query_s,
+        )
+    }
+}
+
+/// Appends what was allowed, what made a difference first.
+pub(super) fn write_allowances(out: &mut String, allowances: &[Allowance]) {
+    let (used, unused): (Vec<_>, Vec<_>) = allowances.iter().partition(|a| a.used);
+    for (title, list) in [("Allowed, and seen:", used), ("Allowed, not seen:", unused)] {
+        if !list.is_empty() {
+            let _ = write!(out, "\n{title}\n");
+            for allowance in list {
+                let _ = writeln!(out, "  - {}", allowance.what);
             }
         }
-        for warning in &self.warnings {
-            let _ = write!(out, "\nWarning: {warning}\n");
-        }
-        let _ = write!(out, "\n{}.\n", self.verdict());
     }
+}
+
+/// Appends a warning about some targets, or about all if none is named.
+pub(super) fn write_warning(out: &mut String, targets: &[String], warning: &str) {
+    let about = match targets {
+        [] => String::new(),
+        targets => format!(" about {}", targets.join(", ")),
+    };
+    let _ = write!(out, "\nWarning{about}: {warning}\n");
 }
 
 impl Report {

@@ -1,6 +1,8 @@
-//! What came of a run's ticks to a backend, and when: data for all that looks at it.
+//! A target of a run in a backend: what came of the run's ticks there, and when. Data for
+//! all that looks at it.
 
 use super::backend::Labels;
+use super::edges::Edges;
 use super::naming::Naming;
 use super::report::{Example, rfc3339_ms};
 use crate::journal::Replay;
@@ -16,9 +18,18 @@ pub(super) struct Scrape {
     pub(super) tick: u64,
 }
 
-/// The scrapes or pushes of a range.
+/// Series of the run that have labels of their own in the backend, and the scrapes or
+/// pushes of a range that brought them.
 #[derive(Debug)]
-pub(super) struct Scraped {
+pub(super) struct Target {
+    /// Labels that the backend added to all of them.
+    pub(super) labels: Labels,
+    /// What names become.
+    pub(super) naming: Naming,
+    /// What the tick numbers are called.
+    pub(super) ticks_name: String,
+    /// The ends of the range.
+    pub(super) edges: Edges,
     /// In order of their times.
     pub(super) scrapes: Vec<Scrape>,
     /// So many of them, the first ones, are not to be compared; they only tell what
@@ -26,14 +37,8 @@ pub(super) struct Scraped {
     pub(super) known: usize,
     /// Pushes of which the tick number is missing, in order of their times.
     pub(super) missing: Vec<Scrape>,
-    /// What the target says of its run at the last one.
+    /// What the target says of its run at the last scrape or push.
     pub(super) run_info: Option<RunInfo>,
-    /// Labels that the backend added to all series of the target.
-    pub(super) labels: Labels,
-    /// What names become.
-    pub(super) naming: Naming,
-    /// What the tick numbers are called.
-    pub(super) ticks_name: String,
     /// Tick numbers that were pushed and are not what was sent.
     pub(super) odd: Vec<Example>,
     /// Times between scrapes.

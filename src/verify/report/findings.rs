@@ -1,0 +1,220 @@
+//! What was found of all targets of a run: reports in, one verdict out. One target's are its
+//! report, in every form.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+
+use serde::{Serialize, Serializer};
+
+use super::html::Page;
+use super::text::{write_allowances, write_warning};
+use super::{Allowance, Cost, Gap, Report, Tally};
+use crate::readable::{grouped, write_aligned};
+use crate::verify::naming::labels_text;
+use crate::verify::table::painted;
+
+/// What was found of every target that a backend has of a run.
+#[derive(Debug, Clone)]
+pub struct Findings {
+    /// One at least, in the order of their labels.
+    reports: Vec<Report>,
+    /// What all of them took together.
+    cost: Cost,
+}
+
+/// Findings of several targets as JSON.
+#[derive(Serialize)]
+struct Several<'a> {
+    backend: &'a str,
+    via: &'static str,
+    /// Whether every target has what it should.
+    ok: bool,
+    targets: &'a [Report],
+    cost: Cost,
+}
+
+impl Serialize for Findings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let [report] = &self.reports[..] {
+            return report.serialize(serializer);
+        }
+        let several = Several {
+            backend: &self.reports[0].backend,
+            via: self.reports[0].via,
+            ok: self.ok(),
+            targets: &self.reports,
+            cost: self.cost,
+        };
+        several.serialize(serializer)
+    }
+}
+
+impl Findings {
+    /// Of some targets, which took this together. There has to be one.
+    pub(in crate::verify) fn new(mut reports: Vec<Report>, cost: Cost) -> Self {
+        assert!(!reports.is_empty());
+        reports.sort_by(|a, b| a.target.cmp(&b.target));
+        if let [report] = &mut reports[..] {
+            report.cost = Some(cost);
+        }
+        Self { reports, cost }
+    }
+
+    /// Whether everything is as expected at every target.
+    pub fn ok(&self) -> bool {
+        self.reports.iter().all(|report| report.ok)
+    }
+
+    /// Target by target, in the order of their labels; one at least.
+    pub fn reports(&self) -> &[Report] {
+        &self.reports
+    }
+
+    /// What was found of the only target.
+    ///
+    /// # Panics
+    /// When there are several: [`Options::targets_max`](crate::verify::Options::targets_max)
+    /// was more than 1.
+    pub fn into_only(mut self) -> Report {
+        assert_eq!(self.reports.len(), 1);
+        self.reports.swap_remove(0)
+    }
+
+    /// The tables; `colours` for a terminal.
+    pub fn table(&self, colours: bool) -> String {
+        if let [report] = &self.reports[..] {
+            return report.table(colours);
+        }
+        let mut out = format!(
+            "{}: {} targets\n{}\n\n",
+            self.reports[0].backend,
+            self.reports.len(),
+            self.cost.line()
+        );
+        self.write_targets(&mut out, colours);
+        for report in &self.reports {
+            out.push('\n');
+            out.push_str(&report.head_of_target());
+            report.write_metrics(&mut out, colours);
+            report.write_differences(&mut out);
+        }
+        write_allowances(&mut out, &self.allowances());
+        for (warning, targets) in self.warnings() {
+            write_warning(&mut out, &targets, warning);
+        }
+        let _ = write!(out, "\n{}.\n", self.verdict());
+        out
+    }
+
+    /// A line for each target.
+    fn write_targets(&self, out: &mut String, colours: bool) {
+        let what = self.reports[0].scrapes_or_pushes();
+        let titles = ["target", what, "lost", "samples", "differences", "verdict"];
+        let mut rows = vec![titles.map(str::to_owned).to_vec()];
+        for report in &self.reports {
+            let lost: u64 = report.gaps.iter().map(Gap::lost).sum();
+            let samples: u64 = report.metrics.iter().map(|tally| tally.samples).sum();
+            let differences: u64 = report.metrics.iter().map(Tally::differences).sum();
+            rows.push(vec![
+                labels_text(&report.target),
+                grouped(report.scrapes as u128),
+                grouped(lost.into()),
+                grouped(samples.into()),
+                grouped(differences.into()),
+                report.word().to_owned(),
+            ]);
+        }
+        let left = |column| [0, 5].contains(&column);
+        write_aligned(out, "  ", &rows, left, &|cell| painted(cell, colours));
+    }
+
+    /// The page.
+    pub fn html(&self) -> String {
+        if let [report] = &self.reports[..] {
+            return report.html();
+        }
+        let mut out = String::new();
+        // Writing to a String does not fail.
+        let _ = self.write_page(&mut out);
+        out
+    }
+
+    fn write_page(&self, out: &mut String) -> fmt::Result {
+        let page = Page {
+            verdict: &self.verdict(),
+            ok: self.ok(),
+            backend: &self.reports[0].backend,
+        };
+        let cost = self.cost.line();
+        page.write(out, cost.trim(), |out| {
+            for (place, report) in self.reports.iter().enumerate() {
+                report.write_section(out, &format!("target-{place}-"))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What was allowed at any target; what made a difference at one of them did.
+    fn allowances(&self) -> Vec<Allowance> {
+        let mut all: Vec<Allowance> = Vec::new();
+        for allowance in self.reports.iter().flat_map(|report| &report.allowances) {
+            match all.iter_mut().find(|known| known.what == allowance.what) {
+                Some(known) => known.used |= allowance.used,
+                None => all.push(allowance.clone()),
+            }
+        }
+        all
+    }
+
+    /// Every warning once, with the targets that it is about; none where that is all of them.
+    fn warnings(&self) -> Vec<(&str, Vec<String>)> {
+        let mut about: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let mut order = Vec::new();
+        for report in &self.reports {
+            for warning in &report.warnings {
+                let targets = about.entry(warning).or_insert_with(|| {
+                    order.push(warning.as_str());
+                    Vec::new()
+                });
+                targets.push(labels_text(&report.target));
+            }
+        }
+        let all = self.reports.len();
+        let warnings = order.into_iter().map(|warning| {
+            let mut targets = about.remove(warning).unwrap_or_default();
+            if targets.len() == all {
+                targets.clear();
+            }
+            (warning, targets)
+        });
+        warnings.collect()
+    }
+
+    /// What was found, in a sentence: the worst of the targets decides.
+    fn verdict(&self) -> String {
+        let count = self.reports.len();
+        let bad: Vec<&Report> = self.reports.iter().filter(|report| !report.ok).collect();
+        match &bad[..] {
+            [] => {
+                let warned = self
+                    .reports
+                    .iter()
+                    .max_by_key(|report| report.warnings.len());
+                let verdict = warned.map_or("", |report| report.verdict());
+                format!("{count} targets: {}", lowercased(verdict))
+            }
+            [one] => format!(
+                "1 of {count} targets is not as expected: {}",
+                labels_text(&one.target)
+            ),
+            more => format!("{} of {count} targets are not as expected", more.len()),
+        }
+    }
+}
+
+/// A sentence within another one.
+fn lowercased(sentence: &str) -> String {
+    let mut chars = sentence.chars();
+    let first = chars.next().map(|first| first.to_lowercase().to_string());
+    format!("{}{}", first.unwrap_or_default(), chars.as_str())
+}
