@@ -44,6 +44,7 @@ mod action_json;
 mod check;
 mod de;
 mod effective;
+mod elsewhere;
 mod endpoint;
 mod exporters;
 mod json;

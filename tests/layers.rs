@@ -20,9 +20,6 @@ const PURE: [&str; 9] = [
     "remote_write",
 ];
 
-/// Circles between files of a module that are still to be cut.
-const CIRCLES_LEFT: [&str; 1] = ["config: check unknown"];
-
 /// A file below `src/`.
 struct Source {
     path: PathBuf,
@@ -166,21 +163,14 @@ fn files_with(path: &str, added: &str) -> uses::Files {
 #[test]
 fn files_of_a_module_do_not_use_one_another_in_circles() {
     let circles = files_with("", "").circles();
-    let titles: Vec<&str> = circles.iter().map(|circle| circle.title.as_str()).collect();
-    let new = circles
+    let circles: Vec<String> = circles
         .iter()
-        .filter(|circle| !CIRCLES_LEFT.contains(&&*circle.title));
-    let new: Vec<String> = new
         .map(|circle| format!("{}\n{}", circle.title, circle.places))
         .collect();
     assert!(
-        new.is_empty(),
+        circles.is_empty(),
         "what these share belongs into a file below them:\n{}",
-        new.join("\n")
-    );
-    assert_eq!(
-        titles, CIRCLES_LEFT,
-        "those that are cut are taken off the list"
+        circles.join("\n")
     );
 }
 
@@ -200,11 +190,9 @@ fn a_circle_that_is_put_into_the_code_is_found() {
             "watch uses verify: cli/watch.rs:",
         ),
     ] {
-        let circles = files_with(path, added).circles().into_iter();
-        let new = circles.filter(|circle| !CIRCLES_LEFT.contains(&&*circle.title));
-        let new: Vec<uses::Circle> = new.collect();
-        let [circle] = &new[..] else {
-            panic!("{path}: {new:?}");
+        let circles = files_with(path, added).circles();
+        let [circle] = &circles[..] else {
+            panic!("{path}: {circles:?}");
         };
         assert!(circle.title.starts_with(title), "{circle:?}");
         assert!(circle.places.contains(place), "{circle:?}");

@@ -10,6 +10,7 @@ use super::naming::Names;
 use super::selection::{KeyLimit, each_key};
 use super::target::Scrape;
 use crate::engine::{Columns, Created, Frame};
+use crate::model::population::{Population, Populations};
 use crate::model::{Catalog, Family};
 
 /// Values that the chunks of all targets together hold, unless one scrape of each has more.
@@ -37,7 +38,8 @@ impl Selection {
 /// The values of sampled series at some consecutive scrapes, all of one catalog.
 #[derive(Debug)]
 pub(super) struct Chunk {
-    pub(super) catalog: Arc<Catalog>,
+    catalog: Arc<Catalog>,
+    pub(super) populations: Populations,
     pub(super) sampled: Vec<Sampled>,
     /// Samples after this time are compared, Unix milliseconds.
     pub(super) after_ms: i64,
@@ -73,13 +75,15 @@ pub(super) struct Sampled {
 impl Chunk {
     /// Without scrapes yet.
     pub(super) fn new(
-        catalog: &Arc<Catalog>,
+        frame: &Frame,
         context: &Context<'_>,
         selection: Selection,
         after_ms: i64,
     ) -> Self {
+        let catalog = frame.catalog();
         let mut chunk = Self {
             catalog: Arc::clone(catalog),
+            populations: frame.populations().clone(),
             sampled: Vec::new(),
             after_ms,
             values_max: selection.values_max,
@@ -97,8 +101,9 @@ impl Chunk {
                 continue;
             }
             let mut series = Vec::new();
-            let rows = context.rows(&family.space);
-            each_key(&family.space, family.name_key, &rows, |key, place| {
+            let population = frame.population(index);
+            let rows = context.rows(population.space());
+            each_key(population, family.name_key, &rows, |key, place| {
                 if selection.limit.includes(key) {
                     series.push(place);
                 }
@@ -230,6 +235,11 @@ impl Chunk {
     /// The family of some sampled series.
     pub(super) fn family(&self, sampled: &Sampled) -> &Family {
         &self.catalog.families()[sampled.family]
+    }
+
+    /// The series of the sampled family.
+    pub(super) fn population(&self, sampled: &Sampled) -> &Population {
+        self.populations.family(sampled.family)
     }
 }
 

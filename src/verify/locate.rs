@@ -82,7 +82,7 @@ enum Label {
 
 /// The label that leaves the smallest groups.
 fn next_label(place: Place, group: &Group) -> Option<Label> {
-    let space = &place.frame.catalog().families()[place.family?].space;
+    let space = place.frame.population(place.family?).space();
     let dimensions = space.dimensions().iter().enumerate();
     let open = dimensions.filter(|(index, _)| group.with.iter().all(|(with, _)| with != index));
     let mut labels: Vec<(usize, Label)> = open
@@ -197,7 +197,7 @@ fn split(
 ) -> Result<Vec<Group>, AskError> {
     let parts = Parts {
         place,
-        space: &place.frame.catalog().families()[family].space,
+        space: place.frame.population(family).space(),
         label,
         slots: place.names.slots_of(place.name),
     };
@@ -265,38 +265,33 @@ fn compare(ctx: &Context, place: Place, group: &Group) -> Result<Vec<Example>, A
     let is_counted = place.is_counted();
     if let Some(family) = place.family {
         let slots = place.names.slots_of(place.name);
-        for_each_series(
-            place.frame.catalog(),
-            family,
-            &group.rows,
-            |cursor, at, row| {
-                let is_starting = is_counted && place.is_starting(ctx, (at, row));
-                if place.frame.gaps(at).contains(row) && !is_starting {
-                    return;
+        for_each_series(place.frame, family, &group.rows, |cursor, at, row| {
+            let is_starting = is_counted && place.is_starting(ctx, (at, row));
+            if place.frame.gaps(at).contains(row) && !is_starting {
+                return;
+            }
+            let columns = place.frame.block(at).2;
+            for slot in slots.clone() {
+                if group.slot.is_some_and(|only| only != slot) {
+                    continue;
                 }
-                let columns = place.frame.block(at).2;
-                for slot in slots.clone() {
-                    if group.slot.is_some_and(|only| only != slot) {
-                        continue;
-                    }
-                    let of = &place.names.slots[slot];
-                    let value = naming::value(of, columns, place.frame.created(at), row);
-                    let number = of.number;
-                    let identity =
-                        naming::identity(place.text(), labels(cursor), number.map(|(_, n)| n));
-                    if is_starting {
-                        starting.insert(identity);
-                        continue;
-                    }
-                    if value.is_nan() && !ctx.keeps_nan() {
-                        continue;
-                    }
-                    let series = shown(place.text(), labels(cursor), number);
-                    let selector = ctx.selector(place.text(), labels(cursor), number);
-                    expected.insert(identity, (series, place.points(&selector), value));
+                let of = &place.names.slots[slot];
+                let value = naming::value(of, columns, place.frame.created(at), row);
+                let number = of.number;
+                let identity =
+                    naming::identity(place.text(), labels(cursor), number.map(|(_, n)| n));
+                if is_starting {
+                    starting.insert(identity);
+                    continue;
                 }
-            },
-        );
+                if value.is_nan() && !ctx.keeps_nan() {
+                    continue;
+                }
+                let series = shown(place.text(), labels(cursor), number);
+                let selector = ctx.selector(place.text(), labels(cursor), number);
+                expected.insert(identity, (series, place.points(&selector), value));
+            }
+        });
     }
     let mut examples = Vec::new();
     let label = place.names.slots[place.names.slots_of(place.name).start].number;

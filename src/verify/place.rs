@@ -93,7 +93,7 @@ impl Place<'_> {
             return 0;
         }
         let mut starting = 0;
-        for_each_series(catalog, family, rows, |_, block, row| {
+        for_each_series(self.frame, family, rows, |_, block, row| {
             starting += u64::from(self.is_starting(ctx, (block, row)));
         });
         starting * slots.len() as u64
@@ -104,7 +104,7 @@ impl Place<'_> {
         let Some(family) = self.family else {
             return Vec::new();
         };
-        let space = &self.frame.catalog().families()[family].space;
+        let space = self.frame.population(family).space();
         let names = space.dimensions().iter().map(|d| d.name.as_str());
         names.collect()
     }

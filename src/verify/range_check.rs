@@ -17,8 +17,9 @@ use super::{Options, VerifyError, samples, totals};
 use crate::config::Metric;
 use crate::engine::Frame;
 use crate::journal::{Replay, ReplayError};
+use crate::model::identity;
+use crate::model::population::Population;
 use crate::model::space::Space;
-use crate::model::{Catalog, identity};
 
 /// One range's comparisons of one target.
 pub(super) struct RangeCheck<'a> {
@@ -43,10 +44,12 @@ pub(super) fn select(
     options: &Options,
     targets: usize,
 ) -> Result<Selection, VerifyError> {
-    let spaces = spaces(replay)?;
+    let populations = populations(replay)?;
     let matches = &options.matches;
-    let has_some = |(_, space): &(u64, Arc<Space>)| Rows::of(space, matches).count(space) > 0;
-    if !spaces.iter().any(has_some) {
+    let has_some = |(_, population): &(u64, Population)| {
+        Rows::of(population.space(), matches).count(population) > 0
+    };
+    if !populations.iter().any(has_some) {
         let pairs = matches
             .iter()
             .map(|(name, value)| format!("{name}={value}"));
@@ -55,7 +58,7 @@ pub(super) fn select(
             "no series has the labels {pairs}"
         )));
     }
-    let limit = KeyLimit::of(options.share, &spaces, matches);
+    let limit = KeyLimit::of(options.share, &populations, matches);
     Ok(Selection::new(limit, targets))
 }
 
@@ -80,11 +83,10 @@ impl<'a> RangeCheck<'a> {
         frame: &Frame,
         is_instant: bool,
     ) -> Result<(), AskError> {
-        let catalog = frame.catalog();
-        let is_same = |chunk: &Chunk| Arc::ptr_eq(&chunk.catalog, catalog);
+        let is_same = |chunk: &Chunk| chunk.populations.is(frame.populations());
         if !self.chunk.as_ref().is_some_and(is_same) {
             self.finish()?;
-            self.begin(catalog);
+            self.begin(frame);
         }
         if let Some(chunk) = &mut self.chunk {
             chunk.add(scrape, frame);
@@ -102,12 +104,13 @@ impl<'a> RangeCheck<'a> {
         Ok(())
     }
 
-    /// Goes over to another catalog: after a reload there are other families.
-    fn begin(&mut self, catalog: &Arc<Catalog>) {
+    /// Goes over to other populations: after a reload there are other families.
+    fn begin(&mut self, frame: &Frame) {
         let route = self.context.route();
-        for family in catalog.families() {
-            let rows = self.context.rows(&family.space);
-            let series = rows.count(&family.space);
+        let families = frame.catalog().families().iter();
+        for (family, population) in families.zip(frame.populations().iter()) {
+            let rows = self.context.rows(population.space());
+            let series = rows.count(population);
             if series == 0 || route.leaves_out(&family.shape) {
                 continue;
             }
@@ -121,7 +124,7 @@ impl<'a> RangeCheck<'a> {
                 self.names.push(names);
             }
         }
-        let chunk = Chunk::new(catalog, self.context, self.selection, self.after_ms);
+        let chunk = Chunk::new(frame, self.context, self.selection, self.after_ms);
         self.chunk = Some(chunk);
     }
 
@@ -182,9 +185,9 @@ impl<'a> RangeCheck<'a> {
     }
 }
 
-/// Name keys and label spaces of all metrics that there are at any time.
-fn spaces(replay: &Replay) -> Result<Vec<(u64, Arc<Space>)>, ReplayError> {
-    let mut spaces = Vec::new();
+/// Name keys and series of all metrics that there are at any time.
+fn populations(replay: &Replay) -> Result<Vec<(u64, Population)>, ReplayError> {
+    let mut populations = Vec::new();
     let mut seen: Vec<&Metric> = Vec::new();
     for metric in replay.metrics() {
         let is_same = |known: &&Metric| {
@@ -197,8 +200,9 @@ fn spaces(replay: &Replay) -> Result<Vec<(u64, Arc<Space>)>, ReplayError> {
         }
         let space = Space::new(&metric.labels, metric.series_cap, metric.sampling)
             .map_err(|error| ReplayError::Space(metric.name.clone(), error))?;
-        spaces.push((identity::name_key(&metric.name), Arc::new(space)));
+        let population = Population::founded(&Arc::new(space), 0);
+        populations.push((identity::name_key(&metric.name), population));
         seen.push(metric);
     }
-    Ok(spaces)
+    Ok(populations)
 }

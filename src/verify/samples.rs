@@ -11,6 +11,7 @@ use super::report::{Example, Tally, What, rfc3339_ms, tally_of};
 use super::selection::{key_of, labels, sorted_keys};
 use super::series::{exactly, shown};
 use crate::model::Shape;
+use crate::model::population::Population;
 use crate::model::space::Space;
 
 /// Samples that one answer may hold, roughly.
@@ -44,7 +45,7 @@ pub(super) fn check(
             ctx,
             chunk,
             sampled,
-            space: &chunk.family(sampled).space,
+            population: chunk.population(sampled),
             keys: None,
             tally,
         };
@@ -62,8 +63,8 @@ struct Check<'a, 't> {
     ctx: &'a Context<'a>,
     chunk: &'a Chunk,
     sampled: &'a Sampled,
-    space: &'a Space,
-    /// All label-set keys of the space, once they are needed.
+    population: &'a Population,
+    /// All its label-set keys, once they are needed.
     keys: Option<Vec<u64>>,
     tally: &'t mut Tally,
 }
@@ -83,9 +84,9 @@ struct Batch {
 impl Check<'_, '_> {
     /// The longest batch from a series on that does not ask for much else.
     fn batch(&self, from: usize) -> Batch {
-        let dimensions = self.space.dimensions();
+        let dimensions = self.population.space().dimensions();
         let mut used: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); dimensions.len()];
-        let mut cursor = self.space.cursor(0);
+        let mut cursor = self.population.cursor(0);
         let mut text_bytes = 0;
         let mut series = 0;
         let samples_each = self.sampled.names.slots.len() * self.chunk.scrapes.len();
@@ -113,7 +114,7 @@ impl Check<'_, '_> {
             text_bytes = bytes;
             series += 1;
         }
-        let own = own_labels(self.space);
+        let own = own_labels(self.population.space());
         let mut matchers = self.ctx.added().matchers(&own);
         let stored = self.ctx.added().stored_names(&own);
         for ((used, dimension), name) in used.iter().zip(dimensions).zip(&stored) {
@@ -149,7 +150,7 @@ impl Check<'_, '_> {
 
         let slots = self.names().slots.len();
         let mut expected: HashMap<String, (usize, usize)> = HashMap::new();
-        let mut cursor = self.space.cursor(0);
+        let mut cursor = self.population.cursor(0);
         for index in from..from + batch.series {
             cursor.seek(self.sampled.series[index]);
             for slot in 0..slots {
@@ -170,7 +171,7 @@ impl Check<'_, '_> {
                 let is_of_name = self.names().texts[slot.name] == name;
                 slot.number.filter(|_| is_of_name).map(|(label, _)| label)
             });
-            let own = own_labels(self.space);
+            let own = own_labels(self.population.space());
             let (identity, text) = self.ctx.identity_of(&stored.labels, &own, label);
             match expected.get(&identity) {
                 Some(&(index, slot)) if seen.insert((index, slot)) => {
@@ -209,8 +210,10 @@ impl Check<'_, '_> {
                 return false;
             }
         }
-        let key = key_of(self.space, &labels);
-        let keys = self.keys.get_or_insert_with(|| sorted_keys(self.space));
+        let key = key_of(self.population.space(), &labels);
+        let keys = self
+            .keys
+            .get_or_insert_with(|| sorted_keys(self.population));
         keys.binary_search(&key).is_ok()
     }
 
@@ -409,7 +412,7 @@ impl Check<'_, '_> {
 
     fn shown(&self, index: usize, slot: usize) -> String {
         let of = &self.names().slots[slot];
-        let cursor = self.space.cursor(self.sampled.series[index]);
+        let cursor = self.population.cursor(self.sampled.series[index]);
         let name = &self.names().texts[of.name];
         shown(name, labels(&cursor), of.number)
     }
@@ -430,7 +433,7 @@ impl Check<'_, '_> {
             return;
         }
         let of = &self.names().slots[slot];
-        let cursor = self.space.cursor(self.sampled.series[index]);
+        let cursor = self.population.cursor(self.sampled.series[index]);
         let name = &self.names().texts[of.name];
         let selector = self.ctx.selector(name, labels(&cursor), of.number);
         let mut example = Example {

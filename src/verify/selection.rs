@@ -1,13 +1,13 @@
 //! Which series are compared: those that have some label values, and among them
-//! the same share on every run, by their keys. Spaces and catalogs in, series and
-//! rows out.
+//! the same share on every run, by their keys. Populations in, series and rows out.
 
 use std::collections::{BTreeSet, BinaryHeap};
-use std::sync::Arc;
 
 use super::backend::Labels;
+use crate::engine::Frame;
+use crate::model::identity;
+use crate::model::population::Population;
 use crate::model::space::{Cursor, LabelFilter, Space, passes};
-use crate::model::{Catalog, identity};
 
 /// Label values that series must have to be looked at.
 pub(super) type Matches = [(String, String)];
@@ -52,13 +52,13 @@ impl Rows {
         }
     }
 
-    /// How many series of the space they are.
-    pub(super) fn count(&self, space: &Space) -> usize {
+    /// How many series of a population they are.
+    pub(super) fn count(&self, population: &Population) -> usize {
         if let Self::All = self {
-            return space.series_count();
+            return population.series_count();
         }
         let mut count = 0;
-        each_key(space, 0, self, |_, _| count += 1);
+        each_key(population, 0, self, |_, _| count += 1);
         count
     }
 
@@ -75,7 +75,7 @@ impl Rows {
 /// Calls `visit` with the cursor, the block's place and the row of every series
 /// that `rows` has.
 pub(super) fn for_each_series<'a>(
-    catalog: &'a Catalog,
+    frame: &'a Frame,
     family: usize,
     rows: &Rows,
     mut visit: impl FnMut(&Cursor<'a>, usize, usize),
@@ -83,10 +83,10 @@ pub(super) fn for_each_series<'a>(
     if matches!(rows, Rows::None) {
         return;
     }
-    let space = &catalog.families()[family].space;
+    let (catalog, population) = (frame.catalog(), frame.population(family));
     for place in catalog.family_blocks(family) {
         let block = catalog.blocks()[place];
-        let mut cursor = space.cursor(block.start);
+        let mut cursor = population.cursor(block.start);
         for row in 0..block.len {
             if row > 0 {
                 cursor.advance();
@@ -113,16 +113,16 @@ pub(super) fn labels<'a>(
 impl KeyLimit {
     /// The limit that leaves as many of the series of some families as are
     /// meant. Families of the same name and labels count once.
-    pub(super) fn of(share: Share, families: &[(u64, Arc<Space>)], matches: &Matches) -> Self {
+    pub(super) fn of(share: Share, families: &[(u64, Population)], matches: &Matches) -> Self {
         let Share::Series(most) = share else {
             return Self(u64::MAX);
         };
         let mut smallest: BinaryHeap<u64> = BinaryHeap::new();
-        // Keys among them; a space that comes again brings the same ones.
+        // Keys among them; a population that comes again brings the same ones.
         let mut known: BTreeSet<u64> = BTreeSet::new();
-        for (name_key, space) in families {
-            let rows = Rows::of(space, matches);
-            each_key(space, *name_key, &rows, |key, _| {
+        for (name_key, population) in families {
+            let rows = Rows::of(population.space(), matches);
+            each_key(population, *name_key, &rows, |key, _| {
                 let key = Self::rank(key);
                 let is_full = smallest.len() >= most;
                 if is_full && smallest.peek().is_none_or(|&largest| key >= largest) {
@@ -150,10 +150,10 @@ impl KeyLimit {
     }
 }
 
-/// Calls `visit` with the key and the index of every series of a space that `rows`
+/// Calls `visit` with the key and the row of every series of a population that `rows`
 /// has.
 pub(super) fn each_key(
-    space: &Space,
+    population: &Population,
     name_key: u64,
     rows: &Rows,
     mut visit: impl FnMut(u64, usize),
@@ -164,10 +164,10 @@ pub(super) fn each_key(
     }
     let mut scratch = Vec::new();
     let mut start = 0;
-    while start < space.series_count() {
-        let end = space.series_count().min(start + AT_ONCE);
-        let keys = space.label_set_keys(start..end, &mut scratch);
-        let mut cursor = space.cursor(start);
+    while start < population.series_count() {
+        let end = population.series_count().min(start + AT_ONCE);
+        let keys = population.label_set_keys(start..end, &mut scratch);
+        let mut cursor = population.cursor(start);
         for (index, &key) in keys.iter().enumerate() {
             if let Rows::With(_) = rows {
                 if index > 0 {
@@ -183,11 +183,11 @@ pub(super) fn each_key(
     }
 }
 
-/// The label-set keys of all series of a space, sorted: to tell whether a
+/// The label-set keys of all series of a population, sorted: to tell whether a
 /// series is one of them.
-pub(super) fn sorted_keys(space: &Space) -> Vec<u64> {
-    let mut keys = Vec::with_capacity(space.series_count());
-    each_key(space, 0, &Rows::All, |key, _| keys.push(key));
+pub(super) fn sorted_keys(population: &Population) -> Vec<u64> {
+    let mut keys = Vec::with_capacity(population.series_count());
+    each_key(population, 0, &Rows::All, |key, _| keys.push(key));
     keys.sort_unstable();
     keys
 }
@@ -210,6 +210,8 @@ pub(super) fn key_of(space: &Space, labels: &Labels) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::config::{Label, LabelValues, Sampling};
 
@@ -224,11 +226,12 @@ mod tests {
         };
         let space = Arc::new(Space::new(&[label], Some(1000), Sampling::Hash).unwrap());
         let names = ["a", "b", "c", "d"].map(identity::name_key);
-        let families = names.map(|name| (name, Arc::clone(&space)));
+        let population = Population::founded(&space, 0);
+        let families = names.map(|name| (name, population.clone()));
         let limit = KeyLimit::of(Share::Series(400), &families, &[]);
         let shares = names.map(|name| {
             let mut share = 0;
-            each_key(&space, name, &Rows::All, |key, _| {
+            each_key(&population, name, &Rows::All, |key, _| {
                 share += usize::from(limit.includes(key));
             });
             share

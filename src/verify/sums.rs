@@ -89,7 +89,7 @@ pub(super) fn totals(
         }
         return totals;
     }
-    for_each_series(catalog, family, rows, |_, place, row| {
+    for_each_series(frame, family, rows, |_, place, row| {
         if !frame.gaps(place).contains(row) {
             let columns = frame.block(place).2;
             for slot in slots {
@@ -108,11 +108,11 @@ pub(super) fn totals_by(
     only_slot: Option<usize>,
     dimension: Option<usize>,
 ) -> Vec<Totals> {
-    let space = &frame.catalog().families()[family].space;
+    let space = frame.population(family).space();
     let slots = names.slots_of(name);
     let groups = dimension.map_or(slots.len(), |d| space.dimensions()[d].len());
     let mut totals = vec![Totals::default(); groups];
-    for_each_series(frame.catalog(), family, rows, |cursor, place, row| {
+    for_each_series(frame, family, rows, |cursor, place, row| {
         if frame.gaps(place).contains(row) {
             return;
         }

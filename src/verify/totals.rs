@@ -28,7 +28,7 @@ pub(super) fn check(ctx: &Context, place: Place, look: bool) -> Result<Vec<Examp
     let (rows, expected) = match place.family {
         None => (Rows::None, Totals::default()),
         Some(family) => {
-            let space = &place.frame.catalog().families()[family].space;
+            let space = place.frame.population(family).space();
             let rows = ctx.rows(space);
             let expected = totals(place.frame, family, place.names, place.name, &rows);
             (rows, expected)
@@ -159,7 +159,7 @@ fn zeros_shown(ctx: &Context, place: Place, rows: &Rows, selector: &str) -> Resu
         return Ok(0);
     };
     let mut starts_ms: BTreeSet<i64> = BTreeSet::new();
-    for_each_series(place.frame.catalog(), family, rows, |_, block, row| {
+    for_each_series(place.frame, family, rows, |_, block, row| {
         if place.frame.gaps(block).contains(row) && starts_ms.len() < STARTS_MAX {
             let created_ms = place.frame.created(block).at(row).div_euclid(1_000_000);
             starts_ms.extend(ctx.route().starts_ms(created_ms));

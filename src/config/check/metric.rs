@@ -10,7 +10,7 @@ use crate::algorithm::gauge::GaugeAlgorithm;
 use crate::algorithm::{Given, Value};
 use crate::config::problem::{Path, quoted};
 use crate::config::raw::{Item, RawMetric, WithParameters};
-use crate::config::{Diurnal, Global, Kind, Label, Metric, Sampling, unknown};
+use crate::config::{Diurnal, Global, Kind, Label, Metric, Sampling, elsewhere};
 use crate::layout::MetricType;
 
 impl Checker<'_> {
@@ -166,7 +166,7 @@ impl Checker<'_> {
         global: &Global,
     ) -> Option<Kind> {
         if let Some(word) = &raw.kind
-            && let Some(sentence) = unknown::elsewhere(word)
+            && let Some(sentence) = elsewhere::elsewhere(word)
         {
             let message = format!("no type {}; {sentence}", quoted(word));
             self.problems.add(&at.key("type"), message);
@@ -179,7 +179,7 @@ impl Checker<'_> {
         let algorithm = self.required_text(at, "algorithm", raw.algorithm.take(), &list)?;
         let Some(algorithm) = named(algorithms, &algorithm) else {
             let labels = (format!("{kind} knows"), format!("{kind} also knows"));
-            let hint = unknown::elsewhere(&algorithm).map_or_else(
+            let hint = elsewhere::elsewhere(&algorithm).map_or_else(
                 || {
                     let labels = (&*labels.0, &*labels.1);
                     suggest::nearest_and_rest(&algorithm, labels, known.iter().copied())
