@@ -29,6 +29,7 @@ mod frame;
 mod gaps;
 mod growth;
 pub mod kernel;
+mod observed;
 mod part;
 mod pool;
 #[cfg(test)]
@@ -55,6 +56,8 @@ use frame::{Layout, ShardFrame};
 pub use gaps::Gaps;
 use growth::Counting;
 pub use growth::HandedOver;
+use observed::Draws;
+pub use observed::{Observations, Observed};
 pub use part::{Part, Share};
 use pool::Pool;
 use recipe::{Recipe, SharedParts};
@@ -163,7 +166,7 @@ impl Engine {
             generation: 0,
             metrics: config.metrics.clone(),
             current: new_frame(
-                (&catalog, &populations),
+                (&catalog, &populations, &recipes),
                 &layout,
                 &shard_blocks,
                 epoch_ns,
@@ -282,6 +285,7 @@ impl Engine {
         if !frame.populations.is(&self.populations) {
             frame.populations = self.populations.clone();
         }
+        frame.draws.set(&self.plan.families);
         frame.tick = number;
         frame.time_ns = time_ns;
         frame.bases = counting.bases;
@@ -316,7 +320,7 @@ impl Engine {
 
     fn new_frame(&self) -> Arc<Frame> {
         new_frame(
-            (&self.catalog, &self.populations),
+            (&self.catalog, &self.populations, &self.recipes),
             &self.layout,
             &self.shard_blocks,
             self.times.epoch_ns,
@@ -328,7 +332,7 @@ impl Engine {
 /// A zeroed frame of shards with the given blocks; with room for growth where it
 /// is counted.
 fn new_frame(
-    (catalog, populations): (&Arc<Catalog>, &Populations),
+    (catalog, populations, recipes): (&Arc<Catalog>, &Populations, &Arc<[Recipe]>),
     layout: &Arc<Layout>,
     shard_blocks: &[Vec<Block>],
     epoch_ns: i64,
@@ -340,6 +344,7 @@ fn new_frame(
     Arc::new(Frame {
         catalog: Arc::clone(catalog),
         populations: populations.clone(),
+        draws: Draws::new(recipes),
         layout: Arc::clone(layout),
         tick: 0,
         time_ns: epoch_ns,

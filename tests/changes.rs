@@ -13,7 +13,7 @@ use mockingbird::config::{
     Sampling, Scenario, Selector, Spike, Step, Target, load_str,
 };
 use mockingbird::engine::{
-    Engine, Frame, HandedOver, Outdated, Prepared, SeriesCounts, exponential,
+    Columns, Engine, Frame, HandedOver, Outdated, Prepared, SeriesCounts, exponential,
 };
 use mockingbird::model::labels::Dimension;
 use mockingbird::model::{Catalog, Shape};
@@ -378,6 +378,121 @@ proptest! {
             let slow = twin::growth_of_run(&config, &changes, 0, (since, tick));
             prop_assert_eq!(sorted(fast), twin_lines(slow));
         }
+    }
+
+    /// For every sequence of changes, what a frame says that a series observed is what
+    /// its count, sum and buckets gained, and nothing at its first tick.
+    #[test]
+    fn observations_are_what_the_totals_gained((config, changes, tick) in story()) {
+        let mut before: Option<Arc<Frame>> = None;
+        let mut wrong = Vec::new();
+        let mut check = |frame: &Arc<Frame>| {
+            if let Some(before) = before.replace(Arc::clone(frame)) {
+                wrong.extend(misobserved(&before, frame));
+            }
+        };
+        let last = run_with(&changes, tick, engine(&config, 2), |_, frame| check(frame));
+        check(&last);
+        prop_assert!(wrong.is_empty(), "{wrong:?}");
+    }
+}
+
+/// The rows of a frame whose observations are not what their totals gained since the
+/// frame before.
+fn misobserved(before: &Frame, now: &Frame) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for index in 0..now.catalog().blocks().len() {
+        let (family, block, columns) = now.block(index);
+        let Some(observed) = now.observed(index) else {
+            assert!(matches!(family.shape, Shape::Counter | Shape::Gauge));
+            continue;
+        };
+        let population = now.population(block.family);
+        let is_same = Arc::ptr_eq(now.catalog(), before.catalog());
+        for row in 0..block.len {
+            let observations = observed.of(row);
+            let mut values = Vec::new();
+            // Of huge samples the count has to do.
+            let is_listed = observations.count() <= 1000;
+            if is_listed {
+                observations.list(&mut values);
+            }
+            let mut is_right = !is_listed || values.len() as u64 == observations.count();
+            let is_born = population.born_tick(block.start + row) == now.tick();
+            if is_born {
+                is_right &= observations.count() == 0;
+            } else if is_same && now.created(index).at(row) != now.time_ns() {
+                // Neither born nor reset.
+                let earlier = before.block(index).2;
+                let counts = [earlier, columns].map(|columns| match columns {
+                    Columns::Histogram { cumulative, .. } => {
+                        let width = cumulative.len() / block.len;
+                        cumulative[(row + 1) * width - 1]
+                    }
+                    Columns::Summary { counts, .. } => counts[row],
+                    Columns::Values(_) => 0,
+                });
+                let count = counts[1] - counts[0];
+                // Counts end where they would overflow.
+                is_right &= count == observations.count() || counts[1] == u64::MAX;
+                is_right &= !is_listed || gained(earlier, columns, &family.shape, row, &values);
+            }
+            if !is_right {
+                wrong.push(format!("{} row {row} at {}", family.name, now.tick()));
+            }
+        }
+    }
+    wrong
+}
+
+/// Whether a row's totals gained these observations, as far as floats can tell: values
+/// are tabulated, and those at a bound may be on either side of it.
+fn gained(before: &Columns, now: &Columns, shape: &Shape, row: usize, values: &[f64]) -> bool {
+    let sum_is_right = |before: f64, now: f64| {
+        let sum: f64 = values.iter().sum();
+        // Many at once are summed by their mean.
+        let tolerance = if values.len() > 8 { 0.05 } else { 1e-9 };
+        let rounding = 1e-9 * (before.abs() + now.abs());
+        (now - before - sum).abs() <= tolerance * sum.abs() + rounding
+    };
+    match (shape, before, now) {
+        (
+            Shape::Histogram { bounds, .. },
+            Columns::Histogram {
+                cumulative: earlier,
+                sums: earlier_sums,
+                ..
+            },
+            Columns::Histogram {
+                cumulative, sums, ..
+            },
+        ) => {
+            let width = bounds.len() + 1;
+            let counts_are_right = (0..width).all(|cell| {
+                let bound = bounds.get(cell).copied().unwrap_or(f64::INFINITY);
+                let at = row * width + cell;
+                let count = cumulative[at] - earlier[at];
+                let within = |factor: f64| {
+                    let below = |value: &&f64| **value <= bound + factor * bound.abs();
+                    values.iter().filter(below).count() as u64
+                };
+                (within(-1e-6)..=within(1e-6)).contains(&count)
+            });
+            counts_are_right && sum_is_right(earlier_sums[row], sums[row])
+        }
+        (
+            Shape::Summary { .. },
+            Columns::Summary {
+                counts: earlier,
+                sums: earlier_sums,
+                ..
+            },
+            Columns::Summary { counts, sums, .. },
+        ) => {
+            counts[row] - earlier[row] == values.len() as u64
+                && sum_is_right(earlier_sums[row], sums[row])
+        }
+        _ => false,
     }
 }
 

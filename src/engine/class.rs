@@ -146,7 +146,7 @@ impl<K: Kernel> Classes<K> {
 
 /// Tells which filters match a series.
 #[derive(Debug)]
-struct Matcher<'a> {
+pub(crate) struct Matcher<'a> {
     effects: &'a Effects,
     /// Indices of filters by their first label value.
     by_first: HashMap<(usize, u32), Vec<u32>>,
@@ -155,7 +155,7 @@ struct Matcher<'a> {
 }
 
 impl<'a> Matcher<'a> {
-    fn new(effects: &'a Effects) -> Self {
+    pub(crate) fn new(effects: &'a Effects) -> Self {
         let mut by_first: HashMap<_, Vec<u32>> = HashMap::new();
         let mut dimensions = Vec::new();
         for (index, filter) in effects.filters().iter().enumerate() {
@@ -172,7 +172,7 @@ impl<'a> Matcher<'a> {
     }
 
     /// Gives `each` the indices of the filters that match each series, ascending.
-    fn for_each(
+    pub(crate) fn for_each(
         &self,
         population: &Population,
         series: Range<usize>,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::engine::columns::Columns;
 use crate::engine::gaps::Gaps;
 use crate::engine::growth::{Bases, Growth};
+use crate::engine::observed::{Draws, Observed};
 use crate::model::population::{Population, Populations};
 use crate::model::space::{Matching, Space};
 use crate::model::{Block, Catalog, Family, Shape};
@@ -18,6 +19,8 @@ use crate::model::{Block, Catalog, Family, Shape};
 pub struct Frame {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) populations: Populations,
+    /// What its observations are drawn from; nothing in frames that no engine made.
+    pub(crate) draws: Draws,
     pub(crate) layout: Arc<Layout>,
     pub(crate) tick: u64,
     pub(crate) time_ns: i64,
@@ -173,6 +176,7 @@ impl Frame {
         Self {
             catalog: Arc::clone(catalog),
             populations: Populations::founded(catalog, 0),
+            draws: Draws::default(),
             layout: Arc::new(Layout { places }),
             tick,
             time_ns,
@@ -188,6 +192,7 @@ impl Frame {
         Self {
             catalog: Arc::clone(&self.catalog),
             populations: self.populations.clone(),
+            draws: self.draws.clone(),
             layout: Arc::clone(&self.layout),
             tick: self.tick,
             time_ns: self.time_ns,
@@ -206,6 +211,7 @@ impl Frame {
         let mut aligned = Self {
             catalog: Arc::clone(catalog),
             populations: Populations::founded(catalog, 0),
+            draws: Draws::default(),
             layout: Arc::new(Layout { places }),
             tick: self.tick,
             time_ns: self.time_ns,
@@ -307,6 +313,15 @@ impl Frame {
         let (shard, place) = self.place(index);
         let family = &self.catalog.families()[block.family];
         (family, block, &shard.blocks[place])
+    }
+
+    /// What the series of a block observed at this tick, as the engine counted it;
+    /// `None` for families that observe nothing.
+    pub fn observed(&self, index: usize) -> Option<Observed<'_>> {
+        let block = self.catalog.blocks()[index];
+        let population = self.population(block.family);
+        let (family, tick) = (block.family, self.tick);
+        self.draws.observed(family, population, block.start, tick)
     }
 
     /// Which series of a block have no point.

@@ -17,6 +17,7 @@ use std::ops::Range;
 use crate::engine::columns::Columns;
 use crate::engine::growth::{Carried, Growth};
 use crate::engine::tick::{BaseTick, ClassTick, Common};
+use crate::random::quantile::QuantileTable;
 
 /// One metric of a type.
 pub(crate) trait Kernel: Debug + Send + Sync + Sized + 'static {
@@ -80,6 +81,12 @@ pub(crate) trait Kernel: Debug + Send + Sync + Sized + 'static {
     /// Whether values depend on the keys of the series.
     fn needs_keys(&self) -> bool {
         true
+    }
+
+    /// Where it observes: the mean number of observations of a series, without daily
+    /// factor and weight, and their values.
+    fn observing(&self) -> Option<(f64, &QuantileTable)> {
+        None
     }
 
     /// How many ticks values look back on.

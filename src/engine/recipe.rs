@@ -107,6 +107,16 @@ impl Recipe {
         }
     }
 
+    /// See [`Kernel::observing`].
+    pub(crate) fn observing(&self) -> Option<(f64, &QuantileTable)> {
+        match self {
+            Self::Counter(recipe) => recipe.kernel.observing(),
+            Self::Gauge(recipe) => recipe.kernel.observing(),
+            Self::Histogram(recipe) => recipe.kernel.observing(),
+            Self::Summary(recipe) => recipe.kernel.observing(),
+        }
+    }
+
     pub(crate) fn common(&self) -> &Common {
         match self {
             Self::Counter(recipe) => &recipe.common,

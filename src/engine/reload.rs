@@ -225,9 +225,10 @@ impl Engine {
         let (layout, shard_blocks) = deal(&catalog, threads);
         let layout = Arc::new(layout);
         let counts_growth = self.growth.is_some();
+        let recipes: Arc<[Recipe]> = recipes.into();
         let populations = self.succeeding(&catalog, &predecessors);
         let mut current = new_frame(
-            (&catalog, &populations),
+            (&catalog, &populations, &recipes),
             &layout,
             &shard_blocks,
             self.times.epoch_ns,
@@ -257,7 +258,7 @@ impl Engine {
         self.metrics = config.metrics;
         self.catalog = catalog;
         self.populations = populations;
-        self.recipes = recipes.into();
+        self.recipes = recipes;
         self.layout = layout;
         self.shard_blocks = shard_blocks;
         self.current = current;
@@ -338,6 +339,7 @@ impl Heritage<'_> {
             for (block, seat) in seats {
                 let predecessor = self.predecessors[block.family].as_ref();
                 let whole = predecessor.filter(|from| from.carry == Carry::Everything);
+                let whole = whole.filter(|_| shard.has_state(seat));
                 if let Some(predecessor) = whole {
                     self.pass_to(shard, (block, seat), predecessor, old, &old_seats);
                 }

@@ -147,6 +147,11 @@ impl Shard {
         })
     }
 
+    /// Whether a block carries anything but its columns.
+    pub(crate) fn has_state(&self, seat: Seat) -> bool {
+        self.families[seat.family].kind.has_states()
+    }
+
     /// Takes what a block of an earlier shard carries: the whole block's, or that of
     /// some rows, the first of them now in row `to`. Nothing goes on where the metric
     /// was of another type.
@@ -208,6 +213,10 @@ impl ShardKind {
 
     fn blocks(&self) -> usize {
         by_type!(self, kind => kind.states.len())
+    }
+
+    fn has_states(&self) -> bool {
+        by_type!(self, kind => size_of_val(&*kind.states) > 0)
     }
 }
 

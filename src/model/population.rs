@@ -54,22 +54,30 @@ impl Population {
                 ..before.clone()
             };
         }
-        let mut each = vec![tick; space.series_count()];
-        for (row, run) in matching.runs(0..each.len()) {
-            for (birth, before_row) in each[row..].iter_mut().zip(run) {
-                *birth = before.born_tick(before_row);
+        let series = space.series_count();
+        let has_new = matching.both() < series;
+        if !has_new && before.births.is_none() {
+            return Self::founded(space, before.founded);
+        }
+        // In one go: there may be millions, and a tick waits for them.
+        let mut each: Arc<[u64]> = std::iter::repeat_n(tick, series).collect();
+        let births = Arc::get_mut(&mut each).expect("nobody else has it yet");
+        for (row, run) in matching.runs(0..series) {
+            let births = &mut births[row..][..run.len()];
+            match &before.births {
+                None => births.fill(before.founded),
+                Some(earlier) => births.copy_from_slice(&earlier.each[run]),
             }
         }
-        let latest = each.iter().copied().max().unwrap_or(before.founded);
-        let differs = each.iter().any(|&birth| birth != before.founded);
-        let births = differs.then(|| Births {
-            each: each.into(),
-            latest,
-        });
+        let latest = if has_new {
+            tick
+        } else {
+            births.iter().copied().max().unwrap_or(before.founded)
+        };
         Self {
             space: Arc::clone(space),
             founded: before.founded,
-            births,
+            births: Some(Births { each, latest }),
         }
     }
 

@@ -15,6 +15,8 @@ pub(crate) struct Gauge {
     clamp: (f64, f64),
     /// Whether there is a daily factor.
     is_daily: bool,
+    /// Whether a value follows from the one before.
+    remembers: bool,
 }
 
 /// What the algorithm filled, while what is shown differs from it and the next tick
@@ -26,6 +28,7 @@ impl Gauge {
         // Which builds the table before the first tick.
         algorithm.table();
         Self {
+            remembers: algorithm.remembers(),
             algorithm,
             clamp,
             is_daily: diurnal.amplitude != 0.0,
@@ -34,7 +37,7 @@ impl Gauge {
 
     /// Whether what is shown may differ from what the next tick follows from.
     fn hides_filled(&self, base: &BaseTick) -> bool {
-        self.algorithm.remembers() && (self.is_daily || base.effects.hides_state())
+        self.remembers && (self.is_daily || base.effects.hides_state())
     }
 
     /// A run as the algorithm sees it.
@@ -108,18 +111,17 @@ impl Kernel for Gauge {
 
     fn advance(&self, run: &mut Run<'_, Self>, before: &Before<'_>, now: &mut Filling<'_, Filled>) {
         let (rows, seen) = (run.rows.clone(), self.seen(run));
-        let factor = self.algorithm.factor(&seen);
         let values = &mut now.columns.values_mut()[rows.clone()];
         if let Some(filled) = now.state {
             let filled = &mut filled[rows];
             values.copy_from_slice(filled);
             self.algorithm.fill(&seen, Some(values), filled);
-            scale_and_clamp(factor, self.clamp, filled, values);
+            scale_and_clamp(self.algorithm.factor(&seen), self.clamp, filled, values);
         } else {
             let before = &before.columns.values()[rows];
             self.algorithm.fill(&seen, Some(before), values);
-            if !self.algorithm.remembers() {
-                scale_and_clamp_in_place(factor, self.clamp, values);
+            if !self.remembers {
+                scale_and_clamp_in_place(self.algorithm.factor(&seen), self.clamp, values);
             }
         }
     }
@@ -138,7 +140,7 @@ impl Kernel for Gauge {
     }
 
     fn state_bytes(&self) -> usize {
-        if self.algorithm.remembers() && self.is_daily {
+        if self.remembers && self.is_daily {
             size_of::<f64>()
         } else {
             0

@@ -218,6 +218,10 @@ impl Kernel for Histogram {
         }
     }
 
+    fn observing(&self) -> Option<(f64, &QuantileTable)> {
+        Some((self.mean, &self.values))
+    }
+
     #[cfg(test)]
     fn shared_bytes(&self) -> usize {
         let Buckets {

@@ -168,6 +168,10 @@ impl Kernel for Summary {
         self.window_ticks
     }
 
+    fn observing(&self) -> Option<(f64, &QuantileTable)> {
+        Some((self.mean, &self.values))
+    }
+
     #[cfg(test)]
     fn shared_bytes(&self) -> usize {
         self.values.memory_bytes()
