@@ -3,7 +3,7 @@
 //! A tick goes through three steps. The engine's thread works out what each
 //! family's series share whatever their type (`tick`); the pool's workers advance the
 //! blocks of their shards from the columns of the tick before (`shard`, `class`,
-//! `block`), by the metric's recipe (`recipe`), whose type has a kernel ([`kernel`]);
+//! `block`), by the metric's recipe (`recipe`), whose type has a kernel (`kernel`);
 //! the new columns become one immutable [`Frame`]. Values depend on seed,
 //! identity, tick, epoch and on the commands and reloads with their ticks, only;
 //! the number of threads decides who computes a block, never what.
@@ -28,7 +28,7 @@ pub mod exponential;
 mod frame;
 mod gaps;
 mod growth;
-pub mod kernel;
+mod kernel;
 mod observed;
 mod part;
 mod pool;

@@ -1,7 +1,7 @@
 //! Compares what a backend stored with what the engine says it should hold: a run
-//! and a backend in, a [`Report`] out. Only asks the backend, never changes it.
+//! and a backend in, the [`report::Findings`] out. Only asks the backend, never changes it.
 //!
-//! The run is computed again from its configuration or journal ([`Replay`]).
+//! The run is computed again from its configuration or journal ([`crate::journal::Replay`]).
 //! At every tick that came to the backend, by a scrape or a push (`route`,
 //! `scrapes`), two questions are asked (`range_check`): whether all of it is there
 //! (`totals`, and where not, which series are missing: `locate`), and whether each
