@@ -9,8 +9,9 @@
 //! The file of an algorithm has its name and parameters with their ranges and words
 //! (a [`Definition`]), the check of what a configuration says of them, and its hot
 //! loop. Everything else reads the list of algorithms in the file of their type: the
-//! schema, the messages about parameters that do not belong to a metric, the engine. So a new algorithm is a file, a line in that list,
-//! its tests and its words in `configs/reference.yaml`.
+//! schema, the messages about parameters that do not belong to a metric, the engine. So
+//! a new algorithm is a file, a line in that list, its tests and its words in
+//! `configs/reference.yaml`.
 //!
 //! An algorithm knows neither files nor metrics: it gets numbers that were written
 //! under the names of its parameters ([`Given`]), and keys of series.

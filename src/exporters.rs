@@ -71,7 +71,7 @@ pub struct Needs {
     pub growth: bool,
 }
 
-/// Every exporter, in the file's order.
+/// Every exporter: the metrics page, OTLP, then remote write in the file's order.
 pub fn all(config: &Config) -> Vec<Exporter<'_>> {
     // Without `..`: a section that is new has to be listed.
     let Config {

@@ -86,7 +86,16 @@ impl Journal {
             file,
         };
         journal.lines.lock().path = path.map(Path::to_owned);
-        journal.write(&start.line())?;
+        let line = start.line();
+        // Nobody would read a journal that is longer.
+        if line.len() > JOURNAL_BYTES_MAX {
+            return Err(io::Error::other(format!(
+                "the configuration, its aliases written out, is larger than the {} MiB that a \
+                 journal may have",
+                JOURNAL_BYTES_MAX >> 20
+            )));
+        }
+        journal.write(&line)?;
         Ok(journal)
     }
 

@@ -7,10 +7,10 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::clock::rfc3339;
-use crate::config::{Config, Finding, HistogramForm, Problem, shown_url};
+use crate::config::{Config, Finding, HistogramForm, INSTANCE_LABEL, Instance, Problem, shown_url};
 use crate::engine::{Engine, EngineSize, exponential, threads_of};
 use crate::exporters::{self, Exporter, Push};
 use crate::exposition::negotiate::Format;
@@ -28,6 +28,8 @@ const EPOCH_NS: i64 = 1_767_225_600_000_000_000;
 /// Memory of a process that generates next to nothing: its code, and the threads that
 /// every one has.
 const PROCESS_BYTES: f64 = 8.8e6;
+/// Of the label that tells replicas apart: its name, a host's and a port.
+const INSTANCE_BYTES: usize = 28;
 /// What a family takes beside its series: names, texts, and what is known of them in every
 /// exporter.
 const FAMILY_BYTES: f64 = 8e3;
@@ -47,17 +49,29 @@ pub struct Estimate {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Memory {
     /// The program and its threads, and every metric whatever its series.
+    #[serde(rename = "process_bytes", serialize_with = "whole")]
     pub process: f64,
     /// Label values, and which label sets are selected.
+    #[serde(rename = "labels_bytes", serialize_with = "whole")]
     pub labels: f64,
     /// Columns of frames, and what series carry from tick to tick.
+    #[serde(rename = "series_bytes", serialize_with = "whole")]
     pub series: f64,
     /// Chunks of bodies that are scraped.
+    #[serde(rename = "scrapes_bytes", serialize_with = "whole")]
     pub scrapes: f64,
     /// Requests that are pushed, to receivers that keep up.
+    #[serde(rename = "pushes_bytes", serialize_with = "whole")]
     pub pushes: f64,
     /// What there may be beside all this while receivers are slow: not part of the sum.
+    #[serde(rename = "slow_receivers_bytes", serialize_with = "whole")]
     pub slow_receivers: f64,
+}
+
+/// Bytes are whole.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's interface")]
+fn whole<S: Serializer>(bytes: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(*bytes as u64)
 }
 
 impl Memory {
@@ -105,8 +119,8 @@ impl Estimate {
         let mut spaces = SpaceSizes::default();
         let mut engine = EngineSize::new(config);
         let mut bodies = BodySize::default();
-        let mut otlp = ExportSize::default();
-        let mut remote_writes = vec![ExportSize::default(); config.remote_writes.len()];
+        let exports = exporters::pushing(config).map(|(_, push)| (push, ExportSize::default()));
+        let mut exports: Vec<(Push<'_>, ExportSize)> = exports.collect();
         for metric in &config.metrics {
             let (space, size) = spaces.of(metric);
             let shape = shape_of(metric, &layout);
@@ -119,16 +133,25 @@ impl Estimate {
                 &shape,
                 size,
             );
-            otlp.add(
-                size.series,
-                otlp::point_bytes(&shape, config.otel.histograms, size),
-            );
-            for (export, section) in remote_writes.iter_mut().zip(&config.remote_writes) {
-                let name = section.prefix.len() + metric.name.len();
-                let labels = section.labels.iter();
-                let labels = labels.map(|(name, value)| name.len() + value.len());
-                let bytes = remote_write::sample_bytes(name, labels, size);
-                export.add(metric_samples, bytes);
+            for (push, export) in &mut exports {
+                match push {
+                    Push::Otlp(otel) => {
+                        let bytes = otlp::point_bytes(&shape, otel.histograms, size);
+                        export.add(size.series, bytes);
+                    }
+                    Push::RemoteWrite(section) => {
+                        let name = section.prefix.len() + metric.name.len();
+                        // The instance is known at a start only.
+                        let named = |name: &str| name != INSTANCE_LABEL;
+                        let labels = section.labels.iter().filter(|(name, _)| named(name));
+                        let labels = labels.map(|(name, value)| name.len() + value.len());
+                        let instance =
+                            (section.instance == Instance::Auto).then_some(INSTANCE_BYTES);
+                        let labels = labels.chain(instance);
+                        let bytes = remote_write::sample_bytes(name, labels, size);
+                        export.add(metric_samples, bytes);
+                    }
+                }
             }
         }
         memory.process += FAMILY_BYTES * config.metrics.len() as f64;
@@ -137,16 +160,13 @@ impl Estimate {
         if config.prometheus.enabled {
             memory.scrapes = bodies.pool_bytes(threads_of(config));
         }
-        let otel = config
-            .otel
-            .enabled
-            .then(|| PushSize::of_otel(&config.otel, otlp));
-        let remote = config.remote_writes.iter().zip(remote_writes);
-        let remote = remote.filter(|(section, _)| section.enabled);
-        let remote = remote.map(|(section, export)| PushSize::of_remote_write(section, export));
-        for push in otel.into_iter().chain(remote) {
-            memory.pushes += push.bytes;
-            memory.slow_receivers += push.slow_bytes;
+        for (push, export) in exports {
+            let size = match push {
+                Push::Otlp(otel) => PushSize::of_otel(otel, export),
+                Push::RemoteWrite(section) => PushSize::of_remote_write(section, export),
+            };
+            memory.pushes += size.bytes;
+            memory.slow_receivers += size.slow_bytes;
         }
         Self {
             series: series_count,

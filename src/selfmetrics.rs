@@ -20,7 +20,8 @@ use crate::push::Delivery;
 use process::cpu_seconds;
 pub use process::resident_memory_bytes;
 
-/// Base name, without `global.self_metrics_prefix`, of the counter whose value is the number of the tick.
+/// Base name, without `global.self_metrics_prefix`, of the counter whose value is the
+/// number of the tick.
 pub const TICKS: &str = "gen_ticks";
 /// The same and unit of the gauge that tells how late a tick began.
 pub const TICK_LAG: (&str, &str) = ("gen_tick_lag_seconds", "seconds");

@@ -8,9 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that compute and encode: what they give depends on their arguments alone.
-const PURE: [&str; 9] = [
+const PURE: [&str; 13] = [
+    "quantity",
+    "readable",
     "random",
     "algorithm",
+    "layout",
+    "exporters",
     "model",
     "timeline",
     "engine",

@@ -2,7 +2,11 @@
 //! 100,000 series and fewer with every exporter that reads frames, each pushing to a receiver
 //! that keeps up, and scraped plain and compressed.
 //!
+//! Reads `/proc`, so it runs on Linux only.
+//!
 //! `MOCKINGBIRD_BIN` puts another build of the program to the test.
+
+#![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,6 +21,8 @@ use serde_yaml::Value as Yaml;
 
 /// How far the figure may be off.
 const SHARE: f64 = 0.15;
+/// The same where OTLP is pushed.
+const WAITING_SHARE: f64 = 0.25;
 /// What may be missing or too much in any case: a build with debug information has more
 /// pages of code, the system's allocator keeps more or less of what was freed.
 const FLOOR_BYTES: f64 = 6e6;
@@ -187,7 +193,12 @@ fn check(name: &str, config: &Yaml, exporters: &[&str], receiver: SocketAddr) ->
         measured / 1e6,
         error / measured * 100.0
     );
-    (line, error.abs() <= (SHARE * measured).max(FLOOR_BYTES))
+    // How much of an export waits depends on how busy the machine is.
+    let pushes_otlp = exporters
+        .iter()
+        .any(|exporter| exporter.starts_with("otel"));
+    let share = if pushes_otlp { WAITING_SHARE } else { SHARE };
+    (line, error.abs() <= (share * measured).max(FLOOR_BYTES))
 }
 
 /// Metrics of 100,000 series each, but for the last.

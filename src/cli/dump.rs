@@ -15,6 +15,7 @@ use crate::app::{self, RunError};
 use crate::clock::{Clock, rfc3339};
 use crate::config::{Config, HistogramForm};
 use crate::engine::Frame;
+use crate::exporters;
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
@@ -109,6 +110,9 @@ fn load_run(args: &DumpArgs) -> Result<Replay, RunError> {
         let epoch_ns = epoch_of(args, &config)?;
         return Ok(Replay::of_config(config, epoch_ns, exponential));
     };
+    // A reload carried over what the run's exporters had, and no other buckets.
+    let exponential =
+        |config: &Config| pushed && exporters::needs(config).exponential_size_max.is_some();
     replay_of(path, config.as_ref(), exponential)
 }
 

@@ -163,8 +163,8 @@ pub(super) struct WhatArgs {
         value_parser = count_within(1..=10_000_u32)
     )]
     instants: u32,
-    /// Only the target of this job. Without it and --instance, `verify` judges every target that
-    /// says that it is of this run; --watch and `compare` judge one.
+    /// Only the target of this job. Without it and --instance, `verify` judges all targets if
+    /// each says that it is of this run; --watch and `compare` judge one.
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
     /// Only the target of this instance.

@@ -6,10 +6,10 @@
 //! of the tick before in, columns of this tick out. It knows nothing of blocks,
 //! threads or names.
 
-pub mod counter;
-pub mod gauge;
-pub mod histogram;
-pub mod summary;
+pub(crate) mod counter;
+pub(crate) mod gauge;
+pub(crate) mod histogram;
+pub(crate) mod summary;
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -107,6 +107,7 @@ pub(crate) trait Kernel: Debug + Send + Sync + Sized + 'static {
     }
 
     /// Bytes that a series carries from tick to tick beside its columns.
+    #[cfg(test)]
     fn state_bytes(&self) -> usize {
         0
     }

@@ -6,7 +6,7 @@ use crate::algorithm::distribution::Distribution;
 use crate::config::{Kind, Metric};
 use crate::engine::kernel::Kernel;
 use crate::engine::kernel::counter::Counter;
-use crate::engine::kernel::gauge::Gauge;
+use crate::engine::kernel::gauge::{Gauge, filled_bytes};
 use crate::engine::kernel::histogram::Histogram;
 use crate::engine::kernel::summary::Summary;
 use crate::engine::tick::Common;
@@ -163,10 +163,8 @@ pub(crate) fn state_bytes(kind: &Kind) -> usize {
     match kind {
         Kind::Counter { .. } | Kind::Histogram { .. } => 0,
         Kind::Gauge {
-            algorithm,
-            diurnal,
-            clamp,
-        } => Gauge::new(*algorithm, *diurnal, *clamp).state_bytes(),
+            algorithm, diurnal, ..
+        } => filled_bytes(algorithm.remembers(), diurnal.amplitude != 0.0),
         Kind::Summary { objectives, .. } => State::series_bytes(objectives.len()),
     }
 }

@@ -124,7 +124,8 @@ impl Encode for RemoteWriteEncoder {
         let describe = self
             .described_ns
             .is_none_or(|before_ns| time_ns - before_ns >= METADATA_INTERVAL_NS);
-        // What a sink breaks off was dropped whole: it comes with the next frame.
+        // What a sink breaks off was dropped whole: it comes with the next frame. What
+        // waits and is given up later, with its receiver gone for long, does not.
         self.encoder.encode(now, describe, sink)?;
         self.encode_ended(time_ns, sink)?;
         if describe {

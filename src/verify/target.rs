@@ -9,6 +9,7 @@ use crate::journal::Replay;
 
 /// Scrapes that are looked at together.
 pub(super) const SCRAPES_MAX: usize = 1_000_000;
+
 /// A scrape or push that the backend has stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Scrape {

@@ -230,7 +230,7 @@ fn targets_of_other_runs_are_not_judged() {
     assert!(message.contains(many), "{message}");
 }
 
-/// What a range has nothing of is looked for before it, of every target.
+/// A range that has nothing of any target: they are known from before it.
 #[test]
 fn targets_are_known_from_before_the_range() {
     let mut store = scraped_by("j", EPOCH_MS, |tick| tick < 30);

@@ -24,7 +24,7 @@ impl Algorithm for Exponential {
                 name: "lam",
                 form: RATE,
                 about: "Rate of the exponential distribution, whose mean is 1/lam",
-                need: Need::Required,
+                need: Need::Rule("this or `lambda`"),
             },
             Parameter {
                 name: "lambda",

@@ -5,10 +5,17 @@ use super::{Gauge, Run};
 use crate::algorithm::{Algorithm, Definition, Form, Given, Need, Parameter};
 
 /// Always the same value (not finite only with `allow_nan`).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Constant {
     /// The value.
     pub value: f64,
+}
+
+/// A NaN is the same as it was, or every reload would change the metric.
+impl PartialEq for Constant {
+    fn eq(&self, other: &Self) -> bool {
+        self.value.to_bits() == other.value.to_bits()
+    }
 }
 
 impl Algorithm for Constant {
@@ -45,5 +52,17 @@ impl Algorithm for Constant {
 impl Gauge for Constant {
     fn fill(&self, _run: &Run<'_>, _before: Option<&[f64]>, now: &mut [f64]) {
         now.fill(self.value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nan_stays_what_it_is() {
+        let same = |value: f64| Constant { value } == Constant { value };
+        assert!(same(f64::NAN) && same(f64::INFINITY) && same(0.5));
+        assert_ne!(Constant { value: f64::NAN }, Constant { value: 1.0 });
     }
 }

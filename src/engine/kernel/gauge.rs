@@ -139,17 +139,23 @@ impl Kernel for Gauge {
         table.map_or(0, crate::random::quantile::QuantileTable::memory_bytes)
     }
 
+    #[cfg(test)]
     fn state_bytes(&self) -> usize {
-        if self.remembers && self.is_daily {
-            size_of::<f64>()
-        } else {
-            0
-        }
+        filled_bytes(self.remembers, self.is_daily)
+    }
+}
+
+/// Bytes of what a series filled, where what is shown always differs from it.
+pub(crate) fn filled_bytes(remembers: bool, is_daily: bool) -> usize {
+    if remembers && is_daily {
+        size_of::<f64>()
+    } else {
+        0
     }
 }
 
 /// What is shown of a state: the state times a factor, kept within the range.
-pub fn scale_and_clamp(factor: f64, (lo, hi): (f64, f64), state: &[f64], now: &mut [f64]) {
+pub(crate) fn scale_and_clamp(factor: f64, (lo, hi): (f64, f64), state: &[f64], now: &mut [f64]) {
     assert_eq!(state.len(), now.len());
     for (now, &state) in now.iter_mut().zip(state) {
         *now = (state * factor).clamp(lo, hi);
@@ -157,7 +163,7 @@ pub fn scale_and_clamp(factor: f64, (lo, hi): (f64, f64), state: &[f64], now: &m
 }
 
 /// The same in place.
-pub fn scale_and_clamp_in_place(factor: f64, (lo, hi): (f64, f64), now: &mut [f64]) {
+pub(crate) fn scale_and_clamp_in_place(factor: f64, (lo, hi): (f64, f64), now: &mut [f64]) {
     for now in now {
         *now = (*now * factor).clamp(lo, hi);
     }

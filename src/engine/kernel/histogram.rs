@@ -234,33 +234,33 @@ impl Kernel for Histogram {
 
 /// What the series of one histogram share at one tick.
 #[derive(Debug, Clone, Copy)]
-pub struct Shared<'a> {
+pub(crate) struct Shared<'a> {
     /// Key of the observed values.
-    pub value_key: u64,
+    pub(crate) value_key: u64,
     /// Key of the number of observations.
-    pub count_key: u64,
+    pub(crate) count_key: u64,
     /// Mean number of observations.
-    pub mean: f64,
+    pub(crate) mean: f64,
     /// For each bound the position below which observations fall under it.
-    pub thresholds: &'a [u64],
+    pub(crate) thresholds: &'a [u64],
     /// Values of the observations.
-    pub values: &'a QuantileTable,
+    pub(crate) values: &'a QuantileTable,
     /// What these are multiplied by; `thresholds` take it into account.
-    pub scale: f64,
+    pub(crate) scale: f64,
 }
 
 /// Columns of a run of series; `cumulative` has one cell per bound and `+Inf`
 /// for each series.
 #[derive(Debug)]
-pub struct Rows<C, S> {
+pub(crate) struct Rows<C, S> {
     /// Cumulative counts, series-major.
-    pub cumulative: C,
+    pub(crate) cumulative: C,
     /// Sums.
-    pub sums: S,
+    pub(crate) sums: S,
 }
 
 /// Observes this tick's sample for every series.
-pub fn observe(
+pub(crate) fn observe(
     keys: &[u64],
     shared: &Shared<'_>,
     weights: Option<&[f64]>,
@@ -295,7 +295,7 @@ pub fn observe(
 
 /// Counts the sample that [`observe`] observes in further buckets, for every
 /// series: one more than thresholds, each on its own (not cumulative).
-pub fn count_buckets(
+pub(crate) fn count_buckets(
     keys: &[u64],
     shared: &Shared<'_>,
     weights: Option<&[f64]>,
@@ -329,7 +329,7 @@ pub fn count_buckets(
 /// Tallies the sample that [`observe`] observes once more, for every series: `each`
 /// gets the index of the series and its counts between the thresholds, each on its
 /// own.
-pub fn tally_each(
+pub(crate) fn tally_each(
     keys: &[u64],
     shared: &Shared<'_>,
     weights: Option<&[f64]>,

@@ -182,6 +182,7 @@ impl Kernel for Summary {
         self.window_ticks as usize * WINDOW_TICK_BYTES
     }
 
+    #[cfg(test)]
     fn state_bytes(&self) -> usize {
         window::State::series_bytes(self.objectives.len())
     }
