@@ -5,8 +5,11 @@
 //! the other stages read, within bounds of size.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
+use std::sync::Once;
 
 use libyaml_safer::{Error, EventData, Mark, Parser, ScalarStyle};
 use serde::de::IgnoredAny;
@@ -58,22 +61,74 @@ struct Entry {
 pub(super) fn parse(text: &str) -> Result<Placed, ParseError> {
     let text = &*yaml_of(text);
     refuse_unprintable(text)?;
-    let mut input = text.as_bytes();
+    let last = Cell::new((1, 1));
+    caught(|| read(text, &last)).unwrap_or_else(|| {
+        let message = "what stands here, or behind it, cannot be read";
+        Err(not_yaml(Some(last.get()), message))
+    })
+}
+
+/// Reads a document; `last` is where the last event was.
+fn read(text: &str, last: &Cell<Position>) -> Result<Placed, ParseError> {
+    // The parser is at a loss where a text ends within a line of some kinds.
+    let is_ended = text.is_empty() || text.ends_with(['\n', '\r']);
+    let ended: Cow<'_, str> = if is_ended {
+        text.into()
+    } else {
+        format!("{text}\n").into()
+    };
+    let mut input = ended.as_bytes();
     let mut parser = Parser::new();
     parser.set_input_string(&mut input);
     let mut builder = Builder::default();
     loop {
-        let event = parser.parse().map_err(|error| explain(&error, text))?;
+        let mut event = parser.parse().map_err(|error| explain(&error, text))?;
         if event.data == EventData::StreamEnd {
             return Ok(builder
                 .root
                 .unwrap_or_else(|| Placed::scalar((1, 1), "", true)));
         }
         let at = position_of(event.start_mark);
+        last.set(at);
+        if let EventData::Scalar {
+            value,
+            style: ScalarStyle::Literal | ScalarStyle::Folded,
+            ..
+        } = &mut event.data
+            && !is_ended
+            && event.end_mark.index as usize > text.len()
+            && value.ends_with('\n')
+        {
+            // That was not in the text.
+            value.pop();
+        }
         builder
             .event(event.data, at)
             .map_err(|message| not_yaml(Some(at), &message))?;
     }
+}
+
+thread_local! {
+    /// Whether this thread's panics are not reported.
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What `run` returns; `None` where it panics, which is not reported: the parser does so
+/// on some texts that are no YAML.
+fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let report = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !IS_QUIET.get() {
+                report(info);
+            }
+        }));
+    });
+    IS_QUIET.set(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(run));
+    IS_QUIET.set(false);
+    result.ok()
 }
 
 fn position_of(mark: Mark) -> Position {
@@ -693,6 +748,38 @@ list:
                 }
             }
             compare(&text.into_iter().collect::<String>());
+        }
+    }
+
+    /// The parser panics on a tag before a comma, and on texts that end within some lines.
+    #[test]
+    fn no_text_makes_it_panic() {
+        let text = "a: 1\nb: [!t, c]\n";
+        let error = parse(text).map(|_| ()).unwrap_err();
+        assert_eq!(error.position, Some((2, 4)), "{}", error.message);
+        assert!(
+            error.message.contains("cannot be read"),
+            "{}",
+            error.message
+        );
+        for text in [
+            "|\n   l s1",
+            "a: >-\n  b",
+            "a: |+\n  b\n\n  c",
+            "\"\\",
+            "a: |",
+        ] {
+            let ours = parse(text);
+            let known: Result<Value, _> = serde_yaml::from_str(text);
+            assert_eq!(ours.is_ok(), known.is_ok(), "{text:?}");
+        }
+        let text = |text: &str| match parse(text).unwrap().content {
+            Content::Scalar(text, _) => text.to_string(),
+            other => panic!("{other:?}"),
+        };
+        for block in ["|\n  a\n  b", ">\n  a\n  b", "|-\n  a", "|+\n  a\n\n  b"] {
+            let known: String = serde_yaml::from_str(block).unwrap();
+            assert_eq!(text(block), known, "{block:?}");
         }
     }
 }
