@@ -320,8 +320,9 @@ impl Frame {
     pub fn observed(&self, index: usize) -> Option<Observed<'_>> {
         let block = self.catalog.blocks()[index];
         let population = self.population(block.family);
-        let (family, tick) = (block.family, self.tick);
-        self.draws.observed(family, population, block.start, tick)
+        let at = (self.tick, self.time_ns);
+        self.draws
+            .observed(at, block.family, population, block.start)
     }
 
     /// Which series of a block have no point.

@@ -96,19 +96,7 @@ pub(crate) trait Kernel: Debug + Send + Sync + Sized + 'static {
 
     /// Bytes of tables (those shared with other families counted here again).
     #[cfg(test)]
-    fn shared_bytes(&self) -> usize {
-        0
-    }
-
-    /// Bytes of the first class at a shard.
-    #[cfg(test)]
-    fn class_bytes(&self) -> usize {
-        0
-    }
-
-    /// Bytes that a series carries from tick to tick beside its columns.
-    #[cfg(test)]
-    fn state_bytes(&self) -> usize {
+    fn table_bytes(&self) -> usize {
         0
     }
 }

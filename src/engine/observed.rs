@@ -8,40 +8,33 @@
 use std::sync::Arc;
 
 use super::class::Matcher;
-use super::effect::Effects;
+use super::effect::{Effects, Factors};
 use super::recipe::Recipe;
-use super::sample::{Sample, observation_count};
+use super::sample::Sample;
 use super::tick::{BaseTick, spiked_mean};
 use crate::model::population::Population;
-use crate::random::draw;
+use crate::random::Lane;
 use crate::random::quantile::QuantileTable;
 
-/// What the draws of all families at a tick follow from.
+/// What the draws of all families at a tick follow from, beside the tick.
 #[derive(Debug, Clone)]
 pub(crate) struct Draws {
     recipes: Arc<[Recipe]>,
-    /// By family.
-    families: Vec<FamilyDraws>,
-}
-
-/// What the draws of a family's series at a tick follow from.
-#[derive(Debug, Clone, Default)]
-struct FamilyDraws {
-    effects: Arc<Effects>,
-    value_key: u64,
-    count_key: u64,
-    daily: f64,
+    /// What acts on each family's series.
+    effects: Vec<Arc<Effects>>,
 }
 
 /// The observations of a block's series at a tick.
 #[derive(Debug)]
 pub struct Observed<'a> {
-    draws: &'a FamilyDraws,
+    effects: &'a Effects,
     matcher: Matcher<'a>,
     population: &'a Population,
     first_row: usize,
     tick: u64,
-    /// Mean number of observations, without daily factor.
+    /// Of values and of counts.
+    keys: (u64, u64),
+    /// Mean number of observations, without spikes and weight.
     mean: f64,
     values: &'a QuantileTable,
     weights: Option<&'a [f64]>,
@@ -63,46 +56,45 @@ impl Default for Draws {
 }
 
 impl Draws {
-    /// Without a tick.
+    /// Of series on which nothing acts.
     pub(crate) fn new(recipes: &Arc<[Recipe]>) -> Self {
         Self {
             recipes: Arc::clone(recipes),
-            families: recipes.iter().map(|_| FamilyDraws::default()).collect(),
+            effects: recipes.iter().map(|_| Arc::default()).collect(),
         }
     }
 
-    /// Those of the tick that the families are at.
+    /// Takes over what acts on the families now.
     pub(crate) fn set(&mut self, families: &[BaseTick]) {
-        for (draws, base) in self.families.iter_mut().zip(families) {
-            if !Arc::ptr_eq(&draws.effects, &base.effects) {
-                draws.effects = Arc::clone(&base.effects);
+        for (effects, base) in self.effects.iter_mut().zip(families) {
+            if !Arc::ptr_eq(effects, &base.effects) {
+                *effects = Arc::clone(&base.effects);
             }
-            draws.value_key = base.value_key;
-            draws.count_key = base.count_key;
-            draws.daily = base.daily;
         }
     }
 
-    /// The observations of the rows from `first_row` on of a family; `None` where it
-    /// observes nothing.
+    /// The observations, at a tick and its time, of the rows from `first_row` on of a
+    /// family; `None` where it observes nothing.
     pub(crate) fn observed<'a>(
         &'a self,
+        (tick, time_ns): (u64, i64),
         family: usize,
         population: &'a Population,
         first_row: usize,
-        tick: u64,
     ) -> Option<Observed<'a>> {
-        let (recipe, draws) = (self.recipes.get(family)?, self.families.get(family)?);
+        let (recipe, effects) = (self.recipes.get(family)?, &*self.effects[family]);
         let (mean, values) = recipe.observing()?;
+        let common = recipe.common();
         Some(Observed {
-            matcher: Matcher::new(&draws.effects),
-            draws,
+            effects,
+            matcher: Matcher::new(effects),
             population,
             first_row,
             tick,
-            mean,
+            keys: (common.key(tick, Lane::Value), common.key(tick, Lane::Count)),
+            mean: mean * common.daily(time_ns),
             values,
-            weights: recipe.common().weights.as_deref(),
+            weights: common.weights.as_deref(),
         })
     }
 }
@@ -112,27 +104,20 @@ impl<'a> Observed<'a> {
     /// the same tick takes it from the totals; one that hides its point does not.
     pub fn of(&self, row: usize) -> Observations<'a> {
         let row = self.first_row + row;
-        let mut key = Vec::new();
-        let key = self.population.label_set_keys(row..row + 1, &mut key)[0];
-        let mut factors = None;
-        self.matcher
-            .for_each(self.population, row..row + 1, |matched| {
-                factors = Some(self.draws.effects.factors(self.tick, matched));
-            });
-        let factors = factors.expect("one row was asked for");
+        let mut scratch = Vec::new();
+        let key = self.population.label_set_keys(row..row + 1, &mut scratch)[0];
+        let mut factors = Factors::NONE;
+        let each = |matched: &[u32]| factors = self.effects.factors(self.tick, matched);
+        self.matcher.for_each(self.population, row..row + 1, each);
         let weight = self.weights.map_or(1.0, |weights| weights[row]);
-        let mean = spiked_mean(self.mean * self.draws.daily, factors.rate) * weight;
-        // At its first tick a series observes nothing.
-        let count = if self.population.born_tick(row) == self.tick {
-            0
-        } else {
-            observation_count(mean, draw(key, self.draws.count_key))
-        };
+        let mean = spiked_mean(self.mean, factors.rate) * weight;
+        let mut sample = Sample::of(key, self.keys, mean);
+        if self.population.born_tick(row) == self.tick {
+            // At its first tick a series observes nothing.
+            sample.count = 0;
+        }
         Observations {
-            sample: Sample {
-                key: key ^ self.draws.value_key,
-                count,
-            },
+            sample,
             values: self.values,
             scale: factors.value,
         }

@@ -8,7 +8,8 @@ use super::{Columns, Created, ExponentialColumn, Frame, Gaps, Place};
 use crate::config::{Label, LabelValues, Sampling};
 use crate::model::exponential::ExponentialLayout;
 use crate::model::space::Space;
-use crate::model::{Catalog, Family, Shape, identity};
+use crate::model::{Catalog, Family, Shape};
+use crate::random;
 
 const NO_LAYOUT: ExponentialLayout = ExponentialLayout {
     scale: 0,
@@ -56,7 +57,7 @@ pub(crate) fn frame(catalog: &Arc<Catalog>, time_ns: i64, epoch_ns: i64, seed: u
     let mut state = seed;
     let mut draw = move || {
         state = state.wrapping_add(1);
-        identity::mix(state)
+        random::mix(state)
     };
     let columns = catalog.blocks().iter().map(|block| {
         let shape = &catalog.families()[block.family].shape;
@@ -115,7 +116,7 @@ pub(crate) fn frame(catalog: &Arc<Catalog>, time_ns: i64, epoch_ns: i64, seed: u
 /// The same frame with gaps, and series that began at times of their own.
 fn disturbed(frame: &Frame, seed: u64) -> Frame {
     let catalog = frame.catalog();
-    let bits = |index: usize| identity::mix(seed ^ index as u64);
+    let bits = |index: usize| random::mix(seed ^ index as u64);
     let blocks = catalog.blocks().iter().enumerate().map(|(index, block)| {
         let rows = 0..block.len;
         let gaps = match bits(index) % 4 {

@@ -39,17 +39,18 @@ pub(crate) struct SharedParts {
     weights: Vec<(*const Space, u64, Arc<[f64]>)>,
 }
 
-/// Bytes that a recipe stands for.
-#[cfg(test)]
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RecipeBytes {
-    /// Of tables and weights (those shared with other families counted here again).
-    pub(crate) shared: usize,
-    /// At each shard that has series of the family.
-    pub(crate) shard: usize,
-    /// Of what each series carries from tick to tick beside its columns.
-    pub(crate) series: usize,
+/// The same for what there is of a metric of any type, in an enum of all types.
+macro_rules! by_type {
+    ($all:ident, $value:expr, $of:ident => $what:expr) => {
+        match $value {
+            $all::Counter($of) => $what,
+            $all::Gauge($of) => $what,
+            $all::Histogram($of) => $what,
+            $all::Summary($of) => $what,
+        }
+    };
 }
+pub(crate) use by_type;
 
 impl Recipe {
     pub(crate) fn new(
@@ -109,47 +110,29 @@ impl Recipe {
 
     /// See [`Kernel::observing`].
     pub(crate) fn observing(&self) -> Option<(f64, &QuantileTable)> {
-        match self {
-            Self::Counter(recipe) => recipe.kernel.observing(),
-            Self::Gauge(recipe) => recipe.kernel.observing(),
-            Self::Histogram(recipe) => recipe.kernel.observing(),
-            Self::Summary(recipe) => recipe.kernel.observing(),
-        }
+        by_type!(Self, self, recipe => recipe.kernel.observing())
     }
 
     pub(crate) fn common(&self) -> &Common {
-        match self {
-            Self::Counter(recipe) => &recipe.common,
-            Self::Gauge(recipe) => &recipe.common,
-            Self::Histogram(recipe) => &recipe.common,
-            Self::Summary(recipe) => &recipe.common,
-        }
+        by_type!(Self, self, recipe => &recipe.common)
     }
 
+    /// How many ticks values look back on.
     #[cfg(test)]
-    pub(crate) fn bytes(&self) -> RecipeBytes {
-        match self {
-            Self::Counter(recipe) => recipe.bytes(),
-            Self::Gauge(recipe) => recipe.bytes(),
-            Self::Histogram(recipe) => recipe.bytes(),
-            Self::Summary(recipe) => recipe.bytes(),
-        }
+    pub(crate) fn window_ticks(&self) -> u64 {
+        by_type!(Self, self, recipe => recipe.kernel.window_ticks())
+    }
+
+    /// Bytes of tables (those shared with other families counted here again).
+    #[cfg(test)]
+    pub(crate) fn table_bytes(&self) -> usize {
+        by_type!(Self, self, recipe => recipe.kernel.table_bytes())
     }
 }
 
 impl<K: Kernel> RecipeOf<K> {
     fn new(common: Common, kernel: K) -> Arc<Self> {
         Arc::new(Self { common, kernel })
-    }
-
-    #[cfg(test)]
-    fn bytes(&self) -> RecipeBytes {
-        let weights = self.common.weights.as_ref();
-        RecipeBytes {
-            shared: self.kernel.shared_bytes() + weights.map_or(0, |weights| weights.len() * 8),
-            shard: self.kernel.class_bytes(),
-            series: self.kernel.state_bytes(),
-        }
     }
 }
 

@@ -11,7 +11,7 @@
 use crate::random::discrete::binomial_half;
 use crate::random::mix;
 use crate::random::quantile::QuantileTable;
-use crate::random::{Stream, unit};
+use crate::random::{Stream, draw, unit};
 
 /// Nodes with at most this many observations list them.
 const LEAF_MAX: u64 = 8;
@@ -40,6 +40,21 @@ struct Node {
 }
 
 impl Sample {
+    /// Those of a series whose mean number at a tick is `mean`, its weight included; the
+    /// tick's keys are those of values and of counts.
+    #[inline]
+    pub fn of(key: u64, (value_key, count_key): (u64, u64), mean: f64) -> Self {
+        Self {
+            key: key ^ value_key,
+            // One each is common, and needs no draw.
+            count: if mean == 1.0 {
+                1
+            } else {
+                observation_count(mean, draw(key, count_key))
+            },
+        }
+    }
+
     /// The `index`-th observation of a sample of at most `LEAF_MAX`.
     #[inline(always)]
     pub fn position(&self, index: u64) -> u64 {

@@ -13,7 +13,7 @@ use crate::engine::kernel::gauge::Gauge;
 use crate::engine::kernel::histogram::Histogram;
 use crate::engine::kernel::summary::Summary;
 use crate::engine::kernel::{Before, Filling, Kernel};
-use crate::engine::recipe::{Recipe, RecipeOf};
+use crate::engine::recipe::{Recipe, RecipeOf, by_type};
 use crate::engine::tick::BaseTick;
 use crate::model::Block;
 use crate::model::population::Populations;
@@ -68,18 +68,6 @@ struct ShardKindOf<K: Kernel> {
     classes: Classes<K>,
     /// Of each of its blocks.
     states: Vec<K::State>,
-}
-
-/// The same for what a shard keeps of a family of any type.
-macro_rules! by_type {
-    ($kind:expr, $of:ident => $what:expr) => {
-        match $kind {
-            ShardKind::Counter($of) => $what,
-            ShardKind::Gauge($of) => $what,
-            ShardKind::Histogram($of) => $what,
-            ShardKind::Summary($of) => $what,
-        }
-    };
 }
 
 /// Buffers that are reused from block to block.
@@ -192,7 +180,7 @@ impl Shard {
                 now,
                 work,
             };
-            by_type!(&mut family.kind, kind => kind.advance(&mut tick));
+            by_type!(ShardKind, &mut family.kind, kind => kind.advance(&mut tick));
         }
     }
 }
@@ -208,15 +196,15 @@ impl ShardKind {
     }
 
     fn add_block(&mut self, len: usize) {
-        by_type!(self, kind => kind.add_block(len));
+        by_type!(ShardKind, self, kind => kind.add_block(len));
     }
 
     fn blocks(&self) -> usize {
-        by_type!(self, kind => kind.states.len())
+        by_type!(ShardKind, self, kind => kind.states.len())
     }
 
     fn has_states(&self) -> bool {
-        by_type!(self, kind => size_of_val(&*kind.states) > 0)
+        by_type!(ShardKind, self, kind => size_of_val(&*kind.states) > 0)
     }
 }
 

@@ -110,9 +110,12 @@ impl super::Engine {
                 bytes += 2 * series * Growth::series_bytes(&family.shape);
             }
             if let Some(recipe) = self.recipes.get(index) {
-                let of = recipe.bytes();
+                let weights = recipe.common().weights.as_ref();
                 let shards = (self.shard_blocks.len() - 1).min(family.pieces(0..series).count());
-                bytes += series * of.series + of.shared + shards * of.shard;
+                bytes += series * state_bytes(&self.metrics[index].kind)
+                    + recipe.table_bytes()
+                    + weights.map_or(0, |weights| weights.len() * 8)
+                    + shards * recipe.window_ticks() as usize * WINDOW_TICK_BYTES;
             }
             let space = std::sync::Arc::as_ptr(&family.space);
             if !spaces.contains(&space) {

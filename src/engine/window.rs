@@ -17,8 +17,7 @@ use std::ops::Range;
 use crate::algorithm::distribution::Distribution;
 use crate::config::Objective;
 use crate::engine::columns::copy_cells;
-use crate::engine::sample::{Sample, observation_count};
-use crate::random::draw;
+use crate::engine::sample::Sample;
 use crate::random::quantile::QuantileTable;
 
 /// Windows with at most this many observations are listed to find a quantile;
@@ -207,15 +206,7 @@ impl Pivot {
 }
 
 fn sample_of(series: u64, weight: f64, tick: &TickKeys) -> Sample {
-    let mean = tick.mean * weight;
-    Sample {
-        key: series ^ tick.value_key,
-        count: if mean == 1.0 {
-            1
-        } else {
-            observation_count(mean, draw(series, tick.count_key))
-        },
-    }
+    Sample::of(series, (tick.value_key, tick.count_key), tick.mean * weight)
 }
 
 #[inline]

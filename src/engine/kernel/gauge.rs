@@ -134,14 +134,9 @@ impl Kernel for Gauge {
     }
 
     #[cfg(test)]
-    fn shared_bytes(&self) -> usize {
+    fn table_bytes(&self) -> usize {
         let table = self.algorithm.table();
         table.map_or(0, crate::random::quantile::QuantileTable::memory_bytes)
-    }
-
-    #[cfg(test)]
-    fn state_bytes(&self) -> usize {
-        filled_bytes(self.remembers, self.is_daily)
     }
 }
 

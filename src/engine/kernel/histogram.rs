@@ -9,11 +9,11 @@ use crate::config::Observations;
 use crate::engine::buckets::{Cells, ExponentialColumn};
 use crate::engine::columns::{Columns, cells_of};
 use crate::engine::exponential;
-use crate::engine::sample::{Sample, observation_count};
+use crate::engine::sample::Sample;
 use crate::engine::tick::{BaseTick, ClassTick, Common, spiked_mean};
 use crate::model::exponential::ExponentialLayout;
+use crate::random::for_draws;
 use crate::random::quantile::QuantileTable;
-use crate::random::{draw, for_draws};
 
 /// A histogram.
 #[derive(Debug)]
@@ -223,7 +223,7 @@ impl Kernel for Histogram {
     }
 
     #[cfg(test)]
-    fn shared_bytes(&self) -> usize {
+    fn table_bytes(&self) -> usize {
         let Buckets {
             thresholds,
             exponential,
@@ -348,11 +348,11 @@ pub(crate) fn tally_each(
 
 /// This tick's sample of one series.
 fn sample_of(key: u64, weight: f64, shared: &Shared<'_>) -> Sample {
-    let mean = shared.mean * weight;
-    Sample {
-        key: key ^ shared.value_key,
-        count: observation_count(mean, draw(key, shared.count_key)),
-    }
+    Sample::of(
+        key,
+        (shared.value_key, shared.count_key),
+        shared.mean * weight,
+    )
 }
 
 /// The common case of exactly one observation, without the sample's machinery.

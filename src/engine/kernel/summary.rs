@@ -173,17 +173,7 @@ impl Kernel for Summary {
     }
 
     #[cfg(test)]
-    fn shared_bytes(&self) -> usize {
+    fn table_bytes(&self) -> usize {
         self.values.memory_bytes()
-    }
-
-    #[cfg(test)]
-    fn class_bytes(&self) -> usize {
-        self.window_ticks as usize * WINDOW_TICK_BYTES
-    }
-
-    #[cfg(test)]
-    fn state_bytes(&self) -> usize {
-        window::State::series_bytes(self.objectives.len())
     }
 }
