@@ -11,7 +11,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::Once;
 
-use libyaml_safer::{Error, EventData, Mark, Parser, ScalarStyle};
+use libyaml_safer::{Error, EventData, MappingStyle, Mark, Parser, ScalarStyle, SequenceStyle};
 use serde::de::IgnoredAny;
 
 use super::problem::{Path, Position, Spot, Step};
@@ -255,32 +255,24 @@ impl Builder {
             EventData::SequenceStart {
                 anchor, tag, style, ..
             } => {
-                let is_flow = style == libyaml_safer::SequenceStyle::Flow;
-                let items = Items::Seq(Vec::new());
-                self.begin(
-                    Open {
-                        at,
-                        anchor,
-                        is_flow,
-                        items,
-                    },
-                    tag.as_deref(),
-                )
+                let open = Open {
+                    at,
+                    anchor,
+                    is_flow: style == SequenceStyle::Flow,
+                    items: Items::Seq(Vec::new()),
+                };
+                self.begin(open, tag.as_deref())
             }
             EventData::MappingStart {
                 anchor, tag, style, ..
             } => {
-                let is_flow = style == libyaml_safer::MappingStyle::Flow;
-                let items = Items::Map(Vec::new(), None);
-                self.begin(
-                    Open {
-                        at,
-                        anchor,
-                        is_flow,
-                        items,
-                    },
-                    tag.as_deref(),
-                )
+                let open = Open {
+                    at,
+                    anchor,
+                    is_flow: style == MappingStyle::Flow,
+                    items: Items::Map(Vec::new(), None),
+                };
+                self.begin(open, tag.as_deref())
             }
             EventData::SequenceEnd | EventData::MappingEnd => {
                 let Some(open) = self.open.pop() else {

@@ -7,6 +7,7 @@ use super::check::parameters;
 use super::elsewhere::elsewhere;
 use super::suggest;
 use super::yaml::Node;
+use crate::layout::MetricType;
 
 /// The message about `key` in a map that is read as the type `owner` with these
 /// fields, and the field that it was probably meant to be.
@@ -43,7 +44,9 @@ fn fitting(
         }
     };
     let taken = match owner {
-        "RawMetric" => word("type").and_then(|kind| parameters::taken_by(kind, word("algorithm"))),
+        "RawMetric" => word("type")
+            .and_then(MetricType::by_name)
+            .map(|of| parameters::taken_by(of, word("algorithm"))),
         "RawAction" | "RawStep" => word("action")
             .filter(|action| ACTIONS.contains(action))
             .map(|action| fields_taken(action, word("kind")).to_vec()),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::labels::{Profile, Profiles};
-use super::parameters::{TYPES, algorithms, named};
+use super::parameters::{algorithms, named};
 use super::{Checker, suggest};
 use crate::algorithm::counter::CounterAlgorithm;
 use crate::algorithm::gauge::GaugeAlgorithm;
@@ -172,8 +172,10 @@ impl Checker<'_> {
             self.problems.add(&at.key("type"), message);
             return None;
         }
-        let kind = self.required_word(at, "type", raw.kind.take(), &TYPES)?;
-        let algorithms = algorithms(kind).iter().copied();
+        let types = MetricType::ALL.map(MetricType::name);
+        let kind = self.required_word(at, "type", raw.kind.take(), &types)?;
+        let of = MetricType::by_name(kind)?;
+        let algorithms = algorithms(of).iter().copied();
         let known: Vec<&str> = algorithms.clone().map(|algorithm| algorithm.name).collect();
         let list = format!("{kind} knows {}", known.join(", "));
         let algorithm = self.required_text(at, "algorithm", raw.algorithm.take(), &list)?;
@@ -192,12 +194,12 @@ impl Checker<'_> {
             );
             return None;
         };
-        self.unused_parameters(at, &raw, values, (kind, algorithm));
+        self.unused_parameters(at, &raw, values, (of, algorithm));
         let diurnal = self.diurnal(at, &raw);
         let owner = format!("{kind} {}", algorithm.name);
         let owner = (algorithm, &*owner);
-        Some(match kind {
-            "counter" => {
+        Some(match of {
+            MetricType::Counter => {
                 let interval_s = global.tick_interval_ns as f64 / 1e9;
                 let check = |given: &mut Given<'_>| CounterAlgorithm::check(given, interval_s);
                 Kind::Counter {
@@ -205,7 +207,7 @@ impl Checker<'_> {
                     diurnal,
                 }
             }
-            "gauge" => {
+            MetricType::Gauge => {
                 let clamp = self.clamp(&at.key("clamp"), raw.clamp.take());
                 let check = |given: &mut Given<'_>| GaugeAlgorithm::check(given, clamp);
                 Kind::Gauge {
@@ -214,11 +216,11 @@ impl Checker<'_> {
                     clamp,
                 }
             }
-            "histogram" => Kind::Histogram {
+            MetricType::Histogram => Kind::Histogram {
                 bounds: self.buckets(&at.key("buckets"), raw.buckets.take()),
                 observations: self.observations(at, raw, (algorithm, values), diurnal)?,
             },
-            _ => Kind::Summary {
+            MetricType::Summary => Kind::Summary {
                 objectives: self.objectives(&at.key("objectives"), raw.objectives.take()),
                 max_age_ns: self.max_age(&at.key("max_age_s"), raw.max_age_s, global),
                 observations: self.observations(at, raw, (algorithm, values), diurnal)?,

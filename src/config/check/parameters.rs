@@ -8,9 +8,7 @@ use crate::algorithm::gauge::GaugeAlgorithm;
 use crate::algorithm::{Complaint, Definition, Given, Spot, Value};
 use crate::config::problem::Path;
 use crate::config::raw::{Parametrised, RawMetric};
-
-/// Types in the order messages list them.
-pub(super) const TYPES: [&str; 4] = ["counter", "gauge", "histogram", "summary"];
+use crate::layout::MetricType;
 
 /// Parameters that some types take whatever the algorithm.
 const OF_TYPES: [&str; 7] = [
@@ -23,13 +21,12 @@ const OF_TYPES: [&str; 7] = [
     "max_age_s",
 ];
 
-/// Algorithms of a type; none of an unknown type.
-pub(super) fn algorithms(kind: &str) -> &'static [&'static Definition] {
-    match kind {
-        "counter" => CounterAlgorithm::ALL,
-        "gauge" => GaugeAlgorithm::ALL,
-        "histogram" | "summary" => Distribution::ALL,
-        _ => &[],
+/// Algorithms of a type.
+pub(super) fn algorithms(of: MetricType) -> &'static [&'static Definition] {
+    match of {
+        MetricType::Counter => CounterAlgorithm::ALL,
+        MetricType::Gauge => GaugeAlgorithm::ALL,
+        MetricType::Histogram | MetricType::Summary => Distribution::ALL,
     }
 }
 
@@ -42,12 +39,12 @@ pub(super) fn named(
 }
 
 /// Parameters of a type whatever its algorithm.
-fn of_type(kind: &str) -> &'static [&'static str] {
-    match kind {
-        "gauge" => &["clamp"],
-        "histogram" => &["observations_per_tick", "buckets"],
-        "summary" => &["observations_per_tick", "objectives", "max_age_s"],
-        _ => &[],
+fn of_type(of: MetricType) -> &'static [&'static str] {
+    match of {
+        MetricType::Counter => &[],
+        MetricType::Gauge => &["clamp"],
+        MetricType::Histogram => &["observations_per_tick", "buckets"],
+        MetricType::Summary => &["observations_per_tick", "objectives", "max_age_s"],
     }
 }
 
@@ -58,28 +55,25 @@ fn names(algorithm: &Definition) -> Vec<&'static str> {
 }
 
 /// Everything a metric of this type and algorithm may set, the important ones first.
-fn taken(kind: &str, algorithm: &Definition) -> Vec<&'static str> {
+fn taken(of: MetricType, algorithm: &Definition) -> Vec<&'static str> {
     let of_all: &[&str] = &["diurnal_amp", "diurnal_phase"];
-    [&names(algorithm), of_type(kind), of_all].concat()
+    [&names(algorithm), of_type(of), of_all].concat()
 }
 
 /// Everything that a metric of this type may set: of this algorithm, or of any
-/// where there is no such algorithm. Nothing is known of an unknown type.
-pub(in crate::config) fn taken_by(
-    kind: &str,
-    algorithm: Option<&str>,
-) -> Option<Vec<&'static str>> {
-    let known = algorithms(kind).iter().copied();
+/// where there is no such algorithm.
+pub(in crate::config) fn taken_by(of: MetricType, algorithm: Option<&str>) -> Vec<&'static str> {
+    let known = algorithms(of).iter().copied();
     if let Some(algorithm) = algorithm.and_then(|name| named(known.clone(), name)) {
-        return Some(taken(kind, algorithm));
+        return taken(of, algorithm);
     }
     let mut all = Vec::new();
-    for field in known.flat_map(|algorithm| taken(kind, algorithm)) {
+    for field in known.flat_map(|algorithm| taken(of, algorithm)) {
         if !all.contains(&field) {
             all.push(field);
         }
     }
-    (!all.is_empty()).then_some(all)
+    all
 }
 
 /// Whether a field of metrics is one that only some of them may set.
@@ -112,12 +106,12 @@ impl Checker<'_> {
         at: &Path,
         raw: &RawMetric,
         values: &[(&'static str, Value)],
-        (kind, algorithm): (&str, &Definition),
+        (of, algorithm): (MetricType, &Definition),
     ) {
-        let user = format!("{kind} {}", algorithm.name);
+        let user = format!("{} {}", of.name(), algorithm.name);
         let mut set: Vec<_> = values.iter().map(|(name, _)| (*name, true)).collect();
         set.extend(own_parameters(raw));
-        self.unused(at, &set, &taken(kind, algorithm), &user);
+        self.unused(at, &set, &taken(of, algorithm), &user);
     }
 
     /// The same for a component of a mixture.
