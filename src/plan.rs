@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::clock::rfc3339;
 use crate::config::{Config, Finding, HistogramForm, INSTANCE_LABEL, Instance, Problem, shown_url};
@@ -49,58 +49,50 @@ pub struct Estimate {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Memory {
     /// The program and its threads, and every metric whatever its series.
-    #[serde(rename = "process_bytes", serialize_with = "whole")]
-    pub process: f64,
+    pub process_bytes: u128,
     /// Label values, and which label sets are selected.
-    #[serde(rename = "labels_bytes", serialize_with = "whole")]
-    pub labels: f64,
+    pub labels_bytes: u128,
     /// Columns of frames, and what series carry from tick to tick.
-    #[serde(rename = "series_bytes", serialize_with = "whole")]
-    pub series: f64,
+    pub series_bytes: u128,
     /// Chunks of bodies that are scraped.
-    #[serde(rename = "scrapes_bytes", serialize_with = "whole")]
-    pub scrapes: f64,
+    pub scrapes_bytes: u128,
     /// Requests that are pushed, to receivers that keep up.
-    #[serde(rename = "pushes_bytes", serialize_with = "whole")]
-    pub pushes: f64,
+    pub pushes_bytes: u128,
     /// What there may be beside all this while receivers are slow: not part of the sum.
-    #[serde(rename = "slow_receivers_bytes", serialize_with = "whole")]
-    pub slow_receivers: f64,
-}
-
-/// Bytes are whole.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's interface")]
-fn whole<S: Serializer>(bytes: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(*bytes as u64)
+    pub slow_receivers_bytes: u128,
 }
 
 impl Memory {
     /// All together, but for what slow receivers cost.
     pub fn bytes(&self) -> u128 {
-        (self.process + self.labels + self.series + self.scrapes + self.pushes) as u128
+        let parts = self.parts().map(|(_, bytes)| bytes);
+        parts.into_iter().fold(0, u128::saturating_add)
+    }
+
+    fn parts(&self) -> [(&'static str, u128); 5] {
+        [
+            ("process", self.process_bytes),
+            ("labels", self.labels_bytes),
+            ("series", self.series_bytes),
+            ("scrapes", self.scrapes_bytes),
+            ("pushes", self.pushes_bytes),
+        ]
     }
 
     /// For people: the sum, what it consists of, and what may come to it.
     fn text(&self) -> String {
-        let parts = [
-            ("process", self.process),
-            ("labels", self.labels),
-            ("series", self.series),
-            ("scrapes", self.scrapes),
-            ("pushes", self.pushes),
-        ];
-        let parts = parts.iter().filter(|(_, bytes)| *bytes > 0.0);
-        let parts = parts.map(|(name, bytes)| format!("{name} {}", human_bytes(*bytes as u128)));
+        let parts = self.parts().into_iter().filter(|(_, bytes)| *bytes > 0);
+        let parts = parts.map(|(name, bytes)| format!("{name} {}", human_bytes(bytes)));
         let mut text = format!(
             "about {} ({})",
             human_bytes(self.bytes()),
             parts.collect::<Vec<_>>().join(", ")
         );
-        if self.slow_receivers > 0.0 {
+        if self.slow_receivers_bytes > 0 {
             let _ = write!(
                 text,
                 ",\n                       up to {} more while receivers are slow",
-                human_bytes(self.slow_receivers as u128)
+                human_bytes(self.slow_receivers_bytes)
             );
         }
         text
@@ -111,10 +103,6 @@ impl Estimate {
     /// Adds up the metrics of a configuration; saturates, however long the ranges.
     pub fn of(config: &Config) -> Self {
         let layout = exponential::pushed(config);
-        let mut memory = Memory {
-            process: PROCESS_BYTES,
-            ..Memory::default()
-        };
         let (mut series_count, mut samples) = (0u128, 0u128);
         let mut spaces = SpaceSizes::default();
         let mut engine = EngineSize::new(config);
@@ -154,24 +142,32 @@ impl Estimate {
                 }
             }
         }
-        memory.process += FAMILY_BYTES * config.metrics.len() as f64;
-        memory.labels = spaces.bytes();
-        memory.series = engine.bytes();
-        if config.prometheus.enabled {
-            memory.scrapes = bodies.pool_bytes(threads_of(config));
-        }
+        let scrapes = if config.prometheus.enabled {
+            bodies.pool_bytes(threads_of(config))
+        } else {
+            0.0
+        };
+        let (mut pushes, mut slow_receivers) = (0.0, 0.0);
         for (push, export) in exports {
             let size = match push {
                 Push::Otlp(otel) => PushSize::of_otel(otel, export),
                 Push::RemoteWrite(section) => PushSize::of_remote_write(section, export),
             };
-            memory.pushes += size.bytes;
-            memory.slow_receivers += size.slow_bytes;
+            pushes += size.bytes;
+            slow_receivers += size.slow_bytes;
         }
+        let process = PROCESS_BYTES + FAMILY_BYTES * config.metrics.len() as f64;
         Self {
             series: series_count,
             samples,
-            memory,
+            memory: Memory {
+                process_bytes: process as u128,
+                labels_bytes: spaces.bytes() as u128,
+                series_bytes: engine.bytes() as u128,
+                scrapes_bytes: scrapes as u128,
+                pushes_bytes: pushes as u128,
+                slow_receivers_bytes: slow_receivers as u128,
+            },
         }
     }
 
@@ -550,7 +546,7 @@ metrics:
             assert_eq!(estimate.series, catalog.generated_series() as u128);
             assert_eq!(estimate.samples, catalog.generated_samples() as u128);
             let built = engine.memory_bytes() as f64;
-            let said = estimate.memory.labels + estimate.memory.series;
+            let said = (estimate.memory.labels_bytes + estimate.memory.series_bytes) as f64;
             assert!((said / built - 1.0).abs() < 0.05, "{said}, {built}");
         }
     }
