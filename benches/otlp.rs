@@ -22,8 +22,9 @@ use mockingbird::exposition::Lines;
 use mockingbird::exposition::gzip::Compressor;
 use mockingbird::model::exponential::ExponentialLayout;
 use mockingbird::model::space::Space;
-use mockingbird::model::{Block, Catalog, Family, Shape, identity};
+use mockingbird::model::{Block, Catalog, Family, Shape};
 use mockingbird::otlp::{Encoder, EncoderOptions, HistogramForm, Temporality};
+use mockingbird::random;
 use mockingbird::remote_write::{self, Version};
 use support::{Options, Table, count, list, ns, race, ratio, users};
 
@@ -323,7 +324,7 @@ fn frame(kind: Kind, catalog: &Arc<Catalog>, tick: u64) -> Frame {
 fn columns(kind: Kind, block: Block, tick: u64) -> Columns {
     let draws = |lane: u64, count: usize| {
         let first = (block.start * 16) as u64;
-        (first..first + count as u64).map(move |n| identity::mix(n ^ lane << 56))
+        (first..first + count as u64).map(move |n| random::mix(n ^ lane << 56))
     };
     let unit = |bits: u64| (bits >> 11) as f64 / 2f64.powi(53);
     let sums = || {

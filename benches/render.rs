@@ -21,7 +21,8 @@ use mockingbird::exposition::gzip::Compressor;
 use mockingbird::exposition::{Format, Lines, RenderPool, Renderer};
 use mockingbird::http::{Limits, Server};
 use mockingbird::model::space::Space;
-use mockingbird::model::{Block, Catalog, Family, Shape, identity};
+use mockingbird::model::{Block, Catalog, Family, Shape};
+use mockingbird::random;
 use mockingbird::server::{Board, ScrapeHandler};
 use support::{Options, Table, count, list, ns, race, ratio, users};
 
@@ -328,7 +329,7 @@ fn frame(kind: Kind, series: usize) -> Frame {
 fn columns(kind: Kind, block: Block) -> Columns {
     let draws = |lane: u64, count: usize| {
         let first = (block.start * 16) as u64;
-        (first..first + count as u64).map(move |n| identity::mix(n ^ lane << 56))
+        (first..first + count as u64).map(move |n| random::mix(n ^ lane << 56))
     };
     let unit = |bits: u64| (bits >> 11) as f64 / 2f64.powi(53);
     match kind {

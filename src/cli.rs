@@ -28,7 +28,7 @@ use serde::Serialize;
 
 use crate::app::{self, RunError};
 use crate::config::{self, Config, LoadError, Overrides, Probe};
-use crate::engine::tick_time_ns;
+use crate::engine::{threads_of, tick_time_ns};
 use crate::instance;
 use crate::logging::complain;
 use crate::plan::{Estimate, Plan};
@@ -241,7 +241,7 @@ fn plan(file: &Path, json: bool, tick: u64) -> Result<(), RunError> {
     refuse_too_large(&config)?;
     check_tick(&config, config.global.epoch_ns.unwrap_or(0), tick)?;
     let bar = app::progress_bar(tick, "running");
-    let plan = Plan::measure(&config, tick, app::threads_of(&config), || bar.inc(1));
+    let plan = Plan::measure(&config, tick, threads_of(&config), || bar.inc(1));
     bar.finish_and_clear();
     let plan = plan.map_err(RunError::Config)?;
     if json {

@@ -139,4 +139,12 @@ mod tests {
         assert!(unit(0) > 0.0);
         assert!(unit(u64::MAX) < 1.0);
     }
+
+    #[test]
+    fn thresholds_are_shares_of_all_keys() {
+        assert_eq!(threshold(0.0), 0);
+        assert_eq!(threshold(0.25), 1 << 62);
+        assert_eq!(threshold(1.0), u64::MAX);
+        assert_eq!(threshold(7.0), u64::MAX);
+    }
 }

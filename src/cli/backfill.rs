@@ -12,6 +12,7 @@ use super::{json_line, print, refuse_too_large, signals};
 use crate::app::{self, RunError};
 use crate::backfill::{self, BackfillError, Job, Order, Report, Span, Stage, Target, Way};
 use crate::config::{self, Overrides, PushTo, RemoteWriteVersion};
+use crate::engine::threads_of;
 use crate::exporters::Section;
 use crate::instance;
 use crate::logging;
@@ -216,7 +217,7 @@ fn job(args: &BackfillArgs) -> Result<Job, RunError> {
     }
     let threads = args.threads.map(usize::from);
     Ok(Job {
-        threads: threads.unwrap_or_else(|| app::threads_of(&config)),
+        threads: threads.unwrap_or_else(|| threads_of(&config)),
         config,
         span,
         target,

@@ -14,7 +14,7 @@ use super::{check_tick, load, print, quiet, refuse_too_large};
 use crate::app::{self, RunError};
 use crate::clock::{Clock, rfc3339};
 use crate::config::{Config, HistogramForm};
-use crate::engine::Frame;
+use crate::engine::{Frame, threads_of};
 use crate::exporters;
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
@@ -72,7 +72,7 @@ pub(super) fn dump(args: &DumpArgs) -> Result<(), RunError> {
     }
     let threads = args
         .threads
-        .map_or_else(|| app::threads_of(replay.config()), usize::from);
+        .map_or_else(|| threads_of(replay.config()), usize::from);
     check_tick(replay.config(), replay.epoch_ns(), args.tick)?;
     if let Some(journal) = &args.journal {
         check_reached(journal, &replay, args.tick)?;

@@ -10,10 +10,11 @@ use clap::{ArgGroup, Args, ValueEnum};
 use super::replay::{narrow, replay_of};
 use super::values::{address, count_within, duration_ms, header, label, time, tolerance};
 use super::{load, refuse_too_large, variable};
-use crate::app::{self, RunError};
+use crate::app::RunError;
 use crate::clock::Clock;
 use crate::config::Password;
 use crate::credentials::{Authorization, FromFiles};
+use crate::engine::threads_of;
 use crate::journal::Replay;
 use crate::verify::backend::Backend;
 use crate::verify::{self, Options, Share, TARGETS_MAX, VerifyError};
@@ -248,7 +249,7 @@ pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunEr
         job: args.job.clone(),
         instance: args.instance.clone(),
         tolerance: args.tolerance,
-        threads: threads.unwrap_or_else(|| app::threads_of(replay.config())),
+        threads: threads.unwrap_or_else(|| threads_of(replay.config())),
     })
 }
 

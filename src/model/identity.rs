@@ -7,7 +7,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-pub use crate::random::{mix, threshold};
+use crate::random::mix;
 
 /// Hash of one (label name, label value) pair.
 pub fn pair_hash(name: &str, value: &[u8], scratch: &mut Vec<u8>) -> u64 {
@@ -51,13 +51,5 @@ mod tests {
         assert_eq!(name_key("requests"), 0xacf3_9e68_edb7_c227);
         assert_eq!(label_set_key(5), mix(5));
         assert_eq!(series_key(5, 9), 5 ^ 9);
-    }
-
-    #[test]
-    fn thresholds_are_shares_of_all_keys() {
-        assert_eq!(threshold(0.0), 0);
-        assert_eq!(threshold(0.25), 1 << 62);
-        assert_eq!(threshold(1.0), u64::MAX);
-        assert_eq!(threshold(7.0), u64::MAX);
     }
 }

@@ -13,6 +13,7 @@ use crate::proto::remote_write_v1::{MetricMetadata, MetricType, WriteRequest};
 use crate::proto::wire::{
     len_field_len, len_key, varint_len, write_len_key, write_pair_name, write_varint,
 };
+use crate::random;
 
 pub(super) const NAME: &str = "__name__";
 
@@ -151,7 +152,7 @@ impl FamilyForm {
                 sum.wrapping_add(hashes[digit as usize])
             });
             cursor.advance();
-            identity::mix(sum)
+            random::mix(sum)
         };
         (0..population.series_count()).map(key).collect()
     }

@@ -62,6 +62,16 @@ impl Stale {
         (before, populations): (Arc<Forms>, Populations),
         (now, now_populations): (&Forms, &Populations),
     ) -> Self {
+        let has_all = |(before, now): (&Population, &Population)| now.has_all_of(before);
+        let all_go_on = Arc::ptr_eq(&before.catalog, &now.catalog)
+            && populations.iter().zip(now_populations.iter()).all(has_all);
+        if all_go_on {
+            return Self {
+                forms: before,
+                populations,
+                parts: Vec::new(),
+            };
+        }
         let mut places: HashMap<&(String, Option<String>), usize> = HashMap::new();
         for (index, form) in now.families.iter().enumerate() {
             places.extend(form.samples.iter().map(|sample| (&sample.key, index)));

@@ -69,12 +69,7 @@ fn is_of_others(
     at_ms: i64,
 ) -> Result<bool, AskError> {
     let texts: Vec<&str> = names.texts.iter().map(String::as_str).collect();
-    let own: Vec<&str> = family
-        .space
-        .dimensions()
-        .iter()
-        .map(|dimension| dimension.name.as_str())
-        .collect();
+    let own = family.space.label_names();
     let count = |matchers: &[String]| {
         let selector = selector(&texts, matchers);
         ctx.single(&format!("count(last_over_time({selector}[5m]))"), at_ms)

@@ -101,12 +101,8 @@ impl Place<'_> {
 
     /// Names of the labels that series of the family have.
     pub(super) fn own_labels(&self) -> Vec<&str> {
-        let Some(family) = self.family else {
-            return Vec::new();
-        };
-        let space = self.frame.population(family).space();
-        let names = space.dimensions().iter().map(|d| d.name.as_str());
-        names.collect()
+        let names = |family| self.frame.population(family).space().label_names();
+        self.family.map(names).unwrap_or_default()
     }
 }
 

@@ -12,7 +12,6 @@ use super::selection::{key_of, labels, sorted_keys};
 use super::series::{exactly, shown};
 use crate::model::Shape;
 use crate::model::population::Population;
-use crate::model::space::Space;
 
 /// Samples that one answer may hold, roughly.
 const BATCH_SAMPLES_MAX: usize = 400_000;
@@ -69,12 +68,6 @@ struct Check<'a, 't> {
     tally: &'t mut Tally,
 }
 
-/// Names of the labels that series of a space have.
-fn own_labels(space: &Space) -> Vec<&str> {
-    let dimensions = space.dimensions().iter();
-    dimensions.map(|d| d.name.as_str()).collect()
-}
-
 /// Neighbouring sampled series that are asked for at once.
 struct Batch {
     series: usize,
@@ -114,7 +107,7 @@ impl Check<'_, '_> {
             text_bytes = bytes;
             series += 1;
         }
-        let own = own_labels(self.population.space());
+        let own = self.population.space().label_names();
         let mut matchers = self.ctx.added().matchers(&own);
         let stored = self.ctx.added().stored_names(&own);
         for ((used, dimension), name) in used.iter().zip(dimensions).zip(&stored) {
@@ -171,7 +164,7 @@ impl Check<'_, '_> {
                 let is_of_name = self.names().texts[slot.name] == name;
                 slot.number.filter(|_| is_of_name).map(|(label, _)| label)
             });
-            let own = own_labels(self.population.space());
+            let own = self.population.space().label_names();
             let (identity, text) = self.ctx.identity_of(&stored.labels, &own, label);
             match expected.get(&identity) {
                 Some(&(index, slot)) if seen.insert((index, slot)) => {

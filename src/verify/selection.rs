@@ -8,6 +8,7 @@ use crate::engine::Frame;
 use crate::model::identity;
 use crate::model::population::Population;
 use crate::model::space::{Cursor, LabelFilter, Space, passes};
+use crate::random;
 
 /// Label values that series must have to be looked at.
 pub(super) type Matches = [(String, String)];
@@ -146,7 +147,7 @@ impl KeyLimit {
     /// Which keys are the smallest says nothing of metrics: a space sampled by
     /// hash has small keys only, which every name moves somewhere else.
     fn rank(key: u64) -> u64 {
-        identity::mix(key)
+        random::mix(key)
     }
 }
 

@@ -7,6 +7,11 @@ use super::Space;
 pub type LabelFilter = Vec<(usize, u32)>;
 
 impl Space {
+    /// The names of its labels, in their order.
+    pub fn label_names(&self) -> Vec<&str> {
+        self.dimensions.iter().map(|d| d.name.as_str()).collect()
+    }
+
     /// The dimension of a label.
     pub fn dimension(&self, name: &str) -> Option<usize> {
         self.dimensions.iter().position(|d| d.name == name)

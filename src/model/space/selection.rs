@@ -12,6 +12,7 @@ use super::{COMBINATIONS_MAX, Selection, Space, SpaceError, check_values, pair_h
 use crate::config::Label;
 use crate::model::identity;
 use crate::model::labels::{Dimension, write_value};
+use crate::random::threshold;
 
 /// Labels with more values are looked up by bisection instead of in a table.
 const TABLE_MAX: usize = 1 << 26;
@@ -274,7 +275,7 @@ impl<'a> LabelGroup<'a> {
         let mut wanted = count as f64 + 6.0 * (count as f64).sqrt() + 16.0;
         loop {
             let share = wanted / combinations as f64;
-            let threshold = identity::threshold(share);
+            let threshold = threshold(share);
             let mut kept = Vec::with_capacity(wanted.min(combinations as f64) as usize);
             let mut each = |key: u64, position: u64| {
                 if key <= threshold {
