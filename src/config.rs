@@ -42,6 +42,7 @@
 mod action;
 mod action_json;
 mod check;
+mod churn;
 mod de;
 mod effective;
 mod elsewhere;
@@ -75,13 +76,17 @@ use std::sync::Arc;
 pub use action::{Action, ErrorRate, Fault, FaultKind, Scenario, Selector, Spike, Step, Target};
 pub use action_json::{ActionProblem, action_from_json, action_to_json};
 pub(crate) use check::global::parse_level;
+pub use churn::{Amount, Law, Life, Mode, Size, SizeShape};
 pub use effective::{effective, fingerprint};
 pub use endpoint::shown_url;
 pub use exporters::{
     BasicAuth, Compression, HistogramForm, INSTANCE_ATTRIBUTE, INSTANCE_LABEL, Instance, Otel,
     Password, Prometheus, RemoteWrite, RemoteWriteVersion, Temporality, TlsFiles,
 };
-pub use metric::{Diurnal, Kind, Label, LabelValues, Metric, Objective, Observations, Sampling};
+pub use metric::{
+    Diurnal, Kind, Label, LabelValues, Metric, Objective, Observations, Piece, Property, Sampling,
+    Spread,
+};
 pub use overrides::{Overrides, PushTo};
 pub use problem::{Finding, LoadError, Problem, Severity};
 pub use range_format::RangeFormat;

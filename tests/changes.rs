@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use mockingbird::algorithm::counter::{Constant, CounterAlgorithm};
 use mockingbird::config::{
-    Action, Config, Diurnal, ErrorRate, Fault, FaultKind, Kind, Label, LabelValues, Metric,
+    Action, Config, Diurnal, ErrorRate, Fault, FaultKind, Kind, Label, LabelValues, Life, Metric,
     Sampling, Scenario, Selector, Spike, Step, Target, load_str,
 };
 use mockingbird::engine::{
@@ -286,6 +286,10 @@ impl Edit {
                         name: "added".into(),
                         values: LabelValues::List(vec!["x".into()]),
                         from_metric: true,
+                        text: None,
+                        of: None,
+                        weights: None,
+                        hidden: false,
                     }),
                 },
             },
@@ -722,6 +726,10 @@ fn a_reload_fits_only_what_it_was_prepared_for() {
             name: "pod".into(),
             values: LabelValues::List(values.iter().map(|&v| v.into()).collect()),
             from_metric: false,
+            text: None,
+            of: None,
+            weights: None,
+            hidden: false,
         };
         let metric = Metric {
             name: "c".into(),
@@ -732,6 +740,7 @@ fn a_reload_fits_only_what_it_was_prepared_for() {
             series_cap: None,
             sampling: Sampling::FirstN,
             zipf_alpha: 0.0,
+            life: Life::default(),
             kind: Kind::Counter {
                 algorithm: CounterAlgorithm::Constant(Constant {
                     increment_per_tick: 1.0,

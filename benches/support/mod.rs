@@ -165,6 +165,10 @@ pub fn list(name: &str, values: &[&str]) -> Label {
         name: name.to_owned(),
         values: LabelValues::List(values.iter().map(ToString::to_string).collect()),
         from_metric: false,
+        text: None,
+        of: None,
+        weights: None,
+        hidden: false,
     }
 }
 
@@ -184,5 +188,9 @@ pub fn users(count: usize) -> Label {
             },
         },
         from_metric: false,
+        text: None,
+        of: None,
+        weights: None,
+        hidden: false,
     }
 }

@@ -1,5 +1,6 @@
 //! `metrics[]` after every check: labels, types, algorithms and parameters.
 
+use super::churn::Life;
 use super::range_format::RangeFormat;
 use crate::algorithm::counter::CounterAlgorithm;
 use crate::algorithm::distribution::Distribution;
@@ -27,6 +28,8 @@ pub struct Metric {
     pub sampling: Sampling,
     /// The profile's `zipf_alpha`; 0 weights all series alike.
     pub zipf_alpha: f64,
+    /// How its series come and go, with those of its profile.
+    pub life: Life,
     /// Type, algorithm and parameters.
     pub kind: Kind,
 }
@@ -40,6 +43,68 @@ pub struct Label {
     pub values: LabelValues,
     /// Set by the metric itself (added or replacing the profile's).
     pub from_metric: bool,
+    /// What its text is made of, where that is more than the value.
+    pub text: Option<Vec<Piece>>,
+    /// Set where it is a property of another label: it does not multiply.
+    pub of: Option<Property>,
+    /// How events are split among the values, in their order; positive and finite.
+    pub weights: Option<Vec<f64>>,
+    /// The metric leaves it out, and others of its labels depend on it.
+    pub hidden: bool,
+}
+
+/// A piece of a label's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// As it stands.
+    Text(String),
+    /// The label's own value.
+    Value,
+    /// The text of another label.
+    Label(String),
+    /// So many characters (1 to 32) of an identifier: of the entity and its generation.
+    Id(u8),
+    /// The number of the entity's generation, from 0.
+    Generation,
+}
+
+/// Of what a label is a property.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Property {
+    /// The other label.
+    pub of: String,
+    /// How its values are spread.
+    pub spread: Spread,
+}
+
+/// How a property's values are spread over the values that have it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Spread {
+    /// By hash of the text: shares differ by chance.
+    #[default]
+    Hash,
+    /// Each value has the same share, as nearly as can be.
+    Even,
+}
+
+impl Label {
+    /// A label that depends on no other one and whose values are alike.
+    pub fn new(name: impl Into<String>, values: LabelValues, from_metric: bool) -> Self {
+        Self {
+            name: name.into(),
+            values,
+            from_metric,
+            text: None,
+            of: None,
+            weights: None,
+            hidden: false,
+        }
+    }
+
+    /// Whether its text is its value, and nothing else decides which one a series has.
+    pub fn is_plain(&self) -> bool {
+        self.text.is_none() && self.of.is_none()
+    }
 }
 
 /// The values of a label.

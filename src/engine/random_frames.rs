@@ -164,6 +164,10 @@ fn spaces() -> impl Strategy<Value = Arc<Space>> {
                 name: name.to_owned(),
                 values: LabelValues::List(values.into_iter().collect()),
                 from_metric,
+                text: None,
+                of: None,
+                weights: None,
+                hidden: false,
             })
             .collect();
         let sampling = if hash {

@@ -224,6 +224,10 @@ mod tests {
             name: "host".into(),
             values: LabelValues::List((0..20_000).map(|host| host.to_string()).collect()),
             from_metric: false,
+            text: None,
+            of: None,
+            weights: None,
+            hidden: false,
         };
         let space = Arc::new(Space::new(&[label], Some(1000), Sampling::Hash).unwrap());
         let names = ["a", "b", "c", "d"].map(identity::name_key);

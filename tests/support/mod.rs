@@ -9,7 +9,7 @@ use mockingbird::algorithm::counter::{self, CounterAlgorithm, Poisson};
 use mockingbird::algorithm::distribution::{self, Component, Distribution, LogNormal, Mixture};
 use mockingbird::algorithm::gauge::{self, Bernoulli, GaugeAlgorithm, RandomWalk, Sawtooth, Sine};
 use mockingbird::config::{
-    Config, Diurnal, Kind, Label, LabelValues, Metric, Objective, Observations, RangeFormat,
+    Config, Diurnal, Kind, Label, LabelValues, Life, Metric, Objective, Observations, RangeFormat,
     Sampling, load_str,
 };
 use mockingbird::engine::{Columns, Engine, Frame, exponential};
@@ -230,6 +230,7 @@ pub(crate) fn metrics(most: usize) -> impl Strategy<Value = Vec<Metric>> {
                 series_cap: cap.map(|(cap, _)| cap),
                 sampling: cap.map_or(Sampling::FirstN, |(_, sampling)| sampling),
                 zipf_alpha,
+                life: Life::default(),
                 kind,
             })
             .collect()
@@ -278,6 +279,10 @@ fn labels() -> impl Strategy<Value = Vec<Label>> {
                     name,
                     values,
                     from_metric,
+                    text: None,
+                    of: None,
+                    weights: None,
+                    hidden: false,
                 })
                 .collect()
         })

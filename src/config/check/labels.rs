@@ -171,6 +171,10 @@ impl Checker<'_> {
                     name,
                     values,
                     from_metric,
+                    text: None,
+                    of: None,
+                    weights: None,
+                    hidden: false,
                 }),
                 None => complete = false,
             }

@@ -111,6 +111,10 @@ mod tests {
             name: name.into(),
             values: LabelValues::List(values.iter().map(|&v| v.into()).collect()),
             from_metric: false,
+            text: None,
+            of: None,
+            weights: None,
+            hidden: false,
         };
         let labels = [label("pod", values), label("zone", &["x", "y"])];
         Space::new(&labels, cap, Sampling::FirstN).unwrap()

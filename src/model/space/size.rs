@@ -106,6 +106,10 @@ mod tests {
                 format,
             },
             from_metric,
+            text: None,
+            of: None,
+            weights: None,
+            hidden: false,
         }
     }
 
