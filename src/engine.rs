@@ -45,7 +45,7 @@ pub mod window;
 use std::sync::Arc;
 
 use crate::config::{Config, Metric};
-use crate::model::population::Populations;
+use crate::model::population::{Fleets, Populations};
 use crate::model::{Block, Catalog, identity};
 use crate::timeline::{Applied, Command, Refusal, Timeline};
 pub use buckets::{ExponentialColumn, ExponentialRow, Place};
@@ -78,8 +78,9 @@ pub struct Engine {
     generation: u64,
     metrics: Vec<Metric>,
     catalog: Arc<Catalog>,
-    /// Of the next tick.
+    /// Of the next tick, once it has begun.
     populations: Populations,
+    fleets: Fleets,
     layout: Arc<Layout>,
     recipes: Arc<[Recipe]>,
     pool: Pool,
@@ -152,7 +153,8 @@ impl Engine {
         let shards = shards.map(|blocks| Shard::new(&recipes, blocks));
         let pool = Pool::new(shards.collect())?;
         let layout = Arc::new(layout);
-        let populations = Populations::founded(&catalog, 0);
+        let fleets = Fleets::at(&catalog, 0);
+        let populations = Populations::founded_with(&catalog, 0, &fleets);
         let plan = TickPlan {
             families: recipes
                 .iter()
@@ -174,6 +176,7 @@ impl Engine {
             ),
             catalog,
             populations,
+            fleets,
             layout,
             recipes,
             pool,
@@ -256,6 +259,10 @@ impl Engine {
         let time_ns = self.time_ns(number);
         self.timeline.begin_tick(number);
         let plan = Arc::get_mut(&mut self.plan).expect("no worker holds the plan between ticks");
+        if self.fleets.step(number) {
+            self.populations = self.populations.with_entities_of(&self.fleets);
+            plan.populations = self.populations.clone();
+        }
         if self.generation != self.timeline.generation() {
             self.generation = self.timeline.generation();
             let families = self.catalog.families().iter().zip(&mut plan.families);

@@ -4,6 +4,7 @@
 //! types and label spaces; it knows neither values nor wire formats.
 
 pub mod exponential;
+pub mod fleet;
 pub mod identity;
 pub mod labels;
 pub mod population;
@@ -12,9 +13,10 @@ pub mod space;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::config::{Config, Kind, Label, Metric, Sampling};
+use crate::config::{Config, Kind, Label, Life, Metric, Sampling};
 use crate::layout::{Layout, MetricType, Wire};
 use exponential::ExponentialLayout;
+use fleet::Fleet;
 use space::{Space, SpaceError, SpaceSize};
 
 /// Samples of one block of series, roughly; the unit of sharding and rendering.
@@ -219,6 +221,8 @@ impl Catalog {
         own: Vec<Family>,
         exponential: &dyn Fn(&Metric) -> Option<ExponentialLayout>,
     ) -> Result<Self, (String, SpaceError)> {
+        let fleets = spaces.iter().filter_map(|(_, space)| space.fleet());
+        let mut fleets: Vec<Arc<Fleet>> = fleets.cloned().collect();
         // Metrics with the same labels and cap share one space.
         let mut families = Vec::with_capacity(config.metrics.len() + own.len());
         for metric in &config.metrics {
@@ -227,7 +231,8 @@ impl Catalog {
             let space = if let Some((_, space)) = known {
                 Arc::clone(space)
             } else {
-                let space = Space::new(&metric.labels, metric.series_cap, metric.sampling);
+                let interval_ns = config.global.tick_interval_ns;
+                let space = space_of(metric, interval_ns, &mut fleets);
                 let space = space.map_err(|error| (metric.name.clone(), error))?;
                 let space = Arc::new(space);
                 spaces.push((key, Arc::clone(&space)));
@@ -330,10 +335,32 @@ impl Catalog {
 }
 
 /// What a label space follows from.
-type SpaceKey<'a> = (&'a [Label], Option<u64>, Sampling);
+type SpaceKey<'a> = (&'a [Label], &'a Life, Option<u64>, Sampling);
 
 fn space_key(metric: &Metric) -> SpaceKey<'_> {
-    (&metric.labels, metric.series_cap, metric.sampling)
+    let Metric { labels, life, .. } = metric;
+    (labels, life, metric.series_cap, metric.sampling)
+}
+
+/// The space of a metric's labels, at ticks of an interval. Where the entities that they
+/// make are those of one of `fleets`, it is shared, else added to them.
+///
+/// # Errors
+/// When the space cannot be built.
+pub fn space_of(
+    metric: &Metric,
+    interval_ns: u64,
+    fleets: &mut Vec<Arc<Fleet>>,
+) -> Result<Space, SpaceError> {
+    let Some(fleet) = Fleet::of(&metric.labels, &metric.life, interval_ns)? else {
+        return Space::new(&metric.labels, metric.series_cap, metric.sampling);
+    };
+    let known = fleets.iter().find(|known| known.is_alike(&fleet));
+    let fleet = known.cloned().unwrap_or_else(|| {
+        fleets.push(Arc::new(fleet));
+        Arc::clone(&fleets[fleets.len() - 1])
+    });
+    Space::living(&metric.labels, fleet)
 }
 
 /// Sizes of the label spaces of metrics, which share them as their families will.
@@ -346,7 +373,7 @@ impl<'a> SpaceSizes<'a> {
         let key = space_key(metric);
         let known = self.0.iter().position(|(known, _)| *known == key);
         let index = known.unwrap_or_else(|| {
-            let (labels, series_cap, sampling) = key;
+            let (labels, _, series_cap, sampling) = key;
             let size = SpaceSize::of(labels, series_cap, sampling);
             self.0.push((key, size));
             self.0.len() - 1

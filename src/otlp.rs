@@ -113,7 +113,9 @@ impl Encoder {
         let block_bytes = catalog.blocks().iter().map(|block| {
             let form = &families[block.family];
             let series = block.start..block.start + block.len;
-            form.is_fixed().then(|| form.fixed_bytes(series))
+            // Texts of entities change, so that these are measured for each export.
+            let is_fixed = form.is_fixed() && form.space.fleet().is_none();
+            is_fixed.then(|| form.fixed_bytes(series))
         });
         let block_bytes = block_bytes.map(Option::unwrap_or_default).collect();
         let resource = envelope::resource(&options.resource);
@@ -170,7 +172,7 @@ impl Encoder {
         let before = before.filter(|_| self.options.temporality == Temporality::Delta);
         let aligned = before
             .filter(|before| !Arc::ptr_eq(before.catalog(), &self.catalog))
-            .map(|before| before.aligned_with(&self.catalog));
+            .map(|before| before.aligned_with(&self.catalog, now.populations()));
         let before = aligned.as_ref().or(before);
         let times = Times {
             before_ns: before.map(Frame::time_ns),

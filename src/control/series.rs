@@ -218,13 +218,9 @@ pub(super) fn write(body: &mut BodyWriter<'_>, frame: &Frame, query: &Query) -> 
 
 /// What is known of a series without its values.
 fn identity_of(family: &Family, key: u64, cursor: &Cursor<'_>) -> Value {
-    let dimensions = cursor.space().dimensions().iter().zip(cursor.digits());
-    let labels: Map<String, Value> = dimensions
-        .map(|(dimension, &digit)| {
-            let value = dimension.values.get(digit as usize);
-            let value = String::from_utf8_lossy(value).into_owned();
-            (dimension.name.clone(), value.into())
-        })
+    let labels = cursor.labels();
+    let labels: Map<String, Value> = labels
+        .map(|(name, value)| (name.to_owned(), value.into()))
         .collect();
     json!({
         "metric": family.name,

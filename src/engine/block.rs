@@ -12,7 +12,7 @@ use crate::engine::growth::Carried;
 use crate::engine::kernel::{Before, Buffers, Filling, Kernel, Run};
 use crate::engine::recipe::RecipeOf;
 use crate::engine::tick::{BaseTick, ClassTick};
-use crate::model::population::Population;
+use crate::model::population::{Life, Population};
 
 /// Buffers that are reused from block to block.
 #[derive(Debug, Default)]
@@ -80,7 +80,12 @@ impl<'a, K: Kernel> BlockTick<'a, K> {
         let mut start = 0;
         while start < block.len {
             let (class, end) = self.run_from(start, block.len);
-            let (born, end) = self.born_together(start, end);
+            let (life, end) = self.alike(start, end);
+            let Life::Born(born) = life else {
+                block.gaps.add_run(start..end, block.len);
+                start = end;
+                continue;
+            };
             run.class = class;
             run.rows = start..end;
             run.age = base.number - born;
@@ -125,17 +130,16 @@ impl<'a, K: Kernel> BlockTick<'a, K> {
         )
     }
 
-    /// The tick of the first values of the series at row `start`, and the first later
-    /// row up to `end` with another one (`end` if there is none). Once all series are
-    /// so old that no value depends on it, it is as if they were as old as the family.
-    fn born_together(&self, start: usize, end: usize) -> (u64, usize) {
-        let latest = self.population.latest_birth_tick();
-        if self.base.number - latest > self.recipe.kernel.window_ticks() {
-            return (self.population.founded_tick(), end);
-        }
+    /// Since when there are series at row `start`, and the first later row up to `end`
+    /// of which that is not true (`end` if there is none). Once series are so old that
+    /// no value depends on it, it is as if they were as old as the family.
+    fn alike(&self, start: usize, end: usize) -> (Life, usize) {
         let rows = self.first_series + start..self.first_series + end;
-        let (born, len) = self.population.born_together(rows);
-        (born, start + len)
+        let window = self.recipe.kernel.window_ticks();
+        let (life, len) = self
+            .population
+            .alike(rows, self.base.number.saturating_sub(window));
+        (life, start + len)
     }
 
     /// Lets the faults of a class hit what was computed.

@@ -41,6 +41,8 @@ pub(crate) struct BlockClasses {
     pub(crate) by_row: Vec<u32>,
     /// Of the effects that they follow from.
     generation: u64,
+    /// The last births among its entities that they follow from.
+    born_tick: u64,
 }
 
 impl<K: Kernel> RecipeOf<K> {
@@ -106,10 +108,12 @@ impl<K: Kernel> Classes<K> {
             block.by_row = Vec::new();
             return;
         }
-        if block.generation == base.generation {
+        let born_tick = population.latest_birth_tick_in(series.clone());
+        if (block.generation, block.born_tick) == (base.generation, born_tick) {
             return;
         }
         block.generation = base.generation;
+        block.born_tick = born_tick;
         block.by_row.clear();
         block.by_row.reserve_exact(series.len());
         Matcher::new(&base.effects).for_each(population, series, |matched| {

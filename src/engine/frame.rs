@@ -11,7 +11,7 @@ use crate::engine::gaps::Gaps;
 use crate::engine::growth::{Bases, Growth};
 use crate::engine::observed::{Draws, Observed};
 use crate::model::population::{Population, Populations};
-use crate::model::space::{Matching, Space};
+use crate::model::space::Matching;
 use crate::model::{Block, Catalog, Family, Shape};
 
 /// All values of one tick.
@@ -51,19 +51,19 @@ pub(crate) struct Layout {
 
 /// Matchings that several families share.
 #[derive(Debug, Default)]
-pub(crate) struct Matchings(Vec<(Arc<Space>, Arc<Space>, Arc<Matching>)>);
+pub(crate) struct Matchings(Vec<(Population, Population, Arc<Matching>)>);
 
 impl Matchings {
     /// Where the series of `now` are in `before`.
-    pub(crate) fn of(&mut self, before: &Arc<Space>, now: &Arc<Space>) -> Arc<Matching> {
-        let is_same = |(known_before, known_now, _): &&(Arc<Space>, Arc<Space>, _)| {
-            Arc::ptr_eq(known_before, before) && Arc::ptr_eq(known_now, now)
+    pub(crate) fn of(&mut self, before: &Population, now: &Population) -> Arc<Matching> {
+        let is_same = |(known_before, known_now, _): &&(Population, Population, _)| {
+            known_before.has_all_of(before) && known_now.has_all_of(now)
         };
         if let Some((_, _, matching)) = self.0.iter().find(is_same) {
             return Arc::clone(matching);
         }
         let matching = Arc::new(Matching::of(before, now));
-        let known = (Arc::clone(before), Arc::clone(now), Arc::clone(&matching));
+        let known = (before.clone(), now.clone(), Arc::clone(&matching));
         self.0.push(known);
         matching
     }
@@ -202,15 +202,15 @@ impl Frame {
         }
     }
 
-    /// The same values in the blocks of another catalog: of the series that a family
-    /// of the same name and shape has in both. All else is zero.
-    pub(crate) fn aligned_with(&self, catalog: &Arc<Catalog>) -> Self {
+    /// The same values in the blocks of another catalog and its populations: of the
+    /// series that a family of the same name and shape has in both. All else is zero.
+    pub(crate) fn aligned_with(&self, catalog: &Arc<Catalog>, populations: &Populations) -> Self {
         let places = 0..catalog.blocks().len() as u32;
         let places = places.map(|place| (0, place)).collect();
         let shard = ShardFrame::zeroed(catalog, catalog.blocks(), self.time_ns, false);
         let mut aligned = Self {
             catalog: Arc::clone(catalog),
-            populations: Populations::founded(catalog, 0),
+            populations: populations.clone(),
             draws: Draws::default(),
             layout: Arc::new(Layout { places }),
             tick: self.tick,
@@ -230,7 +230,8 @@ impl Frame {
             };
             let before = &self.catalog.families()[from];
             if before.shape == family.shape {
-                let matching = matchings.of(&before.space, &family.space);
+                let now = populations.family(index);
+                let matching = matchings.of(self.population(from), now);
                 aligned.take_over(index, self, from, &matching);
             }
         }

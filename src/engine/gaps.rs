@@ -84,6 +84,23 @@ impl Gaps {
         self.count = 0;
     }
 
+    /// Marks some rows, one after the other, of a block of `len` series.
+    pub(crate) fn add_run(&mut self, rows: Range<usize>, len: usize) {
+        assert!(rows.end <= len);
+        if self.words.is_empty() {
+            self.words.resize(len.div_ceil(64), 0);
+        }
+        let mut start = rows.start;
+        while start < rows.end {
+            let end = rows.end.min((start / 64 + 1) * 64);
+            let bits = u64::MAX >> (64 - (end - start)) << (start % 64);
+            let word = &mut self.words[start / 64];
+            self.count += (bits & !*word).count_ones() as usize;
+            *word |= bits;
+            start = end;
+        }
+    }
+
     /// Marks a row of a block of `len` series.
     pub(crate) fn add(&mut self, row: usize, len: usize) {
         assert!(row < len);

@@ -21,7 +21,9 @@
 //!   the first tick of a run. Series that are not there any more are gone.
 //!
 //! Which series of two label spaces are the same is found on the thread that prepares
-//! the reload ([`Prepared`]); the thread that ticks only copies rows.
+//! the reload ([`Prepared`]); the thread that ticks only copies rows. Where entities come
+//! and go, and a metric's labels have changed, it looks itself: who there is, only the
+//! tick tells.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -36,7 +38,7 @@ use crate::engine::{Engine, deal, new_frame, recipes_of};
 use crate::exporters;
 use crate::model::population::{Population, Populations};
 use crate::model::space::Matching;
-use crate::model::{Block, Catalog};
+use crate::model::{Block, Catalog, Family};
 
 /// Another configuration, and what takes long to build of it: label spaces, tables,
 /// weights, and where its series were before. To be made on another thread than the
@@ -50,7 +52,7 @@ pub struct Prepared {
     before: Arc<Catalog>,
     /// What each family goes on from; `None` for those that begin.
     predecessors: Vec<Option<Predecessor>>,
-    /// All but the tick.
+    /// Which metrics differ.
     reloaded: Reloaded,
 }
 
@@ -105,7 +107,8 @@ struct Predecessor {
     /// Its index.
     family: usize,
     carry: Carry,
-    matching: Arc<Matching>,
+    /// `None` where that depends on which entities there are when it happens.
+    matching: Option<Arc<Matching>>,
 }
 
 /// How much of a series goes on.
@@ -114,6 +117,13 @@ enum Carry {
     Everything,
     /// What columns hold, and when it began.
     Totals,
+}
+
+impl Predecessor {
+    /// Where its series are, once that is settled.
+    fn matching(&self) -> &Matching {
+        self.matching.as_ref().expect("a reload settles it")
+    }
 }
 
 impl Reloaded {
@@ -143,7 +153,7 @@ impl Prepared {
         config: &Config,
         catalog: Arc<Catalog>,
     ) -> Self {
-        let mut reloaded = compare(old, &config.metrics);
+        let reloaded = compare(old, &config.metrics);
         let mut matchings = Matchings::default();
         let mut predecessors = Vec::with_capacity(config.metrics.len());
         let size_max = exporters::needs(config).exponential_size_max;
@@ -153,37 +163,21 @@ impl Prepared {
                 let carry = carry(&old[known], metric, size_max, rule)?;
                 let earlier = &before.families()[known];
                 debug_assert_eq!(earlier.shape, family.shape);
-                let matching = matchings.of(&earlier.space, &family.space);
-                let count = (earlier.series_count(), family.series_count());
-                let same_series = (matching.both(), matching.both()) == count;
-                let carry = if same_series || !depends_on_neighbours(metric) {
-                    carry
-                } else {
-                    Carry::Totals
-                };
-                (matching.both() > 0).then_some(Predecessor {
+                // Of the same space no entity changes with the reload.
+                let depends = earlier.space.fleet().or(family.space.fleet()).is_some()
+                    && !Arc::ptr_eq(&earlier.space, &family.space);
+                let whole = |family: &Family| Population::whole(&family.space);
+                let matching = (!depends).then(|| match family.space.fleet() {
+                    Some(_) => Arc::new(Matching::same(family.series_count())),
+                    None => matchings.of(&whole(earlier), &whole(family)),
+                });
+                Some(Predecessor {
                     family: known,
                     carry,
                     matching,
                 })
             });
-            let kept = predecessor.as_ref().map_or(0, |one| one.matching.both());
-            let counts = SeriesCounts {
-                kept: kept as u64,
-                began: (family.series_count() - kept) as u64,
-                ended: known.map_or(0, |known| before.families()[known].series_count() - kept)
-                    as u64,
-            };
-            reloaded.series.insert(metric.name.clone(), counts);
             predecessors.push(predecessor);
-        }
-        for (metric, family) in old.iter().zip(before.families()) {
-            let gone = || SeriesCounts {
-                ended: family.series_count() as u64,
-                ..SeriesCounts::default()
-            };
-            let name = metric.name.clone();
-            reloaded.series.entry(name).or_insert_with(gone);
         }
         Self {
             recipes: recipes_of(config, &catalog),
@@ -212,7 +206,7 @@ impl Engine {
             catalog,
             recipes,
             before,
-            predecessors,
+            mut predecessors,
             mut reloaded,
         } = prepared;
         if !Arc::ptr_eq(&before, &self.catalog) {
@@ -220,13 +214,16 @@ impl Engine {
         }
         assert_eq!(config.global.tick_interval_ns, self.times.interval_ns);
         reloaded.tick = self.next_tick;
+        let fleets = std::mem::take(&mut self.fleets).succeeded(&catalog, self.next_tick);
+        let founded = Populations::founded_with(&catalog, self.next_tick, &fleets);
+        self.settle(&config.metrics, &founded, &mut predecessors, &mut reloaded);
         let families = self.family_ticks(&predecessors);
         let threads = self.shard_blocks.len() - 1;
         let (layout, shard_blocks) = deal(&catalog, threads);
         let layout = Arc::new(layout);
         let counts_growth = self.growth.is_some();
         let recipes: Arc<[Recipe]> = recipes.into();
-        let populations = self.succeeding(&catalog, &predecessors);
+        let populations = self.succeeding(&founded, &predecessors);
         let mut current = new_frame(
             (&catalog, &populations, &recipes),
             &layout,
@@ -258,12 +255,58 @@ impl Engine {
         self.metrics = config.metrics;
         self.catalog = catalog;
         self.populations = populations;
+        self.fleets = fleets;
         self.recipes = recipes;
         self.layout = layout;
         self.shard_blocks = shard_blocks;
         self.current = current;
         self.retired.clear();
         Ok(reloaded)
+    }
+
+    /// Finds the series that go on where that depends on which entities there are, and
+    /// counts what becomes of all.
+    fn settle(
+        &self,
+        metrics: &[Metric],
+        founded: &Populations,
+        predecessors: &mut [Option<Predecessor>],
+        reloaded: &mut Reloaded,
+    ) {
+        let mut matchings = Matchings::default();
+        for (index, (metric, place)) in metrics.iter().zip(predecessors).enumerate() {
+            let now = founded.family(index);
+            let mut kept = 0;
+            if let Some(predecessor) = place {
+                let before = self.populations.family(predecessor.family);
+                let matching = &mut predecessor.matching;
+                let matching = matching.get_or_insert_with(|| matchings.of(before, now));
+                kept = matching.both_of(now);
+                let same_series = (kept, kept) == (before.series_count(), now.series_count());
+                if !same_series && depends_on_neighbours(metric) {
+                    predecessor.carry = Carry::Totals;
+                }
+            }
+            if kept == 0 {
+                *place = None;
+            }
+            let old = self.metrics.iter().position(|old| old.name == metric.name);
+            let earlier = old.map_or(0, |old| self.populations.family(old).series_count());
+            let counts = SeriesCounts {
+                kept: kept as u64,
+                began: (now.series_count() - kept) as u64,
+                ended: (earlier - kept.min(earlier)) as u64,
+            };
+            reloaded.series.insert(metric.name.clone(), counts);
+        }
+        for (metric, population) in self.metrics.iter().zip(self.populations.iter()) {
+            let gone = || SeriesCounts {
+                ended: population.series_count() as u64,
+                ..SeriesCounts::default()
+            };
+            let name = metric.name.clone();
+            reloaded.series.entry(name).or_insert_with(gone);
+        }
     }
 
     /// The families' parts of the plan, before the next tick.
@@ -284,20 +327,22 @@ impl Engine {
         ticks.collect()
     }
 
-    /// The populations of another catalog, in which series go on as `predecessors` say.
-    fn succeeding(&self, catalog: &Catalog, predecessors: &[Option<Predecessor>]) -> Populations {
-        let families = catalog.families().iter().enumerate();
-        let populations = families.map(|(index, family)| {
-            let space = &family.space;
-            match predecessors.get(index) {
-                Some(Some(predecessor)) => {
-                    let before = self.populations.family(predecessor.family);
-                    Population::succeeding(before, &predecessor.matching, space, self.next_tick)
-                }
-                Some(None) => Population::founded(space, self.next_tick),
-                // The process's own are as old as the process.
-                None => Population::founded(space, 0),
+    /// The populations of another catalog, `founded` at the next tick, in which series go
+    /// on as `predecessors` say.
+    fn succeeding(
+        &self,
+        founded: &Populations,
+        predecessors: &[Option<Predecessor>],
+    ) -> Populations {
+        let families = founded.iter().enumerate();
+        let populations = families.map(|(index, founded)| match predecessors.get(index) {
+            Some(Some(predecessor)) => {
+                let before = self.populations.family(predecessor.family);
+                founded.succeeding(before, predecessor.matching(), self.next_tick)
             }
+            Some(None) => founded.clone(),
+            // The process's own are as old as the process.
+            None => Population::whole(founded.space()),
         });
         Populations::of(populations)
     }
@@ -307,13 +352,9 @@ impl Engine {
         frame.tick = self.current.tick;
         frame.time_ns = self.current.time_ns;
         for (family, predecessor) in predecessors.iter().enumerate() {
-            if let Some(Predecessor {
-                family: from,
-                matching,
-                ..
-            }) = predecessor
-            {
-                frame.take_over(family, &self.current, *from, matching);
+            if let Some(predecessor) = predecessor {
+                let from = predecessor.family;
+                frame.take_over(family, &self.current, from, predecessor.matching());
             }
         }
     }
@@ -355,9 +396,7 @@ impl Heritage<'_> {
         old: &mut [Shard],
         old_seats: &HashMap<(usize, usize), (usize, Seat)>,
     ) {
-        let Predecessor {
-            family, matching, ..
-        } = predecessor;
+        let (family, matching) = (&predecessor.family, predecessor.matching());
         let is_same = matching.is_same();
         let earlier = &self.before.families()[*family];
         for (series, run) in matching.runs(block.start..block.start + block.len) {

@@ -15,7 +15,8 @@ pub(super) struct SpaceText {
     space: Arc<Space>,
     /// Per dimension what precedes its value: `{name="` or `,name="`.
     opens: Arena,
-    /// Per dimension its escaped values, unless none needs escaping.
+    /// Per dimension its escaped values, unless none needs escaping or they belong to
+    /// entities.
     escaped: Vec<Option<Arena>>,
     longest_bytes: usize,
 }
@@ -39,7 +40,14 @@ impl SpaceText {
             longest_bytes: 0,
         };
         text.longest_bytes = (0..text.escaped.len())
-            .map(|d| text.open(d).len() + text.values(d).longest_bytes() + 1)
+            .map(|d| {
+                let value = match text.values(d) {
+                    Some(values) => values.longest_bytes(),
+                    None if text.escapes(d) => 2 * space.entity_text_bytes_max(d),
+                    None => space.entity_text_bytes_max(d),
+                };
+                text.open(d).len() + value + 1
+            })
             .sum();
         text
     }
@@ -54,12 +62,16 @@ impl SpaceText {
         self.opens.get(dimension)
     }
 
-    /// The escaped values of a dimension.
-    #[inline]
-    pub(super) fn values(&self, dimension: usize) -> &Arena {
-        self.escaped[dimension]
-            .as_ref()
-            .unwrap_or(&self.space.dimensions()[dimension].values)
+    /// The escaped values of a dimension; `None` where they belong to entities.
+    pub(super) fn values(&self, dimension: usize) -> Option<&Arena> {
+        let listed = &self.space.dimensions()[dimension].values;
+        let listed = (!listed.is_empty()).then_some(listed);
+        self.escaped[dimension].as_ref().or(listed)
+    }
+
+    /// Whether a value that belongs to an entity may need escaping.
+    pub(super) fn escapes(&self, dimension: usize) -> bool {
+        self.space.entity_text_has(dimension, is_special)
     }
 
     /// Length of the longest label set, from its `{` to its last quote.
@@ -90,9 +102,16 @@ fn write_escaped(out: &mut Vec<u8>, text: &[u8], quotes: bool) {
     }
 }
 
+/// Whether a byte of a label value is escaped.
+fn is_special(byte: u8) -> bool {
+    matches!(byte, b'\\' | b'\n' | b'"')
+}
+
 fn escape_all(values: &Arena) -> Option<Arena> {
-    let special = |byte: &u8| matches!(byte, b'\\' | b'\n' | b'"');
-    if !values.iter().any(|value| value.iter().any(special)) {
+    if !values
+        .iter()
+        .any(|value| value.iter().copied().any(is_special))
+    {
         return None;
     }
     let mut escaped = Arena::default();
@@ -140,8 +159,8 @@ mod tests {
         assert!(text.escaped[0].is_none());
         assert_eq!(text.open(0), b"{a=\"");
         assert_eq!(text.open(1), b",b=\"");
-        assert_eq!(text.values(0).get(1), b"yy");
-        assert_eq!(text.values(1).get(1), b"a\\\"b");
+        assert_eq!(text.values(0).unwrap().get(1), b"yy");
+        assert_eq!(text.values(1).unwrap().get(1), b"a\\\"b");
         assert_eq!(text.longest_bytes(), "{a=\"yy\",b=\"a\\\"b\"".len());
     }
 }

@@ -6,7 +6,7 @@
 // The pieces of a hot line must end up in one loop.
 #![allow(clippy::inline_always)]
 
-use crate::exposition::escape::SpaceText;
+use crate::exposition::escape::{SpaceText, write_quoted};
 use crate::exposition::room::{Room, SLACK_BYTES};
 use crate::model::labels::Arena;
 use crate::model::space::Cursor;
@@ -36,9 +36,18 @@ pub(super) struct Head<'a> {
 struct HeadLabel<'a> {
     /// What precedes the value.
     open: &'a [u8],
-    values: &'a Arena,
+    values: Values<'a>,
     /// Where the value begins.
     start: usize,
+}
+
+/// Where a label's escaped values are.
+enum Values<'a> {
+    Listed(&'a Arena),
+    /// They belong to entities, and none needs escaping.
+    OfEntities,
+    /// They belong to entities; that of the current series, escaped.
+    Escaped(Vec<u8>),
 }
 
 impl<'a> Head<'a> {
@@ -47,7 +56,11 @@ impl<'a> Head<'a> {
         let mut labels: Vec<HeadLabel<'a>> = (0..cursor.digits().len())
             .map(|dimension| HeadLabel {
                 open: text.open(dimension),
-                values: text.values(dimension),
+                values: match text.values(dimension) {
+                    Some(values) => Values::Listed(values),
+                    None if text.escapes(dimension) => Values::Escaped(Vec::new()),
+                    None => Values::OfEntities,
+                },
                 start: 0,
             })
             .collect();
@@ -69,6 +82,7 @@ impl<'a> Head<'a> {
             close,
             close_len,
         };
+        head.escape(0);
         head.write_leading(0);
         head
     }
@@ -107,8 +121,35 @@ impl<'a> Head<'a> {
     #[inline]
     pub(super) fn advance(&mut self) {
         let changed = self.cursor.advance();
+        if changed == 0 {
+            self.escape(0);
+        }
         if changed + 1 < self.labels.len() {
             self.write_leading(changed);
+        }
+    }
+
+    /// Escapes the values of the current entity, where they need it, from those of a
+    /// dimension on.
+    fn escape(&mut self, first: usize) {
+        let labels = self.labels.iter_mut().enumerate().skip(first);
+        for (dimension, label) in labels {
+            if let Values::Escaped(text) = &mut label.values {
+                text.clear();
+                write_quoted(text, self.cursor.value(dimension));
+            }
+        }
+    }
+
+    /// The value of a label, and the bytes that begin with it, where there are so many.
+    #[inline(always)]
+    fn value(&self, dimension: usize) -> (&[u8], Option<&[u8; 16]>) {
+        match &self.labels[dimension].values {
+            Values::Listed(values) => {
+                values.get_window::<16>(self.cursor.digits()[dimension] as usize)
+            }
+            Values::OfEntities => self.cursor.entity_text(dimension),
+            Values::Escaped(text) => (text, None),
         }
     }
 
@@ -117,8 +158,10 @@ impl<'a> Head<'a> {
     #[inline(always)]
     pub(super) fn complete(&mut self) {
         let mut at = self.leading_len;
-        if let (Some(label), Some(&digit)) = (self.labels.last(), self.cursor.digits().last()) {
-            at += copy_value(label.values, digit, &mut self.padded[at..]);
+        if let Some(last) = self.labels.len().checked_sub(1) {
+            let mut padded = std::mem::take(&mut self.padded);
+            at += copy_value(self.value(last), &mut padded[at..]);
+            self.padded = padded;
         }
         self.padded[at..at + 4].copy_from_slice(self.close);
         self.len = at + self.close_len;
@@ -127,8 +170,8 @@ impl<'a> Head<'a> {
     /// Puts the last value and what follows it.
     #[inline(always)]
     fn put_rest(&self, room: &mut Room) {
-        if let (Some(label), Some(&digit)) = (self.labels.last(), self.cursor.digits().last()) {
-            match label.values.get_window::<16>(digit as usize) {
+        if let Some(last) = self.labels.len().checked_sub(1) {
+            match self.value(last) {
                 (value, Some(window)) if value.len() <= 16 => {
                     room.put_window(window, value.len());
                 }
@@ -143,22 +186,16 @@ impl<'a> Head<'a> {
         let Some(last) = self.labels.len().checked_sub(1) else {
             return;
         };
-        for (index, &digit) in self
-            .cursor
-            .digits()
-            .iter()
-            .enumerate()
-            .take(last)
-            .skip(first)
-        {
-            let label = &self.labels[index];
-            let mut at = label.start;
-            at += copy_value(label.values, digit, &mut self.padded[at..]);
-            self.padded[at] = b'"';
+        let mut padded = std::mem::take(&mut self.padded);
+        for index in first..last {
+            let mut at = self.labels[index].start;
+            at += copy_value(self.value(index), &mut padded[at..]);
+            padded[at] = b'"';
             let next = &mut self.labels[index + 1];
             next.start = at + 1 + next.open.len();
-            self.padded[at + 1..next.start].copy_from_slice(next.open);
+            padded[at + 1..next.start].copy_from_slice(next.open);
         }
+        self.padded = padded;
         self.leading_len = self.labels[last].start;
     }
 }
@@ -166,8 +203,7 @@ impl<'a> Head<'a> {
 /// Copies a value to the beginning of `to`, and maybe what follows it; returns
 /// its length.
 #[inline(always)]
-fn copy_value(values: &Arena, digit: u32, to: &mut [u8]) -> usize {
-    let (value, window) = values.get_window::<16>(digit as usize);
+fn copy_value((value, window): (&[u8], Option<&[u8; 16]>), to: &mut [u8]) -> usize {
     match window {
         Some(window) if value.len() <= 16 => to[..16].copy_from_slice(window),
         _ => to[..value.len()].copy_from_slice(value),

@@ -133,8 +133,11 @@ impl FamilyText {
 
     /// Which lines resemble each other.
     fn repeats(&self, format: Format) -> Repeats {
-        let last = self.labels.space().dimensions().last();
+        let space = self.labels.space();
+        let last = space.dimensions().last();
         let values = last.map_or(1, Dimension::len);
+        // Of entities, neighbours mostly have the same.
+        let values = if space.fleet().is_some() { 1 } else { values };
         Repeats {
             series_lines: self.samples_per_series(format),
             alike_lines: if values <= REPEATED_VALUES_MAX {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::engine::{Columns, Frame};
 use crate::exposition::Format;
 use crate::model::Shape;
-use crate::model::space::Space;
+use crate::model::population::Population;
 
 /// A body as the specifications describe it, line by line; with times behind
 /// samples and with `_created` lines or without.
@@ -65,7 +65,7 @@ fn family_body(
                 continue;
             }
             let created = format!("{}{end}", seconds(frame.created(place).at(row)));
-            let labels = labels(&family.space, block.start + row);
+            let labels = labels(frame.population(index), block.start + row);
             let with = |name: &'static str, value: f64| {
                 let mut labels = labels.clone();
                 labels.push((name, label_number(value)));
@@ -118,17 +118,11 @@ fn family_body(
     out
 }
 
-fn labels(space: &Space, series: usize) -> Vec<(&str, String)> {
-    let cursor = space.cursor(series);
-    let values = space.dimensions().iter().zip(cursor.digits());
-    values
-        .map(|(dimension, &digit)| {
-            let value = dimension.values.get(digit as usize);
-            (
-                dimension.name.as_str(),
-                String::from_utf8(value.to_vec()).unwrap(),
-            )
-        })
+fn labels(population: &Population, series: usize) -> Vec<(&str, String)> {
+    let cursor = population.cursor(series);
+    let labels = cursor.labels();
+    labels
+        .map(|(name, value)| (name, value.to_owned()))
         .collect()
 }
 

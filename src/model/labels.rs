@@ -89,6 +89,15 @@ impl Dimension {
         Self::of_indices(name, values, 0..count as u64)
     }
 
+    /// A label whose values are in no list.
+    pub fn without_list(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            values: Arena::default(),
+            pair_hashes: Vec::new(),
+        }
+    }
+
     /// The values of a label at the given (increasing) indices.
     pub fn of_values(name: &str, values: &LabelValues, indices: &[u32]) -> Self {
         Self::of_indices(name, values, indices.iter().map(|&index| index.into()))
@@ -116,7 +125,7 @@ impl Dimension {
         self.values.len()
     }
 
-    /// Never true for a dimension of a checked configuration.
+    /// Whether its values are in no list: they belong to entities.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }

@@ -6,13 +6,15 @@
 //! frame and, like it, never changes: where series begin or end, the next frame has
 //! another one. A frame without births or ends shares that of the frame before.
 //!
-//! Today populations change at reloads only: all series of a space exist, and a reload
-//! may have added some to those that go on.
+//! Populations change at reloads, which add series to those that go on, and where labels
+//! depend on one another: then rows belong to entities, which come and go by the laws of
+//! their [fleet](super::fleet). A row whose entity does not exist is no series.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::Catalog;
+use super::fleet::{Entities, Lives};
 use super::space::{Cursor, Matching, Space};
 
 /// The series of one family that exist at a tick.
@@ -21,52 +23,161 @@ pub struct Population {
     space: Arc<Space>,
     /// The first tick of the family.
     founded: u64,
-    /// The tick of the first values of each row, where some are younger than the family.
+    /// The tick of the first values of each row, where a reload made some younger than
+    /// the family.
     births: Option<Births>,
+    /// Those of the space's fleet, if it has one.
+    entities: Option<Arc<Entities>>,
 }
 
 #[derive(Debug, Clone)]
 struct Births {
     each: Arc<[u64]>,
     latest: u64,
+    /// The tick of the reload: entities that were born later are younger than this says.
+    told: u64,
+}
+
+/// What neighbouring rows have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// They are no series.
+    Absent,
+    /// Their first values are those of this tick.
+    Born(u64),
 }
 
 /// The populations of all families of a catalog at a tick; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Populations(Arc<[Population]>);
 
+/// The fleets of a catalog, stepped from tick to tick.
+#[derive(Debug, Default)]
+pub struct Fleets {
+    tick: u64,
+    lives: Vec<Lives>,
+    by_family: Vec<Option<usize>>,
+}
+
+impl Fleets {
+    /// Those of a catalog at a tick.
+    pub fn at(catalog: &Catalog, tick: u64) -> Self {
+        Self::default().succeeded(catalog, tick)
+    }
+
+    /// Those of another catalog at a tick that is not before that of these.
+    #[must_use]
+    pub fn succeeded(self, catalog: &Catalog, tick: u64) -> Self {
+        let mut lives = self.lives;
+        lives.retain(|lives| {
+            let fleets = catalog
+                .families()
+                .iter()
+                .filter_map(|family| family.space.fleet());
+            let mut fleets = fleets.filter(|fleet| Arc::ptr_eq(fleet, lives.entities().fleet()));
+            fleets.next().is_some()
+        });
+        for at in self.tick + 1..=tick {
+            for lives in &mut lives {
+                lives.step(at);
+            }
+        }
+        let families = catalog.families().iter();
+        let by_family = families.map(|family| {
+            let fleet = family.space.fleet()?;
+            let known = |lives: &Lives| Arc::ptr_eq(lives.entities().fleet(), fleet);
+            Some(lives.iter().position(known).unwrap_or_else(|| {
+                lives.push(Lives::at(fleet, tick));
+                lives.len() - 1
+            }))
+        });
+        Self {
+            by_family: by_family.collect(),
+            lives,
+            tick,
+        }
+    }
+
+    /// Goes on to the tick that follows; whether anything began or ended. At the tick
+    /// where they are, nothing does.
+    pub fn step(&mut self, tick: u64) -> bool {
+        if tick == self.tick {
+            return false;
+        }
+        self.tick = tick;
+        let mut changed = false;
+        for lives in &mut self.lives {
+            let before = Arc::clone(lives.entities());
+            changed |= !Arc::ptr_eq(&before, lives.step(tick));
+        }
+        changed
+    }
+
+    /// The entities of a family, by its index in the catalog.
+    pub fn entities(&self, family: usize) -> Option<&Arc<Entities>> {
+        self.by_family[family].map(|index| self.lives[index].entities())
+    }
+}
+
 impl Population {
-    /// All series of a space, born together at `tick`.
+    /// All series of a space without a fleet, born together at `tick`.
     pub fn founded(space: &Arc<Space>, tick: u64) -> Self {
+        Self::founded_with(space, tick, None)
+    }
+
+    /// The same, as old as the run.
+    pub fn whole(space: &Arc<Space>) -> Self {
+        Self::founded(space, 0)
+    }
+
+    /// All series of a space: of the entities of its fleet, if it has one. Nobody is
+    /// older than `tick`.
+    pub fn founded_with(space: &Arc<Space>, tick: u64, entities: Option<&Arc<Entities>>) -> Self {
+        assert_eq!(space.fleet().is_some(), entities.is_some());
         Self {
             space: Arc::clone(space),
             founded: tick,
             births: None,
+            entities: entities.cloned(),
         }
     }
 
-    /// All series of a space, of which those that `matching` finds in an earlier
-    /// population go on; the others are born at `tick`.
-    pub fn succeeding(before: &Self, matching: &Matching, space: &Arc<Space>, tick: u64) -> Self {
+    /// The same series, founded at `tick`, of which those that `matching` finds in an
+    /// earlier population go on.
+    #[must_use]
+    pub fn succeeding(&self, before: &Self, matching: &Matching, tick: u64) -> Self {
+        let founded = Self {
+            founded: before.founded,
+            ..self.clone()
+        };
         if matching.is_same() {
             return Self {
-                space: Arc::clone(space),
-                ..before.clone()
+                births: before.births.clone(),
+                ..founded
             };
         }
-        let series = space.series_count();
-        let has_new = matching.both() < series;
-        if !has_new && before.births.is_none() {
-            return Self::founded(space, before.founded);
+        let rows = self.row_count();
+        let has_new = matching.both() < founded.series_count();
+        if !has_new && before.births.is_none() && founded.entities.is_none() {
+            return founded;
         }
         // In one go: there may be millions, and a tick waits for them.
-        let mut each: Arc<[u64]> = std::iter::repeat_n(tick, series).collect();
+        let mut each: Arc<[u64]> = std::iter::repeat_n(tick, rows).collect();
         let births = Arc::get_mut(&mut each).expect("nobody else has it yet");
-        for (row, run) in matching.runs(0..series) {
+        for (row, run) in matching.runs(0..rows) {
             let births = &mut births[row..][..run.len()];
             match &before.births {
-                None => births.fill(before.founded),
-                Some(earlier) => births.copy_from_slice(&earlier.each[run]),
+                None if before.entities.is_none() => births.fill(before.founded),
+                Some(earlier) if before.entities.is_none() => {
+                    births.copy_from_slice(&earlier.each[run]);
+                }
+                _ => {
+                    let earlier = run.map(|row| before.born_tick(row));
+                    births
+                        .iter_mut()
+                        .zip(earlier)
+                        .for_each(|(to, from)| *to = from);
+                }
             }
         }
         let latest = if has_new {
@@ -75,15 +186,41 @@ impl Population {
             births.iter().copied().max().unwrap_or(before.founded)
         };
         Self {
-            space: Arc::clone(space),
-            founded: before.founded,
-            births: Some(Births { each, latest }),
+            births: Some(Births {
+                each,
+                latest,
+                told: tick,
+            }),
+            ..founded
+        }
+    }
+
+    /// The same family, its entities being others.
+    fn with_entities(&self, entities: &Arc<Entities>) -> Self {
+        Self {
+            entities: Some(Arc::clone(entities)),
+            ..self.clone()
         }
     }
 
     /// How many series exist.
     pub fn series_count(&self) -> usize {
+        match &self.entities {
+            None => self.space.series_count(),
+            Some(entities) => entities.existing() * self.space.entity_series(),
+        }
+    }
+
+    /// How many rows there are, those without a series among them.
+    pub fn row_count(&self) -> usize {
         self.space.series_count()
+    }
+
+    /// Whether a row is a series.
+    #[inline]
+    pub fn exists(&self, row: usize) -> bool {
+        let entities = self.entities.as_ref();
+        entities.is_none_or(|entities| entities.exists(row / self.space.entity_series()))
     }
 
     /// The label sets that its rows number.
@@ -91,15 +228,24 @@ impl Population {
         &self.space
     }
 
+    /// Its entities, if labels depend on one another.
+    pub fn entities(&self) -> Option<&Arc<Entities>> {
+        self.entities.as_ref()
+    }
+
     /// Whether all series of another one exist here for sure: it is so where both are
-    /// of one space.
+    /// of one space and no entity has come or gone.
     pub fn has_all_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.space, &other.space)
+            && match (&self.entities, &other.entities) {
+                (Some(own), Some(others)) => Arc::ptr_eq(own, others),
+                _ => true,
+            }
     }
 
     /// A cursor on the series of a row, to read label values from.
     pub fn cursor(&self, row: usize) -> Cursor<'_> {
-        self.space.cursor(row)
+        self.space.cursor_in(row, self.entities.as_deref())
     }
 
     /// The identities of the series of some rows: their label-set keys, computed into
@@ -109,7 +255,8 @@ impl Population {
         rows: Range<usize>,
         scratch: &'a mut Vec<u64>,
     ) -> &'a [u64] {
-        self.space.label_set_keys(rows, scratch)
+        let entities = self.entities.as_deref();
+        self.space.label_set_keys_in(rows, entities, scratch)
     }
 
     /// The first tick of the family; no series is older.
@@ -119,44 +266,111 @@ impl Population {
 
     /// The tick of the latest birth.
     pub fn latest_birth_tick(&self) -> u64 {
-        self.births
-            .as_ref()
-            .map_or(self.founded, |births| births.latest)
+        let births = self.births.as_ref();
+        let told = births.map_or(self.founded, |births| births.latest);
+        let entities = self.entities.as_ref();
+        told.max(entities.map_or(0, |entities| entities.latest_birth_tick()))
+    }
+
+    /// No entity of some rows was born after this tick.
+    pub fn latest_birth_tick_in(&self, rows: Range<usize>) -> u64 {
+        let each = self.space.entity_series();
+        let of_rows = rows.start / each..rows.end.div_ceil(each);
+        let entities = self.entities.as_ref();
+        entities.map_or(0, |entities| entities.latest_birth_tick_in(of_rows))
     }
 
     /// The tick of a series' first values.
     pub fn born_tick(&self, row: usize) -> u64 {
-        self.births
-            .as_ref()
-            .map_or(self.founded, |births| births.each[row])
+        let entities = self.entities.as_ref();
+        let entity = entities.map(|entities| entities.born_tick(row / self.space.entity_series()));
+        match (&self.births, entity) {
+            (None, entity) => self.founded.max(entity.unwrap_or(0)),
+            (Some(births), Some(entity)) if entity > births.told => entity,
+            (Some(births), _) => births.each[row],
+        }
     }
 
-    /// The tick of the first values of the first of some rows, and how many of them, one
-    /// after the other, were born at that tick.
+    /// What the first of some rows has in common with how many of them, one after the
+    /// other. All that were born before the tick `young` count as if they had been born
+    /// with the family.
     ///
     /// # Panics
     /// When there is no row.
-    pub fn born_together(&self, rows: Range<usize>) -> (u64, usize) {
+    pub fn alike(&self, rows: Range<usize>, young: u64) -> (Life, usize) {
         assert!(!rows.is_empty());
-        let Some(births) = &self.births else {
-            return (self.founded, rows.len());
+        let old = (Life::Born(self.founded), rows.len());
+        let Some(entities) = &self.entities else {
+            let Some(births) = self.births.as_ref().filter(|births| births.latest >= young) else {
+                return old;
+            };
+            let births = &births.each[rows];
+            let same = births.iter().take_while(|&&birth| birth == births[0]);
+            return (Life::Born(births[0]), same.count());
         };
-        let births = &births.each[rows];
-        let same = births.iter().take_while(|&&birth| birth == births[0]);
-        (births[0], same.count())
+        let each = self.space.entity_series();
+        let of_rows = rows.start / each..rows.end.div_ceil(each);
+        let told = self.births.as_ref();
+        let is_old = told.is_none_or(|births| births.latest < young);
+        if is_old && entities.are_older(of_rows, young) {
+            return old;
+        }
+        let life = |row: usize| {
+            if !entities.exists(row / each) {
+                return Life::Absent;
+            }
+            match self.born_tick(row) {
+                born if born < young => Life::Born(self.founded),
+                born => Life::Born(born),
+            }
+        };
+        let first = life(rows.start);
+        // All rows of an entity are alike, unless a reload says otherwise.
+        let step = |row: usize| {
+            if is_old {
+                (row / each + 1) * each
+            } else {
+                row + 1
+            }
+        };
+        let mut end = step(rows.start);
+        while end < rows.end && life(end) == first {
+            end = step(end);
+        }
+        let end = end.min(rows.end);
+        (first, end - rows.start)
     }
 }
 
 impl Populations {
-    /// All series of a catalog, born together at `tick`.
+    /// All series of a catalog as they are at `tick`, none of them older.
     pub fn founded(catalog: &Catalog, tick: u64) -> Self {
-        let families = catalog.families().iter();
-        Self::of(families.map(|family| Population::founded(&family.space, tick)))
+        Self::founded_with(catalog, tick, &Fleets::at(catalog, tick))
+    }
+
+    /// The same with fleets that are there already.
+    pub fn founded_with(catalog: &Catalog, tick: u64, fleets: &Fleets) -> Self {
+        let families = catalog.families().iter().enumerate();
+        Self::of(families.map(|(index, family)| {
+            Population::founded_with(&family.space, tick, fleets.entities(index))
+        }))
     }
 
     /// The given ones, in the order of their families.
     pub fn of(populations: impl Iterator<Item = Population>) -> Self {
         Self(populations.collect())
+    }
+
+    /// The same families with the entities that fleets have now.
+    #[must_use]
+    pub fn with_entities_of(&self, fleets: &Fleets) -> Self {
+        let populations = self.0.iter().enumerate();
+        Self::of(
+            populations.map(|(index, population)| match fleets.entities(index) {
+                Some(entities) => population.with_entities(entities),
+                None => population.clone(),
+            }),
+        )
     }
 
     /// That of a family, by its index in the catalog.
@@ -189,8 +403,9 @@ mod tests {
     }
 
     fn succeeding(before: &Population, space: &Arc<Space>, tick: u64) -> Population {
-        let matching = Matching::of(&before.space, space);
-        Population::succeeding(before, &matching, space, tick)
+        let founded = Population::founded(space, tick);
+        let matching = Matching::of(before, &founded);
+        founded.succeeding(before, &matching, tick)
     }
 
     fn births(population: &Population) -> Vec<u64> {
@@ -199,7 +414,10 @@ mod tests {
         // Runs tell the same.
         let mut row = 0;
         while row < each.len() {
-            let (birth, len) = population.born_together(row..each.len());
+            let (life, len) = population.alike(row..each.len(), 0);
+            let Life::Born(birth) = life else {
+                panic!("all exist");
+            };
             assert!(each[row..row + len].iter().all(|&other| other == birth));
             row += len;
             assert_ne!(each.get(row), Some(&birth));

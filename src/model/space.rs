@@ -6,20 +6,28 @@
 //! of the positions it selects (4 bytes each) and their keys (8 bytes each),
 //! shared by all metrics with the same labels and cap. No series has a string or
 //! a map of its own.
+//!
+//! Where labels depend on one another, those that do make entities ([`Fleet`]), and the
+//! others are free: a series is an entity and a position in the space of the free
+//! labels, which count fastest. Entities' texts change from tick to tick, so they are
+//! not here but in a snapshot ([`Entities`]) that the cursor is given.
 
 mod find;
+mod living;
 mod matching;
 mod selection;
 mod size;
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::config::{Label, Sampling};
-use crate::model::identity;
+use crate::model::fleet::{Entities, Fleet, FleetError};
 use crate::model::labels::{Arena, Dimension};
 use crate::random::wide;
 pub use find::{LabelFilter, passes};
+use living::{Living, LivingCursor};
 pub use matching::Matching;
 use selection::first_n_counts;
 pub use size::SpaceSize;
@@ -37,6 +45,8 @@ pub struct Space {
     series_count: usize,
     /// Where several short labels at the end together make a run worth looping over.
     tail: Option<Tail>,
+    /// Where labels depend on one another.
+    living: Option<Living>,
 }
 
 /// The last labels of a space, summed together.
@@ -65,6 +75,14 @@ pub enum SpaceError {
     /// A label by name, and how many values are in use, more than
     /// [`LABEL_VALUES_MAX`].
     TooManyValues(String, u64),
+    /// Labels that depend on one another make no entities.
+    Fleet(FleetError),
+}
+
+impl From<FleetError> for SpaceError {
+    fn from(error: FleetError) -> Self {
+        Self::Fleet(error)
+    }
 }
 
 impl fmt::Display for SpaceError {
@@ -83,6 +101,7 @@ impl fmt::Display for SpaceError {
                 f,
                 "label {label} would need {count} values (at most {LABEL_VALUES_MAX}); shorten its range"
             ),
+            Self::Fleet(error) => error.fmt(f),
         }
     }
 }
@@ -99,6 +118,7 @@ impl Space {
         series_cap: Option<u64>,
         sampling: Sampling,
     ) -> Result<Self, SpaceError> {
+        debug_assert!(labels.iter().all(Label::is_plain));
         let counts: Vec<u64> = labels.iter().map(|l| l.values.count()).collect();
         let product = counts
             .iter()
@@ -110,6 +130,36 @@ impl Space {
         }
     }
 
+    /// The space of labels some of which make the entities of `fleet`, given in file
+    /// order.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn living(labels: &[Label], fleet: Arc<Fleet>) -> Result<Self, SpaceError> {
+        let given = |label: &&Label| fleet.label(&label.name).is_some();
+        let is_free = |label: &&Label| !label.hidden && !given(label);
+        let free: Vec<Label> = labels.iter().filter(is_free).cloned().collect();
+        let free = Self::new(&free, None, Sampling::FirstN)?;
+        let series = fleet.len() as u128 * free.series_count as u128;
+        if series > u128::from(COMBINATIONS_MAX) {
+            return Err(SpaceError::TooManySeries(series));
+        }
+        let of_fleet = fleet.labels().iter().map(|label| match label.values() {
+            Some(values) => Dimension::clone(values),
+            None => Dimension::without_list(label.name()),
+        });
+        let mut dimensions: Vec<Dimension> = of_fleet.chain(free.dimensions.clone()).collect();
+        dimensions.sort_by(|a, b| a.name.cmp(&b.name));
+        let names: Vec<&str> = dimensions.iter().map(|d| d.name.as_str()).collect();
+        Ok(Self {
+            living: Some(Living::new(fleet, free, &names)),
+            dimensions,
+            selection: None,
+            series_count: series as usize,
+            tail: None,
+        })
+    }
+
     /// A space from dimensions that are already built, all label sets selected.
     pub fn from_dimensions(mut dimensions: Vec<Dimension>) -> Self {
         dimensions.sort_by(|a, b| a.name.cmp(&b.name));
@@ -119,6 +169,7 @@ impl Space {
             dimensions,
             selection: None,
             series_count,
+            living: None,
         }
     }
 
@@ -132,15 +183,59 @@ impl Space {
         &self.dimensions
     }
 
-    /// A cursor on `series`, to read label values from.
-    pub fn cursor(&self, series: usize) -> Cursor<'_> {
+    /// What makes its entities, where labels depend on one another.
+    pub fn fleet(&self) -> Option<&Arc<Fleet>> {
+        self.living.as_ref().map(Living::fleet)
+    }
+
+    /// Series of each of its entities; 1 without a fleet.
+    #[inline]
+    pub fn entity_series(&self) -> usize {
+        self.living.as_ref().map_or(1, Living::free_count)
+    }
+
+    /// No text of an entity is longer in bytes as the value of a dimension without list.
+    pub fn entity_text_bytes_max(&self, dimension: usize) -> usize {
+        let living = self.living.as_ref();
+        living.map_or(0, |living| living.text_bytes_max(dimension))
+    }
+
+    /// Whether texts of entities may have a byte such as `is`, as above.
+    pub fn entity_text_has(&self, dimension: usize, is: impl Fn(u8) -> bool) -> bool {
+        let living = self.living.as_ref();
+        living.is_some_and(|living| living.text_may_have(dimension, is))
+    }
+
+    /// A cursor on `series`, to read label values from; `entities` are those of the
+    /// space's fleet, if it has one.
+    pub(super) fn cursor_in<'a>(
+        &'a self,
+        series: usize,
+        entities: Option<&'a Entities>,
+    ) -> Cursor<'a> {
         let mut cursor = Cursor {
             space: self,
             series,
             digits: vec![0; self.dimensions.len()],
+            living: self.living_with(entities).map(LivingCursor::new),
         };
         cursor.seek(series);
         cursor
+    }
+
+    /// The same of a space without a fleet.
+    pub fn cursor(&self, series: usize) -> Cursor<'_> {
+        self.cursor_in(series, None)
+    }
+
+    /// # Panics
+    /// Where there is a fleet and no snapshot of it, or the other way round.
+    fn living_with<'a>(
+        &'a self,
+        entities: Option<&'a Entities>,
+    ) -> Option<(&'a Living, &'a Entities)> {
+        assert_eq!(self.living.is_some(), entities.is_some());
+        self.living.as_ref().zip(entities)
     }
 
     /// The label-set keys of a range of series; computed into `scratch`
@@ -150,15 +245,38 @@ impl Space {
         series: Range<usize>,
         scratch: &'a mut Vec<u64>,
     ) -> &'a [u64] {
+        self.label_set_keys_in(series, None, scratch)
+    }
+
+    /// The same with the entities of the space's fleet, if it has one.
+    pub(super) fn label_set_keys_in<'a>(
+        &'a self,
+        series: Range<usize>,
+        entities: Option<&Entities>,
+        scratch: &'a mut Vec<u64>,
+    ) -> &'a [u64] {
         if let Some(selection) = &self.selection {
             return &selection.label_set_keys[series];
         }
         scratch.clear();
+        scratch.reserve(series.len());
+        match self.living_with(entities) {
+            None => self.add_pair_hash_sums(series, 0, scratch),
+            Some((living, entities)) => living.add_pair_hash_sums(series, entities, scratch),
+        }
+        wide::mix_each(scratch, 0);
+        scratch
+    }
+
+    /// Appends the sums of the pair hashes of a range of series of a space without
+    /// fleet and selection, each with `more` added.
+    fn add_pair_hash_sums(&self, series: Range<usize>, more: u64, sums: &mut Vec<u64>) {
+        let end = sums.len() + series.len();
         let Some((last, leading)) = self.dimensions.split_last() else {
-            scratch.resize(series.len(), identity::label_set_key(0));
-            return scratch;
+            sums.resize(end, more);
+            return;
         };
-        // Sums first, in runs along the last labels, then all keys at once.
+        // In runs along the last labels.
         let (tail, leading) = match &self.tail {
             Some(tail) => (&tail.sums, &leading[..tail.start]),
             None => (&last.pair_hashes, leading),
@@ -168,22 +286,19 @@ impl Space {
             None => (&[0][..], leading),
         };
         let (mut at, mut from) = (series.start / tail.len(), series.start % tail.len());
-        scratch.reserve(series.len());
-        while scratch.len() < series.len() {
-            let sum = pair_hash_sum(leading, at / middle.len());
+        while sums.len() < end {
+            let sum = pair_hash_sum(leading, at / middle.len()).wrapping_add(more);
             for hash in &middle[at % middle.len()..] {
                 let sum = sum.wrapping_add(*hash);
-                let to = tail.len().min(from + series.len() - scratch.len());
-                scratch.extend(tail[from..to].iter().map(|&hash| sum.wrapping_add(hash)));
+                let to = tail.len().min(from + end - sums.len());
+                sums.extend(tail[from..to].iter().map(|&hash| sum.wrapping_add(hash)));
                 from = 0;
                 at += 1;
-                if scratch.len() == series.len() {
+                if sums.len() == end {
                     break;
                 }
             }
         }
-        wide::mix_each(scratch, 0);
-        scratch
     }
 
     /// Bytes of a selected series: its position and its key.
@@ -201,7 +316,9 @@ impl Space {
             .iter()
             .map(|d| d.values.memory_bytes() + d.pair_hashes.capacity() * 8)
             .sum();
-        labels
+        let living = self.living.as_ref().map_or(0, Living::memory_bytes);
+        living
+            + labels
             + self.selection.as_ref().map_or(0, |s| {
                 s.positions.capacity() * 4 + s.label_set_keys.capacity() * 8
             })
@@ -257,6 +374,7 @@ pub struct Cursor<'a> {
     space: &'a Space,
     series: usize,
     digits: Vec<u32>,
+    living: Option<LivingCursor<'a>>,
 }
 
 impl<'a> Cursor<'a> {
@@ -265,7 +383,8 @@ impl<'a> Cursor<'a> {
         self.series
     }
 
-    /// The value index of each dimension.
+    /// For each dimension the index of its value, or what stands for a value that
+    /// belongs to an entity ([`Space::digit`] has the same for it).
     #[inline]
     pub fn digits(&self) -> &[u32] {
         &self.digits
@@ -276,10 +395,46 @@ impl<'a> Cursor<'a> {
         self.space
     }
 
+    /// The text of a dimension's value.
+    #[inline]
+    pub fn value(&self, dimension: usize) -> &'a [u8] {
+        let values = &self.space.dimensions[dimension].values;
+        match &self.living {
+            Some(living) if values.is_empty() => living.text(dimension),
+            _ => values.get(self.digits[dimension] as usize),
+        }
+    }
+
+    /// Names and texts of all labels, in name order.
+    pub fn labels(&self) -> impl Iterator<Item = (&'a str, &'a str)> + Clone + use<'a, '_> {
+        let dimensions = self.space.dimensions.iter().enumerate();
+        dimensions.map(|(index, dimension)| {
+            let value = std::str::from_utf8(self.value(index));
+            (
+                dimension.name.as_str(),
+                value.expect("label values are text"),
+            )
+        })
+    }
+
+    /// The text of the value of a dimension that has no list of values, and the 16 bytes
+    /// that begin with it, some of which may be anything.
+    ///
+    /// # Panics
+    /// Where the dimension has a list.
+    #[inline]
+    pub fn entity_text(&self, dimension: usize) -> (&'a [u8], Option<&'a [u8; 16]>) {
+        let living = self.living.as_ref();
+        let living = living.expect("only entities have values that no list has");
+        living.text_window(dimension)
+    }
+
     /// Moves to `series`; one past the end is allowed.
     pub fn seek(&mut self, series: usize) {
         self.series = series;
-        if series < self.space.series_count {
+        if let Some(living) = &mut self.living {
+            living.seek(series, &mut self.digits);
+        } else if series < self.space.series_count {
             let position = match &self.space.selection {
                 None => series,
                 Some(selection) => selection.positions[series] as usize,
@@ -294,7 +449,10 @@ impl<'a> Cursor<'a> {
     pub fn advance(&mut self) -> usize {
         self.series += 1;
         let Some(selection) = &self.space.selection else {
-            return self.count_up();
+            return match &mut self.living {
+                None => self.count_up(),
+                Some(living) => living.advance(&mut self.digits),
+            };
         };
         if self.series >= self.space.series_count {
             return self.digits.len();

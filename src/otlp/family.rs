@@ -31,7 +31,7 @@ pub(super) struct FamilyForm {
     pub(super) data_key: u8,
     /// What follows the points within the data.
     pub(super) trailer: Vec<u8>,
-    space: Arc<Space>,
+    pub(super) space: Arc<Space>,
     attributes: Attributes,
     form: Form,
     front: Front,

@@ -92,7 +92,7 @@ impl<'a> Sizes<'a> {
     #[inline]
     fn measure_from(&mut self, first: usize) {
         for index in first..self.by_dimension.len() {
-            let value = value_of(&self.cursor, index);
+            let value = self.cursor.value(index);
             let bytes = len_field_len(self.attributes.key_value_len(index, value.len()));
             self.sum = self.sum + bytes - self.by_dimension[index];
             self.by_dimension[index] = bytes;
@@ -156,7 +156,7 @@ impl<'a> Head<'a> {
     pub(super) fn advance(&mut self) {
         let changed = self.cursor.advance();
         for index in changed..self.values.len() {
-            let value = value_of(&self.cursor, index);
+            let value = self.cursor.value(index);
             let (start, len) = self.values[index];
             if value.len() != len {
                 return self.rewrite_from(index);
@@ -173,7 +173,7 @@ impl<'a> Head<'a> {
         };
         self.bytes.truncate(kept);
         for index in first..self.values.len() {
-            let value = value_of(&self.cursor, index);
+            let value = self.cursor.value(index);
             self.attributes.write(&mut self.bytes, index, value);
             self.values[index] = (self.bytes.len() - value.len(), value.len());
         }
@@ -191,11 +191,4 @@ impl<'a> Head<'a> {
         }
         self.bytes[ROOM - 1] &= 0x7F;
     }
-}
-
-/// The value of a dimension in the series that a cursor stands on.
-#[inline]
-fn value_of<'a>(cursor: &Cursor<'a>, dimension: usize) -> &'a [u8] {
-    let digit = cursor.digits()[dimension] as usize;
-    cursor.space().dimensions()[dimension].values.get(digit)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::{Columns, ExponentialRow, Frame};
 use crate::model::Shape;
-use crate::model::space::Space;
+use crate::model::population::Population;
 use crate::otlp::{EncoderOptions, HistogramForm, Temporality, unit};
 use crate::proto::otlp::any_value::Value as Any;
 use crate::proto::otlp::exponential_histogram_data_point::Buckets;
@@ -37,7 +37,7 @@ pub(super) fn request(
         return ExportMetricsServiceRequest::default();
     }
     let attributes = options.resource.iter();
-    let attributes = attributes.map(|(key, value)| attribute(key, value.as_bytes()));
+    let attributes = attributes.map(|(key, value)| attribute(key, value));
     ExportMetricsServiceRequest {
         resource_metrics: vec![ResourceMetrics {
             resource: Some(Resource {
@@ -211,8 +211,8 @@ impl Twin<'_> {
     }
 
     fn attributes(&self, (block, row): (usize, usize)) -> Vec<KeyValue> {
-        let (family, block, _) = self.now.block(block);
-        attributes(&family.space, block.start + row)
+        let (_, block, _) = self.now.block(block);
+        attributes(self.now.population(block.family), block.start + row)
     }
 
     fn number(&self, at: (usize, usize), sum: bool) -> NumberDataPoint {
@@ -381,20 +381,19 @@ impl Merged {
     }
 }
 
-fn attributes(space: &Space, series: usize) -> Vec<KeyValue> {
-    let cursor = space.cursor(series);
-    let values = space.dimensions().iter().zip(cursor.digits());
-    values
-        .map(|(dimension, &digit)| attribute(&dimension.name, dimension.values.get(digit as usize)))
+fn attributes(population: &Population, series: usize) -> Vec<KeyValue> {
+    let cursor = population.cursor(series);
+    let attributes = cursor.labels();
+    attributes
+        .map(|(name, value)| attribute(name, value))
         .collect()
 }
 
-fn attribute(key: &str, value: &[u8]) -> KeyValue {
-    let value = String::from_utf8(value.to_vec()).unwrap();
+fn attribute(key: &str, value: &str) -> KeyValue {
     KeyValue {
         key: key.to_owned(),
         value: Some(AnyValue {
-            value: Some(Any::StringValue(value)),
+            value: Some(Any::StringValue(value.to_owned())),
         }),
     }
 }

@@ -130,26 +130,30 @@ impl FamilyForm {
     /// aside.
     pub(super) fn series_keys(&self, population: &Population) -> Vec<u64> {
         let mut scratch = Vec::new();
-        let mut pair = |name: &str, value: &[u8]| identity::pair_hash(name, value, &mut scratch);
+        let mut pair = |name: &str, value: &[u8]| match value {
+            // An empty label is none.
+            [] => 0,
+            value => identity::pair_hash(name, value, &mut scratch),
+        };
         let external = self.external.iter();
         let external = external.map(|(name, value)| pair(name, value.as_bytes()));
         let external = external.fold(0, u64::wrapping_add);
         let dimensions = population.space().dimensions().iter();
-        let hashes: Vec<Vec<u64>> = dimensions
+        let hashes: Vec<(&str, Vec<u64>)> = dimensions
             .map(|dimension| {
-                // An empty label is none.
-                let mut hash = |value: &[u8]| match value {
-                    [] => 0,
-                    value => pair(&dimension.name, value),
-                };
-                dimension.values.iter().map(&mut hash).collect()
+                let values = dimension.values.iter();
+                let hashes = values.map(|value| pair(&dimension.name, value));
+                (dimension.name.as_str(), hashes.collect())
             })
             .collect();
         let mut cursor = population.cursor(0);
         let key = |_| {
-            let pairs = hashes.iter().zip(cursor.digits());
-            let sum = pairs.fold(external, |sum, (hashes, &digit)| {
-                sum.wrapping_add(hashes[digit as usize])
+            let pairs = hashes.iter().zip(cursor.digits()).enumerate();
+            let sum = pairs.fold(external, |sum, (index, ((name, hashes), &digit))| {
+                let known = hashes.get(digit as usize);
+                // Texts of entities are in no list.
+                let hash = known.copied();
+                sum.wrapping_add(hash.unwrap_or_else(|| pair(name, cursor.value(index))))
             });
             cursor.advance();
             random::mix(sum)

@@ -91,10 +91,7 @@ impl<'a> Row<'a> {
 
     #[inline]
     fn value(&self, dimension: usize) -> &'a [u8] {
-        let digit = self.cursor.digits()[dimension] as usize;
-        self.cursor.space().dimensions()[dimension]
-            .values
-            .get(digit)
+        self.cursor.value(dimension)
     }
 
     /// What stands for a value: itself, or its number; nothing where it is

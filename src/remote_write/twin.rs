@@ -38,12 +38,9 @@ pub(super) fn samples(frame: &Frame, options: &EncoderOptions) -> Vec<Sample> {
                 continue;
             }
             let mut base: Labels = options.labels.iter().cloned().collect();
-            let cursor = family.space.cursor(block.start + row);
-            for (dimension, &digit) in family.space.dimensions().iter().zip(cursor.digits()) {
-                let value = dimension.values.get(digit as usize).to_vec();
-                let value = String::from_utf8(value).unwrap();
-                base.insert(dimension.name.clone(), value);
-            }
+            let cursor = frame.population(block.family).cursor(block.start + row);
+            let own = cursor.labels();
+            base.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
             let time_ms = frame.time_ns().div_euclid(1_000_000);
             let start_ms = frame.created(place).at(row).div_euclid(1_000_000);
             let kind = match &family.shape {

@@ -103,12 +103,7 @@ pub(super) fn for_each_series<'a>(
 pub(super) fn labels<'a>(
     cursor: &'a Cursor<'_>,
 ) -> impl Iterator<Item = (&'a str, &'a str)> + Clone + 'a {
-    let dimensions = cursor.space().dimensions().iter();
-    dimensions.zip(cursor.digits()).map(|(dimension, &digit)| {
-        let value = dimension.values.get(digit as usize);
-        let value = std::str::from_utf8(value).expect("label values are text");
-        (dimension.name.as_str(), value)
-    })
+    cursor.labels()
 }
 
 impl KeyLimit {

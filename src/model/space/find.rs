@@ -1,6 +1,8 @@
 //! From label values to where they are in a space: a dimension, and the digit that stands
 //! for the value there.
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::Space;
 
 /// Label values that a series must have: for each its dimension and its digit.
@@ -17,9 +19,14 @@ impl Space {
         self.dimensions.iter().position(|d| d.name == name)
     }
 
-    /// The digit of a value in a dimension.
+    /// The digit of a value in a dimension. Texts of entities change, so that any text is
+    /// the value of some of them, at some time.
     pub fn digit(&self, dimension: usize, value: &str) -> Option<u32> {
-        let mut values = self.dimensions[dimension].values.iter();
+        let values = &self.dimensions[dimension].values;
+        if values.is_empty() {
+            return Some(text_digit(value.as_bytes()));
+        }
+        let mut values = values.iter();
         let digit = values.position(|known| known == value.as_bytes())?;
         Some(digit as u32)
     }
@@ -35,6 +42,12 @@ impl Space {
         };
         labels.into_iter().map(find).collect()
     }
+}
+
+/// What stands for the text of an entity among digits: its hash, since there is no list
+/// of texts. Of four billion texts, two may have the same.
+pub(crate) fn text_digit(text: &[u8]) -> u32 {
+    (xxh3_64(text) >> 32) as u32
 }
 
 /// Whether the digits of a series are those of a filter.

@@ -5,8 +5,9 @@
 //! result is a number for each series, or nothing where all are where they were.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::Space;
+use crate::model::population::Population;
 
 /// Stands for a series that the other space does not have.
 const NOWHERE: u32 = u32::MAX;
@@ -21,16 +22,23 @@ pub struct Matching {
 }
 
 impl Matching {
-    /// The series of `now` that `before` has as well.
-    pub fn of(before: &Space, now: &Space) -> Self {
-        let same = Self {
+    /// Of two spaces with the same rows.
+    pub fn same(rows: usize) -> Self {
+        Self {
             places: None,
-            both: now.series_count(),
-        };
-        if std::ptr::eq(before, now) {
+            both: rows,
+        }
+    }
+
+    /// The series of `now` that `before` has as well.
+    pub fn of(before: &Population, now: &Population) -> Self {
+        let same = Self::same(now.row_count());
+        // Fleets of one space have the same entities at the same tick.
+        if Arc::ptr_eq(before.space(), now.space()) {
             return same;
         }
-        let mut places = vec![NOWHERE; now.series_count()];
+        let is_living = now.entities().is_some() || before.entities().is_some();
+        let mut places = vec![NOWHERE; now.row_count()];
         let mut both = 0;
         {
             let (before, now) = (sorted(before), sorted(now));
@@ -44,7 +52,7 @@ impl Matching {
             }
         }
         let stays = |(series, &place): (usize, &u32)| place as usize == series;
-        if both == before.series_count() && places.iter().enumerate().all(stays) {
+        if !is_living && both == before.row_count() && places.iter().enumerate().all(stays) {
             return same;
         }
         Self {
@@ -56,6 +64,11 @@ impl Matching {
     /// How many series both have.
     pub fn both(&self) -> usize {
         self.both
+    }
+
+    /// How many of the series of the later one both have.
+    pub fn both_of(&self, now: &Population) -> usize {
+        self.both.min(now.series_count())
     }
 
     /// Whether both have the same series in the same order.
@@ -88,14 +101,19 @@ impl Matching {
 
 /// The keys of a space's series and their numbers, by key. A number that a `u32`
 /// cannot tell from [`NOWHERE`] is left out: no machine has that many series.
-fn sorted(space: &Space) -> Vec<(u64, u32)> {
+fn sorted(population: &Population) -> Vec<(u64, u32)> {
     const AT_ONCE: usize = 4096;
-    let count = space.series_count().min(NOWHERE as usize);
+    let count = population.row_count().min(NOWHERE as usize);
     let mut all = Vec::with_capacity(count);
     let mut scratch = Vec::new();
     for start in (0..count).step_by(AT_ONCE) {
-        let keys = space.label_set_keys(start..count.min(start + AT_ONCE), &mut scratch);
-        all.extend(keys.iter().copied().zip(start as u32..));
+        let rows = start..count.min(start + AT_ONCE);
+        let keys = population
+            .label_set_keys(rows, &mut scratch)
+            .iter()
+            .copied();
+        let series = keys.zip(start as u32..);
+        all.extend(series.filter(|&(_, row)| population.exists(row as usize)));
     }
     all.sort_unstable();
     all
@@ -105,8 +123,9 @@ fn sorted(space: &Space) -> Vec<(u64, u32)> {
 mod tests {
     use super::*;
     use crate::config::{Label, LabelValues, Sampling};
+    use crate::model::space::Space;
 
-    fn space(values: &[&str], cap: Option<u64>) -> Space {
+    fn space(values: &[&str], cap: Option<u64>) -> Population {
         let label = |name: &str, values: &[&str]| Label {
             name: name.into(),
             values: LabelValues::List(values.iter().map(|&v| v.into()).collect()),
@@ -117,12 +136,13 @@ mod tests {
             hidden: false,
         };
         let labels = [label("pod", values), label("zone", &["x", "y"])];
-        Space::new(&labels, cap, Sampling::FirstN).unwrap()
+        let space = Space::new(&labels, cap, Sampling::FirstN).unwrap();
+        Population::founded(&Arc::new(space), 0)
     }
 
-    fn runs(before: &Space, now: &Space) -> Vec<(usize, Range<usize>)> {
+    fn runs(before: &Population, now: &Population) -> Vec<(usize, Range<usize>)> {
         let matching = Matching::of(before, now);
-        let runs: Vec<_> = matching.runs(0..now.series_count()).collect();
+        let runs: Vec<_> = matching.runs(0..now.row_count()).collect();
         let matched: usize = runs.iter().map(|(_, run)| run.len()).sum();
         assert_eq!(matched, matching.both());
         runs

@@ -92,6 +92,7 @@ impl Space {
                 label_set_keys,
             }),
             tail: None,
+            living: None,
         })
     }
 }

@@ -1,0 +1,201 @@
+//! Spaces whose labels depend on one another: entities first, then the free labels.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::find::text_digit;
+use super::{Cursor, Space};
+use crate::model::fleet::{Entities, Fleet};
+
+/// What such a space has beside its dimensions.
+#[derive(Debug)]
+pub(super) struct Living {
+    fleet: Arc<Fleet>,
+    /// The free labels.
+    free: Box<Space>,
+    /// Sums of the pair hashes of the free labels, where they are few.
+    free_sums: Option<Vec<u64>>,
+    /// By dimension of the whole.
+    sources: Vec<Source>,
+    /// The dimension of the whole, by that of the free labels.
+    free_dimensions: Vec<usize>,
+    /// The first dimension of the whole that may change where the free labels do from
+    /// one of their dimensions on.
+    first_changed: Vec<usize>,
+}
+
+/// Where the values of a dimension come from.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Free,
+    /// The label of the fleet with this index.
+    Fleet(usize),
+}
+
+/// Sums of more combinations of free labels are worked out when they are asked for.
+const FREE_SUMS_MAX: usize = 4096;
+
+impl Living {
+    /// `names` are those of all dimensions, in order.
+    pub(super) fn new(fleet: Arc<Fleet>, free: Space, names: &[&str]) -> Self {
+        let sources = names.iter().map(|name| {
+            let labels = fleet.labels().iter();
+            let label = labels.enumerate().find(|(_, label)| label.name() == *name);
+            label.map_or(Source::Free, |(index, _)| Source::Fleet(index))
+        });
+        let sources: Vec<Source> = sources.collect();
+        let is_free = |&index: &usize| matches!(sources[index], Source::Free);
+        let free_dimensions: Vec<usize> = (0..sources.len()).filter(is_free).collect();
+        let free_sums = (free.series_count() <= FREE_SUMS_MAX).then(|| {
+            let mut sums = Vec::with_capacity(free.series_count());
+            free.add_pair_hash_sums(0..free.series_count(), 0, &mut sums);
+            sums
+        });
+        Self {
+            fleet,
+            free: Box::new(free),
+            free_sums,
+            // Both are in the order of names.
+            first_changed: free_dimensions.clone(),
+            free_dimensions,
+            sources,
+        }
+    }
+
+    pub(super) fn fleet(&self) -> &Arc<Fleet> {
+        &self.fleet
+    }
+
+    /// Series of each entity.
+    pub(super) fn free_count(&self) -> usize {
+        self.free.series_count()
+    }
+
+    /// Appends the sums of pair hashes of a range of series.
+    pub(super) fn add_pair_hash_sums(
+        &self,
+        series: Range<usize>,
+        entities: &Entities,
+        sums: &mut Vec<u64>,
+    ) {
+        let count = self.free_count();
+        let mut at = series.start;
+        while at < series.end {
+            let (entity, from) = (at / count, at % count);
+            let to = count.min(from + series.end - at);
+            let hash = entities.hash(entity);
+            match &self.free_sums {
+                Some(free) => sums.extend(free[from..to].iter().map(|sum| sum.wrapping_add(hash))),
+                None => self.free.add_pair_hash_sums(from..to, hash, sums),
+            }
+            at += to - from;
+        }
+    }
+
+    /// No text of an entity is longer as the value of a dimension without list.
+    pub(super) fn text_bytes_max(&self, dimension: usize) -> usize {
+        match self.sources[dimension] {
+            Source::Fleet(label) => self.fleet.text_bytes_max(label),
+            Source::Free => 0,
+        }
+    }
+
+    /// Whether a byte for which `is` holds may be in such a text.
+    pub(super) fn text_may_have(&self, dimension: usize, is: impl Fn(u8) -> bool) -> bool {
+        match self.sources[dimension] {
+            Source::Fleet(label) => self.fleet.text_may_have(label, &is),
+            Source::Free => false,
+        }
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.free.memory_bytes() + self.free_sums.as_ref().map_or(0, |sums| sums.len() * 8)
+    }
+}
+
+/// Where a cursor stands in such a space.
+#[derive(Debug, Clone)]
+pub(super) struct LivingCursor<'a> {
+    living: &'a Living,
+    entities: &'a Entities,
+    entity: usize,
+    free: Box<Cursor<'a>>,
+}
+
+impl<'a> LivingCursor<'a> {
+    /// On the first series; the digits are not.
+    pub(super) fn new((living, entities): (&'a Living, &'a Entities)) -> Self {
+        Self {
+            living,
+            entities,
+            entity: 0,
+            free: Box::new(living.free.cursor(0)),
+        }
+    }
+
+    pub(super) fn seek(&mut self, series: usize, digits: &mut [u32]) {
+        let count = self.living.free_count();
+        self.entity = series / count;
+        if self.entity < self.entities.fleet().len() {
+            self.free.seek(series % count);
+            self.set_digits(digits);
+        }
+    }
+
+    /// As [`Cursor::advance`].
+    #[inline]
+    pub(super) fn advance(&mut self, digits: &mut [u32]) -> usize {
+        let changed = self.free.advance();
+        if let Some(&first) = self.living.first_changed.get(changed) {
+            let dimensions = self.living.free_dimensions.iter().zip(self.free.digits());
+            for (&dimension, &digit) in dimensions.skip(changed) {
+                digits[dimension] = digit;
+            }
+            return first;
+        }
+        self.entity += 1;
+        if self.entity >= self.entities.fleet().len() {
+            return digits.len();
+        }
+        self.free.seek(0);
+        self.set_digits(digits);
+        0
+    }
+
+    /// The text of a dimension that has no list of values.
+    #[inline]
+    pub(super) fn text(&self, dimension: usize) -> &'a [u8] {
+        self.entities.value(self.entity, self.label(dimension))
+    }
+
+    /// The same, and the bytes that begin with it.
+    #[inline]
+    pub(super) fn text_window(&self, dimension: usize) -> (&'a [u8], Option<&'a [u8; 16]>) {
+        self.entities
+            .value_window(self.entity, self.label(dimension))
+    }
+
+    #[inline]
+    fn label(&self, dimension: usize) -> usize {
+        match self.living.sources[dimension] {
+            Source::Fleet(label) => label,
+            Source::Free => unreachable!("values of free labels are in lists"),
+        }
+    }
+
+    fn set_digits(&self, digits: &mut [u32]) {
+        let labels = self.living.fleet.labels();
+        for (digit, source) in digits.iter_mut().zip(&self.living.sources) {
+            if let Source::Fleet(label) = *source {
+                *digit = match labels[label].values() {
+                    Some(_) => self.entities.code(self.entity, label),
+                    None => text_digit(self.entities.value(self.entity, label)),
+                };
+            }
+        }
+        let dimensions = self.living.free_dimensions.iter().zip(self.free.digits());
+        for (&dimension, &digit) in dimensions {
+            digits[dimension] = digit;
+        }
+    }
+}
