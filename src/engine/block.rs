@@ -152,15 +152,22 @@ impl<'a, K: Kernel> BlockTick<'a, K> {
         resets: &mut Vec<usize>,
     ) {
         let faults = &class.faults;
-        for row in rows {
-            let key = self.keys[row];
-            if faults.missing.iter().any(|chance| chance.hits(key)) {
-                block.gaps.add(row, block.len);
-            }
-            if faults.nan.is_some_and(|chance| chance.hits(key)) {
+        if !faults.missing.is_empty() {
+            // All of them are asked, so that no branch depends on a draw.
+            let is_missing = |row: usize| {
+                let missing = faults.missing.iter();
+                missing.fold(false, |is, chance| is | chance.hits(self.keys[row]))
+            };
+            block.gaps.add_where(rows.clone(), block.len, is_missing);
+        }
+        let series = || rows.clone().zip(&self.keys[rows.clone()]);
+        if let Some(chance) = faults.nan {
+            for (row, _) in series().filter(|&(_, &key)| chance.hits(key)) {
                 now.columns.set_nan(row, block.len);
             }
-            if faults.reset.is_some_and(|chance| chance.hits(key)) {
+        }
+        if let Some(chance) = faults.reset {
+            for (row, _) in series().filter(|&(_, &key)| chance.hits(key)) {
                 now.columns.reset(row, block.len);
                 resets.push(row);
             }
