@@ -33,7 +33,7 @@
 //! | [`layout`] | the type of a metric | the samples of each series: names, labels, order |
 //! | [`config`] | a YAML file, the environment | a checked [`config::Config`], or every mistake with its place |
 //! | [`exporters`] | a configuration | its exporters: their names, and what each needs of the engine |
-//! | [`model`] | metrics, their labels and caps | the [`model::Catalog`]: families, label spaces, identities; [`model::population`]: which series exist at a tick |
+//! | [`model`] | metrics, their labels and caps | the [`model::Catalog`]: families, label spaces, identities; [`model::fleet`]: the entities that labels make, and their lives; [`model::population`]: which series exist at a tick |
 //! | [`timeline`] | a configuration, commands | what is in effect at a tick |
 //! | [`engine`] | a tick number | an [`engine::Frame`]: columns of values |
 //! | [`clock`] | | the time of day; times as text |

@@ -4,6 +4,7 @@
 //! types and label spaces; it knows neither values nor wire formats.
 
 pub mod exponential;
+pub mod fleet;
 pub mod identity;
 pub mod labels;
 pub mod population;

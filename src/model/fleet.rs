@@ -1,0 +1,219 @@
+//! Entities: what labels that depend on one another, or change in time, make.
+//!
+//! A pod within its deployment within its namespace is an *entity*: a tuple of values of the
+//! *entity axes*, the labels that others depend on or that laws name. A [`Fleet`] is what is
+//! known of all entities for ever; [`Entities`] are a snapshot at a tick: which of them exist,
+//! since when, and their texts. [`Lives`] lead from one snapshot to the next. A metric's other
+//! labels are no concern of this module: each entity has all their combinations.
+//!
+//! The *slots* of a fleet are the places in the product of its entity axes, the last axis
+//! fastest. Where rollouts let old and new exist together a slot has two *lanes*, else one;
+//! entity = slot × lanes + lane.
+
+mod chunk;
+mod entities;
+mod graph;
+mod ids;
+mod lives;
+mod mapping;
+mod part;
+mod permutation;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::config::{Label, Life};
+use crate::model::labels::Dimension;
+pub use entities::{Change, Entities};
+use graph::Graph;
+pub use lives::Lives;
+pub use part::Axis;
+use part::{Own, Parts};
+
+/// Entities of one fleet that can be addressed.
+pub const ENTITIES_MAX: u64 = 1 << 28;
+
+/// The entities that a metric's labels make; the same for all metrics with equal labels, life
+/// and interval.
+#[derive(Debug)]
+pub struct Fleet {
+    interval_ns: u64,
+    parts: Parts,
+    slots: usize,
+    lanes: usize,
+    labels: Vec<FleetLabel>,
+    /// How many labels have a code, and how many a text of their own, for each entity.
+    coded: usize,
+    texted: usize,
+}
+
+/// A label that a fleet gives to its metrics.
+#[derive(Debug)]
+pub struct FleetLabel {
+    name: String,
+    part: usize,
+    store: Store,
+    values: Option<Arc<Dimension>>,
+}
+
+/// Where the value of a label is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Store {
+    /// In a fixed list, at a digit of the slot.
+    Digit { stride: usize, radix: usize },
+    /// In a fixed list, at the code that each entity has.
+    Code(usize),
+    /// Each entity has its own text.
+    Text(usize),
+}
+
+/// Why labels make no fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FleetError {
+    /// A label depends on itself.
+    Cycle(String),
+    /// A label needs one that the metric lacks.
+    Unknown {
+        /// The label.
+        label: String,
+        /// What it needs.
+        needed: String,
+    },
+    /// A label by name, and how many values it has.
+    TooManyValues(String, u64),
+    /// More entities than [`ENTITIES_MAX`].
+    TooManyEntities(u128),
+}
+
+impl fmt::Display for FleetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cycle(label) => write!(f, "label {label} depends on itself"),
+            Self::Unknown { label, needed } => {
+                write!(f, "label {label} needs {needed}, which the metric lacks")
+            }
+            Self::TooManyValues(label, count) => {
+                write!(
+                    f,
+                    "label {label} has {count} values, too many; shorten its range"
+                )
+            }
+            Self::TooManyEntities(count) => write!(
+                f,
+                "{count} entities are more than the {ENTITIES_MAX} that can be addressed; \
+                 shorten a range"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for FleetError {}
+
+impl Fleet {
+    /// The fleet of a metric's labels; `None` where all of them are plain and no law or size
+    /// names one.
+    ///
+    /// # Errors
+    /// When labels depend on one another in a circle or on one that is not there, or there are
+    /// more values or entities than can be addressed.
+    pub fn of(labels: &[Label], life: &Life, interval_ns: u64) -> Result<Option<Self>, FleetError> {
+        let graph = Graph::of(labels, life)?;
+        if graph.order.is_empty() {
+            return Ok(None);
+        }
+        let parts = Parts::of(labels, &graph, life.seed)?;
+        let lanes = 1;
+        let radices = parts.axes.iter().map(|axis| axis.radix as u128);
+        let count = radices.fold(lanes as u128, u128::saturating_mul);
+        if count > u128::from(ENTITIES_MAX) {
+            return Err(FleetError::TooManyEntities(count));
+        }
+        let mut fleet = Self {
+            interval_ns,
+            slots: count as usize / lanes,
+            lanes,
+            parts,
+            labels: Vec::new(),
+            coded: 0,
+            texted: 0,
+        };
+        let shown = (0..graph.order.len()).filter(|&part| !labels[graph.order[part]].hidden);
+        let mut shown: Vec<usize> = shown.collect();
+        shown.sort_by(|&a, &b| fleet.parts.each[a].name.cmp(&fleet.parts.each[b].name));
+        for part in shown {
+            fleet.show(part);
+        }
+        Ok(Some(fleet))
+    }
+
+    fn show(&mut self, index: usize) {
+        let part = &self.parts.each[index];
+        let store = match (&part.fixed, &part.own) {
+            (None, _) => {
+                self.texted += 1;
+                Store::Text(self.texted - 1)
+            }
+            (Some(_), Own::Property { .. }) => {
+                self.coded += 1;
+                Store::Code(self.coded - 1)
+            }
+            (Some(_), Own::Axis(axis)) => Store::Digit {
+                stride: self.parts.axes[axis + 1..]
+                    .iter()
+                    .map(|axis| axis.radix)
+                    .product(),
+                radix: self.parts.axes[*axis].radix,
+            },
+        };
+        self.labels.push(FleetLabel {
+            name: part.name.clone(),
+            part: index,
+            store,
+            values: part.fixed.clone(),
+        });
+    }
+
+    /// The entity axes, the slowest first: ancestors before their dependents, else by name.
+    pub fn axes(&self) -> &[Axis] {
+        &self.parts.axes
+    }
+
+    /// Number of entities, existing or not.
+    pub fn len(&self) -> usize {
+        self.slots * self.lanes
+    }
+
+    /// Never true: each axis has a value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many entities of one slot can exist at once, 1 or 2.
+    pub fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    /// The shown labels that the fleet gives, by name: entity axes, composed labels and
+    /// properties. The metric's others are free axes.
+    pub fn labels(&self) -> &[FleetLabel] {
+        &self.labels
+    }
+
+    /// The index of a label in [`Self::labels`].
+    pub fn label(&self, name: &str) -> Option<usize> {
+        self.labels.iter().position(|label| label.name == name)
+    }
+}
+
+impl FleetLabel {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// All values that it can have, where that is a list which never changes;
+    /// [`Entities::code`] then tells which one an entity has.
+    pub fn values(&self) -> Option<&Arc<Dimension>> {
+        self.values.as_ref()
+    }
+}

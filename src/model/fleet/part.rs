@@ -1,0 +1,308 @@
+//! One label of a fleet: its value and text for an entity.
+
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::FleetError;
+use super::graph::{Graph, find};
+use super::ids;
+use super::mapping::{Mapping, Owner};
+use crate::config::{Label, LabelValues, Piece};
+use crate::model::identity;
+use crate::model::labels::{Arena, Dimension, write_value};
+use crate::random::mix;
+
+/// Values of one label that can be in use.
+const VALUES_MAX: u64 = 100_000_000;
+
+/// A label of a fleet, shown or not.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) name: String,
+    pub(super) own: Own,
+    /// How many own values it has.
+    pub(super) count: u64,
+    values: LabelValues,
+    pieces: Vec<PartPiece>,
+    /// All its texts, by own value, where these decide alone.
+    pub(super) fixed: Option<Arc<Dimension>>,
+    /// The axes that it depends on, in increasing order.
+    pub(super) closure: Vec<usize>,
+    /// How many places [`Making::rank`] tells apart.
+    ranks: u64,
+}
+
+/// Where a label's own value comes from.
+#[derive(Debug)]
+pub(super) enum Own {
+    /// The digit of an axis.
+    Axis(usize),
+    /// What another part of the fleet has.
+    Property { of: usize, mapping: Mapping },
+}
+
+#[derive(Debug)]
+enum PartPiece {
+    Text(Vec<u8>),
+    Value,
+    Part(usize),
+    /// With the hash of seed, label and place in the text.
+    Id {
+        len: u8,
+        key: u64,
+    },
+    Generation,
+}
+
+/// An axis of a fleet: the label in the metric's list, and how many values it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Axis {
+    /// Index of the label.
+    pub label: usize,
+    /// Number of its values.
+    pub radix: usize,
+}
+
+/// What all labels of a fleet are for one entity; reused for the next one.
+#[derive(Debug, Default)]
+pub(super) struct Making {
+    /// The value index of each axis.
+    pub(super) digits: Vec<u64>,
+    /// For each part its own value, ...
+    pub(super) owns: Vec<u64>,
+    /// ... the generation that it shows, ...
+    pub(super) generations: Vec<u64>,
+    /// ... and its text, unless that is fixed.
+    texts: Vec<Vec<u8>>,
+    key: Vec<u8>,
+}
+
+/// All parts of a fleet, those that others need before these.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) each: Vec<Part>,
+    pub(super) axes: Vec<Axis>,
+}
+
+impl Parts {
+    pub(super) fn of(labels: &[Label], graph: &Graph, seed: u64) -> Result<Self, FleetError> {
+        let axes = graph.axes.iter().map(|&label| Axis {
+            label,
+            radix: labels[label].values.count() as usize,
+        });
+        let mut parts = Self {
+            axes: axes.collect(),
+            each: Vec::new(),
+        };
+        for &index in &graph.order {
+            let part = parts.part(labels, graph, index, seed)?;
+            parts.each.push(part);
+        }
+        Ok(parts)
+    }
+
+    /// The part of a label whose needs have theirs.
+    fn part(
+        &self,
+        labels: &[Label],
+        graph: &Graph,
+        index: usize,
+        seed: u64,
+    ) -> Result<Part, FleetError> {
+        let label = &labels[index];
+        let part_of = |name: &str| {
+            let label = find(labels, label, name)?;
+            let place = graph.order.iter().position(|&index| index == label);
+            Ok(place.expect("needs belong to the fleet"))
+        };
+        let count = label.values.count().max(1);
+        if count > VALUES_MAX {
+            return Err(FleetError::TooManyValues(label.name.clone(), count));
+        }
+        let closure = graph.closures[index].clone();
+        let below = closure.iter().map(|&axis| self.axes[axis].radix as u64);
+        let mut ranks = below.fold(1, u64::saturating_mul);
+        let own = if let Some(property) = &label.of {
+            let of = part_of(&property.of)?;
+            let owner = &self.each[of];
+            let mapping = Mapping::new(
+                property.spread,
+                seed,
+                (&label.name, count),
+                (&owner.name, owner.ranks),
+            );
+            ranks = if count > 1 { count } else { owner.ranks };
+            Own::Property { of, mapping }
+        } else {
+            let axis = graph.axes.iter().position(|&label| label == index);
+            Own::Axis(axis.expect("what is no property is an axis"))
+        };
+        let base = xxh3_64_with_seed(label.name.as_bytes(), mix(seed));
+        let pieces = match &label.text {
+            None => vec![PartPiece::Value],
+            Some(pieces) => pieces
+                .iter()
+                .enumerate()
+                .map(|(place, piece)| {
+                    Ok(match piece {
+                        Piece::Text(text) => PartPiece::Text(text.clone().into_bytes()),
+                        Piece::Value => PartPiece::Value,
+                        Piece::Label(name) => PartPiece::Part(part_of(name)?),
+                        Piece::Id(len) => PartPiece::Id {
+                            len: *len,
+                            key: mix(base ^ place as u64),
+                        },
+                        Piece::Generation => PartPiece::Generation,
+                    })
+                })
+                .collect::<Result<_, FleetError>>()?,
+        };
+        let mut part = Part {
+            name: label.name.clone(),
+            own,
+            count,
+            values: label.values.clone(),
+            pieces,
+            fixed: None,
+            closure,
+            ranks,
+        };
+        let is_own = |piece: &PartPiece| matches!(piece, PartPiece::Text(_) | PartPiece::Value);
+        if part.pieces.iter().all(is_own) {
+            part.fixed = Some(Arc::new(part.all_texts()));
+        }
+        Ok(part)
+    }
+
+    /// Finds out all values and texts of an entity; `making` knows its digits and
+    /// generations. `is_fit` tells whether a property's value will do; where none does, it is
+    /// the first one that did not.
+    pub(super) fn make(&self, making: &mut Making, is_fit: impl Fn(usize, u64) -> bool) {
+        making.owns.clear();
+        making.texts.resize_with(self.each.len(), Vec::new);
+        for (index, part) in self.each.iter().enumerate() {
+            let own = match &part.own {
+                Own::Axis(axis) => making.digits[*axis],
+                Own::Property { of, mapping } => {
+                    let owner = Owner {
+                        text: self.text(making, *of),
+                        rank: self.rank(making, *of),
+                        generation: making.generations[*of],
+                    };
+                    mapping.first_fit(owner, |value| is_fit(index, value))
+                }
+            };
+            making.owns.push(own);
+            if part.fixed.is_none() {
+                let mut text = std::mem::take(&mut making.texts[index]);
+                text.clear();
+                self.write(making, index, &mut text);
+                making.texts[index] = text;
+            }
+        }
+    }
+
+    /// The text of a part that was made.
+    pub(super) fn text<'a>(&'a self, making: &'a Making, part: usize) -> &'a [u8] {
+        match &self.each[part].fixed {
+            Some(dimension) => dimension.values.get(making.owns[part] as usize),
+            None => &making.texts[part],
+        }
+    }
+
+    /// The hash of name and text of a part that was made.
+    pub(super) fn pair_hash(&self, making: &mut Making, part: usize) -> u64 {
+        match &self.each[part].fixed {
+            Some(dimension) => dimension.pair_hashes[making.owns[part] as usize],
+            None => {
+                let Making { texts, key, .. } = making;
+                identity::pair_hash(&self.each[part].name, &texts[part], key)
+            }
+        }
+    }
+
+    /// The place of an entity among those of a part, from 0.
+    pub(super) fn rank(&self, making: &Making, part: usize) -> u64 {
+        match &self.each[part].own {
+            Own::Property { .. } if self.each[part].count > 1 => making.owns[part],
+            Own::Property { of, .. } => self.rank(making, *of),
+            Own::Axis(_) => {
+                let closure = self.each[part].closure.iter();
+                closure.fold(0, |rank, &axis| {
+                    rank * self.axes[axis].radix as u64 + making.digits[axis]
+                })
+            }
+        }
+    }
+
+    fn write(&self, making: &Making, index: usize, out: &mut Vec<u8>) {
+        let part = &self.each[index];
+        for piece in &part.pieces {
+            match piece {
+                PartPiece::Text(text) => out.extend_from_slice(text),
+                PartPiece::Value => part.write_own(making.owns[index], out),
+                PartPiece::Part(other) => out.extend_from_slice(self.text(making, *other)),
+                PartPiece::Generation => {
+                    let mut decimal = itoa::Buffer::new();
+                    out.extend_from_slice(decimal.format(making.generations[index]).as_bytes());
+                }
+                PartPiece::Id { len, key } => {
+                    let number = (making.owns[index], part.count);
+                    let key = self.base_key(making, index, *key);
+                    ids::write_id(key, number, making.generations[index], *len, out);
+                }
+            }
+        }
+    }
+
+    /// A key and the texts of all that a part needs.
+    fn base_key(&self, making: &Making, index: usize, key: u64) -> u64 {
+        let part = &self.each[index];
+        let of = match &part.own {
+            Own::Property { of, .. } => Some(*of),
+            Own::Axis(_) => None,
+        };
+        let named = part.pieces.iter().filter_map(|piece| match piece {
+            PartPiece::Part(other) => Some(*other),
+            _ => None,
+        });
+        let needs = of.into_iter().chain(named);
+        needs.fold(key, |key, need| {
+            xxh3_64_with_seed(self.text(making, need), key)
+        })
+    }
+}
+
+impl Part {
+    /// Appends the text of an own value.
+    pub(super) fn write_own(&self, own: u64, out: &mut Vec<u8>) {
+        if self.values.count() > 0 {
+            write_value(&self.values, own, out);
+        }
+    }
+
+    /// All texts of a label whose own values decide alone.
+    fn all_texts(&self) -> Dimension {
+        let mut values = Arena::default();
+        for own in 0..self.count {
+            values.push_with(|out| {
+                for piece in &self.pieces {
+                    match piece {
+                        PartPiece::Text(text) => out.extend_from_slice(text),
+                        _ => self.write_own(own, out),
+                    }
+                }
+            });
+        }
+        let mut scratch = Vec::new();
+        let hashes = values
+            .iter()
+            .map(|text| identity::pair_hash(&self.name, text, &mut scratch));
+        Dimension {
+            name: self.name.clone(),
+            pair_hashes: hashes.collect(),
+            values,
+        }
+    }
+}
