@@ -24,6 +24,10 @@ impl Chunk {
         self.exists >> at & 1 == 1
     }
 
+    /// How many entities it has.
+    pub(super) fn len(&self) -> usize {
+        self.births.len()
+    }
 
     pub(super) fn birth(&self, at: usize) -> u64 {
         self.births[at]
