@@ -35,6 +35,11 @@ impl Chunk {
         self.latest_birth
     }
 
+    /// How many entities it has.
+    pub(super) fn len(&self) -> usize {
+        self.births.len()
+    }
+
     pub(super) fn birth(&self, at: usize) -> u64 {
         self.births[at]
     }
