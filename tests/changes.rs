@@ -741,6 +741,7 @@ fn a_reload_fits_only_what_it_was_prepared_for() {
             sampling: Sampling::FirstN,
             zipf_alpha: 0.0,
             life: Life::default(),
+            of: None,
             kind: Kind::Counter {
                 algorithm: CounterAlgorithm::Constant(Constant {
                     increment_per_tick: 1.0,

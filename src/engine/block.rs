@@ -38,6 +38,8 @@ pub(crate) struct BlockTick<'a, K: Kernel> {
     pub(crate) first_series: usize,
     /// Label-set keys of the block's series; empty where nothing needs them.
     pub(crate) keys: &'a [u64],
+    /// The values of the gauge that this one follows, of the block's series at this tick.
+    pub(crate) followed: Option<&'a [f64]>,
     /// Which growth goes on, where it is counted.
     pub(crate) carried: Carried,
 }
@@ -74,6 +76,7 @@ impl<'a, K: Kernel> BlockTick<'a, K> {
             first_series: self.first_series,
             block_keys: self.keys,
             age: 0,
+            followed: self.followed,
             carried: self.carried,
             buffers: &mut scratch.buffers,
         };
@@ -156,7 +159,7 @@ impl<'a, K: Kernel> BlockTick<'a, K> {
             if faults.nan.is_some_and(|chance| chance.hits(key)) {
                 now.columns.set_nan(row, block.len);
             }
-            if faults.reset.is_some_and(|chance| chance.hits(key)) {
+            if faults.resets.iter().any(|chance| chance.hits(key)) {
                 now.columns.reset(row, block.len);
                 resets.push(row);
             }

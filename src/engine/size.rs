@@ -21,7 +21,7 @@ pub struct EngineSize<'a> {
     interval_ns: u64,
     bytes: f64,
     tables: Vec<&'a Distribution>,
-    has_walks: bool,
+    has_normal: bool,
     /// Spaces with weights, and the bits of their exponents.
     weights: Vec<(usize, u64)>,
 }
@@ -42,7 +42,7 @@ impl<'a> EngineSize<'a> {
             interval_ns: tick_ns,
             bytes: 0.0,
             tables: Vec::new(),
-            has_walks: false,
+            has_normal: false,
             weights: Vec::new(),
         }
     }
@@ -67,7 +67,7 @@ impl<'a> EngineSize<'a> {
         let distribution = match &metric.kind {
             Kind::Counter { .. } => return,
             Kind::Gauge { algorithm, .. } => {
-                self.has_walks |= algorithm.remembers();
+                self.has_normal |= algorithm.is_normal();
                 return;
             }
             Kind::Histogram { observations, .. } => &observations.distribution,
@@ -91,7 +91,7 @@ impl<'a> EngineSize<'a> {
 
     /// All together.
     pub fn bytes(&self) -> f64 {
-        let tables = self.tables.len() + usize::from(self.has_walks);
+        let tables = self.tables.len() + usize::from(self.has_normal);
         self.bytes + (tables * QuantileTable::USUAL_BYTES) as f64
     }
 }

@@ -231,6 +231,7 @@ pub(crate) fn metrics(most: usize) -> impl Strategy<Value = Vec<Metric>> {
                 sampling: cap.map_or(Sampling::FirstN, |(_, sampling)| sampling),
                 zipf_alpha,
                 life: Life::default(),
+                of: None,
                 kind,
             })
             .collect()
