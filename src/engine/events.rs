@@ -201,12 +201,7 @@ impl Events {
 
     /// A cache-resident piece at a time: `each` gets its offset and how much the last
     /// counter's totals grow.
-    fn for_each(
-        &self,
-        keys: &[u64],
-        weights: Option<&[f64]>,
-        mut each: impl FnMut(usize, &[f64]),
-    ) {
+    fn for_each(&self, keys: &[u64], weights: Option<&[f64]>, mut each: impl FnMut(usize, &[f64])) {
         const NONE: [f64; PIECE] = [0.0; PIECE];
         let (mut one, mut other) = ([0.0; PIECE], [0.0; PIECE]);
         let (mut events, mut next) = (&mut one, &mut other);

@@ -127,9 +127,8 @@ mod tests {
         let (mut expected_rest, mut observed_rest) = (0.0, 0.0);
         for (k, &seen) in observed.iter().enumerate() {
             let k = k as f64;
-            let choices = libm::lgamma(count + 1.0)
-                - libm::lgamma(k + 1.0)
-                - libm::lgamma(count - k + 1.0);
+            let choices =
+                libm::lgamma(count + 1.0) - libm::lgamma(k + 1.0) - libm::lgamma(count - k + 1.0);
             let expected = DRAWS as f64
                 * libm::exp(choices + k * libm::log(p) + (count - k) * libm::log1p(-p));
             if expected >= 20.0 {
@@ -185,7 +184,10 @@ mod tests {
             let draws = DRAWS as f64;
             assert!((sum / draws).abs() < 5.0 / draws.sqrt(), "{n}: {sum}");
             let variance = squares / draws;
-            assert!((variance - 1.0).abs() < 5.0 * (2.0 / draws).sqrt(), "{variance}");
+            assert!(
+                (variance - 1.0).abs() < 5.0 * (2.0 / draws).sqrt(),
+                "{variance}"
+            );
         }
     }
 

@@ -204,6 +204,9 @@ fn carried(old: &Stage<'_>, (new, label_sets): (&Metric, &LabelSets)) -> Carried
         }
         _ if is_same => Carried::Everything,
         (Kind::Counter { .. }, Kind::Counter { .. }) => Carried::Totals,
+        (Kind::Gauge { .. }, Kind::Gauge { algorithm, .. }) if !algorithm.remembers() => {
+            Carried::Totals
+        }
         (Kind::Histogram { bounds: was, .. }, Kind::Histogram { bounds: now, .. })
             if was == now =>
         {

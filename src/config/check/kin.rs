@@ -25,12 +25,7 @@ impl Checker<'_> {
 
     /// The metric that another one is of; `None` where it is of none, or of none that
     /// fits, which is reported.
-    fn parent(
-        &mut self,
-        at: &Path,
-        index: usize,
-        metrics: &[Option<Metric>],
-    ) -> Option<usize> {
+    fn parent(&mut self, at: &Path, index: usize, metrics: &[Option<Metric>]) -> Option<usize> {
         let child = metrics[index].as_ref()?;
         let name = child.of.as_deref()?;
         let at = at.key(field(child));
