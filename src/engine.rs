@@ -13,6 +13,12 @@
 //! faults (`effect`) of classes of series (`class`). A reload changes what series
 //! there are (`reload`).
 //!
+//! Metrics that go together are of two sorts. What counts events of a counter, observes
+//! them or follows their rate draws the counter's increments again (`events`). A gauge
+//! that follows another one reads that one's row of the same tick, so both have their
+//! blocks in the same shard, which fills the followed one first: a position that a walk
+//! has come to cannot be drawn again.
+//!
 //! A frame with some of another's points shares its columns (`part`). Where deltas
 //! are sent, frames also tell how much totals grew (`growth`). Exponential buckets
 //! move with spiked values (`buckets`).

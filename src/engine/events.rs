@@ -83,6 +83,24 @@ impl Lineage {
         })
     }
 
+    /// Bytes of what is kept of a tick, where many of them are: with tables of its own
+    /// where these follow the time of day.
+    pub(crate) fn tick_bytes(self: &Arc<Self>) -> usize {
+        let counts = 2 * size_of::<usize>();
+        let events = Events::new(self, true);
+        let stages = self.stages.iter().zip(&events.stages);
+        let each = stages.map(|(stage, tick)| {
+            let Tables { poisson, thinning } = &*tick.tables;
+            let own = if stage.common.diurnal.amplitude == 0.0 {
+                0
+            } else {
+                counts + size_of::<Tables>() + poisson.memory_bytes() + thinning.memory_bytes()
+            };
+            size_of::<StageTick>() + own
+        });
+        counts + size_of::<Events>() + size_of::<Arc<Events>>() + each.sum::<usize>()
+    }
+
     /// Names of its counters, the last one first.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.stages.iter().rev().map(|stage| &*stage.name)

@@ -35,6 +35,14 @@ impl AliasTable {
         self.fill_cells();
     }
 
+    /// Bytes that it takes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let indices = self.small.capacity() + self.large.capacity();
+        size_of::<AliasCell>() * self.cells.capacity()
+            + size_of::<f64>() * self.weights.capacity()
+            + size_of::<u32>() * indices
+    }
+
     /// Whether it is not set.
     pub(crate) fn is_empty(&self) -> bool {
         self.cells.is_empty()

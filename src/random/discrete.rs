@@ -34,6 +34,11 @@ impl PoissonTable {
         self.outcomes.set(mean.floor(), down, up);
     }
 
+    /// Bytes that it takes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.outcomes.memory_bytes()
+    }
+
     /// The outcome for one draw.
     #[inline(always)]
     pub fn value(&self, bits: u64) -> u64 {

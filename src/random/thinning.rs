@@ -50,6 +50,12 @@ impl Thinning {
         }
     }
 
+    /// Bytes that it takes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let each = |table: &AliasTable| size_of::<AliasTable>() + table.memory_bytes();
+        self.powers.iter().map(each).sum()
+    }
+
     /// How many of some events count, by a draw. Where their number is not whole, one
     /// more happens with the probability of the rest.
     #[inline]
