@@ -8,9 +8,11 @@
 //! key of each series, and what the family shares at a tick, the [`tick_key`] with
 //! the hash of the metric's name mixed in.
 
+pub(crate) mod alias;
 pub mod discrete;
 pub mod normal;
 pub mod quantile;
+pub mod thinning;
 pub(crate) mod wide;
 
 use rand_xoshiro::SplitMix64;

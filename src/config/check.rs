@@ -8,7 +8,7 @@
 //!
 //! The submodules follow the file: `global`, `prometheus`, `otel` and
 //! `remote_write` (with `exporters` and `environment` for what they share),
-//! `labels`, `metric` with `parameters`, `gauge` and `observations`, then `action`
+//! `labels`, `metric` with `parameters`, `gauge`, `observations` and `kin`, then `action`
 //! and `runtime`.
 
 pub(super) mod action;
@@ -16,6 +16,7 @@ mod environment;
 mod exporters;
 mod gauge;
 pub(super) mod global;
+mod kin;
 mod labels;
 mod metric;
 mod names;

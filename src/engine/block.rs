@@ -38,6 +38,8 @@ pub(crate) struct BlockTick<'a, K: Kernel> {
     pub(crate) first_series: usize,
     /// Label-set keys of the block's series; empty where nothing needs them.
     pub(crate) keys: &'a [u64],
+    /// The values of the gauge that this one follows, of the block's series at this tick.
+    pub(crate) followed: Option<&'a [f64]>,
     /// Which growth goes on, where it is counted.
     pub(crate) carried: Carried,
 }
@@ -74,6 +76,7 @@ impl<'a, K: Kernel> BlockTick<'a, K> {
             first_series: self.first_series,
             block_keys: self.keys,
             age: 0,
+            followed: self.followed,
             carried: self.carried,
             buffers: &mut scratch.buffers,
         };
@@ -166,8 +169,9 @@ impl<'a, K: Kernel> BlockTick<'a, K> {
                 now.columns.set_nan(row, block.len);
             }
         }
-        if let Some(chance) = faults.reset {
-            for (row, _) in series().filter(|&(_, &key)| chance.hits(key)) {
+        if !faults.resets.is_empty() {
+            let is_reset = |key: u64| faults.resets.iter().any(|chance| chance.hits(key));
+            for (row, _) in series().filter(|&(_, &key)| is_reset(key)) {
                 now.columns.reset(row, block.len);
                 resets.push(row);
             }

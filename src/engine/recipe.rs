@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::algorithm::distribution::Distribution;
 use crate::config::{Kind, Metric};
+use crate::engine::events::Lineage;
 use crate::engine::kernel::Kernel;
 use crate::engine::kernel::counter::Counter;
 use crate::engine::kernel::gauge::{Gauge, filled_bytes};
@@ -54,7 +55,7 @@ pub(crate) use by_type;
 
 impl Recipe {
     pub(crate) fn new(
-        metric: &Metric,
+        (metrics, metric): (&[Metric], &Metric),
         family: &Family,
         interval_ns: u64,
         shared: &mut SharedParts,
@@ -66,10 +67,16 @@ impl Recipe {
             diurnal,
             weights,
         };
+        let interval_s = interval_ns as f64 / 1e9;
+        let lineage = || {
+            let parent = metric.parent(metrics)?;
+            let is_counter = matches!(parent.kind, Kind::Counter { .. });
+            is_counter.then(|| Lineage::of(metrics, parent, interval_s))
+        };
         match &metric.kind {
-            Kind::Counter { algorithm, diurnal } => Self::Counter(RecipeOf::new(
+            Kind::Counter { diurnal, .. } => Self::Counter(RecipeOf::new(
                 common(*diurnal),
-                Counter::new(*algorithm, interval_ns as f64 / 1e9),
+                Counter::new(Lineage::of(metrics, metric, interval_s)),
             )),
             Kind::Gauge {
                 algorithm,
@@ -77,7 +84,11 @@ impl Recipe {
                 clamp,
             } => Self::Gauge(RecipeOf::new(
                 common(*diurnal),
-                Gauge::new(*algorithm, *diurnal, *clamp),
+                Gauge::new(
+                    (*algorithm, *diurnal, *clamp),
+                    (lineage(), family.follows),
+                    interval_ns,
+                ),
             )),
             Kind::Histogram {
                 bounds,
@@ -90,7 +101,7 @@ impl Recipe {
                 let values = shared.table(&observations.distribution);
                 Self::Histogram(RecipeOf::new(
                     common(observations.diurnal),
-                    Histogram::new(bounds, observations, values, layout),
+                    Histogram::new(bounds, observations, values, layout, lineage()),
                 ))
             }
             Kind::Summary {
@@ -102,7 +113,7 @@ impl Recipe {
                 let ticks = window_ticks(*max_age_ns, interval_ns);
                 Self::Summary(RecipeOf::new(
                     common(observations.diurnal),
-                    Summary::new(objectives, observations, values, ticks),
+                    Summary::new(objectives, observations, values, ticks, lineage()),
                 ))
             }
         }
@@ -111,6 +122,20 @@ impl Recipe {
     /// See [`Kernel::observing`].
     pub(crate) fn observing(&self) -> Option<(f64, &QuantileTable)> {
         by_type!(Self, self, recipe => recipe.kernel.observing())
+    }
+
+    /// Names of the counters whose events it follows from, nearest first.
+    pub(crate) fn ancestors(&self) -> Vec<&str> {
+        let lineage = by_type!(Self, self, recipe => recipe.kernel.lineage());
+        lineage.map_or_else(Vec::new, |(lineage, level)| {
+            // At level 0 it is the last one itself.
+            lineage.names().skip(1 - level as usize).collect()
+        })
+    }
+
+    /// See [`Kernel::lineage`].
+    pub(crate) fn lineage(&self) -> Option<(&Arc<Lineage>, u32)> {
+        by_type!(Self, self, recipe => recipe.kernel.lineage())
     }
 
     pub(crate) fn common(&self) -> &Common {
@@ -136,9 +161,11 @@ impl<K: Kernel> RecipeOf<K> {
     }
 }
 
-/// Whether a metric's series have weights: gauges have no rate that is split.
+/// Whether a metric's series have weights: gauges have no rate that is split, but for
+/// those that follow another metric's.
 pub(crate) fn is_weighted(metric: &Metric) -> bool {
-    metric.zipf_alpha != 0.0 && !matches!(metric.kind, Kind::Gauge { .. })
+    let has_rate = metric.of.is_some() || !matches!(metric.kind, Kind::Gauge { .. });
+    metric.zipf_alpha != 0.0 && has_rate
 }
 
 /// Bytes that a series of a metric carries from tick to tick beside its columns.
@@ -147,7 +174,7 @@ pub(crate) fn state_bytes(kind: &Kind) -> usize {
         Kind::Counter { .. } | Kind::Histogram { .. } => 0,
         Kind::Gauge {
             algorithm, diurnal, ..
-        } => filled_bytes(algorithm.remembers(), diurnal.amplitude != 0.0),
+        } => filled_bytes(algorithm, diurnal.amplitude != 0.0),
         Kind::Summary { objectives, .. } => State::series_bytes(objectives.len()),
     }
 }

@@ -11,6 +11,8 @@
 //! | rate, observations, distribution, daily factor, `zipf_alpha`, seed | of a counter, histogram or summary total and start time; they grow by the new rules, and a summary's window begins anew; a random walk begins anew; other gauges have nothing to keep |
 //! | `max_age_s` or an objective's error | of a summary total and start time; its window begins anew |
 //! | type, buckets, quantiles; exponential buckets where these are sent | nothing: it begins anew |
+//! | the metric that it is of, by name | nothing: it begins anew |
+//! | what that one differs in | where that one begins anew, it does so, too; else everything, but that the window of a summary that observes a counter's events begins anew where the counter grows by new rules |
 //!
 //! - What accumulates is what counts, not how it was written: a seed that is named and
 //!   equals the one before is the same seed, and gauges have no `zipf_alpha`.
@@ -160,7 +162,12 @@ impl Prepared {
         for (metric, family) in config.metrics.iter().zip(catalog.families()) {
             let known = old.iter().position(|old| old.name == metric.name);
             let predecessor = known.and_then(|known| {
-                let carry = carry(&old[known], metric, size_max, rule)?;
+                let carry = carry_kin(
+                    (old, &old[known]),
+                    (&config.metrics, metric),
+                    size_max,
+                    rule,
+                )?;
                 let earlier = &before.families()[known];
                 debug_assert_eq!(earlier.shape, family.shape);
                 // Of the same space no entity changes with the reload.
@@ -430,6 +437,29 @@ fn compare(old: &[Metric], new: &[Metric]) -> Reloaded {
         list.push(metric.name.clone());
     }
     reloaded
+}
+
+/// What goes on of a series of a metric in one of the same name, both among all of their
+/// configuration, with regard to the metrics that they are of.
+fn carry_kin(
+    (old_metrics, old): (&[Metric], &Metric),
+    (new_metrics, new): (&[Metric], &Metric),
+    size_max: Option<usize>,
+    rule: Rule,
+) -> Option<Carry> {
+    let own = carry(old, new, size_max, rule)?;
+    let is_gauge = matches!(new.kind, Kind::Gauge { .. });
+    match (old.parent(old_metrics), new.parent(new_metrics)) {
+        (None, None) => Some(own),
+        (Some(old), Some(new)) if old.name == new.name => {
+            let other = carry_kin((old_metrics, old), (new_metrics, new), size_max, rule)?;
+            // A summary's window is drawn again from the counter as it is now. A gauge keeps
+            // what it has smoothed.
+            let draws_again = !is_gauge && other == Carry::Totals;
+            Some(if draws_again { other } else { own })
+        }
+        _ => None,
+    }
 }
 
 /// What goes on of a series of a metric in one of the same name; see the table above.

@@ -80,7 +80,8 @@ impl History {
             }
             let mut goes_on = false;
             if let Some(last) = stages.last() {
-                match carried(last, (metric, label_sets)) {
+                let before = &self.configs[last.place].1.metrics;
+                match carried_of((before, last), (&config.metrics, metric, label_sets)) {
                     Carried::Nothing => stages.clear(),
                     Carried::Totals => {}
                     Carried::Everything => goes_on = true,
@@ -144,6 +145,32 @@ enum Carried {
     Everything,
 }
 
+/// What becomes of a series that a metric has before and after, which may be of another
+/// metric of the same series.
+fn carried_of(
+    (before, old): (&[Metric], &Stage<'_>),
+    (after, new, label_sets): (&[Metric], &Metric, &LabelSets),
+) -> Carried {
+    let own = carried(old, (new, label_sets));
+    let stage_of = |metric| Stage { metric, ..*old };
+    match (old.metric.parent(before), new.parent(after)) {
+        (None, None) => own,
+        (Some(was), Some(now)) if was.name == now.name => {
+            let its = carried_of((before, &stage_of(was)), (after, now, label_sets));
+            match (own, its) {
+                (Carried::Nothing, _) | (_, Carried::Nothing) => Carried::Nothing,
+                (Carried::Everything, Carried::Totals)
+                    if !matches!(new.kind, Kind::Gauge { .. }) =>
+                {
+                    Carried::Totals
+                }
+                (own, _) => own,
+            }
+        }
+        _ => Carried::Nothing,
+    }
+}
+
 /// What becomes of a series that a metric has before and after.
 fn carried(old: &Stage<'_>, (new, label_sets): (&Metric, &LabelSets)) -> Carried {
     let was = old.metric;
@@ -177,6 +204,9 @@ fn carried(old: &Stage<'_>, (new, label_sets): (&Metric, &LabelSets)) -> Carried
         }
         _ if is_same => Carried::Everything,
         (Kind::Counter { .. }, Kind::Counter { .. }) => Carried::Totals,
+        (Kind::Gauge { .. }, Kind::Gauge { algorithm, .. }) if !algorithm.remembers() => {
+            Carried::Totals
+        }
         (Kind::Histogram { bounds: was, .. }, Kind::Histogram { bounds: now, .. })
             if was == now =>
         {

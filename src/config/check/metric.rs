@@ -29,11 +29,12 @@ impl Checker<'_> {
                 .missing(at, "missing; a configuration needs at least one metric");
         }
         let mut reported = HashSet::new();
-        let metrics: Vec<_> = self
+        let mut metrics: Vec<_> = self
             .items(at, raw)
             .into_iter()
             .map(|(path, raw)| self.metric(&path, raw?, profiles, global, &mut reported))
             .collect();
+        self.kin(at, &mut metrics);
         self.collisions(at, &metrics, &global.self_metrics_prefix, page);
         metrics
     }
@@ -86,6 +87,7 @@ impl Checker<'_> {
             );
         }
         let seed = raw.seed.unwrap_or(global.seed);
+        let of = raw.of.take().or_else(|| raw.observations_of.clone());
         let kind = self.kind(at, raw, &parameters, global)?;
         let profile = profile.map(|(_, profile)| profile);
         Some(Metric {
@@ -98,6 +100,7 @@ impl Checker<'_> {
             sampling: profile.map_or(Sampling::FirstN, |profile| profile.sampling),
             zipf_alpha: profile.map_or(0.0, |profile| profile.zipf_alpha),
             life: Life::default(),
+            of,
             kind,
         })
     }
@@ -196,6 +199,10 @@ impl Checker<'_> {
             return None;
         };
         self.unused_parameters(at, &raw, values, (of, algorithm));
+        if algorithm.is_of_another() && raw.of.is_none() {
+            let message = format!("missing; {kind} {} needs it", algorithm.name);
+            self.problems.missing(&at.key("of"), message);
+        }
         let diurnal = self.diurnal(at, &raw);
         let owner = format!("{kind} {}", algorithm.name);
         let owner = (algorithm, &*owner);
