@@ -1,5 +1,6 @@
 //! What pushing will take of memory, by arithmetic: buffers of requests, and what waits.
 
+use super::outbox::AHEAD_BYTES;
 use super::pack::{self, GZIP_RATIO};
 use super::target::{Packing, Target};
 use crate::config::{Otel, RemoteWrite};
@@ -8,8 +9,6 @@ use crate::config::{Otel, RemoteWrite};
 const PUSHER_BYTES: f64 = 700e3;
 /// Repeated names and labels make snappy's blocks this much smaller than what they hold.
 const SNAPPY_RATIO: f64 = 7.0;
-/// What a receiver that does nothing but read takes over while a point is encoded.
-const BYTES_READ_PER_POINT: f64 = 32.0;
 
 /// Points of a frame as one receiver gets them, before compression.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -55,28 +54,29 @@ impl PushSize {
     }
 
     fn of(target: &Target, export: ExportSize, request_bytes_max: f64) -> Self {
-        let request_bytes = request_bytes_max.min(export.bytes);
-        // Plain requests at the same time, and what waits of an export in the end. How much
-        // leaves before was measured; the sum is right within a few MB.
-        let (requests, waiting_bytes) = match target.packing {
-            Packing::None => {
-                let read = export.points * BYTES_READ_PER_POINT;
-                (1.0, (export.bytes - read).max(request_bytes))
-            }
+        let plain_bytes = request_bytes_max.min(export.bytes);
+        // Plain requests at the same time, how much smaller they are sent, and how many are
+        // held by threads which compress.
+        let (plain, ratio, packing) = match target.packing {
+            Packing::None => (1.0, 1.0, 0),
             Packing::Gzip => {
                 // One that is written, and as many as the pool takes, which is slower.
                 let busy = pack::bodies_max(target.concurrency) as f64;
-                let busy = (export.bytes / request_bytes.max(1.0)).ceil().min(busy);
-                (1.0 + busy, 0.75 * export.bytes / GZIP_RATIO as f64)
+                let busy = (export.bytes / plain_bytes.max(1.0)).ceil().min(busy);
+                let threads = pack::threads(target.concurrency);
+                (1.0 + busy, GZIP_RATIO as f64, threads)
             }
             // Twice in the writer, once more in the block before it is cut to its length.
-            // Requests are small, so that most of them leave while the others are written.
-            Packing::Snappy => (3.0, export.bytes / SNAPPY_RATIO / 3.0),
+            Packing::Snappy => (3.0, SNAPPY_RATIO, 0),
         };
+        let request_bytes = plain_bytes / ratio;
+        let ahead = (AHEAD_BYTES as f64 / request_bytes.max(1.0)).ceil();
+        let requests = ahead + (target.concurrency + packing) as f64;
         let queue_bytes_max = target.queue_bytes_max as f64;
+        let waiting_bytes = (requests * request_bytes).min(export.bytes / ratio);
         let waiting_bytes = waiting_bytes.min(queue_bytes_max);
         Self {
-            bytes: PUSHER_BYTES + requests * request_bytes + waiting_bytes,
+            bytes: PUSHER_BYTES + plain * plain_bytes + waiting_bytes,
             slow_bytes: queue_bytes_max - waiting_bytes,
         }
     }
