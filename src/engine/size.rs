@@ -19,6 +19,8 @@ pub struct EngineSize<'a> {
     counts_growth: bool,
     threads: usize,
     interval_ns: u64,
+    /// Of one frame.
+    frame_bytes: f64,
     bytes: f64,
     tables: Vec<&'a Distribution>,
     has_walks: bool,
@@ -40,6 +42,7 @@ impl<'a> EngineSize<'a> {
             counts_growth,
             threads: threads_of(config),
             interval_ns: tick_ns,
+            frame_bytes: 0.0,
             bytes: 0.0,
             tables: Vec::new(),
             has_walks: false,
@@ -55,8 +58,9 @@ impl<'a> EngineSize<'a> {
         } else {
             0
         };
-        let frame_bytes = (shape.column_bytes() + growth_bytes) as f64;
-        self.bytes += series * (self.frames * frame_bytes + state_bytes(&metric.kind) as f64);
+        let frame_bytes = series * (shape.column_bytes() + growth_bytes) as f64;
+        self.frame_bytes += frame_bytes;
+        self.bytes += self.frames * frame_bytes + series * state_bytes(&metric.kind) as f64;
         if is_weighted(metric) {
             let weights = (space, metric.zipf_alpha.to_bits());
             if !self.weights.contains(&weights) {
@@ -87,6 +91,11 @@ impl<'a> EngineSize<'a> {
         if !self.tables.contains(&distribution) {
             self.tables.push(distribution);
         }
+    }
+
+    /// A frame that somebody holds for longer than until the next tick.
+    pub fn frame_bytes(&self) -> f64 {
+        self.frame_bytes
     }
 
     /// All together.

@@ -20,10 +20,10 @@ const POOL_BYTES_MIN: usize = 64 << 10;
 /// About how many times smaller bodies get.
 pub(super) const GZIP_RATIO: usize = 8;
 
-/// How many plain bodies the pool holds at most: one for each thread, one more that waits for
-/// it, and the one that does not fit in any more.
+/// How many plain bodies the pool holds at most: one for each thread, and one that waits
+/// for any of them while the next is encoded.
 pub(super) fn bodies_max(threads_max: usize) -> usize {
-    2 * threads(threads_max) + 1
+    threads(threads_max) + 1
 }
 
 /// How many threads compress: not more than there are cores.
@@ -130,7 +130,8 @@ impl Packer {
 
 impl Gzip {
     fn start(outbox: &Arc<Outbox>, threads: usize) -> Result<Self, StartError> {
-        let (jobs, jobs_taken) = bounded::<Job>(threads);
+        // The encoder itself holds the one that waits.
+        let (jobs, jobs_taken) = bounded::<Job>(0);
         let mut started = Vec::with_capacity(threads);
         for index in 0..threads {
             let (outbox, jobs) = (Arc::clone(outbox), jobs_taken.clone());
