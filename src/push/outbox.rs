@@ -736,6 +736,9 @@ mod tests {
         check(&outbox, [90, 90, 0, 0, 0]);
     }
 
+    /// What has the rest of an export encoded, and how many of ten requests wait then.
+    type Lift<'a> = (&'a dyn Fn(&Outbox), usize);
+
     /// Nothing is taken while these encode to the end.
     #[test]
     fn a_newer_frame_a_failure_and_the_end_need_the_rest_at_once() {
@@ -750,7 +753,7 @@ mod tests {
             let soon = Instant::now() + Duration::from_millis(1);
             outbox.drain(soon);
         };
-        let lifts: [(&dyn Fn(&Outbox), usize); 3] = [(&newer, 10), (&failure, 10), (&draining, 0)];
+        let lifts: [Lift<'_>; 3] = [(&newer, 10), (&failure, 10), (&draining, 0)];
         for (lift, waiting) in lifts {
             let outbox = outbox(10 * QUARTER_BYTES);
             std::thread::scope(|scope| {

@@ -122,20 +122,20 @@ mod tests {
     #[test]
     fn a_buffer_is_used_again_where_it_is_large_enough() {
         let mut buffers = Buffers::new(1);
-        let (one, other) = (buffers.copy(&[1; 70_000]), buffers.copy(&[2; 10]));
+        let (one, other) = (buffers.copy(&vec![1; 70_000]), buffers.copy(&[2; 10]));
         let place = one.as_ptr();
-        assert_eq!((&one[..], &other[..]), (&[1; 70_000][..], &[2; 10][..]));
+        assert_eq!((&one[..], &other[..]), (&vec![1; 70_000][..], &[2; 10][..]));
         drop(one);
         // There is a spare one already.
         drop(other);
-        let again = buffers.copy(&[3; 2 * BUFFER_STEP_BYTES]);
+        let again = buffers.copy(&vec![3; 2 * BUFFER_STEP_BYTES]);
         assert_eq!(
             (again.as_ptr(), again.len()),
             (place, 2 * BUFFER_STEP_BYTES)
         );
         assert_eq!(again.bytes.capacity(), 2 * BUFFER_STEP_BYTES);
         drop(again);
-        let longer = buffers.copy(&[4; 2 * BUFFER_STEP_BYTES + 1]);
+        let longer = buffers.copy(&vec![4; 2 * BUFFER_STEP_BYTES + 1]);
         assert_eq!(longer.bytes.capacity(), 3 * BUFFER_STEP_BYTES);
         // Whatever comes fits into what goes back now.
         assert_eq!(buffers.copy(&[5]).bytes.capacity(), 3 * BUFFER_STEP_BYTES);
