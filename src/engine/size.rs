@@ -21,6 +21,8 @@ pub struct EngineSize<'a> {
     threads: usize,
     interval_ns: u64,
     metrics: &'a [Metric],
+    /// Of one frame.
+    frame_bytes: f64,
     bytes: f64,
     tables: Vec<&'a Distribution>,
     has_normal: bool,
@@ -43,6 +45,7 @@ impl<'a> EngineSize<'a> {
             threads: threads_of(config),
             interval_ns: tick_ns,
             metrics: &config.metrics,
+            frame_bytes: 0.0,
             bytes: 0.0,
             tables: Vec::new(),
             has_normal: false,
@@ -58,8 +61,9 @@ impl<'a> EngineSize<'a> {
         } else {
             0
         };
-        let frame_bytes = (shape.column_bytes() + growth_bytes) as f64;
-        self.bytes += series * (self.frames * frame_bytes + state_bytes(&metric.kind) as f64);
+        let frame_bytes = series * (shape.column_bytes() + growth_bytes) as f64;
+        self.frame_bytes += frame_bytes;
+        self.bytes += self.frames * frame_bytes + series * state_bytes(&metric.kind) as f64;
         if is_weighted(metric) {
             let weights = (space, metric.zipf_alpha.to_bits());
             if !self.weights.contains(&weights) {
@@ -94,6 +98,11 @@ impl<'a> EngineSize<'a> {
         if !self.tables.contains(&distribution) {
             self.tables.push(distribution);
         }
+    }
+
+    /// A frame that somebody holds for longer than until the next tick.
+    pub fn frame_bytes(&self) -> f64 {
+        self.frame_bytes
     }
 
     /// All together.
