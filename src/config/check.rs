@@ -8,14 +8,16 @@
 //!
 //! The submodules follow the file: `global`, `prometheus`, `otel` and
 //! `remote_write` (with `exporters` and `environment` for what they share),
-//! `labels`, `metric` with `parameters`, `gauge` and `observations`, then `action`
+//! `labels` (with `label_values` and `dependencies`), `metric` with `parameters`, `gauge` and `observations`, then `action`
 //! and `runtime`.
 
 pub(super) mod action;
+mod dependencies;
 mod environment;
 mod exporters;
 mod gauge;
 pub(super) mod global;
+mod label_values;
 mod labels;
 mod metric;
 mod names;
