@@ -8,15 +8,18 @@
 //!
 //! The submodules follow the file: `global`, `prometheus`, `otel` and
 //! `remote_write` (with `exporters` and `environment` for what they share),
-//! `labels`, `metric` with `parameters`, `gauge`, `observations` and `kin`, then `action`
+//! `labels` (with `label_values` and `dependencies`), `metric` with `parameters`, `gauge`,
+//! `observations` and `kin`, then `action`
 //! and `runtime`.
 
 pub(super) mod action;
+mod dependencies;
 mod environment;
 mod exporters;
 mod gauge;
 pub(super) mod global;
 mod kin;
+mod label_values;
 mod labels;
 mod metric;
 mod names;

@@ -65,9 +65,15 @@ impl Checker<'_> {
             Err(()) => (own, false),
         };
         let profile = profile.ok().flatten();
-        if complete {
-            self.combinations(at, &labels, profile, reported);
-        }
+        let labels = if complete {
+            let labels = self.arranged(at, labels, raw.without.take(), profile);
+            if let Some(labels) = &labels {
+                self.combinations(at, labels, profile, reported);
+            }
+            labels.unwrap_or_default()
+        } else {
+            labels
+        };
         self.reserved_labels(
             at,
             &labels,
@@ -144,7 +150,10 @@ impl Checker<'_> {
             return;
         };
         let kind = kind.name();
-        let Some(label) = labels.iter().find(|label| label.name == reserved) else {
+        let Some(label) = labels
+            .iter()
+            .find(|label| label.name == reserved && !label.hidden)
+        else {
             return;
         };
         match profile {
