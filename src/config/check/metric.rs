@@ -93,7 +93,7 @@ impl Checker<'_> {
             );
         }
         let seed = raw.seed.unwrap_or(global.seed);
-        let of = raw.of.take().or_else(|| raw.observations_of.clone());
+        let of = raw.of.as_ref().or(raw.observations_of.as_ref()).cloned();
         let kind = self.kind(at, raw, &parameters, global)?;
         let profile = profile.map(|(_, profile)| profile);
         Some(Metric {
