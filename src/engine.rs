@@ -47,6 +47,7 @@ pub mod sample;
 mod shard;
 mod size;
 mod tick;
+mod weights;
 pub mod window;
 
 use std::sync::Arc;

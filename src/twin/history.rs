@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::label_sets::label_sets;
 use super::{Change, Labels};
-use crate::config::{Config, Kind, Metric};
+use crate::config::{Config, Kind, Label, LabelValues, Metric};
 use crate::timeline::{Modifier, Timeline};
 
 /// A run up to some tick.
@@ -176,7 +176,22 @@ fn carried(old: &Stage<'_>, (new, label_sets): (&Metric, &LabelSets)) -> Carried
     let was = old.metric;
     let same_weights = match &new.kind {
         Kind::Gauge { .. } => true,
-        _ => was.zipf_alpha == new.zipf_alpha,
+        _ => {
+            let weights = |metric: &Metric| {
+                let labels = metric.labels.iter().filter(|label| label.weights.is_some());
+                let labels = labels.map(|label| {
+                    let Label {
+                        name,
+                        values,
+                        weights,
+                        ..
+                    } = label.clone();
+                    (name, values, weights)
+                });
+                (metric.zipf_alpha, labels.collect::<Vec<_>>())
+            };
+            weights(was) == weights(new)
+        }
     };
     let is_same = was.seed == new.seed && same_weights && was.kind == new.kind;
     let same_neighbours = || {
@@ -186,7 +201,7 @@ fn carried(old: &Stage<'_>, (new, label_sets): (&Metric, &LabelSets)) -> Carried
     match (&was.kind, &new.kind) {
         // The weights of a window are those of all its series.
         (Kind::Summary { .. }, Kind::Summary { .. })
-            if is_same && (new.zipf_alpha == 0.0 || same_neighbours()) =>
+            if is_same && (!new.has_weights() || same_neighbours()) =>
         {
             Carried::Everything
         }

@@ -275,7 +275,8 @@ fn labels() -> impl Strategy<Value = Vec<Label>> {
             }
         ),
     ];
-    prop::collection::vec((values, any::<bool>()), 0..4).prop_flat_map(|all| {
+    let weights = prop::option::weighted(0.3, prop::collection::vec(0.1..9.0f64, 5));
+    prop::collection::vec((values, any::<bool>(), weights), 0..4).prop_flat_map(|all| {
         let names: Vec<String> = ["zone", "app", "host", "Code"]
             .map(String::from)
             .into_iter()
@@ -284,14 +285,14 @@ fn labels() -> impl Strategy<Value = Vec<Label>> {
         Just(names).prop_shuffle().prop_map(move |names| {
             let named = names.into_iter().zip(all.clone());
             named
-                .map(|(name, (values, from_metric))| Label {
-                    name,
-                    values,
-                    from_metric,
-                    text: None,
-                    of: None,
-                    weights: None,
-                    hidden: false,
+                .map(|(name, (values, from_metric, weights))| {
+                    let count = values.count() as usize;
+                    let is_list = matches!(values, LabelValues::List(_));
+                    let weights = weights.filter(|_| is_list);
+                    Label {
+                        weights: weights.map(|weights| weights[..count].to_vec()),
+                        ..Label::new(name, values, from_metric)
+                    }
                 })
                 .collect()
         })
