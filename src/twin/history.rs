@@ -178,17 +178,16 @@ fn carried(old: &Stage<'_>, (new, label_sets): (&Metric, &LabelSets)) -> Carried
         Kind::Gauge { .. } => true,
         _ => {
             let weights = |metric: &Metric| {
-                let labels = metric.labels.iter().filter(|label| label.weights.is_some());
-                let labels = labels.map(|label| {
-                    let Label {
-                        name,
-                        values,
-                        weights,
-                        ..
-                    } = label.clone();
-                    (name, values, weights)
-                });
-                (metric.zipf_alpha, labels.collect::<Vec<_>>())
+                let mut all = BTreeMap::new();
+                for label in &metric.labels {
+                    let LabelValues::List(list) = &label.values else {
+                        continue;
+                    };
+                    for (value, weight) in list.iter().zip(label.weights.iter().flatten()) {
+                        all.insert((label.name.clone(), value.clone()), *weight);
+                    }
+                }
+                (metric.zipf_alpha, all)
             };
             weights(was) == weights(new)
         }
