@@ -129,7 +129,7 @@ fn disturbed(frame: &Frame, seed: u64) -> Frame {
             Created::Together(created)
         } else {
             let each = rows.map(|row| created + (bits(row) % 3 * 1_234_000_000) as i64);
-            Created::Each(each.collect())
+            Created::of(&each.collect::<Vec<i64>>())
         };
         (frame.block(index).2.clone(), gaps, created)
     });

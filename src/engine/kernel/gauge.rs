@@ -58,6 +58,10 @@ impl Kernel for Gauge {
     type Class = ();
     type State = Filled;
 
+    fn is_cumulative(&self) -> bool {
+        false
+    }
+
     fn new_state(&self, _series: usize) -> Filled {
         None
     }
