@@ -10,11 +10,13 @@
 //! fastest. Where rollouts let old and new exist together a slot has two *lanes*, else one;
 //! entity = slot × lanes + lane.
 
+mod calendar;
 mod chunk;
 mod ends;
 mod entities;
 mod graph;
 mod ids;
+mod laws;
 mod lives;
 mod mapping;
 mod part;
@@ -27,6 +29,7 @@ use crate::config::{Label, Life};
 use crate::model::labels::Dimension;
 pub use entities::{Change, Entities};
 use graph::Graph;
+use laws::Laws;
 pub use lives::Lives;
 pub use part::Axis;
 use part::{Own, Parts};
@@ -42,6 +45,7 @@ pub struct Fleet {
     source: (Vec<Label>, Life),
     interval_ns: u64,
     parts: Parts,
+    laws: Laws,
     slots: usize,
     lanes: usize,
     labels: Vec<FleetLabel>,
@@ -125,7 +129,8 @@ impl Fleet {
             return Ok(None);
         }
         let parts = Parts::of(labels, &graph, life.seed)?;
-        let lanes = 1;
+        let laws = Laws::of(life, &parts);
+        let lanes = laws.lanes();
         let radices = parts.axes.iter().map(|axis| axis.radix as u128);
         let count = radices.fold(lanes as u128, u128::saturating_mul);
         if count > u128::from(ENTITIES_MAX) {
@@ -142,6 +147,7 @@ impl Fleet {
             slots: count as usize / lanes,
             lanes,
             parts,
+            laws,
             labels: Vec::new(),
             coded: 0,
             texted: 0,

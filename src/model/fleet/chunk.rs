@@ -25,13 +25,14 @@ impl Chunk {
         self.exists >> at & 1 == 1
     }
 
-    pub(super) fn existing(&self) -> usize {
-        self.exists.count_ones() as usize
+    /// How many entities it has.
+    pub(super) fn len(&self) -> usize {
+        self.births.len()
     }
 
     /// Whether all of its entities exist.
     pub(super) fn is_full(&self) -> bool {
-        self.existing() == self.births.len()
+        self.exists.count_ones() as usize == self.births.len()
     }
 
     /// The latest birth of those that exist.
