@@ -263,7 +263,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
-    use crate::engine::random_frames::{frame, frames};
+    use crate::engine::random_frames::{frame, frames, living_frames};
     use crate::model::space::Space;
     use crate::model::{Family, Shape};
     use crate::proto::{remote_write_v1, remote_write_v2};
@@ -416,6 +416,7 @@ mod tests {
             let later = if shared { rebuilt(&before, &later) } else { later };
             let whole = |of: &Frame| expected(&frame(of.catalog(), 1, 0, 1), &options);
             let mut encoder = Encoder::new(Arc::clone(before.catalog()), options.clone());
+            prop_assert!(encoder.follow(&before).is_empty());
             let all = encoder.all();
             let all = read_stale(&mut encoder, &all);
             let ended = |read: Read| -> Vec<Labels> {
@@ -446,6 +447,52 @@ mod tests {
             encoder.follow(&now);
             let samples = read(&mut encoder, &now, false).requests.concat();
             prop_assert_eq!(samples, expected(&now, &options));
+        }
+    }
+
+    proptest! {
+        /// However entities come and go, from any frame to any later one exactly those
+        /// series end that the later one does not have; of those that a third one does
+        /// not have either, the ends stay.
+        #[test]
+        fn series_of_entities_that_are_gone_end(
+            frames in living_frames(),
+            options in options(),
+            picks: [prop::sample::Index; 3],
+        ) {
+            let mut picks = picks.map(|pick| pick.index(frames.len()));
+            picks.sort_unstable();
+            let [before, now, later] = picks.map(|pick| &frames[pick]);
+            let labels = |samples: Vec<Sample>| samples.into_iter().map(|s| s.labels);
+            let all = |of: &Frame| twin::series(of, &options);
+            let mut encoder = Encoder::new(Arc::clone(before.catalog()), options.clone());
+            encoder.follow(before);
+            let stale = encoder.all();
+            let ended = read_stale(&mut encoder, &stale).requests.concat();
+            prop_assert_eq!(stale.samples(), ended.len());
+            prop_assert_eq!(labels(ended).collect::<Vec<_>>(), all(before));
+            let stale = encoder.follow(now);
+            prop_assert!(encoder.follows(now));
+            let ended = read_stale(&mut encoder, &stale).requests.concat();
+            let time_ms = before.time_ns() / 1_000_000 + 1;
+            prop_assert!(ended.iter().all(|sample| sample.time_ms == time_ms));
+            prop_assert_eq!(stale.samples(), ended.len());
+            let known: HashSet<Labels> = all(now).into_iter().collect();
+            let gone: Vec<Labels> =
+                all(before).into_iter().filter(|labels| !known.contains(labels)).collect();
+            prop_assert_eq!(labels(ended).collect::<Vec<_>>(), gone.clone());
+            encoder.follow(later);
+            let still = encoder.still_ended(&stale);
+            let known: HashSet<Labels> = all(later).into_iter().collect();
+            let gone: Vec<Labels> =
+                gone.into_iter().filter(|labels| !known.contains(labels)).collect();
+            prop_assert_eq!(still.samples(), gone.len());
+            let ended = read_stale(&mut encoder, &still).requests.concat();
+            prop_assert_eq!(labels(ended).collect::<Vec<_>>(), gone);
+            // Samples of before end nothing.
+            prop_assert!(encoder.follows(before) && encoder.follows(now));
+            let samples = read(&mut encoder, later, false).requests.concat();
+            prop_assert_eq!(samples, expected(later, &options));
         }
     }
 

@@ -1,5 +1,7 @@
 //! Random catalogs and frames, for the tests of whatever reads frames.
 
+mod living;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -10,6 +12,7 @@ use crate::model::exponential::ExponentialLayout;
 use crate::model::space::Space;
 use crate::model::{Catalog, Family, Shape};
 use crate::random;
+pub(crate) use living::living_frames;
 
 const NO_LAYOUT: ExponentialLayout = ExponentialLayout {
     scale: 0,

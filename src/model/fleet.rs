@@ -15,6 +15,8 @@ mod chunk;
 mod ends;
 mod entities;
 mod graph;
+#[cfg(test)]
+pub(crate) mod handmade;
 mod ids;
 mod laws;
 mod lives;
