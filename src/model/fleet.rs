@@ -12,8 +12,11 @@
 
 mod calendar;
 mod chunk;
+mod ends;
 mod entities;
 mod graph;
+#[cfg(test)]
+pub(crate) mod handmade;
 mod ids;
 mod laws;
 mod lives;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::label_sets::label_sets;
 use super::{Change, Labels};
-use crate::config::{Config, Kind, Label, LabelValues, Metric};
+use crate::config::{Config, Kind, LabelValues, Metric};
 use crate::timeline::{Modifier, Timeline};
 
 /// A run up to some tick.

@@ -92,6 +92,10 @@ impl Kernel for Gauge {
     type Class = Option<Events>;
     type State = Filled;
 
+    fn is_cumulative(&self) -> bool {
+        false
+    }
+
     fn new_state(&self, _series: usize) -> Filled {
         None
     }
