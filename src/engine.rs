@@ -401,7 +401,9 @@ fn deal(catalog: &Catalog, threads: usize) -> (Layout, Vec<Vec<Block>>) {
         })
         .collect();
     let mut together = vec![0usize; heads.len()];
-    heads.iter().for_each(|&head| together[head] += 1);
+    for &head in &heads {
+        together[head] += 1;
+    }
     let mut owner = vec![threads; catalog.blocks().len()];
     for (index, block) in catalog.blocks().iter().enumerate() {
         if block.family < catalog.generated_count() && heads[block.family] == block.family {
