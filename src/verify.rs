@@ -17,6 +17,7 @@
 //! (`session`). Memory is bounded: values are kept for so many scrapes at a time
 //! (`chunk`), compared, and dropped; all targets share the room for them.
 
+mod at_tick;
 pub mod backend;
 mod chunk;
 pub mod compare;

@@ -11,6 +11,7 @@
 //! entity = slot × lanes + lane.
 
 mod chunk;
+mod differing;
 mod entities;
 mod graph;
 mod ids;

@@ -11,7 +11,7 @@ use super::place::{Place, numbers};
 use super::report::{Example, What};
 use super::selection::{Rows, for_each_series, labels};
 use super::series::{exactly, shown};
-use super::sums::{Totals, totals_by};
+use super::sums::{Groups, Totals, totals_by};
 use crate::model::space::Space;
 
 /// A group of so many series, expected and found, is looked at one by one.
@@ -82,11 +82,22 @@ enum Label {
 
 /// The label that leaves the smallest groups.
 fn next_label(place: Place, group: &Group) -> Option<Label> {
-    let space = place.frame.population(place.family?).space();
-    let dimensions = space.dimensions().iter().enumerate();
+    let population = place.frame.population(place.family?);
+    // As many as there are entities, where nobody has a list of the values.
+    let most = population
+        .entities()
+        .map_or(0, |entities| entities.existing());
+    let dimensions = population.space().dimensions().iter().enumerate();
     let open = dimensions.filter(|(index, _)| group.with.iter().all(|(with, _)| with != index));
     let mut labels: Vec<(usize, Label)> = open
-        .map(|(index, dimension)| (dimension.len(), Label::Dimension(index)))
+        .map(|(index, dimension)| {
+            let values = if dimension.is_empty() {
+                most
+            } else {
+                dimension.len()
+            };
+            (values, Label::Dimension(index))
+        })
         .collect();
     let slots = place.names.slots_of(place.name);
     if group.slot.is_none() && place.names.slots[slots.start].number.is_some() {
@@ -105,17 +116,21 @@ struct Parts<'a> {
     label: Label,
     /// The slots of the name.
     slots: Range<usize>,
+    /// What is expected of them.
+    expected: &'a Groups<'a>,
+}
+
+impl Label {
+    /// Its dimension, unless it tells slots apart.
+    fn dimension(self) -> Option<usize> {
+        match self {
+            Self::Dimension(index) => Some(index),
+            Self::Slot => None,
+        }
+    }
 }
 
 impl Parts<'_> {
-    /// The dimension of the label, unless it tells slots apart.
-    fn dimension(&self) -> Option<usize> {
-        match self.label {
-            Label::Dimension(index) => Some(index),
-            Label::Slot => None,
-        }
-    }
-
     /// The number in the label of a part.
     fn number(&self, part: usize) -> Option<(&'static str, f64)> {
         self.place.names.slots[self.slots.start + part].number
@@ -135,6 +150,9 @@ impl Parts<'_> {
     /// The part that a stored value of the label means.
     fn part_of(&self, text: &str) -> Option<usize> {
         match self.label {
+            Label::Dimension(index) if self.space.dimensions()[index].is_empty() => {
+                self.expected.of_text.get(text).copied()
+            }
             Label::Dimension(index) => self.space.digit(index, text).map(|digit| digit as usize),
             Label::Slot => {
                 let number: f64 = text.parse().ok()?;
@@ -147,6 +165,9 @@ impl Parts<'_> {
     /// The label's value in a part, as it is exposed.
     fn text(&self, part: usize) -> String {
         match self.label {
+            Label::Dimension(index) if self.space.dimensions()[index].is_empty() => {
+                self.expected.texts[part].to_owned()
+            }
             Label::Dimension(index) => {
                 let value = self.space.dimensions()[index].values.get(part);
                 String::from_utf8_lossy(value).into_owned()
@@ -195,15 +216,16 @@ fn split(
     label: Label,
     totals: &Totals,
 ) -> Result<Vec<Group>, AskError> {
+    let of = (family, place.names, place.name);
+    let expected = totals_by(place.frame, of, &group.rows, group.slot, label.dimension());
     let parts = Parts {
         place,
         space: place.frame.population(family).space(),
         label,
         slots: place.names.slots_of(place.name),
+        expected: &expected,
     };
     let stored_name = parts.stored_name(ctx);
-    let of = (family, place.names, place.name);
-    let expected = totals_by(place.frame, of, &group.rows, group.slot, parts.dimension());
     let mut groups = Vec::new();
     let mut stored: BTreeMap<usize, (String, f64, Option<f64>)> = BTreeMap::new();
     for (text, (count, sum)) in stored_by(ctx, place, group, &stored_name, totals)? {
@@ -215,19 +237,25 @@ fn split(
             _ => groups.push(group.narrowed(Rows::None, &stored_name, &text, 0, count)),
         }
     }
-    for (part, expected) in expected.iter().enumerate() {
-        let count = ctx.stored_count(expected);
+    for (part, totals) in expected.totals.iter().enumerate() {
+        let count = ctx.stored_count(totals);
         let (text, found, sum) = match stored.remove(&part) {
             Some(stored) => stored,
             None => (parts.text(part), 0.0, None),
         };
-        if found == count as f64 && (count == 0 || ctx.is_sum(expected, sum)) {
+        if found == count as f64 && (count == 0 || ctx.is_sum(totals, sum)) {
             continue;
         }
         let mut with = group.with.clone();
         let mut narrowed = group.narrowed(Rows::All, &stored_name, &text, count, found);
         match label {
-            Label::Dimension(dimension) => with.push((dimension, part as u32)),
+            Label::Dimension(dimension) => {
+                let digit = match expected.texts.get(part) {
+                    None => Some(part as u32),
+                    Some(text) => parts.space.digit(dimension, text),
+                };
+                with.push((dimension, digit.expect("any text is one of an entity")));
+            }
             Label::Slot => narrowed.slot = Some(parts.slots.start + part),
         }
         if !with.is_empty() {

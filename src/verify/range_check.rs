@@ -3,8 +3,8 @@
 //! sums are compared at once.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
+use super::at_tick::AtTick;
 use super::backend::AskError;
 use super::chunk::{Chunk, Selection};
 use super::context::Context;
@@ -19,7 +19,6 @@ use crate::engine::Frame;
 use crate::journal::{Replay, ReplayError};
 use crate::model::identity;
 use crate::model::population::Population;
-use crate::model::space::Space;
 
 /// One range's comparisons of one target.
 pub(super) struct RangeCheck<'a> {
@@ -35,7 +34,8 @@ pub(super) struct RangeCheck<'a> {
     located: BTreeSet<String>,
 }
 
-/// The series of a run that are compared sample by sample, at so many targets.
+/// The series of a run that are compared sample by sample, at so many targets, from one tick
+/// to another one.
 ///
 /// # Errors
 /// When no series is meant.
@@ -43,13 +43,23 @@ pub(super) fn select(
     replay: &Replay,
     options: &Options,
     targets: usize,
+    (first, last): (u64, u64),
 ) -> Result<Selection, VerifyError> {
-    let populations = populations(replay)?;
+    let mut populations = populations(replay, first)?;
+    let living = |(_, population): &(u64, Population)| population.entities().is_some();
+    let is_living = populations.iter().any(living);
+    if is_living && first < last {
+        populations.extend(self::populations(replay, last)?.into_iter().filter(living));
+    }
     let matches = &options.matches;
     let has_some = |(_, population): &(u64, Population)| {
         Rows::of(population.space(), matches).count(population) > 0
     };
-    if !populations.iter().any(has_some) {
+    // What is named may be an entity that lives in between.
+    let may_come = |named: &(u64, Population)| {
+        living(named) && !matches!(Rows::of(named.1.space(), matches), Rows::None)
+    };
+    if !populations.iter().any(|one| may_come(one) || has_some(one)) {
         let pairs = matches
             .iter()
             .map(|(name, value)| format!("{name}={value}"));
@@ -185,22 +195,21 @@ impl<'a> RangeCheck<'a> {
     }
 }
 
-/// Name keys and series of all metrics that there are at any time.
-fn populations(replay: &Replay) -> Result<Vec<(u64, Population)>, ReplayError> {
+/// Name keys and series, at a tick, of all metrics that there are at any time.
+fn populations(replay: &Replay, tick: u64) -> Result<Vec<(u64, Population)>, ReplayError> {
+    let mut at_tick = AtTick::new(replay, tick);
     let mut populations = Vec::new();
     let mut seen: Vec<&Metric> = Vec::new();
     for metric in replay.metrics() {
         let is_same = |known: &&Metric| {
             known.name == metric.name
-                && known.labels == metric.labels
+                && (&known.labels, &known.life) == (&metric.labels, &metric.life)
                 && (known.series_cap, known.sampling) == (metric.series_cap, metric.sampling)
         };
         if seen.iter().any(is_same) {
             continue;
         }
-        let space = Space::new(&metric.labels, metric.series_cap, metric.sampling)
-            .map_err(|error| ReplayError::Space(metric.name.clone(), error))?;
-        let population = Population::founded(&Arc::new(space), 0);
+        let population = at_tick.population(metric)?;
         populations.push((identity::name_key(&metric.name), population));
         seen.push(metric);
     }

@@ -77,23 +77,36 @@ struct Batch {
 impl Check<'_, '_> {
     /// The longest batch from a series on that does not ask for much else.
     fn batch(&self, from: usize) -> Batch {
-        let dimensions = self.population.space().dimensions();
-        let mut used: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); dimensions.len()];
+        let space = self.population.space();
+        let dimensions = space.dimensions();
+        // Values of entities are none of their own: who asks for these gets that many.
+        let is_of_entity = |name: &str| space.fleet().is_some_and(|of| of.label(name).is_some());
+        let is_of_entity: Vec<bool> = dimensions.iter().map(|d| is_of_entity(&d.name)).collect();
+        let mut entities: BTreeSet<usize> = BTreeSet::new();
+        let mut used: Vec<BTreeSet<&[u8]>> = vec![BTreeSet::new(); dimensions.len()];
         let mut cursor = self.population.cursor(0);
         let mut text_bytes = 0;
         let mut series = 0;
         let samples_each = self.sampled.names.slots.len() * self.chunk.scrapes.len();
         for &next in &self.sampled.series[from..] {
             cursor.seek(next);
-            let mut cover = 1usize;
+            entities.insert(next / space.entity_series());
+            let (mut free, mut of_entities) = (1usize, 1usize);
             let mut bytes = text_bytes;
-            for ((used, dimension), digit) in used.iter().zip(dimensions).zip(cursor.digits()) {
-                let is_new = !used.contains(digit);
-                cover = cover.saturating_mul(used.len() + usize::from(is_new));
+            for (dimension, used) in used.iter().enumerate() {
+                let text = cursor.value(dimension);
+                let is_new = !used.contains(text);
+                let cover = if is_of_entity[dimension] {
+                    &mut of_entities
+                } else {
+                    &mut free
+                };
+                *cover = cover.saturating_mul(used.len() + usize::from(is_new));
                 if is_new {
-                    bytes += 2 * dimension.values.get(*digit as usize).len() + 4;
+                    bytes += 2 * text.len() + 4;
                 }
             }
+            let cover = free.saturating_mul(of_entities.min(entities.len()));
             let allowed = COVER_MIN.max(COVER_FACTOR * (series + 1));
             let samples = cover.saturating_mul(samples_each);
             let is_too_much =
@@ -101,8 +114,8 @@ impl Check<'_, '_> {
             if series > 0 && is_too_much {
                 break;
             }
-            for (used, digit) in used.iter_mut().zip(cursor.digits()) {
-                used.insert(*digit);
+            for (dimension, used) in used.iter_mut().enumerate() {
+                used.insert(cursor.value(dimension));
             }
             text_bytes = bytes;
             series += 1;
@@ -114,10 +127,9 @@ impl Check<'_, '_> {
             if used.len() == dimension.len() {
                 continue;
             }
-            let texts = used.iter().map(|&digit| {
-                let text = dimension.values.get(digit as usize);
-                std::str::from_utf8(text).expect("label values are text")
-            });
+            let texts = used
+                .iter()
+                .map(|text| std::str::from_utf8(text).expect("label values are text"));
             let texts: Vec<&str> = texts.collect();
             matchers.push(one_of(name, &texts));
         }

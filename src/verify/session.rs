@@ -149,7 +149,17 @@ impl<'b> Session<'b> {
         let began = Instant::now();
         let (requests_before, waited_before) = (self.backend.requests(), self.backend.waited());
         let parts = self.parts(options)?;
-        let selection = range_check::select(&self.replay, options, parts.len())?;
+        let ticks = parts.iter().flat_map(|part| {
+            let scrapes = part.scrapes();
+            [
+                scrapes.first().map(|first| first.tick),
+                Some(part.last().tick),
+            ]
+        });
+        let ticks = ticks.flatten().fold((u64::MAX, 0), |(first, last), tick| {
+            (tick.min(first), tick.max(last))
+        });
+        let selection = range_check::select(&self.replay, options, parts.len(), ticks)?;
         // Of the parts, in their order.
         let checks = parts
             .iter()
