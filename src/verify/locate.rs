@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::backend::{AskError, Row};
+use super::backend::{AskError, Labels, Row};
 use super::context::Context;
+use super::generations::Generations;
 use super::naming::{self, one_of, selector};
 use super::place::{Place, numbers};
 use super::report::{Example, What};
@@ -36,7 +37,7 @@ pub(super) struct Group {
 
 /// Finds the series that make the difference.
 pub(super) fn locate(
-    ctx: &Context,
+    (ctx, known): (&Context, &Generations),
     place: Place,
     all: Group,
     totals: &Totals,
@@ -64,7 +65,7 @@ pub(super) fn locate(
                 groups.extend(found);
             }
             _ if group.expected.max(group.found) <= LEAF_SERIES_MAX => {
-                examples.extend(compare(ctx, place, &group)?);
+                examples.extend(compare((ctx, known), place, &group)?);
             }
             _ => {}
         }
@@ -283,7 +284,17 @@ impl Group {
 }
 
 /// Compares the series of a small group one by one.
-fn compare(ctx: &Context, place: Place, group: &Group) -> Result<Vec<Example>, AskError> {
+fn compare(
+    (ctx, known): (&Context, &Generations),
+    place: Place,
+    group: &Group,
+) -> Result<Vec<Example>, AskError> {
+    let population = place.family.map(|family| place.frame.population(family));
+    let ended = |stored: &Labels, own: &[&str]| {
+        let labels = ctx.added().taken_off(stored, own);
+        let lived = known.lived_of(population?, &labels)?;
+        Some(format!("it ended at tick {}", lived.ended))
+    };
     let at_ms = place.exactly.query_ms;
     let query = place.points(&selector(&[place.text()], &group.matchers));
     let own = place.own_labels();
@@ -335,6 +346,7 @@ fn compare(ctx: &Context, place: Place, group: &Group) -> Result<Vec<Example>, A
             }),
             None => examples.push(Example {
                 found: Some(format!("{:?}", row.value)),
+                note: ended(&row.labels, &own),
                 ..place.example(What::Unexpected, text, place.points(&exactly(&row.labels)))
             }),
         }

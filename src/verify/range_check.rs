@@ -8,6 +8,8 @@ use super::at_tick::AtTick;
 use super::backend::AskError;
 use super::chunk::{Chunk, Selection};
 use super::context::Context;
+use super::distinct::Distinct;
+use super::generations::Generations;
 use super::naming::Names;
 use super::place::Place;
 use super::report::{Tally, What, tally_of};
@@ -30,6 +32,10 @@ pub(super) struct RangeCheck<'a> {
     names: Vec<Names>,
     tallies: Vec<Tally>,
     chunk: Option<Chunk>,
+    distinct: Distinct,
+    /// The time before the first scrape.
+    begin_ms: i64,
+    last: Option<Scrape>,
     /// Names whose difference has been looked into.
     located: BTreeSet<String>,
 }
@@ -82,46 +88,82 @@ impl<'a> RangeCheck<'a> {
             names: Vec::new(),
             tallies: Vec::new(),
             chunk: None,
+            distinct: Distinct::default(),
+            begin_ms: after_ms,
+            last: None,
             located: BTreeSet::new(),
         }
     }
 
-    /// The next scrape, which is of this frame.
+    /// The next scrape, which is of this frame; of what is not there any more `known` tells.
     pub(super) fn scrape(
         &mut self,
-        scrape: Scrape,
+        (scrape, is_instant): (Scrape, bool),
         frame: &Frame,
-        is_instant: bool,
+        known: &Generations,
     ) -> Result<(), AskError> {
-        let is_same = |chunk: &Chunk| chunk.populations.is(frame.populations());
-        if !self.chunk.as_ref().is_some_and(is_same) {
-            self.finish()?;
+        let can_go_on = |chunk: &Chunk| chunk.can_go_on_to(frame);
+        if !self.chunk.as_ref().is_some_and(can_go_on) {
+            self.compare(known)?;
             self.begin(frame);
         }
-        if let Some(chunk) = &mut self.chunk {
-            chunk.add(scrape, frame);
-            if chunk.scrapes.len() >= chunk.scrapes_max() {
-                self.finish()?;
-                if let Some(chunk) = &mut self.chunk {
-                    chunk.restart();
-                }
-            }
-        }
+        self.distinct.add(self.context, frame);
+        self.last = Some(scrape);
         self.after_ms = scrape.time_ms;
+        if let Some(chunk) = &mut self.chunk {
+            chunk.go_on_to(frame, self.context, known);
+            chunk.add(scrape, frame);
+            self.count(frame);
+            self.compare_if_full(frame, known)?;
+        }
         if is_instant {
-            self.totals(scrape, frame)?;
+            self.totals(scrape, frame, known)?;
         }
         Ok(())
     }
 
-    /// Goes over to other populations: after a reload there are other families.
+    /// Compares what was collected where there is much of it, and goes on.
+    fn compare_if_full(&mut self, frame: &Frame, known: &Generations) -> Result<(), AskError> {
+        if !self.chunk.as_ref().is_some_and(Chunk::is_full) {
+            return Ok(());
+        }
+        self.compare(known)?;
+        if let Some(chunk) = &mut self.chunk {
+            if chunk.is_steady() {
+                chunk.restart();
+            } else {
+                let ended = chunk.ended();
+                *chunk = Chunk::new(frame, self.context, self.selection, self.after_ms, ended);
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the series of families whose entities come and go.
+    fn count(&mut self, frame: &Frame) {
+        let families = frame.catalog().families().iter();
+        for (family, population) in families.zip(frame.populations().iter()) {
+            let rows = self.context.rows(population.space());
+            if population.entities().is_none() || !matches!(rows, Rows::All) {
+                continue;
+            }
+            let metric = self.context.route().names(family).family;
+            let mut tallies = self.tallies.iter_mut();
+            if let Some(tally) = tallies.find(|tally| tally.metric == metric) {
+                tally.series = tally.series.max(population.series_count());
+            }
+        }
+    }
+
+    /// Goes over to other families, as after a reload.
     fn begin(&mut self, frame: &Frame) {
         let route = self.context.route();
         let families = frame.catalog().families().iter();
         for (family, population) in families.zip(frame.populations().iter()) {
             let rows = self.context.rows(population.space());
             let series = rows.count(population);
-            if series == 0 || route.leaves_out(&family.shape) {
+            let may_come = population.entities().is_some() && !matches!(rows, Rows::None);
+            if series == 0 && !may_come || route.leaves_out(&family.shape) {
                 continue;
             }
             let names = route.names(family);
@@ -134,19 +176,41 @@ impl<'a> RangeCheck<'a> {
                 self.names.push(names);
             }
         }
-        let chunk = Chunk::new(frame, self.context, self.selection, self.after_ms);
+        let chunk = Chunk::new(
+            frame,
+            self.context,
+            self.selection,
+            self.after_ms,
+            Vec::new(),
+        );
         self.chunk = Some(chunk);
     }
 
     /// Compares the samples that were collected.
-    pub(super) fn finish(&mut self) -> Result<(), AskError> {
+    fn compare(&mut self, known: &Generations) -> Result<(), AskError> {
         let Some(chunk) = &self.chunk else {
             return Ok(());
         };
-        samples::check(self.context, chunk, &mut self.tallies)
+        samples::check((self.context, known), chunk, &mut self.tallies)
     }
 
-    fn totals(&mut self, scrape: Scrape, frame: &Frame) -> Result<(), AskError> {
+    /// Compares what is left after the last scrape.
+    pub(super) fn finish(&mut self, known: &Generations) -> Result<(), AskError> {
+        self.compare(known)?;
+        let Some(last) = self.last else {
+            return Ok(());
+        };
+        let range = (self.begin_ms, last);
+        self.distinct
+            .check(self.context, range, known, &mut self.tallies)
+    }
+
+    fn totals(
+        &mut self,
+        scrape: Scrape,
+        frame: &Frame,
+        known: &Generations,
+    ) -> Result<(), AskError> {
         let catalog = frame.catalog();
         let current: Vec<Names> = catalog
             .families()
@@ -170,7 +234,7 @@ impl<'a> RangeCheck<'a> {
                     exactly: self.context.exactly_at(scrape),
                 };
                 let look = !self.located.contains(text);
-                let examples = totals::check(self.context, place, look)?;
+                let examples = totals::check((self.context, known), place, look)?;
                 let tally = tally_of(&mut self.tallies, &names.family);
                 tally.totals += 1;
                 if !examples.is_empty() {

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::backend::{Backend, Kind};
 use super::context::Context;
 use super::edges::Edges;
+use super::generations::Generations;
 use super::naming::Names;
 use super::other_run::{self, Source};
 use super::range_check::{self, RangeCheck};
@@ -46,6 +47,8 @@ pub struct Session<'b> {
     replay: Replay,
     engine: Engine,
     latest: Option<Arc<Frame>>,
+    /// What became of entities.
+    generations: Generations,
     faults: RunFaults,
     series_replayed: usize,
     /// The last times between scrapes: a short range tells too little of what is
@@ -118,6 +121,7 @@ impl<'b> Session<'b> {
             faults: RunFaults::new(&replay),
             replay,
             latest: None,
+            generations: Generations::default(),
             series_replayed: 0,
             intervals_ms: VecDeque::new(),
         })
@@ -171,11 +175,12 @@ impl<'b> Session<'b> {
             let frame = self.frame(tick, last_tick, progress)?;
             let part = &parts[place];
             let is_instant = part.instants.contains(&index);
-            checks[place].scrape(part.scrapes()[index], &frame, is_instant)?;
+            let scrape = (part.scrapes()[index], is_instant);
+            checks[place].scrape(scrape, &frame, &self.generations)?;
         }
         let mut found = Vec::with_capacity(parts.len());
         for mut check in checks {
-            check.finish()?;
+            check.finish(&self.generations)?;
             found.push(check.into_found());
         }
         let metadata = self.backend.metadata()?;
@@ -389,6 +394,7 @@ impl<'b> Session<'b> {
             let frame = self.engine.advance(|_, _| {});
             let series = self.engine.catalog().generated_series();
             self.series_replayed = self.series_replayed.max(series);
+            self.generations.follow(&frame);
             progress(frame.tick() + 1, last_tick + 1);
             self.latest = Some(frame);
         }
