@@ -32,8 +32,9 @@
 //! | [`algorithm`] | parameters, keys of series | values of one tick |
 //! | [`layout`] | the type of a metric | the samples of each series: names, labels, order |
 //! | [`config`] | a YAML file, the environment | a checked [`config::Config`], or every mistake with its place |
+//! | [`churn`] | laws of a configuration, keys, a time | which entity there is, and since when |
 //! | [`exporters`] | a configuration | its exporters: their names, and what each needs of the engine |
-//! | [`model`] | metrics, their labels and caps | the [`model::Catalog`]: families, label spaces, identities; [`model::population`]: which series exist at a tick |
+//! | [`model`] | metrics, their labels and caps | the [`model::Catalog`]: families, label spaces, identities; [`model::fleet`]: the entities that labels make, and their lives; [`model::population`]: which series exist at a tick |
 //! | [`timeline`] | a configuration, commands | what is in effect at a tick |
 //! | [`engine`] | a tick number | an [`engine::Frame`]: columns of values |
 //! | [`clock`] | | the time of day; times as text |
@@ -125,6 +126,7 @@ pub mod algorithm;
 pub mod app;
 pub mod backfill;
 mod causes;
+pub mod churn;
 pub mod cli;
 pub mod clock;
 pub mod config;

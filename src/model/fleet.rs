@@ -10,15 +10,19 @@
 //! fastest. Where rollouts let old and new exist together a slot has two *lanes*, else one;
 //! entity = slot × lanes + lane.
 
+mod calendar;
 mod chunk;
 mod differing;
 mod entities;
 mod graph;
 mod ids;
+mod laws;
 mod lives;
 mod mapping;
 mod part;
 mod permutation;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,6 +31,7 @@ use crate::config::{Label, Life};
 use crate::model::labels::Dimension;
 pub use entities::{Change, Entities};
 use graph::Graph;
+use laws::Laws;
 pub use lives::Lives;
 pub use part::Axis;
 use part::{Own, Parts};
@@ -38,10 +43,9 @@ pub const ENTITIES_MAX: u64 = 1 << 28;
 /// and interval.
 #[derive(Debug)]
 pub struct Fleet {
-    /// What it was made of: the labels that it has, and their life.
-    source: (Vec<Label>, Life),
     interval_ns: u64,
     parts: Parts,
+    laws: Laws,
     slots: usize,
     lanes: usize,
     labels: Vec<FleetLabel>,
@@ -125,23 +129,19 @@ impl Fleet {
             return Ok(None);
         }
         let parts = Parts::of(labels, &graph, life.seed)?;
-        let lanes = 1;
+        let laws = Laws::of(life, &parts);
+        let lanes = laws.lanes();
         let radices = parts.axes.iter().map(|axis| axis.radix as u128);
         let count = radices.fold(lanes as u128, u128::saturating_mul);
         if count > u128::from(ENTITIES_MAX) {
             return Err(FleetError::TooManyEntities(count));
         }
-        let source = graph.order.iter().map(|&index| Label {
-            from_metric: false,
-            weights: None,
-            ..labels[index].clone()
-        });
         let mut fleet = Self {
-            source: (source.collect(), life.clone()),
             interval_ns,
             slots: count as usize / lanes,
             lanes,
             parts,
+            laws,
             labels: Vec::new(),
             coded: 0,
             texted: 0,
@@ -206,21 +206,6 @@ impl Fleet {
     /// properties. The metric's others are free axes.
     pub fn labels(&self) -> &[FleetLabel] {
         &self.labels
-    }
-
-    /// No text of an entity as the value of a label, by its index, is longer in bytes.
-    pub fn text_bytes_max(&self, label: usize) -> usize {
-        self.parts.text_bytes_max(self.labels[label].part)
-    }
-
-    /// Whether a byte for which `is` holds may be in such a text.
-    pub fn text_may_have(&self, label: usize, is: &dyn Fn(u8) -> bool) -> bool {
-        self.parts.text_may_have(self.labels[label].part, is)
-    }
-
-    /// Whether it is the fleet that equal labels, life and interval make.
-    pub fn is_alike(&self, other: &Self) -> bool {
-        self.source == other.source && self.interval_ns == other.interval_ns
     }
 
     /// The index of a label in [`Self::labels`].

@@ -8,7 +8,7 @@ use super::FleetError;
 use super::graph::{Graph, find};
 use super::ids;
 use super::mapping::{Mapping, Owner};
-use crate::config::{Label, LabelValues, Piece, Spread};
+use crate::config::{Label, LabelValues, Piece};
 use crate::model::identity;
 use crate::model::labels::{Arena, Dimension, write_value};
 use crate::random::mix;
@@ -27,6 +27,8 @@ pub(super) struct Part {
     pieces: Vec<PartPiece>,
     /// All its texts, by own value, where these decide alone.
     pub(super) fixed: Option<Arc<Dimension>>,
+    /// The hashes of name and own value, where they are not those of `fixed`.
+    own_hashes: Vec<u64>,
     /// The axes that it depends on, in increasing order.
     pub(super) closure: Vec<usize>,
     /// How many places [`Making::rank`] tells apart.
@@ -68,14 +70,26 @@ pub struct Axis {
 #[derive(Debug, Default)]
 pub(super) struct Making {
     /// The value index of each axis.
-    pub(super) digits: Vec<u64>,
+    digits: Vec<u64>,
     /// For each part its own value, ...
     pub(super) owns: Vec<u64>,
     /// ... the generation that it shows, ...
     pub(super) generations: Vec<u64>,
+    /// ... when that began, in nanoseconds, ...
+    pub(super) chosen_ns: Vec<u64>,
     /// ... and its text, unless that is fixed.
     texts: Vec<Vec<u8>>,
-    key: Vec<u8>,
+    /// For each axis the hash of name and own value.
+    hashes: Vec<u64>,
+    scratch: Vec<u8>,
+}
+
+impl Making {
+    /// The key of its values of some axes.
+    pub(super) fn key(&self, axes: &[usize]) -> u64 {
+        let hashes = axes.iter().map(|&axis| self.hashes[axis]);
+        mix(hashes.fold(0, u64::wrapping_add))
+    }
 }
 
 /// All parts of a fleet, those that others need before these.
@@ -86,37 +100,6 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// No text of a part is longer in bytes.
-    pub(super) fn text_bytes_max(&self, part: usize) -> usize {
-        const GENERATION_DIGITS: usize = 20;
-        let part = &self.each[part];
-        let pieces = part.pieces.iter().map(|piece| match piece {
-            PartPiece::Text(text) => text.len(),
-            PartPiece::Value => longest_bytes(&part.values),
-            PartPiece::Part(other) => self.text_bytes_max(*other),
-            PartPiece::Id { len, .. } => usize::from(*len),
-            PartPiece::Generation => GENERATION_DIGITS,
-        });
-        pieces.sum()
-    }
-
-    /// Whether a byte for which `is` holds may be in the texts of a part.
-    pub(super) fn text_may_have(&self, part: usize, is: &dyn Fn(u8) -> bool) -> bool {
-        let part = &self.each[part];
-        let has = |text: &[u8]| text.iter().copied().any(is);
-        part.pieces.iter().any(|piece| match piece {
-            PartPiece::Text(text) => has(text),
-            PartPiece::Value => match &part.values {
-                LabelValues::List(list) => list.iter().any(|value| has(value.as_bytes())),
-                LabelValues::Range { format, .. } => {
-                    has(format.before.as_bytes()) || has(format.after.as_bytes())
-                }
-            },
-            PartPiece::Part(other) => self.text_may_have(*other, is),
-            PartPiece::Id { .. } | PartPiece::Generation => false,
-        })
-    }
-
     pub(super) fn of(labels: &[Label], graph: &Graph, seed: u64) -> Result<Self, FleetError> {
         let axes = graph.axes.iter().map(|&label| Axis {
             label,
@@ -152,8 +135,7 @@ impl Parts {
             return Err(FleetError::TooManyValues(label.name.clone(), count));
         }
         let closure = graph.closures[index].clone();
-        let below = closure.iter().map(|&axis| self.axes[axis].radix as u64);
-        let mut ranks = below.fold(1, u64::saturating_mul);
+        let mut ranks = self.product(&closure);
         let own = if let Some(property) = &label.of {
             let of = part_of(&property.of)?;
             let owner = &self.each[of];
@@ -196,6 +178,7 @@ impl Parts {
             values: label.values.clone(),
             pieces,
             fixed: None,
+            own_hashes: Vec::new(),
             closure,
             ranks,
         };
@@ -203,25 +186,90 @@ impl Parts {
         if part.pieces.iter().all(is_own) {
             part.fixed = Some(Arc::new(part.all_texts()));
         }
+        if !matches!(part.pieces[..], [PartPiece::Value]) {
+            part.own_hashes = part.hash_owns();
+        }
         Ok(part)
     }
 
-    /// Finds out all values and texts of an entity; `making` knows its digits and
-    /// generations. `is_fit` tells whether a property's value will do; where none does, it is
-    /// the first one that did not.
-    pub(super) fn make(&self, making: &mut Making, is_fit: impl Fn(usize, u64) -> bool) {
+    /// The part of a label.
+    pub(super) fn find(&self, name: &str) -> Option<usize> {
+        self.each.iter().position(|part| part.name == name)
+    }
+
+    /// How many combinations of values some axes have.
+    pub(super) fn product(&self, axes: &[usize]) -> u64 {
+        let radices = axes.iter().map(|&axis| self.axes[axis].radix as u64);
+        radices.fold(1, u64::saturating_mul)
+    }
+
+    /// Turns to a slot: its digits, and their hashes.
+    pub(super) fn seek(&self, making: &mut Making, slot: usize) {
+        making.digits.resize(self.axes.len(), 0);
+        making.hashes.resize(self.axes.len(), 0);
+        let mut rest = slot;
+        for (digit, axis) in making.digits.iter_mut().zip(&self.axes).rev() {
+            *digit = (rest % axis.radix) as u64;
+            rest /= axis.radix;
+        }
+        for part in &self.each {
+            if let Own::Axis(axis) = part.own {
+                let own = making.digits[axis];
+                making.hashes[axis] = part.own_hash(own);
+            }
+        }
+    }
+
+    /// The key of a value of a property.
+    pub(super) fn value_key(&self, part: usize, value: u64) -> u64 {
+        mix(self.each[part].own_hash(value))
+    }
+
+    /// The properties that a value of another one has for ever, and their values.
+    pub(super) fn derived(&self, part: usize, value: u64) -> impl Iterator<Item = (usize, u64)> {
+        let texts = self.each[part].fixed.as_ref();
+        let texts = texts.filter(|_| self.each[part].is_spread());
+        texts.into_iter().flat_map(move |texts| {
+            let owner = Owner {
+                text: texts.values.get(value as usize),
+                rank: value,
+                generation: 0,
+            };
+            self.each
+                .iter()
+                .enumerate()
+                .filter_map(move |(index, other)| match &other.own {
+                    Own::Property { of, mapping } if *of == part => {
+                        Some((index, mapping.first_fit(owner, |_| true)))
+                    }
+                    _ => None,
+                })
+        })
+    }
+
+    /// Finds out all values and texts of an entity; `making` knows its slot and generations.
+    /// `is_fit` tells whether a property's value will do for who chooses at a time; where none
+    /// does, it is the first one that did not.
+    pub(super) fn make(&self, making: &mut Making, is_fit: impl Fn(usize, u64, u64) -> bool) {
         making.owns.clear();
         making.texts.resize_with(self.each.len(), Vec::new);
         for (index, part) in self.each.iter().enumerate() {
             let own = match &part.own {
                 Own::Axis(axis) => making.digits[*axis],
                 Own::Property { of, mapping } => {
+                    // What a value of a property has, it has for ever.
+                    let is_lasting = self.each[*of].is_spread();
                     let owner = Owner {
                         text: self.text(making, *of),
                         rank: self.rank(making, *of),
-                        generation: making.generations[*of],
+                        generation: if is_lasting {
+                            0
+                        } else {
+                            making.generations[*of]
+                        },
                     };
-                    mapping.first_fit(owner, |value| is_fit(index, value))
+                    let chosen_ns = making.chosen_ns[index];
+                    mapping.first_fit(owner, |value| is_lasting || is_fit(index, value, chosen_ns))
                 }
             };
             making.owns.push(own);
@@ -244,27 +292,26 @@ impl Parts {
 
     /// The hash of name and text of a part that was made.
     pub(super) fn pair_hash(&self, making: &mut Making, part: usize) -> u64 {
-        match &self.each[part].fixed {
-            Some(dimension) => dimension.pair_hashes[making.owns[part] as usize],
-            None => {
-                let Making { texts, key, .. } = making;
-                identity::pair_hash(&self.each[part].name, &texts[part], key)
-            }
+        if let Some(texts) = &self.each[part].fixed {
+            return texts.pair_hashes[making.owns[part] as usize];
         }
+        let Making { texts, scratch, .. } = making;
+        identity::pair_hash(&self.each[part].name, &texts[part], scratch)
     }
 
     /// The place of an entity among those of a part, from 0.
     pub(super) fn rank(&self, making: &Making, part: usize) -> u64 {
         match &self.each[part].own {
-            Own::Property { .. } if self.each[part].count > 1 => making.owns[part],
+            Own::Property { .. } if self.each[part].is_spread() => making.owns[part],
             Own::Property { of, .. } => self.rank(making, *of),
-            Own::Axis(_) => {
-                let closure = self.each[part].closure.iter();
-                closure.fold(0, |rank, &axis| {
-                    rank * self.axes[axis].radix as u64 + making.digits[axis]
-                })
-            }
+            Own::Axis(_) => self.rank_of(making, &self.each[part].closure),
         }
+    }
+
+    /// The place of its values of some axes among their combinations, the first axis slowest.
+    pub(super) fn rank_of(&self, making: &Making, axes: &[usize]) -> u64 {
+        let add = |rank, &axis: &usize| rank * self.axes[axis].radix as u64 + making.digits[axis];
+        axes.iter().fold(0, add)
     }
 
     fn write(&self, making: &Making, index: usize, out: &mut Vec<u8>) {
@@ -306,8 +353,32 @@ impl Parts {
 }
 
 impl Part {
+    /// Whether it is a property that has several values.
+    pub(super) fn is_spread(&self) -> bool {
+        self.count > 1 && matches!(self.own, Own::Property { .. })
+    }
+
+    /// The hash of name and own value.
+    fn own_hash(&self, own: u64) -> u64 {
+        match &self.fixed {
+            Some(texts) if self.own_hashes.is_empty() => texts.pair_hashes[own as usize],
+            _ => self.own_hashes[own as usize],
+        }
+    }
+
+    /// The hashes of name and own value of all of them.
+    fn hash_owns(&self) -> Vec<u64> {
+        let (mut text, mut scratch) = (Vec::new(), Vec::new());
+        let hash = |own| {
+            text.clear();
+            self.write_own(own, &mut text);
+            identity::pair_hash(&self.name, &text, &mut scratch)
+        };
+        (0..self.count).map(hash).collect()
+    }
+
     /// Appends the text of an own value.
-    pub(super) fn write_own(&self, own: u64, out: &mut Vec<u8>) {
+    fn write_own(&self, own: u64, out: &mut Vec<u8>) {
         if self.values.count() > 0 {
             write_value(&self.values, own, out);
         }
@@ -334,25 +405,6 @@ impl Part {
             name: self.name.clone(),
             pair_hashes: hashes.collect(),
             values,
-        }
-    }
-}
-
-/// No value is longer in bytes.
-fn longest_bytes(values: &LabelValues) -> usize {
-    match values {
-        LabelValues::List(list) => list.iter().map(String::len).max().unwrap_or(0),
-        LabelValues::Range {
-            first,
-            last,
-            format,
-        } => {
-            let lengths = [*first, *last].map(|number| {
-                let mut text = Vec::new();
-                format.write(number, &mut text);
-                text.len()
-            });
-            lengths[0].max(lengths[1])
         }
     }
 }
