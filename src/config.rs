@@ -23,7 +23,8 @@
 //! | `suggest`, `unknown` | "did you mean …?", for fields those that fit |
 //! | `overrides` | arguments, written into the types of `raw` before the check |
 //! | `endpoint` | `host:port` or a URL to the URL that is pushed to |
-//! | `exporters`, `metric`, `range_format`, `action` | the checked types |
+//! | `exporters`, `metric`, `churn`, `range_format`, `action` | the checked types |
+//! | `label_text` | `fmt`: what the text of a label is made of |
 //! | `source` | what is generated, as it was read |
 //! | `effective` | the configuration in force as a document; its fingerprint |
 //! | `action_json` | actions from and to JSON |
@@ -49,6 +50,7 @@ mod elsewhere;
 mod endpoint;
 mod exporters;
 mod json;
+mod label_text;
 mod locate;
 mod metric;
 mod overrides;
@@ -242,9 +244,9 @@ fn check_tree(
     let environment = |name: &str| environment(name).filter(|_| !overrides.hides(name));
     let mut raw = de::read::<raw::RawConfig>(tree, problems)?;
     overrides.apply(&mut raw);
-    let mut config = check::check(path, raw, &environment, problems);
+    let (mut config, presets) = check::check(path, raw, &environment, problems);
     problems.is_empty().then(|| {
-        config.source = Source::of(tree, &config.metrics);
+        config.source = Source::of(tree, &config.metrics, presets);
         config
     })
 }
@@ -327,7 +329,7 @@ impl Config {
 /// resource's take its place, and series that only differ in it would be one.
 fn has_own_instance(metrics: &[Metric]) -> bool {
     let mut labels = metrics.iter().flat_map(|metric| &metric.labels);
-    labels.any(|label| label.name == INSTANCE_LABEL)
+    labels.any(|label| label.name == INSTANCE_LABEL && !label.hidden)
 }
 
 /// `global`.

@@ -19,6 +19,7 @@ use std::fmt;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
 
 use super::problem::{PROBLEMS_KEPT_MAX, Path, Problems, Step};
+use super::raw::LABEL_SPEC_FIELDS;
 use super::unknown;
 use super::yaml::{self, Node};
 use crate::quantity;
@@ -513,10 +514,10 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _name: &'static str,
-        _variants: &'static [&'static str],
+        variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value> {
-        self.placed(visitor.visit_enum(Shape(self)))
+        self.placed(visitor.visit_enum(Shape(self, variants)))
     }
 
     serde::forward_to_deserialize_any! {
@@ -581,8 +582,29 @@ impl<'de> de::MapAccess<'de> for Entries<'_, '_> {
     }
 }
 
-/// Chooses a variant by the shape of the value.
-struct Shape<'n, 'c>(NodeDe<'n, 'c>);
+/// Chooses one of the variants by the shape of the value.
+struct Shape<'n, 'c>(NodeDe<'n, 'c>, &'static [&'static str]);
+
+impl Shape<'_, '_> {
+    fn has(&self, variant: &str) -> bool {
+        self.1.contains(&variant)
+    }
+}
+
+/// Whether a map is one of values and weights rather than one of a label's fields.
+fn is_of_weights(entries: &[(String, Node)]) -> bool {
+    let is_number = |node: &Node| match node {
+        Node::Int(_) | Node::UInt(_) | Node::Big(_) | Node::Float(_) => true,
+        Node::Variable(text) => {
+            let plain = yaml::plain_scalar(text);
+            plain.is_some_and(|node| !matches!(node, Node::Bool(_)))
+        }
+        _ => false,
+    };
+    let is_field = |key: &str| LABEL_SPEC_FIELDS.contains(&key);
+    !entries.iter().any(|(key, _)| is_field(key))
+        && entries.iter().any(|(_, value)| is_number(value))
+}
 
 impl<'de> de::EnumAccess<'de> for Shape<'_, '_> {
     type Error = Failure;
@@ -590,9 +612,15 @@ impl<'de> de::EnumAccess<'de> for Shape<'_, '_> {
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self)> {
         let variant = match self.0.node {
-            Node::Map(_) => "Spec",
+            Node::Map(entries)
+                if self.has("Weights") && (!self.has("Spec") || is_of_weights(entries)) =>
+            {
+                "Weights"
+            }
+            Node::Map(_) if self.has("Spec") => "Spec",
             Node::Seq(_) => "List",
-            _ => "One",
+            _ if self.has("One") => "One",
+            _ => "List",
         };
         let variant: de::value::StrDeserializer<'_, Failure> = variant.into_deserializer();
         Ok((seed.deserialize(variant)?, self))

@@ -1,13 +1,11 @@
-//! `fmt`: how the numbers of a label's range are written, and read back.
+//! How the numbers of a label's range are written, and read back.
 //!
 //! Pure functions of text.
 
-use super::problem::quoted;
-
 const WIDTH_MAX: usize = 64;
-const EXPECTED: &str = "use one of {} %d %s %x, with a width (%5d) or zeros (%02d)";
+pub(super) const EXPECTED: &str = "use one of {} %d %s %x, with a width (%5d) or zeros (%02d)";
 
-/// A checked `fmt`: text, one number, text.
+/// Text, one number, text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RangeFormat {
     /// Text before the number, `%%` already resolved.
@@ -23,49 +21,6 @@ pub struct RangeFormat {
 }
 
 impl RangeFormat {
-    /// Reads a `fmt`, or tells what is wrong with it.
-    pub(super) fn parse(fmt: &str) -> Result<Self, String> {
-        if fmt.contains('\0') {
-            return Err("must not contain NUL".to_owned());
-        }
-        // What stands between directives.
-        let mut texts = vec![String::new()];
-        let mut directive = Directive::default();
-        let mut rest = fmt;
-        while let Some(c) = rest.chars().next() {
-            let text = texts.last_mut().expect("it begins with one");
-            if let Some(after) = rest.strip_prefix("%%") {
-                text.push('%');
-                rest = after;
-            } else if let Some((found, after)) = split_directive(rest)? {
-                texts.push(String::new());
-                directive = found;
-                rest = after;
-            } else {
-                text.push(c);
-                rest = &rest[c.len_utf8()..];
-            }
-        }
-        match <[String; 2]>::try_from(texts) {
-            Ok([before, after]) => Ok(Self {
-                before,
-                after,
-                width: directive.width,
-                zero_fill: directive.zero_fill,
-                hexadecimal: directive.hexadecimal,
-            }),
-            Err(texts) if texts.len() == 1 => Err(format!(
-                "{} has no place for the number; {EXPECTED}",
-                quoted(fmt)
-            )),
-            Err(texts) => Err(format!(
-                "{} has {} places for the number; keep one",
-                quoted(fmt),
-                texts.len() - 1
-            )),
-        }
-    }
-
     /// Appends a number as it is written.
     pub(crate) fn write(&self, number: i64, out: &mut Vec<u8>) {
         out.extend_from_slice(self.before.as_bytes());
@@ -114,15 +69,15 @@ impl RangeFormat {
 }
 
 /// What stands in a `fmt` for the number; `{}` by default.
-#[derive(Default)]
-struct Directive {
-    width: usize,
-    zero_fill: bool,
-    hexadecimal: bool,
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Directive {
+    pub(super) width: usize,
+    pub(super) zero_fill: bool,
+    pub(super) hexadecimal: bool,
 }
 
 /// The directive that a text begins with, if it does, and what follows.
-fn split_directive(text: &str) -> Result<Option<(Directive, &str)>, String> {
+pub(super) fn split_directive(text: &str) -> Result<Option<(Directive, &str)>, String> {
     if let Some(after) = text.strip_prefix("{}") {
         return Ok(Some((Directive::default(), after)));
     }
@@ -181,17 +136,6 @@ mod tests {
         }
     }
 
-    fn check_fmt(fmt: &str, expected: Result<(&str, &str, usize, bool, bool), &str>) {
-        match (RangeFormat::parse(fmt), expected) {
-            (Ok(format), Ok((before, after, width, zero_fill, hexadecimal))) => {
-                let expected = format_of(before, after, width, zero_fill, hexadecimal);
-                assert_eq!(format, expected, "{fmt}");
-            }
-            (Err(message), Err(part)) => assert!(message.contains(part), "{fmt}: {message}"),
-            (got, expected) => panic!("{fmt}: {got:?}, expected {expected:?}"),
-        }
-    }
-
     /// What the standard library makes of the same.
     fn obvious(format: &RangeFormat, number: i64) -> String {
         let (before, after, width) = (&format.before, &format.after, format.width);
@@ -225,31 +169,6 @@ mod tests {
         check(4, true, true, 255, "u00ff!");
         check(2, true, false, 12345, "u12345!");
         check(0, false, false, i64::MIN, "u-9223372036854775808!");
-    }
-
-    #[test]
-    fn a_fmt_has_one_directive() {
-        check_fmt("{}", Ok(("", "", 0, false, false)));
-        check_fmt("user_%05d", Ok(("user_", "", 5, true, false)));
-        check_fmt("%5d%%", Ok(("", "%", 5, false, false)));
-        check_fmt("a%%{}b", Ok(("a%", "b", 0, false, false)));
-        check_fmt("%04x", Ok(("", "", 4, true, true)));
-        check_fmt("%s", Ok(("", "", 0, false, false)));
-        check_fmt("{ä}%3s", Ok(("{ä}", "", 3, false, false)));
-        check_fmt("%0d", Ok(("", "", 0, false, false)));
-        check_fmt("", Err("no place for the number"));
-        check_fmt("host", Err("no place for the number"));
-        check_fmt("%d-{}", Err("has 2 places"));
-        check_fmt("100%", Err("%%"));
-        check_fmt("%5", Err("%%"));
-        check_fmt("%i", Err("%i is not understood"));
-        check_fmt("%é", Err("is not understood"));
-        check_fmt("%-5d", Err("is not understood"));
-        check_fmt("%.2f", Err("is not understood"));
-        check_fmt("{:05}", Err("is not understood"));
-        check_fmt("%65d", Err("at most 64"));
-        check_fmt("%99999999999999999999999d", Err("at most 64"));
-        check_fmt("%05s", Err("zeros"));
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! Parameters of algorithms are read and described by their definitions (`parameters`).
 
 mod exporters;
+mod label;
+mod life;
 mod metric;
 mod parameters;
 mod remote_write;
@@ -16,7 +18,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) use exporters::{RawExporters, RawOtel, RawPrometheus};
-pub(super) use metric::{RawComponent, RawLabel, RawLabelSpec, RawMetric, RawProfile};
+pub(super) use label::{LABEL_SPEC_FIELDS, RawLabel, RawLabelSpec, RawValues};
+pub(super) use life::{RawChurn, RawLaw, RawSize, RawSizes};
+pub(super) use metric::{RawComponent, RawMetric, RawProfile};
 pub(super) use parameters::{Parametrised, WithParameters};
 pub(super) use remote_write::{RawBasicAuth, RawRemoteWrite};
 pub(super) use runtime::{RawAction, RawRuntime, RawScenario, RawStep};

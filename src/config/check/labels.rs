@@ -1,13 +1,11 @@
-//! `profiles`, and labels in profiles and metrics: names, values and ranges.
-//!
-//! A range is judged by its ends and never written out.
+//! `profiles`, and labels in profiles and metrics: names, numbers of combinations, caps.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use super::{Checker, names, suggest};
-use crate::config::problem::{Path, excerpt, quoted};
-use crate::config::raw::{Count, Entries, Item, RawLabel, RawLabelSpec, RawProfile, Scalar, Whole};
-use crate::config::{Label, LabelValues, RangeFormat, Sampling};
+use crate::config::problem::{Path, excerpt};
+use crate::config::raw::{Count, Entries, RawLabel, RawProfile};
+use crate::config::{Label, LabelValues, Life, Sampling};
 use crate::readable::grouped;
 
 /// A checked profile.
@@ -17,6 +15,8 @@ pub(super) struct Profile {
     pub(super) series_cap: Option<u64>,
     pub(super) sampling: Sampling,
     pub(super) zipf_alpha: f64,
+    /// Its churn and sizes, without a seed.
+    pub(super) life: Life,
     /// `first_n` was not asked for by name.
     first_n_by_default: bool,
     /// It or a part of it was reported; what depends on all of it is not judged.
@@ -66,19 +66,33 @@ impl Checker<'_> {
             self.problems
                 .missing(&labels_path, "missing; a profile needs at least one label");
         }
-        let (labels, complete) = match raw.labels {
+        let (labels, mut complete) = match raw.labels {
             Some(labels) => self.labels(&labels_path, labels, false),
             None => (Vec::new(), false),
         };
+        if complete {
+            complete = self.references(&labels_path, &labels, |_| true);
+        }
         if let Some(Count(cap)) = raw.series_cap {
             self.whole_within(&at.key("series_cap"), cap, 1..=u64::MAX);
+            complete &= self.can_be_capped(&at.key("series_cap"), &labels);
         }
         let known = [("first_n", Sampling::FirstN), ("hash", Sampling::Hash)];
         let word = raw.sampling_strategy.as_deref();
         let sampling = self.choice(&at.key("sampling_strategy"), word, &known);
         let zipf_alpha = self.number_or(at, "zipf_alpha", raw.zipf_alpha, 0.0, 0.0..=10.0);
+        let mut life = Life::default();
+        if complete {
+            (life, complete) = self.life(at, &labels, (raw.churn, raw.size));
+        }
+        if raw.series_cap.is_some() && (!life.laws.is_empty() || !life.sizes.is_empty()) {
+            let message = "cannot cut a space whose entities come and go (churn, size): they \
+                           would lose some of their series; remove it, and make ranges shorter";
+            self.problems.add(&at.key("series_cap"), message);
+        }
         Profile {
             labels,
+            life,
             series_cap: raw.series_cap.map(u64::from),
             sampling: sampling.unwrap_or_default(),
             zipf_alpha,
@@ -166,147 +180,12 @@ impl Checker<'_> {
                 self.problems.add_key(&path, problem);
                 complete = false;
             }
-            match raw.and_then(|raw| self.label_values(&path, raw)) {
-                Some(values) => labels.push(Label {
-                    name,
-                    values,
-                    from_metric,
-                    text: None,
-                    of: None,
-                    weights: None,
-                    hidden: false,
-                }),
+            match raw.and_then(|raw| self.label(&path, (name, from_metric), raw)) {
+                Some(label) => labels.push(label),
                 None => complete = false,
             }
         }
         (labels, complete)
-    }
-
-    fn label_values(&mut self, at: &Path, raw: RawLabel) -> Option<LabelValues> {
-        match raw {
-            RawLabel::One(value) => self.list(at, vec![Item(Some(value))], |_| at.clone()),
-            RawLabel::List(values) => self.list(at, values, |index| at.index(index)),
-            RawLabel::Spec(spec) => self.spec(at, spec),
-        }
-    }
-
-    fn spec(&mut self, at: &Path, spec: RawLabelSpec) -> Option<LabelValues> {
-        let values_path = at.key("values");
-        let fmt_path = at.key("fmt");
-        match (spec.values, spec.range) {
-            (Some(_), Some(_)) => {
-                self.problems
-                    .add(at, "has both values and range; keep one of them");
-                None
-            }
-            (None, None) => {
-                let pruned = self.problems.is_pruned(&values_path)
-                    || self.problems.is_pruned(&at.key("range"));
-                if !pruned {
-                    self.problems
-                        .missing(&values_path, "missing; a label needs values or range");
-                }
-                None
-            }
-            (Some(values), None) => {
-                if spec.fmt.is_some() {
-                    self.problems.add(
-                        &fmt_path,
-                        "is only used with range; values are written as they are",
-                    );
-                }
-                self.list(&values_path, values, |index| values_path.index(index))
-            }
-            (None, Some(range)) => {
-                let fmt = spec.fmt.as_deref().unwrap_or("{}");
-                let format = RangeFormat::parse(fmt).map_err(|message| {
-                    self.problems.add(&fmt_path, message);
-                });
-                let (first, last) = self.range(&at.key("range"), range)?;
-                let format = format.ok()?;
-                if format.hexadecimal && first < 0 {
-                    self.problems.add(
-                        &fmt_path,
-                        "%x cannot write the negative numbers of this range",
-                    );
-                    return None;
-                }
-                Some(LabelValues::Range {
-                    first,
-                    last,
-                    format,
-                })
-            }
-        }
-    }
-
-    fn range(&mut self, at: &Path, raw: Vec<Item<Whole>>) -> Option<(i64, i64)> {
-        let count = raw.len();
-        let ends: Vec<_> = self
-            .items(at, raw)
-            .into_iter()
-            .map(|(_, end)| end)
-            .collect();
-        let [first, last] = ends[..] else {
-            self.problems
-                .add(at, format!("expected [first, last], found {count} entries"));
-            return None;
-        };
-        let (Whole(first), Whole(last)) = (first?, last?);
-        if first > last {
-            self.problems
-                .add(at, format!("is reversed; write [{last}, {first}]"));
-            return None;
-        }
-        Some((first, last))
-    }
-
-    /// A list of values; `place` gives the path of an entry.
-    fn list(
-        &mut self,
-        at: &Path,
-        values: Vec<Item<Scalar>>,
-        place: impl Fn(usize) -> Path,
-    ) -> Option<LabelValues> {
-        if values.is_empty() {
-            self.problems
-                .add(at, "the list is empty; a label needs at least one value");
-            return None;
-        }
-        let mut list = Vec::with_capacity(values.len());
-        let mut seen: HashMap<String, usize> = HashMap::with_capacity(values.len());
-        let mut complete = true;
-        for (index, Item(value)) in values.into_iter().enumerate() {
-            let message = match value {
-                None => Err("null is not a value; quote it to use it as text".to_owned()),
-                Some(Scalar(value)) if value.is_empty() => Err(
-                    "an empty label value means the same as no label, so series could \
-                     become equal; write some text"
-                        .to_owned(),
-                ),
-                Some(Scalar(value)) if value.contains('\0') => {
-                    Err("must not contain NUL".to_owned())
-                }
-                Some(Scalar(value)) => match seen.get(&value) {
-                    Some(first) => Err(format!(
-                        "{} equals entry {first}; values of a label must differ",
-                        quoted(&value)
-                    )),
-                    None => Ok(value),
-                },
-            };
-            match message {
-                Ok(value) => {
-                    seen.insert(value.clone(), index);
-                    list.push(value);
-                }
-                Err(message) => {
-                    self.problems.add(&place(index), message);
-                    complete = false;
-                }
-            }
-        }
-        complete.then_some(LabelValues::List(list))
     }
 
     /// The profile's labels, replaced in place by the metric's own; others last.
@@ -359,7 +238,8 @@ impl Checker<'_> {
         profile: Option<(&str, &Profile)>,
         reported: &mut HashSet<String>,
     ) {
-        let product = labels.iter().try_fold(1_u64, |product, label| {
+        let mut axes = labels.iter().filter(|label| label.of.is_none());
+        let product = axes.try_fold(1_u64, |product, label| {
             let product = product.checked_mul(label.values.count());
             // That many stand for more.
             product.filter(|&product| product < u64::MAX)

@@ -10,7 +10,7 @@ use crate::algorithm::gauge::GaugeAlgorithm;
 use crate::algorithm::{Given, Value};
 use crate::config::problem::{Path, quoted};
 use crate::config::raw::{Item, RawMetric, WithParameters};
-use crate::config::{Diurnal, Global, Kind, Label, Life, Metric, Sampling, elsewhere};
+use crate::config::{Diurnal, Global, Kind, Label, Metric, Sampling, elsewhere};
 use crate::layout::MetricType;
 
 impl Checker<'_> {
@@ -64,9 +64,15 @@ impl Checker<'_> {
             Err(()) => (own, false),
         };
         let profile = profile.ok().flatten();
-        if complete {
-            self.combinations(at, &labels, profile, reported);
-        }
+        let labels = if complete {
+            let labels = self.arranged(at, labels, raw.without.take(), profile);
+            if let Some(labels) = &labels {
+                self.combinations(at, labels, profile, reported);
+            }
+            labels.unwrap_or_default()
+        } else {
+            labels
+        };
         self.reserved_labels(
             at,
             &labels,
@@ -88,6 +94,8 @@ impl Checker<'_> {
         let seed = raw.seed.unwrap_or(global.seed);
         let kind = self.kind(at, raw, &parameters, global)?;
         let profile = profile.map(|(_, profile)| profile);
+        let life = profile.map(|profile| profile.life.followed(&labels, global.seed));
+        let life = life.unwrap_or_default();
         Some(Metric {
             name: name.unwrap_or_default(),
             description,
@@ -97,7 +105,7 @@ impl Checker<'_> {
             series_cap: profile.and_then(|profile| profile.series_cap),
             sampling: profile.map_or(Sampling::FirstN, |profile| profile.sampling),
             zipf_alpha: profile.map_or(0.0, |profile| profile.zipf_alpha),
-            life: Life::default(),
+            life,
             kind,
         })
     }
@@ -141,7 +149,10 @@ impl Checker<'_> {
             return;
         };
         let kind = kind.name();
-        let Some(label) = labels.iter().find(|label| label.name == reserved) else {
+        let Some(label) = labels
+            .iter()
+            .find(|label| label.name == reserved && !label.hidden)
+        else {
             return;
         };
         match profile {

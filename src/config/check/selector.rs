@@ -89,9 +89,9 @@ impl Checker<'_> {
     ) {
         for (name, value) in labels {
             let path = at.key(name);
-            match metric.labels.iter().find(|label| label.name == *name) {
+            match shown(metric).find(|label| label.name == *name) {
                 None => {
-                    let names = metric.labels.iter().map(|label| &*label.name);
+                    let names = shown(metric).map(|label| &*label.name);
                     let message = format!(
                         "{} has no such label; {}",
                         quoted(&metric.name),
@@ -125,7 +125,7 @@ impl Checker<'_> {
         let mut all_of_one = |labels: &[(&String, &String)]| {
             metrics().any(|metric| {
                 labels.iter().all(|(name, value)| {
-                    let label = metric.labels.iter().find(|label| label.name == **name);
+                    let label = shown(metric).find(|label| label.name == **name);
                     label.is_some_and(|label| self.has_value(at, label, value))
                 })
             })
@@ -146,7 +146,7 @@ impl Checker<'_> {
         }
         for (name, value) in nowhere {
             let path = at.key(name);
-            let all = || metrics().flat_map(|metric| &metric.labels);
+            let all = || metrics().flat_map(|metric| shown(metric));
             match all().find(|label| label.name == **name) {
                 None => {
                     let names: BTreeSet<&str> = all().map(|label| &*label.name).collect();
@@ -169,6 +169,10 @@ impl Checker<'_> {
 
     /// Whether a label has a value; true, with a report, after too much looking.
     fn has_value(&mut self, at: &Path, label: &Label, value: &str) -> bool {
+        if label.text.is_some() {
+            // What it is composed of is told by the run alone.
+            return true;
+        }
         let found = match &label.values {
             LabelValues::Range {
                 first,
@@ -198,6 +202,11 @@ impl Checker<'_> {
         }
         found
     }
+}
+
+/// The labels that a metric's series have.
+fn shown(metric: &Metric) -> impl Iterator<Item = &Label> + Clone {
+    metric.labels.iter().filter(|label| !label.hidden)
 }
 
 /// What a label has instead of a value.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::parameters::{Parametrised, WithParameters, all_fields};
-use super::{AnyFloat, Count, Entries, Item, Scalar, Seconds, Whole};
+use super::{AnyFloat, Count, Entries, Item, RawChurn, RawLabel, RawSizes, Seconds};
 use crate::algorithm::Definition;
 use crate::algorithm::counter::CounterAlgorithm;
 use crate::algorithm::distribution::Distribution;
@@ -35,38 +35,11 @@ pub(crate) struct RawProfile {
     /// 0 to 10. Default: 0 (all alike).
     #[schemars(range(min = 0, max = 10))]
     pub(crate) zipf_alpha: Option<f64>,
-}
-
-/// The values of a label: a list of values, a single value, or a map with
-/// `values` or `range`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[schemars(rename = "Label", untagged)]
-pub(crate) enum RawLabel {
-    /// `values`, or `range` and `fmt`.
-    Spec(RawLabelSpec),
-    /// The values, short for `values`.
-    List(Vec<Item<Scalar>>),
-    /// The only value, short for `values` with one entry.
-    One(Scalar),
-}
-
-/// The values of a label: either `values`, or `range` and `fmt`.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "LabelValues")]
-pub(crate) struct RawLabelSpec {
-    /// The values; not empty, distinct, none of them the empty text. Numbers,
-    /// true and false become text; quote a number to keep how it is written.
-    #[schemars(length(min = 1))]
-    pub(crate) values: Option<Vec<Item<Scalar>>>,
-    /// First and last of a range of whole numbers, both included:
-    /// `[1, 100000]` or `[1, 100k]`.
-    #[schemars(length(min = 2, max = 2))]
-    pub(crate) range: Option<Vec<Item<Whole>>>,
-    /// How a number of `range` becomes a value: text with exactly one of `{}`,
-    /// `%d`, `%s`, `%x`, with a width (`%5d`) or zero-filled (`%02d`, `%04x`);
-    /// `%%` is a percent sign. Default: {}.
-    pub(crate) fmt: Option<String>,
+    /// How series come and go: `steady`, `k8s` or `ci` (2, 26 and 300 % new ones a day),
+    /// or a list of laws. Default: they stay.
+    pub(crate) churn: Option<RawChurn>,
+    /// How many entities of a label exist as a function of time. Default: all.
+    pub(crate) size: Option<RawSizes>,
 }
 
 /// A metric. Which parameters it takes depends on `type` and `algorithm`.
@@ -93,6 +66,9 @@ pub(crate) struct RawMetric {
     /// Labels of this metric alone. One that the profile has too replaces it in
     /// its place, others come last. Default: none.
     pub(crate) labels: Option<Entries<RawLabel>>,
+    /// Labels that it leaves out, of those of its profile: its series have the others.
+    /// Default: none.
+    pub(crate) without: Option<Vec<Item<String>>>,
     /// Help text. Default: empty.
     pub(crate) description: Option<String>,
     /// Unit, for example `seconds`; at most 63 characters of ASCII. Default: none.

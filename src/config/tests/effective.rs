@@ -116,6 +116,9 @@ fn everything_has_a_way_to_be_written() {
          metrics: [{name: g, type: gauge, algorithm: constant, start: 1, profile: p, labels: {b: [q], d: {range: [-5, 5]}}},\
          {name: h, type: gauge, algorithm: constant, start: 1, profile: p, labels: {z: [q], a: [1, 2], b: [1], c: [5]}},\
          {name: i, type: gauge, algorithm: constant, start: 1, profile: p}]",
+        "profiles: {p: {labels: {z: {fmt: '{d}-{{x}}'}, d: {range: [1, 3], fmt: '{n}-%03d-{id:5}{generation}'}, n: {of: m, values: [a, b], fmt: 'v{}', spread: even}, m: {b: 1, a: 0.1, '07': 2e3}, s: {values: {y: 1, x: 2}}}}}\n\
+         metrics: [{name: g, type: gauge, algorithm: constant, start: 1, profile: p},\
+         {name: h, type: gauge, algorithm: constant, start: 1, profile: p, without: [d, s], labels: {q: {of: z, range: [1, 9]}}}]",
         "metrics: [{name: g, type: gauge, algorithm: constant, start: 1, description: \"a\\u0085\\u2028\\x7f\\uFEFF\\u0001 b\\n\", labels: {a: [\"\\u0085\", 'x\\ny', \"\\U0001F600\"]}}]",
         "metrics: [{name: g, type: gauge, algorithm: constant, start: 1}]\n\
          global: {epoch: '2026-01-01T00:00:00.001Z', threads: 3, log_level: warn, log_format: json, seed: 18446744073709551615, control_api_bind: '::1', control_api_token: secret, control_api_hosts: [a], journal_file: j}\n\
@@ -228,6 +231,10 @@ fn fingerprints_tell_what_determines_the_values() {
         text.replace("[x, y]", "['x\", \"y']"),
         text.replace("start: 1", "start: 1, seed: 43"),
         text.replace("[x, y]}", "[x, y]}, series_cap: 2, sampling_strategy: hash"),
+        text.replace("[x, y]}", "{x: 1, y: 1}}"),
+        text.replace("[x, y]}", "{values: [x, y], fmt: '{}-'}}"),
+        text.replace("[x, y]}", "[x, y], b: {of: a, values: [x]}}"),
+        text.replace("profile: p", "profile: p, without: [a]"),
     ] {
         assert_ne!(fingerprint(&good(&other)), base, "{other}");
     }

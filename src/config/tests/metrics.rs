@@ -23,8 +23,28 @@ const LABELS: &str = r#"
     .values: missing; a label needs values or range
 {values: [a], range: [1, 2]}
     : has both values and range; keep one of them
-{values: [a], fmt: '%d'}
-    .fmt: is only used with range; values are written as they are
+{values: [a], fmt: '%5d'}
+    .fmt: values are texts; write {} for them, without a width
+{values: [a, b], fmt: x}
+    .fmt: "x" has no place for the value; use {}
+{values: {a: 1, b: 0}}
+    .values.b: a weight is more than 0; leave out a value that nothing falls to
+{a: 1, b: -2}
+    .b: a weight is more than 0; leave out a value that nothing falls to
+{a: 1, b: 1e10}
+    .b: must be within 1e-9 and 1e9, found 10000000000
+{a: 1, b: x}
+    .b: expected a number, found the text "x"
+{a: 1, b: .inf}
+    .b: expected a finite number, found .inf
+{a: 1, '': 2}
+    ."": an empty label value means the same as no label, so series could become equal; write some text
+{values: [a], spread: even}
+    .spread: is only used with of: it is how the values of a property are spread over those of the other label
+{fmt: 'x-{}'}
+    .fmt: has a place for a value, and the label has neither values nor range; give one of them, or remove the place
+{fmt: 'x-{id:40}'}
+    .fmt: {id:N} is an identifier of 1 to 32 characters, such as {id:5}, found "40"
 {range: [2, 1]}
     .range: is reversed; write [1, 2]
 {range: [2]}

@@ -118,11 +118,11 @@ fn shipped_configurations_are_not_warned_of() {
 /// Unknown fields of metrics, and what is said about them.
 const UNKNOWN: &str = r"
 type: counter, algorithm: poisson, base_rate: 1, velocity: 20
-    velocity: unknown field; known fields: base_rate, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, description, unit, seed
+    velocity: unknown field; known fields: base_rate, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, without, description, unit, seed
 type: counter, algorithm: constant, increment: 1, stepp: 20
-    stepp: unknown field; known fields: base_rate, increment, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, description, unit, seed
+    stepp: unknown field; known fields: base_rate, increment, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, without, description, unit, seed
 type: gauge, algorithm: bernoulli, p: 0.5, probability: 1
-    probability: unknown field; known fields: p, clamp, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, description, unit, seed
+    probability: unknown field; known fields: p, clamp, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, without, description, unit, seed
 type: histogram, algorithm: exponential, lam: 1, native_histograms: true
     native_histograms: unknown field; native histograms are not offered; exporters.otel pushes exponential ones with histograms: exponential
 type: histogram, algorithm: exponential, lam: 1, exemplars: true
@@ -146,7 +146,7 @@ fn unknown_fields_are_answered_with_those_that_fit() {
         all,
         "\
 f.yaml:1:47: metrics[0].algorithm: no algorithm \"normal\"; there is no such distribution; lognormal has a normal logarithm, and a gauge's random_walk has normal steps; summary knows lognormal, exponential, mixture
-f.yaml:1:55: metrics[0].foo: unknown field; known fields: mu, sigma, observations_per_tick, objectives, max_age_s, diurnal_amp, diurnal_phase, lam, lambda, components, name, type, algorithm, profile, labels, description, unit, seed"
+f.yaml:1:55: metrics[0].foo: unknown field; known fields: mu, sigma, observations_per_tick, objectives, max_age_s, diurnal_amp, diurnal_phase, lam, lambda, components, name, type, algorithm, profile, labels, without, description, unit, seed"
     );
     check(
         "metrics: [{name: m, type: info, algorithm: constant, start: 1}]\n",
@@ -157,8 +157,8 @@ f.yaml:1:55: metrics[0].foo: unknown field; known fields: mu, sigma, observation
         "runtime.failure_modes[0].multiplier: unknown field; known fields: metric, labels, rate, duration_s, kind",
     );
     check_top(
-        "profiles: {p: {labels: {a: b}, churn: 1}}",
-        "profiles.p.churn: unknown field; series do not change by themselves; the fault stale lets them vanish and return (runtime.failure_modes), and `mockingbird ctl reload` puts other labels into effect",
+        "profiles: {p: {labels: {a: b}, churn_rate: 1}}",
+        "profiles.p.churn_rate: unknown field; how series come and go is said of a profile (profiles.NAME.churn: steady, k8s, ci or a list of laws)",
     );
 }
 
