@@ -12,6 +12,7 @@
 
 mod calendar;
 mod chunk;
+mod differing;
 mod ends;
 mod entities;
 mod graph;
