@@ -109,8 +109,9 @@ impl Checker<'_> {
             Kind::Histogram { .. } | Kind::Summary { .. } => observations_of,
         };
         let profile = profile.map(|(_, profile)| profile);
-        let life = profile.map(|profile| profile.life.followed(&labels, global.seed));
-        let life = life.unwrap_or_default();
+        let life = profile.map(|profile| &profile.life);
+        let none = Life::default();
+        let life = life.unwrap_or(&none).followed(&labels, global.seed);
         Some(Metric {
             name: name.unwrap_or_default(),
             description,
