@@ -10,7 +10,7 @@ use crate::algorithm::gauge::GaugeAlgorithm;
 use crate::algorithm::{Given, Value};
 use crate::config::problem::{Path, quoted};
 use crate::config::raw::{Item, RawMetric, WithParameters};
-use crate::config::{Diurnal, Global, Kind, Label, Metric, Sampling, elsewhere};
+use crate::config::{Diurnal, Global, Kind, Label, Life, Metric, Sampling, elsewhere};
 use crate::layout::MetricType;
 
 impl Checker<'_> {
