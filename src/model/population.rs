@@ -18,7 +18,7 @@ use std::sync::Arc;
 use super::Catalog;
 use super::fleet::{Entities, Lives};
 use super::space::{Cursor, Matching, Space};
-pub use ends::Ends;
+pub use ends::{Ends, in_blocks};
 
 /// The series of one family that exist at a tick.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::engine::Gaps;
 use crate::model::Catalog;
-use crate::model::population::{Ends, Population, Populations};
+use crate::model::population::{Ends, Population, Populations, in_blocks};
 use crate::remote_write::Forms;
 use crate::remote_write::family::SampleForm;
 
@@ -238,26 +238,15 @@ impl<'a> Places<'a> {
 
 /// Runs of rows of a family, block by block, all samples of which end.
 fn whole_parts(catalog: &Catalog, family: usize, rows: Vec<Range<usize>>) -> Vec<Part> {
-    let (mut parts, mut blocks): (Vec<Part>, _) = (Vec::new(), catalog.family_blocks(family));
-    let mut place = blocks.next();
-    for mut run in rows {
-        while let Some(index) = place.filter(|_| !run.is_empty()) {
-            let block = catalog.blocks()[index];
-            let end = run.end.min(block.start + block.len);
-            if run.start < end {
-                let within = run.start - block.start..end - block.start;
-                match parts.last_mut() {
-                    Some(last) if last.block == index => last.rows.push(within),
-                    _ => parts.push(Part {
-                        block: index,
-                        rows: vec![within],
-                        kept: None,
-                    }),
-                }
-                run.start = end;
-            } else {
-                place = blocks.next();
-            }
+    let mut parts: Vec<Part> = Vec::new();
+    for (block, rows) in in_blocks(catalog, family, rows) {
+        match parts.last_mut() {
+            Some(last) if last.block == block => last.rows.push(rows),
+            _ => parts.push(Part {
+                block,
+                rows: vec![rows],
+                kept: None,
+            }),
         }
     }
     parts

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Life, Population};
+use crate::model::Catalog;
 use crate::model::fleet::Entities;
 use crate::model::space::Matching;
 
@@ -78,6 +79,31 @@ impl Ends {
         self.0.push(known);
         ended
     }
+}
+
+/// Runs of rows of a family in increasing order as runs within its blocks, which stand
+/// before them by their index in the catalog.
+pub fn in_blocks(
+    catalog: &Catalog,
+    family: usize,
+    rows: Vec<Range<usize>>,
+) -> Vec<(usize, Range<usize>)> {
+    let mut pieces = Vec::with_capacity(rows.len());
+    let mut blocks = catalog.family_blocks(family);
+    let mut place = blocks.next();
+    for mut run in rows {
+        while let Some(index) = place.filter(|_| !run.is_empty()) {
+            let block = catalog.blocks()[index];
+            let end = run.end.min(block.start + block.len);
+            if run.start < end {
+                pieces.push((index, run.start - block.start..end - block.start));
+                run.start = end;
+            } else {
+                place = blocks.next();
+            }
+        }
+    }
+    pieces
 }
 
 impl Population {
