@@ -43,6 +43,8 @@ pub const ENTITIES_MAX: u64 = 1 << 28;
 /// and interval.
 #[derive(Debug)]
 pub struct Fleet {
+    /// What it was made of: the labels that it has, and their life.
+    source: (Vec<Label>, Life),
     interval_ns: u64,
     parts: Parts,
     laws: Laws,
@@ -136,7 +138,13 @@ impl Fleet {
         if count > u128::from(ENTITIES_MAX) {
             return Err(FleetError::TooManyEntities(count));
         }
+        let source = graph.order.iter().map(|&index| Label {
+            from_metric: false,
+            weights: None,
+            ..labels[index].clone()
+        });
         let mut fleet = Self {
+            source: (source.collect(), life.clone()),
             interval_ns,
             slots: count as usize / lanes,
             lanes,
@@ -206,6 +214,21 @@ impl Fleet {
     /// properties. The metric's others are free axes.
     pub fn labels(&self) -> &[FleetLabel] {
         &self.labels
+    }
+
+    /// No text of an entity as the value of a label, by its index, is longer in bytes.
+    pub fn text_bytes_max(&self, label: usize) -> usize {
+        self.parts.text_bytes_max(self.labels[label].part)
+    }
+
+    /// Whether a byte for which `is` holds may be in such a text.
+    pub fn text_may_have(&self, label: usize, is: &dyn Fn(u8) -> bool) -> bool {
+        self.parts.text_may_have(self.labels[label].part, is)
+    }
+
+    /// Whether it is the fleet that equal labels, life and interval make.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        self.source == other.source && self.interval_ns == other.interval_ns
     }
 
     /// The index of a label in [`Self::labels`].

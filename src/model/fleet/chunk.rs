@@ -10,6 +10,7 @@ const PAD: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Chunk {
     exists: u64,
+    latest_birth: u64,
     births: Box<[u64]>,
     hashes: Box<[u64]>,
     /// Entity by entity.
@@ -27,6 +28,20 @@ impl Chunk {
     /// How many entities it has.
     pub(super) fn len(&self) -> usize {
         self.births.len()
+    }
+
+    pub(super) fn existing(&self) -> usize {
+        self.exists.count_ones() as usize
+    }
+
+    /// Whether all of its entities exist.
+    pub(super) fn is_full(&self) -> bool {
+        self.existing() == self.births.len()
+    }
+
+    /// The latest birth of those that exist.
+    pub(super) fn latest_birth(&self) -> u64 {
+        self.latest_birth
     }
 
     pub(super) fn birth(&self, at: usize) -> u64 {
@@ -128,6 +143,7 @@ impl ChunkBuilder {
         self.bytes.resize(self.bytes.len() + PAD, 0);
         let chunk = Chunk {
             exists: self.exists,
+            latest_birth: self.births.iter().copied().max().unwrap_or(0),
             births: self.births.as_slice().into(),
             hashes: self.hashes.as_slice().into(),
             codes: self.codes.as_slice().into(),

@@ -1,5 +1,6 @@
 //! All entities of a fleet at a tick.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::chunk::{CHUNK_ENTITIES, Chunk};
@@ -71,6 +72,24 @@ impl Entities {
     /// The tick of the latest birth up to this snapshot, whether or not that entity still exists.
     pub fn latest_birth_tick(&self) -> u64 {
         self.latest_birth
+    }
+
+    /// No entity of some was born after this tick, whether or not it still exists.
+    pub fn latest_birth_tick_in(&self, entities: Range<usize>) -> u64 {
+        let chunks = self.chunks_of(entities);
+        chunks.map(Chunk::latest_birth).max().unwrap_or(0)
+    }
+
+    /// Whether all of some entities exist and were born before a tick; maybe not even where
+    /// it is so.
+    pub fn are_older(&self, entities: Range<usize>, than: u64) -> bool {
+        let mut chunks = self.chunks_of(entities);
+        chunks.all(|chunk| chunk.is_full() && chunk.latest_birth() < than)
+    }
+
+    fn chunks_of(&self, entities: Range<usize>) -> impl Iterator<Item = &Chunk> {
+        let chunks = entities.start / CHUNK_ENTITIES..entities.end.div_ceil(CHUNK_ENTITIES);
+        self.chunks[chunks].iter().map(|chunk| &**chunk)
     }
 
     /// The wrapping sum of the pair hashes of all labels that the fleet shows.

@@ -8,7 +8,7 @@ use super::FleetError;
 use super::graph::{Graph, find};
 use super::ids;
 use super::mapping::{Mapping, Owner};
-use crate::config::{Label, LabelValues, Piece};
+use crate::config::{Label, LabelValues, Piece, Spread};
 use crate::model::identity;
 use crate::model::labels::{Arena, Dimension, write_value};
 use crate::random::mix;
@@ -100,6 +100,37 @@ pub(super) struct Parts {
 }
 
 impl Parts {
+    /// No text of a part is longer in bytes.
+    pub(super) fn text_bytes_max(&self, part: usize) -> usize {
+        const GENERATION_DIGITS: usize = 20;
+        let part = &self.each[part];
+        let pieces = part.pieces.iter().map(|piece| match piece {
+            PartPiece::Text(text) => text.len(),
+            PartPiece::Value => longest_bytes(&part.values),
+            PartPiece::Part(other) => self.text_bytes_max(*other),
+            PartPiece::Id { len, .. } => usize::from(*len),
+            PartPiece::Generation => GENERATION_DIGITS,
+        });
+        pieces.sum()
+    }
+
+    /// Whether a byte for which `is` holds may be in the texts of a part.
+    pub(super) fn text_may_have(&self, part: usize, is: &dyn Fn(u8) -> bool) -> bool {
+        let part = &self.each[part];
+        let has = |text: &[u8]| text.iter().copied().any(is);
+        part.pieces.iter().any(|piece| match piece {
+            PartPiece::Text(text) => has(text),
+            PartPiece::Value => match &part.values {
+                LabelValues::List(list) => list.iter().any(|value| has(value.as_bytes())),
+                LabelValues::Range { format, .. } => {
+                    has(format.before.as_bytes()) || has(format.after.as_bytes())
+                }
+            },
+            PartPiece::Part(other) => self.text_may_have(*other, is),
+            PartPiece::Id { .. } | PartPiece::Generation => false,
+        })
+    }
+
     pub(super) fn of(labels: &[Label], graph: &Graph, seed: u64) -> Result<Self, FleetError> {
         let axes = graph.axes.iter().map(|&label| Axis {
             label,
@@ -405,6 +436,25 @@ impl Part {
             name: self.name.clone(),
             pair_hashes: hashes.collect(),
             values,
+        }
+    }
+}
+
+/// No value is longer in bytes.
+fn longest_bytes(values: &LabelValues) -> usize {
+    match values {
+        LabelValues::List(list) => list.iter().map(String::len).max().unwrap_or(0),
+        LabelValues::Range {
+            first,
+            last,
+            format,
+        } => {
+            let lengths = [*first, *last].map(|number| {
+                let mut text = Vec::new();
+                format.write(number, &mut text);
+                text.len()
+            });
+            lengths[0].max(lengths[1])
         }
     }
 }
