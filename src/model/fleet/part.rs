@@ -8,7 +8,7 @@ use super::FleetError;
 use super::graph::{Graph, find};
 use super::ids;
 use super::mapping::{Mapping, Owner};
-use crate::config::{Label, LabelValues, Piece, Spread};
+use crate::config::{Label, LabelValues, Piece};
 use crate::model::identity;
 use crate::model::labels::{Arena, Dimension, write_value};
 use crate::random::mix;
