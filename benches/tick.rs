@@ -96,8 +96,90 @@ fn main() {
         }
     }
     table.print();
+    measure_kin(options);
     measure_modifiers(options);
     measure_reloads(options);
+}
+
+/// Metrics of another one: name, fields of the other one, and its own.
+const KIN: [(&str, &str, &str); 6] = [
+    (
+        "share",
+        POISSON,
+        "type: counter, algorithm: share, of: m, p: 0.05",
+    ),
+    (
+        "share, half",
+        POISSON,
+        "type: counter, algorithm: share, of: m, p: 0.5",
+    ),
+    (
+        "histogram of events",
+        POISSON,
+        "type: histogram, algorithm: lognormal, mu: -2, sigma: 0.7, observations_of: m, \
+         buckets: [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64]",
+    ),
+    (
+        "histogram, 12 obs. of its own",
+        POISSON,
+        "type: histogram, algorithm: lognormal, mu: -2, sigma: 0.7, observations_per_tick: 12, \
+         buckets: [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64]",
+    ),
+    (
+        "follow a rate, lag, noise",
+        POISSON,
+        "type: gauge, algorithm: follow, of: m, lag: 30, noise: 0.1",
+    ),
+    (
+        "follow a walk, lag, noise",
+        "type: gauge, algorithm: random_walk, start: 0.5, step: 0.05, clamp: [0, 1]",
+        "type: gauge, algorithm: follow, of: m, lag: 30, noise: 0.1",
+    ),
+];
+const POISSON: &str = "type: counter, algorithm: poisson, base_rate: 12";
+
+/// What a metric of another one adds to a tick: it may cost what the other one does and
+/// 10 ns a series.
+fn measure_kin(options: Options) {
+    let mut table = Table::new(
+        "Ticking metrics of others, per series and core",
+        &[
+            "metric",
+            "series",
+            "other ns",
+            "both ns",
+            "own ns",
+            "beyond the other",
+        ],
+    );
+    for size in options.sizes() {
+        let (_, profile) = &label_shapes((size / 2).max(100))[0];
+        for (name, other, fields) in KIN {
+            let mut alone = engine(other, profile);
+            let series = alone.catalog().generated_series();
+            let mut both = engine(
+                &format!("{other}}}, {{name: child, profile: p, {fields}"),
+                profile,
+            );
+            for _ in 0..3 {
+                alone.advance(|_, _| {});
+                both.advance(|_, _| {});
+            }
+            let mut alone = || drop(black_box(alone.advance(|_, _| {})));
+            let mut both = || drop(black_box(both.advance(|_, _| {})));
+            let times = race(options, &mut [&mut alone, &mut both]);
+            let [alone, both] = [times[0], times[1]].map(|time| time / series as f64);
+            table.row(&[
+                name.to_owned(),
+                count(series),
+                ns(alone),
+                ns(both),
+                ns(both - alone),
+                ns(both - 2.0 * alone),
+            ]);
+        }
+    }
+    table.print();
 }
 
 /// What a reload takes that adds a value to a label: preparing it on another thread, and

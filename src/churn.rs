@@ -157,7 +157,7 @@ impl Clock {
             Compiled::Rollout(law) => law.next_change(slot, time_ns),
             Compiled::Pauses(law) => law.next_change(slot.key, time_ns),
             Compiled::Relabel(law) => law.next_change(slot, time_ns),
-            Compiled::Job(law) => law.next_change(slot, time_ns),
+            Compiled::Job(law) => Some(law.next_change(slot, time_ns)),
         };
         next.unwrap_or(u64::MAX)
     }

@@ -13,6 +13,12 @@
 //! faults (`effect`) of classes of series (`class`). A reload changes what series
 //! there are (`reload`).
 //!
+//! Metrics that go together are of two sorts. What counts events of a counter, observes
+//! them or follows their rate draws the counter's increments again (`events`). A gauge
+//! that follows another one reads that one's row of the same tick, so both have their
+//! blocks in the same shard, which fills the followed one first: a position that a walk
+//! has come to cannot be drawn again.
+//!
 //! A frame with some of another's points shares its columns (`part`). Where deltas
 //! are sent, frames also tell how much totals grew (`growth`). Exponential buckets
 //! move with spiked values (`buckets`).
@@ -23,7 +29,9 @@ mod block;
 mod buckets;
 mod class;
 mod columns;
+mod created;
 mod effect;
+mod events;
 pub mod exponential;
 mod frame;
 mod gaps;
@@ -40,6 +48,7 @@ pub mod sample;
 mod shard;
 mod size;
 mod tick;
+mod weights;
 pub mod window;
 
 use std::sync::Arc;
@@ -50,8 +59,9 @@ use crate::model::{Block, Catalog, identity};
 use crate::timeline::{Applied, Command, Refusal, Timeline};
 pub use buckets::{ExponentialColumn, ExponentialRow, Place};
 pub use columns::Columns;
+pub use created::{Created, Each};
 use effect::Effects;
-pub use frame::{Created, Frame};
+pub use frame::Frame;
 use frame::{Layout, ShardFrame};
 pub use gaps::Gaps;
 use growth::Counting;
@@ -265,10 +275,11 @@ impl Engine {
         }
         if self.generation != self.timeline.generation() {
             self.generation = self.timeline.generation();
-            let families = self.catalog.families().iter().zip(&mut plan.families);
-            for (family, base) in families {
+            let families = self.catalog.families().iter().zip(&*self.recipes);
+            for ((family, recipe), base) in families.zip(&mut plan.families) {
                 let modifiers = self.timeline.modifiers();
-                base.effects = Arc::new(Effects::of(family, modifiers, &base.effects));
+                let effects = Effects::of(family, &recipe.ancestors(), modifiers, &base.effects);
+                base.effects = Arc::new(effects);
                 base.generation = self.generation;
             }
         }
@@ -367,22 +378,42 @@ fn recipes_of(config: &Config, catalog: &Catalog) -> Vec<Recipe> {
     let mut shared = SharedParts::default();
     let interval_ns = config.global.tick_interval_ns;
     let families = config.metrics.iter().zip(catalog.families());
-    let recipe = |(metric, family)| Recipe::new(metric, family, interval_ns, &mut shared);
+    let metrics = &config.metrics[..];
+    let recipe =
+        |(metric, family)| Recipe::new((metrics, metric), family, interval_ns, &mut shared);
     families.map(recipe).collect()
 }
 
 /// Deals blocks to shards: in the order of a hash of the identity of their
-/// first series, each to the shard that has least so far. The process's own
-/// families go to one further shard, which the engine's thread fills.
+/// first series, each to the shard that has least so far. Blocks of a gauge that follows
+/// another one go where that one's are. The process's own families go to one further
+/// shard, which the engine's thread fills.
 fn deal(catalog: &Catalog, threads: usize) -> (Layout, Vec<Vec<Block>>) {
     let mut scratch = Vec::new();
     let mut order: Vec<(u64, usize)> = Vec::new();
+    // Of each family the gauge at the head of those that it follows, and of that one how
+    // many follow.
+    let heads: Vec<usize> = (0..catalog.families().len())
+        .map(|family| {
+            let follows = |&family: &usize| catalog.families()[family].follows;
+            let last = std::iter::successors(Some(family), follows).last();
+            last.unwrap_or(family)
+        })
+        .collect();
+    let mut together = vec![0usize; heads.len()];
+    for &head in &heads {
+        together[head] += 1;
+    }
     let mut owner = vec![threads; catalog.blocks().len()];
     for (index, block) in catalog.blocks().iter().enumerate() {
-        if block.family < catalog.generated_count() {
+        if block.family < catalog.generated_count() && heads[block.family] == block.family {
             let family = &catalog.families()[block.family];
             let series = block.start..block.start + 1;
-            let key = family.space.label_set_keys(series, &mut scratch)[0];
+            let key = match family.space.fleet() {
+                None => family.space.label_set_keys(series, &mut scratch)[0],
+                // Who that is changes; any number will do.
+                Some(_) => identity::label_set_key(block.start as u64),
+            };
             order.push((identity::series_key(key, family.name_key), index));
         }
     }
@@ -392,8 +423,15 @@ fn deal(catalog: &Catalog, threads: usize) -> (Layout, Vec<Vec<Block>>) {
         let block = catalog.blocks()[index];
         let shape = &catalog.families()[block.family].shape;
         let shard = (0..threads).min_by_key(|&shard| loads[shard]).unwrap_or(0);
-        loads[shard] += block.len * shape.samples_per_series();
+        loads[shard] += block.len * shape.samples_per_series() * together[block.family];
         owner[index] = shard;
+    }
+    for (index, block) in catalog.blocks().iter().enumerate() {
+        let (family, head) = (block.family, heads[block.family]);
+        if family != head {
+            let first = |family: usize| catalog.families()[family].first_block;
+            owner[index] = owner[first(head) + index - first(family)];
+        }
     }
     let mut shard_blocks: Vec<Vec<Block>> = vec![Vec::new(); threads + 1];
     let mut places = Vec::with_capacity(owner.len());

@@ -49,6 +49,9 @@ pub struct Family {
     pub block_series: usize,
     /// Index of its first block in [`Catalog::blocks`].
     pub first_block: usize,
+    /// Index of the gauge whose values at the same tick its own follow. Both have the
+    /// same series in the same rows and blocks.
+    pub follows: Option<usize>,
 }
 
 /// The type of a family, and the parameters that its columns follow from.
@@ -153,6 +156,7 @@ impl Family {
             space,
             name_key: identity::name_key(name),
             first_block: 0,
+            follows: None,
         }
     }
 
@@ -246,6 +250,12 @@ impl Catalog {
                 space,
             ));
         }
+        for (index, metric) in config.metrics.iter().enumerate() {
+            let parent = metric.parent(&config.metrics);
+            let gauge = parent.filter(|parent| matches!(parent.kind, Kind::Gauge { .. }));
+            let is_it = |other: &Metric| gauge.is_some_and(|gauge| gauge.name == other.name);
+            families[index].follows = config.metrics.iter().position(is_it);
+        }
         let generated_count = families.len();
         families.extend(own);
         Ok(Self::from_families(families, generated_count))
@@ -277,19 +287,27 @@ impl Catalog {
 
     /// A catalog of one generated family and some neighbouring series of it, as one
     /// block, however many there are. They have the values that they have among all.
-    pub fn of_rows(mut family: Family, rows: Range<usize>) -> Self {
-        assert!(rows.start < rows.end && rows.end <= family.series_count());
-        family.first_block = 0;
-        family.block_series = rows.len();
-        let block = Block {
-            family: 0,
-            start: rows.start,
-            len: rows.len(),
-        };
+    /// A family that follows a gauge is followed by that one, and so on, with a block of
+    /// the same series each.
+    pub fn of_rows(families: Vec<Family>, rows: &Range<usize>) -> Self {
+        let mut blocks = Vec::with_capacity(families.len());
+        let mut all = families;
+        let last = all.len() - 1;
+        for (index, family) in all.iter_mut().enumerate() {
+            assert!(rows.start < rows.end && rows.end <= family.series_count());
+            family.first_block = index;
+            family.block_series = rows.len();
+            family.follows = (index < last).then_some(index + 1);
+            blocks.push(Block {
+                family: index,
+                start: rows.start,
+                len: rows.len(),
+            });
+        }
         Self {
-            families: vec![family],
-            generated_count: 1,
-            blocks: vec![block],
+            generated_count: all.len(),
+            families: all,
+            blocks,
         }
     }
 

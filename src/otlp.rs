@@ -493,7 +493,7 @@ mod tests {
             columns([10, 20, 30]),
         );
         let reloaded = catalog(&["c", "d", "a"]);
-        let created = Created::Each([0, 1_500, 0].into());
+        let created = Created::of(&[0, 1_500, 0]);
         let blocks = columns([33, 4, 15]).into_iter();
         let blocks = blocks.map(|columns| (columns, Gaps::default(), created.clone()));
         let now = Frame::from_blocks(&reloaded, 2, 2_000, blocks.collect());

@@ -154,7 +154,8 @@ impl Estimate {
                 Push::RemoteWrite(section) => PushSize::of_remote_write(section, export),
             };
             pushes += size.bytes;
-            slow_receivers += size.slow_bytes;
+            // The frame is encoded until the next one is due.
+            slow_receivers += size.slow_bytes + engine.frame_bytes();
         }
         let process = PROCESS_BYTES + FAMILY_BYTES * config.metrics.len() as f64;
         Self {

@@ -10,8 +10,9 @@
 //! | what waits | bound | beyond it |
 //! |---|---|---|
 //! | frames to be encoded | 1 | the older one is dropped and counted |
-//! | bodies to be compressed | two per thread | the encoder waits |
-//! | requests to be posted | `queue_bytes` | the oldest export is dropped whole |
+//! | bodies to be compressed | one, and one per thread | the encoder waits |
+//! | requests to a receiver that keeps up | 1 MiB, or one | the encoder waits |
+//! | requests to be posted otherwise | `queue_bytes` | the oldest export is dropped whole |
 //! | a request that fails | five minutes | it is dropped |
 //! | everything, at the end | five seconds | it is dropped |
 //!

@@ -8,9 +8,11 @@
 //! key of each series, and what the family shares at a tick, the [`tick_key`] with
 //! the hash of the metric's name mixed in.
 
+pub(crate) mod alias;
 pub mod discrete;
 pub mod normal;
 pub mod quantile;
+pub mod thinning;
 pub(crate) mod wide;
 
 use rand_xoshiro::SplitMix64;
@@ -73,12 +75,23 @@ pub fn unit(bits: u64) -> f64 {
 
 /// Draws for a run of series, a cache-resident piece at a time: `each` gets the
 /// offset of the piece and its draws.
+///
+/// Modifiers may leave runs of single series, whose draws take less time than clearing
+/// room for a whole piece; so short runs have room of their own.
 #[inline(always)]
 pub fn for_draws(series_keys: &[u64], tick_key: u64, mut each: impl FnMut(usize, &[u64])) {
     const PIECE: usize = 256;
-    let mut draws = [0; PIECE];
+    const SHORT: usize = 8;
+    let (mut short, mut piece);
+    let room: &mut [u64] = if series_keys.len() <= SHORT {
+        short = [0; SHORT];
+        &mut short
+    } else {
+        piece = [0; PIECE];
+        &mut piece
+    };
     for (index, keys) in series_keys.chunks(PIECE).enumerate() {
-        let draws = &mut draws[..keys.len()];
+        let draws = &mut room[..keys.len()];
         draws.copy_from_slice(keys);
         wide::mix_each(draws, tick_key);
         each(index * PIECE, draws);
@@ -124,14 +137,17 @@ mod tests {
 
     #[test]
     fn runs_of_draws_are_the_single_draws() {
-        let keys: Vec<u64> = (0..1000).map(mix).collect();
-        let mut seen = Vec::new();
-        for_draws(&keys, 77, |offset, draws| {
-            assert_eq!(offset, seen.len());
-            seen.extend_from_slice(draws);
-        });
-        let single: Vec<u64> = keys.iter().map(|&key| draw(key, 77)).collect();
-        assert_eq!(seen, single);
+        // Short ones, one piece, and more.
+        for len in [0, 1, 2, 8, 9, 256, 257, 1000] {
+            let keys: Vec<u64> = (0..len).map(mix).collect();
+            let mut seen = Vec::new();
+            for_draws(&keys, 77, |offset, draws| {
+                assert_eq!(offset, seen.len());
+                seen.extend_from_slice(draws);
+            });
+            let single: Vec<u64> = keys.iter().map(|&key| draw(key, 77)).collect();
+            assert_eq!(seen, single);
+        }
     }
 
     #[test]

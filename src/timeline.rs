@@ -213,6 +213,11 @@ impl Timeline {
             if let Kind::Summary { max_age_ns, .. } = metric.kind {
                 let ticks = window_ticks(max_age_ns, self.interval_ns);
                 self.windows.insert(metric.name.clone(), ticks);
+                // What it observes of a counter is drawn again with the counter's spikes.
+                for counter in metric.and_ancestors(&config.metrics).skip(1) {
+                    let window = self.windows.entry(counter.name.clone()).or_default();
+                    *window = ticks.max(*window);
+                }
             }
         }
     }

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use crate::config::Config;
 use crate::engine::exponential;
 use crate::timeline::Command;
-use history::History;
+use history::{History, Stage};
 use label_sets::weights;
 use series::{Rules, Series, Tables};
 
@@ -126,31 +126,40 @@ fn for_series(
     let history = History::new(config, changes, tick);
     let config = history.last_config();
     for metric in &config.metrics {
-        // By configuration: what all series of the metric share.
-        let mut shared: BTreeMap<usize, (Tables, Vec<f64>)> = BTreeMap::new();
+        // By metric and configuration: what all series of the metric share.
+        let mut shared: BTreeMap<(&str, usize), (Tables, Vec<f64>)> = BTreeMap::new();
         for labels in &history.last_label_sets(&metric.name).listed {
-            let stages = history.stages(&metric.name, labels);
-            for stage in &stages {
-                shared.entry(stage.place).or_insert_with(|| {
-                    let weights = weights(stage.metric, &stage.label_sets.listed);
-                    (Tables::new(stage.metric), weights)
-                });
-            }
-            let rules = stages.iter().map(|stage| {
-                let (tables, weights) = &shared[&stage.place];
-                Rules {
-                    stage: *stage,
-                    tables,
-                    weight: weights[stage.label_sets.places[labels]],
+            let kin: Vec<(&str, Vec<Stage<'_>>)> = metric
+                .and_ancestors(&config.metrics)
+                .map(|metric| (&*metric.name, history.stages(&metric.name, labels)))
+                .collect();
+            for (name, stages) in &kin {
+                for stage in stages {
+                    shared.entry((name, stage.place)).or_insert_with(|| {
+                        let weights = weights(stage.metric, &stage.label_sets.listed);
+                        (Tables::new(stage.metric), weights)
+                    });
                 }
-            });
-            each(&Series::new(
-                config,
-                &history,
-                rules.collect(),
-                labels,
-                epoch_ns,
-            ));
+            }
+            let mut series: Option<Series<'_>> = None;
+            for (name, stages) in kin.iter().rev() {
+                let rules = stages.iter().map(|stage| {
+                    let (tables, weights) = &shared[&(*name, stage.place)];
+                    Rules {
+                        stage: *stage,
+                        tables,
+                        weight: weights[stage.label_sets.places[labels]],
+                    }
+                });
+                let parent = series.take().map(Box::new);
+                series = Some(Series::new(
+                    (config, &history),
+                    (rules.collect(), parent),
+                    labels,
+                    epoch_ns,
+                ));
+            }
+            each(&series.expect("there is the metric itself"));
         }
     }
 }

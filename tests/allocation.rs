@@ -72,6 +72,11 @@ metrics:
   - {name: f, profile: sample, type: histogram, algorithm: lognormal, mu: 0, sigma: 1}
   - {name: g, profile: zipf, type: histogram, algorithm: exponential, lam: 1, observations_per_tick: 30}
   - {name: h, profile: zipf, type: summary, algorithm: lognormal, mu: 0, sigma: 1, max_age_s: 20, observations_per_tick: 3}
+  - {name: i, profile: product, type: counter, algorithm: share, of: a, p: 0.1, diurnal_amp: 0.5}
+  - {name: j, profile: product, type: histogram, algorithm: exponential, lam: 1, observations_of: i}
+  - {name: k, profile: zipf, type: summary, algorithm: exponential, lam: 1, max_age_s: 20, observations_of: c}
+  - {name: l, profile: product, type: gauge, algorithm: follow, of: a, lag: 10, noise: 1}
+  - {name: m, profile: product, type: gauge, algorithm: follow, of: d}
 ";
 
 fn config() -> Config {

@@ -21,7 +21,7 @@ use mockingbird::timeline::Command;
 use mockingbird::twin::{self, Change, Exponential};
 use proptest::prelude::*;
 use support::{
-    Line, config, exponential_catalog, frame_exponentials, frame_growth, frame_lines, metrics,
+    Line, config, exponential_catalog, frame_exponentials, frame_growth, frame_lines, kin, metrics,
     sorted, twin_lines,
 };
 
@@ -252,10 +252,21 @@ fn reloaded(before: &[Metric], others: &[Metric], edits: &[Edit]) -> Vec<Metric>
         let mut metric = edit.pick.get(of).clone();
         edit.make(&mut metric);
         if metrics.iter().all(|known| known.name != metric.name) {
+            // Mostly with those that it is of.
+            for other in metric.and_ancestors(of).skip(1) {
+                if metrics.iter().all(|known| known.name != other.name) {
+                    metrics.push(other.clone());
+                }
+            }
             metrics.push(metric);
         }
     }
-    metrics
+    let mended = kin::mend(metrics);
+    if mended.is_empty() {
+        before.to_vec()
+    } else {
+        mended
+    }
 }
 
 impl Edit {
@@ -298,6 +309,10 @@ impl Edit {
                 Kind::Histogram { observations, .. } | Kind::Summary { observations, .. } => {
                     observations.per_tick += 1.5;
                 }
+                Kind::Counter {
+                    algorithm: CounterAlgorithm::Share(share),
+                    ..
+                } => share.p /= 2.0,
                 Kind::Counter { .. } => metric.seed += 1,
                 Kind::Gauge { diurnal, .. } => diurnal.amplitude = 0.5,
             },
@@ -330,6 +345,15 @@ fn change_values(label: &mut Label, how: usize) {
             values.dedup();
             if values.is_empty() {
                 values.push("only".into());
+            }
+            if let Some(weights) = &mut label.weights {
+                match how % 4 {
+                    0 => weights.reverse(),
+                    1 => weights.insert(0, 3.0),
+                    2 => {}
+                    _ => drop(weights.remove(0)),
+                }
+                weights.resize(values.len(), 2.0);
             }
         }
         LabelValues::Range { first, last, .. } => match how % 3 {
@@ -741,6 +765,7 @@ fn a_reload_fits_only_what_it_was_prepared_for() {
             sampling: Sampling::FirstN,
             zipf_alpha: 0.0,
             life: Life::default(),
+            of: None,
             kind: Kind::Counter {
                 algorithm: CounterAlgorithm::Constant(Constant {
                     increment_per_tick: 1.0,

@@ -21,10 +21,6 @@ use serde_yaml::Value as Yaml;
 
 /// How far the figure may be off.
 const SHARE: f64 = 0.15;
-/// The same where OTLP is pushed.
-const WAITING_SHARE: f64 = 0.25;
-/// And where it is not compressed.
-const PLAIN_SHARE: f64 = 0.4;
 /// What may be missing or too much in any case: a build with debug information has more
 /// pages of code, the system's allocator keeps more or less of what was freed.
 const FLOOR_BYTES: f64 = 6e6;
@@ -195,17 +191,7 @@ fn check(name: &str, config: &Yaml, exporters: &[&str], receiver: SocketAddr) ->
         measured / 1e6,
         error / measured * 100.0
     );
-    // How much of an export waits depends on how busy the machine is.
-    let pushes_otlp = exporters
-        .iter()
-        .any(|exporter| exporter.starts_with("otel"));
-    let share = match pushes_otlp {
-        // All of it may wait, and is planned for; a receiver that is quick takes less.
-        true if exporters.contains(&PLAIN) => PLAIN_SHARE,
-        true => WAITING_SHARE,
-        false => SHARE,
-    };
-    (line, error.abs() <= (share * measured).max(FLOOR_BYTES))
+    (line, error.abs() <= (SHARE * measured).max(FLOOR_BYTES))
 }
 
 /// Metrics of 100,000 series each, but for the last.
@@ -316,8 +302,6 @@ fn every_run_takes_what_was_planned() {
         rows.extend(exporters.map(|exporters| (name, exporters)));
     }
     rows.push(("histogram", &[EXPONENTIAL]));
-    // What waits without compression depends on how busy the machine is: little of a metric
-    // whose points take longer to write than to read.
     rows.extend(["counters", "histogram"].map(|name| (name, &[PLAIN][..])));
     for name in [
         "baseline.yaml",

@@ -2,6 +2,7 @@
 
 mod bernoulli;
 mod constant;
+mod follow;
 mod random_walk;
 mod sawtooth;
 mod sine;
@@ -9,6 +10,7 @@ mod wave;
 
 pub use bernoulli::Bernoulli;
 pub use constant::Constant;
+pub use follow::Follow;
 pub use random_walk::{RandomWalk, reflect};
 pub use sawtooth::Sawtooth;
 pub use sine::Sine;
@@ -16,7 +18,6 @@ pub use sine::Sine;
 use std::fmt::Debug;
 
 use super::algorithms;
-use crate::random::quantile::QuantileTable;
 
 algorithms! {
     /// How a gauge moves. Checks are told the clamp.
@@ -27,6 +28,7 @@ algorithms! {
         Bernoulli,
         Sawtooth,
         Constant,
+        Follow,
     }
 }
 
@@ -47,10 +49,22 @@ pub trait Gauge: Debug + Send + Sync {
         run.daily * run.spike
     }
 
-    /// The table that values are read from, if any; it is built when it is first
-    /// asked for.
-    fn table(&self) -> Option<&'static QuantileTable> {
-        None
+    /// What is shown of the values that were filled, before they are multiplied.
+    fn show(&self, _run: &Run<'_>, _values: &mut [f64]) {}
+
+    /// Whether [`Self::show`] changes values.
+    fn shows_otherwise(&self) -> bool {
+        false
+    }
+
+    /// Whether values are read from the table of normal quantiles.
+    fn is_normal(&self) -> bool {
+        false
+    }
+
+    /// How far a tick of so many nanoseconds moves a value towards the input, 0 to 1.
+    fn approach(&self, _interval_ns: u64) -> f64 {
+        1.0
     }
 }
 
@@ -71,4 +85,9 @@ pub struct Run<'a> {
     pub spike: f64,
     /// The lowest and the highest value; infinite where there is none.
     pub clamp: (f64, f64),
+    /// What the values follow: those of another gauge, or how much another counter grows
+    /// per second; none where they follow nothing.
+    pub input: &'a [f64],
+    /// As [`Gauge::approach`] tells.
+    pub approach: f64,
 }

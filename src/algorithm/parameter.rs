@@ -41,8 +41,12 @@ pub enum Form {
     Seconds,
     /// `true` or `false`.
     Switch,
+    /// A duration as [`Self::Seconds`], or 0.
+    SecondsOrNone,
     /// A list of distributions and their weights.
     Components,
+    /// The name of another metric.
+    Metric,
 }
 
 /// Whether a parameter can be left out.
@@ -56,13 +60,28 @@ pub enum Need {
     Rule(&'static str),
 }
 
+impl Definition {
+    /// Whether values follow from those of another metric.
+    pub fn is_of_another(&self) -> bool {
+        let mut parameters = self.parameters.iter();
+        parameters.any(|parameter| parameter.form == Form::Metric)
+    }
+}
+
 impl Form {
+    /// Whether the struct of a metric has a field for it, rather than the list of
+    /// parameters.
+    pub fn is_field(&self) -> bool {
+        matches!(self, Self::Components | Self::Metric)
+    }
+
     /// Its range, where it has one of its own.
     pub fn range(&self) -> Option<RangeInclusive<f64>> {
         match *self {
             Self::Number(min, max) => Some(min..=max),
             Self::Seconds => Some(0.001..=SECONDS_MAX),
-            Self::AnyNumber | Self::Switch | Self::Components => None,
+            Self::SecondsOrNone => Some(0.0..=SECONDS_MAX),
+            Self::AnyNumber | Self::Switch | Self::Components | Self::Metric => None,
         }
     }
 

@@ -160,8 +160,10 @@ impl Text<'_> {
             let source = match self.job.config.metrics.get(index) {
                 Some(metric) => {
                     let mut config = bare.clone();
-                    config.metrics.push(metric.clone());
-                    let alone = Catalog::of_rows(copy(family), 0..family.series_count());
+                    let all = &self.job.config.metrics;
+                    config.metrics = metric.and_ancestors(all).cloned().collect();
+                    let alone = self.with_followed(index);
+                    let alone = Catalog::of_rows(alone, &(0..family.series_count()));
                     let recipes = Recipes::of(&config, &alone);
                     Source::Metric(Box::new(config), recipes)
                 }
@@ -170,6 +172,7 @@ impl Text<'_> {
             let writer = FamilyWriter {
                 span: self.job.span,
                 threads: self.job.threads,
+                families: self.with_followed(index),
                 family,
                 source,
                 history: History::new(family, prefix),
@@ -185,6 +188,16 @@ impl Text<'_> {
         }
         out.write(b"# EOF\n")?;
         Ok(done.samples)
+    }
+}
+
+impl Text<'_> {
+    /// A family and the gauges that it follows, their series shared.
+    fn with_followed(&self, family: usize) -> Vec<Family> {
+        let all = self.catalog.families();
+        let follows = |&family: &usize| all[family].follows;
+        let followed = std::iter::successors(Some(family), follows);
+        followed.map(|family| copy(&all[family])).collect()
     }
 }
 
@@ -214,6 +227,8 @@ struct FamilyWriter<'a> {
     span: Span,
     threads: usize,
     family: &'a Family,
+    /// That one, and the gauges that it follows.
+    families: Vec<Family>,
     source: Source,
     history: History,
     interrupt: &'a Interrupt,
@@ -308,7 +323,8 @@ impl FamilyWriter<'_> {
                 let engine = match &self.source {
                     Source::TickNumber => None,
                     Source::Metric(config, recipes) => {
-                        let catalog = Catalog::of_rows(copy(self.family), series.clone());
+                        let families = self.families.iter().map(copy);
+                        let catalog = Catalog::of_rows(families.collect(), &series);
                         let catalog = Arc::new(catalog);
                         let (recipes, epoch_ns) = (recipes.clone(), self.span.epoch_ns);
                         let engine = Engine::with_recipes(config, catalog, recipes, epoch_ns, 1)?;

@@ -58,11 +58,11 @@ impl Job {
         }
     }
 
-    pub(super) fn next_change(&self, slot: &Slot, time_ns: u64) -> Option<u64> {
+    pub(super) fn next_change(&self, slot: &Slot, time_ns: u64) -> u64 {
         let (_, start_ns, end_ns) = self.last(slot, time_ns);
         let next_ns = start_ns + u128::from(self.every_ns);
         let ends = u128::from(time_ns) + u128::from(self.every_ns) < end_ns;
         let change_ns = if ends { end_ns.min(next_ns) } else { next_ns };
-        Some(self.on_time(change_ns)).filter(|&at| at < u64::MAX)
+        self.on_time(change_ns)
     }
 }

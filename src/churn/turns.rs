@@ -47,3 +47,34 @@ impl Turns {
         u64::try_from(step).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_step_of_a_turn_is_the_first_with_so_many() {
+        for share in [0.0, 0.25, 0.5, 0.7, 1.0] {
+            // Phases that meet whole turns exactly as well as nearly.
+            for phase in [0, 1, (1 << 62) - 1, 1 << 62, 1 << 63, u64::MAX] {
+                for turns in [Turns::new(share), Turns::all_but(share)] {
+                    for turn in 1..40 {
+                        let first = (1..400).find(|&step| turns.count(phase, step) >= turn);
+                        let step = turns.step(phase, turn).filter(|&step| step < 400);
+                        assert_eq!(step, first, "{share} {phase} {turn}");
+                    }
+                    assert_eq!(turns.step(phase, 0), None);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn turns_are_counted_up_to_the_last_step() {
+        let all = Turns::new(1.0);
+        assert_eq!(all.count(u64::MAX, u64::MAX), u64::MAX);
+        assert_eq!(all.step(0, u64::MAX), Some(u64::MAX));
+        assert_eq!(Turns::new(0.001).step(0, u64::MAX), None);
+        assert_eq!(Turns::new(0.0).step(0, 1), None);
+    }
+}

@@ -8,7 +8,8 @@
 //!
 //! The submodules follow the file: `global`, `prometheus`, `otel` and
 //! `remote_write` (with `exporters` and `environment` for what they share),
-//! `labels` (with `label_values`, `dependencies` and `life`), `metric` with `parameters`, `gauge` and `observations`, then `action`
+//! `labels` (with `label_values`, `dependencies` and `life`), `metric` with `parameters`,
+//! `gauge`, `observations` and `kin`, then `action`
 //! and `runtime`.
 
 pub(super) mod action;
@@ -17,6 +18,7 @@ mod environment;
 mod exporters;
 mod gauge;
 pub(super) mod global;
+mod kin;
 mod label_values;
 mod labels;
 mod life;

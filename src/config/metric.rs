@@ -30,6 +30,9 @@ pub struct Metric {
     pub zipf_alpha: f64,
     /// How its series come and go, with those of its profile.
     pub life: Life,
+    /// The metric whose events it counts or observes, or which it follows, by its base
+    /// name. Both have the same labels, cap and weights.
+    pub of: Option<String>,
     /// Type, algorithm and parameters.
     pub kind: Kind,
 }
@@ -193,6 +196,23 @@ impl Kind {
 }
 
 impl Metric {
+    /// Whether events are not split evenly among its series.
+    pub fn has_weights(&self) -> bool {
+        self.zipf_alpha != 0.0 || self.labels.iter().any(|label| label.weights.is_some())
+    }
+
+    /// It and the metrics that it is of, one after the other, among all of a checked
+    /// configuration.
+    pub fn and_ancestors<'m>(&'m self, all: &'m [Self]) -> impl Iterator<Item = &'m Self> {
+        std::iter::successors(Some(self), |metric| metric.parent(all))
+    }
+
+    /// The metric that it is of, among all.
+    pub fn parent<'m>(&self, all: &'m [Self]) -> Option<&'m Self> {
+        let name = self.of.as_ref()?;
+        all.iter().find(|other| other.name == *name)
+    }
+
     /// Whether this is its name, or that of a counter's samples.
     pub fn is_called(&self, name: &str) -> bool {
         self.name == name || self.name == self.kind.metric_type().base_name(name)
@@ -202,7 +222,8 @@ impl Metric {
 /// What a histogram or summary observes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observations {
-    /// Mean number per tick and series, at least 0.
+    /// Mean number per tick and series, at least 0; where they are of another metric
+    /// ([`Metric::of`]) one for each of its events.
     pub per_tick: f64,
     /// Distribution of the observed values.
     pub distribution: Distribution,

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::engine::class::Classes;
-use crate::engine::frame::Created;
+use crate::engine::created::Created;
 use crate::engine::gaps::Gaps;
 use crate::engine::growth::Carried;
 use crate::engine::kernel::{Before, Buffers, Filling, Kernel, Run};
@@ -38,6 +38,8 @@ pub(crate) struct BlockTick<'a, K: Kernel> {
     pub(crate) first_series: usize,
     /// Label-set keys of the block's series; empty where nothing needs them.
     pub(crate) keys: &'a [u64],
+    /// The values of the gauge that this one follows, of the block's series at this tick.
+    pub(crate) followed: Option<&'a [f64]>,
     /// Which growth goes on, where it is counted.
     pub(crate) carried: Carried,
 }
@@ -74,6 +76,7 @@ impl<'a, K: Kernel> BlockTick<'a, K> {
             first_series: self.first_series,
             block_keys: self.keys,
             age: 0,
+            followed: self.followed,
             carried: self.carried,
             buffers: &mut scratch.buffers,
         };
@@ -102,7 +105,8 @@ impl<'a, K: Kernel> BlockTick<'a, K> {
             start = end;
         }
         for began in [&scratch.begun, &scratch.resets] {
-            if !began.is_empty() {
+            // Nobody asks when gauges began.
+            if !began.is_empty() && kernel.is_cumulative() {
                 block.created.reset(began, block.len, base.time_ns);
             }
         }
@@ -152,15 +156,23 @@ impl<'a, K: Kernel> BlockTick<'a, K> {
         resets: &mut Vec<usize>,
     ) {
         let faults = &class.faults;
-        for row in rows {
-            let key = self.keys[row];
-            if faults.missing.iter().any(|chance| chance.hits(key)) {
-                block.gaps.add(row, block.len);
-            }
-            if faults.nan.is_some_and(|chance| chance.hits(key)) {
+        if !faults.missing.is_empty() {
+            // All of them are asked, so that no branch depends on a draw.
+            let is_missing = |row: usize| {
+                let missing = faults.missing.iter();
+                missing.fold(false, |is, chance| is | chance.hits(self.keys[row]))
+            };
+            block.gaps.add_where(rows.clone(), block.len, is_missing);
+        }
+        let series = || rows.clone().zip(&self.keys[rows.clone()]);
+        if let Some(chance) = faults.nan {
+            for (row, _) in series().filter(|&(_, &key)| chance.hits(key)) {
                 now.columns.set_nan(row, block.len);
             }
-            if faults.reset.is_some_and(|chance| chance.hits(key)) {
+        }
+        if !faults.resets.is_empty() {
+            let is_reset = |key: u64| faults.resets.iter().any(|chance| chance.hits(key));
+            for (row, _) in series().filter(|&(_, &key)| is_reset(key)) {
                 now.columns.reset(row, block.len);
                 resets.push(row);
             }

@@ -54,6 +54,20 @@ impl<K: Kernel> RecipeOf<K> {
         let keys = (common.seed, common.name_key);
         let faults = &mut class.faults;
         base.effects.set_faults(base.number, matched, keys, faults);
+        if base.effects.is_empty() {
+            return;
+        }
+        base.effects
+            .add_reset(0, base.number, matched, keys, faults);
+        let Some((lineage, level)) = self.kernel.lineage() else {
+            return;
+        };
+        let counters = (level..).zip(lineage.commons());
+        for (level, counter) in counters.filter(|(level, _)| *level > 0) {
+            let keys = (counter.seed, counter.name_key);
+            base.effects
+                .add_reset(level, base.number, matched, keys, faults);
+        }
     }
 
     /// A class as if it had been there all the time, at the tick of `base`.

@@ -27,6 +27,9 @@ pub(crate) struct Effects {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct SeriesEffect {
     id: u64,
+    /// 0 for the family itself, then the counters whose events it follows from, nearest
+    /// first.
+    level: u32,
     from_tick: u64,
     until_tick: u64,
     /// Index of the filter that its series match; `None` means all series.
@@ -68,7 +71,8 @@ pub(crate) struct PointFaults {
     /// Any of these leaves the point out.
     pub(crate) missing: Vec<Chance>,
     pub(crate) nan: Option<Chance>,
-    pub(crate) reset: Option<Chance>,
+    /// Any of these resets it: its own, and those of counters that it follows from.
+    pub(crate) resets: Vec<Chance>,
 }
 
 /// Something that happens with a probability: where a draw is below it.
@@ -98,22 +102,36 @@ impl Chance {
 
 impl PointFaults {
     pub(crate) fn is_empty(&self) -> bool {
-        self.missing.is_empty() && self.nan.is_none() && self.reset.is_none()
+        self.missing.is_empty() && self.nan.is_none() && self.resets.is_empty()
     }
 }
 
 impl Effects {
-    /// What `modifiers`, which are in order of their ids, do to a family. Label
-    /// values that were looked up for `before`, of the same family, are not looked
-    /// up again.
-    pub(crate) fn of(family: &Family, modifiers: &[Modifier], before: &Self) -> Self {
+    /// What `modifiers`, which are in order of their ids, do to a family and to the
+    /// counters that it follows from, named nearest first. Label values that were looked
+    /// up for `before`, of the same family, are not looked up again.
+    pub(crate) fn of(
+        family: &Family,
+        ancestors: &[&str],
+        modifiers: &[Modifier],
+        before: &Self,
+    ) -> Self {
         let mut effects = Self::default();
         for modifier in modifiers {
             let Some((on, kind)) = on_series(modifier) else {
                 continue;
             };
-            let is_named = on.metric.as_ref().is_none_or(|name| *name == family.name);
-            if !is_named || !applies(&family.shape, kind) {
+            let names = std::iter::once(&*family.name).chain(ancestors.iter().copied());
+            let levels = (0..).zip(names).filter(|(level, name)| {
+                let is_named = on.metric.as_ref().is_none_or(|named| named == name);
+                let applies = match level {
+                    0 => applies(&family.shape, kind),
+                    _ => passes_on(&family.shape, kind),
+                };
+                is_named && applies
+            });
+            let mut levels = levels.map(|(level, _)| level).peekable();
+            if levels.peek().is_none() {
                 continue;
             }
             let filter = if on.labels.is_empty() {
@@ -125,13 +143,14 @@ impl Effects {
                 };
                 Some(effects.index_of(filter))
             };
-            effects.all.push(SeriesEffect {
+            effects.all.extend(levels.map(|level| SeriesEffect {
                 id: modifier.id,
+                level,
                 from_tick: modifier.from_tick,
                 until_tick: modifier.until_tick,
                 filter,
                 kind,
-            });
+            }));
         }
         effects
     }
@@ -180,12 +199,14 @@ impl Effects {
     /// `matched` (indices, ascending); in order of ids.
     fn active<'a>(
         &'a self,
+        level: u32,
         tick: u64,
         matched: &'a [u32],
     ) -> impl Iterator<Item = &'a SeriesEffect> {
         self.all.iter().filter(move |effect| {
             let is_matched = |filter| matched.binary_search(&filter).is_ok();
-            effect.from_tick <= tick
+            effect.level == level
+                && effect.from_tick <= tick
                 && tick < effect.until_tick
                 && effect.filter.is_none_or(is_matched)
         })
@@ -193,8 +214,13 @@ impl Effects {
 
     /// The factors of the class whose series match the filters `matched`.
     pub(crate) fn factors(&self, tick: u64, matched: &[u32]) -> Factors {
+        self.factors_at(0, tick, matched)
+    }
+
+    /// The same of what acts on a counter that the family follows from.
+    pub(crate) fn factors_at(&self, level: u32, tick: u64, matched: &[u32]) -> Factors {
         let mut factors = Factors::NONE;
-        for effect in self.active(tick, matched) {
+        for effect in self.active(level, tick, matched) {
             let (factor, multiplier) = match effect.kind {
                 EffectKind::RateSpike(multiplier) => (&mut factors.rate, multiplier),
                 EffectKind::ValueSpike(multiplier) => (&mut factors.value, multiplier),
@@ -215,25 +241,44 @@ impl Effects {
         (seed, name_key): (u64, u64),
         faults: &mut PointFaults,
     ) {
-        let (mut missing, mut nan, mut reset) = (0.0, 0.0, 0.0);
+        let (mut missing, mut nan) = (0.0, 0.0);
         let key = |number: u64, lane: Lane| name_key ^ tick_key(seed, number, lane);
         faults.missing.clear();
-        for effect in self.active(tick, matched) {
+        for effect in self.active(0, tick, matched) {
             match effect.kind {
                 EffectKind::Missing(rate) => missing = f64::max(missing, rate),
                 EffectKind::Nan(rate) => nan = f64::max(nan, rate),
-                EffectKind::Reset(rate) => reset = f64::max(reset, rate),
                 EffectKind::Stale(rate) => {
                     let chance = Chance::of(rate, key(effect.id, Lane::Stale));
                     faults.missing.extend(chance);
                 }
-                EffectKind::RateSpike(_) | EffectKind::ValueSpike(_) => {}
+                EffectKind::RateSpike(_) | EffectKind::ValueSpike(_) | EffectKind::Reset(_) => {}
             }
         }
         let chance = Chance::of(missing, key(tick, Lane::Missing));
         faults.missing.extend(chance);
         faults.nan = Chance::of(nan, key(tick, Lane::Nan));
-        faults.reset = Chance::of(reset, key(tick, Lane::Reset));
+        faults.resets.clear();
+    }
+
+    /// Adds what resets a class: the family's own chance at level 0, and that of each
+    /// counter that it follows from at its level, whose seed and key it is drawn with.
+    pub(crate) fn add_reset(
+        &self,
+        level: u32,
+        tick: u64,
+        matched: &[u32],
+        (seed, name_key): (u64, u64),
+        faults: &mut PointFaults,
+    ) {
+        let rates = self.active(level, tick, matched);
+        let rates = rates.filter_map(|effect| match effect.kind {
+            EffectKind::Reset(rate) => Some(rate),
+            _ => None,
+        });
+        let rate = rates.fold(0.0, f64::max);
+        let key = name_key ^ tick_key(seed, tick, Lane::Reset);
+        faults.resets.extend(Chance::of(rate, key));
     }
 }
 
@@ -269,5 +314,16 @@ fn applies(shape: &Shape, kind: EffectKind) -> bool {
         EffectKind::RateSpike(_) | EffectKind::Reset(_) => *shape != Shape::Gauge,
         EffectKind::ValueSpike(_) => *shape != Shape::Counter,
         EffectKind::Nan(_) => matches!(shape, Shape::Gauge | Shape::Summary { .. }),
+    }
+}
+
+/// Whether a family of this shape has what the effect changes of a counter that it
+/// follows from: a rate is that of all that happens, and a process that starts again
+/// resets all its totals. A point that is missing is missing on the wire only.
+fn passes_on(shape: &Shape, kind: EffectKind) -> bool {
+    match kind {
+        EffectKind::RateSpike(_) => true,
+        EffectKind::Reset(_) => *shape != Shape::Gauge,
+        _ => false,
     }
 }

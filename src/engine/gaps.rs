@@ -87,16 +87,32 @@ impl Gaps {
     /// Marks some rows, one after the other, of a block of `len` series.
     pub(crate) fn add_run(&mut self, rows: Range<usize>, len: usize) {
         assert!(rows.end <= len);
-        if self.words.is_empty() {
-            self.words.resize(len.div_ceil(64), 0);
-        }
         let mut start = rows.start;
         while start < rows.end {
             let end = rows.end.min((start / 64 + 1) * 64);
             let bits = u64::MAX >> (64 - (end - start)) << (start % 64);
-            let word = &mut self.words[start / 64];
-            self.count += (bits & !*word).count_ones() as usize;
-            *word |= bits;
+            self.mark(start / 64, bits, len);
+            start = end;
+        }
+    }
+
+    /// Marks those of some rows of a block of `len` series of which `is_gap` says so,
+    /// without a branch on what it says: draws are hard to predict.
+    pub(crate) fn add_where(
+        &mut self,
+        rows: Range<usize>,
+        len: usize,
+        is_gap: impl Fn(usize) -> bool,
+    ) {
+        assert!(rows.end <= len);
+        let mut start = rows.start;
+        while start < rows.end {
+            let end = rows.end.min((start / 64 + 1) * 64);
+            let bit = |row| u64::from(is_gap(row)) << (row % 64);
+            let bits = (start..end).fold(0, |bits, row| bits | bit(row));
+            if bits != 0 {
+                self.mark(start / 64, bits, len);
+            }
             start = end;
         }
     }
@@ -104,11 +120,42 @@ impl Gaps {
     /// Marks a row of a block of `len` series.
     pub(crate) fn add(&mut self, row: usize, len: usize) {
         assert!(row < len);
+        self.mark(row / 64, 1 << (row % 64), len);
+    }
+
+    /// Marks the rows of some bits of a word.
+    fn mark(&mut self, word: usize, bits: u64, len: usize) {
         if self.words.is_empty() {
             self.words.resize(len.div_ceil(64), 0);
         }
-        let word = &mut self.words[row / 64];
-        self.count += usize::from(*word >> (row % 64) & 1 == 0);
-        *word |= 1 << (row % 64);
+        let word = &mut self.words[word];
+        self.count += (bits & !*word).count_ones() as usize;
+        *word |= bits;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_marked_together_are_those_marked_one_by_one() {
+        const LEN: usize = 200;
+        let is_gap = |row: usize| row.is_multiple_of(3) || row > 190;
+        for rows in [0..0, 5..6, 0..64, 63..65, 1..LEN, 128..LEN, 191..LEN] {
+            // Some are marked already, in the range and out of it.
+            let marked = [0, 62, 64, 130];
+            let mut run = Gaps::at(LEN, marked);
+            run.add_run(rows.clone(), LEN);
+            assert_eq!(run, Gaps::at(LEN, marked.into_iter().chain(rows.clone())));
+            let mut together = Gaps::at(LEN, marked);
+            together.add_where(rows.clone(), LEN, is_gap);
+            let further = rows.clone().filter(|&row| is_gap(row));
+            let singly = Gaps::at(LEN, marked.into_iter().chain(further));
+            assert_eq!(together, singly, "{rows:?}");
+        }
+        let mut none = Gaps::default();
+        none.add_where(0..LEN, LEN, |_| false);
+        assert_eq!(none, Gaps::default());
     }
 }

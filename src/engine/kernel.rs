@@ -13,8 +13,10 @@ pub(crate) mod summary;
 
 use std::fmt::Debug;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::engine::columns::Columns;
+use crate::engine::events::Lineage;
 use crate::engine::growth::{Carried, Growth};
 use crate::engine::tick::{BaseTick, ClassTick, Common};
 use crate::random::quantile::QuantileTable;
@@ -83,6 +85,22 @@ pub(crate) trait Kernel: Debug + Send + Sync + Sized + 'static {
         true
     }
 
+    /// The counters whose events its values follow from, and the level of the effects
+    /// that act on the last of them.
+    fn lineage(&self) -> Option<(&Arc<Lineage>, u32)> {
+        None
+    }
+
+    /// The family of the gauge whose values its own follow.
+    fn follows(&self) -> Option<usize> {
+        None
+    }
+
+    /// Whether its series count from a start, which births and resets move.
+    fn is_cumulative(&self) -> bool {
+        true
+    }
+
     /// Where it observes: the mean number of observations of a series, without daily
     /// factor and weight, and their values.
     fn observing(&self) -> Option<(f64, &QuantileTable)> {
@@ -130,6 +148,8 @@ pub(crate) struct Run<'a, K: Kernel> {
     pub(crate) block_keys: &'a [u64],
     /// Ticks since that of their first values.
     pub(crate) age: u64,
+    /// The values of the gauge that this one follows, of the block's series at this tick.
+    pub(crate) followed: Option<&'a [f64]>,
     /// Which growth goes on, where it is counted.
     pub(crate) carried: Carried,
     pub(crate) buffers: &'a mut Buffers,
@@ -139,6 +159,8 @@ pub(crate) struct Run<'a, K: Kernel> {
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     pub(crate) cells: Vec<u64>,
+    /// How much the counter grows whose events are observed or followed.
+    pub(crate) events: Vec<f64>,
     /// As many as the longest run has series.
     zeros: Vec<f64>,
 }

@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use super::class::Matcher;
 use super::effect::{Effects, Factors};
+use super::events::{Events, Lineage};
 use super::recipe::Recipe;
 use super::sample::Sample;
-use super::tick::{BaseTick, spiked_mean};
+use super::tick::{BaseTick, Times, spiked_mean};
+use super::window::Counted;
 use crate::model::population::Population;
 use crate::random::Lane;
 use crate::random::quantile::QuantileTable;
@@ -38,6 +40,9 @@ pub struct Observed<'a> {
     mean: f64,
     values: &'a QuantileTable,
     weights: Option<&'a [f64]>,
+    /// Where it observes the events of a counter.
+    lineage: Option<&'a Arc<Lineage>>,
+    base: BaseTick,
 }
 
 /// The observations of one series at a tick.
@@ -82,7 +87,7 @@ impl Draws {
         population: &'a Population,
         first_row: usize,
     ) -> Option<Observed<'a>> {
-        let (recipe, effects) = (self.recipes.get(family)?, &*self.effects[family]);
+        let (recipe, effects) = (self.recipes.get(family)?, &self.effects[family]);
         let (mean, values) = recipe.observing()?;
         let common = recipe.common();
         Some(Observed {
@@ -95,6 +100,17 @@ impl Draws {
             mean: mean * common.daily(time_ns),
             values,
             weights: common.weights.as_deref(),
+            lineage: recipe.lineage().map(|(lineage, _)| lineage),
+            base: BaseTick {
+                number: tick,
+                // Any tick is at the time of this one.
+                times: Times {
+                    epoch_ns: time_ns,
+                    interval_ns: 0,
+                },
+                effects: Arc::clone(effects),
+                ..BaseTick::default()
+            },
         })
     }
 }
@@ -107,10 +123,21 @@ impl<'a> Observed<'a> {
         let mut scratch = Vec::new();
         let key = self.population.label_set_keys(row..row + 1, &mut scratch)[0];
         let mut factors = Factors::NONE;
-        let each = |matched: &[u32]| factors = self.effects.factors(self.tick, matched);
+        let mut events = None;
+        let each = |matched: &[u32]| {
+            factors = self.effects.factors(self.tick, matched);
+            events = self.lineage.map(|lineage| {
+                let mut events = Events::new(lineage, false);
+                events.set(&self.base, 1, (self.tick, matched), None);
+                events
+            });
+        };
         self.matcher.for_each(self.population, row..row + 1, each);
         let weight = self.weights.map_or(1.0, |weights| weights[row]);
-        let mean = spiked_mean(self.mean, factors.rate) * weight;
+        let mean = match events {
+            Some(events) => events.count(key, weight),
+            None => spiked_mean(self.mean, factors.rate) * weight,
+        };
         let mut sample = Sample::of(key, self.keys, mean);
         if self.population.born_tick(row) == self.tick {
             // At its first tick a series observes nothing.

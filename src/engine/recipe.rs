@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use crate::algorithm::distribution::Distribution;
 use crate::config::{Kind, Metric};
+use crate::engine::events::Lineage;
 use crate::engine::kernel::Kernel;
 use crate::engine::kernel::counter::Counter;
 use crate::engine::kernel::gauge::{Gauge, filled_bytes};
 use crate::engine::kernel::histogram::Histogram;
 use crate::engine::kernel::summary::Summary;
 use crate::engine::tick::Common;
+use crate::engine::weights::weights;
 use crate::engine::window::State;
 use crate::model::space::Space;
 use crate::model::{Family, Shape};
@@ -54,22 +56,30 @@ pub(crate) use by_type;
 
 impl Recipe {
     pub(crate) fn new(
-        metric: &Metric,
+        (metrics, metric): (&[Metric], &Metric),
         family: &Family,
         interval_ns: u64,
         shared: &mut SharedParts,
     ) -> Self {
-        let weights = is_weighted(metric).then(|| shared.weights(family, metric.zipf_alpha));
+        let weights = is_weighted(metric)
+            .then(|| shared.weights(metric, family))
+            .flatten();
         let common = |diurnal| Common {
             name_key: family.name_key,
             seed: metric.seed,
             diurnal,
             weights,
         };
+        let interval_s = interval_ns as f64 / 1e9;
+        let lineage = || {
+            let parent = metric.parent(metrics)?;
+            let is_counter = matches!(parent.kind, Kind::Counter { .. });
+            is_counter.then(|| Lineage::of(metrics, parent, interval_s))
+        };
         match &metric.kind {
-            Kind::Counter { algorithm, diurnal } => Self::Counter(RecipeOf::new(
+            Kind::Counter { diurnal, .. } => Self::Counter(RecipeOf::new(
                 common(*diurnal),
-                Counter::new(*algorithm, interval_ns as f64 / 1e9),
+                Counter::new(Lineage::of(metrics, metric, interval_s)),
             )),
             Kind::Gauge {
                 algorithm,
@@ -77,7 +87,11 @@ impl Recipe {
                 clamp,
             } => Self::Gauge(RecipeOf::new(
                 common(*diurnal),
-                Gauge::new(*algorithm, *diurnal, *clamp),
+                Gauge::new(
+                    (*algorithm, *diurnal, *clamp),
+                    (lineage(), family.follows),
+                    interval_ns,
+                ),
             )),
             Kind::Histogram {
                 bounds,
@@ -90,7 +104,7 @@ impl Recipe {
                 let values = shared.table(&observations.distribution);
                 Self::Histogram(RecipeOf::new(
                     common(observations.diurnal),
-                    Histogram::new(bounds, observations, values, layout),
+                    Histogram::new(bounds, observations, values, layout, lineage()),
                 ))
             }
             Kind::Summary {
@@ -102,7 +116,7 @@ impl Recipe {
                 let ticks = window_ticks(*max_age_ns, interval_ns);
                 Self::Summary(RecipeOf::new(
                     common(observations.diurnal),
-                    Summary::new(objectives, observations, values, ticks),
+                    Summary::new(objectives, observations, values, ticks, lineage()),
                 ))
             }
         }
@@ -111,6 +125,20 @@ impl Recipe {
     /// See [`Kernel::observing`].
     pub(crate) fn observing(&self) -> Option<(f64, &QuantileTable)> {
         by_type!(Self, self, recipe => recipe.kernel.observing())
+    }
+
+    /// Names of the counters whose events it follows from, nearest first.
+    pub(crate) fn ancestors(&self) -> Vec<&str> {
+        let lineage = by_type!(Self, self, recipe => recipe.kernel.lineage());
+        lineage.map_or_else(Vec::new, |(lineage, level)| {
+            // At level 0 it is the last one itself.
+            lineage.names().skip(1 - level as usize).collect()
+        })
+    }
+
+    /// See [`Kernel::lineage`].
+    pub(crate) fn lineage(&self) -> Option<(&Arc<Lineage>, u32)> {
+        by_type!(Self, self, recipe => recipe.kernel.lineage())
     }
 
     pub(crate) fn common(&self) -> &Common {
@@ -136,9 +164,11 @@ impl<K: Kernel> RecipeOf<K> {
     }
 }
 
-/// Whether a metric's series have weights: gauges have no rate that is split.
+/// Whether a metric's series have weights: gauges have no rate that is split, but for
+/// those that follow another metric's.
 pub(crate) fn is_weighted(metric: &Metric) -> bool {
-    metric.zipf_alpha != 0.0 && !matches!(metric.kind, Kind::Gauge { .. })
+    let has_rate = metric.of.is_some() || !matches!(metric.kind, Kind::Gauge { .. });
+    metric.has_weights() && has_rate
 }
 
 /// Bytes that a series of a metric carries from tick to tick beside its columns.
@@ -147,7 +177,7 @@ pub(crate) fn state_bytes(kind: &Kind) -> usize {
         Kind::Counter { .. } | Kind::Histogram { .. } => 0,
         Kind::Gauge {
             algorithm, diurnal, ..
-        } => filled_bytes(algorithm.remembers(), diurnal.amplitude != 0.0),
+        } => filled_bytes(algorithm, diurnal.amplitude != 0.0),
         Kind::Summary { objectives, .. } => State::series_bytes(objectives.len()),
     }
 }
@@ -162,34 +192,15 @@ impl SharedParts {
         table
     }
 
-    fn weights(&mut self, family: &Family, alpha: f64) -> Arc<[f64]> {
-        let space = Arc::as_ptr(&family.space);
+    fn weights(&mut self, metric: &Metric, family: &Family) -> Option<Arc<[f64]>> {
+        let (space, alpha) = (Arc::as_ptr(&family.space), metric.zipf_alpha.to_bits());
         let known = self.weights.iter();
-        let mut known = known.filter(|(of, bits, _)| *of == space && *bits == alpha.to_bits());
+        let mut known = known.filter(|(of, bits, _)| (*of, *bits) == (space, alpha));
         if let Some((_, _, weights)) = known.next() {
-            return Arc::clone(weights);
+            return Some(Arc::clone(weights));
         }
-        let weights: Arc<[f64]> = zipf_weights(family, alpha).into();
-        self.weights
-            .push((space, alpha.to_bits(), Arc::clone(&weights)));
-        weights
+        let weights: Arc<[f64]> = weights(metric, family)?.into();
+        self.weights.push((space, alpha, Arc::clone(&weights)));
+        Some(weights)
     }
-}
-
-/// 1 / rank^alpha by series, ranks in the order of label-set keys, scaled to
-/// mean 1.
-fn zipf_weights(family: &Family, alpha: f64) -> Vec<f64> {
-    let count = family.series_count();
-    let mut scratch = Vec::new();
-    let keys = family.space.label_set_keys(0..count, &mut scratch);
-    let mut order: Vec<u32> = (0..count as u32).collect();
-    order.sort_unstable_by_key(|&series| keys[series as usize]);
-    let share = |rank: usize| libm::pow((rank + 1) as f64, -alpha);
-    let total: f64 = (0..count).map(share).sum();
-    let scale = count as f64 / total;
-    let mut weights = vec![0.0; count];
-    for (rank, &series) in order.iter().enumerate() {
-        weights[series as usize] = share(rank) * scale;
-    }
-    weights
 }

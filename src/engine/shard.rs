@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::engine::block::{BlockMut, BlockTick, Scratch};
 use crate::engine::class::{BlockClasses, Classes};
+use crate::engine::columns::Columns;
 use crate::engine::frame::ShardFrame;
 use crate::engine::growth::Carried;
 use crate::engine::kernel::counter::Counter;
@@ -33,6 +34,8 @@ pub(crate) struct Shard {
     blocks: Vec<ShardBlock>,
     /// In the order of their blocks.
     families: Vec<ShardFamily>,
+    /// Those in the order in which they are filled: a gauge before those that follow it.
+    order: Vec<usize>,
     work: Work,
 }
 
@@ -110,6 +113,7 @@ impl Shard {
         });
         Self {
             blocks: blocks.collect(),
+            order: fill_order(&families),
             families,
             work: Work::default(),
         }
@@ -169,12 +173,21 @@ impl Shard {
         let Self {
             blocks,
             families,
+            order,
             work,
         } = self;
-        for family in families {
+        for &index in &*order {
+            let follows = families[index].kind.follows();
+            let followed = follows.map(|of| {
+                let mut all = families.iter();
+                let followed = all.find(|family| family.family == of);
+                followed.expect("both are dealt to one shard").first
+            });
+            let family = &mut families[index];
             let mut tick = FamilyTick {
                 plan,
                 first: family.first,
+                followed,
                 blocks: &mut blocks[family.first..],
                 before,
                 now,
@@ -183,6 +196,20 @@ impl Shard {
             by_type!(ShardKind, &mut family.kind, kind => kind.advance(&mut tick));
         }
     }
+}
+
+/// Families in an order in which each comes after the gauge that it follows.
+fn fill_order(families: &[ShardFamily]) -> Vec<usize> {
+    let place = |family: usize| families.iter().position(|one| one.family == family);
+    let depth = |index: usize| {
+        let followed = |&index: &usize| families[index].kind.follows().and_then(place);
+        std::iter::successors(Some(index), followed).count()
+    };
+    let mut order: Vec<usize> = (0..families.len()).collect();
+    if families.iter().any(|one| one.kind.follows().is_some()) {
+        order.sort_by_key(|&index| depth(index));
+    }
+    order
 }
 
 impl ShardKind {
@@ -203,6 +230,10 @@ impl ShardKind {
         by_type!(ShardKind, self, kind => kind.states.len())
     }
 
+    fn follows(&self) -> Option<usize> {
+        by_type!(ShardKind, self, kind => kind.recipe.kernel.follows())
+    }
+
     fn has_states(&self) -> bool {
         by_type!(ShardKind, self, kind => size_of_val(&*kind.states) > 0)
     }
@@ -213,6 +244,8 @@ struct FamilyTick<'a> {
     plan: &'a TickPlan,
     /// Its first block in the shard.
     first: usize,
+    /// The first block in the shard of the gauge that it follows.
+    followed: Option<usize>,
     /// From that one on.
     blocks: &'a mut [ShardBlock],
     before: &'a ShardFrame,
@@ -267,6 +300,15 @@ impl<K: Kernel> ShardKindOf<K> {
             } else {
                 &[]
             };
+            let ShardFrame {
+                blocks: all,
+                gaps,
+                created,
+                growth,
+            } = &mut *tick.now;
+            // Aside, as it may follow another one of the shard's.
+            let mut columns = std::mem::replace(&mut all[index], Columns::Values(Vec::new()));
+            let followed = tick.followed.map(|first| first + index - tick.first);
             let block_tick = BlockTick {
                 recipe,
                 base,
@@ -275,6 +317,7 @@ impl<K: Kernel> ShardKindOf<K> {
                 population,
                 first_series: block.start,
                 keys,
+                followed: followed.map(|block| all[block].values()),
                 carried: tick.plan.carried,
             };
             let before = Before {
@@ -282,17 +325,18 @@ impl<K: Kernel> ShardKindOf<K> {
                 growth: &tick.before.growth[index],
             };
             let mut now = Filling {
-                columns: &mut tick.now.blocks[index],
-                growth: &mut tick.now.growth[index],
+                columns: &mut columns,
+                growth: &mut growth[index],
                 state,
             };
             let mut rest = BlockMut {
                 len: block.len,
-                gaps: &mut tick.now.gaps[index],
-                created: &mut tick.now.created[index],
+                gaps: &mut gaps[index],
+                created: &mut created[index],
             };
             let before = (&before, &tick.before.created[index]);
             block_tick.advance(before, &mut now, &mut rest, &mut tick.work.scratch);
+            all[index] = columns;
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What an engine will take of memory, by arithmetic on what it will be built from.
 
+use super::events::Lineage;
 use super::growth::Growth;
 use super::kernel::summary::WINDOW_TICK_BYTES;
 use super::recipe::{is_weighted, state_bytes};
@@ -19,16 +20,19 @@ pub struct EngineSize<'a> {
     counts_growth: bool,
     threads: usize,
     interval_ns: u64,
+    metrics: &'a [Metric],
+    /// Of one frame.
+    frame_bytes: f64,
     bytes: f64,
     tables: Vec<&'a Distribution>,
-    has_walks: bool,
+    has_normal: bool,
     /// Spaces with weights, and the bits of their exponents.
     weights: Vec<(usize, u64)>,
 }
 
 impl<'a> EngineSize<'a> {
     /// Without families.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &'a Config) -> Self {
         let counts_growth = exporters::needs(config).growth;
         // The current one and the one that is filled; and the one that deltas are counted
         // from, where that is neither.
@@ -40,9 +44,11 @@ impl<'a> EngineSize<'a> {
             counts_growth,
             threads: threads_of(config),
             interval_ns: tick_ns,
+            metrics: &config.metrics,
+            frame_bytes: 0.0,
             bytes: 0.0,
             tables: Vec::new(),
-            has_walks: false,
+            has_normal: false,
             weights: Vec::new(),
         }
     }
@@ -55,8 +61,9 @@ impl<'a> EngineSize<'a> {
         } else {
             0
         };
-        let frame_bytes = (shape.column_bytes() + growth_bytes) as f64;
-        self.bytes += series * (self.frames * frame_bytes + state_bytes(&metric.kind) as f64);
+        let frame_bytes = series * (shape.column_bytes() + growth_bytes) as f64;
+        self.frame_bytes += frame_bytes;
+        self.bytes += self.frames * frame_bytes + series * state_bytes(&metric.kind) as f64;
         if is_weighted(metric) {
             let weights = (space, metric.zipf_alpha.to_bits());
             if !self.weights.contains(&weights) {
@@ -67,7 +74,7 @@ impl<'a> EngineSize<'a> {
         let distribution = match &metric.kind {
             Kind::Counter { .. } => return,
             Kind::Gauge { algorithm, .. } => {
-                self.has_walks |= algorithm.remembers();
+                self.has_normal |= algorithm.is_normal();
                 return;
             }
             Kind::Histogram { observations, .. } => &observations.distribution,
@@ -80,7 +87,11 @@ impl<'a> EngineSize<'a> {
                 // Each shard lists the window.
                 let blocks = (series / block_series(shape) as f64).ceil();
                 let shards = blocks.min(self.threads as f64);
-                self.bytes += shards * ticks as f64 * WINDOW_TICK_BYTES as f64;
+                let interval_s = self.interval_ns as f64 / 1e9;
+                let events = metric.parent(self.metrics).map_or(0, |counter| {
+                    Lineage::of(self.metrics, counter, interval_s).tick_bytes()
+                });
+                self.bytes += shards * ticks as f64 * (WINDOW_TICK_BYTES + events) as f64;
                 &observations.distribution
             }
         };
@@ -89,9 +100,14 @@ impl<'a> EngineSize<'a> {
         }
     }
 
+    /// A frame that somebody holds for longer than until the next tick.
+    pub fn frame_bytes(&self) -> f64 {
+        self.frame_bytes
+    }
+
     /// All together.
     pub fn bytes(&self) -> f64 {
-        let tables = self.tables.len() + usize::from(self.has_walks);
+        let tables = self.tables.len() + usize::from(self.has_normal);
         self.bytes + (tables * QuantileTable::USUAL_BYTES) as f64
     }
 }
@@ -115,7 +131,7 @@ impl super::Engine {
                 bytes += series * state_bytes(&self.metrics[index].kind)
                     + recipe.table_bytes()
                     + weights.map_or(0, |weights| weights.len() * 8)
-                    + shards * recipe.window_ticks() as usize * WINDOW_TICK_BYTES;
+                    + shards * recipe.window_ticks() as usize * window_tick_bytes(recipe);
             }
             let space = std::sync::Arc::as_ptr(&family.space);
             if !spaces.contains(&space) {
@@ -125,4 +141,13 @@ impl super::Engine {
         }
         bytes
     }
+}
+
+/// Bytes of one tick of a window at each shard.
+#[cfg(test)]
+fn window_tick_bytes(recipe: &super::recipe::Recipe) -> usize {
+    let events = recipe
+        .lineage()
+        .map_or(0, |(lineage, _)| lineage.tick_bytes());
+    WINDOW_TICK_BYTES + events
 }

@@ -12,7 +12,9 @@
 //! a position and the factor of the tick that it was observed at, and is
 //! compared by value with ticks of another factor.
 
+use std::fmt::Debug;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::algorithm::distribution::Distribution;
 use crate::config::Objective;
@@ -25,7 +27,7 @@ use crate::random::quantile::QuantileTable;
 const LISTED_MAX: u64 = 1 << 16;
 
 /// What all series of one summary share about one tick of the window.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct TickKeys {
     /// Key of the observed values.
     pub value_key: u64,
@@ -35,6 +37,14 @@ pub struct TickKeys {
     pub mean: f64,
     /// What observed values are multiplied by.
     pub scale: f64,
+    /// Where each event of a counter is observed: how many there are, instead of a mean.
+    pub events: Option<Arc<dyn Counted>>,
+}
+
+/// The events of one tick.
+pub trait Counted: Debug + Send + Sync {
+    /// How many happen to a series, by its label-set key and weight.
+    fn count(&self, key: u64, weight: f64) -> f64;
 }
 
 /// What all series of one summary share at one tick.
@@ -44,7 +54,7 @@ pub struct Shared<'a> {
     /// ring buffer has them.
     pub window: (&'a [TickKeys], &'a [TickKeys]),
     /// The tick that has just left the window, if any.
-    pub expired: Option<TickKeys>,
+    pub expired: Option<&'a TickKeys>,
     /// Quantiles and their errors.
     pub objectives: &'a [Objective],
     /// Values of the observations.
@@ -133,7 +143,7 @@ pub fn observe(
 ) {
     let objectives = shared.objectives.len();
     let (older, newer) = shared.window;
-    let this_tick = *newer
+    let this_tick = newer
         .last()
         .or(older.last())
         .expect("the window holds this tick");
@@ -141,8 +151,8 @@ pub fn observe(
     for (index, &series) in keys.iter().enumerate() {
         let weight = weights.map_or(1.0, |weights| weights[index]);
         let pivots = &mut state.pivots[index * objectives..][..objectives];
-        let sample = sample_of(series, weight, &this_tick);
-        let old = shared.expired.map(|tick| sample_of(series, weight, &tick));
+        let sample = sample_of(series, weight, this_tick);
+        let old = shared.expired.map(|tick| sample_of(series, weight, tick));
         let window_count = &mut state.window_counts[index];
         *window_count = *window_count + sample.count - old.map_or(0, |old| old.count);
 
@@ -159,8 +169,8 @@ pub fn observe(
         }
         let mut all_stand = true;
         for (pivot, objective) in pivots.iter_mut().zip(shared.objectives) {
-            let gained = count_up_to(&sample, pivot.position_at(&this_tick, shared));
-            let lost = match (&old, &shared.expired) {
+            let gained = count_up_to(&sample, pivot.position_at(this_tick, shared));
+            let lost = match (&old, shared.expired) {
                 (Some(old), Some(tick)) => count_up_to(old, pivot.position_at(tick, shared)),
                 _ => 0,
             };
@@ -206,7 +216,11 @@ impl Pivot {
 }
 
 fn sample_of(series: u64, weight: f64, tick: &TickKeys) -> Sample {
-    Sample::of(series, (tick.value_key, tick.count_key), tick.mean * weight)
+    let mean = match &tick.events {
+        Some(events) => events.count(series, weight),
+        None => tick.mean * weight,
+    };
+    Sample::of(series, (tick.value_key, tick.count_key), mean)
 }
 
 #[inline]
@@ -396,6 +410,7 @@ mod tests {
             count_key: mix(!number),
             mean,
             scale: scales[number as usize / 10 % 2],
+            events: None,
         });
         let ticks: Vec<TickKeys> = ticks.collect();
         let series = 7;
@@ -406,7 +421,7 @@ mod tests {
             let window = &ticks[start..=now];
             let shared = Shared {
                 window: (window, &[]),
-                expired: start.checked_sub(1).map(|left| ticks[left]),
+                expired: start.checked_sub(1).map(|left| &ticks[left]),
                 objectives: &objectives,
                 values: &values,
                 distribution: &distribution,

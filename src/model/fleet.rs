@@ -13,8 +13,11 @@
 mod calendar;
 mod chunk;
 mod differing;
+mod ends;
 mod entities;
 mod graph;
+#[cfg(test)]
+pub(crate) mod handmade;
 mod ids;
 mod laws;
 mod lives;

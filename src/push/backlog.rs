@@ -35,6 +35,8 @@ struct Export {
     /// Requests that were offered and are neither accepted nor dropped.
     unsettled: usize,
     waiting: VecDeque<Request>,
+    /// Bodies of those.
+    waiting_bytes: usize,
     /// No further request of it is sent.
     dropped: bool,
     /// Some of its points were not accepted.
@@ -76,6 +78,13 @@ impl Backlog {
         self.waiting_bytes
     }
 
+    /// The same of one export.
+    pub(super) fn waiting_bytes_of(&self, number: u64) -> usize {
+        let mut exports = self.exports.iter();
+        let export = exports.find(|export| export.number == number);
+        export.map_or(0, |export| export.waiting_bytes)
+    }
+
     /// Begins an export, of which nothing is sent if it is `dropped` from the
     /// start; returns its number. Numbers count from 1.
     pub(super) fn begin(&mut self, dropped: bool) -> u64 {
@@ -85,6 +94,7 @@ impl Backlog {
             open: true,
             unsettled: 0,
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             dropped,
             failed: false,
         });
@@ -133,6 +143,7 @@ impl Backlog {
     pub(super) fn push(&mut self, request: Request) {
         self.waiting_bytes += request.body.len();
         let export = self.unsettled(request.export);
+        export.waiting_bytes += request.body.len();
         export.waiting.push_back(request);
     }
 
@@ -140,6 +151,7 @@ impl Backlog {
     pub(super) fn put_back(&mut self, request: Request) {
         self.waiting_bytes += request.body.len();
         let export = self.unsettled(request.export);
+        export.waiting_bytes += request.body.len();
         export.waiting.push_front(request);
     }
 
@@ -151,7 +163,9 @@ impl Backlog {
 
     /// Takes the next request of the oldest export, to be attempted now.
     pub(super) fn take_next(&mut self, now: Instant) -> Option<Request> {
-        let mut request = self.exports.front_mut()?.waiting.pop_front()?;
+        let export = self.exports.front_mut()?;
+        let mut request = export.waiting.pop_front()?;
+        export.waiting_bytes -= request.body.len();
         self.waiting_bytes -= request.body.len();
         if request.failures > 0 {
             self.ledger.retry(request.points);
@@ -179,6 +193,7 @@ impl Backlog {
             return;
         };
         export.dropped = true;
+        export.waiting_bytes = 0;
         for request in std::mem::take(&mut export.waiting) {
             self.waiting_bytes -= request.body.len();
             self.drop_request(&request);

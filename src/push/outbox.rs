@@ -5,13 +5,20 @@
 //! later export before an earlier one. What waits is bounded in bytes; when
 //! there is no room, the oldest export that waits is dropped whole.
 //!
+//! A receiver that keeps up needs no queue: while nothing fails and no newer frame
+//! waits, an export is encoded as fast as it is posted, with [`AHEAD_BYTES`] in
+//! between, so that a frame's values wait and not its requests, which are larger. Posters
+//! always find one while the encoder waits. As soon as the receiver fails or the next
+//! frame is due, the rest is encoded at once and waits here.
+//!
 //! After a failed attempt nobody posts for a while, because there is one
 //! receiver; the request goes back to the front. One lock holds it all, never
 //! during I/O, so the ledger balances whenever somebody looks.
 //!
 //! A lossless outbox lets the encoder wait for room instead, and what a receiver
 //! refuses for good stops it. Its exports are posted one by one, as they
-//! are released: so a checkpoint can be saved between any two.
+//! are released: so a checkpoint can be saved between any two. It is not paced: the next
+//! export is encoded while the one before is posted.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,6 +29,10 @@ use super::ledger::Delivery;
 use super::request::Request;
 use super::retry::{Backoff, RetryPolicy};
 use super::verdict::Verdict;
+
+/// An export is encoded until so much of it waits, where the receiver keeps up: some small
+/// requests, or a large one.
+pub(super) const AHEAD_BYTES: usize = 1 << 20;
 
 /// A request that a poster holds.
 #[derive(Debug)]
@@ -167,18 +178,26 @@ impl Outbox {
         state.backlog.begin(ended)
     }
 
-    /// Counts a request of an open export as offered. False means that the
-    /// export was dropped meanwhile: the points are counted as dropped, and the
-    /// request is not to be put.
+    /// Waits until more of an open export is needed, and counts a request of it as
+    /// offered. False means that the export was dropped meanwhile: the points are
+    /// counted as dropped, and the request is not to be put.
     pub(super) fn offer(&self, export: u64, points: u64) -> bool {
-        self.lock().backlog.offer(export, points)
+        let mut state = self.lock();
+        while self.is_ahead(&state, export) {
+            state = self.wait(state, None);
+        }
+        state.backlog.offer(export, points)
     }
 
-    /// Puts an offered request where posters take it; waits for room where only
-    /// dropping its own export would make some.
+    /// Puts an offered request where posters take it; waits until it is needed, and for
+    /// room where only dropping its own export would make some.
     pub(super) fn put(&self, request: Request) {
         let mut state = self.lock();
         loop {
+            if self.is_ahead(&state, request.export) {
+                state = self.wait(state, None);
+                continue;
+            }
             let backlog = &mut state.backlog;
             match backlog.is_dropped(request.export) {
                 // Ended: what is not settled was dropped already.
@@ -306,6 +325,13 @@ impl Outbox {
         state.backlog.drop_all();
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// Whether enough of an export waits for a receiver that keeps up.
+    fn is_ahead(&self, state: &State, export: u64) -> bool {
+        let keeps_up = !state.newer_waits && !state.backoff.is_failing();
+        let is_paced = keeps_up && !self.lossless && state.phase == Phase::Running;
+        is_paced && state.backlog.waiting_bytes_of(export) >= AHEAD_BYTES
     }
 
     /// Waits for a change, but not longer than `limit`.
@@ -437,7 +463,12 @@ mod tests {
     /// Puts a request of 100 bytes and 10 points.
     fn put(outbox: &Outbox, export: u64) {
         assert!(outbox.offer(export, POINTS));
-        outbox.put(Request::new(export, Protocol::Otlp, vec![0; 100], POINTS));
+        outbox.put(Request::new(
+            export,
+            Protocol::Otlp,
+            vec![0; 100].into(),
+            POINTS,
+        ));
     }
 
     fn export(outbox: &Outbox, requests: usize) -> u64 {
@@ -561,7 +592,12 @@ mod tests {
             let encode = scope.spawn(|| {
                 let number = outbox.begin();
                 while outbox.offer(number, POINTS) {
-                    outbox.put(Request::new(number, Protocol::Otlp, vec![0; 100], POINTS));
+                    outbox.put(Request::new(
+                        number,
+                        Protocol::Otlp,
+                        vec![0; 100].into(),
+                        POINTS,
+                    ));
                 }
                 outbox.close(number);
             });
@@ -626,5 +662,125 @@ mod tests {
         assert_eq!(outbox.close(after), None);
         let delivery = check(&outbox, [30, 0, 0, 30, 0]);
         assert_eq!((delivery.exports_open, delivery.exports_failed), (0, 2));
+    }
+
+    /// Requests of the tests below; four of them are as much as is encoded ahead.
+    const QUARTER_BYTES: usize = AHEAD_BYTES / 4;
+
+    /// Encodes an export of large requests, as long as they are wanted; returns how many
+    /// bytes waited at most.
+    fn encode(outbox: &Outbox, requests: usize) -> usize {
+        let (export, mut most) = (outbox.begin(), 0);
+        for _ in 0..requests {
+            if !outbox.offer(export, POINTS) {
+                break;
+            }
+            let body = vec![0; QUARTER_BYTES].into();
+            outbox.put(Request::new(export, Protocol::Otlp, body, POINTS));
+            most = most.max(outbox.lock().backlog.waiting_bytes());
+        }
+        outbox.close(export);
+        most
+    }
+
+    /// Waits until so many requests wait.
+    fn wait_until_waiting(outbox: &Outbox, requests: usize) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while outbox.lock().backlog.waiting_bytes() != requests * QUARTER_BYTES {
+            assert!(Instant::now() < deadline, "{outbox:?}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Posters that take nothing for a while have four requests before them, never more;
+    /// and those who take one find the next without it being encoded first.
+    #[test]
+    fn what_is_taken_is_encoded_anew_and_no_more() {
+        const REQUESTS: usize = 20;
+        let outbox = outbox(usize::MAX);
+        std::thread::scope(|scope| {
+            let encoded = scope.spawn(|| encode(&outbox, REQUESTS));
+            for taken in 0..REQUESTS {
+                wait_until_waiting(&outbox, (REQUESTS - taken).min(4));
+                let offered = outbox.delivery().ledger.offered;
+                assert_eq!(offered, REQUESTS.min(taken + 4) as u64 * POINTS);
+                outbox.settle(take(&outbox), accepted(), 0.0);
+            }
+            assert_eq!(encoded.join().unwrap(), AHEAD_BYTES);
+        });
+        check(&outbox, [200, 200, 0, 0, 0]);
+    }
+
+    /// Threads that compress bring what they have when it is needed.
+    #[test]
+    fn several_who_put_wait_as_well() {
+        let outbox = outbox(usize::MAX);
+        let export = outbox.begin();
+        (0..9).for_each(|_| assert!(outbox.offer(export, POINTS)));
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..3 {
+                        let body = vec![0; QUARTER_BYTES].into();
+                        outbox.put(Request::new(export, Protocol::Otlp, body, POINTS));
+                        assert!(outbox.lock().backlog.waiting_bytes() <= AHEAD_BYTES);
+                    }
+                });
+            }
+            for taken in 0..9 {
+                wait_until_waiting(&outbox, (9 - taken).min(4));
+                outbox.settle(take(&outbox), accepted(), 0.0);
+            }
+        });
+        outbox.close(export);
+        check(&outbox, [90, 90, 0, 0, 0]);
+    }
+
+    /// What has the rest of an export encoded, and how many of ten requests wait then.
+    type Lift<'a> = (&'a dyn Fn(&Outbox), usize);
+
+    /// Nothing is taken while these encode to the end.
+    #[test]
+    fn a_newer_frame_a_failure_and_the_end_need_the_rest_at_once() {
+        let hour = Some(Duration::from_secs(3600));
+        let newer = |outbox: &Outbox| outbox.set_newer_waits(true);
+        let failure = |outbox: &Outbox| {
+            let taken = take(outbox);
+            wait_until_waiting(outbox, 4);
+            outbox.settle(taken, retry(hour), 0.0);
+        };
+        let draining = |outbox: &Outbox| {
+            let soon = Instant::now() + Duration::from_millis(1);
+            outbox.drain(soon);
+        };
+        let lifts: [Lift<'_>; 3] = [(&newer, 10), (&failure, 10), (&draining, 0)];
+        for (lift, waiting) in lifts {
+            let outbox = outbox(10 * QUARTER_BYTES);
+            std::thread::scope(|scope| {
+                let encoded = scope.spawn(|| encode(&outbox, 10));
+                wait_until_waiting(&outbox, 4);
+                lift(&outbox);
+                encoded.join().unwrap();
+            });
+            wait_until_waiting(&outbox, waiting);
+            assert!(outbox.delivery().ledger.balances());
+        }
+        // A lossless one encodes the next export while the one before is posted.
+        let outbox = Outbox::lossless("u".into(), usize::MAX, RetryPolicy::default());
+        assert_eq!(encode(&outbox, 10), 10 * QUARTER_BYTES);
+    }
+
+    /// While a receiver fails, up to `queue_bytes` wait, of one export or of several.
+    #[test]
+    fn a_receiver_that_fails_has_its_queue_filled() {
+        let outbox = outbox(9 * QUARTER_BYTES);
+        assert_eq!(encode(&outbox, 1), QUARTER_BYTES);
+        let hour = Some(Duration::from_secs(3600));
+        outbox.settle(take(&outbox), retry(hour), 0.0);
+        assert_eq!(encode(&outbox, 8), 9 * QUARTER_BYTES);
+        // The two before leave for the next, one after the other.
+        assert_eq!(encode(&outbox, 6), 9 * QUARTER_BYTES);
+        wait_until_waiting(&outbox, 6);
+        assert_eq!(outbox.delivery().exports_failed, 2);
     }
 }

@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 
 use super::outbox::Outbox;
-use super::request::Request;
+use super::request::{Body, Buffers, Request};
 use super::target::{Packing, Protocol};
 use super::{StartError, spawn};
 use crate::exposition::Lines;
@@ -20,14 +20,14 @@ const POOL_BYTES_MIN: usize = 64 << 10;
 /// About how many times smaller bodies get.
 pub(super) const GZIP_RATIO: usize = 8;
 
-/// How many plain bodies the pool holds at most: one for each thread, one more that waits for
-/// it, and the one that does not fit in any more.
+/// How many plain bodies the pool holds at most: one for each thread, and one that waits
+/// for any of them while the next is encoded.
 pub(super) fn bodies_max(threads_max: usize) -> usize {
-    2 * threads(threads_max) + 1
+    threads(threads_max) + 1
 }
 
-/// Not more than there are cores.
-fn threads(threads_max: usize) -> usize {
+/// How many threads compress: not more than there are cores.
+pub(super) fn threads(threads_max: usize) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     threads_max.min(cores)
 }
@@ -42,7 +42,7 @@ pub(super) struct Packer {
 /// How bodies are compressed, and what that needs.
 #[derive(Debug)]
 enum Method {
-    None,
+    None(Buffers),
     Gzip(Box<Gzip>),
     /// So fast that a pool would not pay.
     Snappy(Box<snap::raw::Encoder>),
@@ -53,8 +53,8 @@ struct Gzip {
     compressor: Compressor,
     /// `None` at the end.
     jobs: Option<Sender<Job>>,
-    /// Buffers for plain bodies, to be used again.
-    spare: Receiver<Vec<u8>>,
+    /// For plain bodies.
+    buffers: Buffers,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -62,21 +62,22 @@ struct Gzip {
 struct Job {
     export: u64,
     protocol: Protocol,
-    plain: Vec<u8>,
+    plain: Body,
     points: u64,
 }
 
 impl Packer {
-    /// A packer with at most so many threads of its own, and not more than there
-    /// are cores.
+    /// A packer for so many posters, with at most as many threads of its own, and not
+    /// more than there are cores.
     pub(super) fn start(
         outbox: Arc<Outbox>,
         packing: Packing,
-        threads_max: usize,
+        posters: usize,
     ) -> Result<Self, StartError> {
-        let threads = threads(threads_max);
+        let threads = threads(posters);
         let method = match packing {
-            Packing::None => Method::None,
+            // As many as posters have, and the one that waits for them.
+            Packing::None => Method::None(Buffers::new(posters + 1)),
             Packing::Gzip => Method::Gzip(Box::new(Gzip::start(&outbox, threads)?)),
             Packing::Snappy => Method::Snappy(Box::new(snap::raw::Encoder::new())),
         };
@@ -84,7 +85,7 @@ impl Packer {
     }
 
     /// Takes one body of an open export; breaks if the export was dropped. Waits
-    /// while the pool is busy or the outbox has no room.
+    /// until the outbox needs it, and while the pool is busy.
     pub(super) fn pack(
         &mut self,
         export: u64,
@@ -101,20 +102,18 @@ impl Packer {
             self.outbox.put(request);
         };
         match &mut self.method {
-            Method::None => put(body.to_vec()),
+            Method::None(buffers) => put(buffers.copy(body)),
             Method::Snappy(encoder) => {
                 let packed = encoder.compress_vec(body);
                 let mut packed = packed.expect("a request is shorter than 4 GiB");
                 packed.shrink_to_fit();
-                put(packed);
+                put(packed.into());
             }
             Method::Gzip(gzip) if body.len() < POOL_BYTES_MIN => {
-                put(compressed(&mut gzip.compressor, body));
+                put(compressed(&mut gzip.compressor, body).into());
             }
             Method::Gzip(gzip) => {
-                let mut plain = gzip.spare.try_recv().unwrap_or_default();
-                plain.clear();
-                plain.extend_from_slice(body);
+                let plain = gzip.buffers.copy(body);
                 let jobs = gzip.jobs.as_ref().expect("it is there until the end");
                 let sent = jobs.send(Job {
                     export,
@@ -131,18 +130,17 @@ impl Packer {
 
 impl Gzip {
     fn start(outbox: &Arc<Outbox>, threads: usize) -> Result<Self, StartError> {
-        let (jobs, jobs_taken) = bounded::<Job>(threads);
-        let (spare_given, spare) = bounded(2 * threads);
+        // The encoder itself holds the one that waits.
+        let (jobs, jobs_taken) = bounded::<Job>(0);
         let mut started = Vec::with_capacity(threads);
         for index in 0..threads {
             let (outbox, jobs) = (Arc::clone(outbox), jobs_taken.clone());
-            let spare = spare_given.clone();
             let run = move || {
                 let mut compressor = Compressor::default();
                 for job in jobs {
                     let body = compressed(&mut compressor, &job.plain);
-                    // Full means that there are spare buffers enough.
-                    let _ = spare.try_send(job.plain);
+                    drop(job.plain);
+                    let body = body.into();
                     outbox.put(Request::new(job.export, job.protocol, body, job.points));
                 }
             };
@@ -151,7 +149,7 @@ impl Gzip {
         Ok(Self {
             compressor: Compressor::default(),
             jobs: Some(jobs),
-            spare,
+            buffers: Buffers::new(bodies_max(threads)),
             threads: started,
         })
     }
@@ -192,6 +190,8 @@ mod tests {
     fn packed(packing: Packing, bodies: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let outbox = Outbox::new("u".into(), usize::MAX, RetryPolicy::default());
         let outbox = Arc::new(outbox);
+        // Nothing is taken until all are packed.
+        outbox.set_newer_waits(true);
         let mut packer = Packer::start(Arc::clone(&outbox), packing, 2).unwrap();
         let export = outbox.begin();
         for (index, body) in bodies.iter().enumerate() {
@@ -205,7 +205,8 @@ mod tests {
             .map(|_| outbox.take().unwrap().request)
             .collect();
         requests.sort_by_key(|request| request.points);
-        requests.into_iter().map(|request| request.body).collect()
+        let bodies = requests.iter().map(|request| request.body.to_vec());
+        bodies.collect()
     }
 
     #[test]

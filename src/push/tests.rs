@@ -471,6 +471,31 @@ fn a_full_queue_drops_the_oldest_export() {
     assert_eq!(ticks, ["1", "3", "3", "3", "4", "4", "4"]);
 }
 
+/// While the receiver works on the first request, one more waits; the frame that is due
+/// next does not wait for the rest.
+#[test]
+fn a_receiver_that_keeps_up_gets_what_it_takes() {
+    let receiver = Fake::start(vec![Act::Hold]);
+    let settings = otel(&receiver.url(), "compression: none, concurrency: 1");
+    let body_bytes = outbox::AHEAD_BYTES;
+    let mut pusher = start(&settings, Stub { body_bytes });
+    for tick in 1..=3 {
+        pusher.offer(&frame(tick));
+        // All of the exports before, and of this one what is ahead.
+        let offered = 30 * (tick - 1) + if tick == 1 { 20 } else { 10 };
+        wait(&pusher, "it is encoded", |d| {
+            assert!(d.ledger.offered <= offered, "{d:?}");
+            d.ledger.offered == offered && receiver.seen().len() == 1
+        });
+    }
+    receiver.open();
+    let delivery = pusher.finish_within(None, PATIENCE);
+    assert_eq!(totals(&delivery), [90, 0, 0, 0]);
+    let ticks = receiver.seen().into_iter().map(|seen| text_of(&seen.body));
+    let ticks: Vec<String> = ticks.map(|text| text[..1].to_owned()).collect();
+    assert_eq!(ticks.concat(), "111222333");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -8,122 +8,41 @@
 //! depends on its mean alone.
 
 use crate::random::Stream;
-use crate::random::threshold;
+use crate::random::alias::AliasTable;
 
 /// Means above this are drawn by rejection rather than from a table.
 pub const TABLE_MEAN_MAX: f64 = 4096.0;
 /// Smallest mean for which rejection is valid and faster than inversion.
 const REJECTION_MEAN_MIN: f64 = 12.0;
-/// Probabilities below this share of the mode's cannot be told from 0 by a
-/// 64-bit draw.
-const NEGLIGIBLE: f64 = 1e-22;
 
-/// A Poisson distribution as an alias table (Walker, Vose).
-#[derive(Debug, Default)]
+/// A Poisson distribution as an alias table.
+#[derive(Debug, Default, Clone)]
 pub struct PoissonTable {
     mean: f64,
-    first: u64,
-    cells: Vec<AliasCell>,
-    // Kept between builds so that a changing mean allocates nothing.
-    weights: Vec<f64>,
-    small: Vec<u32>,
-    large: Vec<u32>,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct AliasCell {
-    /// Draws below this share of the cell are its own outcome.
-    threshold: u64,
-    /// Outcome of the others, relative to the first.
-    alias: u32,
+    outcomes: AliasTable,
 }
 
 impl PoissonTable {
     /// Makes the table that of `mean`, 0 ≤ mean ≤ [`TABLE_MEAN_MAX`].
     pub fn set_mean(&mut self, mean: f64) {
         assert!((0.0..=TABLE_MEAN_MAX).contains(&mean));
-        if self.mean == mean && !self.cells.is_empty() {
+        if self.mean == mean && !self.outcomes.is_empty() {
             return;
         }
         self.mean = mean;
-        self.fill_weights();
-        self.fill_cells();
+        let (down, up) = (|k: f64| k / mean, |k: f64| mean / (k + 1.0));
+        self.outcomes.set(mean.floor(), down, up);
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.outcomes.memory_bytes()
     }
 
     /// The outcome for one draw.
     #[inline(always)]
     pub fn value(&self, bits: u64) -> u64 {
-        let wide = u128::from(bits) * self.cells.len() as u128;
-        let index = (wide >> 64) as usize;
-        let cell = self.cells[index];
-        let relative = if (wide as u64) < cell.threshold {
-            index as u64
-        } else {
-            u64::from(cell.alias)
-        };
-        self.first + relative
-    }
-
-    /// Probabilities outwards from the mode, unscaled.
-    fn fill_weights(&mut self) {
-        let mean = self.mean;
-        let mode = mean.floor();
-        self.weights.clear();
-        let mut k = mode;
-        let mut p = 1.0;
-        while k > 0.0 && p > NEGLIGIBLE {
-            p *= k / mean;
-            k -= 1.0;
-            self.weights.push(p);
-        }
-        self.first = k as u64;
-        self.weights.reverse();
-        self.weights.push(1.0);
-        k = mode;
-        p = 1.0;
-        while p > NEGLIGIBLE {
-            k += 1.0;
-            p *= mean / k;
-            self.weights.push(p);
-        }
-    }
-
-    fn fill_cells(&mut self) {
-        let count = self.weights.len();
-        let total: f64 = self.weights.iter().sum();
-        self.cells.clear();
-        self.cells.resize(count, AliasCell::default());
-        self.small.clear();
-        self.large.clear();
-        for (index, weight) in self.weights.iter_mut().enumerate() {
-            *weight *= count as f64 / total;
-            if *weight < 1.0 {
-                self.small.push(index as u32);
-            } else {
-                self.large.push(index as u32);
-            }
-        }
-        while let (Some(&small), Some(&large)) = (self.small.last(), self.large.last()) {
-            self.small.pop();
-            let weight = self.weights[small as usize];
-            self.cells[small as usize] = AliasCell {
-                threshold: threshold(weight),
-                alias: large,
-            };
-            let rest = self.weights[large as usize] - (1.0 - weight);
-            self.weights[large as usize] = rest;
-            if rest < 1.0 {
-                self.large.pop();
-                self.small.push(large);
-            }
-        }
-        // What is left is 1 up to rounding.
-        for &index in self.small.iter().chain(&self.large) {
-            self.cells[index as usize] = AliasCell {
-                threshold: u64::MAX,
-                alias: index,
-            };
-        }
+        self.outcomes.value(bits)
     }
 }
 

@@ -8,7 +8,13 @@
 use crate::random::mix;
 
 /// Replaces every value `v` by `mix(v ^ xor)`.
+#[inline]
 pub(crate) fn mix_each(values: &mut [u64], xor: u64) {
+    if let [value] = values {
+        // Runs of one series are common; asking for the registers would take longer.
+        *value = mix(*value ^ xor);
+        return;
+    }
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f")

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::label_sets::label_sets;
 use super::{Change, Labels};
-use crate::config::{Config, Kind, Metric};
+use crate::config::{Config, Kind, LabelValues, Metric};
 use crate::timeline::{Modifier, Timeline};
 
 /// A run up to some tick.
@@ -80,7 +80,8 @@ impl History {
             }
             let mut goes_on = false;
             if let Some(last) = stages.last() {
-                match carried(last, (metric, label_sets)) {
+                let before = &self.configs[last.place].1.metrics;
+                match carried_of((before, last), (&config.metrics, metric, label_sets)) {
                     Carried::Nothing => stages.clear(),
                     Carried::Totals => {}
                     Carried::Everything => goes_on = true,
@@ -144,12 +145,52 @@ enum Carried {
     Everything,
 }
 
+/// What becomes of a series that a metric has before and after, which may be of another
+/// metric of the same series.
+fn carried_of(
+    (before, old): (&[Metric], &Stage<'_>),
+    (after, new, label_sets): (&[Metric], &Metric, &LabelSets),
+) -> Carried {
+    let own = carried(old, (new, label_sets));
+    let stage_of = |metric| Stage { metric, ..*old };
+    match (old.metric.parent(before), new.parent(after)) {
+        (None, None) => own,
+        (Some(was), Some(now)) if was.name == now.name => {
+            let its = carried_of((before, &stage_of(was)), (after, now, label_sets));
+            match (own, its) {
+                (Carried::Nothing, _) | (_, Carried::Nothing) => Carried::Nothing,
+                (Carried::Everything, Carried::Totals)
+                    if !matches!(new.kind, Kind::Gauge { .. }) =>
+                {
+                    Carried::Totals
+                }
+                (own, _) => own,
+            }
+        }
+        _ => Carried::Nothing,
+    }
+}
+
 /// What becomes of a series that a metric has before and after.
 fn carried(old: &Stage<'_>, (new, label_sets): (&Metric, &LabelSets)) -> Carried {
     let was = old.metric;
     let same_weights = match &new.kind {
         Kind::Gauge { .. } => true,
-        _ => was.zipf_alpha == new.zipf_alpha,
+        _ => {
+            let weights = |metric: &Metric| {
+                let mut all = BTreeMap::new();
+                for label in &metric.labels {
+                    let LabelValues::List(list) = &label.values else {
+                        continue;
+                    };
+                    for (value, weight) in list.iter().zip(label.weights.iter().flatten()) {
+                        all.insert((label.name.clone(), value.clone()), *weight);
+                    }
+                }
+                (metric.zipf_alpha, all)
+            };
+            weights(was) == weights(new)
+        }
     };
     let is_same = was.seed == new.seed && same_weights && was.kind == new.kind;
     let same_neighbours = || {
@@ -159,7 +200,7 @@ fn carried(old: &Stage<'_>, (new, label_sets): (&Metric, &LabelSets)) -> Carried
     match (&was.kind, &new.kind) {
         // The weights of a window are those of all its series.
         (Kind::Summary { .. }, Kind::Summary { .. })
-            if is_same && (new.zipf_alpha == 0.0 || same_neighbours()) =>
+            if is_same && (!new.has_weights() || same_neighbours()) =>
         {
             Carried::Everything
         }
@@ -177,6 +218,9 @@ fn carried(old: &Stage<'_>, (new, label_sets): (&Metric, &LabelSets)) -> Carried
         }
         _ if is_same => Carried::Everything,
         (Kind::Counter { .. }, Kind::Counter { .. }) => Carried::Totals,
+        (Kind::Gauge { .. }, Kind::Gauge { algorithm, .. }) if !algorithm.remembers() => {
+            Carried::Totals
+        }
         (Kind::Histogram { bounds: was, .. }, Kind::Histogram { bounds: now, .. })
             if was == now =>
         {

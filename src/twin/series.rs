@@ -1,13 +1,15 @@
 //! One series, replayed from its first tick by the definitions.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::history::{History, Stage};
 use super::label_sets::label_set_key;
 use super::{Exponential, Labels, Sample};
 use crate::algorithm::counter::{self, CounterAlgorithm};
 use crate::algorithm::gauge::{
-    self, Bernoulli, GaugeAlgorithm, RandomWalk, Sawtooth, Sine, reflect,
+    self, Bernoulli, Follow, GaugeAlgorithm, RandomWalk, Sawtooth, Sine, reflect,
 };
 use crate::config::{Config, Diurnal, FaultKind, Kind, Metric, Observations, Target};
 use crate::engine::sample::{self, observation_count};
@@ -16,6 +18,7 @@ use crate::model::exponential::ExponentialLayout;
 use crate::model::identity;
 use crate::random::discrete::{PoissonTable, TABLE_MEAN_MAX, poisson};
 use crate::random::quantile::QuantileTable;
+use crate::random::thinning::Thinning;
 use crate::random::{Lane, Stream, draw, tick_key, unit};
 use crate::timeline::{Effect, Modifier};
 
@@ -30,6 +33,8 @@ pub(super) struct Series<'a> {
     pub(super) labels: &'a Labels,
     epoch_ns: i64,
     key: u64,
+    /// That of the metric that its own is of.
+    parent: Option<Box<Series<'a>>>,
 }
 
 /// What a series follows from some tick on.
@@ -44,6 +49,18 @@ pub(super) struct Tables {
     normal: &'static QuantileTable,
     /// Of observed values.
     values: Option<QuantileTable>,
+    /// Of shares of events, by the bits of the share.
+    thinning: RefCell<BTreeMap<u64, Thinning>>,
+}
+
+/// A number of events that is known.
+#[derive(Debug)]
+struct Known(f64);
+
+impl window::Counted for Known {
+    fn count(&self, _key: u64, _weight: f64) -> f64 {
+        self.0
+    }
 }
 
 impl Tables {
@@ -57,6 +74,7 @@ impl Tables {
         Self {
             normal: QuantileTable::normal(),
             values,
+            thinning: RefCell::default(),
         }
     }
 }
@@ -69,9 +87,8 @@ struct Factors {
 
 impl<'a> Series<'a> {
     pub(super) fn new(
-        config: &'a Config,
-        history: &'a History,
-        rules: Vec<Rules<'a>>,
+        (config, history): (&'a Config, &'a History),
+        (rules, parent): (Vec<Rules<'a>>, Option<Box<Self>>),
         labels: &'a Labels,
         epoch_ns: i64,
     ) -> Self {
@@ -82,6 +99,7 @@ impl<'a> Series<'a> {
             rules,
             labels,
             epoch_ns,
+            parent,
             key: identity::series_key(label_set_key(labels), name_key),
         }
     }
@@ -171,9 +189,16 @@ impl<'a> Series<'a> {
         self.happens(tick, Lane::Nan, rates)
     }
 
+    /// Whether it is reset, or what it is of.
     fn is_reset(&self, tick: u64) -> bool {
         let rates = self.faults(tick, |kind| matches!(kind, FaultKind::Reset(_)));
-        self.happens(tick, Lane::Reset, rates)
+        let mut parents = self.parent.iter();
+        self.happens(tick, Lane::Reset, rates) || parents.any(|parent| parent.is_reset(tick))
+    }
+
+    /// How much the counter that it is of grows.
+    fn events(&self, tick: u64) -> Option<f64> {
+        self.parent.as_ref().map(|parent| parent.increment(tick))
     }
 
     /// The tick after which totals count: the first one, or the last reset since.
@@ -212,7 +237,7 @@ impl<'a> Series<'a> {
                 algorithm,
                 diurnal,
                 clamp,
-            } => push("", None, self.gauge(algorithm, diurnal, *clamp, tick)),
+            } => push("", None, self.gauge((algorithm, diurnal, *clamp), tick)),
             Kind::Histogram { bounds, .. } => {
                 let (counts, sum) = self.histogram(bounds, tick);
                 for (bound, count) in bounds.iter().zip(&counts) {
@@ -282,11 +307,19 @@ impl<'a> Series<'a> {
             CounterAlgorithm::Constant(counter::Constant { increment_per_tick }) => {
                 spiked_mean(factor * increment_per_tick, rate) * rules.weight
             }
+            CounterAlgorithm::Share(counter::Share { p }) => {
+                let p = spiked_mean(factor * p, rate).min(1.0);
+                let events = self.events(number).expect("a share is of a counter");
+                let mut known = rules.tables.thinning.borrow_mut();
+                let thinning = known.entry(p.to_bits()).or_default();
+                thinning.set(p);
+                thinning.of(events, self.draw(number, Lane::Value))
+            }
             CounterAlgorithm::Poisson(counter::Poisson { rate_per_s }) => {
                 let interval_s = self.config.global.tick_interval_ns as f64 / 1e9;
                 let mean = spiked_mean(factor * (rate_per_s * interval_s), rate);
                 let bits = self.draw(number, Lane::Value);
-                if rules.stage.metric.zipf_alpha == 0.0 && mean <= TABLE_MEAN_MAX {
+                if !rules.stage.metric.has_weights() && mean <= TABLE_MEAN_MAX {
                     let mut table = PoissonTable::default();
                     table.set_mean(mean);
                     table.value(bits) as f64
@@ -319,11 +352,54 @@ impl<'a> Series<'a> {
         });
     }
 
+    /// What it shows of a gauge, NaN where a fault makes it so.
+    fn shown(&self, tick: u64) -> f64 {
+        let Kind::Gauge {
+            algorithm,
+            diurnal,
+            clamp,
+        } = &self.rules(tick).stage.metric.kind
+        else {
+            unreachable!("it was a gauge at every tick");
+        };
+        if self.is_nan(tick) {
+            return f64::NAN;
+        }
+        self.gauge((algorithm, diurnal, *clamp), tick)
+    }
+
+    /// What a gauge follows at a tick: another one, or a counter's rate per second.
+    fn followed(&self, tick: u64) -> f64 {
+        let parent = self.parent.as_ref().expect("it follows something");
+        match parent.metric().kind {
+            Kind::Gauge { .. } => parent.shown(tick),
+            _ if tick == self.first_tick() => 0.0,
+            _ => parent.increment(tick) / (self.config.global.tick_interval_ns as f64 / 1e9),
+        }
+    }
+
+    /// The same, smoothed.
+    fn smoothed(&self, lag_ns: u64, tick: u64) -> f64 {
+        if lag_ns == 0 {
+            return self.followed(tick);
+        }
+        let interval_ns = self.config.global.tick_interval_ns;
+        let approach = -libm::expm1(-(interval_ns as f64 / lag_ns as f64));
+        let mut value = self.followed(self.first_tick());
+        for number in self.first_tick() + 1..=tick {
+            let input = self.followed(number);
+            if input.is_finite() && value.is_finite() {
+                value += approach * (input - value);
+            } else if input.is_finite() {
+                value = input;
+            }
+        }
+        value
+    }
+
     fn gauge(
         &self,
-        algorithm: &GaugeAlgorithm,
-        diurnal: &Diurnal,
-        (lo, hi): (f64, f64),
+        (algorithm, diurnal, (lo, hi)): (&GaugeAlgorithm, &Diurnal, (f64, f64)),
         tick: u64,
     ) -> f64 {
         let factor = self.factor(diurnal, tick);
@@ -331,7 +407,8 @@ impl<'a> Series<'a> {
         let turn = |period_ns: u64, spread: f64| {
             let passed_ns = self.time_ns(tick) % period_ns as i64;
             let turn = passed_ns as f64 / period_ns as f64;
-            let phase = draw(self.key, tick_key(self.metric().seed, 0, Lane::Phase));
+            let seed = self.rules(tick).stage.metric.seed;
+            let phase = draw(self.key, tick_key(seed, 0, Lane::Phase));
             if spread == 0.0 {
                 turn
             } else {
@@ -340,6 +417,20 @@ impl<'a> Series<'a> {
         };
         let value = match *algorithm {
             GaugeAlgorithm::Constant(gauge::Constant { value }) => value,
+            GaugeAlgorithm::Follow(Follow {
+                gain,
+                offset,
+                noise,
+                lag_ns,
+            }) => {
+                let level = offset + gain * self.smoothed(lag_ns, tick);
+                let bits = self.draw(tick, Lane::Value);
+                if noise == 0.0 {
+                    level
+                } else {
+                    level + noise * self.rules(tick).tables.normal.value(bits)
+                }
+            }
             GaugeAlgorithm::Bernoulli(Bernoulli { p }) => {
                 let p = p * factor;
                 let bits = self.draw(tick, Lane::Value);
@@ -382,6 +473,7 @@ impl<'a> Series<'a> {
         let observations = observations_of(rules.stage.metric);
         let mean = observations.per_tick * self.factor(&observations.diurnal, tick);
         let mean = spiked_mean(mean, self.factors(tick).rate) * rules.weight;
+        let mean = self.events(tick).unwrap_or(mean);
         sample::Sample {
             key: self.key ^ tick_key(rules.stage.metric.seed, tick, Lane::Value),
             count: observation_count(mean, self.draw(tick, Lane::Count)),
@@ -517,6 +609,9 @@ impl<'a> Series<'a> {
                 count_key: name_key ^ tick_key(seed, number, Lane::Count),
                 mean: spiked_mean(mean, factors.rate),
                 scale: factors.value,
+                events: self
+                    .events(number)
+                    .map(|events| Arc::new(Known(events)) as Arc<dyn window::Counted>),
             }
         };
         // Which quantile is told within the allowed error depends on all ticks
@@ -544,7 +639,7 @@ impl<'a> Series<'a> {
             let expired = (oldest > first).then(|| keys_of(oldest - 1));
             let shared = window::Shared {
                 window: (&window, &[]),
-                expired,
+                expired: expired.as_ref(),
                 objectives,
                 values: self.values(number),
                 distribution: &observations.distribution,

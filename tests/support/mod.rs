@@ -1,6 +1,8 @@
 //! Random configurations, and frames as lists of samples.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod kin;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -216,10 +218,15 @@ pub(crate) fn twin_lines(samples: Vec<Sample>) -> Vec<Line> {
 }
 
 /// Up to `most` metrics of any kind over small label spaces, some of them
-/// capped, with unique names.
+/// capped, some of them of others, with unique names.
 pub(crate) fn metrics(most: usize) -> impl Strategy<Value = Vec<Metric>> {
-    prop::collection::vec((kind(), labels(), cap(), zipf(), 0u64..3), 1..=most).prop_map(|all| {
-        all.into_iter()
+    let metric = (kind(), labels(), cap(), zipf(), 0u64..3);
+    let child = (any::<prop::sample::Index>(), kin::child());
+    let child = prop::option::weighted(0.5, child);
+    prop::collection::vec((metric, child), 1..=most).prop_map(|all| {
+        let (all, children): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+        let metrics = all
+            .into_iter()
             .enumerate()
             .map(|(index, (kind, labels, cap, zipf_alpha, seed))| Metric {
                 name: format!("metric_{index}"),
@@ -231,9 +238,11 @@ pub(crate) fn metrics(most: usize) -> impl Strategy<Value = Vec<Metric>> {
                 sampling: cap.map_or(Sampling::FirstN, |(_, sampling)| sampling),
                 zipf_alpha,
                 life: Life::default(),
+                of: None,
                 kind,
             })
-            .collect()
+            .collect();
+        kin::relate(metrics, children)
     })
 }
 
@@ -266,7 +275,8 @@ fn labels() -> impl Strategy<Value = Vec<Label>> {
             }
         ),
     ];
-    prop::collection::vec((values, any::<bool>()), 0..4).prop_flat_map(|all| {
+    let weights = prop::option::weighted(0.3, prop::collection::vec(0.1..9.0f64, 5));
+    prop::collection::vec((values, any::<bool>(), weights), 0..4).prop_flat_map(|all| {
         let names: Vec<String> = ["zone", "app", "host", "Code"]
             .map(String::from)
             .into_iter()
@@ -275,14 +285,14 @@ fn labels() -> impl Strategy<Value = Vec<Label>> {
         Just(names).prop_shuffle().prop_map(move |names| {
             let named = names.into_iter().zip(all.clone());
             named
-                .map(|(name, (values, from_metric))| Label {
-                    name,
-                    values,
-                    from_metric,
-                    text: None,
-                    of: None,
-                    weights: None,
-                    hidden: false,
+                .map(|(name, (values, from_metric, weights))| {
+                    let count = values.count() as usize;
+                    let is_list = matches!(values, LabelValues::List(_));
+                    let weights = weights.filter(|_| is_list);
+                    Label {
+                        weights: weights.map(|weights| weights[..count].to_vec()),
+                        ..Label::new(name, values, from_metric)
+                    }
                 })
                 .collect()
         })
@@ -380,6 +390,11 @@ fn kind() -> impl Strategy<Value = Kind> {
         diurnal,
         clamp,
     });
+    prop_oneof![2 => counter, 1 => gauge, 2 => observing()]
+}
+
+/// A histogram or a summary.
+fn observing() -> impl Strategy<Value = Kind> {
     let histogram =
         (observations(), 1usize..6).prop_map(|(observations, buckets)| Kind::Histogram {
             bounds: [0.05, 0.2, 0.5, 1.0, 5.0, 1e6][..buckets].to_vec(),
@@ -399,5 +414,5 @@ fn kind() -> impl Strategy<Value = Kind> {
         max_age_ns: window_s * 1_000_000_000,
         observations,
     });
-    prop_oneof![counter, gauge, histogram, summary]
+    prop_oneof![histogram, summary]
 }

@@ -1,6 +1,6 @@
 //! `poisson`: random increments, as events that know nothing of each other give them.
 
-use super::{Counter, Run};
+use super::{Counter, Run, Tables};
 use crate::algorithm::{Algorithm, Definition, Form, Given, Need, Parameter};
 use crate::random::discrete::{PoissonTable, TABLE_MEAN_MAX, poisson};
 use crate::random::{Stream, draw, for_draws};
@@ -38,16 +38,39 @@ impl Counter for Poisson {
     }
 
     fn advance(&self, run: &Run<'_>, before: &[f64], now: &mut [f64]) {
-        if self.needs_table(run.mean, run.weights.is_some()) {
-            shared(run.keys, run.value_key, run.table, before, now);
+        if needs_table(run.mean, run.weights.is_some()) {
+            shared(run.keys, run.value_key, &run.tables.poisson, before, now);
         } else {
             each(run, before, now);
         }
     }
 
-    fn needs_table(&self, mean: f64, is_weighted: bool) -> bool {
-        !is_weighted && mean <= TABLE_MEAN_MAX
+    fn one(&self, run: &Run<'_>) -> f64 {
+        if needs_table(run.mean, run.weights.is_some()) {
+            let bits = draw(run.keys[0], run.value_key);
+            run.tables.poisson.value(bits) as i64 as f64
+        } else {
+            weighted(run, 0)
+        }
     }
+
+    fn prepare(&self, mean: f64, is_weighted: bool, tables: &mut Tables) {
+        if needs_table(mean, is_weighted) {
+            tables.poisson.set_mean(mean);
+        }
+    }
+
+    fn make_room(&self, mean: f64, amplitude: f64, is_weighted: bool, tables: &mut Tables) {
+        if needs_table(mean, is_weighted) {
+            let widest = mean * (1.0 + amplitude.abs());
+            tables.poisson.set_mean(widest.min(TABLE_MEAN_MAX));
+        }
+    }
+}
+
+/// Whether increments of this mean are read from a table.
+fn needs_table(mean: f64, is_weighted: bool) -> bool {
+    !is_weighted && mean <= TABLE_MEAN_MAX
 }
 
 /// Draws for series that all have the table's mean.
@@ -65,8 +88,13 @@ fn shared(keys: &[u64], tick_key: u64, table: &PoissonTable, before: &[f64], now
 fn each(run: &Run<'_>, before: &[f64], now: &mut [f64]) {
     assert!(run.keys.len() == now.len() && before.len() == now.len());
     for index in 0..now.len() {
-        let mean = run.mean * run.weights.map_or(1.0, |weights| weights[index]);
-        let bits = draw(run.keys[index], run.value_key);
-        now[index] = before[index] + poisson(mean, &mut Stream::new(bits));
+        now[index] = before[index] + weighted(run, index);
     }
+}
+
+/// The increment of a series by its own mean.
+fn weighted(run: &Run<'_>, index: usize) -> f64 {
+    let mean = run.mean * run.weights.map_or(1.0, |weights| weights[index]);
+    let bits = draw(run.keys[index], run.value_key);
+    poisson(mean, &mut Stream::new(bits))
 }

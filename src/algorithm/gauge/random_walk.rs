@@ -102,8 +102,8 @@ impl Gauge for RandomWalk {
         true
     }
 
-    fn table(&self) -> Option<&'static QuantileTable> {
-        Some(QuantileTable::normal())
+    fn is_normal(&self) -> bool {
+        true
     }
 }
 

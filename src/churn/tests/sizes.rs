@@ -148,7 +148,7 @@ proptest! {
             prop_assert_eq!(sizes.count(1 << 63) as f64, number(to, max));
         }
         let counts: Vec<u64> = (0..END_NS).map(|now| sizes.count(now)).collect();
-        for rank in 0..max + 1 {
+        for rank in 0..=max {
             let expected = walk(&counts, rank);
             let mut next = sizes.next_change(rank, 0);
             for now in 0..END_NS {
@@ -210,4 +210,26 @@ fn nothing_limits_a_label_without_size() {
     assert_eq!((sizes.count(0), sizes.count(1 << 63)), (7, 7));
     assert_eq!(sizes.state(6, 99), State::ALWAYS);
     assert_eq!(sizes.next_change(6, 99), u64::MAX);
+}
+
+#[test]
+fn what_a_command_forestalls_has_never_been() {
+    let wave = Size {
+        label: "pod".to_owned(),
+        shape: SizeShape::DoubleHalve,
+        from: Amount::Count(1),
+        to: Amount::Count(2),
+        over_ns: 0,
+        period_ns: 10,
+        steps: 1,
+    };
+    // At the moment of a birth and at that of an end, the opposite.
+    for (start_ns, to, rank) in [(30, 1, 1), (40, 2, 1)] {
+        let mut sizes = SizeAt::new(&wave, 2);
+        sizes.go(start_ns, Amount::Count(to), 0);
+        let counts: Vec<u64> = (0..END_NS).map(|now| sizes.count(now)).collect();
+        let states: Vec<State> = (0..END_NS).map(|now| sizes.state(rank, now)).collect();
+        assert_eq!(states, walk(&counts, rank));
+        assert_eq!(states[start_ns as usize], states[start_ns as usize - 1]);
+    }
 }

@@ -154,7 +154,7 @@ impl Walk<'_> {
     fn job(&self, every_ns: u64, lifetime_ns: u64) -> Vec<State> {
         let phase_ns = self.below(1, self.slot.key, 0, every_ns);
         // The one that began before the run, a whole round before the first.
-        let mut left = (phase_ns + lifetime_ns).checked_sub(every_ns).unwrap_or(0);
+        let mut left = (phase_ns + lifetime_ns).saturating_sub(every_ns);
         let first = State {
             exists: left > 0,
             ..State::ALWAYS

@@ -104,6 +104,16 @@ impl Checker<'_> {
                 format!("{name} is a {type_name}, whose {word} a spike multiplies; write {word}"),
             );
         }
+        if target == Some(Target::Rate)
+            && allowed.is_none()
+            && let Some(of) = &metric.of
+        {
+            let (name, of) = (quoted(&metric.name), quoted(of));
+            self.problems.add(
+                &target_at,
+                format!("{name} observes each event of {of} once; spike {of}, or the value"),
+            );
+        }
         let default = allowed.map_or(Target::Value, |(only, ..)| only);
         Some(Spike {
             on: self.selector(at, raw, Some(metric), known, |_| true),

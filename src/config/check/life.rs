@@ -526,12 +526,13 @@ impl Life {
         });
         let mut sizes = self.sizes.clone();
         sizes.retain(|size| labels.iter().any(|label| label.name == size.label));
-        let seed = if laws.is_empty() && sizes.is_empty() {
-            0
-        } else {
-            seed
-        };
-        Self { seed, laws, sizes }
+        let is_still = laws.is_empty() && sizes.is_empty() && labels.iter().all(Label::is_plain);
+        Self {
+            // Where it decides nothing, series are the same with any.
+            seed: if is_still { 0 } else { seed },
+            laws,
+            sizes,
+        }
     }
 
     /// The labels that laws and sizes are about.

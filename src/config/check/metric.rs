@@ -29,11 +29,12 @@ impl Checker<'_> {
                 .missing(at, "missing; a configuration needs at least one metric");
         }
         let mut reported = HashSet::new();
-        let metrics: Vec<_> = self
+        let mut metrics: Vec<_> = self
             .items(at, raw)
             .into_iter()
             .map(|(path, raw)| self.metric(&path, raw?, profiles, global, &mut reported))
             .collect();
+        self.kin(at, &mut metrics);
         self.collisions(at, &metrics, &global.self_metrics_prefix, page);
         metrics
     }
@@ -92,10 +93,25 @@ impl Checker<'_> {
             );
         }
         let seed = raw.seed.unwrap_or(global.seed);
+        let (of, observations_of) = (raw.of.clone(), raw.observations_of.clone());
         let kind = self.kind(at, raw, &parameters, global)?;
+        // Where another one sets the field, that was reported.
+        let of = match &kind {
+            Kind::Counter {
+                algorithm: CounterAlgorithm::Share(_),
+                ..
+            }
+            | Kind::Gauge {
+                algorithm: GaugeAlgorithm::Follow(_),
+                ..
+            } => of,
+            Kind::Counter { .. } | Kind::Gauge { .. } => None,
+            Kind::Histogram { .. } | Kind::Summary { .. } => observations_of,
+        };
         let profile = profile.map(|(_, profile)| profile);
-        let life = profile.map(|profile| profile.life.followed(&labels, global.seed));
-        let life = life.unwrap_or_default();
+        let life = profile.map(|profile| &profile.life);
+        let none = Life::default();
+        let life = life.unwrap_or(&none).followed(&labels, global.seed);
         Some(Metric {
             name: name.unwrap_or_default(),
             description,
@@ -106,6 +122,7 @@ impl Checker<'_> {
             sampling: profile.map_or(Sampling::FirstN, |profile| profile.sampling),
             zipf_alpha: profile.map_or(0.0, |profile| profile.zipf_alpha),
             life,
+            of,
             kind,
         })
     }
@@ -207,6 +224,10 @@ impl Checker<'_> {
             return None;
         };
         self.unused_parameters(at, &raw, values, (of, algorithm));
+        if algorithm.is_of_another() && raw.of.is_none() {
+            let message = format!("missing; {kind} {} needs it", algorithm.name);
+            self.problems.missing(&at.key("of"), message);
+        }
         let diurnal = self.diurnal(at, &raw);
         let owner = format!("{kind} {}", algorithm.name);
         let owner = (algorithm, &*owner);

@@ -148,6 +148,20 @@ impl Checker<'_> {
         diurnal: Diurnal,
     ) -> Option<Observations> {
         let per_tick = raw.observations_per_tick;
+        if per_tick.is_some() && raw.observations_of.is_some() {
+            self.problems.add_key(
+                &at.key("observations_per_tick"),
+                "observations_of says how many there are; keep one of them",
+            );
+        }
+        let is_daily = raw.observations_of.is_some() && diurnal.amplitude != 0.0;
+        if is_daily {
+            self.problems.add_key(
+                &at.key("diurnal_amp"),
+                "there is one observation for each event of observations_of, at any time of day; \
+                 give it to that counter",
+            );
+        }
         let per_tick = self.number_or(at, "observations_per_tick", per_tick, 1.0, 0.0..=1e9);
         let is_mixed = |parameter: &Parameter| parameter.form == Form::Components;
         let components = match raw.components {

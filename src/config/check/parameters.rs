@@ -11,11 +11,12 @@ use crate::config::raw::{Parametrised, RawMetric};
 use crate::layout::MetricType;
 
 /// Parameters that some types take whatever the algorithm.
-const OF_TYPES: [&str; 7] = [
+const OF_TYPES: [&str; 8] = [
     "diurnal_amp",
     "diurnal_phase",
     "clamp",
     "observations_per_tick",
+    "observations_of",
     "buckets",
     "objectives",
     "max_age_s",
@@ -43,8 +44,13 @@ fn of_type(of: MetricType) -> &'static [&'static str] {
     match of {
         MetricType::Counter => &[],
         MetricType::Gauge => &["clamp"],
-        MetricType::Histogram => &["observations_per_tick", "buckets"],
-        MetricType::Summary => &["observations_per_tick", "objectives", "max_age_s"],
+        MetricType::Histogram => &["observations_per_tick", "observations_of", "buckets"],
+        MetricType::Summary => &[
+            "observations_per_tick",
+            "observations_of",
+            "objectives",
+            "max_age_s",
+        ],
     }
 }
 
@@ -86,7 +92,7 @@ pub(in crate::config) fn is_parameter(field: &str) -> bool {
 }
 
 /// The fields that only some types or algorithms use, and whether they are set.
-fn own_parameters(raw: &RawMetric) -> [(&'static str, bool); 8] {
+fn own_parameters(raw: &RawMetric) -> [(&'static str, bool); 10] {
     [
         ("diurnal_amp", raw.diurnal_amp.is_some()),
         ("diurnal_phase", raw.diurnal_phase.is_some()),
@@ -95,7 +101,9 @@ fn own_parameters(raw: &RawMetric) -> [(&'static str, bool); 8] {
         ("objectives", raw.objectives.is_some()),
         ("max_age_s", raw.max_age_s.is_some()),
         ("observations_per_tick", raw.observations_per_tick.is_some()),
+        ("observations_of", raw.observations_of.is_some()),
         ("components", raw.components.is_some()),
+        ("of", raw.of.is_some()),
     ]
 }
 

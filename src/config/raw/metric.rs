@@ -103,6 +103,12 @@ pub(crate) struct RawMetric {
     /// summary. Default: 1.
     #[schemars(range(min = 0, max = 1e9))]
     pub(crate) observations_per_tick: Option<f64>,
+    /// Counter of the same labels: there is one observation for each of its events, so
+    /// that `_count` grows as it does. histogram and summary. Default: none,
+    /// `observations_per_tick` says how many.
+    pub(crate) observations_of: Option<String>,
+    /// The name of another metric of the same labels.
+    pub(crate) of: Option<String>,
     /// The distributions that are mixed.
     #[schemars(length(min = 1))]
     pub(crate) components: Option<Vec<Item<WithParameters<RawComponent>>>>,

@@ -142,7 +142,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Own<'_, A> {
     ) -> Result<Option<K::Value>, A::Error> {
         while let Some(key) = self.map.next_key::<String>()? {
             let known = self.known.iter();
-            let mut known = known.filter(|parameter| parameter.form != Form::Components);
+            let mut known = known.filter(|parameter| !parameter.form.is_field());
             let Some(parameter) = known.find(|parameter| parameter.name == key) else {
                 let key: StrDeserializer<'_, A::Error> = key.as_str().into_deserializer();
                 return seed.deserialize(key).map(Some);
@@ -154,12 +154,12 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Own<'_, A> {
                     let value: Option<AnyFloat> = map.next_value()?;
                     value.map(|AnyFloat(value)| Value::Number(value))
                 }
-                Form::Seconds => {
+                Form::Seconds | Form::SecondsOrNone => {
                     let value: Option<Seconds> = map.next_value()?;
                     value.map(|Seconds(value)| Value::Number(value))
                 }
-                // Components are a field of the struct, which reads them.
-                Form::Switch | Form::Components => {
+                // The last ones are fields of the struct, which reads them.
+                Form::Switch | Form::Components | Form::Metric => {
                     map.next_value::<Option<bool>>()?.map(Value::Switch)
                 }
             };
@@ -228,9 +228,9 @@ fn property(
     let schema = match parameter.form {
         Form::Number(..) => Option::<f64>::json_schema(generator),
         Form::AnyNumber => Option::<AnyFloat>::json_schema(generator),
-        Form::Seconds => Option::<Seconds>::json_schema(generator),
+        Form::Seconds | Form::SecondsOrNone => Option::<Seconds>::json_schema(generator),
         Form::Switch => Option::<bool>::json_schema(generator),
-        Form::Components => Schema::default(),
+        Form::Components | Form::Metric => Schema::default(),
     };
     let mut property = schema.as_object().cloned().unwrap_or_default();
     property.insert(

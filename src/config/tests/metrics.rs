@@ -211,11 +211,11 @@ name: x
 name: x, type: guage
     type: unknown "guage"; did you mean "gauge"?
 name: x, type: gauge
-    algorithm: missing; gauge knows random_walk, sine, bernoulli, sawtooth, constant
+    algorithm: missing; gauge knows random_walk, sine, bernoulli, sawtooth, constant, follow
 name: x, type: gauge, algorithm: sin
-    algorithm: no algorithm "sin"; did you mean "sine"? gauge also knows random_walk, bernoulli, sawtooth, constant
+    algorithm: no algorithm "sin"; did you mean "sine"? gauge also knows random_walk, bernoulli, sawtooth, constant, follow
 name: x, type: gauge, algorithm: poisson
-    algorithm: no algorithm "poisson"; gauge knows random_walk, sine, bernoulli, sawtooth, constant
+    algorithm: no algorithm "poisson"; gauge knows random_walk, sine, bernoulli, sawtooth, constant, follow
 name: x, type: counter, algorithm: poisson
     base_rate: missing; counter poisson needs it
 name: x, type: counter, algorithm: poisson, base_rate: -1
@@ -280,6 +280,18 @@ name: x, type: histogram, algorithm: lognormal, mu: 301, sigma: 1
     mu: must be within -300 and 300, found 301
 name: x, type: histogram, algorithm: lognormal, mu: 0, sigma: -1
     sigma: must be within 0 and 50, found -1
+name: x, type: counter, algorithm: share, p: 0.5
+    of: missing; counter share needs it
+name: x, type: counter, algorithm: share, of: y, p: 0.5
+    of: no metric "y"; it can be one of: none
+name: x, type: counter, algorithm: share, of: x, p: 0.5
+    of: goes round in a circle: "x" of "x"; one of them has to be of none
+name: x, type: counter, algorithm: poisson, base_rate: 1, of: x
+    of: not used by counter poisson, which takes: base_rate, diurnal_amp, diurnal_phase
+name: x, type: histogram, algorithm: exponential, lam: 1, observations_of: x
+    observations_of: "x" is a histogram; it has to be a counter
+name: x, type: gauge, algorithm: follow, of: x, lag: -1
+    lag: must be within 0 and 3e9, found -1
 name: x, type: histogram, algorithm: exponential
     lam: missing; exponential needs it
 name: x, type: histogram, algorithm: exponential, lam: 0
@@ -297,7 +309,7 @@ name: x, type: histogram, algorithm: exponential, lam: 1, buckets: []
 name: x, type: histogram, algorithm: exponential, lam: 1, observations_per_tick: -1
     observations_per_tick: must be within 0 and 1e9, found -1
 name: x, type: histogram, algorithm: exponential, lam: 1, objectives: {0.5: 0.1}
-    objectives: not used by histogram exponential, which takes: lam, lambda, observations_per_tick, buckets, diurnal_amp, diurnal_phase
+    objectives: not used by histogram exponential, which takes: lam, lambda, observations_per_tick, observations_of, buckets, diurnal_amp, diurnal_phase
 name: x, type: histogram, algorithm: mixture
     components: missing; a mixture needs at least one component such as {type: lognormal, weight: 1, mu: 0, sigma: 1}
 name: x, type: histogram, algorithm: mixture, components: [{type: exponential, weight: 0, lam: 1}]
@@ -343,6 +355,76 @@ fn metric_rules() {
     for (fields, expected) in rows(METRICS) {
         check_metric(fields, expected);
     }
+}
+
+/// A metric `x` beside some others, and what is said about it.
+const KIN: &str = r#"
+type: counter, algorithm: share, of: request, p: 0.5, profile: p
+    of: no metric "request"; did you mean "requests"? it can also be one of: steps
+type: counter, algorithm: share, of: level, p: 0.5, profile: p
+    of: "level" is a gauge; it has to be a counter
+type: gauge, algorithm: follow, of: sizes, profile: p
+    of: "sizes" is a summary; it has to be a counter or a gauge
+type: counter, algorithm: share, of: requests, p: 0.5
+    of: series go with those of "requests" by their labels, which have to be the same, but this one lacks the label a, and this one has no series_cap, that one series_cap 5, and this one has zipf_alpha 0, that one 1; give both the same profile and labels
+type: counter, algorithm: share, of: requests, p: 0.5, profile: p, labels: {a: [x], b: [y]}
+    of: series go with those of "requests" by their labels, which have to be the same, but only this one has the label b, and the label a has other values; give both the same profile and labels
+type: histogram, algorithm: exponential, lam: 1, observations_of: steps, profile: p
+    observations_of: "steps" grows by 2.5 at each tick, and there are no observations of a part of an event; let it be algorithm: poisson
+type: histogram, algorithm: exponential, lam: 1, observations_of: requests, observations_per_tick: 1, profile: p
+    observations_per_tick: observations_of says how many there are; keep one of them
+type: histogram, algorithm: exponential, lam: 1, observations_of: requests, diurnal_amp: 0.5, profile: p
+    diurnal_amp: there is one observation for each event of observations_of, at any time of day; give it to that counter
+"#;
+
+#[test]
+fn metrics_of_others() {
+    const OTHERS: &str = "\
+profiles: {p: {labels: {a: [x, y]}, series_cap: 5, sampling_strategy: hash, zipf_alpha: 1}}
+metrics:
+  - {name: requests, type: counter, profile: p, algorithm: poisson, base_rate: 1}
+  - {name: steps, type: counter, profile: p, algorithm: constant, increment: 2.5}
+  - {name: level, type: gauge, profile: p, algorithm: constant, start: 1}
+  - {name: sizes, type: summary, profile: p, algorithm: exponential, lam: 1}
+";
+    for (fields, expected) in rows(KIN) {
+        let text = format!("{OTHERS}  - {{name: x, {fields}}}\n");
+        let expected = format!("metrics[4].{expected}");
+        assert_eq!(message_without_place(&text), expected, "for {fields}");
+    }
+    let good = good(&format!(
+        "{OTHERS}  - {{name: x, type: counter, profile: p, algorithm: share, of: requests_total, p: 0}}\n"
+    ));
+    assert_eq!(good.metrics[4].of.as_deref(), Some("requests"));
+    // Each circle once, and not what only leads into it.
+    let all = messages(
+        "\
+metrics:
+  - {name: a, type: counter, algorithm: share, of: b, p: 1}
+  - {name: b, type: counter, algorithm: share, of: c, p: 1}
+  - {name: c, type: counter, algorithm: share, of: b, p: 1}
+",
+    );
+    assert_eq!(
+        all,
+        "f.yaml:3:52: metrics[1].of: goes round in a circle: \"b\" of \"c\" of \"b\"; one of them has to be of none"
+    );
+}
+
+#[test]
+fn a_spike_of_observed_events_is_one_of_their_counter() {
+    let all = message_without_place(
+        "\
+metrics:
+  - {name: a, type: counter, algorithm: poisson, base_rate: 1}
+  - {name: h, type: histogram, algorithm: exponential, lam: 1, observations_of: a}
+runtime: {on_start: [{action: spike, metric: h, target: rate, multiplier: 2, duration_s: 9}]}
+",
+    );
+    assert_eq!(
+        all,
+        "runtime.on_start[0].target: \"h\" observes each event of \"a\" once; spike \"a\", or the value"
+    );
 }
 
 #[test]

@@ -146,7 +146,7 @@ fn unknown_fields_are_answered_with_those_that_fit() {
         all,
         "\
 f.yaml:1:47: metrics[0].algorithm: no algorithm \"normal\"; there is no such distribution; lognormal has a normal logarithm, and a gauge's random_walk has normal steps; summary knows lognormal, exponential, mixture
-f.yaml:1:55: metrics[0].foo: unknown field; known fields: mu, sigma, observations_per_tick, objectives, max_age_s, diurnal_amp, diurnal_phase, lam, lambda, components, name, type, algorithm, profile, labels, without, description, unit, seed"
+f.yaml:1:55: metrics[0].foo: unknown field; known fields: mu, sigma, observations_per_tick, observations_of, objectives, max_age_s, diurnal_amp, diurnal_phase, lam, lambda, components, name, type, algorithm, profile, labels, without, description, unit, seed"
     );
     check(
         "metrics: [{name: m, type: info, algorithm: constant, start: 1}]\n",

@@ -1,71 +1,44 @@
-//! Counters: totals to which an algorithm adds.
+//! Counters: totals to which algorithms add.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::{Before, Filling, Kernel, Run};
-use crate::algorithm::counter::{self, CounterAlgorithm};
-use crate::engine::tick::{BaseTick, ClassTick, Common, spiked_mean};
-use crate::random::discrete::{PoissonTable, TABLE_MEAN_MAX};
+use crate::engine::events::{Events, Lineage};
+use crate::engine::tick::{BaseTick, ClassTick, Common};
 
-/// A counter.
+/// A counter, and those whose events it counts.
 #[derive(Debug)]
 pub(crate) struct Counter {
-    algorithm: CounterAlgorithm,
-    /// Mean of an increment, without daily factor.
-    mean: f64,
-}
-
-/// How much the series of a class grow at a tick.
-#[derive(Debug, Default)]
-pub(crate) struct Increments {
-    mean: f64,
-    /// That of the mean, where the algorithm needs it.
-    table: PoissonTable,
+    lineage: Arc<Lineage>,
 }
 
 impl Counter {
-    pub(crate) fn new(algorithm: CounterAlgorithm, interval_s: f64) -> Self {
-        Self {
-            mean: algorithm.mean(interval_s),
-            algorithm,
-        }
-    }
-
-    fn needs_table(&self, common: &Common, mean: f64) -> bool {
-        self.algorithm.needs_table(mean, common.weights.is_some())
+    pub(crate) fn new(lineage: Arc<Lineage>) -> Self {
+        Self { lineage }
     }
 }
 
 impl Kernel for Counter {
-    type Class = Increments;
+    type Class = Events;
     type State = ();
 
     fn new_state(&self, _series: usize) {}
 
     fn copy_state(&self, (): &mut (), _: (usize, usize), (): &(), _: &Range<usize>) {}
 
-    fn new_class(&self, common: &Common, _base: &BaseTick, matched: &[u32]) -> Increments {
-        let mut class = Increments::default();
-        if matched.is_empty() && self.needs_table(common, self.mean) {
-            // The widest table of the day comes first, so that later ones find room.
-            let widest = self.mean * (1.0 + common.diurnal.amplitude.abs());
-            class.table.set_mean(widest.min(TABLE_MEAN_MAX));
-        }
-        class
+    fn new_class(&self, _common: &Common, _base: &BaseTick, matched: &[u32]) -> Events {
+        Events::new(&self.lineage, matched.is_empty())
     }
 
     fn advance_class(
         &self,
-        common: &Common,
+        _common: &Common,
         base: &BaseTick,
-        _matched: &[u32],
-        class: &mut ClassTick<Increments>,
+        matched: &[u32],
+        class: &mut ClassTick<Events>,
     ) {
-        let mean = spiked_mean(base.daily * self.mean, class.factors.rate);
-        class.own.mean = mean;
-        if self.needs_table(common, mean) {
-            class.own.table.set_mean(mean);
-        }
+        class.own.set(base, 0, (base.number, matched), None);
     }
 
     fn begin(&self, run: &Run<'_, Self>, now: &mut Filling<'_, ()>) {
@@ -78,19 +51,16 @@ impl Kernel for Counter {
         let before = &before.columns.values()[rows.clone()];
         let now = &mut now.columns.values_mut()[rows];
         run.growing(growths, before, now, |run, before, now| {
-            let Increments { mean, table } = &run.class.own;
-            let seen = counter::Run {
-                keys: if self.needs_keys() { run.keys() } else { &[] },
-                value_key: run.base.value_key,
-                mean: *mean,
-                weights: run.weights(),
-                table,
-            };
-            self.algorithm.advance(&seen, before, now);
+            let keys = if self.needs_keys() { run.keys() } else { &[] };
+            run.class.own.add(keys, run.weights(), before, now);
         });
     }
 
     fn needs_keys(&self) -> bool {
-        self.algorithm.needs_keys()
+        self.lineage.needs_keys()
+    }
+
+    fn lineage(&self) -> Option<(&Arc<Lineage>, u32)> {
+        Some((&self.lineage, 0))
     }
 }

@@ -1,12 +1,15 @@
 //! Gauges: values that an algorithm fills, times factors, within the clamp.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::{Before, Filling, Kernel, Run};
 use crate::algorithm::gauge::{self, GaugeAlgorithm};
 use crate::config::Diurnal;
 use crate::engine::columns::{Columns, copy_cells};
+use crate::engine::events::{Events, Lineage};
 use crate::engine::tick::{BaseTick, ClassTick, Common};
+use crate::random::quantile::QuantileTable;
 
 /// A gauge.
 #[derive(Debug)]
@@ -17,6 +20,13 @@ pub(crate) struct Gauge {
     is_daily: bool,
     /// Whether a value follows from the one before.
     remembers: bool,
+    /// The counter whose rate it follows, if any.
+    lineage: Option<Arc<Lineage>>,
+    /// The family of the gauge that it follows, if any.
+    follows: Option<usize>,
+    interval_ns: u64,
+    /// How far a tick goes towards what is followed.
+    approach: f64,
 }
 
 /// What the algorithm filled, while what is shown differs from it and the next tick
@@ -24,11 +34,21 @@ pub(crate) struct Gauge {
 pub(crate) type Filled = Option<Vec<f64>>;
 
 impl Gauge {
-    pub(crate) fn new(algorithm: GaugeAlgorithm, diurnal: Diurnal, clamp: (f64, f64)) -> Self {
-        // Which builds the table before the first tick.
-        algorithm.table();
+    pub(crate) fn new(
+        (algorithm, diurnal, clamp): (GaugeAlgorithm, Diurnal, (f64, f64)),
+        (lineage, follows): (Option<Arc<Lineage>>, Option<usize>),
+        interval_ns: u64,
+    ) -> Self {
+        if algorithm.is_normal() {
+            // Which builds it before the first tick.
+            QuantileTable::normal();
+        }
         Self {
             remembers: algorithm.remembers(),
+            approach: algorithm.approach(interval_ns),
+            lineage,
+            follows,
+            interval_ns,
             algorithm,
             clamp,
             is_daily: diurnal.amplitude != 0.0,
@@ -37,11 +57,12 @@ impl Gauge {
 
     /// Whether what is shown may differ from what the next tick follows from.
     fn hides_filled(&self, base: &BaseTick) -> bool {
-        self.remembers && (self.is_daily || base.effects.hides_state())
+        let shows_otherwise = self.is_daily || self.algorithm.shows_otherwise();
+        self.remembers && (shows_otherwise || base.effects.hides_state())
     }
 
-    /// A run as the algorithm sees it.
-    fn seen<'a>(&self, run: &Run<'a, Self>) -> gauge::Run<'a> {
+    /// A run as the algorithm sees it, which follows this counter's rates or a gauge.
+    fn seen<'a>(&self, run: &Run<'a, Self>, rates: &'a [f64]) -> gauge::Run<'a> {
         gauge::Run {
             keys: run.keys(),
             value_key: run.base.value_key,
@@ -50,13 +71,30 @@ impl Gauge {
             daily: run.base.daily,
             spike: run.class.factors.value,
             clamp: self.clamp,
+            input: run
+                .followed
+                .map_or(rates, |values| &values[run.rows.clone()]),
+            approach: self.approach,
+        }
+    }
+
+    /// What is shown of what the algorithm filled, in place.
+    fn show(&self, seen: &gauge::Run<'_>, values: &mut [f64]) {
+        self.algorithm.show(seen, values);
+        let (factor, (lo, hi)) = (self.algorithm.factor(seen), self.clamp);
+        for value in values {
+            *value = (*value * factor).clamp(lo, hi);
         }
     }
 }
 
 impl Kernel for Gauge {
-    type Class = ();
+    type Class = Option<Events>;
     type State = Filled;
+
+    fn is_cumulative(&self) -> bool {
+        false
+    }
 
     fn new_state(&self, _series: usize) -> Filled {
         None
@@ -75,21 +113,27 @@ impl Kernel for Gauge {
         }
     }
 
-    fn new_class(&self, _common: &Common, _base: &BaseTick, _matched: &[u32]) {}
+    fn new_class(&self, _common: &Common, _base: &BaseTick, matched: &[u32]) -> Option<Events> {
+        let lineage = self.lineage.as_ref();
+        lineage.map(|lineage| Events::new(lineage, matched.is_empty()))
+    }
 
     fn advance_class(
         &self,
         _common: &Common,
-        _base: &BaseTick,
-        _matched: &[u32],
-        _class: &mut ClassTick<()>,
+        base: &BaseTick,
+        matched: &[u32],
+        class: &mut ClassTick<Option<Events>>,
     ) {
+        if let Some(events) = &mut class.own {
+            events.set(base, 1, (base.number, matched), None);
+        }
     }
 
     fn prepare<'a>(
         &self,
         base: &BaseTick,
-        _classes: impl Iterator<Item = &'a ClassTick<()>>,
+        _classes: impl Iterator<Item = &'a ClassTick<Option<Events>>>,
         _len: usize,
         before: &Columns,
         now: &mut Filling<'_, Filled>,
@@ -100,30 +144,45 @@ impl Kernel for Gauge {
     }
 
     fn begin(&self, run: &Run<'_, Self>, now: &mut Filling<'_, Filled>) {
-        let seen = self.seen(run);
+        // At its first tick nothing has happened yet.
+        let rates = match self.lineage {
+            Some(_) => vec![0.0; run.rows.len()],
+            None => Vec::new(),
+        };
+        let seen = self.seen(run, &rates);
         let values = &mut now.columns.values_mut()[run.rows.clone()];
         self.algorithm.fill(&seen, None, values);
         if let Some(filled) = now.state {
             filled[run.rows.clone()].copy_from_slice(values);
         }
-        scale_and_clamp_in_place(self.algorithm.factor(&seen), self.clamp, values);
+        self.show(&seen, values);
     }
 
     fn advance(&self, run: &mut Run<'_, Self>, before: &Before<'_>, now: &mut Filling<'_, Filled>) {
-        let (rows, seen) = (run.rows.clone(), self.seen(run));
+        let mut rates = std::mem::take(&mut run.buffers.events);
+        if let Some(events) = &run.class.own {
+            events.fill(run.keys(), run.weights(), &mut rates);
+            let interval_s = self.interval_ns as f64 / 1e9;
+            for rate in &mut rates {
+                *rate /= interval_s;
+            }
+        }
+        let (rows, seen) = (run.rows.clone(), self.seen(run, &rates));
         let values = &mut now.columns.values_mut()[rows.clone()];
         if let Some(filled) = now.state {
             let filled = &mut filled[rows];
             values.copy_from_slice(filled);
             self.algorithm.fill(&seen, Some(values), filled);
-            scale_and_clamp(self.algorithm.factor(&seen), self.clamp, filled, values);
+            values.copy_from_slice(filled);
+            self.show(&seen, values);
         } else {
             let before = &before.columns.values()[rows];
             self.algorithm.fill(&seen, Some(before), values);
             if !self.remembers {
-                scale_and_clamp_in_place(self.algorithm.factor(&seen), self.clamp, values);
+                self.show(&seen, values);
             }
         }
+        run.buffers.events = rates;
     }
 
     fn finish(&self, base: &BaseTick, state: &mut Filled) {
@@ -133,33 +192,29 @@ impl Kernel for Gauge {
         }
     }
 
+    fn follows(&self) -> Option<usize> {
+        self.follows
+    }
+
+    fn lineage(&self) -> Option<(&Arc<Lineage>, u32)> {
+        self.lineage.as_ref().map(|lineage| (lineage, 1))
+    }
+
     #[cfg(test)]
     fn table_bytes(&self) -> usize {
-        let table = self.algorithm.table();
-        table.map_or(0, crate::random::quantile::QuantileTable::memory_bytes)
+        if self.algorithm.is_normal() {
+            QuantileTable::normal().memory_bytes()
+        } else {
+            0
+        }
     }
 }
 
 /// Bytes of what a series filled, where what is shown always differs from it.
-pub(crate) fn filled_bytes(remembers: bool, is_daily: bool) -> usize {
-    if remembers && is_daily {
+pub(crate) fn filled_bytes(algorithm: &GaugeAlgorithm, is_daily: bool) -> usize {
+    if algorithm.remembers() && (is_daily || algorithm.shows_otherwise()) {
         size_of::<f64>()
     } else {
         0
-    }
-}
-
-/// What is shown of a state: the state times a factor, kept within the range.
-pub(crate) fn scale_and_clamp(factor: f64, (lo, hi): (f64, f64), state: &[f64], now: &mut [f64]) {
-    assert_eq!(state.len(), now.len());
-    for (now, &state) in now.iter_mut().zip(state) {
-        *now = (state * factor).clamp(lo, hi);
-    }
-}
-
-/// The same in place.
-pub(crate) fn scale_and_clamp_in_place(factor: f64, (lo, hi): (f64, f64), now: &mut [f64]) {
-    for now in now {
-        *now = (*now * factor).clamp(lo, hi);
     }
 }

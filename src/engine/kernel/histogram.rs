@@ -8,6 +8,7 @@ use crate::algorithm::distribution::Distribution;
 use crate::config::Observations;
 use crate::engine::buckets::{Cells, ExponentialColumn};
 use crate::engine::columns::{Columns, cells_of};
+use crate::engine::events::{Events, Lineage};
 use crate::engine::exponential;
 use crate::engine::sample::Sample;
 use crate::engine::tick::{BaseTick, ClassTick, Common, spiked_mean};
@@ -28,6 +29,8 @@ pub(crate) struct Histogram {
     buckets: Buckets,
     /// Of exponential buckets, where they are asked for.
     layout: Option<ExponentialLayout>,
+    /// The counter whose events it observes, if any.
+    lineage: Option<Arc<Lineage>>,
 }
 
 /// What divides observations, as positions of draws.
@@ -42,6 +45,8 @@ struct Buckets {
 #[derive(Debug, Default)]
 pub(crate) struct Observed {
     mean: f64,
+    /// How many there are, where they are the events of a counter.
+    events: Option<Events>,
     /// Set where a spike multiplies what they observe, by its factor.
     scaled: Buckets,
     /// That factor, or an earlier one.
@@ -54,6 +59,7 @@ impl Histogram {
         observations: &Observations,
         values: Arc<QuantileTable>,
         layout: Option<ExponentialLayout>,
+        lineage: Option<Arc<Lineage>>,
     ) -> Self {
         let distribution = observations.distribution.clone();
         let position = |bound| distribution.position(bound);
@@ -70,6 +76,7 @@ impl Histogram {
             buckets,
             layout,
             distribution,
+            lineage,
         }
     }
 
@@ -115,6 +122,7 @@ impl Histogram {
     fn count_exponential(
         &self,
         run: &mut Run<'_, Self>,
+        numbers: Option<&[f64]>,
         layout: &ExponentialLayout,
         before: &ExponentialColumn,
         now: &mut ExponentialColumn,
@@ -122,7 +130,7 @@ impl Histogram {
     ) {
         let cells = &self.buckets(run.class).exponential;
         let shared = self.shared(run, &cells.thresholds);
-        let (keys, weights) = (run.keys(), run.weights());
+        let (keys, weights) = (run.keys(), numbers);
         let scratch = &mut run.buffers.cells;
         if shared.scale == 1.0 && now.is_plain(before) {
             let rows = cells_of(&run.rows, layout.len);
@@ -144,19 +152,29 @@ impl Kernel for Histogram {
 
     fn copy_state(&self, (): &mut (), _: (usize, usize), (): &(), _: &Range<usize>) {}
 
-    fn new_class(&self, _common: &Common, _base: &BaseTick, _matched: &[u32]) -> Observed {
-        Observed::default()
+    fn new_class(&self, _common: &Common, _base: &BaseTick, matched: &[u32]) -> Observed {
+        let lineage = self.lineage.as_ref();
+        Observed {
+            events: lineage.map(|lineage| Events::new(lineage, matched.is_empty())),
+            ..Observed::default()
+        }
     }
 
     fn advance_class(
         &self,
         _common: &Common,
         base: &BaseTick,
-        _matched: &[u32],
+        matched: &[u32],
         class: &mut ClassTick<Observed>,
     ) {
         let factors = class.factors;
-        class.own.mean = spiked_mean(self.mean * base.daily, factors.rate);
+        if let Some(events) = &mut class.own.events {
+            // One for each.
+            class.own.mean = 1.0;
+            events.set(base, 1, (base.number, matched), None);
+        } else {
+            class.own.mean = spiked_mean(self.mean * base.daily, factors.rate);
+        }
         self.scale(factors.value, &mut class.own);
     }
 
@@ -193,6 +211,13 @@ impl Kernel for Histogram {
         let series = sums.len();
         let cells = cells_of(&rows, cumulative.len() / series);
         let (sums, now_sums) = (&sums[rows.clone()], &mut now_sums[rows]);
+        let mut events = std::mem::take(&mut run.buffers.events);
+        let numbers = if let Some(drawn) = &run.class.own.events {
+            drawn.fill(run.keys(), run.weights(), &mut events);
+            Some(&*events)
+        } else {
+            run.weights()
+        };
         run.growing(growths, sums, now_sums, |run, sums, now_sums| {
             let before = Rows {
                 cumulative: &cumulative[cells.clone()],
@@ -203,19 +228,23 @@ impl Kernel for Histogram {
                 sums: now_sums,
             };
             let shared = self.shared(run, &self.buckets(run.class).thresholds);
-            let (keys, weights) = (run.keys(), run.weights());
             observe(
-                keys,
+                run.keys(),
                 &shared,
-                weights,
+                numbers,
                 &before,
                 &mut now,
                 &mut run.buffers.cells,
             );
         });
         if let Some(layout) = &self.layout {
-            self.count_exponential(run, layout, exponential, now_exponential, series);
+            self.count_exponential(run, numbers, layout, exponential, now_exponential, series);
         }
+        run.buffers.events = events;
+    }
+
+    fn lineage(&self) -> Option<(&Arc<Lineage>, u32)> {
+        self.lineage.as_ref().map(|lineage| (lineage, 1))
     }
 
     fn observing(&self) -> Option<(f64, &QuantileTable)> {

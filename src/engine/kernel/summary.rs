@@ -8,8 +8,9 @@ use super::{Before, Filling, Kernel, Run};
 use crate::algorithm::distribution::Distribution;
 use crate::config::{Objective, Observations};
 use crate::engine::columns::cells_of;
+use crate::engine::events::{Events, Lineage};
 use crate::engine::tick::{BaseTick, ClassTick, Common, spiked_mean};
-use crate::engine::window::{self, TickKeys};
+use crate::engine::window::{self, Counted, TickKeys};
 use crate::random::Lane;
 use crate::random::quantile::QuantileTable;
 
@@ -27,6 +28,8 @@ pub(crate) struct Summary {
     values: Arc<QuantileTable>,
     /// Ticks that the quantiles look back on, this one included.
     window_ticks: u64,
+    /// The counter whose events it observes, if any.
+    lineage: Option<Arc<Lineage>>,
 }
 
 /// What a class has observed lately.
@@ -36,6 +39,9 @@ pub(crate) struct Window {
     ticks: VecDeque<TickKeys>,
     /// The one that has just left.
     expired: Option<TickKeys>,
+    /// What the ticks are counted by, where they are events: of the one that has just
+    /// left, and of the others.
+    events: VecDeque<Arc<Events>>,
 }
 
 impl Summary {
@@ -44,6 +50,7 @@ impl Summary {
         observations: &Observations,
         values: Arc<QuantileTable>,
         window_ticks: u64,
+        lineage: Option<Arc<Lineage>>,
     ) -> Self {
         Self {
             objectives: objectives.to_vec(),
@@ -51,11 +58,38 @@ impl Summary {
             mean: observations.per_tick,
             values,
             window_ticks,
+            lineage,
         }
     }
 
+    /// The events of a tick that follows those of a class; in place of the oldest that
+    /// the window has left.
+    fn events(
+        &self,
+        base: &BaseTick,
+        (number, matched): (u64, &[u32]),
+        all: &mut VecDeque<Arc<Events>>,
+    ) -> Option<Arc<Events>> {
+        let lineage = self.lineage.as_ref()?;
+        let left = (all.len() as u64 > self.window_ticks).then(|| all.pop_front());
+        let mut events = left
+            .flatten()
+            .unwrap_or_else(|| Arc::new(Events::new(lineage, false)));
+        let last = all.back().map(|last| &**last);
+        let free = Arc::get_mut(&mut events).expect("the tick that had them is gone");
+        free.set(base, 1, (number, matched), last);
+        all.push_back(Arc::clone(&events));
+        Some(events)
+    }
+
     /// A tick as the series that match the filters `matched` observe it.
-    fn tick(&self, common: &Common, base: &BaseTick, matched: &[u32], number: u64) -> TickKeys {
+    fn tick(
+        &self,
+        common: &Common,
+        base: &BaseTick,
+        (number, matched): (u64, &[u32]),
+        all: &mut VecDeque<Arc<Events>>,
+    ) -> TickKeys {
         let factors = base.effects.factors(number, matched);
         let daily = common.daily(base.times.at(number));
         TickKeys {
@@ -63,6 +97,9 @@ impl Summary {
             count_key: common.key(number, Lane::Count),
             mean: spiked_mean(self.mean * daily, factors.rate),
             scale: factors.value,
+            events: self
+                .events(base, (number, matched), all)
+                .map(|events| events as Arc<dyn Counted>),
         }
     }
 }
@@ -89,10 +126,15 @@ impl Kernel for Summary {
         let first = base.number.saturating_sub(self.window_ticks);
         let past = first.max(base.window_from)..base.number;
         let mut ticks = VecDeque::with_capacity(self.window_ticks as usize);
-        ticks.extend(past.map(|number| self.tick(common, base, matched, number)));
+        let mut events = VecDeque::new();
+        if self.lineage.is_some() {
+            events.reserve_exact(self.window_ticks as usize + 1);
+        }
+        ticks.extend(past.map(|number| self.tick(common, base, (number, matched), &mut events)));
         Window {
             ticks,
             expired: None,
+            events,
         }
     }
 
@@ -106,10 +148,14 @@ impl Kernel for Summary {
         if base.number < base.window_from {
             return;
         }
-        let Window { ticks, expired } = &mut class.own;
+        let Window {
+            ticks,
+            expired,
+            events,
+        } = &mut class.own;
         let is_full = ticks.len() as u64 == self.window_ticks;
         *expired = if is_full { ticks.pop_front() } else { None };
-        ticks.push_back(self.tick(common, base, matched, base.number));
+        ticks.push_back(self.tick(common, base, (base.number, matched), events));
     }
 
     fn begin(&self, run: &Run<'_, Self>, now: &mut Filling<'_, window::State>) {
@@ -144,7 +190,7 @@ impl Kernel for Summary {
         let is_old = run.age > self.window_ticks;
         let shared = window::Shared {
             window: (older, newer),
-            expired: window.expired.filter(|_| is_old),
+            expired: window.expired.as_ref().filter(|_| is_old),
             objectives,
             values: &self.values,
             distribution: &self.distribution,
@@ -162,6 +208,10 @@ impl Kernel for Summary {
             &mut filled,
             scratch,
         );
+    }
+
+    fn lineage(&self) -> Option<(&Arc<Lineage>, u32)> {
+        self.lineage.as_ref().map(|lineage| (lineage, 1))
     }
 
     fn window_ticks(&self) -> u64 {

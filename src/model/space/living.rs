@@ -199,3 +199,108 @@ impl<'a> LivingCursor<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::{Label, LabelValues, Life, Piece, Property, Spread};
+    use crate::model::fleet::Lives;
+    use crate::model::identity;
+    use crate::model::population::{Life as Alike, Population};
+    use crate::model::space::passes;
+
+    fn list(name: &str, values: usize) -> Label {
+        let texts = (0..values).map(|value| format!("{name}{value}"));
+        Label::new(name, LabelValues::List(texts.collect()), false)
+    }
+
+    /// Pods of deployments, on nodes, and labels of any name that are free.
+    fn labels() -> impl Strategy<Value = Vec<Label>> {
+        let counts = (1..4usize, 1..4usize, 1..5usize);
+        let free = prop::collection::btree_map("[a-z]{1,2}", 1..4usize, 0..4);
+        (counts, free, any::<bool>()).prop_map(|((deployments, pods, nodes), free, hidden)| {
+            let mut deployment = list("deployment", deployments);
+            deployment.hidden = hidden;
+            let mut pod = list("pod", pods);
+            pod.text = Some(vec![
+                Piece::Label("deployment".into()),
+                Piece::Text("-".into()),
+                Piece::Value,
+                Piece::Id(5),
+            ]);
+            let mut node = list("node", nodes);
+            node.of = Some(Property {
+                of: "pod".into(),
+                spread: Spread::Hash,
+            });
+            let free = free.into_iter().map(|(name, count)| list(&name, count));
+            free.chain([node, pod, deployment]).collect()
+        })
+    }
+
+    fn population(labels: &[Label]) -> Population {
+        let fleet = Fleet::of(labels, &Life::default(), 1_000_000_000);
+        let fleet = Arc::new(fleet.unwrap().unwrap());
+        let lives = Lives::at(&fleet, 0);
+        let space = Arc::new(Space::living(labels, fleet).unwrap());
+        Population::founded_with(&space, 0, Some(lives.entities()))
+    }
+
+    proptest! {
+        /// Wherever a cursor comes from it reads the same texts, their keys are those of the
+        /// texts, and no two series are the same.
+        #[test]
+        fn cursors_and_keys_agree(labels in labels(), from in any::<prop::sample::Index>()) {
+            let population = population(&labels);
+            let rows = population.row_count();
+            let multiplying = labels.iter().filter(|label| label.of.is_none());
+            let product: u64 = multiplying.map(|label| label.values.count()).product();
+            prop_assert_eq!(rows as u64, product);
+            let mut walking = population.cursor(0);
+            let mut before: Vec<String> = Vec::new();
+            let mut changed = 0;
+            let mut seen = BTreeSet::new();
+            let (mut scratch, mut one) = (Vec::new(), Vec::new());
+            let from = from.index(rows);
+            let keys = population.label_set_keys(from..rows, &mut scratch).to_vec();
+            for row in 0..rows {
+                let cursor = population.cursor(row);
+                prop_assert_eq!(cursor.digits(), walking.digits());
+                let texts: Vec<(&str, &str)> = cursor.labels().collect();
+                prop_assert_eq!(&texts, &walking.labels().collect::<Vec<_>>());
+                let shown = labels.iter().filter(|label| !label.hidden).count();
+                prop_assert_eq!(texts.len(), shown);
+                prop_assert!(texts.is_sorted());
+                let values = texts.iter().map(|(_, value)| (*value).to_owned());
+                let values: Vec<String> = values.collect();
+                prop_assert!(before.iter().take(changed).eq(values.iter().take(changed)));
+                let mut hash = Vec::new();
+                let sum = texts.iter().fold(0u64, |sum, (name, value)| {
+                    sum.wrapping_add(identity::pair_hash(name, value.as_bytes(), &mut hash))
+                });
+                let key = population.label_set_keys(row..row + 1, &mut one)[0];
+                prop_assert_eq!(key, identity::label_set_key(sum));
+                if row >= from {
+                    prop_assert_eq!(keys[row - from], key);
+                }
+                // A filter of all of its texts finds it.
+                let owned: Vec<(String, String)> = texts
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                    .collect();
+                let filter = population.space().filter(owned.iter().map(|(n, v)| (n, v)));
+                prop_assert!(passes(&filter.unwrap(), cursor.digits()));
+                prop_assert!(seen.insert(owned));
+                before = values;
+                changed = walking.advance();
+            }
+            prop_assert_eq!(changed, before.len());
+            prop_assert_eq!(population.alike(0..rows, 1), (Alike::Born(0), rows));
+        }
+    }
+}
