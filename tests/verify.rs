@@ -5,6 +5,8 @@
 mod edges;
 #[path = "verify/fake.rs"]
 mod fake;
+#[path = "verify/living.rs"]
+mod living;
 #[path = "verify/kin.rs"]
 mod kin;
 #[path = "verify/loads.rs"]
