@@ -156,6 +156,71 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::{Law, Life, Mode, Piece, load_str};
+    use crate::engine::Engine;
+    use crate::model::{Catalog, Shape};
+
+    /// Where pods are replaced and restart, who does not exist has no point, and every
+    /// series counts from its birth.
+    #[test]
+    fn series_begin_with_their_births() {
+        let text = "global: {tick_interval_s: 1}\n\
+            profiles: {p: {labels: {pod: {range: [1, 70]}, zone: [a, b, c]}}}\n\
+            metrics:\n\
+            - {name: c, profile: p, type: counter, algorithm: poisson, base_rate: 10}\n\
+            - {name: g, profile: p, type: gauge, algorithm: random_walk, step: 1}\n\
+            - {name: h, profile: p, type: histogram, algorithm: exponential, lam: 1, \
+               buckets: [1, 2], observations_per_tick: 3}\n\
+            - {name: s, profile: p, type: summary, algorithm: exponential, lam: 1, \
+               objectives: {0.5: 0.05}, observations_per_tick: 3}\n";
+        let mut config = load_str("test".as_ref(), text.as_bytes(), &|_| None).unwrap();
+        let law = |mode| Law {
+            label: "pod".into(),
+            mode,
+        };
+        let life = Life {
+            seed: 7,
+            laws: vec![
+                law(Mode::Replace {
+                    lifetime_ns: 20_000_000_000,
+                }),
+                law(Mode::Restart {
+                    every_ns: 15_000_000_000,
+                    share: 0.5,
+                    down_ns: 3_000_000_000,
+                }),
+            ],
+            sizes: Vec::new(),
+        };
+        for metric in &mut config.metrics {
+            metric.life = life.clone();
+            for label in metric.labels.iter_mut().filter(|label| label.name == "pod") {
+                label.text = Some(vec![Piece::Text("pod-".into()), Piece::Id(8)]);
+            }
+        }
+        let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
+        let mut engine = Engine::new(&config, Arc::clone(&catalog), 0, 2).unwrap();
+        let (mut absent, mut born_later) = (0, 0);
+        for _ in 0..60 {
+            let frame = engine.advance(|_, _| {});
+            for (place, block) in catalog.blocks().iter().enumerate() {
+                let population = frame.population(block.family);
+                for row in 0..block.len {
+                    let exists = population.exists(block.start + row);
+                    assert_eq!(exists, !frame.gaps(place).contains(row));
+                    absent += usize::from(!exists);
+                    let is_gauge = catalog.families()[block.family].shape == Shape::Gauge;
+                    if exists && !is_gauge {
+                        let born = population.born_tick(block.start + row);
+                        born_later += usize::from(born > 0);
+                        let created = frame.created(place).at(row);
+                        assert_eq!(created, born as i64 * 1_000_000_000);
+                    }
+                }
+            }
+        }
+        assert!(absent > 1000 && born_later > 1000, "{absent} {born_later}");
+    }
 
     fn column_bytes(created: &Created) -> usize {
         match created {
@@ -181,7 +246,9 @@ mod tests {
                 let time_ns = if is_tick { time_ns % 1000 * 1_000 } else { time_ns };
                 let rows: Vec<usize> = rows.into_iter().filter(|&row| row < each.len()).collect();
                 created.reset(&rows, each.len(), time_ns);
-                rows.iter().for_each(|&row| each[row] = time_ns);
+                for &row in &rows {
+                    each[row] = time_ns;
+                }
                 let told: Vec<i64> = (0..each.len()).map(|row| created.at(row)).collect();
                 prop_assert_eq!(&told, &each);
                 prop_assert_eq!(&created, &Created::of(&each));
