@@ -7,22 +7,17 @@
 //!
 //! Remote write: a sample, of which histograms and summaries have several per
 //! series, beside memcpy and beside Snappy.
-//!
-//! Both with series that end and begin, beside the same without: what is exported per
-//! sample, ends included.
 #![allow(missing_docs)]
 
 mod support;
 
 use std::hint::black_box;
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use flate2::{Compress, Compression, FlushCompress};
-use mockingbird::config::{Law, Mode, Piece, Sampling, load_str};
-use mockingbird::engine::{Columns, Engine, ExponentialColumn, Frame};
+use mockingbird::config::Sampling;
+use mockingbird::engine::{Columns, ExponentialColumn, Frame};
 use mockingbird::exposition::Lines;
 use mockingbird::exposition::gzip::Compressor;
 use mockingbird::model::exponential::ExponentialLayout;
@@ -114,91 +109,6 @@ fn main() {
         }
     }
     table.print();
-    let mut table = Table::new(
-        "Exports of pods, each with 10 series, while 1 % of them are replaced by others",
-        &["samples", "series", "still ns", "replaced ns", "ratio"],
-    );
-    for wire in [Wire::Otlp, Wire::RemoteWrite] {
-        for &series in sizes {
-            measure_replaced(options, wire, series, &mut table);
-        }
-    }
-    table.print();
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Wire {
-    Otlp,
-    RemoteWrite,
-}
-
-/// Per sample, a series that exists having one.
-fn measure_replaced(options: Options, wire: Wire, series: usize, table: &mut Table) {
-    let text = format!(
-        "global: {{tick_interval_s: 1}}\n\
-         profiles: {{p: {{labels: {{pod: {{range: [1, {}]}}, region: [eu-west-1, us-east-2], \
-         endpoint: [/api/v1/cart, /api/v1/items, /api/v1/login, /healthz, /]}}}}}}\n\
-         metrics: [{{name: m, profile: p, type: counter, algorithm: constant, step: 1}}]",
-        series / 10,
-    );
-    let exporter = |lifetime_ns: Option<u64>| {
-        let mut config = load_str(Path::new("bench"), text.as_bytes(), &|_| None)
-            .unwrap_or_else(|error| panic!("{error}"));
-        let metric = &mut config.metrics[0];
-        for label in metric.labels.iter_mut().filter(|label| label.name == "pod") {
-            label.text = Some(vec![Piece::Text("cart-".into()), Piece::Id(10)]);
-        }
-        metric.life.laws.extend(lifetime_ns.map(|lifetime_ns| Law {
-            label: "pod".into(),
-            mode: Mode::Replace { lifetime_ns },
-        }));
-        let catalog = Arc::new(Catalog::build(&config, Vec::new()).expect("a catalog"));
-        let mut engine =
-            Engine::new(&config, Arc::clone(&catalog), 0, 1).expect("the engine starts");
-        let mut sink = |body: &[u8], _: usize| {
-            black_box(body);
-            ControlFlow::<()>::Continue(())
-        };
-        let mut otlp = Encoder::new(Arc::clone(&catalog), EncoderOptions::default());
-        let written = remote_write::EncoderOptions::default();
-        let mut remote_write = remote_write::Encoder::new(catalog, written);
-        move || {
-            let frame = engine.advance(|_, _| {});
-            let began = Instant::now();
-            let flow = match wire {
-                Wire::Otlp => otlp.encode(&frame, None, &mut sink),
-                Wire::RemoteWrite => {
-                    let ended =
-                        (!remote_write.follows(&frame)).then(|| remote_write.follow(&frame));
-                    let flow = remote_write.encode(&frame, false, &mut sink);
-                    if let Some(ended) = &ended {
-                        let _ = remote_write.encode_stale(ended, &mut sink);
-                    }
-                    flow
-                }
-            };
-            assert!(flow.is_continue());
-            began.elapsed().as_secs_f64() * 1e9 / series as f64
-        }
-    };
-    let mut exporters = [exporter(None), exporter(Some(100_000_000_000))];
-    let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..if options.smoke { 2 } else { 30 } {
-        for (export, times) in exporters.iter_mut().zip(&mut times) {
-            times.push(export());
-        }
-    }
-    let [still, replaced] = times.map(|mut times| {
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
-    });
-    table.row(&[
-        format!("{wire:?}"),
-        count(series),
-        ns(still),
-        ns(replaced),
-        ratio(replaced / still),
-    ]);
 }
 
 fn measure_remote_write(
