@@ -304,6 +304,24 @@ mod tests {
             }
         }
 
+        /// However entities come and go, the lines are those of the entities that exist.
+        #[test]
+        fn entities_that_are_gone_have_no_lines(
+            frames in random_frames::living_frames(),
+            created: bool,
+        ) {
+            let catalog = frames[0].catalog();
+            let renderer = Renderer::new(Arc::clone(catalog), "p_", false).with_created(created);
+            for frame in &frames {
+                for format in [Format::Text, Format::OpenMetrics] {
+                    let expected = twin::body(frame, "p_", (false, created), format);
+                    let body = body(&renderer, frame, format);
+                    prop_assert_eq!(value_lines(&body), renderer.frame_samples(frame, format));
+                    prop_assert_eq!(body, expected);
+                }
+            }
+        }
+
         /// For every frame, families written one by one make up the body.
         #[test]
         fn families_written_alone_make_up_the_body(frame in random_frames::frames()) {
