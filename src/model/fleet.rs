@@ -13,6 +13,7 @@
 mod calendar;
 mod chunk;
 mod entities;
+mod forecast;
 mod graph;
 mod ids;
 mod laws;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use crate::config::{Label, Life};
 use crate::model::labels::Dimension;
 pub use entities::{Change, Entities};
+pub use forecast::{Forecast, Point};
 use graph::Graph;
 use laws::Laws;
 pub use lives::Lives;
