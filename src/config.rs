@@ -244,9 +244,9 @@ fn check_tree(
     let environment = |name: &str| environment(name).filter(|_| !overrides.hides(name));
     let mut raw = de::read::<raw::RawConfig>(tree, problems)?;
     overrides.apply(&mut raw);
-    let mut config = check::check(path, raw, &environment, problems);
+    let (mut config, presets) = check::check(path, raw, &environment, problems);
     problems.is_empty().then(|| {
-        config.source = Source::of(tree, &config.metrics);
+        config.source = Source::of(tree, &config.metrics, presets);
         config
     })
 }

@@ -6,6 +6,7 @@ mod dependencies;
 mod effective;
 mod exporters;
 mod global;
+mod life;
 mod metrics;
 mod overrides;
 mod shipped;

@@ -10,7 +10,7 @@ use crate::algorithm::gauge::GaugeAlgorithm;
 use crate::algorithm::{Given, Value};
 use crate::config::problem::{Path, quoted};
 use crate::config::raw::{Item, RawMetric, WithParameters};
-use crate::config::{Diurnal, Global, Kind, Label, Life, Metric, Sampling, elsewhere};
+use crate::config::{Diurnal, Global, Kind, Label, Metric, Sampling, elsewhere};
 use crate::layout::MetricType;
 
 impl Checker<'_> {
@@ -96,6 +96,8 @@ impl Checker<'_> {
         let of = raw.of.as_ref().or(raw.observations_of.as_ref()).cloned();
         let kind = self.kind(at, raw, &parameters, global)?;
         let profile = profile.map(|(_, profile)| profile);
+        let life = profile.map(|profile| profile.life.followed(&labels, global.seed));
+        let life = life.unwrap_or_default();
         Some(Metric {
             name: name.unwrap_or_default(),
             description,
@@ -105,7 +107,7 @@ impl Checker<'_> {
             series_cap: profile.and_then(|profile| profile.series_cap),
             sampling: profile.map_or(Sampling::FirstN, |profile| profile.sampling),
             zipf_alpha: profile.map_or(0.0, |profile| profile.zipf_alpha),
-            life: Life::default(),
+            life,
             of,
             kind,
         })
