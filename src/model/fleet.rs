@@ -21,6 +21,7 @@ mod lives;
 mod mapping;
 mod part;
 mod permutation;
+mod size;
 
 use std::fmt;
 use std::sync::Arc;

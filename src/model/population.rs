@@ -10,12 +10,15 @@
 //! depend on one another: then rows belong to entities, which come and go by the laws of
 //! their [fleet](super::fleet). A row whose entity does not exist is no series.
 
+mod turnover;
+
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::Catalog;
 use super::fleet::{Entities, Lives};
 use super::space::{Cursor, Matching, Space};
+pub use turnover::Turnover;
 
 /// The series of one family that exist at a tick.
 #[derive(Debug, Clone)]

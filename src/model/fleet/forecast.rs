@@ -187,6 +187,24 @@ impl Forecast {
         self.all(most.unwrap_or(0))
     }
 
+    /// The most that began and ended within a point after the first.
+    pub fn busiest(&self) -> u64 {
+        let steps = self.points.windows(2);
+        let steps = steps.map(|pair| pair[1].born + pair[1].ended - pair[0].born - pair[0].ended);
+        self.all(steps.max().unwrap_or(0))
+    }
+
+    /// How many exist at all of some ticks together.
+    pub fn sum(&self, first: u64, last: u64) -> u128 {
+        let last = last.min(self.ticks);
+        let points = (first..=last).step_by(self.stride as usize);
+        let counts = points.map(|tick| {
+            let len = self.stride.min(last - tick + 1);
+            u128::from(self.at(tick).existing) * u128::from(len)
+        });
+        counts.sum()
+    }
+
     /// The mean length in bytes of the texts of a label, by its index in [`Fleet::labels`].
     pub fn text_bytes(&self, label: usize) -> f64 {
         self.text_bytes[label]
