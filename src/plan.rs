@@ -539,8 +539,8 @@ impl Plan {
         }
         let _ = writeln!(
             table,
-            "Up to tick {} {} series began, those of the first tick included, and {} ended. New are\n\
-             those that never were there before; the memory is that at the peak.",
+            "By tick {}, {} series have begun, those of the first tick included, and {} have ended.\n\
+             New are those that never were there before; memory is that at the most.",
             self.measured_at_tick,
             grouped(self.total.turnover.series_born.into()),
             grouped(self.total.turnover.series_ended.into()),

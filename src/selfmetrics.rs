@@ -643,6 +643,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::engine::{Engine, Prepared};
 
     #[test]
     fn durations_fall_into_their_buckets() {
@@ -688,5 +689,61 @@ mod tests {
         assert!(first.is_some() && metrics.begin_scrape(1).is_none());
         drop(first);
         assert!(metrics.begin_scrape(1).is_some());
+    }
+
+    /// Reloads begin and end series as well, entities among them.
+    #[test]
+    fn reloads_are_counted() {
+        let config = |users: u32, pods: u32, more: &str| {
+            let text = format!(
+                "global: {{tick_interval_s: 60}}\n\
+                 profiles:\n\
+                 \x20 plain: {{labels: {{user: {{range: [1, {users}]}}}}}}\n\
+                 \x20 fleet:\n\
+                 \x20   labels: {{pod: {{range: [1, {pods}], fmt: 'pod{{}}-{{id:5}}'}}, code: [a, b]}}\n\
+                 \x20   churn: [{{mode: replace, label: pod, lifetime: 10m}}]\n\
+                 metrics:\n\
+                 {more}\
+                 - {{name: users, profile: plain, type: counter, algorithm: poisson, base_rate: 1}}\n\
+                 - {{name: pods, profile: fleet, type: counter, algorithm: poisson, base_rate: 1}}\n"
+            );
+            let config = config::load_str(Path::new("f.yaml"), text.as_bytes(), &|_| None);
+            config.unwrap_or_else(|error| panic!("{error}"))
+        };
+        let first = config(10, 8, "");
+        let more = "- {name: new, type: gauge, algorithm: constant, start: 1}\n";
+        let second = config(14, 6, more);
+        let catalog = Arc::new(Catalog::build(&first, SelfMetrics::families(&first)).unwrap());
+        let mut engine = Engine::new(&first, Arc::clone(&catalog), 0, 1).unwrap();
+        let own = SelfMetrics::default();
+        let tick = |engine: &mut Engine| {
+            let catalog = Arc::clone(engine.catalog());
+            engine.advance_with(|populations, tick, columns| {
+                own.fill(&catalog, populations, tick, columns);
+            });
+            let totals = own.totals.lock().unwrap();
+            let of = |metric: &MetricTotals| (metric.name.clone(), (metric.born, metric.ended));
+            let counts: HashMap<String, (u64, u64)> = totals.each.iter().map(of).collect();
+            counts
+        };
+        assert_eq!(tick(&mut engine)["pods"], (16, 0));
+        let mut before = HashMap::new();
+        for _ in 0..30 {
+            before = tick(&mut engine);
+        }
+        let (born, ended) = before["pods"];
+        assert!(born > 16 + 20 && born - ended == 16);
+        assert_eq!(before["users"], (10, 0));
+        let own_families = SelfMetrics::families(&second);
+        let known = (&first.metrics[..], &catalog);
+        let after = Catalog::build_after(known, &second, own_families, &|_| None).unwrap();
+        let prepared = Prepared::new(known, &second, Arc::new(after));
+        let reloaded = engine.reload(prepared).unwrap();
+        let after = tick(&mut engine);
+        assert_eq!(after["users"], (14, 0));
+        assert_eq!(after["new"], (1, 0));
+        let pods = &reloaded.series["pods"];
+        assert_eq!(after["pods"], (born + pods.began, ended + pods.ended));
+        assert_eq!(after["pods"].0 - after["pods"].1, 12);
     }
 }

@@ -116,6 +116,15 @@ impl Fleets {
         changed
     }
 
+    /// Bytes that all of them take, and the lists of their texts.
+    pub fn memory_bytes(&self) -> usize {
+        let each = self.lives.iter().map(|lives| {
+            let entities = lives.entities();
+            entities.fleet().memory_bytes() + entities.memory_bytes() + lives.memory_bytes()
+        });
+        each.sum()
+    }
+
     /// The entities of a family, by its index in the catalog.
     pub fn entities(&self, family: usize) -> Option<&Arc<Entities>> {
         self.by_family[family].map(|index| self.lives[index].entities())

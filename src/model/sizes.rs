@@ -111,3 +111,110 @@ impl<'a> SpaceSizes<'a> {
         spaces + fleets.sum::<f64>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::load_str;
+    use crate::model::Catalog;
+    use crate::model::population::{Fleets, Populations};
+
+    const STILL: &str = "
+profiles:
+  p:
+    labels:
+      deployment: {range: [1, 200], fmt: 'app{}'}
+      pod: {range: [1, 10], fmt: '{deployment}-{id:10}-{id:5}'}
+      node: {of: pod, range: [1, 300], fmt: 'node-%04d'}
+      zone: {of: node, values: [a, b, c]}
+      path: {range: [1, 20], fmt: '/path/{}'}
+metrics:
+  - {name: a, profile: p, type: counter, algorithm: poisson, base_rate: 12}
+  - {name: b, profile: p, type: gauge, algorithm: random_walk, step: 1, without: [path]}
+";
+    const LIVELY: &str = "
+profiles:
+  p:
+    labels:
+      app: {range: [1, 10], fmt: 'app{}'}
+      pod: {range: [1, 100], fmt: '{app}-{id:10}'}
+      path: [/a, /b]
+    churn: [{mode: rollout, label: app, every: 6h, over: 5h, overlap: 10m}]
+    size: {label: pod, shape: spike, from: 30%, to: 80%, over: 1h, period: 1d}
+metrics:
+  - {name: c, profile: p, type: gauge, algorithm: random_walk, step: 1}
+";
+
+    fn load(text: &str) -> Config {
+        let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
+        config.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Bytes as they are said to be, by those of what is built; and the series of each
+    /// metric at the most.
+    fn said_by_built(text: &str) -> (f64, Vec<u128>) {
+        let config = load(text);
+        let catalog = Catalog::build(&config, Vec::new()).unwrap();
+        let fleets = Fleets::at(&catalog, 0);
+        let populations = Populations::founded_with(&catalog, 0, &fleets);
+        let mut sizes = SpaceSizes::new(&config);
+        let mut built = fleets.memory_bytes();
+        let mut series = Vec::new();
+        for (index, metric) in config.metrics.iter().enumerate() {
+            let (_, size) = sizes.of(metric);
+            let population = populations.family(index);
+            let rows = population.row_count();
+            assert_eq!(size.rows, rows as u128);
+            let mut bytes = 0;
+            for row in (0..rows).filter(|&row| population.exists(row)) {
+                let labels = population.cursor(row);
+                let labels = labels.labels();
+                bytes += labels
+                    .map(|(name, value)| name.len() + value.len())
+                    .sum::<usize>();
+            }
+            let mean = bytes as f64 / population.series_count() as f64;
+            let said = size.label_set_bytes(0);
+            assert!((said / mean - 1.0).abs() < 0.01, "{said}, {mean}");
+            series.push(size.series);
+            built += population.space().memory_bytes();
+        }
+        (sizes.bytes() / built as f64, series)
+    }
+
+    /// Spaces and fleets are as large as was said.
+    #[test]
+    fn sizes_of_living_spaces_are_those_of_what_is_built() {
+        let (ratio, series) = said_by_built(STILL);
+        // What the allocator has around chunks is said as well.
+        assert!((0.98..1.1).contains(&ratio), "{ratio}");
+        assert_eq!(series, [200 * 10 * 20, 200 * 10]);
+        let (ratio, series) = said_by_built(LIVELY);
+        // There are more entities than at first; as they come at once, there are those of
+        // the tick before as well.
+        assert!((1.3..2.5).contains(&ratio), "{ratio}");
+        // 80 of 100 pods of each of 10, and those that overlap: of five hours ten minutes.
+        let pods = 800 * 2;
+        assert!((pods..pods * 11 / 10).contains(&series[0]), "{series:?}");
+    }
+
+    /// Nothing is built of what nobody can build.
+    #[test]
+    fn enormous_fleets_are_told_at_once() {
+        let text = "
+profiles:
+  p:
+    labels:
+      app: {range: [1, 4000000000], fmt: 'app{}'}
+      pod: {range: [1, 4000000000], fmt: '{app}-{id:10}'}
+      node: {of: pod, range: [1, 10]}
+metrics: [{name: a, profile: p, type: counter, algorithm: poisson, base_rate: 12}]
+";
+        let config = load(text);
+        let mut sizes = SpaceSizes::new(&config);
+        let (_, size) = sizes.of(&config.metrics[0]);
+        assert_eq!(size.series, 4_000_000_000 * 4_000_000_000);
+    }
+}
