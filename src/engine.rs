@@ -245,6 +245,12 @@ impl Engine {
         &self.populations
     }
 
+    /// How many generated series these are.
+    pub fn series_count(&self) -> usize {
+        self.populations
+            .series_count(self.catalog.generated_count())
+    }
+
     /// What is in effect.
     pub fn timeline(&self) -> &Timeline {
         &self.timeline
@@ -266,6 +272,14 @@ impl Engine {
     /// Runs the next tick. Meanwhile `own` fills the columns of the process's
     /// own families, block by block as the catalog lists them.
     pub fn advance(&mut self, own: impl FnOnce(u64, &mut [Columns])) -> Arc<Frame> {
+        self.advance_with(|_, number, columns| own(number, columns))
+    }
+
+    /// The same where `own` is also told which series exist at the tick.
+    pub fn advance_with(
+        &mut self,
+        own: impl FnOnce(&Populations, u64, &mut [Columns]),
+    ) -> Arc<Frame> {
         let number = self.next_tick;
         let time_ns = self.time_ns(number);
         self.timeline.begin_tick(number);
@@ -298,7 +312,7 @@ impl Engine {
             .advance(&self.plan, &self.current.shards, buffers, || {
                 let buffer = own_buffer.as_mut().expect("the own shard has a buffer");
                 let buffer = Arc::get_mut(buffer).expect("a recycled buffer has no reader");
-                own(number, &mut buffer.blocks);
+                own(&self.populations, number, &mut buffer.blocks);
             });
         frame.shards.extend(self.buffers.drain(..).flatten());
         if !frame.populations.is(&self.populations) {

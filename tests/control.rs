@@ -137,6 +137,7 @@ fn check_beginning(api: &mut Described) -> u64 {
     assert_eq!(status["active_faults"].as_array().unwrap().len(), 2);
     assert_eq!(status["active_error_rates"]["lat"]["duration_s"], 100.0);
     assert_eq!(status["total_series"], 14);
+    assert_eq!(status["active_series"], 14);
     fault_id
 }
 

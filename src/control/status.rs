@@ -55,6 +55,7 @@ pub(super) fn status(sources: &Sources<'_>) -> Value {
         "active_metrics": names.len(),
         "available_metrics": names,
         "total_series": catalog.generated_series(),
+        "active_series": sources.frame.map_or(0, Frame::series_count),
         "active_spikes": active.spikes(),
         "active_error_rates": active.error_rates(),
         "active_faults": active.faults(),

@@ -15,6 +15,7 @@ mod chunk;
 mod differing;
 mod ends;
 mod entities;
+mod forecast;
 mod graph;
 #[cfg(test)]
 pub(crate) mod handmade;
@@ -24,6 +25,7 @@ mod lives;
 mod mapping;
 mod part;
 mod permutation;
+mod size;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +35,7 @@ use std::sync::Arc;
 use crate::config::{Label, Life};
 use crate::model::labels::Dimension;
 pub use entities::{Change, Entities};
+pub use forecast::{Forecast, Point};
 use graph::Graph;
 use laws::Laws;
 pub use lives::Lives;

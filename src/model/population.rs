@@ -12,6 +12,7 @@
 
 mod ends;
 mod matching;
+mod turnover;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::Catalog;
 use super::fleet::{Entities, Lives};
 use super::space::{Cursor, Matching, Space};
 pub use ends::{Ends, in_blocks};
+pub use turnover::Turnover;
 
 /// The series of one family that exist at a tick.
 #[derive(Debug, Clone)]
@@ -115,6 +117,15 @@ impl Fleets {
             changed |= !Arc::ptr_eq(&before, lives.step(tick));
         }
         changed
+    }
+
+    /// Bytes that all of them take, and the lists of their texts.
+    pub fn memory_bytes(&self) -> usize {
+        let each = self.lives.iter().map(|lives| {
+            let entities = lives.entities();
+            entities.fleet().memory_bytes() + entities.memory_bytes() + lives.memory_bytes()
+        });
+        each.sum()
     }
 
     /// The entities of a family, by its index in the catalog.

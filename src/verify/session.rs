@@ -392,7 +392,7 @@ impl<'b> Session<'b> {
             self.latest = None;
             self.replay.before_tick(&mut self.engine)?;
             let frame = self.engine.advance(|_, _| {});
-            let series = self.engine.catalog().generated_series();
+            let series = frame.series_count();
             self.series_replayed = self.series_replayed.max(series);
             self.generations.follow(&frame);
             progress(frame.tick() + 1, last_tick + 1);

@@ -169,6 +169,11 @@ impl Laws {
         self.roots.iter().map(effect).collect()
     }
 
+    /// Whether nothing ever changes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty() && self.values.is_empty() && self.moves.is_empty()
+    }
+
     /// How many entities of a slot can exist at once.
     pub(super) fn lanes(&self) -> usize {
         1 + usize::from(self.overlaps)

@@ -23,17 +23,17 @@ pub struct Lives {
 
 /// Room for one slot and its entities; reused for the next.
 #[derive(Debug, Default)]
-struct Judge {
+pub(super) struct Judge {
     verdict: Verdict,
     /// For each lane what it has: one that exists is made.
-    lanes: [Lane; 2],
+    pub(super) lanes: [Lane; 2],
 }
 
 #[derive(Debug, Default)]
-struct Lane {
-    making: Making,
+pub(super) struct Lane {
+    pub(super) making: Making,
     /// When it began, if it exists.
-    since_ns: Option<u64>,
+    pub(super) since_ns: Option<u64>,
 }
 
 /// The next snapshot while it is made.
@@ -145,14 +145,14 @@ impl Lives {
 
 impl Judge {
     /// Turns to a slot.
-    fn seek(&mut self, fleet: &Fleet, slot: usize) {
+    pub(super) fn seek(&mut self, fleet: &Fleet, slot: usize) {
         for lane in &mut self.lanes[..fleet.lanes] {
             fleet.parts.seek(&mut lane.making, slot);
         }
     }
 
     /// Moves entities away from values that fail after one time, up to another.
-    fn walk(&mut self, fleet: &Fleet, moved: &mut [Moved], from_ns: u64, to_ns: u64) {
+    pub(super) fn walk(&mut self, fleet: &Fleet, moved: &mut [Moved], from_ns: u64, to_ns: u64) {
         if moved.is_empty() {
             return;
         }
@@ -186,7 +186,7 @@ impl Judge {
     }
 
     /// Finds out what the lanes of the slot have, and when that may change.
-    fn decide(&mut self, fleet: &Fleet, moved: &[Moved], time_ns: u64) -> u64 {
+    pub(super) fn decide(&mut self, fleet: &Fleet, moved: &[Moved], time_ns: u64) -> u64 {
         let Fleet { laws, parts, .. } = fleet;
         self.make(fleet, moved, time_ns, false);
         let total = self.verdict.total;
@@ -218,6 +218,12 @@ impl Judge {
             self.lanes.swap(0, 1);
         }
         next_ns
+    }
+
+    /// How many lanes have an entity.
+    pub(super) fn existing(&self, fleet: &Fleet) -> usize {
+        let lanes = self.lanes[..fleet.lanes].iter();
+        lanes.filter(|lane| lane.since_ns.is_some()).count()
     }
 }
 
@@ -295,12 +301,12 @@ impl Next {
 
 impl Fleet {
     /// The first tick at or after a time.
-    fn tick_of(&self, time_ns: u64) -> u64 {
+    pub(super) fn tick_of(&self, time_ns: u64) -> u64 {
         time_ns.div_ceil(self.interval_ns)
     }
 
     /// The identity of an entity that was made.
-    fn hash(&self, making: &mut Making) -> u64 {
+    pub(super) fn hash(&self, making: &mut Making) -> u64 {
         let hashes = self
             .labels
             .iter()
