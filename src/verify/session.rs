@@ -183,6 +183,9 @@ impl<'b> Session<'b> {
             check.finish(&self.generations)?;
             found.push(check.into_found());
         }
+        if options.known_until_ms.is_none() {
+            range_check::check_named(&options.matches, &found)?;
+        }
         let metadata = self.backend.metadata()?;
         let known = (&**self.engine.catalog(), &metadata);
         let mut described = Vec::with_capacity(parts.len());

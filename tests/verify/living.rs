@@ -301,3 +301,21 @@ fn series_that_nobody_marks_as_ended_are_named() {
     let told = |note: &String| note.starts_with("it ended at tick");
     assert!(tally.any(|one| one.what == What::StaleLate && one.note.as_ref().is_some_and(told)));
 }
+
+/// Whether labels name a series only the ticks tell.
+#[test]
+fn labels_that_no_generation_has_are_refused() {
+    let text = text(CHURN);
+    let store = scraped(&text);
+    let named = |pod: &str| Options {
+        matches: vec![("pod".into(), pod.into())],
+        ..options()
+    };
+    let (labels, born, ended) = mortal(&store, "p_load");
+    let report = judged(&text, store.clone(), &named(&labels["pod"]));
+    assert!(report.ok, "{}", report.table(false));
+    assert_eq!(report.tally("p_load").unwrap().samples, ended - born);
+    let error = verify_run(&text, serve(store), &named("shop-app1-zzzzz")).unwrap_err();
+    let message = error.to_string();
+    assert_eq!(message, "no series has the labels pod=shop-app1-zzzzz");
+}
