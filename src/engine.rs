@@ -76,6 +76,7 @@ use shard::{Shard, TickPlan};
 pub use size::EngineSize;
 pub use tick::tick_time_ns;
 use tick::{BaseTick, Times, first_observations};
+pub(crate) use weights::weights as row_weights;
 
 /// Frames kept for reuse while no reader holds them.
 const SPARE_FRAMES_MAX: usize = 1;

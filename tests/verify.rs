@@ -5,10 +5,10 @@
 mod edges;
 #[path = "verify/fake.rs"]
 mod fake;
-#[path = "verify/living.rs"]
-mod living;
 #[path = "verify/kin.rs"]
 mod kin;
+#[path = "verify/living.rs"]
+mod living;
 #[path = "verify/loads.rs"]
 mod loads;
 #[path = "verify/rules.rs"]

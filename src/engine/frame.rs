@@ -63,7 +63,7 @@ impl Matchings {
         if let Some((_, _, matching)) = self.0.iter().find(is_same) {
             return Arc::clone(matching);
         }
-        let matching = Arc::new(Matching::of(before, now));
+        let matching = Arc::new(now.matching(before));
         let known = (before.clone(), now.clone(), Arc::clone(&matching));
         self.0.push(known);
         matching

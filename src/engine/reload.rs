@@ -288,7 +288,7 @@ impl Engine {
                 let before = self.populations.family(predecessor.family);
                 let matching = &mut predecessor.matching;
                 let matching = matching.get_or_insert_with(|| matchings.of(before, now));
-                kept = matching.both_of(now);
+                kept = now.series_of(matching);
                 let same_series = (kept, kept) == (before.series_count(), now.series_count());
                 if !same_series && depends_on_neighbours(metric) {
                     predecessor.carry = Carry::Totals;

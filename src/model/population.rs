@@ -11,6 +11,7 @@
 //! their [fleet](super::fleet). A row whose entity does not exist is no series.
 
 mod ends;
+mod matching;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -407,7 +408,7 @@ mod tests {
 
     fn succeeding(before: &Population, space: &Arc<Space>, tick: u64) -> Population {
         let founded = Population::founded(space, tick);
-        let matching = Matching::of(before, &founded);
+        let matching = founded.matching(before);
         founded.succeeding(before, &matching, tick)
     }
 

@@ -76,7 +76,7 @@ pub(crate) fn frame_lines(frame: &Frame, prefix: &str) -> Vec<Line> {
             if frame.gaps(index).contains(series) {
                 continue;
             }
-            let cursor = family.space.cursor(block.start + series);
+            let cursor = frame.population(block.family).cursor(block.start + series);
             let labels = labels_at(&cursor);
             let created_ns = match family.shape {
                 Shape::Gauge => 0,
@@ -147,7 +147,8 @@ pub(crate) fn frame_growth(frame: &Frame, since_tick: u64, since_ns: i64) -> Vec
         for (series, value) in growth.iter().enumerate() {
             let created_ns = frame.created(index).at(series);
             if created_ns <= since_ns {
-                let labels = labels_at(&family.space.cursor(block.start + series));
+                let labels =
+                    labels_at(&frame.population(block.family).cursor(block.start + series));
                 lines.push((family.name.clone(), labels, value.to_bits(), created_ns));
             }
         }
@@ -161,12 +162,10 @@ pub(crate) fn sorted(mut lines: Vec<Line>) -> Vec<Line> {
 }
 
 fn labels_at(cursor: &Cursor<'_>) -> BTreeMap<String, String> {
-    let dimensions = cursor.space().dimensions().iter();
-    let values = dimensions.zip(cursor.digits()).map(|(dimension, &digit)| {
-        let value = dimension.values.get(digit as usize).to_vec();
-        (dimension.name.clone(), String::from_utf8(value).unwrap())
-    });
-    values.collect()
+    let labels = cursor.labels();
+    labels
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// The exponential buckets of a frame, in the frame's order.
@@ -189,7 +188,7 @@ pub(crate) fn frame_exponentials(frame: &Frame) -> Vec<Exponential> {
             let counts = row.counts.iter().zip(row.place.offset..);
             all.push(Exponential {
                 name: family.name.clone(),
-                labels: labels_at(&family.space.cursor(block.start + series)),
+                labels: labels_at(&frame.population(block.family).cursor(block.start + series)),
                 scale: row.place.scale,
                 zeros: row.place.zeros,
                 counts: counts

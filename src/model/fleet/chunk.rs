@@ -30,20 +30,6 @@ impl Chunk {
         self.births.len()
     }
 
-    pub(super) fn existing(&self) -> usize {
-        self.exists.count_ones() as usize
-    }
-
-    /// Whether all of its entities exist.
-    pub(super) fn is_full(&self) -> bool {
-        self.existing() == self.births.len()
-    }
-
-    /// The latest birth of those that exist.
-    pub(super) fn latest_birth(&self) -> u64 {
-        self.latest_birth
-    }
-
     pub(super) fn birth(&self, at: usize) -> u64 {
         self.births[at]
     }

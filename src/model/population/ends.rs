@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::{Life, Population};
 use crate::model::Catalog;
 use crate::model::fleet::Entities;
-use crate::model::space::Matching;
 
 /// Finds the series that one population has and a later one has not. What families have
 /// in common is worked out once.
@@ -48,7 +47,7 @@ impl Ends {
             return runs;
         }
         // Rows of `before` that `now` has, and its absent ones, are no ends.
-        let matching = Matching::of(before, now);
+        let matching = now.matching(before);
         let mut ends = vec![false; before.row_count()];
         for run in before.existing(0..before.row_count()) {
             ends[run].fill(true);
