@@ -25,6 +25,16 @@ impl Chunk {
         self.exists >> at & 1 == 1
     }
 
+    /// Whether all of its entities exist.
+    pub(super) fn is_full(&self) -> bool {
+        self.exists.count_ones() as usize == self.births.len()
+    }
+
+    /// The latest birth of those that exist.
+    pub(super) fn latest_birth(&self) -> u64 {
+        self.latest_birth
+    }
+
     /// How many entities it has.
     pub(super) fn len(&self) -> usize {
         self.births.len()
