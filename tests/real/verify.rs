@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Arguments for each way on which samples come.
-const WAYS: [&[&str]; 4] = [
+pub(crate) const WAYS: [&[&str]; 4] = [
     &["--via", "prometheus", "--job", "scraped"],
     &["--via", "otlp"],
     &["--via", "remote_write"],
@@ -117,32 +117,41 @@ fn text_of(shipped: &Shipped) -> String {
     std::fs::read_to_string(configs.join(shipped.name)).unwrap()
 }
 
+/// Lets a configuration send all it has to a backend: scraped at a port, and pushed.
+pub(crate) fn send_all(
+    config: &mut serde_yaml::Value,
+    port: u16,
+    push_interval_s: u64,
+    backend: &dyn Backend,
+) {
+    set(config, &["exporters", "prometheus", "port"], port);
+    set(config, &["exporters", "prometheus", "prefix"], "scraped_");
+    let yaml = |text: &str| -> serde_yaml::Value { serde_yaml::from_str(text).unwrap() };
+    let otel = format!(
+        "{{endpoint: '{}', prefix: otlp_, export_interval_s: {push_interval_s}, timeout_s: 60, \
+         queue_bytes: 268435456, \
+         resource: {{service.name: pushed, service.instance.id: one}}}}",
+        backend.otlp_url()
+    );
+    set(config, &["exporters", "otel"], yaml(&otel));
+    let url = backend.remote_write_url();
+    let remote = |version: u8| {
+        format!(
+            "{{url: '{url}', version: {version}, prefix: rw{version}_, \
+             interval_s: {push_interval_s}, queue_bytes: 268435456, concurrency: 2, \
+             max_samples_per_send: 10000, timeout_s: 60}}"
+        )
+    };
+    let remote = yaml(&format!("[{}, {}]", remote(1), remote(2)));
+    set(config, &["exporters", "remote_write"], remote);
+}
+
 /// Starts a run that sends all it has to a backend, which scrapes it as well.
 fn start(shipped: &Shipped, folder: &Path, port: u16, backend: &dyn Backend) -> Mockingbird {
     let interval_s = shipped.interval_s;
     Mockingbird::start_recorded(&text_of(shipped), folder, |config| {
         set(config, &["global", "tick_interval_s"], interval_s);
-        set(config, &["exporters", "prometheus", "port"], port);
-        set(config, &["exporters", "prometheus", "prefix"], "scraped_");
-        let yaml = |text: &str| -> serde_yaml::Value { serde_yaml::from_str(text).unwrap() };
-        let otel = format!(
-            "{{endpoint: '{}', prefix: otlp_, export_interval_s: {}, timeout_s: 60, queue_bytes: 268435456, \
-             resource: {{service.name: pushed, service.instance.id: one}}}}",
-            backend.otlp_url(),
-            shipped.push_interval_s()
-        );
-        set(config, &["exporters", "otel"], yaml(&otel));
-        let url = backend.remote_write_url();
-        let remote = |version: u8| {
-            format!(
-                "{{url: '{url}', version: {version}, prefix: rw{version}_, interval_s: {}, \
-                 queue_bytes: 268435456, concurrency: 2, max_samples_per_send: 10000, \
-                 timeout_s: 60}}",
-                shipped.push_interval_s()
-            )
-        };
-        let remote = yaml(&format!("[{}, {}]", remote(1), remote(2)));
-        set(config, &["exporters", "remote_write"], remote);
+        send_all(config, port, shipped.push_interval_s(), backend);
         let metrics = config["metrics"].as_sequence_mut().unwrap();
         metrics.retain(|metric| !shipped.without.contains(&metric["name"].as_str().unwrap()));
         for metric in metrics {
