@@ -20,6 +20,8 @@ mod lives;
 mod mapping;
 mod part;
 mod permutation;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;

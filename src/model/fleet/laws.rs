@@ -119,7 +119,7 @@ impl Laws {
                     ..
                 }
             );
-            let below = is_rollout.then(|| laws.below(parts, above)).flatten();
+            let below = is_rollout.then(|| below(parts, above)).flatten();
             laws.slots.push(SlotLaw {
                 kind: Kind::Churn(clock),
                 keyed: above.clone(),
@@ -157,19 +157,6 @@ impl Laws {
             self.movers.push(part);
             self.movers.len() - 1
         })
-    }
-
-    /// The axes by which those below a rollout's label are ordered: of what comes next below
-    /// it, beyond its own.
-    fn below(&self, parts: &Parts, above: &[usize]) -> Option<Vec<usize>> {
-        let each = parts
-            .each
-            .iter()
-            .filter(|part| is_within(above, &part.closure));
-        let below = each.filter(|part| part.closure.len() > above.len());
-        let next = below.min_by_key(|part| (part.closure.len(), &part.name))?;
-        let beyond = next.closure.iter().filter(|axis| !above.contains(axis));
-        Some(beyond.copied().collect())
     }
 
     fn effects(&self, parts: &Parts, closure: &[usize], is_rollout: bool) -> Vec<Effect> {
@@ -297,19 +284,24 @@ impl Laws {
         (total, next_ns)
     }
 
-    /// The first time after `time_ns` at which an entity that was made has to move, and which
-    /// mover does.
-    pub(super) fn next_move(
-        &self,
-        parts: &Parts,
-        making: &Making,
-        time_ns: u64,
-    ) -> Option<(u64, usize)> {
-        let each = self.moves.iter().filter_map(|law| {
-            let key = parts.value_key(law.part, making.owns[law.part]);
-            Some((law.next_failure(key, time_ns)?, law.mover))
-        });
-        each.min()
+    /// The first time after `time_ns` at which an entity that was made has to move;
+    /// `u64::MAX` for never.
+    pub(super) fn next_move(&self, parts: &Parts, making: &Making, time_ns: u64) -> u64 {
+        let each = self.moves.iter();
+        let each = each.filter_map(|law| law.next_failure(law.key(parts, making), time_ns));
+        each.min().unwrap_or(u64::MAX)
+    }
+
+    /// Moves what has to move at such a time: an entity that was made as it was before.
+    pub(super) fn go(&self, parts: &Parts, making: &Making, moved: &mut [Moved], at_ns: u64) {
+        for law in &self.moves {
+            let moved = &mut moved[law.mover];
+            // Several outages at once are one move.
+            if moved.at_ns < at_ns && law.begins_at(law.key(parts, making), at_ns) {
+                moved.count += 1;
+                moved.at_ns = at_ns;
+            }
+        }
     }
 }
 
@@ -356,6 +348,16 @@ impl MoveLaw {
         is_on && self.outages.fails(window, key)
     }
 
+    /// The key of the value that an entity has.
+    fn key(&self, parts: &Parts, making: &Making) -> u64 {
+        parts.value_key(self.part, making.owns[self.part])
+    }
+
+    /// Whether the value with this key begins to fail just then.
+    fn begins_at(&self, key: u64, at_ns: u64) -> bool {
+        at_ns > 0 && self.next_failure(key, at_ns - 1) == Some(at_ns)
+    }
+
     /// When the value with this key fails next, after a time.
     fn next_failure(&self, key: u64, time_ns: u64) -> Option<u64> {
         let next = self
@@ -370,6 +372,19 @@ impl MoveLaw {
 /// Whether all of some increasing numbers are among others.
 fn is_within(some: &[usize], others: &[usize]) -> bool {
     some.iter().all(|one| others.contains(one))
+}
+
+/// The axes by which those below a rollout's label are ordered: of what comes next below
+/// it, beyond its own.
+fn below(parts: &Parts, above: &[usize]) -> Option<Vec<usize>> {
+    let each = parts
+        .each
+        .iter()
+        .filter(|part| is_within(above, &part.closure));
+    let below = each.filter(|part| part.closure.len() > above.len());
+    let next = below.min_by_key(|part| (part.closure.len(), &part.name))?;
+    let beyond = next.closure.iter().filter(|axis| !above.contains(axis));
+    Some(beyond.copied().collect())
 }
 
 /// The axis whose generation a part shows.

@@ -160,16 +160,13 @@ impl Judge {
         loop {
             self.make(fleet, moved, time_ns, false);
             let making = &self.lanes[0].making;
-            let law_ns = self.verdict.next_ns;
-            let fails = fleet.laws.next_move(&fleet.parts, making, time_ns);
-            let fails = fails.filter(|&(fails_ns, _)| fails_ns <= law_ns);
-            time_ns = fails.map_or(law_ns, |(fails_ns, _)| fails_ns);
+            let move_ns = fleet.laws.next_move(&fleet.parts, making, time_ns);
+            time_ns = self.verdict.next_ns.min(move_ns);
             if time_ns > to_ns {
                 return;
             }
-            if let Some((at_ns, mover)) = fails {
-                moved[mover].count += 1;
-                moved[mover].at_ns = at_ns;
+            if time_ns == move_ns {
+                fleet.laws.go(&fleet.parts, making, moved, move_ns);
             }
         }
     }
@@ -196,9 +193,7 @@ impl Judge {
         let making = &self.lanes[0].making;
         let (values, values_ns) = laws.judge_values(parts, making, time_ns);
         let mut next_ns = self.verdict.next_ns.min(values_ns);
-        if let Some((at_ns, _)) = laws.next_move(parts, making, time_ns) {
-            next_ns = next_ns.min(at_ns);
-        }
+        next_ns = next_ns.min(laws.next_move(parts, making, time_ns));
         let exists = total.exists && values.exists;
         self.lanes[0].since_ns = exists.then_some(total.since_ns.max(values.since_ns));
         if fleet.lanes == 1 {
@@ -212,8 +207,7 @@ impl Judge {
             let (values, values_ns) = laws.judge_values(parts, making, time_ns);
             next_ns = next_ns.min(values_ns);
             // It moves no more.
-            let fails = laws.next_move(parts, making, replaced_ns);
-            let fails_ns = fails.map_or(u64::MAX, |(at_ns, _)| at_ns);
+            let fails_ns = laws.next_move(parts, making, replaced_ns);
             if fails_ns > time_ns {
                 next_ns = next_ns.min(fails_ns);
                 let since_ns = old.since_ns.max(values.since_ns);

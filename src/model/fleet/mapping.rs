@@ -68,7 +68,7 @@ impl Mapping {
         match self.spread {
             Spread::Hash => {
                 let hash = xxh3_64_with_seed(owner.text, self.key.wrapping_add(number));
-                (u128::from(hash) * u128::from(self.count) >> 64) as u64
+                ((u128::from(hash) * u128::from(self.count)) >> 64) as u64
             }
             Spread::Even => {
                 let terms = [self.ranks.of(owner.rank), owner.generation, number];

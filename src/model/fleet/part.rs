@@ -27,6 +27,8 @@ pub(super) struct Part {
     pieces: Vec<PartPiece>,
     /// All its texts, by own value, where these decide alone.
     pub(super) fixed: Option<Arc<Dimension>>,
+    /// The hashes of name and own value, where they are not those of `fixed`.
+    own_hashes: Vec<u64>,
     /// The axes that it depends on, in increasing order.
     pub(super) closure: Vec<usize>,
     /// How many places [`Making::rank`] tells apart.
@@ -207,12 +209,16 @@ impl Parts {
             values: label.values.clone(),
             pieces,
             fixed: None,
+            own_hashes: Vec::new(),
             closure,
             ranks,
         };
         let is_own = |piece: &PartPiece| matches!(piece, PartPiece::Text(_) | PartPiece::Value);
         if part.pieces.iter().all(is_own) {
             part.fixed = Some(Arc::new(part.all_texts()));
+        }
+        if !matches!(part.pieces[..], [PartPiece::Value]) {
+            part.own_hashes = part.hash_owns();
         }
         Ok(part)
     }
@@ -240,14 +246,14 @@ impl Parts {
         for part in &self.each {
             if let Own::Axis(axis) = part.own {
                 let own = making.digits[axis];
-                making.hashes[axis] = part.own_hash(own, &mut making.scratch);
+                making.hashes[axis] = part.own_hash(own);
             }
         }
     }
 
     /// The key of a value of a property.
     pub(super) fn value_key(&self, part: usize, value: u64) -> u64 {
-        mix(self.each[part].own_hash(value, &mut Vec::new()))
+        mix(self.each[part].own_hash(value))
     }
 
     /// The properties that a value of another one has for ever, and their values.
@@ -317,13 +323,11 @@ impl Parts {
 
     /// The hash of name and text of a part that was made.
     pub(super) fn pair_hash(&self, making: &mut Making, part: usize) -> u64 {
-        match &self.each[part].fixed {
-            Some(dimension) => dimension.pair_hashes[making.owns[part] as usize],
-            None => {
-                let Making { texts, scratch, .. } = making;
-                identity::pair_hash(&self.each[part].name, &texts[part], scratch)
-            }
+        if let Some(texts) = &self.each[part].fixed {
+            return texts.pair_hashes[making.owns[part] as usize];
         }
+        let Making { texts, scratch, .. } = making;
+        identity::pair_hash(&self.each[part].name, &texts[part], scratch)
     }
 
     /// The place of an entity among those of a part, from 0.
@@ -386,13 +390,22 @@ impl Part {
     }
 
     /// The hash of name and own value.
-    fn own_hash(&self, own: u64, scratch: &mut Vec<u8>) -> u64 {
-        if let (Some(texts), [PartPiece::Value]) = (&self.fixed, &self.pieces[..]) {
-            return texts.pair_hashes[own as usize];
+    fn own_hash(&self, own: u64) -> u64 {
+        match &self.fixed {
+            Some(texts) if self.own_hashes.is_empty() => texts.pair_hashes[own as usize],
+            _ => self.own_hashes[own as usize],
         }
-        let mut text = Vec::new();
-        self.write_own(own, &mut text);
-        identity::pair_hash(&self.name, &text, scratch)
+    }
+
+    /// The hashes of name and own value of all of them.
+    fn hash_owns(&self) -> Vec<u64> {
+        let (mut text, mut scratch) = (Vec::new(), Vec::new());
+        let hash = |own| {
+            text.clear();
+            self.write_own(own, &mut text);
+            identity::pair_hash(&self.name, &text, &mut scratch)
+        };
+        (0..self.count).map(hash).collect()
     }
 
     /// Appends the text of an own value.

@@ -1,0 +1,455 @@
+//! Entities by the definitions: strings and maps, one entity and one time after the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::churn::{Clock, SizeAt, Slot, State};
+use crate::config::{Label, Life, Mode, Piece};
+use crate::model::fleet::ids;
+use crate::model::fleet::mapping::{Mapping, Owner};
+use crate::model::identity;
+use crate::model::labels::write_value;
+use crate::random::mix;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// An entity that exists: birth, identity, texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entity {
+    pub(super) born_tick: u64,
+    pub(super) hash: u64,
+    pub(super) texts: BTreeMap<String, String>,
+}
+
+/// Digits of the axes by name.
+pub(super) type Digits = BTreeMap<String, u64>;
+/// For each label whose entities move: how often, and when last.
+type Moves = BTreeMap<String, (u64, u64)>;
+
+pub(super) struct Twin<'a> {
+    pub(super) labels: &'a [Label],
+    pub(super) life: &'a Life,
+    pub(super) interval_ns: u64,
+}
+
+impl Twin<'_> {
+    fn label(&self, name: &str) -> &Label {
+        self.labels.iter().find(|label| label.name == name).unwrap()
+    }
+
+    fn needs(&self, name: &str) -> Vec<String> {
+        let label = self.label(name);
+        let mut needs: Vec<String> = label.of.iter().map(|of| of.of.clone()).collect();
+        for piece in label.text.iter().flatten() {
+            if let Piece::Label(other) = piece {
+                needs.push(other.clone());
+            }
+        }
+        needs
+    }
+
+    fn closure(&self, name: &str) -> BTreeSet<String> {
+        let needs = self.needs(name);
+        let mut all: BTreeSet<String> = needs.iter().flat_map(|need| self.closure(need)).collect();
+        if self.label(name).of.is_none() {
+            all.insert(name.to_owned());
+        }
+        all
+    }
+
+    fn count(&self, name: &str) -> u64 {
+        self.label(name).values.count()
+    }
+
+    fn is_spread(&self, name: &str) -> bool {
+        self.label(name).of.is_some() && self.count(name) > 1
+    }
+
+    /// Labels of the fleet.
+    fn members(&self) -> BTreeSet<String> {
+        let mut members = BTreeSet::new();
+        let mut add: Vec<String> = Vec::new();
+        for label in self.labels {
+            let laws = self.life.laws.iter().map(|law| &law.label);
+            let mut named = laws.chain(self.life.sizes.iter().map(|size| &size.label));
+            if label.text.is_some() || label.of.is_some() || named.any(|name| *name == label.name) {
+                add.push(label.name.clone());
+            }
+        }
+        while let Some(name) = add.pop() {
+            add.extend(self.needs(&name));
+            members.insert(name);
+        }
+        members
+    }
+
+    /// The axes, in order.
+    pub(super) fn axes(&self) -> Vec<String> {
+        let mut left = self.members();
+        left.retain(|name| self.label(name).of.is_none());
+        let mut axes: Vec<String> = Vec::new();
+        while !left.is_empty() {
+            let is_next = |name: &&String| {
+                let above = self.closure(name);
+                above
+                    .iter()
+                    .all(|other| other == *name || axes.contains(other))
+            };
+            let next = left.iter().find(is_next).unwrap().clone();
+            left.remove(&next);
+            axes.push(next);
+        }
+        axes
+    }
+
+    fn sorted(&self, closure: &BTreeSet<String>) -> Vec<String> {
+        self.axes()
+            .into_iter()
+            .filter(|axis| closure.contains(axis))
+            .collect()
+    }
+
+    fn own_text(&self, name: &str, own: u64) -> String {
+        let mut text = Vec::new();
+        write_value(&self.label(name).values, own, &mut text);
+        String::from_utf8(text).unwrap()
+    }
+
+    fn pair_hash(name: &str, text: &str) -> u64 {
+        identity::pair_hash(name, text.as_bytes(), &mut Vec::new())
+    }
+
+    fn key(&self, closure: &BTreeSet<String>, digits: &Digits) -> u64 {
+        let hash = |name: &String| Self::pair_hash(name, &self.own_text(name, digits[name]));
+        mix(closure.iter().map(hash).fold(0, u64::wrapping_add))
+    }
+
+    fn rank(&self, axes: &[String], digits: &Digits) -> u64 {
+        axes.iter()
+            .fold(0, |rank, axis| rank * self.count(axis) + digits[axis])
+    }
+
+    fn product(&self, axes: &[String]) -> u64 {
+        axes.iter().map(|axis| self.count(axis)).product()
+    }
+
+    /// The states of all laws of slots, in their order, with the closure of their label and
+    /// whether it is a rollout.
+    fn states(&self, digits: &Digits, time_ns: u64) -> Vec<(BTreeSet<String>, bool, State)> {
+        let mut states = Vec::new();
+        for (law, clock) in self.life.laws.iter().zip(Clock::of(self.life)) {
+            if matches!(law.mode, Mode::Outage { .. }) && self.is_spread(&law.label) {
+                continue;
+            }
+            let closure = self.closure(&law.label);
+            let mut slot = Slot::new(self.key(&closure, digits));
+            let is_rollout = matches!(law.mode, Mode::Rollout { .. });
+            if is_rollout {
+                let below = self
+                    .members()
+                    .into_iter()
+                    .map(|name| (self.closure(&name), name));
+                let below = below.filter(|(of, _)| of.is_superset(&closure) && *of != closure);
+                if let Some((of, _)) = below.min_by_key(|(of, name)| (of.len(), name.clone())) {
+                    let beyond = self.sorted(&of.difference(&closure).cloned().collect());
+                    slot.rank = self.rank(&beyond, digits);
+                    slot.of = self.product(&beyond);
+                }
+            }
+            states.push((closure, is_rollout, clock.state(&slot, time_ns)));
+        }
+        for size in &self.life.sizes {
+            let closure = self.closure(&size.label);
+            let mut order = self.sorted(&closure);
+            let max = self.product(&order);
+            if self.label(&size.label).of.is_none() {
+                order.retain(|axis| *axis != size.label);
+                order.insert(0, size.label.clone());
+            }
+            let state = SizeAt::new(size, max).state(self.rank(&order, digits), time_ns);
+            states.push((closure, false, state));
+        }
+        states
+    }
+
+    /// The axis that a property is of in the end.
+    fn owner(&self, name: &str) -> String {
+        match &self.label(name).of {
+            None => name.to_owned(),
+            Some(property) => self.owner(&property.of),
+        }
+    }
+
+    /// The generation that a label shows, and when that began.
+    fn generation(&self, name: &str, at: &At) -> (u64, u64) {
+        match &self.label(name).of {
+            Some(property) if self.is_spread(&property.of) => return (0, 0),
+            Some(property) => return self.generation(&property.of, at),
+            None => {}
+        }
+        let own = self.closure(name);
+        let (mut generation, mut since_ns) = (0, 0);
+        for (closure, is_rollout, state) in self.states(at.digits, at.time_ns) {
+            if closure.is_subset(&own) {
+                let is_version = is_rollout && closure == own;
+                generation += if is_version {
+                    state.version
+                } else {
+                    state.generation
+                };
+                since_ns = since_ns.max(state.changed_ns);
+            }
+        }
+        for (mover, (count, at_ns)) in at.moves {
+            if self.closure(mover).is_subset(&own) {
+                generation += count;
+                since_ns = since_ns.max(*at_ns);
+            }
+        }
+        (generation, since_ns)
+    }
+
+    /// A label's own value.
+    fn own(&self, name: &str, at: &At) -> u64 {
+        let Some(property) = &self.label(name).of else {
+            return at.digits[name];
+        };
+        let of = &property.of;
+        let is_lasting = self.is_spread(of);
+        let text = self.text(of, at);
+        let owner = Owner {
+            text: text.as_bytes(),
+            rank: self.owner_rank(of, at),
+            generation: if is_lasting {
+                0
+            } else {
+                self.generation(of, at).0
+            },
+        };
+        let chosen_ns = self.generation(name, at).1;
+        let is_fit = |own: u64| is_lasting || self.is_fit(name, own, chosen_ns);
+        self.mapping(name).first_fit(owner, is_fit)
+    }
+
+    fn mapping(&self, name: &str) -> Mapping {
+        let property = self.label(name).of.as_ref().unwrap();
+        let of = (property.of.as_str(), self.owner_ranks(&property.of));
+        Mapping::new(
+            property.spread,
+            self.life.seed,
+            (name, self.count(name)),
+            of,
+        )
+    }
+
+    fn owner_rank(&self, name: &str, at: &At) -> u64 {
+        match &self.label(name).of {
+            Some(_) if self.is_spread(name) => self.own(name, at),
+            Some(property) => self.owner_rank(&property.of, at),
+            None => self.rank(&self.sorted(&self.closure(name)), at.digits),
+        }
+    }
+
+    fn owner_ranks(&self, name: &str) -> u64 {
+        match &self.label(name).of {
+            Some(_) if self.is_spread(name) => self.count(name),
+            Some(property) => self.owner_ranks(&property.of),
+            None => self.product(&self.sorted(&self.closure(name))),
+        }
+    }
+
+    /// Whether none of a value's outages from which one moves is on, nor of what it has.
+    fn is_fit(&self, name: &str, own: u64, time_ns: u64) -> bool {
+        for (law, clock) in self.life.laws.iter().zip(Clock::of(self.life)) {
+            if law.label != name {
+                continue;
+            }
+            let Some(outages) = clock.moves() else {
+                continue;
+            };
+            let key = mix(Self::pair_hash(name, &self.own_text(name, own)));
+            if !clock.state(&Slot::new(key), time_ns).exists {
+                let window = outages.last_window(time_ns).unwrap();
+                assert!(outages.fails(window, key));
+                return false;
+            }
+        }
+        let derived = self.labels.iter().filter(|label| {
+            self.is_spread(name) && label.of.as_ref().is_some_and(|of| of.of == name)
+        });
+        let text = self.own_text(name, own);
+        derived.into_iter().all(|label| {
+            let owner = Owner {
+                text: text.as_bytes(),
+                rank: own,
+                generation: 0,
+            };
+            let own = self.mapping(&label.name).first_fit(owner, |_| true);
+            self.is_fit(&label.name, own, time_ns)
+        })
+    }
+
+    fn text(&self, name: &str, at: &At) -> String {
+        let label = self.label(name);
+        let Some(pieces) = &label.text else {
+            return self.own_text(name, self.own(name, at));
+        };
+        let mut text = String::new();
+        for (place, piece) in pieces.iter().enumerate() {
+            match piece {
+                Piece::Text(piece) => text.push_str(piece),
+                Piece::Value => text.push_str(&self.own_text(name, self.own(name, at))),
+                Piece::Label(other) => text.push_str(&self.text(other, at)),
+                Piece::Generation => text.push_str(&self.generation(name, at).0.to_string()),
+                Piece::Id(len) => {
+                    let base = xxh3_64_with_seed(name.as_bytes(), mix(self.life.seed));
+                    let mut key = mix(base ^ place as u64);
+                    for need in self.needs(name) {
+                        key = xxh3_64_with_seed(self.text(&need, at).as_bytes(), key);
+                    }
+                    let number = (self.own(name, at), self.count(name));
+                    let mut id = Vec::new();
+                    ids::write_id(key, number, self.generation(name, at).0, *len, &mut id);
+                    text.push_str(std::str::from_utf8(&id).unwrap());
+                }
+            }
+        }
+        text
+    }
+
+    /// All moves of a slot up to a time: outage after outage, in their order.
+    fn moves(&self, digits: &Digits, time_ns: u64) -> Moves {
+        let mut moves = Moves::new();
+        let mut starts: BTreeSet<u64> = BTreeSet::new();
+        let laws = self.life.laws.iter().zip(Clock::of(self.life));
+        let laws: Vec<_> = laws
+            .filter(|(law, _)| self.is_spread(&law.label))
+            .filter_map(|(law, clock)| Some((law, clock.moves()?)))
+            .collect();
+        for (law, outages) in &laws {
+            moves.insert(self.owner(&law.label), (0, 0));
+            let windows = (0..).map_while(|window| outages.window(window));
+            starts.extend(windows.map(|(at, _)| at).take_while(|at| *at <= time_ns));
+        }
+        for start_ns in starts.into_iter().filter(|at| *at > 0) {
+            let before = moves.clone();
+            let at = At {
+                digits,
+                time_ns: start_ns - 1,
+                moves: &before,
+            };
+            for (law, outages) in &laws {
+                let window = outages.last_window(start_ns).unwrap();
+                if outages.window(window).unwrap().0 != start_ns {
+                    continue;
+                }
+                let own = self.own_text(&law.label, self.own(&law.label, &at));
+                if outages.fails(window, mix(Self::pair_hash(&law.label, &own))) {
+                    let mover = self.owner(&law.label);
+                    moves.insert(mover.clone(), (before[&mover].0 + 1, start_ns));
+                }
+            }
+        }
+        moves
+    }
+
+    /// The entity of a slot at a tick, and the old one beside it; and the lane of the first.
+    pub(super) fn at(&self, digits: &Digits, tick: u64) -> ([Option<Entity>; 2], usize) {
+        let time_ns = tick * self.interval_ns;
+        let moves = self.moves(digits, time_ns);
+        let at = At {
+            digits,
+            time_ns,
+            moves: &moves,
+        };
+        let states = self.states(digits, time_ns);
+        let mut total = State::ALWAYS;
+        for (_, _, state) in &states {
+            total = total.and(state);
+        }
+        for &(generation, changed_ns) in moves.values() {
+            let (version, since_ns) = (generation, changed_ns);
+            total = total.and(&State {
+                generation,
+                version,
+                since_ns,
+                changed_ns,
+                ..State::ALWAYS
+            });
+        }
+        let now = total
+            .exists
+            .then(|| self.entity(&at, total.since_ns, time_ns))
+            .flatten();
+        let old = total.old.filter(|_| total.exists).and_then(|old| {
+            // It is what was there before the last change.
+            let before = At {
+                time_ns: total.changed_ns - 1,
+                ..at
+            };
+            let moves = self.moves(digits, before.time_ns);
+            assert_eq!(moves, *at.moves);
+            let falls = self
+                .life
+                .laws
+                .iter()
+                .zip(Clock::of(self.life))
+                .any(|(law, clock)| {
+                    let Some(outages) = clock.moves().filter(|_| self.is_spread(&law.label)) else {
+                        return false;
+                    };
+                    let own = self.own_text(&law.label, self.own(&law.label, &before));
+                    let key = mix(Self::pair_hash(&law.label, &own));
+                    let windows = (0..).map(|window| (window, outages.window(window)));
+                    let windows = windows.map_while(|(window, times)| Some((window, times?.0)));
+                    let mut windows = windows.take_while(|&(_, start_ns)| start_ns <= time_ns);
+                    windows.any(|(window, start_ns)| {
+                        start_ns > total.changed_ns && outages.fails(window, key)
+                    })
+                });
+            (!falls)
+                .then(|| self.entity(&before, old.since_ns, time_ns))
+                .flatten()
+        });
+        ([now, old], (total.generation % 2) as usize)
+    }
+
+    /// What exists, unless an outage has it.
+    fn entity(&self, at: &At, since_ns: u64, time_ns: u64) -> Option<Entity> {
+        let mut since_ns = since_ns;
+        for (law, clock) in self.life.laws.iter().zip(Clock::of(self.life)) {
+            let Mode::Outage { moves: false, .. } = law.mode else {
+                continue;
+            };
+            if !self.is_spread(&law.label) {
+                continue;
+            }
+            let own = self.own_text(&law.label, self.own(&law.label, at));
+            let slot = Slot::new(mix(Self::pair_hash(&law.label, &own)));
+            let state = clock.state(&slot, time_ns);
+            if !state.exists {
+                return None;
+            }
+            since_ns = since_ns.max(state.since_ns);
+        }
+        let members = self
+            .members()
+            .into_iter()
+            .filter(|name| !self.label(name).hidden);
+        let texts: BTreeMap<String, String> = members
+            .map(|name| (name.clone(), self.text(&name, at)))
+            .collect();
+        let hashes = texts.iter().map(|(name, text)| Self::pair_hash(name, text));
+        Some(Entity {
+            born_tick: since_ns.div_ceil(self.interval_ns),
+            hash: hashes.fold(0, u64::wrapping_add),
+            texts,
+        })
+    }
+}
+
+/// A slot at a time.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    digits: &'a Digits,
+    time_ns: u64,
+    moves: &'a Moves,
+}
