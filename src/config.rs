@@ -75,7 +75,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use action::{Action, ErrorRate, Fault, FaultKind, Scenario, Selector, Spike, Step, Target};
+pub use action::{
+    Action, Churn, ErrorRate, Fault, FaultKind, Resize, Scenario, Selector, Spike, Step, Target,
+};
 pub use action_json::{ActionProblem, action_from_json, action_to_json};
 pub(crate) use check::global::parse_level;
 pub use churn::{Amount, Law, Life, Mode, Size, SizeShape};
@@ -244,9 +246,9 @@ fn check_tree(
     let environment = |name: &str| environment(name).filter(|_| !overrides.hides(name));
     let mut raw = de::read::<raw::RawConfig>(tree, problems)?;
     overrides.apply(&mut raw);
-    let mut config = check::check(path, raw, &environment, problems);
+    let (mut config, presets) = check::check(path, raw, &environment, problems);
     problems.is_empty().then(|| {
-        config.source = Source::of(tree, &config.metrics);
+        config.source = Source::of(tree, &config.metrics, presets);
         config
     })
 }

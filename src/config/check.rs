@@ -8,11 +8,12 @@
 //!
 //! The submodules follow the file: `global`, `prometheus`, `otel` and
 //! `remote_write` (with `exporters` and `environment` for what they share),
-//! `labels` (with `label_values` and `dependencies`), `metric` with `parameters`, `gauge`,
-//! `observations` and `kin`, then `action`
+//! `labels` (with `label_values`, `dependencies` and `life`), `metric` with `parameters`,
+//! `gauge`, `observations` and `kin`, then `action` (with `by_hand`, laws that act once)
 //! and `runtime`.
 
 pub(super) mod action;
+mod by_hand;
 mod dependencies;
 mod environment;
 mod exporters;
@@ -21,6 +22,7 @@ pub(super) mod global;
 mod kin;
 mod label_values;
 mod labels;
+mod life;
 mod metric;
 mod names;
 mod observations;
@@ -46,13 +48,16 @@ pub(super) use names::base_name;
 /// Reads environment variables.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// The laws that presets of profiles stand for, as JSON, by the profile's name.
+pub(super) type Presets = Vec<(String, serde_json::Value)>;
+
 /// Checks everything; meaningful only if nothing was added to `problems`.
 pub(super) fn check(
     file: &FilePath,
     raw: RawConfig,
     environment: Environment,
     problems: &mut Problems,
-) -> Config {
+) -> (Config, Presets) {
     let root = Path::root();
     let mut checker = Checker::new(problems);
     let global = checker.global(
@@ -96,7 +101,8 @@ pub(super) fn check(
         raw.runtime.unwrap_or_default(),
         &metrics,
     );
-    Config {
+    let presets = std::mem::take(&mut checker.presets);
+    let config = Config {
         path: file.to_owned(),
         global,
         prometheus,
@@ -107,7 +113,8 @@ pub(super) fn check(
         runtime,
         source: Source::default(),
         warnings: Vec::new(),
-    }
+    };
+    (config, presets)
 }
 
 /// Checks values one by one and notes what is wrong.
@@ -123,6 +130,8 @@ pub(super) struct Checker<'a> {
     pub(super) unknown_metric: bool,
     /// An action named a scenario that does not exist.
     pub(super) unknown_scenario: bool,
+    /// Those of the profiles so far.
+    presets: Presets,
 }
 
 impl<'a> Checker<'a> {
@@ -135,6 +144,7 @@ impl<'a> Checker<'a> {
             values_compared_reported: false,
             unknown_metric: false,
             unknown_scenario: false,
+            presets: Presets::new(),
         }
     }
 }

@@ -15,8 +15,8 @@ pub(super) fn elsewhere(word: &str) -> Option<&'static str> {
         | "metric_interval"
         | "series_change_interval"
         | "series_change_rate" => {
-            "series do not change by themselves; the fault stale lets them vanish and return \
-             (runtime.failure_modes), and `mockingbird ctl reload` puts other labels into effect"
+            "how series come and go is said of a profile (profiles.NAME.churn: steady, k8s, ci or \
+             a list of laws)"
         }
         "gradual_change"
         | "double_halve"

@@ -7,6 +7,7 @@
 
 mod exporters;
 mod label;
+mod life;
 mod metric;
 mod parameters;
 mod remote_write;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 
 pub(super) use exporters::{RawExporters, RawOtel, RawPrometheus};
 pub(super) use label::{LABEL_SPEC_FIELDS, RawLabel, RawLabelSpec, RawValues};
+pub(super) use life::{RawChurn, RawLaw, RawSize, RawSizes};
 pub(super) use metric::{RawComponent, RawMetric, RawProfile};
 pub(super) use parameters::{Parametrised, WithParameters};
 pub(super) use remote_write::{RawBasicAuth, RawRemoteWrite};

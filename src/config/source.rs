@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::Metric;
+use super::check::Presets;
 use super::yaml::Node;
 
 /// Their names, each with what it is where it is left out.
@@ -35,8 +36,9 @@ impl Default for Source {
 
 impl Source {
     /// That of a tree which was read without mistakes as `metrics`; each of these is
-    /// written with its seed, which a reload may have taken from an earlier one.
-    pub(super) fn of(tree: &Node, metrics: &[Metric]) -> Self {
+    /// written with its seed, which a reload may have taken from an earlier one, and
+    /// the presets of profiles as the laws that they stand for.
+    pub(super) fn of(tree: &Node, metrics: &[Metric], presets: Presets) -> Self {
         let mut sections = Map::new();
         for (name, left_out) in left_out() {
             let read = tree.field(name).map(Node::to_json);
@@ -46,6 +48,9 @@ impl Source {
         let entries = sections["metrics"].as_array_mut().into_iter().flatten();
         for (entry, metric) in entries.zip(metrics) {
             entry["seed"] = metric.seed.into();
+        }
+        for (profile, laws) in presets {
+            sections["profiles"][profile]["churn"] = laws;
         }
         Self(Value::Object(sections).to_string().into())
     }

@@ -2,10 +2,12 @@
 
 mod actions;
 mod any_input;
+mod by_hand;
 mod dependencies;
 mod effective;
 mod exporters;
 mod global;
+mod life;
 mod metrics;
 mod overrides;
 mod shipped;

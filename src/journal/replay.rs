@@ -420,7 +420,7 @@ impl Effects {
                     let applied = self.timeline.apply(command, tick);
                     applied.map_err(|refusal| ReplayError::Refused(tick, refusal))?;
                 }
-                Event::Reload { config, .. } => self.timeline.reload(config),
+                Event::Reload { config, .. } => self.timeline.reload(config, tick),
                 Event::Start(_)
                 | Event::LogLevel(_)
                 | Event::CaughtUp

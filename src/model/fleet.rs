@@ -15,9 +15,11 @@ mod chunk;
 mod entities;
 mod graph;
 mod ids;
+mod judge;
 mod laws;
 mod lives;
 mod mapping;
+mod orders;
 mod part;
 mod permutation;
 #[cfg(test)]
@@ -46,7 +48,7 @@ pub struct Fleet {
     source: (Vec<Label>, Life),
     interval_ns: u64,
     parts: Parts,
-    laws: Laws,
+    laws: Arc<Laws>,
     slots: usize,
     lanes: usize,
     labels: Vec<FleetLabel>,
@@ -148,7 +150,7 @@ impl Fleet {
             slots: count as usize / lanes,
             lanes,
             parts,
-            laws,
+            laws: Arc::new(laws),
             labels: Vec::new(),
             coded: 0,
             texted: 0,

@@ -53,7 +53,10 @@ fn metrics_of_others_are_judged_by_their_own_values() {
         let samples = wrong.get_mut(&labels).unwrap();
         samples[20].1 += 1.0;
         let report = verify_run(CONFIG, serve(wrong), &options).unwrap();
-        let tally = report.metrics.iter().find(|tally| !tally.examples.is_empty());
+        let tally = report
+            .metrics
+            .iter()
+            .find(|tally| !tally.examples.is_empty());
         let tally = tally.unwrap_or_else(|| panic!("{name}: nothing is wrong"));
         assert!(!report.ok && name.starts_with(&*tally.metric), "{tally:?}");
     }

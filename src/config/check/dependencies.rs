@@ -14,7 +14,7 @@ use crate::readable::grouped;
 const TEXT_BYTES_MAX: usize = 4096;
 
 /// Labels by their names.
-struct Graph<'l> {
+pub(super) struct Graph<'l> {
     labels: &'l [Label],
     places: HashMap<&'l str, usize>,
 }
@@ -34,10 +34,44 @@ fn of(label: &Label) -> Option<&str> {
 }
 
 impl<'l> Graph<'l> {
-    fn new(labels: &'l [Label]) -> Self {
+    pub(super) fn new(labels: &'l [Label]) -> Self {
         let places = labels.iter().enumerate();
         let places = places.map(|(place, label)| (&*label.name, place)).collect();
         Self { labels, places }
+    }
+
+    /// Whether there is a label of a name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.places.contains_key(name)
+    }
+
+    /// A label and all that it needs, directly or not.
+    fn closure(&self, name: &str) -> HashSet<usize> {
+        let mut open: Vec<usize> = self.places.get(name).copied().into_iter().collect();
+        let mut closure: HashSet<usize> = open.iter().copied().collect();
+        while let Some(place) = open.pop() {
+            let needed = self.needed(&self.labels[place]);
+            open.extend(needed.filter(|place| closure.insert(*place)));
+        }
+        closure
+    }
+
+    /// Whether `name` is a label that `of` is or needs.
+    pub(super) fn is_in_closure(&self, name: &str, of: &str) -> bool {
+        let place = self.places.get(name);
+        place.is_some_and(|place| self.closure(of).contains(place))
+    }
+
+    /// How many entities a label can have: one for each combination of the labels that it is
+    /// and needs.
+    pub(super) fn entities(&self, name: &str) -> u64 {
+        let closure = self.closure(name).into_iter();
+        let axes = closure
+            .map(|place| &self.labels[place])
+            .filter(|label| label.of.is_none());
+        axes.fold(1, |product, label| {
+            product.saturating_mul(label.values.count())
+        })
     }
 
     /// The labels that one needs, each there is.
@@ -251,7 +285,10 @@ impl Checker<'_> {
             self.can_be_capped(&labels_at.key(&label.name), &labels);
             return None;
         }
-        let labels = self.kept(&at.key("without"), labels, &without)?;
+        let acted_on = profile
+            .into_iter()
+            .flat_map(|(_, profile)| profile.life.labels());
+        let labels = self.kept(&at.key("without"), labels, (&without, acted_on))?;
         self.tells_apart(at, &labels).then_some(labels)
     }
 
@@ -284,12 +321,13 @@ impl Checker<'_> {
         is_right.then_some(names)
     }
 
-    /// The labels that are shown, and, hidden, those that these need.
-    fn kept(
+    /// The labels that are shown, and, hidden, those that these need, and the properties of
+    /// them that laws act on: with a node its pods vanish, whether or not they tell it.
+    fn kept<'n>(
         &mut self,
         at: &Path,
         labels: Vec<Label>,
-        without: &HashSet<String>,
+        (without, acted_on): (&HashSet<String>, impl Iterator<Item = &'n str>),
     ) -> Option<Vec<Label>> {
         let graph = Graph::new(&labels);
         let is_shown = |label: &Label| !without.contains(&label.name);
@@ -318,7 +356,14 @@ impl Checker<'_> {
             self.problems.add(at, message);
             return None;
         }
-        let kept: HashSet<String> = kept.into_iter().map(str::to_owned).collect();
+        let mut kept: HashSet<String> = kept.into_iter().map(str::to_owned).collect();
+        for name in acted_on {
+            let closure = graph.closure(name).into_iter().map(|place| &labels[place]);
+            let (properties, axes): (Vec<_>, Vec<_>) = closure.partition(|one| one.of.is_some());
+            if axes.iter().all(|axis| kept.contains(&axis.name)) {
+                kept.extend(properties.into_iter().map(|one| one.name.clone()));
+            }
+        }
         let mut labels = labels;
         labels.retain_mut(|label| {
             label.hidden = without.contains(&label.name);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::{Checker, names, suggest};
 use crate::config::problem::{Path, excerpt};
 use crate::config::raw::{Count, Entries, RawLabel, RawProfile};
-use crate::config::{Label, LabelValues, Sampling};
+use crate::config::{Label, LabelValues, Life, Sampling};
 use crate::readable::grouped;
 
 /// A checked profile.
@@ -15,6 +15,8 @@ pub(super) struct Profile {
     pub(super) series_cap: Option<u64>,
     pub(super) sampling: Sampling,
     pub(super) zipf_alpha: f64,
+    /// Its churn and sizes, without a seed.
+    pub(super) life: Life,
     /// `first_n` was not asked for by name.
     first_n_by_default: bool,
     /// It or a part of it was reported; what depends on all of it is not judged.
@@ -79,8 +81,18 @@ impl Checker<'_> {
         let word = raw.sampling_strategy.as_deref();
         let sampling = self.choice(&at.key("sampling_strategy"), word, &known);
         let zipf_alpha = self.number_or(at, "zipf_alpha", raw.zipf_alpha, 0.0, 0.0..=10.0);
+        let mut life = Life::default();
+        if complete {
+            (life, complete) = self.life(at, &labels, (raw.churn, raw.size));
+        }
+        if raw.series_cap.is_some() && (!life.laws.is_empty() || !life.sizes.is_empty()) {
+            let message = "cannot cut a space whose entities come and go (churn, size): they \
+                           would lose some of their series; remove it, and make ranges shorter";
+            self.problems.add(&at.key("series_cap"), message);
+        }
         Profile {
             labels,
+            life,
             series_cap: raw.series_cap.map(u64::from),
             sampling: sampling.unwrap_or_default(),
             zipf_alpha,

@@ -95,6 +95,10 @@ impl Checker<'_> {
         let seed = raw.seed.unwrap_or(global.seed);
         let of = raw.of.as_ref().or(raw.observations_of.as_ref()).cloned();
         let kind = self.kind(at, raw, &parameters, global)?;
+        let life = match profile {
+            Some((name, profile)) => profile.life.followed(name, &labels, global.seed),
+            None => Life::default().followed("", &labels, global.seed),
+        };
         let profile = profile.map(|(_, profile)| profile);
         Some(Metric {
             name: name.unwrap_or_default(),
@@ -105,7 +109,7 @@ impl Checker<'_> {
             series_cap: profile.and_then(|profile| profile.series_cap),
             sampling: profile.map_or(Sampling::FirstN, |profile| profile.sampling),
             zipf_alpha: profile.map_or(0.0, |profile| profile.zipf_alpha),
-            life: Life::default(),
+            life,
             of,
             kind,
         })

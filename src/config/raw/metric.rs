@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::parameters::{Parametrised, WithParameters, all_fields};
-use super::{AnyFloat, Count, Entries, Item, RawLabel, Seconds};
+use super::{AnyFloat, Count, Entries, Item, RawChurn, RawLabel, RawSizes, Seconds};
 use crate::algorithm::Definition;
 use crate::algorithm::counter::CounterAlgorithm;
 use crate::algorithm::distribution::Distribution;
@@ -35,6 +35,11 @@ pub(crate) struct RawProfile {
     /// 0 to 10. Default: 0 (all alike).
     #[schemars(range(min = 0, max = 10))]
     pub(crate) zipf_alpha: Option<f64>,
+    /// How series come and go: `steady`, `k8s` or `ci` (2, 26 and 300 % new ones a day),
+    /// or a list of laws. Default: they stay.
+    pub(crate) churn: Option<RawChurn>,
+    /// How many entities of a label exist as a function of time. Default: all.
+    pub(crate) size: Option<RawSizes>,
 }
 
 /// A metric. Which parameters it takes depends on `type` and `algorithm`.

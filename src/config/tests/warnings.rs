@@ -157,8 +157,8 @@ f.yaml:1:55: metrics[0].foo: unknown field; known fields: mu, sigma, observation
         "runtime.failure_modes[0].multiplier: unknown field; known fields: metric, labels, rate, duration_s, kind",
     );
     check_top(
-        "profiles: {p: {labels: {a: b}, churn: 1}}",
-        "profiles.p.churn: unknown field; series do not change by themselves; the fault stale lets them vanish and return (runtime.failure_modes), and `mockingbird ctl reload` puts other labels into effect",
+        "profiles: {p: {labels: {a: b}, churn_rate: 1}}",
+        "profiles.p.churn_rate: unknown field; how series come and go is said of a profile (profiles.NAME.churn: steady, k8s, ci or a list of laws)",
     );
 }
 
