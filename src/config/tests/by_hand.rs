@@ -42,7 +42,7 @@ action: size, profile: named, label: host, to: 1
 action: churn, profile: pods, label: pod
     mode: missing; one of rollout, restart, outage, replace, relabel
 action: churn, profile: pods, mode: job, label: pod
-    mode: unknown "job"; expected one of rollout, restart, outage, replace, relabel
+    mode: unknown "job"; expected one of: rollout, restart, outage, replace, relabel
 action: churn, profile: pods, mode: restart
     label: missing; the name of a label of the profile
 action: churn, mode: restart, label: pod
@@ -50,7 +50,7 @@ action: churn, mode: restart, label: pod
 action: churn, profile: pod, mode: restart, label: pod
     profile: no metric of a profile "pod" has entities, which labels make that name others, or that churn or size of the profile names; did you mean "pods"?
 action: churn, profile: plain, mode: restart, label: zone
-    profile: no metric of a profile "plain" has entities, which labels make that name others, or that churn or size of the profile names; there are named, pods
+    profile: no metric of a profile "plain" has entities, which labels make that name others, or that churn or size of the profile names; there are: named, pods
 action: churn, profile: pods, mode: restart, label: pid
     label: no metric of the profile "pods" has a label "pid"; did you mean "pod"? also defined: method, namespace, node
 action: churn, profile: pods, mode: restart, label: method
