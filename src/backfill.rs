@@ -13,6 +13,7 @@
 //! Points can be sent in another order than that of their times (`order`).
 
 mod file;
+mod identities;
 mod order;
 mod out;
 mod send;

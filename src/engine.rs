@@ -29,6 +29,7 @@ mod block;
 mod buckets;
 mod class;
 mod columns;
+mod created;
 mod effect;
 mod events;
 pub mod exponential;
@@ -47,6 +48,7 @@ pub mod sample;
 mod shard;
 mod size;
 mod tick;
+mod weights;
 pub mod window;
 
 use std::sync::Arc;
@@ -57,8 +59,9 @@ use crate::model::{Block, Catalog, identity};
 use crate::timeline::{Applied, Command, Refusal, Timeline};
 pub use buckets::{ExponentialColumn, ExponentialRow, Place};
 pub use columns::Columns;
+pub use created::{Created, Each};
 use effect::Effects;
-pub use frame::{Created, Frame};
+pub use frame::Frame;
 use frame::{Layout, ShardFrame};
 pub use gaps::Gaps;
 use growth::Counting;
@@ -73,6 +76,7 @@ use shard::{Shard, TickPlan};
 pub use size::EngineSize;
 pub use tick::tick_time_ns;
 use tick::{BaseTick, Times, first_observations};
+pub(crate) use weights::weights as row_weights;
 
 /// Frames kept for reuse while no reader holds them.
 const SPARE_FRAMES_MAX: usize = 1;
@@ -406,7 +410,9 @@ fn deal(catalog: &Catalog, threads: usize) -> (Layout, Vec<Vec<Block>>) {
         })
         .collect();
     let mut together = vec![0usize; heads.len()];
-    heads.iter().for_each(|&head| together[head] += 1);
+    for &head in &heads {
+        together[head] += 1;
+    }
     let mut owner = vec![threads; catalog.blocks().len()];
     for (index, block) in catalog.blocks().iter().enumerate() {
         if block.family < catalog.generated_count() && heads[block.family] == block.family {

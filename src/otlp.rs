@@ -18,6 +18,9 @@
 //!   it is sent whole. A point that is missing is not sent; the next delta counts
 //!   from the last frame all the same. A delta's value or sum is what the ticks
 //!   have added where frames tell ([`Frame::growth`]), else a difference of totals.
+//! - A series that was exported and is gone gets one more point at the time of the next
+//!   frame: without a value, flagged as `NO_RECORDED_VALUE` (`ended`). Its start is that
+//!   of any other point. These come after all others, in requests of their own.
 //! - Requests are cut by size. Each is complete in itself (resource, scope and
 //!   the metric's name are repeated) and no point is split, so any of them may
 //!   be lost or sent again alone. As protobuf messages merge by concatenation,
@@ -30,6 +33,7 @@
 
 mod buckets;
 mod cut;
+mod ended;
 mod family;
 mod form;
 mod head;
@@ -47,7 +51,8 @@ pub use crate::config::{HistogramForm, Temporality};
 use crate::engine::Frame;
 use crate::model::Catalog;
 use crate::proto::wire::{len_key, write_len_key};
-use cut::{Frames, Position, Request, Sizing};
+use cut::{Frames, Piece, Position, Request, Sizing};
+use ended::Exported;
 use family::FamilyForm;
 use points::Times;
 pub use size::point_bytes;
@@ -88,9 +93,12 @@ impl Default for EncoderOptions {
 /// Writes frames of one catalog as requests.
 #[derive(Debug)]
 pub struct Encoder {
-    catalog: Arc<Catalog>,
     options: EncoderOptions,
-    families: Vec<FamilyForm>,
+    forms: Arc<Forms>,
+    /// Whose series end if they are gone; nothing before the first export.
+    exported: Option<Exported>,
+    /// There was an export, whether it was taken or not.
+    has_begun: bool,
     /// A resource's message without its metrics, and a scope's.
     resource: Vec<u8>,
     scope: Vec<u8>,
@@ -99,19 +107,32 @@ pub struct Encoder {
     buffer: Vec<u8>,
 }
 
+/// What is constant about a catalog.
+#[derive(Debug)]
+struct Forms {
+    catalog: Arc<Catalog>,
+    families: Vec<FamilyForm>,
+}
+
+impl Forms {
+    fn new(catalog: Arc<Catalog>, options: &EncoderOptions) -> Self {
+        let families = catalog.families().iter().map(|family| {
+            let (histograms, temporality) = (options.histograms, options.temporality);
+            FamilyForm::new(family, &options.prefix, histograms, temporality)
+        });
+        Self {
+            families: families.collect(),
+            catalog,
+        }
+    }
+}
+
 impl Encoder {
     /// An encoder of all families of `catalog`, the process's own included.
     pub fn new(catalog: Arc<Catalog>, options: EncoderOptions) -> Self {
-        let families: Vec<FamilyForm> = catalog
-            .families()
-            .iter()
-            .map(|family| {
-                let (histograms, temporality) = (options.histograms, options.temporality);
-                FamilyForm::new(family, &options.prefix, histograms, temporality)
-            })
-            .collect();
-        let block_bytes = catalog.blocks().iter().map(|block| {
-            let form = &families[block.family];
+        let forms = Forms::new(catalog, &options);
+        let block_bytes = forms.catalog.blocks().iter().map(|block| {
+            let form = &forms.families[block.family];
             let series = block.start..block.start + block.len;
             // Texts of entities change, so that these are measured for each export.
             let is_fixed = form.is_fixed() && form.space.fleet().is_none();
@@ -121,8 +142,9 @@ impl Encoder {
         let resource = envelope::resource(&options.resource);
         let scope = envelope::scope(options.scope_name.clone(), options.scope_version.clone());
         Self {
-            catalog,
-            families,
+            forms: Arc::new(forms),
+            exported: None,
+            has_begun: false,
             sizing: Sizing {
                 request_bytes_max: options.request_bytes_max,
                 resource_bytes: resource.len(),
@@ -139,12 +161,17 @@ impl Encoder {
 
     /// Goes over to another catalog.
     pub fn set_catalog(&mut self, catalog: Arc<Catalog>) {
-        *self = Self::new(catalog, self.options.clone());
+        let exported = self.exported.take();
+        *self = Self {
+            has_begun: self.has_begun,
+            exported,
+            ..Self::new(catalog, self.options.clone())
+        };
     }
 
     /// The families it knows.
     pub fn catalog(&self) -> &Arc<Catalog> {
-        &self.catalog
+        &self.forms.catalog
     }
 
     /// Encodes a frame. `before` is the frame exported last, from which deltas
@@ -157,6 +184,10 @@ impl Encoder {
     /// `before` may be of another catalog: then the series that both have are
     /// subtracted.
     ///
+    /// Series end that are gone since the last frame of which the sink took all. What it
+    /// broke off counts as never sent: what began and ended with such frames is not
+    /// ended.
+    ///
     /// # Panics
     /// When `now` is of another catalog.
     pub fn encode<B>(
@@ -166,33 +197,102 @@ impl Encoder {
         sink: &mut dyn FnMut(&[u8], usize) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
         assert!(
-            Arc::ptr_eq(now.catalog(), &self.catalog),
+            Arc::ptr_eq(now.catalog(), self.catalog()),
             "an encoder writes frames of its own catalog"
         );
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
+        if let Some(before) = before.filter(|_| is_first) {
+            // Somebody else has sent it.
+            let forms = self.forms_of(before);
+            self.exported = Some(Exported::of(before, &forms));
+        }
         let before = before.filter(|_| self.options.temporality == Temporality::Delta);
         let aligned = before
-            .filter(|before| !Arc::ptr_eq(before.catalog(), &self.catalog))
-            .map(|before| before.aligned_with(&self.catalog, now.populations()));
+            .filter(|before| !Arc::ptr_eq(before.catalog(), self.catalog()))
+            .map(|before| before.aligned_with(self.catalog(), now.populations()));
         let before = aligned.as_ref().or(before);
         let times = Times {
             before_ns: before.map(Frame::time_ns),
             time_ns: now.time_ns(),
         };
-        let frames = Frames { now, before };
+        self.encode_points(&Frames { now, before }, times, sink)?;
+        if let Some(exported) = &self.exported
+            && exported.is_after(now)
+        {
+            return ControlFlow::Continue(());
+        }
+        let Some(mut exported) = self.exported.take() else {
+            self.exported = Some(Exported::of(now, &self.forms));
+            return ControlFlow::Continue(());
+        };
+        let flow = self.encode_ended(now, &exported, times, sink);
+        if flow.is_continue() {
+            exported.set(now, &self.forms);
+        }
+        self.exported = Some(exported);
+        flow
+    }
+
+    /// The forms of a frame's catalog.
+    fn forms_of(&self, frame: &Frame) -> Arc<Forms> {
+        if Arc::ptr_eq(frame.catalog(), self.catalog()) {
+            return Arc::clone(&self.forms);
+        }
+        Arc::new(Forms::new(Arc::clone(frame.catalog()), &self.options))
+    }
+
+    fn encode_points<B>(
+        &mut self,
+        frames: &Frames<'_>,
+        times: Times,
+        sink: &mut dyn FnMut(&[u8], usize) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let forms = Arc::clone(&self.forms);
         let mut position = Position::default();
         loop {
-            let (sizing, families) = (&self.sizing, &self.families);
-            self.request.cut(sizing, families, &frames, &mut position);
+            self.request
+                .cut(&self.sizing, &forms.families, frames, &mut position);
             if self.request.points == 0 {
                 return ControlFlow::Continue(());
             }
-            self.write(&frames, times);
+            self.write(&forms, |form, out, piece, tails| {
+                form.write(out, times, &frames.points(piece), &mut &mut *tails);
+            });
             sink(&self.buffer, self.request.points)?;
         }
     }
 
-    /// Writes the request that was cut.
-    fn write(&mut self, frames: &Frames<'_>, times: Times) {
+    fn encode_ended<B>(
+        &mut self,
+        now: &Frame,
+        exported: &Exported,
+        times: Times,
+        sink: &mut dyn FnMut(&[u8], usize) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let ended = exported.ended_in(now);
+        let mut position = (0, 0);
+        loop {
+            exported.cut(&mut self.request, &self.sizing, &ended, &mut position);
+            if self.request.points == 0 {
+                return ControlFlow::Continue(());
+            }
+            self.write(&exported.forms, |form, out, piece, _| {
+                let block = exported.forms.catalog.blocks()[piece.block];
+                let population = exported.populations.family(block.family);
+                let created = &exported.created[piece.block];
+                let series = (population, block.start);
+                form.write_ended(out, times, created, series, piece.rows.clone());
+            });
+            sink(&self.buffer, self.request.points)?;
+        }
+    }
+
+    /// Writes the request that was cut; `points` appends those of a piece.
+    fn write(
+        &mut self,
+        forms: &Forms,
+        points: impl Fn(&FamilyForm, &mut Vec<u8>, &Piece, &mut dyn Iterator<Item = &[u8]>),
+    ) {
         let (out, request, sizing) = (&mut self.buffer, &self.request, &self.sizing);
         let metrics_bytes = request.metrics_bytes();
         out.clear();
@@ -203,12 +303,12 @@ impl Encoder {
         out.extend_from_slice(&self.scope);
         let mut tails = request.tails.iter();
         for part in &request.metrics {
-            let form = &self.families[part.family];
+            let form = &forms.families[part.family];
             write_len_key(out, len_key(2), form.metric_len(part.points_bytes));
             out.extend_from_slice(&form.head);
             write_len_key(out, form.data_key, form.data_len(part.points_bytes));
             for piece in &request.pieces[part.pieces.clone()] {
-                form.write(out, times, &frames.points(piece), &mut tails);
+                points(form, out, piece, &mut tails);
             }
             out.extend_from_slice(&form.trailer);
         }
@@ -262,7 +362,7 @@ mod tests {
 
     use super::*;
     use crate::config::LabelValues;
-    use crate::engine::random_frames::{frame, frames};
+    use crate::engine::random_frames::{frame, frames, living_frames};
     use crate::engine::{Columns, Created, ExponentialColumn, Gaps, Place};
     use crate::model::labels::Dimension;
     use crate::model::space::Space;
@@ -457,6 +557,85 @@ mod tests {
         }
     }
 
+    proptest! {
+        /// However entities come and go and whatever is broken off, those series get a
+        /// point without a value, after all others, that the last frame that was taken
+        /// had and this one has not; cut by size as any other.
+        #[test]
+        fn series_of_entities_that_are_gone_end(
+            frames in living_frames(),
+            options in options(),
+            broken: [bool; 6],
+            request_bytes_max in 0usize..20_000,
+        ) {
+            let catalog = frames[0].catalog();
+            let mut encoder = Encoder::new(Arc::clone(catalog), options.clone());
+            let limited = EncoderOptions { request_bytes_max, ..options.clone() };
+            let mut cutter = Encoder::new(Arc::clone(catalog), limited);
+            let (mut before, mut taken): (Option<&Frame>, Option<&Frame>) = (None, None);
+            for (now, is_broken) in frames.iter().zip(broken) {
+                let ended = taken.map(|taken| twin::ended(taken, now, before, &options));
+                let ended = ended.filter(|request| twin::points(request) > 0);
+                let points = twin::request(now, before, &options);
+                let points = Some(points).filter(|request| twin::points(request) > 0);
+                let parts: Vec<_> = points.into_iter().chain(ended).collect();
+                if is_broken && !parts.is_empty() {
+                    for encoder in [&mut encoder, &mut cutter] {
+                        let mut left = parts.len();
+                        let flow = encoder.encode(now, before, &mut |_, _| {
+                            left -= 1;
+                            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                        });
+                        prop_assert!(flow.is_break());
+                    }
+                } else {
+                    let sent = requests(&mut encoder, now, before);
+                    let bytes: Vec<Vec<u8>> =
+                        sent.iter().map(|(body, _)| decode(body).encode_to_vec()).collect();
+                    let expected: Vec<Vec<u8>> =
+                        parts.iter().map(Message::encode_to_vec).collect();
+                    prop_assert_eq!(bytes, expected);
+                    let mut whole = Vec::new();
+                    for (body, points) in requests(&mut cutter, now, before) {
+                        prop_assert!(body.len() <= request_bytes_max || points == 1);
+                        prop_assert_eq!(twin::points(&decode(&body)), points);
+                        whole.extend_from_slice(&body);
+                    }
+                    let merged = twin::merge(vec![decode(&whole)]);
+                    prop_assert_eq!(merged.encode_to_vec(), twin::merge(parts).encode_to_vec());
+                    taken = Some(now);
+                }
+                before = Some(now);
+            }
+            // Points that were held back end nothing.
+            if let Some(taken) = taken {
+                let sent = requests(&mut encoder, &frames[0], None);
+                let points: usize = sent.iter().map(|(_, points)| points).sum();
+                let is_again = std::ptr::eq(taken, &frames[0]);
+                prop_assert!(is_again || points == frames[0].points());
+            }
+        }
+
+        /// For every pair of catalogs, the series of a metric that goes on end as far as
+        /// the second does not have them, and all of one that does not.
+        #[test]
+        fn series_that_a_reload_removes_end(
+            before in frames(),
+            now in frames(),
+            options in options(),
+        ) {
+            let mut encoder = Encoder::new(Arc::clone(before.catalog()), options.clone());
+            requests(&mut encoder, &before, None);
+            encoder.set_catalog(Arc::clone(now.catalog()));
+            let sent = requests(&mut encoder, &now, None);
+            let expected = twin::ended(&before, &now, None, &options);
+            let ended = &sent[usize::from(now.points() > 0)..];
+            let ended: Vec<_> = ended.iter().map(|(body, _)| decode(body)).collect();
+            let expected = Some(expected).filter(|request| twin::points(request) > 0);
+            prop_assert_eq!(ended, expected.into_iter().collect::<Vec<_>>());
+        }
+    }
+
     /// After a reload the series that go on are counted from the last export, wherever
     /// they are now; one that is new is sent whole.
     #[test]
@@ -493,7 +672,7 @@ mod tests {
             columns([10, 20, 30]),
         );
         let reloaded = catalog(&["c", "d", "a"]);
-        let created = Created::Each([0, 1_500, 0].into());
+        let created = Created::of(&[0, 1_500, 0]);
         let blocks = columns([33, 4, 15]).into_iter();
         let blocks = blocks.map(|columns| (columns, Gaps::default(), created.clone()));
         let now = Frame::from_blocks(&reloaded, 2, 2_000, blocks.collect());

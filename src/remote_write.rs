@@ -13,8 +13,9 @@
 //!   summary began, unless that is now: a receiver adds a sample of 0 there.
 //! - Requests are cut by samples, and by size. Each is complete in itself; the
 //!   symbols of version 2 are those that its series refer to.
-//! - A series that ends, because a reload removed it or pushing ends, gets one
-//!   more sample: a staleness marker, the NaN that Prometheus takes for its end.
+//! - A series that ends, because its entity is gone, a reload removed it or pushing
+//!   ends, gets one more sample, a millisecond after its last one: a staleness marker,
+//!   the NaN that Prometheus takes for its end.
 //!
 //! Samples are framed straight from columns and label values, because no object
 //! exists per series. Nothing here does I/O or reads a clock; the bytes go to the
@@ -78,10 +79,22 @@ impl Default for EncoderOptions {
 pub struct Encoder {
     options: EncoderOptions,
     forms: Arc<Forms>,
-    /// Of the frame that was encoded last.
-    populations: Populations,
+    /// The latest frame that it went over to; none before the first.
+    last: Option<Last>,
     writer: Writer,
 }
+
+/// What is known of a frame whose series may end.
+#[derive(Debug, Clone)]
+struct Last {
+    populations: Populations,
+    tick: u64,
+    time_ns: i64,
+}
+
+/// Series end so long after their last sample: the least that receivers tell
+/// apart, so that a process that follows begins later.
+pub const END_AFTER_NS: i64 = 1_000_000;
 
 /// What is constant about a catalog.
 #[derive(Debug)]
@@ -106,44 +119,77 @@ impl Encoder {
     /// An encoder of all families of `catalog`, the process's own included.
     pub fn new(catalog: Arc<Catalog>, options: EncoderOptions) -> Self {
         assert!(options.request_samples_max > 0, "a request has a sample");
-        let limits = Limits {
-            samples_max: options.request_samples_max,
-            bytes_max: options.request_bytes_max,
-        };
         Self {
-            populations: Populations::founded(&catalog, 0),
+            last: None,
             forms: Arc::new(Forms::new(catalog, &options)),
-            writer: Writer::new(options.version, limits),
+            writer: Writer::new(options.version, Limits::of(&options)),
             options,
         }
     }
 
-    /// Whether a frame has the series of the one that the encoder went over to last.
+    /// Whether a frame has the series of the one that the encoder went over to last, or
+    /// is of an earlier tick of the same catalog: samples that were held back, with which
+    /// nothing begins or ends.
     pub fn follows(&self, frame: &Frame) -> bool {
-        self.populations.is(frame.populations())
+        let is_followed = |last: &Last| {
+            let is_earlier =
+                frame.tick() < last.tick && Arc::ptr_eq(frame.catalog(), self.catalog());
+            is_earlier || last.populations.is(frame.populations())
+        };
+        self.last.as_ref().is_some_and(is_followed)
+    }
+
+    /// Whether there was a frame before.
+    pub fn has_followed(&self) -> bool {
+        self.last.is_some()
     }
 
     /// Goes over to the catalog and the populations of a frame; returns the series
-    /// that these do not have and that therefore end.
+    /// that these do not have and that therefore end: none with the first frame.
     pub fn follow(&mut self, frame: &Frame) -> Stale {
-        let before = (Arc::clone(&self.forms), self.populations.clone());
+        let before = Arc::clone(&self.forms);
         if !Arc::ptr_eq(self.catalog(), frame.catalog()) {
             let catalog = Arc::clone(frame.catalog());
             self.forms = Arc::new(Forms::new(catalog, &self.options));
         }
-        self.populations = frame.populations().clone();
-        Stale::between(before, (&self.forms, &self.populations))
+        let populations = frame.populations().clone();
+        let last = self.last.replace(Last {
+            populations: populations.clone(),
+            tick: frame.tick(),
+            time_ns: frame.time_ns(),
+        });
+        let before = match last {
+            Some(last) => (before, last.populations, last.time_ns),
+            None => (
+                Arc::clone(&self.forms),
+                populations.clone(),
+                frame.time_ns(),
+            ),
+        };
+        Stale::between(before, (&self.forms, &populations))
     }
 
     /// Those of the series that ended earlier that are not there again.
     pub fn still_ended(&self, stale: &Stale) -> Stale {
-        stale.without(&self.forms, &self.populations)
+        match &self.last {
+            Some(last) => stale.without(&self.forms, &last.populations),
+            None => stale.clone(),
+        }
+    }
+
+    /// Series that ended and those that ended after them, in one; without those of the
+    /// latter that began after the former had ended.
+    pub fn merged(&self, stale: Stale, later: &Stale) -> Stale {
+        match &self.last {
+            Some(last) => stale.merged(later, &self.forms, &last.populations),
+            None => stale,
+        }
     }
 
     /// Goes over to another version of the protocol.
     pub fn set_version(&mut self, version: Version) {
         self.options.version = version;
-        *self = Self::new(Arc::clone(self.catalog()), self.options.clone());
+        self.writer = Writer::new(version, Limits::of(&self.options));
     }
 
     /// The families it knows.
@@ -167,6 +213,11 @@ impl Encoder {
             Arc::ptr_eq(frame.catalog(), catalog),
             "an encoder writes frames of its own catalog"
         );
+        if let Some(last) = &mut self.last
+            && frame.tick() >= last.tick
+        {
+            (last.tick, last.time_ns) = (frame.tick(), frame.time_ns());
+        }
         self.writer.begin(to_ms(frame.time_ns()), describe);
         for index in 0..self.forms.catalog.blocks().len() {
             let (_, block, columns) = frame.block(index);
@@ -182,19 +233,18 @@ impl Encoder {
         self.writer.flush(sink)
     }
 
-    /// All series, to be ended.
+    /// All series of the latest frame that it [followed](Self::follow), to be ended.
     pub fn all(&self) -> Stale {
-        Stale::all(&self.forms, &self.populations)
+        match &self.last {
+            Some(last) => Stale::all(&self.forms, &last.populations, last.time_ns),
+            None => Stale::all(&self.forms, &Populations::of(std::iter::empty()), 0),
+        }
     }
 
-    /// Encodes staleness markers of series at a time later than their last sample.
-    pub fn encode_stale<B>(
-        &mut self,
-        stale: &Stale,
-        time_ns: i64,
-        sink: &mut Sink<'_, B>,
-    ) -> ControlFlow<B> {
-        self.writer.begin(to_ms(time_ns), false);
+    /// Encodes staleness markers of series.
+    pub fn encode_stale<B>(&mut self, stale: &Stale, sink: &mut Sink<'_, B>) -> ControlFlow<B> {
+        self.writer
+            .begin(to_ms(stale.last_ns + END_AFTER_NS), false);
         for part in &stale.parts {
             let block = stale.forms.catalog.blocks()[part.block];
             let form = &stale.forms.families[block.family];
@@ -213,7 +263,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
-    use crate::engine::random_frames::{frame, frames};
+    use crate::engine::random_frames::{frame, frames, living_frames};
     use crate::model::space::Space;
     use crate::model::{Family, Shape};
     use crate::proto::{remote_write_v1, remote_write_v2};
@@ -266,9 +316,9 @@ mod tests {
         read_all(version, |sink| encoder.encode(frame, describe, sink))
     }
 
-    fn read_stale(encoder: &mut Encoder, stale: &Stale, time_ns: i64) -> Read {
+    fn read_stale(encoder: &mut Encoder, stale: &Stale) -> Read {
         let version = encoder.options.version;
-        read_all(version, |sink| encoder.encode_stale(stale, time_ns, sink))
+        read_all(version, |sink| encoder.encode_stale(stale, sink))
     }
 
     fn options() -> impl Strategy<Value = EncoderOptions> {
@@ -366,11 +416,13 @@ mod tests {
             let later = if shared { rebuilt(&before, &later) } else { later };
             let whole = |of: &Frame| expected(&frame(of.catalog(), 1, 0, 1), &options);
             let mut encoder = Encoder::new(Arc::clone(before.catalog()), options.clone());
+            prop_assert!(encoder.follow(&before).is_empty());
             let all = encoder.all();
-            let all = read_stale(&mut encoder, &all, 5_000_000);
+            let all = read_stale(&mut encoder, &all);
             let ended = |read: Read| -> Vec<Labels> {
                 let is_end = |s: &Sample| {
-                    (s.bits, s.time_ms, s.start_ms) == (0x7FF0_0000_0000_0002, 5, 0)
+                    (s.bits, s.start_ms) == (0x7FF0_0000_0000_0002, 0)
+                        && s.time_ms == before.time_ns().div_euclid(1_000_000) + 1
                 };
                 assert!(read.requests.iter().flatten().all(is_end));
                 read.requests.concat().into_iter().map(|s| s.labels).collect()
@@ -380,7 +432,7 @@ mod tests {
             prop_assert_eq!(ended(all), of_before);
 
             let stale = encoder.follow(&now);
-            let gone = ended(read_stale(&mut encoder, &stale, 5_000_000));
+            let gone = ended(read_stale(&mut encoder, &stale));
             prop_assert_eq!(stale.samples(), gone.len());
             prop_assert_eq!(stale.is_empty(), gone.is_empty());
             prop_assert_eq!(&gone, &twin::missing(&whole(&before), &whole(&now)));
@@ -391,10 +443,56 @@ mod tests {
             let gone: Vec<Labels> =
                 gone.into_iter().filter(|labels| !there.contains(labels)).collect();
             prop_assert_eq!(still.samples(), gone.len());
-            prop_assert_eq!(ended(read_stale(&mut encoder, &still, 5_000_000)), gone);
+            prop_assert_eq!(ended(read_stale(&mut encoder, &still)), gone);
             encoder.follow(&now);
             let samples = read(&mut encoder, &now, false).requests.concat();
             prop_assert_eq!(samples, expected(&now, &options));
+        }
+    }
+
+    proptest! {
+        /// However entities come and go, from any frame to any later one exactly those
+        /// series end that the later one does not have; of those that a third one does
+        /// not have either, the ends stay.
+        #[test]
+        fn series_of_entities_that_are_gone_end(
+            frames in living_frames(),
+            options in options(),
+            picks: [prop::sample::Index; 3],
+        ) {
+            let mut picks = picks.map(|pick| pick.index(frames.len()));
+            picks.sort_unstable();
+            let [before, now, later] = picks.map(|pick| &frames[pick]);
+            let labels = |samples: Vec<Sample>| samples.into_iter().map(|s| s.labels);
+            let all = |of: &Frame| twin::series(of, &options);
+            let mut encoder = Encoder::new(Arc::clone(before.catalog()), options.clone());
+            encoder.follow(before);
+            let stale = encoder.all();
+            let ended = read_stale(&mut encoder, &stale).requests.concat();
+            prop_assert_eq!(stale.samples(), ended.len());
+            prop_assert_eq!(labels(ended).collect::<Vec<_>>(), all(before));
+            let stale = encoder.follow(now);
+            prop_assert!(encoder.follows(now));
+            let ended = read_stale(&mut encoder, &stale).requests.concat();
+            let time_ms = before.time_ns() / 1_000_000 + 1;
+            prop_assert!(ended.iter().all(|sample| sample.time_ms == time_ms));
+            prop_assert_eq!(stale.samples(), ended.len());
+            let known: HashSet<Labels> = all(now).into_iter().collect();
+            let gone: Vec<Labels> =
+                all(before).into_iter().filter(|labels| !known.contains(labels)).collect();
+            prop_assert_eq!(labels(ended).collect::<Vec<_>>(), gone.clone());
+            encoder.follow(later);
+            let still = encoder.still_ended(&stale);
+            let known: HashSet<Labels> = all(later).into_iter().collect();
+            let gone: Vec<Labels> =
+                gone.into_iter().filter(|labels| !known.contains(labels)).collect();
+            prop_assert_eq!(still.samples(), gone.len());
+            let ended = read_stale(&mut encoder, &still).requests.concat();
+            prop_assert_eq!(labels(ended).collect::<Vec<_>>(), gone);
+            // Samples of before end nothing.
+            prop_assert!(encoder.follows(before) && encoder.follows(now));
+            let samples = read(&mut encoder, later, false).requests.concat();
+            prop_assert_eq!(samples, expected(later, &options));
         }
     }
 

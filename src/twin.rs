@@ -7,6 +7,7 @@
 //! timeline. Tests and `examples/slow_twin.rs` use it; it is meant for thousands
 //! of series, not millions.
 
+mod entities;
 mod history;
 mod label_sets;
 mod series;
@@ -17,7 +18,6 @@ use crate::config::Config;
 use crate::engine::exponential;
 use crate::timeline::Command;
 use history::{History, Stage};
-use label_sets::weights;
 use series::{Rules, Series, Tables};
 
 /// One exposed sample.
@@ -127,7 +127,7 @@ fn for_series(
     let config = history.last_config();
     for metric in &config.metrics {
         // By metric and configuration: what all series of the metric share.
-        let mut shared: BTreeMap<(&str, usize), (Tables, Vec<f64>)> = BTreeMap::new();
+        let mut shared: BTreeMap<(&str, usize), Tables> = BTreeMap::new();
         for labels in &history.last_label_sets(&metric.name).listed {
             let kin: Vec<(&str, Vec<Stage<'_>>)> = metric
                 .and_ancestors(&config.metrics)
@@ -135,20 +135,18 @@ fn for_series(
                 .collect();
             for (name, stages) in &kin {
                 for stage in stages {
-                    shared.entry((name, stage.place)).or_insert_with(|| {
-                        let weights = weights(stage.metric, &stage.label_sets.listed);
-                        (Tables::new(stage.metric), weights)
-                    });
+                    let tables = || Tables::new(stage.metric);
+                    shared.entry((name, stage.place)).or_insert_with(tables);
                 }
             }
             let mut series: Option<Series<'_>> = None;
             for (name, stages) in kin.iter().rev() {
                 let rules = stages.iter().map(|stage| {
-                    let (tables, weights) = &shared[&(*name, stage.place)];
+                    let label_sets = stage.label_sets;
                     Rules {
                         stage: *stage,
-                        tables,
-                        weight: weights[stage.label_sets.places[labels]],
+                        tables: &shared[&(*name, stage.place)],
+                        weight: label_sets.weights[label_sets.places[labels]],
                     }
                 });
                 let parent = series.take().map(Box::new);

@@ -17,13 +17,16 @@
 //! (`session`). Memory is bounded: values are kept for so many scrapes at a time
 //! (`chunk`), compared, and dropped; all targets share the room for them.
 
+mod at_tick;
 pub mod backend;
 mod chunk;
 pub mod compare;
 mod context;
 mod described;
+mod distinct;
 mod edges;
 mod gaps;
+mod generations;
 mod locate;
 mod naming;
 mod other_run;

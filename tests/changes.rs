@@ -346,6 +346,15 @@ fn change_values(label: &mut Label, how: usize) {
             if values.is_empty() {
                 values.push("only".into());
             }
+            if let Some(weights) = &mut label.weights {
+                match how % 4 {
+                    0 => weights.reverse(),
+                    1 => weights.insert(0, 3.0),
+                    2 => {}
+                    _ => drop(weights.remove(0)),
+                }
+                weights.resize(values.len(), 2.0);
+            }
         }
         LabelValues::Range { first, last, .. } => match how % 3 {
             0 => *last += 2,

@@ -140,15 +140,19 @@ fn shuffled_labels(metric: Metric) -> impl Strategy<Value = Metric> {
 }
 
 fn shuffled_values(label: Label) -> impl Strategy<Value = Label> {
-    let values = match label.values.clone() {
-        LabelValues::List(list) => Just(list)
-            .prop_shuffle()
-            .prop_map(LabelValues::List)
-            .boxed(),
-        range @ LabelValues::Range { .. } => Just(range).boxed(),
+    let list = match label.values.clone() {
+        LabelValues::List(list) => list,
+        LabelValues::Range { .. } => return Just(label).boxed(),
     };
-    values.prop_map(move |values| Label {
-        values,
-        ..label.clone()
-    })
+    let order: Vec<usize> = (0..list.len()).collect();
+    let shuffled = Just(order).prop_shuffle().prop_map(move |order| {
+        let values = order.iter().map(|&place| list[place].clone());
+        let weights = label.weights.as_ref();
+        Label {
+            values: LabelValues::List(values.collect()),
+            weights: weights.map(|own| order.iter().map(|&place| own[place]).collect()),
+            ..label.clone()
+        }
+    });
+    shuffled.boxed()
 }

@@ -7,6 +7,8 @@ mod edges;
 mod fake;
 #[path = "verify/kin.rs"]
 mod kin;
+#[path = "verify/living.rs"]
+mod living;
 #[path = "verify/loads.rs"]
 mod loads;
 #[path = "verify/rules.rs"]

@@ -12,12 +12,14 @@
 //! `_created` lines are left out: whoever imports such files would store them as
 //! series of their own, and they tell nothing that the first point does not.
 
+use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::identities::{Identities, Segment};
 use super::out::Out;
 use super::state::{JobId, Progress};
 use super::threads::{in_order, on_threads};
@@ -27,6 +29,7 @@ use super::{
 use crate::config::Config;
 use crate::engine::{Columns, Engine, Gaps, Recipes};
 use crate::exposition::{History, Stretch, Times};
+use crate::model::population::Population;
 use crate::model::{Catalog, Family};
 use crate::selfmetrics::SelfMetrics;
 
@@ -240,7 +243,21 @@ struct Slice {
     /// Row `series × ticks + tick`, both counted from the first one here.
     columns: Columns,
     gaps: Gaps,
+    identities: Identities,
+    /// The rows' series, where they are always the same.
+    whole: Option<Population>,
 }
+
+/// Lines that a thread writes at a time, of a slice.
+enum Piece {
+    /// Some of its rows, each of which is one series.
+    Rows(Range<usize>),
+    /// Points of series that come and go.
+    Segments(Vec<Segment>),
+}
+
+/// Populations of series that come and go that are held at a time, by all threads.
+const POPULATIONS_BYTES_MAX: usize = 1 << 30;
 
 impl FamilyWriter<'_> {
     /// Writes the series from `first` on. `progress` is told the samples so far, and of
@@ -276,11 +293,16 @@ impl FamilyWriter<'_> {
             let count = series.len() as u64;
             let mut slices = self.slices(series, stretch as usize)?;
             let mut tick = self.span.first;
+            let mut order = Order::default();
             while tick <= self.span.last {
                 let ticks = tick..(tick + stretch).min(self.span.last + 1);
                 tick = ticks.end;
                 let mut samples = done.samples;
                 self.compute(&mut slices, &ticks, progress)?;
+                let count = (ticks.end - ticks.start) as usize;
+                if stretch < self.span.ticks() {
+                    order.check(self.family, &slices, count)?;
+                }
                 self.write_slices(&slices, &ticks, out, &mut samples, progress)?;
                 done.samples = samples;
             }
@@ -293,6 +315,7 @@ impl FamilyWriter<'_> {
     /// One slice per thread.
     fn slices(&self, series: Range<usize>, ticks: usize) -> Result<Vec<Slice>, End> {
         let step = series.len().div_ceil(self.threads);
+        let space = &self.family.space;
         let starts = series.clone().step_by(step);
         starts
             .map(|start| {
@@ -311,6 +334,8 @@ impl FamilyWriter<'_> {
                 Ok(Slice {
                     columns: Columns::zeroed(&self.family.shape, series.len() * ticks),
                     gaps: Gaps::default(),
+                    identities: Identities::new(series.clone()),
+                    whole: space.fleet().is_none().then(|| Population::whole(space)),
                     series,
                     engine,
                 })
@@ -342,6 +367,14 @@ impl FamilyWriter<'_> {
                 });
             }
         });
+        let held = slices.iter().map(|slice| slice.identities.bytes());
+        if held.sum::<usize>() > POPULATIONS_BYTES_MAX {
+            return Err(End::Failed(io::Error::other(format!(
+                "the series of {} come and go too often to be held in memory: choose a shorter \
+                 range, or send them to a receiver",
+                self.family.name
+            ))));
+        }
         self.check_interrupt()
     }
 
@@ -367,18 +400,17 @@ impl FamilyWriter<'_> {
         let step = (self.limits.piece_lines / lines).max(1);
         let mut pieces = Vec::new();
         for slice in slices {
-            let rows = slice.series.len() * count;
-            let starts = (0..rows).step_by(step);
-            pieces.extend(starts.map(|start| (slice, start..(start + step).min(rows))));
+            let of_slice = slice.pieces(count, step).into_iter();
+            pieces.extend(of_slice.map(|piece| (slice, piece)));
         }
         let render = |piece: usize, text: &mut Vec<u8>| {
-            let (slice, rows) = &pieces[piece];
-            slice.render(&self.history, &times, count, rows.clone(), text);
+            let (slice, piece) = &pieces[piece];
+            slice.render(&self.history, &times, count, piece, text);
         };
         let mut write = |piece: usize, text: &[u8]| {
             out.write(text)?;
-            let (slice, rows) = &pieces[piece];
-            *samples += (slice.gaps.present(rows.clone()) * lines) as u64;
+            let (slice, piece) = &pieces[piece];
+            *samples += (slice.points(count, piece) * lines) as u64;
             progress(Stage::Written(*samples, 0));
             self.check_interrupt()
         };
@@ -397,6 +429,7 @@ impl Slice {
         let count = (ticks.end - ticks.start) as usize;
         let series = self.series.len();
         self.gaps.clear();
+        self.identities.clear();
         let Some(engine) = &mut self.engine else {
             if let Columns::Values(values) = &mut self.columns {
                 let numbers = ticks.clone().map(|tick| tick as f64);
@@ -416,6 +449,7 @@ impl Slice {
             let at = at as usize;
             let (_, _, columns) = frame.block(0);
             self.columns.scatter(at, count, columns, 0..series);
+            self.identities.add(at, frame.population(0));
             let gaps = frame.gaps(0);
             if !gaps.is_empty() {
                 let missing = (0..series).filter(|&row| gaps.contains(row));
@@ -424,27 +458,121 @@ impl Slice {
         }
     }
 
-    /// Appends the lines of some rows, of `count` ticks per series.
+    /// The pieces of about so many rows each, of `count` ticks per series.
+    fn pieces(&self, count: usize, step: usize) -> Vec<Piece> {
+        if self.whole.is_some() {
+            let rows = self.series.len() * count;
+            let starts = (0..rows).step_by(step);
+            let pieces = starts.map(|start| Piece::Rows(start..(start + step).min(rows)));
+            return pieces.collect();
+        }
+        let (mut pieces, mut piece, mut rows) = (Vec::new(), Vec::new(), 0);
+        for segment in self.identities.segments(count) {
+            for start in segment.ticks.clone().step_by(step) {
+                let ticks = start..(start + step).min(segment.ticks.end);
+                rows += ticks.len();
+                piece.push(Segment {
+                    ticks,
+                    ..segment.clone()
+                });
+                if rows >= step {
+                    pieces.push(Piece::Segments(std::mem::take(&mut piece)));
+                    rows = 0;
+                }
+            }
+        }
+        pieces.push(Piece::Segments(piece));
+        pieces
+    }
+
+    /// How many points a piece has.
+    fn points(&self, count: usize, piece: &Piece) -> usize {
+        match piece {
+            Piece::Rows(rows) => self.gaps.present(rows.clone()),
+            Piece::Segments(segments) => {
+                let points = segments.iter().map(|segment| {
+                    let first = segment.row * count;
+                    let rows = first + segment.ticks.start..first + segment.ticks.end;
+                    self.gaps.present(rows)
+                });
+                points.sum()
+            }
+        }
+    }
+
+    /// Appends the lines of a piece, of `count` ticks per series.
     fn render(
         &self,
         history: &History,
         times: &Times,
         count: usize,
-        mut rows: Range<usize>,
+        piece: &Piece,
         text: &mut Vec<u8>,
     ) {
-        while rows.start < rows.end {
-            let series = rows.start / count;
-            let end = rows.end.min((series + 1) * count);
+        let mut write = |row: usize, ticks: Range<usize>, population: &Population| {
             let stretch = Stretch {
                 columns: &self.columns,
                 gaps: &self.gaps,
-                rows: rows.start..end,
+                rows: row * count + ticks.start..row * count + ticks.end,
                 times,
-                first_time: rows.start - series * count,
+                first_time: ticks.start,
             };
-            history.write(text, self.series.start + series, &stretch);
-            rows.start = end;
+            history.write(text, (population, self.series.start + row), &stretch);
+        };
+        match (piece, &self.whole) {
+            (Piece::Rows(rows), Some(whole)) => {
+                let mut rows = rows.clone();
+                while rows.start < rows.end {
+                    let row = rows.start / count;
+                    let end = rows.end.min((row + 1) * count);
+                    let ticks = rows.start - row * count..end - row * count;
+                    write(row, ticks, whole);
+                    rows.start = end;
+                }
+            }
+            (Piece::Rows(_), None) => unreachable!("rows of entities are in segments"),
+            (Piece::Segments(segments), _) => {
+                for Segment {
+                    row,
+                    population,
+                    ticks,
+                } in segments
+                {
+                    let population = self.identities.population(*population);
+                    write(*row, ticks.clone(), population);
+                }
+            }
         }
+    }
+}
+
+/// In which order the series of one row came, where its points are written in stretches of
+/// ticks: none may come back after another.
+#[derive(Default)]
+struct Order {
+    latest: Option<u64>,
+    over: HashSet<u64>,
+}
+
+impl Order {
+    /// The next stretch of so many ticks, which has one row.
+    fn check(&mut self, family: &Family, slices: &[Slice], count: usize) -> Result<(), End> {
+        for slice in slices.iter().filter(|slice| slice.whole.is_none()) {
+            for (identity, _) in slice.identities.of_row(0, count) {
+                if self.latest == Some(identity) {
+                    continue;
+                }
+                self.over.extend(self.latest.replace(identity));
+                if self.over.contains(&identity) {
+                    return Err(End::Failed(io::Error::other(format!(
+                        "a series of {} comes back after others, and there are too many ticks to \
+                         write its points together: choose a shorter range, or send them to a \
+                         receiver",
+                        family.name
+                    ))));
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -36,6 +36,11 @@ metrics:
      observations_per_tick: 9, buckets: [0.1, 0.5, 1]}
   - {name: size, type: summary, algorithm: lognormal, mu: 2, sigma: 1, observations_per_tick: 4,
      max_age_s: 20, objectives: {0.5: 0.05, 0.99: 0.01}}
+  - {name: late_users, type: counter, algorithm: share, of: users, profile: many, p: 0.3}
+  - {name: waits, type: histogram, algorithm: exponential, observations_of: late_users,
+     profile: many, lam: 3, buckets: [0.5]}
+  - {name: cores, type: gauge, algorithm: follow, of: threads, profile: hosts, lag: 9, noise: 0.1}
+  - {name: threads, type: gauge, algorithm: follow, of: load_ratio, profile: hosts, gain: 4}
 scenarios:
   trouble:
     steps:

@@ -39,7 +39,8 @@ use std::path::Path as FilePath;
 
 use super::problem::{Path, Problems, quoted};
 use super::raw::{Entries, Item, RawConfig};
-use super::{Config, Source, suggest};
+use super::source::{Presets, Source};
+use super::{Config, suggest};
 use crate::quantity::SECONDS_MAX;
 pub(super) use crate::quantity::nanoseconds;
 use crate::readable::outside;
@@ -47,9 +48,6 @@ pub(super) use names::base_name;
 
 /// Reads environment variables.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// The laws that presets of profiles stand for, as JSON, by the profile's name.
-pub(super) type Presets = Vec<(String, serde_json::Value)>;
 
 /// Checks everything; meaningful only if nothing was added to `problems`.
 pub(super) fn check(

@@ -4,7 +4,8 @@
 /// A profile's churn and sizes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Life {
-    /// `global.seed`: metrics of one profile live alike, whatever their own seeds.
+    /// `global.seed`: metrics of one profile live alike, whatever their own seeds. 0 where
+    /// nothing follows from it.
     pub seed: u64,
     /// The profile's name; empty where labels of a metric without one make entities.
     pub profile: String,

@@ -196,6 +196,11 @@ impl Kind {
 }
 
 impl Metric {
+    /// Whether events are not split evenly among its series.
+    pub fn has_weights(&self) -> bool {
+        self.zipf_alpha != 0.0 || self.labels.iter().any(|label| label.weights.is_some())
+    }
+
     /// It and the metrics that it is of, one after the other, among all of a checked
     /// configuration.
     pub fn and_ancestors<'m>(&'m self, all: &'m [Self]) -> impl Iterator<Item = &'m Self> {

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::Metric;
-use super::check::Presets;
 use super::yaml::Node;
+
+/// The laws that presets of profiles stand for, as JSON, by the profile's name.
+pub(super) type Presets = Vec<(String, Value)>;
 
 /// Their names, each with what it is where it is left out.
 fn left_out() -> [(&'static str, Value); 4] {

@@ -152,7 +152,7 @@ fn one_mistake_gives_one_message() {
     );
     check(
         "metrics:\n- {name: c, type: counter, algorithm: poison, base_rate: 1}\nruntime: {on_start: [{action: spike, metric: c, multiplier: 1, duration_s: 1}]}\n",
-        "f.yaml:2:39: metrics[0].algorithm: no algorithm \"poison\"; did you mean \"poisson\"? counter also knows constant",
+        "f.yaml:2:39: metrics[0].algorithm: no algorithm \"poison\"; did you mean \"poisson\"? counter also knows constant, share",
     );
     check_top(
         "scenarios: 5\nruntime: {on_start: [{action: scenario, scenario: s}]}",

@@ -189,7 +189,8 @@ pub(super) fn write(body: &mut BodyWriter<'_>, frame: &Frame, query: &Query) -> 
                 if row > 0 {
                     cursor.advance();
                 }
-                if !passes(&wanted, cursor.digits()) {
+                let is_series = population.exists(cursor.series());
+                if !is_series || !passes(&wanted, cursor.digits()) {
                     continue;
                 }
                 if written == query.limit {
@@ -200,6 +201,7 @@ pub(super) fn write(body: &mut BodyWriter<'_>, frame: &Frame, query: &Query) -> 
                 let key =
                     population.label_set_keys(cursor.series()..cursor.series() + 1, &mut keys)[0];
                 let mut series = identity_of(family, key, &cursor);
+                series["born"] = population.born_tick(cursor.series()).into();
                 if family.shape.metric_type().is_cumulative() {
                     series["created"] = rfc3339(created.at(row)).into();
                 }

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::engine::class::Classes;
-use crate::engine::frame::Created;
+use crate::engine::created::Created;
 use crate::engine::gaps::Gaps;
 use crate::engine::growth::Carried;
 use crate::engine::kernel::{Before, Buffers, Filling, Kernel, Run};
@@ -105,7 +105,8 @@ impl<'a, K: Kernel> BlockTick<'a, K> {
             start = end;
         }
         for began in [&scratch.begun, &scratch.resets] {
-            if !began.is_empty() {
+            // Nobody asks when gauges began.
+            if !began.is_empty() && kernel.is_cumulative() {
                 block.created.reset(began, block.len, base.time_ns);
             }
         }

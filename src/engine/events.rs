@@ -79,7 +79,7 @@ impl Lineage {
         stages.reverse();
         Arc::new(Self {
             stages,
-            is_weighted: counter.zipf_alpha != 0.0,
+            is_weighted: counter.has_weights(),
         })
     }
 

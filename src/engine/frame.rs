@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::engine::columns::Columns;
+use crate::engine::created::Created;
 use crate::engine::gaps::Gaps;
 use crate::engine::growth::{Bases, Growth};
 use crate::engine::observed::{Draws, Observed};
@@ -62,52 +63,10 @@ impl Matchings {
         if let Some((_, _, matching)) = self.0.iter().find(is_same) {
             return Arc::clone(matching);
         }
-        let matching = Arc::new(Matching::of(before, now));
+        let matching = Arc::new(now.matching(before));
         let known = (before.clone(), now.clone(), Arc::clone(&matching));
         self.0.push(known);
         matching
-    }
-}
-
-/// When the cumulative series of a block began, Unix nanoseconds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Created {
-    /// All at the same time.
-    Together(i64),
-    /// Each at its own: some were reset.
-    Each(Arc<[i64]>),
-}
-
-impl Created {
-    /// When a series began.
-    #[inline]
-    pub fn at(&self, row: usize) -> i64 {
-        match self {
-            Self::Together(ns) => *ns,
-            Self::Each(each) => each[row],
-        }
-    }
-
-    /// As told for each series of a block.
-    fn of(each: Vec<i64>) -> Self {
-        match each.split_first() {
-            Some((first, rest)) if rest.iter().any(|ns| ns != first) => Self::Each(each.into()),
-            Some((&first, _)) => Self::Together(first),
-            None => Self::Together(0),
-        }
-    }
-
-    /// Lets some rows of a block of `len` series begin anew.
-    pub(crate) fn reset(&mut self, rows: &[usize], len: usize, time_ns: i64) {
-        if rows.len() == len {
-            *self = Self::Together(time_ns);
-            return;
-        }
-        let mut each: Vec<i64> = (0..len).map(|row| self.at(row)).collect();
-        for &row in rows {
-            each[row] = time_ns;
-        }
-        *self = Self::Each(each.into());
     }
 }
 
@@ -276,7 +235,7 @@ impl Frame {
                 } else {
                     block.len
                 });
-                shard.created[at as usize] = Created::of(created);
+                shard.created[at as usize] = Created::of(&created);
             }
         }
     }

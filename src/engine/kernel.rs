@@ -96,6 +96,11 @@ pub(crate) trait Kernel: Debug + Send + Sync + Sized + 'static {
         None
     }
 
+    /// Whether its series count from a start, which births and resets move.
+    fn is_cumulative(&self) -> bool {
+        true
+    }
+
     /// Where it observes: the mean number of observations of a series, without daily
     /// factor and weight, and their values.
     fn observing(&self) -> Option<(f64, &QuantileTable)> {

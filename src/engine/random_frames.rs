@@ -1,5 +1,7 @@
 //! Random catalogs and frames, for the tests of whatever reads frames.
 
+mod living;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -10,6 +12,7 @@ use crate::model::exponential::ExponentialLayout;
 use crate::model::space::Space;
 use crate::model::{Catalog, Family, Shape};
 use crate::random;
+pub(crate) use living::living_frames;
 
 const NO_LAYOUT: ExponentialLayout = ExponentialLayout {
     scale: 0,
@@ -129,7 +132,7 @@ fn disturbed(frame: &Frame, seed: u64) -> Frame {
             Created::Together(created)
         } else {
             let each = rows.map(|row| created + (bits(row) % 3 * 1_234_000_000) as i64);
-            Created::Each(each.collect())
+            Created::of(&each.collect::<Vec<i64>>())
         };
         (frame.block(index).2.clone(), gaps, created)
     });

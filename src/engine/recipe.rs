@@ -11,6 +11,7 @@ use crate::engine::kernel::gauge::{Gauge, filled_bytes};
 use crate::engine::kernel::histogram::Histogram;
 use crate::engine::kernel::summary::Summary;
 use crate::engine::tick::Common;
+use crate::engine::weights::weights;
 use crate::engine::window::State;
 use crate::model::space::Space;
 use crate::model::{Family, Shape};
@@ -60,7 +61,9 @@ impl Recipe {
         interval_ns: u64,
         shared: &mut SharedParts,
     ) -> Self {
-        let weights = is_weighted(metric).then(|| shared.weights(family, metric.zipf_alpha));
+        let weights = is_weighted(metric)
+            .then(|| shared.weights(metric, family))
+            .flatten();
         let common = |diurnal| Common {
             name_key: family.name_key,
             seed: metric.seed,
@@ -165,7 +168,7 @@ impl<K: Kernel> RecipeOf<K> {
 /// those that follow another metric's.
 pub(crate) fn is_weighted(metric: &Metric) -> bool {
     let has_rate = metric.of.is_some() || !matches!(metric.kind, Kind::Gauge { .. });
-    metric.zipf_alpha != 0.0 && has_rate
+    metric.has_weights() && has_rate
 }
 
 /// Bytes that a series of a metric carries from tick to tick beside its columns.
@@ -189,34 +192,15 @@ impl SharedParts {
         table
     }
 
-    fn weights(&mut self, family: &Family, alpha: f64) -> Arc<[f64]> {
-        let space = Arc::as_ptr(&family.space);
+    fn weights(&mut self, metric: &Metric, family: &Family) -> Option<Arc<[f64]>> {
+        let (space, alpha) = (Arc::as_ptr(&family.space), metric.zipf_alpha.to_bits());
         let known = self.weights.iter();
-        let mut known = known.filter(|(of, bits, _)| *of == space && *bits == alpha.to_bits());
+        let mut known = known.filter(|(of, bits, _)| (*of, *bits) == (space, alpha));
         if let Some((_, _, weights)) = known.next() {
-            return Arc::clone(weights);
+            return Some(Arc::clone(weights));
         }
-        let weights: Arc<[f64]> = zipf_weights(family, alpha).into();
-        self.weights
-            .push((space, alpha.to_bits(), Arc::clone(&weights)));
-        weights
+        let weights: Arc<[f64]> = weights(metric, family)?.into();
+        self.weights.push((space, alpha, Arc::clone(&weights)));
+        Some(weights)
     }
-}
-
-/// 1 / rank^alpha by series, ranks in the order of label-set keys, scaled to
-/// mean 1.
-fn zipf_weights(family: &Family, alpha: f64) -> Vec<f64> {
-    let count = family.series_count();
-    let mut scratch = Vec::new();
-    let keys = family.space.label_set_keys(0..count, &mut scratch);
-    let mut order: Vec<u32> = (0..count as u32).collect();
-    order.sort_unstable_by_key(|&series| keys[series as usize]);
-    let share = |rank: usize| libm::pow((rank + 1) as f64, -alpha);
-    let total: f64 = (0..count).map(share).sum();
-    let scale = count as f64 / total;
-    let mut weights = vec![0.0; count];
-    for (rank, &series) in order.iter().enumerate() {
-        weights[series as usize] = share(rank) * scale;
-    }
-    weights
 }

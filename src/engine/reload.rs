@@ -8,16 +8,16 @@
 //! | the metric differs in | what goes on of a series that there was before |
 //! |---|---|
 //! | nothing, description, unit, or which series there are (labels, values, cap, sampling) | everything: total, start time, position of a walk, window of a summary |
-//! | rate, observations, distribution, daily factor, `zipf_alpha`, seed | of a counter, histogram or summary total and start time; they grow by the new rules, and a summary's window begins anew; a random walk begins anew; other gauges have nothing to keep |
+//! | rate, observations, distribution, daily factor, weights, seed | of a counter, histogram or summary total and start time; they grow by the new rules, and a summary's window begins anew; a random walk begins anew; other gauges have nothing to keep |
 //! | `max_age_s` or an objective's error | of a summary total and start time; its window begins anew |
 //! | type, buckets, quantiles; exponential buckets where these are sent | nothing: it begins anew |
 //! | the metric that it is of, by name | nothing: it begins anew |
 //! | what that one differs in | where that one begins anew, it does so, too; else everything, but that the window of a summary that observes a counter's events begins anew where the counter grows by new rules |
 //!
 //! - What accumulates is what counts, not how it was written: a seed that is named and
-//!   equals the one before is the same seed, and gauges have no `zipf_alpha`.
-//! - Under `zipf_alpha` a series' weight depends on all series of its metric. Where
-//!   these change, weights do, as if `zipf_alpha` had; counters and histograms lose
+//!   equals the one before is the same seed, and gauges have no weights.
+//! - A series' weight depends on all series of its metric. Where
+//!   these change, weights do, as if their rules had; counters and histograms lose
 //!   nothing by it, a summary's window begins anew.
 //! - Series that are new begin at the reload's tick: zero at first, like all series at
 //!   the first tick of a run. Series that are not there any more are gone.
@@ -35,7 +35,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::config::{Config, Kind, Metric};
+use crate::config::{Config, Kind, LabelValues, Metric};
 use crate::engine::exponential;
 use crate::engine::frame::{Frame, Matchings};
 use crate::engine::recipe::Recipe;
@@ -294,7 +294,7 @@ impl Engine {
                 let before = self.populations.family(predecessor.family);
                 let matching = &mut predecessor.matching;
                 let matching = matching.get_or_insert_with(|| matchings.of(before, now));
-                kept = matching.both_of(now);
+                kept = now.series_of(matching);
                 let same_series = (kept, kept) == (before.series_count(), now.series_count());
                 if !same_series && depends_on_neighbours(metric) {
                     predecessor.carry = Carry::Totals;
@@ -477,7 +477,7 @@ fn carry(old: &Metric, new: &Metric, size_max: Option<usize>, rule: Rule) -> Opt
     }
     // Gauges have no weights.
     let is_weighted = rule == Rule::WholeMetrics || !matches!(new.kind, Kind::Gauge { .. });
-    let same_weights = !is_weighted || old.zipf_alpha == new.zipf_alpha;
+    let same_weights = !is_weighted || weighting(old) == weighting(new);
     if old.kind == new.kind && old.seed == new.seed && same_weights {
         return Some(Carry::Everything);
     }
@@ -503,8 +503,22 @@ fn carry(old: &Metric, new: &Metric, size_max: Option<usize>, rule: Rule) -> Opt
     goes_on.then_some(Carry::Totals)
 }
 
+/// What the weights of a metric's series follow from, beside which ones there are.
+fn weighting(metric: &Metric) -> (f64, BTreeMap<(&str, &str), f64>) {
+    let labels = metric.labels.iter().filter_map(|label| {
+        // Nothing but a list of values has weights.
+        let (LabelValues::List(list), Some(weights)) = (&label.values, &label.weights) else {
+            return None;
+        };
+        let name = label.name.as_str();
+        let values = list.iter().zip(weights);
+        Some(values.map(move |(value, &weight)| ((name, value.as_str()), weight)))
+    });
+    (metric.zipf_alpha, labels.flatten().collect())
+}
+
 /// Whether what a series observed within a summary's window is drawn again by its
 /// weight among all series of the metric.
 fn depends_on_neighbours(metric: &Metric) -> bool {
-    matches!(metric.kind, Kind::Summary { .. }) && metric.zipf_alpha != 0.0
+    matches!(metric.kind, Kind::Summary { .. }) && metric.has_weights()
 }

@@ -16,7 +16,7 @@ pub(crate) struct Common {
     pub(crate) name_key: u64,
     pub(crate) seed: u64,
     pub(crate) diurnal: Diurnal,
-    /// Weight per series, mean 1, where the profile has a `zipf_alpha`; gauges have
+    /// Weight per series, mean 1, where the profile has a `zipf_alpha` or labels with weights; gauges have
     /// none.
     pub(crate) weights: Option<Arc<[f64]>>,
 }

@@ -130,6 +130,14 @@ impl State {
     }
 }
 
+impl StateRows<'_> {
+    /// Forgets what was observed.
+    pub(crate) fn clear(&mut self) {
+        self.window_counts.fill(0);
+        self.pivots.fill(Pivot::default());
+    }
+}
+
 /// Observes this tick's sample for every series and updates its quantiles.
 /// Quantiles of an empty window are NaN.
 pub fn observe(

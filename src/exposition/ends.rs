@@ -174,9 +174,10 @@ impl<'a> CreatedEnd<'a> {
     #[inline(always)]
     pub(super) fn put(&mut self, room: &mut Room, row: usize) {
         if let Created::Each(each) = self.created
-            && each[row] != self.created_ns
+            && let created_ns = each.at(row)
+            && created_ns != self.created_ns
         {
-            self.created_ns = each[row];
+            self.created_ns = created_ns;
             self.text = Self::text(self.end, self.created_ns);
         }
         self.text.put(room);

@@ -26,7 +26,6 @@ const ROOM_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct History {
     text: FamilyText,
-    population: Population,
 }
 
 /// Timestamps of points, as they are written.
@@ -65,7 +64,6 @@ impl History {
         let labels = Arc::new(SpaceText::new(&family.space));
         Self {
             text: FamilyText::new(family, prefix, labels),
-            population: Population::founded(&family.space, 0),
         }
     }
 
@@ -74,8 +72,13 @@ impl History {
         self.text.write_header(out, Format::OpenMetrics);
     }
 
-    /// Appends points of a series.
-    pub fn write(&self, out: &mut Vec<u8>, series: usize, stretch: &Stretch<'_>) {
+    /// Appends points of the series that a row is in a population of the family.
+    pub fn write(
+        &self,
+        out: &mut Vec<u8>,
+        (population, series): (&Population, usize),
+        stretch: &Stretch<'_>,
+    ) {
         let Stretch { columns, gaps, .. } = *stretch;
         let rows = stretch.rows.clone();
         let ends = TimeEnds {
@@ -85,7 +88,7 @@ impl History {
         let step = (ROOM_BYTES / self.text.series_bytes_max()).max(1);
         for start in rows.clone().step_by(step) {
             let points = Points {
-                population: &self.population,
+                population,
                 columns,
                 gaps,
                 created: &Created::Together(0),
@@ -187,7 +190,7 @@ mod tests {
                         times: &times,
                         first_time: 0,
                     };
-                    history.write(&mut text, series, &stretch);
+                    history.write(&mut text, (first.population(index), series), &stretch);
                     let text = String::from_utf8(text).unwrap();
                     prop_assert_eq!(text, expected_lines(&frames, index, series));
                 }

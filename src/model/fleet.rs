@@ -12,8 +12,12 @@
 
 mod calendar;
 mod chunk;
+mod differing;
+mod ends;
 mod entities;
 mod graph;
+#[cfg(test)]
+pub(crate) mod handmade;
 mod ids;
 mod judge;
 mod laws;

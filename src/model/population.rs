@@ -10,6 +10,9 @@
 //! depend on one another: then rows belong to entities, which come and go by the laws of
 //! their [fleet](super::fleet). A row whose entity does not exist is no series.
 
+mod ends;
+mod matching;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -17,6 +20,7 @@ use super::Catalog;
 use super::fleet::{Entities, Lives};
 use super::space::{Cursor, Matching, Space};
 use crate::churn::Order;
+pub use ends::{Ends, in_blocks};
 
 /// The series of one family that exist at a tick.
 #[derive(Debug, Clone)]
@@ -434,7 +438,7 @@ mod tests {
 
     fn succeeding(before: &Population, space: &Arc<Space>, tick: u64) -> Population {
         let founded = Population::founded(space, tick);
-        let matching = Matching::of(before, &founded);
+        let matching = founded.matching(before);
         founded.succeeding(before, &matching, tick)
     }
 

@@ -29,6 +29,7 @@ use crate::random::wide;
 pub use find::{LabelFilter, passes};
 use living::{Living, LivingCursor};
 pub use matching::Matching;
+pub(in crate::model) use matching::NOWHERE;
 use selection::first_n_counts;
 pub use size::SpaceSize;
 

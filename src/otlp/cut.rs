@@ -98,12 +98,7 @@ impl Request {
         frames: &Frames<'_>,
         from: &mut Position,
     ) {
-        self.metrics.clear();
-        self.pieces.clear();
-        self.tails.clear();
-        self.points = 0;
-        self.ended_bytes = 0;
-        self.last_bytes = 0;
+        self.clear();
         let blocks = frames.now.catalog().blocks();
         while let Some(block) = blocks.get(from.block) {
             let form = &families[block.family];
@@ -130,8 +125,48 @@ impl Request {
         }
     }
 
-    /// What still fits of a piece. A request has at least one point, however
-    /// large.
+    pub(super) fn clear(&mut self) {
+        self.metrics.clear();
+        self.pieces.clear();
+        self.tails.clear();
+        self.points = 0;
+        self.ended_bytes = 0;
+        self.last_bytes = 0;
+    }
+
+    /// Whether so many bytes of points of a family still fit.
+    fn room<'a>(
+        &self,
+        sizing: &'a Sizing,
+        family: usize,
+        form: &'a FamilyForm,
+    ) -> impl Fn(usize) -> bool + use<'a> {
+        let (ended_bytes, points_bytes) = match self.metrics.last() {
+            Some(part) if part.family == family => (self.ended_bytes, part.points_bytes),
+            _ => (self.metrics_bytes(), 0),
+        };
+        move |bytes| {
+            let metrics = ended_bytes + form.metric_bytes(points_bytes + bytes);
+            sizing.request_bytes(metrics) <= sizing.request_bytes_max
+        }
+    }
+
+    /// The same, asked point after point: a request has at least one, however large.
+    pub(super) fn fitting<'a>(
+        &self,
+        sizing: &'a Sizing,
+        family: usize,
+        form: &'a FamilyForm,
+    ) -> impl FnMut(usize) -> bool + use<'a> {
+        let has_room = self.room(sizing, family, form);
+        let mut is_first = self.points == 0;
+        move |bytes| {
+            let is_first = std::mem::take(&mut is_first);
+            has_room(bytes) || is_first
+        }
+    }
+
+    /// What still fits of a piece.
     fn measure(
         &mut self,
         sizing: &Sizing,
@@ -140,32 +175,26 @@ impl Request {
         frames: &Frames<'_>,
         piece: &Piece,
     ) -> Measured {
-        let (ended_bytes, points_bytes) = match self.metrics.last() {
-            Some(part) if part.family == family => (self.ended_bytes, part.points_bytes),
-            _ => (self.metrics_bytes(), 0),
-        };
-        let first = self.points == 0;
-        let fits = |bytes: usize| {
-            let metrics = ended_bytes + form.metric_bytes(points_bytes + bytes);
-            sizing.request_bytes(metrics) <= sizing.request_bytes_max
-        };
         let known = sizing.block_bytes[piece.block];
         let whole = piece.rows.start == 0 && frames.now.gaps(piece.block).is_empty();
-        if whole && known > 0 && fits(known) {
+        if whole && known > 0 && self.room(sizing, family, form)(known) {
             return Measured {
                 rows: piece.rows.len(),
                 points: piece.rows.len(),
                 bytes: known,
             };
         }
-        let mut taken = 0;
-        form.measure(&frames.points(piece), &mut self.tails, &mut |bytes| {
-            taken += 1;
-            fits(bytes) || (first && taken == 1)
-        })
+        let mut fits = self.fitting(sizing, family, form);
+        form.measure(&frames.points(piece), &mut self.tails, &mut fits)
     }
 
-    fn add(&mut self, family: usize, form: &FamilyForm, piece: Piece, measured: Measured) {
+    pub(super) fn add(
+        &mut self,
+        family: usize,
+        form: &FamilyForm,
+        piece: Piece,
+        measured: Measured,
+    ) {
         let bytes = measured.bytes;
         self.points += measured.points;
         let at = self.pieces.len();

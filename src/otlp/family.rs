@@ -13,6 +13,7 @@ use prost::Message;
 use crate::config::{HistogramForm, Temporality};
 use crate::engine::{Columns, Created, Place};
 use crate::model::Family;
+use crate::model::population::Population;
 use crate::model::space::Space;
 use crate::otlp::buckets::{self, Tails};
 use crate::otlp::form::{Form, Front, QUANTILE_BYTES};
@@ -35,6 +36,9 @@ pub(super) struct FamilyForm {
     attributes: Attributes,
     form: Form,
     front: Front,
+    /// Of points that end a series, and their flag.
+    ended: Front,
+    no_value: [u8; 2],
     widths: Widths,
 }
 
@@ -70,6 +74,8 @@ impl FamilyForm {
             space: Arc::clone(&family.space),
             form,
             front: Front::new(form, &family.shape),
+            ended: Front::without_value(form, &family.shape),
+            no_value: form.no_value(),
             widths: Widths::of(&family.shape),
         }
     }
@@ -137,6 +143,49 @@ impl FamilyForm {
             sizes.advance();
         }
         sum
+    }
+
+    /// Measures points that end series, as [`Self::measure`] does others.
+    pub(super) fn measure_ended(
+        &self,
+        population: &Population,
+        series: Range<usize>,
+        fits: &mut dyn FnMut(usize) -> bool,
+    ) -> Measured {
+        let mut sizes = Sizes::new(&self.attributes, population.cursor(series.start));
+        let mut measured = Measured::default();
+        let around = self.ended.bytes.len() + self.no_value.len();
+        for _ in series {
+            let point = len_field_len(around + sizes.bytes());
+            if !fits(measured.bytes + point) {
+                break;
+            }
+            measured.rows += 1;
+            measured.points += 1;
+            measured.bytes += point;
+            sizes.advance();
+        }
+        measured
+    }
+
+    /// Appends points that end series of a block, which begins with `first`.
+    pub(super) fn write_ended(
+        &self,
+        out: &mut Vec<u8>,
+        times: Times,
+        created: &Created,
+        (population, first): (&Population, usize),
+        rows: Range<usize>,
+    ) {
+        let starts = Starts::new(self.form, times, created);
+        let front = self.ended.with_times(times.time_ns, starts.at(rows.start));
+        let cursor = population.cursor(first + rows.start);
+        let mut head = Head::new(&self.attributes, cursor, &front);
+        for row in rows {
+            let at = head.write(out, self.no_value.len());
+            self.ended.put_start(&mut out[at..], starts.at(row));
+            out.extend_from_slice(&self.no_value);
+        }
     }
 
     /// Appends points that end with the next of `tails`.

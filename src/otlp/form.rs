@@ -12,6 +12,9 @@ use crate::proto::wire::{fixed64_key, len_key, varint_key, write_len_key, zigzag
 /// A quantile and its value within a summary's point.
 pub(super) const QUANTILE_BYTES: usize = 20;
 
+/// The flag of a point that has no value.
+pub(super) const NO_RECORDED_VALUE: u8 = 1;
+
 /// Where the start stands in the fields of a point: behind its key.
 const START_AT: usize = 1;
 
@@ -70,6 +73,15 @@ impl Form {
             Self::Histogram(_) => 9,
             Self::Exponential => 1,
         }
+    }
+
+    /// The flag of a point without a value, which stands last.
+    pub(super) fn no_value(self) -> [u8; 2] {
+        let field = match self {
+            Self::Gauge | Self::Sum | Self::Summary(_) => 8,
+            Self::Histogram(_) | Self::Exponential => 10,
+        };
+        [varint_key(field), NO_RECORDED_VALUE]
     }
 
     /// What follows the points within the data.
@@ -160,6 +172,21 @@ impl Front {
             has_sum,
             has_start,
         }
+    }
+
+    /// Those of a point without a value: a number has none, of all else everything is
+    /// listed and 0, because receivers end what a point lists.
+    pub(super) fn without_value(form: Form, shape: &Shape) -> Self {
+        let mut front = Self::new(form, shape);
+        match (form, shape) {
+            (Form::Sum | Form::Gauge, _) => front.bytes.truncate(front.value_at - 1),
+            (Form::Exponential, Shape::Histogram { exponential, .. }) => {
+                let scale = exponential.map_or(0, |layout| layout.scale);
+                Self::put_scale(&mut front.bytes, scale);
+            }
+            _ => {}
+        }
+        front
     }
 
     /// The fields with their times.

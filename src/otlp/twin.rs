@@ -32,7 +32,99 @@ pub(super) fn request(
         options,
     };
     let families = 0..now.catalog().families().len();
-    let metrics: Vec<Metric> = families.filter_map(|index| twin.metric(index)).collect();
+    let metrics = families.filter_map(|index| twin.metric(index));
+    request_of(metrics.collect(), options)
+}
+
+/// The series that a frame has and a later one has not, as one request at the time of
+/// that; `before` is the frame that its deltas are counted from.
+pub(super) fn ended(
+    exported: &Frame,
+    now: &Frame,
+    before: Option<&Frame>,
+    options: &EncoderOptions,
+) -> ExportMetricsServiceRequest {
+    let twin = Twin {
+        now: exported,
+        before: before.filter(|_| options.temporality == Temporality::Delta),
+        options,
+    };
+    let all = |frame: &Frame, family: usize| -> Vec<(usize, usize)> {
+        let blocks = frame.catalog().family_blocks(family);
+        let rows = blocks.flat_map(|place| {
+            let block = frame.catalog().blocks()[place];
+            (0..block.len).map(move |row| (place, row, block.start + row))
+        });
+        let population = frame.population(family);
+        let rows = rows.filter(|&(.., series)| population.exists(series));
+        rows.map(|(place, row, _)| (place, row)).collect()
+    };
+    let mut metrics = Vec::new();
+    for (index, family) in exported.catalog().families().iter().enumerate() {
+        let mut later = now.catalog().families().iter();
+        let later = later.position(|later| later.name == family.name);
+        let known = later.map_or(Vec::new(), |later| {
+            let twin = Twin { now, ..twin };
+            let rows = all(now, later).into_iter();
+            rows.map(|at| twin.attributes(at)).collect()
+        });
+        let rows = all(exported, index).into_iter();
+        let gone: Vec<_> = rows
+            .filter(|&at| !known.contains(&twin.attributes(at)))
+            .collect();
+        let time_ns = now.time_ns() as u64;
+        if let Some(metric) = twin.metric_of(index, &gone) {
+            metrics.push(without_values(metric, &family.shape, time_ns));
+        }
+    }
+    request_of(metrics, options)
+}
+
+/// The same points without their values.
+fn without_values(mut metric: Metric, shape: &Shape, time_ns: u64) -> Metric {
+    const FLAGS: u32 = 1;
+    match metric.data.as_mut().unwrap() {
+        Data::Gauge(Gauge { data_points }) | Data::Sum(Sum { data_points, .. }) => {
+            for point in data_points {
+                (point.time_unix_nano, point.value, point.flags) = (time_ns, None, FLAGS);
+            }
+        }
+        Data::Histogram(data) => {
+            for point in &mut data.data_points {
+                (point.time_unix_nano, point.count, point.flags) = (time_ns, 0, FLAGS);
+                point.sum = point.sum.map(|_| 0.0);
+                point.bucket_counts.fill(0);
+            }
+        }
+        Data::ExponentialHistogram(data) => {
+            for point in &mut data.data_points {
+                (point.time_unix_nano, point.count, point.flags) = (time_ns, 0, FLAGS);
+                point.sum = point.sum.map(|_| 0.0);
+                (point.zero_count, point.positive) = (0, None);
+                if let Shape::Histogram {
+                    exponential: Some(layout),
+                    ..
+                } = shape
+                {
+                    point.scale = layout.scale;
+                }
+            }
+        }
+        Data::Summary(data) => {
+            for point in &mut data.data_points {
+                (point.time_unix_nano, point.count, point.flags) = (time_ns, 0, FLAGS);
+                point.sum = 0.0;
+                point
+                    .quantile_values
+                    .iter_mut()
+                    .for_each(|at| at.value = 0.0);
+            }
+        }
+    }
+    metric
+}
+
+fn request_of(metrics: Vec<Metric>, options: &EncoderOptions) -> ExportMetricsServiceRequest {
     if metrics.is_empty() {
         return ExportMetricsServiceRequest::default();
     }
@@ -123,6 +215,7 @@ pub(super) fn points(request: &ExportMetricsServiceRequest) -> usize {
         .sum()
 }
 
+#[derive(Clone, Copy)]
 struct Twin<'a> {
     now: &'a Frame,
     before: Option<&'a Frame>,
@@ -131,8 +224,18 @@ struct Twin<'a> {
 
 impl Twin<'_> {
     fn metric(&self, index: usize) -> Option<Metric> {
+        let catalog = self.now.catalog();
+        let blocks = catalog.family_blocks(index);
+        let rows = blocks
+            .flat_map(|block| (0..catalog.blocks()[block].len).map(move |row| (block, row)))
+            .filter(|&(block, row)| !self.now.gaps(block).contains(row));
+        self.metric_of(index, &rows.collect::<Vec<_>>())
+    }
+
+    /// A family with the points of some (block, row).
+    fn metric_of(&self, index: usize, rows: &[(usize, usize)]) -> Option<Metric> {
         let family = &self.now.catalog().families()[index];
-        if self.points(index, &|_, _| ()).is_empty() {
+        if rows.is_empty() {
             return None;
         }
         let aggregation_temporality = match self.options.temporality {
@@ -142,26 +245,26 @@ impl Twin<'_> {
         let exponential = self.options.histograms == HistogramForm::Exponential;
         let data = match &family.shape {
             Shape::Counter => Data::Sum(Sum {
-                data_points: self.points(index, &|twin, at| twin.number(at, true)),
+                data_points: self.points(rows, &|twin, at| twin.number(at, true)),
                 aggregation_temporality,
                 is_monotonic: true,
             }),
             Shape::Gauge => Data::Gauge(Gauge {
-                data_points: self.points(index, &|twin, at| twin.number(at, false)),
+                data_points: self.points(rows, &|twin, at| twin.number(at, false)),
             }),
             Shape::Histogram {
                 exponential: Some(_),
                 ..
             } if exponential => Data::ExponentialHistogram(ExponentialHistogram {
-                data_points: self.points(index, &Self::exponential),
+                data_points: self.points(rows, &Self::exponential),
                 aggregation_temporality,
             }),
             Shape::Histogram { .. } => Data::Histogram(Histogram {
-                data_points: self.points(index, &Self::histogram),
+                data_points: self.points(rows, &Self::histogram),
                 aggregation_temporality,
             }),
             Shape::Summary { .. } => Data::Summary(Summary {
-                data_points: self.points(index, &Self::summary),
+                data_points: self.points(rows, &Self::summary),
             }),
         };
         Some(Metric {
@@ -173,15 +276,13 @@ impl Twin<'_> {
         })
     }
 
-    /// One point for each (block, row) of a family.
-    fn points<P>(&self, index: usize, point: &dyn Fn(&Self, (usize, usize)) -> P) -> Vec<P> {
-        let catalog = self.now.catalog();
-        let blocks = catalog.family_blocks(index);
-        blocks
-            .flat_map(|block| (0..catalog.blocks()[block].len).map(move |row| (block, row)))
-            .filter(|&(block, row)| !self.now.gaps(block).contains(row))
-            .map(|at| point(self, at))
-            .collect()
+    /// One point for each (block, row).
+    fn points<P>(
+        &self,
+        rows: &[(usize, usize)],
+        point: &dyn Fn(&Self, (usize, usize)) -> P,
+    ) -> Vec<P> {
+        rows.iter().map(|&at| point(self, at)).collect()
     }
 
     fn created(&self, (block, row): (usize, usize)) -> i64 {

@@ -11,9 +11,11 @@ use crate::remote_write::{self, Stale, Version};
 
 /// Version 1 sends metadata so often; in version 2 it is part of every request.
 const METADATA_INTERVAL_NS: i64 = 60_000_000_000;
-/// While exports are dropped, ends of series are kept of so many reloads; those of the
-/// oldest are found out by receivers then, as those of any series that stays away.
-const RELOADS_KEPT_MAX: usize = 8;
+/// While exports are dropped, ends of series are kept by so many populations. Then those
+/// of the latest are merged, which forgets series that only dropped exports had:
+/// receivers that got a part of one find out about their ends as of any series that stays
+/// away.
+const ENDED_MAX: usize = 4;
 
 /// Gets one body at a time and the number of points in it, and may break off.
 pub(super) type Sink<'a> = dyn FnMut(&[u8], usize) -> ControlFlow<()> + 'a;
@@ -38,9 +40,8 @@ pub(super) trait Encode: Send + 'static {
         false
     }
 
-    /// Gives `sink` the bodies that end all series, at a time after the last
-    /// frame's.
-    fn end_series(&mut self, _time_ns: i64, _sink: &mut Sink<'_>) -> ControlFlow<()> {
+    /// Gives `sink` the bodies that end all series.
+    fn end_series(&mut self, _sink: &mut Sink<'_>) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 }
@@ -59,8 +60,8 @@ impl Encode for otlp::Encoder {
     }
 }
 
-/// Remote write: sends version 1's metadata now and then, ends series that a
-/// reload removed, and goes over to version 1 when the client finds out that the
+/// Remote write: sends version 1's metadata now and then, ends series that are gone,
+/// and goes over to version 1 when the client finds out that the
 /// receiver knows no other.
 #[derive(Debug)]
 pub(super) struct RemoteWriteEncoder {
@@ -70,8 +71,10 @@ pub(super) struct RemoteWriteEncoder {
     downgraded: Arc<AtomicBool>,
     /// Time of the frame that was sent with metadata last.
     described_ns: Option<i64>,
-    /// Series that reloads removed and whose ends no sink has taken yet, by reload.
+    /// Series that are gone and whose ends no sink has taken yet, by when they went.
     ended: Vec<Stale>,
+    /// Ends that were given up.
+    forgotten: u64,
 }
 
 impl RemoteWriteEncoder {
@@ -86,6 +89,7 @@ impl RemoteWriteEncoder {
             downgraded,
             described_ns: None,
             ended: Vec::new(),
+            forgotten: 0,
         }
     }
 
@@ -103,23 +107,53 @@ impl RemoteWriteEncoder {
         }
         self.ended.push(ended);
         self.ended.retain(|ended| !ended.is_empty());
-        let forgotten = self.ended.len().saturating_sub(RELOADS_KEPT_MAX);
-        self.ended.drain(..forgotten);
+        if self.ended.len() > ENDED_MAX {
+            self.merge_latest();
+        }
     }
 
-    /// Ends what reloads removed.
-    fn encode_ended(&mut self, time_ns: i64, sink: &mut Sink<'_>) -> ControlFlow<()> {
+    fn merge_latest(&mut self) {
+        let (Some(later), Some(earlier)) = (self.ended.pop(), self.ended.pop()) else {
+            return;
+        };
+        let both = earlier.samples() + later.samples();
+        let merged = self.encoder.merged(earlier, &later);
+        let forgotten = both.saturating_sub(merged.samples()) as u64;
+        if self.forgotten == 0 && forgotten > 0 {
+            log::warn!(
+                "series began and ended while exports were dropped: their ends are not told"
+            );
+        }
+        self.forgotten += forgotten;
+        self.ended.push(merged);
+    }
+
+    /// Ends what is gone.
+    fn encode_ended(&mut self, sink: &mut Sink<'_>) -> ControlFlow<()> {
         for ended in &self.ended {
-            self.encoder.encode_stale(ended, time_ns, sink)?;
+            self.encoder.encode_stale(ended, sink)?;
         }
         self.ended.clear();
+        if self.forgotten > 0 {
+            let forgotten = std::mem::take(&mut self.forgotten);
+            log::warn!("{forgotten} series that only dropped exports had are not marked stale");
+        }
         ControlFlow::Continue(())
     }
 }
 
 impl Encode for RemoteWriteEncoder {
-    fn encode(&mut self, now: &Frame, _: Option<&Frame>, sink: &mut Sink<'_>) -> ControlFlow<()> {
+    fn encode(
+        &mut self,
+        now: &Frame,
+        before: Option<&Frame>,
+        sink: &mut Sink<'_>,
+    ) -> ControlFlow<()> {
         let time_ns = now.time_ns();
+        if let Some(before) = before.filter(|_| !self.encoder.has_followed()) {
+            // Another process has sent it.
+            self.encoder.follow(before);
+        }
         self.follow(now);
         let describe = self
             .described_ns
@@ -127,7 +161,7 @@ impl Encode for RemoteWriteEncoder {
         // What a sink breaks off was dropped whole: it comes with the next frame. What
         // waits and is given up later, with its receiver gone for long, does not.
         self.encoder.encode(now, describe, sink)?;
-        self.encode_ended(time_ns, sink)?;
+        self.encode_ended(sink)?;
         if describe {
             self.described_ns = Some(time_ns);
         }
@@ -146,10 +180,10 @@ impl Encode for RemoteWriteEncoder {
         true
     }
 
-    fn end_series(&mut self, time_ns: i64, sink: &mut Sink<'_>) -> ControlFlow<()> {
-        self.encode_ended(time_ns, sink)?;
+    fn end_series(&mut self, sink: &mut Sink<'_>) -> ControlFlow<()> {
+        self.encode_ended(sink)?;
         let all = self.encoder.all();
-        self.encoder.encode_stale(&all, time_ns, sink)
+        self.encoder.encode_stale(&all, sink)
     }
 }
 
@@ -251,7 +285,7 @@ mod tests {
         encoded(&mut encoder, &first, usize::MAX);
         encoded(&mut encoder, &frame(&["2"], 2), 0);
         let mut ends = 0;
-        let _ = encoder.end_series(3_000_000_000, &mut |_, samples| {
+        let _ = encoder.end_series(&mut |_, samples| {
             ends += samples;
             ControlFlow::Continue(())
         });
@@ -259,14 +293,18 @@ mod tests {
     }
 
     #[test]
-    fn ends_of_many_reloads_are_not_kept() {
+    fn ends_of_series_that_no_receiver_has_are_not_kept() {
         let first = frame(&["0"], 1);
         let mut encoder = encoder(&first);
         encoded(&mut encoder, &first, usize::MAX);
-        for reload in 1..=RELOADS_KEPT_MAX + 2 {
+        let reloads = ENDED_MAX + 3;
+        for reload in 1..=reloads {
             let value = reload.to_string();
             encoded(&mut encoder, &frame(&[&value], 1 + reload as u64), 0);
         }
-        assert_eq!(encoder.ended.len(), RELOADS_KEPT_MAX);
+        assert_eq!(encoder.ended.len(), ENDED_MAX);
+        assert_eq!(encoder.forgotten as usize, reloads - ENDED_MAX);
+        let (series, _) = encoded(&mut encoder, &frame(&["x"], 100), usize::MAX);
+        assert!(series["0"], "the one that receivers have");
     }
 }

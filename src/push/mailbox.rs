@@ -17,10 +17,6 @@ use super::outbox::Outbox;
 use super::pack::Packer;
 use crate::engine::Frame;
 
-/// Series end so long after their last sample: the least that receivers tell
-/// apart, so that a process that follows begins later.
-const END_AFTER_NS: i64 = 1_000_000;
-
 /// An idle encoder is waited for this long. On a machine that does not run a thread
 /// for so long, ticks are late in any case.
 const ENCODER_WAKES_WITHIN: Duration = Duration::from_secs(5);
@@ -94,10 +90,10 @@ impl Mailbox {
     ) {
         let outbox = &self.outbox;
         let mut before: Option<Arc<Frame>> = None;
-        let mut last_ns = None;
+        let mut has_any = false;
         while let Some(frame) = self.take() {
             let (export, protocol) = (outbox.begin(), encoder.protocol());
-            last_ns = Some(frame.time_ns());
+            has_any = true;
             let mut offered = 0;
             let flow = encoder.encode(&frame, before.as_deref(), &mut |body, points| {
                 offered += points as u64;
@@ -110,12 +106,11 @@ impl Mailbox {
             outbox.close(export);
             before = keep_before.then_some(frame);
         }
-        if let Some(last_ns) = last_ns.filter(|_| encoder.ends_series()) {
+        if has_any && encoder.ends_series() {
             let (export, protocol) = (outbox.begin(), encoder.protocol());
             // The packer counts what is not sent of it.
-            let _ = encoder.end_series(last_ns + END_AFTER_NS, &mut |body, points| {
-                packer.pack(export, protocol, body, points)
-            });
+            let _ =
+                encoder.end_series(&mut |body, points| packer.pack(export, protocol, body, points));
             outbox.close(export);
         }
     }

@@ -127,7 +127,9 @@ mod tests {
     /// above its expectation.
     fn excess(n: u64, p: f64, draw: impl Fn(u64) -> u64) -> f64 {
         let mut observed = vec![0u64; n as usize + 1];
-        (0..DRAWS).for_each(|index| observed[draw(mix(index)) as usize] += 1);
+        for index in 0..DRAWS {
+            observed[draw(mix(index)) as usize] += 1;
+        }
         let count = n as f64;
         let (mut statistic, mut cells) = (0.0, 0.0);
         let (mut expected_rest, mut observed_rest) = (0.0, 0.0);

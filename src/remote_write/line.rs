@@ -77,6 +77,14 @@ impl<'a> Row<'a> {
         self.changed = self.changed.min(self.cursor.advance());
     }
 
+    /// To any series; the lines are to follow from their first dimension on.
+    pub(super) fn seek(&mut self, series: usize) {
+        if series != self.cursor.series() {
+            self.cursor.seek(series);
+        }
+        self.changed = 0;
+    }
+
     /// Gives numbers to the values that changed.
     #[inline]
     pub(super) fn refer(&mut self, symbols: &mut Symbols) {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::engine::{Columns, Frame};
+use crate::engine::{Columns, Frame, Gaps};
 use crate::model::Shape;
 use crate::proto::{remote_write_v1 as v1, remote_write_v2 as v2};
 use crate::remote_write::EncoderOptions;
@@ -103,6 +103,27 @@ pub(super) fn samples(frame: &Frame, options: &EncoderOptions) -> Vec<Sample> {
         }
     }
     samples
+}
+
+/// The labels of all samples that exist at a frame, gaps or not.
+pub(super) fn series(frame: &Frame, options: &EncoderOptions) -> Vec<Labels> {
+    let catalog = frame.catalog();
+    let gaps = catalog.blocks().iter().map(|block| {
+        let population = frame.population(block.family);
+        let rows = 0..block.len;
+        Gaps::at(
+            block.len,
+            rows.filter(|row| !population.exists(block.start + row)),
+        )
+    });
+    let blocks = gaps.enumerate().map(|(place, gaps)| {
+        let columns = frame.block(place).2.clone();
+        (columns, gaps, frame.created(place).clone())
+    });
+    let mut existing = Frame::from_blocks(catalog, frame.tick(), frame.time_ns(), blocks.collect());
+    existing.populations = frame.populations().clone();
+    let samples = samples(&existing, options).into_iter();
+    samples.map(|sample| sample.labels).collect()
 }
 
 /// Samples without what version 1 does not send.

@@ -9,7 +9,7 @@ use crate::remote_write::family::FamilyForm;
 use crate::remote_write::line::{Line, Row, Tail};
 use crate::remote_write::stale::Part;
 use crate::remote_write::symbols::Symbols;
-use crate::remote_write::{Sink, Version};
+use crate::remote_write::{EncoderOptions, Sink, Version};
 
 /// The value of a staleness marker: a NaN with these bits.
 pub(super) const STALE_BITS: u64 = 0x7FF0_0000_0000_0002;
@@ -43,6 +43,15 @@ pub(super) struct Writer {
 pub(super) struct Limits {
     pub(super) samples_max: usize,
     pub(super) bytes_max: usize,
+}
+
+impl Limits {
+    pub(super) fn of(options: &EncoderOptions) -> Self {
+        Self {
+            samples_max: options.request_samples_max,
+            bytes_max: options.request_bytes_max,
+        }
+    }
 }
 
 /// The values of a block.
@@ -129,7 +138,8 @@ impl Writer {
         self.begin_block();
         self.tail.start_ms = 0;
         let mut row = Row::new(form, population.cursor(block.start));
-        for index in 0..block.len {
+        for index in part.rows.iter().cloned().flatten() {
+            row.seek(block.start + index);
             let mut is_known = false;
             for sample in 0..form.samples.len() {
                 if part.goes_on(sample, index) {
@@ -143,7 +153,6 @@ impl Writer {
                 }
                 self.write_sample(block.family, &row, sample, f64::from_bits(STALE_BITS));
             }
-            row.advance();
         }
         ControlFlow::Continue(())
     }

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::label_sets::label_sets;
+use super::entities;
+use super::label_sets::{label_sets, weights};
 use super::{Change, Labels};
-use crate::config::{Config, Kind, Metric};
+use crate::config::{Config, Kind, LabelValues, Metric};
 use crate::timeline::{Modifier, Timeline};
 
 /// A run up to some tick.
@@ -23,7 +24,7 @@ impl History {
         let mut history = Self {
             modifiers: Vec::new(),
             configs: vec![(0, config.clone())],
-            label_sets: vec![label_sets_of(config)],
+            label_sets: vec![label_sets_of(config, tick)],
         };
         for number in 0..=tick {
             for (_, change) in changes.iter().filter(|(at, _)| *at == number) {
@@ -35,7 +36,7 @@ impl History {
                     Change::Reload(config) => {
                         timeline.reload(config, number);
                         history.configs.push((number, (**config).clone()));
-                        history.label_sets.push(label_sets_of(config));
+                        history.label_sets.push(label_sets_of(config, tick));
                     }
                 }
             }
@@ -89,7 +90,7 @@ impl History {
             }
             stages.push(Stage {
                 place,
-                from_tick: *from_tick,
+                from_tick: label_sets.born_tick(labels).max(*from_tick),
                 metric,
                 label_sets,
                 goes_on,
@@ -99,11 +100,15 @@ impl History {
     }
 }
 
-/// The label sets of every metric.
-fn label_sets_of(config: &Config) -> HashMap<String, LabelSets> {
+/// The label sets of every metric, where entities come and go those that exist at a tick.
+fn label_sets_of(config: &Config, tick: u64) -> HashMap<String, LabelSets> {
+    let interval_ns = config.global.tick_interval_ns;
     let metrics = config.metrics.iter();
     metrics
-        .map(|metric| (metric.name.clone(), LabelSets::of(metric)))
+        .map(|metric| {
+            let label_sets = LabelSets::of(metric, interval_ns, tick);
+            (metric.name.clone(), label_sets)
+        })
         .collect()
 }
 
@@ -112,16 +117,34 @@ pub(super) struct LabelSets {
     pub(super) listed: Vec<Labels>,
     /// Where each of them is listed.
     pub(super) places: BTreeMap<Labels, usize>,
+    /// By place.
+    pub(super) weights: Vec<f64>,
+    /// The tick of each one's first values, where entities come and go.
+    births: Vec<u64>,
 }
 
 impl LabelSets {
-    fn of(metric: &Metric) -> Self {
-        let listed = label_sets(metric);
+    fn of(metric: &Metric, interval_ns: u64, tick: u64) -> Self {
+        let (listed, births, weights) = match entities::at(metric, interval_ns, tick) {
+            Some(living) => living,
+            None => {
+                let listed = label_sets(metric);
+                let weights = weights(metric, &listed);
+                (listed, Vec::new(), weights)
+            }
+        };
         let places = listed.iter().cloned().zip(0..);
         Self {
             places: places.collect(),
             listed,
+            weights,
+            births,
         }
+    }
+
+    fn born_tick(&self, labels: &Labels) -> u64 {
+        let birth = self.births.get(self.places[labels]);
+        birth.copied().unwrap_or(0)
     }
 }
 
@@ -176,7 +199,21 @@ fn carried(old: &Stage<'_>, (new, label_sets): (&Metric, &LabelSets)) -> Carried
     let was = old.metric;
     let same_weights = match &new.kind {
         Kind::Gauge { .. } => true,
-        _ => was.zipf_alpha == new.zipf_alpha,
+        _ => {
+            let weights = |metric: &Metric| {
+                let mut all = BTreeMap::new();
+                for label in &metric.labels {
+                    let LabelValues::List(list) = &label.values else {
+                        continue;
+                    };
+                    for (value, weight) in list.iter().zip(label.weights.iter().flatten()) {
+                        all.insert((label.name.clone(), value.clone()), *weight);
+                    }
+                }
+                (metric.zipf_alpha, all)
+            };
+            weights(was) == weights(new)
+        }
     };
     let is_same = was.seed == new.seed && same_weights && was.kind == new.kind;
     let same_neighbours = || {
@@ -186,7 +223,7 @@ fn carried(old: &Stage<'_>, (new, label_sets): (&Metric, &LabelSets)) -> Carried
     match (&was.kind, &new.kind) {
         // The weights of a window are those of all its series.
         (Kind::Summary { .. }, Kind::Summary { .. })
-            if is_same && (new.zipf_alpha == 0.0 || same_neighbours()) =>
+            if is_same && (!new.has_weights() || same_neighbours()) =>
         {
             Carried::Everything
         }

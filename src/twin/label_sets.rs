@@ -1,5 +1,7 @@
 //! Label sets as maps of strings: all combinations, listed, then the cap.
 
+use std::collections::BTreeMap;
+
 use super::Labels;
 use crate::config::{Label, LabelValues, Metric, Sampling};
 use crate::model::identity;
@@ -70,6 +72,30 @@ pub(super) fn label_set_key(labels: &Labels) -> u64 {
 
 /// The weight of each label set of a metric; their mean is 1.
 pub(super) fn weights(metric: &Metric, label_sets: &[Labels]) -> Vec<f64> {
+    let mut weights = ranked(metric, label_sets);
+    let weighted = metric.labels.iter().filter_map(|label| {
+        let weights = label.weights.as_ref()?;
+        Some((&label.name, texts(label).into_iter().zip(weights.clone())))
+    });
+    let weighted: BTreeMap<&String, BTreeMap<String, f64>> = weighted
+        .map(|(name, weights)| (name, weights.collect()))
+        .collect();
+    if weighted.is_empty() {
+        return weights;
+    }
+    for (weight, set) in weights.iter_mut().zip(label_sets) {
+        for (&name, own) in &weighted {
+            *weight *= own[&set[name]];
+        }
+    }
+    let mut sorted = weights.clone();
+    sorted.sort_by(f64::total_cmp);
+    let scale = weights.len() as f64 / sorted.iter().sum::<f64>();
+    weights.iter().map(|weight| weight * scale).collect()
+}
+
+/// Those of `zipf_alpha` alone.
+fn ranked(metric: &Metric, label_sets: &[Labels]) -> Vec<f64> {
     if metric.zipf_alpha == 0.0 {
         return vec![1.0; label_sets.len()];
     }

@@ -319,7 +319,7 @@ impl<'a> Series<'a> {
                 let interval_s = self.config.global.tick_interval_ns as f64 / 1e9;
                 let mean = spiked_mean(factor * (rate_per_s * interval_s), rate);
                 let bits = self.draw(number, Lane::Value);
-                if rules.stage.metric.zipf_alpha == 0.0 && mean <= TABLE_MEAN_MAX {
+                if !rules.stage.metric.has_weights() && mean <= TABLE_MEAN_MAX {
                     let mut table = PoissonTable::default();
                     table.set_mean(mean);
                     table.value(bits) as f64

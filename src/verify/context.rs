@@ -83,7 +83,10 @@ impl<'a> Context<'a> {
         mut route: Route,
         target: &Target,
     ) -> Result<Self, VerifyError> {
-        let at_ms = target.scrapes[target.scrapes.len() - 1].time_ms;
+        let Scrape {
+            time_ms: at_ms,
+            tick,
+        } = target.scrapes[target.scrapes.len() - 1];
         let tolerance = options.tolerance.unwrap_or(match kind {
             Kind::Exact => 0.0,
             Kind::VictoriaMetrics => VICTORIA_TOLERANCE,
@@ -98,6 +101,7 @@ impl<'a> Context<'a> {
             backend,
             kind,
             at_ms,
+            tick,
         };
         let clashes = probe.find_clash(&route, &mut added)?;
         route.settle(replay, backend, &added, at_ms)?;

@@ -4,14 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::backend::{AskError, Row};
+use super::backend::{AskError, Labels, Row};
 use super::context::Context;
+use super::generations::Generations;
 use super::naming::{self, one_of, selector};
 use super::place::{Place, numbers};
 use super::report::{Example, What};
 use super::selection::{Rows, for_each_series, labels};
 use super::series::{exactly, shown};
-use super::sums::{Totals, totals_by};
+use super::sums::{Groups, Totals, totals_by};
 use crate::model::space::Space;
 
 /// A group of so many series, expected and found, is looked at one by one.
@@ -36,7 +37,7 @@ pub(super) struct Group {
 
 /// Finds the series that make the difference.
 pub(super) fn locate(
-    ctx: &Context,
+    (ctx, known): (&Context, &Generations),
     place: Place,
     all: Group,
     totals: &Totals,
@@ -64,7 +65,7 @@ pub(super) fn locate(
                 groups.extend(found);
             }
             _ if group.expected.max(group.found) <= LEAF_SERIES_MAX => {
-                examples.extend(compare(ctx, place, &group)?);
+                examples.extend(compare((ctx, known), place, &group)?);
             }
             _ => {}
         }
@@ -82,11 +83,22 @@ enum Label {
 
 /// The label that leaves the smallest groups.
 fn next_label(place: Place, group: &Group) -> Option<Label> {
-    let space = place.frame.population(place.family?).space();
-    let dimensions = space.dimensions().iter().enumerate();
+    let population = place.frame.population(place.family?);
+    // As many as there are entities, where nobody has a list of the values.
+    let most = population
+        .entities()
+        .map_or(0, |entities| entities.existing());
+    let dimensions = population.space().dimensions().iter().enumerate();
     let open = dimensions.filter(|(index, _)| group.with.iter().all(|(with, _)| with != index));
     let mut labels: Vec<(usize, Label)> = open
-        .map(|(index, dimension)| (dimension.len(), Label::Dimension(index)))
+        .map(|(index, dimension)| {
+            let values = if dimension.is_empty() {
+                most
+            } else {
+                dimension.len()
+            };
+            (values, Label::Dimension(index))
+        })
         .collect();
     let slots = place.names.slots_of(place.name);
     if group.slot.is_none() && place.names.slots[slots.start].number.is_some() {
@@ -105,17 +117,21 @@ struct Parts<'a> {
     label: Label,
     /// The slots of the name.
     slots: Range<usize>,
+    /// What is expected of them.
+    expected: &'a Groups<'a>,
+}
+
+impl Label {
+    /// Its dimension, unless it tells slots apart.
+    fn dimension(self) -> Option<usize> {
+        match self {
+            Self::Dimension(index) => Some(index),
+            Self::Slot => None,
+        }
+    }
 }
 
 impl Parts<'_> {
-    /// The dimension of the label, unless it tells slots apart.
-    fn dimension(&self) -> Option<usize> {
-        match self.label {
-            Label::Dimension(index) => Some(index),
-            Label::Slot => None,
-        }
-    }
-
     /// The number in the label of a part.
     fn number(&self, part: usize) -> Option<(&'static str, f64)> {
         self.place.names.slots[self.slots.start + part].number
@@ -135,6 +151,9 @@ impl Parts<'_> {
     /// The part that a stored value of the label means.
     fn part_of(&self, text: &str) -> Option<usize> {
         match self.label {
+            Label::Dimension(index) if self.space.dimensions()[index].is_empty() => {
+                self.expected.of_text.get(text).copied()
+            }
             Label::Dimension(index) => self.space.digit(index, text).map(|digit| digit as usize),
             Label::Slot => {
                 let number: f64 = text.parse().ok()?;
@@ -147,6 +166,9 @@ impl Parts<'_> {
     /// The label's value in a part, as it is exposed.
     fn text(&self, part: usize) -> String {
         match self.label {
+            Label::Dimension(index) if self.space.dimensions()[index].is_empty() => {
+                self.expected.texts[part].to_owned()
+            }
             Label::Dimension(index) => {
                 let value = self.space.dimensions()[index].values.get(part);
                 String::from_utf8_lossy(value).into_owned()
@@ -195,15 +217,16 @@ fn split(
     label: Label,
     totals: &Totals,
 ) -> Result<Vec<Group>, AskError> {
+    let of = (family, place.names, place.name);
+    let expected = totals_by(place.frame, of, &group.rows, group.slot, label.dimension());
     let parts = Parts {
         place,
         space: place.frame.population(family).space(),
         label,
         slots: place.names.slots_of(place.name),
+        expected: &expected,
     };
     let stored_name = parts.stored_name(ctx);
-    let of = (family, place.names, place.name);
-    let expected = totals_by(place.frame, of, &group.rows, group.slot, parts.dimension());
     let mut groups = Vec::new();
     let mut stored: BTreeMap<usize, (String, f64, Option<f64>)> = BTreeMap::new();
     for (text, (count, sum)) in stored_by(ctx, place, group, &stored_name, totals)? {
@@ -215,19 +238,25 @@ fn split(
             _ => groups.push(group.narrowed(Rows::None, &stored_name, &text, 0, count)),
         }
     }
-    for (part, expected) in expected.iter().enumerate() {
-        let count = ctx.stored_count(expected);
+    for (part, totals) in expected.totals.iter().enumerate() {
+        let count = ctx.stored_count(totals);
         let (text, found, sum) = match stored.remove(&part) {
             Some(stored) => stored,
             None => (parts.text(part), 0.0, None),
         };
-        if found == count as f64 && (count == 0 || ctx.is_sum(expected, sum)) {
+        if found == count as f64 && (count == 0 || ctx.is_sum(totals, sum)) {
             continue;
         }
         let mut with = group.with.clone();
         let mut narrowed = group.narrowed(Rows::All, &stored_name, &text, count, found);
         match label {
-            Label::Dimension(dimension) => with.push((dimension, part as u32)),
+            Label::Dimension(dimension) => {
+                let digit = match expected.texts.get(part) {
+                    None => Some(part as u32),
+                    Some(text) => parts.space.digit(dimension, text),
+                };
+                with.push((dimension, digit.expect("any text is one of an entity")));
+            }
             Label::Slot => narrowed.slot = Some(parts.slots.start + part),
         }
         if !with.is_empty() {
@@ -255,7 +284,17 @@ impl Group {
 }
 
 /// Compares the series of a small group one by one.
-fn compare(ctx: &Context, place: Place, group: &Group) -> Result<Vec<Example>, AskError> {
+fn compare(
+    (ctx, known): (&Context, &Generations),
+    place: Place,
+    group: &Group,
+) -> Result<Vec<Example>, AskError> {
+    let population = place.family.map(|family| place.frame.population(family));
+    let ended = |stored: &Labels, own: &[&str]| {
+        let labels = ctx.added().taken_off(stored, own);
+        let lived = known.lived_of(population?, &labels)?;
+        Some(format!("it ended at tick {}", lived.ended))
+    };
     let at_ms = place.exactly.query_ms;
     let query = place.points(&selector(&[place.text()], &group.matchers));
     let own = place.own_labels();
@@ -307,6 +346,7 @@ fn compare(ctx: &Context, place: Place, group: &Group) -> Result<Vec<Example>, A
             }),
             None => examples.push(Example {
                 found: Some(format!("{:?}", row.value)),
+                note: ended(&row.labels, &own),
                 ..place.example(What::Unexpected, text, place.points(&exactly(&row.labels)))
             }),
         }

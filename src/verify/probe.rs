@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::VerifyError;
 use super::Via;
+use super::at_tick::AtTick;
 use super::backend::{AskError, Backend, Kind};
 use super::naming::{Added, Clash, Names, quoted, selector};
 use super::route::{Route, any_matching, in_queries, own_labels};
 use super::selection::labels;
 use crate::config::{Label, LabelValues, Metric};
-use crate::journal::{Replay, ReplayError};
-use crate::model::space::Space;
+use crate::journal::Replay;
 use crate::model::{Shape, shape_of};
 
 /// Metrics of which the labels are asked for when they clash.
@@ -25,8 +25,9 @@ pub(super) struct Probe<'a> {
     pub(super) replay: &'a Replay,
     pub(super) backend: &'a Backend,
     pub(super) kind: Kind,
-    /// Of the last scrape.
+    /// The last scrape.
     pub(super) at_ms: i64,
+    pub(super) tick: u64,
 }
 
 impl Probe<'_> {
@@ -45,6 +46,7 @@ impl Probe<'_> {
         };
         added.clash = usual;
         let candidates = in_order(usual);
+        let mut at_tick = AtTick::new(self.replay, self.tick)?;
         for metric in found.iter().take(CLASHES_ASKED_MAX) {
             let own = own_labels(metric);
             let is_ambiguous = candidates.iter().any(|&clash| {
@@ -54,10 +56,10 @@ impl Probe<'_> {
             // Who scraped then only differs in which of two labels is which: series tell, of
             // which some may be lost.
             let series = if is_ambiguous { SERIES_ASKED_MAX } else { 1 };
-            let space = Space::new(&metric.labels, metric.series_cap, metric.sampling)
-                .map_err(|error| ReplayError::Space(metric.name.clone(), error))?;
-            for index in 0..series.min(space.series_count()) {
-                let cursor = space.cursor(index);
+            let population = at_tick.population(metric)?;
+            let rows = (0..population.row_count()).filter(|&row| population.exists(row));
+            for row in rows.take(series) {
+                let cursor = population.cursor(row);
                 let values = is_ambiguous.then(|| labels(&cursor).collect());
                 for clash in candidates {
                     added.clash = clash;
@@ -104,7 +106,7 @@ impl Probe<'_> {
         added: &Added,
         metrics: &[&Metric],
     ) -> Result<(), VerifyError> {
-        let is_added = |label: &&Label| added.labels.contains_key(&label.name);
+        let is_added = |label: &&Label| !label.hidden && added.labels.contains_key(&label.name);
         let Some((metric, label)) = metrics
             .iter()
             .find_map(|metric| Some((metric, metric.labels.iter().find(is_added)?)))
@@ -112,12 +114,13 @@ impl Probe<'_> {
             return Ok(());
         };
         let value = &added.labels[&label.name];
-        if matches!(&label.values, LabelValues::List(values) if values == std::slice::from_ref(value))
-        {
+        let is_only =
+            |values: &[String]| label.text.is_none() && values == std::slice::from_ref(value);
+        if matches!(&label.values, LabelValues::List(values) if is_only(values)) {
             return Ok(());
         }
         for metric in metrics.iter().take(CLASHES_ASKED_MAX) {
-            if !metric.labels.iter().any(|own| own.name == label.name) {
+            if !own_labels(metric).contains(&label.name.as_str()) {
                 continue;
             }
             let mut matchers = added.matchers(&own_labels(metric));

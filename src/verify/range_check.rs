@@ -3,11 +3,13 @@
 //! sums are compared at once.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
+use super::at_tick::AtTick;
 use super::backend::AskError;
 use super::chunk::{Chunk, Selection};
 use super::context::Context;
+use super::distinct::Distinct;
+use super::generations::Generations;
 use super::naming::Names;
 use super::place::Place;
 use super::report::{Tally, What, tally_of};
@@ -19,7 +21,6 @@ use crate::engine::Frame;
 use crate::journal::{Replay, ReplayError};
 use crate::model::identity;
 use crate::model::population::Population;
-use crate::model::space::Space;
 
 /// One range's comparisons of one target.
 pub(super) struct RangeCheck<'a> {
@@ -31,11 +32,16 @@ pub(super) struct RangeCheck<'a> {
     names: Vec<Names>,
     tallies: Vec<Tally>,
     chunk: Option<Chunk>,
+    distinct: Distinct,
+    /// The time before the first scrape.
+    begin_ms: i64,
+    last: Option<Scrape>,
     /// Names whose difference has been looked into.
     located: BTreeSet<String>,
 }
 
-/// The series of a run that are compared sample by sample, at so many targets.
+/// The series of a run that are compared sample by sample, at so many targets, from one tick
+/// to another one.
 ///
 /// # Errors
 /// When no series is meant.
@@ -43,13 +49,23 @@ pub(super) fn select(
     replay: &Replay,
     options: &Options,
     targets: usize,
+    (first, last): (u64, u64),
 ) -> Result<Selection, VerifyError> {
-    let populations = populations(replay)?;
+    let mut populations = populations(replay, first)?;
+    let living = |(_, population): &(u64, Population)| population.entities().is_some();
+    let is_living = populations.iter().any(living);
+    if is_living && first < last {
+        populations.extend(self::populations(replay, last)?.into_iter().filter(living));
+    }
     let matches = &options.matches;
     let has_some = |(_, population): &(u64, Population)| {
         Rows::of(population.space(), matches).count(population) > 0
     };
-    if !populations.iter().any(has_some) {
+    // What is named may be an entity that lives in between.
+    let may_come = |named: &(u64, Population)| {
+        living(named) && !matches!(Rows::of(named.1.space(), matches), Rows::None)
+    };
+    if !populations.iter().any(|one| may_come(one) || has_some(one)) {
         let pairs = matches
             .iter()
             .map(|(name, value)| format!("{name}={value}"));
@@ -72,46 +88,82 @@ impl<'a> RangeCheck<'a> {
             names: Vec::new(),
             tallies: Vec::new(),
             chunk: None,
+            distinct: Distinct::default(),
+            begin_ms: after_ms,
+            last: None,
             located: BTreeSet::new(),
         }
     }
 
-    /// The next scrape, which is of this frame.
+    /// The next scrape, which is of this frame; of what is not there any more `known` tells.
     pub(super) fn scrape(
         &mut self,
-        scrape: Scrape,
+        (scrape, is_instant): (Scrape, bool),
         frame: &Frame,
-        is_instant: bool,
+        known: &Generations,
     ) -> Result<(), AskError> {
-        let is_same = |chunk: &Chunk| chunk.populations.is(frame.populations());
-        if !self.chunk.as_ref().is_some_and(is_same) {
-            self.finish()?;
+        let can_go_on = |chunk: &Chunk| chunk.can_go_on_to(frame);
+        if !self.chunk.as_ref().is_some_and(can_go_on) {
+            self.compare(known)?;
             self.begin(frame);
         }
-        if let Some(chunk) = &mut self.chunk {
-            chunk.add(scrape, frame);
-            if chunk.scrapes.len() >= chunk.scrapes_max() {
-                self.finish()?;
-                if let Some(chunk) = &mut self.chunk {
-                    chunk.restart();
-                }
-            }
-        }
+        self.distinct.add(self.context, frame);
+        self.last = Some(scrape);
         self.after_ms = scrape.time_ms;
+        if let Some(chunk) = &mut self.chunk {
+            chunk.go_on_to(frame, self.context, known);
+            chunk.add(scrape, frame);
+            self.count(frame);
+            self.compare_if_full(frame, known)?;
+        }
         if is_instant {
-            self.totals(scrape, frame)?;
+            self.totals(scrape, frame, known)?;
         }
         Ok(())
     }
 
-    /// Goes over to other populations: after a reload there are other families.
+    /// Compares what was collected where there is much of it, and goes on.
+    fn compare_if_full(&mut self, frame: &Frame, known: &Generations) -> Result<(), AskError> {
+        if !self.chunk.as_ref().is_some_and(Chunk::is_full) {
+            return Ok(());
+        }
+        self.compare(known)?;
+        if let Some(chunk) = &mut self.chunk {
+            if chunk.is_steady() {
+                chunk.restart();
+            } else {
+                let ended = chunk.ended();
+                *chunk = Chunk::new(frame, self.context, self.selection, self.after_ms, ended);
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the series of families whose entities come and go.
+    fn count(&mut self, frame: &Frame) {
+        let families = frame.catalog().families().iter();
+        for (family, population) in families.zip(frame.populations().iter()) {
+            let rows = self.context.rows(population.space());
+            if population.entities().is_none() || !matches!(rows, Rows::All) {
+                continue;
+            }
+            let metric = self.context.route().names(family).family;
+            let mut tallies = self.tallies.iter_mut();
+            if let Some(tally) = tallies.find(|tally| tally.metric == metric) {
+                tally.series = tally.series.max(population.series_count());
+            }
+        }
+    }
+
+    /// Goes over to other families, as after a reload.
     fn begin(&mut self, frame: &Frame) {
         let route = self.context.route();
         let families = frame.catalog().families().iter();
         for (family, population) in families.zip(frame.populations().iter()) {
             let rows = self.context.rows(population.space());
             let series = rows.count(population);
-            if series == 0 || route.leaves_out(&family.shape) {
+            let may_come = population.entities().is_some() && !matches!(rows, Rows::None);
+            if series == 0 && !may_come || route.leaves_out(&family.shape) {
                 continue;
             }
             let names = route.names(family);
@@ -124,19 +176,41 @@ impl<'a> RangeCheck<'a> {
                 self.names.push(names);
             }
         }
-        let chunk = Chunk::new(frame, self.context, self.selection, self.after_ms);
+        let chunk = Chunk::new(
+            frame,
+            self.context,
+            self.selection,
+            self.after_ms,
+            Vec::new(),
+        );
         self.chunk = Some(chunk);
     }
 
     /// Compares the samples that were collected.
-    pub(super) fn finish(&mut self) -> Result<(), AskError> {
+    fn compare(&mut self, known: &Generations) -> Result<(), AskError> {
         let Some(chunk) = &self.chunk else {
             return Ok(());
         };
-        samples::check(self.context, chunk, &mut self.tallies)
+        samples::check((self.context, known), chunk, &mut self.tallies)
     }
 
-    fn totals(&mut self, scrape: Scrape, frame: &Frame) -> Result<(), AskError> {
+    /// Compares what is left after the last scrape.
+    pub(super) fn finish(&mut self, known: &Generations) -> Result<(), AskError> {
+        self.compare(known)?;
+        let Some(last) = self.last else {
+            return Ok(());
+        };
+        let range = (self.begin_ms, last);
+        self.distinct
+            .check(self.context, range, known, &mut self.tallies)
+    }
+
+    fn totals(
+        &mut self,
+        scrape: Scrape,
+        frame: &Frame,
+        known: &Generations,
+    ) -> Result<(), AskError> {
         let catalog = frame.catalog();
         let current: Vec<Names> = catalog
             .families()
@@ -160,7 +234,7 @@ impl<'a> RangeCheck<'a> {
                     exactly: self.context.exactly_at(scrape),
                 };
                 let look = !self.located.contains(text);
-                let examples = totals::check(self.context, place, look)?;
+                let examples = totals::check((self.context, known), place, look)?;
                 let tally = tally_of(&mut self.tallies, &names.family);
                 tally.totals += 1;
                 if !examples.is_empty() {
@@ -185,22 +259,21 @@ impl<'a> RangeCheck<'a> {
     }
 }
 
-/// Name keys and series of all metrics that there are at any time.
-fn populations(replay: &Replay) -> Result<Vec<(u64, Population)>, ReplayError> {
+/// Name keys and series, at a tick, of all metrics that there are at any time.
+fn populations(replay: &Replay, tick: u64) -> Result<Vec<(u64, Population)>, ReplayError> {
+    let mut at_tick = AtTick::new(replay, tick)?;
     let mut populations = Vec::new();
     let mut seen: Vec<&Metric> = Vec::new();
     for metric in replay.metrics() {
         let is_same = |known: &&Metric| {
             known.name == metric.name
-                && known.labels == metric.labels
+                && (&known.labels, &known.life) == (&metric.labels, &metric.life)
                 && (known.series_cap, known.sampling) == (metric.series_cap, metric.sampling)
         };
         if seen.iter().any(is_same) {
             continue;
         }
-        let space = Space::new(&metric.labels, metric.series_cap, metric.sampling)
-            .map_err(|error| ReplayError::Space(metric.name.clone(), error))?;
-        let population = Population::founded(&Arc::new(space), 0);
+        let population = at_tick.population(metric)?;
         populations.push((identity::name_key(&metric.name), population));
         seen.push(metric);
     }

@@ -317,8 +317,8 @@ impl Route {
 
 /// Names of the labels that a metric's series have.
 pub(super) fn own_labels(metric: &Metric) -> Vec<&str> {
-    let labels = metric.labels.iter();
-    labels.map(|label| label.name.as_str()).collect()
+    let shown = metric.labels.iter().filter(|label| !label.hidden);
+    shown.map(|label| label.name.as_str()).collect()
 }
 
 /// Whether any series of these names has a sample in the range before a time: names

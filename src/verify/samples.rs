@@ -1,17 +1,21 @@
 //! Is each sample right? The raw samples of a sample of series, one by one.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::backend::{AskError, Labels, Stored};
-use super::chunk::{Chunk, Expected, Sampled};
+use super::chunk::{Chunk, Expected, Sampled, Turn};
 use super::context::Context;
+use super::generations::Generations;
 use super::naming::{self, Names, one_of, selector};
 use super::report::{Example, Tally, What, rfc3339_ms, tally_of};
+use super::route::Ends;
 use super::selection::{key_of, labels, sorted_keys};
 use super::series::{exactly, shown};
+use super::target::Scrape;
 use crate::model::Shape;
 use crate::model::population::Population;
+use crate::model::space::Cursor;
 
 /// Samples that one answer may hold, roughly.
 const BATCH_SAMPLES_MAX: usize = 400_000;
@@ -21,13 +25,15 @@ const BATCH_TEXT_BYTES_MAX: usize = 6_000;
 const COVER_FACTOR: usize = 4;
 /// Or for so many in any case.
 const COVER_MIN: usize = 32;
+/// Scrapes of a chunk at which it is asked whether series of a family have ended.
+const ENDS_ASKED_MAX: usize = 50;
 
 /// Compares everything that a chunk holds.
 ///
 /// # Errors
 /// When the backend does not answer.
 pub(super) fn check(
-    ctx: &Context,
+    (ctx, known): (&Context, &Generations),
     chunk: &Chunk,
     tallies: &mut Vec<Tally>,
 ) -> Result<(), AskError> {
@@ -42,6 +48,7 @@ pub(super) fn check(
         tally.series_sampled = tally.series_sampled.max(sampled.series.len());
         let mut check = Check {
             ctx,
+            known,
             chunk,
             sampled,
             population: chunk.population(sampled),
@@ -54,18 +61,45 @@ pub(super) fn check(
             check.compare(from, &batch)?;
             from += batch.series;
         }
+        check.ends()?;
     }
     Ok(())
 }
 
 struct Check<'a, 't> {
     ctx: &'a Context<'a>,
+    known: &'a Generations,
     chunk: &'a Chunk,
     sampled: &'a Sampled,
     population: &'a Population,
     /// All its label-set keys, once they are needed.
     keys: Option<Vec<u64>>,
     tally: &'t mut Tally,
+}
+
+/// A cursor that goes from one sampled series to the next.
+struct Walk<'a> {
+    chunk: &'a Chunk,
+    sampled: &'a Sampled,
+    /// In the population with this index.
+    at: Option<(usize, Cursor<'a>)>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(chunk: &'a Chunk, sampled: &'a Sampled) -> Self {
+        let at = None;
+        Self { chunk, sampled, at }
+    }
+
+    fn to(&mut self, index: usize) -> &Cursor<'a> {
+        let (population, row) = self.sampled.series[index].origin();
+        match &mut self.at {
+            Some((of, cursor)) if *of == population => cursor.seek(row),
+            at => *at = Some((population, self.chunk.cursor(self.sampled, index))),
+        }
+        let (_, cursor) = self.at.as_ref().expect("it is on a series");
+        cursor
+    }
 }
 
 /// Neighbouring sampled series that are asked for at once.
@@ -77,23 +111,41 @@ struct Batch {
 impl Check<'_, '_> {
     /// The longest batch from a series on that does not ask for much else.
     fn batch(&self, from: usize) -> Batch {
-        let dimensions = self.population.space().dimensions();
-        let mut used: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); dimensions.len()];
-        let mut cursor = self.population.cursor(0);
+        self.batch_of(from..self.sampled.series.len())
+    }
+
+    /// The same of some series, by their indices.
+    fn batch_of(&self, indices: impl IntoIterator<Item = usize>) -> Batch {
+        let space = self.population.space();
+        let dimensions = space.dimensions();
+        // Values of entities are none of their own: who asks for these gets that many.
+        let is_of_entity = |name: &str| space.fleet().is_some_and(|of| of.label(name).is_some());
+        let is_of_entity: Vec<bool> = dimensions.iter().map(|d| is_of_entity(&d.name)).collect();
+        let mut entities: BTreeSet<(usize, usize)> = BTreeSet::new();
+        let mut used: Vec<BTreeSet<&[u8]>> = vec![BTreeSet::new(); dimensions.len()];
+        let mut walk = Walk::new(self.chunk, self.sampled);
         let mut text_bytes = 0;
         let mut series = 0;
         let samples_each = self.sampled.names.slots.len() * self.chunk.scrapes.len();
-        for &next in &self.sampled.series[from..] {
-            cursor.seek(next);
-            let mut cover = 1usize;
+        for index in indices {
+            let cursor = walk.to(index);
+            entities.insert(self.chunk.entity(self.sampled, index));
+            let (mut free, mut of_entities) = (1usize, 1usize);
             let mut bytes = text_bytes;
-            for ((used, dimension), digit) in used.iter().zip(dimensions).zip(cursor.digits()) {
-                let is_new = !used.contains(digit);
-                cover = cover.saturating_mul(used.len() + usize::from(is_new));
+            for (dimension, used) in used.iter().enumerate() {
+                let text = cursor.value(dimension);
+                let is_new = !used.contains(text);
+                let cover = if is_of_entity[dimension] {
+                    &mut of_entities
+                } else {
+                    &mut free
+                };
+                *cover = cover.saturating_mul(used.len() + usize::from(is_new));
                 if is_new {
-                    bytes += 2 * dimension.values.get(*digit as usize).len() + 4;
+                    bytes += 2 * text.len() + 4;
                 }
             }
+            let cover = free.saturating_mul(of_entities.min(entities.len()));
             let allowed = COVER_MIN.max(COVER_FACTOR * (series + 1));
             let samples = cover.saturating_mul(samples_each);
             let is_too_much =
@@ -101,8 +153,8 @@ impl Check<'_, '_> {
             if series > 0 && is_too_much {
                 break;
             }
-            for (used, digit) in used.iter_mut().zip(cursor.digits()) {
-                used.insert(*digit);
+            for (dimension, used) in used.iter_mut().enumerate() {
+                used.insert(cursor.value(dimension));
             }
             text_bytes = bytes;
             series += 1;
@@ -114,14 +166,90 @@ impl Check<'_, '_> {
             if used.len() == dimension.len() {
                 continue;
             }
-            let texts = used.iter().map(|&digit| {
-                let text = dimension.values.get(digit as usize);
-                std::str::from_utf8(text).expect("label values are text")
-            });
+            let texts = used
+                .iter()
+                .map(|text| std::str::from_utf8(text).expect("label values are text"));
             let texts: Vec<&str> = texts.collect();
             matchers.push(one_of(name, &texts));
         }
         Batch { series, matchers }
+    }
+
+    /// Whether series that ended are over for the backend: a query that looks back must not
+    /// find them.
+    fn ends(&mut self) -> Result<(), AskError> {
+        if self.ctx.route().ends == Ends::Never {
+            return Ok(());
+        }
+        let mut by_scrape: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (index, scrape) in self.chunk.ends(self.sampled) {
+            by_scrape.entry(scrape).or_default().push(index);
+        }
+        let names: Vec<&str> = self
+            .sampled
+            .names
+            .texts
+            .iter()
+            .map(String::as_str)
+            .collect();
+        for (scrape, ended) in by_scrape.into_iter().take(ENDS_ASKED_MAX) {
+            let mut rest = ended.as_slice();
+            while !rest.is_empty() {
+                let batch = self.batch_of(rest.iter().copied());
+                let (these, others) = rest.split_at(batch.series);
+                rest = others;
+                let at_ms = self.ctx.marked_ms(self.chunk.scrapes[scrape]);
+                let query = selector(&names, &batch.matchers);
+                self.not_over(these, (scrape, at_ms), &query)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether series that a scrape shows no more are still shown at a time.
+    fn not_over(
+        &mut self,
+        ended: &[usize],
+        (scrape, at_ms): (usize, i64),
+        query: &str,
+    ) -> Result<(), AskError> {
+        let mut over: HashMap<String, (usize, usize)> = HashMap::new();
+        let mut walk = Walk::new(self.chunk, self.sampled);
+        for &index in ended {
+            let cursor = walk.to(index);
+            for (slot, of) in self.sampled.names.slots.iter().enumerate() {
+                let name = &self.sampled.names.texts[of.name];
+                let number = of.number.map(|(_, number)| number);
+                over.insert(
+                    naming::identity(name, labels(cursor), number),
+                    (index, slot),
+                );
+            }
+        }
+        let own = self.population.space().label_names();
+        for row in self.ctx.backend().vector(query, at_ms)? {
+            let label = self.number_label(&row.labels);
+            let (identity, _) = self.ctx.identity_of(&row.labels, &own, label);
+            let Some(&(index, slot)) = over.get(&identity) else {
+                continue;
+            };
+            if self.ctx.is_stale_mark(row.value) {
+                continue;
+            }
+            self.tally.stale_late += 1;
+            let turn = self.chunk.turn(self.sampled, index, scrape);
+            let time_ms = self.chunk.scrapes[scrape].time_ms;
+            self.example(What::StaleLate, index, slot, time_ms, |example| {
+                example.found = Some(format!("{:?}", row.value));
+                if let Some(Turn::Ended(tick)) = turn {
+                    let note = "and nothing marks its end, or what does came late";
+                    example.note = Some(format!("it ended at tick {tick}, {note}"));
+                }
+                example.query = exactly(&row.labels);
+                example.query_ms = at_ms;
+            });
+        }
+        Ok(())
     }
 
     fn names(&self) -> &Names {
@@ -143,14 +271,14 @@ impl Check<'_, '_> {
 
         let slots = self.names().slots.len();
         let mut expected: HashMap<String, (usize, usize)> = HashMap::new();
-        let mut cursor = self.population.cursor(0);
+        let mut walk = Walk::new(self.chunk, self.sampled);
         for index in from..from + batch.series {
-            cursor.seek(self.sampled.series[index]);
+            let cursor = walk.to(index);
             for slot in 0..slots {
                 let of = &self.names().slots[slot];
                 let number = of.number.map(|(_, number)| number);
                 let name = &self.names().texts[of.name];
-                let identity = naming::identity(name, labels(&cursor), number);
+                let identity = naming::identity(name, labels(cursor), number);
                 expected.insert(identity, (index, slot));
             }
         }
@@ -159,11 +287,7 @@ impl Check<'_, '_> {
             .by_series(self.sampled, from..from + batch.series);
         let mut seen = BTreeSet::new();
         for stored in stored {
-            let name = stored.labels.get("__name__").map_or("", String::as_str);
-            let label = self.names().slots.iter().find_map(|slot| {
-                let is_of_name = self.names().texts[slot.name] == name;
-                slot.number.filter(|_| is_of_name).map(|(label, _)| label)
-            });
+            let label = self.number_label(&stored.labels);
             let own = self.population.space().label_names();
             let (identity, text) = self.ctx.identity_of(&stored.labels, &own, label);
             match expected.get(&identity) {
@@ -193,6 +317,15 @@ impl Check<'_, '_> {
         Ok(())
     }
 
+    /// The label with a number that a stored series has by its name.
+    fn number_label(&self, stored: &Labels) -> Option<&'static str> {
+        let name = stored.get("__name__").map_or("", String::as_str);
+        self.names().slots.iter().find_map(|slot| {
+            let is_of_name = self.names().texts[slot.name] == name;
+            slot.number.filter(|_| is_of_name).map(|(label, _)| label)
+        })
+    }
+
     /// Whether a stored series is one that is exposed, though not sampled here.
     fn is_known(&mut self, stored: &Labels, own: &[&str], label: Option<&str>) -> bool {
         let mut labels = self.ctx.added().taken_off(stored, own);
@@ -204,9 +337,14 @@ impl Check<'_, '_> {
             }
         }
         let key = key_of(self.population.space(), &labels);
-        let keys = self
-            .keys
-            .get_or_insert_with(|| sorted_keys(self.population));
+        let keys = self.keys.get_or_insert_with(|| {
+            let mut keys = sorted_keys(self.population);
+            if !self.sampled.born_keys.is_empty() {
+                keys.extend(&self.sampled.born_keys);
+                keys.sort_unstable();
+            }
+            keys
+        });
         keys.binary_search(&key).is_ok()
     }
 
@@ -269,9 +407,16 @@ impl Check<'_, '_> {
                         continue;
                     }
                     self.tally.unexpected += 1;
+                    let note = match self.chunk.turn(self.sampled, index, place) {
+                        Some(Turn::Ended(tick)) => format!("it ended at tick {tick}"),
+                        Some(Turn::Born(tick)) if tick > scrape.tick => {
+                            format!("it is born at tick {tick}")
+                        }
+                        _ => "its point is left out at this tick".to_owned(),
+                    };
                     self.example(What::Unexpected, index, slot, sample.0, |example| {
                         example.found = Some(format!("{:?}", sample.1));
-                        example.note = Some("its point is left out at this tick".into());
+                        example.note = Some(note);
                     });
                 }
                 (None, None) => {}
@@ -293,8 +438,10 @@ impl Check<'_, '_> {
         for (place, value) in missing {
             self.tally.missing += 1;
             let time_ms = self.chunk.scrapes[place].time_ms;
+            let note = self.birth_note(index, place);
             self.example(What::Missing, index, slot, time_ms, |example| {
                 example.expected = Some(format!("{value:?}"));
+                example.note = note;
             });
         }
     }
@@ -332,10 +479,16 @@ impl Check<'_, '_> {
                     continue;
                 }
                 self.tally.unexpected += 1;
+                let mut note = "nothing came at this time".to_owned();
+                let next = |scrape: &Scrape| scrape.time_ms < time_ms;
+                let next = self.chunk.scrapes.partition_point(next);
+                if let Some(Turn::Ended(tick)) = self.chunk.turn(self.sampled, index, next) {
+                    note += &format!("; it ended at tick {tick}");
+                }
                 self.example(What::Unexpected, index, slot, time_ms, |example| {
                     example.tick = None;
                     example.found = Some(format!("{found:?}"));
-                    example.note = Some("nothing came at this time".into());
+                    example.note = Some(note);
                 });
                 continue;
             };
@@ -382,7 +535,7 @@ impl Check<'_, '_> {
         if !self.tally.has_room(What::Wrong, &series, time_ms) {
             return;
         }
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = self.birth_note(index, place).into_iter().collect();
         if let Some(earlier) = self.earlier(index, slot, time_ms, found) {
             let tick = self.chunk.scrapes[earlier].tick;
             notes.push(format!("that is its value of tick {tick}"));
@@ -403,9 +556,17 @@ impl Check<'_, '_> {
         });
     }
 
+    /// When a series was born or began anew, where that was at one of the scrapes.
+    fn birth_note(&self, index: usize, place: usize) -> Option<String> {
+        match self.chunk.turn(self.sampled, index, place) {
+            Some(Turn::Born(tick)) => Some(format!("it began at tick {tick}")),
+            _ => None,
+        }
+    }
+
     fn shown(&self, index: usize, slot: usize) -> String {
         let of = &self.names().slots[slot];
-        let cursor = self.population.cursor(self.sampled.series[index]);
+        let cursor = self.chunk.cursor(self.sampled, index);
         let name = &self.names().texts[of.name];
         shown(name, labels(&cursor), of.number)
     }
@@ -426,7 +587,7 @@ impl Check<'_, '_> {
             return;
         }
         let of = &self.names().slots[slot];
-        let cursor = self.population.cursor(self.sampled.series[index]);
+        let cursor = self.chunk.cursor(self.sampled, index);
         let name = &self.names().texts[of.name];
         let selector = self.ctx.selector(name, labels(&cursor), of.number);
         let mut example = Example {
@@ -454,8 +615,13 @@ impl Check<'_, '_> {
         let samples = &mut stored.samples;
         samples.retain(|&(_, found)| !self.ctx.is_stale_mark(found));
         self.tally.unexpected += stored.samples.len() as u64;
-        let note = "there is no such series";
-        self.other_series(What::Unexpected, series, &stored, note);
+        let own = self.population.space().label_names();
+        let labels = self.ctx.added().taken_off(&stored.labels, &own);
+        let note = match self.known.lived_of(self.population, &labels) {
+            Some(lived) => format!("it ended at tick {}", lived.ended),
+            None => "there is no such series".to_owned(),
+        };
+        self.other_series(What::Unexpected, series, &stored, &note);
     }
 
     fn other_series(&mut self, what: What, series: &str, stored: &Stored, note: &str) {

@@ -2,6 +2,7 @@
 //! the same share on every run, by their keys. Populations in, series and rows out.
 
 use std::collections::{BTreeSet, BinaryHeap};
+use std::ops::Range;
 
 use super::backend::Labels;
 use crate::engine::Frame;
@@ -73,8 +74,8 @@ impl Rows {
     }
 }
 
-/// Calls `visit` with the cursor, the block's place and the row of every series
-/// that `rows` has.
+/// Calls `visit` with the cursor, the block's place and the row within it of every series
+/// that exists and that `rows` has.
 pub(super) fn for_each_series<'a>(
     frame: &'a Frame,
     family: usize,
@@ -92,7 +93,7 @@ pub(super) fn for_each_series<'a>(
             if row > 0 {
                 cursor.advance();
             }
-            if rows.has(cursor.digits()) {
+            if population.exists(block.start + row) && rows.has(cursor.digits()) {
                 visit(&cursor, place, row);
             }
         }
@@ -132,6 +133,10 @@ impl KeyLimit {
                 }
             });
         }
+        if smallest.len() < most {
+            // All of them are meant, and so are those that are born later.
+            return Self(u64::MAX);
+        }
         Self(smallest.peek().copied().unwrap_or(0))
     }
 
@@ -152,6 +157,18 @@ pub(super) fn each_key(
     population: &Population,
     name_key: u64,
     rows: &Rows,
+    visit: impl FnMut(u64, usize),
+) {
+    let all = 0..population.row_count();
+    each_key_of(population, all, name_key, rows, visit);
+}
+
+/// The same of some neighbouring rows.
+pub(super) fn each_key_of(
+    population: &Population,
+    of: Range<usize>,
+    name_key: u64,
+    rows: &Rows,
     mut visit: impl FnMut(u64, usize),
 ) {
     const AT_ONCE: usize = 4096;
@@ -159,19 +176,18 @@ pub(super) fn each_key(
         return;
     }
     let mut scratch = Vec::new();
-    let mut start = 0;
-    while start < population.series_count() {
-        let end = population.series_count().min(start + AT_ONCE);
+    let mut start = of.start;
+    while start < of.end {
+        let end = of.end.min(start + AT_ONCE);
         let keys = population.label_set_keys(start..end, &mut scratch);
         let mut cursor = population.cursor(start);
         for (index, &key) in keys.iter().enumerate() {
-            if let Rows::With(_) = rows {
-                if index > 0 {
-                    cursor.advance();
-                }
-                if !rows.has(cursor.digits()) {
-                    continue;
-                }
+            let is_with = matches!(rows, Rows::With(_));
+            if is_with && index > 0 {
+                cursor.advance();
+            }
+            if !population.exists(start + index) || is_with && !rows.has(cursor.digits()) {
+                continue;
             }
             visit(identity::series_key(key, name_key), start + index);
         }

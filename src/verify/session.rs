@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::backend::{Backend, Kind};
 use super::context::Context;
 use super::edges::Edges;
+use super::generations::Generations;
 use super::naming::Names;
 use super::other_run::{self, Source};
 use super::range_check::{self, RangeCheck};
@@ -46,6 +47,8 @@ pub struct Session<'b> {
     replay: Replay,
     engine: Engine,
     latest: Option<Arc<Frame>>,
+    /// What became of entities.
+    generations: Generations,
     faults: RunFaults,
     series_replayed: usize,
     /// The last times between scrapes: a short range tells too little of what is
@@ -118,6 +121,7 @@ impl<'b> Session<'b> {
             faults: RunFaults::new(&replay),
             replay,
             latest: None,
+            generations: Generations::default(),
             series_replayed: 0,
             intervals_ms: VecDeque::new(),
         })
@@ -149,7 +153,17 @@ impl<'b> Session<'b> {
         let began = Instant::now();
         let (requests_before, waited_before) = (self.backend.requests(), self.backend.waited());
         let parts = self.parts(options)?;
-        let selection = range_check::select(&self.replay, options, parts.len())?;
+        let ticks = parts.iter().flat_map(|part| {
+            let scrapes = part.scrapes();
+            [
+                scrapes.first().map(|first| first.tick),
+                Some(part.last().tick),
+            ]
+        });
+        let ticks = ticks.flatten().fold((u64::MAX, 0), |(first, last), tick| {
+            (tick.min(first), tick.max(last))
+        });
+        let selection = range_check::select(&self.replay, options, parts.len(), ticks)?;
         // Of the parts, in their order.
         let checks = parts
             .iter()
@@ -161,11 +175,12 @@ impl<'b> Session<'b> {
             let frame = self.frame(tick, last_tick, progress)?;
             let part = &parts[place];
             let is_instant = part.instants.contains(&index);
-            checks[place].scrape(part.scrapes()[index], &frame, is_instant)?;
+            let scrape = (part.scrapes()[index], is_instant);
+            checks[place].scrape(scrape, &frame, &self.generations)?;
         }
         let mut found = Vec::with_capacity(parts.len());
         for mut check in checks {
-            check.finish()?;
+            check.finish(&self.generations)?;
             found.push(check.into_found());
         }
         let metadata = self.backend.metadata()?;
@@ -379,6 +394,7 @@ impl<'b> Session<'b> {
             let frame = self.engine.advance(|_, _| {});
             let series = self.engine.catalog().generated_series();
             self.series_replayed = self.series_replayed.max(series);
+            self.generations.follow(&frame);
             progress(frame.tick() + 1, last_tick + 1);
             self.latest = Some(frame);
         }

@@ -1,6 +1,8 @@
 //! Counts and sums that a backend should find: over all series of a name at a
 //! tick, or by one of their labels. Frames in, [`Totals`] out.
 
+use std::collections::HashMap;
+
 use super::naming::{self, Names};
 use super::selection::{Rows, for_each_series};
 use crate::engine::Frame;
@@ -100,36 +102,66 @@ pub(super) fn totals(
     totals
 }
 
+/// Totals by the values of one label, or by slot.
+#[derive(Debug, Default)]
+pub(super) struct Groups<'a> {
+    pub(super) totals: Vec<Totals>,
+    /// The texts of the label, where there is no list of them: by number of the group, ...
+    pub(super) texts: Vec<&'a str>,
+    /// ... and the other way round.
+    pub(super) of_text: HashMap<&'a str, usize>,
+}
+
+impl<'a> Groups<'a> {
+    /// The group of a text.
+    fn of(&mut self, text: &'a [u8]) -> usize {
+        let text = std::str::from_utf8(text).expect("label values are text");
+        *self.of_text.entry(text).or_insert_with(|| {
+            self.texts.push(text);
+            self.totals.push(Totals::default());
+            self.texts.len() - 1
+        })
+    }
+}
+
 /// Totals by value of one label (a dimension), or by slot.
-pub(super) fn totals_by(
-    frame: &Frame,
+pub(super) fn totals_by<'a>(
+    frame: &'a Frame,
     (family, names, name): (usize, &Names, usize),
     rows: &Rows,
     only_slot: Option<usize>,
     dimension: Option<usize>,
-) -> Vec<Totals> {
+) -> Groups<'a> {
     let space = frame.population(family).space();
     let slots = names.slots_of(name);
     let groups = dimension.map_or(slots.len(), |d| space.dimensions()[d].len());
-    let mut totals = vec![Totals::default(); groups];
+    let mut groups = Groups {
+        totals: vec![Totals::default(); groups],
+        ..Groups::default()
+    };
+    let is_listed = !groups.totals.is_empty();
     for_each_series(frame, family, rows, |cursor, place, row| {
         if frame.gaps(place).contains(row) {
             return;
         }
         let columns = frame.block(place).2;
+        let of_label = dimension.map(|dimension| {
+            if is_listed {
+                cursor.digits()[dimension] as usize
+            } else {
+                groups.of(cursor.value(dimension))
+            }
+        });
         for slot in slots.clone() {
             if only_slot.is_none_or(|only| only == slot) {
-                let group = match dimension {
-                    Some(dimension) => cursor.digits()[dimension] as usize,
-                    None => slot - slots.start,
-                };
+                let group = of_label.unwrap_or(slot - slots.start);
                 let created = frame.created(place);
                 let slot = &names.slots[slot];
-                totals[group].add(naming::value(slot, columns, created, row));
+                groups.totals[group].add(naming::value(slot, columns, created, row));
             }
         }
     });
-    totals
+    groups
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::backend::{AskError, seconds};
 use super::context::Context;
+use super::generations::Generations;
 use super::locate::{Group, locate};
 use super::naming::{quoted, selector};
 use super::place::{Place, numbers};
@@ -18,7 +19,11 @@ use super::sums::{Totals, totals};
 ///
 /// # Errors
 /// When the backend does not answer.
-pub(super) fn check(ctx: &Context, place: Place, look: bool) -> Result<Vec<Example>, AskError> {
+pub(super) fn check(
+    (ctx, known): (&Context, &Generations),
+    place: Place,
+    look: bool,
+) -> Result<Vec<Example>, AskError> {
     let own = place.own_labels();
     let mut matchers = ctx.added().matchers(&own);
     for (name, value) in ctx.matches() {
@@ -77,7 +82,7 @@ pub(super) fn check(ctx: &Context, place: Place, look: bool) -> Result<Vec<Examp
         expected: count,
         found: found.max(0.0) as u64,
     };
-    examples.extend(locate(ctx, place, group, &expected)?);
+    examples.extend(locate((ctx, known), place, group, &expected)?);
     Ok(examples)
 }
 
@@ -122,6 +127,8 @@ fn ends(
     (rows, count): (&Rows, u64),
     selector: &str,
 ) -> Result<Vec<Example>, AskError> {
+    // So many may be shown.
+    let mut count = count;
     let is_marked = match (ctx.route().ends, place.family) {
         (Ends::Missing | Ends::Removed, None) => true,
         (Ends::Missing, Some(family)) => {
@@ -129,6 +136,13 @@ fn ends(
             blocks
                 .map(|block| place.frame.gaps(block))
                 .any(|gaps| !gaps.is_empty())
+        }
+        (Ends::Removed, Some(family)) => {
+            // What exists is shown, whether or not it has a point here.
+            let population = place.frame.population(family);
+            let slots = place.names.slots_of(place.name).len();
+            count = count.max((rows.count(population) * slots) as u64);
+            population.entities().is_some()
         }
         _ => false,
     };

@@ -76,7 +76,7 @@ pub(crate) fn frame_lines(frame: &Frame, prefix: &str) -> Vec<Line> {
             if frame.gaps(index).contains(series) {
                 continue;
             }
-            let cursor = family.space.cursor(block.start + series);
+            let cursor = frame.population(block.family).cursor(block.start + series);
             let labels = labels_at(&cursor);
             let created_ns = match family.shape {
                 Shape::Gauge => 0,
@@ -147,7 +147,8 @@ pub(crate) fn frame_growth(frame: &Frame, since_tick: u64, since_ns: i64) -> Vec
         for (series, value) in growth.iter().enumerate() {
             let created_ns = frame.created(index).at(series);
             if created_ns <= since_ns {
-                let labels = labels_at(&family.space.cursor(block.start + series));
+                let labels =
+                    labels_at(&frame.population(block.family).cursor(block.start + series));
                 lines.push((family.name.clone(), labels, value.to_bits(), created_ns));
             }
         }
@@ -161,12 +162,10 @@ pub(crate) fn sorted(mut lines: Vec<Line>) -> Vec<Line> {
 }
 
 fn labels_at(cursor: &Cursor<'_>) -> BTreeMap<String, String> {
-    let dimensions = cursor.space().dimensions().iter();
-    let values = dimensions.zip(cursor.digits()).map(|(dimension, &digit)| {
-        let value = dimension.values.get(digit as usize).to_vec();
-        (dimension.name.clone(), String::from_utf8(value).unwrap())
-    });
-    values.collect()
+    let labels = cursor.labels();
+    labels
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// The exponential buckets of a frame, in the frame's order.
@@ -189,7 +188,7 @@ pub(crate) fn frame_exponentials(frame: &Frame) -> Vec<Exponential> {
             let counts = row.counts.iter().zip(row.place.offset..);
             all.push(Exponential {
                 name: family.name.clone(),
-                labels: labels_at(&family.space.cursor(block.start + series)),
+                labels: labels_at(&frame.population(block.family).cursor(block.start + series)),
                 scale: row.place.scale,
                 zeros: row.place.zeros,
                 counts: counts
@@ -275,7 +274,8 @@ fn labels() -> impl Strategy<Value = Vec<Label>> {
             }
         ),
     ];
-    prop::collection::vec((values, any::<bool>()), 0..4).prop_flat_map(|all| {
+    let weights = prop::option::weighted(0.3, prop::collection::vec(0.1..9.0f64, 5));
+    prop::collection::vec((values, any::<bool>(), weights), 0..4).prop_flat_map(|all| {
         let names: Vec<String> = ["zone", "app", "host", "Code"]
             .map(String::from)
             .into_iter()
@@ -284,14 +284,14 @@ fn labels() -> impl Strategy<Value = Vec<Label>> {
         Just(names).prop_shuffle().prop_map(move |names| {
             let named = names.into_iter().zip(all.clone());
             named
-                .map(|(name, (values, from_metric))| Label {
-                    name,
-                    values,
-                    from_metric,
-                    text: None,
-                    of: None,
-                    weights: None,
-                    hidden: false,
+                .map(|(name, (values, from_metric, weights))| {
+                    let count = values.count() as usize;
+                    let is_list = matches!(values, LabelValues::List(_));
+                    let weights = weights.filter(|_| is_list);
+                    Label {
+                        weights: weights.map(|weights| weights[..count].to_vec()),
+                        ..Label::new(name, values, from_metric)
+                    }
                 })
                 .collect()
         })

@@ -37,7 +37,8 @@ impl Checker<'_> {
         let Some(place) = named.position(is_called) else {
             // It may be one that has mistakes of its own.
             if metrics.iter().all(Option::is_some) {
-                let fits = metrics.iter().flatten().filter(|other| fits(child, other));
+                let others = metrics.iter().flatten();
+                let fits = others.filter(|other| other.name != child.name && fits(child, other));
                 let names: Vec<&str> = fits.map(|other| &*other.name).collect();
                 let defined = suggest::nearest_and_rest(
                     name,

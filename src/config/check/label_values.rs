@@ -41,7 +41,14 @@ impl Checker<'_> {
             RawLabel::Spec(spec) => spec,
         };
         let property = self.property(at, &spec);
+        let is_property = spec.of.is_some();
         let ((values, text), weights) = self.spec(at, spec)?;
+        if is_property && weights.is_some() {
+            let message = "a property's values have no weights: they multiply no series whose \
+                           events could be split; write them as a list";
+            self.problems.add(&at.key("values"), message);
+            return None;
+        }
         Some(Label {
             text,
             of: property.ok()?,

@@ -93,8 +93,21 @@ impl Checker<'_> {
             );
         }
         let seed = raw.seed.unwrap_or(global.seed);
-        let of = raw.of.as_ref().or(raw.observations_of.as_ref()).cloned();
+        let (of, observations_of) = (raw.of.clone(), raw.observations_of.clone());
         let kind = self.kind(at, raw, &parameters, global)?;
+        // Where another one sets the field, that was reported.
+        let of = match &kind {
+            Kind::Counter {
+                algorithm: CounterAlgorithm::Share(_),
+                ..
+            }
+            | Kind::Gauge {
+                algorithm: GaugeAlgorithm::Follow(_),
+                ..
+            } => of,
+            Kind::Counter { .. } | Kind::Gauge { .. } => None,
+            Kind::Histogram { .. } | Kind::Summary { .. } => observations_of,
+        };
         let life = match profile {
             Some((name, profile)) => profile.life.followed(name, &labels, global.seed),
             None => Life::default().followed("", &labels, global.seed),

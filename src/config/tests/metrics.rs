@@ -211,11 +211,11 @@ name: x
 name: x, type: guage
     type: unknown "guage"; did you mean "gauge"?
 name: x, type: gauge
-    algorithm: missing; gauge knows random_walk, sine, bernoulli, sawtooth, constant
+    algorithm: missing; gauge knows random_walk, sine, bernoulli, sawtooth, constant, follow
 name: x, type: gauge, algorithm: sin
-    algorithm: no algorithm "sin"; did you mean "sine"? gauge also knows random_walk, bernoulli, sawtooth, constant
+    algorithm: no algorithm "sin"; did you mean "sine"? gauge also knows random_walk, bernoulli, sawtooth, constant, follow
 name: x, type: gauge, algorithm: poisson
-    algorithm: no algorithm "poisson"; gauge knows random_walk, sine, bernoulli, sawtooth, constant
+    algorithm: no algorithm "poisson"; gauge knows random_walk, sine, bernoulli, sawtooth, constant, follow
 name: x, type: counter, algorithm: poisson
     base_rate: missing; counter poisson needs it
 name: x, type: counter, algorithm: poisson, base_rate: -1
@@ -282,10 +282,8 @@ name: x, type: histogram, algorithm: lognormal, mu: 0, sigma: -1
     sigma: must be within 0 and 50, found -1
 name: x, type: counter, algorithm: share, p: 0.5
     of: missing; counter share needs it
-name: x, type: counter, algorithm: share, of: y, p: 1.5
-    p: must be within 0 and 1, found 1.5
 name: x, type: counter, algorithm: share, of: y, p: 0.5
-    of: no metric "y"; it can be one of: x
+    of: no metric "y"; it can be one of: none
 name: x, type: counter, algorithm: share, of: x, p: 0.5
     of: goes round in a circle: "x" of "x"; one of them has to be of none
 name: x, type: counter, algorithm: poisson, base_rate: 1, of: x
@@ -362,7 +360,7 @@ fn metric_rules() {
 /// A metric `x` beside some others, and what is said about it.
 const KIN: &str = r#"
 type: counter, algorithm: share, of: request, p: 0.5, profile: p
-    of: no metric "request"; did you mean "requests"? it can also be one of: steps, x
+    of: no metric "request"; did you mean "requests"? it can also be one of: steps
 type: counter, algorithm: share, of: level, p: 0.5, profile: p
     of: "level" is a gauge; it has to be a counter
 type: gauge, algorithm: follow, of: sizes, profile: p
@@ -409,7 +407,7 @@ metrics:
     );
     assert_eq!(
         all,
-        "f.yaml:3:50: metrics[1].of: goes round in a circle: \"b\" of \"c\" of \"b\"; one of them has to be of none"
+        "f.yaml:3:52: metrics[1].of: goes round in a circle: \"b\" of \"c\" of \"b\"; one of them has to be of none"
     );
 }
 

@@ -92,6 +92,10 @@ impl Kernel for Gauge {
     type Class = Option<Events>;
     type State = Filled;
 
+    fn is_cumulative(&self) -> bool {
+        false
+    }
+
     fn new_state(&self, _series: usize) -> Filled {
         None
     }
@@ -159,7 +163,9 @@ impl Kernel for Gauge {
         if let Some(events) = &run.class.own {
             events.fill(run.keys(), run.weights(), &mut rates);
             let interval_s = self.interval_ns as f64 / 1e9;
-            rates.iter_mut().for_each(|rate| *rate /= interval_s);
+            for rate in &mut rates {
+                *rate /= interval_s;
+            }
         }
         let (rows, seen) = (run.rows.clone(), self.seen(run, &rates));
         let values = &mut now.columns.values_mut()[rows.clone()];

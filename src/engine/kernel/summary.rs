@@ -163,7 +163,9 @@ impl Kernel for Summary {
         let (quantiles, counts, sums) = now.columns.summary_mut();
         quantiles[cells_of(&rows, self.objectives.len())].fill(f64::NAN);
         counts[rows.clone()].fill(0);
-        sums[rows].fill(0.0);
+        sums[rows.clone()].fill(0.0);
+        // Another series may have lived there.
+        now.state.rows(rows, self.objectives.len()).clear();
     }
 
     fn advance(

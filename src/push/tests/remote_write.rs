@@ -259,7 +259,7 @@ fn series_end_with_their_catalog_and_at_the_end() {
     let one = 1f64.to_bits();
     for index in 0..30 {
         let expected = if index < 10 {
-            vec![(0, 1000), (STALE_BITS, 2000)]
+            vec![(0, 1000), (STALE_BITS, 1001)]
         } else {
             vec![(0, 1000), (one, 2000), (STALE_BITS, 2001)]
         };

@@ -12,7 +12,7 @@ use crate::verify::VerifyError;
 use crate::verify::backend::{AskError, Backend};
 use crate::verify::naming::selector;
 use crate::verify::report::Report;
-use crate::verify::route::{Route, in_queries};
+use crate::verify::route::{Route, in_queries, own_labels};
 
 /// Backends hold the same load if one has no more than this share more than another.
 const SHARE_MAX: f64 = 0.01;
@@ -136,11 +136,7 @@ impl Stored {
             all.sort_unstable();
             all.dedup();
         }
-        let own = replay
-            .metrics()
-            .into_iter()
-            .flat_map(|metric| &metric.labels);
-        let own: Vec<&str> = own.map(|label| label.name.as_str()).collect();
+        let own: Vec<&str> = replay.metrics().into_iter().flat_map(own_labels).collect();
         let matchers = report.added.matchers(&own);
         let (from_ms, to_ms) = report.range_ms;
         let count = |names: &[String]| {

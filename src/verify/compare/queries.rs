@@ -10,9 +10,10 @@ use serde::Serialize;
 
 use crate::config::Metric;
 use crate::journal::Replay;
-use crate::model::space::Space;
+use crate::model::population::Population;
 use crate::model::{Shape, shape_of};
 use crate::verify::VerifyError;
+use crate::verify::at_tick::AtTick;
 use crate::verify::backend::{AskError, Backend};
 use crate::verify::naming::{Added, quoted, selector};
 use crate::verify::report::Report;
@@ -173,6 +174,7 @@ fn fail(failures: &mut Option<Failures>, query: &Query, error: &AskError) {
 fn queries(replay: &Replay, route: &Route, report: &Report) -> Result<Vec<Query>, VerifyError> {
     let mut queries = Vec::new();
     let added = &report.added;
+    let mut at_tick = AtTick::new(replay, report.ticks.1)?;
     let mut known: Vec<&str> = Vec::new();
     for metric in replay.metrics() {
         let shape = shape_of(metric, &|_| None);
@@ -183,18 +185,19 @@ fn queries(replay: &Replay, route: &Route, report: &Report) -> Result<Vec<Query>
             break;
         }
         known.push(&metric.name);
-        of_metric(&mut queries, (metric, &shape), route, added)?;
+        let population = at_tick.population(metric)?;
+        of_metric(&mut queries, (metric, &shape), (route, added), &population);
     }
     Ok(queries)
 }
 
-/// Adds the queries about one metric.
+/// Adds the queries about one metric, which has these series.
 fn of_metric(
     queries: &mut Vec<Query>,
     (metric, shape): (&Metric, &Shape),
-    route: &Route,
-    added: &Added,
-) -> Result<(), VerifyError> {
+    (route, added): (&Route, &Added),
+    population: &Population,
+) {
     let names = route.names_of(metric);
     let name = names.texts[0].as_str();
     let own = own_labels(metric);
@@ -206,8 +209,8 @@ fn of_metric(
         Form::Instant,
     );
     push("sum of all series", format!("sum({all})"), Form::Instant);
-    if let Some(label) = metric.labels.first() {
-        let label = added.stored_name(&label.name, &own);
+    if let Some(label) = own.first() {
+        let label = added.stored_name(label, &own);
         let topk = format!("topk(10, sum by ({label}) ({all}))");
         push("the top 10 of one label", topk, Form::Instant);
     }
@@ -226,9 +229,12 @@ fn of_metric(
         }
     }
     // One series, as a dashboard of one machine asks for it.
-    let space = Space::new(&metric.labels, metric.series_cap, metric.sampling)
-        .map_err(|error| VerifyError::Config(format!("metric {}: {error}", metric.name)))?;
-    let cursor = space.cursor(space.series_count() / 2);
+    let middle = population.row_count() / 2;
+    let rows = (middle..population.row_count()).chain(0..middle);
+    let Some(row) = rows.into_iter().find(|&row| population.exists(row)) else {
+        return;
+    };
+    let cursor = population.cursor(row);
     let mut matchers = added.matchers(&own);
     for (label, value) in selection::labels(&cursor) {
         matchers.push(format!(
@@ -243,7 +249,6 @@ fn of_metric(
         format!("{one}[5m]"),
         Form::Samples,
     );
-    Ok(())
 }
 
 impl Latency {

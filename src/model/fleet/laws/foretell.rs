@@ -7,7 +7,7 @@ use crate::model::fleet::part::{Making, Parts};
 impl Laws {
     /// How often the entity of a slot ends and begins in a span of time by what these laws
     /// have beyond `before`, from its beginning to its end, inclusive.
-    pub(super) fn foretell(
+    pub(in crate::model::fleet) fn foretell(
         &self,
         before: &Self,
         parts: &Parts,

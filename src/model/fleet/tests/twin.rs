@@ -337,7 +337,9 @@ impl Twin<'_> {
                 moves: &before,
             };
             for (law, outages) in &laws {
-                let window = outages.last_window(start_ns).unwrap();
+                let Some(window) = outages.last_window(start_ns) else {
+                    continue;
+                };
                 if outages.window(window).unwrap().0 != start_ns {
                     continue;
                 }

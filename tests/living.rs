@@ -1,0 +1,200 @@
+//! Fleets that are born, move and die: every value against the slow twin, on any number
+//! of threads, and what their births and ends mean for those who read frames.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use mockingbird::config::{Action, Config, Selector, Spike, Target, load_str};
+use mockingbird::engine::{Engine, Frame, Prepared};
+use mockingbird::model::Catalog;
+use mockingbird::timeline::Command;
+use mockingbird::twin::{self, Change};
+use proptest::prelude::*;
+use support::{frame_lines, sorted, twin_lines};
+
+/// Laws that can act together, each written as the file has it.
+const LAWS: [&str; 8] = [
+    "{mode: replace, label: pod, lifetime: 7}",
+    "{mode: rollout, label: deployment, every: 10, over: 4, percent: 60}",
+    "{mode: rollout, label: deployment, every: 13, over: 6, overlap: 2, back: 50}",
+    "{mode: restart, label: pod, every: 9, percent: 50, down: 2}",
+    "{mode: outage, label: node, every: 8, percent: 40, down: 3, move: true}",
+    "{mode: outage, label: zone, every: 11, percent: 50, down: 2}",
+    "{mode: relabel, label: pod, every: 6, percent: 40}",
+    "{mode: job, label: pod, every: 12, lifetime: 5}",
+];
+
+const SIZES: [&str; 4] = [
+    "{label: pod, shape: ramp, from: 2, to: \"100%\", over: 20}",
+    "{label: pod, shape: wave, from: \"20%\", to: \"80%\", period: 15}",
+    "{label: pod, shape: spike, from: 1, to: \"100%\", over: 3, period: 10}",
+    "{label: pod, shape: double_halve, from: 2, to: 4, period: 7}",
+];
+
+fn text(laws: &[&str], size: Option<&str>, seed: u64) -> String {
+    let size = size.map_or(String::new(), |size| format!("size: [{size}]"));
+    let laws = laws.join(", ");
+    format!(
+        "
+global: {{seed: {seed}}}
+profiles:
+  fleet:
+    labels:
+      namespace: [shop, 'p\"y']
+      deployment: {{range: [1, 2], fmt: '{{namespace}}-app{{}}'}}
+      replicaset: {{of: deployment, fmt: '{{deployment}}-{{id:4}}'}}
+      pod: {{range: [1, 3], fmt: '{{replicaset}}-{{id:5}}'}}
+      node: {{of: pod, range: [1, 4], fmt: 'node-%02d', spread: even}}
+      zone: {{of: node, values: [a, b]}}
+      path: {{/x: 3, /y: 1}}
+    churn: [{laws}]
+    {size}
+metrics:
+  - {{name: requests, type: counter, algorithm: poisson, base_rate: 3, profile: fleet}}
+  - {{name: errors, type: counter, algorithm: share, of: requests, p: 0.3, profile: fleet}}
+  - {{name: latency, type: histogram, algorithm: exponential, lam: 2, buckets: [0.1, 1],
+     observations_of: requests, profile: fleet}}
+  - {{name: size, type: summary, algorithm: exponential, lam: 2, max_age_s: 4,
+     observations_per_tick: 2, profile: fleet, without: [path]}}
+  - {{name: load, type: gauge, algorithm: random_walk, step: 1, profile: fleet, without: [zone]}}
+  - {{name: info, type: gauge, algorithm: constant, start: 1, profile: fleet, without: [path]}}
+  - {{name: plain, type: counter, algorithm: poisson, base_rate: 3, labels: {{a: [x, y]}}}}
+"
+    )
+}
+
+fn config(text: &str) -> Config {
+    let config = load_str(Path::new("test.yaml"), text.as_bytes(), &|_| None);
+    config.unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn engine(config: &Config, threads: usize) -> Engine {
+    let catalog = Catalog::build(config, Vec::new()).unwrap();
+    Engine::new(config, Arc::new(catalog), 0, threads).unwrap()
+}
+
+/// Label sets and start times of all series of a metric.
+fn series(frame: &Frame, name: &str) -> BTreeSet<(Vec<String>, i64)> {
+    let mut all = BTreeSet::new();
+    for index in 0..frame.catalog().blocks().len() {
+        let (family, block, _) = frame.block(index);
+        let population = frame.population(block.family);
+        for row in (0..block.len).filter(|_| family.name == name) {
+            let has_point = !frame.gaps(index).contains(row);
+            assert_eq!(has_point, population.exists(block.start + row));
+            if has_point {
+                let cursor = population.cursor(block.start + row);
+                let labels = cursor.labels().map(|(_, value)| value.to_owned());
+                let is_new = all.insert((labels.collect(), frame.created(index).at(row)));
+                assert!(is_new, "a label set is there once");
+            }
+        }
+    }
+    all
+}
+
+fn laws() -> impl Strategy<Value = Vec<&'static str>> {
+    prop::sample::subsequence(&LAWS[..], 0..4)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever laws act, alone or together, the engine's samples and start times are the
+    /// slow twin's, on any number of threads; also where a spike acts on some texts.
+    #[test]
+    fn a_living_fleet_equals_the_slow_twin(
+        laws in laws(),
+        size in prop::option::of(prop::sample::select(&SIZES[..])),
+        seed in 0..1000u64,
+        tick in 0..45u64,
+        threads in 1..9usize,
+        spike in prop::option::of((0..20u64, any::<prop::sample::Index>())),
+    ) {
+        let config = config(&text(&laws, size, seed));
+        let mut engine = engine(&config, threads);
+        let mut changes = Vec::new();
+        let mut last: Option<Arc<Frame>> = None;
+        for number in 0..=tick {
+            if let Some((at, pick)) = &spike
+                && *at == number
+                && let Some(frame) = &last
+            {
+                let pods: Vec<_> = series(frame, "info").into_iter().collect();
+                if !pods.is_empty() {
+                    let (labels, _) = &pods[pick.index(pods.len())];
+                    // In name order: deployment, namespace, node, pod, …
+                    let spike = Action::Spike(Spike {
+                        on: Selector {
+                            metric: None,
+                            labels: [("pod".to_owned(), labels[3].clone())].into(),
+                        },
+                        multiplier: 5.0,
+                        target: Target::Rate,
+                        duration_ns: 10_000_000_000,
+                    });
+                    let command = Command::Do(spike);
+                    if engine.command(&command).is_ok() {
+                        changes.push((number, Change::Command(command)));
+                    }
+                }
+            }
+            last = Some(engine.advance(|_, _| {}));
+        }
+        let frame = last.unwrap();
+        let fast = sorted(frame_lines(&frame, "p_"));
+        let slow = twin_lines(twin::samples_of_run(&config, &changes, 0, tick));
+        prop_assert_eq!(fast, slow);
+    }
+
+    /// A reload to the same laws with one value more keeps who is there, and births go on.
+    #[test]
+    fn a_reload_keeps_who_is_there(
+        laws in laws(),
+        seed in 0..1000u64,
+        tick in 1..30u64,
+        threads in 1..5usize,
+    ) {
+        let before = text(&laws, None, seed);
+        let after = before.replace("path: {/x: 3, /y: 1}", "path: {/x: 3, /y: 1, /z: 2}");
+        prop_assert_ne!(&before, &after);
+        let (before, after) = (config(&before), config(&after));
+        let mut reloaded = engine(&before, threads);
+        let mut steady = engine(&after, 1);
+        for _ in 0..tick {
+            reloaded.advance(|_, _| {});
+            steady.advance(|_, _| {});
+        }
+        let catalog = Catalog::build_after(
+            (reloaded.metrics(), reloaded.catalog()), &after, Vec::new(), &|_| None,
+        );
+        let prepared = Prepared::new(
+            (reloaded.metrics(), reloaded.catalog()), &after, Arc::new(catalog.unwrap()),
+        );
+        let told = reloaded.reload(prepared).unwrap();
+        let counts = told.series["requests"];
+        for number in tick..tick + 12 {
+            let (frame, other) = (reloaded.advance(|_, _| {}), steady.advance(|_, _| {}));
+            let (own, others) = (series(&frame, "requests"), series(&other, "requests"));
+            let created = (tick * 1_000_000_000) as i64;
+            if number == tick {
+                prop_assert_eq!(counts.kept + counts.began, own.len() as u64);
+                // At tick 0 nothing is older.
+                let old = own.iter().filter(|(_, at)| *at < created || tick == 0).count();
+                prop_assert_eq!(old as u64, counts.kept);
+            }
+            // Series of the new value began with the reload or later, the others when they did.
+            let is_new = |labels: &[String]| labels.iter().any(|value| value == "/z");
+            let expected = others.into_iter().map(|(labels, at)| {
+                let at = if is_new(&labels) { at.max(created) } else { at };
+                (labels, at)
+            });
+            prop_assert_eq!(own, expected.collect());
+            // Metrics whose labels are the same are not touched.
+            prop_assert_eq!(series(&frame, "info"), series(&other, "info"));
+        }
+    }
+}
