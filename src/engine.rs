@@ -164,7 +164,8 @@ impl Engine {
         let shards = shards.map(|blocks| Shard::new(&recipes, blocks));
         let pool = Pool::new(shards.collect())?;
         let layout = Arc::new(layout);
-        let fleets = Fleets::at(&catalog, 0);
+        let timeline = Timeline::new(config);
+        let fleets = Fleets::at(&catalog, timeline.orders(), 0);
         let populations = Populations::founded_with(&catalog, 0, &fleets);
         let plan = TickPlan {
             families: recipes
@@ -175,7 +176,7 @@ impl Engine {
             carried: Counting::START.carried,
         };
         Ok(Self {
-            timeline: Timeline::new(config),
+            timeline,
             generation: 0,
             metrics: config.metrics.clone(),
             current: new_frame(
@@ -264,6 +265,13 @@ impl Engine {
         self.timeline.apply(command, self.next_tick)
     }
 
+    /// How many series will end, and how many begin, by a command that is carried out next;
+    /// none of a command that orders nothing.
+    pub fn forecast(&mut self, command: &Command) -> Option<(u64, u64)> {
+        let order = self.timeline.order_of(command, self.next_tick)?;
+        Some(self.fleets.forecast(&self.catalog, &order))
+    }
+
     /// The metrics that it generates, as configured.
     pub fn metrics(&self) -> &[Metric] {
         &self.metrics
@@ -284,7 +292,7 @@ impl Engine {
         let time_ns = self.time_ns(number);
         self.timeline.begin_tick(number);
         let plan = Arc::get_mut(&mut self.plan).expect("no worker holds the plan between ticks");
-        if self.fleets.step(number) {
+        if self.fleets.step(self.timeline.orders(), number) {
             self.populations = self.populations.with_entities_of(&self.fleets);
             plan.populations = self.populations.clone();
         }

@@ -20,9 +20,11 @@ mod graph;
 #[cfg(test)]
 pub(crate) mod handmade;
 mod ids;
+mod judge;
 mod laws;
 mod lives;
 mod mapping;
+mod orders;
 mod part;
 mod permutation;
 mod size;
@@ -53,7 +55,7 @@ pub struct Fleet {
     source: (Vec<Label>, Life),
     interval_ns: u64,
     parts: Parts,
-    laws: Laws,
+    laws: Arc<Laws>,
     slots: usize,
     lanes: usize,
     labels: Vec<FleetLabel>,
@@ -155,7 +157,7 @@ impl Fleet {
             slots: count as usize / lanes,
             lanes,
             parts,
-            laws,
+            laws: Arc::new(laws),
             labels: Vec::new(),
             coded: 0,
             texted: 0,

@@ -280,7 +280,7 @@ impl<'a> RangeCheck<'a> {
 
 /// Name keys and series, at a tick, of all metrics that there are at any time.
 fn populations(replay: &Replay, tick: u64) -> Result<Vec<(u64, Population)>, ReplayError> {
-    let mut at_tick = AtTick::new(replay, tick);
+    let mut at_tick = AtTick::new(replay, tick)?;
     let mut populations = Vec::new();
     let mut seen: Vec<&Metric> = Vec::new();
     for metric in replay.metrics() {

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use super::Fleet;
-use super::lives::Judge;
+use super::judge::Judge;
 use super::permutation::Permutation;
 
 /// Points of a curve; where there are more ticks, some share one.
@@ -111,8 +111,8 @@ impl Forecast {
         walk.known.clear();
         walk.lanes = [None; 2];
         walk.judge.seek(fleet, slot);
-        walk.judge.walk(fleet, &mut moved, 0, 0);
-        let mut next_ns = walk.judge.decide(fleet, &moved, 0);
+        walk.judge.walk((fleet, &fleet.laws), &mut moved, 0, 0);
+        let mut next_ns = walk.judge.decide((fleet, &fleet.laws), &moved, 0);
         let mut at_ns = 0;
         let first = walk.step(fleet);
         self.points[0].existing += first.born;
@@ -123,8 +123,8 @@ impl Forecast {
             }
             at_ns = tick.saturating_mul(fleet.interval_ns);
             let before_ns = at_ns.saturating_sub(fleet.interval_ns);
-            walk.judge.walk(fleet, &mut moved, before_ns, at_ns);
-            next_ns = walk.judge.decide(fleet, &moved, at_ns);
+            walk.judge.walk((fleet, &fleet.laws), &mut moved, before_ns, at_ns);
+            next_ns = walk.judge.decide((fleet, &fleet.laws), &moved, at_ns);
             looked += 1;
             let step = walk.step(fleet);
             // What is past the last whole point is in none.
@@ -136,8 +136,8 @@ impl Forecast {
         }
         for (&tick, existing) in later.iter().zip(&mut self.later) {
             let to_ns = tick.saturating_mul(fleet.interval_ns);
-            walk.judge.walk(fleet, &mut moved, at_ns, to_ns);
-            walk.judge.decide(fleet, &moved, to_ns);
+            walk.judge.walk((fleet, &fleet.laws), &mut moved, at_ns, to_ns);
+            walk.judge.decide((fleet, &fleet.laws), &moved, to_ns);
             looked += 1;
             *existing += walk.judge.existing(fleet) as u64;
             at_ns = to_ns;
