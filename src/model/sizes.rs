@@ -188,8 +188,9 @@ metrics:
     #[test]
     fn sizes_of_living_spaces_are_those_of_what_is_built() {
         let (ratio, series) = said_by_built(STILL);
-        // What the allocator has around chunks is said as well.
-        assert!((0.98..1.1).contains(&ratio), "{ratio}");
+        // What the allocator has around chunks is said as well, and room for times of
+        // changes that never come, which stays untouched, is not.
+        assert!((0.93..1.1).contains(&ratio), "{ratio}");
         assert_eq!(series, [200 * 10 * 20, 200 * 10]);
         let (ratio, series) = said_by_built(LIVELY);
         // There are more entities than at first; as they come at once, there are those of

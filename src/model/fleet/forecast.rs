@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use super::Fleet;
 use super::judge::Judge;
+use super::laws::Moved;
 use super::permutation::Permutation;
 
 /// Points of a curve; where there are more ticks, some share one.
@@ -106,7 +107,7 @@ impl Forecast {
 
     /// Adds a slot; returns how often it was looked at.
     fn walk(&mut self, fleet: &Fleet, slot: usize, later: &[u64], walk: &mut Walk) -> u64 {
-        let mut moved = vec![Default::default(); fleet.laws.movers.len()];
+        let mut moved = vec![Moved::default(); fleet.laws.movers.len()];
         let mut looked = 1;
         walk.known.clear();
         walk.lanes = [None; 2];
