@@ -157,7 +157,7 @@ metrics:
     fn said_by_built(text: &str) -> (f64, Vec<u128>) {
         let config = load(text);
         let catalog = Catalog::build(&config, Vec::new()).unwrap();
-        let fleets = Fleets::at(&catalog, 0);
+        let fleets = Fleets::at(&catalog, &[], 0);
         let populations = Populations::founded_with(&catalog, 0, &fleets);
         let mut sizes = SpaceSizes::new(&config);
         let mut built = fleets.memory_bytes();

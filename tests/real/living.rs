@@ -264,7 +264,10 @@ fn prometheus_holds_a_living_fleet() {
     for prefix in ["otlp_", "rw1_", "rw2_"] {
         assert_series(&all, prefix, &world.text, true);
     }
-    let created = told(prometheus.url(), "prometheus_tsdb_head_series_created_total");
+    let created = told(
+        prometheus.url(),
+        "prometheus_tsdb_head_series_created_total",
+    );
     assert_eq!(created as usize, all.len());
     let scraped = prometheus.stored("{job=\"scraped\"}", 10);
     assert_added(&scraped, &world);

@@ -124,7 +124,8 @@ impl Forecast {
             }
             at_ns = tick.saturating_mul(fleet.interval_ns);
             let before_ns = at_ns.saturating_sub(fleet.interval_ns);
-            walk.judge.walk((fleet, &fleet.laws), &mut moved, before_ns, at_ns);
+            walk.judge
+                .walk((fleet, &fleet.laws), &mut moved, before_ns, at_ns);
             next_ns = walk.judge.decide((fleet, &fleet.laws), &moved, at_ns);
             looked += 1;
             let step = walk.step(fleet);
@@ -137,7 +138,8 @@ impl Forecast {
         }
         for (&tick, existing) in later.iter().zip(&mut self.later) {
             let to_ns = tick.saturating_mul(fleet.interval_ns);
-            walk.judge.walk((fleet, &fleet.laws), &mut moved, at_ns, to_ns);
+            walk.judge
+                .walk((fleet, &fleet.laws), &mut moved, at_ns, to_ns);
             walk.judge.decide((fleet, &fleet.laws), &moved, to_ns);
             looked += 1;
             *existing += walk.judge.existing(fleet) as u64;
@@ -391,7 +393,8 @@ mod tests {
         ) {
             const TICKS: u64 = 60;
             const LATER: u64 = 75;
-            let life = Life { seed, laws, sizes };
+            let profile = String::new();
+            let life = Life { seed, profile, laws, sizes };
             let fleet = Fleet::of(&labels(deployments, pods), &life, SECOND_NS);
             let fleet = Arc::new(fleet.unwrap().unwrap());
             let forecast = Forecast::of(&fleet, TICKS, &[LATER], u64::MAX);
