@@ -110,6 +110,10 @@ pub fn run(
     if let Some(refusal) = estimate.refusal(config) {
         return Err(RunError::Config(refusal));
     }
+    // A day of ticks is too much to keep.
+    let metrics = 0..config.metrics.len();
+    let peaks: Vec<u128> = metrics.map(|metric| outlook.peak(metric)).collect();
+    drop(outlook);
     let shared = Shared {
         board: Arc::default(),
         own: Arc::default(),
@@ -155,7 +159,7 @@ pub fn run(
         epoch_ns,
         threads,
         backend_series: BackendSeries::of(config, &catalog, applier.renderer(), &|metric| {
-            outlook.peak(metric)
+            peaks[metric]
         }),
         estimate,
         catalog,

@@ -293,7 +293,6 @@ fn a_run_takes_what_was_planned() {
         ("sampled", &[PAGE]),
         ("counters", &[DELTA]),
         ("still", &[PAGE]),
-        ("churning", &[PAGE]),
     ]);
 }
 

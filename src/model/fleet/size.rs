@@ -46,9 +46,10 @@ impl Fleet {
         } else {
             slots * size_of::<u64>() as f64
         };
-        // Frames have what was before as well; chunks are made anew as wholes.
+        // The frame that is read and the one before it have what was before as well; chunks are
+        // made anew as wholes.
         let changed = forecast.busiest() as f64 * CHUNK_ENTITIES as f64;
         let before = (changed / entities.max(1.0)).min(1.0);
-        snapshot * (1.0 + before) + moved + calendar
+        snapshot * (1.0 + 2.0 * before) + moved + calendar
     }
 }
