@@ -197,6 +197,9 @@ fn check(folder: &Path, port: u16, proxy: &Proxy, url: &str) {
             let is_right = (surely..=touched.len()).contains(&count);
             assert!(is_right, "{name}: {count}, made {touched:?}: {table}");
         }
+        // A late end is also one that nothing marks in time.
+        let late = u64::from(name == "lingering");
+        assert_eq!(metric["stale_late"], late, "{name}: {table}");
         let Some(own) = own else {
             assert_eq!(metric["totals_wrong"], 0, "{name}: {table}");
             assert_eq!(metric["examples"], Value::Array(Vec::new()), "{name}");
@@ -211,7 +214,7 @@ fn assert_named(metric: &Value, own: &Expected, table: &str) {
     let examples = metric["examples"].as_array().unwrap();
     let of_samples: Vec<&Value> = examples
         .iter()
-        .filter(|example| example["what"] != "totals")
+        .filter(|example| example["what"] != "totals" && example["what"] != "stale_late")
         .collect();
     let (label, value) = own.series.labels.first_key_value().unwrap();
     let label = format!("{label}=\"{value}\"");
