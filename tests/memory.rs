@@ -331,6 +331,7 @@ fn every_run_takes_what_was_planned() {
         "reference.yaml",
         "high_cardinality.yaml",
         "million.yaml",
+        "kubernetes.yaml",
     ] {
         let exporters: [&[&str]; 5] = [
             &[PAGE],

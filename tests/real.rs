@@ -19,6 +19,8 @@ mod compose;
 mod control;
 #[path = "real/faults.rs"]
 mod faults;
+#[path = "real/generations.rs"]
+mod generations;
 #[path = "real/living.rs"]
 mod living;
 #[path = "real/otlp.rs"]

@@ -16,6 +16,7 @@ use crate::servers;
 use crate::servers::judge::{self, Stored};
 use crate::servers::mockingbird::Mockingbird;
 use crate::servers::prometheus::{Job, Prometheus};
+use crate::servers::pushed;
 use crate::servers::receivers::VictoriaMetrics;
 use crate::servers::samples::{self, Identity, Samples};
 use crate::verify::{Backend, WAYS, address, send_all, verify, wait_for};
@@ -142,26 +143,27 @@ fn is_self(name: &str, prefix: &str) -> bool {
 
 /// Without what a server or an exporter adds.
 fn plain(identity: &Identity) -> Identity {
-    let mut identity = identity.clone();
+    let mut labels = identity.labels.clone();
     for added in ["job", "instance", "service.name", "service.instance.id"] {
-        identity.labels.remove(added);
+        labels.remove(added);
     }
-    identity
+    pushed::canonical(identity.name.clone(), labels)
 }
 
-/// The series that a way brought are those of the ticks that it brought, and no others.
+/// The series that a way brought are those of the ticks that it brought, and no others. A server
+/// that keeps no NaN may know one that was nothing else by the mark of its end alone.
 fn assert_series(stored: &[Stored], prefix: &str, world: &[Samples], keeps_nan: bool) {
     let ticks: BTreeSet<u64> = seen(stored, prefix).iter().map(|seen| seen.1).collect();
     assert!(ticks.len() >= 20, "{prefix}: {ticks:?}");
-    let mut expected = BTreeSet::new();
+    let (mut surely, mut expected) = (BTreeSet::new(), BTreeSet::new());
     for tick in ticks {
         for (identity, value) in &world[tick as usize] {
+            let base = identity.name.strip_prefix("scraped_").unwrap();
+            let identity = pushed::canonical(format!("{prefix}{base}"), identity.labels.clone());
             if keeps_nan || !value.is_nan() {
-                let base = identity.name.strip_prefix("scraped_").unwrap();
-                let name = format!("{prefix}{base}");
-                let labels = identity.labels.clone();
-                expected.insert(Identity { name, labels });
+                surely.insert(identity.clone());
             }
+            expected.insert(identity);
         }
     }
     let own = stored.iter().filter(|series| {
@@ -169,15 +171,16 @@ fn assert_series(stored: &[Stored], prefix: &str, world: &[Samples], keeps_nan: 
         name.starts_with(prefix) && !is_self(name, prefix)
     });
     let found: BTreeSet<Identity> = own.map(|series| plain(&series.identity)).collect();
-    let missing: Vec<_> = expected.difference(&found).take(5).collect();
+    let missing: Vec<_> = surely.difference(&found).take(5).collect();
     let strange: Vec<_> = found.difference(&expected).take(5).collect();
     assert!(
         missing.is_empty() && strange.is_empty(),
         "{prefix}: of {} series are missing {missing:?}, of {} are strange {strange:?}",
-        expected.len(),
+        surely.len(),
         found.len()
     );
-    // Far more than there are at once.
+    // Only a few were nothing but NaN, and there were far more than there are at once.
+    assert!(expected.len() - surely.len() < 50, "{}", surely.len());
     let at_once = world.iter().map(Samples::len).max().unwrap();
     assert!(found.len() > 2 * at_once, "{} {at_once}", found.len());
 }
@@ -236,7 +239,8 @@ fn run(folder: &Path, port: u16, backend: &dyn Backend) -> World {
         assert_eq!(code, 0, "{way:?}: {table}");
         assert_eq!(report["ok"], true);
         for metric in report["metrics"].as_array().unwrap() {
-            let is_all = metric["series"] == metric["series_sampled"];
+            // Every generation is compared, of which there are more than series at a time.
+            let is_all = metric["series_sampled"].as_u64() >= metric["series"].as_u64();
             assert!(is_all && metric["samples"].as_u64() > Some(50), "{table}");
         }
     }
