@@ -126,7 +126,9 @@ impl Fleets {
         self.tick = tick;
         let mut changed = false;
         for lives in &mut self.lives {
-            due.iter().for_each(|order| lives.order(order));
+            for order in due {
+                lives.order(order);
+            }
             let before = Arc::clone(lives.entities());
             changed |= !Arc::ptr_eq(&before, lives.step(tick));
         }

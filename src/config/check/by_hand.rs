@@ -164,9 +164,10 @@ impl Checker<'_> {
         };
         if owners.is_empty() {
             let names = known.profiles_with_entities();
-            let hint = match names.is_empty() {
-                true => "there is no profile whose labels make any".to_owned(),
-                false => suggest::hint(&profile, "there are", names),
+            let hint = if names.is_empty() {
+                "there is no profile whose labels make any".to_owned()
+            } else {
+                suggest::hint(&profile, "there are", names)
             };
             let message = format!(
                 "no metric of a profile {} has entities, which labels make that name others, or \

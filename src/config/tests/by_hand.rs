@@ -102,7 +102,8 @@ fn orders_say_what_is_wrong_with_them() {
         match expected {
             "" => {
                 let action = as_json.unwrap_or_else(|problems| panic!("{fields}: {problems:?}"));
-                assert_eq!(good(&text).runtime.on_start, [action.clone()], "{fields}");
+                let on_start = good(&text).runtime.on_start;
+                assert_eq!(on_start, std::slice::from_ref(&action), "{fields}");
                 let written = action_to_json(&action);
                 assert_eq!(action_from_json(&config, &written, None), Ok(action));
             }

@@ -189,7 +189,9 @@ proptest! {
                     done.push(Event::of(command, &applied));
                 }
             };
-            first.iter().for_each(|(_, action)| order(&mut engine, config, action));
+            for (_, action) in first {
+                order(&mut engine, config, action);
+            }
             if let Some(&index) = reloads.get(&tick) {
                 config = &configs[index];
                 let event = reload(&mut engine, config);
@@ -204,7 +206,9 @@ proptest! {
                     done.push(Event::of(command, &applied));
                 }
             };
-            second.iter().for_each(|(_, action)| order(&mut engine, config, action));
+            for (_, action) in second {
+                order(&mut engine, config, action);
+            }
             journal.extend(done.into_iter().map(|event| at(tick, event).line()));
             let frame = engine.advance(|_, _| {});
             if tick % 3 == 0 || tick + 1 == TICKS {
