@@ -26,7 +26,9 @@ pub(crate) fn weights(metric: &Metric, family: &Family) -> Option<Vec<f64>> {
         let mut sorted = weights.clone();
         sorted.sort_unstable_by(f64::total_cmp);
         let scale = rows.count as f64 / sorted.iter().sum::<f64>();
-        weights.iter_mut().for_each(|weight| *weight *= scale);
+        for weight in &mut weights {
+            *weight *= scale;
+        }
     }
     Some(rows.with_lanes(weights))
 }

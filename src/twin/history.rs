@@ -125,14 +125,12 @@ pub(super) struct LabelSets {
 
 impl LabelSets {
     fn of(metric: &Metric, interval_ns: u64, tick: u64) -> Self {
-        let (listed, births, weights) = match entities::at(metric, interval_ns, tick) {
-            Some(living) => living,
-            None => {
-                let listed = label_sets(metric);
-                let weights = weights(metric, &listed);
-                (listed, Vec::new(), weights)
-            }
-        };
+        let living = entities::at(metric, interval_ns, tick);
+        let (listed, births, weights) = living.unwrap_or_else(|| {
+            let listed = label_sets(metric);
+            let weights = weights(metric, &listed);
+            (listed, Vec::new(), weights)
+        });
         let places = listed.iter().cloned().zip(0..);
         Self {
             places: places.collect(),
@@ -197,24 +195,20 @@ fn carried_of(
 /// What becomes of a series that a metric has before and after.
 fn carried(old: &Stage<'_>, (new, label_sets): (&Metric, &LabelSets)) -> Carried {
     let was = old.metric;
-    let same_weights = match &new.kind {
-        Kind::Gauge { .. } => true,
-        _ => {
-            let weights = |metric: &Metric| {
-                let mut all = BTreeMap::new();
-                for label in &metric.labels {
-                    let LabelValues::List(list) = &label.values else {
-                        continue;
-                    };
-                    for (value, weight) in list.iter().zip(label.weights.iter().flatten()) {
-                        all.insert((label.name.clone(), value.clone()), *weight);
-                    }
-                }
-                (metric.zipf_alpha, all)
+    let weights = |metric: &Metric| {
+        let mut all = BTreeMap::new();
+        for label in &metric.labels {
+            let LabelValues::List(list) = &label.values else {
+                continue;
             };
-            weights(was) == weights(new)
+            for (value, weight) in list.iter().zip(label.weights.iter().flatten()) {
+                all.insert((label.name.clone(), value.clone()), *weight);
+            }
         }
+        (metric.zipf_alpha, all)
     };
+    let is_gauge = matches!(new.kind, Kind::Gauge { .. });
+    let same_weights = is_gauge || weights(was) == weights(new);
     let is_same = was.seed == new.seed && same_weights && was.kind == new.kind;
     let same_neighbours = || {
         let neighbours = label_sets.places.keys();

@@ -373,14 +373,13 @@ impl Chunk {
     fn begin(&mut self, at: usize, key: u64, row: usize, tick: u64) -> bool {
         let scrape = self.scrapes.len();
         let known = self.sampled[at].by_key.get(&key).copied();
-        let (index, is_new) = match known {
-            Some(index) => (index, false),
-            None => {
-                let slots = self.sampled[at].names.slots.len();
-                let series = self.next_series(row, slots);
-                self.sampled[at].series.push(series);
-                (self.sampled[at].series.len() - 1, true)
-            }
+        let (index, is_new) = if let Some(index) = known {
+            (index, false)
+        } else {
+            let slots = self.sampled[at].names.slots.len();
+            let series = self.next_series(row, slots);
+            self.sampled[at].series.push(series);
+            (self.sampled[at].series.len() - 1, true)
         };
         let population = self.populations.len() - 1;
         let sampled = &mut self.sampled[at];

@@ -383,7 +383,7 @@ impl Check<'_, '_> {
                 let next = |scrape: &Scrape| scrape.time_ms < time_ms;
                 let next = self.chunk.scrapes.partition_point(next);
                 if let Some(Turn::Ended(tick)) = self.chunk.turn(self.sampled, index, next) {
-                    note += &format!("; it ended at tick {tick}");
+                    note.extend(["; it ended at tick ", &tick.to_string()]);
                 }
                 self.example(What::Unexpected, index, slot, time_ms, |example| {
                     example.tick = None;

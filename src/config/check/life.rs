@@ -119,16 +119,16 @@ impl Checker<'_> {
                 .iter()
                 .any(|one| one.name == name && one.of.is_none())
         };
-        let above = names(label).filter(|name| axis(name)).last();
+        let above = names(label).rfind(|name| axis(name));
         let name = &label.name;
         Some(match (word, above) {
             ("steady", _) => vec![law(name, replace(2))],
             ("k8s", None) => vec![law(name, replace(26))],
             ("k8s", Some(above)) => {
                 let rollout = Mode::Rollout {
-                    every_ns: DAY_NS,
+                    every_ns: DAY_NS / 6,
                     over_ns: DAY_NS / 144,
-                    share: 0.06,
+                    share: 0.01,
                     overlap_ns: 0,
                     back: 0.0,
                 };
@@ -137,8 +137,9 @@ impl Checker<'_> {
             _ => vec![law(
                 name,
                 Mode::Job {
-                    every_ns: DAY_NS / 3,
-                    lifetime_ns: DAY_NS / 12,
+                    // A third of a day each, half of them at any time.
+                    every_ns: DAY_NS * 2 / 3,
+                    lifetime_ns: DAY_NS / 3,
                 },
             )],
         })
@@ -160,14 +161,6 @@ impl Checker<'_> {
         let mode = self.required_word(at, "mode", mode, &MODES);
         let label = self.axis_of(at, labels, label, mode == Some("outage"));
         let mode = mode?;
-        let taken: &[&str] = match mode {
-            "replace" => &["label", "lifetime"],
-            "rollout" => &["label", "every", "over", "percent", "overlap", "back"],
-            "restart" => &["label", "every", "percent", "down"],
-            "outage" => &["label", "every", "percent", "down", "move"],
-            "relabel" => &["label", "every", "percent"],
-            _ => &["label", "every", "lifetime"],
-        };
         let fields = [
             ("lifetime", lifetime.is_some()),
             ("every", every.is_some()),
@@ -178,7 +171,7 @@ impl Checker<'_> {
             ("down", down.is_some()),
             ("move", moves.is_some()),
         ];
-        self.unused(at, &fields, taken, mode);
+        self.unused(at, &fields, fields_of(mode), mode);
         let percent = self.number_or(at, "percent", percent, 100.0, 0.0..=100.0);
         let share = percent / 100.0;
         let every_ns = |checker: &mut Self| checker.span(at, "every", every, mode);
@@ -218,12 +211,7 @@ impl Checker<'_> {
                 self.comes_back(at, every_ns, down_ns);
                 let moves = moves.unwrap_or(false);
                 if moves && let Some(label) = label.filter(|label| label.of.is_none()) {
-                    let message = format!(
-                        "only what is a property of others can be left for another value, and {} \
-                         is none; make it one ({{of: LABEL, …}}), or leave move out",
-                        excerpt(&label.name)
-                    );
-                    self.problems.add(&at.key("move"), message);
+                    self.cannot_move(at, label);
                 }
                 Mode::Outage {
                     every_ns,
@@ -252,15 +240,28 @@ impl Checker<'_> {
             mode: checked,
         };
         if !is_followed(&law, labels) {
-            let message = format!(
-                "{mode} makes new entities, and no text would change with those of {}: the new \
-                 series would be the old ones; add {{id:5}} or {{generation}} to its fmt",
-                excerpt(&law.label)
-            );
-            self.problems.add(&at.key("label"), message);
+            self.changes_nothing(at, mode, &law);
             return None;
         }
         Some(law)
+    }
+
+    fn changes_nothing(&mut self, at: &Path, mode: &str, law: &Law) {
+        let message = format!(
+            "{mode} makes new entities, and no text would change with those of {}: the new series \
+             would be the old ones; add {{id:5}} or {{generation}} to its fmt",
+            excerpt(&law.label)
+        );
+        self.problems.add(&at.key("label"), message);
+    }
+
+    fn cannot_move(&mut self, at: &Path, label: &Label) {
+        let message = format!(
+            "only what is a property of others can be left for another value, and {} is none; make \
+             it one ({{of: LABEL, …}}), or leave move out",
+            excerpt(&label.name)
+        );
+        self.problems.add(&at.key("move"), message);
     }
 
     /// The label that a law is about: one that makes entities, or any (true).
@@ -542,6 +543,18 @@ impl Life {
     pub(super) fn labels(&self) -> impl Iterator<Item = &str> {
         let laws = self.laws.iter().map(|law| &*law.label);
         laws.chain(self.sizes.iter().map(|size| &*size.label))
+    }
+}
+
+/// The fields that a mode takes.
+fn fields_of(mode: &str) -> &'static [&'static str] {
+    match mode {
+        "replace" => &["label", "lifetime"],
+        "rollout" => &["label", "every", "over", "percent", "overlap", "back"],
+        "restart" => &["label", "every", "percent", "down"],
+        "outage" => &["label", "every", "percent", "down", "move"],
+        "relabel" => &["label", "every", "percent"],
+        _ => &["label", "every", "lifetime"],
     }
 }
 

@@ -65,9 +65,9 @@ fn metrics_follow_what_makes_a_difference_to_them() {
     ));
     let life = &config.metrics[0].life;
     let rollout = Mode::Rollout {
-        every_ns: DAY_NS,
+        every_ns: DAY_NS / 6,
         over_ns: 600_000_000_000,
-        share: 0.06,
+        share: 0.01,
         overlap_ns: 0,
         back: 0.0,
     };
