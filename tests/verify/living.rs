@@ -87,7 +87,7 @@ fn ways() -> [Options; 3] {
 }
 
 /// What a proxy does to the samples of a series.
-type Tampering = dyn Fn(&mut Vec<(i64, f64)>);
+type Tampering<'a> = dyn Fn(&mut Vec<(i64, f64)>) + 'a;
 
 #[test]
 fn what_is_right_passes() {
@@ -159,7 +159,7 @@ fn generations_that_are_wrong_are_named() {
     let whole = scraped(&text);
     let (labels, born, ended) = mortal(&whole, "p_load");
     let pod = format!("pod=\"{}\"", labels["pod"]);
-    let judged = |tamper: &Tampering| {
+    let judged = |tamper: &Tampering<'_>| {
         let mut store = whole.clone();
         tamper(store.get_mut(&labels).unwrap());
         let report = judged(&text, store, &options());
