@@ -71,7 +71,9 @@ pub struct Started {
     pub threads: usize,
     /// The families that are exposed.
     pub catalog: Arc<Catalog>,
-    /// How many series a backend counts of the generated ones.
+    /// How many series there are at most.
+    pub estimate: Estimate,
+    /// How many a backend counts of them.
     pub backend_series: BackendSeries,
 }
 
@@ -104,9 +106,14 @@ pub fn run(
     signals: &Signals,
     started: impl FnOnce(&Started),
 ) -> Result<(), RunError> {
-    if let Some(refusal) = Estimate::of(config).refusal(config) {
+    let (estimate, outlook) = Estimate::with_outlook(config);
+    if let Some(refusal) = estimate.refusal(config) {
         return Err(RunError::Config(refusal));
     }
+    // A day of ticks is too much to keep.
+    let metrics = 0..config.metrics.len();
+    let peaks: Vec<u128> = metrics.map(|metric| outlook.peak(metric)).collect();
+    drop(outlook);
     let shared = Shared {
         board: Arc::default(),
         own: Arc::default(),
@@ -151,7 +158,10 @@ pub fn run(
         config: Arc::clone(config),
         epoch_ns,
         threads,
-        backend_series: BackendSeries::of(config, &catalog, applier.renderer()),
+        backend_series: BackendSeries::of(config, &catalog, applier.renderer(), &|metric| {
+            peaks[metric]
+        }),
+        estimate,
         catalog,
     });
     log::info!("epoch {}, seed {}", rfc3339(epoch_ns), config.global.seed);

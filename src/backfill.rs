@@ -28,7 +28,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, bounded, select};
@@ -41,6 +41,7 @@ use crate::engine::tick_time_ns;
 use crate::exporters::Push;
 use crate::journal::{Entry, Event, Start};
 use crate::model::Catalog;
+use crate::model::fleet::{Fleet, Forecast};
 use crate::model::space::SpaceError;
 use crate::push::Interrupter;
 pub use order::Order;
@@ -270,11 +271,32 @@ fn job_id(job: &Job) -> JobId {
     ])
 }
 
+/// So many changes of a fleet are looked at to find out how many samples there will be.
+const CHANGES_MAX: u64 = 300_000;
+
 /// Samples of all ticks, at most: points may be left out.
 fn samples_max(catalog: &Catalog, span: Span) -> u64 {
-    let families = catalog.families().iter();
-    let per_tick = families.map(|family| family.series_count() * family.shape.samples_per_series());
-    (per_tick.sum::<usize>() as u64).saturating_mul(span.ticks())
+    let mut fleets: Vec<(&Arc<Fleet>, u128)> = Vec::new();
+    let all = catalog.families().iter().map(|family| {
+        // Series at all ticks together.
+        let series = match family.space.fleet() {
+            None => u128::from(span.ticks()) * family.series_count() as u128,
+            Some(fleet) => {
+                let known = fleets.iter().find(|(known, _)| Arc::ptr_eq(known, fleet));
+                let entities = known.map_or_else(
+                    || {
+                        let forecast = Forecast::of(fleet, span.last, &[], CHANGES_MAX);
+                        forecast.sum(span.first, span.last)
+                    },
+                    |&(_, entities)| entities,
+                );
+                fleets.push((fleet, entities));
+                entities * family.space.entity_series() as u128
+            }
+        };
+        series * family.shape.samples_per_series() as u128
+    });
+    u64::try_from(all.sum::<u128>()).unwrap_or(u64::MAX)
 }
 
 /// Why a catalog of a job's metrics cannot be built.

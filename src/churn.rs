@@ -13,6 +13,7 @@
 //! | `relabel` | `relabel`, with `hits` |
 //! | `job` | `job` |
 //! | sizes | `size` |
+//! | by hand | `order` |
 //!
 //! Nothing here knows labels' values or series. What a slot is, its user decides: it has the
 //! key of an entity, which depends on neither the file's order nor counts nor generations.
@@ -20,6 +21,7 @@
 mod draws;
 mod hits;
 mod job;
+mod order;
 mod pauses;
 mod relabel;
 mod replace;
@@ -32,6 +34,7 @@ mod turns;
 mod windows;
 
 use crate::config::{Law, Life, Mode};
+pub use order::{Change, Order};
 pub use pauses::Outages;
 pub use size::SizeAt;
 pub use state::{Old, Slot, State};

@@ -75,7 +75,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use action::{Action, ErrorRate, Fault, FaultKind, Scenario, Selector, Spike, Step, Target};
+pub use action::{
+    Action, Churn, ErrorRate, Fault, FaultKind, Resize, Scenario, Selector, Spike, Step, Target,
+};
 pub use action_json::{ActionProblem, action_from_json, action_to_json};
 pub(crate) use check::global::parse_level;
 pub use churn::{Amount, Law, Life, Mode, Size, SizeShape};

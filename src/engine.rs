@@ -164,7 +164,8 @@ impl Engine {
         let shards = shards.map(|blocks| Shard::new(&recipes, blocks));
         let pool = Pool::new(shards.collect())?;
         let layout = Arc::new(layout);
-        let fleets = Fleets::at(&catalog, 0);
+        let timeline = Timeline::new(config);
+        let fleets = Fleets::at(&catalog, timeline.orders(), 0);
         let populations = Populations::founded_with(&catalog, 0, &fleets);
         let plan = TickPlan {
             families: recipes
@@ -175,7 +176,7 @@ impl Engine {
             carried: Counting::START.carried,
         };
         Ok(Self {
-            timeline: Timeline::new(config),
+            timeline,
             generation: 0,
             metrics: config.metrics.clone(),
             current: new_frame(
@@ -245,6 +246,12 @@ impl Engine {
         &self.populations
     }
 
+    /// How many generated series these are.
+    pub fn series_count(&self) -> usize {
+        self.populations
+            .series_count(self.catalog.generated_count())
+    }
+
     /// What is in effect.
     pub fn timeline(&self) -> &Timeline {
         &self.timeline
@@ -258,6 +265,13 @@ impl Engine {
         self.timeline.apply(command, self.next_tick)
     }
 
+    /// How many series will end, and how many begin, by a command that is carried out next;
+    /// none of a command that orders nothing.
+    pub fn forecast(&mut self, command: &Command) -> Option<(u64, u64)> {
+        let order = self.timeline.order_of(command, self.next_tick)?;
+        Some(self.fleets.forecast(&self.catalog, &order))
+    }
+
     /// The metrics that it generates, as configured.
     pub fn metrics(&self) -> &[Metric] {
         &self.metrics
@@ -266,11 +280,19 @@ impl Engine {
     /// Runs the next tick. Meanwhile `own` fills the columns of the process's
     /// own families, block by block as the catalog lists them.
     pub fn advance(&mut self, own: impl FnOnce(u64, &mut [Columns])) -> Arc<Frame> {
+        self.advance_with(|_, number, columns| own(number, columns))
+    }
+
+    /// The same where `own` is also told which series exist at the tick.
+    pub fn advance_with(
+        &mut self,
+        own: impl FnOnce(&Populations, u64, &mut [Columns]),
+    ) -> Arc<Frame> {
         let number = self.next_tick;
         let time_ns = self.time_ns(number);
         self.timeline.begin_tick(number);
         let plan = Arc::get_mut(&mut self.plan).expect("no worker holds the plan between ticks");
-        if self.fleets.step(number) {
+        if self.fleets.step(self.timeline.orders(), number) {
             self.populations = self.populations.with_entities_of(&self.fleets);
             plan.populations = self.populations.clone();
         }
@@ -298,7 +320,7 @@ impl Engine {
             .advance(&self.plan, &self.current.shards, buffers, || {
                 let buffer = own_buffer.as_mut().expect("the own shard has a buffer");
                 let buffer = Arc::get_mut(buffer).expect("a recycled buffer has no reader");
-                own(number, &mut buffer.blocks);
+                own(&self.populations, number, &mut buffer.blocks);
             });
         frame.shards.extend(self.buffers.drain(..).flatten());
         if !frame.populations.is(&self.populations) {

@@ -243,10 +243,11 @@ impl Renderer {
 
     /// Samples, that is lines with a value, in a body without gaps.
     pub fn samples(&self, format: Format) -> usize {
-        let selected = self.selected.iter();
-        selected
-            .map(|&family| self.family_samples(family, format))
-            .sum()
+        let selected = self.selected.iter().map(|&family| {
+            let rows = self.catalog.families()[family].series_count();
+            rows * self.samples_per_series(family, format)
+        });
+        selected.sum()
     }
 
     /// Samples in the body of a frame, its gaps left out.
@@ -260,11 +261,9 @@ impl Renderer {
         self.samples(format) - missing.sum::<usize>()
     }
 
-    /// Samples in a body that are of one family, by its index in the catalog,
-    /// without gaps.
-    pub fn family_samples(&self, family: usize, format: Format) -> usize {
-        let per_series = self.texts.of(family).samples_per_series(format);
-        self.catalog.families()[family].series_count() * per_series
+    /// Samples of each series of a family, by its index in the catalog.
+    pub fn samples_per_series(&self, family: usize, format: Format) -> usize {
+        self.texts.of(family).samples_per_series(format)
     }
 }
 
@@ -301,6 +300,24 @@ mod tests {
                 let body = body(&renderer, &frame, format);
                 prop_assert_eq!(&body, &expected);
                 prop_assert_eq!(value_lines(&body), renderer.frame_samples(&frame, format));
+            }
+        }
+
+        /// However entities come and go, the lines are those of the entities that exist.
+        #[test]
+        fn entities_that_are_gone_have_no_lines(
+            frames in random_frames::living_frames(),
+            created: bool,
+        ) {
+            let catalog = frames[0].catalog();
+            let renderer = Renderer::new(Arc::clone(catalog), "p_", false).with_created(created);
+            for frame in &frames {
+                for format in [Format::Text, Format::OpenMetrics] {
+                    let expected = twin::body(frame, "p_", (false, created), format);
+                    let body = body(&renderer, frame, format);
+                    prop_assert_eq!(value_lines(&body), renderer.frame_samples(frame, format));
+                    prop_assert_eq!(body, expected);
+                }
             }
         }
 

@@ -8,6 +8,7 @@ pub mod fleet;
 pub mod identity;
 pub mod labels;
 pub mod population;
+mod sizes;
 pub mod space;
 
 use std::ops::Range;
@@ -17,7 +18,8 @@ use crate::config::{Config, Kind, Label, Life, Metric, Sampling};
 use crate::layout::{Layout, MetricType, Wire};
 use exponential::ExponentialLayout;
 use fleet::Fleet;
-use space::{Space, SpaceError, SpaceSize};
+pub use sizes::SpaceSizes;
+use space::{Space, SpaceError};
 
 /// Samples of one block of series, roughly; the unit of sharding and rendering.
 const BLOCK_SAMPLES: usize = 4096;
@@ -379,31 +381,6 @@ pub fn space_of(
         Arc::clone(&fleets[fleets.len() - 1])
     });
     Space::living(&metric.labels, fleet)
-}
-
-/// Sizes of the label spaces of metrics, which share them as their families will.
-#[derive(Debug, Default)]
-pub struct SpaceSizes<'a>(Vec<(SpaceKey<'a>, SpaceSize)>);
-
-impl<'a> SpaceSizes<'a> {
-    /// That of a metric, and its number among them.
-    pub fn of(&mut self, metric: &'a Metric) -> (usize, &SpaceSize) {
-        let key = space_key(metric);
-        let known = self.0.iter().position(|(known, _)| *known == key);
-        let index = known.unwrap_or_else(|| {
-            let (labels, _, series_cap, sampling) = key;
-            let size = SpaceSize::of(labels, series_cap, sampling);
-            self.0.push((key, size));
-            self.0.len() - 1
-        });
-        (index, &self.0[index].1)
-    }
-
-    /// Bytes of all of them.
-    pub fn bytes(&self) -> f64 {
-        let sizes = self.0.iter();
-        sizes.map(|(_, size)| size.memory_bytes as f64).sum()
-    }
 }
 
 /// The shape of a metric's family.

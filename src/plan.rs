@@ -4,6 +4,8 @@
 //! range is refused before anything is built. [`Plan`] builds everything, runs
 //! some ticks and measures.
 
+mod outlook;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -17,11 +19,13 @@ use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
 use crate::exposition::{BodySize, Renderer};
 use crate::layout::Wire;
-use crate::model::{Catalog, Family, Shape, SpaceSizes, shape_of};
+use crate::model::population::Populations;
+use crate::model::{Catalog, Shape, SpaceSizes, shape_of};
 use crate::otlp;
 use crate::push::{ExportSize, PushSize};
 use crate::readable::{grouped, human_bytes, write_aligned};
 use crate::remote_write;
+pub use outlook::{Churn, Outlook, ProfilePlan};
 
 /// Where a configuration without an epoch is measured: 2026-01-01T00:00:00Z.
 const EPOCH_NS: i64 = 1_767_225_600_000_000_000;
@@ -37,9 +41,9 @@ const FAMILY_BYTES: f64 = 8e3;
 /// Size of a configuration by arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
-    /// Series of all metrics.
+    /// Series of all metrics, the most that exist at once.
     pub series: u128,
-    /// Samples per text scrape.
+    /// Samples per text scrape, the most at once.
     pub samples: u128,
     /// Memory of the generator.
     pub memory: Memory,
@@ -101,10 +105,17 @@ impl Memory {
 
 impl Estimate {
     /// Adds up the metrics of a configuration; saturates, however long the ranges.
+    ///
+    /// Series that come and go are looked at for a day, the rest of it is arithmetic.
     pub fn of(config: &Config) -> Self {
+        Self::with_outlook(config).0
+    }
+
+    /// The same, and what becomes of the series.
+    pub fn with_outlook(config: &Config) -> (Self, Outlook) {
         let layout = exponential::pushed(config);
-        let (mut series_count, mut samples) = (0u128, 0u128);
-        let mut spaces = SpaceSizes::default();
+        let mut spaces = SpaceSizes::new(config);
+        let mut outlook = Outlook::new(config, spaces.ticks());
         let mut engine = EngineSize::new(config);
         let mut bodies = BodySize::default();
         let exports = exporters::pushing(config).map(|(_, push)| (push, ExportSize::default()));
@@ -113,9 +124,9 @@ impl Estimate {
             let (space, size) = spaces.of(metric);
             let shape = shape_of(metric, &layout);
             let metric_samples = (size.series).saturating_mul(shape.samples_per_series() as u128);
-            series_count = series_count.saturating_add(size.series);
-            samples = samples.saturating_add(metric_samples);
-            engine.add(metric, &shape, size.series as f64, space);
+            outlook.add(size, shape.samples_per_series() as u128);
+            // Places of series that do not exist have columns as well.
+            engine.add(metric, &shape, size.rows as f64, space);
             bodies.add(
                 config.prometheus.prefix.len() + metric.name.len(),
                 &shape,
@@ -158,8 +169,9 @@ impl Estimate {
             slow_receivers += size.slow_bytes + engine.frame_bytes();
         }
         let process = PROCESS_BYTES + FAMILY_BYTES * config.metrics.len() as f64;
-        Self {
-            series: series_count,
+        let (series, samples) = outlook.peaks();
+        let estimate = Self {
+            series,
             samples,
             memory: Memory {
                 process_bytes: process as u128,
@@ -169,7 +181,8 @@ impl Estimate {
                 pushes_bytes: pushes as u128,
                 slow_receivers_bytes: slow_receivers as u128,
             },
-        }
+        };
+        (estimate, outlook)
     }
 
     /// Why a configuration of this size must not start, if it must not.
@@ -219,6 +232,8 @@ pub struct Plan {
     pub metrics: Vec<MetricPlan>,
     /// All metrics together; self-metrics are left out.
     pub total: Total,
+    /// Profiles whose series come and go.
+    pub profiles: Vec<ProfilePlan>,
     /// What may surprise those who read the metrics.
     pub warnings: Vec<Problem>,
     /// Exporters that push.
@@ -245,12 +260,25 @@ pub struct MetricPlan {
     pub name: String,
     /// Type.
     pub r#type: &'static str,
-    /// Series.
+    /// Series at the tick that was measured.
     pub series: usize,
     /// Samples per scrape in the Prometheus text format.
     pub samples_text: usize,
     /// Samples per scrape in `OpenMetrics`, with `_created` where it is asked for.
     pub samples_openmetrics: usize,
+    /// What becomes of its series within a day.
+    pub churn: Churn,
+    /// What became of them from the first tick to the one that was measured.
+    pub turnover: TurnoverPlan,
+}
+
+/// Series that began and ended, as the self-metrics of that name count them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct TurnoverPlan {
+    /// Those of the first tick, and those that began anew, included.
+    pub series_born: u64,
+    /// Those that began anew included.
+    pub series_ended: u64,
 }
 
 /// How many series a backend counts: every bucket, quantile, sum, count and
@@ -269,7 +297,8 @@ pub struct BackendSeries {
 /// All metrics together.
 #[derive(Debug, Serialize)]
 pub struct Total {
-    /// Series: different sets of labels; a histogram or summary is one.
+    /// Series at the tick that was measured: different sets of labels; a histogram or
+    /// summary is one.
     pub series: usize,
     /// Samples per text scrape.
     pub samples_text: usize,
@@ -291,6 +320,10 @@ pub struct Total {
     pub memory_bytes: u64,
     /// What it consists of, and what may come to it.
     pub memory: Memory,
+    /// What becomes of all series within a day.
+    pub churn: Churn,
+    /// What became of them from the first tick to the one that was measured.
+    pub turnover: TurnoverPlan,
 }
 
 impl Plan {
@@ -319,10 +352,16 @@ impl Plan {
         if exporters::needs(config).growth {
             engine.count_growth();
         }
-        let mut frame = engine.advance(|_, _| {});
+        let mut turnovers = vec![TurnoverPlan::default(); catalog.families().len()];
+        let mut before = None;
+        let mut frame = engine.advance_with(|populations, tick, _| {
+            turn_over(&mut turnovers, &mut before, populations, tick);
+        });
         let began = std::time::Instant::now();
         while frame.tick() < tick {
-            frame = engine.advance(|_, _| {});
+            frame = engine.advance_with(|populations, tick, _| {
+                turn_over(&mut turnovers, &mut before, populations, tick);
+            });
             progress();
         }
         let tick_seconds = began.elapsed().as_secs_f64() / tick.max(1) as f64;
@@ -334,9 +373,15 @@ impl Plan {
                 .map_err(|e| e.to_string())
         };
         let interval_s = config.global.tick_interval_ns as f64 / 1e9;
-        let metrics = metric_plans(&catalog, &renderer);
+        let (estimate, outlook) = Estimate::with_outlook(config);
+        let series = |family: usize| frame.population(family).series_count() as u128;
+        let mut metrics = metric_plans(&catalog, &renderer, &series);
+        for (index, (metric, turnover)) in metrics.iter_mut().zip(&turnovers).enumerate() {
+            metric.churn = outlook.metric(index);
+            metric.turnover = *turnover;
+        }
         let samples_text = metrics.iter().map(|m| m.samples_text).sum();
-        let memory = Estimate::of(config).memory;
+        let memory = estimate.memory;
         Ok(Self {
             file: config.path.display().to_string(),
             tick_interval_s: interval_s,
@@ -347,7 +392,7 @@ impl Plan {
                 series: metrics.iter().map(|m| m.series).sum(),
                 samples_text,
                 samples_openmetrics: metrics.iter().map(|m| m.samples_openmetrics).sum(),
-                backend_series: BackendSeries::of(config, &catalog, &renderer),
+                backend_series: BackendSeries::of(config, &catalog, &renderer, &series),
                 samples_per_second: samples_text as f64 / interval_s,
                 bytes_text: bytes(Format::Text, false)?,
                 bytes_text_gzip: bytes(Format::Text, true)?,
@@ -355,7 +400,13 @@ impl Plan {
                 bytes_openmetrics_gzip: bytes(Format::OpenMetrics, true)?,
                 memory_bytes: memory.bytes() as u64,
                 memory,
+                churn: outlook.total(),
+                turnover: TurnoverPlan {
+                    series_born: turnovers.iter().map(|one| one.series_born).sum(),
+                    series_ended: turnovers.iter().map(|one| one.series_ended).sum(),
+                },
             },
+            profiles: outlook.profiles(config),
             metrics,
             warnings: config.warnings.clone(),
             pushes: push_plans(config),
@@ -419,6 +470,7 @@ impl Plan {
             total.memory.text(),
             self.measured_at_tick,
         );
+        self.write_churn(&mut table);
         for warning in &self.warnings {
             let _ = writeln!(table, "{warning}");
         }
@@ -440,25 +492,104 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Appends what becomes of series, where any come or go.
+    fn write_churn(&self, table: &mut String) {
+        if self.profiles.is_empty() {
+            return;
+        }
+        let heads = [
+            "within a day",
+            "at first",
+            "at most",
+            "new per hour",
+            "new per day",
+            "new / active",
+            "different in 2 h",
+            "in a day",
+        ];
+        let row = |name: String, churn: &Churn| {
+            let about = if churn.is_exact { "" } else { "about " };
+            vec![
+                name,
+                format!("{about}{}", grouped(churn.series_at_start.into())),
+                grouped(churn.series_at_peak.into()),
+                grouped(churn.new_per_hour.round() as u128),
+                grouped(churn.new_per_day.into()),
+                format!("{:.1} %", churn.churn_rate * 100.0),
+                grouped(churn.distinct_2h.into()),
+                grouped(churn.distinct_day.into()),
+            ]
+        };
+        let mut rows = vec![heads.map(str::to_owned).to_vec()];
+        for metric in &self.metrics {
+            rows.push(row(metric.name.clone(), &metric.churn));
+        }
+        for profile in &self.profiles {
+            rows.push(row(format!("profile {}", profile.name), &profile.series));
+        }
+        rows.push(row("total".to_owned(), &self.total.churn));
+        table.push('\n');
+        write_aligned(table, "", &rows, |column| column < 1, &str::to_owned);
+        table.push('\n');
+        for profile in &self.profiles {
+            for law in profile.laws() {
+                let _ = writeln!(table, "profile {}: {law}", profile.name);
+            }
+        }
+        let _ = writeln!(
+            table,
+            "By tick {}, {} series have begun, those of the first tick included, and {} have ended.\n\
+             New are those that never were there before; memory is that at the most.",
+            self.measured_at_tick,
+            grouped(self.total.turnover.series_born.into()),
+            grouped(self.total.turnover.series_ended.into()),
+        );
+    }
+}
+
+/// Adds what became of series at a tick.
+fn turn_over(
+    turnovers: &mut [TurnoverPlan],
+    before: &mut Option<Populations>,
+    now: &Populations,
+    tick: u64,
+) {
+    if before.as_ref().is_some_and(|before| before.is(now)) {
+        return;
+    }
+    for (index, sum) in turnovers.iter_mut().enumerate() {
+        let before = before.as_ref().map(|before| before.family(index));
+        let turnover = now.family(index).turnover(before, tick);
+        sum.series_born += turnover.born;
+        sum.series_ended += turnover.ended;
+    }
+    *before = Some(now.clone());
+}
+
 impl BackendSeries {
-    /// Of the generated families of `catalog`, which is that of `renderer`.
-    pub fn of(config: &Config, catalog: &Catalog, renderer: &Renderer) -> Self {
+    /// Of the generated families of `catalog`, which is that of `renderer`; of how many
+    /// series each, `series` tells.
+    pub fn of(
+        config: &Config,
+        catalog: &Catalog,
+        renderer: &Renderer,
+        series: &dyn Fn(usize) -> u128,
+    ) -> Self {
         let families = 0..catalog.generated_count();
-        let scraped = |format: Format| {
-            let samples = families.clone();
-            samples
-                .map(|index| renderer.family_samples(index, format))
-                .sum()
+        let all = |each: &dyn Fn(usize) -> usize| {
+            let counts = families.clone();
+            let counts = counts.map(|index| series(index).saturating_mul(each(index) as u128));
+            let count = counts.fold(0, u128::saturating_add);
+            usize::try_from(count).unwrap_or(usize::MAX)
         };
-        let otlp = || {
-            families
-                .clone()
-                .map(|index| otlp_series(config, &catalog.families()[index]))
-        };
+        let scraped =
+            |format: Format| all(&|index: usize| renderer.samples_per_series(index, format));
+        let otlp = || all(&|index: usize| otlp_series(config, &catalog.families()[index].shape));
         Self {
             text: scraped(Format::Text),
             openmetrics: scraped(Format::OpenMetrics),
-            otlp: config.otel.enabled.then(|| otlp().sum()),
+            otlp: config.otel.enabled.then(otlp),
         }
     }
 
@@ -479,13 +610,12 @@ impl BackendSeries {
     }
 }
 
-/// The series that OTLP's points of a family become in a Prometheus.
-fn otlp_series(config: &Config, family: &Family) -> usize {
-    let per_series = match &family.shape {
+/// The series that OTLP's points of one series become in a Prometheus.
+fn otlp_series(config: &Config, shape: &Shape) -> usize {
+    match shape {
         Shape::Histogram { .. } if config.otel.histograms == HistogramForm::Exponential => 1,
         shape => shape.layout().samples(Wire::Otlp),
-    };
-    family.series_count() * per_series
+    }
 }
 
 fn push_plans(config: &Config) -> Vec<PushPlan> {
@@ -498,15 +628,25 @@ fn push_plans(config: &Config) -> Vec<PushPlan> {
     exporters::pushing(config).map(plan).collect()
 }
 
-fn metric_plans(catalog: &Catalog, renderer: &Renderer) -> Vec<MetricPlan> {
-    let plan = |(index, family): (usize, &Family)| MetricPlan {
-        name: family.name.clone(),
-        r#type: family.shape.type_name(),
-        series: family.series_count(),
-        samples_text: renderer.family_samples(index, Format::Text),
-        samples_openmetrics: renderer.family_samples(index, Format::OpenMetrics),
-    };
-    catalog.families().iter().enumerate().map(plan).collect()
+fn metric_plans(
+    catalog: &Catalog,
+    renderer: &Renderer,
+    series: &dyn Fn(usize) -> u128,
+) -> Vec<MetricPlan> {
+    let families = catalog.families().iter().enumerate();
+    let plan = families.map(|(index, family)| {
+        let series = series(index) as usize;
+        MetricPlan {
+            name: family.name.clone(),
+            r#type: family.shape.type_name(),
+            series,
+            samples_text: series * renderer.samples_per_series(index, Format::Text),
+            samples_openmetrics: series * renderer.samples_per_series(index, Format::OpenMetrics),
+            churn: Churn::default(),
+            turnover: TurnoverPlan::default(),
+        }
+    });
+    plan.collect()
 }
 
 #[cfg(test)]

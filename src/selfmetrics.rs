@@ -14,6 +14,7 @@ use crate::engine::Columns;
 use crate::exporters::{self, ExporterId};
 use crate::http::{Counter, Stats};
 use crate::model::labels::Dimension;
+use crate::model::population::{Population, Populations};
 use crate::model::space::Space;
 use crate::model::{Catalog, Family, Shape};
 use crate::push::Delivery;
@@ -59,6 +60,8 @@ enum Own {
     ExportErrors,
     TickDuration,
     ActiveSeries,
+    SeriesBorn,
+    SeriesEnded,
     QueueDepth,
     Ticks,
     TickLag,
@@ -85,7 +88,7 @@ const PUSH_FAMILIES: usize = 5;
 
 /// Base name, without `global.self_metrics_prefix`, help and unit of each, in the order
 /// in which they are exposed.
-const FAMILIES: [(Own, &str, &str, &str); 23] = [
+const FAMILIES: [(Own, &str, &str, &str); 25] = [
     (
         Own::Points,
         "gen_points",
@@ -107,7 +110,20 @@ const FAMILIES: [(Own, &str, &str, &str); 23] = [
     (
         Own::ActiveSeries,
         "gen_active_series",
-        "Series of this metric.",
+        "Series of this metric that exist at this tick.",
+        "",
+    ),
+    (
+        Own::SeriesBorn,
+        "gen_series_born",
+        "Series of this metric that have begun, those of its first tick and those that began \
+         anew included.",
+        "",
+    ),
+    (
+        Own::SeriesEnded,
+        "gen_series_ended",
+        "Series of this metric that have ended, those that began anew included.",
         "",
     ),
     (
@@ -239,7 +255,7 @@ pub struct SelfMetrics {
     servers: OnceLock<Vec<Arc<Stats>>>,
     /// Of the exporters that push, in the order of [`exporters::pushing`].
     deliveries: Mutex<Vec<Delivery>>,
-    points: Mutex<Points>,
+    totals: Mutex<Totals>,
 }
 
 /// A histogram of measured durations: the count of each bucket, and the sum.
@@ -278,7 +294,9 @@ impl SelfMetrics {
             .map(|&row| {
                 let own = row.0;
                 let labels = match own {
-                    Own::Points | Own::ActiveSeries => vec![metric_name()],
+                    Own::Points | Own::ActiveSeries | Own::SeriesBorn | Own::SeriesEnded => {
+                        vec![metric_name()]
+                    }
                     Own::ExportErrors | Own::QueueDepth => vec![exporter()],
                     Own::PointsOffered
                     | Own::PointsAccepted
@@ -394,10 +412,17 @@ impl SelfMetrics {
     }
 
     /// Fills the columns of the process's own families for a tick, as
-    /// [`crate::engine::Engine::advance`] hands them out; once for each tick.
-    pub fn fill(&self, catalog: &Catalog, tick: u64, columns: &mut [Columns]) {
-        let mut points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
-        points.count(&catalog.families()[..catalog.generated_count()]);
+    /// [`crate::engine::Engine::advance_with`] hands them out; once for each tick.
+    pub fn fill(
+        &self,
+        catalog: &Catalog,
+        populations: &Populations,
+        tick: u64,
+        columns: &mut [Columns],
+    ) {
+        let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let generated = &catalog.families()[..catalog.generated_count()];
+        totals.count(generated, populations, tick);
         let first = catalog.generated_count();
         let blocks = catalog.blocks();
         let blocks = &blocks[blocks.len() - columns.len()..];
@@ -408,8 +433,11 @@ impl SelfMetrics {
                     for (index, value) in values.iter_mut().enumerate() {
                         let series = block.start + index;
                         *value = match own {
-                            Own::Points => points.of(series) as f64,
-                            _ => self.value(own, series, catalog, tick),
+                            Own::Points => totals.each[series].samples as f64,
+                            Own::SeriesBorn => totals.each[series].born as f64,
+                            Own::SeriesEnded => totals.each[series].ended as f64,
+                            Own::ActiveSeries => populations.family(series).series_count() as f64,
+                            _ => self.value(own, series, tick),
                         };
                     }
                 }
@@ -427,12 +455,10 @@ impl SelfMetrics {
         }
     }
 
-    fn value(&self, own: Own, series: usize, catalog: &Catalog, tick: u64) -> f64 {
+    fn value(&self, own: Own, series: usize, tick: u64) -> f64 {
         let count = |counter: &AtomicU64| counter.load(Relaxed) as f64;
-        let generated = |series: usize| &catalog.families()[series];
         let ledger = |index: usize| self.delivery(index).ledger;
         match own {
-            Own::ActiveSeries => generated(series).series_count() as f64,
             Own::ExportErrors => match series.checked_sub(1) {
                 Some(index) => self.delivery(index).exports_failed as f64,
                 None => count(&self.export_errors),
@@ -463,7 +489,12 @@ impl SelfMetrics {
                 self.http(series % servers, counter)
             }
             Own::BuildInfo => 1.0,
-            Own::Points | Own::TickDuration | Own::ScrapeDuration => {
+            Own::Points
+            | Own::ActiveSeries
+            | Own::SeriesBorn
+            | Own::SeriesEnded
+            | Own::TickDuration
+            | Own::ScrapeDuration => {
                 unreachable!("`fill` takes them from elsewhere")
             }
         }
@@ -511,29 +542,71 @@ pub fn fill_tick(tick: u64, columns: &mut [Columns]) {
     }
 }
 
-/// Samples generated so far, by metric in the catalog's order.
+/// What there has been so far, by metric in the catalog's order.
 #[derive(Debug, Default)]
-struct Points(Vec<(String, u64)>);
+struct Totals {
+    each: Vec<MetricTotals>,
+    /// The series of the last tick.
+    populations: Option<Populations>,
+}
 
-impl Points {
-    fn of(&self, metric: usize) -> u64 {
-        self.0[metric].1
-    }
+#[derive(Debug, Default)]
+struct MetricTotals {
+    name: String,
+    samples: u64,
+    born: u64,
+    ended: u64,
+}
 
+impl Totals {
     /// Adds a tick of these families. After a reload metrics that are still there
     /// keep their counts.
-    fn count(&mut self, families: &[Family]) {
-        let same = |((name, _), family): (&(String, u64), &Family)| *name == family.name;
-        if self.0.len() != families.len() || !self.0.iter().zip(families).all(same) {
-            let before: HashMap<String, u64> = self.0.drain(..).collect();
-            self.0.extend(families.iter().map(|family| {
-                let count = before.get(&family.name).copied();
-                (family.name.clone(), count.unwrap_or(0))
-            }));
+    fn count(&mut self, families: &[Family], populations: &Populations, tick: u64) {
+        let before = self.populations.take();
+        let same = |(metric, family): (&MetricTotals, &Family)| metric.name == family.name;
+        let is_same = self.each.len() == families.len() && self.each.iter().zip(families).all(same);
+        if is_same {
+            // Most ticks are over here.
+            if before.as_ref().is_none_or(|before| !before.is(populations)) {
+                for (index, metric) in self.each.iter_mut().enumerate() {
+                    let before = before.as_ref().map(|before| before.family(index));
+                    metric.turn_over(populations.family(index), before, tick);
+                }
+            }
+        } else {
+            let old = std::mem::take(&mut self.each).into_iter().enumerate();
+            let mut old: HashMap<String, (usize, MetricTotals)> = old
+                .map(|(index, metric)| (metric.name.clone(), (index, metric)))
+                .collect();
+            self.each
+                .extend(families.iter().enumerate().map(|(index, family)| {
+                    let known = old.remove(&family.name);
+                    let population = before.as_ref().zip(known.as_ref());
+                    let population = population.map(|(before, (index, _))| before.family(*index));
+                    let mut metric = known.map_or_else(
+                        || MetricTotals {
+                            name: family.name.clone(),
+                            ..MetricTotals::default()
+                        },
+                        |(_, metric)| metric,
+                    );
+                    metric.turn_over(populations.family(index), population, tick);
+                    metric
+                }));
         }
-        for ((_, count), family) in self.0.iter_mut().zip(families) {
-            *count += (family.series_count() * family.shape.samples_per_series()) as u64;
+        for (index, (metric, family)) in self.each.iter_mut().zip(families).enumerate() {
+            let series = populations.family(index).series_count();
+            metric.samples += (series * family.shape.samples_per_series()) as u64;
         }
+        self.populations = Some(populations.clone());
+    }
+}
+
+impl MetricTotals {
+    fn turn_over(&mut self, now: &Population, before: Option<&Population>, tick: u64) {
+        let turnover = now.turnover(before, tick);
+        self.born += turnover.born;
+        self.ended += turnover.ended;
     }
 }
 
@@ -570,6 +643,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::engine::{Engine, Prepared};
 
     #[test]
     fn durations_fall_into_their_buckets() {
@@ -615,5 +689,61 @@ mod tests {
         assert!(first.is_some() && metrics.begin_scrape(1).is_none());
         drop(first);
         assert!(metrics.begin_scrape(1).is_some());
+    }
+
+    /// Reloads begin and end series as well, entities among them.
+    #[test]
+    fn reloads_are_counted() {
+        let config = |users: u32, pods: u32, more: &str| {
+            let text = format!(
+                "global: {{tick_interval_s: 60}}\n\
+                 profiles:\n\
+                 \x20 plain: {{labels: {{user: {{range: [1, {users}]}}}}}}\n\
+                 \x20 fleet:\n\
+                 \x20   labels: {{pod: {{range: [1, {pods}], fmt: 'pod{{}}-{{id:5}}'}}, code: [a, b]}}\n\
+                 \x20   churn: [{{mode: replace, label: pod, lifetime: 10m}}]\n\
+                 metrics:\n\
+                 {more}\
+                 - {{name: users, profile: plain, type: counter, algorithm: poisson, base_rate: 1}}\n\
+                 - {{name: pods, profile: fleet, type: counter, algorithm: poisson, base_rate: 1}}\n"
+            );
+            let config = config::load_str(Path::new("f.yaml"), text.as_bytes(), &|_| None);
+            config.unwrap_or_else(|error| panic!("{error}"))
+        };
+        let first = config(10, 8, "");
+        let more = "- {name: new, type: gauge, algorithm: constant, start: 1}\n";
+        let second = config(14, 6, more);
+        let catalog = Arc::new(Catalog::build(&first, SelfMetrics::families(&first)).unwrap());
+        let mut engine = Engine::new(&first, Arc::clone(&catalog), 0, 1).unwrap();
+        let own = SelfMetrics::default();
+        let tick = |engine: &mut Engine| {
+            let catalog = Arc::clone(engine.catalog());
+            engine.advance_with(|populations, tick, columns| {
+                own.fill(&catalog, populations, tick, columns);
+            });
+            let totals = own.totals.lock().unwrap();
+            let of = |metric: &MetricTotals| (metric.name.clone(), (metric.born, metric.ended));
+            let counts: HashMap<String, (u64, u64)> = totals.each.iter().map(of).collect();
+            counts
+        };
+        assert_eq!(tick(&mut engine)["pods"], (16, 0));
+        let mut before = HashMap::new();
+        for _ in 0..30 {
+            before = tick(&mut engine);
+        }
+        let (born, ended) = before["pods"];
+        assert!(born > 16 + 20 && born - ended == 16);
+        assert_eq!(before["users"], (10, 0));
+        let own_families = SelfMetrics::families(&second);
+        let known = (&first.metrics[..], &catalog);
+        let after = Catalog::build_after(known, &second, own_families, &|_| None).unwrap();
+        let prepared = Prepared::new(known, &second, Arc::new(after));
+        let reloaded = engine.reload(prepared).unwrap();
+        let after = tick(&mut engine);
+        assert_eq!(after["users"], (14, 0));
+        assert_eq!(after["new"], (1, 0));
+        let pods = &reloaded.series["pods"];
+        assert_eq!(after["pods"], (born + pods.began, ended + pods.ended));
+        assert_eq!(after["pods"].0 - after["pods"].1, 12);
     }
 }

@@ -181,6 +181,12 @@ impl ScrapeHandler {
             return reply.text(503, "starting");
         };
         let catalog = frame.catalog();
+        let families = catalog.families()[..catalog.generated_count()].iter();
+        let samples = families.zip(frame.populations().iter());
+        let samples = samples.map(|(family, population)| {
+            population.series_count() * family.shape.samples_per_series()
+        });
+        let samples: usize = samples.sum();
         let tick = format!("{} ({})", frame.tick(), rfc3339(frame.time_ns()));
         let page = format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -191,8 +197,8 @@ impl ScrapeHandler {
              </body></html>\n",
             env!("CARGO_PKG_VERSION"),
             catalog.generated_count(),
-            catalog.generated_series(),
-            catalog.generated_samples(),
+            frame.series_count(),
+            samples,
         );
         let headers = [
             ("Content-Type", "text/html; charset=utf-8"),

@@ -10,10 +10,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::churn::{Change, Order};
 use crate::config::{Action, Config, Fault, FaultKind, Kind, Scenario, Selector, Spike, Target};
 
 /// Modifiers at most, ended spikes within a summary's window included.
 pub const MODIFIERS_MAX: usize = 1000;
+
+/// Laws and sizes that one run can be given by hand: each is one to look at for whatever
+/// series exist. What repeats for ever belongs into a profile's `churn`.
+pub const ORDERS_MAX: usize = 1000;
 
 /// Something that is in effect from one tick to another.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,6 +138,8 @@ pub struct Applied {
 pub enum Refusal {
     /// [`MODIFIERS_MAX`] are in effect.
     TooMany,
+    /// [`ORDERS_MAX`] were given.
+    TooManyOrders,
     /// No fault has this id.
     NoFault(u64),
     /// No scenario has this name; those there are.
@@ -158,6 +165,10 @@ pub struct Timeline {
     /// By id. A spike of a summary is kept as long as its window has ticks of it.
     modifiers: Vec<Modifier>,
     running: BTreeMap<Arc<str>, Running>,
+    /// All so far, by their ticks.
+    orders: Vec<Order>,
+    /// The tick of the last reload.
+    reloaded: Option<u64>,
     next_id: u64,
     generation: u64,
     dropped: u64,
@@ -172,6 +183,8 @@ impl Timeline {
             windows: BTreeMap::new(),
             modifiers: Vec::new(),
             running: BTreeMap::new(),
+            orders: Vec::new(),
+            reloaded: None,
             next_id: 1,
             generation: 1,
             dropped: 0,
@@ -194,10 +207,12 @@ impl Timeline {
         timeline
     }
 
-    /// Goes over to another configuration: modifiers of metrics that it lacks
-    /// end. Scenarios that run go on as they were; `runtime` does not act again.
-    pub fn reload(&mut self, config: &Config) {
+    /// Goes over to another configuration before a tick: modifiers of metrics that it
+    /// lacks end. Scenarios that run go on as they were; `runtime` does not act again.
+    /// Orders stay.
+    pub fn reload(&mut self, config: &Config, tick: u64) {
         self.read(config);
+        self.reloaded = Some(tick);
         self.modifiers.retain(|modifier| {
             let metric = modifier.effect.selector().and_then(|on| on.metric.as_ref());
             metric.is_none_or(|name| config.metrics.iter().any(|metric| metric.name == *name))
@@ -238,8 +253,45 @@ impl Timeline {
         &self.running
     }
 
+    /// All that was ordered of churn and sizes so far, by their ticks.
+    pub fn orders(&self) -> &[Order] {
+        &self.orders
+    }
+
+    /// The tick at which the last of an order has happened.
+    pub fn end_of(&self, order: &Order) -> u64 {
+        self.until(order.tick, order.lasts_ns())
+    }
+
+    /// What a command before `tick` orders, if it orders anything.
+    pub fn order_of(&self, command: &Command, tick: u64) -> Option<Order> {
+        match command {
+            Command::Do(action) => self.order(action, tick),
+            _ => None,
+        }
+    }
+
+    /// What an action before `tick` orders: from the tick on, or, where a reload acts from
+    /// that one on, from the one after it.
+    fn order(&self, action: &Action, tick: u64) -> Option<Order> {
+        let change = match action {
+            Action::Churn(churn) => Change::Churn(churn.clone()),
+            Action::Size(resize) => Change::Size(resize.clone()),
+            _ => return None,
+        };
+        let is_first = self.reloaded == Some(tick);
+        let tick = tick.saturating_add(u64::from(is_first));
+        let same = self.orders.iter().rev();
+        let same = same.take_while(|order| order.tick == tick);
+        Some(Order {
+            tick,
+            ordinal: same.count() as u64,
+            change,
+        })
+    }
+
     /// Actions of the configuration and of scenarios that found no room among
-    /// [`MODIFIERS_MAX`].
+    /// [`MODIFIERS_MAX`] or [`ORDERS_MAX`].
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
@@ -352,9 +404,27 @@ impl Timeline {
                 };
                 (effect, self.until(tick, duration_ns))
             }
+            Action::Churn(_) | Action::Size(_) => return self.give(action, tick),
             Action::Scenario(name) => return self.start(name, tick),
         };
         self.add(effect, tick, until_tick, source)
+    }
+
+    fn give(&mut self, action: &Action, tick: u64) -> Result<Applied, Refusal> {
+        let order = self.order(action, tick).expect("it orders something");
+        if self.orders.len() >= ORDERS_MAX {
+            return Err(Refusal::TooManyOrders);
+        }
+        let applied = Applied {
+            tick: order.tick,
+            id: None,
+            until_tick: Some(self.end_of(&order)),
+            ended: 0,
+            changed: true,
+        };
+        self.generation += 1;
+        self.orders.push(order);
+        Ok(applied)
     }
 
     fn start(&mut self, name: &str, tick: u64) -> Result<Applied, Refusal> {
@@ -522,6 +592,11 @@ impl fmt::Display for Refusal {
             Self::TooMany => write!(
                 f,
                 "{MODIFIERS_MAX} spikes, error rates and faults are in effect; end some of them first"
+            ),
+            Self::TooManyOrders => write!(
+                f,
+                "{ORDERS_MAX} laws and sizes were given by hand, as many as a run takes; what \
+                 repeats belongs into the churn of a profile"
             ),
             Self::NoFault(id) => write!(f, "no fault {id} is in effect"),
             Self::NoScenario(name, known) if known.is_empty() => {

@@ -19,6 +19,7 @@
 
 mod at_tick;
 pub mod backend;
+mod batch;
 mod chunk;
 pub mod compare;
 mod context;

@@ -93,7 +93,9 @@ fn a_steady_tick_allocates_nothing() {
     for threads in [1, 2] {
         let mut engine = Engine::new(&config, Arc::clone(&catalog), 0, threads).unwrap();
         let mut tick = || {
-            let frame = engine.advance(|tick, columns| own.fill(&catalog, tick, columns));
+            let frame = engine.advance_with(|populations, tick, columns| {
+                own.fill(&catalog, populations, tick, columns);
+            });
             own.add_tick(0.001);
             drop(frame);
         };

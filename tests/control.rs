@@ -34,9 +34,17 @@ struct Described {
     description: Description,
 }
 
+/// What labels make entities for, two pods with a namespace each.
+const FLEET: &str = "
+  - {name: up, type: gauge, algorithm: constant, start: 1, profile: fleet}
+scenarios:";
+
 impl Described {
     fn start() -> Self {
-        let instance = start();
+        let metrics = METRICS
+            .replace("profiles: {", "profiles: {fleet: {labels: {ns: [a, b], pod: {range: [1, 1], fmt: '{ns}-{id:5}'}}}, ")
+            .replace("\nscenarios:", FLEET);
+        let instance = Instance::start("tick_interval_s: 0.05", &metrics);
         let description = Description::of(&instance.get("/openapi.json").json());
         Self {
             instance,
@@ -118,6 +126,13 @@ fn check_beginning(api: &mut Described) -> u64 {
     let fault_id = api.post("fault", &delay, 200)["id"].as_u64().unwrap();
     let nan = json!({"kind": "nan", "rate": 0, "metric": "temp"});
     api.post("fault", &nan, 200);
+    let rollout = json!({"profile": "fleet", "mode": "rollout", "label": "pod", "over": 100,
+        "labels": {"ns": "b"}});
+    let ordered = api.post("churn", &rollout, 200);
+    assert_eq!(ordered["series"], json!({"began": 1, "ended": 1}));
+    let size = json!({"profile": "fleet", "label": "pod", "to": "50%", "over": "100s"});
+    let ordered = api.post("size", &size, 200);
+    assert_eq!(ordered["series"], json!({"began": 0, "ended": 1}));
     let scenario = json!({"scenario": "bad"});
     assert_eq!(api.post("scenario", &scenario, 200)["changed"], true);
     assert_eq!(api.post("scenario", &scenario, 200)["changed"], false);
@@ -137,6 +152,13 @@ fn check_beginning(api: &mut Described) -> u64 {
     assert_eq!(status["active_faults"].as_array().unwrap().len(), 2);
     assert_eq!(status["active_error_rates"]["lat"]["duration_s"], 100.0);
     assert_eq!(status["total_series"], 14);
+    assert_eq!(status["active_series"], 14);
+    let orders = status["active_churn"].as_array().unwrap();
+    assert_eq!(orders.len(), 2, "{status}");
+    assert_eq!(
+        (&orders[0]["mode"], &orders[1]["to"]),
+        (&json!("rollout"), &json!("50%"))
+    );
     fault_id
 }
 
@@ -145,7 +167,8 @@ fn check_series(api: &mut Described) {
     assert_eq!(series["count"], 1, "{series}");
     let labels = json!({"region": "a", "host": "h2"});
     assert_eq!(series["series"][0]["labels"], labels);
-    assert_eq!(api.get("/series", 200)["count"], 14);
+    let count = api.get("/series", 200)["count"].as_u64().unwrap();
+    assert!((15..=16).contains(&count), "{count}");
     assert_eq!(api.get("/series?limit=3", 200)["truncated"], true);
     api.get("/series?metric=nope", 404);
     for query in ["limit=0", "limit=10001", "limit=x", "match=a", "nope=1"] {
@@ -156,6 +179,16 @@ fn check_series(api: &mut Described) {
 
 fn check_refusals(api: &mut Described) {
     api.post("loglevel", &json!({"level": "loud"}), 400);
+    let nobody = json!({"profile": "p", "mode": "restart", "label": "host"});
+    let refused = api.post("churn", &nobody, 422);
+    assert!(
+        refused["error"]
+            .as_str()
+            .unwrap()
+            .contains("no metric of a profile")
+    );
+    let nowhere = json!({"profile": "fleet", "label": "pid", "to": 1});
+    api.post("size", &nowhere, 422);
     // A path, a body, and a word of the error.
     for (path, body, word) in [
         (

@@ -19,7 +19,7 @@ use support::{frame_lines, sorted, twin_lines};
 const LAWS: [&str; 8] = [
     "{mode: replace, label: pod, lifetime: 7}",
     "{mode: rollout, label: deployment, every: 10, over: 4, percent: 60}",
-    "{mode: rollout, label: deployment, every: 13, over: 6, overlap: 2, back: 50}",
+    "{mode: rollout, label: deployment, every: 13, over: 6, overlap: 2, back: 0.5}",
     "{mode: restart, label: pod, every: 9, percent: 50, down: 2}",
     "{mode: outage, label: node, every: 8, percent: 40, down: 3, move: true}",
     "{mode: outage, label: zone, every: 11, percent: 50, down: 2}",
@@ -145,7 +145,7 @@ proptest! {
             last = Some(engine.advance(|_, _| {}));
         }
         let frame = last.unwrap();
-        let fast = sorted(frame_lines(&frame, "p_"));
+        let fast = sorted(frame_lines(&frame, "prom_"));
         let slow = twin_lines(twin::samples_of_run(&config, &changes, 0, tick));
         prop_assert_eq!(fast, slow);
     }

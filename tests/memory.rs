@@ -35,6 +35,22 @@ profiles:
     labels: {user: {range: [1, 100000], fmt: user_%06d}, path: [/a, /b, /c, /d, /e]}
     series_cap: 100000
   few: {labels: {user: {range: [1, 100000], fmt: user_%06d}}, zipf_alpha: 1.1}
+  still:
+    labels:
+      deployment: {range: [1, 2000], fmt: 'app-{}'}
+      pod: {range: [1, 10], fmt: '{deployment}-{id:10}-{id:5}'}
+      node: {of: pod, range: [1, 500], fmt: 'node-%04d'}
+      path: [/a, /b, /c, /d, /e]
+  churning:
+    labels:
+      deployment: {range: [1, 1000], fmt: 'app-{}'}
+      pod: {range: [1, 20], fmt: '{deployment}-{id:10}-{id:5}'}
+      node: {of: pod, range: [1, 500], fmt: 'node-%04d'}
+      path: [/a, /b, /c, /d, /e]
+    churn:
+      - {mode: replace, label: pod, lifetime: 1m}
+      - {mode: outage, label: node, every: 10s, percent: 5, down: 2s, move: true}
+      - {mode: restart, label: pod, every: 30s, percent: 10, down: 1s}
 ";
 
 fn program() -> PathBuf {
@@ -194,7 +210,7 @@ fn check(name: &str, config: &Yaml, exporters: &[&str], receiver: SocketAddr) ->
     (line, error.abs() <= (SHARE * measured).max(FLOOR_BYTES))
 }
 
-/// Metrics of 100,000 series each, but for the last.
+/// Metrics of 100,000 series each, but for the last one, which are single.
 fn metrics(name: &str) -> Yaml {
     let walk = "type: gauge, algorithm: random_walk, step: 1";
     let observed = "algorithm: lognormal, mu: 0, sigma: 1";
@@ -212,6 +228,9 @@ fn metrics(name: &str) -> Yaml {
         "histogram" => format!("{{name: h, profile: grid, type: histogram, {observed}}}"),
         "weighted" => format!("{{name: h, profile: few, type: histogram, {observed}}}"),
         "summary" => format!("{{name: s, profile: grid, type: summary, {observed}}}"),
+        "still" | "churning" => {
+            format!("{{name: g, profile: {name}, {walk}}}, {{name: h, profile: {name}, {walk}}}")
+        }
         "many" => {
             let gauge = |number| format!("{{name: g{number}, {walk}}},");
             (0..2000).map(gauge).collect::<String>()
@@ -273,6 +292,7 @@ fn a_run_takes_what_was_planned() {
         ("histogram", &[PAGE, BOTH, VERSION_1, VERSION_2]),
         ("sampled", &[PAGE]),
         ("counters", &[DELTA]),
+        ("still", &[PAGE]),
     ]);
 }
 
@@ -289,6 +309,8 @@ fn every_run_takes_what_was_planned() {
         "weighted",
         "summary",
         "many",
+        "still",
+        "churning",
     ] {
         let exporters: [&[&str]; 7] = [
             &[],

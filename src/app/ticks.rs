@@ -94,7 +94,9 @@ impl Ticks<'_> {
                 bar.finish_and_clear();
                 return false;
             }
-            engine.advance(|number, columns| own.fill(&catalog, number, columns));
+            engine.advance_with(|populations, number, columns| {
+                own.fill(&catalog, populations, number, columns);
+            });
             bar.inc(1);
             if logged.elapsed() > PROGRESS_LOGS_APART {
                 logged = Instant::now();
@@ -155,9 +157,9 @@ impl Ticks<'_> {
         own.set_tick_lag_ns(lag_ns);
         own.set_deliveries(self.pushers.iter().map(Pusher::delivery));
         let catalog = Arc::clone(self.engine.catalog());
-        let frame = self
-            .engine
-            .advance(|number, columns| own.fill(&catalog, number, columns));
+        let frame = self.engine.advance_with(|populations, number, columns| {
+            own.fill(&catalog, populations, number, columns);
+        });
         self.applier.after_tick(self.engine, frame.tick());
         for pusher in &mut *self.pushers {
             if let Some(how) = pusher.offer(&frame) {
@@ -178,7 +180,7 @@ impl Ticks<'_> {
             "tick {} begins {:.3} s late ({} series, a tick every {} s)",
             self.engine.next_tick(),
             lag_ns as f64 / 1e9,
-            grouped(self.engine.catalog().generated_series() as u128),
+            grouped(self.engine.series_count() as u128),
             self.shared.interval_ns as f64 / 1e9,
         );
     }

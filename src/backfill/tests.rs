@@ -26,6 +26,12 @@ global: {tick_interval_s: 1.5, seed: 7}
 exporters: {prometheus: {prefix: p_}, otel: {enabled: false}}
 profiles:
   hosts: {labels: {host: {range: [1, 7]}, zone: [a, 'b\"\\']}}
+  pods:
+    labels: {app: {range: [1, 2]}, pod: {range: [1, 4], fmt: '{app}-{id:4}'}, code: [a, b]}
+    churn:
+      - {mode: replace, label: pod, lifetime: 14s}
+      - {mode: restart, label: pod, every: 9s, percent: 40, down: 3s}
+    size: {label: pod, shape: wave, from: 4, to: 8, period: 20s}
   many: {labels: {user: {range: [1, 5000]}}, series_cap: 23, sampling_strategy: hash, zipf_alpha: 1}
 metrics:
   - {name: requests, type: counter, algorithm: poisson, profile: hosts, base_rate: 40, description: All.}
@@ -41,6 +47,9 @@ metrics:
      profile: many, lam: 3, buckets: [0.5]}
   - {name: cores, type: gauge, algorithm: follow, of: threads, profile: hosts, lag: 9, noise: 0.1}
   - {name: threads, type: gauge, algorithm: follow, of: load_ratio, profile: hosts, gain: 4}
+  - {name: jobs, type: counter, algorithm: poisson, profile: pods, base_rate: 4}
+  - {name: memory, type: gauge, algorithm: random_walk, profile: pods, start: 3, step: 1,
+     without: [code]}
 scenarios:
   trouble:
     steps:
@@ -227,6 +236,47 @@ proptest! {
         job.resume = true;
         prop_assert!(write(&job, limits).unwrap() == whole);
     }
+}
+
+/// An older version that is gone back to is the series that it was: its points are put
+/// together, or, where they cannot be held, refused.
+#[test]
+fn what_comes_back_after_another_is_one_series() {
+    const VERSIONS: &str = "
+global: {tick_interval_s: 1.5, seed: 7}
+exporters: {prometheus: {prefix: p_}}
+profiles:
+  apps:
+    labels:
+      app: {range: [1, 6]}
+      version: {of: app, fmt: 'v{generation}'}
+      pod: {range: [1, 2], fmt: '{app}-{id:4}'}
+    churn: [{mode: rollout, label: app, every: 12s, over: 6s, back: 0.7}]
+metrics: [{name: up, type: gauge, algorithm: constant, start: 1, profile: apps, without: [pod]}]
+";
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = job(folder.path(), 0, 60);
+    job.config = load_str(Path::new("f.yaml"), VERSIONS.as_bytes(), &|_| None).unwrap();
+    let text = String::from_utf8(write(&job, Limits::default()).unwrap()).unwrap();
+    check_order(&text);
+    let mut lines: Vec<&str> = text.lines().filter(|line| is_sample(line)).collect();
+    lines.sort_unstable();
+    let bodies = bodies(&job);
+    let mut expected: Vec<&str> = bodies.iter().flat_map(|body| body.lines()).collect();
+    expected.retain(|line| is_sample(line));
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
+
+    std::fs::remove_file(folder.path().join("out.om")).unwrap();
+    let little = Limits {
+        held_bytes: 100,
+        ..Limits::default()
+    };
+    let error = write(&job, little).unwrap_err().to_string();
+    assert!(
+        error.contains("a series of up comes back after others"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -34,6 +34,10 @@ Examples:
   mockingbird ctl fault reset --metric http_requests_total
   mockingbird ctl fault scrape_error --status 500 --rate 0.1 --duration 60
   mockingbird ctl fault --end 3
+  mockingbird ctl rollout pods deployment --over 10m --label namespace=shop
+  mockingbird ctl restart pods pod --percent 5 --down 30s
+  mockingbird ctl outage pods node --label node=node-07 --down 5m --move
+  mockingbird ctl size pods pod 50% --over 1h
   mockingbird ctl scenario deploy_gone_wrong
   mockingbird ctl scenario deploy_gone_wrong --stop
   mockingbird ctl reload
@@ -71,6 +75,18 @@ enum Ctl {
     ErrorRate(ErrorRateArgs),
     /// Let something go wrong.
     Fault(FaultArgs),
+    /// Replace what is below each value of a label, in order: a deployment's pods.
+    Rollout(RolloutArgs),
+    /// Let entities of a label begin again from zero, as they are.
+    Restart(RestartArgs),
+    /// Let everything with some values of a label vanish, and return or move.
+    Outage(OutageArgs),
+    /// Replace entities of a label, each at a time of its own.
+    Replace(ReplaceArgs),
+    /// Give entities of a label new identities at once.
+    Relabel(RelabelArgs),
+    /// Change how many entities of a label exist.
+    Size(SizeArgs),
     /// Start or stop a scenario of the configuration.
     Scenario {
         /// Its name.
@@ -205,6 +221,107 @@ struct FaultArgs {
     end: Option<u64>,
 }
 
+/// What comes or goes.
+#[derive(Debug, Args)]
+struct OnEntities {
+    /// Name of the profile.
+    profile: String,
+    /// The label to whose entities it happens.
+    #[arg(value_name = "LABEL")]
+    of: String,
+    /// Only entities that have this label value just before; may be repeated.
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+struct RolloutArgs {
+    #[command(flatten)]
+    on: OnEntities,
+    /// How many of the label's values take part, 0 to 100. Default: 100.
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
+    percent: Option<f64>,
+    /// How long it takes: seconds, or 10m. Default: all at once.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
+    over: Option<f64>,
+    /// For how long old and new exist together: seconds, or 30s. Default: not at all.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
+    overlap: Option<f64>,
+    /// Share of the label's values that are rolled back after half of --over, 0 to 1; all
+    /// without a number.
+    #[arg(
+        long,
+        value_name = "SHARE",
+        num_args = 0..=1,
+        default_missing_value = "1",
+        allow_negative_numbers = true,
+        value_parser = finite
+    )]
+    back: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+struct RestartArgs {
+    #[command(flatten)]
+    on: OnEntities,
+    /// How many take part, 0 to 100. Default: 100.
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
+    percent: Option<f64>,
+    /// Over how long it is spread: seconds, or 10m. Default: all at once.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
+    over: Option<f64>,
+    /// How long each is gone: seconds, or 30s. Default: not at all.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
+    down: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+struct OutageArgs {
+    #[command(flatten)]
+    on: OnEntities,
+    /// How many of the label's values fail, 0 to 100. Default: 100.
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
+    percent: Option<f64>,
+    /// For how long: seconds, or 5m.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
+    down: f64,
+    /// Entities go to other values of the label at once, as new ones.
+    #[arg(long = "move")]
+    moves: bool,
+}
+
+#[derive(Debug, Args)]
+struct ReplaceArgs {
+    #[command(flatten)]
+    on: OnEntities,
+    /// Over how long it is spread: seconds, or 10m. Default: all at once.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
+    over: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+struct RelabelArgs {
+    #[command(flatten)]
+    on: OnEntities,
+    /// How many take part, 0 to 100. Default: 100.
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
+    percent: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+struct SizeArgs {
+    /// Name of the profile.
+    profile: String,
+    /// The label.
+    #[arg(value_name = "LABEL")]
+    of: String,
+    /// How many there are in the end: a number (also 10k), or 50% of all there can be.
+    to: String,
+    /// How long the change takes: seconds, or 10m. Default: none at all.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
+    over: Option<f64>,
+}
+
 #[derive(Debug, Args)]
 struct SeriesArgs {
     /// Base name of the metric. Default: all.
@@ -294,8 +411,69 @@ impl Call {
         Self::post(name, body(fields), ctl_text::begun)
     }
 
+    /// Orders what happens to entities, with fields of its own.
+    fn on_entities<const N: usize>(
+        mode: &str,
+        on: OnEntities,
+        own: [(&str, Option<Value>); N],
+    ) -> Self {
+        let common = [
+            ("mode", Some(mode.into())),
+            ("profile", Some(on.profile.into())),
+            ("label", Some(on.of.into())),
+            ("labels", labels(on.labels)),
+        ];
+        Self::post(
+            "churn",
+            body(common.into_iter().chain(own)),
+            ctl_text::ordered,
+        )
+    }
+
     fn of(command: Ctl) -> Self {
         match command {
+            Ctl::Rollout(args) => {
+                let own = [
+                    ("percent", args.percent.map(Value::from)),
+                    ("over", args.over.map(Value::from)),
+                    ("overlap", args.overlap.map(Value::from)),
+                    ("back", args.back.map(Value::from)),
+                ];
+                Self::on_entities("rollout", args.on, own)
+            }
+            Ctl::Restart(args) => {
+                let own = [
+                    ("percent", args.percent.map(Value::from)),
+                    ("over", args.over.map(Value::from)),
+                    ("down", args.down.map(Value::from)),
+                ];
+                Self::on_entities("restart", args.on, own)
+            }
+            Ctl::Outage(args) => {
+                let own = [
+                    ("percent", args.percent.map(Value::from)),
+                    ("down", Some(args.down.into())),
+                    ("move", args.moves.then(|| true.into())),
+                ];
+                Self::on_entities("outage", args.on, own)
+            }
+            Ctl::Replace(args) => {
+                let own = [("over", args.over.map(Value::from))];
+                Self::on_entities("replace", args.on, own)
+            }
+            Ctl::Relabel(args) => {
+                let own = [("percent", args.percent.map(Value::from))];
+                Self::on_entities("relabel", args.on, own)
+            }
+            Ctl::Size(args) => {
+                let body = body([
+                    ("profile", Some(args.profile.into())),
+                    ("label", Some(args.of.into())),
+                    ("to", Some(args.to.into())),
+                    ("over", args.over.map(Value::from)),
+                ]);
+                Self::post("size", body, ctl_text::ordered)
+            }
             Ctl::Status => Self::get("/status".into(), ctl_text::status),
             Ctl::Journal => Self::get("/control/journal".into(), Value::to_string),
             Ctl::Series(args) => Self::get(args.path(), ctl_text::series),

@@ -69,6 +69,17 @@ pub(super) fn begun(reply: &Value) -> String {
     text + "\n"
 }
 
+pub(super) fn ordered(reply: &Value) -> String {
+    let count = |of: &str| grouped(reply["series"][of].as_u64().unwrap_or(0).into());
+    format!(
+        "acts from tick {} until tick {}: {} series will end, {} will begin\n",
+        word(&reply["applies_at_tick"]),
+        word(&reply["until_tick"]),
+        count("ended"),
+        count("began")
+    )
+}
+
 pub(super) fn started(reply: &Value) -> String {
     let (message, tick) = (word(&reply["message"]), word(&reply["applies_at_tick"]));
     if reply["changed"] == true {
@@ -299,6 +310,33 @@ fn in_effect(reply: &Value) -> Vec<Vec<String>> {
             how,
             left(fault),
             by(fault),
+        ]);
+    }
+    for order in items(&reply["active_churn"]) {
+        let what = match order["mode"].as_str() {
+            Some(_) => word(&order["mode"]),
+            None => word(&order["action"]),
+        };
+        let on = [&order["profile"], &order["label"]].map(word).join(" ");
+        let mut how = Vec::new();
+        for (field, unit) in [
+            ("to", ""),
+            ("percent", " %"),
+            ("over", " s"),
+            ("down", " s"),
+        ] {
+            if !order[field].is_null() && order[field] != 0 && order[field] != 0.0 {
+                how.push(format!("{field} {}{unit}", word(&order[field])));
+            }
+        }
+        let on = format!("{on}{}", labels(&order["labels"]));
+        rows.push(vec![
+            "-".into(),
+            what,
+            on,
+            how.join(", "),
+            left(order),
+            "-".into(),
         ]);
     }
     for (name, scenario) in reply["active_scenarios"].as_object().into_iter().flatten() {

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use super::{Amount, Law, Mode};
+
 /// Something that begins at one tick and acts for a while.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
@@ -12,8 +14,54 @@ pub enum Action {
     ErrorRate(ErrorRate),
     /// Something goes wrong with values, scrapes or pushes.
     Fault(Fault),
+    /// A law of churn that acts once.
+    Churn(Churn),
+    /// Another number of entities.
+    Size(Resize),
     /// Start one of [`super::Config::scenarios`] (never a scenario's own step).
     Scenario(String),
+}
+
+/// A law that acts once, on the entities of all metrics of a profile. Its single window
+/// begins with it and is `every_ns` (`lifetime_ns`) long; never a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Churn {
+    /// The profile.
+    pub profile: String,
+    /// What happens.
+    pub law: Law,
+    /// Only to entities with these label values just before; empty means all.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Churn {
+    /// Nanoseconds from its beginning until nothing more happens.
+    pub fn lasts_ns(&self) -> u64 {
+        match self.law.mode {
+            Mode::Replace { lifetime_ns } => lifetime_ns,
+            Mode::Rollout {
+                over_ns,
+                overlap_ns,
+                ..
+            } => over_ns.saturating_add(overlap_ns),
+            Mode::Restart { every_ns, .. } | Mode::Outage { every_ns, .. } => every_ns,
+            Mode::Relabel { .. } | Mode::Job { .. } => 0,
+        }
+    }
+}
+
+/// A number of entities of a label, for all metrics of a profile. It takes the place of what
+/// was said of their number before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resize {
+    /// The profile.
+    pub profile: String,
+    /// The label.
+    pub label: String,
+    /// How many there are in the end.
+    pub to: Amount,
+    /// How long the change takes, in a straight line; 0 means at once.
+    pub over_ns: u64,
 }
 
 /// The series that an action concerns.

@@ -12,7 +12,7 @@ use super::json::{Fields, seconds};
 use super::problem::{Path, Problems};
 use super::raw::RawAction;
 use super::yaml::{self, Node};
-use super::{Action, Config, Fault, FaultKind, Selector, Target, de, suggest};
+use super::{Action, Amount, Churn, Config, Fault, FaultKind, Mode, Selector, Target, de, suggest};
 
 /// A mistake in an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +111,20 @@ fn action_fields(action: &Action) -> Fields {
             fields.set("action", "fault");
             fields.append(fault_fields(fault));
         }
+        Action::Churn(churn) => {
+            fields.set("action", "churn");
+            set_law(&mut fields, churn);
+        }
+        Action::Size(resize) => {
+            fields.set("action", "size");
+            fields.set("profile", &*resize.profile);
+            fields.set("label", &*resize.label);
+            match resize.to {
+                Amount::Count(count) => fields.set("to", count),
+                Amount::Share(share) => fields.set("to", format!("{}%", percent(share))),
+            }
+            fields.set("over", seconds(resize.over_ns));
+        }
         Action::Scenario(name) => {
             fields.set("action", "scenario");
             fields.set("scenario", &**name);
@@ -136,6 +150,70 @@ fn fault_fields(fault: &Fault) -> Fields {
         fields.set("duration_s", seconds(duration_ns));
     }
     fields
+}
+
+fn set_law(fields: &mut Fields, churn: &Churn) {
+    fields.set("profile", &*churn.profile);
+    let mode = match churn.law.mode {
+        Mode::Rollout { .. } => "rollout",
+        Mode::Restart { .. } => "restart",
+        Mode::Outage { .. } => "outage",
+        Mode::Replace { .. } => "replace",
+        Mode::Relabel { .. } => "relabel",
+        Mode::Job { .. } => unreachable!("there is no single job"),
+    };
+    fields.set("mode", mode);
+    fields.set("label", &*churn.law.label);
+    if !churn.labels.is_empty() {
+        fields.set("labels", json!(churn.labels));
+    }
+    match churn.law.mode {
+        Mode::Rollout {
+            over_ns,
+            share,
+            overlap_ns,
+            back,
+            ..
+        } => {
+            fields.set("percent", percent(share));
+            fields.set("over", seconds(over_ns));
+            fields.set("overlap", seconds(overlap_ns));
+            fields.set("back", back);
+        }
+        Mode::Restart {
+            every_ns,
+            share,
+            down_ns,
+        } => {
+            fields.set("percent", percent(share));
+            fields.set("over", seconds(every_ns - down_ns));
+            fields.set("down", seconds(down_ns));
+        }
+        Mode::Outage {
+            share,
+            down_ns,
+            moves,
+            ..
+        } => {
+            fields.set("percent", percent(share));
+            fields.set("down", seconds(down_ns));
+            fields.set("move", moves);
+        }
+        // At once is a window of a nanosecond.
+        Mode::Replace { lifetime_ns: 1 } => fields.set("over", seconds(0)),
+        Mode::Replace { lifetime_ns } => fields.set("over", seconds(lifetime_ns)),
+        Mode::Relabel { share, .. } => fields.set("percent", percent(share)),
+        Mode::Job { .. } => {}
+    }
+}
+
+/// The number that is read as this share, a hundredth of it.
+fn percent(share: f64) -> f64 {
+    let near = share * 100.0;
+    let short = (near * 1e9).round() / 1e9;
+    let others = [near, near.next_up(), near.next_down()];
+    let mut all = std::iter::once(short).chain(others);
+    all.find(|percent| percent / 100.0 == share).unwrap_or(near)
 }
 
 fn set_selector(fields: &mut Fields, on: &Selector) {

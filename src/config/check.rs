@@ -9,10 +9,11 @@
 //! The submodules follow the file: `global`, `prometheus`, `otel` and
 //! `remote_write` (with `exporters` and `environment` for what they share),
 //! `labels` (with `label_values`, `dependencies` and `life`), `metric` with `parameters`,
-//! `gauge`, `observations` and `kin`, then `action`
+//! `gauge`, `observations` and `kin`, then `action` (with `by_hand`, laws that act once)
 //! and `runtime`.
 
 pub(super) mod action;
+mod by_hand;
 mod dependencies;
 mod environment;
 mod exporters;

@@ -7,6 +7,8 @@ pub struct Life {
     /// `global.seed`: metrics of one profile live alike, whatever their own seeds. 0 where
     /// nothing follows from it.
     pub seed: u64,
+    /// The profile's name; empty where labels of a metric without one make entities.
+    pub profile: String,
     /// `churn`, presets written out.
     pub laws: Vec<Law>,
     /// `size`.
@@ -78,6 +80,13 @@ pub enum Mode {
         /// How long each lives, at most `every_ns`.
         lifetime_ns: u64,
     },
+}
+
+impl Mode {
+    /// Whether it makes new entities in the places of others.
+    pub fn renews(&self) -> bool {
+        !matches!(self, Self::Restart { .. } | Self::Outage { .. })
+    }
 }
 
 /// How many entities of a label exist, as a function of time.

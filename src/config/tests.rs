@@ -2,6 +2,7 @@
 
 mod actions;
 mod any_input;
+mod by_hand;
 mod dependencies;
 mod effective;
 mod exporters;

@@ -9,12 +9,13 @@ use crossbeam_channel::Receiver;
 
 use super::BODY_BYTES_MAX;
 use super::hub::{Change, Done, Hub, InEffect, NotDone, PendingChange, Replacement, WAITING_MAX};
+use crate::churn::Order;
 use crate::config::{self, Config};
 use crate::engine::{Engine, Outdated};
 use crate::exposition::Renderer;
 use crate::faults::WireFaults;
 use crate::journal::{Entry, Event, Journal, Start};
-use crate::timeline::Command;
+use crate::timeline::{Command, Timeline};
 
 /// A command's line in the journal: what its request said, escaped anew, and a
 /// few numbers.
@@ -152,11 +153,12 @@ impl Applier {
         }
         let room = self.journal.check_room(COMMAND_BYTES_MAX);
         room.map_err(NotDone::JournalRefuses)?;
+        let forecast = engine.forecast(&command);
         let applied = engine.command(&command).map_err(NotDone::Refused)?;
         if applied.changed {
             self.record(engine, Event::of(command, &applied))?;
         }
-        Ok(Done::Applied(applied))
+        Ok(Done::Applied(applied, forecast))
     }
 
     fn reload(&mut self, engine: &mut Engine, new: Replacement) -> Result<Done, NotDone> {
@@ -210,11 +212,19 @@ impl Applier {
             catalog: Arc::clone(engine.catalog()),
             epoch_ns: self.epoch_ns,
             modifiers: timeline.modifiers().to_vec(),
+            orders: under_way(timeline, engine.next_tick()),
             running: timeline.running().clone(),
             dropped: timeline.dropped(),
             journal: Arc::clone(self.journal.lines()),
         });
     }
+}
+
+/// The orders that are not over at a tick.
+fn under_way(timeline: &Timeline, tick: u64) -> Vec<Order> {
+    let orders = timeline.orders().iter();
+    let is_open = |order: &&Order| timeline.end_of(order) > tick;
+    orders.filter(is_open).cloned().collect()
 }
 
 /// Whether a command that was right for another configuration is right for this

@@ -90,7 +90,7 @@ impl From<timeline::Refusal> for ErrorReply {
     fn from(refusal: timeline::Refusal) -> Self {
         let error = refusal.to_string();
         match refusal {
-            timeline::Refusal::TooMany => Self::new(429, error),
+            timeline::Refusal::TooMany | timeline::Refusal::TooManyOrders => Self::new(429, error),
             timeline::Refusal::NoFault(_) => Self::new(404, error),
             timeline::Refusal::NoScenario(_, available) => {
                 Self::new(404, error).with(json!({"available": available}))

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
 
+use crate::churn::Order;
 use crate::config::Config;
 use crate::engine::{Prepared, Reloaded};
 use crate::exposition::Renderer;
@@ -57,8 +58,9 @@ pub struct Replacement {
 /// What a change did.
 #[derive(Debug, Clone)]
 pub enum Done {
-    /// The command acts, from its tick on.
-    Applied(Applied),
+    /// The command acts, from its tick on; and how many series end and begin by it, where
+    /// it orders that some do.
+    Applied(Applied, Option<(u64, u64)>),
     /// The configuration is in force, from its tick on.
     Reloaded(Reloaded),
     /// The log threshold is set.
@@ -118,6 +120,8 @@ pub struct InEffect {
     pub epoch_ns: i64,
     /// All modifiers, by id; some may have ended.
     pub modifiers: Vec<Modifier>,
+    /// What was ordered of churn and sizes and is not over yet, the latest of it last.
+    pub orders: Vec<Order>,
     /// Scenarios that run.
     pub running: BTreeMap<Arc<str>, Running>,
     /// Steps of scenarios that were left out, too many modifiers being in effect.

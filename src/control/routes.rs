@@ -94,7 +94,11 @@ impl ControlHandler {
                 allow(request, "GET, HEAD")?;
                 Ok(Answer::Journal(self.in_effect()?))
             }
-            ("spike" | "error_rate" | "fault" | "scenario" | "reload" | "loglevel", None) => {
+            (
+                "spike" | "error_rate" | "fault" | "churn" | "size" | "scenario" | "reload"
+                | "loglevel",
+                None,
+            ) => {
                 allow(request, "POST")?;
                 self.post(request, name).map(Answer::Json)
             }
@@ -148,8 +152,16 @@ impl ControlHandler {
             action => {
                 let config = Arc::clone(&self.in_effect()?.config);
                 let command = actions::begin(&config, action, fields)?;
-                let applied = self.apply(request, command, config)?;
+                let (applied, forecast) = self.apply(request, command, config)?;
                 Ok(match action {
+                    "churn" | "size" => {
+                        let (ended, began) = forecast.unwrap_or_default();
+                        json!({
+                            "applies_at_tick": applied.tick,
+                            "until_tick": applied.until_tick,
+                            "series": {"began": began, "ended": ended},
+                        })
+                    }
                     "scenario" => json!({
                         "applies_at_tick": applied.tick,
                         "changed": applied.changed,
@@ -184,7 +196,7 @@ impl ControlHandler {
             }
             _ => Command::EndScenario(item.to_owned()),
         };
-        let applied = self.apply(request, command, config)?;
+        let (applied, _) = self.apply(request, command, config)?;
         let message = if applied.changed {
             "ended"
         } else {
@@ -203,7 +215,7 @@ impl ControlHandler {
         request: &Request<'_>,
         command: Command,
         config: Arc<Config>,
-    ) -> Result<Applied, ErrorReply> {
+    ) -> Result<(Applied, Option<(u64, u64)>), ErrorReply> {
         log::info!(
             "{} {} by {}",
             request.method(),
@@ -211,7 +223,7 @@ impl ControlHandler {
             request.peer()
         );
         match self.hub.request(Change::Command(command, config))? {
-            Done::Applied(applied) => Ok(applied),
+            Done::Applied(applied, forecast) => Ok((applied, forecast)),
             done => unreachable!("a command was asked for: {done:?}"),
         }
     }

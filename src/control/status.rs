@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use serde_json::{Map, Value, json};
 
 use super::hub::InEffect;
+use crate::churn::Change;
 use crate::clock::{Clock, rfc3339};
 use crate::config::{self, Action, Fault, Selector, Target};
 use crate::engine::{Frame, tick_time_ns};
@@ -55,9 +56,11 @@ pub(super) fn status(sources: &Sources<'_>) -> Value {
         "active_metrics": names.len(),
         "available_metrics": names,
         "total_series": catalog.generated_series(),
+        "active_series": sources.frame.map_or(0, Frame::series_count),
         "active_spikes": active.spikes(),
         "active_error_rates": active.error_rates(),
         "active_faults": active.faults(),
+        "active_churn": orders(in_effect, next_tick),
         "active_scenarios": scenarios(in_effect, next_tick),
         "scenario_steps_dropped": in_effect.dropped,
         "exporters": exporters(sources),
@@ -129,6 +132,27 @@ fn delivered(push: Option<Push<'_>>, delivery: &Delivery) -> Value {
         "exports_open": delivery.exports_open,
         "exports_failed": delivery.exports_failed,
     })
+}
+
+/// What was ordered by hand and is not over.
+fn orders(in_effect: &InEffect, next_tick: u64) -> Value {
+    let interval_ns = in_effect.config.global.tick_interval_ns;
+    let orders = in_effect.orders.iter().filter_map(|order| {
+        let action = match &order.change {
+            Change::Churn(churn) => Action::Churn(churn.clone()),
+            Change::Size(resize) => Action::Size(resize.clone()),
+        };
+        let lasts = order.lasts_ns().div_ceil(interval_ns).max(1);
+        let until_tick = order.tick.saturating_add(lasts);
+        let left = until_tick.saturating_sub(next_tick.max(order.tick));
+        let mut fields = config::action_to_json(&action);
+        fields["from_tick"] = order.tick.into();
+        fields["until_tick"] = until_tick.into();
+        fields["remaining_seconds"] =
+            ((u128::from(left) * u128::from(interval_ns)) as f64 / 1e9).into();
+        (until_tick > next_tick).then_some(fields)
+    });
+    Value::Array(orders.collect())
 }
 
 fn scenarios(in_effect: &InEffect, next_tick: u64) -> Value {

@@ -181,7 +181,9 @@ mod tests {
                 let time_ns = if is_tick { time_ns % 1000 * 1_000 } else { time_ns };
                 let rows: Vec<usize> = rows.into_iter().filter(|&row| row < each.len()).collect();
                 created.reset(&rows, each.len(), time_ns);
-                rows.iter().for_each(|&row| each[row] = time_ns);
+                for &row in &rows {
+                    each[row] = time_ns;
+                }
                 let told: Vec<i64> = (0..each.len()).map(|row| created.at(row)).collect();
                 prop_assert_eq!(&told, &each);
                 prop_assert_eq!(&created, &Created::of(&each));

@@ -260,6 +260,12 @@ impl Frame {
         &self.populations
     }
 
+    /// How many generated series exist.
+    pub fn series_count(&self) -> usize {
+        self.populations
+            .series_count(self.catalog.generated_count())
+    }
+
     /// Which series of a family exist, by its index in the catalog.
     #[inline]
     pub fn population(&self, family: usize) -> &Population {

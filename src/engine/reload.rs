@@ -22,6 +22,11 @@
 //! - Series that are new begin at the reload's tick: zero at first, like all series at
 //!   the first tick of a run. Series that are not there any more are gone.
 //!
+//! What was ordered by hand of churn and sizes holds in the new configuration as well, where
+//! the profile still has the label: entities are those that its laws and all orders so far
+//! make, so that those of labels and laws that stay go on. Orders that come between the
+//! reload and its first tick act one tick later: births of both would be one.
+//!
 //! Which series of two label spaces are the same is found on the thread that prepares
 //! the reload ([`Prepared`]); the thread that ticks only copies rows. Where entities come
 //! and go, and a metric's labels have changed, it looks itself: who there is, only the
@@ -221,7 +226,8 @@ impl Engine {
         }
         assert_eq!(config.global.tick_interval_ns, self.times.interval_ns);
         reloaded.tick = self.next_tick;
-        let fleets = std::mem::take(&mut self.fleets).succeeded(&catalog, self.next_tick);
+        let fleets = std::mem::take(&mut self.fleets);
+        let fleets = fleets.succeeded(&catalog, self.timeline.orders(), self.next_tick);
         let founded = Populations::founded_with(&catalog, self.next_tick, &fleets);
         self.settle(&config.metrics, &founded, &mut predecessors, &mut reloaded);
         let families = self.family_ticks(&predecessors);
@@ -258,7 +264,7 @@ impl Engine {
             populations: populations.clone(),
             carried: self.plan.carried,
         });
-        self.timeline.reload(&config);
+        self.timeline.reload(&config, self.next_tick);
         self.metrics = config.metrics;
         self.catalog = catalog;
         self.populations = populations;

@@ -117,7 +117,7 @@ impl super::Engine {
     /// Bytes in steady state: two frames, what series carry from tick to tick, label
     /// spaces, tables and weights.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let mut bytes = 0;
+        let mut bytes = self.fleets.memory_bytes();
         let mut spaces = Vec::new();
         for (index, family) in self.catalog.families().iter().enumerate() {
             let series = family.series_count();

@@ -245,7 +245,7 @@ impl Reader {
             "end_error_rate" => Command::EndErrorRate(fields.text("metric")?),
             "end_fault" => Command::EndFault(fields.number("id")?),
             "end_scenario" => Command::EndScenario(fields.text("scenario")?),
-            "spike" | "error_rate" | "fault" | "scenario" => {
+            "spike" | "error_rate" | "fault" | "churn" | "size" | "scenario" => {
                 let id = fields.number_if_any("id")?;
                 let until_tick = fields.number_if_any("until_tick")?;
                 let mut action = fields.0;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::entry::{Entry, Event, Start};
 use super::read::History;
+use crate::churn::Order;
 use crate::config::{self, Config, Metric};
 use crate::engine::{Engine, Prepared, Rule, SeriesCounts, exponential, tick_time_ns};
 use crate::model::Catalog;
@@ -259,6 +260,27 @@ impl Replay {
         }
     }
 
+    /// What was ordered of churn and sizes by hand up to a tick; nothing may have been
+    /// carried out yet. Ticks between entries are walked only while scenarios run.
+    ///
+    /// # Errors
+    /// When the journal does not fit what happens.
+    pub fn orders(&self, tick: u64) -> Result<Vec<Order>, ReplayError> {
+        let mut effects = self.effects();
+        while effects.next_tick <= tick {
+            let entry = self.entries.get(effects.next_entry);
+            if effects.timeline.running().is_empty() {
+                let due = entry.map_or(u64::MAX, |entry| entry.tick);
+                effects.next_tick = effects.next_tick.max(due);
+            }
+            if effects.next_tick <= tick {
+                effects.next(self)?;
+            }
+        }
+        let orders = effects.timeline.orders().iter();
+        Ok(orders.filter(|order| order.tick <= tick).cloned().collect())
+    }
+
     /// The metrics that there are at any time, in no order that matters.
     pub fn metrics(&self) -> Vec<&Metric> {
         let later = self.entries.iter().filter_map(|entry| match &entry.event {
@@ -420,7 +442,7 @@ impl Effects {
                     let applied = self.timeline.apply(command, tick);
                     applied.map_err(|refusal| ReplayError::Refused(tick, refusal))?;
                 }
-                Event::Reload { config, .. } => self.timeline.reload(config),
+                Event::Reload { config, .. } => self.timeline.reload(config, tick),
                 Event::Start(_)
                 | Event::LogLevel(_)
                 | Event::CaughtUp

@@ -1,5 +1,7 @@
 //! Lines and back, mistakes, files.
 
+mod orders;
+
 use std::fs::File;
 use std::path::Path;
 

@@ -15,15 +15,19 @@ mod chunk;
 mod differing;
 mod ends;
 mod entities;
+mod forecast;
 mod graph;
 #[cfg(test)]
 pub(crate) mod handmade;
 mod ids;
+mod judge;
 mod laws;
 mod lives;
 mod mapping;
+mod orders;
 mod part;
 mod permutation;
+mod size;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +37,7 @@ use std::sync::Arc;
 use crate::config::{Label, Life};
 use crate::model::labels::Dimension;
 pub use entities::{Change, Entities};
+pub use forecast::{Forecast, Point};
 use graph::Graph;
 use laws::Laws;
 pub use lives::Lives;
@@ -50,7 +55,7 @@ pub struct Fleet {
     source: (Vec<Label>, Life),
     interval_ns: u64,
     parts: Parts,
-    laws: Laws,
+    laws: Arc<Laws>,
     slots: usize,
     lanes: usize,
     labels: Vec<FleetLabel>,
@@ -152,7 +157,7 @@ impl Fleet {
             slots: count as usize / lanes,
             lanes,
             parts,
-            laws,
+            laws: Arc::new(laws),
             labels: Vec::new(),
             coded: 0,
             texted: 0,

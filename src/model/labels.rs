@@ -125,6 +125,11 @@ impl Dimension {
         self.values.len()
     }
 
+    /// Bytes held.
+    pub fn memory_bytes(&self) -> usize {
+        self.values.memory_bytes() + self.pair_hashes.capacity() * size_of::<u64>()
+    }
+
     /// Whether its values are in no list: they belong to entities.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()

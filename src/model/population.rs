@@ -12,6 +12,7 @@
 
 mod ends;
 mod matching;
+mod turnover;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,7 +20,9 @@ use std::sync::Arc;
 use super::Catalog;
 use super::fleet::{Entities, Lives};
 use super::space::{Cursor, Matching, Space};
+use crate::churn::Order;
 pub use ends::{Ends, in_blocks};
+pub use turnover::Turnover;
 
 /// The series of one family that exist at a tick.
 #[derive(Debug, Clone)]
@@ -59,20 +62,23 @@ pub struct Populations(Arc<[Population]>);
 #[derive(Debug, Default)]
 pub struct Fleets {
     tick: u64,
+    /// How many orders were taken.
+    taken: usize,
     lives: Vec<Lives>,
     by_family: Vec<Option<usize>>,
 }
 
 impl Fleets {
-    /// Those of a catalog at a tick.
-    pub fn at(catalog: &Catalog, tick: u64) -> Self {
-        Self::default().succeeded(catalog, tick)
+    /// Those of a catalog at a tick, after the orders so far.
+    pub fn at(catalog: &Catalog, orders: &[Order], tick: u64) -> Self {
+        Self::default().succeeded(catalog, orders, tick)
     }
 
-    /// Those of another catalog at a tick that is not before that of these.
+    /// Those of another catalog at a tick that is not before that of these, with the same
+    /// orders and those that came since: these hold for all, from when they were given.
     #[must_use]
-    pub fn succeeded(self, catalog: &Catalog, tick: u64) -> Self {
-        let mut lives = self.lives;
+    pub fn succeeded(mut self, catalog: &Catalog, orders: &[Order], tick: u64) -> Self {
+        let mut lives = std::mem::take(&mut self.lives);
         lives.retain(|lives| {
             let fleets = catalog
                 .families()
@@ -81,40 +87,75 @@ impl Fleets {
             let mut fleets = fleets.filter(|fleet| Arc::ptr_eq(fleet, lives.entities().fleet()));
             fleets.next().is_some()
         });
-        for at in self.tick + 1..=tick {
-            for lives in &mut lives {
-                lives.step(at);
-            }
+        self.lives = lives;
+        for at in self.tick..=tick {
+            self.step(orders, at);
         }
+        let mut lives = self.lives;
         let families = catalog.families().iter();
         let by_family = families.map(|family| {
             let fleet = family.space.fleet()?;
             let known = |lives: &Lives| Arc::ptr_eq(lives.entities().fleet(), fleet);
             Some(lives.iter().position(known).unwrap_or_else(|| {
-                lives.push(Lives::at(fleet, tick));
+                lives.push(Lives::after(fleet, orders, tick));
                 lives.len() - 1
             }))
         });
         Self {
             by_family: by_family.collect(),
+            taken: orders.partition_point(|order| order.tick <= tick),
             lives,
             tick,
         }
     }
 
-    /// Goes on to the tick that follows; whether anything began or ended. At the tick
-    /// where they are, nothing does.
-    pub fn step(&mut self, tick: u64) -> bool {
+    /// Goes on to the tick that follows, from which on more orders may act; whether anything
+    /// began or ended. Where they are at the tick already, orders for it do so alone.
+    pub fn step(&mut self, orders: &[Order], tick: u64) -> bool {
+        let due = orders[self.taken..].partition_point(|order| order.tick <= tick);
+        let due = &orders[self.taken..self.taken + due];
+        self.taken += due.len();
         if tick == self.tick {
-            return false;
+            // Before the first tick nothing is there that could go on.
+            for lives in self.lives.iter_mut().filter(|_| !due.is_empty()) {
+                let fleet = Arc::clone(lives.entities().fleet());
+                *lives = Lives::after(&fleet, &orders[..self.taken], tick);
+            }
+            return !due.is_empty();
         }
         self.tick = tick;
         let mut changed = false;
         for lives in &mut self.lives {
+            due.iter().for_each(|order| lives.order(order));
             let before = Arc::clone(lives.entities());
             changed |= !Arc::ptr_eq(&before, lives.step(tick));
         }
         changed
+    }
+
+    /// Bytes that all of them take, and the lists of their texts.
+    pub fn memory_bytes(&self) -> usize {
+        let each = self.lives.iter().map(|lives| {
+            let entities = lives.entities();
+            entities.fleet().memory_bytes() + entities.memory_bytes() + lives.memory_bytes()
+        });
+        each.sum()
+    }
+
+    /// How many series of all families end, and how many begin, by an order that acts from
+    /// the next tick on, everything else staying as it is.
+    pub fn forecast(&mut self, catalog: &Catalog, order: &Order) -> (u64, u64) {
+        let each = self.lives.iter_mut().map(|lives| lives.forecast(order));
+        let entities: Vec<(u64, u64)> = each.collect();
+        let (mut ended, mut began) = (0, 0);
+        for (family, index) in catalog.families().iter().zip(&self.by_family) {
+            if let Some(index) = *index {
+                let series = family.space.entity_series() as u64;
+                ended += entities[index].0 * series;
+                began += entities[index].1 * series;
+            }
+        }
+        (ended, began)
     }
 
     /// The entities of a family, by its index in the catalog.
@@ -349,7 +390,7 @@ impl Population {
 impl Populations {
     /// All series of a catalog as they are at `tick`, none of them older.
     pub fn founded(catalog: &Catalog, tick: u64) -> Self {
-        Self::founded_with(catalog, tick, &Fleets::at(catalog, tick))
+        Self::founded_with(catalog, tick, &Fleets::at(catalog, &[], tick))
     }
 
     /// The same with fleets that are there already.

@@ -31,7 +31,7 @@ use living::{Living, LivingCursor};
 pub use matching::Matching;
 pub(in crate::model) use matching::NOWHERE;
 use selection::first_n_counts;
-pub use size::SpaceSize;
+pub use size::{LivingSize, SpaceSize};
 
 /// Combinations that can be addressed; sampling by hash visits all of them.
 pub const COMBINATIONS_MAX: u64 = 1 << 32;
@@ -312,11 +312,8 @@ impl Space {
 
     /// Bytes held by labels and selection.
     pub fn memory_bytes(&self) -> usize {
-        let labels: usize = self
-            .dimensions
-            .iter()
-            .map(|d| d.values.memory_bytes() + d.pair_hashes.capacity() * 8)
-            .sum();
+        let labels = self.dimensions.iter().map(Dimension::memory_bytes);
+        let labels: usize = labels.sum();
         let living = self.living.as_ref().map_or(0, Living::memory_bytes);
         living
             + labels

@@ -215,6 +215,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_point_without_a_value_tells_so() {
+        let point = proto::NumberDataPoint {
+            time_unix_nano: 5,
+            flags: 1,
+            ..Default::default()
+        };
+        let expected = json!({"attributes": [], "timeUnixNano": "5", "flags": 1});
+        assert_eq!(super::number(&point), expected);
+    }
+
+    #[test]
     fn a_request_reads_as_the_mapping_says() {
         let number = |value| proto::NumberDataPoint {
             start_time_unix_nano: 1_700_000_000_000_000_000,

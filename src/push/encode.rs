@@ -189,13 +189,15 @@ impl Encode for RemoteWriteEncoder {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
+    use proptest::prelude::*;
     use prost::Message;
 
     use super::*;
     use crate::config::LabelValues;
     use crate::engine::Columns;
+    use crate::engine::random_frames::living_frames;
     use crate::model::Catalog;
     use crate::model::labels::Dimension;
     use crate::model::space::Space;
@@ -275,6 +277,83 @@ mod tests {
             assert_eq!(described, 1, "who was told nothing is told");
             let (series, described) = encoded(&mut encoder, &third, usize::MAX);
             assert_eq!((ended(&series), described), (vec![], 0));
+        }
+    }
+
+    type Labels = Vec<(String, String)>;
+
+    /// The series of a frame as they are sent, points or not.
+    fn existing(frame: &Frame) -> BTreeSet<Labels> {
+        let encoder =
+            remote_write::Encoder::new(Arc::clone(frame.catalog()), EncoderOptions::default());
+        let mut encoder = RemoteWriteEncoder::new(encoder, Version::V1, Arc::default());
+        // All of them end.
+        encoder.follow(frame);
+        let mut all = BTreeSet::new();
+        let flow = encoder.end_series(&mut |body, _| {
+            all.extend(read(body).into_iter().map(|(labels, ..)| labels));
+            ControlFlow::Continue(())
+        });
+        assert!(flow.is_continue());
+        all
+    }
+
+    fn read(body: &[u8]) -> Vec<(Labels, bool, i64)> {
+        let request = WriteRequest::decode(body).unwrap();
+        let series = request.timeseries.into_iter().map(|series| {
+            let labels = series.labels.into_iter().map(|l| (l.name, l.value));
+            let sample = series.samples[0];
+            let ends = sample.value.to_bits() == STALE_BITS;
+            (labels.collect(), ends, sample.timestamp)
+        });
+        series.collect()
+    }
+
+    proptest! {
+        /// However entities come and go and wherever exports are broken off, the next one
+        /// that is not ends what receivers may have and what does not exist, each series
+        /// once and after its last sample.
+        #[test]
+        fn entities_end_with_the_first_export_that_is_not_dropped(
+            frames in living_frames(),
+            bodies_max in prop::collection::vec(prop_oneof![Just(usize::MAX), 0..40usize], 6),
+        ) {
+            let options = EncoderOptions {
+                version: Version::V1,
+                request_samples_max: 3,
+                ..EncoderOptions::default()
+            };
+            let encoder = remote_write::Encoder::new(Arc::clone(frames[0].catalog()), options);
+            let mut encoder = RemoteWriteEncoder::new(encoder, Version::V1, Arc::default());
+            // The latest time of whatever receivers may have.
+            let mut last_ms: BTreeMap<Labels, i64> = BTreeMap::new();
+            for (frame, bodies_max) in frames.iter().zip(bodies_max) {
+                let now = existing(frame);
+                let (mut ended, mut bodies) = (BTreeMap::new(), 0);
+                let flow = encoder.encode(frame, None, &mut |body, _| {
+                    if bodies == bodies_max {
+                        return ControlFlow::Break(());
+                    }
+                    bodies += 1;
+                    for (labels, ends, time_ms) in read(body) {
+                        if ends {
+                            assert_eq!(ended.insert(labels, time_ms), None);
+                        }
+                    }
+                    ControlFlow::Continue(())
+                });
+                let gone: BTreeMap<Labels, i64> = last_ms
+                    .iter()
+                    .filter(|(labels, _)| !now.contains(*labels))
+                    .map(|(labels, last_ms)| (labels.clone(), last_ms + 1))
+                    .collect();
+                if flow.is_continue() {
+                    prop_assert_eq!(ended, gone);
+                    last_ms.clear();
+                }
+                let time_ms = frame.time_ns() / 1_000_000;
+                last_ms.extend(now.into_iter().map(|labels| (labels, time_ms)));
+            }
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) fn at(
     let family = Family::new(&metric.name, "", "", Shape::Gauge, space.into());
     let weights = row_weights(metric, &family);
     let catalog = Catalog::from_families(vec![family], 1);
-    let populations = Populations::founded_with(&catalog, 0, &Fleets::at(&catalog, tick));
+    let populations = Populations::founded_with(&catalog, 0, &Fleets::at(&catalog, &[], tick));
     let population = populations.family(0);
     let rows = (0..population.row_count()).filter(|&row| population.exists(row));
     let each = rows.map(|row| {

@@ -34,7 +34,7 @@ impl History {
                         let _ = timeline.apply(command, number);
                     }
                     Change::Reload(config) => {
-                        timeline.reload(config);
+                        timeline.reload(config, number);
                         history.configs.push((number, (**config).clone()));
                         history.label_sets.push(label_sets_of(config, tick));
                     }

@@ -1,8 +1,8 @@
-//! The series that a metric of a run has at a tick, without computing the run: what was done
-//! to its entities by hand is not among it.
+//! The series that a metric of a run has at a tick, without computing the run.
 
 use std::sync::Arc;
 
+use crate::churn::Order;
 use crate::config::Metric;
 use crate::journal::{Replay, ReplayError};
 use crate::model::fleet::{Fleet, Lives};
@@ -14,18 +14,23 @@ use crate::model::space_of;
 pub(super) struct AtTick {
     tick: u64,
     interval_ns: u64,
+    /// What was done to entities by hand until then.
+    orders: Vec<Order>,
     fleets: Vec<Arc<Fleet>>,
     lives: Vec<Lives>,
 }
 
 impl AtTick {
-    pub(super) fn new(replay: &Replay, tick: u64) -> Self {
-        Self {
+    /// # Errors
+    /// When the journal does not fit what happens.
+    pub(super) fn new(replay: &Replay, tick: u64) -> Result<Self, ReplayError> {
+        Ok(Self {
             tick,
+            orders: replay.orders(tick)?,
             interval_ns: replay.config().global.tick_interval_ns,
             fleets: Vec::new(),
             lives: Vec::new(),
-        }
+        })
     }
 
     /// The series of a metric.
@@ -39,7 +44,8 @@ impl AtTick {
         let lives = space.fleet().map(|fleet| {
             let is_of = |lives: &Lives| Arc::ptr_eq(lives.entities().fleet(), fleet);
             self.lives.iter().position(is_of).unwrap_or_else(|| {
-                self.lives.push(Lives::at(fleet, self.tick));
+                self.lives
+                    .push(Lives::after(fleet, &self.orders, self.tick));
                 self.lives.len() - 1
             })
         });

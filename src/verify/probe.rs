@@ -46,7 +46,7 @@ impl Probe<'_> {
         };
         added.clash = usual;
         let candidates = in_order(usual);
-        let mut at_tick = AtTick::new(self.replay, self.tick);
+        let mut at_tick = AtTick::new(self.replay, self.tick)?;
         for metric in found.iter().take(CLASHES_ASKED_MAX) {
             let own = own_labels(metric);
             let is_ambiguous = candidates.iter().any(|&clash| {

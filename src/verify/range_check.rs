@@ -13,7 +13,7 @@ use super::generations::Generations;
 use super::naming::Names;
 use super::place::Place;
 use super::report::{Tally, What, tally_of};
-use super::selection::{KeyLimit, Rows};
+use super::selection::{KeyLimit, Matches, Rows};
 use super::target::Scrape;
 use super::{Options, VerifyError, samples, totals};
 use crate::config::Metric;
@@ -66,16 +66,35 @@ pub(super) fn select(
         living(named) && !matches!(Rows::of(named.1.space(), matches), Rows::None)
     };
     if !populations.iter().any(|one| may_come(one) || has_some(one)) {
-        let pairs = matches
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"));
-        let pairs = pairs.collect::<Vec<_>>().join(",");
-        return Err(VerifyError::Config(format!(
-            "no series has the labels {pairs}"
-        )));
+        return Err(none_named(matches));
     }
     let limit = KeyLimit::of(options.share, &populations, matches);
     Ok(Selection::new(limit, targets))
+}
+
+fn none_named(matches: &Matches) -> VerifyError {
+    let pairs = matches
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    let pairs = pairs.collect::<Vec<_>>().join(",");
+    VerifyError::Config(format!("no series has the labels {pairs}"))
+}
+
+/// Whether any series had the label values that are meant, by what was found of each target:
+/// only the ticks of the range tell of entities.
+///
+/// # Errors
+/// When none had.
+pub(super) fn check_named(
+    matches: &Matches,
+    found: &[(Vec<Names>, Vec<Tally>)],
+) -> Result<(), VerifyError> {
+    let mut tallies = found.iter().flat_map(|(_, tallies)| tallies).peekable();
+    let is_none = |tally: &Tally| tally.series == 0 && tally.series_sampled == 0;
+    if matches.is_empty() || tallies.peek().is_none() || !tallies.all(is_none) {
+        return Ok(());
+    }
+    Err(none_named(matches))
 }
 
 impl<'a> RangeCheck<'a> {
@@ -261,7 +280,7 @@ impl<'a> RangeCheck<'a> {
 
 /// Name keys and series, at a tick, of all metrics that there are at any time.
 fn populations(replay: &Replay, tick: u64) -> Result<Vec<(u64, Population)>, ReplayError> {
-    let mut at_tick = AtTick::new(replay, tick);
+    let mut at_tick = AtTick::new(replay, tick)?;
     let mut populations = Vec::new();
     let mut seen: Vec<&Metric> = Vec::new();
     for metric in replay.metrics() {

@@ -99,7 +99,7 @@ impl Route {
                     ));
                 }
                 let (naming, ends) = match push {
-                    Push::Otlp(_) => (Naming::Otlp(Style::Suffixes), Ends::Never),
+                    Push::Otlp(_) => (Naming::Otlp(Style::Suffixes), Ends::Removed),
                     Push::RemoteWrite(_) => (Naming::Exposed { created: false }, Ends::Removed),
                 };
                 Ok(Self {

@@ -183,6 +183,9 @@ impl<'b> Session<'b> {
             check.finish(&self.generations)?;
             found.push(check.into_found());
         }
+        if options.known_until_ms.is_none() {
+            range_check::check_named(&options.matches, &found)?;
+        }
         let metadata = self.backend.metadata()?;
         let known = (&**self.engine.catalog(), &metadata);
         let mut described = Vec::with_capacity(parts.len());
@@ -392,7 +395,7 @@ impl<'b> Session<'b> {
             self.latest = None;
             self.replay.before_tick(&mut self.engine)?;
             let frame = self.engine.advance(|_, _| {});
-            let series = self.engine.catalog().generated_series();
+            let series = frame.series_count();
             self.series_replayed = self.series_replayed.max(series);
             self.generations.follow(&frame);
             progress(frame.tick() + 1, last_tick + 1);

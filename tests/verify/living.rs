@@ -36,7 +36,7 @@ const CHURN: &str = "churn:
       - {mode: rollout, label: deployment, every: 17s, over: 6s, percent: 50, overlap: 2s}
       - {mode: restart, label: pod, every: 23s, percent: 30, down: 3s}
       - {mode: outage, label: node, every: 19s, percent: 20, down: 5s, move: true}
-    size: {label: pod, shape: wave, from: 20, to: 40, period: 30s}";
+    size: {label: pod, shape: wave, from: 120, to: 240, period: 30s}";
 
 fn text(life: &str) -> String {
     FLEET.replace("LIFE", life)
@@ -280,7 +280,6 @@ fn a_reset_that_is_hidden_is_named() {
 fn series_that_nobody_marks_as_ended_are_named() {
     let text = text(CHURN);
     let store = scraped(&text);
-    let (labels, _, ended) = mortal(&store, "p_load");
     let fake = Fake {
         looks_back_ms: 300_000,
         ..Fake::new(store)
@@ -290,7 +289,33 @@ fn series_that_nobody_marks_as_ended_are_named() {
     assert_eq!(counts(&report), [0; 5]);
     let all = examples(&report, What::StaleLate);
     assert!(!all.is_empty());
-    let load = report.tally("p_load").unwrap();
-    assert!(load.stale_late > 100, "{}", load.stale_late);
-    let _ = (labels, ended);
+    for (name, slots) in [("p_info", 1), ("p_wait", 5)] {
+        let tally = report.tally(name).unwrap();
+        assert!(
+            tally.stale_late > 100 * slots,
+            "{name}: {}",
+            tally.stale_late
+        );
+    }
+    let mut tally = report.tally("p_info").unwrap().examples.iter();
+    let told = |note: &String| note.starts_with("it ended at tick");
+    assert!(tally.any(|one| one.what == What::StaleLate && one.note.as_ref().is_some_and(told)));
+}
+
+/// Whether labels name a series only the ticks tell.
+#[test]
+fn labels_that_no_generation_has_are_refused() {
+    let text = text(CHURN);
+    let store = scraped(&text);
+    let named = |pod: &str| Options {
+        matches: vec![("pod".into(), pod.into())],
+        ..options()
+    };
+    let (labels, born, ended) = mortal(&store, "p_load");
+    let report = judged(&text, store.clone(), &named(&labels["pod"]));
+    assert!(report.ok, "{}", report.table(false));
+    assert_eq!(report.tally("p_load").unwrap().samples, ended - born);
+    let error = verify_run(&text, serve(store), &named("shop-app1-zzzzz")).unwrap_err();
+    let message = error.to_string();
+    assert_eq!(message, "no series has the labels pod=shop-app1-zzzzz");
 }

@@ -160,6 +160,7 @@ fn laws_alike_draw_independently() {
     });
     let life = Life {
         seed: 1,
+        profile: String::new(),
         laws: vec![
             replace.clone(),
             other_label,

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use super::by_hand;
 use super::selector::Known;
 use super::{Checker, nanoseconds, suggest};
 use crate::config::problem::{Path, quoted};
@@ -13,7 +14,8 @@ use crate::config::raw::{RawAction, Seconds};
 use crate::config::{Action, ErrorRate, Fault, FaultKind, Kind, Metric, Selector, Spike, Target};
 
 /// All actions, in the order in which messages list them.
-pub(in crate::config) const ACTIONS: [&str; 4] = ["spike", "error_rate", "fault", "scenario"];
+pub(in crate::config) const ACTIONS: [&str; 6] =
+    ["spike", "error_rate", "fault", "churn", "size", "scenario"];
 const FAULT_KINDS: [&str; 7] = [
     "nan",
     "reset",
@@ -27,11 +29,13 @@ const DELAY_S: RangeInclusive<f64> = 0.0..=3600.0;
 
 /// The fields that an action takes besides `action`. A fault of a known kind takes
 /// these besides `kind`, too; where the kind is unknown, they are those of any
-/// fault.
+/// fault. The kind of churn is its mode.
 pub(in crate::config) fn fields_taken(action: &str, kind: Option<&str>) -> &'static [&'static str] {
     match (action, kind) {
         ("spike", _) => &["metric", "labels", "multiplier", "target", "duration_s"],
         ("scenario", _) => &["scenario"],
+        ("churn", mode) => by_hand::fields_taken(mode),
+        ("size", _) => &["profile", "label", "to", "over"],
         ("error_rate", _) | (_, Some("nan" | "reset" | "stale")) => {
             &["metric", "labels", "rate", "duration_s"]
         }
@@ -51,7 +55,7 @@ pub(in crate::config) fn fields_taken(action: &str, kind: Option<&str>) -> &'sta
 }
 
 /// All fields but `action`, and whether they are set.
-fn fields(raw: &RawAction) -> [(&'static str, bool); 10] {
+fn fields(raw: &RawAction) -> [(&'static str, bool); 20] {
     [
         ("scenario", raw.scenario.is_some()),
         ("kind", raw.kind.is_some()),
@@ -63,6 +67,16 @@ fn fields(raw: &RawAction) -> [(&'static str, bool); 10] {
         ("status", raw.status.is_some()),
         ("delay_s", raw.delay_s.is_some()),
         ("duration_s", raw.duration_s.is_some()),
+        ("profile", raw.profile.is_some()),
+        ("label", raw.label.is_some()),
+        ("mode", raw.mode.is_some()),
+        ("percent", raw.percent.is_some()),
+        ("over", raw.over.is_some()),
+        ("overlap", raw.overlap.is_some()),
+        ("back", raw.back.is_some()),
+        ("down", raw.down.is_some()),
+        ("move", raw.moves.is_some()),
+        ("to", raw.to.is_some()),
     ]
 }
 
@@ -78,6 +92,8 @@ impl Checker<'_> {
             "spike" => self.spike(at, raw, known).map(Action::Spike),
             "error_rate" => self.error_rate(at, raw, known).map(Action::ErrorRate),
             "fault" => self.fault(at, raw, known).map(Action::Fault),
+            "churn" => self.churn(at, raw, known).map(Action::Churn),
+            "size" => self.resize(at, raw, known).map(Action::Size),
             _ => self.scenario_start(at, raw, known).map(Action::Scenario),
         }
     }
@@ -223,7 +239,13 @@ impl Checker<'_> {
     }
 
     /// Reports fields that this action or kind of fault does not use.
-    fn unused_fields(&mut self, at: &Path, raw: &RawAction, action: &str, kind: Option<&str>) {
+    pub(super) fn unused_fields(
+        &mut self,
+        at: &Path,
+        raw: &RawAction,
+        action: &str,
+        kind: Option<&str>,
+    ) {
         let taken = fields_taken(action, kind);
         self.unused(at, &fields(raw), taken, kind.unwrap_or(action));
     }

@@ -420,7 +420,7 @@ impl Checker<'_> {
     }
 
     /// A number of entities, or a share of all there can be.
-    fn amount(
+    pub(super) fn amount(
         &mut self,
         at: &Path,
         name: &str,
@@ -503,7 +503,7 @@ fn shows_generation(label: &Label) -> bool {
 
 /// Whether a law makes a difference to series with these labels: those without the label do
 /// not follow it, nor those of which nothing changes with a generation that it begins.
-fn is_followed(law: &Law, labels: &[Label]) -> bool {
+pub(super) fn is_followed(law: &Law, labels: &[Label]) -> bool {
     let graph = Graph::new(labels);
     if !graph.has(&law.label) {
         return false;
@@ -516,8 +516,8 @@ fn is_followed(law: &Law, labels: &[Label]) -> bool {
 }
 
 impl Life {
-    /// What series with these labels follow of their profile's life.
-    pub(super) fn followed(&self, labels: &[Label], seed: u64) -> Self {
+    /// What series with these labels follow of the life of their profile.
+    pub(super) fn followed(&self, profile: &str, labels: &[Label], seed: u64) -> Self {
         let mut laws = self.laws.clone();
         laws.retain(|law| match law.mode {
             // Entities end with a job whatever they are called.
@@ -526,10 +526,13 @@ impl Life {
         });
         let mut sizes = self.sizes.clone();
         sizes.retain(|size| labels.iter().any(|label| label.name == size.label));
-        let is_still = laws.is_empty() && sizes.is_empty() && labels.iter().all(Label::is_plain);
+        if laws.is_empty() && sizes.is_empty() && labels.iter().all(Label::is_plain) {
+            // They make no entities.
+            return Self::default();
+        }
         Self {
-            // Where it decides nothing, series are the same with any.
-            seed: if is_still { 0 } else { seed },
+            seed,
+            profile: profile.to_owned(),
             laws,
             sizes,
         }

@@ -108,10 +108,11 @@ impl Checker<'_> {
             Kind::Counter { .. } | Kind::Gauge { .. } => None,
             Kind::Histogram { .. } | Kind::Summary { .. } => observations_of,
         };
+        let life = match profile {
+            Some((name, profile)) => profile.life.followed(name, &labels, global.seed),
+            None => Life::default().followed("", &labels, global.seed),
+        };
         let profile = profile.map(|(_, profile)| profile);
-        let life = profile.map(|profile| &profile.life);
-        let none = Life::default();
-        let life = life.unwrap_or(&none).followed(&labels, global.seed);
         Some(Metric {
             name: name.unwrap_or_default(),
             description,

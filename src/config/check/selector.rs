@@ -40,6 +40,21 @@ impl<'m> Known<'m> {
         }
     }
 
+    /// The metrics of a profile whose labels make entities; `None` where some could not be
+    /// read.
+    pub(super) fn metrics_with_entities(&self, profile: &str) -> Option<Vec<&'m Metric>> {
+        let metrics = self.by_name.values().copied();
+        let own = metrics.filter(|metric| !profile.is_empty() && metric.life.profile == profile);
+        (self.complete && self.labels_complete).then(|| own.collect())
+    }
+
+    /// The profiles that have any, by name.
+    pub(super) fn profiles_with_entities(&self) -> Vec<&'m str> {
+        let names = self.by_name.values().map(|metric| &*metric.life.profile);
+        let names: BTreeSet<&str> = names.filter(|name| !name.is_empty()).collect();
+        names.into_iter().collect()
+    }
+
     /// What a checked configuration has.
     pub(in crate::config) fn of(config: &'m Config) -> Self {
         let metrics = config.metrics.iter();
@@ -168,7 +183,7 @@ impl Checker<'_> {
     }
 
     /// Whether a label has a value; true, with a report, after too much looking.
-    fn has_value(&mut self, at: &Path, label: &Label, value: &str) -> bool {
+    pub(super) fn has_value(&mut self, at: &Path, label: &Label, value: &str) -> bool {
         if label.text.is_some() {
             // What it is composed of is told by the run alone.
             return true;

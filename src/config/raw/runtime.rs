@@ -43,7 +43,8 @@ macro_rules! with_action_fields {
             /// all metrics).
             pub(crate) metric: Option<String>,
             /// Only series with these label values. spike, `error_rate`, faults
-            /// nan, reset and stale. Default: all series.
+            /// nan, reset and stale. Default: all series. churn: only entities that
+            /// have them just before.
             pub(crate) labels: Option<Entries<Scalar>>,
             /// `nan`: values turn into NaN. `reset`: counters, histograms and
             /// summaries restart from zero. `stale`: series vanish and return.
@@ -76,14 +77,62 @@ macro_rules! with_action_fields {
     };
 }
 
-with_action_fields! {
+/// The same with the fields of laws and sizes by hand.
+macro_rules! with_all_action_fields {
+    ($(#[$about:meta])* $name:ident { $($own:tt)* }) => {
+        with_action_fields! {
+            $(#[$about])*
+            $name {
+                $($own)*
+                /// Name of the profile whose series come or go. churn and size (required).
+                pub(crate) profile: Option<String>,
+                /// The label to whose entities it happens. churn and size (required).
+                pub(crate) label: Option<String>,
+                /// What happens, once: `rollout`, `restart`, `outage`, `replace` or
+                /// `relabel`, as a law of the profile's `churn` says it. churn (required).
+                #[schemars(extend("enum" = [
+                    "rollout", "restart", "outage", "replace", "relabel", null
+                ]))]
+                pub(crate) mode: Option<String>,
+                /// How many of the label's values or entities take part, 0 to 100. churn
+                /// rollout, restart, outage and relabel. Default: 100.
+                #[schemars(range(min = 0, max = 100))]
+                pub(crate) percent: Option<f64>,
+                /// Seconds (or `10m`) over which it is spread. churn rollout, restart and
+                /// replace, size. Default: 0 (at once).
+                pub(crate) over: Option<Seconds>,
+                /// Seconds (or `30s`) for which old and new exist together. churn rollout.
+                /// Default: 0.
+                pub(crate) overlap: Option<Seconds>,
+                /// Share of the label's values whose rollout is rolled back after half of
+                /// `over`, 0 to 1. churn rollout. Default: 0.
+                #[schemars(range(min = 0, max = 1))]
+                pub(crate) back: Option<f64>,
+                /// Seconds (or `5m`) of absence. churn restart (default: 0) and outage
+                /// (required).
+                pub(crate) down: Option<Seconds>,
+                /// Whether entities take other values of the label at once, as new ones,
+                /// instead of being absent; for a label that is a property. churn outage.
+                /// Default: false.
+                #[serde(rename = "move")]
+                pub(crate) moves: Option<bool>,
+                /// How many entities there are in the end: a number (also `10k`), or a
+                /// share such as `50%` of all that the label can have. size (required).
+                pub(crate) to: Option<Scalar>,
+            }
+        }
+    };
+}
+
+with_all_action_fields! {
     /// Something that is done to a run.
     #[schemars(rename = "Action")]
     RawAction {
         /// `spike` multiplies a metric's rate or value, `error_rate` leaves out
-        /// some of its points, `fault` lets something go wrong, `scenario`
-        /// starts a scenario. Required.
-        #[schemars(extend("enum" = ["spike", "error_rate", "fault", "scenario"]))]
+        /// some of its points, `fault` lets something go wrong, `churn` lets series
+        /// come and go by a law that acts once, `size` changes how many there are,
+        /// `scenario` starts a scenario. Required.
+        #[schemars(extend("enum" = ["spike", "error_rate", "fault", "churn", "size", "scenario"]))]
         #[schemars(required)]
         pub(crate) action: Option<String>,
         /// Name of one of `scenarios`. scenario (required).
@@ -99,7 +148,7 @@ with_action_fields! {
     }
 }
 
-with_action_fields! {
+with_all_action_fields! {
     /// A step of a scenario.
     #[schemars(rename = "Step")]
     RawStep {
@@ -108,8 +157,10 @@ with_action_fields! {
         #[schemars(required, range(min = 0, max = 3e9))]
         pub(crate) at_s: Option<Seconds>,
         /// `spike` multiplies a metric's rate or value, `error_rate` leaves out
-        /// some of its points, `fault` lets something go wrong. Required.
-        #[schemars(extend("enum" = ["spike", "error_rate", "fault"]))]
+        /// some of its points, `fault` lets something go wrong, `churn` lets series
+        /// come and go by a law that acts once, `size` changes how many there are.
+        /// Required.
+        #[schemars(extend("enum" = ["spike", "error_rate", "fault", "churn", "size"]))]
         #[schemars(required)]
         pub(crate) action: Option<String>,
         /// Factor, 0 to 1e9. spike (required).
@@ -144,6 +195,16 @@ impl RawStep {
             status: self.status,
             delay_s: self.delay_s,
             duration_s: self.duration_s,
+            profile: self.profile,
+            label: self.label,
+            mode: self.mode,
+            percent: self.percent,
+            over: self.over,
+            overlap: self.overlap,
+            back: self.back,
+            down: self.down,
+            moves: self.moves,
+            to: self.to,
         };
         (self.at_s, action)
     }

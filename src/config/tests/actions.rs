@@ -142,7 +142,7 @@ action: scenario, scenario: two
 fn actions_have_rules() {
     check_action(
         "",
-        "action: missing; one of spike, error_rate, fault, scenario",
+        "action: missing; one of spike, error_rate, fault, churn, size, scenario",
     );
     for (fields, expected) in rows(ACTIONS) {
         check_action(fields, expected);
@@ -319,7 +319,7 @@ fn scenarios_have_rules() {
     // A scenario with a mistake is there all the same.
     check_top(
         "scenarios: {s: {steps: [{at_s: 0}]}}\nruntime: {on_start: [{action: scenario, scenario: s}]}",
-        "scenarios.s.steps[0].action: missing; one of spike, error_rate, fault, scenario",
+        "scenarios.s.steps[0].action: missing; one of spike, error_rate, fault, churn, size, scenario",
     );
 }
 

@@ -290,8 +290,6 @@ name: x, type: counter, algorithm: poisson, base_rate: 1, of: x
     of: not used by counter poisson, which takes: base_rate, diurnal_amp, diurnal_phase
 name: x, type: histogram, algorithm: exponential, lam: 1, observations_of: x
     observations_of: "x" is a histogram; it has to be a counter
-name: x, type: gauge, algorithm: follow, of: x, lag: -1
-    lag: must be within 0 and 3e9, found -1
 name: x, type: histogram, algorithm: exponential
     lam: missing; exponential needs it
 name: x, type: histogram, algorithm: exponential, lam: 0
@@ -363,6 +361,8 @@ type: counter, algorithm: share, of: request, p: 0.5, profile: p
     of: no metric "request"; did you mean "requests"? it can also be one of: steps
 type: counter, algorithm: share, of: level, p: 0.5, profile: p
     of: "level" is a gauge; it has to be a counter
+type: gauge, algorithm: follow, of: requests, profile: p, lag: -1
+    lag: must be within 0 and 3e9, found -1
 type: gauge, algorithm: follow, of: sizes, profile: p
     of: "sizes" is a summary; it has to be a counter or a gauge
 type: counter, algorithm: share, of: requests, p: 0.5

@@ -34,7 +34,7 @@ pub(crate) fn living_frames() -> impl Strategy<Value = Vec<Frame>> {
         let each = (0..frames as u64).map(|index| {
             let tick = 10 + 3 * index;
             // Often nothing happens.
-            if index == 0 || draw() % 4 > 0 {
+            if index == 0 || !draw().is_multiple_of(4) {
                 change(&mut slots, tick, &mut draw);
             }
             let entities = fleet.map(|fleet| {
@@ -137,9 +137,14 @@ fn of_populations(catalog: &Arc<Catalog>, populations: Populations, tick: u64, s
             let is_hit = random::mix(seed ^ row as u64).is_multiple_of(9);
             is_hit || !population.exists(block.start + row)
         };
-        let born = |row| match population.exists(block.start + row) {
-            true => population.born_tick(block.start + row) as i64 * INTERVAL_NS,
-            false => 0,
+        let born = |row| {
+            let exists = population.exists(block.start + row);
+            let born_tick = || population.born_tick(block.start + row);
+            if exists {
+                born_tick() as i64 * INTERVAL_NS
+            } else {
+                0
+            }
         };
         (
             plain.block(index).2.clone(),

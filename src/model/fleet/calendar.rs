@@ -43,6 +43,19 @@ impl Calendar {
         }
     }
 
+    /// Lets each of so many slots be due at a tick, unless it is before.
+    pub(super) fn hasten(&mut self, slots: usize, mut tick_of: impl FnMut(usize) -> u64) {
+        let mut ticks = vec![u64::MAX; slots];
+        for Reverse(entry) in self.0.drain() {
+            ticks[(entry & ((1 << SLOT_BITS) - 1)) as usize] = entry >> SLOT_BITS;
+        }
+        let entries = ticks.iter().enumerate();
+        let entries = entries
+            .filter_map(|(slot, &tick)| Self::entry(tick.min(tick_of(slot)), slot))
+            .collect();
+        *self = Self::new(entries);
+    }
+
     /// Bytes held.
     pub(super) fn memory_bytes(&self) -> usize {
         self.0.capacity() * size_of::<u64>()

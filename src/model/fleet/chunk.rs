@@ -3,7 +3,7 @@
 /// Entities of a chunk.
 pub(super) const CHUNK_ENTITIES: usize = 64;
 /// Bytes after the last text, so that a window of so many begins with every text.
-const PAD: usize = 16;
+pub(super) const PAD: usize = 16;
 
 /// Up to [`CHUNK_ENTITIES`] entities at a tick. Of those that do not exist births, hashes and
 /// codes are 0 and texts empty.

@@ -1,15 +1,19 @@
 //! The laws that apply to a fleet, and what they make of a slot at a time.
 
+mod foretell;
+
+use std::sync::Arc;
+
 use super::part::{Making, Own, Parts};
 use crate::churn::{Clock, Outages, SizeAt, Slot, State};
-use crate::config::{Life, Mode};
+use crate::config::{Law, Life, Mode};
 
 /// All laws of a fleet.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Laws {
-    slots: Vec<SlotLaw>,
-    values: Vec<ValueLaw>,
-    moves: Vec<MoveLaw>,
+    pub(super) slots: Vec<SlotLaw>,
+    pub(super) values: Vec<ValueLaw>,
+    pub(super) moves: Vec<MoveLaw>,
     /// The parts whose properties move, without repetition.
     pub(super) movers: Vec<usize>,
     /// Whether old and new may exist together.
@@ -20,9 +24,13 @@ pub(super) struct Laws {
 }
 
 /// A law that goes by the slot alone.
-#[derive(Debug)]
-struct SlotLaw {
+#[derive(Debug, Clone)]
+pub(super) struct SlotLaw {
     kind: Kind,
+    /// The part of its label.
+    part: usize,
+    /// Whom it concerns.
+    only: Only,
     /// The axes whose values make the key, ...
     keyed: Vec<usize>,
     /// ... and those that make the rank, the slowest first.
@@ -33,7 +41,11 @@ struct SlotLaw {
     effects: Vec<Effect>,
 }
 
-#[derive(Debug)]
+/// The slots, or the values, that a law concerns: all, or those whose bits are set.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Only(Option<Arc<[u64]>>);
+
+#[derive(Debug, Clone)]
 enum Kind {
     Churn(Clock),
     Size(SizeAt),
@@ -48,17 +60,21 @@ enum Effect {
 }
 
 /// An outage of a property's values.
-#[derive(Debug)]
-struct ValueLaw {
+#[derive(Debug, Clone)]
+pub(super) struct ValueLaw {
     clock: Clock,
     part: usize,
+    only: Only,
+    values: Only,
 }
 
 /// An outage of a property's values, from which entities move.
-#[derive(Debug)]
-struct MoveLaw {
+#[derive(Debug, Clone)]
+pub(super) struct MoveLaw {
     outages: Outages,
     part: usize,
+    only: Only,
+    values: Only,
     /// Index in [`Laws::movers`] of the one that moves.
     mover: usize,
 }
@@ -93,62 +109,103 @@ impl Laws {
             ..Self::default()
         };
         for (law, clock) in life.laws.iter().zip(Clock::of(life)) {
-            let Some(part) = parts.find(&law.label) else {
-                continue;
-            };
-            if matches!(law.mode, Mode::Outage { .. }) && parts.each[part].is_spread() {
-                match clock.moves() {
-                    None => laws.values.push(ValueLaw { clock, part }),
-                    Some(outages) => {
-                        let mover = laws.mover(owner(parts, part));
-                        laws.moves.push(MoveLaw {
-                            outages,
-                            part,
-                            mover,
-                        });
-                    }
-                }
-                continue;
+            if let Some(part) = parts.find(&law.label) {
+                laws.overlaps |= overlaps(law);
+                laws.add(parts, (law, part), clock, <(Only, Only)>::default());
             }
-            let above = &parts.each[part].closure;
-            let is_rollout = matches!(law.mode, Mode::Rollout { .. });
-            laws.overlaps |= matches!(
-                law.mode,
-                Mode::Rollout {
-                    overlap_ns: 1..,
-                    ..
-                }
-            );
-            let below = is_rollout.then(|| below(parts, above)).flatten();
-            laws.slots.push(SlotLaw {
-                kind: Kind::Churn(clock),
-                keyed: above.clone(),
-                of: below.as_ref().map_or(0, |axes| parts.product(axes)),
-                ranked: below.unwrap_or_default(),
-                effects: laws.effects(parts, above, is_rollout),
-            });
         }
         for size in &life.sizes {
-            let Some(part) = parts.find(&size.label) else {
-                continue;
-            };
-            let closure = &parts.each[part].closure;
-            let max = parts.product(closure);
-            // By own value first, so that all parents shrink alike.
-            let mut ranked = closure.clone();
-            if let Own::Axis(own) = parts.each[part].own {
-                ranked.retain(|&axis| axis != own);
-                ranked.insert(0, own);
+            if let Some(part) = parts.find(&size.label) {
+                let at = |max| SizeAt::new(size, max);
+                laws.add_size(parts, part, at);
             }
-            laws.slots.push(SlotLaw {
-                kind: Kind::Size(SizeAt::new(size, max)),
-                keyed: Vec::new(),
-                ranked,
-                of: max,
-                effects: laws.effects(parts, closure, false),
-            });
         }
         laws
+    }
+
+    /// Adds a law for the label of a part: for some slots only, and for some of the values
+    /// where that is a property of which values fail.
+    pub(super) fn add(
+        &mut self,
+        parts: &Parts,
+        (law, part): (&Law, usize),
+        clock: Clock,
+        (only, values): (Only, Only),
+    ) {
+        if parts.has_outages(part, &law.mode) {
+            match clock.moves() {
+                None => self.values.push(ValueLaw {
+                    clock,
+                    part,
+                    only,
+                    values,
+                }),
+                Some(outages) => {
+                    let mover = self.mover(owner(parts, part));
+                    self.moves.push(MoveLaw {
+                        outages,
+                        part,
+                        only,
+                        values,
+                        mover,
+                    });
+                }
+            }
+            return;
+        }
+        let above = &parts.each[part].closure;
+        let is_rollout = matches!(law.mode, Mode::Rollout { .. });
+        let below = is_rollout.then(|| below(parts, above)).flatten();
+        self.slots.push(SlotLaw {
+            kind: Kind::Churn(clock),
+            part,
+            only,
+            keyed: above.clone(),
+            of: below.as_ref().map_or(0, |axes| parts.product(axes)),
+            ranked: below.unwrap_or_default(),
+            effects: self.effects(parts, above, is_rollout),
+        });
+    }
+
+    fn add_size(&mut self, parts: &Parts, part: usize, at: impl FnOnce(u64) -> SizeAt) {
+        let closure = &parts.each[part].closure;
+        let max = parts.product(closure);
+        // By own value first, so that all parents shrink alike.
+        let mut ranked = closure.clone();
+        if let Own::Axis(own) = parts.each[part].own {
+            ranked.retain(|&axis| axis != own);
+            ranked.insert(0, own);
+        }
+        self.slots.push(SlotLaw {
+            kind: Kind::Size(at(max)),
+            part,
+            only: Only::default(),
+            keyed: Vec::new(),
+            ranked,
+            of: max,
+            effects: self.effects(parts, closure, false),
+        });
+    }
+
+    /// Lets the sizes of a label, of which there is one at least afterwards, be others.
+    pub(super) fn resize(&mut self, parts: &Parts, part: usize, resize: impl Fn(&mut SizeAt)) {
+        let is_meant = |law: &SlotLaw| law.part == part && matches!(law.kind, Kind::Size(_));
+        if !self.slots.iter().any(is_meant) {
+            self.add_size(parts, part, SizeAt::full);
+        }
+        for law in &mut self.slots {
+            if let (Kind::Size(size), true) = (&mut law.kind, law.part == part) {
+                resize(size);
+            }
+        }
+    }
+
+    /// Whether anything that series show changes with the generations of a label.
+    pub(super) fn shows(&self, parts: &Parts, part: usize, law: &Law) -> bool {
+        let is_rollout = matches!(law.mode, Mode::Rollout { .. });
+        let effects = self.effects(parts, &parts.each[part].closure, is_rollout);
+        let mut each = effects.iter().enumerate();
+        each.any(|(part, effect)| *effect != Effect::None && parts.each[part].follows_generations())
     }
 
     fn mover(&mut self, part: usize) -> usize {
@@ -169,6 +226,11 @@ impl Laws {
         self.roots.iter().map(effect).collect()
     }
 
+    /// Whether nothing ever changes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty() && self.values.is_empty() && self.moves.is_empty()
+    }
+
     /// How many entities of a slot can exist at once.
     pub(super) fn lanes(&self) -> usize {
         1 + usize::from(self.overlaps)
@@ -187,20 +249,10 @@ impl Laws {
         verdict.total = State::ALWAYS;
         verdict.next_ns = u64::MAX;
         for law in &self.slots {
-            let slot = Slot {
-                key: making.key(&law.keyed),
-                rank: parts.rank_of(making, &law.ranked),
-                of: law.of,
-            };
-            let (state, next_ns) = match &law.kind {
-                Kind::Churn(clock) => (
-                    clock.state(&slot, time_ns),
-                    clock.next_change(&slot, time_ns),
-                ),
-                Kind::Size(size) => (
-                    size.state(slot.rank, time_ns),
-                    size.next_change(slot.rank, time_ns),
-                ),
+            let (state, next_ns) = if law.only.has(making.slot) {
+                law.judge(&law.slot(parts, making), time_ns)
+            } else {
+                (State::ALWAYS, u64::MAX)
             };
             verdict.total = verdict.total.and(&state);
             verdict.next_ns = verdict.next_ns.min(next_ns);
@@ -259,7 +311,10 @@ impl Laws {
     /// Whether a property's value will do for who chooses at a time: it does not fail then,
     /// nor do its own properties.
     pub(super) fn is_fit(&self, parts: &Parts, part: usize, value: u64, time_ns: u64) -> bool {
-        let mut laws = self.moves.iter().filter(|law| law.part == part);
+        let mut laws = self
+            .moves
+            .iter()
+            .filter(|law| law.part == part && law.values.has(value));
         let fails = laws.any(|law| law.fails_at(parts.value_key(part, value), time_ns));
         !fails
             && parts
@@ -277,6 +332,9 @@ impl Laws {
     ) -> (State, u64) {
         let (mut total, mut next_ns) = (State::ALWAYS, u64::MAX);
         for law in &self.values {
+            if !law.concerns(making) {
+                continue;
+            }
             let slot = Slot::new(parts.value_key(law.part, making.owns[law.part]));
             total = total.and(&law.clock.state(&slot, time_ns));
             next_ns = next_ns.min(law.clock.next_change(&slot, time_ns));
@@ -287,14 +345,14 @@ impl Laws {
     /// The first time after `time_ns` at which an entity that was made has to move;
     /// `u64::MAX` for never.
     pub(super) fn next_move(&self, parts: &Parts, making: &Making, time_ns: u64) -> u64 {
-        let each = self.moves.iter();
+        let each = self.moves.iter().filter(|law| law.concerns(making));
         let each = each.filter_map(|law| law.next_failure(law.key(parts, making), time_ns));
         each.min().unwrap_or(u64::MAX)
     }
 
     /// Moves what has to move at such a time: an entity that was made as it was before.
     pub(super) fn go(&self, parts: &Parts, making: &Making, moved: &mut [Moved], at_ns: u64) {
-        for law in &self.moves {
+        for law in self.moves.iter().filter(|law| law.concerns(making)) {
             let moved = &mut moved[law.mover];
             // Several outages at once are one move.
             if moved.at_ns < at_ns && law.begins_at(law.key(parts, making), at_ns) {
@@ -335,7 +393,54 @@ impl Moved {
     }
 }
 
+impl Only {
+    /// Those of so many for which `is_meant`.
+    pub(super) fn of(count: u64, mut is_meant: impl FnMut(u64) -> bool) -> Self {
+        let words = (0..count.div_ceil(64)).map(|word| {
+            let bits = (word * 64..count).take(64).enumerate();
+            bits.fold(0, |bits, (bit, one)| bits | u64::from(is_meant(one)) << bit)
+        });
+        Self(Some(words.collect()))
+    }
+
+    pub(super) fn has(&self, one: u64) -> bool {
+        let bits = self.0.as_ref();
+        bits.is_none_or(|bits| bits[(one / 64) as usize] >> (one % 64) & 1 == 1)
+    }
+}
+
+impl SlotLaw {
+    fn slot(&self, parts: &Parts, making: &Making) -> Slot {
+        Slot {
+            key: making.key(&self.keyed),
+            rank: parts.rank_of(making, &self.ranked),
+            of: self.of,
+        }
+    }
+
+    /// What it says at a time of a slot that it concerns, and when it may say something else.
+    fn judge(&self, slot: &Slot, time_ns: u64) -> (State, u64) {
+        match &self.kind {
+            Kind::Churn(clock) => (clock.state(slot, time_ns), clock.next_change(slot, time_ns)),
+            Kind::Size(size) => (
+                size.state(slot.rank, time_ns),
+                size.next_change(slot.rank, time_ns),
+            ),
+        }
+    }
+}
+
+impl ValueLaw {
+    fn concerns(&self, making: &Making) -> bool {
+        self.only.has(making.slot) && self.values.has(making.owns[self.part])
+    }
+}
+
 impl MoveLaw {
+    fn concerns(&self, making: &Making) -> bool {
+        self.only.has(making.slot) && self.values.has(making.owns[self.part])
+    }
+
     /// Whether the value with this key is failing.
     fn fails_at(&self, key: u64, time_ns: u64) -> bool {
         let Some(window) = self.outages.last_window(time_ns) else {
@@ -358,6 +463,15 @@ impl MoveLaw {
         at_ns > 0 && self.next_failure(key, at_ns - 1) == Some(at_ns)
     }
 
+    /// Whether it does so in a span of time.
+    fn begins_by(&self, key: u64, start_ns: u64, end_ns: u64) -> bool {
+        let next = match start_ns.checked_sub(1) {
+            Some(before_ns) => self.next_failure(key, before_ns),
+            None => self.next_failure(key, 0),
+        };
+        next.is_some_and(|at_ns| at_ns <= end_ns)
+    }
+
     /// When the value with this key fails next, after a time.
     fn next_failure(&self, key: u64, time_ns: u64) -> Option<u64> {
         let next = self
@@ -367,6 +481,17 @@ impl MoveLaw {
         let window = self.outages.next_failing(next, key)?;
         self.outages.window(window).map(|(start_ns, _)| start_ns)
     }
+}
+
+/// Whether old and new exist together for a while.
+pub(super) fn overlaps(law: &Law) -> bool {
+    matches!(
+        law.mode,
+        Mode::Rollout {
+            overlap_ns: 1..,
+            ..
+        }
+    )
 }
 
 /// Whether all of some increasing numbers are among others.

@@ -5,35 +5,24 @@ use std::sync::Arc;
 use super::calendar::Calendar;
 use super::chunk::{CHUNK_ENTITIES, Chunk, ChunkBuilder};
 use super::entities::{Change, Entities};
-use super::laws::{Moved, Verdict};
+use super::judge::{Judge, Lane};
+use super::laws::{Laws, Moved};
 use super::part::Making;
 use super::{Fleet, Store};
+use crate::churn::Order;
 
 /// A fleet at a tick, which can go on to the next one.
 #[derive(Debug)]
 pub struct Lives {
     entities: Arc<Entities>,
     tick: u64,
+    /// Those of the fleet, and what was ordered so far.
+    laws: Arc<Laws>,
     calendar: Calendar,
     /// For each slot, one for each label whose entities move.
     moved: Vec<Moved>,
     judge: Judge,
     next: Next,
-}
-
-/// Room for one slot and its entities; reused for the next.
-#[derive(Debug, Default)]
-struct Judge {
-    verdict: Verdict,
-    /// For each lane what it has: one that exists is made.
-    lanes: [Lane; 2],
-}
-
-#[derive(Debug, Default)]
-struct Lane {
-    making: Making,
-    /// When it began, if it exists.
-    since_ns: Option<u64>,
 }
 
 /// The next snapshot while it is made.
@@ -48,21 +37,27 @@ struct Next {
 }
 
 impl Lives {
-    /// The fleet at a tick.
+    /// The fleet at a tick, nothing having been ordered.
     pub fn at(fleet: &Arc<Fleet>, tick: u64) -> Self {
+        Self::after(fleet, &[], tick)
+    }
+
+    /// The fleet at a tick, after the orders so far. Later ones are left out.
+    pub fn after(fleet: &Arc<Fleet>, orders: &[Order], tick: u64) -> Self {
+        let laws = fleet.laws_after(orders, tick);
         let time_ns = tick.saturating_mul(fleet.interval_ns);
         let mut judge = Judge::default();
         let mut builder = ChunkBuilder::default();
         let mut chunks = Vec::with_capacity(fleet.len().div_ceil(CHUNK_ENTITIES));
         let mut due = Vec::with_capacity(fleet.slots);
-        let movers = fleet.laws.movers.len();
+        let movers = laws.movers.len();
         let mut moved = vec![Moved::default(); fleet.slots * movers];
         let (mut existing, mut latest_birth) = (0, 0);
         for slot in 0..fleet.slots {
             let moved = &mut moved[slot * movers..][..movers];
             judge.seek(fleet, slot);
-            judge.walk(fleet, moved, 0, time_ns);
-            let next_ns = judge.decide(fleet, moved, time_ns);
+            judge.walk((fleet, &laws), moved, 0, time_ns);
+            let next_ns = judge.decide((fleet, &laws), moved, time_ns);
             due.extend(Calendar::entry(fleet.tick_of(next_ns), slot));
             for lane in &mut judge.lanes[..fleet.lanes] {
                 if let Some(since_ns) = lane.since_ns {
@@ -93,6 +88,7 @@ impl Lives {
         Self {
             entities: Arc::new(entities),
             tick,
+            laws,
             calendar: Calendar::new(due),
             moved,
             judge,
@@ -119,12 +115,13 @@ impl Lives {
         let before_ns = self.tick.saturating_mul(fleet.interval_ns);
         let time_ns = tick.saturating_mul(fleet.interval_ns);
         self.tick = tick;
-        let movers = fleet.laws.movers.len();
+        let laws = Arc::clone(&self.laws);
+        let movers = laws.movers.len();
         while let Some(slot) = self.calendar.due(tick) {
             let moved = &mut self.moved[slot * movers..][..movers];
             self.judge.seek(&fleet, slot);
-            self.judge.walk(&fleet, moved, before_ns, time_ns);
-            let next_ns = self.judge.decide(&fleet, moved, time_ns);
+            self.judge.walk((&fleet, &laws), moved, before_ns, time_ns);
+            let next_ns = self.judge.decide((&fleet, &laws), moved, time_ns);
             self.calendar.postpone(fleet.tick_of(next_ns));
             for (lane, made) in self.judge.lanes[..fleet.lanes].iter_mut().enumerate() {
                 let entity = slot * fleet.lanes + lane;
@@ -137,87 +134,61 @@ impl Lives {
         &self.entities
     }
 
+    /// Takes an order that acts from the next tick on, or not at all on this fleet.
+    ///
+    /// # Panics
+    /// Where it is for another tick.
+    pub fn order(&mut self, order: &Order) {
+        assert_eq!(order.tick, self.tick + 1, "orders come at their time");
+        let fleet = Arc::clone(&self.entities.fleet);
+        let now_ns = self.tick.saturating_mul(fleet.interval_ns);
+        let (laws, moved) = (&self.laws, &self.moved);
+        let movers = laws.movers.len();
+        let only = |judge: &mut Judge, slot: usize| {
+            let moved = &moved[slot * movers..][..movers];
+            judge.seek(&fleet, slot);
+            judge.current((&fleet, laws), moved, now_ns).is_some()
+        };
+        let Some(ordered) = fleet.ordered(laws, order, &mut self.judge, only) else {
+            return;
+        };
+        if ordered.movers.len() > movers {
+            let slots = (0..fleet.slots).flat_map(|slot| {
+                let own = self.moved[slot * movers..][..movers].iter().copied();
+                let new = ordered.movers.len() - movers;
+                own.chain(std::iter::repeat_n(Moved::default(), new))
+            });
+            self.moved = slots.collect();
+        }
+        let movers = ordered.movers.len();
+        let (judge, moved) = (&mut self.judge, &self.moved);
+        self.calendar.hasten(fleet.slots, |slot| {
+            judge.seek(&fleet, slot);
+            let moved = &moved[slot * movers..][..movers];
+            let next_ns = judge.next_by_slot((&fleet, &ordered), moved, now_ns);
+            let is_due =
+                ordered.values.len() + ordered.moves.len() > laws.values.len() + laws.moves.len();
+            if is_due {
+                order.tick
+            } else {
+                fleet.tick_of(next_ns)
+            }
+        });
+        self.laws = Arc::new(ordered);
+    }
+
+    /// How many entities would end, and begin, by an order that acts from the next tick on:
+    /// of those that exist, everything else staying as it is.
+    pub fn forecast(&mut self, order: &Order) -> (u64, u64) {
+        let fleet = Arc::clone(&self.entities.fleet);
+        let now_ns = self.tick.saturating_mul(fleet.interval_ns);
+        let moved = (&self.moved[..], now_ns);
+        fleet.forecast(&self.laws, order, &mut self.judge, moved)
+    }
+
     /// Bytes held beside the snapshot.
     pub fn memory_bytes(&self) -> usize {
         self.calendar.memory_bytes() + self.moved.capacity() * size_of::<Moved>()
-    }
-}
-
-impl Judge {
-    /// Turns to a slot.
-    fn seek(&mut self, fleet: &Fleet, slot: usize) {
-        for lane in &mut self.lanes[..fleet.lanes] {
-            fleet.parts.seek(&mut lane.making, slot);
-        }
-    }
-
-    /// Moves entities away from values that fail after one time, up to another.
-    fn walk(&mut self, fleet: &Fleet, moved: &mut [Moved], from_ns: u64, to_ns: u64) {
-        if moved.is_empty() {
-            return;
-        }
-        let mut time_ns = from_ns;
-        loop {
-            self.make(fleet, moved, time_ns, false);
-            let making = &self.lanes[0].making;
-            let move_ns = fleet.laws.next_move(&fleet.parts, making, time_ns);
-            time_ns = self.verdict.next_ns.min(move_ns);
-            if time_ns > to_ns {
-                return;
-            }
-            if time_ns == move_ns {
-                fleet.laws.go(&fleet.parts, making, moved, move_ns);
-            }
-        }
-    }
-
-    /// Makes the entity of the slot at a time, or the old one, in the first lane or the other.
-    fn make(&mut self, fleet: &Fleet, moved: &[Moved], time_ns: u64, is_old: bool) {
-        let Fleet { laws, parts, .. } = fleet;
-        let verdict = &mut self.verdict;
-        let making = &mut self.lanes[usize::from(is_old)].making;
-        if !is_old {
-            laws.judge(parts, making, moved, time_ns, verdict);
-        }
-        laws.generations(parts, making, moved, (verdict, is_old));
-        parts.make(making, |part, value, chosen_ns| {
-            laws.is_fit(parts, part, value, chosen_ns)
-        });
-    }
-
-    /// Finds out what the lanes of the slot have, and when that may change.
-    fn decide(&mut self, fleet: &Fleet, moved: &[Moved], time_ns: u64) -> u64 {
-        let Fleet { laws, parts, .. } = fleet;
-        self.make(fleet, moved, time_ns, false);
-        let total = self.verdict.total;
-        let making = &self.lanes[0].making;
-        let (values, values_ns) = laws.judge_values(parts, making, time_ns);
-        let mut next_ns = self.verdict.next_ns.min(values_ns);
-        next_ns = next_ns.min(laws.next_move(parts, making, time_ns));
-        let exists = total.exists && values.exists;
-        self.lanes[0].since_ns = exists.then_some(total.since_ns.max(values.since_ns));
-        if fleet.lanes == 1 {
-            return next_ns;
-        }
-        self.lanes[1].since_ns = None;
-        let replaced = self.verdict.replaced_ns();
-        if let (Some(old), Some(replaced_ns), true) = (total.old, replaced, total.exists) {
-            self.make(fleet, moved, time_ns, true);
-            let making = &self.lanes[1].making;
-            let (values, values_ns) = laws.judge_values(parts, making, time_ns);
-            next_ns = next_ns.min(values_ns);
-            // It moves no more.
-            let fails_ns = laws.next_move(parts, making, replaced_ns);
-            if fails_ns > time_ns {
-                next_ns = next_ns.min(fails_ns);
-                let since_ns = old.since_ns.max(values.since_ns);
-                self.lanes[1].since_ns = values.exists.then_some(since_ns);
-            }
-        }
-        if total.generation % 2 == 1 {
-            self.lanes.swap(0, 1);
-        }
-        next_ns
     }
 }
 
@@ -295,12 +266,12 @@ impl Next {
 
 impl Fleet {
     /// The first tick at or after a time.
-    fn tick_of(&self, time_ns: u64) -> u64 {
+    pub(super) fn tick_of(&self, time_ns: u64) -> u64 {
         time_ns.div_ceil(self.interval_ns)
     }
 
     /// The identity of an entity that was made.
-    fn hash(&self, making: &mut Making) -> u64 {
+    pub(super) fn hash(&self, making: &mut Making) -> u64 {
         let hashes = self
             .labels
             .iter()

@@ -8,7 +8,7 @@ use super::FleetError;
 use super::graph::{Graph, find};
 use super::ids;
 use super::mapping::{Mapping, Owner};
-use crate::config::{Label, LabelValues, Piece};
+use crate::config::{Label, LabelValues, Mode, Piece};
 use crate::model::identity;
 use crate::model::labels::{Arena, Dimension, write_value};
 use crate::random::mix;
@@ -69,7 +69,9 @@ pub struct Axis {
 /// What all labels of a fleet are for one entity; reused for the next one.
 #[derive(Debug, Default)]
 pub(super) struct Making {
-    /// The value index of each axis.
+    /// The slot, ...
+    pub(super) slot: u64,
+    /// ... and the value index of each axis in it.
     digits: Vec<u64>,
     /// For each part its own value, ...
     pub(super) owns: Vec<u64>,
@@ -236,6 +238,7 @@ impl Parts {
 
     /// Turns to a slot: its digits, and their hashes.
     pub(super) fn seek(&self, making: &mut Making, slot: usize) {
+        making.slot = slot as u64;
         making.digits.resize(self.axes.len(), 0);
         making.hashes.resize(self.axes.len(), 0);
         let mut rest = slot;
@@ -249,6 +252,11 @@ impl Parts {
                 making.hashes[axis] = part.own_hash(own);
             }
         }
+    }
+
+    /// Whether a law is about values of a part that fail, each with all that is on it.
+    pub(super) fn has_outages(&self, part: usize, mode: &Mode) -> bool {
+        matches!(mode, Mode::Outage { .. }) && self.each[part].is_spread()
     }
 
     /// The key of a value of a property.
@@ -276,6 +284,26 @@ impl Parts {
                     _ => None,
                 })
         })
+    }
+
+    /// Whether the value of a property, for which texts are fixed, tells the text of another
+    /// part.
+    pub(super) fn is_told_by(&self, part: usize, by: usize) -> bool {
+        let Part { own, fixed, .. } = &self.each[part];
+        fixed.is_some()
+            && (part == by
+                || matches!(own, Own::Property { of, .. }
+                    if self.each[*of].is_spread() && self.is_told_by(*of, by)))
+    }
+
+    /// The text of such a part.
+    pub(super) fn told_by(&self, part: usize, (by, value): (usize, u64)) -> Option<&[u8]> {
+        if part == by {
+            let texts = self.each[part].fixed.as_ref()?;
+            return Some(texts.values.get(value as usize));
+        }
+        let mut derived = self.derived(by, value);
+        derived.find_map(|derived| self.told_by(part, derived))
     }
 
     /// Finds out all values and texts of an entity; `making` knows its slot and generations.
@@ -384,6 +412,13 @@ impl Parts {
 }
 
 impl Part {
+    /// Whether what it shows depends on its generation, beside the texts of others.
+    pub(super) fn follows_generations(&self) -> bool {
+        let mut pieces = self.pieces.iter();
+        self.is_spread()
+            || pieces.any(|piece| matches!(piece, PartPiece::Id { .. } | PartPiece::Generation))
+    }
+
     /// Whether it is a property that has several values.
     pub(super) fn is_spread(&self) -> bool {
         self.count > 1 && matches!(self.own, Own::Property { .. })

@@ -1,12 +1,13 @@
 //! Fleets agree with their slow twin, and with what they promise.
 
+mod orders;
 mod twin;
 
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Change, Entities, Fleet, FleetError, Lives};
+use super::{Change, Entities, Fleet, FleetError, Lives, laws};
 use crate::config::{
     Amount, Label, LabelValues, Law, Life, Mode, Piece, Property, RangeFormat, Size, SizeShape,
     Spread,
@@ -96,6 +97,7 @@ fn life(laws: &[(&str, Mode)]) -> Life {
     };
     Life {
         seed: 42,
+        profile: "p".to_owned(),
         laws: laws.iter().map(law).collect(),
         sizes: Vec::new(),
     }
@@ -243,6 +245,7 @@ fn lives() -> impl Strategy<Value = Life> {
     (any::<u64>(), laws, proptest::option::weighted(0.2, size)).prop_map(|(seed, laws, size)| {
         Life {
             seed,
+            profile: "p".to_owned(),
             laws,
             sizes: size.into_iter().collect(),
         }

@@ -10,7 +10,15 @@ use crate::model::fleet::Entities;
 /// Finds the series that one population has and a later one has not. What families have
 /// in common is worked out once.
 #[derive(Debug, Default)]
-pub struct Ends(Vec<(Arc<Entities>, Arc<Entities>, Arc<[u32]>)>);
+pub struct Ends(Vec<Ended>);
+
+/// The entities of one snapshot that another, later one has not.
+#[derive(Debug)]
+struct Ended {
+    before: Arc<Entities>,
+    now: Arc<Entities>,
+    entities: Arc<[u32]>,
+}
 
 impl Ends {
     /// Rows of `before` whose series `now` has not, as runs; both are of one space, else
@@ -67,16 +75,18 @@ impl Ends {
     }
 
     fn entities(&mut self, before: &Arc<Entities>, now: &Arc<Entities>) -> Arc<[u32]> {
-        let is_known = |(earlier, later, _): &&(Arc<Entities>, Arc<Entities>, _)| {
-            Arc::ptr_eq(earlier, before) && Arc::ptr_eq(later, now)
-        };
-        if let Some((.., ended)) = self.0.iter().find(is_known) {
-            return Arc::clone(ended);
+        let is_known =
+            |known: &&Ended| Arc::ptr_eq(&known.before, before) && Arc::ptr_eq(&known.now, now);
+        if let Some(known) = self.0.iter().find(is_known) {
+            return Arc::clone(&known.entities);
         }
-        let ended: Arc<[u32]> = now.ended_since(before).into();
-        let known = (Arc::clone(before), Arc::clone(now), Arc::clone(&ended));
-        self.0.push(known);
-        ended
+        let entities: Arc<[u32]> = now.ended_since(before).into();
+        self.0.push(Ended {
+            before: Arc::clone(before),
+            now: Arc::clone(now),
+            entities: Arc::clone(&entities),
+        });
+        entities
     }
 }
 

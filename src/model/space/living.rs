@@ -33,7 +33,7 @@ enum Source {
 }
 
 /// Sums of more combinations of free labels are worked out when they are asked for.
-const FREE_SUMS_MAX: usize = 4096;
+pub(super) const FREE_SUMS_MAX: usize = 4096;
 
 impl Living {
     /// `names` are those of all dimensions, in order.

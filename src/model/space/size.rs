@@ -1,19 +1,36 @@
 //! How large a space will be, by arithmetic on its labels: nothing is built.
 
+use std::sync::Arc;
+
+use super::living::FREE_SUMS_MAX;
 use super::{Space, first_n_counts};
 use crate::config::{Label, Sampling};
-use crate::model::labels;
+use crate::model::fleet::{Fleet, Forecast};
+use crate::model::labels::{self, Dimension};
 
 /// What is known of a space before it is built; counts saturate, however long ranges are.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SpaceSize {
     /// As [`Space::series_count`]; more than can be addressed where [`Space::new`] refuses.
+    pub rows: u128,
+    /// The most of them that are series at once.
     pub series: u128,
     /// About what [`Space::memory_bytes`] tells.
     pub memory_bytes: u128,
     /// For each label, in file order, the lengths in bytes of its name and, on average, of
     /// its values.
     pub labels: Vec<(usize, f64)>,
+    /// Where labels depend on one another, or change in time.
+    pub living: Option<LivingSize>,
+}
+
+/// What a space has of series over time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LivingSize {
+    /// Of its entities.
+    pub forecast: Arc<Forecast>,
+    /// Series of each of them.
+    pub entity_series: u64,
 }
 
 impl SpaceSize {
@@ -44,10 +61,58 @@ impl SpaceSize {
         let series = cap.map_or(product, u128::from);
         let selection_bytes = cap.map_or(0, |cap| u128::from(cap) * Space::SELECTED_BYTES as u128);
         Self {
+            rows: series,
             series,
             // A float beyond the range becomes its end.
             memory_bytes: selection_bytes.saturating_add(label_bytes.sum::<f64>() as u128),
             labels,
+            living: None,
+        }
+    }
+
+    /// Of labels some of which make the entities of `fleet`, where [`Space::living`] cannot
+    /// be built or it would take long to know more: all that there might be.
+    pub fn unknown(of: &[Label]) -> Self {
+        let multiplying = of.iter().filter(|label| label.of.is_none());
+        let rows = product(multiplying.map(|label| label.values.count()));
+        let shown: Vec<Label> = of.iter().filter(|label| !label.hidden).cloned().collect();
+        Self {
+            rows,
+            series: rows,
+            ..Self::of(&shown, None, Sampling::FirstN)
+        }
+    }
+
+    /// Of the space that [`Space::living`] builds of the same; what is forecast is that of
+    /// the fleet.
+    pub fn living(of: &[Label], fleet: &Fleet, forecast: &Arc<Forecast>) -> Self {
+        let shown = || of.iter().filter(|label| !label.hidden);
+        let free = shown().filter(|label| fleet.label(&label.name).is_none());
+        let free: Vec<Label> = free.cloned().collect();
+        let free = Self::of(&free, None, Sampling::FirstN);
+        let lists = fleet.labels().iter().filter_map(|label| label.values());
+        let lists_bytes: usize = lists.map(|list| Dimension::memory_bytes(list)).sum();
+        let sums_bytes = if free.rows <= FREE_SUMS_MAX as u128 {
+            free.rows * size_of::<u64>() as u128
+        } else {
+            0
+        };
+        let mut free_labels = free.labels.iter();
+        let label = |label: &Label| match fleet.label(&label.name) {
+            Some(index) => (label.name.len(), forecast.text_bytes(index)),
+            None => *free_labels.next().expect("they are in the same order"),
+        };
+        Self {
+            rows: (fleet.len() as u128).saturating_mul(free.rows),
+            series: u128::from(forecast.peak()).saturating_mul(free.rows),
+            // Lists of free labels are there twice.
+            memory_bytes: (free.memory_bytes.saturating_mul(2))
+                .saturating_add(lists_bytes as u128 + sums_bytes),
+            labels: shown().map(label).collect(),
+            living: Some(LivingSize {
+                forecast: Arc::clone(forecast),
+                entity_series: u64::try_from(free.rows).unwrap_or(u64::MAX),
+            }),
         }
     }
 
@@ -130,7 +195,8 @@ mod tests {
         ] {
             let size = SpaceSize::of(&labels, cap, sampling);
             let space = Space::new(&labels, cap, sampling).unwrap();
-            assert_eq!(size.series, space.series_count() as u128);
+            assert_eq!(size.rows, space.series_count() as u128);
+            assert_eq!(size.series, size.rows);
             let (said, built) = (size.memory_bytes as f64, space.memory_bytes() as f64);
             assert!(
                 (said / built - 1.0).abs() < 0.02,

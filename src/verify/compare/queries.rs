@@ -174,7 +174,7 @@ fn fail(failures: &mut Option<Failures>, query: &Query, error: &AskError) {
 fn queries(replay: &Replay, route: &Route, report: &Report) -> Result<Vec<Query>, VerifyError> {
     let mut queries = Vec::new();
     let added = &report.added;
-    let mut at_tick = AtTick::new(replay, report.ticks.1);
+    let mut at_tick = AtTick::new(replay, report.ticks.1)?;
     let mut known: Vec<&str> = Vec::new();
     for metric in replay.metrics() {
         let shape = shape_of(metric, &|_| None);

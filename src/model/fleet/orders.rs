@@ -1,0 +1,167 @@
+//! Orders by hand: the laws of a fleet after them, and what they will do.
+//!
+//! An order is one more law, with a single window that begins at its tick. Where labels
+//! narrow it, it concerns the slots whose entity has these texts at the tick before, as the
+//! laws and the orders of earlier ticks have it: so the order of those of one tick does not
+//! matter, and no order depends on how the tick was reached. A property's values that fail
+//! are told apart by themselves, where their texts can do that.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Fleet;
+use super::judge::Judge;
+use super::laws::{Laws, Moved, Only};
+use super::part::Making;
+use crate::churn::{Change, Order};
+
+impl Fleet {
+    /// The part that an order is about, where it concerns the fleet at all.
+    fn concerned(&self, order: &Order) -> Option<usize> {
+        if self.source.1.profile != order.profile() {
+            return None;
+        }
+        let part = self.parts.find(order.label())?;
+        let named = order.labels().into_iter().flat_map(BTreeMap::keys);
+        let has_all = named
+            .map(|name| self.parts.find(name))
+            .all(|part| part.is_some());
+        let is_seen = match &order.change {
+            Change::Churn(churn) if churn.law.mode.renews() => {
+                self.laws.shows(&self.parts, part, &churn.law)
+            }
+            Change::Churn(_) | Change::Size(_) => true,
+        };
+        (has_all && is_seen).then_some(part)
+    }
+
+    /// All laws at a tick, after the orders so far.
+    pub(super) fn laws_after(&self, orders: &[Order], tick: u64) -> Arc<Laws> {
+        let orders = &orders[..orders.partition_point(|order| order.tick <= tick)];
+        let mut laws = Arc::clone(&self.laws);
+        let mut judge = Judge::default();
+        for order in orders {
+            // Those of the same tick have not begun the tick before, but at tick 0.
+            let before = match order.tick {
+                0 => Arc::clone(&self.laws),
+                _ => Arc::clone(&laws),
+            };
+            let at_ns = order
+                .tick
+                .saturating_sub(1)
+                .saturating_mul(self.interval_ns);
+            let mut moved = vec![Moved::default(); before.movers.len()];
+            let current = |judge: &mut Judge, slot: usize| {
+                moved.fill(Moved::default());
+                judge.seek(self, slot);
+                judge.walk((self, &before), &mut moved, 0, at_ns);
+                judge.current((self, &before), &moved, at_ns).is_some()
+            };
+            if let Some(ordered) = self.ordered(&laws, order, &mut judge, current) {
+                laws = Arc::new(ordered);
+            }
+        }
+        laws
+    }
+
+    /// The laws with an order as well, if it concerns the fleet. `current` makes the entity of
+    /// a slot as it is just before, and tells whether it exists.
+    pub(super) fn ordered(
+        &self,
+        laws: &Laws,
+        order: &Order,
+        judge: &mut Judge,
+        current: impl FnMut(&mut Judge, usize) -> bool,
+    ) -> Option<Laws> {
+        let part = self.concerned(order)?;
+        let mut laws = laws.clone();
+        match &order.change {
+            Change::Churn(churn) => {
+                let clock = order.clock(self.source.1.seed, self.interval_ns)?;
+                let only = self.narrowed(order, part, judge, current);
+                laws.add(&self.parts, (&churn.law, part), clock, only);
+            }
+            Change::Size(_) => laws.resize(&self.parts, part, |size| {
+                order.resize(size, self.interval_ns);
+            }),
+        }
+        Some(laws)
+    }
+
+    /// The slots and the values that an order concerns.
+    fn narrowed(
+        &self,
+        order: &Order,
+        part: usize,
+        judge: &mut Judge,
+        mut current: impl FnMut(&mut Judge, usize) -> bool,
+    ) -> (Only, Only) {
+        let (Some(labels), Change::Churn(churn)) = (order.labels(), &order.change) else {
+            return <(Only, Only)>::default();
+        };
+        let fails = self.parts.has_outages(part, &churn.law.mode);
+        let (mut of_values, mut of_slots) = (Vec::new(), Vec::new());
+        for (name, text) in labels {
+            let Some(named) = self.parts.find(name) else {
+                continue;
+            };
+            let list = if fails && self.parts.is_told_by(named, part) {
+                &mut of_values
+            } else {
+                &mut of_slots
+            };
+            list.push((named, text.as_bytes()));
+        }
+        let values = if of_values.is_empty() {
+            Only::default()
+        } else {
+            Only::of(self.parts.each[part].count, |value| {
+                let has = |&(named, text)| self.parts.told_by(named, (part, value)) == Some(text);
+                of_values.iter().all(has)
+            })
+        };
+        let only = if of_slots.is_empty() {
+            Only::default()
+        } else {
+            Only::of(self.slots as u64, |slot| {
+                current(judge, slot as usize) && self.has_texts(&judge.lanes[0].making, &of_slots)
+            })
+        };
+        (only, values)
+    }
+
+    fn has_texts(&self, making: &Making, texts: &[(usize, &[u8])]) -> bool {
+        let has = |&(part, text): &(usize, &[u8])| self.parts.text(making, part) == text;
+        texts.iter().all(has)
+    }
+
+    /// How many of the entities that exist end, and how many begin, by an order alone.
+    pub(super) fn forecast(
+        &self,
+        laws: &Laws,
+        order: &Order,
+        judge: &mut Judge,
+        (moved, now_ns): (&[Moved], u64),
+    ) -> (u64, u64) {
+        let movers = laws.movers.len();
+        let current = |judge: &mut Judge, slot: usize| {
+            let moved = &moved[slot * movers..][..movers];
+            judge.seek(self, slot);
+            judge.current((self, laws), moved, now_ns).is_some()
+        };
+        let Some(ordered) = self.ordered(laws, order, judge, current) else {
+            return (0, 0);
+        };
+        let start_ns = order.tick.saturating_mul(self.interval_ns);
+        let span = (start_ns, start_ns.saturating_add(order.lasts_ns()));
+        let (mut ended, mut began) = (0, 0);
+        for slot in 0..self.slots {
+            let exists = current(judge, slot);
+            let making = &judge.lanes[0].making;
+            let (ends, begins) = ordered.foretell(laws, &self.parts, making, (exists, span));
+            ended += ends;
+            began += begins;
+        }
+        (ended, began)
+    }
+}
