@@ -144,7 +144,7 @@ fn is_self(name: &str, prefix: &str) -> bool {
 /// Without what a server or an exporter adds.
 fn plain(identity: &Identity) -> Identity {
     let mut labels = identity.labels.clone();
-    for added in ["job", "instance", "service.name", "service.instance.id"] {
+    for added in ["job", "instance", "service_name", "service_instance_id"] {
         labels.remove(added);
     }
     pushed::canonical(identity.name.clone(), labels)
