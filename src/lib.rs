@@ -72,7 +72,8 @@
 //! | an algorithm | a file in [`algorithm`], a line in the list of its type, its words in `configs/reference.yaml` |
 //! | an exporter | its section in [`config`], its entry in [`exporters`], its encoder; [`exporters`] says how |
 //! | a type of metric | its row in [`layout`], its columns and its kernel in [`engine`]; the compiler asks for the rest |
-//! | a reason for series to begin or end | the [`model::population`] of a frame |
+//! | a law by which entities come and go | a file in [`churn`], its mode in [`config`]; [`model::fleet`] asks it |
+//! | another reason for series to begin or end | the [`model::population`] of a frame |
 //! | a wire of single observations | [`engine::Frame::observed`] draws them again |
 //!
 //! # Threads
