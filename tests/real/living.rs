@@ -151,16 +151,18 @@ fn plain(identity: &Identity) -> Identity {
 }
 
 /// The series that a way brought are those of the ticks that it brought, and no others. A server
-/// that keeps no NaN may know one that was nothing else by the mark of its end alone.
+/// that keeps no NaN may know one that was nothing else by the mark of its end alone; what was
+/// born at the very last may not be on its disk yet.
 fn assert_series(stored: &[Stored], prefix: &str, world: &[Samples], keeps_nan: bool) {
     let ticks: BTreeSet<u64> = seen(stored, prefix).iter().map(|seen| seen.1).collect();
     assert!(ticks.len() >= 20, "{prefix}: {ticks:?}");
+    let last = ticks.last().copied();
     let (mut surely, mut expected) = (BTreeSet::new(), BTreeSet::new());
     for tick in ticks {
         for (identity, value) in &world[tick as usize] {
             let base = identity.name.strip_prefix("scraped_").unwrap();
             let identity = pushed::canonical(format!("{prefix}{base}"), identity.labels.clone());
-            if keeps_nan || !value.is_nan() {
+            if keeps_nan || (!value.is_nan() && Some(tick) != last) {
                 surely.insert(identity.clone());
             }
             expected.insert(identity);
@@ -179,8 +181,13 @@ fn assert_series(stored: &[Stored], prefix: &str, world: &[Samples], keeps_nan: 
         surely.len(),
         found.len()
     );
-    // Only a few were nothing but NaN, and there were far more than there are at once.
-    assert!(expected.len() - surely.len() < 50, "{}", surely.len());
+    // That is only a few, and there were far more than there are at once.
+    assert!(
+        expected.len() - surely.len() < 150,
+        "{} of {}",
+        surely.len(),
+        expected.len()
+    );
     let at_once = world.iter().map(Samples::len).max().unwrap();
     assert!(found.len() > 2 * at_once, "{} {at_once}", found.len());
 }
