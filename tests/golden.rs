@@ -25,6 +25,7 @@ fn shipped_configurations_give_the_pinned_bytes() {
     for name in [
         "baseline",
         "high_cardinality",
+        "kubernetes",
         "million",
         "production_sim",
         "reference",

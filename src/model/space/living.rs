@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::Space;
 use super::find::text_digit;
-use super::{Cursor, Space};
 use crate::model::fleet::{Entities, Fleet};
 
 /// What such a space has beside its dimensions.
@@ -17,11 +17,8 @@ pub(super) struct Living {
     free_sums: Option<Vec<u64>>,
     /// By dimension of the whole.
     sources: Vec<Source>,
-    /// The dimension of the whole, by that of the free labels.
-    free_dimensions: Vec<usize>,
-    /// The first dimension of the whole that may change where the free labels do from
-    /// one of their dimensions on.
-    first_changed: Vec<usize>,
+    /// For each free label its dimension of the whole, and how many values it has.
+    free_dimensions: Vec<(usize, u32)>,
 }
 
 /// Where the values of a dimension come from.
@@ -45,7 +42,10 @@ impl Living {
         });
         let sources: Vec<Source> = sources.collect();
         let is_free = |&index: &usize| matches!(sources[index], Source::Free);
-        let free_dimensions: Vec<usize> = (0..sources.len()).filter(is_free).collect();
+        // Both are in the order of names.
+        let free_dimensions = (0..sources.len()).filter(is_free);
+        let counts = free.dimensions.iter().map(|of| of.len() as u32);
+        let free_dimensions = free_dimensions.zip(counts).collect();
         let free_sums = (free.series_count() <= FREE_SUMS_MAX).then(|| {
             let mut sums = Vec::with_capacity(free.series_count());
             free.add_pair_hash_sums(0..free.series_count(), 0, &mut sums);
@@ -55,8 +55,6 @@ impl Living {
             fleet,
             free: Box::new(free),
             free_sums,
-            // Both are in the order of names.
-            first_changed: free_dimensions.clone(),
             free_dimensions,
             sources,
         }
@@ -119,7 +117,6 @@ pub(super) struct LivingCursor<'a> {
     living: &'a Living,
     entities: &'a Entities,
     entity: usize,
-    free: Box<Cursor<'a>>,
 }
 
 impl<'a> LivingCursor<'a> {
@@ -129,7 +126,6 @@ impl<'a> LivingCursor<'a> {
             living,
             entities,
             entity: 0,
-            free: Box::new(living.free.cursor(0)),
         }
     }
 
@@ -137,7 +133,11 @@ impl<'a> LivingCursor<'a> {
         let count = self.living.free_count();
         self.entity = series / count;
         if self.entity < self.entities.fleet().len() {
-            self.free.seek(series % count);
+            let mut rest = series % count;
+            for &(dimension, values) in self.living.free_dimensions.iter().rev() {
+                digits[dimension] = (rest % values as usize) as u32;
+                rest /= values as usize;
+            }
             self.set_digits(digits);
         }
     }
@@ -145,19 +145,17 @@ impl<'a> LivingCursor<'a> {
     /// As [`Cursor::advance`].
     #[inline]
     pub(super) fn advance(&mut self, digits: &mut [u32]) -> usize {
-        let changed = self.free.advance();
-        if let Some(&first) = self.living.first_changed.get(changed) {
-            let dimensions = self.living.free_dimensions.iter().zip(self.free.digits());
-            for (&dimension, &digit) in dimensions.skip(changed) {
-                digits[dimension] = digit;
+        for &(dimension, values) in self.living.free_dimensions.iter().rev() {
+            digits[dimension] += 1;
+            if digits[dimension] < values {
+                return dimension;
             }
-            return first;
+            digits[dimension] = 0;
         }
         self.entity += 1;
         if self.entity >= self.entities.fleet().len() {
             return digits.len();
         }
-        self.free.seek(0);
         self.set_digits(digits);
         0
     }
@@ -183,6 +181,7 @@ impl<'a> LivingCursor<'a> {
         }
     }
 
+    /// Sets those of the labels that belong to entities.
     fn set_digits(&self, digits: &mut [u32]) {
         let labels = self.living.fleet.labels();
         for (digit, source) in digits.iter_mut().zip(&self.living.sources) {
@@ -192,10 +191,6 @@ impl<'a> LivingCursor<'a> {
                     None => text_digit(self.entities.value(self.entity, label)),
                 };
             }
-        }
-        let dimensions = self.living.free_dimensions.iter().zip(self.free.digits());
-        for (&dimension, &digit) in dimensions {
-            digits[dimension] = digit;
         }
     }
 }
