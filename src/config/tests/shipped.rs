@@ -137,6 +137,57 @@ fn the_reference_has_every_field() {
 
 /// Every algorithm's name and parameters are in the schema, with its own words, and in
 /// the reference.
+/// Calls `each` with all fields that a schema has, and their schemas.
+fn for_each_field(schema: &serde_json::Value, each: &mut dyn FnMut(&str, &serde_json::Value)) {
+    match schema {
+        serde_json::Value::Object(parts) => {
+            let fields = parts
+                .get("properties")
+                .and_then(|fields| fields.as_object());
+            for (name, field) in fields.into_iter().flatten() {
+                each(name, field);
+            }
+            parts.values().for_each(|part| for_each_field(part, each));
+        }
+        serde_json::Value::Array(parts) => {
+            parts.iter().for_each(|part| for_each_field(part, each));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_duration_may_have_units() {
+    const OTHERS: [&str; 7] = [
+        "lifetime", "every", "over", "overlap", "down", "period", "lag",
+    ];
+    let mut durations = 0;
+    for_each_field(&json_schema(), &mut |name, field| {
+        if name.ends_with("_s") || OTHERS.contains(&name) {
+            assert_eq!(
+                field["pattern"],
+                crate::quantity::DURATION_PATTERN,
+                "{name}"
+            );
+            durations += 1;
+        }
+    });
+    assert!(durations > 25, "{durations}");
+    for (text, seconds) in [
+        ("90", 90),
+        ("90s", 90),
+        ("5m", 300),
+        ("6h", 21_600),
+        ("1d", 86_400),
+    ] {
+        assert_eq!(
+            crate::quantity::duration_ns(text),
+            Ok(seconds * 1_000_000_000),
+            "{text}"
+        );
+    }
+}
+
 #[test]
 fn the_schema_and_the_reference_have_every_algorithm() {
     let text = include_str!("../../../configs/reference.yaml");
