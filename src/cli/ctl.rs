@@ -1,6 +1,7 @@
 //! `ctl`: talks to the control API of a running instance. Arguments in, the
 //! instance's reply as text out (`ctl_text`).
 
+use std::collections::HashSet;
 use std::io::Read as _;
 use std::time::Duration;
 
@@ -235,6 +236,9 @@ struct OnEntities {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mockingbird ctl rollout pods deployment --over 10m --overlap 30s\n  mockingbird ctl rollout pods deployment --label namespace=shop --percent 50"
+)]
 struct RolloutArgs {
     #[command(flatten)]
     on: OnEntities,
@@ -261,6 +265,7 @@ struct RolloutArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  mockingbird ctl restart pods pod --percent 5 --down 30s")]
 struct RestartArgs {
     #[command(flatten)]
     on: OnEntities,
@@ -276,6 +281,9 @@ struct RestartArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mockingbird ctl outage pods node --label node=node-07 --down 5m --move"
+)]
 struct OutageArgs {
     #[command(flatten)]
     on: OnEntities,
@@ -291,6 +299,7 @@ struct OutageArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  mockingbird ctl replace pods pod --over 1h")]
 struct ReplaceArgs {
     #[command(flatten)]
     on: OnEntities,
@@ -300,6 +309,7 @@ struct ReplaceArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  mockingbird ctl relabel pods pod --percent 10")]
 struct RelabelArgs {
     #[command(flatten)]
     on: OnEntities,
@@ -309,6 +319,9 @@ struct RelabelArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mockingbird ctl size pods pod 50% --over 1h\n  mockingbird ctl size pods pod 200"
+)]
 struct SizeArgs {
     /// Name of the profile.
     profile: String,
@@ -335,9 +348,35 @@ struct SeriesArgs {
     limit: Option<u64>,
 }
 
+impl Ctl {
+    /// Refuses two values of one label, which no series has.
+    fn check_labels(&self) -> Result<(), RunError> {
+        let labels = match self {
+            Self::Spike(args) => &args.on.labels,
+            Self::ErrorRate(args) => &args.on.labels,
+            Self::Fault(args) => &args.labels,
+            Self::Rollout(args) => &args.on.labels,
+            Self::Restart(args) => &args.on.labels,
+            Self::Outage(args) => &args.on.labels,
+            Self::Replace(args) => &args.on.labels,
+            Self::Relabel(args) => &args.on.labels,
+            _ => return Ok(()),
+        };
+        let mut names = HashSet::new();
+        match labels.iter().find(|(name, _)| !names.insert(name)) {
+            Some((name, _)) => Err(RunError::Config(format!(
+                "--label {name} is given twice, and a series has one value of a label; give one \
+                 command for each"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Asks the instance and prints its reply.
 pub(super) fn ctl(args: CtlArgs) -> Result<(), RunError> {
     let is_journal = matches!(args.command, Ctl::Journal);
+    args.command.check_labels()?;
     let call = Call::of(args.command);
     let url = args.url.or_else(|| variable(URL_VARIABLE));
     let url = url.as_deref().unwrap_or(URL_DEFAULT).trim_end_matches('/');

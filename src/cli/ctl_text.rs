@@ -197,7 +197,7 @@ pub(super) fn status(reply: &Value) -> String {
             "series",
             format!(
                 "{} of {} metrics",
-                count(&reply["total_series"]),
+                count(&reply["active_series"]),
                 count(&reply["active_metrics"])
             ),
         ),

@@ -471,7 +471,7 @@ metrics:
         let table = plan.table();
         for line in [
             "profile fleet: mode: replace, label: pod, lifetime: 5d",
-            "profile fleet: mode: rollout, label: deployment, every: 1d, over: 10m, percent: 6\n",
+            "profile fleet: mode: rollout, label: deployment, every: 4h, over: 10m, percent: 1\n",
         ] {
             assert!(table.contains(line), "{table}");
         }

@@ -143,6 +143,38 @@ impl Search<'_, '_> {
     }
 }
 
+/// What is wrong where the values of a label have nothing but identifiers to tell them apart,
+/// and these are too short: generations of each take numbers as well.
+fn short_identifier(label: &Label) -> Option<String> {
+    const CHARACTERS: u128 = 27;
+    const GENERATIONS_MIN: u128 = 16;
+    let pieces = label.text.iter().flatten();
+    let mut len = 0;
+    for piece in pieces {
+        match piece {
+            Piece::Value => return None,
+            Piece::Id(more) => len += u32::from(*more),
+            Piece::Text(_) | Piece::Label(_) | Piece::Generation => {}
+        }
+    }
+    let count = u128::from(label.values.count());
+    if len == 0 || label.of.is_some() || count == 1 {
+        return None;
+    }
+    let needed = count.next_power_of_two().saturating_mul(GENERATIONS_MIN);
+    let enough = |len: &u32| CHARACTERS.saturating_pow(*len) >= needed;
+    if enough(&len) {
+        return None;
+    }
+    let more = (len..64).find(enough).unwrap_or(64);
+    Some(format!(
+        "{} values and those that come after them cannot be told apart by {len} characters, of \
+         which there are {}; write {{id:{more}}}, or add {{}} for the value itself",
+        grouped(count),
+        grouped(CHARACTERS.saturating_pow(len)),
+    ))
+}
+
 impl Checker<'_> {
     /// Whether the labels that `is_judged` labels name are there, and none needs itself.
     pub(super) fn references(
@@ -159,6 +191,10 @@ impl Checker<'_> {
         let mut is_right = true;
         for label in judged() {
             let path = at.key(&label.name);
+            if let Some(message) = short_identifier(label) {
+                self.problems.add(&path.key("fmt"), message);
+                is_right = false;
+            }
             let fmt = named(label).map(|name| ("fmt", name));
             let of = of(label).map(|name| ("of", name));
             for (field, name) in fmt.chain(of) {
