@@ -371,6 +371,11 @@ fn durations_and_counts_are_written_alike_everywhere() {
         "fault",
         "scrape_delay",
     ];
+    let rollout = ["ctl", "--url", "http://127.0.0.1:1", "rollout", "p", "l"];
+    let twice = [&rollout[..], &["--label", "a=x", "--label", "a=y"]].concat();
+    let output = mockingbird(&twice);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--label a is given twice"));
     let backfill = [
         "backfill",
         "--config",
@@ -390,9 +395,11 @@ fn durations_and_counts_are_written_alike_everywhere() {
         (&spike, "--duration"),
         (&delay, "--delay"),
         (&delay, "--duration"),
+        (&rollout, "--over"),
+        (&rollout, "--overlap"),
         (&backfill, "--step"),
     ] {
-        for value in ["60", "1m", "1h30m", "1.5s"] {
+        for value in ["60", "90s", "1m", "6h", "1d", "1h30m", "1.5s"] {
             let output = mockingbird(&[command, &[option, value]].concat());
             let text = stderr(&output);
             assert!(!text.contains("invalid value"), "{option} {value}: {text}");

@@ -217,3 +217,24 @@ fn hidden_labels_can_be_selected_by_nobody() {
         "{message}"
     );
 }
+
+#[test]
+fn identifiers_are_long_enough_to_tell_values_apart() {
+    let text = |count: u64, fmt: &str| {
+        let label = format!("pod: {{range: [1, {count}], fmt: '{fmt}'}}");
+        let metric = "{name: x, type: counter, algorithm: poisson, base_rate: 1, profile: p}";
+        format!("profiles: {{p: {{labels: {{{label}}}}}}}\nmetrics: [{metric}]\n")
+    };
+    for (count, fmt) in [
+        (32, "{id:2}"),
+        (200_000, "{id:5}"),
+        (300_000, "{}-{id:1}"),
+        (1, "{id:1}"),
+    ] {
+        good(&text(count, fmt));
+    }
+    let message = message_without_place(&text(300_000, "{id:2}"));
+    assert!(message.contains("write {id:5}"), "{message}");
+    let message = message_without_place(&text(20, "{id:1}"));
+    assert!(message.contains("of which there are 27;"), "{message}");
+}

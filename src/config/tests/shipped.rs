@@ -164,11 +164,9 @@ fn every_duration_may_have_units() {
     let mut durations = 0;
     for_each_field(&json_schema(), &mut |name, field| {
         if name.ends_with("_s") || OTHERS.contains(&name) {
-            assert_eq!(
-                field["pattern"],
-                crate::quantity::DURATION_PATTERN,
-                "{name}"
-            );
+            let pattern = field["pattern"].as_str().unwrap_or_default();
+            let is_duration = pattern.starts_with(crate::quantity::DURATION_PATTERN);
+            assert!(is_duration, "{name}");
             durations += 1;
         }
     });
