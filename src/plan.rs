@@ -504,7 +504,7 @@ impl Plan {
             "at most",
             "new per hour",
             "new per day",
-            "new / active",
+            "new a day / active",
             "different in 2 h",
             "in a day",
         ];

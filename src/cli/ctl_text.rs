@@ -325,7 +325,8 @@ fn in_effect(reply: &Value) -> Vec<Vec<String>> {
             ("over", " s"),
             ("down", " s"),
         ] {
-            if !order[field].is_null() && order[field] != 0 && order[field] != 0.0 {
+            let is_none = order[field] == 0 || order[field] == 0.0;
+            if !order[field].is_null() && (field == "to" || !is_none) {
                 how.push(format!("{field} {}{unit}", word(&order[field])));
             }
         }

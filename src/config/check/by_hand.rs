@@ -1,6 +1,6 @@
 //! Laws and sizes by hand: the actions `churn` and `size`, for the entities of a profile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::dependencies::Graph;
 use super::life::is_followed;
@@ -291,8 +291,16 @@ impl Checker<'_> {
                 }
                 continue;
             };
-            let has = metric.labels.iter().any(|one| one.name == *name);
-            let why = if has {
+            let is_known = |metric: &&Metric| metric.labels.iter().any(|one| one.name == *name);
+            if !owners.iter().any(|metric| is_known(metric)) {
+                let names = owners.iter().flat_map(|metric| &metric.labels);
+                let names: BTreeSet<&str> = names.map(|label| &*label.name).collect();
+                let hint = suggest::hint(name, "there are", names.iter().copied());
+                let message = format!("no label {}; {hint}", quoted(name));
+                self.problems.add_key(&path, message);
+                return None;
+            }
+            let why = if is_known(&metric) {
                 "each entity has all of its values"
             } else {
                 "the metric leaves it out"
