@@ -467,6 +467,11 @@ mod tests {
             let all = |of: &Frame| twin::series(of, &options);
             let mut encoder = Encoder::new(Arc::clone(before.catalog()), options.clone());
             encoder.follow(before);
+            // Rows without a series have keys as well: what follows goes by rows.
+            for (index, form) in encoder.forms.families.iter().enumerate() {
+                let population = before.population(index);
+                prop_assert_eq!(form.series_keys(population).len(), population.row_count());
+            }
             let stale = encoder.all();
             let ended = read_stale(&mut encoder, &stale).requests.concat();
             prop_assert_eq!(stale.samples(), ended.len());

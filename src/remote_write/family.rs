@@ -158,7 +158,7 @@ impl FamilyForm {
             cursor.advance();
             random::mix(sum)
         };
-        (0..population.series_count()).map(key).collect()
+        (0..population.row_count()).map(key).collect()
     }
 }
 
