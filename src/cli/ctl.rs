@@ -37,7 +37,7 @@ Examples:
   mockingbird ctl fault --end 3
   mockingbird ctl rollout pods deployment --over 10m --label namespace=shop
   mockingbird ctl restart pods pod --percent 5 --down 30s
-  mockingbird ctl outage pods node --label node=node-07 --down 5m --move
+  mockingbird ctl outage pods node --label node=worker-07 --down 5m --move
   mockingbird ctl size pods pod 50% --over 1h
   mockingbird ctl scenario deploy_gone_wrong
   mockingbird ctl scenario deploy_gone_wrong --stop
@@ -282,7 +282,7 @@ struct RestartArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  mockingbird ctl outage pods node --label node=node-07 --down 5m --move"
+    after_help = "Examples:\n  mockingbird ctl outage pods node --label node=worker-07 --down 5m --move"
 )]
 struct OutageArgs {
     #[command(flatten)]
