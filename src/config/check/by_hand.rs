@@ -292,7 +292,7 @@ impl Checker<'_> {
                 continue;
             };
             let is_known = |metric: &&Metric| metric.labels.iter().any(|one| one.name == *name);
-            if !owners.iter().any(|metric| is_known(metric)) {
+            if !owners.iter().any(is_known) {
                 let names = owners.iter().flat_map(|metric| &metric.labels);
                 let names: BTreeSet<&str> = names.map(|label| &*label.name).collect();
                 let hint = suggest::hint(name, "there are", names.iter().copied());
@@ -300,7 +300,7 @@ impl Checker<'_> {
                 self.problems.add_key(&path, message);
                 return None;
             }
-            let why = if is_known(&metric) {
+            let why = if is_known(metric) {
                 "each entity has all of its values"
             } else {
                 "the metric leaves it out"

@@ -150,7 +150,9 @@ fn for_each_field(schema: &serde_json::Value, each: &mut dyn FnMut(&str, &serde_
             parts.values().for_each(|part| for_each_field(part, each));
         }
         serde_json::Value::Array(parts) => {
-            parts.iter().for_each(|part| for_each_field(part, each));
+            for part in parts {
+                for_each_field(part, each);
+            }
         }
         _ => {}
     }

@@ -11,6 +11,9 @@ use super::judge::Judge;
 use super::laws::Moved;
 use super::permutation::Permutation;
 
+/// So many slots are walked however much happens to each: which of them exist depends on
+/// their ranks where a size says how many, and few tell little of the others.
+const SLOTS_MIN: u64 = 64;
 /// Points of a curve; where there are more ticks, some share one.
 const POINTS_MAX: u64 = 1 << 20;
 /// Slots of a fleet that never changes: enough to know the lengths of its texts.
@@ -83,7 +86,7 @@ impl Forecast {
             ..Walk::default()
         };
         let mut looked = 0;
-        while forecast.walked < slots && looked < changes_max {
+        while forecast.walked < slots && (looked < changes_max || forecast.walked < SLOTS_MIN) {
             let slot = order.of(forecast.walked) as usize;
             looked += forecast.walk(fleet, slot, later, &mut walk);
             forecast.walked += 1;
