@@ -150,7 +150,7 @@ fn plain(identity: &Identity) -> Identity {
     pushed::canonical(identity.name.clone(), labels)
 }
 
-/// Series of the first and last ticks that were seen alone, VictoriaMetrics may not list.
+/// Series of the first and last ticks alone, which a server may not list.
 const EDGE_TICKS: u64 = 5;
 
 /// The series that a way brought are those of the ticks that it brought, and no others. A server
