@@ -335,7 +335,10 @@ impl FamilyWriter<'_> {
                     columns: Columns::zeroed(&self.family.shape, series.len() * ticks),
                     gaps: Gaps::default(),
                     identities: Identities::new(series.clone()),
-                    whole: space.fleet().is_none().then(|| Population::whole(space)),
+                    whole: space
+                        .fleet()
+                        .is_none()
+                        .then(|| Population::founded(space, 0)),
                     series,
                     engine,
                 })

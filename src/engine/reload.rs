@@ -178,7 +178,7 @@ impl Prepared {
                 // Of the same space no entity changes with the reload.
                 let depends = earlier.space.fleet().or(family.space.fleet()).is_some()
                     && !Arc::ptr_eq(&earlier.space, &family.space);
-                let whole = |family: &Family| Population::whole(&family.space);
+                let whole = |family: &Family| Population::founded(&family.space, 0);
                 let matching = (!depends).then(|| match family.space.fleet() {
                     Some(_) => Arc::new(Matching::same(family.series_count())),
                     None => matchings.of(&whole(earlier), &whole(family)),
@@ -355,7 +355,7 @@ impl Engine {
             }
             Some(None) => founded.clone(),
             // The process's own are as old as the process.
-            None => Population::whole(founded.space()),
+            None => Population::founded(founded.space(), 0),
         });
         Populations::of(populations)
     }

@@ -78,33 +78,25 @@ impl Fleets {
     /// orders and those that came since: these hold for all, from when they were given.
     #[must_use]
     pub fn succeeded(mut self, catalog: &Catalog, orders: &[Order], tick: u64) -> Self {
-        let mut lives = std::mem::take(&mut self.lives);
-        lives.retain(|lives| {
-            let fleets = catalog
-                .families()
-                .iter()
-                .filter_map(|family| family.space.fleet());
-            let mut fleets = fleets.filter(|fleet| Arc::ptr_eq(fleet, lives.entities().fleet()));
-            fleets.next().is_some()
-        });
-        self.lives = lives;
+        let fleets: Vec<_> = catalog.families().iter().map(|f| f.space.fleet()).collect();
+        let is_of = |lives: &Lives, fleet| Arc::ptr_eq(lives.entities().fleet(), fleet);
+        let is_known = |lives: &Lives| fleets.iter().flatten().any(|fleet| is_of(lives, fleet));
+        self.lives.retain(is_known);
         for at in self.tick..=tick {
             self.step(orders, at);
         }
-        let mut lives = self.lives;
-        let families = catalog.families().iter();
-        let by_family = families.map(|family| {
-            let fleet = family.space.fleet()?;
-            let known = |lives: &Lives| Arc::ptr_eq(lives.entities().fleet(), fleet);
-            Some(lives.iter().position(known).unwrap_or_else(|| {
-                lives.push(Lives::after(fleet, orders, tick));
-                lives.len() - 1
+        let by_family = fleets.into_iter().map(|fleet| {
+            let fleet = fleet?;
+            let known = self.lives.iter().position(|lives| is_of(lives, fleet));
+            Some(known.unwrap_or_else(|| {
+                self.lives.push(Lives::after(fleet, orders, tick));
+                self.lives.len() - 1
             }))
         });
         Self {
             by_family: by_family.collect(),
             taken: orders.partition_point(|order| order.tick <= tick),
-            lives,
+            lives: self.lives,
             tick,
         }
     }
@@ -172,11 +164,6 @@ impl Population {
         Self::founded_with(space, tick, None)
     }
 
-    /// The same, as old as the run.
-    pub fn whole(space: &Arc<Space>) -> Self {
-        Self::founded(space, 0)
-    }
-
     /// All series of a space: of the entities of its fleet, if it has one. Nobody is
     /// older than `tick`.
     pub fn founded_with(space: &Arc<Space>, tick: u64, entities: Option<&Arc<Entities>>) -> Self {
@@ -213,17 +200,13 @@ impl Population {
         let births = Arc::get_mut(&mut each).expect("nobody else has it yet");
         for (row, run) in matching.runs(0..rows) {
             let births = &mut births[row..][..run.len()];
-            match &before.births {
-                None if before.entities.is_none() => births.fill(before.founded),
-                Some(earlier) if before.entities.is_none() => {
-                    births.copy_from_slice(&earlier.each[run]);
-                }
-                _ => {
-                    let earlier = run.map(|row| before.born_tick(row));
-                    births
-                        .iter_mut()
-                        .zip(earlier)
-                        .for_each(|(to, from)| *to = from);
+            match (&before.births, &before.entities) {
+                (None, None) => births.fill(before.founded),
+                (Some(earlier), None) => births.copy_from_slice(&earlier.each[run]),
+                (_, Some(_)) => {
+                    for (birth, row) in births.iter_mut().zip(run) {
+                        *birth = before.born_tick(row);
+                    }
                 }
             }
         }

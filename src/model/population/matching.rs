@@ -31,12 +31,11 @@ fn sorted(population: &Population) -> Vec<(u64, u32)> {
     let mut scratch = Vec::new();
     for start in (0..count).step_by(AT_ONCE) {
         let rows = start..count.min(start + AT_ONCE);
-        let keys = population
-            .label_set_keys(rows, &mut scratch)
-            .iter()
-            .copied();
-        let series = keys.zip(start as u32..);
-        all.extend(series.filter(|&(_, row)| population.exists(row as usize)));
+        let keys = population.label_set_keys(rows, &mut scratch);
+        all.extend(keys.iter().copied().zip(start as u32..));
+    }
+    if population.entities().is_some() {
+        all.retain(|&(_, row)| population.exists(row as usize));
     }
     all.sort_unstable();
     all
@@ -51,14 +50,9 @@ mod tests {
     use crate::model::space::Space;
 
     fn space(values: &[&str], cap: Option<u64>) -> Population {
-        let label = |name: &str, values: &[&str]| Label {
-            name: name.into(),
-            values: LabelValues::List(values.iter().map(|&v| v.into()).collect()),
-            from_metric: false,
-            text: None,
-            of: None,
-            weights: None,
-            hidden: false,
+        let label = |name: &str, values: &[&str]| {
+            let values = values.iter().map(|&v| v.into()).collect();
+            Label::new(name, LabelValues::List(values), false)
         };
         let labels = [label("pod", values), label("zone", &["x", "y"])];
         let space = Space::new(&labels, cap, Sampling::FirstN).unwrap();
