@@ -13,7 +13,6 @@
 mod calendar;
 mod chunk;
 mod differing;
-mod ends;
 mod entities;
 mod forecast;
 mod graph;
