@@ -33,6 +33,9 @@ pub(super) struct Head<'a> {
     close_len: usize,
 }
 
+/// A value, and the bytes that begin with it: a copy of fixed length is a fast one.
+type Window<'a> = (&'a [u8], Option<&'a [u8; 16]>);
+
 struct HeadLabel<'a> {
     /// What precedes the value.
     open: &'a [u8],
@@ -48,6 +51,19 @@ enum Values<'a> {
     OfEntities,
     /// They belong to entities; that of the current series, escaped.
     Escaped(Vec<u8>),
+}
+
+impl Values<'_> {
+    /// The value of the series that a cursor stands on, of this dimension, and the bytes
+    /// that begin with it, where there are so many.
+    #[inline(always)]
+    fn at<'v>(&'v self, cursor: &'v Cursor<'_>, dimension: usize) -> Window<'v> {
+        match self {
+            Self::Listed(values) => values.get_window::<16>(cursor.digits()[dimension] as usize),
+            Self::OfEntities => cursor.entity_text(dimension),
+            Self::Escaped(text) => (text, None),
+        }
+    }
 }
 
 impl<'a> Head<'a> {
@@ -82,7 +98,7 @@ impl<'a> Head<'a> {
             close,
             close_len,
         };
-        head.escape(0);
+        head.escape();
         head.write_leading(0);
         head
     }
@@ -122,34 +138,20 @@ impl<'a> Head<'a> {
     pub(super) fn advance(&mut self) {
         let changed = self.cursor.advance();
         if changed == 0 {
-            self.escape(0);
+            self.escape();
         }
         if changed + 1 < self.labels.len() {
             self.write_leading(changed);
         }
     }
 
-    /// Escapes the values of the current entity, where they need it, from those of a
-    /// dimension on.
-    fn escape(&mut self, first: usize) {
-        let labels = self.labels.iter_mut().enumerate().skip(first);
-        for (dimension, label) in labels {
+    /// Escapes the values of the current entity, where they need it.
+    fn escape(&mut self) {
+        for (dimension, label) in self.labels.iter_mut().enumerate() {
             if let Values::Escaped(text) = &mut label.values {
                 text.clear();
                 write_quoted(text, self.cursor.value(dimension));
             }
-        }
-    }
-
-    /// The value of a label, and the bytes that begin with it, where there are so many.
-    #[inline(always)]
-    fn value(&self, dimension: usize) -> (&[u8], Option<&[u8; 16]>) {
-        match &self.labels[dimension].values {
-            Values::Listed(values) => {
-                values.get_window::<16>(self.cursor.digits()[dimension] as usize)
-            }
-            Values::OfEntities => self.cursor.entity_text(dimension),
-            Values::Escaped(text) => (text, None),
         }
     }
 
@@ -158,10 +160,9 @@ impl<'a> Head<'a> {
     #[inline(always)]
     pub(super) fn complete(&mut self) {
         let mut at = self.leading_len;
-        if let Some(last) = self.labels.len().checked_sub(1) {
-            let mut padded = std::mem::take(&mut self.padded);
-            at += copy_value(self.value(last), &mut padded[at..]);
-            self.padded = padded;
+        if let Some((dimension, label)) = self.labels.iter().enumerate().next_back() {
+            let value = label.values.at(&self.cursor, dimension);
+            at += copy_value(value, &mut self.padded[at..]);
         }
         self.padded[at..at + 4].copy_from_slice(self.close);
         self.len = at + self.close_len;
@@ -170,8 +171,8 @@ impl<'a> Head<'a> {
     /// Puts the last value and what follows it.
     #[inline(always)]
     fn put_rest(&self, room: &mut Room) {
-        if let Some(last) = self.labels.len().checked_sub(1) {
-            match self.value(last) {
+        if let Some((dimension, label)) = self.labels.iter().enumerate().next_back() {
+            match label.values.at(&self.cursor, dimension) {
                 (value, Some(window)) if value.len() <= 16 => {
                     room.put_window(window, value.len());
                 }
@@ -186,16 +187,16 @@ impl<'a> Head<'a> {
         let Some(last) = self.labels.len().checked_sub(1) else {
             return;
         };
-        let mut padded = std::mem::take(&mut self.padded);
         for index in first..last {
-            let mut at = self.labels[index].start;
-            at += copy_value(self.value(index), &mut padded[at..]);
-            padded[at] = b'"';
+            let label = &self.labels[index];
+            let mut at = label.start;
+            let value = label.values.at(&self.cursor, index);
+            at += copy_value(value, &mut self.padded[at..]);
+            self.padded[at] = b'"';
             let next = &mut self.labels[index + 1];
             next.start = at + 1 + next.open.len();
-            padded[at + 1..next.start].copy_from_slice(next.open);
+            self.padded[at + 1..next.start].copy_from_slice(next.open);
         }
-        self.padded = padded;
         self.leading_len = self.labels[last].start;
     }
 }
@@ -203,7 +204,7 @@ impl<'a> Head<'a> {
 /// Copies a value to the beginning of `to`, and maybe what follows it; returns
 /// its length.
 #[inline(always)]
-fn copy_value((value, window): (&[u8], Option<&[u8; 16]>), to: &mut [u8]) -> usize {
+fn copy_value((value, window): Window<'_>, to: &mut [u8]) -> usize {
     match window {
         Some(window) if value.len() <= 16 => to[..16].copy_from_slice(window),
         _ => to[..value.len()].copy_from_slice(value),
