@@ -27,13 +27,7 @@ impl Relabel {
         let Some((generation, since_ns)) = last else {
             return State::ALWAYS;
         };
-        State {
-            generation,
-            version: generation,
-            since_ns,
-            changed_ns: since_ns,
-            ..State::ALWAYS
-        }
+        State::of_generation(generation, since_ns)
     }
 
     pub(super) fn next_change(&self, slot: &Slot, time_ns: u64) -> Option<u64> {

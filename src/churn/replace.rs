@@ -34,13 +34,7 @@ impl Replace {
         let generation = window + u64::from(change.is_some());
         let before = || self.change(slot, window.checked_sub(1)?);
         let since_ns = change.or_else(before).unwrap_or(0);
-        State {
-            generation,
-            version: generation,
-            since_ns,
-            changed_ns: since_ns,
-            ..State::ALWAYS
-        }
+        State::of_generation(generation, since_ns)
     }
 
     pub(super) fn next_change(&self, slot: &Slot, time_ns: u64) -> Option<u64> {

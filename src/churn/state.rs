@@ -63,6 +63,17 @@ impl State {
         old: None,
     };
 
+    /// Of an entity that is the `generation`-th of its place since a time.
+    pub(super) fn of_generation(generation: u64, since_ns: u64) -> Self {
+        Self {
+            generation,
+            version: generation,
+            since_ns,
+            changed_ns: since_ns,
+            ..Self::ALWAYS
+        }
+    }
+
     /// What holds where both laws do; neither order nor grouping of several matters.
     ///
     /// An old entity ends as soon as another law replaces the new one: at most the last
