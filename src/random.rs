@@ -10,6 +10,8 @@
 
 pub(crate) mod alias;
 pub mod discrete;
+#[cfg(test)]
+mod goodness;
 pub mod normal;
 pub mod quantile;
 pub mod thinning;

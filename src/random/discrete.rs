@@ -150,6 +150,7 @@ fn log_coins(n: f64, k: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::goodness::chi_square_excess;
 
     /// Probabilities of 0, 1, 2 … by the definition.
     fn poisson_probabilities(mean: f64, count: usize) -> Vec<f64> {
@@ -161,29 +162,6 @@ mod tests {
             .collect()
     }
 
-    /// Pearson's statistic over cells that expect at least 20 of the draws;
-    /// returned as standard deviations above its expectation.
-    fn chi_square_excess(probabilities: &[f64], observed: &[u64], draws: f64) -> f64 {
-        let (mut statistic, mut cells) = (0.0, 0.0);
-        let (mut expected_rest, mut observed_rest) = (0.0, 0.0);
-        for (p, &n) in probabilities.iter().zip(observed) {
-            let expected = p * draws;
-            if expected >= 20.0 {
-                statistic += (n as f64 - expected).powi(2) / expected;
-                cells += 1.0;
-            } else {
-                expected_rest += expected;
-                observed_rest += n as f64;
-            }
-        }
-        if expected_rest >= 20.0 {
-            statistic += (observed_rest - expected_rest).powi(2) / expected_rest;
-            cells += 1.0;
-        }
-        let freedom: f64 = (cells - 1.0_f64).max(1.0);
-        (statistic - freedom) / (2.0 * freedom).sqrt()
-    }
-
     fn check_poisson(mean: f64, draw: impl Fn(u64) -> u64) {
         const DRAWS: u64 = 1_000_000;
         let cells = (mean + 20.0 * mean.sqrt() + 40.0) as usize;
@@ -191,8 +169,7 @@ mod tests {
         for index in 0..DRAWS {
             observed[draw(crate::random::mix(index)) as usize] += 1;
         }
-        let excess =
-            chi_square_excess(&poisson_probabilities(mean, cells), &observed, DRAWS as f64);
+        let excess = chi_square_excess(poisson_probabilities(mean, cells), &observed, DRAWS as f64);
         assert!(excess < 5.0, "mean {mean}: {excess} sigma");
     }
 
@@ -250,7 +227,7 @@ mod tests {
             for index in 0..DRAWS {
                 observed[binomial_half(count, &mut Stream::new(index)) as usize] += 1;
             }
-            let excess = chi_square_excess(&probabilities, &observed, DRAWS as f64);
+            let excess = chi_square_excess(probabilities, &observed, DRAWS as f64);
             assert!(excess < 5.0, "count {count}: {excess} sigma");
         }
         assert_eq!(binomial_half(0, &mut Stream::new(1)), 0);

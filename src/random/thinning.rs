@@ -113,6 +113,7 @@ fn by_digits(mut undecided: u64, mut digits: u64, stream: &mut Stream) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::goodness::chi_square_excess;
     use crate::random::mix;
 
     const DRAWS: u64 = 200_000;
@@ -131,31 +132,13 @@ mod tests {
             observed[draw(mix(index)) as usize] += 1;
         }
         let count = n as f64;
-        let (mut statistic, mut cells) = (0.0, 0.0);
-        let (mut expected_rest, mut observed_rest) = (0.0, 0.0);
-        for (k, &seen) in observed.iter().enumerate() {
+        let probability = |k: u64| {
             let k = k as f64;
             let choices =
                 libm::lgamma(count + 1.0) - libm::lgamma(k + 1.0) - libm::lgamma(count - k + 1.0);
-            let expected = DRAWS as f64
-                * libm::exp(choices + k * libm::log(p) + (count - k) * libm::log1p(-p));
-            if expected >= 20.0 {
-                statistic += (seen as f64 - expected).powi(2) / expected;
-                cells += 1.0;
-            } else {
-                expected_rest += expected;
-                observed_rest += seen as f64;
-            }
-        }
-        if expected_rest >= 20.0 {
-            statistic += (observed_rest - expected_rest).powi(2) / expected_rest;
-            cells += 1.0;
-        } else {
-            // Nothing that is as good as impossible may happen often.
-            assert!(observed_rest < 60.0, "n {n}, p {p}: {observed_rest}");
-        }
-        let freedom: f64 = (cells - 1.0_f64).max(1.0);
-        (statistic - freedom) / (2.0 * freedom).sqrt()
+            libm::exp(choices + k * libm::log(p) + (count - k) * libm::log1p(-p))
+        };
+        chi_square_excess((0..=n).map(probability), &observed, DRAWS as f64)
     }
 
     #[test]
