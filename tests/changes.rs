@@ -293,15 +293,11 @@ impl Edit {
                 Some(label) if by % 2 == 0 => label.from_metric = !label.from_metric,
                 _ => match metric.labels.iter().position(|l| l.name == "added") {
                     Some(added) => drop(metric.labels.remove(added)),
-                    None => metric.labels.push(Label {
-                        name: "added".into(),
-                        values: LabelValues::List(vec!["x".into()]),
-                        from_metric: true,
-                        text: None,
-                        of: None,
-                        weights: None,
-                        hidden: false,
-                    }),
+                    None => metric.labels.push(Label::new(
+                        "added",
+                        LabelValues::List(vec!["x".into()]),
+                        true,
+                    )),
                 },
             },
             // How they move.
@@ -746,15 +742,11 @@ metrics:
 #[test]
 fn a_reload_fits_only_what_it_was_prepared_for() {
     let of = |values: &[&str]| {
-        let label = Label {
-            name: "pod".into(),
-            values: LabelValues::List(values.iter().map(|&v| v.into()).collect()),
-            from_metric: false,
-            text: None,
-            of: None,
-            weights: None,
-            hidden: false,
-        };
+        let label = Label::new(
+            "pod",
+            LabelValues::List(values.iter().map(|&v| v.into()).collect()),
+            false,
+        );
         let metric = Metric {
             name: "c".into(),
             description: String::new(),

@@ -4,15 +4,13 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
 
 use mockingbird::config::{Action, ErrorRate, Fault, FaultKind, Spike};
-use mockingbird::config::{Config, Selector, Target, load_str};
-use mockingbird::engine::{Columns, Engine, Frame, Prepared};
-use mockingbird::model::Catalog;
+use mockingbird::config::{Selector, Target};
+use mockingbird::engine::{Columns, Frame};
 use mockingbird::timeline::Command;
 use proptest::prelude::*;
+use support::{engine, load, reload};
 
 /// Values of a metric's series by their labels.
 type Series = BTreeMap<Vec<String>, f64>;
@@ -39,23 +37,6 @@ metrics:
     )
 }
 
-fn config(text: &str) -> Config {
-    let config = load_str(Path::new("test.yaml"), text.as_bytes(), &|_| None);
-    config.unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn engine(config: &Config, threads: usize) -> Engine {
-    let catalog = Catalog::build(config, Vec::new()).unwrap();
-    Engine::new(config, Arc::new(catalog), 0, threads).unwrap()
-}
-
-fn reload(engine: &mut Engine, config: &Config) {
-    let before = (engine.metrics(), engine.catalog());
-    let catalog = Catalog::build_after(before, config, Vec::new(), &|_| None).unwrap();
-    let prepared = Prepared::new(before, config, Arc::new(catalog));
-    engine.reload(prepared).unwrap();
-}
-
 /// A counter's or gauge's values, or how much was observed; those without a point too.
 fn series(frame: &Frame, name: &str) -> Series {
     let mut all = Series::new();
@@ -65,12 +46,8 @@ fn series(frame: &Frame, name: &str) -> Series {
             continue;
         }
         for row in 0..block.len {
-            let cursor = family.space.cursor(block.start + row);
-            let dimensions = cursor.space().dimensions().iter().zip(cursor.digits());
-            let labels = dimensions.map(|(dimension, &digit)| {
-                let value = dimension.values.get(digit as usize);
-                String::from_utf8(value.to_vec()).unwrap()
-            });
+            let cursor = frame.population(block.family).cursor(block.start + row);
+            let labels = cursor.labels().map(|(_, value)| value.to_owned());
             let value = match columns {
                 Columns::Values(values) => values[row],
                 Columns::Histogram {
@@ -159,13 +136,13 @@ proptest! {
         reloads in prop::collection::vec((0..25u64, 0.0..20.0f64, 1..600u64), 0..3),
         threads in 1..9usize,
     ) {
-        let mut engine = engine(&config(&text(rate, hosts, profile)), threads);
+        let mut engine = engine(&load(&text(rate, hosts, profile)), threads);
         for tick in 0..25 {
             for (_, command) in commands.iter().filter(|(at, _)| *at == tick) {
                 engine.command(command).unwrap();
             }
             for (_, rate, hosts) in reloads.iter().filter(|(at, ..)| *at == tick) {
-                reload(&mut engine, &config(&text(*rate, *hosts, profile)));
+                reload(&mut engine, &load(&text(*rate, *hosts, profile)));
             }
             check(&engine.advance(|_, _| {}))?;
         }
@@ -183,7 +160,7 @@ metrics:
   - {name: others, type: counter, profile: p, algorithm: share, of: requests, p: 0.1}
   - {name: worse, type: counter, profile: p, algorithm: share, of: errors, p: 0.25}
 ";
-    let mut engine = engine(&config(text), 2);
+    let mut engine = engine(&load(text), 2);
     let mut frame = engine.advance(|_, _| {});
     for _ in 0..10 {
         frame = engine.advance(|_, _| {});
@@ -213,7 +190,7 @@ metrics:
 /// after it; a spike of the counter reaches both.
 #[test]
 fn followers_follow() {
-    let mut engine = engine(&config(&text(100.0, 3, "")), 2);
+    let mut engine = engine(&load(&text(100.0, 3, "")), 2);
     let mut before = engine.advance(|_, _| {});
     let mut smooth = series(&before, "smooth");
     let approach = -(-0.2f64).exp_m1();

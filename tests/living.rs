@@ -4,16 +4,14 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
-use mockingbird::config::{Action, Config, Selector, Spike, Target, load_str};
-use mockingbird::engine::{Engine, Frame, Prepared};
-use mockingbird::model::Catalog;
+use mockingbird::config::{Action, Selector, Spike, Target};
+use mockingbird::engine::Frame;
 use mockingbird::timeline::Command;
 use mockingbird::twin::{self, Change};
 use proptest::prelude::*;
-use support::{frame_lines, sorted, twin_lines};
+use support::{engine, frame_lines, load, reload, sorted, twin_lines};
 
 /// Laws that can act together, each written as the file has it.
 const LAWS: [&str; 8] = [
@@ -66,16 +64,6 @@ metrics:
     )
 }
 
-fn config(text: &str) -> Config {
-    let config = load_str(Path::new("test.yaml"), text.as_bytes(), &|_| None);
-    config.unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
-
-fn engine(config: &Config, threads: usize) -> Engine {
-    let catalog = Catalog::build(config, Vec::new()).unwrap();
-    Engine::new(config, Arc::new(catalog), 0, threads).unwrap()
-}
-
 /// Label sets and start times of all series of a metric.
 fn series(frame: &Frame, name: &str) -> BTreeSet<(Vec<String>, i64)> {
     let mut all = BTreeSet::new();
@@ -114,7 +102,7 @@ proptest! {
         threads in 1..9usize,
         spike in prop::option::of((0..20u64, any::<prop::sample::Index>())),
     ) {
-        let config = config(&text(&laws, size, seed));
+        let config = load(&text(&laws, size, seed));
         let mut engine = engine(&config, threads);
         let mut changes = Vec::new();
         let mut last: Option<Arc<Frame>> = None;
@@ -161,21 +149,14 @@ proptest! {
         let before = text(&laws, None, seed);
         let after = before.replace("path: {/x: 3, /y: 1}", "path: {/x: 3, /y: 1, /z: 2}");
         prop_assert_ne!(&before, &after);
-        let (before, after) = (config(&before), config(&after));
+        let (before, after) = (load(&before), load(&after));
         let mut reloaded = engine(&before, threads);
         let mut steady = engine(&after, 1);
         for _ in 0..tick {
             reloaded.advance(|_, _| {});
             steady.advance(|_, _| {});
         }
-        let catalog = Catalog::build_after(
-            (reloaded.metrics(), reloaded.catalog()), &after, Vec::new(), &|_| None,
-        );
-        let prepared = Prepared::new(
-            (reloaded.metrics(), reloaded.catalog()), &after, Arc::new(catalog.unwrap()),
-        );
-        let told = reloaded.reload(prepared).unwrap();
-        let counts = told.series["requests"];
+        let counts = reload(&mut reloaded, &after).series["requests"];
         for number in tick..tick + 12 {
             let (frame, other) = (reloaded.advance(|_, _| {}), steady.advance(|_, _| {}));
             let (own, others) = (series(&frame, "requests"), series(&other, "requests"));

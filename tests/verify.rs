@@ -89,13 +89,14 @@ fn time_ms(tick: u64) -> i64 {
 
 /// What a backend holds that has scraped every tick.
 fn store() -> Store {
-    static STORE: LazyLock<Store> = LazyLock::new(scraped);
+    static STORE: LazyLock<Store> = LazyLock::new(|| scraped(CONFIG));
     STORE.clone()
 }
 
-fn scraped() -> Store {
+/// The same of any configuration.
+fn scraped(config: &str) -> Store {
     let mut store = Store::new();
-    for (tick, samples) in exposed(CONFIG, "p_", TICKS).into_iter().enumerate() {
+    for (tick, samples) in exposed(config, "p_", TICKS).into_iter().enumerate() {
         for (mut labels, value) in samples {
             labels.extend(TARGET.map(|(name, value)| (name.into(), value.into())));
             let samples = store.entry(labels).or_default();

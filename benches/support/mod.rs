@@ -161,22 +161,18 @@ pub fn ratio(value: f64) -> String {
 
 /// A label with these values.
 pub fn list(name: &str, values: &[&str]) -> Label {
-    Label {
-        name: name.to_owned(),
-        values: LabelValues::List(values.iter().map(ToString::to_string).collect()),
-        from_metric: false,
-        text: None,
-        of: None,
-        weights: None,
-        hidden: false,
-    }
+    Label::new(
+        name,
+        LabelValues::List(values.iter().map(ToString::to_string).collect()),
+        false,
+    )
 }
 
 /// A label with so many values of ten characters or more.
 pub fn users(count: usize) -> Label {
-    Label {
-        name: "user_id".to_owned(),
-        values: LabelValues::Range {
+    Label::new(
+        "user_id",
+        LabelValues::Range {
             first: 1,
             last: count as i64,
             format: RangeFormat {
@@ -187,10 +183,6 @@ pub fn users(count: usize) -> Label {
                 hexadecimal: false,
             },
         },
-        from_metric: false,
-        text: None,
-        of: None,
-        weights: None,
-        hidden: false,
-    }
+        false,
+    )
 }

@@ -163,6 +163,17 @@ fn limits() -> impl Strategy<Value = Limits> {
     })
 }
 
+/// A file has exactly the samples of some bodies, in the order that the format wants.
+fn check_samples(text: &str, bodies: &[String]) {
+    check_order(text);
+    let mut lines: Vec<&str> = text.lines().filter(|line| is_sample(line)).collect();
+    lines.sort_unstable();
+    let mut expected: Vec<&str> = bodies.iter().flat_map(|body| body.lines()).collect();
+    expected.retain(|line| is_sample(line));
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -179,14 +190,8 @@ proptest! {
         let mut job = job(folder.path(), first, first + ticks - 1);
         job.threads = threads;
         let text = String::from_utf8(write(&job, limits).unwrap()).unwrap();
-        check_order(&text);
-        let mut lines: Vec<&str> = text.lines().filter(|line| is_sample(line)).collect();
-        lines.sort_unstable();
         let bodies = bodies(&job);
-        let mut expected: Vec<&str> = bodies.iter().flat_map(|body| body.lines()).collect();
-        expected.retain(|line| is_sample(line));
-        expected.sort_unstable();
-        prop_assert_eq!(lines, expected);
+        check_samples(&text, &bodies);
         let comments = |text: &str| -> Vec<String> {
             text.lines().filter(|line| line.starts_with('#')).map(str::to_owned).collect()
         };
@@ -258,14 +263,7 @@ metrics: [{name: up, type: gauge, algorithm: constant, start: 1, profile: apps, 
     let mut job = job(folder.path(), 0, 60);
     job.config = load_str(Path::new("f.yaml"), VERSIONS.as_bytes(), &|_| None).unwrap();
     let text = String::from_utf8(write(&job, Limits::default()).unwrap()).unwrap();
-    check_order(&text);
-    let mut lines: Vec<&str> = text.lines().filter(|line| is_sample(line)).collect();
-    lines.sort_unstable();
-    let bodies = bodies(&job);
-    let mut expected: Vec<&str> = bodies.iter().flat_map(|body| body.lines()).collect();
-    expected.retain(|line| is_sample(line));
-    expected.sort_unstable();
-    assert_eq!(lines, expected);
+    check_samples(&text, &bodies(&job));
 
     std::fs::remove_file(folder.path().join("out.om")).unwrap();
     let little = Limits {

@@ -163,14 +163,12 @@ fn spaces() -> impl Strategy<Value = Arc<Space>> {
         let labels: Vec<Label> = labels
             .into_iter()
             .zip(["b", "a", "long_label_name", "c"])
-            .map(|((values, from_metric), name)| Label {
-                name: name.to_owned(),
-                values: LabelValues::List(values.into_iter().collect()),
-                from_metric,
-                text: None,
-                of: None,
-                weights: None,
-                hidden: false,
+            .map(|((values, from_metric), name)| {
+                Label::new(
+                    name,
+                    LabelValues::List(values.into_iter().collect()),
+                    from_metric,
+                )
             })
             .collect();
         let sampling = if hash {

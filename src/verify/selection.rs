@@ -231,15 +231,11 @@ mod tests {
     /// with the smallest identities.
     #[test]
     fn a_share_is_one_of_every_metric() {
-        let label = Label {
-            name: "host".into(),
-            values: LabelValues::List((0..20_000).map(|host| host.to_string()).collect()),
-            from_metric: false,
-            text: None,
-            of: None,
-            weights: None,
-            hidden: false,
-        };
+        let label = Label::new(
+            "host",
+            LabelValues::List((0..20_000).map(|host| host.to_string()).collect()),
+            false,
+        );
         let space = Arc::new(Space::new(&[label], Some(1000), Sampling::Hash).unwrap());
         let names = ["a", "b", "c", "d"].map(identity::name_key);
         let population = Population::founded(&space, 0);

@@ -14,7 +14,7 @@ use mockingbird::config::{
     Config, Diurnal, Kind, Label, LabelValues, Life, Metric, Objective, Observations, RangeFormat,
     Sampling, load_str,
 };
-use mockingbird::engine::{Columns, Engine, Frame, exponential};
+use mockingbird::engine::{Columns, Engine, Frame, Prepared, Reloaded, exponential};
 use mockingbird::model::space::Cursor;
 use mockingbird::model::{Catalog, Shape};
 use mockingbird::twin::{Exponential, Sample};
@@ -23,6 +23,26 @@ use proptest::prelude::*;
 /// A sample as a comparable line: name, labels, bits of the value, and when its
 /// series began (0 for gauges).
 pub(crate) type Line = (String, BTreeMap<String, String>, u64, i64);
+
+/// A configuration from its text.
+pub(crate) fn load(text: &str) -> Config {
+    let config = load_str(Path::new("test.yaml"), text.as_bytes(), &|_| None);
+    config.unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// An engine of a configuration whose first tick is in 1970.
+pub(crate) fn engine(config: &Config, threads: usize) -> Engine {
+    let catalog = Catalog::build(config, Vec::new()).unwrap();
+    Engine::new(config, Arc::new(catalog), 0, threads).unwrap()
+}
+
+/// Lets an engine go over to another configuration.
+pub(crate) fn reload(engine: &mut Engine, config: &Config) -> Reloaded {
+    let before = (engine.metrics(), engine.catalog());
+    let catalog = Catalog::build_after(before, config, Vec::new(), &|_| None).unwrap();
+    let prepared = Prepared::new(before, config, Arc::new(catalog));
+    engine.reload(prepared).unwrap()
+}
 
 /// A configuration around some metrics, all else as by default.
 pub(crate) fn config(metrics: Vec<Metric>, interval_ns: u64) -> Config {

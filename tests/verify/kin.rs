@@ -2,8 +2,8 @@
 
 use mockingbird::verify::Options;
 
-use crate::fake::{Store, serve};
-use crate::{EPOCH_MS, TARGET, TICKS, exposed, options, time_ms, verify_run};
+use crate::fake::serve;
+use crate::{EPOCH_MS, options, scraped, verify_run};
 
 const CONFIG: &str = r#"
 global: {tick_interval_s: 1, seed: 7, epoch: "2026-01-01T00:00:00Z"}
@@ -25,29 +25,17 @@ metrics:
      observations_of: errors, objectives: {0.5: 0.05}}
 "#;
 
-fn store() -> Store {
-    let mut store = Store::new();
-    for (tick, samples) in exposed(CONFIG, "p_", TICKS).into_iter().enumerate() {
-        for (mut labels, value) in samples {
-            labels.extend(TARGET.map(|(name, value)| (name.into(), value.into())));
-            let samples = store.entry(labels).or_default();
-            samples.push((time_ms(tick as u64), value));
-        }
-    }
-    store
-}
-
 #[test]
 fn metrics_of_others_are_judged_by_their_own_values() {
     let options = Options {
         from_ms: EPOCH_MS,
         ..options()
     };
-    let report = verify_run(CONFIG, serve(store()), &options).unwrap();
+    let report = verify_run(CONFIG, serve(scraped(CONFIG)), &options).unwrap();
     assert!(report.ok, "{report:?}");
     assert_eq!(report.metrics.len(), 5);
     for name in ["p_cpu", "p_errors_total", "p_took_count", "p_size_sum"] {
-        let mut wrong = store();
+        let mut wrong = scraped(CONFIG);
         let is_it = |labels: &&crate::fake::Labels| labels["__name__"] == name;
         let labels = wrong.keys().find(is_it).unwrap().clone();
         let samples = wrong.get_mut(&labels).unwrap();

@@ -1,5 +1,5 @@
 //! Series whose labels depend on one another, and that come and go: nothing is wrong with what
-//! was exposed, and what was done to it is named.
+//! was and what was done to it is named.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use mockingbird::verify::report::{Report, What};
 use mockingbird::verify::{Options, Share};
 
 use crate::fake::{Fake, Labels, Store, serve, serve_fake};
-use crate::{EPOCH_MS, TARGET, TICKS, counts, examples, exposed, options, time_ms, verify_run};
+use crate::{EPOCH_MS, TICKS, counts, examples, options, scraped, time_ms, verify_run};
 
 /// Pods with identifiers on nodes; `LIFE` stands for what happens to them.
 const FLEET: &str = r#"
@@ -40,19 +40,6 @@ const CHURN: &str = "churn:
 
 fn text(life: &str) -> String {
     FLEET.replace("LIFE", life)
-}
-
-/// What a backend holds that has scraped every tick.
-fn scraped(text: &str) -> Store {
-    let mut store = Store::new();
-    for (tick, samples) in exposed(text, "p_", TICKS).into_iter().enumerate() {
-        for (mut labels, value) in samples {
-            labels.extend(TARGET.map(|(name, value)| (name.into(), value.into())));
-            let samples = store.entry(labels).or_default();
-            samples.push((time_ms(tick as u64), value));
-        }
-    }
-    store
 }
 
 fn judged(text: &str, store: Store, options: &Options) -> Report {

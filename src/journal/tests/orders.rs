@@ -154,6 +154,14 @@ fn reload(engine: &mut Engine, config: &Config) -> Event {
 
 const TICKS: u64 = 45;
 
+/// Gives an order; what the journal tells of it, if it changed anything.
+fn ordered(engine: &mut Engine, config: &Config, action: &Value) -> Option<Event> {
+    let action = config::action_from_json(config, action, None).unwrap();
+    let command = Command::Do(action);
+    let applied = engine.command(&command).unwrap();
+    applied.changed.then(|| Event::of(command, &applied))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -181,16 +189,8 @@ proptest! {
             // Half of them come before a reload at the same tick, half after it.
             let due: Vec<_> = actions.iter().filter(|(at, _)| *at == tick).collect();
             let (first, second) = due.split_at(due.len() / 2);
-            let mut order = |engine: &mut Engine, config: &Config, action: &Value| {
-                let action = config::action_from_json(config, action, None).unwrap();
-                let command = Command::Do(action);
-                let applied = engine.command(&command).unwrap();
-                if applied.changed {
-                    done.push(Event::of(command, &applied));
-                }
-            };
             for (_, action) in first {
-                order(&mut engine, config, action);
+                done.extend(ordered(&mut engine, config, action));
             }
             if let Some(&index) = reloads.get(&tick) {
                 config = &configs[index];
@@ -198,16 +198,8 @@ proptest! {
                 journal.extend(done.drain(..).map(|event| at(tick, event).line()));
                 done.push(event);
             }
-            let mut order = |engine: &mut Engine, config: &Config, action: &Value| {
-                let action = config::action_from_json(config, action, None).unwrap();
-                let command = Command::Do(action);
-                let applied = engine.command(&command).unwrap();
-                if applied.changed {
-                    done.push(Event::of(command, &applied));
-                }
-            };
             for (_, action) in second {
-                order(&mut engine, config, action);
+                done.extend(ordered(&mut engine, config, action));
             }
             journal.extend(done.into_iter().map(|event| at(tick, event).line()));
             let frame = engine.advance(|_, _| {});

@@ -163,19 +163,15 @@ mod tests {
             zero_fill: false,
             hexadecimal: false,
         };
-        Label {
-            name: name.to_owned(),
-            values: LabelValues::Range {
+        Label::new(
+            name,
+            LabelValues::Range {
                 first: -5,
                 last,
                 format,
             },
             from_metric,
-            text: None,
-            of: None,
-            weights: None,
-            hidden: false,
-        }
+        )
     }
 
     /// However it is selected, a space is as large as was said.
