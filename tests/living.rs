@@ -32,6 +32,15 @@ const SIZES: [&str; 4] = [
     "{label: pod, shape: double_halve, from: 2, to: 4, period: 7}",
 ];
 
+/// The same by hand, as steps of a scenario that starts with the run.
+const STEPS: [&str; 5] = [
+    "{at_s: 0, action: size, profile: fleet, label: pod, to: 2, over: 8}",
+    "{at_s: 3, action: churn, profile: fleet, mode: rollout, label: deployment, percent: 50, over: 5, back: 0.5}",
+    "{at_s: 7, action: churn, profile: fleet, mode: restart, label: pod, labels: {namespace: shop}, down: 3}",
+    "{at_s: 12, action: churn, profile: fleet, mode: outage, label: node, percent: 50, down: 4, move: true}",
+    "{at_s: 12, action: size, profile: fleet, label: pod, to: \"100%\"}",
+];
+
 fn text(laws: &[&str], size: Option<&str>, seed: u64) -> String {
     let size = size.map_or(String::new(), |size| format!("size: [{size}]"));
     let laws = laws.join(", ");
@@ -91,7 +100,7 @@ fn laws() -> impl Strategy<Value = Vec<&'static str>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Whatever laws act, alone or together, the engine's samples and start times are the
+    /// Whatever laws act, alone or together, and whatever is ordered, the engine's samples and start times are the
     /// slow twin's, on any number of threads; also where a spike acts on some texts.
     #[test]
     fn a_living_fleet_equals_the_slow_twin(
@@ -101,8 +110,14 @@ proptest! {
         tick in 0..45u64,
         threads in 1..9usize,
         spike in prop::option::of((0..20u64, any::<prop::sample::Index>())),
+        steps in prop::sample::subsequence(&STEPS[..], 0..3),
     ) {
-        let config = load(&text(&laws, size, seed));
+        let mut text = text(&laws, size, seed);
+        if !steps.is_empty() {
+            text += &format!("scenarios: {{by_hand: {{steps: [{}]}}}}\n", steps.join(", "));
+            text += "runtime: {on_start: [{action: scenario, scenario: by_hand}]}\n";
+        }
+        let config = load(&text);
         let mut engine = engine(&config, threads);
         let mut changes = Vec::new();
         let mut last: Option<Arc<Frame>> = None;

@@ -4,16 +4,18 @@
 //! it is taken from there, by its closed form instead of from tick to tick.
 
 use super::Labels;
+use crate::churn::Order;
 use crate::config::Metric;
 use crate::engine::row_weights;
 use crate::model::population::{Fleets, Populations};
 use crate::model::{Catalog, Family, Shape, space_of};
 
-/// Of a metric at a tick the label sets, the ticks of their first values, and their weights;
+/// Of a metric at a tick, after the orders so far, the label sets, the ticks of their first values, and their weights;
 /// `None` where all of them exist always.
 pub(super) fn at(
     metric: &Metric,
     interval_ns: u64,
+    orders: &[Order],
     tick: u64,
 ) -> Option<(Vec<Labels>, Vec<u64>, Vec<f64>)> {
     let space = space_of(metric, interval_ns, &mut Vec::new()).ok()?;
@@ -21,7 +23,7 @@ pub(super) fn at(
     let family = Family::new(&metric.name, "", "", Shape::Gauge, space.into());
     let weights = row_weights(metric, &family);
     let catalog = Catalog::from_families(vec![family], 1);
-    let populations = Populations::founded_with(&catalog, 0, &Fleets::at(&catalog, &[], tick));
+    let populations = Populations::founded_with(&catalog, 0, &Fleets::at(&catalog, orders, tick));
     let population = populations.family(0);
     let rows = (0..population.row_count()).filter(|&row| population.exists(row));
     let each = rows.map(|row| {

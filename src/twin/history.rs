@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::entities;
 use super::label_sets::{label_sets, weights};
 use super::{Change, Labels};
+use crate::churn::Order;
 use crate::config::{Config, Kind, LabelValues, Metric};
 use crate::timeline::{Modifier, Timeline};
 
@@ -24,7 +25,7 @@ impl History {
         let mut history = Self {
             modifiers: Vec::new(),
             configs: vec![(0, config.clone())],
-            label_sets: vec![label_sets_of(config, tick)],
+            label_sets: Vec::new(),
         };
         for number in 0..=tick {
             for (_, change) in changes.iter().filter(|(at, _)| *at == number) {
@@ -36,7 +37,6 @@ impl History {
                     Change::Reload(config) => {
                         timeline.reload(config, number);
                         history.configs.push((number, (**config).clone()));
-                        history.label_sets.push(label_sets_of(config, tick));
                     }
                 }
             }
@@ -45,6 +45,9 @@ impl History {
             let active = active.filter(|modifier| modifier.is_active(number));
             history.modifiers.push(active.cloned().collect());
         }
+        let configs = history.configs.iter();
+        let label_sets = configs.map(|(_, config)| label_sets_of(config, timeline.orders(), tick));
+        history.label_sets = label_sets.collect();
         history
     }
 
@@ -101,12 +104,12 @@ impl History {
 }
 
 /// The label sets of every metric, where entities come and go those that exist at a tick.
-fn label_sets_of(config: &Config, tick: u64) -> HashMap<String, LabelSets> {
+fn label_sets_of(config: &Config, orders: &[Order], tick: u64) -> HashMap<String, LabelSets> {
     let interval_ns = config.global.tick_interval_ns;
     let metrics = config.metrics.iter();
     metrics
         .map(|metric| {
-            let label_sets = LabelSets::of(metric, interval_ns, tick);
+            let label_sets = LabelSets::of(metric, interval_ns, orders, tick);
             (metric.name.clone(), label_sets)
         })
         .collect()
@@ -124,8 +127,8 @@ pub(super) struct LabelSets {
 }
 
 impl LabelSets {
-    fn of(metric: &Metric, interval_ns: u64, tick: u64) -> Self {
-        let living = entities::at(metric, interval_ns, tick);
+    fn of(metric: &Metric, interval_ns: u64, orders: &[Order], tick: u64) -> Self {
+        let living = entities::at(metric, interval_ns, orders, tick);
         let (listed, births, weights) = living.unwrap_or_else(|| {
             let listed = label_sets(metric);
             let weights = weights(metric, &listed);
