@@ -114,8 +114,11 @@ proptest! {
     ) {
         let mut text = text(&laws, size, seed);
         if !steps.is_empty() {
-            text += &format!("scenarios: {{by_hand: {{steps: [{}]}}}}\n", steps.join(", "));
-            text += "runtime: {on_start: [{action: scenario, scenario: by_hand}]}\n";
+            text = format!(
+                "{text}scenarios: {{by_hand: {{steps: [{}]}}}}\n\
+                 runtime: {{on_start: [{{action: scenario, scenario: by_hand}}]}}\n",
+                steps.join(", ")
+            );
         }
         let config = load(&text);
         let mut engine = engine(&config, threads);
