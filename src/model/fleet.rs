@@ -22,9 +22,11 @@ mod ids;
 mod judge;
 mod laws;
 mod lives;
+mod making;
 mod mapping;
 mod orders;
 mod part;
+mod parts;
 mod permutation;
 mod size;
 #[cfg(test)]
@@ -40,8 +42,9 @@ pub use forecast::{Forecast, Point};
 use graph::Graph;
 use laws::Laws;
 pub use lives::Lives;
-pub use part::Axis;
-use part::{Own, Parts};
+use part::Own;
+pub use parts::Axis;
+use parts::Parts;
 
 /// Entities of one fleet that can be addressed.
 pub const ENTITIES_MAX: u64 = 1 << 28;

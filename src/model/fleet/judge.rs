@@ -2,7 +2,7 @@
 
 use super::Fleet;
 use super::laws::{Laws, Moved, Verdict};
-use super::part::Making;
+use super::making::Making;
 
 /// Room for one slot and its entities; reused for the next.
 #[derive(Debug, Default)]

@@ -4,7 +4,9 @@ mod foretell;
 
 use std::sync::Arc;
 
-use super::part::{Making, Own, Parts};
+use super::making::Making;
+use super::part::Own;
+use super::parts::Parts;
 use crate::churn::{Clock, Outages, SizeAt, Slot, State};
 use crate::config::{Law, Life, Mode};
 

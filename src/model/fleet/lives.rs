@@ -7,7 +7,7 @@ use super::chunk::{CHUNK_ENTITIES, Chunk, ChunkBuilder};
 use super::entities::{Change, Entities};
 use super::judge::{Judge, Lane};
 use super::laws::{Laws, Moved};
-use super::part::Making;
+use super::making::Making;
 use super::{Fleet, Store};
 use crate::churn::Order;
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::Fleet;
 use super::judge::Judge;
 use super::laws::{Laws, Moved, Only};
-use super::part::Making;
+use super::making::Making;
 use crate::churn::{Change, Order};
 
 impl Fleet {

@@ -2,7 +2,8 @@
 
 use super::{Kind, Laws};
 use crate::churn::{Slot, State};
-use crate::model::fleet::part::{Making, Parts};
+use crate::model::fleet::making::Making;
+use crate::model::fleet::parts::Parts;
 
 impl Laws {
     /// How often the entity of a slot ends and begins in a span of time by what these laws
