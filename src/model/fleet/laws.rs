@@ -1,14 +1,16 @@
 //! The laws that apply to a fleet, and what they make of a slot at a time.
 
+mod compile;
 mod foretell;
-
-use std::sync::Arc;
+mod only;
+mod outage;
 
 use super::making::Making;
-use super::part::Own;
 use super::parts::Parts;
-use crate::churn::{Clock, Outages, SizeAt, Slot, State};
-use crate::config::{Law, Life, Mode};
+use crate::churn::{Clock, SizeAt, Slot, State};
+use crate::config::{Law, Mode};
+pub(super) use only::Only;
+use outage::{MoveLaw, ValueLaw};
 
 /// All laws of a fleet.
 #[derive(Debug, Clone, Default)]
@@ -43,10 +45,6 @@ pub(super) struct SlotLaw {
     effects: Vec<Effect>,
 }
 
-/// The slots, or the values, that a law concerns: all, or those whose bits are set.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Only(Option<Arc<[u64]>>);
-
 #[derive(Debug, Clone)]
 enum Kind {
     Churn(Clock),
@@ -59,26 +57,6 @@ enum Effect {
     Generation,
     /// The part shows what a rollout made of it.
     Version,
-}
-
-/// An outage of a property's values.
-#[derive(Debug, Clone)]
-pub(super) struct ValueLaw {
-    clock: Clock,
-    part: usize,
-    only: Only,
-    values: Only,
-}
-
-/// An outage of a property's values, from which entities move.
-#[derive(Debug, Clone)]
-pub(super) struct MoveLaw {
-    outages: Outages,
-    part: usize,
-    only: Only,
-    values: Only,
-    /// Index in [`Laws::movers`] of the one that moves.
-    mover: usize,
 }
 
 /// How often a mover of a slot has moved, and when it did so last.
@@ -101,133 +79,6 @@ pub(super) struct Verdict {
 }
 
 impl Laws {
-    /// Those of a profile that concern the parts.
-    pub(super) fn of(life: &Life, parts: &Parts) -> Self {
-        let roots = (0..parts.each.len())
-            .map(|part| root(parts, part))
-            .collect();
-        let mut laws = Self {
-            roots,
-            ..Self::default()
-        };
-        for (law, clock) in life.laws.iter().zip(Clock::of(life)) {
-            if let Some(part) = parts.find(&law.label) {
-                laws.overlaps |= overlaps(law);
-                laws.add(parts, (law, part), clock, <(Only, Only)>::default());
-            }
-        }
-        for size in &life.sizes {
-            if let Some(part) = parts.find(&size.label) {
-                let at = |max| SizeAt::new(size, max);
-                laws.add_size(parts, part, at);
-            }
-        }
-        laws
-    }
-
-    /// Adds a law for the label of a part: for some slots only, and for some of the values
-    /// where that is a property of which values fail.
-    pub(super) fn add(
-        &mut self,
-        parts: &Parts,
-        (law, part): (&Law, usize),
-        clock: Clock,
-        (only, values): (Only, Only),
-    ) {
-        if parts.has_outages(part, &law.mode) {
-            match clock.moves() {
-                None => self.values.push(ValueLaw {
-                    clock,
-                    part,
-                    only,
-                    values,
-                }),
-                Some(outages) => {
-                    let mover = self.mover(owner(parts, part));
-                    self.moves.push(MoveLaw {
-                        outages,
-                        part,
-                        only,
-                        values,
-                        mover,
-                    });
-                }
-            }
-            return;
-        }
-        let above = &parts.each[part].closure;
-        let is_rollout = matches!(law.mode, Mode::Rollout { .. });
-        let below = is_rollout.then(|| below(parts, above)).flatten();
-        self.slots.push(SlotLaw {
-            kind: Kind::Churn(clock),
-            part,
-            only,
-            keyed: above.clone(),
-            of: below.as_ref().map_or(0, |axes| parts.product(axes)),
-            ranked: below.unwrap_or_default(),
-            effects: self.effects(parts, above, is_rollout),
-        });
-    }
-
-    fn add_size(&mut self, parts: &Parts, part: usize, at: impl FnOnce(u64) -> SizeAt) {
-        let closure = &parts.each[part].closure;
-        let max = parts.product(closure);
-        // By own value first, so that all parents shrink alike.
-        let mut ranked = closure.clone();
-        if let Own::Axis(own) = parts.each[part].own {
-            ranked.retain(|&axis| axis != own);
-            ranked.insert(0, own);
-        }
-        self.slots.push(SlotLaw {
-            kind: Kind::Size(at(max)),
-            part,
-            only: Only::default(),
-            keyed: Vec::new(),
-            ranked,
-            of: max,
-            effects: self.effects(parts, closure, false),
-        });
-    }
-
-    /// Lets the sizes of a label, of which there is one at least afterwards, be others.
-    pub(super) fn resize(&mut self, parts: &Parts, part: usize, resize: impl Fn(&mut SizeAt)) {
-        let is_meant = |law: &SlotLaw| law.part == part && matches!(law.kind, Kind::Size(_));
-        if !self.slots.iter().any(is_meant) {
-            self.add_size(parts, part, SizeAt::full);
-        }
-        for law in &mut self.slots {
-            if let (Kind::Size(size), true) = (&mut law.kind, law.part == part) {
-                resize(size);
-            }
-        }
-    }
-
-    /// Whether anything that series show changes with the generations of a label.
-    pub(super) fn shows(&self, parts: &Parts, part: usize, law: &Law) -> bool {
-        let is_rollout = matches!(law.mode, Mode::Rollout { .. });
-        let effects = self.effects(parts, &parts.each[part].closure, is_rollout);
-        let mut each = effects.iter().enumerate();
-        each.any(|(part, effect)| *effect != Effect::None && parts.each[part].follows_generations())
-    }
-
-    fn mover(&mut self, part: usize) -> usize {
-        let known = self.movers.iter().position(|&mover| mover == part);
-        known.unwrap_or_else(|| {
-            self.movers.push(part);
-            self.movers.len() - 1
-        })
-    }
-
-    fn effects(&self, parts: &Parts, closure: &[usize], is_rollout: bool) -> Vec<Effect> {
-        let effect = |root: &Option<usize>| match root.map(|root| &parts.each[root].closure) {
-            Some(of) if !is_within(closure, of) => Effect::None,
-            Some(of) if is_rollout && of.len() == closure.len() => Effect::Version,
-            Some(_) => Effect::Generation,
-            None => Effect::None,
-        };
-        self.roots.iter().map(effect).collect()
-    }
-
     /// Whether nothing ever changes.
     pub(super) fn is_empty(&self) -> bool {
         self.slots.is_empty() && self.values.is_empty() && self.moves.is_empty()
@@ -395,22 +246,6 @@ impl Moved {
     }
 }
 
-impl Only {
-    /// Those of so many for which `is_meant`.
-    pub(super) fn of(count: u64, mut is_meant: impl FnMut(u64) -> bool) -> Self {
-        let words = (0..count.div_ceil(64)).map(|word| {
-            let bits = (word * 64..count).take(64).enumerate();
-            bits.fold(0, |bits, (bit, one)| bits | u64::from(is_meant(one)) << bit)
-        });
-        Self(Some(words.collect()))
-    }
-
-    pub(super) fn has(&self, one: u64) -> bool {
-        let bits = self.0.as_ref();
-        bits.is_none_or(|bits| bits[(one / 64) as usize] >> (one % 64) & 1 == 1)
-    }
-}
-
 impl SlotLaw {
     fn slot(&self, parts: &Parts, making: &Making) -> Slot {
         Slot {
@@ -432,59 +267,6 @@ impl SlotLaw {
     }
 }
 
-impl ValueLaw {
-    fn concerns(&self, making: &Making) -> bool {
-        self.only.has(making.slot) && self.values.has(making.owns[self.part])
-    }
-}
-
-impl MoveLaw {
-    fn concerns(&self, making: &Making) -> bool {
-        self.only.has(making.slot) && self.values.has(making.owns[self.part])
-    }
-
-    /// Whether the value with this key is failing.
-    fn fails_at(&self, key: u64, time_ns: u64) -> bool {
-        let Some(window) = self.outages.last_window(time_ns) else {
-            return false;
-        };
-        let is_on = self
-            .outages
-            .window(window)
-            .is_some_and(|(_, end_ns)| time_ns < end_ns);
-        is_on && self.outages.fails(window, key)
-    }
-
-    /// The key of the value that an entity has.
-    fn key(&self, parts: &Parts, making: &Making) -> u64 {
-        parts.value_key(self.part, making.owns[self.part])
-    }
-
-    /// Whether the value with this key begins to fail just then.
-    fn begins_at(&self, key: u64, at_ns: u64) -> bool {
-        at_ns > 0 && self.next_failure(key, at_ns - 1) == Some(at_ns)
-    }
-
-    /// Whether it does so in a span of time.
-    fn begins_by(&self, key: u64, start_ns: u64, end_ns: u64) -> bool {
-        let next = match start_ns.checked_sub(1) {
-            Some(before_ns) => self.next_failure(key, before_ns),
-            None => self.next_failure(key, 0),
-        };
-        next.is_some_and(|at_ns| at_ns <= end_ns)
-    }
-
-    /// When the value with this key fails next, after a time.
-    fn next_failure(&self, key: u64, time_ns: u64) -> Option<u64> {
-        let next = self
-            .outages
-            .last_window(time_ns)
-            .map_or(0, |window| window + 1);
-        let window = self.outages.next_failing(next, key)?;
-        self.outages.window(window).map(|(start_ns, _)| start_ns)
-    }
-}
-
 /// Whether old and new exist together for a while.
 pub(super) fn overlaps(law: &Law) -> bool {
     matches!(
@@ -499,34 +281,4 @@ pub(super) fn overlaps(law: &Law) -> bool {
 /// Whether all of some increasing numbers are among others.
 fn is_within(some: &[usize], others: &[usize]) -> bool {
     some.iter().all(|one| others.contains(one))
-}
-
-/// The axes by which those below a rollout's label are ordered: of what comes next below
-/// it, beyond its own.
-fn below(parts: &Parts, above: &[usize]) -> Option<Vec<usize>> {
-    let each = parts
-        .each
-        .iter()
-        .filter(|part| is_within(above, &part.closure));
-    let below = each.filter(|part| part.closure.len() > above.len());
-    let next = below.min_by_key(|part| (part.closure.len(), &part.name))?;
-    let beyond = next.closure.iter().filter(|axis| !above.contains(axis));
-    Some(beyond.copied().collect())
-}
-
-/// The axis whose generation a part shows.
-fn root(parts: &Parts, part: usize) -> Option<usize> {
-    match parts.each[part].own {
-        Own::Axis(_) => Some(part),
-        Own::Property { of, .. } if parts.each[of].is_spread() => None,
-        Own::Property { of, .. } => root(parts, of),
-    }
-}
-
-/// The axis whose entities are on the values of a property, or on what these have.
-fn owner(parts: &Parts, part: usize) -> usize {
-    match parts.each[part].own {
-        Own::Axis(_) => part,
-        Own::Property { of, .. } => owner(parts, of),
-    }
 }
