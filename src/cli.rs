@@ -7,7 +7,6 @@
 mod backfill;
 mod check;
 mod ctl;
-mod ctl_text;
 mod dump;
 mod replay;
 mod reports;

@@ -1,0 +1,355 @@
+//! What `ctl` takes: its subcommands and their arguments.
+
+use std::collections::HashSet;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::app::RunError;
+use crate::cli::values::{count, finite, label, seconds};
+
+const EXAMPLES: &str = "\
+Examples:
+  mockingbird ctl status
+  mockingbird ctl spike http_requests_total --multiplier 5 --duration 1m --label region=us-east-1
+  mockingbird ctl spike --end http_requests_total
+  mockingbird ctl error-rate http_requests_total --rate 0.2 --duration 30
+  mockingbird ctl fault reset --metric http_requests_total
+  mockingbird ctl fault scrape_error --status 500 --rate 0.1 --duration 60
+  mockingbird ctl fault --end 3
+  mockingbird ctl rollout pods deployment --over 10m --label namespace=shop
+  mockingbird ctl restart pods pod --percent 5 --down 30s
+  mockingbird ctl outage pods node --label node=worker-07 --down 5m --move
+  mockingbird ctl size pods pod 50% --over 1h
+  mockingbird ctl scenario deploy_gone_wrong
+  mockingbird ctl scenario deploy_gone_wrong --stop
+  mockingbird ctl reload
+  mockingbird ctl journal > run.journal
+  mockingbird ctl series --metric http_requests_total --match region=us-east-1 --limit 5
+
+Environment:
+  MOCKINGBIRD_URL            instead of --url
+  MOCKINGBIRD_CONTROL_TOKEN  the token, where the instance asks for one
+
+Exit codes: 0 done, 1 not reached or not able to, 2 refused.";
+
+/// Arguments of `ctl`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(in crate::cli) struct CtlArgs {
+    /// Where the instance's control API is. Default: `MOCKINGBIRD_URL`, else
+    /// <http://localhost:8081>.
+    #[arg(long, global = true, value_name = "URL")]
+    pub(super) url: Option<String>,
+    /// The instance's reply as it is.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    #[command(subcommand)]
+    pub(super) command: Ctl,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Ctl {
+    /// Tell what runs and what is in effect.
+    Status,
+    /// Multiply a metric's rate or value for a while.
+    Spike(SpikeArgs),
+    /// Leave out points of a metric for a while.
+    ErrorRate(ErrorRateArgs),
+    /// Let something go wrong.
+    Fault(FaultArgs),
+    /// Replace what is below each value of a label, in order: a deployment's pods.
+    Rollout(RolloutArgs),
+    /// Let entities of a label begin again from zero, as they are.
+    Restart(RestartArgs),
+    /// Let everything with some values of a label vanish, and return or move.
+    Outage(OutageArgs),
+    /// Replace entities of a label, each at a time of its own.
+    Replace(ReplaceArgs),
+    /// Give entities of a label new identities at once.
+    Relabel(RelabelArgs),
+    /// Change how many entities of a label exist.
+    Size(SizeArgs),
+    /// Start or stop a scenario of the configuration.
+    Scenario {
+        /// Its name.
+        name: String,
+        /// Stop it and what it began.
+        #[arg(long)]
+        stop: bool,
+    },
+    /// Read the configuration's file again.
+    Reload,
+    /// Set the log threshold: off, error, warning, info, debug or trace.
+    Loglevel {
+        /// The threshold.
+        level: String,
+    },
+    /// Print the journal of the run.
+    Journal,
+    /// List series with their labels and values.
+    Series(SeriesArgs),
+}
+
+/// On which metric something acts for a while, or ends.
+#[derive(Debug, Args)]
+pub(super) struct OnMetric {
+    /// Base name of the metric.
+    #[arg(required_unless_present = "end", conflicts_with = "end")]
+    pub(super) metric: Option<String>,
+    /// How long: seconds, or 90s, 5m, 1h30m.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        required_unless_present = "end",
+        conflicts_with = "end",
+        allow_negative_numbers = true,
+        value_parser = seconds
+    )]
+    pub(super) duration: Option<f64>,
+    /// Only series with this label value; may be repeated.
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, conflicts_with = "end")]
+    pub(super) labels: Vec<(String, String)>,
+    /// End all of this kind on a metric.
+    #[arg(long, value_name = "METRIC")]
+    pub(super) end: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SpikeArgs {
+    /// Factor, 0 to 1e9.
+    #[arg(
+        long,
+        value_name = "F",
+        required_unless_present = "end",
+        conflicts_with = "end",
+        allow_negative_numbers = true,
+        value_parser = finite
+    )]
+    pub(super) multiplier: Option<f64>,
+    /// What is multiplied. Default: a counter's rate, else values.
+    #[arg(long, conflicts_with = "end")]
+    pub(super) target: Option<TargetArg>,
+    #[command(flatten)]
+    pub(super) on: OnMetric,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum TargetArg {
+    /// A counter's rate; how many observations.
+    Rate,
+    /// A gauge's value; the observed values.
+    Value,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ErrorRateArgs {
+    /// Probability of each point, 0 to 1.
+    #[arg(
+        long,
+        value_name = "P",
+        required_unless_present = "end",
+        conflicts_with = "end",
+        allow_negative_numbers = true,
+        value_parser = finite
+    )]
+    pub(super) rate: Option<f64>,
+    #[command(flatten)]
+    pub(super) on: OnMetric,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FaultArgs {
+    /// nan, reset, stale, `scrape_error`, `scrape_delay`, `scrape_truncate` or `push_error`.
+    #[arg(required_unless_present = "end", conflicts_with = "end")]
+    pub(super) kind: Option<String>,
+    /// Base name of the metric (nan, reset, stale). Default: all.
+    #[arg(long, conflicts_with = "end")]
+    pub(super) metric: Option<String>,
+    /// Only series with this label value; may be repeated.
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, conflicts_with = "end")]
+    pub(super) labels: Vec<(String, String)>,
+    /// Probability, 0 to 1. Default: 1.
+    #[arg(
+        long,
+        value_name = "P",
+        conflicts_with = "end",
+        allow_negative_numbers = true,
+        value_parser = finite
+    )]
+    pub(super) rate: Option<f64>,
+    /// HTTP status (`scrape_error`).
+    #[arg(long, value_name = "CODE", conflicts_with = "end")]
+    pub(super) status: Option<u64>,
+    /// By how long scrapes are late (`scrape_delay`): seconds, or 500ms.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        conflicts_with = "end",
+        allow_negative_numbers = true,
+        value_parser = seconds
+    )]
+    pub(super) delay: Option<f64>,
+    /// How long: seconds, or 90s, 5m. Default: until it is ended; a reset happens once.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        conflicts_with = "end",
+        allow_negative_numbers = true,
+        value_parser = seconds
+    )]
+    pub(super) duration: Option<f64>,
+    /// End the fault with this id, as `ctl status` tells it.
+    #[arg(long, value_name = "ID")]
+    pub(super) end: Option<u64>,
+}
+
+/// What comes or goes.
+#[derive(Debug, Args)]
+pub(super) struct OnEntities {
+    /// Name of the profile.
+    pub(super) profile: String,
+    /// The label to whose entities it happens.
+    #[arg(value_name = "LABEL")]
+    pub(super) of: String,
+    /// Only entities that have this label value just before; may be repeated.
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    pub(super) labels: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mockingbird ctl rollout pods deployment --over 10m --overlap 30s\n  mockingbird ctl rollout pods deployment --label namespace=shop --percent 50"
+)]
+pub(super) struct RolloutArgs {
+    #[command(flatten)]
+    pub(super) on: OnEntities,
+    /// How many of the label's values take part, 0 to 100. Default: 100.
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
+    pub(super) percent: Option<f64>,
+    /// How long it takes: seconds, or 10m. Default: all at once.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
+    pub(super) over: Option<f64>,
+    /// For how long old and new exist together: seconds, or 30s. Default: not at all.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
+    pub(super) overlap: Option<f64>,
+    /// Share of the label's values that are rolled back after half of --over, 0 to 1; all
+    /// without a number.
+    #[arg(
+        long,
+        value_name = "SHARE",
+        num_args = 0..=1,
+        default_missing_value = "1",
+        allow_negative_numbers = true,
+        value_parser = finite
+    )]
+    pub(super) back: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  mockingbird ctl restart pods pod --percent 5 --down 30s")]
+pub(super) struct RestartArgs {
+    #[command(flatten)]
+    pub(super) on: OnEntities,
+    /// How many take part, 0 to 100. Default: 100.
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
+    pub(super) percent: Option<f64>,
+    /// Over how long it is spread: seconds, or 10m. Default: all at once.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
+    pub(super) over: Option<f64>,
+    /// How long each is gone: seconds, or 30s. Default: not at all.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
+    pub(super) down: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mockingbird ctl outage pods node --label node=worker-07 --down 5m --move"
+)]
+pub(super) struct OutageArgs {
+    #[command(flatten)]
+    pub(super) on: OnEntities,
+    /// How many of the label's values fail, 0 to 100. Default: 100.
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
+    pub(super) percent: Option<f64>,
+    /// For how long: seconds, or 5m.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
+    pub(super) down: f64,
+    /// Entities go to other values of the label at once, as new ones.
+    #[arg(long = "move")]
+    pub(super) moves: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  mockingbird ctl replace pods pod --over 1h")]
+pub(super) struct ReplaceArgs {
+    #[command(flatten)]
+    pub(super) on: OnEntities,
+    /// Over how long it is spread: seconds, or 10m. Default: all at once.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
+    pub(super) over: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  mockingbird ctl relabel pods pod --percent 10")]
+pub(super) struct RelabelArgs {
+    #[command(flatten)]
+    pub(super) on: OnEntities,
+    /// How many take part, 0 to 100. Default: 100.
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
+    pub(super) percent: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mockingbird ctl size pods pod 50% --over 1h\n  mockingbird ctl size pods pod 200"
+)]
+pub(super) struct SizeArgs {
+    /// Name of the profile.
+    pub(super) profile: String,
+    /// The label.
+    #[arg(value_name = "LABEL")]
+    pub(super) of: String,
+    /// How many there are in the end: a number (also 10k), or 50% of all there can be.
+    pub(super) to: String,
+    /// How long the change takes: seconds, or 10m. Default: none at all.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
+    pub(super) over: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SeriesArgs {
+    /// Base name of the metric. Default: all.
+    #[arg(long)]
+    pub(super) metric: Option<String>,
+    /// Only series with these label values: NAME=VALUE, separated by commas.
+    #[arg(long = "match", value_name = "LABELS")]
+    pub(super) matching: Option<String>,
+    /// Series at most, 1 to 10000.
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(super) limit: Option<u64>,
+}
+
+impl Ctl {
+    /// Refuses two values of one label, which no series has.
+    pub(super) fn check_labels(&self) -> Result<(), RunError> {
+        let labels = match self {
+            Self::Spike(args) => &args.on.labels,
+            Self::ErrorRate(args) => &args.on.labels,
+            Self::Fault(args) => &args.labels,
+            Self::Rollout(args) => &args.on.labels,
+            Self::Restart(args) => &args.on.labels,
+            Self::Outage(args) => &args.on.labels,
+            Self::Replace(args) => &args.on.labels,
+            Self::Relabel(args) => &args.on.labels,
+            _ => return Ok(()),
+        };
+        let mut names = HashSet::new();
+        match labels.iter().find(|(name, _)| !names.insert(name)) {
+            Some((name, _)) => Err(RunError::Config(format!(
+                "--label {name} is given twice, and a series has one value of a label; give one \
+                 command for each"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
