@@ -63,6 +63,8 @@ compare found differences.";
 /// Synthetic metrics at very high cardinality, with ground truth.
 #[derive(Debug, Parser)]
 #[command(version, about, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+// Else usage lines would name the file that was run, whatever it is called.
+#[command(bin_name = "mockingbird")]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -335,5 +337,37 @@ mod tests {
     #[test]
     fn arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// The commands that the help of a command and of those below it gives as examples.
+    fn examples(command: &clap::Command) -> Vec<String> {
+        let help = command.get_after_help().map(ToString::to_string);
+        let help = help.unwrap_or_default().replace("\\\n", " ");
+        let lines = help
+            .lines()
+            .filter_map(|line| line.strip_prefix("  mockingbird "));
+        // What follows in a column of its own tells what the example does.
+        let commands = lines.map(|line| line.split(" > ").next().unwrap_or(line));
+        let commands = commands.map(|line| match line.split_once("   ") {
+            Some((command, told)) if !told.trim_start().starts_with('-') => command,
+            _ => line,
+        });
+        let own = commands.map(str::to_owned);
+        own.chain(command.get_subcommands().flat_map(examples))
+            .collect()
+    }
+
+    #[test]
+    fn examples_are_understood() {
+        let examples = examples(&Cli::command());
+        assert!(examples.len() > 40, "{examples:#?}");
+        for example in examples {
+            let arguments = ["mockingbird"]
+                .into_iter()
+                .chain(example.split_whitespace());
+            if let Err(error) = Cli::try_parse_from(arguments) {
+                panic!("{example}: {error}");
+            }
+        }
     }
 }

@@ -160,6 +160,49 @@ fn help_names_every_command_and_gives_examples() {
     assert!(stderr(&none).contains("--config"));
 }
 
+/// Whatever the file is called that is run.
+#[test]
+fn usage_names_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let renamed = folder.path().join("mb-2");
+    std::os::unix::fs::symlink(BINARY, &renamed).unwrap();
+    let help = |arguments: &[&str]| {
+        let output = Command::new(&renamed)
+            .args(arguments)
+            .arg("--help")
+            .output();
+        stdout(&output.unwrap()).to_owned()
+    };
+    let commands = |help: &str| -> Vec<String> {
+        let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+        let lines = lines.take_while(|line| !line.is_empty());
+        let names = lines.filter_map(|line| line.split_whitespace().next());
+        names
+            .map(str::to_owned)
+            .filter(|name| name != "help")
+            .collect()
+    };
+    let check = |path: &[&str]| {
+        let help = help(path);
+        let usage = format!("Usage: {}", [&["mockingbird"], path].concat().join(" "));
+        assert!(help.contains(&usage), "{path:?}: {help}");
+        assert!(!help.contains("mb-2"), "{path:?}: {help}");
+        help
+    };
+    for command in commands(&check(&[])) {
+        for subcommand in commands(&check(&[&command])) {
+            check(&[&command, &subcommand]);
+        }
+    }
+    let output = Command::new(&renamed).args(["ctl", "rollout"]).output();
+    let output = output.unwrap();
+    let refused = stderr(&output);
+    assert!(
+        refused.contains("Usage: mockingbird ctl rollout"),
+        "{refused}"
+    );
+}
+
 #[test]
 fn check_reports_all_mistakes_and_exits_with_2() {
     let folder = tempfile::tempdir().unwrap();

@@ -3,6 +3,7 @@
 
 mod args;
 mod call;
+mod help;
 mod status;
 mod text;
 

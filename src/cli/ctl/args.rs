@@ -4,44 +4,29 @@ use std::collections::HashSet;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::help;
 use crate::app::RunError;
 use crate::cli::values::{count, finite, label, seconds};
 
-const EXAMPLES: &str = "\
-Examples:
-  mockingbird ctl status
-  mockingbird ctl spike http_requests_total --multiplier 5 --duration 1m --label region=us-east-1
-  mockingbird ctl spike --end http_requests_total
-  mockingbird ctl error-rate http_requests_total --rate 0.2 --duration 30
-  mockingbird ctl fault reset --metric http_requests_total
-  mockingbird ctl fault scrape_error --status 500 --rate 0.1 --duration 60
-  mockingbird ctl fault --end 3
-  mockingbird ctl rollout pods deployment --over 10m --label namespace=shop
-  mockingbird ctl restart pods pod --percent 5 --down 30s
-  mockingbird ctl outage pods node --label node=worker-07 --down 5m --move
-  mockingbird ctl size pods pod 50% --over 1h
-  mockingbird ctl scenario deploy_gone_wrong
-  mockingbird ctl scenario deploy_gone_wrong --stop
-  mockingbird ctl reload
-  mockingbird ctl journal > run.journal
-  mockingbird ctl series --metric http_requests_total --match region=us-east-1 --limit 5
-
-Environment:
-  MOCKINGBIRD_URL            instead of --url
-  MOCKINGBIRD_CONTROL_TOKEN  the token, where the instance asks for one
-
-Exit codes: 0 done, 1 not reached or not able to, 2 refused.";
+/// Options that stand apart from a subcommand's own.
+const GLOBAL: &str = "Options of every ctl command";
 
 /// Arguments of `ctl`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = help::EXAMPLES)]
 pub(in crate::cli) struct CtlArgs {
-    /// Where the instance's control API is. Default: `MOCKINGBIRD_URL`, else
-    /// <http://localhost:8081>.
-    #[arg(long, global = true, value_name = "URL")]
+    // Comments of docs would need marks of Markdown, which help shows as they are.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = GLOBAL,
+        help = "Where the instance's control API is. Default: MOCKINGBIRD_URL, else \
+                http://localhost:8081"
+    )]
     pub(super) url: Option<String>,
-    /// The instance's reply as it is.
-    #[arg(long, global = true)]
+    /// Print the instance's reply as it is, which is JSON.
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(super) json: bool,
     #[command(subcommand)]
     pub(super) command: Ctl,
@@ -70,8 +55,9 @@ pub(super) enum Ctl {
     /// Change how many entities of a label exist.
     Size(SizeArgs),
     /// Start or stop a scenario of the configuration.
+    #[command(after_help = help::SCENARIO_EXAMPLES)]
     Scenario {
-        /// Its name.
+        /// Name of the scenario.
         name: String,
         /// Stop it and what it began.
         #[arg(long)]
@@ -79,14 +65,14 @@ pub(super) enum Ctl {
     },
     /// Read the configuration's file again.
     Reload,
-    /// Set the log threshold: off, error, warning, info, debug or trace.
+    /// Set the log threshold.
     Loglevel {
-        /// The threshold.
+        /// off, error, warning, info, debug or trace.
         level: String,
     },
-    /// Print the journal of the run.
+    /// Print the journal of the run, as dump, verify and compare read it.
     Journal,
-    /// List series with their labels and values.
+    /// List series with their labels and values at the latest tick.
     Series(SeriesArgs),
 }
 
@@ -96,7 +82,7 @@ pub(super) struct OnMetric {
     /// Base name of the metric.
     #[arg(required_unless_present = "end", conflicts_with = "end")]
     pub(super) metric: Option<String>,
-    /// How long: seconds, or 90s, 5m, 1h30m.
+    /// How long: seconds, or 90s, 5m, 1h30m; 1ms at least.
     #[arg(
         long,
         value_name = "DURATION",
@@ -109,14 +95,15 @@ pub(super) struct OnMetric {
     /// Only series with this label value; may be repeated.
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, conflicts_with = "end")]
     pub(super) labels: Vec<(String, String)>,
-    /// End all of this kind on a metric.
+    /// End all that act on this metric.
     #[arg(long, value_name = "METRIC")]
     pub(super) end: Option<String>,
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = help::SPIKE_USAGE, after_help = help::SPIKE_EXAMPLES)]
 pub(super) struct SpikeArgs {
-    /// Factor, 0 to 1e9.
+    /// The factor, 0 to 1e9.
     #[arg(
         long,
         value_name = "F",
@@ -126,7 +113,7 @@ pub(super) struct SpikeArgs {
         value_parser = finite
     )]
     pub(super) multiplier: Option<f64>,
-    /// What is multiplied. Default: a counter's rate, else values.
+    /// What is multiplied. Default: the rate of a counter, else values.
     #[arg(long, conflicts_with = "end")]
     pub(super) target: Option<TargetArg>,
     #[command(flatten)]
@@ -142,8 +129,9 @@ pub(super) enum TargetArg {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = help::ERROR_RATE_USAGE, after_help = help::ERROR_RATE_EXAMPLES)]
 pub(super) struct ErrorRateArgs {
-    /// Probability of each point, 0 to 1.
+    /// Probability of each point to be left out, 0 to 1.
     #[arg(
         long,
         value_name = "P",
@@ -158,8 +146,9 @@ pub(super) struct ErrorRateArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = help::FAULT_USAGE, after_help = help::FAULT_HELP)]
 pub(super) struct FaultArgs {
-    /// nan, reset, stale, `scrape_error`, `scrape_delay`, `scrape_truncate` or `push_error`.
+    /// What goes wrong, see below.
     #[arg(required_unless_present = "end", conflicts_with = "end")]
     pub(super) kind: Option<String>,
     /// Base name of the metric (nan, reset, stale). Default: all.
@@ -168,7 +157,8 @@ pub(super) struct FaultArgs {
     /// Only series with this label value; may be repeated.
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, conflicts_with = "end")]
     pub(super) labels: Vec<(String, String)>,
-    /// Probability, 0 to 1. Default: 1.
+    /// Probability, 0 to 1: for each series and tick (nan, reset), series (stale), scrape or
+    /// push. Default: 1.
     #[arg(
         long,
         value_name = "P",
@@ -177,13 +167,18 @@ pub(super) struct FaultArgs {
         value_parser = finite
     )]
     pub(super) rate: Option<f64>,
-    /// HTTP status (`scrape_error`).
-    #[arg(long, value_name = "CODE", conflicts_with = "end")]
+    #[arg(
+        long,
+        value_name = "CODE",
+        conflicts_with = "end",
+        help = "HTTP status of scrapes, 400 to 599 (scrape_error). Default: 503"
+    )]
     pub(super) status: Option<u64>,
-    /// By how long scrapes are late (`scrape_delay`): seconds, or 500ms.
     #[arg(
         long,
         value_name = "DURATION",
+        help = "By how long scrapes are late (scrape_delay, which needs it): seconds, or 500ms; \
+                up to 1h",
         conflicts_with = "end",
         allow_negative_numbers = true,
         value_parser = seconds
@@ -198,17 +193,20 @@ pub(super) struct FaultArgs {
         value_parser = seconds
     )]
     pub(super) duration: Option<f64>,
-    /// End the fault with this id, as `ctl status` tells it.
-    #[arg(long, value_name = "ID")]
+    #[arg(
+        long,
+        value_name = "ID",
+        help = "End the fault with this id, as ctl status tells it"
+    )]
     pub(super) end: Option<u64>,
 }
 
 /// What comes or goes.
 #[derive(Debug, Args)]
 pub(super) struct OnEntities {
-    /// Name of the profile.
+    /// Name of a profile of the configuration.
     pub(super) profile: String,
-    /// The label to whose entities it happens.
+    /// The label to whose entities it happens, such as pod.
     #[arg(value_name = "LABEL")]
     pub(super) of: String,
     /// Only entities that have this label value just before; may be repeated.
@@ -217,23 +215,22 @@ pub(super) struct OnEntities {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  mockingbird ctl rollout pods deployment --over 10m --overlap 30s\n  mockingbird ctl rollout pods deployment --label namespace=shop --percent 50"
-)]
+#[command(after_help = help::ROLLOUT_EXAMPLES)]
 pub(super) struct RolloutArgs {
     #[command(flatten)]
     pub(super) on: OnEntities,
-    /// How many of the label's values take part, 0 to 100. Default: 100.
+    /// Percentage of the label's values that take part, 0 to 100. Default: 100.
     #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
     pub(super) percent: Option<f64>,
     /// How long it takes: seconds, or 10m. Default: all at once.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
     pub(super) over: Option<f64>,
-    /// For how long old and new exist together: seconds, or 30s. Default: not at all.
+    /// For how long old and new exist together: seconds, or 30s. Default: not at all. Needs a
+    /// rollout with overlap in the profile's churn.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
     pub(super) overlap: Option<f64>,
-    /// Share of the label's values that are rolled back after half of --over, 0 to 1; all
-    /// without a number.
+    /// Share of the rollouts that are rolled back after half of --over, 0 to 1. Default: 0;
+    /// without a number, 1.
     #[arg(
         long,
         value_name = "SHARE",
@@ -246,11 +243,11 @@ pub(super) struct RolloutArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  mockingbird ctl restart pods pod --percent 5 --down 30s")]
+#[command(after_help = help::RESTART_EXAMPLES)]
 pub(super) struct RestartArgs {
     #[command(flatten)]
     pub(super) on: OnEntities,
-    /// How many take part, 0 to 100. Default: 100.
+    /// Percentage of the entities that take part, 0 to 100. Default: 100.
     #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
     pub(super) percent: Option<f64>,
     /// Over how long it is spread: seconds, or 10m. Default: all at once.
@@ -262,16 +259,14 @@ pub(super) struct RestartArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  mockingbird ctl outage pods node --label node=worker-07 --down 5m --move"
-)]
+#[command(after_help = help::OUTAGE_EXAMPLES)]
 pub(super) struct OutageArgs {
     #[command(flatten)]
     pub(super) on: OnEntities,
-    /// How many of the label's values fail, 0 to 100. Default: 100.
+    /// Percentage of the label's values that fail, 0 to 100. Default: 100.
     #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
     pub(super) percent: Option<f64>,
-    /// For how long: seconds, or 5m.
+    /// For how long they fail: seconds, or 5m.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
     pub(super) down: f64,
     /// Entities go to other values of the label at once, as new ones.
@@ -280,7 +275,7 @@ pub(super) struct OutageArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  mockingbird ctl replace pods pod --over 1h")]
+#[command(after_help = help::REPLACE_EXAMPLES)]
 pub(super) struct ReplaceArgs {
     #[command(flatten)]
     pub(super) on: OnEntities,
@@ -290,33 +285,32 @@ pub(super) struct ReplaceArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  mockingbird ctl relabel pods pod --percent 10")]
+#[command(after_help = help::RELABEL_EXAMPLES)]
 pub(super) struct RelabelArgs {
     #[command(flatten)]
     pub(super) on: OnEntities,
-    /// How many take part, 0 to 100. Default: 100.
+    /// Percentage of the entities that take part, 0 to 100. Default: 100.
     #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
     pub(super) percent: Option<f64>,
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  mockingbird ctl size pods pod 50% --over 1h\n  mockingbird ctl size pods pod 200"
-)]
+#[command(after_help = help::SIZE_EXAMPLES)]
 pub(super) struct SizeArgs {
-    /// Name of the profile.
+    /// Name of a profile of the configuration.
     pub(super) profile: String,
-    /// The label.
+    /// The label whose entities are counted, such as pod.
     #[arg(value_name = "LABEL")]
     pub(super) of: String,
     /// How many there are in the end: a number (also 10k), or 50% of all there can be.
     pub(super) to: String,
-    /// How long the change takes: seconds, or 10m. Default: none at all.
+    /// How long the change takes: seconds, or 10m. Default: all at once.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
     pub(super) over: Option<f64>,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = help::SERIES_EXAMPLES)]
 pub(super) struct SeriesArgs {
     /// Base name of the metric. Default: all.
     #[arg(long)]
@@ -324,7 +318,7 @@ pub(super) struct SeriesArgs {
     /// Only series with these label values: NAME=VALUE, separated by commas.
     #[arg(long = "match", value_name = "LABELS")]
     pub(super) matching: Option<String>,
-    /// Series at most, 1 to 10000.
+    /// Series at most, 1 to 10000. Default: 100.
     #[arg(long, value_name = "N", value_parser = count)]
     pub(super) limit: Option<u64>,
 }
