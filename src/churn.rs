@@ -83,15 +83,13 @@ impl Clock {
 
     fn compile(law: &Law, start_ns: Option<u64>, seed: u64, ordinal: u64) -> Self {
         let key = law_key(law, start_ns, seed, ordinal);
-        // Windows from the epoch on, and from the first multiple on.
-        let windows = |every_ns| match start_ns {
+        let windows_from = |first_ns, every_ns| match start_ns {
             Some(start_ns) => Windows::single(start_ns, every_ns),
-            None => Windows::endless(0, every_ns),
+            None => Windows::endless(first_ns, every_ns),
         };
-        let multiples = |every_ns| match start_ns {
-            Some(start_ns) => Windows::single(start_ns, every_ns),
-            None => Windows::endless(every_ns, every_ns),
-        };
+        // From the epoch on, and from the first multiple on.
+        let windows = |every_ns| windows_from(0, every_ns);
+        let multiples = |every_ns| windows_from(every_ns, every_ns);
         let compiled = match law.mode {
             Mode::Replace { lifetime_ns } => {
                 Compiled::Replace(replace::Replace::new(windows(lifetime_ns), key))
@@ -114,18 +112,16 @@ impl Clock {
                 every_ns,
                 share,
                 down_ns,
-            } => {
-                let windows = windows(every_ns);
-                Compiled::Pauses(pauses::Pauses::new(windows, down_ns, share, false, key))
             }
-            Mode::Outage {
+            | Mode::Outage {
                 every_ns,
                 share,
                 down_ns,
                 ..
             } => {
+                let is_outage = matches!(law.mode, Mode::Outage { .. });
                 let windows = windows(every_ns);
-                Compiled::Pauses(pauses::Pauses::new(windows, down_ns, share, true, key))
+                Compiled::Pauses(pauses::Pauses::new(windows, down_ns, share, is_outage, key))
             }
             Mode::Relabel { every_ns, share } => {
                 Compiled::Relabel(relabel::Relabel::new(multiples(every_ns), share, key))

@@ -167,7 +167,7 @@ impl Laws {
         let mut laws = self
             .moves
             .iter()
-            .filter(|law| law.part == part && law.values.has(value));
+            .filter(|law| law.failing.part == part && law.failing.values.has(value));
         let fails = laws.any(|law| law.fails_at(parts.value_key(part, value), time_ns));
         !fails
             && parts
@@ -185,10 +185,10 @@ impl Laws {
     ) -> (State, u64) {
         let (mut total, mut next_ns) = (State::ALWAYS, u64::MAX);
         for law in &self.values {
-            if !law.concerns(making) {
+            if !law.failing.concerns(making) {
                 continue;
             }
-            let slot = Slot::new(parts.value_key(law.part, making.owns[law.part]));
+            let slot = Slot::new(law.failing.key(parts, making));
             total = total.and(&law.clock.state(&slot, time_ns));
             next_ns = next_ns.min(law.clock.next_change(&slot, time_ns));
         }
@@ -198,17 +198,17 @@ impl Laws {
     /// The first time after `time_ns` at which an entity that was made has to move;
     /// `u64::MAX` for never.
     pub(super) fn next_move(&self, parts: &Parts, making: &Making, time_ns: u64) -> u64 {
-        let each = self.moves.iter().filter(|law| law.concerns(making));
-        let each = each.filter_map(|law| law.next_failure(law.key(parts, making), time_ns));
+        let each = self.moves.iter().filter(|law| law.failing.concerns(making));
+        let each = each.filter_map(|law| law.next_failure(law.failing.key(parts, making), time_ns));
         each.min().unwrap_or(u64::MAX)
     }
 
     /// Moves what has to move at such a time: an entity that was made as it was before.
     pub(super) fn go(&self, parts: &Parts, making: &Making, moved: &mut [Moved], at_ns: u64) {
-        for law in self.moves.iter().filter(|law| law.concerns(making)) {
+        for law in self.moves.iter().filter(|law| law.failing.concerns(making)) {
             let moved = &mut moved[law.mover];
             // Several outages at once are one move.
-            if moved.at_ns < at_ns && law.begins_at(law.key(parts, making), at_ns) {
+            if moved.at_ns < at_ns && law.begins_at(law.failing.key(parts, making), at_ns) {
                 moved.count += 1;
                 moved.at_ns = at_ns;
             }

@@ -2,7 +2,7 @@
 //! their digits it goes, and which generations it moves.
 
 use super::only::Only;
-use super::outage::{MoveLaw, ValueLaw};
+use super::outage::{Failing, MoveLaw, ValueLaw};
 use super::{Effect, Kind, Laws, SlotLaw, is_within, overlaps};
 use crate::churn::{Clock, SizeAt};
 use crate::config::{Law, Life, Mode};
@@ -44,20 +44,14 @@ impl Laws {
         (only, values): (Only, Only),
     ) {
         if parts.has_outages(part, &law.mode) {
+            let failing = Failing { part, only, values };
             match clock.moves() {
-                None => self.values.push(ValueLaw {
-                    clock,
-                    part,
-                    only,
-                    values,
-                }),
+                None => self.values.push(ValueLaw { clock, failing }),
                 Some(outages) => {
                     let mover = self.mover(owner(parts, part));
                     self.moves.push(MoveLaw {
                         outages,
-                        part,
-                        only,
-                        values,
+                        failing,
                         mover,
                     });
                 }

@@ -18,14 +18,16 @@ impl Laws {
         let mut tally = Tally::default();
         let (slots, values) = (before.slots.len(), before.values.len());
         if let (true, Some(law)) = (exists, self.values.get(values)) {
-            if law.concerns(making) {
-                let slot = Slot::new(parts.value_key(law.part, making.owns[law.part]));
+            if law.failing.concerns(making) {
+                let slot = Slot::new(law.failing.key(parts, making));
                 let state = |at_ns| law.clock.state(&slot, at_ns);
                 let next = |at_ns| law.clock.next_change(&slot, at_ns);
                 tally.walk(State::ALWAYS, (start_ns, end_ns), state, next);
             }
         } else if let (true, Some(law)) = (exists, self.moves.get(before.moves.len())) {
-            if law.concerns(making) && law.begins_by(law.key(parts, making), start_ns, end_ns) {
+            if law.failing.concerns(making)
+                && law.begins_by(law.failing.key(parts, making), start_ns, end_ns)
+            {
                 tally.ended += 1;
                 tally.began += 1;
             }

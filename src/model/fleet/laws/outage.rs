@@ -6,37 +6,43 @@ use crate::churn::{Clock, Outages};
 use crate::model::fleet::making::Making;
 use crate::model::fleet::parts::Parts;
 
+/// The values of a property that can fail, and the slots whose entities that concerns.
+#[derive(Debug, Clone)]
+pub(super) struct Failing {
+    pub(super) part: usize,
+    pub(super) only: Only,
+    pub(super) values: Only,
+}
+
 /// An outage of a property's values.
 #[derive(Debug, Clone)]
 pub(in crate::model::fleet) struct ValueLaw {
     pub(super) clock: Clock,
-    pub(super) part: usize,
-    pub(super) only: Only,
-    pub(super) values: Only,
+    pub(super) failing: Failing,
 }
 
 /// An outage of a property's values, from which entities move.
 #[derive(Debug, Clone)]
 pub(in crate::model::fleet) struct MoveLaw {
     pub(super) outages: Outages,
-    pub(super) part: usize,
-    pub(super) only: Only,
-    pub(super) values: Only,
+    pub(super) failing: Failing,
     /// Index in [`super::Laws::movers`] of the one that moves.
     pub(super) mover: usize,
 }
 
-impl ValueLaw {
+impl Failing {
+    /// Whether the value that an entity has is one of them, and its slot concerned.
     pub(super) fn concerns(&self, making: &Making) -> bool {
         self.only.has(making.slot) && self.values.has(making.owns[self.part])
+    }
+
+    /// The key of the value that an entity has.
+    pub(super) fn key(&self, parts: &Parts, making: &Making) -> u64 {
+        parts.value_key(self.part, making.owns[self.part])
     }
 }
 
 impl MoveLaw {
-    pub(super) fn concerns(&self, making: &Making) -> bool {
-        self.only.has(making.slot) && self.values.has(making.owns[self.part])
-    }
-
     /// Whether the value with this key is failing.
     pub(super) fn fails_at(&self, key: u64, time_ns: u64) -> bool {
         let Some(window) = self.outages.last_window(time_ns) else {
@@ -47,11 +53,6 @@ impl MoveLaw {
             .window(window)
             .is_some_and(|(_, end_ns)| time_ns < end_ns);
         is_on && self.outages.fails(window, key)
-    }
-
-    /// The key of the value that an entity has.
-    pub(super) fn key(&self, parts: &Parts, making: &Making) -> u64 {
-        parts.value_key(self.part, making.owns[self.part])
     }
 
     /// Whether the value with this key begins to fail just then.
