@@ -12,22 +12,25 @@
 //! labels, which count fastest. Entities' texts change from tick to tick, so they are
 //! not here but in a snapshot ([`Entities`]) that the cursor is given.
 
+mod cursor;
+mod error;
 mod find;
 mod living;
 mod matching;
 mod selection;
 mod size;
 
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::config::{Label, Sampling};
-use crate::model::fleet::{Entities, Fleet, FleetError};
+use crate::model::fleet::{Entities, Fleet};
 use crate::model::labels::{Arena, Dimension};
 use crate::random::wide;
+pub use cursor::Cursor;
+pub use error::SpaceError;
 pub use find::{LabelFilter, passes};
-use living::{Living, LivingCursor};
+use living::Living;
 pub use matching::Matching;
 pub(in crate::model) use matching::NOWHERE;
 use selection::first_n_counts;
@@ -65,49 +68,6 @@ struct Selection {
     positions: Vec<u32>,
     label_set_keys: Vec<u64>,
 }
-
-/// Why a space cannot be built.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SpaceError {
-    /// More series than [`COMBINATIONS_MAX`].
-    TooManySeries(u128),
-    /// More combinations to sample by hash than [`COMBINATIONS_MAX`].
-    TooManyCombinations(u128),
-    /// A label by name, and how many values are in use, more than
-    /// [`LABEL_VALUES_MAX`].
-    TooManyValues(String, u64),
-    /// Labels that depend on one another make no entities.
-    Fleet(FleetError),
-}
-
-impl From<FleetError> for SpaceError {
-    fn from(error: FleetError) -> Self {
-        Self::Fleet(error)
-    }
-}
-
-impl fmt::Display for SpaceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooManySeries(count) => write!(
-                f,
-                "{count} series are more than the {COMBINATIONS_MAX} that can be addressed; set series_cap"
-            ),
-            Self::TooManyCombinations(count) => write!(
-                f,
-                "{count} combinations are too many to sample by hash (at most {COMBINATIONS_MAX}); \
-                 shorten a range or use sampling_strategy: first_n"
-            ),
-            Self::TooManyValues(label, count) => write!(
-                f,
-                "label {label} would need {count} values (at most {LABEL_VALUES_MAX}); shorten its range"
-            ),
-            Self::Fleet(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for SpaceError {}
 
 impl Space {
     /// Builds the space of a metric's labels, given in file order.
@@ -205,28 +165,6 @@ impl Space {
     pub fn entity_text_has(&self, dimension: usize, is: impl Fn(u8) -> bool) -> bool {
         let living = self.living.as_ref();
         living.is_some_and(|living| living.text_may_have(dimension, is))
-    }
-
-    /// A cursor on `series`, to read label values from; `entities` are those of the
-    /// space's fleet, if it has one.
-    pub(super) fn cursor_in<'a>(
-        &'a self,
-        series: usize,
-        entities: Option<&'a Entities>,
-    ) -> Cursor<'a> {
-        let mut cursor = Cursor {
-            space: self,
-            series,
-            digits: vec![0; self.dimensions.len()],
-            living: self.living_with(entities).map(LivingCursor::new),
-        };
-        cursor.seek(series);
-        cursor
-    }
-
-    /// The same of a space without a fleet.
-    pub fn cursor(&self, series: usize) -> Cursor<'_> {
-        self.cursor_in(series, None)
     }
 
     /// # Panics
@@ -362,151 +300,6 @@ impl Tail {
             sums.iter().flat_map(add).collect()
         });
         Some(Self { start, sums })
-    }
-}
-
-/// Walks a space's series in order and tells their label values as digits: the
-/// index of the value of each dimension.
-#[derive(Debug, Clone)]
-pub struct Cursor<'a> {
-    space: &'a Space,
-    series: usize,
-    digits: Vec<u32>,
-    living: Option<LivingCursor<'a>>,
-}
-
-impl<'a> Cursor<'a> {
-    /// The series it stands on.
-    pub fn series(&self) -> usize {
-        self.series
-    }
-
-    /// For each dimension the index of its value, or what stands for a value that
-    /// belongs to an entity ([`Space::digit`] has the same for it).
-    #[inline]
-    pub fn digits(&self) -> &[u32] {
-        &self.digits
-    }
-
-    /// The space it walks.
-    pub fn space(&self) -> &'a Space {
-        self.space
-    }
-
-    /// The text of a dimension's value.
-    #[inline]
-    pub fn value(&self, dimension: usize) -> &'a [u8] {
-        let values = &self.space.dimensions[dimension].values;
-        match &self.living {
-            Some(living) if values.is_empty() => living.text(dimension),
-            _ => values.get(self.digits[dimension] as usize),
-        }
-    }
-
-    /// Names and texts of all labels, in name order.
-    pub fn labels(&self) -> impl Iterator<Item = (&'a str, &'a str)> + Clone + use<'a, '_> {
-        let dimensions = self.space.dimensions.iter().enumerate();
-        dimensions.map(|(index, dimension)| {
-            let value = std::str::from_utf8(self.value(index));
-            (
-                dimension.name.as_str(),
-                value.expect("label values are text"),
-            )
-        })
-    }
-
-    /// The text of the value of a dimension that has no list of values, and the 16 bytes
-    /// that begin with it, some of which may be anything.
-    ///
-    /// # Panics
-    /// Where the dimension has a list.
-    #[inline]
-    pub fn entity_text(&self, dimension: usize) -> (&'a [u8], Option<&'a [u8; 16]>) {
-        let living = self.living.as_ref();
-        let living = living.expect("only entities have values that no list has");
-        living.text_window(dimension)
-    }
-
-    /// Moves to `series`; one past the end is allowed.
-    pub fn seek(&mut self, series: usize) {
-        self.series = series;
-        if let Some(living) = &mut self.living {
-            living.seek(series, &mut self.digits);
-        } else if series < self.space.series_count {
-            let position = match &self.space.selection {
-                None => series,
-                Some(selection) => selection.positions[series] as usize,
-            };
-            self.set_position(position);
-        }
-    }
-
-    /// Moves to the next series; returns the first dimension whose value
-    /// changed (the number of dimensions at the end of the space).
-    #[inline]
-    pub fn advance(&mut self) -> usize {
-        self.series += 1;
-        let Some(selection) = &self.space.selection else {
-            return match &mut self.living {
-                None => self.count_up(),
-                Some(living) => living.advance(&mut self.digits),
-            };
-        };
-        if self.series >= self.space.series_count {
-            return self.digits.len();
-        }
-        let step = selection.positions[self.series] - selection.positions[self.series - 1];
-        if step == 1 {
-            return self.count_up();
-        }
-        self.add(u64::from(step))
-    }
-
-    #[inline]
-    fn count_up(&mut self) -> usize {
-        for index in (0..self.digits.len()).rev() {
-            self.digits[index] += 1;
-            if (self.digits[index] as usize) < self.space.dimensions[index].len() {
-                return index;
-            }
-            self.digits[index] = 0;
-        }
-        self.digits.len()
-    }
-
-    /// Adds to the position, carrying from the fastest label upwards.
-    fn add(&mut self, mut carry: u64) -> usize {
-        let mut first_changed = self.digits.len();
-        for index in (0..self.digits.len()).rev() {
-            if carry == 0 {
-                break;
-            }
-            let radix = self.space.dimensions[index].len() as u64;
-            let sum = u64::from(self.digits[index]) + carry;
-            let digit = if sum < radix {
-                carry = 0;
-                sum
-            } else if sum < 2 * radix {
-                carry = 1;
-                sum - radix
-            } else {
-                carry = sum / radix;
-                sum % radix
-            };
-            if digit != u64::from(self.digits[index]) {
-                first_changed = index;
-            }
-            self.digits[index] = digit as u32;
-        }
-        first_changed
-    }
-
-    fn set_position(&mut self, position: usize) {
-        let mut rest = position;
-        for (digit, dimension) in self.digits.iter_mut().zip(&self.space.dimensions).rev() {
-            *digit = (rest % dimension.len()) as u32;
-            rest /= dimension.len();
-        }
     }
 }
 
