@@ -1,0 +1,181 @@
+//! What a configuration will cost by arithmetic: series, samples, and the generator's memory.
+
+use serde::Serialize;
+
+use super::outlook::Outlook;
+use crate::config::{Config, Finding, INSTANCE_LABEL, Instance};
+use crate::engine::{EngineSize, exponential, threads_of};
+use crate::exporters::{self, Push};
+use crate::exposition::BodySize;
+use crate::model::{SpaceSizes, shape_of};
+use crate::otlp;
+use crate::push::{ExportSize, PushSize};
+use crate::readable::{grouped, human_bytes};
+use crate::remote_write;
+
+/// Memory of a process that generates next to nothing: its code, and the threads that
+/// every one has.
+const PROCESS_BYTES: f64 = 8.8e6;
+/// Of the label that tells replicas apart: its name, a host's and a port.
+const INSTANCE_BYTES: usize = 28;
+/// What a family takes beside its series: names, texts, and what is known of them in every
+/// exporter.
+const FAMILY_BYTES: f64 = 8e3;
+
+/// Size of a configuration by arithmetic.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// Series of all metrics, the most that exist at once.
+    pub series: u128,
+    /// Samples per text scrape, the most at once.
+    pub samples: u128,
+    /// Memory of the generator.
+    pub memory: Memory,
+}
+
+/// Bytes of memory that a run takes at its most, by what takes them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Memory {
+    /// The program and its threads, and every metric whatever its series.
+    pub process_bytes: u128,
+    /// Label values, and which label sets are selected.
+    pub labels_bytes: u128,
+    /// Columns of frames, and what series carry from tick to tick.
+    pub series_bytes: u128,
+    /// Chunks of bodies that are scraped.
+    pub scrapes_bytes: u128,
+    /// Requests that are pushed, to receivers that keep up.
+    pub pushes_bytes: u128,
+    /// What there may be beside all this while receivers are slow: not part of the sum.
+    pub slow_receivers_bytes: u128,
+}
+
+impl Memory {
+    /// All together, but for what slow receivers cost.
+    pub fn bytes(&self) -> u128 {
+        let parts = self.parts().map(|(_, bytes)| bytes);
+        parts.into_iter().fold(0, u128::saturating_add)
+    }
+
+    pub(super) fn parts(&self) -> [(&'static str, u128); 5] {
+        [
+            ("process", self.process_bytes),
+            ("labels", self.labels_bytes),
+            ("series", self.series_bytes),
+            ("scrapes", self.scrapes_bytes),
+            ("pushes", self.pushes_bytes),
+        ]
+    }
+}
+
+impl Estimate {
+    /// Adds up the metrics of a configuration; saturates, however long the ranges.
+    ///
+    /// Series that come and go are looked at for a day, the rest of it is arithmetic.
+    pub fn of(config: &Config) -> Self {
+        Self::with_outlook(config).0
+    }
+
+    /// The same, and what becomes of the series.
+    pub fn with_outlook(config: &Config) -> (Self, Outlook) {
+        let layout = exponential::pushed(config);
+        let mut spaces = SpaceSizes::new(config);
+        let mut outlook = Outlook::new(config, spaces.ticks());
+        let mut engine = EngineSize::new(config);
+        let mut bodies = BodySize::default();
+        let exports = exporters::pushing(config).map(|(_, push)| (push, ExportSize::default()));
+        let mut exports: Vec<(Push<'_>, ExportSize)> = exports.collect();
+        for metric in &config.metrics {
+            let (space, size) = spaces.of(metric);
+            let shape = shape_of(metric, &layout);
+            let metric_samples = (size.series).saturating_mul(shape.samples_per_series() as u128);
+            outlook.add(size, shape.samples_per_series() as u128);
+            // Places of series that do not exist have columns as well.
+            engine.add(metric, &shape, size.rows as f64, space);
+            bodies.add(
+                config.prometheus.prefix.len() + metric.name.len(),
+                &shape,
+                size,
+            );
+            for (push, export) in &mut exports {
+                match push {
+                    Push::Otlp(otel) => {
+                        let bytes = otlp::point_bytes(&shape, otel.histograms, size);
+                        export.add(size.series, bytes);
+                    }
+                    Push::RemoteWrite(section) => {
+                        let name = section.prefix.len() + metric.name.len();
+                        // The instance is known at a start only.
+                        let named = |name: &str| name != INSTANCE_LABEL;
+                        let labels = section.labels.iter().filter(|(name, _)| named(name));
+                        let labels = labels.map(|(name, value)| name.len() + value.len());
+                        let instance =
+                            (section.instance == Instance::Auto).then_some(INSTANCE_BYTES);
+                        let labels = labels.chain(instance);
+                        let bytes = remote_write::sample_bytes(name, labels, size);
+                        export.add(metric_samples, bytes);
+                    }
+                }
+            }
+        }
+        let scrapes = if config.prometheus.enabled {
+            bodies.pool_bytes(threads_of(config))
+        } else {
+            0.0
+        };
+        let (mut pushes, mut slow_receivers) = (0.0, 0.0);
+        for (push, export) in exports {
+            let size = match push {
+                Push::Otlp(otel) => PushSize::of_otel(otel, export),
+                Push::RemoteWrite(section) => PushSize::of_remote_write(section, export),
+            };
+            pushes += size.bytes;
+            // The frame is encoded until the next one is due.
+            slow_receivers += size.slow_bytes + engine.frame_bytes();
+        }
+        let process = PROCESS_BYTES + FAMILY_BYTES * config.metrics.len() as f64;
+        let (series, samples) = outlook.peaks();
+        let estimate = Self {
+            series,
+            samples,
+            memory: Memory {
+                process_bytes: process as u128,
+                labels_bytes: spaces.bytes() as u128,
+                series_bytes: engine.bytes() as u128,
+                scrapes_bytes: scrapes as u128,
+                pushes_bytes: pushes as u128,
+                slow_receivers_bytes: slow_receivers as u128,
+            },
+        };
+        (estimate, outlook)
+    }
+
+    /// Why a configuration of this size must not start, if it must not.
+    pub fn refusal(&self, config: &Config) -> Option<String> {
+        let excess = self.excess(config)?;
+        Some(format!("{}: {excess}", config.path.display()))
+    }
+
+    /// The same as a finding about the field that would allow it.
+    pub fn finding(&self, config: &Config) -> Option<Finding> {
+        Some(Finding {
+            path: "global.max_series".to_owned(),
+            message: self.excess(config)?,
+        })
+    }
+
+    fn excess(&self, config: &Config) -> Option<String> {
+        let max = config.global.max_series;
+        (self.samples > max.into()).then(|| {
+            format!(
+                "this configuration has {} samples per scrape ({} series, about {} of memory), \
+                 more than global.max_series allows ({}); check the ranges, set series_cap, or \
+                 raise global.max_series",
+                grouped(self.samples),
+                grouped(self.series),
+                human_bytes(self.memory.bytes()),
+                grouped(max.into()),
+            )
+        })
+    }
+}

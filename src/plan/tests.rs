@@ -1,0 +1,111 @@
+//! Estimates agree with what is built, and plans with what refusals say.
+
+use std::path::Path;
+
+use super::*;
+use crate::config::load_str;
+use crate::readable::{grouped, human_bytes};
+
+/// Arithmetic counts what the catalog and the engine count.
+#[test]
+fn estimates_agree_with_what_is_built() {
+    let text = "
+profiles:
+  product: {labels: {user: {range: [1, 300]}, zone: [a, b, c]}}
+  sample: {labels: {user: {range: [1, 900]}, zone: [a, b]}, series_cap: 500, sampling_strategy: hash}
+  zipf: {labels: {user: {range: [1, 50]}}, zipf_alpha: 1.2}
+metrics:
+  - {name: a, profile: product, type: counter, algorithm: poisson, base_rate: 12}
+  - {name: b, profile: product, type: gauge, algorithm: random_walk, step: 1, diurnal_amp: 0.1}
+  - {name: c, profile: sample, type: histogram, algorithm: lognormal, mu: 0, sigma: 1}
+  - {name: d, profile: zipf, type: summary, algorithm: lognormal, mu: 1, sigma: 1}
+";
+    let pushed = "exporters: {otel: {temporality: delta, histograms: exponential, \
+                      export_interval_s: 1}}";
+    for exporters in ["", pushed] {
+        let text = format!("{exporters}{text}");
+        let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        let estimate = Estimate::of(&config);
+        let layout = exponential::pushed(&config);
+        let catalog = Catalog::build_with(&config, Vec::new(), &layout);
+        let catalog = Arc::new(catalog.unwrap());
+        let mut engine = Engine::new(&config, Arc::clone(&catalog), 0, 1).unwrap();
+        if exporters::needs(&config).growth {
+            engine.count_growth();
+        }
+        assert_eq!(estimate.series, catalog.generated_series() as u128);
+        assert_eq!(estimate.samples, catalog.generated_samples() as u128);
+        let built = engine.memory_bytes() as f64;
+        let said = (estimate.memory.labels_bytes + estimate.memory.series_bytes) as f64;
+        assert!((said / built - 1.0).abs() < 0.05, "{said}, {built}");
+    }
+}
+
+/// `check`, a start that is refused and `plan` tell the same figures.
+#[test]
+fn plans_say_what_refusals_say() {
+    let text = "
+global: {max_series: 1}
+exporters:
+  otel: {enabled: true, temporality: delta, histograms: exponential, endpoint: 'http://localhost:1'}
+  remote_write: [{url: 'http://localhost:1/write'}]
+profiles: {users: {labels: {user: {range: [1, 20000]}}}}
+metrics:
+  - {name: h, profile: users, type: histogram, algorithm: lognormal, mu: 0, sigma: 1}
+";
+    let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    let plan = Plan::measure(&config, 1, 1, || {}).unwrap();
+    let memory = human_bytes(plan.total.memory_bytes.into());
+    assert!(plan.table().contains(&format!("about {memory} (process ")));
+    assert!(plan.table().contains(" more while receivers are slow"));
+    let estimate = Estimate::of(&config);
+    assert_eq!(estimate.memory, plan.total.memory);
+    let finding = estimate.finding(&config).unwrap();
+    for figure in [
+        format!(
+            "{} samples per scrape",
+            grouped(plan.total.samples_text as u128)
+        ),
+        format!(
+            "({} series, about {memory} of memory)",
+            grouped(plan.total.series as u128)
+        ),
+    ] {
+        assert!(finding.message.contains(&figure), "{}", finding.message);
+    }
+    assert!(estimate.refusal(&config).unwrap().contains(&memory));
+}
+
+/// A histogram of 500 series and 11 bounds, and its exponential buckets.
+#[test]
+fn series_are_counted_as_a_backend_counts_them() {
+    let text = "
+profiles: {users: {labels: {user: {range: [1, 500]}}}}
+metrics:
+  - {name: h, profile: users, type: histogram, algorithm: lognormal, mu: 0, sigma: 1}
+  - {name: n, type: histogram, algorithm: lognormal, mu: 0, sigma: 1, buckets: [-1, 1]}
+  - {name: c, type: counter, algorithm: constant, base_rate: 1}
+";
+    let counts = |exporters: &str| {
+        let text = format!("{exporters}{text}");
+        let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        let plan = Plan::measure(&config, 1, 1, || {}).unwrap();
+        assert_eq!(plan.total.series, 502);
+        assert_eq!(plan.total.samples_text, plan.total.backend_series.text);
+        assert!(
+            plan.table()
+                .contains("metrics[1].buckets: warning: OpenMetrics forbids")
+        );
+        plan.total.backend_series
+    };
+    let off = counts("exporters: {otel: {enabled: false}}");
+    assert_eq!((off.text, off.otlp), (500 * 14 + 5 + 1, None));
+    let explicit = counts("exporters: {otel: {enabled: true}}");
+    assert_eq!(explicit.otlp, Some(500 * 14 + 4 + 1));
+    let exponential = counts("exporters: {otel: {histograms: exponential}}");
+    assert_eq!(exponential.otlp, Some(500 + 1 + 1));
+    assert!(exponential.text().contains("; 502 from OTLP"));
+}
