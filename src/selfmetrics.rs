@@ -3,241 +3,23 @@
 //! Counts are taken where things happen, on any thread; once per tick they
 //! are copied into the frame's columns, so that a body shows one moment.
 
+mod families;
 mod process;
+mod totals;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::config::{self, Config, LabelValues};
 use crate::engine::Columns;
-use crate::exporters::{self, ExporterId};
-use crate::http::{Counter, Stats};
-use crate::model::labels::Dimension;
-use crate::model::population::{Population, Populations};
-use crate::model::space::Space;
-use crate::model::{Catalog, Family, Shape};
+use crate::http::Stats;
+use crate::model::Catalog;
+use crate::model::population::Populations;
 use crate::push::Delivery;
+pub use families::{EPOCH, TICK_LAG, TICKS};
+use families::{FAMILIES, HTTP_ERRORS, HttpCount, Own, SCRAPE_BOUNDS_S, SERVERS, TICK_BOUNDS_S};
 use process::cpu_seconds;
 pub use process::resident_memory_bytes;
-
-/// Base name, without `global.self_metrics_prefix`, of the counter whose value is the
-/// number of the tick.
-pub const TICKS: &str = "gen_ticks";
-/// The same and unit of the gauge that tells how late a tick began.
-pub const TICK_LAG: (&str, &str) = ("gen_tick_lag_seconds", "seconds");
-/// The same, unit and label of the gauge that tells which run this is.
-pub const EPOCH: (&str, &str, &str) = ("gen_epoch_seconds", "seconds", "fingerprint");
-
-/// Buckets of `gen_tick_duration_seconds`.
-const TICK_BOUNDS_S: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
-/// Buckets of `gen_scrape_duration_seconds`.
-const SCRAPE_BOUNDS_S: [f64; 11] = [
-    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0,
-];
-/// Values of the label `encoding`: without and with gzip.
-const ENCODINGS: [&str; 2] = ["identity", "gzip"];
-
-/// Values of the label `server`: the metrics page, where it is served, and the control API.
-const SERVERS: [&str; 2] = ["metrics", "control"];
-/// Values of the label `reason` of `gen_http_errors`, and what they count.
-const HTTP_ERRORS: [(&str, HttpCount); 6] = [
-    ("connection_refused", |stats| &stats.connections_refused),
-    ("connection_evicted", |stats| &stats.connections_evicted),
-    ("accept", |stats| &stats.accept_errors),
-    ("bad_request", |stats| &stats.requests_bad),
-    ("write_timeout", |stats| &stats.write_timeouts),
-    ("handler_panic", |stats| &stats.handler_panics),
-];
-
-/// One of the numbers of an HTTP server.
-type HttpCount = fn(&Stats) -> &Counter;
-
-/// One of the families, see [`FAMILIES`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Own {
-    Points,
-    ExportErrors,
-    TickDuration,
-    ActiveSeries,
-    SeriesBorn,
-    SeriesEnded,
-    QueueDepth,
-    Ticks,
-    TickLag,
-    ClockOffset,
-    Epoch,
-    Scrapes,
-    ScrapeDuration,
-    ScrapeBytes,
-    ResidentMemory,
-    CpuSeconds,
-    HttpConnections,
-    HttpRequests,
-    HttpErrors,
-    BuildInfo,
-    PointsOffered,
-    PointsAccepted,
-    PointsRejected,
-    PointsRetried,
-    PointsDropped,
-}
-
-/// So many of the last [`FAMILIES`] exist only where an exporter pushes.
-const PUSH_FAMILIES: usize = 5;
-
-/// Base name, without `global.self_metrics_prefix`, help and unit of each, in the order
-/// in which they are exposed.
-const FAMILIES: [(Own, &str, &str, &str); 25] = [
-    (
-        Own::Points,
-        "gen_points",
-        "Samples generated since the metric's first tick, those left out by a fault included.",
-        "",
-    ),
-    (
-        Own::ExportErrors,
-        "gen_export_errors",
-        "Scrapes and pushes that failed or were broken off.",
-        "",
-    ),
-    (
-        Own::TickDuration,
-        "gen_tick_duration_seconds",
-        "Time to compute a tick.",
-        "seconds",
-    ),
-    (
-        Own::ActiveSeries,
-        "gen_active_series",
-        "Series of this metric that exist at this tick.",
-        "",
-    ),
-    (
-        Own::SeriesBorn,
-        "gen_series_born",
-        "Series of this metric that have begun, those of its first tick and those that began \
-         anew included.",
-        "",
-    ),
-    (
-        Own::SeriesEnded,
-        "gen_series_ended",
-        "Series of this metric that have ended, those that began anew included.",
-        "",
-    ),
-    (
-        Own::QueueDepth,
-        "gen_export_queue_depth",
-        "Exports under way or waiting.",
-        "",
-    ),
-    (
-        Own::Ticks,
-        TICKS,
-        "Number of the tick that this body shows, counted from the epoch.",
-        "",
-    ),
-    (
-        Own::TickLag,
-        TICK_LAG.0,
-        "How late this tick began.",
-        TICK_LAG.1,
-    ),
-    (
-        Own::Epoch,
-        EPOCH.0,
-        "Unix time of tick 0; the label tells what determines the values of this run.",
-        EPOCH.1,
-    ),
-    (
-        Own::ClockOffset,
-        "gen_clock_offset_seconds",
-        "How far the system's clock is ahead of the ticks' schedule (below 0: behind).",
-        "seconds",
-    ),
-    (Own::Scrapes, "gen_scrapes", "Scrapes answered in full.", ""),
-    (
-        Own::ScrapeDuration,
-        "gen_scrape_duration_seconds",
-        "Time to answer a scrape.",
-        "seconds",
-    ),
-    (
-        Own::ScrapeBytes,
-        "gen_scrape_bytes",
-        "Bytes of scrape bodies sent, as encoded.",
-        "bytes",
-    ),
-    (
-        Own::HttpConnections,
-        "gen_http_connections",
-        "Connections accepted, those included that were refused or evicted.",
-        "",
-    ),
-    (
-        Own::HttpRequests,
-        "gen_http_requests",
-        "Well-formed requests.",
-        "",
-    ),
-    (
-        Own::HttpErrors,
-        "gen_http_errors",
-        "Connections refused with 503 or, while idle, evicted since there were too many; \
-         connections that could not be accepted; requests refused before they were looked at; \
-         responses that the client did not take in time; panics.",
-        "",
-    ),
-    (
-        Own::ResidentMemory,
-        "process_resident_memory_bytes",
-        "Resident memory size.",
-        "bytes",
-    ),
-    (
-        Own::CpuSeconds,
-        "process_cpu_seconds",
-        "User and system CPU time.",
-        "seconds",
-    ),
-    (
-        Own::BuildInfo,
-        "gen_build_info",
-        "Always 1; the label tells the version.",
-        "",
-    ),
-    (
-        Own::PointsOffered,
-        "gen_export_points_offered",
-        "Data points that were due to be pushed.",
-        "",
-    ),
-    (
-        Own::PointsAccepted,
-        "gen_export_points_accepted",
-        "Data points that the receiver took.",
-        "",
-    ),
-    (
-        Own::PointsRejected,
-        "gen_export_points_rejected",
-        "Data points that the receiver reported as rejected.",
-        "",
-    ),
-    (
-        Own::PointsRetried,
-        "gen_export_points_retried",
-        "Data points sent again after a failed attempt, at each further attempt.",
-        "",
-    ),
-    (
-        Own::PointsDropped,
-        "gen_export_dropped_points",
-        "Data points that were given up.",
-        "",
-    ),
-];
+use totals::Totals;
 
 /// The process's counters.
 #[derive(Debug, Default)]
@@ -253,7 +35,7 @@ pub struct SelfMetrics {
     epoch_ns: AtomicI64,
     /// What the HTTP servers count, in the order of [`SERVERS`].
     servers: OnceLock<Vec<Arc<Stats>>>,
-    /// Of the exporters that push, in the order of [`exporters::pushing`].
+    /// Of the exporters that push, in the order of [`crate::exporters::pushing`].
     deliveries: Mutex<Vec<Delivery>>,
     totals: Mutex<Totals>,
 }
@@ -267,66 +49,6 @@ struct Observed(Mutex<(Vec<u64>, f64)>);
 pub struct ScrapeGuard<'a>(&'a SelfMetrics);
 
 impl SelfMetrics {
-    /// The families, to be appended to the catalog of `config`.
-    pub fn families(config: &Config) -> Vec<Family> {
-        let names: Vec<String> = config.metrics.iter().map(|m| m.name.clone()).collect();
-        let label = |name: &str, values: Vec<String>| {
-            let count = values.len();
-            Dimension::new(name, &LabelValues::List(values), count)
-        };
-        let metric_name = || label("metric_name", names.clone());
-        let pushing: Vec<String> = exporters::pushing(config)
-            .map(|(exporter, _)| exporter.id.label())
-            .collect();
-        let pushers = || label("exporter", pushing.clone());
-        let exporter = || {
-            let page = ExporterId::Prometheus.label();
-            let all = std::iter::once(page).chain(pushing.clone());
-            label("exporter", all.collect())
-        };
-        let servers = || {
-            let served = &SERVERS[usize::from(!config.prometheus.enabled)..];
-            label("server", served.iter().copied().map(String::from).collect())
-        };
-        let without = if pushing.is_empty() { PUSH_FAMILIES } else { 0 };
-        FAMILIES[..FAMILIES.len() - without]
-            .iter()
-            .map(|&row| {
-                let own = row.0;
-                let labels = match own {
-                    Own::Points | Own::ActiveSeries | Own::SeriesBorn | Own::SeriesEnded => {
-                        vec![metric_name()]
-                    }
-                    Own::ExportErrors | Own::QueueDepth => vec![exporter()],
-                    Own::PointsOffered
-                    | Own::PointsAccepted
-                    | Own::PointsRejected
-                    | Own::PointsRetried
-                    | Own::PointsDropped => vec![pushers()],
-                    Own::HttpConnections | Own::HttpRequests => vec![servers()],
-                    Own::HttpErrors => {
-                        let reasons = HTTP_ERRORS.map(|(reason, _)| reason.to_owned());
-                        vec![label("reason", reasons.into()), servers()]
-                    }
-                    Own::ScrapeBytes => vec![label("encoding", ENCODINGS.map(String::from).into())],
-                    Own::Epoch => vec![label(EPOCH.2, vec![config::fingerprint(config)])],
-                    Own::BuildInfo => {
-                        vec![label("version", vec![env!("CARGO_PKG_VERSION").to_owned()])]
-                    }
-                    _ => Vec::new(),
-                };
-                family(config, row, labels)
-            })
-            .collect()
-    }
-
-    /// The family [`TICKS`] of a configuration, without labels, for a catalog that has no
-    /// other of the process's own; [`fill_tick`] fills it.
-    pub fn tick_family(config: &Config) -> Family {
-        let row = FAMILIES.iter().find(|(own, ..)| *own == Own::Ticks);
-        family(config, *row.expect("it is one of them"), Vec::new())
-    }
-
     /// Records how long a tick took to compute.
     pub fn add_tick(&self, duration_s: f64) {
         self.tick_duration.observe(&TICK_BOUNDS_S, duration_s);
@@ -362,7 +84,7 @@ impl SelfMetrics {
     }
 
     /// Sets what the exporters that push have delivered so far, in the order of
-    /// [`exporters::pushing`].
+    /// [`crate::exporters::pushing`].
     pub fn set_deliveries(&self, now: impl Iterator<Item = Delivery>) {
         let mut deliveries = self.deliveries();
         deliveries.clear();
@@ -510,103 +232,12 @@ impl SelfMetrics {
     }
 }
 
-/// One of the families, under the name that a configuration gives it.
-fn family(
-    config: &Config,
-    (own, name, help, unit): (Own, &str, &str, &str),
-    labels: Vec<Dimension>,
-) -> Family {
-    let shape = match own {
-        Own::TickDuration => Shape::histogram(TICK_BOUNDS_S),
-        Own::ScrapeDuration => Shape::histogram(SCRAPE_BOUNDS_S),
-        Own::ActiveSeries
-        | Own::QueueDepth
-        | Own::TickLag
-        | Own::ClockOffset
-        | Own::Epoch
-        | Own::ResidentMemory
-        | Own::BuildInfo => Shape::Gauge,
-        _ => Shape::Counter,
-    };
-    let space = Arc::new(Space::from_dimensions(labels));
-    let name = format!("{}{name}", config.global.self_metrics_prefix);
-    Family::new(&name, help, unit, shape, space)
-}
-
 /// Fills the columns of [`SelfMetrics::tick_family`].
 pub fn fill_tick(tick: u64, columns: &mut [Columns]) {
     for columns in columns {
         if let Columns::Values(values) = columns {
             values.fill(tick as f64);
         }
-    }
-}
-
-/// What there has been so far, by metric in the catalog's order.
-#[derive(Debug, Default)]
-struct Totals {
-    each: Vec<MetricTotals>,
-    /// The series of the last tick.
-    populations: Option<Populations>,
-}
-
-#[derive(Debug, Default)]
-struct MetricTotals {
-    name: String,
-    samples: u64,
-    born: u64,
-    ended: u64,
-}
-
-impl Totals {
-    /// Adds a tick of these families. After a reload metrics that are still there
-    /// keep their counts.
-    fn count(&mut self, families: &[Family], populations: &Populations, tick: u64) {
-        let before = self.populations.take();
-        let same = |(metric, family): (&MetricTotals, &Family)| metric.name == family.name;
-        let is_same = self.each.len() == families.len() && self.each.iter().zip(families).all(same);
-        if is_same {
-            // Most ticks are over here.
-            if before.as_ref().is_none_or(|before| !before.is(populations)) {
-                for (index, metric) in self.each.iter_mut().enumerate() {
-                    let before = before.as_ref().map(|before| before.family(index));
-                    metric.turn_over(populations.family(index), before, tick);
-                }
-            }
-        } else {
-            let old = std::mem::take(&mut self.each).into_iter().enumerate();
-            let mut old: HashMap<String, (usize, MetricTotals)> = old
-                .map(|(index, metric)| (metric.name.clone(), (index, metric)))
-                .collect();
-            self.each
-                .extend(families.iter().enumerate().map(|(index, family)| {
-                    let known = old.remove(&family.name);
-                    let population = before.as_ref().zip(known.as_ref());
-                    let population = population.map(|(before, (index, _))| before.family(*index));
-                    let mut metric = known.map_or_else(
-                        || MetricTotals {
-                            name: family.name.clone(),
-                            ..MetricTotals::default()
-                        },
-                        |(_, metric)| metric,
-                    );
-                    metric.turn_over(populations.family(index), population, tick);
-                    metric
-                }));
-        }
-        for (index, (metric, family)) in self.each.iter_mut().zip(families).enumerate() {
-            let series = populations.family(index).series_count();
-            metric.samples += (series * family.shape.samples_per_series()) as u64;
-        }
-        self.populations = Some(populations.clone());
-    }
-}
-
-impl MetricTotals {
-    fn turn_over(&mut self, now: &Population, before: Option<&Population>, tick: u64) {
-        let turnover = now.turnover(before, tick);
-        self.born += turnover.born;
-        self.ended += turnover.ended;
     }
 }
 
@@ -640,9 +271,12 @@ impl Observed {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::path::Path;
 
+    use super::totals::MetricTotals;
     use super::*;
+    use crate::config;
     use crate::engine::{Engine, Prepared};
 
     #[test]
