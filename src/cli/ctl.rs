@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use ureq::Agent;
 use ureq::http::Request;
 
-use super::values::{count, finite, label, seconds};
+use super::values::{count, finite, label, percent, seconds};
 use super::{ctl_text, print, variable};
 use crate::app::RunError;
 use crate::causes::unanswered;
@@ -242,8 +242,8 @@ struct OnEntities {
 struct RolloutArgs {
     #[command(flatten)]
     on: OnEntities,
-    /// How many of the label's values take part, 0 to 100. Default: 100.
-    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
+    /// How many of the label's values take part, 0 to 100 (also 20%). Default: 100.
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = percent)]
     percent: Option<f64>,
     /// How long it takes: seconds, or 10m. Default: all at once.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
@@ -269,8 +269,8 @@ struct RolloutArgs {
 struct RestartArgs {
     #[command(flatten)]
     on: OnEntities,
-    /// How many take part, 0 to 100. Default: 100.
-    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
+    /// How many take part, 0 to 100 (also 20%). Default: 100.
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = percent)]
     percent: Option<f64>,
     /// Over how long it is spread: seconds, or 10m. Default: all at once.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
@@ -287,8 +287,8 @@ struct RestartArgs {
 struct OutageArgs {
     #[command(flatten)]
     on: OnEntities,
-    /// How many of the label's values fail, 0 to 100. Default: 100.
-    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
+    /// How many of the label's values fail, 0 to 100 (also 20%). Default: 100.
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = percent)]
     percent: Option<f64>,
     /// For how long: seconds, or 5m.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
@@ -313,8 +313,8 @@ struct ReplaceArgs {
 struct RelabelArgs {
     #[command(flatten)]
     on: OnEntities,
-    /// How many take part, 0 to 100. Default: 100.
-    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
+    /// How many take part, 0 to 100 (also 20%). Default: 100.
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = percent)]
     percent: Option<f64>,
 }
 

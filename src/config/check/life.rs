@@ -13,7 +13,8 @@ use crate::config::{Amount, Label, Law, Life, Mode, Piece, Size, SizeShape};
 use crate::quantity::{self, SECONDS_MAX, duration_text};
 use crate::readable::grouped;
 
-const DAY_NS: u64 = 86_400_000_000_000;
+const HOUR_NS: u64 = 3_600_000_000_000;
+const DAY_NS: u64 = 24 * HOUR_NS;
 const PRESETS: [&str; 3] = ["steady", "k8s", "ci"];
 const MODES: [&str; 6] = ["replace", "rollout", "restart", "outage", "relabel", "job"];
 /// Laws, and sizes, of one profile.
@@ -111,9 +112,7 @@ impl Checker<'_> {
             label: label.to_owned(),
             mode,
         };
-        let replace = |percent_a_day: u64| Mode::Replace {
-            lifetime_ns: DAY_NS * 100 / percent_a_day,
-        };
+        let replace = |lifetime_ns| Mode::Replace { lifetime_ns };
         let axis = |name: &str| {
             labels
                 .iter()
@@ -122,24 +121,25 @@ impl Checker<'_> {
         let above = names(label).rfind(|name| axis(name));
         let name = &label.name;
         Some(match (word, above) {
-            ("steady", _) => vec![law(name, replace(2))],
-            ("k8s", None) => vec![law(name, replace(26))],
+            ("steady", _) => vec![law(name, replace(50 * DAY_NS))],
+            // 26 % a day, in hours that can be read.
+            ("k8s", None) => vec![law(name, replace(92 * HOUR_NS))],
             ("k8s", Some(above)) => {
                 let rollout = Mode::Rollout {
-                    every_ns: DAY_NS / 6,
-                    over_ns: DAY_NS / 144,
+                    every_ns: 4 * HOUR_NS,
+                    over_ns: HOUR_NS / 6,
                     share: 0.01,
                     overlap_ns: 0,
                     back: 0.0,
                 };
-                vec![law(name, replace(20)), law(above, rollout)]
+                vec![law(name, replace(5 * DAY_NS)), law(above, rollout)]
             }
             _ => vec![law(
                 name,
                 Mode::Job {
                     // A third of a day each, half of them at any time.
-                    every_ns: DAY_NS * 2 / 3,
-                    lifetime_ns: DAY_NS / 3,
+                    every_ns: 16 * HOUR_NS,
+                    lifetime_ns: 8 * HOUR_NS,
                 },
             )],
         })

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Entries, Item, Scalar, Seconds};
+use super::{Entries, Item, Percent, Scalar, Seconds};
 
 /// What happens to the metrics while they are generated.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -94,10 +94,10 @@ macro_rules! with_all_action_fields {
                     "rollout", "restart", "outage", "replace", "relabel", null
                 ]))]
                 pub(crate) mode: Option<String>,
-                /// How many of the label's values or entities take part, 0 to 100. churn
-                /// rollout, restart, outage and relabel. Default: 100.
+                /// How many of the label's values or entities take part, 0 to 100 (also
+                /// `20%`). churn rollout, restart, outage and relabel. Default: 100.
                 #[schemars(range(min = 0, max = 100))]
-                pub(crate) percent: Option<f64>,
+                pub(crate) percent: Option<Percent>,
                 /// Seconds (or `10m`) over which it is spread. churn rollout, restart and
                 /// replace, size. Default: 0 (at once).
                 pub(crate) over: Option<Seconds>,

@@ -33,6 +33,8 @@ action: churn, profile: pods, mode: replace, label: pod, over: 1h
 
 action: churn, profile: pods, mode: relabel, label: pod, percent: 0.5
 
+action: churn, profile: pods, mode: restart, label: pod, percent: 20%
+
 action: size, profile: pods, label: pod, to: 4, over: 1m
 
 action: size, profile: pods, label: pod, to: 12.5%
@@ -69,6 +71,10 @@ action: churn, profile: pods, mode: restart, label: pod, back: 1
     back: not used by restart, which takes: profile, mode, label, labels, percent, over, down
 action: churn, profile: pods, mode: rollout, label: pod, percent: 101
     percent: must be within 0 and 100, found 101
+action: churn, profile: pods, mode: rollout, label: pod, percent: 101%
+    percent: must be within 0 and 100, found 101
+action: churn, profile: pods, mode: rollout, label: pod, percent: a fifth
+    percent: expected a number of hundredths such as 20 or 20%, found the text "a fifth"
 action: churn, profile: pods, mode: rollout, label: pod, back: 1
     back: needs over: what is rolled back returns after half of it
 action: churn, profile: pods, mode: rollout, label: pod, over: 5, overlap: 1
