@@ -45,6 +45,11 @@ pub struct Estimate {
     pub series: u128,
     /// Samples per text scrape, the most at once.
     pub samples: u128,
+    /// Rooms for series that are laid out, whether or not there are any in them at a time.
+    pub rows: u128,
+    /// No more series exist at once; fewer than [`Self::series`] where these are counted by
+    /// their rooms, since it would take long to know more.
+    pub most: u128,
     /// Memory of the generator.
     pub memory: Memory,
 }
@@ -115,6 +120,7 @@ impl Estimate {
     pub fn with_outlook(config: &Config) -> (Self, Outlook) {
         let layout = exponential::pushed(config);
         let mut spaces = SpaceSizes::new(config);
+        let (mut rows, mut never) = (0_u128, 0_u128);
         let mut outlook = Outlook::new(config, spaces.ticks());
         let mut engine = EngineSize::new(config);
         let mut bodies = BodySize::default();
@@ -124,6 +130,8 @@ impl Estimate {
             let (space, size) = spaces.of(metric);
             let shape = shape_of(metric, &layout);
             let metric_samples = (size.series).saturating_mul(shape.samples_per_series() as u128);
+            rows = rows.saturating_add(size.rows);
+            never = never.saturating_add(size.series - size.most.min(size.series));
             outlook.add(size, shape.samples_per_series() as u128);
             // Places of series that do not exist have columns as well.
             engine.add(metric, &shape, size.rows as f64, space);
@@ -173,6 +181,8 @@ impl Estimate {
         let estimate = Self {
             series,
             samples,
+            rows,
+            most: series.saturating_sub(never),
             memory: Memory {
                 process_bytes: process as u128,
                 labels_bytes: spaces.bytes() as u128,
@@ -201,13 +211,27 @@ impl Estimate {
 
     fn excess(&self, config: &Config) -> Option<String> {
         let max = config.global.max_series;
+        let all_exist = self.most == self.rows;
         (self.samples > max.into()).then(|| {
+            let (series, advice) = if all_exist {
+                let series = format!("{} series", grouped(self.series));
+                (series, "check the ranges, set series_cap")
+            } else {
+                let (most, rows) = (grouped(self.most), grouped(self.rows));
+                let series = format!("{most} series at once at most, of {rows} laid out");
+                let advice = "make the ranges of labels that come and go no longer than the most \
+                              of them that are wanted at once";
+                (series, advice)
+            };
+            let verb = if self.most < self.series {
+                "has room for"
+            } else {
+                "has"
+            };
             format!(
-                "this configuration has {} samples per scrape ({} series, about {} of memory), \
-                 more than global.max_series allows ({}); check the ranges, set series_cap, or \
-                 raise global.max_series",
+                "this configuration {verb} {} samples per scrape ({series}, about {} of memory), \
+                 more than global.max_series allows ({}); {advice}, or raise global.max_series",
                 grouped(self.samples),
-                grouped(self.series),
                 human_bytes(self.memory.bytes()),
                 grouped(max.into()),
             )
@@ -726,6 +750,45 @@ metrics:
             assert!(finding.message.contains(&figure), "{}", finding.message);
         }
         assert!(estimate.refusal(&config).unwrap().contains(&memory));
+    }
+
+    /// Who has few series at once is told so, and why there is room for more.
+    #[test]
+    fn refusals_tell_rooms_from_series() {
+        let finding = |pods: &str, size: &str, max: u64| {
+            let text = format!(
+                "global: {{max_series: {max}}}
+profiles:
+  p:
+    labels:
+      app: {{range: [1, 10], fmt: 'app{{}}'}}
+      pod: {{range: [1, {pods}], fmt: '{{app}}-{{}}'}}
+      path: [a, b]
+    size: {{label: pod, shape: {size}}}
+metrics: [{{name: x, profile: p, type: gauge, algorithm: random_walk, step: 1}}]
+"
+            );
+            let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
+            let config = config.unwrap_or_else(|error| panic!("{error}"));
+            Estimate::of(&config).finding(&config)
+        };
+        // Too many to look at: rooms are what counts.
+        let spike = "spike, from: 10, to: 1000, over: 1s, period: 2s";
+        let message = finding("50M", spike, 20_000_000).unwrap().message;
+        for part in [
+            "has room for 1,000,000,000 samples per scrape (2,000 series at once at most, of \
+             1,000,000,000 laid out, about ",
+            "make the ranges of labels that come and go no longer than",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+        // Few of them are looked at, and none is taken for ten thousands.
+        assert_eq!(finding("100k", spike, 2000), None);
+        let message = finding("10", "ramp, from: 1, to: 50, over: 2h", 99)
+            .unwrap()
+            .message;
+        let part = "has 100 samples per scrape (100 series at once at most, of 200 laid out,";
+        assert!(message.contains(part), "{message}");
     }
 
     /// A histogram of 500 series and 11 bounds, and its exponential buckets.

@@ -123,6 +123,13 @@ impl SizeAt {
         self.max
     }
 
+    /// The largest number that it comes to.
+    pub fn most(&self) -> u64 {
+        let pieces = self.pieces.iter();
+        let ends = pieces.map(|piece| piece.from.max(piece.to));
+        ends.max().unwrap_or(self.max)
+    }
+
     /// How many exist.
     pub fn count(&self, time_ns: u64) -> u64 {
         let next = self

@@ -23,6 +23,7 @@ mod judge;
 mod laws;
 mod lives;
 mod mapping;
+mod most;
 mod orders;
 mod part;
 mod permutation;
@@ -40,6 +41,7 @@ pub use forecast::{Forecast, Point};
 use graph::Graph;
 use laws::Laws;
 pub use lives::Lives;
+pub use most::most_at_once;
 pub use part::Axis;
 use part::{Own, Parts};
 
