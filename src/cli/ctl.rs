@@ -320,7 +320,7 @@ struct RelabelArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  mockingbird ctl size pods pod 50% --over 1h\n  mockingbird ctl size pods pod 200"
+    after_help = "Examples:\n  mockingbird ctl size pods pod 50% --over 1h\n  mockingbird ctl size pods pod 200\n  mockingbird ctl size pods pod 20 --label namespace=shop"
 )]
 struct SizeArgs {
     /// Name of the profile.
@@ -330,6 +330,9 @@ struct SizeArgs {
     of: String,
     /// How many there are in the end: a number (also 10k), or 50% of all there can be.
     to: String,
+    /// Only of entities that have this label value, which no law changes; may be repeated.
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
     /// How long the change takes: seconds, or 10m. Default: none at all.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
     over: Option<f64>,
@@ -508,6 +511,7 @@ impl Call {
                 let body = body([
                     ("profile", Some(args.profile.into())),
                     ("label", Some(args.of.into())),
+                    ("labels", labels(args.labels)),
                     ("to", Some(args.to.into())),
                     ("over", args.over.map(Value::from)),
                 ]);

@@ -138,7 +138,7 @@ metrics:
 
     #[test]
     fn entities_that_others_replaced_are_warned_of_with_the_reason() {
-        let laws = warned(|text| text.replace("lifetime: 20s", "lifetime: 21s"));
+        let laws = warned(|text| text.replace("lifetime: 20s", "lifetime: 10s"));
         let [laws] = &laws[..] else {
             panic!("one for a profile: {laws:?}");
         };
@@ -171,7 +171,7 @@ metrics:
                     "size: {label: pod, shape: ramp, from: 90%, to: 90%, over: 1}\n    churn";
                 text.replace("churn", size)
             },
-            |text: &str| text.replace("[1, 40]", "[1, 41]").replace("20s", "21s"),
+            |text: &str| text.replace("[1, 40]", "[1, 41]").replace("20s", "10s"),
         ] {
             assert_eq!(warned(edit), <[String; 0]>::default());
         }

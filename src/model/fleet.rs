@@ -20,6 +20,7 @@ mod graph;
 pub(crate) mod handmade;
 mod ids;
 mod judge;
+mod lasting;
 mod laws;
 mod lives;
 mod mapping;

@@ -65,12 +65,30 @@ impl<'l> Graph<'l> {
     /// How many entities a label can have: one for each combination of the labels that it is
     /// and needs.
     pub(super) fn entities(&self, name: &str) -> u64 {
-        let closure = self.closure(name).into_iter();
+        self.combinations(std::iter::once(name))
+    }
+
+    /// How many combinations there are of the labels that some are and need.
+    pub(super) fn combinations(&self, names: impl Iterator<Item = impl AsRef<str>>) -> u64 {
+        let closures = names.map(|name| self.closure(name.as_ref()));
+        let closure: HashSet<usize> = closures.flatten().collect();
         let axes = closure
+            .into_iter()
             .map(|place| &self.labels[place])
             .filter(|label| label.of.is_none());
         axes.fold(1, |product, label| {
             product.saturating_mul(label.values.count())
+        })
+    }
+
+    /// Whether no law changes a label's text: it is written from values alone.
+    pub(super) fn lasts(&self, name: &str) -> bool {
+        let closure = self.closure(name);
+        let mut labels = closure.iter().map(|&place| &self.labels[place]);
+        labels.all(|label| {
+            let mut pieces = label.text.iter().flatten();
+            let changes = |piece: &Piece| matches!(piece, Piece::Id(_) | Piece::Generation);
+            label.of.is_none() && !pieces.any(changes)
         })
     }
 

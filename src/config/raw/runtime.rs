@@ -44,7 +44,7 @@ macro_rules! with_action_fields {
             pub(crate) metric: Option<String>,
             /// Only series with these label values. spike, `error_rate`, faults
             /// nan, reset and stale. Default: all series. churn: only entities that
-            /// have them just before.
+            /// have them just before. size: only entities that have them for ever.
             pub(crate) labels: Option<Entries<Scalar>>,
             /// `nan`: values turn into NaN. `reset`: counters, histograms and
             /// summaries restart from zero. `stale`: series vanish and return.

@@ -41,6 +41,10 @@ action: size, profile: pods, label: pod, to: 12.5%
 
 action: size, profile: named, label: host, to: 1
 
+action: size, profile: pods, label: pod, to: 4, labels: {namespace: shop}
+
+action: size, profile: pods, label: namespace, to: 0, labels: {namespace: shop}, over: 1m
+
 action: churn, profile: pods, label: pod
     mode: missing; one of rollout, restart, outage, replace, relabel
 action: churn, profile: pods, mode: job, label: pod
@@ -91,8 +95,16 @@ action: size, profile: pods, label: pod, to: 9
     to: there can be 8 entities, found 9; extend the range of the label
 action: size, profile: pods, label: pod, to: 101%
     to: a share is 0% to 100%, found "101%"
-action: size, profile: pods, label: pod, to: 4, labels: {namespace: shop}
-    labels: not used by size, which takes: profile, label, to, over
+action: size, profile: pods, label: pod, to: 5, labels: {namespace: shop}
+    to: there can be 4 entities, found 5; extend the range of the label
+action: size, profile: pods, label: pod, to: 4, labels: {namespace: shops}
+    labels.namespace: "namespace" has no value "shops"
+action: size, profile: pods, label: pod, to: 1, labels: {pod: shop-xxxxx}
+    labels.pod: how many there are of pod can be said by what pod is made of and no law changes: labels that it names, without {id:N} and {generation}; there are: namespace
+action: size, profile: pods, label: namespace, to: 1, labels: {pod: shop-xxxxx}
+    labels.pod: how many there are of namespace can be said by what namespace is made of and no law changes: labels that it names, without {id:N} and {generation}; there are: namespace
+action: size, profile: pods, label: pod, to: 1, labels: {nod: n1}
+    labels.nod: no label "nod"; did you mean "node"?
 "#;
 
 #[test]

@@ -5,7 +5,7 @@ mod foretell;
 use std::sync::Arc;
 
 use super::part::{Making, Own, Parts};
-use crate::churn::{Clock, Outages, SizeAt, Slot, State};
+use crate::churn::{Clock, Outages, SizeAt, Sizes, Slot, State};
 use crate::config::{Law, Life, Mode};
 
 /// All laws of a fleet.
@@ -48,7 +48,7 @@ pub(super) struct Only(Option<Arc<[u64]>>);
 #[derive(Debug, Clone)]
 enum Kind {
     Churn(Clock),
-    Size(SizeAt),
+    Size(Sizes),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,14 +170,9 @@ impl Laws {
     fn add_size(&mut self, parts: &Parts, part: usize, at: impl FnOnce(u64) -> SizeAt) {
         let closure = &parts.each[part].closure;
         let max = parts.product(closure);
-        // By own value first, so that all parents shrink alike.
-        let mut ranked = closure.clone();
-        if let Own::Axis(own) = parts.each[part].own {
-            ranked.retain(|&axis| axis != own);
-            ranked.insert(0, own);
-        }
+        let ranked = ranked(parts, part);
         self.slots.push(SlotLaw {
-            kind: Kind::Size(at(max)),
+            kind: Kind::Size(Sizes::new(at(max))),
             part,
             only: Only::default(),
             keyed: Vec::new(),
@@ -188,14 +183,14 @@ impl Laws {
     }
 
     /// Lets the sizes of a label, of which there is one at least afterwards, be others.
-    pub(super) fn resize(&mut self, parts: &Parts, part: usize, resize: impl Fn(&mut SizeAt)) {
+    pub(super) fn resize(&mut self, parts: &Parts, part: usize, resize: impl Fn(&mut Sizes)) {
         let is_meant = |law: &SlotLaw| law.part == part && matches!(law.kind, Kind::Size(_));
         if !self.slots.iter().any(is_meant) {
             self.add_size(parts, part, SizeAt::full);
         }
         for law in &mut self.slots {
-            if let (Kind::Size(size), true) = (&mut law.kind, law.part == part) {
-                resize(size);
+            if let (Kind::Size(sizes), true) = (&mut law.kind, law.part == part) {
+                resize(sizes);
             }
         }
     }
@@ -492,6 +487,17 @@ pub(super) fn overlaps(law: &Law) -> bool {
             ..
         }
     )
+}
+
+/// The axes by which a size orders entities, the slowest first: by own value, so that all
+/// parents shrink alike.
+pub(super) fn ranked(parts: &Parts, part: usize) -> Vec<usize> {
+    let mut ranked = parts.each[part].closure.clone();
+    if let Own::Axis(own) = parts.each[part].own {
+        ranked.retain(|&axis| axis != own);
+        ranked.insert(0, own);
+    }
+    ranked
 }
 
 /// Whether all of some increasing numbers are among others.

@@ -1,6 +1,7 @@
 //! Fleets agree with their slow twin, and with what they promise.
 
 mod orders;
+mod sizes;
 mod twin;
 
 use std::sync::Arc;
