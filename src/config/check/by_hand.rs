@@ -175,9 +175,10 @@ impl Checker<'_> {
             };
             let all = metric.labels.iter().map(|label| &*label.name);
             let lasting: Vec<&str> = all.filter(|name| is_lasting(metric, name)).collect();
-            let hint = match lasting.is_empty() {
-                true => "there is none".to_owned(),
-                false => format!("there are: {}", suggest::list(lasting)),
+            let hint = if lasting.is_empty() {
+                "there is none".to_owned()
+            } else {
+                format!("there are: {}", suggest::list(lasting))
             };
             let message = format!(
                 "how many there are of {label} can be said by what {label} is made of and no law \

@@ -65,17 +65,17 @@ mod tests {
                 sizes,
                 ..Life::default()
             };
-            most_at_once(&labels, &life, 2 * 30 << 40)
+            most_at_once(&labels, &life, (2 * 30) << 40)
         };
         let pods = size("pod", Amount::Count(7), Amount::Count(1000));
         let apps = size("app", Amount::Share(0.2), Amount::Count(1));
-        assert_eq!(most(&[]), 2 * 30 << 40);
+        assert_eq!(most(&[]), (2 * 30) << 40);
         assert_eq!(most(std::slice::from_ref(&pods)), 2 * 3 * 1000);
-        assert_eq!(most(std::slice::from_ref(&apps)), 2 * 6 << 40);
+        assert_eq!(most(std::slice::from_ref(&apps)), (2 * 6) << 40);
         assert_eq!(most(&[apps, pods]), 2 * 3 * 1000);
         assert_eq!(
             most(&[size("other", Amount::Count(1), Amount::Count(1))]),
-            2 * 30 << 40
+            (2 * 30) << 40
         );
     }
 }
