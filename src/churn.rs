@@ -12,7 +12,7 @@
 //! | `restart`, `outage` | `pauses`, with `hits` |
 //! | `relabel` | `relabel`, with `hits` |
 //! | `job` | `job` |
-//! | sizes | `size` |
+//! | sizes | `size`, `sizes` |
 //! | by hand | `order` |
 //!
 //! Nothing here knows labels' values or series. What a slot is, its user decides: it has the
@@ -27,6 +27,7 @@ mod relabel;
 mod replace;
 mod rollout;
 mod size;
+mod sizes;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ use crate::config::{Law, Life, Mode};
 pub use order::{Change, Order};
 pub use pauses::Outages;
 pub use size::SizeAt;
+pub use sizes::Sizes;
 pub use state::{Old, Slot, State};
 use windows::Windows;
 use xxhash_rust::xxh3::xxh3_64;

@@ -12,6 +12,7 @@
 //! | `hub` | a change | its answer, from the clock's thread |
 //! | `applier` | changes, ticks | an engine that has changed, entries of the journal |
 //! | `reload` | the configuration's file | what the clock's thread needs to switch to it |
+//! | `replaced` | what a reload did | warnings of entities that edited laws replaced |
 //! | `guard` | a request | whether it may be made at all |
 //! | `routes` | a request | a reply |
 //! | `actions`, `status`, `series` | parts of a request | parts of a reply |
@@ -26,6 +27,7 @@ mod error;
 mod guard;
 mod hub;
 mod reload;
+mod replaced;
 mod routes;
 mod series;
 mod status;

@@ -13,6 +13,8 @@ pub(crate) const DURATION: &str = "seconds or a duration such as 90s, 5m, 6h, 1d
 pub(crate) const COUNT: &str = "a whole number such as 5000, 1_000_000, 10k or 1M";
 /// What [`bytes`] understands, for messages.
 pub(crate) const BYTES: &str = "a number of bytes such as 4194304, 4MiB or 64KiB";
+/// What [`percent`] understands, for messages.
+pub(crate) const PERCENT: &str = "a number of hundredths such as 20 or 20%";
 
 /// The texts that [`duration_ns`] understands beside plain numbers, as a regular
 /// expression; those that overflow are in it.
@@ -24,6 +26,8 @@ pub(crate) const COUNT_PATTERN: &str = r"^[0-9]+(_[0-9]+)*((\.[0-9]+)?[kMG])?$";
 pub(crate) const WHOLE_PATTERN: &str = r"^-?[0-9]+(_[0-9]+)*((\.[0-9]+)?[kMG])?$";
 /// The same of [`bytes`].
 pub(crate) const BYTES_PATTERN: &str = r"^[0-9]+(_[0-9]+)*((\.[0-9]+)?(kB|MB|GB|KiB|MiB|GiB|B))?$";
+/// The same of [`percent`].
+pub(crate) const PERCENT_PATTERN: &str = r"^[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)? *%?$";
 
 /// Units of time and their nanoseconds, the longest first.
 const TIME_UNITS: [(&str, u64); 5] = [
@@ -178,6 +182,24 @@ fn scaled(text: &str, units: &[(&str, u64)], understood: &str) -> Result<u64, St
     Ok(value)
 }
 
+/// Hundredths: a number with or without a percent sign behind it. Of `20%` and `20` that is
+/// 20.
+///
+/// # Errors
+/// Why it is none.
+pub(crate) fn percent(text: &str) -> Result<f64, String> {
+    if is_negative(text) {
+        return Err(NEGATIVE.to_owned());
+    }
+    let number = text.strip_suffix('%').map_or(text, str::trim_end);
+    let is_part = |byte: u8| byte.is_ascii_digit() || b".eE+-".contains(&byte);
+    let number = Some(number).filter(|number| number.bytes().all(is_part));
+    let number = number.and_then(|number| number.parse().ok());
+    number
+        .filter(|number: &f64| number.is_finite())
+        .ok_or_else(|| format!("expected {PERCENT}"))
+}
+
 fn is_negative(text: &str) -> bool {
     let number = text.strip_prefix('-');
     number.is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit() || c == '.'))
@@ -323,6 +345,25 @@ mod tests {
         for wrong in ["--1", "9223372036854775808", "-", "1.5"] {
             assert!(whole(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn percentages_may_have_their_sign() {
+        for (text, value) in [
+            ("20", 20.0),
+            ("20%", 20.0),
+            ("0.5 %", 0.5),
+            ("1e-3%", 0.001),
+            ("100.0%", 100.0),
+        ] {
+            assert_eq!(percent(text), Ok(value), "{text}");
+        }
+        for wrong in [
+            "", "%", "20%%", "%20", "20 ", "a fifth", "NaN%", "inf%", "1e999%", "0,5%",
+        ] {
+            assert!(percent(wrong).unwrap_err().contains("20%"), "{wrong:?}");
+        }
+        assert_eq!(percent("-5%"), Err(NEGATIVE.to_owned()));
     }
 
     #[test]

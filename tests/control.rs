@@ -127,10 +127,11 @@ fn check_beginning(api: &mut Described) -> u64 {
     let nan = json!({"kind": "nan", "rate": 0, "metric": "temp"});
     api.post("fault", &nan, 200);
     let rollout = json!({"profile": "fleet", "mode": "rollout", "label": "pod", "over": 100,
-        "labels": {"ns": "b"}});
+        "percent": "100%", "labels": {"ns": "b"}});
     let ordered = api.post("churn", &rollout, 200);
     assert_eq!(ordered["series"], json!({"began": 1, "ended": 1}));
-    let size = json!({"profile": "fleet", "label": "pod", "to": "50%", "over": "100s"});
+    let size = json!({"profile": "fleet", "label": "pod", "to": "0%", "over": "100s",
+        "labels": {"ns": "a"}});
     let ordered = api.post("size", &size, 200);
     assert_eq!(ordered["series"], json!({"began": 0, "ended": 1}));
     let scenario = json!({"scenario": "bad"});
@@ -159,8 +160,9 @@ fn check_beginning(api: &mut Described) -> u64 {
     assert_eq!(orders.len(), 2, "{status}");
     assert_eq!(
         (&orders[0]["mode"], &orders[1]["to"]),
-        (&json!("rollout"), &json!("50%"))
+        (&json!("rollout"), &json!("0%"))
     );
+    assert_eq!(orders[1]["labels"], json!({"ns": "a"}));
     fault_id
 }
 
@@ -953,6 +955,19 @@ fn ctl_drives_it() {
         "available: hits",
     );
     check(ctl(&["spike", "hits"]), 2, "--multiplier");
+    let nobody = "no metric of a profile";
+    let some = ["size", "p", "host", "1", "--label", "region=a"];
+    check(ctl(&some), 2, nobody);
+    check(
+        ctl(&["restart", "p", "host", "--percent", "20%"]),
+        2,
+        nobody,
+    );
+    check(
+        ctl(&["restart", "p", "host", "--percent", "20 of 100"]),
+        2,
+        "20%",
+    );
     check(
         ctl(&["--url", "http://127.0.0.1:1", "status"]),
         1,

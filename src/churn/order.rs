@@ -1,8 +1,9 @@
 //! Orders: laws and sizes given by hand to a run, each acting from one tick on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::{Clock, SizeAt};
+use super::{Clock, Sizes};
 use crate::config::{Churn, Resize};
 
 /// Something that was ordered. What follows from it is a function of the fleet, all orders
@@ -45,10 +46,11 @@ impl Order {
 
     /// The values of labels that narrow it.
     pub fn labels(&self) -> Option<&BTreeMap<String, String>> {
-        match &self.change {
-            Change::Churn(churn) => Some(&churn.labels).filter(|labels| !labels.is_empty()),
-            Change::Size(_) => None,
-        }
+        let labels = match &self.change {
+            Change::Churn(churn) => &churn.labels,
+            Change::Size(resize) => &resize.labels,
+        };
+        Some(labels).filter(|labels| !labels.is_empty())
     }
 
     /// How long after its beginning the last of it happens, in nanoseconds.
@@ -72,11 +74,11 @@ impl Order {
         }
     }
 
-    /// Lets a size go on as ordered.
-    pub(crate) fn resize(&self, size: &mut SizeAt, interval_ns: u64) {
+    /// Lets sizes go on as ordered: of the entities with these ranks, where labels narrow it.
+    pub(crate) fn resize(&self, sizes: &mut Sizes, interval_ns: u64, members: Option<&Arc<[u32]>>) {
         if let Change::Size(resize) = &self.change {
             let start_ns = self.tick.saturating_mul(interval_ns);
-            size.go(start_ns, resize.to, resize.over_ns);
+            sizes.go(start_ns, (resize.to, resize.over_ns), members);
         }
     }
 }

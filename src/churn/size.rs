@@ -12,10 +12,13 @@
 //! - double and halve: d in every other period, the second one first
 //!
 //! `from` and `to` are numbers or shares of `max`, rounded to the nearest. A command adds a
-//! ramp that begins with the size of its moment and replaces what was before.
+//! ramp that begins with the size of its moment and replaces what was before. Where it is about
+//! some of the entities only, these are counted among themselves from then on.
 
 mod presence;
 mod wave;
+
+use std::sync::Arc;
 
 use super::state::State;
 use crate::config::{Amount, Size, SizeShape};
@@ -29,12 +32,37 @@ pub struct SizeAt {
     pieces: Vec<Piece>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Piece {
     start_ns: u64,
     from: u64,
     to: u64,
     shape: Shape,
+    /// Among whom entities are counted.
+    among: Among,
+}
+
+/// Some of a label's entities, by their ranks in increasing order; all where none are named.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Among(Option<Arc<[u32]>>);
+
+impl Among {
+    pub(super) fn of(ranks: Arc<[u32]>) -> Self {
+        Self(Some(ranks))
+    }
+
+    /// How many of them have smaller ranks.
+    fn place(&self, rank: u64) -> u64 {
+        match &self.0 {
+            None => rank,
+            Some(ranks) => ranks.partition_point(|&other| u64::from(other) < rank) as u64,
+        }
+    }
+
+    /// How many there are.
+    fn count(&self, all: u64) -> u64 {
+        self.0.as_ref().map_or(all, |ranks| ranks.len() as u64)
+    }
 }
 
 /// A shape with its durations; those of cycles are not 0.
@@ -77,6 +105,7 @@ impl SizeAt {
             from: amount(size.from, max),
             to: amount(size.to, max),
             shape,
+            among: Among::default(),
         };
         Self {
             max,
@@ -90,6 +119,7 @@ impl SizeAt {
             from: count,
             to: count,
             shape: Shape::Ramp { over_ns: 0 },
+            among: Among::default(),
         };
         Self {
             max,
@@ -100,11 +130,24 @@ impl SizeAt {
     /// From `start_ns` on, to a number in a straight line over `over_ns`, which may be 0,
     /// from what the size is then. Commands come in order of time.
     pub fn go(&mut self, start_ns: u64, to: Amount, over_ns: u64) {
+        let from = self.count(start_ns);
+        self.go_from(start_ns, from, (to, over_ns), Among::default());
+    }
+
+    /// The same from a number of some entities to another one.
+    pub(super) fn go_from(
+        &mut self,
+        start_ns: u64,
+        from: u64,
+        (to, over_ns): (Amount, u64),
+        among: Among,
+    ) {
         let piece = Piece {
             start_ns,
-            from: self.count(start_ns),
-            to: amount(to, self.max),
+            from,
+            to: amount(to, among.count(self.max)),
             shape: Shape::Ramp { over_ns },
+            among,
         };
         self.pieces.retain(|piece| piece.start_ns < start_ns);
         if self.pieces.is_empty() {
@@ -118,17 +161,56 @@ impl SizeAt {
         }
     }
 
+    /// From how many on of some entities one has to count that those of them with these ranks,
+    /// which follow this size, stay as they are: up to the last that exists.
+    pub(super) fn reached(
+        &self,
+        time_ns: u64,
+        ranks: impl DoubleEndedIterator<Item = u64>,
+        among: &Among,
+    ) -> u64 {
+        let piece = self.piece(time_ns);
+        let count = piece.count(time_ns - piece.start_ns);
+        if piece.among == *among {
+            return count;
+        }
+        let mut is_all = true;
+        let mut last_first = ranks.rev();
+        let last = last_first.find(|&rank| {
+            let exists = piece.among.place(rank) < count;
+            is_all &= exists;
+            exists
+        });
+        match last {
+            Some(_) if is_all => among.count(self.max),
+            Some(rank) => among.place(rank) + 1,
+            None => 0,
+        }
+    }
+
+    /// What is in force at a time.
+    fn piece(&self, time_ns: u64) -> &Piece {
+        let next = self
+            .pieces
+            .partition_point(|piece| piece.start_ns <= time_ns);
+        &self.pieces[next.saturating_sub(1)]
+    }
+
     /// The most there can be.
     pub fn max(&self) -> u64 {
         self.max
     }
 
+    /// The largest number that it comes to.
+    pub fn most(&self) -> u64 {
+        let pieces = self.pieces.iter();
+        let ends = pieces.map(|piece| piece.from.max(piece.to));
+        ends.max().unwrap_or(self.max)
+    }
+
     /// How many exist.
     pub fn count(&self, time_ns: u64) -> u64 {
-        let next = self
-            .pieces
-            .partition_point(|piece| piece.start_ns <= time_ns);
-        let piece = &self.pieces[next.saturating_sub(1)];
+        let piece = self.piece(time_ns);
         piece.count(time_ns - piece.start_ns)
     }
 
@@ -196,6 +278,7 @@ impl Piece {
 
     /// When there is an entity with this rank.
     fn presence(&self, rank: u64) -> Presence {
+        let rank = self.among.place(rank);
         let (low, high) = (self.from.min(self.to), self.from.max(self.to));
         if rank < low || rank >= high {
             return Presence::constant(rank < low);

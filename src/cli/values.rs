@@ -30,6 +30,11 @@ pub(super) fn finite(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "expected a finite number".to_owned())
 }
 
+/// Hundredths, with or without a percent sign.
+pub(super) fn percent(text: &str) -> Result<f64, String> {
+    quantity::percent(text)
+}
+
 /// The first address of a host and port; `localhost` is one, too.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let mut found = text.to_socket_addrs().map_err(|error| error.to_string())?;

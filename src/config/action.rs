@@ -58,6 +58,8 @@ pub struct Resize {
     pub profile: String,
     /// The label.
     pub label: String,
+    /// Only of entities with these label values, which no law changes; empty means all.
+    pub labels: BTreeMap<String, String>,
     /// How many there are in the end.
     pub to: Amount,
     /// How long the change takes, in a straight line; 0 means at once.

@@ -119,6 +119,9 @@ fn action_fields(action: &Action) -> Fields {
             fields.set("action", "size");
             fields.set("profile", &*resize.profile);
             fields.set("label", &*resize.label);
+            if !resize.labels.is_empty() {
+                fields.set("labels", json!(resize.labels));
+            }
             match resize.to {
                 Amount::Count(count) => fields.set("to", count),
                 Amount::Share(share) => fields.set("to", format!("{}%", percent(share))),

@@ -38,6 +38,7 @@ enum Written {
     Count,
     Whole,
     Bytes,
+    Percent,
 }
 
 impl Written {
@@ -48,6 +49,7 @@ impl Written {
             "Count" => Self::Count,
             "Whole" => Self::Whole,
             "Bytes" => Self::Bytes,
+            "Percent" => Self::Percent,
             _ => Self::Plainly,
         }
     }
@@ -59,6 +61,7 @@ impl Written {
             Self::Seconds => Some(quantity::DURATION),
             Self::Count | Self::Whole => Some(quantity::COUNT),
             Self::Bytes => Some(quantity::BYTES),
+            Self::Percent => Some(quantity::PERCENT),
         }
     }
 }
@@ -429,6 +432,9 @@ impl<'de> de::Deserializer<'de> for NodeDe<'_, '_> {
             },
             Node::Str(text) | Node::Variable(text) if self.written == Written::Seconds => {
                 self.quantity(text, quantity::duration_ns)? as f64 / 1e9
+            }
+            Node::Str(text) | Node::Variable(text) if self.written == Written::Percent => {
+                self.quantity(text, quantity::percent)?
             }
             _ => return self.expected(self.written.understood().unwrap_or("a number")),
         };

@@ -24,7 +24,7 @@ pub(super) use metric::{RawComponent, RawMetric, RawProfile};
 pub(super) use parameters::{Parametrised, WithParameters};
 pub(super) use remote_write::{RawBasicAuth, RawRemoteWrite};
 pub(super) use runtime::{RawAction, RawRuntime, RawScenario, RawStep};
-pub(super) use values::{AnyFloat, Bytes, Count, Entries, Item, Scalar, Seconds, Whole};
+pub(super) use values::{AnyFloat, Bytes, Count, Entries, Item, Percent, Scalar, Seconds, Whole};
 
 /// A configuration file of Mockingbird: which metrics to generate, with which
 /// labels, and where to deliver them.

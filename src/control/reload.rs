@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::error::ErrorReply;
 use super::hub::{Change, Done, Hub, InEffect, Replacement};
+use super::replaced;
 use crate::config::{self, Config, LoadError, Metric, Overrides, Problem, Runtime};
 use crate::engine::{Prepared, Reloaded, exponential};
 use crate::exporters;
@@ -42,7 +43,7 @@ pub struct Outcome {
     pub reloaded: Reloaded,
     /// Fields that differ in the file and stay as they were until a restart.
     pub needs_restart: Vec<&'static str>,
-    /// What the file is warned of.
+    /// What the file is warned of, and its author of what the reload replaced.
     pub warnings: Vec<Problem>,
 }
 
@@ -85,10 +86,13 @@ impl Reloader {
             new.set_instance(instance);
         }
         let (new, needs_restart) = merge(old, &self.started, new);
-        let warnings = new.warnings.clone();
         let replacement = prepare(&in_effect, new)?;
+        let new = Arc::clone(&replacement.config);
         match self.hub.request(Change::Reload(Box::new(replacement)))? {
             Done::Reloaded(reloaded) => {
+                let metrics = (&old.metrics[..], &new.metrics[..]);
+                let mut warnings = new.warnings.clone();
+                warnings.extend(replaced::warnings(&new.path, metrics, &reloaded));
                 let outcome = Outcome {
                     reloaded,
                     needs_restart,

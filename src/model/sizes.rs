@@ -75,10 +75,10 @@ impl<'a> SpaceSizes<'a> {
         }
         let values = labels.iter().map(|label| label.values.count());
         if values.fold(0, u64::saturating_add) > VALUES_MAX {
-            return SpaceSize::unknown(labels);
+            return SpaceSize::unknown(labels, life);
         }
         let Ok(fleet) = Fleet::of(labels, life, self.interval_ns) else {
-            return SpaceSize::unknown(labels);
+            return SpaceSize::unknown(labels, life);
         };
         let Some(fleet) = fleet else {
             return SpaceSize::of(labels, metric.series_cap, metric.sampling);

@@ -29,6 +29,11 @@ pub struct Estimate {
     pub series: u128,
     /// Samples per text scrape, the most at once.
     pub samples: u128,
+    /// Rooms for series that are laid out, whether or not there are any in them at a time.
+    pub rows: u128,
+    /// No more series exist at once; fewer than [`Self::series`] where these are counted by
+    /// their rooms, since it would take long to know more.
+    pub most: u128,
     /// Memory of the generator.
     pub memory: Memory,
 }
@@ -80,6 +85,7 @@ impl Estimate {
     pub fn with_outlook(config: &Config) -> (Self, Outlook) {
         let layout = exponential::pushed(config);
         let mut spaces = SpaceSizes::new(config);
+        let (mut rows, mut never) = (0_u128, 0_u128);
         let mut outlook = Outlook::new(config, spaces.ticks());
         let mut engine = EngineSize::new(config);
         let mut bodies = BodySize::default();
@@ -89,6 +95,8 @@ impl Estimate {
             let (space, size) = spaces.of(metric);
             let shape = shape_of(metric, &layout);
             let metric_samples = (size.series).saturating_mul(shape.samples_per_series() as u128);
+            rows = rows.saturating_add(size.rows);
+            never = never.saturating_add(size.series - size.most.min(size.series));
             outlook.add(size, shape.samples_per_series() as u128);
             // Places of series that do not exist have columns as well.
             engine.add(metric, &shape, size.rows as f64, space);
@@ -138,6 +146,8 @@ impl Estimate {
         let estimate = Self {
             series,
             samples,
+            rows,
+            most: series.saturating_sub(never),
             memory: Memory {
                 process_bytes: process as u128,
                 labels_bytes: spaces.bytes() as u128,
@@ -166,13 +176,27 @@ impl Estimate {
 
     fn excess(&self, config: &Config) -> Option<String> {
         let max = config.global.max_series;
+        let all_exist = self.most == self.rows;
         (self.samples > max.into()).then(|| {
+            let (series, advice) = if all_exist {
+                let series = format!("{} series", grouped(self.series));
+                (series, "check the ranges, set series_cap")
+            } else {
+                let (most, rows) = (grouped(self.most), grouped(self.rows));
+                let series = format!("{most} series at once at most, of {rows} laid out");
+                let advice = "make the ranges of labels that come and go no longer than the most \
+                              of them that are wanted at once";
+                (series, advice)
+            };
+            let verb = if self.most < self.series {
+                "has room for"
+            } else {
+                "has"
+            };
             format!(
-                "this configuration has {} samples per scrape ({} series, about {} of memory), \
-                 more than global.max_series allows ({}); check the ranges, set series_cap, or \
-                 raise global.max_series",
+                "this configuration {verb} {} samples per scrape ({series}, about {} of memory), \
+                 more than global.max_series allows ({}); {advice}, or raise global.max_series",
                 grouped(self.samples),
-                grouped(self.series),
                 human_bytes(self.memory.bytes()),
                 grouped(max.into()),
             )

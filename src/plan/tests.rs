@@ -78,6 +78,45 @@ metrics:
     assert!(estimate.refusal(&config).unwrap().contains(&memory));
 }
 
+/// Who has few series at once is told so, and why there is room for more.
+#[test]
+fn refusals_tell_rooms_from_series() {
+    let finding = |pods: &str, size: &str, max: u64| {
+        let text = format!(
+            "global: {{max_series: {max}}}
+profiles:
+  p:
+    labels:
+      app: {{range: [1, 10], fmt: 'app{{}}'}}
+      pod: {{range: [1, {pods}], fmt: '{{app}}-{{}}'}}
+      path: [a, b]
+    size: {{label: pod, shape: {size}}}
+metrics: [{{name: x, profile: p, type: gauge, algorithm: random_walk, step: 1}}]
+"
+        );
+        let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        Estimate::of(&config).finding(&config)
+    };
+    // Too many to look at: rooms are what counts.
+    let spike = "spike, from: 10, to: 1000, over: 1s, period: 2s";
+    let message = finding("50M", spike, 20_000_000).unwrap().message;
+    for part in [
+        "has room for 1,000,000,000 samples per scrape (2,000 series at once at most, of \
+             1,000,000,000 laid out, about ",
+        "make the ranges of labels that come and go no longer than",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    // Few of them are looked at, and none is taken for ten thousands.
+    assert_eq!(finding("100k", spike, 2000), None);
+    let message = finding("10", "ramp, from: 1, to: 50, over: 2h", 99)
+        .unwrap()
+        .message;
+    let part = "has 100 samples per scrape (100 series at once at most, of 200 laid out,";
+    assert!(message.contains(part), "{message}");
+}
+
 /// A histogram of 500 series and 11 bounds, and its exponential buckets.
 #[test]
 fn series_are_counted_as_a_backend_counts_them() {

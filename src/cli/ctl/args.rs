@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::help;
 use crate::app::RunError;
-use crate::cli::values::{count, finite, label, seconds};
+use crate::cli::values::{count, finite, label, percent, seconds};
 
 /// Options that stand apart from a subcommand's own.
 const GLOBAL: &str = "Options of every ctl command";
@@ -219,8 +219,8 @@ pub(super) struct OnEntities {
 pub(super) struct RolloutArgs {
     #[command(flatten)]
     pub(super) on: OnEntities,
-    /// Percentage of the label's values that take part, 0 to 100. Default: 100.
-    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
+    /// Percentage of the label's values that take part, 0 to 100 (also 20%). Default: 100.
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = percent)]
     pub(super) percent: Option<f64>,
     /// How long it takes: seconds, or 10m. Default: all at once.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
@@ -247,8 +247,8 @@ pub(super) struct RolloutArgs {
 pub(super) struct RestartArgs {
     #[command(flatten)]
     pub(super) on: OnEntities,
-    /// Percentage of the entities that take part, 0 to 100. Default: 100.
-    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
+    /// Percentage of the entities that take part, 0 to 100 (also 20%). Default: 100.
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = percent)]
     pub(super) percent: Option<f64>,
     /// Over how long it is spread: seconds, or 10m. Default: all at once.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
@@ -263,8 +263,8 @@ pub(super) struct RestartArgs {
 pub(super) struct OutageArgs {
     #[command(flatten)]
     pub(super) on: OnEntities,
-    /// Percentage of the label's values that fail, 0 to 100. Default: 100.
-    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
+    /// Percentage of the label's values that fail, 0 to 100 (also 20%). Default: 100.
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = percent)]
     pub(super) percent: Option<f64>,
     /// For how long they fail: seconds, or 5m.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
@@ -289,8 +289,8 @@ pub(super) struct ReplaceArgs {
 pub(super) struct RelabelArgs {
     #[command(flatten)]
     pub(super) on: OnEntities,
-    /// Percentage of the entities that take part, 0 to 100. Default: 100.
-    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = finite)]
+    /// Percentage of the entities that take part, 0 to 100 (also 20%). Default: 100.
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = percent)]
     pub(super) percent: Option<f64>,
 }
 
@@ -304,6 +304,9 @@ pub(super) struct SizeArgs {
     pub(super) of: String,
     /// How many there are in the end: a number (also 10k), or 50% of all there can be.
     pub(super) to: String,
+    /// Only of entities that have this label value, which no law changes; may be repeated.
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    pub(super) labels: Vec<(String, String)>,
     /// How long the change takes: seconds, or 10m. Default: all at once.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = seconds)]
     pub(super) over: Option<f64>,

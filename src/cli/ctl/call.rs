@@ -114,6 +114,7 @@ impl Call {
                 let body = body([
                     ("profile", Some(args.profile.into())),
                     ("label", Some(args.of.into())),
+                    ("labels", labels(args.labels)),
                     ("to", Some(args.to.into())),
                     ("over", args.over.map(Value::from)),
                 ]);

@@ -89,7 +89,8 @@ Examples:
 pub(super) const SIZE_EXAMPLES: &str = "\
 Examples:
   mockingbird ctl size pods pod 50% --over 1h
-  mockingbird ctl size pods pod 200";
+  mockingbird ctl size pods pod 200
+  mockingbird ctl size pods pod 20 --label namespace=shop";
 
 pub(super) const SCENARIO_EXAMPLES: &str = "\
 Examples:

@@ -35,7 +35,7 @@ pub(in crate::config) fn fields_taken(action: &str, kind: Option<&str>) -> &'sta
         ("spike", _) => &["metric", "labels", "multiplier", "target", "duration_s"],
         ("scenario", _) => &["scenario"],
         ("churn", mode) => by_hand::fields_taken(mode),
-        ("size", _) => &["profile", "label", "to", "over"],
+        ("size", _) => &["profile", "label", "labels", "to", "over"],
         ("error_rate", _) | (_, Some("nan" | "reset" | "stale")) => {
             &["metric", "labels", "rate", "duration_s"]
         }

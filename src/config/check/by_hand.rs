@@ -91,13 +91,7 @@ impl Checker<'_> {
             },
             _ => Mode::Relabel { every_ns: 1, share },
         };
-        let labels_at = at.key("labels");
-        let entries = raw.labels.take();
-        let entries = entries.map(|labels| self.entries(&labels_at, labels));
-        let mut labels = BTreeMap::new();
-        for (_, name, value) in entries.unwrap_or_default() {
-            labels.insert(name, value?.0);
-        }
+        let labels = self.narrowing(at, &mut raw)?;
         let (profile, label, owners) = self.entities_of(at, (raw.profile, raw.label), known)?;
         let law = Law { label, mode };
         if let Some(owners) = owners {
@@ -120,6 +114,7 @@ impl Checker<'_> {
         self.unused_fields(at, &raw, "size", None);
         let over_ns = self.some_time(at, "over", raw.over);
         let to = raw.to.take();
+        let labels = self.narrowing(at, &mut raw)?;
         let (profile, label, owners) = self.entities_of(at, (raw.profile, raw.label), known)?;
         let first = owners.as_ref().and_then(|owners| owners.first().copied());
         let own = first.and_then(|metric| metric.labels.iter().find(|one| one.name == label));
@@ -132,13 +127,68 @@ impl Checker<'_> {
             self.problems.add(&at.key("label"), message);
             return None;
         }
-        let entities = first.map(|metric| Graph::new(&metric.labels).entities(&label));
+        if let Some(owners) = &owners {
+            self.can_be_told(at, &label, &labels, owners)?;
+            self.can_be_counted(at, &label, &labels, owners)?;
+        }
+        let entities = first.map(|metric| {
+            let graph = Graph::new(&metric.labels);
+            graph.entities(&label) / graph.combinations(labels.keys()).max(1)
+        });
         Some(Resize {
             to: self.amount(at, "to", to, entities)?,
             profile,
             label,
+            labels,
             over_ns,
         })
+    }
+
+    /// `labels`: values by the names of labels.
+    fn narrowing(&mut self, at: &Path, raw: &mut RawAction) -> Option<BTreeMap<String, String>> {
+        let at = at.key("labels");
+        let entries = raw.labels.take();
+        let entries = entries.map(|labels| self.entries(&at, labels));
+        let mut labels = BTreeMap::new();
+        for (_, name, value) in entries.unwrap_or_default() {
+            labels.insert(name, value?.0);
+        }
+        Some(labels)
+    }
+
+    /// Whether the entities of a label, those that do not exist included, have some label
+    /// values for ever.
+    fn can_be_counted(
+        &mut self,
+        at: &Path,
+        label: &str,
+        labels: &BTreeMap<String, String>,
+        owners: &[&Metric],
+    ) -> Option<()> {
+        let is_lasting = |metric: &Metric, name: &str| {
+            let graph = Graph::new(&metric.labels);
+            graph.is_in_closure(name, label) && graph.lasts(name)
+        };
+        for name in labels.keys() {
+            let Some(metric) = owners.iter().find(|metric| !is_lasting(metric, name)) else {
+                continue;
+            };
+            let all = metric.labels.iter().map(|label| &*label.name);
+            let lasting: Vec<&str> = all.filter(|name| is_lasting(metric, name)).collect();
+            let hint = if lasting.is_empty() {
+                "there is none".to_owned()
+            } else {
+                format!("there are: {}", suggest::list(lasting))
+            };
+            let message = format!(
+                "how many there are of {label} can be said by what {label} is made of and no law \
+                 changes: labels that it names, without {{id:N}} and {{generation}}; {hint}",
+                label = excerpt(label),
+            );
+            self.problems.add_key(&at.key("labels").key(name), message);
+            return None;
+        }
+        Some(())
     }
 
     /// A time that may be none at all.

@@ -65,12 +65,30 @@ impl<'l> Graph<'l> {
     /// How many entities a label can have: one for each combination of the labels that it is
     /// and needs.
     pub(super) fn entities(&self, name: &str) -> u64 {
-        let closure = self.closure(name).into_iter();
+        self.combinations(std::iter::once(name))
+    }
+
+    /// How many combinations there are of the labels that some are and need.
+    pub(super) fn combinations(&self, names: impl Iterator<Item = impl AsRef<str>>) -> u64 {
+        let closures = names.map(|name| self.closure(name.as_ref()));
+        let closure: HashSet<usize> = closures.flatten().collect();
         let axes = closure
+            .into_iter()
             .map(|place| &self.labels[place])
             .filter(|label| label.of.is_none());
         axes.fold(1, |product, label| {
             product.saturating_mul(label.values.count())
+        })
+    }
+
+    /// Whether no law changes a label's text: it is written from values alone.
+    pub(super) fn lasts(&self, name: &str) -> bool {
+        let closure = self.closure(name);
+        let mut labels = closure.iter().map(|&place| &self.labels[place]);
+        labels.all(|label| {
+            let mut pieces = label.text.iter().flatten();
+            let changes = |piece: &Piece| matches!(piece, Piece::Id(_) | Piece::Generation);
+            label.of.is_none() && !pieces.any(changes)
         })
     }
 
@@ -216,32 +234,56 @@ impl Checker<'_> {
         is_right && self.has_order(at, &graph, is_judged)
     }
 
+    /// The places of those of some labels that need one another in a circle, which is
+    /// reported; none where there is no circle.
+    pub(super) fn circle(
+        &mut self,
+        at: &Path,
+        labels: &[Label],
+        is_judged: impl Fn(&Label) -> bool,
+    ) -> Vec<usize> {
+        let graph = Graph::new(labels);
+        self.ordered(at, &graph, is_judged)
+            .err()
+            .unwrap_or_default()
+    }
+
+    /// All labels, each behind those that it needs; or those of a circle, which is reported.
+    fn ordered(
+        &mut self,
+        at: &Path,
+        graph: &Graph,
+        is_judged: impl Fn(&Label) -> bool,
+    ) -> Result<Vec<usize>, Vec<usize>> {
+        let labels = graph.labels;
+        graph.order().map_err(|mut circle| {
+            // It is told at one that can be blamed for it.
+            let first = circle.iter().position(|place| is_judged(&labels[*place]));
+            circle.rotate_left(first.unwrap_or_default());
+            let first = &labels[circle[0]];
+            let ways = circle.iter().enumerate().map(|(index, place)| {
+                let next = &labels[circle[(index + 1) % circle.len()]].name;
+                let is_of = of(&labels[*place]) == Some(next);
+                let how = if is_of { "is of" } else { "names" };
+                format!("{} {how} {}", excerpt(&labels[*place].name), excerpt(next))
+            });
+            let ways: Vec<_> = ways.collect();
+            let message = format!(
+                "goes in a circle: {}; a label can need only what does not need it",
+                suggest::list(ways.iter().map(String::as_str))
+            );
+            let is_of = of(first) == Some(&labels[circle[1 % circle.len()]].name);
+            let field = if is_of { "of" } else { "fmt" };
+            self.problems.add(&at.key(&first.name).key(field), message);
+            circle
+        })
+    }
+
     /// Whether no label needs itself, nor makes a text of which there is no end.
     fn has_order(&mut self, at: &Path, graph: &Graph, is_judged: impl Fn(&Label) -> bool) -> bool {
         let labels = graph.labels;
-        let order = match graph.order() {
-            Ok(order) => order,
-            Err(mut circle) => {
-                // It is told at one that can be blamed for it.
-                let first = circle.iter().position(|place| is_judged(&labels[*place]));
-                circle.rotate_left(first.unwrap_or_default());
-                let first = &labels[circle[0]];
-                let ways = circle.iter().enumerate().map(|(index, place)| {
-                    let next = &labels[circle[(index + 1) % circle.len()]].name;
-                    let is_of = of(&labels[*place]) == Some(next);
-                    let how = if is_of { "is of" } else { "names" };
-                    format!("{} {how} {}", excerpt(&labels[*place].name), excerpt(next))
-                });
-                let ways: Vec<_> = ways.collect();
-                let message = format!(
-                    "goes in a circle: {}; a label can need only what does not need it",
-                    suggest::list(ways.iter().map(String::as_str))
-                );
-                let is_of = of(first) == Some(&labels[circle[1 % circle.len()]].name);
-                let field = if is_of { "of" } else { "fmt" };
-                self.problems.add(&at.key(&first.name).key(field), message);
-                return false;
-            }
+        let Ok(order) = self.ordered(at, graph, &is_judged) else {
+            return false;
         };
         let mut lengths = vec![0_usize; labels.len()];
         for place in order {

@@ -57,6 +57,41 @@ impl Checker<'_> {
         })
     }
 
+    /// A label that is of another one and of which nothing says its values: as if it had one.
+    /// Not where something about it is reported, nor where something was that may say them.
+    pub(super) fn unvalued(
+        &mut self,
+        at: &Path,
+        (name, from_metric): &(String, bool),
+        raw: Option<&RawLabel>,
+    ) -> Option<Label> {
+        let Some(RawLabel::Spec(spec)) = raw else {
+            return None;
+        };
+        let says = [
+            ("values", spec.values.is_some()),
+            ("range", spec.range.is_some()),
+            ("fmt", spec.fmt.is_some()),
+        ];
+        let is_unknown = says
+            .iter()
+            .any(|(field, is_there)| *is_there || self.problems.is_pruned(&at.key(field)));
+        let is_spread = matches!(spec.spread.as_deref(), None | Some("hash" | "even"));
+        if is_unknown || spec.of.is_none() || !is_spread {
+            return None;
+        }
+        let one = LabelValues::List(vec![name.clone()]);
+        Some(Label {
+            of: self.property(at, spec).ok()?,
+            ..Label::new(name.clone(), one, *from_metric)
+        })
+    }
+
+    pub(super) fn values_missing(&mut self, at: &Path) {
+        let message = "missing; a label needs values or range";
+        self.problems.missing(&at.key("values"), message);
+    }
+
     /// `of` and `spread`; `Err` where they were reported.
     fn property(&mut self, at: &Path, spec: &RawLabelSpec) -> Result<Option<Property>, ()> {
         let spread_at = at.key("spread");
@@ -97,8 +132,7 @@ impl Checker<'_> {
                     return None;
                 }
                 let Some(fmt) = fmt else {
-                    let message = "missing; a label needs values or range";
-                    self.problems.missing(&values_path, message);
+                    self.values_missing(at);
                     return None;
                 };
                 let written = Fmt::parse(fmt).and_then(Fmt::alone);

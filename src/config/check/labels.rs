@@ -170,7 +170,7 @@ impl Checker<'_> {
         raw: Entries<RawLabel>,
         from_metric: bool,
     ) -> (Vec<Label>, bool) {
-        let mut labels = Vec::new();
+        let (mut labels, mut unvalued) = (Vec::new(), Vec::new());
         let mut complete = true;
         if !self.at_most(at, raw.0.len(), LABELS_MAX, "labels") {
             return (labels, false);
@@ -180,12 +180,36 @@ impl Checker<'_> {
                 self.problems.add_key(&path, problem);
                 complete = false;
             }
-            match raw.and_then(|raw| self.label(&path, (name, from_metric), raw)) {
+            let own = (name, from_metric);
+            if let Some(label) = self.unvalued(&path, &own, raw.as_ref()) {
+                unvalued.push(label);
+                complete = false;
+                continue;
+            }
+            match raw.and_then(|raw| self.label(&path, own, raw)) {
                 Some(label) => labels.push(label),
                 None => complete = false,
             }
         }
+        self.without_values(at, &labels, unvalued);
         (labels, complete)
+    }
+
+    /// Reports that labels that are of others have no values; but where they are of one
+    /// another, that they are, since values would not help.
+    fn without_values(&mut self, at: &Path, labels: &[Label], unvalued: Vec<Label>) {
+        if unvalued.is_empty() {
+            return;
+        }
+        let all = [unvalued, labels.to_vec()].concat();
+        let (unvalued, _) = all.split_at(all.len() - labels.len());
+        let is_unvalued = |label: &Label| unvalued.iter().any(|other| other.name == label.name);
+        let circle = self.circle(at, &all, is_unvalued);
+        for (place, label) in unvalued.iter().enumerate() {
+            if !circle.contains(&place) {
+                self.values_missing(&at.key(&label.name));
+            }
+        }
     }
 
     /// The profile's labels, replaced in place by the metric's own; others last.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Item, Scalar, Seconds};
+use super::{Item, Percent, Scalar, Seconds};
 
 /// A preset by name (`steady`, `k8s`, `ci`), or a list of laws.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -35,10 +35,10 @@ pub(crate) struct RawLaw {
     pub(crate) every: Option<Seconds>,
     /// Seconds (or `10m`) that a rollout takes, at most `every`. rollout. Default: 0.
     pub(crate) over: Option<Seconds>,
-    /// How many of the label's values or entities take part each time, 0 to 100. rollout,
-    /// restart, outage and relabel. Default: 100.
+    /// How many of the label's values or entities take part each time, 0 to 100 (also
+    /// `20%`). rollout, restart, outage and relabel. Default: 100.
     #[schemars(range(min = 0, max = 100))]
-    pub(crate) percent: Option<f64>,
+    pub(crate) percent: Option<Percent>,
     /// Seconds (or `30s`) for which old and new exist together. rollout. Default: 0.
     pub(crate) overlap: Option<Seconds>,
     /// Share of rollouts that are rolled back after half of `over`, 0 to 1. rollout.
@@ -54,13 +54,14 @@ pub(crate) struct RawLaw {
     pub(crate) moves: Option<bool>,
 }
 
-/// How many entities of labels exist: one function of time, or a list of them.
+/// How many entities of labels exist: one function of time, or a list of them. Where several
+/// are of one label, the smallest number holds at each tick.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(rename = "Sizes", untagged)]
 pub(crate) enum RawSizes {
     /// Of one label.
     Spec(RawSize),
-    /// Of several.
+    /// Of several labels, or several of one, of which the smallest number holds at each tick.
     List(Vec<Item<RawSize>>),
 }
 

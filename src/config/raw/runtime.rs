@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Entries, Item, Scalar, Seconds};
+use super::{Entries, Item, Percent, Scalar, Seconds};
 
 /// What happens to the metrics while they are generated.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -44,7 +44,7 @@ macro_rules! with_action_fields {
             pub(crate) metric: Option<String>,
             /// Only series with these label values. spike, `error_rate`, faults
             /// nan, reset and stale. Default: all series. churn: only entities that
-            /// have them just before.
+            /// have them just before. size: only entities that have them for ever.
             pub(crate) labels: Option<Entries<Scalar>>,
             /// `nan`: values turn into NaN. `reset`: counters, histograms and
             /// summaries restart from zero. `stale`: series vanish and return.
@@ -94,10 +94,10 @@ macro_rules! with_all_action_fields {
                     "rollout", "restart", "outage", "replace", "relabel", null
                 ]))]
                 pub(crate) mode: Option<String>,
-                /// How many of the label's values or entities take part, 0 to 100. churn
-                /// rollout, restart, outage and relabel. Default: 100.
+                /// How many of the label's values or entities take part, 0 to 100 (also
+                /// `20%`). churn rollout, restart, outage and relabel. Default: 100.
                 #[schemars(range(min = 0, max = 100))]
-                pub(crate) percent: Option<f64>,
+                pub(crate) percent: Option<Percent>,
                 /// Seconds (or `10m`) over which it is spread. churn rollout, restart and
                 /// replace, size. Default: 0 (at once).
                 pub(crate) over: Option<Seconds>,

@@ -142,6 +142,8 @@ quantities! {
     Whole(i64, "integer", WHOLE_PATTERN);
     /// A number of bytes, or a text such as `4MiB`.
     Bytes(u64, "integer", BYTES_PATTERN);
+    /// Hundredths: a number, or a text such as `20%`.
+    Percent(f64, "number", PERCENT_PATTERN);
 }
 
 /// A single value as text.

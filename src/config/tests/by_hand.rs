@@ -33,11 +33,17 @@ action: churn, profile: pods, mode: replace, label: pod, over: 1h
 
 action: churn, profile: pods, mode: relabel, label: pod, percent: 0.5
 
+action: churn, profile: pods, mode: restart, label: pod, percent: 20%
+
 action: size, profile: pods, label: pod, to: 4, over: 1m
 
 action: size, profile: pods, label: pod, to: 12.5%
 
 action: size, profile: named, label: host, to: 1
+
+action: size, profile: pods, label: pod, to: 4, labels: {namespace: shop}
+
+action: size, profile: pods, label: namespace, to: 0, labels: {namespace: shop}, over: 1m
 
 action: churn, profile: pods, label: pod
     mode: missing; one of rollout, restart, outage, replace, relabel
@@ -69,6 +75,10 @@ action: churn, profile: pods, mode: restart, label: pod, back: 1
     back: not used by restart, which takes: profile, mode, label, labels, percent, over, down
 action: churn, profile: pods, mode: rollout, label: pod, percent: 101
     percent: must be within 0 and 100, found 101
+action: churn, profile: pods, mode: rollout, label: pod, percent: 101%
+    percent: must be within 0 and 100, found 101
+action: churn, profile: pods, mode: rollout, label: pod, percent: a fifth
+    percent: expected a number of hundredths such as 20 or 20%, found the text "a fifth"
 action: churn, profile: pods, mode: rollout, label: pod, back: 1
     back: needs over: what is rolled back returns after half of it
 action: churn, profile: pods, mode: rollout, label: pod, over: 5, overlap: 1
@@ -85,8 +95,16 @@ action: size, profile: pods, label: pod, to: 9
     to: there can be 8 entities, found 9; extend the range of the label
 action: size, profile: pods, label: pod, to: 101%
     to: a share is 0% to 100%, found "101%"
-action: size, profile: pods, label: pod, to: 4, labels: {namespace: shop}
-    labels: not used by size, which takes: profile, label, to, over
+action: size, profile: pods, label: pod, to: 5, labels: {namespace: shop}
+    to: there can be 4 entities, found 5; extend the range of the label
+action: size, profile: pods, label: pod, to: 4, labels: {namespace: shops}
+    labels.namespace: "namespace" has no value "shops"
+action: size, profile: pods, label: pod, to: 1, labels: {pod: shop-xxxxx}
+    labels.pod: how many there are of pod can be said by what pod is made of and no law changes: labels that it names, without {id:N} and {generation}; there are: namespace
+action: size, profile: pods, label: namespace, to: 1, labels: {pod: shop-xxxxx}
+    labels.pod: how many there are of namespace can be said by what namespace is made of and no law changes: labels that it names, without {id:N} and {generation}; there are: namespace
+action: size, profile: pods, label: pod, to: 1, labels: {nod: n1}
+    labels.nod: no label "nod"; did you mean "node"?
 "#;
 
 #[test]

@@ -158,6 +158,18 @@ const PROFILES: &str = r#"
     .labels.a.fmt: goes in a circle: a names b, b names a; a label can need only what does not need it
 {a: [x], b: {fmt: '{a}{a}', of: b}}
     .labels.b.of: goes in a circle: b is of b; a label can need only what does not need it
+{a: {of: b}, b: {of: a}}
+    .labels.a.of: goes in a circle: a is of b, b is of a; a label can need only what does not need it
+{c: {of: a, spread: even}, a: {of: c}, b: [x]}
+    .labels.c.of: goes in a circle: c is of a, a is of c; a label can need only what does not need it
+{b: {of: a, range: [1, 2]}, a: {fmt: '{c}-x'}, c: {of: b}}
+    .labels.c.of: goes in a circle: c is of b, b is of a, a names c; a label can need only what does not need it
+{a: {of: a}}
+    .labels.a.of: goes in a circle: a is of a; a label can need only what does not need it
+{a: {of: b}, b: [x]}
+    .labels.a.values: missing; a label needs values or range
+{a: {of: nowhere}}
+    .labels.a.values: missing; a label needs values or range
 {a: {fmt: '{id:32}{id:32}{id:32}{id:32}'}, b: {fmt: '{a}{a}{a}{a}{a}{a}'}, c: {fmt: '{b}{b}{b}{b}{b}{b}'}}
     .labels.c.fmt: c can be 4,608 bytes long, with the texts it names; at most 4,096
 "#;

@@ -32,6 +32,10 @@ churn: [{mode: restart, label: pod, every: 5m, down: 5m}]
     churn[0].down: must be less than every, 5m, found 5m: nothing would come back
 churn: [{mode: restart, label: pod, every: 5m, percent: 101}]
     churn[0].percent: must be within 0 and 100, found 101
+churn: [{mode: restart, label: pod, every: 5m, percent: 101%}]
+    churn[0].percent: must be within 0 and 100, found 101
+churn: [{mode: restart, label: pod, every: 5m, percent: -1%}]
+    churn[0].percent: must not be negative, found the text "-1%"
 churn: [{mode: job, label: pod, every: 5m, lifetime: 1h}]
     churn[0].lifetime: must be at most every, 5m, found 1h
 churn: [{mode: rollout, label: deployment, every: 5m, over: 6m}]
@@ -57,6 +61,43 @@ fn what_cannot_live_is_told_why() {
 }
 
 const DAY_NS: u64 = 86_400_000_000_000;
+
+#[test]
+fn a_percentage_may_have_its_sign() {
+    let share = |percent: &str| {
+        let law = format!("churn: [{{mode: restart, label: pod, every: 5m, percent: {percent}}}]");
+        match good(&profile(&law)).metrics[0].life.laws[0].mode {
+            Mode::Restart { share, .. } => share,
+            ref mode => panic!("{mode:?}"),
+        }
+    };
+    for percent in ["20", "20%", "'20'", "'20 %'"] {
+        assert_eq!(share(percent), 0.2, "{percent}");
+    }
+}
+
+/// Their durations can be read, and are those that the laws have.
+#[test]
+fn presets_are_written_out_with_their_labels() {
+    let laws = |word: &str| {
+        let text = format!(
+            "profiles: {{p: {{labels: {{host: {{range: [1, 9], fmt: 'h-{{id:5}}'}}}}, churn: {word}}}}}\n\
+             metrics: [{{name: x, type: gauge, algorithm: constant, start: 1, profile: p}}]\n"
+        );
+        let config = good(&text);
+        let written = effective(&config);
+        let read = load_value(&config.path, &written).unwrap();
+        assert_eq!(read.metrics, config.metrics, "{word}");
+        written["profiles"]["p"]["churn"].clone()
+    };
+    let replaced =
+        |lifetime| serde_json::json!([{"mode": "replace", "label": "host", "lifetime": lifetime}]);
+    assert_eq!(laws("steady"), replaced("50d"));
+    assert_eq!(laws("k8s"), replaced("3d20h"));
+    let job =
+        serde_json::json!([{"mode": "job", "label": "host", "every": "16h", "lifetime": "8h"}]);
+    assert_eq!(laws("ci"), job);
+}
 
 #[test]
 fn metrics_follow_what_makes_a_difference_to_them() {

@@ -88,7 +88,11 @@ fn actions() -> impl Strategy<Value = Value> {
                 6 => return json!({"action": "scenario", "scenario": "bad"}),
                 _ => {
                     let to = format!("{percent}%");
-                    return json!({"action": "size", "profile": "pods", "label": "pod", "to": to, "over": over});
+                    let mut action = json!({"action": "size", "profile": "pods", "label": "pod", "to": to, "over": over});
+                    if moves {
+                        action["labels"] = json!({"namespace": "shop"});
+                    }
+                    return action;
                 }
             }
             if labels != json!({}) {

@@ -9,10 +9,10 @@ mod tests;
 
 use std::collections::HashSet;
 
-use super::Fleet;
 use super::judge::Judge;
 use super::laws::Moved;
 use super::permutation::Permutation;
+use super::{Fleet, most_at_once};
 
 /// So many slots are walked however much happens to each: which of them exist depends on
 /// their ranks where a size says how many, and few tell little of the others.
@@ -34,6 +34,8 @@ pub struct Forecast {
     later: Vec<u64>,
     walked: u64,
     slots: u64,
+    /// No more exist at once: a few slots that were walked say little of the ranks of all.
+    most: u64,
     is_still: bool,
     /// For each label of the fleet the mean length of its texts.
     text_bytes: Vec<f64>,
@@ -73,6 +75,8 @@ impl Forecast {
         let is_still = fleet.laws.is_empty();
         let changes_max = if is_still { STILL_SLOTS } else { changes_max };
         let slots = fleet.slots as u64;
+        let (labels, life) = &fleet.source;
+        let most = most_at_once(labels, life, fleet.len() as u128);
         let mut forecast = Self {
             ticks,
             stride,
@@ -80,6 +84,7 @@ impl Forecast {
             later: vec![0; later.len()],
             walked: 0,
             slots,
+            most: u64::try_from(most).unwrap_or(u64::MAX),
             is_still,
             text_bytes: Vec::new(),
         };
@@ -180,20 +185,20 @@ impl Forecast {
             born: self.all(point.born),
             ended: self.all(point.ended),
             new: self.all(point.new),
-            existing: self.all(point.existing),
+            existing: self.existing(point.existing),
         }
     }
 
     /// How many exist at each of the later ticks.
     pub fn later(&self) -> impl Iterator<Item = u64> {
-        self.later.iter().map(|&existing| self.all(existing))
+        self.later.iter().map(|&existing| self.existing(existing))
     }
 
     /// The most that exist at a tick.
     pub fn peak(&self) -> u64 {
         let points = self.points.iter().map(|point| point.existing);
         let most = points.chain(self.later.iter().copied()).max();
-        self.all(most.unwrap_or(0))
+        self.existing(most.unwrap_or(0))
     }
 
     /// The most that began and ended within a point after the first.
@@ -217,6 +222,11 @@ impl Forecast {
     /// The mean length in bytes of the texts of a label, by its index in [`Fleet::labels`].
     pub fn text_bytes(&self, label: usize) -> f64 {
         self.text_bytes[label]
+    }
+
+    /// How many exist of all slots, where there are so many in those that were walked.
+    fn existing(&self, count: u64) -> u64 {
+        self.all(count).min(self.most)
     }
 
     /// How many there are of all slots, where there are so many of those that were walked.

@@ -7,8 +7,9 @@ mod outage;
 
 use super::making::Making;
 use super::parts::Parts;
-use crate::churn::{Clock, SizeAt, Slot, State};
+use crate::churn::{Clock, Sizes, Slot, State};
 use crate::config::{Law, Mode};
+pub(super) use compile::ranked;
 pub(super) use only::Only;
 use outage::{MoveLaw, ValueLaw};
 
@@ -48,7 +49,7 @@ pub(super) struct SlotLaw {
 #[derive(Debug, Clone)]
 enum Kind {
     Churn(Clock),
-    Size(SizeAt),
+    Size(Sizes),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

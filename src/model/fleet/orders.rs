@@ -4,14 +4,16 @@
 //! narrow it, it concerns the slots whose entity has these texts at the tick before, as the
 //! laws and the orders of earlier ticks have it: so the order of those of one tick does not
 //! matter, and no order depends on how the tick was reached. A property's values that fail
-//! are told apart by themselves, where their texts can do that.
+//! are told apart by themselves, where their texts can do that. A size is narrowed by texts
+//! that never change: it is about those who do not exist as well.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Fleet;
 use super::judge::Judge;
-use super::laws::{Laws, Moved, Only};
+use super::lasting::{self, Lasting};
+use super::laws::{Laws, Moved, Only, ranked};
 use super::making::Making;
 use crate::churn::{Change, Order};
 
@@ -30,7 +32,8 @@ impl Fleet {
             Change::Churn(churn) if churn.law.mode.renews() => {
                 self.laws.shows(&self.parts, part, &churn.law)
             }
-            Change::Churn(_) | Change::Size(_) => true,
+            Change::Churn(_) => true,
+            Change::Size(resize) => resize.labels.keys().all(|name| self.counts(part, name)),
         };
         (has_all && is_seen).then_some(part)
     }
@@ -81,11 +84,52 @@ impl Fleet {
                 let only = self.narrowed(order, part, judge, current);
                 laws.add(&self.parts, (&churn.law, part), clock, only);
             }
-            Change::Size(_) => laws.resize(&self.parts, part, |size| {
-                order.resize(size, self.interval_ns);
-            }),
+            Change::Size(_) => {
+                let members = order.labels().map(|labels| self.members(part, labels));
+                laws.resize(&self.parts, part, |sizes| {
+                    order.resize(sizes, self.interval_ns, members.as_ref());
+                });
+            }
         }
         Some(laws)
+    }
+
+    /// Whether the entities of a part can be counted by what another label shows.
+    fn counts(&self, part: usize, name: &str) -> bool {
+        let closure = |part: usize| &self.parts.each[part].closure;
+        let named = self.parts.find(name);
+        let is_needed = |named: usize| {
+            let mut axes = closure(named).iter();
+            axes.all(|axis| closure(part).contains(axis))
+        };
+        named.is_some_and(is_needed) && self.lasting(name).is_some()
+    }
+
+    /// The ranks of the entities of a part whose labels, by which they can be counted, have
+    /// these texts; in increasing order.
+    fn members(&self, part: usize, labels: &BTreeMap<String, String>) -> Arc<[u32]> {
+        let texts = labels.iter();
+        let texts = texts.filter_map(|(name, text)| Some((self.lasting(name)?, text.as_bytes())));
+        let texts: Vec<(Vec<Lasting>, &[u8])> = texts.collect();
+        let axes = ranked(&self.parts, part);
+        let mut digits = vec![0; self.parts.axes.len()];
+        let mut written = Vec::new();
+        let mut has_all = |rank: u64| {
+            let mut rest = rank;
+            for &axis in axes.iter().rev() {
+                let radix = self.parts.axes[axis].radix as u64;
+                digits[axis] = rest % radix;
+                rest /= radix;
+            }
+            texts.iter().all(|(pieces, text)| {
+                written.clear();
+                lasting::write(pieces, &digits, &mut written);
+                written == *text
+            })
+        };
+        let ranks = 0..self.parts.product(&axes);
+        let ranks = ranks.filter(|&rank| has_all(rank));
+        ranks.map(|rank| rank as u32).collect()
     }
 
     /// The slots and the values that an order concerns.

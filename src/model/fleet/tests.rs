@@ -1,6 +1,7 @@
 //! Fleets agree with their slow twin, and with what they promise.
 
 mod orders;
+mod sizes;
 mod twin;
 
 use std::sync::Arc;
@@ -228,11 +229,13 @@ fn lives() -> impl Strategy<Value = Life> {
     let shape = prop_oneof![
         Just(SizeShape::Ramp),
         Just(SizeShape::Wave),
-        Just(SizeShape::Spike)
+        Just(SizeShape::Spike),
+        Just(SizeShape::DoubleHalve)
     ];
-    let size = (shape, 0..4_u64, shares(), 1..20_u64, 20..60_u64).prop_map(
-        |(shape, from, to, over_ns, period_ns)| Size {
-            label: "pod".to_owned(),
+    let sized = prop_oneof![Just("deployment"), Just("pod"), Just("pod")];
+    let size = (sized, shape, 0..4_u64, shares(), 1..20_u64, 20..60_u64).prop_map(
+        |(label, shape, from, to, over_ns, period_ns)| Size {
+            label: label.to_owned(),
             shape,
             from: Amount::Count(from),
             to: Amount::Share(to),
@@ -242,13 +245,14 @@ fn lives() -> impl Strategy<Value = Life> {
         },
     );
     let laws = proptest::collection::vec(law, 0..4);
-    (any::<u64>(), laws, proptest::option::weighted(0.2, size)).prop_map(|(seed, laws, size)| {
-        Life {
-            seed,
-            profile: "p".to_owned(),
-            laws,
-            sizes: size.into_iter().collect(),
-        }
+    // Often none, and at times several of one label.
+    let sizes = proptest::collection::vec(size, 0..4);
+    let sizes = proptest::option::weighted(0.3, sizes);
+    (any::<u64>(), laws, sizes).prop_map(|(seed, laws, sizes)| Life {
+        seed,
+        profile: "p".to_owned(),
+        laws,
+        sizes: sizes.unwrap_or_default(),
     })
 }
 

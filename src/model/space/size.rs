@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::living::FREE_SUMS_MAX;
 use super::{Space, first_n_counts};
-use crate::config::{Label, Sampling};
-use crate::model::fleet::{Fleet, Forecast};
+use crate::config::{Label, Life, Sampling};
+use crate::model::fleet::{Fleet, Forecast, most_at_once};
 use crate::model::labels::{self, Dimension};
 
 /// What is known of a space before it is built; counts saturate, however long ranges are.
@@ -13,8 +13,11 @@ use crate::model::labels::{self, Dimension};
 pub struct SpaceSize {
     /// As [`Space::series_count`]; more than can be addressed where [`Space::new`] refuses.
     pub rows: u128,
-    /// The most of them that are series at once.
+    /// The most of them that are series at once; all of them where it would take long to
+    /// know.
     pub series: u128,
+    /// No more of them are at once, as far as that is known without looking.
+    pub most: u128,
     /// About what [`Space::memory_bytes`] tells.
     pub memory_bytes: u128,
     /// For each label, in file order, the lengths in bytes of its name and, on average, of
@@ -63,6 +66,7 @@ impl SpaceSize {
         Self {
             rows: series,
             series,
+            most: series,
             // A float beyond the range becomes its end.
             memory_bytes: selection_bytes.saturating_add(label_bytes.sum::<f64>() as u128),
             labels,
@@ -72,13 +76,14 @@ impl SpaceSize {
 
     /// Of labels some of which make the entities of `fleet`, where [`Space::living`] cannot
     /// be built or it would take long to know more: all that there might be.
-    pub fn unknown(of: &[Label]) -> Self {
+    pub fn unknown(of: &[Label], life: &Life) -> Self {
         let multiplying = of.iter().filter(|label| label.of.is_none());
         let rows = product(multiplying.map(|label| label.values.count()));
         let shown: Vec<Label> = of.iter().filter(|label| !label.hidden).cloned().collect();
         Self {
             rows,
             series: rows,
+            most: most_at_once(of, life, rows),
             ..Self::of(&shown, None, Sampling::FirstN)
         }
     }
@@ -102,9 +107,11 @@ impl SpaceSize {
             Some(index) => (label.name.len(), forecast.text_bytes(index)),
             None => *free_labels.next().expect("they are in the same order"),
         };
+        let series = u128::from(forecast.peak()).saturating_mul(free.rows);
         Self {
             rows: (fleet.len() as u128).saturating_mul(free.rows),
-            series: u128::from(forecast.peak()).saturating_mul(free.rows),
+            series,
+            most: series,
             // Lists of free labels are there twice.
             memory_bytes: (free.memory_bytes.saturating_mul(2))
                 .saturating_add(lists_bytes as u128 + sums_bytes),

@@ -4,7 +4,7 @@
 use super::only::Only;
 use super::outage::{Failing, MoveLaw, ValueLaw};
 use super::{Effect, Kind, Laws, SlotLaw, is_within, overlaps};
-use crate::churn::{Clock, SizeAt};
+use crate::churn::{Clock, SizeAt, Sizes};
 use crate::config::{Law, Life, Mode};
 use crate::model::fleet::part::Own;
 use crate::model::fleet::parts::Parts;
@@ -75,14 +75,9 @@ impl Laws {
     fn add_size(&mut self, parts: &Parts, part: usize, at: impl FnOnce(u64) -> SizeAt) {
         let closure = &parts.each[part].closure;
         let max = parts.product(closure);
-        // By own value first, so that all parents shrink alike.
-        let mut ranked = closure.clone();
-        if let Own::Axis(own) = parts.each[part].own {
-            ranked.retain(|&axis| axis != own);
-            ranked.insert(0, own);
-        }
+        let ranked = ranked(parts, part);
         self.slots.push(SlotLaw {
-            kind: Kind::Size(at(max)),
+            kind: Kind::Size(Sizes::new(at(max))),
             part,
             only: Only::default(),
             keyed: Vec::new(),
@@ -97,15 +92,15 @@ impl Laws {
         &mut self,
         parts: &Parts,
         part: usize,
-        resize: impl Fn(&mut SizeAt),
+        resize: impl Fn(&mut Sizes),
     ) {
         let is_meant = |law: &SlotLaw| law.part == part && matches!(law.kind, Kind::Size(_));
         if !self.slots.iter().any(is_meant) {
             self.add_size(parts, part, SizeAt::full);
         }
         for law in &mut self.slots {
-            if let (Kind::Size(size), true) = (&mut law.kind, law.part == part) {
-                resize(size);
+            if let (Kind::Size(sizes), true) = (&mut law.kind, law.part == part) {
+                resize(sizes);
             }
         }
     }
@@ -135,6 +130,17 @@ impl Laws {
         };
         self.roots.iter().map(effect).collect()
     }
+}
+
+/// The axes by which a size orders entities, the slowest first: by own value, so that all
+/// parents shrink alike.
+pub(in crate::model::fleet) fn ranked(parts: &Parts, part: usize) -> Vec<usize> {
+    let mut ranked = parts.each[part].closure.clone();
+    if let Own::Axis(own) = parts.each[part].own {
+        ranked.retain(|&axis| axis != own);
+        ranked.insert(0, own);
+    }
+    ranked
 }
 
 /// The axes by which those below a rollout's label are ordered: of what comes next below

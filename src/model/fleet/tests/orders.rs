@@ -24,13 +24,22 @@ fn churn(tick: u64, label: &str, mode: Mode, labels: &[(&str, &str)]) -> Order {
     }
 }
 
-fn size(tick: u64, label: &str, to: Amount, over_ns: u64) -> Order {
+pub(super) fn size(
+    tick: u64,
+    (label, labels): (&str, &[(&str, &str)]),
+    to: Amount,
+    over_ns: u64,
+) -> Order {
+    let labels = labels
+        .iter()
+        .map(|&(name, text)| (name.to_owned(), text.to_owned()));
     Order {
         tick,
         ordinal: 0,
         change: Ordered::Size(Resize {
             profile: "p".to_owned(),
             label: label.to_owned(),
+            labels: labels.collect(),
             to,
             over_ns,
         }),
@@ -55,8 +64,14 @@ fn orders() -> impl Strategy<Value = Vec<Order>> {
         (0..4_u64).prop_map(Amount::Count),
         shares().prop_map(Amount::Share)
     ];
-    let resize = (0..30_u64, label(), amount, 0..60_u64)
-        .prop_map(|(tick, label, to, over_ns)| size(tick, label, to, over_ns));
+    let counted = prop_oneof![
+        2 => Just(vec![]),
+        1 => Just(vec![("namespace", "namespace_01")]),
+        1 => Just(vec![("deployment", "d02")]),
+        1 => Just(vec![("namespace", "namespace_02"), ("deployment", "namespace_02-deployment_01")]),
+    ];
+    let resize = (0..30_u64, label(), counted, amount, 0..60_u64)
+        .prop_map(|(tick, label, counted, to, over_ns)| size(tick, (label, &counted), to, over_ns));
     proptest::collection::vec(prop_oneof![3 => law, 1 => resize], 1..6).prop_map(|mut orders| {
         orders.sort_by_key(|order| order.tick);
         let ticks: Vec<u64> = orders.iter().map(|order| order.tick).collect();
@@ -230,11 +245,11 @@ fn orders_of_another_profile_or_label_change_nothing() {
 fn sizes_by_hand_go_on_from_where_they_are() {
     let mut lives = Lives::at(&kubernetes_of("p"), 0);
     let all = lives.entities().existing();
-    let first = size(1, "pod", Amount::Share(0.5), 0);
+    let first = size(1, ("pod", &[]), Amount::Share(0.5), 0);
     assert_eq!(lives.forecast(&first), (all as u64 / 2, 0));
     lives.order(&first);
     assert_eq!(lives.step(1).existing(), all / 2);
-    let back = size(2, "pod", Amount::Share(1.0), 10);
+    let back = size(2, ("pod", &[]), Amount::Share(1.0), 10);
     assert_eq!(lives.forecast(&back), (0, all as u64 / 2));
     lives.order(&back);
     let counts: Vec<usize> = (2..=12).map(|tick| lives.step(tick).existing()).collect();
