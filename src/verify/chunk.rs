@@ -80,8 +80,11 @@ pub(super) enum Turn {
 
 /// Series that began are known by their keys, so many in a chunk.
 const BORN_MAX: usize = 4 << 20;
-/// Series that ended are looked at a while longer: so many, the last ones.
-const ENDED_MAX: usize = 1000;
+/// Series that ended are looked at a while longer: the last ones, so many or as many as there
+/// are that did not, ...
+const ENDED_MAX: usize = 4000;
+/// ... of which so many populations have to be kept to tell who they are.
+const ENDED_POPULATIONS_MAX: usize = 50;
 
 /// The sampled series of one family, and where their values are.
 #[derive(Debug)]
@@ -135,21 +138,48 @@ pub(super) struct Ended {
     at_tick: u64,
 }
 
+/// What a chunk leaves to the one that goes on after its last scrape.
+#[derive(Debug)]
+pub(super) struct Left {
+    catalog: Arc<Catalog>,
+    populations: Populations,
+    ended: Vec<Ended>,
+}
+
+impl Left {
+    /// Before the first scrape, where nothing ended.
+    pub(super) fn of(frame: &Frame) -> Self {
+        Self {
+            catalog: Arc::clone(frame.catalog()),
+            populations: frame.populations().clone(),
+            ended: Vec::new(),
+        }
+    }
+
+    /// Whether a frame's series are of the same families.
+    pub(super) fn can_go_on_to(&self, frame: &Frame) -> bool {
+        Arc::ptr_eq(&self.catalog, frame.catalog())
+    }
+}
+
 impl Chunk {
-    /// Without scrapes yet, of the series of a frame and some that had ended by then.
+    /// Without scrapes yet, of the series that there are and some that had ended by then.
     pub(super) fn new(
-        frame: &Frame,
+        left: Left,
         context: &Context<'_>,
         selection: Selection,
         after_ms: i64,
-        ended: Vec<Ended>,
     ) -> Self {
-        let catalog = frame.catalog();
+        let Left {
+            catalog,
+            populations,
+            ended,
+        } = left;
         let mut chunk = Self {
-            catalog: Arc::clone(catalog),
+            catalog: Arc::clone(&catalog),
             limit: selection.limit,
-            populations: vec![frame.populations().clone()],
-            latest: frame.populations().clone(),
+            populations: vec![populations.clone()],
+            latest: populations.clone(),
             sampled: Vec::new(),
             after_ms,
             values_max: selection.values_max,
@@ -177,7 +207,7 @@ impl Chunk {
                 by_key: HashMap::new(),
                 born_keys: Vec::new(),
             };
-            let population = frame.population(index);
+            let population = populations.family(index);
             let rows = context.rows(population.space());
             each_key(population, family.name_key, &rows, |key, row| {
                 if selection.limit.includes(key) {
@@ -244,8 +274,17 @@ impl Chunk {
         self.values.len() + self.slots > self.values_max || self.born > BORN_MAX
     }
 
+    /// What the chunk after it goes on with.
+    pub(super) fn left(&self) -> Left {
+        Left {
+            catalog: Arc::clone(&self.catalog),
+            populations: self.latest.clone(),
+            ended: self.ended(),
+        }
+    }
+
     /// The series that ended last.
-    pub(super) fn ended(&self) -> Vec<Ended> {
+    fn ended(&self) -> Vec<Ended> {
         let mut all: Vec<Ended> = Vec::new();
         for sampled in &self.sampled {
             let gone = sampled.by_key.iter();
@@ -268,7 +307,18 @@ impl Chunk {
             );
         }
         all.sort_unstable_by_key(|one| (std::cmp::Reverse(one.at_tick), one.family, one.key));
-        all.truncate(ENDED_MAX);
+        let living = self.sampled.iter().flat_map(|sampled| &sampled.series);
+        let living = living.filter(|series| !series.is_gone).count();
+        all.truncate(ENDED_MAX.max(living));
+        let mut kept: Vec<Populations> = Vec::new();
+        all.retain(|one| {
+            let is_kept = kept.iter().any(|kept| kept.is(&one.population));
+            if !is_kept && kept.len() < ENDED_POPULATIONS_MAX {
+                kept.push(one.population.clone());
+                return true;
+            }
+            is_kept
+        });
         all
     }
 

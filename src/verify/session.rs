@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::backend::{Backend, Kind};
+use super::backend::{Backend, Kind, Labels};
+use super::chunk::Left;
 use super::context::Context;
 use super::edges::Edges;
 use super::generations::Generations;
@@ -54,6 +55,8 @@ pub struct Session<'b> {
     /// The last times between scrapes: a short range tells too little of what is
     /// usual.
     intervals_ms: VecDeque<i64>,
+    /// What the last range left to the next one, by the labels of targets.
+    left: Vec<(Labels, Left)>,
 }
 
 /// A target, and what of it is compared in a range.
@@ -124,6 +127,7 @@ impl<'b> Session<'b> {
             generations: Generations::default(),
             series_replayed: 0,
             intervals_ms: VecDeque::new(),
+            left: Vec::new(),
         })
     }
 
@@ -165,9 +169,14 @@ impl<'b> Session<'b> {
         });
         let selection = range_check::select(&self.replay, options, parts.len(), ticks)?;
         // Of the parts, in their order.
-        let checks = parts
-            .iter()
-            .map(|part| RangeCheck::new(&part.context, selection, part.after_ms()));
+        let configurations = self.replay.metrics_between(ticks.0, ticks.1);
+        let checks = parts.iter().map(|part| {
+            let after_ms = part.after_ms();
+            let is_of = |(labels, _): &(Labels, _)| *labels == part.target.labels;
+            let left = self.left.iter().position(is_of);
+            let left = left.map(|at| self.left.swap_remove(at).1);
+            RangeCheck::new(&part.context, selection, after_ms, (&configurations, left))
+        });
         let mut checks: Vec<RangeCheck<'_>> = checks.collect();
         let last_tick = parts.iter().map(|part| part.last().tick).max();
         let last_tick = last_tick.unwrap_or(0);
@@ -179,8 +188,10 @@ impl<'b> Session<'b> {
             checks[place].scrape(scrape, &frame, &self.generations)?;
         }
         let mut found = Vec::with_capacity(parts.len());
-        for mut check in checks {
+        for (mut check, part) in checks.into_iter().zip(&parts) {
             check.finish(&self.generations)?;
+            let left = check.left().map(|left| (part.target.labels.clone(), left));
+            self.left.extend(left);
             found.push(check.into_found());
         }
         if options.known_until_ms.is_none() {
@@ -258,7 +269,9 @@ impl<'b> Session<'b> {
         } = part;
         tallies.extend(odd_ticks(target));
         let mut warnings = self.warnings(target, options);
-        warnings.extend(not_judged(&tallies));
+        warnings.extend(left_out("not judged", &tallies, |tally| tally.not_judged));
+        let uncounted = "distinct series over the range are not counted";
+        warnings.extend(left_out(uncounted, &tallies, |tally| tally.uncounted));
         let begins_late_ms = || target.begins_late_ms().unwrap_or(0);
         let begins_late_ms = (!target.edges.begin_is_due).then(begins_late_ms);
         let is_complete = part.gaps.iter().all(|gap| gap.lost() == 0);
@@ -418,12 +431,16 @@ fn ends_too_late(to_ms: i64, visible_until_ms: i64) -> Option<String> {
     ))
 }
 
-/// Names what is there and was not compared.
-fn not_judged(tallies: &[Tally]) -> Option<String> {
+/// Names what was not compared, and tells why of the first one.
+fn left_out(
+    what: &str,
+    tallies: &[Tally],
+    why: impl Fn(&Tally) -> Option<&'static str>,
+) -> Option<String> {
     const SHOWN: usize = 5;
     let mut not = tallies
         .iter()
-        .filter_map(|tally| Some((tally.metric.as_str(), tally.not_judged?)));
+        .filter_map(|tally| Some((tally.metric.as_str(), why(tally)?)));
     let (_, why) = not.clone().next()?;
     let shown: Vec<&str> = not.by_ref().map(|(metric, _)| metric).take(SHOWN).collect();
     let shown = shown.join(", ");
@@ -431,7 +448,7 @@ fn not_judged(tallies: &[Tally]) -> Option<String> {
         0 => String::new(),
         others => format!(" and {others} others"),
     };
-    Some(format!("not judged: {shown}{others}, since {why}"))
+    Some(format!("{what}: {shown}{others}, since {why}"))
 }
 
 /// Nothing is there, and as far as is known nothing has to be.
