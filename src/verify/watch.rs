@@ -6,11 +6,10 @@ mod metrics;
 mod poll;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use super::backend::Backend;
 use super::report::{Gap, Report};
@@ -84,10 +83,11 @@ pub fn watch(
     let replay = load()?;
     let watched = Mutex::new(Watched::of(&replay, options)?);
     let poll = Poll::new(backend, clock, (&watched, &metrics));
-    let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let (metrics, watched, ended) = (&metrics, &watched, &ended);
-        scope.spawn(move || poll.run(ended));
+        let (metrics, watched) = (&metrics, &watched);
+        // It is dropped when rounds end, also by a panic.
+        let (_running, ended) = bounded::<()>(0);
+        scope.spawn(move || poll.run(&ended));
         let watch = Watch {
             backend,
             settings,
@@ -95,9 +95,7 @@ pub fn watch(
             watched,
             clock,
         };
-        let result = watch.rounds(options, replay, load, stop, (tell, progress));
-        ended.store(true, Relaxed);
-        result
+        watch.rounds(options, replay, load, stop, (tell, progress))
     })?;
     let summary = lock(&metrics).summary.clone();
     Ok(summary)

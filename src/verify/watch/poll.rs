@@ -2,8 +2,9 @@
 //! again in, delays out.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::metrics::{Metrics, lock};
 use crate::clock::Clock;
@@ -75,15 +76,17 @@ impl<'a> Poll<'a> {
         }
     }
 
-    /// Looks until it is told to end.
-    pub(super) fn run(&self, ended: &AtomicBool) {
+    /// Looks until nobody is left to send on this channel.
+    pub(super) fn run(&self, ended: &Receiver<()>) {
         let mut latest: Option<Latest> = None;
-        while !ended.load(Relaxed) {
+        loop {
             // What fails here fails in a round as well, and is told there.
             if let Ok(seen) = self.look(latest) {
                 latest = Some(seen);
             }
-            std::thread::sleep(POLLED_APART);
+            if ended.recv_timeout(POLLED_APART) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
         }
     }
 
