@@ -184,7 +184,9 @@ fn frame_of(replay: &mut Replay, tick: u64, threads: usize) -> Result<Arc<Frame>
         _ => RunError::Config(error.to_string()),
     };
     let mut engine = replay.engine(threads).map_err(failed)?;
-    let bar = app::progress_bar(tick + 1, "running");
+    let skipped = replay.skip_before(&mut engine, tick, tick);
+    skipped.map_err(failed)?;
+    let bar = app::progress_bar(tick + 1 - engine.next_tick(), "running");
     loop {
         replay.before_tick(&mut engine).map_err(failed)?;
         let frame = engine.advance(|_, _| {});
