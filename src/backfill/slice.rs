@@ -63,7 +63,12 @@ impl Slice {
 
     /// Computes up to the last of some ticks; keeps what is of these, and tells of those
     /// before.
-    pub(super) fn fill(&mut self, ticks: &Range<u64>, interrupt: &Interrupt, before: &mut dyn FnMut(u64)) {
+    pub(super) fn fill(
+        &mut self,
+        ticks: &Range<u64>,
+        interrupt: &Interrupt,
+        before: &mut dyn FnMut(u64),
+    ) {
         let count = (ticks.end - ticks.start) as usize;
         let series = self.series.len();
         self.gaps.clear();
