@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use mockingbird::config::Config;
 use mockingbird::engine::{Engine, Frame};
+use mockingbird::exposition::{Format, Renderer};
 use mockingbird::twin::Exponential;
 use proptest::prelude::*;
 use support::{
@@ -256,4 +257,37 @@ fn tick_ten_million_is_near() {
     assert!(!lines.is_empty() && lines.iter().all(young));
     let mut counted = lines.iter().filter(|(name, ..)| name == "requests_total");
     assert!(counted.any(|(_, _, value, _)| f64::from_bits(*value) > 0.0));
+}
+
+/// The body of a tick that the program writes.
+fn dump(file: &std::path::Path, tick: u64, metric: &str) -> String {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mockingbird"));
+    let tick = tick.to_string();
+    command.args(["dump", "--tick", &tick, "--metric", metric, "--config"]);
+    let output = command.arg(file).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Each metric alone is quick to reach, those that are of others with them, also where one
+/// in the file has to count from the first tick on; and it is what all ticks come to.
+#[test]
+fn a_metric_is_dumped_alone() {
+    let laws = ["{mode: replace, label: pod, lifetime: 20}"];
+    let plain = "- {name: plain, type: counter, algorithm: poisson, base_rate: 3}\n";
+    let text = text(&laws, None, 3, plain);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("late.yaml");
+    std::fs::write(&file, &text).unwrap();
+    let config = load(&text);
+    let catalog = Arc::new(mockingbird::model::Catalog::build(&config, Vec::new()).unwrap());
+    let frame = support::frame_of(&config, &catalog, 0, 300, 2);
+    let renderer = Renderer::of_page(catalog, &config.prometheus);
+    for (name, _) in METRICS {
+        let mut body = Vec::new();
+        let alone = renderer.narrowed(|other| other == name);
+        alone.render(&frame, Format::Text, &mut body);
+        assert_eq!(dump(&file, 300, name), String::from_utf8(body).unwrap());
+        assert!(dump(&file, 10_000_000, name).lines().count() > 1);
+    }
 }

@@ -1,7 +1,7 @@
 //! A run again, from its journal: the same commands and reloads before the same
 //! ticks. It reads no file and runs no tick itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -289,13 +289,23 @@ impl Replay {
         all.flatten().collect()
     }
 
-    /// Leaves out all metrics but those that `is_meant`, before and after
-    /// reloads: others do not change them.
+    /// Leaves out all metrics but those that `is_meant` and what they are of, before and
+    /// after reloads: others do not change them.
     pub fn narrow(&mut self, is_meant: impl Fn(&Metric) -> bool) {
-        self.config.metrics.retain(&is_meant);
+        let narrow = |metrics: &mut Vec<Metric>| {
+            let all = std::mem::take(metrics);
+            let meant = all.iter().filter(|metric| is_meant(metric));
+            let needed: BTreeSet<&str> = meant
+                .flat_map(|metric| metric.and_ancestors(&all))
+                .map(|metric| metric.name.as_str())
+                .collect();
+            let is_needed = |metric: &&Metric| needed.contains(metric.name.as_str());
+            *metrics = all.iter().filter(is_needed).cloned().collect();
+        };
+        narrow(&mut self.config.metrics);
         for entry in &mut self.entries {
             if let Event::Reload { config, .. } = &mut entry.event {
-                config.metrics.retain(&is_meant);
+                narrow(&mut config.metrics);
             }
         }
     }
