@@ -6,9 +6,10 @@
 //! | a file of `OpenMetrics` (`file`) | series after series | the file is cut where its last whole series end |
 //! | a receiver (`send`) | tick after tick | ticks that were not taken whole are sent again |
 //!
-//! Either way the run is computed again from its first tick, since values build
-//! on one another; memory stays that of the engine and some buffers. How far it
-//! has come is kept in a small file (`state`), so that it can be interrupted.
+//! Either way the run is computed again from the births of the series on that are there at
+//! the first tick that is written, since values build on one another; memory stays that of
+//! the engine and some buffers. How far it has come is kept in a small file (`state`), so
+//! that it can be interrupted.
 //!
 //! Points can be sent in another order than that of their times (`order`).
 
@@ -17,6 +18,7 @@ mod identities;
 mod order;
 mod out;
 mod send;
+mod slice;
 mod span;
 mod state;
 #[cfg(test)]
@@ -133,8 +135,8 @@ impl std::error::Error for BackfillError {}
 /// How far a backfill is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Ticks since the epoch are run before the first one that is written: so many, of
-    /// so many.
+    /// Ticks are run before the first one that is written, since series that are there then
+    /// were born: so many, of so many.
     Before(u64, u64),
     /// So many samples are written, of so many at most.
     Written(u64, u64),

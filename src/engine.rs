@@ -19,6 +19,8 @@
 //! blocks in the same shard, which fills the followed one first: a position that a walk
 //! has come to cannot be drawn again.
 //!
+//! An engine need not begin with the run (`late`): who is born late has no values before.
+//!
 //! A frame with some of another's points shares its columns (`part`). Where deltas
 //! are sent, frames also tell how much totals grew (`growth`). Exponential buckets
 //! move with spiked values (`buckets`).
@@ -37,6 +39,7 @@ mod frame;
 mod gaps;
 mod growth;
 mod kernel;
+mod late;
 mod observed;
 mod part;
 mod pool;
@@ -97,6 +100,8 @@ pub struct Engine {
     pool: Pool,
     plan: Arc<TickPlan>,
     times: Times,
+    /// The first tick that it runs.
+    first_tick: u64,
     next_tick: u64,
     current: Arc<Frame>,
     /// Frames before the current one; reused once no reader holds them.
@@ -170,7 +175,7 @@ impl Engine {
         let plan = TickPlan {
             families: recipes
                 .iter()
-                .map(|_| BaseTick::new(times, first_observations(0)))
+                .map(|_| BaseTick::new(times, first_observations(0), 0))
                 .collect(),
             populations: populations.clone(),
             carried: Counting::START.carried,
@@ -194,6 +199,7 @@ impl Engine {
             pool,
             plan: Arc::new(plan),
             times,
+            first_tick: 0,
             next_tick: 0,
             retired: Vec::with_capacity(8),
             buffers: Vec::with_capacity(threads + 1),
@@ -209,7 +215,7 @@ impl Engine {
     /// After the first tick.
     pub fn count_growth(&mut self) {
         assert_eq!(
-            self.next_tick, 0,
+            self.next_tick, self.first_tick,
             "growth is counted from the first tick on"
         );
         self.growth = Some(Counting::START);

@@ -141,12 +141,23 @@ impl Renderer {
     /// what is selected.
     #[must_use]
     pub fn of_names(&self, names: &[&str]) -> Self {
-        let is_named = |family: &usize| {
+        let is_named = |family: usize| {
             names
                 .iter()
-                .any(|&name| self.texts.of(*family).is_named(name))
+                .any(|&name| self.texts.of(family).is_named(name))
         };
-        let selected: Vec<usize> = self.selected.iter().copied().filter(is_named).collect();
+        self.of_those(is_named)
+    }
+
+    /// A renderer of those families whose base names are meant.
+    #[must_use]
+    pub fn narrowed(&self, is_meant: impl Fn(&str) -> bool) -> Self {
+        self.of_those(|family| is_meant(&self.catalog.families()[family].name))
+    }
+
+    fn of_those(&self, is_meant: impl Fn(usize) -> bool) -> Self {
+        let selected = self.selected.iter().copied();
+        let selected: Vec<usize> = selected.filter(|&family| is_meant(family)).collect();
         let plan = Plan::new(&self.catalog, &selected, &self.texts);
         Self {
             catalog: Arc::clone(&self.catalog),

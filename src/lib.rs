@@ -110,6 +110,8 @@
 //! - A value depends on seed, series identity, tick, epoch and on what was done
 //!   to the run at which tick, and on nothing else: not on threads, order in the
 //!   file, other metrics, platform or clock.
+//! - Values follow from no tick before the birth of their series: a late tick is reached
+//!   in the time that the series have lived which exist then ([`engine`]).
 //! - What is done to a run acts from one tick on, for all series and every exporter,
 //!   and is in the journal before the tick's frame is published.
 //! - After `config` there is no fallback: an unknown word is an error there.

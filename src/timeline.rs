@@ -6,6 +6,8 @@
 //! them has the same modifiers, with the same ids, at every tick. A timeline knows
 //! names of metrics and labels, never series or values.
 
+mod skip;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -553,18 +555,22 @@ pub(crate) fn window_ticks(max_age_ns: u64, interval_ns: u64) -> u64 {
     (max_age_ns / interval_ns).max(1)
 }
 
-/// Whether a summary's window still holds a tick of a spike that has ended.
-fn remembers(windows: &BTreeMap<String, u64>, modifier: &Modifier, tick: u64) -> bool {
+/// Ticks in the windows of the summaries that a spike acts on.
+fn window_of(windows: &BTreeMap<String, u64>, modifier: &Modifier) -> Option<u64> {
     let Effect::Spike { on, .. } = &modifier.effect else {
-        return false;
+        return None;
     };
-    let window = match &on.metric {
+    match &on.metric {
         Some(metric) => windows.get(metric).copied(),
         None => windows.values().max().copied(),
-    };
+    }
+}
+
+/// Whether a summary's window still holds a tick of a spike that has ended.
+fn remembers(windows: &BTreeMap<String, u64>, modifier: &Modifier, tick: u64) -> bool {
     // Its last tick leaves the window one tick after the window has passed, when
     // it is drawn again to be subtracted.
-    window.is_some_and(|window| {
+    window_of(windows, modifier).is_some_and(|window| {
         modifier.from_tick < modifier.until_tick
             && tick <= modifier.until_tick.saturating_add(window)
     })

@@ -19,17 +19,17 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::identities::{Identities, Segment};
+use super::identities::Identities;
 use super::out::Out;
+use super::slice::Slice;
 use super::state::{JobId, Progress};
 use super::threads::{in_order, on_threads};
 use super::{
     BackfillError, Interrupt, Job, OnProgress, Span, Stage, Written, samples_max, unusable_metric,
 };
 use crate::config::Config;
-use crate::engine::{Columns, Engine, Gaps, Recipes};
-use crate::exposition::{History, Stretch, Times};
-use crate::model::population::Population;
+use crate::engine::{Engine, Recipes};
+use crate::exposition::{History, Times};
 use crate::model::{Catalog, Family};
 use crate::selfmetrics::SelfMetrics;
 
@@ -235,27 +235,6 @@ struct FamilyWriter<'a> {
     limits: Limits,
 }
 
-/// Some series, and their values at some ticks.
-struct Slice {
-    series: Range<usize>,
-    /// What computes them, unless they are tick numbers.
-    engine: Option<Engine>,
-    /// Row `series × ticks + tick`, both counted from the first one here.
-    columns: Columns,
-    gaps: Gaps,
-    identities: Identities,
-    /// The rows' series, where they are always the same.
-    whole: Option<Population>,
-}
-
-/// Lines that a thread writes at a time, of a slice.
-enum Piece {
-    /// Some of its rows, each of which is one series.
-    Rows(Range<usize>),
-    /// Points of series that come and go.
-    Segments(Vec<Segment>),
-}
-
 /// Populations of series that come and go that are held at a time, by all threads.
 const POPULATIONS_BYTES_MAX: usize = 1 << 30;
 
@@ -315,7 +294,6 @@ impl FamilyWriter<'_> {
     /// One slice per thread.
     fn slices(&self, series: Range<usize>, ticks: usize) -> Result<Vec<Slice>, End> {
         let step = series.len().div_ceil(self.threads);
-        let space = &self.family.space;
         let starts = series.clone().step_by(step);
         starts
             .map(|start| {
@@ -327,21 +305,13 @@ impl FamilyWriter<'_> {
                         let catalog = Catalog::of_rows(families.collect(), &series);
                         let catalog = Arc::new(catalog);
                         let (recipes, epoch_ns) = (recipes.clone(), self.span.epoch_ns);
-                        let engine = Engine::with_recipes(config, catalog, recipes, epoch_ns, 1)?;
+                        let engine = Engine::with_recipes(config, catalog, recipes, epoch_ns, 1);
+                        let mut engine = engine?;
+                        engine.skip_before(self.span.first);
                         Some(engine)
                     }
                 };
-                Ok(Slice {
-                    columns: Columns::zeroed(&self.family.shape, series.len() * ticks),
-                    gaps: Gaps::default(),
-                    identities: Identities::new(series.clone()),
-                    whole: space
-                        .fleet()
-                        .is_none()
-                        .then(|| Population::founded(space, 0)),
-                    series,
-                    engine,
-                })
+                Ok(Slice::new(self.family, series, ticks, engine))
             })
             .collect()
     }
@@ -363,14 +333,16 @@ impl FamilyWriter<'_> {
                 let Some(slice) = lock(&left).next() else {
                     return;
                 };
+                let begin = slice.next_tick().unwrap_or(ticks.start);
                 slice.fill(ticks, self.interrupt, &mut |tick| {
                     if let Some(progress) = &mut progress {
-                        progress(Stage::Before(tick + 1, self.span.first));
+                        progress(Stage::Before(tick + 1 - begin, ticks.start - begin));
                     }
                 });
             }
         });
-        let held = slices.iter().map(|slice| slice.identities.bytes());
+        let identities = slices.iter().filter_map(Slice::identities);
+        let held = identities.map(Identities::bytes);
         if held.sum::<usize>() > POPULATIONS_BYTES_MAX {
             return Err(End::Failed(io::Error::other(format!(
                 "the series of {} come and go too often to be held in memory: choose a shorter \
@@ -425,130 +397,6 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Slice {
-    /// Computes up to the last of some ticks; keeps what is of these, and tells of those
-    /// before.
-    fn fill(&mut self, ticks: &Range<u64>, interrupt: &Interrupt, before: &mut dyn FnMut(u64)) {
-        let count = (ticks.end - ticks.start) as usize;
-        let series = self.series.len();
-        self.gaps.clear();
-        self.identities.clear();
-        let Some(engine) = &mut self.engine else {
-            if let Columns::Values(values) = &mut self.columns {
-                let numbers = ticks.clone().map(|tick| tick as f64);
-                values
-                    .iter_mut()
-                    .zip(numbers)
-                    .for_each(|(value, tick)| *value = tick);
-            }
-            return;
-        };
-        while engine.next_tick() < ticks.end && !interrupt.is_set() {
-            let frame = engine.advance(|_, _| {});
-            let Some(at) = frame.tick().checked_sub(ticks.start) else {
-                before(frame.tick());
-                continue;
-            };
-            let at = at as usize;
-            let (_, _, columns) = frame.block(0);
-            self.columns.scatter(at, count, columns, 0..series);
-            self.identities.add(at, frame.population(0));
-            let gaps = frame.gaps(0);
-            if !gaps.is_empty() {
-                let missing = (0..series).filter(|&row| gaps.contains(row));
-                missing.for_each(|row| self.gaps.add(row * count + at, series * count));
-            }
-        }
-    }
-
-    /// The pieces of about so many rows each, of `count` ticks per series.
-    fn pieces(&self, count: usize, step: usize) -> Vec<Piece> {
-        if self.whole.is_some() {
-            let rows = self.series.len() * count;
-            let starts = (0..rows).step_by(step);
-            let pieces = starts.map(|start| Piece::Rows(start..(start + step).min(rows)));
-            return pieces.collect();
-        }
-        let (mut pieces, mut piece, mut rows) = (Vec::new(), Vec::new(), 0);
-        for segment in self.identities.segments(count) {
-            for start in segment.ticks.clone().step_by(step) {
-                let ticks = start..(start + step).min(segment.ticks.end);
-                rows += ticks.len();
-                piece.push(Segment {
-                    ticks,
-                    ..segment.clone()
-                });
-                if rows >= step {
-                    pieces.push(Piece::Segments(std::mem::take(&mut piece)));
-                    rows = 0;
-                }
-            }
-        }
-        pieces.push(Piece::Segments(piece));
-        pieces
-    }
-
-    /// How many points a piece has.
-    fn points(&self, count: usize, piece: &Piece) -> usize {
-        match piece {
-            Piece::Rows(rows) => self.gaps.present(rows.clone()),
-            Piece::Segments(segments) => {
-                let points = segments.iter().map(|segment| {
-                    let first = segment.row * count;
-                    let rows = first + segment.ticks.start..first + segment.ticks.end;
-                    self.gaps.present(rows)
-                });
-                points.sum()
-            }
-        }
-    }
-
-    /// Appends the lines of a piece, of `count` ticks per series.
-    fn render(
-        &self,
-        history: &History,
-        times: &Times,
-        count: usize,
-        piece: &Piece,
-        text: &mut Vec<u8>,
-    ) {
-        let mut write = |row: usize, ticks: Range<usize>, population: &Population| {
-            let stretch = Stretch {
-                columns: &self.columns,
-                gaps: &self.gaps,
-                rows: row * count + ticks.start..row * count + ticks.end,
-                times,
-                first_time: ticks.start,
-            };
-            history.write(text, (population, self.series.start + row), &stretch);
-        };
-        match (piece, &self.whole) {
-            (Piece::Rows(rows), Some(whole)) => {
-                let mut rows = rows.clone();
-                while rows.start < rows.end {
-                    let row = rows.start / count;
-                    let end = rows.end.min((row + 1) * count);
-                    let ticks = rows.start - row * count..end - row * count;
-                    write(row, ticks, whole);
-                    rows.start = end;
-                }
-            }
-            (Piece::Rows(_), None) => unreachable!("rows of entities are in segments"),
-            (Piece::Segments(segments), _) => {
-                for Segment {
-                    row,
-                    population,
-                    ticks,
-                } in segments
-                {
-                    let population = self.identities.population(*population);
-                    write(*row, ticks.clone(), population);
-                }
-            }
-        }
-    }
-}
-
 /// In which order the series of one row came, where its points are written in stretches of
 /// ticks: none may come back after another.
 #[derive(Default)]
@@ -560,8 +408,8 @@ struct Order {
 impl Order {
     /// The next stretch of so many ticks, which has one row.
     fn check(&mut self, family: &Family, slices: &[Slice], count: usize) -> Result<(), End> {
-        for slice in slices.iter().filter(|slice| slice.whole.is_none()) {
-            for (identity, _) in slice.identities.of_row(0, count) {
+        for identities in slices.iter().filter_map(Slice::identities) {
+            for (identity, _) in identities.of_row(0, count) {
                 if self.latest == Some(identity) {
                     continue;
                 }

@@ -249,6 +249,10 @@ impl Sender<'_, '_> {
         if self.counts_growth {
             engine.count_growth();
         }
+        // What the tick before holds back may be sent first, as deltas from the one before it.
+        let first = span.first + self.resumed.saturating_sub(first_step);
+        engine.skip_before(first.saturating_sub(2));
+        let begin = engine.next_tick();
         let mut before: Option<Before> = None;
         while engine.next_tick() <= span.last {
             if self.interrupt.is_set() {
@@ -257,7 +261,10 @@ impl Sender<'_, '_> {
             let frame = engine.advance(fill_tick);
             // Every tick's deltas are counted from the one before.
             engine.hand_over(HandedOver::InTurn);
-            self.tell_of_ticks_before(frame.tick(), first_step);
+            if frame.tick() < first {
+                let (run, all) = (frame.tick() + 1 - begin, first - begin);
+                (self.progress)(Stage::Before(run, all));
+            }
             let before_frame = before.as_ref().map(|before| Arc::clone(&before.frame));
             let mut held = None;
             if let Some(step) = frame.tick().checked_sub(span.first) {
@@ -285,15 +292,6 @@ impl Sender<'_, '_> {
             });
         }
         Ok(())
-    }
-
-    /// Tells of a tick that is only run to come to the first one that is sent.
-    fn tell_of_ticks_before(&mut self, tick: u64, first_step: u64) {
-        let sent_before = self.resumed.saturating_sub(first_step);
-        let before = self.job.span.first + sent_before;
-        if tick < before {
-            (self.progress)(Stage::Before(tick + 1, before));
-        }
     }
 
     /// Whether a tick needs the one before.

@@ -161,7 +161,7 @@ impl Bars {
             Stage::Before(done, all) => {
                 // One at a time: each is cleared when it is dropped.
                 self.written = None;
-                let new = || app::progress_bar(all, "running the ticks since the epoch");
+                let new = || app::progress_bar(all, "running the ticks before");
                 let bar = self.before.get_or_insert_with(new);
                 bar.set_position(done);
             }

@@ -14,7 +14,7 @@ use super::{check_tick, load, print, quiet, refuse_too_large};
 use crate::app::{self, RunError};
 use crate::clock::{Clock, rfc3339};
 use crate::config::{Config, HistogramForm};
-use crate::engine::{Frame, threads_of};
+use crate::engine::{Frame, Part, threads_of};
 use crate::exporters;
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
@@ -79,9 +79,24 @@ pub(super) fn dump(args: &DumpArgs) -> Result<(), RunError> {
     }
     let frame = frame_of(&mut replay, args.tick, threads)?;
     let config = replay.config();
+    // What a metric is of was computed with it.
+    let is_meant = |name: &str| {
+        let mut metrics = config.metrics.iter();
+        let asked = args.metric.as_ref();
+        asked.is_none_or(|asked| metrics.any(|of| of.name == name && of.is_called(asked)))
+    };
+    let frame = match args.metric {
+        Some(_) => Arc::new(frame.only(&Part::of_families(&frame, is_meant))),
+        None => frame,
+    };
+    let text = |format| {
+        let renderer = Renderer::of_page(Arc::clone(frame.catalog()), &config.prometheus);
+        let renderer = renderer.narrowed(is_meant);
+        dump_text(renderer, Arc::clone(&frame), format, threads)
+    };
     match args.format {
-        DumpFormat::Text => dump_text(config, frame, Format::Text, threads),
-        DumpFormat::Openmetrics => dump_text(config, frame, Format::OpenMetrics, threads),
+        DumpFormat::Text => text(Format::Text),
+        DumpFormat::Openmetrics => text(Format::OpenMetrics),
         DumpFormat::Otlp => dump_otlp(config, &frame, print),
         DumpFormat::OtlpJson => {
             let mut whole = Vec::new();
@@ -184,7 +199,9 @@ fn frame_of(replay: &mut Replay, tick: u64, threads: usize) -> Result<Arc<Frame>
         _ => RunError::Config(error.to_string()),
     };
     let mut engine = replay.engine(threads).map_err(failed)?;
-    let bar = app::progress_bar(tick + 1, "running");
+    let skipped = replay.skip_before(&mut engine, tick, tick);
+    skipped.map_err(failed)?;
+    let bar = app::progress_bar(tick + 1 - engine.next_tick(), "running");
     loop {
         replay.before_tick(&mut engine).map_err(failed)?;
         let frame = engine.advance(|_, _| {});
@@ -197,12 +214,11 @@ fn frame_of(replay: &mut Replay, tick: u64, threads: usize) -> Result<Arc<Frame>
 }
 
 fn dump_text(
-    config: &Config,
+    renderer: Renderer,
     frame: Arc<Frame>,
     format: Format,
     threads: usize,
 ) -> Result<(), RunError> {
-    let renderer = Renderer::of_page(Arc::clone(frame.catalog()), &config.prometheus);
     let pool = RenderPool::new(threads).map_err(|error| RunError::Run(error.to_string()))?;
     let mut stdout = io::stdout().lock();
     let streamed = pool.stream(frame, &Arc::new(renderer), format, false, &mut |bytes| {

@@ -34,7 +34,7 @@ pub(super) fn replay_of(
 }
 
 /// Leaves only the metrics of these names, all of which there must be at some
-/// time: others do not change them, so they need not run.
+/// time, and what they are of: others do not change them, so they need not run.
 pub(super) fn narrow(replay: &mut Replay, names: &[String]) -> Result<(), RunError> {
     let metrics = replay.metrics();
     for name in names {

@@ -91,7 +91,7 @@ impl<'a, K: Kernel> BlockTick<'a, K> {
             };
             run.class = class;
             run.rows = start..end;
-            run.age = base.number - born;
+            run.age = base.number - born.max(base.history_from);
             if run.age == 0 {
                 kernel.begin(&run, now);
                 scratch.begun.extend(start..end);

@@ -107,6 +107,11 @@ pub(crate) trait Kernel: Debug + Send + Sync + Sized + 'static {
         None
     }
 
+    /// Whether values follow from those of the tick before.
+    fn remembers(&self) -> bool {
+        true
+    }
+
     /// How many ticks values look back on.
     fn window_ticks(&self) -> u64 {
         0

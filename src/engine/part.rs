@@ -28,6 +28,24 @@ pub struct Part {
     rows: Vec<Gaps>,
 }
 
+impl Part {
+    /// All points of some of a frame's families, by their names.
+    pub fn of_families(frame: &Frame, is_meant: impl Fn(&str) -> bool) -> Self {
+        let catalog = frame.catalog();
+        let blocks = catalog.blocks().iter().enumerate();
+        let rows = blocks.map(|(index, block)| {
+            if is_meant(&catalog.families()[block.family].name) {
+                frame.gaps(index).complement(block.len)
+            } else {
+                Gaps::default()
+            }
+        });
+        Self {
+            rows: rows.collect(),
+        }
+    }
+}
+
 impl Share {
     /// A share of `size`, 0 to 1. What two lanes choose is independent.
     pub fn new(size: f64, seed: u64, lane: Lane) -> Self {

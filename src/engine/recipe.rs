@@ -141,6 +141,11 @@ impl Recipe {
         by_type!(Self, self, recipe => recipe.kernel.lineage())
     }
 
+    /// See [`Kernel::remembers`].
+    pub(crate) fn remembers(&self) -> bool {
+        by_type!(Self, self, recipe => recipe.kernel.remembers())
+    }
+
     pub(crate) fn common(&self) -> &Common {
         by_type!(Self, self, recipe => &recipe.common)
     }

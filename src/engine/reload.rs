@@ -38,6 +38,7 @@ use std::sync::Arc;
 use crate::config::{Config, Kind, LabelValues, Metric};
 use crate::engine::exponential;
 use crate::engine::frame::{Frame, Matchings};
+use crate::engine::late::history_from;
 use crate::engine::recipe::Recipe;
 use crate::engine::shard::{Seat, Shard, TickPlan};
 use crate::engine::tick::{BaseTick, first_observations};
@@ -230,12 +231,12 @@ impl Engine {
         let fleets = fleets.succeeded(&catalog, self.timeline.orders(), self.next_tick);
         let founded = Populations::founded_with(&catalog, self.next_tick, &fleets);
         self.settle(&config.metrics, &founded, &mut predecessors, &mut reloaded);
-        let families = self.family_ticks(&predecessors);
+        let recipes: Arc<[Recipe]> = recipes.into();
+        let families = self.family_ticks(&recipes, &predecessors);
         let threads = self.shard_blocks.len() - 1;
         let (layout, shard_blocks) = deal(&catalog, threads);
         let layout = Arc::new(layout);
         let counts_growth = self.growth.is_some();
-        let recipes: Arc<[Recipe]> = recipes.into();
         let populations = self.succeeding(&founded, &predecessors);
         let mut current = new_frame(
             (&catalog, &populations, &recipes),
@@ -323,8 +324,13 @@ impl Engine {
     }
 
     /// The families' parts of the plan, before the next tick.
-    fn family_ticks(&self, predecessors: &[Option<Predecessor>]) -> Vec<BaseTick> {
-        let ticks = predecessors.iter().map(|predecessor| {
+    fn family_ticks(
+        &self,
+        recipes: &[Recipe],
+        predecessors: &[Option<Predecessor>],
+    ) -> Vec<BaseTick> {
+        let families = recipes.iter().zip(predecessors);
+        let ticks = families.map(|(recipe, predecessor)| {
             let window_from = match predecessor {
                 None => first_observations(self.next_tick),
                 Some(from) => {
@@ -335,7 +341,8 @@ impl Engine {
                     }
                 }
             };
-            BaseTick::new(self.times, window_from)
+            let history_from = history_from(recipe, self.first_tick);
+            BaseTick::new(self.times, window_from, history_from)
         });
         ticks.collect()
     }

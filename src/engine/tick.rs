@@ -36,6 +36,9 @@ pub(crate) struct BaseTick {
     pub(crate) times: Times,
     /// The tick of the first observations that windows look back on.
     pub(crate) window_from: u64,
+    /// Who was born before this tick counts as born with it: the first one that was run,
+    /// where values follow from those before.
+    pub(crate) history_from: u64,
     /// What acts on the family's series.
     pub(crate) effects: Arc<Effects>,
     /// Changes with `effects`.
@@ -97,10 +100,11 @@ impl Common {
 
 impl BaseTick {
     /// Before the first tick.
-    pub(crate) fn new(times: Times, window_from: u64) -> Self {
+    pub(crate) fn new(times: Times, window_from: u64, history_from: u64) -> Self {
         Self {
             times,
             window_from,
+            history_from,
             ..Self::default()
         }
     }

@@ -1,7 +1,7 @@
 //! A run again, from its journal: the same commands and reloads before the same
 //! ticks. It reads no file and runs no tick itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -261,22 +261,20 @@ impl Replay {
     }
 
     /// What was ordered of churn and sizes by hand up to a tick; nothing may have been
-    /// carried out yet. Ticks between entries are walked only while scenarios run.
+    /// carried out yet.
     ///
     /// # Errors
     /// When the journal does not fit what happens.
     pub fn orders(&self, tick: u64) -> Result<Vec<Order>, ReplayError> {
         let mut effects = self.effects();
-        while effects.next_tick <= tick {
-            let entry = self.entries.get(effects.next_entry);
-            if effects.timeline.running().is_empty() {
-                let due = entry.map_or(u64::MAX, |entry| entry.tick);
-                effects.next_tick = effects.next_tick.max(due);
-            }
-            if effects.next_tick <= tick {
-                effects.next(self)?;
-            }
+        while let Some(due) = self.entry_before(effects.next_entry, tick.saturating_add(1)) {
+            effects.timeline.skip(effects.next_tick, due);
+            effects.next_tick = effects.next_tick.max(due);
+            effects.next(self)?;
         }
+        effects
+            .timeline
+            .skip(effects.next_tick, tick.saturating_add(1));
         let orders = effects.timeline.orders().iter();
         Ok(orders.filter(|order| order.tick <= tick).cloned().collect())
     }
@@ -309,13 +307,23 @@ impl Replay {
         all
     }
 
-    /// Leaves out all metrics but those that `is_meant`, before and after
-    /// reloads: others do not change them.
+    /// Leaves out all metrics but those that `is_meant` and what they are of, before and
+    /// after reloads: others do not change them.
     pub fn narrow(&mut self, is_meant: impl Fn(&Metric) -> bool) {
-        self.config.metrics.retain(&is_meant);
+        let narrow = |metrics: &mut Vec<Metric>| {
+            let all = std::mem::take(metrics);
+            let meant = all.iter().filter(|metric| is_meant(metric));
+            let needed: BTreeSet<&str> = meant
+                .flat_map(|metric| metric.and_ancestors(&all))
+                .map(|metric| metric.name.as_str())
+                .collect();
+            let is_needed = |metric: &&Metric| needed.contains(metric.name.as_str());
+            *metrics = all.iter().filter(is_needed).cloned().collect();
+        };
+        narrow(&mut self.config.metrics);
         for entry in &mut self.entries {
             if let Event::Reload { config, .. } = &mut entry.event {
-                config.metrics.retain(&is_meant);
+                narrow(&mut config.metrics);
             }
         }
     }
@@ -340,6 +348,50 @@ impl Replay {
             .map_err(|(metric, error)| ReplayError::Space(metric, error))?;
         Engine::new(&self.config, Arc::new(catalog), self.epoch_ns, threads)
             .map_err(ReplayError::Threads)
+    }
+
+    /// Brings an engine that it made, before its first tick, to the tick with which it has to
+    /// begin: its frames are right from `read` on, and there are frames from `seen` on at the
+    /// latest. Nothing may have been carried out yet.
+    ///
+    /// # Errors
+    /// When the journal does not fit what happens.
+    pub fn skip_before(
+        &mut self,
+        engine: &mut Engine,
+        read: u64,
+        seen: u64,
+    ) -> Result<(), ReplayError> {
+        let orders = self.orders(read)?;
+        let mut entries = self.entries.iter();
+        let is_reload = |entry: &Entry| matches!(entry.event, Event::Reload { .. });
+        let begin = if entries.any(|entry| entry.tick <= read && is_reload(entry)) {
+            // Which series go on at a reload, and since when they were there, one finds out
+            // that carries it out.
+            let mut scout = (self.clone(), self.engine(1)?);
+            scout.0.skip_to(&mut scout.1, read)?;
+            scout.0.before_tick(&mut scout.1)?;
+            scout.1.history_from(&orders, read)
+        } else {
+            engine.history_from(&orders, read)
+        };
+        self.skip_to(engine, begin.min(seen))
+    }
+
+    /// Carries out what was done before a tick, and runs none.
+    fn skip_to(&mut self, engine: &mut Engine, tick: u64) -> Result<(), ReplayError> {
+        while let Some(due) = self.entry_before(self.done, tick) {
+            engine.skip_to(due.max(engine.next_tick()));
+            self.before_tick(engine)?;
+        }
+        engine.skip_to(tick);
+        Ok(())
+    }
+
+    /// The tick of an entry, if it is before another one.
+    fn entry_before(&self, index: usize, tick: u64) -> Option<u64> {
+        let due = self.entries.get(index)?.tick;
+        (due < tick).then_some(due)
     }
 
     /// Carries out what was done before the tick that is next; to be called

@@ -10,6 +10,7 @@
 //! depend on one another: then rows belong to entities, which come and go by the laws of
 //! their [fleet](super::fleet). A row whose entity does not exist is no series.
 
+mod earliest;
 mod ends;
 mod matching;
 mod turnover;
@@ -82,8 +83,10 @@ impl Fleets {
         let is_of = |lives: &Lives, fleet| Arc::ptr_eq(lives.entities().fleet(), fleet);
         let is_known = |lives: &Lives| fleets.iter().flatten().any(|fleet| is_of(lives, fleet));
         self.lives.retain(is_known);
-        for at in self.tick..=tick {
-            self.step(orders, at);
+        if !self.lives.is_empty() {
+            for at in self.tick..=tick {
+                self.step(orders, at);
+            }
         }
         let by_family = fleets.into_iter().map(|fleet| {
             let fleet = fleet?;

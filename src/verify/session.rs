@@ -28,6 +28,8 @@ use warnings::{left_out, nothing_due};
 
 /// Times between scrapes that are remembered from one range to the next.
 const INTERVALS_KEPT: usize = 50;
+/// Of so much time before the first tick that is compared it is known which series ended.
+const SEEN_BEFORE_NS: u64 = 600 * 1_000_000_000;
 
 /// Compares a run with what a backend has of it, at each of its targets there.
 ///
@@ -314,6 +316,11 @@ impl<'b> Session<'b> {
             }
             // It is used again for the next tick.
             self.latest = None;
+            if self.engine.next_tick() == 0 {
+                let interval_ns = self.replay.config().global.tick_interval_ns;
+                let seen = tick.saturating_sub(SEEN_BEFORE_NS / interval_ns);
+                self.replay.skip_before(&mut self.engine, tick, seen)?;
+            }
             self.replay.before_tick(&mut self.engine)?;
             let frame = self.engine.advance(|_, _| {});
             let series = frame.series_count();

@@ -196,6 +196,10 @@ impl Kernel for Gauge {
         self.follows
     }
 
+    fn remembers(&self) -> bool {
+        self.remembers
+    }
+
     fn lineage(&self) -> Option<(&Arc<Lineage>, u32)> {
         self.lineage.as_ref().map(|lineage| (lineage, 1))
     }

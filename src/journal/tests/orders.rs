@@ -177,6 +177,7 @@ proptest! {
         reloads in proptest::collection::btree_map(0..TICKS, 0..3_usize, 0..3),
         is_still in any::<bool>(),
         threads in (1..9_usize, 1..9_usize),
+        read in 0..TICKS,
     ) {
         let law = if is_still { "[{mode: relabel, label: pod, every: 1000}]" } else { LAWS };
         let more = "- {name: more, type: gauge, algorithm: constant, start: 1, profile: pods}";
@@ -215,13 +216,20 @@ proptest! {
             }
             frames.insert(tick, seen(&frame));
         }
-        let history = read("j", journal.as_bytes()).unwrap();
-        let mut replay = Replay::new(history, false);
-        let mut engine = replay.engine(threads.1).unwrap();
-        for (tick, expected) in frames {
-            replay.before_tick(&mut engine).unwrap();
-            let frame = engine.advance(|_, _| {});
-            prop_assert_eq!(seen(&frame), expected, "tick {}", tick);
+        let history = super::read("j", journal.as_bytes()).unwrap();
+        let run = Replay::new(history, false);
+        // From the first tick on, and from a later one on as if it had.
+        for first in [0, read] {
+            let mut replay = run.clone();
+            let mut engine = replay.engine(threads.1).unwrap();
+            replay.skip_before(&mut engine, first, first).unwrap();
+            for (&tick, expected) in frames.range(engine.next_tick()..) {
+                replay.before_tick(&mut engine).unwrap();
+                let frame = engine.advance(|_, _| {});
+                if tick >= first {
+                    prop_assert_eq!(&seen(&frame), expected, "tick {}", tick);
+                }
+            }
         }
     }
 }
