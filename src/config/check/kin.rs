@@ -147,6 +147,12 @@ fn differences(child: &Metric, parent: &Metric) -> Vec<String> {
         let own = child.labels.iter().find(|own| own.name == label.name);
         match own {
             None => all.push(format!("this one lacks the label {}", label.name)),
+            Some(own) if own.hidden && !label.hidden => {
+                all.push(format!("this one lacks the label {}", label.name));
+            }
+            Some(own) if label.hidden && !own.hidden => {
+                all.push(format!("only this one has the label {}", label.name));
+            }
             Some(own) if !is_same(own, label) => {
                 all.push(format!("the label {} has other values", label.name));
             }
