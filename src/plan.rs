@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::clock::rfc3339;
-use crate::config::{Config, HistogramForm, Problem, shown_url};
+use crate::config::{Action, Config, HistogramForm, Problem, shown_url};
 use crate::engine::{Engine, exponential};
 use crate::exporters::{self, Exporter, Push};
 use crate::exposition::Renderer;
@@ -49,6 +49,9 @@ pub struct Plan {
     pub total: Total,
     /// Profiles whose series come and go.
     pub profiles: Vec<ProfilePlan>,
+    /// Whether `runtime.on_start` or a scenario orders churn or sizes, which the figures of a
+    /// day leave out.
+    pub has_orders: bool,
     /// What may surprise those who read the metrics.
     pub warnings: Vec<Problem>,
     /// Exporters that push.
@@ -223,10 +226,22 @@ impl Plan {
             },
             profiles: outlook.profiles(config),
             metrics,
+            has_orders: has_orders(config),
             warnings: config.warnings.clone(),
             pushes: push_plans(config),
         })
     }
+}
+
+/// Whether churn or sizes are ordered by the file itself.
+fn has_orders(config: &Config) -> bool {
+    let steps = config
+        .scenarios
+        .values()
+        .flat_map(|scenario| &scenario.steps);
+    let steps = steps.map(|step| &step.action);
+    let mut actions = config.runtime.on_start.iter().chain(steps);
+    actions.any(|action| matches!(action, Action::Churn(_) | Action::Size(_)))
 }
 
 /// Adds what became of series at a tick.

@@ -197,3 +197,68 @@ proptest! {
         }
     }
 }
+
+/// A profile as people write one: what happens by hand, and no law.
+const JOINED: &str = "
+global: {seed: 7}
+profiles:
+  p:
+    labels:
+      app: {range: [1, 2], fmt: 'app-{}'}
+      rs: {fmt: '{app}-{id:4}'}
+      pod: {range: [1, 8], fmt: '{app}-{id:5}'}
+      node: {of: pod, range: [1, 3], fmt: 'n{}'}
+      zone: {of: node, values: [a, b]}
+metrics:
+  - {name: requests, type: counter, profile: p, algorithm: poisson, base_rate: 5,
+     without: [rs, node, zone]}
+  - {name: on_node, type: gauge, profile: p, algorithm: constant, start: 1, without: [rs, zone]}
+  - {name: info, type: gauge, profile: p, algorithm: constant, start: 1}
+";
+
+/// What is done at tick 3.
+const BY_HAND: [&str; 7] = [
+    "mode: outage, label: node, labels: {node: n1}, down: 5, move: true",
+    "mode: outage, label: node, labels: {node: n1}, down: 5",
+    "mode: outage, label: zone, labels: {zone: a}, down: 5, move: true",
+    "mode: restart, label: pod, labels: {node: n2}, down: 2",
+    "mode: rollout, label: pod, labels: {node: n2}, over: 6",
+    "mode: rollout, label: app, labels: {zone: b}, over: 6",
+    "mode: replace, label: pod, labels: {node: n3, app: app-1}, over: 4",
+];
+
+/// Metrics that leave out a property have the same pods as those that show it, whatever is
+/// ordered for its values, and for those that these orders left elsewhere.
+#[test]
+fn orders_on_a_property_hit_metrics_that_leave_it_out() {
+    for order in BY_HAND {
+        let steps = format!(
+            "{{at_s: 3, action: churn, profile: p, {order}}}, \
+             {{at_s: 12, action: churn, profile: p, mode: outage, label: node, \
+             labels: {{node: n2}}, down: 3}}, \
+             {{at_s: 20, action: churn, profile: p, mode: rollout, label: app, over: 4}}"
+        );
+        let config = load(&format!(
+            "{JOINED}scenarios: {{by_hand: {{steps: [{steps}]}}}}\n\
+             runtime: {{on_start: [{{action: scenario, scenario: by_hand}}]}}\n"
+        ));
+        let mut engine = engine(&config, 2);
+        // Labels come in name order: app, node, pod, rs, zone.
+        let pods = |frame: &Frame, name: &str, pod: usize| -> BTreeSet<String> {
+            let series = series(frame, name).into_iter();
+            series.map(|(labels, _)| labels[pod].clone()).collect()
+        };
+        let mut seen = BTreeSet::new();
+        for tick in 0..30 {
+            let frame = engine.advance(|_, _| {});
+            let shown = pods(&frame, "info", 2);
+            assert_eq!(pods(&frame, "requests", 1), shown, "{order} at {tick}");
+            assert_eq!(pods(&frame, "on_node", 2), shown, "{order} at {tick}");
+            seen.insert(shown);
+            let fast = sorted(frame_lines(&frame, "prom_"));
+            let slow = twin_lines(twin::samples_of_run(&config, &[], 0, tick));
+            assert_eq!(fast, slow, "{order} at {tick}");
+        }
+        assert!(seen.len() > 3, "{order}: {}", seen.len());
+    }
+}

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::outlook::Outlook;
-use crate::config::{Config, Finding, INSTANCE_LABEL, Instance};
+use crate::config::{Config, Finding, INSTANCE_LABEL, Instance, Label};
 use crate::engine::{EngineSize, exponential, threads_of};
 use crate::exporters::{self, Push};
 use crate::exposition::BodySize;
@@ -177,10 +177,18 @@ impl Estimate {
     fn excess(&self, config: &Config) -> Option<String> {
         let max = config.global.max_series;
         let all_exist = self.most == self.rows;
+        // Labels that depend on one another have no cap.
+        let mut metrics = config.metrics.iter();
+        let can_cap = metrics.any(|metric| metric.labels.iter().all(Label::is_plain));
         (self.samples > max.into()).then(|| {
             let (series, advice) = if all_exist {
                 let series = format!("{} series", grouped(self.series));
-                (series, "check the ranges, set series_cap")
+                let advice = if can_cap {
+                    "check the ranges, set series_cap"
+                } else {
+                    "check the ranges"
+                };
+                (series, advice)
             } else {
                 let (most, rows) = (grouped(self.most), grouped(self.rows));
                 let series = format!("{most} series at once at most, of {rows} laid out");

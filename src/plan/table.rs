@@ -64,6 +64,12 @@ impl Plan {
             self.measured_at_tick,
         );
         self.write_churn(&mut table);
+        if self.has_orders {
+            table.push_str(
+                "Churn and sizes that runtime.on_start or scenarios order are not in the figures of \
+                 a day.\n",
+            );
+        }
         for warning in &self.warnings {
             let _ = writeln!(table, "{warning}");
         }

@@ -6,6 +6,26 @@ use super::*;
 use crate::config::load_str;
 use crate::readable::{grouped, human_bytes};
 
+/// A plan tells that it leaves out what a scenario orders.
+#[test]
+fn orders_of_the_file_are_told_as_left_out() {
+    let text = "
+profiles: {p: {labels: {pod: {range: [1, 3], fmt: '{id:5}'}, node: {of: pod, values: [a, b]}}}}
+metrics: [{name: a, profile: p, type: gauge, algorithm: constant, start: 1}]
+scenarios: {s: {steps: [{at_s: 1, action: ACTION}]}}
+";
+    let spike = "spike, metric: a, multiplier: 2, duration_s: 1";
+    for (action, expected) in [
+        ("size, profile: p, label: pod, to: 1", true),
+        (spike, false),
+    ] {
+        let text = text.replace("ACTION", action);
+        let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(has_orders(&config), expected, "{action}");
+    }
+}
+
 /// Arithmetic counts what the catalog and the engine count.
 #[test]
 fn estimates_agree_with_what_is_built() {

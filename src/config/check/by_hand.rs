@@ -119,9 +119,11 @@ impl Checker<'_> {
         let first = owners.as_ref().and_then(|owners| owners.first().copied());
         let own = first.and_then(|metric| metric.labels.iter().find(|one| one.name == label));
         if let Some(property) = own.and_then(|own| own.of.as_ref()) {
+            let labels = first.iter().flat_map(|metric| &metric.labels);
             let message = format!(
-                "{} is a property of {of} and makes no entities of its own; name {of}",
+                "{} is a property of {of} and makes no entities of its own; name {entity}",
                 excerpt(&label),
+                entity = excerpt(owner_of(labels, &property.of)),
                 of = excerpt(&property.of)
             );
             self.problems.add(&at.key("label"), message);
@@ -275,8 +277,10 @@ impl Checker<'_> {
             (Mode::Outage { .. }, _) | (_, None) => {}
             (_, Some(property)) => {
                 let of = excerpt(&property.of);
+                let labels = owners.iter().flat_map(|metric| &metric.labels);
+                let entity = excerpt(owner_of(labels, &property.of));
                 let message = format!(
-                    "{label} is a property of {of} and makes no entities of its own; name {of}, \
+                    "{label} is a property of {of} and makes no entities of its own; name {entity}, \
                      or use mode: outage, which is about the values of {label}"
                 );
                 self.problems.add(&at.key("label"), message);
@@ -364,6 +368,18 @@ impl Checker<'_> {
             return None;
         }
         Some(())
+    }
+}
+
+/// The label that has entities of its own, of which another one is or is a property.
+pub(super) fn owner_of<'l>(
+    labels: impl Iterator<Item = &'l Label> + Clone,
+    name: &'l str,
+) -> &'l str {
+    let label = labels.clone().find(|label| label.name == name);
+    match label.and_then(|label| label.of.as_ref()) {
+        Some(property) => owner_of(labels, &property.of),
+        None => name,
     }
 }
 

@@ -13,6 +13,31 @@ use crate::readable::grouped;
 /// Longest text that a label may have by naming others, in bytes.
 const TEXT_BYTES_MAX: usize = 4096;
 
+/// The labels of a metric, as `without` leaves them.
+#[derive(Default)]
+pub(super) struct Arranged {
+    /// In file order, those that it shows and hidden ones.
+    pub(super) labels: Vec<Label>,
+    /// Names of hidden ones that only an order by hand can need.
+    idle: HashSet<String>,
+}
+
+impl Arranged {
+    /// Where nothing is left out.
+    pub(super) fn all(labels: Vec<Label>) -> Self {
+        Self {
+            labels,
+            idle: HashSet::new(),
+        }
+    }
+
+    /// Those that make a difference without orders.
+    pub(super) fn active(&self) -> Vec<Label> {
+        let active = |label: &&Label| !self.idle.contains(&label.name);
+        self.labels.iter().filter(active).cloned().collect()
+    }
+}
+
 /// Labels by their names.
 pub(super) struct Graph<'l> {
     labels: &'l [Label],
@@ -340,19 +365,19 @@ impl Checker<'_> {
         false
     }
 
-    /// The labels of a metric that is right so far, those that it leaves out removed or, where
-    /// others need them, hidden; nothing where that was reported.
+    /// The labels of a metric that is right so far, those that it leaves out removed or
+    /// hidden; nothing where that was reported.
     pub(super) fn arranged(
         &mut self,
         at: &Path,
         labels: Vec<Label>,
         without: Option<Vec<Item<String>>>,
         profile: Option<(&str, &Profile)>,
-    ) -> Option<Vec<Label>> {
+    ) -> Option<Arranged> {
         let labels_at = at.key("labels");
         let without = self.left_out(&at.key("without"), &labels, without)?;
         if without.is_empty() && labels.iter().all(Label::is_plain) {
-            return Some(labels);
+            return Some(Arranged::all(labels));
         }
         if !self.references(&labels_at, &labels, |label| label.from_metric) {
             return None;
@@ -363,11 +388,8 @@ impl Checker<'_> {
             self.can_be_capped(&labels_at.key(&label.name), &labels);
             return None;
         }
-        let acted_on = profile
-            .into_iter()
-            .flat_map(|(_, profile)| profile.life.labels());
-        let labels = self.kept(&at.key("without"), labels, (&without, acted_on))?;
-        self.tells_apart(at, &labels).then_some(labels)
+        let arranged = self.kept(&at.key("without"), labels, &without, profile)?;
+        self.tells_apart(at, &arranged.labels).then_some(arranged)
     }
 
     /// `without`: the names of labels that there are.
@@ -399,14 +421,16 @@ impl Checker<'_> {
         is_right.then_some(names)
     }
 
-    /// The labels that are shown, and, hidden, those that these need, and the properties of
-    /// them that laws act on: with a node its pods vanish, whether or not they tell it.
-    fn kept<'n>(
+    /// The labels that are shown, and, hidden, those that these need, the properties of them
+    /// that laws act on, and what orders by hand can name: with a node its pods vanish, whether
+    /// or not they tell it.
+    fn kept(
         &mut self,
         at: &Path,
         labels: Vec<Label>,
-        (without, acted_on): (&HashSet<String>, impl Iterator<Item = &'n str>),
-    ) -> Option<Vec<Label>> {
+        without: &HashSet<String>,
+        profile: Option<(&str, &Profile)>,
+    ) -> Option<Arranged> {
         let graph = Graph::new(&labels);
         let is_shown = |label: &Label| !without.contains(&label.name);
         let mut open: Vec<&Label> = labels.iter().filter(|label| is_shown(label)).collect();
@@ -435,19 +459,38 @@ impl Checker<'_> {
             return None;
         }
         let mut kept: HashSet<String> = kept.into_iter().map(str::to_owned).collect();
-        for name in acted_on {
+        let profile = profile.map(|(_, profile)| profile);
+        for name in profile
+            .into_iter()
+            .flat_map(|profile| profile.life.labels())
+        {
             let closure = graph.closure(name).into_iter().map(|place| &labels[place]);
             let (properties, axes): (Vec<_>, Vec<_>) = closure.partition(|one| one.of.is_some());
             if axes.iter().all(|axis| kept.contains(&axis.name)) {
                 kept.extend(properties.into_iter().map(|one| one.name.clone()));
             }
         }
+        // Ranks by zipf_alpha go by the own values of all labels, however few these are.
+        let has_ranks = profile.is_some_and(|profile| profile.zipf_alpha != 0.0);
+        let mut idle = HashSet::new();
+        for place in graph.order().unwrap_or_default() {
+            let label = &labels[place];
+            let is_composed = !has_ranks && named(label).next().is_some();
+            let makes_no_more = label.of.is_some() || (is_composed && label.values.count() == 1);
+            let mut needed = graph.needed(label).map(|place| &labels[place].name);
+            if makes_no_more
+                && !kept.contains(&label.name)
+                && needed.all(|name| kept.contains(name) || idle.contains(name))
+            {
+                idle.insert(label.name.clone());
+            }
+        }
         let mut labels = labels;
         labels.retain_mut(|label| {
             label.hidden = without.contains(&label.name);
-            kept.contains(&label.name)
+            kept.contains(&label.name) || idle.contains(&label.name)
         });
-        Some(labels)
+        Some(Arranged { labels, idle })
     }
 
     /// Whether series differ in what they show.

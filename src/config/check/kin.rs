@@ -3,7 +3,7 @@
 
 use super::{Checker, suggest};
 use crate::algorithm::counter::{Constant, CounterAlgorithm};
-use crate::config::problem::{Path, quoted};
+use crate::config::problem::{Path, excerpt, quoted};
 use crate::config::{Kind, Label, Metric};
 use crate::layout::MetricType;
 
@@ -78,9 +78,12 @@ impl Checker<'_> {
             self.problems.add(
                 &at,
                 format!(
-                    "{} {why}, and there are no observations of a part of an event; let it be \
-                     algorithm: poisson",
-                    quoted(name)
+                    "{} {why}, and there {} of a part of an event; let it be algorithm: poisson",
+                    quoted(name),
+                    match child.kind {
+                        Kind::Counter { .. } => "is no share",
+                        _ => "are no observations",
+                    }
                 ),
             );
         }
@@ -147,6 +150,12 @@ fn differences(child: &Metric, parent: &Metric) -> Vec<String> {
         let own = child.labels.iter().find(|own| own.name == label.name);
         match own {
             None => all.push(format!("this one lacks the label {}", label.name)),
+            Some(own) if own.hidden && !label.hidden => {
+                all.push(format!("this one lacks the label {}", label.name));
+            }
+            Some(own) if label.hidden && !own.hidden => {
+                all.push(format!("only this one has the label {}", label.name));
+            }
             Some(own) if !is_same(own, label) => {
                 all.push(format!("the label {} has other values", label.name));
             }
@@ -200,8 +209,14 @@ fn is_same(own: &Label, other: &Label) -> bool {
         && *hidden == other.hidden
 }
 
+/// Whether the weights of a label's values differ.
+fn has_parts(label: &Label) -> bool {
+    let mut pairs = label.weights.iter().flat_map(|weights| weights.windows(2));
+    pairs.any(|pair| pair[0] != pair[1])
+}
+
 /// Why the events of a counter are not whole, where they have to be: those that are
-/// observed are counted one by one.
+/// observed, or are a share of others, are counted one by one.
 fn why_not_whole(child: &Metric, parent: &Metric) -> Option<String> {
     let Kind::Counter {
         algorithm: CounterAlgorithm::Constant(Constant { increment_per_tick }),
@@ -210,7 +225,7 @@ fn why_not_whole(child: &Metric, parent: &Metric) -> Option<String> {
     else {
         return None;
     };
-    if matches!(child.kind, Kind::Counter { .. } | Kind::Gauge { .. }) {
+    if matches!(child.kind, Kind::Gauge { .. }) {
         return None;
     }
     if increment_per_tick.fract() != 0.0 {
@@ -219,5 +234,15 @@ fn why_not_whole(child: &Metric, parent: &Metric) -> Option<String> {
     if diurnal.amplitude != 0.0 {
         return Some("grows by a part of its increment at most times of day".to_owned());
     }
-    (parent.zipf_alpha != 0.0).then(|| "has series that grow by parts, by zipf_alpha".to_owned())
+    if *increment_per_tick == 0.0 {
+        return None;
+    }
+    if parent.zipf_alpha != 0.0 {
+        return Some("has series that grow by parts, by zipf_alpha".to_owned());
+    }
+    let label = parent.labels.iter().find(|label| has_parts(label))?;
+    Some(format!(
+        "has series that grow by parts, by the weights of {}",
+        excerpt(&label.name)
+    ))
 }

@@ -6,7 +6,7 @@ mod presets;
 mod sizes;
 
 use super::Checker;
-use super::dependencies::Graph;
+use super::dependencies::{Arranged, Graph};
 use crate::config::problem::Path;
 use crate::config::raw::{RawChurn, RawSizes, Scalar};
 use crate::config::{Label, Law, Life, Mode, Piece};
@@ -88,7 +88,8 @@ pub(super) fn is_followed(law: &Law, labels: &[Label]) -> bool {
 
 impl Life {
     /// What series with these labels follow of the life of their profile.
-    pub(super) fn followed(&self, profile: &str, labels: &[Label], seed: u64) -> Self {
+    pub(super) fn followed(&self, profile: &str, arranged: &Arranged, seed: u64) -> Self {
+        let labels = &arranged.active()[..];
         let mut laws = self.laws.clone();
         laws.retain(|law| match law.mode {
             // Entities end with a job whatever they are called.
@@ -97,7 +98,8 @@ impl Life {
         });
         let mut sizes = self.sizes.clone();
         sizes.retain(|size| labels.iter().any(|label| label.name == size.label));
-        if laws.is_empty() && sizes.is_empty() && labels.iter().all(Label::is_plain) {
+        let are_plain = arranged.labels.iter().all(Label::is_plain);
+        if laws.is_empty() && sizes.is_empty() && are_plain {
             // They make no entities.
             return Self::default();
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::dependencies::Arranged;
 use super::labels::{Profile, Profiles};
 use super::parameters::{algorithms, named};
 use super::{Checker, suggest};
@@ -65,18 +66,18 @@ impl Checker<'_> {
             Err(()) => (own, false),
         };
         let profile = profile.ok().flatten();
-        let labels = if complete {
-            let labels = self.arranged(at, labels, raw.without.take(), profile);
-            if let Some(labels) = &labels {
-                self.combinations(at, labels, profile, reported);
+        let arranged = if complete {
+            let arranged = self.arranged(at, labels, raw.without.take(), profile);
+            if let Some(arranged) = &arranged {
+                self.combinations(at, &arranged.labels, profile, reported);
             }
-            labels.unwrap_or_default()
+            arranged.unwrap_or_default()
         } else {
-            labels
+            Arranged::all(labels)
         };
         self.reserved_labels(
             at,
-            &labels,
+            &arranged.labels,
             raw.kind.as_deref(),
             profile.map(|(name, _)| name),
         );
@@ -109,8 +110,8 @@ impl Checker<'_> {
             Kind::Histogram { .. } | Kind::Summary { .. } => observations_of,
         };
         let life = match profile {
-            Some((name, profile)) => profile.life.followed(name, &labels, global.seed),
-            None => Life::default().followed("", &labels, global.seed),
+            Some((name, profile)) => profile.life.followed(name, &arranged, global.seed),
+            None => Life::default().followed("", &arranged, global.seed),
         };
         let profile = profile.map(|(_, profile)| profile);
         Some(Metric {
@@ -118,7 +119,7 @@ impl Checker<'_> {
             description,
             unit,
             seed,
-            labels,
+            labels: arranged.labels,
             series_cap: profile.and_then(|profile| profile.series_cap),
             sampling: profile.map_or(Sampling::FirstN, |profile| profile.sampling),
             zipf_alpha: profile.map_or(0.0, |profile| profile.zipf_alpha),

@@ -13,11 +13,16 @@ profiles:
   named:
     labels: {host: [a, b], disk: [x, y]}
     churn: [{mode: restart, label: host, every: 60}]
+  racks:
+    labels: {vm: {range: [1, 4], fmt: '{id:5}'}, host: {of: vm, values: [a, b]}, rack: {of: host, values: [c, d]}}
   plain: {labels: {zone: [a, b]}}
 metrics:
 - {name: hits, type: counter, algorithm: poisson, base_rate: 1, profile: pods}
 - {name: few, type: counter, algorithm: poisson, base_rate: 1, profile: pods, without: [node]}
+- {name: lone, type: counter, algorithm: poisson, base_rate: 1, profile: pods, without: [pod, node],
+   labels: {team: {of: namespace, fmt: 'team-{namespace}'}}}
 - {name: up, type: gauge, algorithm: constant, start: 1, profile: named}
+- {name: r, type: gauge, algorithm: constant, start: 1, profile: racks}
 - {name: v, type: gauge, algorithm: constant, start: 1, profile: plain}
 ";
 
@@ -26,6 +31,8 @@ const ACTIONS: &str = r#"
 action: churn, profile: pods, mode: rollout, label: namespace, over: 10m, percent: 50
 
 action: churn, profile: pods, mode: restart, label: pod, labels: {namespace: shop}, down: 5
+
+action: churn, profile: pods, mode: restart, label: pod, labels: {node: n1, namespace: shop}
 
 action: churn, profile: pods, mode: outage, label: node, labels: {node: n2}, down: 1m, move: true
 
@@ -56,13 +63,17 @@ action: churn, mode: restart, label: pod
 action: churn, profile: pod, mode: restart, label: pod
     profile: no metric of a profile "pod" has entities, which labels make that name others, or that churn or size of the profile names; did you mean "pods"?
 action: churn, profile: plain, mode: restart, label: zone
-    profile: no metric of a profile "plain" has entities, which labels make that name others, or that churn or size of the profile names; there are: named, pods
+    profile: no metric of a profile "plain" has entities, which labels make that name others, or that churn or size of the profile names; there are: named, pods, racks
 action: churn, profile: pods, mode: restart, label: pid
-    label: no metric of the profile "pods" has a label "pid"; did you mean "pod"? also defined: method, namespace, node
+    label: no metric of the profile "pods" has a label "pid"; did you mean "pod"? also defined: method, namespace, node, team
 action: churn, profile: pods, mode: restart, label: method
     label: "method" makes no entities: each has all of its values for ever; name it in the churn or size of the profile, or in the fmt of another label
 action: churn, profile: pods, mode: restart, label: node
     label: node is a property of pod and makes no entities of its own; name pod, or use mode: outage, which is about the values of node
+action: churn, profile: racks, mode: restart, label: rack
+    label: rack is a property of host and makes no entities of its own; name vm, or use mode: outage, which is about the values of rack
+action: size, profile: racks, label: rack, to: 1
+    label: rack is a property of host and makes no entities of its own; name vm
 action: size, profile: pods, label: node, to: 1
     label: node is a property of pod and makes no entities of its own; name pod
 action: churn, profile: named, mode: relabel, label: host
@@ -83,8 +94,8 @@ action: churn, profile: pods, mode: rollout, label: pod, back: 1
     back: needs over: what is rolled back returns after half of it
 action: churn, profile: pods, mode: rollout, label: pod, over: 5, overlap: 1
     overlap: "few" has no room for old and new at the same time: its series are laid out for that where the churn of the profile has a rollout with overlap; add one (a long every, such as 1000d, never comes), or leave overlap out
-action: churn, profile: pods, mode: restart, label: pod, labels: {node: n1}
-    labels.node: the entities of pod cannot be told apart by it in "few": the metric leaves it out
+action: churn, profile: pods, mode: restart, label: namespace, labels: {node: n1}
+    labels.node: the entities of namespace cannot be told apart by it in "lone": the metric leaves it out
 action: churn, profile: pods, mode: restart, label: pod, labels: {method: GET}
     labels.method: the entities of pod cannot be told apart by it in "few": each entity has all of its values
 action: churn, profile: pods, mode: restart, label: pod, labels: {namespace: shops}

@@ -75,7 +75,7 @@ fn weights_may_stand_in_values() {
 /// What a metric of the fleet says, and the names of its labels; hidden ones in brackets.
 const KEPT: &str = "
 , without: [node, zone]
-    namespace deployment pod replicaset status
+    namespace deployment pod replicaset (node) (zone) status
 , without: [status]
     namespace deployment pod replicaset node zone
 , without: [namespace]
@@ -86,6 +86,8 @@ const KEPT: &str = "
     namespace deployment replicaset status
 , without: [deployment, pod, node, zone]
     namespace (deployment) replicaset status
+, without: [replicaset, zone]
+    namespace deployment pod (replicaset) node (zone) status
 , without: [status, pod, node, zone, replicaset, deployment]
     namespace
 , without: [namespace, deployment, pod, replicaset, node, zone, status]
@@ -95,7 +97,7 @@ const KEPT: &str = "
 ";
 
 #[test]
-fn labels_left_out_are_hidden_where_others_need_them() {
+fn labels_left_out_are_hidden_where_others_or_orders_need_them() {
     for (fields, expected) in rows(KEPT) {
         let labels = labels(&fleet(fields));
         let name = |label: &Label| {

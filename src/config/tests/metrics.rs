@@ -371,11 +371,48 @@ type: counter, algorithm: share, of: requests, p: 0.5, profile: p, labels: {a: [
     of: series go with those of "requests" by their labels, which have to be the same, but only this one has the label b, and the label a has other values; give both the same profile and labels
 type: histogram, algorithm: exponential, lam: 1, observations_of: steps, profile: p
     observations_of: "steps" grows by 2.5 at each tick, and there are no observations of a part of an event; let it be algorithm: poisson
+type: counter, algorithm: share, of: steps, p: 0.5, profile: p
+    of: "steps" grows by 2.5 at each tick, and there is no share of a part of an event; let it be algorithm: poisson
 type: histogram, algorithm: exponential, lam: 1, observations_of: requests, observations_per_tick: 1, profile: p
     observations_per_tick: observations_of says how many there are; keep one of them
 type: histogram, algorithm: exponential, lam: 1, observations_of: requests, diurnal_amp: 0.5, profile: p
     diurnal_amp: there is one observation for each event of observations_of, at any time of day; give it to that counter
 "#;
+
+#[test]
+fn weights_make_parts_of_events() {
+    let text = |weights: &str, child: &str| {
+        format!(
+            "profiles: {{p: {{labels: {{s: {{{weights}}}}}}}}}\n\
+             metrics:\n\
+             - {{name: all, type: counter, profile: p, algorithm: constant, base_rate: 3}}\n\
+             - {{name: x, profile: p, {child}}}\n"
+        )
+    };
+    for (child, field, what) in [
+        (
+            "type: counter, algorithm: share, of: all, p: 1",
+            "of",
+            "is no share",
+        ),
+        (
+            "type: histogram, algorithm: exponential, lam: 1, observations_of: all",
+            "observations_of",
+            "are no observations",
+        ),
+    ] {
+        assert_eq!(
+            message_without_place(&text("'200': 95, '404': 4", child)),
+            format!(
+                "metrics[1].{field}: \"all\" has series that grow by parts, by the weights of s, \
+                 and there {what} of a part of an event; let it be algorithm: poisson"
+            )
+        );
+        assert_eq!(messages(&text("'200': 2, '404': 2", child)), "");
+    }
+    let gauge = "type: gauge, algorithm: follow, of: all";
+    assert_eq!(messages(&text("'200': 95, '404': 4", gauge)), "");
+}
 
 #[test]
 fn metrics_of_others() {
