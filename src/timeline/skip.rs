@@ -82,7 +82,7 @@ mod tests {
     const ACTIONS: [&str; 8] = [
         "{at_s: 0, action: spike, metric: c, multiplier: 2, duration_s: 3}",
         "{at_s: 4, action: spike, metric: s, multiplier: 2, duration_s: 2}",
-        "{at_s: 5, action: spike, multiplier: 3, duration_s: 7, labels: {a: x}}",
+        "{at_s: 5, action: spike, metric: c, multiplier: 3, duration_s: 7, labels: {b: x}}",
         "{at_s: 3.5, action: error_rate, metric: c, rate: 0.5, duration_s: 1}",
         "{at_s: 9, action: fault, kind: reset, metric: c}",
         "{at_s: 9, action: fault, kind: scrape_error}",
@@ -106,9 +106,12 @@ mod tests {
                 "global: {{tick_interval_s: 1}}\n\
                  runtime: {{on_start: [{{action: scenario, scenario: one}}]}}\n\
                  scenarios:\n  one: {{{every} steps: [{}]}}\n  two: {{steps: [{}]}}\n\
-                 profiles: {{p: {{labels: {{a: {{range: [1, 4]}}}}, size: []}}}}\n\
+                 profiles: {{p: {{labels: {{a: {{range: [1, 4], fmt: 'x{{}}-{{id:5}}'}}}},\
+                 \x20 churn: [{{mode: relabel, label: a, every: 9}}]}}}}\n\
                  metrics:\n\
-                 - {{name: c, type: counter, algorithm: poisson, base_rate: 1, profile: p}}\n\
+                 - {{name: c, type: counter, algorithm: poisson, base_rate: 1,\
+                 \x20  labels: {{b: [x, y]}}}}\n\
+                 - {{name: g, type: gauge, algorithm: constant, start: 1, profile: p}}\n\
                  - {{name: s, type: summary, algorithm: exponential, lam: 1, max_age_s: 5}}\n",
                 first.join(", "),
                 second.join(", "),
@@ -125,17 +128,17 @@ mod tests {
             let mut skipped = stepped.clone();
             let mut from = 0;
             for ticks in ticks {
-                let to = from + ticks;
+                let (to, mut skipped_to) = (from + ticks, from);
                 for tick in from..to {
                     if let Some(&command) = stops.get(&tick) {
                         let applied = stepped.apply(&commands[command], tick);
-                        skipped.skip(from, tick);
+                        skipped.skip(skipped_to, tick);
                         prop_assert_eq!(skipped.apply(&commands[command], tick), applied);
-                        from = tick;
+                        skipped_to = tick;
                     }
                     stepped.begin_tick(tick);
                 }
-                skipped.skip(from, to);
+                skipped.skip(skipped_to, to);
                 prop_assert_eq!(format!("{skipped:?}"), format!("{stepped:?}"));
                 from = to;
             }
