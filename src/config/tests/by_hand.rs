@@ -113,7 +113,7 @@ action: size, profile: pods, label: pod, to: 4, labels: {namespace: shops}
 action: size, profile: pods, label: pod, to: 1, labels: {pod: shop-xxxxx}
     labels.pod: how many there are of pod can be said by what pod is made of and no law changes: labels that it names, without {id:N} and {generation}; there are: namespace
 action: size, profile: pods, label: namespace, to: 1, labels: {pod: shop-xxxxx}
-    labels.pod: how many there are of namespace can be said by what namespace is made of and no law changes: labels that it names, without {id:N} and {generation}; there are: namespace
+    labels.pod: the entities of namespace cannot be told apart by it in "lone": the metric leaves it out
 action: size, profile: pods, label: pod, to: 1, labels: {nod: n1}
     labels.nod: no label "nod"; did you mean "node"?
 "#;
