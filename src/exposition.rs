@@ -13,7 +13,7 @@
 //! | [`negotiate`] | chooses format and encoding by what a scraper accepts |
 //! | `plan` | cuts a body into chunks |
 //! | `text` | writes a family's lines: `head`, `number` and `ends` are their parts |
-//! | `page` | writes the lines of one target, their labels from a `stencil` |
+//! | `page` | writes the lines of one target, their labels from a `stencil`, values that are far apart `gathered` |
 //! | `escape` | escapes label values, once at the start |
 //! | `room` | appends to a vector without a call for each piece |
 //! | `lines` | tells the compressor where lines begin |
@@ -26,6 +26,7 @@
 mod deflate;
 mod ends;
 mod escape;
+mod gathered;
 pub mod gzip;
 mod head;
 mod history;

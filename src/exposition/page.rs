@@ -7,6 +7,7 @@
 use crate::engine::Frame;
 use crate::exposition::Renderer;
 use crate::exposition::ends::{Ends, LineEnds};
+use crate::exposition::gathered::Gathered;
 use crate::exposition::lines::{Lines, Mark, Unmarked};
 use crate::exposition::negotiate::Format;
 use crate::exposition::points::Points;
@@ -20,6 +21,8 @@ pub(super) const OWN: [&str; 2] = ["gen_ticks", "gen_epoch_seconds"];
 const ID_LABEL: &str = "target";
 /// As far back the compressor can refer to.
 const WINDOW_BYTES: usize = 32 << 10;
+/// Where fewer rows than this are together on average, their values are gathered first.
+const NEIGHBOURS_MIN: usize = 8;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +44,7 @@ pub struct PageScratch {
     spaces: Vec<OfSpace>,
     /// That of the process's own lines.
     own: Stencil,
+    gathered: Gathered,
     id_label: Vec<u8>,
 }
 
@@ -68,13 +72,6 @@ impl PageScratch {
         }
     }
 
-    fn of_space(&mut self, number: usize) -> &mut OfSpace {
-        if number >= self.spaces.len() {
-            self.spaces.resize_with(number + 1, OfSpace::default);
-        }
-        &mut self.spaces[number]
-    }
-
     fn write_id_label(&mut self, target: Target<'_>) {
         self.id_label.clear();
         self.id_label.extend_from_slice(ID_LABEL.as_bytes());
@@ -82,6 +79,14 @@ impl PageScratch {
         target.write_id(&mut self.id_label);
         self.id_label.push(b'"');
     }
+}
+
+/// That of a number.
+fn of_space(spaces: &mut Vec<OfSpace>, number: usize) -> &mut OfSpace {
+    if number >= spaces.len() {
+        spaces.resize_with(number + 1, OfSpace::default);
+    }
+    &mut spaces[number]
 }
 
 impl Renderer {
@@ -114,12 +119,15 @@ impl Renderer {
     ) -> usize {
         self.assert_catalog(frame);
         let ends = LineEnds::new(page.format, frame.time_ns(), self.timestamps);
+        scratch.forget();
+        scratch.write_id_label(page.target);
         let mut writer = Writer {
             renderer: self,
             frame,
             ends: &ends,
             out,
             marks,
+            gathered: &mut scratch.gathered,
             samples: 0,
         };
         let is_asked = |family: &usize| {
@@ -129,10 +137,9 @@ impl Renderer {
         let generated = self.catalog.generated_count();
         let selected = self.selected.iter().copied().filter(is_asked);
         let (selected, own) = (selected.clone(), selected);
-        scratch.forget();
         for family in selected.filter(|&family| family < generated) {
             let labels = self.texts.of(family).labels();
-            let of_space = scratch.of_space(labels.number());
+            let of_space = of_space(&mut scratch.spaces, labels.number());
             let OfSpace { stencil, .. } = of_space;
             if !of_space.is_written {
                 of_space.is_written = true;
@@ -144,13 +151,12 @@ impl Renderer {
                 writer.write_family(family, stencil, 0, &mut of_space.before);
             }
         }
-        scratch.write_id_label(page.target);
         for family in own.filter(|&family| family >= generated) {
             let name = &self.catalog.families()[family].name;
             if OWN.iter().any(|own| name.ends_with(own)) {
                 let (labels, population) =
                     (self.texts.of(family).labels(), frame.population(family));
-                let PageScratch { own, id_label, .. } = scratch;
+                let (own, id_label) = (&mut scratch.own, &scratch.id_label);
                 let rows = std::iter::once(0..population.row_count());
                 own.write(labels, population, rows, &[], id_label);
                 writer.write_family(family, own, id_label.len() + 2, &mut None);
@@ -171,6 +177,7 @@ struct Writer<'a, M> {
     ends: &'a LineEnds,
     out: &'a mut Vec<u8>,
     marks: &'a mut M,
+    gathered: &'a mut Gathered,
     samples: usize,
 }
 
@@ -202,23 +209,39 @@ impl<M: Mark> Writer<'_, M> {
         let family = &self.renderer.catalog.families()[index];
         let row_bytes = text.series_bytes_max() + (repeats.series_lines + 1) * more_bytes;
         let mut head = stencil.head(text.name());
-        for range in stencil.ranges() {
-            for (place, rows) in family.pieces(range.clone()) {
-                let (_, block, columns) = self.frame.block(place);
-                let gaps = self.frame.gaps(place);
-                let present = gaps.present(rows.clone());
-                self.samples += present * repeats.series_lines;
-                let room = &mut Room::new(self.out, rows.len() * row_bytes);
-                let points = Points {
-                    population: self.frame.population(index),
-                    columns,
-                    gaps,
-                    created: self.frame.created(place),
-                    first_series: block.start + rows.start,
-                    rows,
-                };
-                text.put_rows(room, self.ends, &points, &mut head, self.marks);
-            }
+        let population = self.frame.population(index);
+        let (ranges, row_count) = (stencil.ranges(), stencil.row_count());
+        if row_count < ranges.len() * NEIGHBOURS_MIN {
+            let gathered = &mut *self.gathered;
+            let with_created = text.has_created(format);
+            gathered.take((self.frame, family), (ranges, row_count), with_created);
+            let points = Points {
+                population,
+                columns: gathered.columns(&family.shape),
+                gaps: &gathered.gaps,
+                created: &gathered.created,
+                rows: 0..row_count,
+                first_series: ranges[0].start,
+            };
+            self.samples += gathered.gaps.present(0..row_count) * repeats.series_lines;
+            let room = &mut Room::new(self.out, row_count * row_bytes);
+            text.put_rows(room, self.ends, &points, &mut head, self.marks);
+            return;
+        }
+        for (place, rows) in ranges.iter().flat_map(|range| family.pieces(range.clone())) {
+            let (_, block, columns) = self.frame.block(place);
+            let points = Points {
+                population,
+                columns,
+                gaps: self.frame.gaps(place),
+                created: self.frame.created(place),
+                first_series: block.start + rows.start,
+                rows,
+            };
+            let rows = points.rows.clone();
+            let room = &mut Room::new(self.out, rows.len() * row_bytes);
+            self.samples += points.gaps.present(rows) * repeats.series_lines;
+            text.put_rows(room, self.ends, &points, &mut head, self.marks);
         }
     }
 }

@@ -329,6 +329,11 @@ impl FamilyText {
         has_created.then(|| ends.created(points)).flatten()
     }
 
+    /// Whether a format has lines that tell when series began.
+    pub(super) fn has_created(&self, format: Format) -> bool {
+        self.has(format, Role::Created)
+    }
+
     fn has(&self, format: Format, role: Role) -> bool {
         self.shape.layout().has(wire(format, self.created), role)
     }

@@ -3,12 +3,14 @@
 //! A target is a combination of values of some labels, or one of a number of targets among
 //! which series are spread by identity ([`TargetLaw`]). Its series are rows of many families,
 //! which need not be neighbours. A [`TargetMap`] tells them at a tick: for every distinct space
-//! its units (entities where labels make some, else rows), sorted by target. Where entities come
+//! its units (entities where labels make some, else rows) in runs, sorted by target. Where entities come
 //! and go another tick has another map, which takes over what is still true.
 //!
 //! A target's ID is made of its labels' values: what is not a letter, a digit or one of `._:@-`
 //! is `~` and two hexadecimal digits, an empty value is `~`, and a comma stands between values.
 //! So it is one segment of a path that no client changes, and different targets differ.
+
+mod keys;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,8 +19,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::Catalog;
 use super::population::{Population, Populations};
-use super::space::Space;
 use crate::config::TargetLaw;
+use keys::SpaceLaw;
 
 /// The targets of a catalog's generated families at a tick.
 #[derive(Debug)]
@@ -45,10 +47,12 @@ struct SpaceTargets {
     population: Population,
     /// Hashes of IDs, increasing.
     keys: Box<[u64]>,
-    /// Where the units of each begin, and their end.
+    /// Where the runs of each begin, and their end.
     starts: Box<[u32]>,
-    /// Sorted by target, then increasing.
-    units: Box<[u32]>,
+    /// The first unit of each run of neighbours, sorted by target, then increasing.
+    firsts: Box<[u32]>,
+    /// How many units each run has; nothing where each has one.
+    lens: Box<[u32]>,
     /// Rows of each unit, which are neighbours.
     unit_rows: usize,
 }
@@ -130,9 +134,9 @@ impl<'a> Target<'a> {
 
     /// Appends its ID.
     pub fn write_id(&self, id: &mut Vec<u8>) {
-        let (space, unit) = self.any_unit();
+        let (space, row) = self.any_row();
         let law = SpaceLaw::new(&self.map.law, space.population.space());
-        law.write_id(&space.population, unit * space.unit_rows, id);
+        law.write_id(&space.population, row, id);
     }
 
     /// The values of the labels that make it, those that are empty left out; none where
@@ -141,8 +145,8 @@ impl<'a> Target<'a> {
         let TargetLaw::By(names) = &self.map.law else {
             return Vec::new();
         };
-        let (space, unit) = self.any_unit();
-        let cursor = space.population.cursor(unit * space.unit_rows);
+        let (space, row) = self.any_row();
+        let cursor = space.population.cursor(row);
         let all: Vec<(&str, &str)> = cursor.labels().collect();
         let value = |name: &'a String| {
             let (_, value) = all.iter().find(|(label, _)| label == name)?;
@@ -170,45 +174,44 @@ impl<'a> Target<'a> {
             .sum()
     }
 
-    fn any_unit(&self) -> (&'a SpaceTargets, usize) {
+    /// A space in which it has rows, and one of them.
+    fn any_row(&self) -> (&'a SpaceTargets, usize) {
         let mut spaces = self.map.spaces.iter();
-        let with = spaces.find_map(|space| Some((&**space, *space.units_of(self.key).first()?)));
-        let (space, unit) = with.expect("some space has rows of each target");
-        (space, unit as usize)
+        let with = spaces.find_map(|space| Some((&**space, space.rows(self.key).next()?.start)));
+        with.expect("some space has rows of each target")
     }
 }
 
 impl SpaceTargets {
     fn new(population: &Population, law: &TargetLaw) -> Self {
-        let space = population.space();
-        let law = SpaceLaw::new(law, space);
-        let unit_rows = law.unit_rows(space);
-        let unit_count = space.series_count() / unit_rows;
-        let mut keyed: Vec<(u64, u32)> = Vec::with_capacity(unit_count);
-        let mut id = Vec::new();
-        for unit in 0..unit_count {
-            let row = unit * unit_rows;
-            if population.exists(row) {
-                id.clear();
-                law.write_id(population, row, &mut id);
-                keyed.push((xxh3_64(&id), unit as u32));
+        let unit_rows = SpaceLaw::new(law, population.space()).unit_rows(population.space());
+        // Runs of neighbours: where the labels come first that make targets, there are few.
+        let mut runs: Vec<(u64, u32, u32)> = Vec::new();
+        keys::each(population, law, unit_rows, |unit, key| {
+            match runs.last_mut() {
+                Some((last, first, len)) if *last == key && *first + *len == unit => *len += 1,
+                _ => runs.push((key, unit, 1)),
             }
-        }
-        keyed.sort_unstable();
-        let mut keys = Vec::new();
-        let mut starts = Vec::new();
-        for (at, (key, _)) in keyed.iter().enumerate() {
-            if keys.last() != Some(key) {
-                keys.push(*key);
-                starts.push(at as u32);
-            }
-        }
-        starts.push(keyed.len() as u32);
+        });
+        runs.sort_unstable();
+        let targets = runs.chunk_by(|one, next| one.0 == next.0);
+        let ends = targets.scan(0, |end, runs| {
+            *end += runs.len() as u32;
+            Some(*end)
+        });
+        let starts = std::iter::once(0).chain(ends).collect();
+        let is_single = runs.iter().all(|&(_, _, len)| len == 1);
+        let lens = if is_single { &[] } else { runs.as_slice() };
         Self {
             population: population.clone(),
-            keys: keys.into(),
-            starts: starts.into(),
-            units: keyed.into_iter().map(|(_, unit)| unit).collect(),
+            starts,
+            firsts: runs.iter().map(|&(_, first, _)| first).collect(),
+            lens: lens.iter().map(|&(_, _, len)| len).collect(),
+            keys: {
+                let mut keys: Vec<u64> = runs.iter().map(|&(key, _, _)| key).collect();
+                keys.dedup();
+                keys.into()
+            },
             unit_rows,
         }
     }
@@ -223,106 +226,24 @@ impl SpaceTargets {
             }
     }
 
-    /// The units of a target, by the hash of its ID.
-    fn units_of(&self, key: u64) -> &[u32] {
-        self.keys.binary_search(&key).map_or(&[], |at| {
-            &self.units[self.starts[at] as usize..self.starts[at + 1] as usize]
+    /// The runs of a target, by the hash of its ID.
+    fn runs_of(&self, key: u64) -> Range<usize> {
+        self.keys.binary_search(&key).map_or(0..0, |at| {
+            self.starts[at] as usize..self.starts[at + 1] as usize
         })
     }
 
     /// Its rows, neighbours together.
     fn rows(&self, key: u64) -> impl Iterator<Item = Range<usize>> + use<'_> {
-        let units = self.units_of(key);
-        let neighbours = units.chunk_by(|one, next| one + 1 == *next);
-        neighbours.map(|units| {
-            let first = units[0] as usize * self.unit_rows;
-            first..first + units.len() * self.unit_rows
+        self.runs_of(key).map(|run| {
+            let first = self.firsts[run] as usize * self.unit_rows;
+            let len = self.lens.get(run).map_or(1, |&len| len as usize);
+            first..first + len * self.unit_rows
         })
     }
 
     fn memory_bytes(&self) -> usize {
-        8 * self.keys.len() + 4 * (self.starts.len() + self.units.len())
-    }
-}
-
-/// The law in terms of a space.
-enum SpaceLaw {
-    /// The dimensions of the labels that make targets; `None` for those that it lacks.
-    By(Vec<Option<usize>>),
-    Count(u32),
-}
-
-impl SpaceLaw {
-    fn new(law: &TargetLaw, space: &Space) -> Self {
-        match law {
-            TargetLaw::By(labels) => {
-                let dimensions = labels.iter().map(|label| space.dimension(label));
-                Self::By(dimensions.collect())
-            }
-            TargetLaw::Count(count) => Self::Count(*count),
-        }
-    }
-
-    /// How many neighbouring rows are of one target, whatever they are: those of an entity,
-    /// unless free labels make targets.
-    fn unit_rows(&self, space: &Space) -> usize {
-        let Some(fleet) = space.fleet() else { return 1 };
-        let dimensions = space.dimensions();
-        let is_of_entities =
-            |dimension: &usize| fleet.label(&dimensions[*dimension].name).is_some();
-        let is_of_entities = match self {
-            Self::By(labels) => labels.iter().flatten().all(is_of_entities),
-            Self::Count(_) => true,
-        };
-        if is_of_entities {
-            space.entity_series()
-        } else {
-            1
-        }
-    }
-
-    /// Appends the ID of the target of a row's series.
-    fn write_id(&self, population: &Population, row: usize, id: &mut Vec<u8>) {
-        match self {
-            Self::By(labels) => {
-                let cursor = population.cursor(row);
-                for (index, label) in labels.iter().enumerate() {
-                    if index > 0 {
-                        id.push(b',');
-                    }
-                    let value: &[u8] = label.map_or(b"", |dimension| cursor.value(dimension));
-                    write_escaped(value, id);
-                }
-            }
-            Self::Count(count) => {
-                // With entities all rows of one are of one target.
-                let first = row - row % self.unit_rows(population.space());
-                let mut key = Vec::with_capacity(1);
-                let key = population.label_set_keys(first..first + 1, &mut key)[0];
-                let number = (u128::from(key) * u128::from(*count)) >> 64;
-                id.extend_from_slice(number.to_string().as_bytes());
-            }
-        }
-    }
-}
-
-/// Appends a value as it stands in an ID.
-fn write_escaped(value: &[u8], id: &mut Vec<u8>) {
-    if value.is_empty() {
-        id.push(b'~');
-    }
-    // Paths with such segments are shortened by clients.
-    let is_place = matches!(value, b"." | b"..");
-    for &byte in value {
-        let is_plain = byte.is_ascii_alphanumeric() || b"._:@-".contains(&byte);
-        if is_plain && !is_place {
-            id.push(byte);
-        } else {
-            const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-            let digits = [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
-            id.push(b'~');
-            id.extend_from_slice(&digits);
-        }
+        8 * self.keys.len() + 4 * (self.starts.len() + self.firsts.len() + self.lens.len())
     }
 }
 

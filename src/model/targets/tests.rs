@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use super::keys::write_escaped;
 use super::*;
 use crate::engine::{Frame, random_frames};
 
