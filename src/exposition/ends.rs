@@ -6,7 +6,7 @@
 // The pieces of a hot line must end up in one loop.
 #![allow(clippy::inline_always)]
 
-use std::io::{self, Write};
+use std::io::{self, Cursor, Write};
 
 use crate::engine::Created;
 use crate::exposition::head::LineHead;
@@ -74,11 +74,11 @@ impl<const N: usize> Short<N> {
     }
 
     /// What is written, which must not be longer than `N` bytes.
-    fn written(write: impl FnOnce(&mut &mut [u8]) -> io::Result<()>) -> Self {
+    fn written(write: impl FnOnce(&mut Cursor<&mut [u8]>) -> io::Result<()>) -> Self {
         let mut bytes = [0; N];
-        let mut rest = bytes.as_mut_slice();
-        write(&mut rest).expect("a short text has room");
-        let len = N - rest.len();
+        let mut out = Cursor::new(bytes.as_mut_slice());
+        write(&mut out).expect("a short text has room");
+        let len = out.position() as usize;
         Self { bytes, len }
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Label, LabelValues, TargetLaw};
-use crate::engine::{Gaps, random_frames};
+use crate::config::{Label, LabelValues, Sampling, TargetLaw};
+use crate::engine::{Columns, ExponentialColumn, Gaps, random_frames};
 use crate::exposition::twin;
 use crate::model::space::Space;
 use crate::model::targets::TargetMap;
@@ -242,9 +242,7 @@ fn list(name: &str, values: &[&str]) -> Label {
 
 /// Two generated families, and those of the process.
 fn example() -> Arc<Frame> {
-    let space = |labels: &[Label]| {
-        Arc::new(Space::new(labels, None, crate::config::Sampling::Hash).unwrap())
-    };
+    let space = |labels: &[Label]| Arc::new(Space::new(labels, None, Sampling::Hash).unwrap());
     let pods = space(&[list("pod", &["a/1", "b"]), list("code", &["200", "500"])]);
     let family = |name: &str, shape, space: &Arc<Space>| {
         Family::new(name, "What.", "", shape, Arc::clone(space))
@@ -267,7 +265,6 @@ fn example() -> Arc<Frame> {
         ],
         2,
     );
-    use crate::engine::{Columns, ExponentialColumn};
     let columns = vec![
         Columns::Values(vec![1.0, 2.0, 3.0, 4.0]),
         Columns::Histogram {
