@@ -85,7 +85,8 @@ pub use effective::{effective, fingerprint};
 pub use endpoint::shown_url;
 pub use exporters::{
     BasicAuth, Compression, HistogramForm, INSTANCE_ATTRIBUTE, INSTANCE_LABEL, Instance, Otel,
-    Password, Prometheus, RemoteWrite, RemoteWriteVersion, Temporality, TlsFiles,
+    Password, Prometheus, RemoteWrite, RemoteWriteVersion, TargetLaw, Targets, Temporality,
+    TlsFiles,
 };
 pub use metric::{
     Diurnal, Kind, Label, LabelValues, Metric, Objective, Observations, Piece, Property, Sampling,

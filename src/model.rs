@@ -10,6 +10,7 @@ pub mod labels;
 pub mod population;
 mod sizes;
 pub mod space;
+pub mod targets;
 
 use std::ops::Range;
 use std::sync::Arc;

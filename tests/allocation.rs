@@ -1,5 +1,5 @@
 //! What is done again and again allocates nothing: ticks, compressed chunks,
-//! encoded points. A binary of its own, because it counts the allocations of the
+//! encoded points, pages. A binary of its own, because it counts the allocations of the
 //! whole process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -8,13 +8,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mockingbird::config::{Config, LabelValues, load_str};
+use mockingbird::config::{Config, LabelValues, TargetLaw, load_str};
 use mockingbird::engine::{Columns, Engine, ExponentialColumn, Frame};
 use mockingbird::exposition::gzip::Compressor;
-use mockingbird::exposition::{Format, Lines, Renderer};
+use mockingbird::exposition::{Format, Lines, Page, RenderPool, Renderer};
 use mockingbird::model::exponential::ExponentialLayout;
 use mockingbird::model::labels::Dimension;
 use mockingbird::model::space::Space;
+use mockingbird::model::targets::TargetMap;
 use mockingbird::model::{Catalog, Family, Shape};
 use mockingbird::otlp::{Encoder, EncoderOptions, HistogramForm, Temporality};
 use mockingbird::selfmetrics::SelfMetrics;
@@ -143,6 +144,45 @@ fn compressing_a_chunk_allocates_nothing() {
     // The first time, buffers grow.
     compress();
     assert_eq!(allocations_of(compress), 0);
+}
+
+#[test]
+fn a_steady_page_allocates_a_few_times_per_space() {
+    let _counting = counting();
+    let config = config();
+    let catalog = Catalog::build(&config, SelfMetrics::families(&config)).unwrap();
+    let catalog = Arc::new(catalog);
+    let mut engine = Engine::new(&config, Arc::clone(&catalog), 0, 1).unwrap();
+    let frame = engine.advance(|_, _| ());
+    let renderer = Renderer::new(catalog, "", true).with_created(true);
+    let pool = RenderPool::new(1).unwrap();
+    for law in [
+        TargetLaw::By(vec!["zone".to_owned()]),
+        TargetLaw::By(vec!["pod".to_owned()]),
+        TargetLaw::Count(10),
+    ] {
+        let map = TargetMap::of(frame.catalog(), frame.populations(), &law, None);
+        let write = || {
+            let mut samples = 0;
+            for target in map.iter().take(10) {
+                let page = Page {
+                    target,
+                    format: Format::OpenMetrics,
+                    hidden: &[],
+                    names: None,
+                };
+                samples += pool.page(&frame, &renderer, &page, true).stats().samples;
+            }
+            samples
+        };
+        // The first time, buffers grow.
+        let samples = write();
+        assert!(samples > 1000);
+        let allocations = allocations_of(|| assert_eq!(write(), samples));
+        // A cursor for each space, and some for the ID: nothing for families, rows and lines.
+        let pages = map.len().min(10);
+        assert!(allocations <= 12 * pages, "{allocations} for {pages} pages");
+    }
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod prometheus;
 mod remote_write;
 mod runtime;
 pub(super) mod selector;
+mod targets;
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -65,10 +66,10 @@ pub(super) fn check(
     );
     let exporters_path = root.key("exporters");
     let exporters = raw.exporters.unwrap_or_default();
-    let prometheus = checker.prometheus(
-        &exporters_path.key("prometheus"),
-        exporters.prometheus.unwrap_or_default(),
-    );
+    let prometheus_path = exporters_path.key("prometheus");
+    let mut prometheus = exporters.prometheus.unwrap_or_default();
+    let targets = prometheus.targets.take();
+    let mut prometheus = checker.prometheus(&prometheus_path, prometheus);
     let otel = checker.otel(
         &exporters_path.key("otel"),
         exporters.otel.unwrap_or_default(),
@@ -93,6 +94,7 @@ pub(super) fn check(
         &profiles,
         (&global, page),
     );
+    prometheus.targets = checker.targets(&prometheus_path.key("targets"), targets, &metrics);
     let (scenarios, runtime) = checker.scenarios_and_runtime(
         &root,
         raw.scenarios,

@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::json::seconds;
 use super::{
     Compression, Config, Global, HistogramForm, Instance, LogFormat, Otel, Password, Prometheus,
-    RemoteWrite, RemoteWriteVersion, Temporality, shown_url, variables,
+    RemoteWrite, RemoteWriteVersion, TargetLaw, Targets, Temporality, shown_url, variables,
 };
 
 /// What stands in the place of a secret.
@@ -111,6 +111,20 @@ fn prometheus(prometheus: &Prometheus) -> Value {
         "prefix": prometheus.prefix,
         "timestamps": prometheus.timestamps,
         "created": prometheus.created,
+        "targets": prometheus.targets.as_ref().map(targets),
+    })
+}
+
+fn targets(targets: &Targets) -> Value {
+    let (by, count) = match &targets.law {
+        TargetLaw::By(labels) => (Some(labels), None),
+        TargetLaw::Count(count) => (None, Some(count)),
+    };
+    json!({
+        "by": by,
+        "count": count,
+        "in_body": targets.in_body,
+        "whole": targets.whole,
     })
 }
 

@@ -19,6 +19,28 @@ pub struct Prometheus {
     pub timestamps: bool,
     /// Write `_created` lines in `OpenMetrics`.
     pub created: bool,
+    /// How series are divided among targets with pages of their own, if they are.
+    pub targets: Option<Targets>,
+}
+
+/// `exporters.prometheus.targets`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Targets {
+    /// Which target a series belongs to.
+    pub law: TargetLaw,
+    /// Whether lines have the labels that make the targets.
+    pub in_body: bool,
+    /// Whether `/metrics` has all series, instead of self-metrics alone.
+    pub whole: bool,
+}
+
+/// Which target a series belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetLaw {
+    /// That of its values of these labels; a label that it lacks is empty.
+    By(Vec<String>),
+    /// One of so many, by its identity.
+    Count(u32),
 }
 
 /// `exporters.otel`, the environment's variables taken into account.

@@ -17,7 +17,7 @@ mod values;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) use exporters::{RawExporters, RawOtel, RawPrometheus};
+pub(super) use exporters::{RawExporters, RawOtel, RawPrometheus, RawTargets};
 pub(super) use label::{LABEL_SPEC_FIELDS, RawLabel, RawLabelSpec, RawValues};
 pub(super) use life::{RawChurn, RawLaw, RawSize, RawSizes};
 pub(super) use metric::{RawComponent, RawMetric, RawProfile};

@@ -18,6 +18,8 @@ impl Checker<'_> {
             prefix: self.prefix(&at.key("prefix"), raw.prefix, "prom_"),
             timestamps: raw.timestamps.unwrap_or(false),
             created: raw.created.unwrap_or(false),
+            // They are checked when metrics are known.
+            targets: None,
         }
     }
 

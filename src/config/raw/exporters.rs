@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Bytes, Entries, Item, RawRemoteWrite, Scalar, Seconds};
+use super::{Bytes, Count, Entries, Item, RawRemoteWrite, Scalar, Seconds};
 
 /// Where the metrics go.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -41,6 +41,28 @@ pub(crate) struct RawPrometheus {
     /// sample of its own, in `OpenMetrics`. Prometheus stores each of them as one
     /// more series. Default: false.
     pub(crate) created: Option<bool>,
+    /// Divides the series among targets, each with a page of its own under
+    /// `/targets/ID/metrics`, which `/sd` lists. Default: none.
+    pub(crate) targets: Option<RawTargets>,
+}
+
+/// Which target a series belongs to: `by` or `count`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Targets")]
+pub(crate) struct RawTargets {
+    /// Names of labels, at most 8: each combination of their values is a target. A label
+    /// that a metric lacks counts as empty.
+    #[schemars(length(min = 1, max = 8))]
+    pub(crate) by: Option<Vec<Item<String>>>,
+    /// So many targets, 1 to 1000000: a series belongs to one of them by its identity.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(crate) count: Option<Count>,
+    /// Whether the lines of a target's page have the labels of `by`. Without, they come from
+    /// `/sd`, as they do from service discovery. Default: true.
+    pub(crate) in_body: Option<bool>,
+    /// Whether `/metrics` still has all series, instead of self-metrics alone. Default: true.
+    pub(crate) whole: Option<bool>,
 }
 
 /// Pushes to an OpenTelemetry collector.

@@ -1,0 +1,213 @@
+//! The ID of a series' target, and its hash for all series of a space.
+
+use std::io::Write;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::config::TargetLaw;
+use crate::model::population::Population;
+use crate::model::space::{Cursor, Space};
+
+/// Keys that are asked for at a time.
+const CHUNK_ROWS: usize = 4096;
+/// Hashes of so many targets are kept while all rows are gone through.
+const KNOWN_MAX: usize = 1 << 20;
+
+/// Calls `put` with each unit that exists, in order, and the hash of its target's ID. A unit
+/// has `unit_rows` rows.
+pub(super) fn each(
+    population: &Population,
+    law: &TargetLaw,
+    unit_rows: usize,
+    put: impl FnMut(u32, u64),
+) {
+    if population.row_count() == 0 {
+        return;
+    }
+    match SpaceLaw::new(law, population.space()) {
+        SpaceLaw::By(labels) => each_by_labels(population, &labels, unit_rows, put),
+        SpaceLaw::Count(count) => each_by_identity(population, count, unit_rows, put),
+    }
+}
+
+fn each_by_labels(
+    population: &Population,
+    labels: &[Option<usize>],
+    unit_rows: usize,
+    mut put: impl FnMut(u32, u64),
+) {
+    let dimensions = population.space().dimensions();
+    // Where one label makes targets and its values are a list, there is a hash for each.
+    let only = match labels {
+        [Some(only)] => Some(*only).filter(|&only| !dimensions[only].values.is_empty()),
+        _ => None,
+    };
+    let mut known = Known::new(only.map_or(0, |only| dimensions[only].len()));
+    // Nothing changes unless one of these does, or one before them.
+    let last = labels.iter().flatten().max();
+    let mut cursor = population.cursor(0);
+    let mut id = Vec::new();
+    let (mut key, mut is_true) = (0, false);
+    for unit in 0..population.row_count() / unit_rows {
+        let row = unit * unit_rows;
+        if population.exists(row) {
+            if !is_true {
+                let mut new_key = || {
+                    id.clear();
+                    write_values(labels, &cursor, &mut id);
+                    xxh3_64(&id)
+                };
+                key = match only {
+                    Some(only) => known.at(cursor.digits()[only] as usize, new_key),
+                    None => new_key(),
+                };
+                is_true = true;
+            }
+            put(unit as u32, key);
+        }
+        if unit_rows == 1 {
+            let changed = cursor.advance();
+            is_true &= last.is_none_or(|&last| changed > last);
+        } else {
+            cursor.seek(row + unit_rows);
+            is_true = false;
+        }
+    }
+}
+
+fn each_by_identity(
+    population: &Population,
+    count: u32,
+    unit_rows: usize,
+    mut put: impl FnMut(u32, u64),
+) {
+    let mut known = Known::new(count as usize);
+    let mut id = Vec::new();
+    let mut key_of = |key: u64| {
+        let number = number_of(key, count);
+        known.at(number as usize, || {
+            id.clear();
+            write_number(number, &mut id);
+            xxh3_64(&id)
+        })
+    };
+    let rows = population.row_count();
+    let mut scratch = Vec::new();
+    let chunk = CHUNK_ROWS.next_multiple_of(unit_rows);
+    for start in (0..rows).step_by(chunk) {
+        let range = start..rows.min(start + chunk);
+        let keys = population.label_set_keys(range.clone(), &mut scratch);
+        for (row, &key) in range.zip(keys).step_by(unit_rows) {
+            if population.exists(row) {
+                put((row / unit_rows) as u32, key_of(key));
+            }
+        }
+    }
+}
+
+/// Hashes by number, each worked out once where they are not too many.
+struct Known(Vec<Option<u64>>);
+
+impl Known {
+    fn new(count: usize) -> Self {
+        Self(vec![None; if count <= KNOWN_MAX { count } else { 0 }])
+    }
+
+    fn at(&mut self, number: usize, new: impl FnOnce() -> u64) -> u64 {
+        match self.0.get_mut(number) {
+            Some(known) => *known.get_or_insert_with(new),
+            None => new(),
+        }
+    }
+}
+
+/// The law in terms of a space.
+pub(super) enum SpaceLaw {
+    /// The dimensions of the labels that make targets; `None` for those that it lacks.
+    By(Vec<Option<usize>>),
+    Count(u32),
+}
+
+impl SpaceLaw {
+    pub(super) fn new(law: &TargetLaw, space: &Space) -> Self {
+        match law {
+            TargetLaw::By(labels) => {
+                let dimensions = labels.iter().map(|label| space.dimension(label));
+                Self::By(dimensions.collect())
+            }
+            TargetLaw::Count(count) => Self::Count(*count),
+        }
+    }
+
+    /// How many neighbouring rows are of one target, whatever they are: those of an entity,
+    /// unless free labels make targets.
+    pub(super) fn unit_rows(&self, space: &Space) -> usize {
+        let Some(fleet) = space.fleet() else { return 1 };
+        let dimensions = space.dimensions();
+        let is_of_entities =
+            |dimension: &usize| fleet.label(&dimensions[*dimension].name).is_some();
+        let is_of_entities = match self {
+            Self::By(labels) => labels.iter().flatten().all(is_of_entities),
+            Self::Count(_) => true,
+        };
+        if is_of_entities {
+            space.entity_series()
+        } else {
+            1
+        }
+    }
+
+    /// Appends the ID of the target of a row's series.
+    pub(super) fn write_id(&self, population: &Population, row: usize, id: &mut Vec<u8>) {
+        match self {
+            Self::By(labels) => write_values(labels, &population.cursor(row), id),
+            Self::Count(count) => {
+                // With entities all rows of one are of one target.
+                let first = row - row % self.unit_rows(population.space());
+                let mut key = Vec::with_capacity(1);
+                let key = population.label_set_keys(first..first + 1, &mut key)[0];
+                write_number(number_of(key, *count), id);
+            }
+        }
+    }
+}
+
+/// Appends the ID that is made of the values of some labels of a series.
+fn write_values(labels: &[Option<usize>], cursor: &Cursor<'_>, id: &mut Vec<u8>) {
+    for (index, label) in labels.iter().enumerate() {
+        if index > 0 {
+            id.push(b',');
+        }
+        let value: &[u8] = label.map_or(b"", |dimension| cursor.value(dimension));
+        write_escaped(value, id);
+    }
+}
+
+/// Which of a number of targets a series of this identity belongs to.
+fn number_of(key: u64, count: u32) -> u32 {
+    ((u128::from(key) * u128::from(count)) >> 64) as u32
+}
+
+fn write_number(number: u32, id: &mut Vec<u8>) {
+    write!(id, "{number}").expect("a vector takes all");
+}
+
+/// Appends a value as it stands in an ID.
+pub(super) fn write_escaped(value: &[u8], id: &mut Vec<u8>) {
+    if value.is_empty() {
+        id.push(b'~');
+    }
+    // Paths with such segments are shortened by clients.
+    let is_place = matches!(value, b"." | b"..");
+    for &byte in value {
+        let is_plain = byte.is_ascii_alphanumeric() || b"._:@-".contains(&byte);
+        if is_plain && !is_place {
+            id.push(byte);
+        } else {
+            const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+            let digits = [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
+            id.push(b'~');
+            id.extend_from_slice(&digits);
+        }
+    }
+}
