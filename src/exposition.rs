@@ -13,11 +13,13 @@
 //! | [`negotiate`] | chooses format and encoding by what a scraper accepts |
 //! | `plan` | cuts a body into chunks |
 //! | `text` | writes a family's lines: `head`, `number` and `ends` are their parts |
+//! | `page` | writes the lines of one target, their labels from a `stencil` |
 //! | `escape` | escapes label values, once at the start |
 //! | `room` | appends to a vector without a call for each piece |
 //! | `lines` | tells the compressor where lines begin |
 //! | `deflate`, [`gzip`] | compress chunks |
 //! | [`pool`] | does all this on several threads |
+//! | `pages` | lends what pages are written with |
 //! | `size` | says beforehand what that takes of memory |
 //! | `history` | writes many ticks, series after series, for backfill |
 
@@ -30,11 +32,14 @@ mod history;
 mod lines;
 pub mod negotiate;
 mod number;
+mod page;
+mod pages;
 mod plan;
 mod points;
 pub mod pool;
 mod room;
 mod size;
+mod stencil;
 mod text;
 #[cfg(test)]
 mod twin;
@@ -54,9 +59,10 @@ pub use lines::{Lines, Repeats};
 use lines::{Mark, Unmarked};
 pub use negotiate::{Encoding, Format};
 pub(crate) use number::label_number;
+pub use page::{Page, PageScratch};
 use plan::Plan;
 use points::Points;
-pub use pool::{RenderPool, StreamStats};
+pub use pool::{PageBytes, RenderPool, StreamStats};
 pub use size::BodySize;
 use text::FamilyText;
 
@@ -112,9 +118,10 @@ impl Renderer {
         let families: Vec<FamilyText> = catalog.families()[selected.clone()]
             .iter()
             .map(|family| {
+                let number = spaces.len();
                 let labels = spaces
                     .entry(Arc::as_ptr(&family.space))
-                    .or_insert_with(|| Arc::new(SpaceText::new(&family.space)));
+                    .or_insert_with(|| Arc::new(SpaceText::new(&family.space, number)));
                 FamilyText::new(family, prefix, Arc::clone(labels))
             })
             .collect();
@@ -207,10 +214,7 @@ impl Renderer {
         out: &mut Vec<u8>,
         marks: &mut impl Mark,
     ) {
-        assert!(
-            Arc::ptr_eq(frame.catalog(), &self.catalog),
-            "a renderer writes frames of its own catalog"
-        );
+        self.assert_catalog(frame);
         let ends = LineEnds::new(format, frame.time_ns(), self.timestamps);
         for piece in self.plan.pieces(chunk) {
             let index = piece.block as usize;
@@ -232,6 +236,13 @@ impl Renderer {
         if format == Format::OpenMetrics && chunk + 1 == self.chunk_count() {
             out.extend_from_slice(b"# EOF\n");
         }
+    }
+
+    fn assert_catalog(&self, frame: &Frame) {
+        assert!(
+            Arc::ptr_eq(frame.catalog(), &self.catalog),
+            "a renderer writes frames of its own catalog"
+        );
     }
 
     /// Appends the whole body.

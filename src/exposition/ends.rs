@@ -6,8 +6,10 @@
 // The pieces of a hot line must end up in one loop.
 #![allow(clippy::inline_always)]
 
+use std::io::{self, Write};
+
 use crate::engine::Created;
-use crate::exposition::head::Head;
+use crate::exposition::head::LineHead;
 use crate::exposition::negotiate::Format;
 use crate::exposition::number;
 use crate::exposition::points::Points;
@@ -22,7 +24,7 @@ pub(super) trait Ends {
     /// The ends of `_created` lines, where rows may have such lines.
     fn created<'a>(&'a self, points: &Points<'a>) -> Option<CreatedEnd<'a>>;
     /// Takes the head from one row to the next.
-    fn advance(&self, head: &mut Head<'_>);
+    fn advance(&self, head: &mut impl LineHead);
 }
 
 /// Rows are neighbouring series of one frame.
@@ -71,6 +73,20 @@ impl<const N: usize> Short<N> {
         }
     }
 
+    /// What is written, which must not be longer than `N` bytes.
+    fn written(write: impl FnOnce(&mut &mut [u8]) -> io::Result<()>) -> Self {
+        let mut bytes = [0; N];
+        let mut rest = bytes.as_mut_slice();
+        write(&mut rest).expect("a short text has room");
+        let len = N - rest.len();
+        Self { bytes, len }
+    }
+
+    /// The text.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
     #[inline(always)]
     pub(super) fn put(&self, room: &mut Room) {
         room.put_window(&self.bytes, self.len);
@@ -79,35 +95,32 @@ impl<const N: usize> Short<N> {
 
 impl LineEnds {
     pub(super) fn new(format: Format, time_ns: i64, timestamps: bool) -> Self {
-        let mut end = Vec::new();
-        if timestamps {
-            write_time(&mut end, format, time_ns);
-        }
-        end.push(b'\n');
-        Self {
-            format,
-            end: Short::new(&end),
-        }
+        let end = Short::written(|end| {
+            if timestamps {
+                write_time(end, format, time_ns)?;
+            }
+            end.write_all(b"\n")
+        });
+        Self { format, end }
     }
 }
 
 impl TimeEnds<'_> {
     /// The end of lines at a time from 1970 on.
     pub(super) fn at(time_ns: i64) -> TimeEnd {
-        let mut text = Vec::with_capacity(16);
-        write_time(&mut text, Format::OpenMetrics, time_ns);
-        text.push(b'\n');
-        let mut end = [0; 16];
-        end[..text.len()].copy_from_slice(&text);
-        (end, text.len() as u8)
+        let text = Short::<16>::written(|text| {
+            write_time(text, Format::OpenMetrics, time_ns)?;
+            text.write_all(b"\n")
+        });
+        (text.bytes, text.len as u8)
     }
 }
 
-fn write_time(out: &mut Vec<u8>, format: Format, time_ns: i64) {
+fn write_time(out: &mut impl Write, format: Format, time_ns: i64) -> io::Result<()> {
     let time_ms = to_ms(time_ns);
-    out.push(b' ');
+    out.write_all(b" ")?;
     match format {
-        Format::Text => out.extend_from_slice(time_ms.to_string().as_bytes()),
+        Format::Text => write!(out, "{time_ms}"),
         Format::OpenMetrics => number::write_seconds(out, time_ms),
     }
 }
@@ -129,7 +142,7 @@ impl Ends for LineEnds {
     }
 
     #[inline(always)]
-    fn advance(&self, head: &mut Head<'_>) {
+    fn advance(&self, head: &mut impl LineHead) {
         head.advance();
     }
 }
@@ -150,7 +163,7 @@ impl Ends for TimeEnds<'_> {
     }
 
     #[inline(always)]
-    fn advance(&self, _: &mut Head<'_>) {}
+    fn advance(&self, _: &mut impl LineHead) {}
 }
 
 impl<'a> CreatedEnd<'a> {
@@ -165,10 +178,10 @@ impl<'a> CreatedEnd<'a> {
     }
 
     fn text(end: &Short<32>, created_ns: i64) -> Short<64> {
-        let mut text = Vec::with_capacity(64);
-        number::write_seconds(&mut text, to_ms(created_ns));
-        text.extend_from_slice(&end.bytes[..end.len]);
-        Short::new(&text)
+        Short::written(|text| {
+            number::write_seconds(text, to_ms(created_ns))?;
+            text.write_all(end.text())
+        })
     }
 
     #[inline(always)]

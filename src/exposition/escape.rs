@@ -13,6 +13,8 @@ use crate::model::space::Space;
 #[derive(Debug)]
 pub(super) struct SpaceText {
     space: Arc<Space>,
+    /// Which of a renderer's spaces it is.
+    number: usize,
     /// Per dimension what precedes its value: `{name="` or `,name="`.
     opens: Arena,
     /// Per dimension its escaped values, unless none needs escaping or they belong to
@@ -22,7 +24,8 @@ pub(super) struct SpaceText {
 }
 
 impl SpaceText {
-    pub(super) fn new(space: &Arc<Space>) -> Self {
+    /// The text of the space that has this number among those of a renderer.
+    pub(super) fn new(space: &Arc<Space>, number: usize) -> Self {
         let mut opens = Arena::default();
         let mut escaped = Vec::new();
         for (index, dimension) in space.dimensions().iter().enumerate() {
@@ -35,6 +38,7 @@ impl SpaceText {
         }
         let mut text = Self {
             space: Arc::clone(space),
+            number,
             opens,
             escaped,
             longest_bytes: 0,
@@ -54,6 +58,10 @@ impl SpaceText {
 
     pub(super) fn space(&self) -> &Arc<Space> {
         &self.space
+    }
+
+    pub(super) fn number(&self) -> usize {
+        self.number
     }
 
     /// What precedes the value of a dimension.
@@ -155,7 +163,7 @@ mod tests {
             dimension("a", &["x", "yy"]),
             dimension("b", &["x", "a\"b"]),
         ]);
-        let text = SpaceText::new(&Arc::new(space));
+        let text = SpaceText::new(&Arc::new(space), 0);
         assert!(text.escaped[0].is_none());
         assert_eq!(text.open(0), b"{a=\"");
         assert_eq!(text.open(1), b",b=\"");

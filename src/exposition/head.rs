@@ -33,6 +33,24 @@ pub(super) struct Head<'a> {
     close_len: usize,
 }
 
+/// The beginnings of lines, series by series.
+pub(super) trait LineHead {
+    /// Puts all of it; it need not be complete.
+    fn put_line(&self, room: &mut Room);
+    /// Puts all but the name; it need not be complete.
+    fn put_unnamed_line(&self, room: &mut Room);
+    /// Makes ready for [`Self::put_stem`] and [`Self::put_labels`].
+    fn complete(&mut self);
+    /// Puts name and labels of a complete head, open for one more label.
+    fn put_stem(&self, room: &mut Room);
+    /// Puts all but the name of a complete head.
+    fn put_labels(&self, room: &mut Room);
+    /// Whether one more label is the first, although the space has some: all are hidden.
+    fn is_bare(&self) -> bool;
+    /// On to the next series; past the last one nothing changes.
+    fn advance(&mut self);
+}
+
 /// A value, and the bytes that begin with it: a copy of fixed length is a fast one.
 type Window<'a> = (&'a [u8], Option<&'a [u8; 16]>);
 
@@ -103,48 +121,6 @@ impl<'a> Head<'a> {
         head
     }
 
-    /// Puts all of it; it need not be complete.
-    #[inline(always)]
-    pub(super) fn put_line(&self, room: &mut Room) {
-        room.put_padded(&self.padded, self.leading_len);
-        self.put_rest(room);
-    }
-
-    /// Puts all but the name; it need not be complete.
-    #[inline(always)]
-    pub(super) fn put_unnamed_line(&self, room: &mut Room) {
-        room.put_padded(
-            &self.padded[self.name_len..],
-            self.leading_len - self.name_len,
-        );
-        self.put_rest(room);
-    }
-
-    /// Puts name and labels of a complete head, open for one more label.
-    #[inline(always)]
-    pub(super) fn put_stem(&self, room: &mut Room) {
-        let open_len = self.len - if self.labels.is_empty() { 1 } else { 2 };
-        room.put_padded(&self.padded, open_len);
-    }
-
-    /// Puts all but the name of a complete head.
-    #[inline(always)]
-    pub(super) fn put_labels(&self, room: &mut Room) {
-        room.put_padded(&self.padded[self.name_len..], self.len - self.name_len);
-    }
-
-    /// On to the next series; past the last one nothing changes.
-    #[inline]
-    pub(super) fn advance(&mut self) {
-        let changed = self.cursor.advance();
-        if changed == 0 {
-            self.escape();
-        }
-        if changed + 1 < self.labels.len() {
-            self.write_leading(changed);
-        }
-    }
-
     /// Escapes the values of the current entity, where they need it.
     fn escape(&mut self) {
         for (dimension, label) in self.labels.iter_mut().enumerate() {
@@ -153,19 +129,6 @@ impl<'a> Head<'a> {
                 write_quoted(text, self.cursor.value(dimension));
             }
         }
-    }
-
-    /// Writes the rest behind the leading part, for [`Self::put_stem`] and
-    /// [`Self::put_labels`].
-    #[inline(always)]
-    pub(super) fn complete(&mut self) {
-        let mut at = self.leading_len;
-        if let Some((dimension, label)) = self.labels.iter().enumerate().next_back() {
-            let value = label.values.at(&self.cursor, dimension);
-            at += copy_value(value, &mut self.padded[at..]);
-        }
-        self.padded[at..at + 4].copy_from_slice(self.close);
-        self.len = at + self.close_len;
     }
 
     /// Puts the last value and what follows it.
@@ -198,6 +161,62 @@ impl<'a> Head<'a> {
             self.padded[at + 1..next.start].copy_from_slice(next.open);
         }
         self.leading_len = self.labels[last].start;
+    }
+}
+
+impl LineHead for Head<'_> {
+    #[inline(always)]
+    fn put_line(&self, room: &mut Room) {
+        room.put_padded(&self.padded, self.leading_len);
+        self.put_rest(room);
+    }
+
+    #[inline(always)]
+    fn put_unnamed_line(&self, room: &mut Room) {
+        room.put_padded(
+            &self.padded[self.name_len..],
+            self.leading_len - self.name_len,
+        );
+        self.put_rest(room);
+    }
+
+    /// Writes the rest behind the leading part.
+    #[inline(always)]
+    fn complete(&mut self) {
+        let mut at = self.leading_len;
+        if let Some((dimension, label)) = self.labels.iter().enumerate().next_back() {
+            let value = label.values.at(&self.cursor, dimension);
+            at += copy_value(value, &mut self.padded[at..]);
+        }
+        self.padded[at..at + 4].copy_from_slice(self.close);
+        self.len = at + self.close_len;
+    }
+
+    #[inline(always)]
+    fn put_stem(&self, room: &mut Room) {
+        let open_len = self.len - if self.labels.is_empty() { 1 } else { 2 };
+        room.put_padded(&self.padded, open_len);
+    }
+
+    #[inline(always)]
+    fn put_labels(&self, room: &mut Room) {
+        room.put_padded(&self.padded[self.name_len..], self.len - self.name_len);
+    }
+
+    #[inline(always)]
+    fn is_bare(&self) -> bool {
+        false
+    }
+
+    #[inline]
+    fn advance(&mut self) {
+        let changed = self.cursor.advance();
+        if changed == 0 {
+            self.escape();
+        }
+        if changed + 1 < self.labels.len() {
+            self.write_leading(changed);
+        }
     }
 }
 

@@ -61,7 +61,7 @@ impl Times {
 impl History {
     /// A writer of a family, its name preceded by `prefix`.
     pub fn new(family: &Family, prefix: &str) -> Self {
-        let labels = Arc::new(SpaceText::new(&family.space));
+        let labels = Arc::new(SpaceText::new(&family.space, 0));
         Self {
             text: FamilyText::new(family, prefix, labels),
         }

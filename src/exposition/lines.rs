@@ -45,6 +45,8 @@ pub(super) trait Mark {
     fn begin(&mut self, repeats: Repeats, lines_max: usize);
     /// The next line: where it begins, and its value.
     fn line(&mut self, start: usize, value: usize);
+    /// How many lines there are so far.
+    fn count(&self) -> usize;
 }
 
 /// Nobody is told.
@@ -55,6 +57,9 @@ impl Mark for Unmarked {
     fn begin(&mut self, _: Repeats, _: usize) {}
     #[inline(always)]
     fn line(&mut self, _: usize, _: usize) {}
+    fn count(&self) -> usize {
+        0
+    }
 }
 
 impl Mark for Lines {
@@ -66,6 +71,10 @@ impl Mark for Lines {
     #[inline(always)]
     fn line(&mut self, start: usize, value: usize) {
         self.push_line(start, value);
+    }
+
+    fn count(&self) -> usize {
+        self.lines.len()
     }
 }
 

@@ -6,6 +6,8 @@
 // The pieces of a hot line must end up in one loop.
 #![allow(clippy::inline_always)]
 
+use std::io::{self, Write};
+
 use crate::exposition::room::Room;
 
 /// No value or count is longer.
@@ -48,19 +50,23 @@ pub(super) fn put_count(room: &mut Room, count: u64) {
 }
 
 /// Appends Unix milliseconds as seconds, without trailing zeros.
-pub(super) fn write_seconds(out: &mut Vec<u8>, time_ms: i64) {
+///
+/// # Errors
+/// Those of `out`.
+pub(super) fn write_seconds(out: &mut impl Write, time_ms: i64) -> io::Result<()> {
     if time_ms < 0 {
-        out.push(b'-');
+        out.write_all(b"-")?;
     }
     let time_ms = time_ms.unsigned_abs();
-    out.extend_from_slice((time_ms / 1000).to_string().as_bytes());
+    write!(out, "{}", time_ms / 1000)?;
     let rest = (time_ms % 1000) as u32;
     if rest != 0 {
         let digits = [rest / 100, rest / 10 % 10, rest % 10].map(|digit| b'0' + digit as u8);
         let zeros = digits.iter().rev().take_while(|&&d| d == b'0').count();
-        out.push(b'.');
-        out.extend_from_slice(&digits[..3 - zeros]);
+        out.write_all(b".")?;
+        out.write_all(&digits[..3 - zeros])?;
     }
+    Ok(())
 }
 
 /// Appends a finite number as Prometheus writes it in `le` and `quantile`
@@ -250,7 +256,7 @@ mod tests {
     #[test]
     fn times_print_as_seconds() {
         let check = |time_ms: i64, expected: &str| {
-            assert_eq!(text(|out| write_seconds(out, time_ms)), expected);
+            assert_eq!(text(|out| write_seconds(out, time_ms).unwrap()), expected);
         };
         check(1_700_000_000_123, "1700000000.123");
         check(1_700_000_000_120, "1700000000.12");
@@ -259,7 +265,7 @@ mod tests {
         check(1_700_000_000_000, "1700000000");
         check(0, "0");
         check(-1, "-0.001");
-        assert!(text(|out| write_seconds(out, i64::MIN)).len() <= TIME_BYTES_MAX);
+        assert!(text(|out| write_seconds(out, i64::MIN).unwrap()).len() <= TIME_BYTES_MAX);
     }
 
     #[test]

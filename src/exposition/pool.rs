@@ -21,6 +21,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::engine::Frame;
 use crate::exposition::gzip::{self, ChunkSum, Compressor, Trailer};
+use crate::exposition::page::Page;
+use crate::exposition::pages::PageWorkers;
 use crate::exposition::{Format, Lines, Renderer};
 
 /// Chunks that one stream has under way, at most, per thread of the pool.
@@ -36,6 +38,15 @@ pub struct RenderPool {
     jobs: Option<Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
     shared: Arc<Shared>,
+    pages: PageWorkers,
+}
+
+/// A page of a target as it is sent. Its memory is used again once it is dropped.
+#[derive(Debug)]
+pub struct PageBytes<'a> {
+    bytes: Vec<u8>,
+    stats: StreamStats,
+    shared: &'a Shared,
 }
 
 /// Size of a body that was passed to a sink.
@@ -106,6 +117,7 @@ impl RenderPool {
                 buffers: Mutex::default(),
                 buffers_max: threads * WINDOW_CHUNKS_PER_THREAD,
             }),
+            pages: PageWorkers::new(threads),
         };
         for index in 0..threads {
             let queue: Receiver<Job> = queue.clone();
@@ -160,6 +172,34 @@ impl RenderPool {
         Ok(stats)
     }
 
+    /// Writes a page of a target, with gzip as one member. The calling thread does so, and
+    /// waits where as many do as the pool has threads. Nothing of the frame is held when it
+    /// returns.
+    ///
+    /// # Panics
+    /// As [`Renderer::page`] does.
+    pub fn page(
+        &self,
+        frame: &Frame,
+        renderer: &Renderer,
+        page: &Page<'_>,
+        gzip: bool,
+    ) -> PageBytes<'_> {
+        let mut bytes = self.shared.buffer();
+        let mut worker = self.pages.borrow();
+        let (samples, bytes_plain) = worker.write(renderer, frame, page, gzip, &mut bytes);
+        drop(worker);
+        PageBytes {
+            stats: StreamStats {
+                bytes_out: bytes.len() as u64,
+                bytes_plain: bytes_plain as u64,
+                samples: samples as u64,
+            },
+            bytes,
+            shared: &self.shared,
+        }
+    }
+
     fn window_chunks(&self) -> usize {
         self.threads.len() * WINDOW_CHUNKS_PER_THREAD
     }
@@ -172,6 +212,27 @@ impl Drop for RenderPool {
             // A worker catches panics; there is no result to lose.
             let _ = thread.join();
         }
+    }
+}
+
+impl PageBytes<'_> {
+    /// Its size.
+    pub fn stats(&self) -> StreamStats {
+        self.stats
+    }
+}
+
+impl std::ops::Deref for PageBytes<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for PageBytes<'_> {
+    fn drop(&mut self) {
+        self.shared.recycle(std::mem::take(&mut self.bytes));
     }
 }
 

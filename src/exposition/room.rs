@@ -12,6 +12,33 @@
 /// Bytes that a write may touch beyond those it keeps.
 pub(super) const SLACK_BYTES: usize = 128;
 
+/// A text that bytes follow which mean nothing, so that it is copied at a fixed length.
+#[derive(Debug, Clone)]
+pub(super) struct Padded {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+impl Padded {
+    pub(super) fn new(text: &[u8]) -> Self {
+        Self {
+            bytes: [text, &[0; SLACK_BYTES]].concat(),
+            len: text.len(),
+        }
+    }
+
+    /// The text itself.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// Appends it.
+    #[inline(always)]
+    pub(super) fn put(&self, room: &mut Room<'_>) {
+        room.put_padded(&self.bytes, self.len);
+    }
+}
+
 /// The spare capacity of a vector; what is put into it is the vector's when
 /// the room is dropped.
 pub(super) struct Room<'a> {

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use crate::engine::Columns;
 use crate::exposition::ends::{CreatedEnd, Ends, Short};
 use crate::exposition::escape::{self, SpaceText};
-use crate::exposition::head::Head;
+use crate::exposition::head::{Head, LineHead};
 use crate::exposition::lines::{Mark, Repeats};
 use crate::exposition::negotiate::Format;
 use crate::exposition::number;
 use crate::exposition::points::Points;
-use crate::exposition::room::Room;
+use crate::exposition::room::{Padded, Room};
 use crate::layout::{MetricType, Role, Wire};
 use crate::model::labels::Dimension;
 use crate::model::{Family, Shape};
@@ -33,10 +33,10 @@ pub(super) struct FamilyText {
     openmetrics_header: Vec<u8>,
     /// Sample name of a series' first lines: the only one, or those of buckets or
     /// quantiles.
-    name: Vec<u8>,
-    sum_name: Vec<u8>,
-    count_name: Vec<u8>,
-    created_name: Vec<u8>,
+    name: Padded,
+    sum_name: Padded,
+    count_name: Padded,
+    created_name: Padded,
     /// One for each bucket or quantile.
     suffixes: Vec<Suffix>,
     shape: Shape,
@@ -61,7 +61,7 @@ impl FamilyText {
         let named = |role| {
             let name = names.iter().find(|name| name.role == role);
             let suffix = name.map_or("", |name| name.suffix);
-            format!("{base}{suffix}").into_bytes()
+            Padded::new(format!("{base}{suffix}").as_bytes())
         };
         let suffixes = suffixes(&family.shape, labels.space().dimensions().is_empty());
         let suffixes_of_all = MetricType::ALL.into_iter().flat_map(MetricType::suffixes);
@@ -131,8 +131,18 @@ impl FamilyText {
         });
     }
 
-    /// Which lines resemble each other.
-    fn repeats(&self, format: Format) -> Repeats {
+    /// The labels of its series.
+    pub(super) fn labels(&self) -> &SpaceText {
+        &self.labels
+    }
+
+    /// Sample name of a series' first lines.
+    pub(super) fn name(&self) -> &Padded {
+        &self.name
+    }
+
+    /// Which lines of neighbouring series resemble each other.
+    pub(super) fn repeats(&self, format: Format) -> Repeats {
         let space = self.labels.space();
         let last = space.dimensions().last();
         let values = last.map_or(1, Dimension::len);
@@ -160,16 +170,38 @@ impl FamilyText {
         let repeats = self.repeats(ends.format());
         let row_count = points.rows.len();
         marks.begin(repeats, row_count * repeats.series_lines);
+        let cursor = points.population.cursor(points.first_series);
+        let mut head = Head::new(self.name.text(), &self.labels, cursor);
         let room = &mut Room::new(out, row_count * self.series_bytes_max());
+        self.put_rows(room, ends, points, &mut head, marks);
+    }
+
+    /// The same in a section of lines that began already, the lines' beginnings being
+    /// those of a head that stands on the first row. `room` must have
+    /// [`Self::series_bytes_max`] for each row, and what the head has beyond the family's
+    /// own labels.
+    pub(super) fn put_rows(
+        &self,
+        room: &mut Room,
+        ends: &impl Ends,
+        points: &Points<'_>,
+        head: &mut impl LineHead,
+        marks: &mut impl Mark,
+    ) {
         match points.columns {
-            Columns::Values(values) => self.put_values(room, ends, points, marks, values),
+            Columns::Values(values) => self.put_values(room, ends, points, (head, marks), values),
             Columns::Histogram {
                 cumulative, sums, ..
             } => {
                 let buckets = (cumulative.as_slice(), number::put_count);
-                self.put_distributions(room, ends, points, marks, buckets, |row, buckets| {
-                    (sums[row], buckets[buckets.len() - 1])
-                });
+                self.put_distributions(
+                    room,
+                    ends,
+                    points,
+                    (head, marks),
+                    buckets,
+                    |row, buckets| (sums[row], buckets[buckets.len() - 1]),
+                );
             }
             Columns::Summary {
                 quantiles,
@@ -177,7 +209,7 @@ impl FamilyText {
                 sums,
             } => {
                 let quantiles = (quantiles.as_slice(), number::put_value);
-                self.put_distributions(room, ends, points, marks, quantiles, |row, _| {
+                self.put_distributions(room, ends, points, (head, marks), quantiles, |row, _| {
                     (sums[row], counts[row])
                 });
             }
@@ -190,16 +222,14 @@ impl FamilyText {
         room: &mut Room,
         ends: &impl Ends,
         points: &Points<'_>,
-        marks: &mut impl Mark,
+        (head, marks): (&mut impl LineHead, &mut impl Mark),
         values: &[f64],
     ) {
-        let cursor = points.population.cursor(points.first_series);
-        let mut head = Head::new(&self.name, &self.labels, cursor);
         let mut created = self.created_end(ends, points);
         let rows = points.rows.clone();
         for (row, &value) in rows.clone().zip(&values[rows]) {
             if points.gaps.contains(row) {
-                ends.advance(&mut head);
+                ends.advance(head);
                 continue;
             }
             let start = room.len();
@@ -209,12 +239,12 @@ impl FamilyText {
             ends.put(room, row);
             if let Some(created) = &mut created {
                 let start = room.len();
-                room.put(&self.created_name);
+                self.created_name.put(room);
                 head.put_unnamed_line(room);
                 marks.line(start, room.len());
                 created.put(room, row);
             }
-            ends.advance(&mut head);
+            ends.advance(head);
         }
     }
 
@@ -226,18 +256,16 @@ impl FamilyText {
         room: &mut Room,
         ends: &impl Ends,
         points: &Points<'_>,
-        marks: &mut impl Mark,
+        (head, marks): (&mut impl LineHead, &mut impl Mark),
         (cells, put_cell): (&[Cell], impl Fn(&mut Room, Cell)),
         totals: impl Fn(usize, &[Cell]) -> (f64, u64),
     ) {
-        let cursor = points.population.cursor(points.first_series);
-        let mut head = Head::new(&self.name, &self.labels, cursor);
         let mut created = self.created_end(ends, points);
         let has_sums = self.has(ends.format(), Role::Sum);
         let width = self.suffixes.len();
         for row in points.rows.clone() {
             if points.gaps.contains(row) {
-                ends.advance(&mut head);
+                ends.advance(head);
                 continue;
             }
             let cells = &cells[row * width..(row + 1) * width];
@@ -245,16 +273,21 @@ impl FamilyText {
             for (suffix, &cell) in self.suffixes.iter().zip(cells) {
                 let start = room.len();
                 head.put_stem(room);
-                suffix.put(room);
+                if head.is_bare() {
+                    room.put(b"{");
+                    room.put(&suffix.text()[1..]);
+                } else {
+                    suffix.put(room);
+                }
                 marks.line(start, room.len());
                 put_cell(room, cell);
                 ends.put(room, row);
             }
             if has_sums {
-                self.put_sums(room, (ends, row), &head, totals(row, cells), marks);
+                self.put_sums(room, (ends, row), head, totals(row, cells), marks);
             }
-            self.put_created(room, &mut created, &head, row, marks);
-            ends.advance(&mut head);
+            self.put_created(room, &mut created, head, row, marks);
+            ends.advance(head);
         }
     }
 
@@ -263,7 +296,7 @@ impl FamilyText {
         &self,
         room: &mut Room,
         (ends, row): (&impl Ends, usize),
-        head: &Head,
+        head: &impl LineHead,
         (sum, count): (f64, u64),
         marks: &mut impl Mark,
     ) {
@@ -280,7 +313,7 @@ impl FamilyText {
         &self,
         room: &mut Room,
         created: &mut Option<CreatedEnd<'_>>,
-        head: &Head,
+        head: &impl LineHead,
         row: usize,
         marks: &mut impl Mark,
     ) {
@@ -312,9 +345,9 @@ fn wire(format: Format, created: bool) -> Wire {
 
 /// Puts a name and the labels of a complete head.
 #[inline(always)]
-fn put_named(room: &mut Room, name: &[u8], head: &Head, marks: &mut impl Mark) {
+fn put_named(room: &mut Room, name: &Padded, head: &impl LineHead, marks: &mut impl Mark) {
     let start = room.len();
-    room.put(name);
+    name.put(room);
     head.put_labels(room);
     marks.line(start, room.len());
 }

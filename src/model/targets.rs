@@ -124,10 +124,15 @@ impl<'a> Target<'a> {
     /// Its ID.
     pub fn id(&self) -> String {
         let mut id = Vec::new();
+        self.write_id(&mut id);
+        String::from_utf8(id).expect("IDs are ASCII")
+    }
+
+    /// Appends its ID.
+    pub fn write_id(&self, id: &mut Vec<u8>) {
         let (space, unit) = self.any_unit();
         let law = SpaceLaw::new(&self.map.law, space.population.space());
-        law.write_id(&space.population, unit * space.unit_rows, &mut id);
-        String::from_utf8(id).expect("IDs are ASCII")
+        law.write_id(&space.population, unit * space.unit_rows, id);
     }
 
     /// The values of the labels that make it, those that are empty left out; none where

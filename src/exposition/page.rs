@@ -1,0 +1,227 @@
+//! The page of a target: what a body has of its series, from their rows alone.
+//!
+//! Families come in the catalog's order, each with its header and the lines of the target's
+//! rows. Of the process's own families a page has only what tells its tick and its run, with
+//! the target's ID as a label.
+
+use crate::engine::Frame;
+use crate::exposition::Renderer;
+use crate::exposition::ends::{Ends, LineEnds};
+use crate::exposition::lines::{Lines, Mark, Unmarked};
+use crate::exposition::negotiate::Format;
+use crate::exposition::points::Points;
+use crate::exposition::room::Room;
+use crate::exposition::stencil::Stencil;
+use crate::model::targets::Target;
+
+/// What the names of the process's own families end in that are on every page.
+pub(super) const OWN: [&str; 2] = ["gen_ticks", "gen_epoch_seconds"];
+/// The label that has the target's ID on lines of the process's own families.
+const ID_LABEL: &str = "target";
+/// As far back the compressor can refer to.
+const WINDOW_BYTES: usize = 32 << 10;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<'a> {
+    /// Whose page it is, by a map of the frame's populations.
+    pub target: Target<'a>,
+    /// The format of the lines.
+    pub format: Format,
+    /// Names of labels that lines do not have.
+    pub hidden: &'a [String],
+    /// Only families of these names, as [`Renderer::of_names`] takes them.
+    pub names: Option<&'a [&'a str]>,
+}
+
+/// What is kept from page to page: memory.
+#[derive(Debug, Default)]
+pub struct PageScratch {
+    /// By number of the space.
+    spaces: Vec<OfSpace>,
+    /// That of the process's own lines.
+    own: Stencil,
+    id_label: Vec<u8>,
+}
+
+/// What the families of a space have in common on a page.
+#[derive(Debug, Default)]
+struct OfSpace {
+    is_written: bool,
+    stencil: Stencil,
+    /// The first line of the family before, and its place, where each row has one line.
+    before: Option<(usize, usize)>,
+}
+
+impl PageScratch {
+    /// Bytes that it keeps.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let spaces = self.spaces.iter().map(|of| of.stencil.kept_bytes());
+        spaces.sum()
+    }
+
+    /// Another page begins.
+    fn forget(&mut self) {
+        for of_space in &mut self.spaces {
+            of_space.is_written = false;
+            of_space.before = None;
+        }
+    }
+
+    fn of_space(&mut self, number: usize) -> &mut OfSpace {
+        if number >= self.spaces.len() {
+            self.spaces.resize_with(number + 1, OfSpace::default);
+        }
+        &mut self.spaces[number]
+    }
+
+    fn write_id_label(&mut self, target: Target<'_>) {
+        self.id_label.clear();
+        self.id_label.extend_from_slice(ID_LABEL.as_bytes());
+        self.id_label.extend_from_slice(b"=\"");
+        target.write_id(&mut self.id_label);
+        self.id_label.push(b'"');
+    }
+}
+
+impl Renderer {
+    /// Appends the page of a target, and to `lines` where its lines are in `out`. Returns the
+    /// samples on it.
+    ///
+    /// # Panics
+    /// When the frame is of another catalog, or the target's map of other populations.
+    pub fn page(
+        &self,
+        frame: &Frame,
+        page: &Page<'_>,
+        scratch: &mut PageScratch,
+        out: &mut Vec<u8>,
+        lines: Option<&mut Lines>,
+    ) -> usize {
+        match lines {
+            Some(lines) => self.page_marked(frame, page, scratch, out, lines),
+            None => self.page_marked(frame, page, scratch, out, &mut Unmarked),
+        }
+    }
+
+    fn page_marked(
+        &self,
+        frame: &Frame,
+        page: &Page<'_>,
+        scratch: &mut PageScratch,
+        out: &mut Vec<u8>,
+        marks: &mut impl Mark,
+    ) -> usize {
+        self.assert_catalog(frame);
+        let ends = LineEnds::new(page.format, frame.time_ns(), self.timestamps);
+        let mut writer = Writer {
+            renderer: self,
+            frame,
+            ends: &ends,
+            out,
+            marks,
+            samples: 0,
+        };
+        let is_asked = |family: &usize| {
+            let is_named = |name: &&str| self.texts.of(*family).is_named(name);
+            page.names.is_none_or(|names| names.iter().any(is_named))
+        };
+        let generated = self.catalog.generated_count();
+        let selected = self.selected.iter().copied().filter(is_asked);
+        let (selected, own) = (selected.clone(), selected);
+        scratch.forget();
+        for family in selected.filter(|&family| family < generated) {
+            let labels = self.texts.of(family).labels();
+            let of_space = scratch.of_space(labels.number());
+            let OfSpace { stencil, .. } = of_space;
+            if !of_space.is_written {
+                of_space.is_written = true;
+                let population = frame.population(family);
+                let rows = page.target.rows(family);
+                stencil.write(labels, population, rows, page.hidden, b"");
+            }
+            if stencil.row_count() > 0 {
+                writer.write_family(family, stencil, 0, &mut of_space.before);
+            }
+        }
+        scratch.write_id_label(page.target);
+        for family in own.filter(|&family| family >= generated) {
+            let name = &self.catalog.families()[family].name;
+            if OWN.iter().any(|own| name.ends_with(own)) {
+                let (labels, population) =
+                    (self.texts.of(family).labels(), frame.population(family));
+                let PageScratch { own, id_label, .. } = scratch;
+                let rows = std::iter::once(0..population.row_count());
+                own.write(labels, population, rows, &[], id_label);
+                writer.write_family(family, own, id_label.len() + 2, &mut None);
+            }
+        }
+        let samples = writer.samples;
+        if page.format == Format::OpenMetrics {
+            out.extend_from_slice(b"# EOF\n");
+        }
+        samples
+    }
+}
+
+/// A page on its way.
+struct Writer<'a, M> {
+    renderer: &'a Renderer,
+    frame: &'a Frame,
+    ends: &'a LineEnds,
+    out: &'a mut Vec<u8>,
+    marks: &'a mut M,
+    samples: usize,
+}
+
+impl<M: Mark> Writer<'_, M> {
+    /// Appends the header of a family and its lines, whose labels a stencil has. Each row of
+    /// it takes up to `more_bytes` beyond the family's own labels. `before` tells of the
+    /// family before, of the same space and of one line for each row.
+    fn write_family(
+        &mut self,
+        index: usize,
+        stencil: &Stencil,
+        more_bytes: usize,
+        before: &mut Option<(usize, usize)>,
+    ) {
+        let (format, text) = (self.ends.format(), self.renderer.texts.of(index));
+        text.write_header(self.out, format);
+        let mut repeats = text.repeats(format);
+        if repeats.series_lines == 1 {
+            let here = (self.marks.count(), self.out.len());
+            if let Some((line, place)) = before.replace(here)
+                && here.1 - place < WINDOW_BYTES
+            {
+                // So many lines earlier the labels were the same.
+                repeats.alike_lines = here.0 - line;
+            }
+        }
+        let lines_max = stencil.row_count() * repeats.series_lines;
+        self.marks.begin(repeats, lines_max);
+        let family = &self.renderer.catalog.families()[index];
+        let row_bytes = text.series_bytes_max() + (repeats.series_lines + 1) * more_bytes;
+        let mut head = stencil.head(text.name());
+        for range in stencil.ranges() {
+            for (place, rows) in family.pieces(range.clone()) {
+                let (_, block, columns) = self.frame.block(place);
+                let gaps = self.frame.gaps(place);
+                let present = gaps.present(rows.clone());
+                self.samples += present * repeats.series_lines;
+                let room = &mut Room::new(self.out, rows.len() * row_bytes);
+                let points = Points {
+                    population: self.frame.population(index),
+                    columns,
+                    gaps,
+                    created: self.frame.created(place),
+                    first_series: block.start + rows.start,
+                    rows,
+                };
+                text.put_rows(room, self.ends, &points, &mut head, self.marks);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
