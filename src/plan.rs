@@ -5,6 +5,7 @@
 //! some ticks and measures.
 
 mod outlook;
+mod targets;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::push::{ExportSize, PushSize};
 use crate::readable::{grouped, human_bytes, write_aligned};
 use crate::remote_write;
 pub use outlook::{Churn, Outlook, ProfilePlan};
+pub use targets::TargetsPlan;
 
 /// Where a configuration without an epoch is measured: 2026-01-01T00:00:00Z.
 const EPOCH_NS: i64 = 1_767_225_600_000_000_000;
@@ -236,6 +238,8 @@ pub struct Plan {
     pub profiles: Vec<ProfilePlan>,
     /// What may surprise those who read the metrics.
     pub warnings: Vec<Problem>,
+    /// How series are divided among targets at first, where they are.
+    pub targets: Option<TargetsPlan>,
     /// Exporters that push.
     pub pushes: Vec<PushPlan>,
 }
@@ -357,6 +361,9 @@ impl Plan {
         let mut frame = engine.advance_with(|populations, tick, _| {
             turn_over(&mut turnovers, &mut before, populations, tick);
         });
+        let targets = config.prometheus.targets.as_ref();
+        let targets =
+            targets.map(|targets| TargetsPlan::of(&catalog, frame.populations(), &targets.law));
         let began = std::time::Instant::now();
         while frame.tick() < tick {
             frame = engine.advance_with(|populations, tick, _| {
@@ -409,6 +416,7 @@ impl Plan {
             profiles: outlook.profiles(config),
             metrics,
             warnings: config.warnings.clone(),
+            targets,
             pushes: push_plans(config),
         })
     }
@@ -441,6 +449,9 @@ impl Plan {
         ]);
         let mut table = format!("{}\n\n", self.file);
         write_aligned(&mut table, "", &rows, |column| column < 2, &str::to_owned);
+        let targets = self.targets.as_ref();
+        let targets = targets.map(|one| format!("targets                {}\n", one.text()));
+        let targets = targets.unwrap_or_default();
         let _ = write!(
             table,
             "\n\
@@ -450,7 +461,7 @@ impl Plan {
              scrape, OpenMetrics    {} plain, {} gzip\n\
              tick                   {:.1} ms of {} s{}\n\
              generator memory       {}\n\
-             \n\
+             {targets}\n\
              A series is a set of labels; of a histogram a backend counts every bucket, the sum and\n\
              the count, and _created where a scrape has it. Bytes are those of tick {};\n\
              self-metrics are left out.\n",
