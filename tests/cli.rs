@@ -1,5 +1,8 @@
 //! The program as a user meets it: arguments, output, exit codes, signals.
 
+#[path = "cli/targets.rs"]
+mod targets;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -141,6 +144,7 @@ fn help_names_every_command_and_gives_examples() {
         "  check ",
         "  plan ",
         "  dump ",
+        "  targets ",
         "  ctl ",
         "  verify ",
         "  compare ",
