@@ -95,6 +95,9 @@
 //!     render-0 … render-N
 //! ```
 //!
+//! The page of a target is written by the connection's own thread, with memory that the
+//! pool lends to as many as it has threads.
+//!
 //! Shards, rendering and pushing have all their threads from the start; an HTTP
 //! connection has one of its own, and of connections there is a maximum. Between
 //! threads there are bounded queues, the board that shows the latest frame, and

@@ -112,10 +112,10 @@ impl ScrapeHandler {
         let samples: usize = samples.sum();
         let mut targets = String::new();
         if let Some(pages) = &self.pages {
-            let _ = write!(
+            let _ = writeln!(
                 targets,
                 "<li><a href=\"/sd\">/sd</a>: {} targets with pages of their own, for service \
-                 discovery</li>\n",
+                 discovery</li>",
                 pages.map(&frame).len()
             );
         }

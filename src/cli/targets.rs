@@ -1,5 +1,6 @@
 //! `targets`: the targets of a configuration, for those who scrape them.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -170,7 +171,8 @@ fn scrape_config(config: &Config, address: &str, matches: &[(String, String)]) -
     for (name, value) in matches {
         query.push(if query.is_empty() { '?' } else { '&' });
         let pair = format!("{name}={value}");
-        query += &format!("match={}", percent_encoded(&pair));
+        query += "match=";
+        query += &percent_encoded(&pair);
     }
     let interval = duration(config.global.tick_interval_ns);
     format!(
@@ -209,7 +211,7 @@ fn percent_encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded += &format!("%{byte:02X}");
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded

@@ -147,3 +147,59 @@ impl Pages {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config;
+    use crate::engine::Engine;
+    use crate::model::Catalog;
+
+    fn ids(map: &TargetMap) -> Vec<String> {
+        let mut ids: Vec<String> = map.iter().map(|target| target.id()).collect();
+        ids.sort();
+        ids
+    }
+
+    #[test]
+    fn targets_are_found_out_when_they_have_changed() {
+        let text = "exporters: {prometheus: {targets: {by: [pod]}}}\n\
+             profiles:\n\
+             \x20 p:\n\
+             \x20   labels: {pod: {range: [1, 3], fmt: 'pod{}-{id:5}'}}\n\
+             \x20   churn: [{mode: replace, label: pod, lifetime: 20s}]\n\
+             metrics: [{name: g, profile: p, type: gauge, algorithm: constant, start: 1}]\n";
+        let config = config::load_str(Path::new("f.yaml"), text.as_bytes(), &|_| None);
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        let targets = config.prometheus.targets.clone().unwrap();
+        let law = targets.law.clone();
+        let pages = Pages::new(targets);
+        let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
+        let mut engine = Engine::new(&config, catalog, 0, 1).unwrap();
+        let mut before: Option<(Arc<Frame>, Arc<TargetMap>)> = None;
+        let (mut same, mut changed) = (0, 0);
+        for _ in 0..100 {
+            let frame = engine.advance(|_, _| {});
+            let map = pages.map(&frame);
+            let (catalog, populations) = (frame.catalog(), frame.populations());
+            let expected = TargetMap::of(catalog, populations, &law, None);
+            assert_eq!(ids(&map), ids(&expected), "tick {}", frame.tick());
+            if let Some((earlier, earlier_map)) = &before {
+                let is_same = earlier.populations().is(populations);
+                assert_eq!(Arc::ptr_eq(&map, earlier_map), is_same);
+                if is_same {
+                    same += 1;
+                } else {
+                    changed += 1;
+                    // Who is late gets its own, and changes nothing for the others.
+                    assert_eq!(ids(&pages.map(earlier)), ids(earlier_map));
+                    assert!(Arc::ptr_eq(&pages.map(&frame), &map));
+                }
+            }
+            before = Some((frame, map));
+        }
+        assert!(same > 10 && changed > 5, "{same} {changed}");
+    }
+}
