@@ -1,6 +1,7 @@
 //! Targets: their pages, `/sd`, and what `targets` and `plan` tell of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -332,4 +333,57 @@ fn the_command_knows_who_is_there_at_a_tick() {
         assert_eq!(listed(tick), dumped(tick), "tick {tick}");
     }
     assert_ne!(listed("0"), listed("50"));
+}
+
+#[test]
+fn faults_of_scrapes_strike_pages() {
+    let with = |fault: &str| {
+        let metrics = format!("{STILL}\nruntime: {{failure_modes: [{fault}]}}");
+        Running::start_with("targets: {by: [pod]}", ONE_TICK, &metrics)
+    };
+    let running = with("{kind: scrape_error, status: 418}");
+    let (status, text) = answer(&running, "/targets/a/metrics");
+    assert!(status == 418 && text.contains("scrape_error"), "{text}");
+    // Discovery is not a scrape.
+    assert_eq!(ids(&good(&running, "/sd")).len(), 4);
+
+    let running = with("{kind: scrape_truncate}");
+    for _ in 0..20 {
+        let mut stream = running.connect().unwrap();
+        let request = "GET /targets/a/metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(
+            answer.contains("\r\nTransfer-Encoding: chunked\r\n"),
+            "{answer}"
+        );
+        assert!(
+            !answer.ends_with("\r\n0\r\n\r\n"),
+            "it is complete: {answer}"
+        );
+    }
+}
+
+#[test]
+fn a_head_tells_what_a_page_would_be() {
+    let running = Running::start_with("targets: {by: [pod]}", ONE_TICK, STILL);
+    for (path, status) in [
+        ("/targets/a/metrics", "200"),
+        ("/targets/nobody/metrics", "404"),
+        ("/sd", "200"),
+    ] {
+        let mut stream = running.connect().unwrap();
+        let request = format!("HEAD {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+        assert!(answer.ends_with("\r\n\r\n"), "a body: {answer}");
+    }
 }

@@ -29,7 +29,7 @@ prometheus: {targets: {count: 0}}
 prometheus: {targets: {count: 1000001}}
     prometheus.targets.count: must be within 1 and 1000000, found 1000001
 prometheus: {targets: [pod]}
-    prometheus.targets: expected a map of fields, found a list
+    prometheus.targets: expected a map of fields (by, count, in_body, …), found a list
 otel: {protocol: grpc}
     otel.protocol: gRPC is not spoken; write `protocol: http` and the collector's HTTP port, usually 4318 instead of 4317
 otel: {protocol: udp}
