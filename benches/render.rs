@@ -23,7 +23,7 @@ use mockingbird::http::{Limits, Server};
 use mockingbird::model::space::Space;
 use mockingbird::model::{Block, Catalog, Family, Shape};
 use mockingbird::random;
-use mockingbird::server::{Board, ScrapeHandler};
+use mockingbird::server::{Board, ScrapeHandler, Scrapes};
 use support::{Options, Table, count, list, ns, race, ratio, users};
 
 /// Plain bytes that are kept to compare with.
@@ -98,10 +98,14 @@ fn scrape(options: Options) -> Table {
         let board = Arc::new(Board::default());
         board.publish(frame, &Arc::new(renderer));
         let handler = ScrapeHandler {
-            board,
-            pool: Arc::new(OnceLock::from(pool)),
-            faults: Arc::default(),
-            own: Arc::default(),
+            scrapes: Scrapes {
+                board,
+                pool: Arc::new(OnceLock::from(pool)),
+                faults: Arc::default(),
+                own: Arc::default(),
+                whole: true,
+            },
+            pages: None,
             clock: Clock::start(),
             interval_ns: 1_000_000_000,
         };

@@ -4,6 +4,7 @@
 //! is the clock (`ticks`): it sleeps until the next tick's time, runs the tick and
 //! publishes its frame.
 
+mod descriptors;
 mod offset;
 mod progress;
 mod ticks;
@@ -28,11 +29,12 @@ use crate::faults::WireFaults;
 use crate::http::{self, Limits, Server};
 use crate::instance;
 use crate::model::Catalog;
+use crate::model::targets::TargetMap;
 use crate::plan::{BackendSeries, Estimate};
 use crate::push::{Delivery, Pusher, StartError};
 use crate::readable::grouped;
 use crate::selfmetrics::SelfMetrics;
-use crate::server::{Board, ScrapeHandler};
+use crate::server::{Board, Pages, ScrapeHandler, Scrapes};
 
 /// Responses under way when the process ends get this long.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
@@ -61,6 +63,8 @@ impl std::error::Error for RunError {}
 pub struct Started {
     /// Where `/metrics` listens, if it does.
     pub metrics_addr: Option<SocketAddr>,
+    /// How many targets have pages of their own at first, if they have.
+    pub targets: Option<usize>,
     /// Where the control API listens.
     pub control_addr: SocketAddr,
     /// The configuration in force.
@@ -154,6 +158,11 @@ pub fn run(
     servers.set_ready(pool);
     started(&Started {
         metrics_addr: servers.metrics.as_ref().map(Server::local_addr),
+        targets: config
+            .prometheus
+            .targets
+            .as_ref()
+            .map(|targets| TargetMap::of(&catalog, engine.populations(), &targets.law, None).len()),
         control_addr: servers.control.local_addr(),
         config: Arc::clone(config),
         epoch_ns,
@@ -249,16 +258,26 @@ fn serve_metrics(
     if !prometheus.enabled {
         return Ok(None);
     }
+    let targets = prometheus.targets.as_ref();
     let handler = ScrapeHandler {
-        board: Arc::clone(&shared.board),
-        pool: Arc::clone(pool),
-        faults: Arc::clone(&shared.faults),
-        own: Arc::clone(&shared.own),
+        scrapes: Scrapes {
+            board: Arc::clone(&shared.board),
+            pool: Arc::clone(pool),
+            faults: Arc::clone(&shared.faults),
+            own: Arc::clone(&shared.own),
+            whole: targets.is_none_or(|targets| targets.whole),
+        },
+        pages: targets.cloned().map(Pages::new),
         clock: shared.clock,
         interval_ns: shared.interval_ns,
     };
     let addr = SocketAddr::new(prometheus.bind_address, prometheus.port);
-    let server = Server::bind(addr, Limits::default(), handler);
+    let limits = Limits {
+        connections_max: prometheus.max_connections,
+        ..Limits::default()
+    };
+    descriptors::allow(prometheus.max_connections);
+    let server = Server::bind(addr, limits, handler);
     let fields = ["exporters.prometheus", "port", "bind_address"];
     server
         .map(Some)

@@ -12,6 +12,7 @@ mod replay;
 mod reports;
 mod run;
 mod signals;
+mod targets;
 mod values;
 mod verify;
 mod verify_args;
@@ -41,6 +42,8 @@ Examples:
   mockingbird dump -c configs/baseline.yaml --tick 10
                                                      the exact body of tick 10
   mockingbird dump --journal run.journal --tick 10   the same of a run that was changed meanwhile
+  mockingbird targets mockingbird.yaml --format prometheus
+                                                     a prometheus.yml that scrapes its targets
   mockingbird ctl status                             what a running instance does
   mockingbird verify --journal run.journal --backend http://localhost:9090
                                                      whether a backend holds what it scraped
@@ -116,6 +119,9 @@ enum Command {
     },
     /// Write the exact body of one tick to standard output, self-metrics left out.
     Dump(dump::DumpArgs),
+    /// List the targets of a configuration for service discovery, or write a configuration
+    /// of Prometheus that scrapes them.
+    Targets(targets::TargetsArgs),
     /// Talk to a running instance: see and change what it does.
     Ctl(ctl::CtlArgs),
     /// Ask a backend whether it holds all that came to it, sample by sample.
@@ -161,6 +167,7 @@ fn run_command(cli: Cli) -> Result<ExitCode, RunError> {
         }) => check::check(&files, check::Options { json, syntax_only }),
         Some(Command::Plan { file, json, tick }) => plan(&file, json, tick),
         Some(Command::Dump(args)) => dump::dump(&args),
+        Some(Command::Targets(args)) => targets::targets(&args),
         Some(Command::Ctl(args)) => ctl::ctl(args),
         // These two tell by their exit code what they found.
         Some(Command::Verify(args)) => return verify::verify(&args),

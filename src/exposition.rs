@@ -149,23 +149,28 @@ impl Renderer {
     /// what is selected.
     #[must_use]
     pub fn of_names(&self, names: &[&str]) -> Self {
-        let is_named = |family: usize| {
-            names
-                .iter()
-                .any(|&name| self.texts.of(family).is_named(name))
-        };
-        self.of_those(is_named)
+        self.of_selected(|family| {
+            let text = self.texts.of(family);
+            names.iter().any(|&name| text.is_named(name))
+        })
     }
 
     /// A renderer of those families whose base names are meant.
     #[must_use]
     pub fn narrowed(&self, is_meant: impl Fn(&str) -> bool) -> Self {
-        self.of_those(|family| is_meant(&self.catalog.families()[family].name))
+        self.of_selected(|family| is_meant(&self.catalog.families()[family].name))
     }
 
-    fn of_those(&self, is_meant: impl Fn(usize) -> bool) -> Self {
-        let selected = self.selected.iter().copied();
-        let selected: Vec<usize> = selected.filter(|&family| is_meant(family)).collect();
+    /// A renderer of those families whose index in the catalog is not below `first`; costs
+    /// what is selected, as [`Self::of_names`] does.
+    #[must_use]
+    pub fn of_last(&self, first: usize) -> Self {
+        self.of_selected(|family| family >= first)
+    }
+
+    fn of_selected(&self, is_selected: impl Fn(usize) -> bool) -> Self {
+        let all = self.selected.iter().copied();
+        let selected: Vec<usize> = all.filter(|&family| is_selected(family)).collect();
         let plan = Plan::new(&self.catalog, &selected, &self.texts);
         Self {
             catalog: Arc::clone(&self.catalog),

@@ -52,7 +52,7 @@
 //! | [`push`] | frames that are due | requests to a receiver, and a ledger of their points |
 //! | [`selfmetrics`] | what happens in the process | columns of its own families |
 //! | [`plan`] | a configuration | what it will cost |
-//! | [`server`] | a request, the latest frame | `/metrics` |
+//! | [`server`] | a request, the latest frame | `/metrics`, the pages of targets and the list of them |
 //! | [`control`] | requests | changes to the run, made by the clock's thread, and their answers |
 //! | [`backfill`] | a run, two times | all its points between them, in a file or at a receiver |
 //! | [`app`] | a configuration | a running process: its start, ticks and end |
@@ -94,6 +94,9 @@
 //!        ▼           │ bytes
 //!     render-0 … render-N
 //! ```
+//!
+//! The page of a target is written by the connection's own thread, with memory that the
+//! pool lends to as many as it has threads.
 //!
 //! Shards, rendering and pushing have all their threads from the start; an HTTP
 //! connection has one of its own, and of connections there is a maximum. Between

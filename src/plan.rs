@@ -7,6 +7,7 @@
 mod estimate;
 mod outlook;
 mod table;
+mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use crate::model::population::Populations;
 use crate::model::{Catalog, Shape};
 pub use estimate::{Estimate, Memory};
 pub use outlook::{Churn, Outlook, ProfilePlan};
+pub use targets::TargetsPlan;
 
 /// Where a configuration without an epoch is measured: 2026-01-01T00:00:00Z.
 const EPOCH_NS: i64 = 1_767_225_600_000_000_000;
@@ -54,6 +56,8 @@ pub struct Plan {
     pub has_orders: bool,
     /// What may surprise those who read the metrics.
     pub warnings: Vec<Problem>,
+    /// How series are divided among targets at first, where they are.
+    pub targets: Option<TargetsPlan>,
     /// Exporters that push.
     pub pushes: Vec<PushPlan>,
 }
@@ -175,6 +179,9 @@ impl Plan {
         let mut frame = engine.advance_with(|populations, tick, _| {
             turn_over(&mut turnovers, &mut before, populations, tick);
         });
+        let targets = config.prometheus.targets.as_ref();
+        let targets =
+            targets.map(|targets| TargetsPlan::of(&catalog, frame.populations(), &targets.law));
         let began = std::time::Instant::now();
         while frame.tick() < tick {
             frame = engine.advance_with(|populations, tick, _| {
@@ -228,6 +235,7 @@ impl Plan {
             metrics,
             has_orders: has_orders(config),
             warnings: config.warnings.clone(),
+            targets,
             pushes: push_plans(config),
         })
     }

@@ -2,6 +2,8 @@
 
 #[path = "cli/living.rs"]
 mod living;
+#[path = "cli/targets.rs"]
+mod targets;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -144,6 +146,7 @@ fn help_names_every_command_and_gives_examples() {
         "  check ",
         "  plan ",
         "  dump ",
+        "  targets ",
         "  ctl ",
         "  verify ",
         "  compare ",

@@ -90,6 +90,15 @@ fn exporter_line(exporter: &Exporter<'_>, metrics_addr: Option<SocketAddr>) -> O
     Some(format!("\x20 {word:9} {what}\n"))
 }
 
+/// Tells where the targets are listed, where there are some.
+fn targets_line(started: &app::Started) -> Option<String> {
+    let addr = app::reachable(started.metrics_addr?);
+    let count = grouped(started.targets? as u128);
+    Some(format!(
+        "\x20 targets   {count} at first, each with a page; http://{addr}/sd lists them\n"
+    ))
+}
+
 fn push_text(push: Push<'_>) -> String {
     let version = match push {
         Push::Otlp(_) => "",
@@ -117,13 +126,14 @@ fn print_summary(started: &app::Started) {
         .iter()
         .filter_map(|exporter| exporter_line(exporter, started.metrics_addr));
     let exporters: String = exporters.collect();
+    let targets = targets_line(started).unwrap_or_default();
     let control = open_at(started.control_addr, "");
     let summary = format!(
         "mockingbird {}: {}\n\
          \x20 metrics   {} with {} series, {} samples per scrape and self-metrics\n\
          \x20 backend   counts as series (each bucket, sum and count): {}\n\
          \x20 ticks     every {} s since {}, seed {}, {} threads\n\
-         {exporters}\
+         {exporters}{targets}\
          \x20 control   {control}\n",
         env!("CARGO_PKG_VERSION"),
         config.path.display(),

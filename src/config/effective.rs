@@ -111,6 +111,7 @@ fn prometheus(prometheus: &Prometheus) -> Value {
         "prefix": prometheus.prefix,
         "timestamps": prometheus.timestamps,
         "created": prometheus.created,
+        "max_connections": prometheus.max_connections,
         "targets": prometheus.targets.as_ref().map(targets),
     })
 }

@@ -19,6 +19,8 @@ pub struct Prometheus {
     pub timestamps: bool,
     /// Write `_created` lines in `OpenMetrics`.
     pub created: bool,
+    /// Connections at the same time, at most.
+    pub max_connections: usize,
     /// How series are divided among targets with pages of their own, if they are.
     pub targets: Option<Targets>,
 }

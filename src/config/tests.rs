@@ -84,7 +84,8 @@ fn defaults_are_filled_in() {
     assert_eq!(config.prometheus.bind_address.to_string(), "0.0.0.0");
     assert_eq!(config.prometheus.prefix, "prom_");
     assert!(config.prometheus.enabled && !config.prometheus.timestamps);
-    assert!(!config.prometheus.created);
+    assert!(!config.prometheus.created && config.prometheus.targets.is_none());
+    assert_eq!(config.prometheus.max_connections, 2048);
     assert_eq!(config.otel.url, "http://localhost:4318/v1/metrics");
     assert!(config.otel.enabled && config.otel.notes.is_empty());
     assert_eq!(config.otel.resource["service.name"], "mockingbird");

@@ -34,6 +34,9 @@ impl Plan {
         ]);
         let mut table = format!("{}\n\n", self.file);
         write_aligned(&mut table, "", &rows, |column| column < 2, &str::to_owned);
+        let targets = self.targets.as_ref();
+        let targets = targets.map(|one| format!("targets                {}\n", one.text()));
+        let targets = targets.unwrap_or_default();
         let _ = write!(
             table,
             "\n\
@@ -43,7 +46,7 @@ impl Plan {
              scrape, OpenMetrics    {} plain, {} gzip\n\
              tick                   {:.1} ms of {} s{}\n\
              generator memory       {}\n\
-             \n\
+             {targets}\n\
              A series is a set of labels; of a histogram a backend counts every bucket, the sum and\n\
              the count, and _created where a scrape has it. Bytes are those of tick {};\n\
              self-metrics are left out.\n",

@@ -1,9 +1,14 @@
 //! `exporters.prometheus`.
 
+use std::ops::RangeInclusive;
+
 use super::Checker;
 use crate::config::problem::Path;
 use crate::config::raw::RawPrometheus;
 use crate::config::{Global, Prometheus};
+
+/// How many connections a server may be allowed.
+const CONNECTIONS: RangeInclusive<u64> = 16..=65_536;
 
 impl Checker<'_> {
     pub(super) fn prometheus(&mut self, at: &Path, raw: RawPrometheus) -> Prometheus {
@@ -18,6 +23,13 @@ impl Checker<'_> {
             prefix: self.prefix(&at.key("prefix"), raw.prefix, "prom_"),
             timestamps: raw.timestamps.unwrap_or(false),
             created: raw.created.unwrap_or(false),
+            max_connections: self.whole_or(
+                at,
+                "max_connections",
+                raw.max_connections,
+                2048,
+                CONNECTIONS,
+            ) as usize,
             // They are checked when metrics are known.
             targets: None,
         }

@@ -41,6 +41,10 @@ pub(crate) struct RawPrometheus {
     /// sample of its own, in `OpenMetrics`. Prometheus stores each of them as one
     /// more series. Default: false.
     pub(crate) created: Option<bool>,
+    /// Connections at the same time, 16 to 65536; beyond them idle ones are closed, and
+    /// where none is idle the next one gets 503. Default: 2048.
+    #[schemars(range(min = 16, max = 65_536))]
+    pub(crate) max_connections: Option<u64>,
     /// Divides the series among targets, each with a page of its own under
     /// `/targets/ID/metrics`, which `/sd` lists. Default: none.
     pub(crate) targets: Option<RawTargets>,

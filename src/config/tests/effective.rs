@@ -122,7 +122,9 @@ fn everything_has_a_way_to_be_written() {
         "metrics: [{name: g, type: gauge, algorithm: constant, start: 1, description: \"a\\u0085\\u2028\\x7f\\uFEFF\\u0001 b\\n\", labels: {a: [\"\\u0085\", 'x\\ny', \"\\U0001F600\"]}}]",
         "metrics: [{name: g, type: gauge, algorithm: constant, start: 1}]\n\
          global: {epoch: '2026-01-01T00:00:00.001Z', threads: 3, log_level: warn, log_format: json, seed: 18446744073709551615, control_api_bind: '::1', control_api_token: secret, control_api_hosts: [a], journal_file: j}\n\
-         exporters: {prometheus: {timestamps: true, created: true, prefix: ''}, otel: {enabled: false, endpoint: 'https://c:4317/x', protocol: http, headers: {A: secret}, ca_file: a/b.pem, cert_file: /c.pem, key_file: ../k.pem, temporality: delta, histograms: exponential, compression: none, timeout_s: 0.1, export_interval_s: 86399.999}}",
+         exporters: {prometheus: {timestamps: true, created: true, prefix: '', max_connections: 16, targets: {count: 7, whole: false}}, otel: {enabled: false, endpoint: 'https://c:4317/x', protocol: http, headers: {A: secret}, ca_file: a/b.pem, cert_file: /c.pem, key_file: ../k.pem, temporality: delta, histograms: exponential, compression: none, timeout_s: 0.1, export_interval_s: 86399.999}}",
+        "metrics: [{name: g, type: gauge, algorithm: constant, start: 1, labels: {a: [x], b: [y]}}]\n\
+         exporters: {prometheus: {targets: {by: [b, a], in_body: false}}}",
         "metrics: [{name: g, type: gauge, algorithm: constant, start: 1}]\n\
          exporters: {remote_write: [{url: 'https://h/w'}, {enabled: false, url: 'http://[::1]:9090/api/v1/write', version: 2, prefix: '', labels: {}, interval_s: 0.1, headers: {A: secret}, tenant: t, basic_auth: {username: u, password: secret}, concurrency: 64, max_samples_per_send: 1, queue_bytes: 65536, timeout_s: 3600, ca_file: a/b.pem, cert_file: /c.pem, key_file: ../k.pem}, {url: 'http://h/', labels: {job: j, instance: i}, bearer_token_file: a/t}, {url: 'http://h/x', basic_auth: {username: '', password_file: ../p}}]}",
     ] {

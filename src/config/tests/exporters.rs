@@ -10,6 +10,26 @@ prometheus: {enabled: yes}
     prometheus.enabled: expected true or false, found the text "yes" (YAML 1.2 knows only true and false, without quotes)
 prometheus: {prefix: 1a}
     prometheus.prefix: "1a" cannot begin a metric name; use letters, digits, _ and :, and do not begin with a digit
+prometheus: {max_connections: 15}
+    prometheus.max_connections: must be at least 16, found 15
+prometheus: {max_connections: 65537}
+    prometheus.max_connections: must be within 16 and 65536, found 65537
+prometheus: {targets: {}}
+    prometheus.targets: missing; by (labels whose values make the targets) or count (how many there are)
+prometheus: {targets: {by: [host], count: 3}}
+    prometheus.targets.count: series are divided by labels or by count, not both
+prometheus: {targets: {by: []}}
+    prometheus.targets.by: must name a label
+prometheus: {targets: {by: [a, b, c, d, e, f, g, h, i]}}
+    prometheus.targets.by: at most 8 labels, found 9
+prometheus: {targets: {by: [hots]}}
+    prometheus.targets.by[0]: no metric has a label "hots"; there are: none
+prometheus: {targets: {count: 0}}
+    prometheus.targets.count: must be at least 1, found 0
+prometheus: {targets: {count: 1000001}}
+    prometheus.targets.count: must be within 1 and 1000000, found 1000001
+prometheus: {targets: [pod]}
+    prometheus.targets: expected a map of fields (by, count, in_body, …), found a list
 otel: {protocol: grpc}
     otel.protocol: gRPC is not spoken; write `protocol: http` and the collector's HTTP port, usually 4318 instead of 4317
 otel: {protocol: udp}
@@ -240,6 +260,48 @@ fn standard_variables_override_the_file() {
     assert_eq!(otel.tls.ca.as_deref(), Some(Path::new("env-ca.pem")));
     let client = (Path::new("a/c.pem").into(), Path::new("a/k.pem").into());
     assert_eq!(otel.tls.client, Some(client));
+}
+
+#[test]
+fn targets_are_made_by_labels_or_by_count() {
+    let read = |targets: &str, labels: &str| {
+        let text = format!(
+            "exporters: {{prometheus: {{targets: {targets}}}}}\n\
+             metrics: [{{name: g, type: gauge, algorithm: constant, start: 1, labels: {labels}}}]\n"
+        );
+        load_text(&text).map(|config| config.prometheus.targets)
+    };
+    let both = "{pod: [a, b], zone: [c]}";
+    let targets = |law| {
+        Some(Targets {
+            law,
+            in_body: true,
+            whole: true,
+        })
+    };
+    assert_eq!(read("null", both).unwrap(), None);
+    let by = TargetLaw::By(vec!["zone".to_owned(), "pod".to_owned()]);
+    assert_eq!(read("{by: [zone, pod]}", both).unwrap(), targets(by));
+    let count = targets(TargetLaw::Count(800));
+    assert_eq!(read("{count: 800, by: null}", both).unwrap(), count);
+    assert_eq!(read("{count: '800'}", both).unwrap(), count);
+    let elsewhere = read("{by: [pod], in_body: false, whole: false}", both).unwrap();
+    let elsewhere = elsewhere.unwrap();
+    assert!(!elsewhere.in_body && !elsewhere.whole);
+    for (by, expected) in [
+        ("[pod, pod]", "targets.by[1]: \"pod\" is there twice"),
+        (
+            "[pods]",
+            "targets.by[0]: no metric has a label \"pods\"; did you mean \"pod\"? there are also: zone",
+        ),
+    ] {
+        let error = read(&format!("{{by: {by}}}"), both).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.ends_with(&format!("exporters.prometheus.{expected}")),
+            "{message}"
+        );
+    }
 }
 
 /// A variable, and what is said about it.

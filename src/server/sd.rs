@@ -1,0 +1,172 @@
+//! `/sd`: the targets of the latest frame, as Prometheus' HTTP service discovery reads them;
+//! its file-based one reads the same.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+use super::pages::Pages;
+use super::scrape::Scrapes;
+use crate::config::{TargetLaw, Targets};
+use crate::http::{Reply, Request, Sent};
+use crate::model::targets::{Target, TargetMap};
+
+/// A document is sent in pieces of about this size.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// One target: where it is scraped, and what is known of it.
+#[derive(Debug, Serialize)]
+pub struct Group<'a> {
+    /// The address, alone.
+    pub targets: [&'a str; 1],
+    /// Labels that scraped series get, and those that begin with `__`, which relabelling sees.
+    pub labels: BTreeMap<Cow<'static, str>, Cow<'a, str>>,
+}
+
+/// Values that labels of the targets asked for must have.
+#[derive(Debug, Default)]
+pub struct Matches(Vec<(String, String)>);
+
+impl Matches {
+    /// # Errors
+    /// When a label makes no targets; with the text for whoever asked.
+    pub fn new(matches: Vec<(String, String)>, law: &TargetLaw) -> Result<Self, String> {
+        let known: &[String] = match law {
+            TargetLaw::By(labels) => labels,
+            TargetLaw::Count(_) => &[],
+        };
+        let unknown = matches.iter().find(|(name, _)| !known.contains(name));
+        match (unknown, law) {
+            (None, _) => Ok(Self(matches)),
+            (Some((name, _)), TargetLaw::By(_)) => Err(format!(
+                "no targets are made by the label {name:?}; they are by: {}",
+                known.join(", ")
+            )),
+            (Some((name, _)), TargetLaw::Count(_)) => Err(format!(
+                "no targets are made by the label {name:?}; they are so many by count, and have \
+                 no labels"
+            )),
+        }
+    }
+
+    fn are_of(&self, labels: &[(&str, &str)]) -> bool {
+        self.0.iter().all(|(name, value)| {
+            let label = labels.iter().find(|(label, _)| label == name);
+            label.map_or("", |(_, value)| value) == value
+        })
+    }
+}
+
+/// The targets that match, each with its ID, in order of these.
+pub fn targets<'a>(map: &'a TargetMap, matches: &Matches) -> Vec<(String, Target<'a>)> {
+    let targets = map.iter();
+    let matching =
+        targets.filter(|target| matches.0.is_empty() || matches.are_of(&target.labels()));
+    let mut all: Vec<(String, Target<'_>)> = matching.map(|target| (target.id(), target)).collect();
+    all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    all
+}
+
+impl<'a> Group<'a> {
+    /// What discovery is told of a target at an address.
+    pub fn new(address: &'a str, id: &'a str, target: Target<'a>, in_body: bool) -> Self {
+        let mut labels: BTreeMap<Cow<'static, str>, Cow<'a, str>> = BTreeMap::new();
+        let own = target.labels();
+        labels.insert("__metrics_path__".into(), path(id).into());
+        labels.insert("__meta_mockingbird_target".into(), id.into());
+        let series = target.series_count().to_string();
+        labels.insert("__meta_mockingbird_series".into(), series.into());
+        // All targets have one address: without it they would be one instance.
+        labels.insert("instance".into(), id.into());
+        for (name, value) in own {
+            let meta = format!("__meta_mockingbird_label_{name}");
+            labels.insert(meta.into(), value.into());
+            if !in_body {
+                labels.insert(name.to_owned().into(), value.into());
+            }
+        }
+        Self {
+            targets: [address],
+            labels,
+        }
+    }
+}
+
+/// The path of a target's page.
+pub fn path(id: &str) -> String {
+    format!("/targets/{id}/metrics")
+}
+
+/// Passes on the document of some targets, a group on each line, in pieces.
+///
+/// # Errors
+/// Those of `write`, at which the rest is left.
+pub fn write_document(
+    targets: &[(String, Target<'_>)],
+    address: &str,
+    in_body: bool,
+    mut write: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut piece = b"[".to_vec();
+    for (index, (id, target)) in targets.iter().enumerate() {
+        piece.extend_from_slice(if index == 0 { b"\n" } else { b",\n" });
+        serde_json::to_writer(&mut piece, &Group::new(address, id, *target, in_body))?;
+        if piece.len() >= PIECE_BYTES {
+            write(&piece)?;
+            piece.clear();
+        }
+    }
+    piece.extend_from_slice(if targets.is_empty() { b"]\n" } else { b"\n]\n" });
+    write(&piece)
+}
+
+/// Answers `/sd`.
+pub(super) fn answer(
+    pages: &Pages,
+    scrapes: &Scrapes,
+    request: &Request<'_>,
+    reply: Reply<'_>,
+) -> io::Result<Sent> {
+    let Targets { law, in_body, .. } = pages.targets();
+    let pairs = match request.query_pairs() {
+        Ok(pairs) => pairs,
+        Err(refusal) => return reply.refuse(&refusal),
+    };
+    let matches = match matches(pairs).and_then(|matches| Matches::new(matches, law)) {
+        Ok(matches) => matches,
+        Err(message) => return reply.text(400, &message),
+    };
+    let Some(frame) = scrapes.board.latest() else {
+        // Prometheus keeps what it knows.
+        return reply.text(503, "starting: no tick yet");
+    };
+    let map = pages.map(&frame);
+    drop(frame);
+    let targets = targets(&map, &matches);
+    let mut address = request.host().to_owned();
+    if address.is_empty() {
+        let _ = write!(address, "{}", request.local());
+    }
+    let mut body = reply.stream(200, &[("Content-Type", "application/json")]);
+    if body.wants_body() {
+        write_document(&targets, &address, *in_body, |piece| body.write_all(piece))?;
+    }
+    body.finish()
+}
+
+/// The values of `match`, each `NAME=VALUE`.
+fn matches(pairs: Vec<(String, String)>) -> Result<Vec<(String, String)>, String> {
+    let read = |(parameter, text): (String, String)| {
+        if parameter != "match" {
+            return Err(format!("unknown parameter {parameter:?}; there is: match"));
+        }
+        match text.split_once('=') {
+            Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+            None => Err(format!("match: expected NAME=VALUE, found {text:?}")),
+        }
+    };
+    pairs.into_iter().map(read).collect()
+}
