@@ -1,5 +1,8 @@
 //! The program as a user meets it: arguments, output, exit codes, signals.
 
+#[path = "cli/living.rs"]
+mod living;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

@@ -2,6 +2,8 @@
 
 #[path = "control/instance.rs"]
 mod instance;
+#[path = "control/living.rs"]
+mod living;
 #[path = "control/openapi.rs"]
 mod openapi;
 

@@ -11,6 +11,10 @@ mod kin;
 mod living;
 #[path = "verify/loads.rs"]
 mod loads;
+#[path = "verify/reloads.rs"]
+mod reloads;
+#[path = "verify/rounds.rs"]
+mod rounds;
 #[path = "verify/rules.rs"]
 mod rules;
 #[path = "verify/runs.rs"]
@@ -95,10 +99,18 @@ fn store() -> Store {
 
 /// The same of any configuration.
 fn scraped(config: &str) -> Store {
+    stored_scrapes(exposed(config, "p_", TICKS))
+}
+
+/// What a backend holds that has scraped what was exposed, tick by tick.
+fn stored_scrapes(exposed: Vec<Vec<(Labels, f64)>>) -> Store {
     let mut store = Store::new();
-    for (tick, samples) in exposed(config, "p_", TICKS).into_iter().enumerate() {
+    for (tick, samples) in exposed.into_iter().enumerate() {
         for (mut labels, value) in samples {
-            labels.extend(TARGET.map(|(name, value)| (name.into(), value.into())));
+            for (name, value) in TARGET {
+                // As with `honor_labels`.
+                labels.entry(name.into()).or_insert(value.into());
+            }
             let samples = store.entry(labels).or_default();
             samples.push((time_ms(tick as u64), value));
         }
@@ -108,19 +120,34 @@ fn scraped(config: &str) -> Store {
 
 /// What a run exposes, tick by tick: labels, the name among them, and values.
 fn exposed(text: &str, prefix: &str, ticks: u64) -> Vec<Vec<(Labels, f64)>> {
-    let mut replay = replay_of(text);
+    exposed_by(replay_of(text), prefix, ticks)
+}
+
+/// The same of a run to which something is done.
+fn exposed_by(mut replay: Replay, prefix: &str, ticks: u64) -> Vec<Vec<(Labels, f64)>> {
     let mut engine: Engine = replay.engine(2).unwrap();
-    let catalog: Arc<Catalog> = Arc::clone(engine.catalog());
-    let renderer = Arc::new(Renderer::new(catalog, prefix, false));
+    let mut renderer: Option<(Arc<Catalog>, Arc<Renderer>)> = None;
     let pool = RenderPool::new(2).unwrap();
     let bodies = (0..ticks).map(|tick| {
         replay.before_tick(&mut engine).unwrap();
         let frame = engine.advance(|_, _| {});
+        let catalog = frame.catalog();
+        let known = renderer.take().filter(|(of, _)| Arc::ptr_eq(of, catalog));
+        let (_, renderer) = renderer.insert(known.unwrap_or_else(|| {
+            let renderer = Renderer::new(Arc::clone(catalog), prefix, false);
+            (Arc::clone(catalog), Arc::new(renderer))
+        }));
         let mut body = Vec::new();
-        pool.stream(frame, &renderer, Format::Text, false, &mut |bytes| {
-            body.extend_from_slice(bytes);
-            Ok(())
-        })
+        pool.stream(
+            Arc::clone(&frame),
+            renderer,
+            Format::Text,
+            false,
+            &mut |bytes| {
+                body.extend_from_slice(bytes);
+                Ok(())
+            },
+        )
         .unwrap();
         let body = String::from_utf8(body).unwrap() + &format!("{prefix}gen_ticks_total {tick}\n");
         let samples = servers::samples::parse(&body, false).unwrap();

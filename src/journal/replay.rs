@@ -291,6 +291,24 @@ impl Replay {
         all.flatten().collect()
     }
 
+    /// The metrics of each configuration that is in force at some tick up to another one, in
+    /// order.
+    pub fn metrics_between(&self, first: u64, last: u64) -> Vec<&[Metric]> {
+        let mut all = vec![self.config.metrics.as_slice()];
+        for entry in &self.entries {
+            let Event::Reload { config, .. } = &entry.event else {
+                continue;
+            };
+            if entry.tick <= first {
+                // Whatever was in force before.
+                all = vec![&config.metrics];
+            } else if entry.tick <= last {
+                all.push(&config.metrics);
+            }
+        }
+        all
+    }
+
     /// Leaves out all metrics but those that `is_meant`, before and after
     /// reloads: others do not change them.
     pub fn narrow(&mut self, is_meant: impl Fn(&Metric) -> bool) {

@@ -1,19 +1,22 @@
 //! What a backend should hold of sampled series: frames in, their values at some
 //! consecutive scrapes out. Bounded: [`Chunk::scrapes_max`] says when it is full.
 
+mod by_series;
+mod lives;
+
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::context::Context;
-use super::generations::{Generations, is_same};
 use super::naming::Names;
-use super::selection::{KeyLimit, Rows, each_key, each_key_of};
+use super::selection::{KeyLimit, each_key};
 use super::target::Scrape;
 use crate::engine::{Columns, Created, Frame};
 use crate::model::population::{Population, Populations};
 use crate::model::space::Cursor;
 use crate::model::{Catalog, Family};
+pub(super) use by_series::Expected;
+pub(super) use lives::{Left, Turn};
 
 /// Values that the chunks of all targets together hold, unless one scrape of each has more.
 const VALUES_MAX: usize = 16 << 20;
@@ -69,19 +72,8 @@ pub(super) struct Chunk {
     born: usize,
 }
 
-/// What becomes of a series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// It is born at this tick, or begins anew.
-    Born(u64),
-    /// This is the first tick without it, or one after that.
-    Ended(u64),
-}
-
 /// Series that began are known by their keys, so many in a chunk.
 const BORN_MAX: usize = 4 << 20;
-/// Series that ended are looked at a while longer: so many, the last ones.
-const ENDED_MAX: usize = 1000;
 
 /// The sampled series of one family, and where their values are.
 #[derive(Debug)]
@@ -125,31 +117,24 @@ impl Series {
     }
 }
 
-/// A series that ended, and is looked at a while longer.
-#[derive(Debug)]
-pub(super) struct Ended {
-    family: usize,
-    key: u64,
-    population: Populations,
-    row: usize,
-    at_tick: u64,
-}
-
 impl Chunk {
-    /// Without scrapes yet, of the series of a frame and some that had ended by then.
+    /// Without scrapes yet, of the series that there are and some that had ended by then.
     pub(super) fn new(
-        frame: &Frame,
+        left: Left,
         context: &Context<'_>,
         selection: Selection,
         after_ms: i64,
-        ended: Vec<Ended>,
     ) -> Self {
-        let catalog = frame.catalog();
+        let Left {
+            catalog,
+            populations,
+            ended,
+        } = left;
         let mut chunk = Self {
-            catalog: Arc::clone(catalog),
+            catalog: Arc::clone(&catalog),
             limit: selection.limit,
-            populations: vec![frame.populations().clone()],
-            latest: frame.populations().clone(),
+            populations: vec![populations.clone()],
+            latest: populations.clone(),
             sampled: Vec::new(),
             after_ms,
             values_max: selection.values_max,
@@ -177,7 +162,7 @@ impl Chunk {
                 by_key: HashMap::new(),
                 born_keys: Vec::new(),
             };
-            let population = frame.population(index);
+            let population = populations.family(index);
             let rows = context.rows(population.space());
             each_key(population, family.name_key, &rows, |key, row| {
                 if selection.limit.includes(key) {
@@ -213,63 +198,9 @@ impl Chunk {
         series
     }
 
-    fn add_ended(&mut self, ended: Ended) {
-        let at = self.sampled.iter().position(|of| of.family == ended.family);
-        let Some(at) = at.filter(|&at| !self.sampled[at].by_key.contains_key(&ended.key)) else {
-            return;
-        };
-        let is_known = self
-            .populations
-            .iter()
-            .position(|known| known.is(&ended.population));
-        let population = is_known.unwrap_or_else(|| {
-            self.populations.push(ended.population);
-            self.populations.len() - 1
-        });
-        let series = self.next_series(ended.row, self.sampled[at].names.slots.len());
-        let turn = Turn::Ended(ended.at_tick);
-        self.turns.insert(series.place, vec![(0, turn)]);
-        let sampled = &mut self.sampled[at];
-        sampled.by_key.insert(ended.key, sampled.series.len());
-        sampled.series.push(Series {
-            population,
-            is_gone: true,
-            had_ended: true,
-            ..series
-        });
-    }
-
     /// Whether so many scrapes are held that they are to be compared.
     pub(super) fn is_full(&self) -> bool {
         self.values.len() + self.slots > self.values_max || self.born > BORN_MAX
-    }
-
-    /// The series that ended last.
-    pub(super) fn ended(&self) -> Vec<Ended> {
-        let mut all: Vec<Ended> = Vec::new();
-        for sampled in &self.sampled {
-            let gone = sampled.by_key.iter();
-            let gone = gone.map(|(&key, &index)| (key, &sampled.series[index]));
-            all.extend(
-                gone.filter(|(_, one)| one.is_gone)
-                    .filter_map(|(key, one)| {
-                        let turns = self.turns.get(&one.place)?;
-                        let &(_, Turn::Ended(at_tick)) = turns.last()? else {
-                            return None;
-                        };
-                        Some(Ended {
-                            family: sampled.family,
-                            key,
-                            population: self.populations[one.population].clone(),
-                            row: one.row,
-                            at_tick,
-                        })
-                    }),
-            );
-        }
-        all.sort_unstable_by_key(|one| (std::cmp::Reverse(one.at_tick), one.family, one.key));
-        all.truncate(ENDED_MAX);
-        all
     }
 
     /// Goes on after the last scrape with the same series, where none has begun or ended.
@@ -288,112 +219,6 @@ impl Chunk {
     /// Whether all series are those of the first scrape, all the time.
     pub(super) fn is_steady(&self) -> bool {
         self.turns.is_empty() && self.born == 0 && self.populations[0].is(&self.latest)
-    }
-
-    /// Whether a frame's series are of the same families, so that it can follow.
-    pub(super) fn can_go_on_to(&self, frame: &Frame) -> bool {
-        let (own, others) = (self.latest.iter(), frame.populations().iter());
-        let is_same = |(own, other): (&Population, &Population)| {
-            Arc::ptr_eq(own.space(), other.space())
-                && (own.entities().is_some() || own.has_all_of(other))
-        };
-        Arc::ptr_eq(&self.catalog, frame.catalog()) && own.zip(others).all(is_same)
-    }
-
-    /// Goes on to the series of the next scrape's frame: some have ended, others begun.
-    pub(super) fn go_on_to(&mut self, frame: &Frame, context: &Context, known: &Generations) {
-        if self.latest.is(frame.populations()) {
-            return;
-        }
-        let before = std::mem::replace(&mut self.latest, frame.populations().clone());
-        self.populations.push(frame.populations().clone());
-        let limit = self.limit;
-        let mut is_needed = false;
-        for at in 0..self.sampled.len() {
-            let index = self.sampled[at].family;
-            let (before, now) = (before.family(index), frame.population(index));
-            let (Some(earlier), Some(entities)) = (before.entities(), now.entities()) else {
-                continue;
-            };
-            if Arc::ptr_eq(earlier, entities) {
-                continue;
-            }
-            let rows = context.rows(now.space());
-            let each = now.space().entity_series();
-            let changed: Vec<usize> = entities.differing(earlier).collect();
-            // First all that ended: another row may have the same identity now.
-            for &entity in &changed {
-                if earlier.exists(entity) && !is_same(earlier, entities, entity) {
-                    let lived = known.lived(entities.fleet(), earlier.hash(entity));
-                    let tick = lived.map_or(frame.tick(), |lived| lived.ended);
-                    self.end(at, entity * each..(entity + 1) * each, tick);
-                }
-            }
-            for &entity in changed.iter().filter(|&&entity| entities.exists(entity)) {
-                let of = entity * each..(entity + 1) * each;
-                let is_other = !earlier.exists(entity) || !is_same(earlier, entities, entity);
-                if is_other {
-                    let keys = &mut self.sampled[at].born_keys;
-                    let before = keys.len();
-                    each_key_of(now, of.clone(), 0, &Rows::All, |key, _| keys.push(key));
-                    self.born += keys.len() - before;
-                }
-                let name_key = self.catalog.families()[index].name_key;
-                let mut begun: Vec<(u64, usize)> = Vec::new();
-                each_key_of(now, of, name_key, &rows, |key, row| {
-                    if limit.includes(key) {
-                        begun.push((key, row));
-                    }
-                });
-                for (key, row) in begun {
-                    is_needed |= self.begin(at, key, row, now.born_tick(row));
-                }
-            }
-        }
-        if !is_needed {
-            self.populations.pop();
-        }
-    }
-
-    /// Some rows of a sampled family are not any more what they were.
-    fn end(&mut self, at: usize, rows: Range<usize>, tick: u64) {
-        let sampled = &mut self.sampled[at];
-        for row in rows {
-            if let Some(index) = sampled.by_row.remove(&row) {
-                let series = &mut sampled.series[index];
-                series.is_gone = true;
-                let turns = self.turns.entry(series.place).or_default();
-                turns.push((self.scrapes.len(), Turn::Ended(tick)));
-            }
-        }
-    }
-
-    /// A row of a sampled family is a sampled series that was born at a tick. Returns whether
-    /// the population is needed to tell it.
-    fn begin(&mut self, at: usize, key: u64, row: usize, tick: u64) -> bool {
-        let scrape = self.scrapes.len();
-        let known = self.sampled[at].by_key.get(&key).copied();
-        let (index, is_new) = if let Some(index) = known {
-            (index, false)
-        } else {
-            let slots = self.sampled[at].names.slots.len();
-            let series = self.next_series(row, slots);
-            self.sampled[at].series.push(series);
-            (self.sampled[at].series.len() - 1, true)
-        };
-        let population = self.populations.len() - 1;
-        let sampled = &mut self.sampled[at];
-        sampled.by_key.insert(key, index);
-        sampled.by_row.insert(row, index);
-        let series = &mut sampled.series[index];
-        let has_moved = series.row != row;
-        if has_moved {
-            (series.row, series.population) = (row, population);
-        }
-        series.is_gone = false;
-        let turns = self.turns.entry(series.place).or_default();
-        turns.push((scrape, Turn::Born(tick)));
-        is_new || has_moved
     }
 
     /// Keeps the values of the frame that it has gone on to.
@@ -436,30 +261,6 @@ impl Chunk {
         }
     }
 
-    /// The values of neighbouring series, series by series instead of scrape by
-    /// scrape: comparing walks along series.
-    pub(super) fn by_series(&self, sampled: &Sampled, series: Range<usize>) -> BySeries {
-        let (slots, scrapes) = (sampled.names.slots.len(), self.scrapes.len());
-        let mut by_series = BySeries {
-            first: series.start,
-            slots,
-            scrapes,
-            values: vec![0.0; series.len() * slots * scrapes],
-            present: vec![false; series.len() * scrapes],
-        };
-        for (row, series) in sampled.series[series].iter().enumerate() {
-            for (scrape, (values, present)) in self.starts.iter().enumerate().skip(series.from) {
-                by_series.present[row * scrapes + scrape] = self.present[present + series.place];
-                let values = &self.values[values + series.slot..][..slots];
-                let kept = &mut by_series.values[row * slots * scrapes + scrape..];
-                for (kept, value) in kept.iter_mut().step_by(scrapes).zip(values) {
-                    *kept = *value;
-                }
-            }
-        }
-        by_series
-    }
-
     /// What a slot of a series should be at a scrape; `index` counts through
     /// [`Sampled::series`].
     #[inline]
@@ -498,31 +299,6 @@ impl Chunk {
         later.map_or(self.started_ms[series.place], |&(_, started_ms)| started_ms)
     }
 
-    /// What became last of a series by a scrape, if that is known, else what becomes of it.
-    pub(super) fn turn(&self, sampled: &Sampled, index: usize, scrape: usize) -> Option<Turn> {
-        let turns = self.turns.get(&sampled.series[index].place)?;
-        let by_then = turns.iter().rev().find(|(at, _)| *at <= scrape);
-        let birth = |(_, turn): &&(usize, Turn)| matches!(turn, Turn::Born(_));
-        let turn = by_then.or_else(|| turns.first().filter(birth));
-        turn.map(|(_, turn)| *turn)
-    }
-
-    /// The series that ended within the chunk: as their indices, and the first scrapes
-    /// without them.
-    pub(super) fn ends(&self, sampled: &Sampled) -> Vec<(usize, usize)> {
-        let series = sampled.series.iter().enumerate();
-        let ends = series.flat_map(|(index, series)| {
-            let turns = self.turns.get(&series.place).into_iter().flatten();
-            let ends = turns.filter_map(move |(scrape, turn)| match turn {
-                Turn::Ended(_) => Some((index, *scrape)),
-                Turn::Born(_) => None,
-            });
-            // What had ended before was asked for then.
-            ends.filter(|(_, scrape)| !series.had_ended || *scrape > 0)
-        });
-        ends.collect()
-    }
-
     /// The family of some sampled series.
     pub(super) fn family(&self, sampled: &Sampled) -> &Family {
         &self.catalog.families()[sampled.family]
@@ -553,42 +329,4 @@ impl Chunk {
 fn started_of(first: &[i64], later: &HashMap<usize, Vec<(usize, i64)>>, series: usize) -> i64 {
     let last = later.get(&series).and_then(|times| times.last());
     last.map_or(first[series], |&(_, started_ms)| started_ms)
-}
-
-/// Values of some series of a chunk, series by series.
-#[derive(Debug)]
-pub(super) struct BySeries {
-    first: usize,
-    slots: usize,
-    scrapes: usize,
-    values: Vec<f64>,
-    present: Vec<bool>,
-}
-
-/// What is expected of one slot of a series, scrape by scrape.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Expected<'a> {
-    values: &'a [f64],
-    present: &'a [bool],
-}
-
-impl BySeries {
-    /// The values of a slot of a series; `index` counts through
-    /// [`Sampled::series`].
-    pub(super) fn of(&self, index: usize, slot: usize) -> Expected<'_> {
-        let row = index - self.first;
-        let at = (row * self.slots + slot) * self.scrapes;
-        Expected {
-            values: &self.values[at..at + self.scrapes],
-            present: &self.present[row * self.scrapes..][..self.scrapes],
-        }
-    }
-}
-
-impl Expected<'_> {
-    /// Its value at a scrape, if it has a point.
-    #[inline]
-    pub(super) fn at(self, scrape: usize) -> Option<f64> {
-        self.present[scrape].then(|| self.values[scrape])
-    }
 }

@@ -1,142 +1,95 @@
-//! How many series there were over a whole range, where entities come and go: each label set
+//! How many series there were over a whole range, where series come and go: each label set
 //! once, however often it was there. Frames in, what differs out.
+//!
+//! A family that every configuration in the range has with the same labels is counted as its
+//! entities come (`steady`). Of one that a reload changes, brings or takes away, the series of
+//! all configurations are counted together (`united`).
+
+mod steady;
+mod united;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use super::backend::AskError;
+use super::backend::{AskError, Labels};
 use super::context::Context;
-use super::generations::{Generations, entity_hash, is_same};
+use super::generations::{Generations, Lived};
 use super::naming::{Names, quoted, selector};
-use super::report::{Example, Tally, What, tally_of};
-use super::selection::{Rows, each_key_of};
+use super::report::{Example, Tally, What};
+use super::route::Route;
 use super::series::exactly;
 use super::target::Scrape;
+use crate::config::Metric;
 use crate::engine::Frame;
-use crate::model::Shape;
-use crate::model::fleet::Entities;
+use crate::model::Family;
 use crate::model::population::Population;
+use steady::Steady;
+use united::United;
 
-/// Entities that are over and remembered, of each fleet; with more, nothing is judged.
-const GONE_MAX: usize = 8 << 20;
+/// Entities of each fleet that are over, and series of all families that reloads change, that
+/// are remembered; with more, nothing is judged, and the report says so.
+const REMEMBERED_MAX: usize = 8 << 20;
+/// Why it says so.
+const TOO_MANY: &str = "more of them have been there than are remembered";
 /// Where no more series differ from what is expected, those that are too many are named.
 const NAMED_OF_MAX: u64 = 20_000;
 /// Series that are named.
 const NAMED_MAX: usize = 20;
 
 /// The series of a range's scrapes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Distinct {
-    fleets: Vec<OfFleet>,
-    families: Vec<OfFamily>,
-    scrapes: usize,
+    /// What families are called that are not the same all the time.
+    changing: HashSet<String>,
+    steady: Steady,
+    united: United,
 }
 
-#[derive(Debug)]
-struct OfFleet {
-    latest: Arc<Entities>,
-    /// Hashes of entities that were there and are not any more.
-    gone: HashSet<u64>,
-    has_changed: bool,
-}
-
-#[derive(Debug)]
-struct OfFamily {
+/// One family at a scrape.
+struct Shown<'a> {
+    family: &'a Family,
     names: Names,
-    population: Population,
-    is_summary: bool,
-    /// Series so far, each once.
-    series: u64,
-    /// Whether each of them has had a point.
-    is_exact: bool,
-    /// Scrapes at which it was this family.
-    scrapes: usize,
-    /// By name, whether a format may leave it out.
-    left_out: Vec<bool>,
+    population: &'a Population,
+    /// Whether some of its series have no point.
+    leaves_out: bool,
 }
 
 impl Distinct {
-    /// The next scrape.
-    pub(super) fn add(&mut self, ctx: &Context, frame: &Frame) {
-        self.scrapes += 1;
-        let families = frame.catalog().families().iter().enumerate();
-        let mut came: Vec<(Arc<Entities>, Vec<usize>)> = Vec::new();
-        for (index, family) in families {
-            let population = frame.population(index);
-            let names = ctx.route().names(family);
-            let Some(entities) = population.entities() else {
-                continue;
-            };
-            if ctx.leaves_out(family, &names) {
-                continue;
-            }
-            if came.iter().all(|(of, _)| !Arc::ptr_eq(of, entities)) {
-                let new = self.follow(entities);
-                came.push((Arc::clone(entities), new));
-            }
-            let gaps = frame.catalog().family_blocks(index);
-            let gaps: usize = gaps.map(|block| frame.gaps(block).count()).sum();
-            let leaves_out = gaps > population.row_count() - population.series_count();
-            let rows = ctx.rows(population.space());
-            let known = self.families.iter_mut().find(|known| known.names == names);
-            if let Some(known) = known {
-                known.is_exact &= !leaves_out;
-                let is_same = Arc::ptr_eq(known.population.space(), population.space());
-                known.scrapes += usize::from(is_same);
-                known.population = population.clone();
-                let each = population.space().entity_series();
-                let new = came.iter().find(|(of, _)| Arc::ptr_eq(of, entities));
-                for &entity in new.iter().flat_map(|(_, new)| new) {
-                    let of = entity * each..(entity + 1) * each;
-                    each_key_of(population, of, 0, &rows, |_, _| known.series += 1);
-                }
-            } else {
-                let names_of_type = 0..names.texts.len();
-                self.families.push(OfFamily {
-                    left_out: names_of_type
-                        .map(|name| Context::may_be_left_out(family, name))
-                        .collect(),
-                    names,
-                    population: population.clone(),
-                    is_summary: matches!(family.shape, Shape::Summary { .. }),
-                    series: rows.count(population) as u64,
-                    is_exact: !leaves_out,
-                    scrapes: 1,
-                });
-            }
+    /// Nothing yet; `configurations` are the metrics of each that is in force in the range.
+    pub(super) fn new(route: &Route, configurations: &[&[Metric]]) -> Self {
+        Self {
+            changing: changing(route, configurations),
+            steady: Steady::default(),
+            united: United::default(),
         }
     }
 
-    /// Goes on to the entities of the next scrape. Returns those that were never there before.
-    fn follow(&mut self, entities: &Arc<Entities>) -> Vec<usize> {
-        let is_of = |of: &&mut OfFleet| Arc::ptr_eq(of.latest.fleet(), entities.fleet());
-        let Some(fleet) = self.fleets.iter_mut().find(is_of) else {
-            self.fleets.push(OfFleet {
-                latest: Arc::clone(entities),
-                gone: HashSet::new(),
-                has_changed: false,
-            });
-            return Vec::new();
-        };
-        let before = std::mem::replace(&mut fleet.latest, Arc::clone(entities));
-        if Arc::ptr_eq(&before, entities) {
-            return Vec::new();
+    /// The next scrape.
+    pub(super) fn add(&mut self, ctx: &Context, frame: &Frame) {
+        self.steady.begin_scrape();
+        for (index, family) in frame.catalog().families().iter().enumerate() {
+            let names = ctx.route().names(family);
+            if ctx.leaves_out(family, &names) {
+                continue;
+            }
+            let population = frame.population(index);
+            let is_changing = self.changing.contains(&names.family);
+            if population.entities().is_none() && !is_changing {
+                continue;
+            }
+            let gaps = frame.catalog().family_blocks(index);
+            let gaps: usize = gaps.map(|block| frame.gaps(block).count()).sum();
+            let shown = Shown {
+                family,
+                names,
+                population,
+                leaves_out: gaps > population.row_count() - population.series_count(),
+            };
+            if is_changing {
+                self.united.add(ctx, shown);
+            } else {
+                self.steady.add(ctx, shown);
+            }
         }
-        fleet.has_changed = true;
-        if fleet.gone.len() > GONE_MAX {
-            return Vec::new();
-        }
-        let ended = |&entity: &usize| before.exists(entity) && !is_same(&before, entities, entity);
-        let ended = entities.differing(&before).filter(ended);
-        fleet.gone.extend(ended.map(|entity| before.hash(entity)));
-        let is_other =
-            |entity: &usize| !before.exists(*entity) || !is_same(&before, entities, *entity);
-        let came = entities
-            .differing(&before)
-            .filter(|&entity| entities.exists(entity));
-        let came: Vec<usize> = came.filter(is_other).collect();
-        let is_new = |&entity: &usize| !fleet.gone.remove(&entities.hash(entity));
-        came.into_iter().filter(is_new).collect()
     }
 
     /// Compares what was there with what is stored after a time and up to the last scrape.
@@ -150,99 +103,221 @@ impl Distinct {
         generations: &Generations,
         tallies: &mut Vec<Tally>,
     ) -> Result<(), AskError> {
-        // A reload makes other families, of which some series may be the same.
-        let is_whole = |family: &&OfFamily| family.scrapes == self.scrapes;
-        for family in self.families.iter().filter(is_whole) {
-            let fleet = self.fleet_of(family);
-            if !fleet.has_changed || fleet.gone.len() > GONE_MAX {
-                continue;
+        let range = Range {
+            range_ms: last.time_ms - after_ms,
+            last,
+        };
+        self.steady.check(ctx, range, generations, tallies)?;
+        self.united.check(ctx, range, generations, tallies)
+    }
+}
+
+/// What the families are called that not every configuration has with the same series.
+fn changing(route: &Route, configurations: &[&[Metric]]) -> HashSet<String> {
+    let Some((first, later)) = configurations.split_first() else {
+        return HashSet::new();
+    };
+    let is_alike = |one: &Metric, other: &Metric| {
+        one.name == other.name
+            && (&one.labels, &one.life) == (&other.labels, &other.life)
+            && (one.series_cap, one.sampling) == (other.series_cap, other.sampling)
+            && route.names_of(one) == route.names_of(other)
+    };
+    let is_in = |metrics: &[Metric], one: &Metric| metrics.iter().any(|of| is_alike(of, one));
+    let mut changing = HashSet::new();
+    for other in later {
+        let gone = first.iter().filter(|metric| !is_in(other, metric));
+        let come = other.iter().filter(|metric| !is_in(first, metric));
+        changing.extend(gone.chain(come).map(|metric| route.names_of(metric).family));
+    }
+    changing
+}
+
+/// Where series are counted.
+#[derive(Debug, Clone, Copy)]
+struct Range {
+    last: Scrape,
+    /// So much before the last scrape.
+    range_ms: i64,
+}
+
+/// What selects the target's series that are looked at, which have some labels of their own.
+fn matchers(ctx: &Context, own: &[&str]) -> Vec<String> {
+    let mut matchers = ctx.added().matchers(own);
+    for (name, value) in ctx.matches() {
+        let stored = ctx.added().stored_name(name, own);
+        matchers.push(format!("{stored}={}", quoted(value)));
+    }
+    matchers
+}
+
+/// The series of one name, and how many there should be.
+struct Counted<'a> {
+    text: &'a str,
+    /// What selects them all over the range.
+    all: String,
+    expected: u64,
+    /// Whether some need not have had a point.
+    may_be_less: bool,
+    /// Whether a format may have none of them.
+    may_be_left_out: bool,
+}
+
+impl<'a> Counted<'a> {
+    fn new(text: &'a str, matchers: &[String], range: Range, expected: u64) -> Self {
+        let all = selector(&[text], matchers);
+        Self {
+            text,
+            all: format!("last_over_time({all}[{}ms])", range.range_ms),
+            expected,
+            may_be_less: false,
+            may_be_left_out: false,
+        }
+    }
+
+    fn example(&self, what: What, (last, query): (Scrape, String)) -> Example {
+        Example {
+            what,
+            series: self.text.to_owned(),
+            time_ms: last.time_ms,
+            tick: Some(last.tick),
+            expected: None,
+            found: None,
+            note: None,
+            query,
+            query_ms: last.time_ms,
+        }
+    }
+
+    /// Counts them. Returns whether there are too many, and few enough to name these.
+    fn check(&self, ctx: &Context, range: Range, tally: &mut Tally) -> Result<bool, AskError> {
+        let query = format!("count({})", self.all);
+        let found = ctx.single(&query, range.last.time_ms)?.unwrap_or(0.0) as u64;
+        tally.totals += 1;
+        if found == self.expected || found < self.expected && self.may_be_less {
+            return Ok(false);
+        }
+        if found == 0 && self.may_be_left_out {
+            ctx.allow_left_out();
+            return Ok(false);
+        }
+        tally.totals_wrong += 1;
+        tally.push_located(Example {
+            expected: Some(format!("{} distinct series over the range", self.expected)),
+            found: Some(found.to_string()),
+            ..self.example(What::Totals, (range.last, query))
+        });
+        Ok(found > self.expected && found <= NAMED_OF_MAX)
+    }
+
+    /// Names those that are not known. `told` tells of others when they lived, if they ever
+    /// did; `label` is the one that holds a number.
+    fn name_others(
+        &self,
+        (ctx, range): (&Context, Range),
+        (own, label): (&[&str], Option<&str>),
+        told: &dyn Fn(&Labels) -> Told,
+        tally: &mut Tally,
+    ) -> Result<(), AskError> {
+        let mut named = 0;
+        for row in ctx.backend().vector(&self.all, range.last.time_ms)? {
+            if named >= NAMED_MAX {
+                break;
             }
-            let space = family.population.space();
-            let own = space.label_names();
-            if matches!(ctx.rows(space), Rows::None) {
-                continue;
-            }
-            let mut matchers = ctx.added().matchers(&own);
-            for (name, value) in ctx.matches() {
-                let stored = ctx.added().stored_name(name, &own);
-                matchers.push(format!("{stored}={}", quoted(value)));
-            }
-            let range_ms = last.time_ms - after_ms;
-            for (name, text) in family.names.texts.iter().enumerate() {
-                let all = selector(&[text], &matchers);
-                let all = format!("last_over_time({all}[{range_ms}ms])");
-                let query = format!("count({all})");
-                let found = ctx.single(&query, last.time_ms)?.unwrap_or(0.0) as u64;
-                let slots = family.names.slots_of(name).len() as u64;
-                let expected = family.series * slots;
-                let may_be_less = !family.is_exact || family.is_summary && !ctx.keeps_nan();
-                let tally = tally_of(tallies, &family.names.family);
-                tally.totals += 1;
-                if found == expected || found < expected && may_be_less {
-                    continue;
-                }
-                if found == 0 && family.left_out[name] {
-                    ctx.allow_left_out();
-                    continue;
-                }
-                tally.totals_wrong += 1;
-                let example = |what, series: String, query: String| Example {
-                    what,
-                    series,
-                    time_ms: last.time_ms,
-                    tick: Some(last.tick),
-                    expected: None,
-                    found: None,
-                    note: None,
-                    query,
-                    query_ms: last.time_ms,
-                };
-                tally.push_located(Example {
-                    expected: Some(format!("{expected} distinct series over the range")),
-                    found: Some(found.to_string()),
-                    ..example(What::Totals, text.clone(), query)
-                });
-                if found < expected || found > NAMED_OF_MAX {
-                    continue;
-                }
-                let current: HashSet<u64> = {
-                    let existing =
-                        (0..fleet.latest.fleet().len()).filter(|&e| fleet.latest.exists(e));
-                    existing.map(|entity| fleet.latest.hash(entity)).collect()
-                };
-                let mut named = 0;
-                for row in ctx.backend().vector(&all, last.time_ms)? {
-                    let labels = ctx.added().taken_off(&row.labels, &own);
-                    let hash = entity_hash(fleet.latest.fleet(), &labels);
-                    if current.contains(&hash) || fleet.gone.contains(&hash) || named >= NAMED_MAX {
-                        continue;
-                    }
-                    named += 1;
-                    let lived = generations.lived(fleet.latest.fleet(), hash);
-                    let label = family.names.slots[family.names.slots_of(name).start].number;
-                    let (_, shown) =
-                        ctx.identity_of(&row.labels, &own, label.map(|(label, _)| label));
-                    let note = match lived {
-                        Some(lived) => format!("it ended at tick {}", lived.ended),
-                        None => "there is no such series".to_owned(),
-                    };
-                    let query = format!("{}[{range_ms}ms]", exactly(&row.labels));
-                    tally.push_located(Example {
-                        found: Some(format!("{:?}", row.value)),
-                        note: Some(note),
-                        ..example(What::Unexpected, shown, query)
-                    });
-                }
-            }
+            let note = match told(&row.labels) {
+                Told::Known => continue,
+                Told::Ended(lived) => format!("it ended at tick {}", lived.ended),
+                Told::Never => "there is no such series".to_owned(),
+            };
+            named += 1;
+            let (_, shown) = ctx.identity_of(&row.labels, own, label);
+            let query = format!("{}[{}ms]", exactly(&row.labels), range.range_ms);
+            tally.push_located(Example {
+                series: shown,
+                found: Some(format!("{:?}", row.value)),
+                note: Some(note),
+                ..self.example(What::Unexpected, (range.last, query))
+            });
         }
         Ok(())
     }
+}
 
-    fn fleet_of(&self, family: &OfFamily) -> &OfFleet {
-        let fleet = family.population.space().fleet();
-        let is_of =
-            |of: &&OfFleet| fleet.is_some_and(|fleet| Arc::ptr_eq(of.latest.fleet(), fleet));
-        let of = self.fleets.iter().find(is_of);
-        of.expect("each family's fleet is followed")
+/// What is known of a stored series.
+enum Told {
+    /// It was there in the range.
+    Known,
+    /// It was there before.
+    Ended(Lived),
+    /// It never was, as far as is known.
+    Never,
+}
+
+/// The label of a name's series that holds a number.
+fn number_label(names: &Names, name: usize) -> Option<&'static str> {
+    let slot = &names.slots[names.slots_of(name).start];
+    slot.number.map(|(label, _)| label)
+}
+
+/// By name of a family, whether a format may leave it out.
+fn left_out(family: &Family, names: &Names) -> Vec<bool> {
+    let all = 0..names.texts.len();
+    all.map(|name| Context::may_be_left_out(family, name))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config;
+    use crate::verify::Via;
+
+    #[test]
+    fn families_are_changing_that_some_configuration_has_otherwise() {
+        let config = |metrics: &str| {
+            let text = format!(
+                "profiles: {{p: {{labels: {{pod: {{range: [1, 3]}}}}}}, \
+                 q: {{labels: {{pod: {{range: [1, 4]}}}}}}}}\nmetrics:\n{metrics}"
+            );
+            config::load_str(Path::new("c.yaml"), text.as_bytes(), &|_| None).unwrap()
+        };
+        let gauge = |name: &str, rest: &str| {
+            format!("  - {{name: {name}, type: gauge, algorithm: constant, {rest}}}\n")
+        };
+        let wait = |buckets: &str| {
+            format!(
+                "  - {{name: wait, type: histogram, profile: p, algorithm: exponential, lam: 2, \
+                 buckets: [{buckets}]}}\n"
+            )
+        };
+        let all = |metrics: &[String]| config(&metrics.concat());
+        let before = all(&[
+            gauge("same", "start: 1, profile: p"),
+            gauge("grows", "start: 1, profile: p"),
+            gauge("goes", "start: 1, profile: p"),
+            wait("1, 2"),
+        ]);
+        let after = all(&[
+            gauge("grows", "start: 1, profile: q"),
+            gauge("same", "start: 2, profile: p"),
+            gauge("comes", "start: 1, profile: p"),
+            wait("1, 3"),
+        ]);
+        let route = Route::of(&before, Via::Prometheus).unwrap();
+        let changing = |of: &[&[Metric]]| {
+            let mut changing: Vec<String> = super::changing(&route, of).into_iter().collect();
+            changing.sort_unstable();
+            changing
+        };
+        assert!(changing(&[]).is_empty());
+        assert!(changing(&[&before.metrics, &before.metrics]).is_empty());
+        let prefix = &route.prefix;
+        let expected = ["comes", "goes", "grows", "wait"].map(|name| format!("{prefix}{name}"));
+        assert_eq!(changing(&[&before.metrics, &after.metrics]), expected);
+        // It comes back as it was.
+        let (before, after) = (&before.metrics[..], &after.metrics[..]);
+        assert_eq!(changing(&[before, after, before]), expected);
     }
 }

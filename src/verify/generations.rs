@@ -56,6 +56,12 @@ impl Generations {
         self.0.iter_mut().find(is_of)
     }
 
+    /// Whether any entity of a fleet is known to have ended.
+    pub(super) fn has_ended(&self, fleet: &Arc<Fleet>) -> bool {
+        let mut all = self.0.iter();
+        all.any(|of| Arc::ptr_eq(of.latest.fleet(), fleet) && !of.ended.is_empty())
+    }
+
     /// When an entity lived that does not exist any more, by its hash.
     pub(super) fn lived(&self, fleet: &Arc<Fleet>, hash: u64) -> Option<Lived> {
         let mut all = self.0.iter();

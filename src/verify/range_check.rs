@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::at_tick::AtTick;
 use super::backend::AskError;
-use super::chunk::{Chunk, Selection};
+use super::chunk::{Chunk, Left, Selection};
 use super::context::Context;
 use super::distinct::Distinct;
 use super::generations::Generations;
@@ -32,6 +32,8 @@ pub(super) struct RangeCheck<'a> {
     names: Vec<Names>,
     tallies: Vec<Tally>,
     chunk: Option<Chunk>,
+    /// What the range before this one left.
+    left: Option<Left>,
     distinct: Distinct,
     /// The time before the first scrape.
     begin_ms: i64,
@@ -99,7 +101,14 @@ pub(super) fn check_named(
 
 impl<'a> RangeCheck<'a> {
     /// Nothing is compared yet; samples after `after_ms` belong to the first scrape.
-    pub(super) fn new(context: &'a Context<'a>, selection: Selection, after_ms: i64) -> Self {
+    /// Of metrics there are those of some configurations, one after the other. Series that
+    /// the range before this one `left` may end, or come again.
+    pub(super) fn new(
+        context: &'a Context<'a>,
+        selection: Selection,
+        after_ms: i64,
+        (configurations, left): (&[&[Metric]], Option<Left>),
+    ) -> Self {
         Self {
             selection,
             after_ms,
@@ -107,7 +116,8 @@ impl<'a> RangeCheck<'a> {
             names: Vec::new(),
             tallies: Vec::new(),
             chunk: None,
-            distinct: Distinct::default(),
+            left,
+            distinct: Distinct::new(context.route(), configurations),
             begin_ms: after_ms,
             last: None,
             located: BTreeSet::new(),
@@ -133,7 +143,7 @@ impl<'a> RangeCheck<'a> {
             chunk.go_on_to(frame, self.context, known);
             chunk.add(scrape, frame);
             self.count(frame);
-            self.compare_if_full(frame, known)?;
+            self.compare_if_full(known)?;
         }
         if is_instant {
             self.totals(scrape, frame, known)?;
@@ -142,7 +152,7 @@ impl<'a> RangeCheck<'a> {
     }
 
     /// Compares what was collected where there is much of it, and goes on.
-    fn compare_if_full(&mut self, frame: &Frame, known: &Generations) -> Result<(), AskError> {
+    fn compare_if_full(&mut self, known: &Generations) -> Result<(), AskError> {
         if !self.chunk.as_ref().is_some_and(Chunk::is_full) {
             return Ok(());
         }
@@ -151,8 +161,7 @@ impl<'a> RangeCheck<'a> {
             if chunk.is_steady() {
                 chunk.restart();
             } else {
-                let ended = chunk.ended();
-                *chunk = Chunk::new(frame, self.context, self.selection, self.after_ms, ended);
+                *chunk = Chunk::new(chunk.left(), self.context, self.selection, self.after_ms);
             }
         }
         Ok(())
@@ -195,13 +204,9 @@ impl<'a> RangeCheck<'a> {
                 self.names.push(names);
             }
         }
-        let chunk = Chunk::new(
-            frame,
-            self.context,
-            self.selection,
-            self.after_ms,
-            Vec::new(),
-        );
+        let left = self.left.take().filter(|left| left.can_go_on_to(frame));
+        let left = left.unwrap_or_else(|| Left::of(frame));
+        let chunk = Chunk::new(left, self.context, self.selection, self.after_ms);
         self.chunk = Some(chunk);
     }
 
@@ -270,6 +275,14 @@ impl<'a> RangeCheck<'a> {
             }
         }
         Ok(())
+    }
+
+    /// What the next range goes on with.
+    pub(super) fn left(&mut self) -> Option<Left> {
+        self.chunk
+            .as_ref()
+            .map(Chunk::left)
+            .or_else(|| self.left.take())
     }
 
     /// Names of all families that there were, and what was found.

@@ -132,6 +132,9 @@ pub struct Tally {
     /// Why it was not compared, though the backend has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_judged: Option<&'static str>,
+    /// Why its distinct series over the range were not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uncounted: Option<&'static str>,
     /// The first differences.
     pub examples: Vec<Example>,
     /// Places of those that counts and sums led to.

@@ -64,8 +64,9 @@ impl Rows {
         count
     }
 
+    /// Whether a row is one of them, by its digits.
     #[inline]
-    fn has(&self, digits: &[u32]) -> bool {
+    pub(super) fn has(&self, digits: &[u32]) -> bool {
         match self {
             Self::None => false,
             Self::All => true,

@@ -1,29 +1,33 @@
 //! A run and a backend, asked about range by range: one engine gives every tick that any
 //! target of the run has shown, and each target is held against the same frames.
 
-use std::collections::{BTreeSet, VecDeque};
+mod part;
+mod warnings;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::backend::{Backend, Kind};
+use super::backend::{Backend, Kind, Labels};
+use super::chunk::Left;
 use super::context::Context;
 use super::edges::Edges;
 use super::generations::Generations;
 use super::naming::Names;
 use super::other_run::{self, Source};
 use super::range_check::{self, RangeCheck};
-use super::report::{self, Cost, Findings, Gap, Report, Tally, What, rfc3339_ms};
-use super::route::{self, Route};
+use super::report::{Cost, Findings, Gap, Report, Tally};
+use super::route::Route;
 use super::run_faults::RunFaults;
-use super::target::{self, Scrape, Target};
-use super::{Options, Progress, VerifyError, Via, described, scrapes};
+use super::target::{self, Target};
+use super::{Options, Progress, VerifyError, described, scrapes};
 use crate::engine::{Engine, Frame};
 use crate::journal::Replay;
+use part::{Part, find_partial_pushes, in_order_of_ticks, instants, odd_ticks};
+use warnings::{left_out, nothing_due};
 
 /// Times between scrapes that are remembered from one range to the next.
 const INTERVALS_KEPT: usize = 50;
-/// A backend that begins so much later than the run is worth a warning.
-const BEGINS_LATE_MS: i64 = 60_000;
 
 /// Compares a run with what a backend has of it, at each of its targets there.
 ///
@@ -54,51 +58,8 @@ pub struct Session<'b> {
     /// The last times between scrapes: a short range tells too little of what is
     /// usual.
     intervals_ms: VecDeque<i64>,
-}
-
-/// A target, and what of it is compared in a range.
-struct Part<'a> {
-    target: Target,
-    context: Context<'a>,
-    gaps: Vec<Gap>,
-    /// Places of the scrapes at which counts and sums are compared.
-    instants: BTreeSet<usize>,
-}
-
-impl Part<'_> {
-    /// The scrapes that are compared.
-    fn scrapes(&self) -> &[Scrape] {
-        &self.target.scrapes[self.target.known..]
-    }
-
-    /// The last scrape that there is, compared or known before.
-    fn last(&self) -> Scrape {
-        self.target.scrapes[self.target.scrapes.len() - 1]
-    }
-
-    /// Samples after this time, Unix milliseconds, are of the first scrape.
-    fn after_ms(&self) -> i64 {
-        let (target, edges) = (&self.target, &self.target.edges);
-        match target.known.checked_sub(1) {
-            Some(known) => target.scrapes[known].time_ms.max(edges.begin_ms - 1),
-            // Nothing may be there before the first one that is due.
-            None if edges.begin_is_due => edges.begin_ms - 1,
-            None => target.scrapes[0].time_ms - 1,
-        }
-    }
-}
-
-/// All scrapes that are compared, as their ticks, places of their parts, and places in these:
-/// tick by tick, and those of a part in their order.
-fn in_order_of_ticks(parts: &[Part<'_>]) -> Vec<(u64, usize, usize)> {
-    let of_part = |(place, part): (usize, &Part<'_>)| {
-        let scrapes = part.scrapes().iter().enumerate();
-        let visits = scrapes.map(|(index, scrape)| (scrape.tick, place, index));
-        visits.collect::<Vec<_>>()
-    };
-    let mut all: Vec<_> = parts.iter().enumerate().flat_map(of_part).collect();
-    all.sort_unstable();
-    all
+    /// What the last range left to the next one, by the labels of targets.
+    left: Vec<(Labels, Left)>,
 }
 
 impl<'b> Session<'b> {
@@ -124,6 +85,7 @@ impl<'b> Session<'b> {
             generations: Generations::default(),
             series_replayed: 0,
             intervals_ms: VecDeque::new(),
+            left: Vec::new(),
         })
     }
 
@@ -165,9 +127,14 @@ impl<'b> Session<'b> {
         });
         let selection = range_check::select(&self.replay, options, parts.len(), ticks)?;
         // Of the parts, in their order.
-        let checks = parts
-            .iter()
-            .map(|part| RangeCheck::new(&part.context, selection, part.after_ms()));
+        let configurations = self.replay.metrics_between(ticks.0, ticks.1);
+        let checks = parts.iter().map(|part| {
+            let after_ms = part.after_ms();
+            let is_of = |(labels, _): &(Labels, _)| *labels == part.target.labels;
+            let left = self.left.iter().position(is_of);
+            let left = left.map(|at| self.left.swap_remove(at).1);
+            RangeCheck::new(&part.context, selection, after_ms, (&configurations, left))
+        });
         let mut checks: Vec<RangeCheck<'_>> = checks.collect();
         let last_tick = parts.iter().map(|part| part.last().tick).max();
         let last_tick = last_tick.unwrap_or(0);
@@ -179,8 +146,10 @@ impl<'b> Session<'b> {
             checks[place].scrape(scrape, &frame, &self.generations)?;
         }
         let mut found = Vec::with_capacity(parts.len());
-        for mut check in checks {
+        for (mut check, part) in checks.into_iter().zip(&parts) {
             check.finish(&self.generations)?;
+            let left = check.left().map(|left| (part.target.labels.clone(), left));
+            self.left.extend(left);
             found.push(check.into_found());
         }
         if options.known_until_ms.is_none() {
@@ -258,7 +227,9 @@ impl<'b> Session<'b> {
         } = part;
         tallies.extend(odd_ticks(target));
         let mut warnings = self.warnings(target, options);
-        warnings.extend(not_judged(&tallies));
+        warnings.extend(left_out("not judged", &tallies, |tally| tally.not_judged));
+        let uncounted = "distinct series over the range are not counted";
+        warnings.extend(left_out(uncounted, &tallies, |tally| tally.uncounted));
         let begins_late_ms = || target.begins_late_ms().unwrap_or(0);
         let begins_late_ms = (!target.edges.begin_is_due).then(begins_late_ms);
         let is_complete = part.gaps.iter().all(|gap| gap.lost() == 0);
@@ -324,56 +295,6 @@ impl<'b> Session<'b> {
         Ok(gaps)
     }
 
-    /// What the backend warned of, and what is odd about the range.
-    fn warnings(&self, target: &Target, options: &Options) -> Vec<String> {
-        let edges = &target.edges;
-        let is_scraped = options.via.is_scraped();
-        let what = if is_scraped { "scrape" } else { "push" };
-        let mut warnings = self.backend.warnings();
-        let begins_late_ms = target.begins_late_ms();
-        let is_long = |late_ms: &i64| *late_ms > BEGINS_LATE_MS;
-        warnings.extend(begins_late_ms.filter(is_long).map(|late_ms| {
-            let late_s = late_ms / 1000;
-            let whose = if edges.begin_ms == edges.run_begins_ms {
-                "run"
-            } else {
-                "range"
-            };
-            format!(
-                "the first {what} is {late_s} s after the beginning of the {whose}, and there is \
-                 none before: if that is not when the backend began to get any, some are missing"
-            )
-        }));
-        warnings.extend(target.ends_early_ms().map(|early_ms| {
-            let early_s = early_ms / 1000;
-            let teller = match self.replay.published().first {
-                Some(_) => "its journal",
-                None => "a configuration",
-            };
-            format!(
-                "the last {what} is {early_s} s before the end of the range: if the run went on, \
-                 which {teller} does not tell, some are missing"
-            )
-        }));
-        let visible_until_ms = options.visible_until_ms;
-        let ends_too_late = |until_ms| ends_too_late(edges.end_ms, until_ms);
-        warnings.extend(visible_until_ms.and_then(ends_too_late));
-        warnings.extend(edges.assumed_after_ms.map(|after_ms| {
-            format!(
-                "nobody knows whether the run was there after {}; that it was is what --from and \
-                 --to say",
-                rfc3339_ms(after_ms)
-            )
-        }));
-        let last = target.scrapes.last();
-        let less_far = |last: &Scrape| other_run::reaches_less_far(&self.replay, *last);
-        warnings.extend(last.and_then(less_far));
-        if is_scraped {
-            warnings.extend(target::old_ticks(&self.replay, &target.scrapes));
-        }
-        warnings
-    }
-
     /// The frame of a tick, not before that of the last call.
     fn frame(
         &mut self,
@@ -401,139 +322,5 @@ impl<'b> Session<'b> {
             progress(frame.tick() + 1, last_tick + 1);
             self.latest = Some(frame);
         }
-    }
-}
-
-/// A warning where a range ends so near to now that a backend need not show its
-/// newest samples yet.
-fn ends_too_late(to_ms: i64, visible_until_ms: i64) -> Option<String> {
-    let after_ms = to_ms - visible_until_ms;
-    if after_ms <= 0 {
-        return None;
-    }
-    let seconds = after_ms as f64 / 1000.0;
-    Some(format!(
-        "a backend need not show the last {seconds} s of the range yet, so what is missing there \
-         may only be late: end the range earlier, or ask again"
-    ))
-}
-
-/// Names what is there and was not compared.
-fn not_judged(tallies: &[Tally]) -> Option<String> {
-    const SHOWN: usize = 5;
-    let mut not = tallies
-        .iter()
-        .filter_map(|tally| Some((tally.metric.as_str(), tally.not_judged?)));
-    let (_, why) = not.clone().next()?;
-    let shown: Vec<&str> = not.by_ref().map(|(metric, _)| metric).take(SHOWN).collect();
-    let shown = shown.join(", ");
-    let others = match not.count() {
-        0 => String::new(),
-        others => format!(" and {others} others"),
-    };
-    Some(format!("not judged: {shown}{others}, since {why}"))
-}
-
-/// Nothing is there, and as far as is known nothing has to be.
-fn nothing_due(backend: &Backend, edges: &Edges, via: Via) -> VerifyError {
-    let (from, to) = (rfc3339_ms(edges.begin_ms), rfc3339_ms(edges.end_ms));
-    if via.is_scraped() {
-        let why = if edges.end_is_unknown {
-            "nobody knows whether the run was there"
-        } else {
-            "the range is too short to know whether a scrape is missing"
-        };
-        return VerifyError::Ask(format!(
-            "{}: has nothing of the run from {from} to {to}, and {why}; choose a longer range",
-            backend.url()
-        ));
-    }
-    VerifyError::NotDue(format!(
-        "no push is known to have been due from {from} to {to}; choose a longer range"
-    ))
-}
-
-/// Looks whether anything is there of pushes of which the tick number is
-/// missing; where it is, they are compared like the others.
-fn find_partial_pushes(
-    replay: &Replay,
-    context: &Context,
-    target: &mut Target,
-) -> Result<(), VerifyError> {
-    /// Pushes that are looked for; a longer gap is one in any case.
-    const PUSHES_MAX: usize = 200;
-    if target.missing.is_empty() {
-        return Ok(());
-    }
-    let metrics = replay.metrics();
-    let mut there = Vec::new();
-    for missing in target.missing.iter().take(PUSHES_MAX) {
-        let named = metrics.iter().map(|metric| {
-            let names = context.route().names_of(metric);
-            (route::own_labels(metric), names.texts)
-        });
-        let at = ("[1ms]", missing.time_ms);
-        if route::any_of(context.backend(), context.added(), named, at)? {
-            there.push(*missing);
-        }
-    }
-    target.missing.retain(|missing| !there.contains(missing));
-    target.scrapes.extend(there);
-    target.scrapes.sort_by_key(|scrape| scrape.time_ms);
-    Ok(())
-}
-
-/// The differences of the tick numbers themselves.
-fn odd_ticks(target: &Target) -> Option<Tally> {
-    let count = |what| target.odd.iter().filter(|odd| odd.what == what).count() as u64;
-    let tally = Tally {
-        metric: target.ticks_name.clone(),
-        kind: "counter".to_owned(),
-        series: 1,
-        series_sampled: 1,
-        samples: target.scrapes.len() as u64,
-        wrong: count(What::Wrong),
-        unexpected: count(What::Unexpected),
-        duplicated: count(What::Duplicate),
-        examples: target
-            .odd
-            .iter()
-            .take(report::EXAMPLES_MAX)
-            .cloned()
-            .collect(),
-        ..Tally::default()
-    };
-    (!target.odd.is_empty()).then_some(tally)
-}
-
-/// Places of so many scrapes, evenly spread from the first to the last.
-fn instants(scrapes: usize, most: usize) -> BTreeSet<usize> {
-    let most = most.min(scrapes);
-    let place = |index: usize| match most {
-        1 => scrapes - 1,
-        _ => index * (scrapes - 1) / (most - 1),
-    };
-    (0..most).map(place).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn instants_are_spread_from_the_first_to_the_last_scrape() {
-        let places = |scrapes, most| instants(scrapes, most).into_iter().collect::<Vec<_>>();
-        assert_eq!(places(10, 1), [9]);
-        assert_eq!(places(10, 4), [0, 3, 6, 9]);
-        assert_eq!(places(2, 5), [0, 1]);
-        assert_eq!(places(1, 5), [0]);
-    }
-
-    #[test]
-    fn a_range_that_ends_too_near_to_now_is_warned_of() {
-        assert_eq!(ends_too_late(10_000, 10_000), None);
-        assert_eq!(ends_too_late(10_000, 1_000_000), None);
-        let warning = ends_too_late(10_000, 8_500).unwrap();
-        assert!(warning.contains("the last 1.5 s"), "{warning}");
     }
 }

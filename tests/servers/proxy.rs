@@ -26,17 +26,23 @@ struct Shared {
 }
 
 impl Shared {
-    /// Tampers with what is pushed of a tick; says whether it may pass.
+    /// Tampers with what is pushed; says whether it may pass.
     fn pass_pushed(&self, points: &mut Vec<Point>) -> bool {
+        let ends = self.tamperer.lock().unwrap().take_ends(points);
+        let passes = self.pass_samples(points);
+        points.extend(ends);
+        points.sort_by_key(|point| point.origin);
+        passes
+    }
+
+    /// Tampers with samples of a tick.
+    fn pass_samples(&self, points: &mut Vec<Point>) -> bool {
         let time_ms = points.first().and_then(|point| point.time_ms);
         let (Some(time_ms), Some((epoch_ms, interval_ms))) = (time_ms, self.ticks_ms.get()) else {
             return true;
         };
         let since_ms = time_ms - epoch_ms;
-        // A series is told to be over at another time than that of a tick.
-        if since_ms % interval_ms != 0 {
-            return true;
-        }
+        assert_eq!(since_ms % interval_ms, 0, "samples have times of ticks");
         let tick = (since_ms / interval_ms) as u64;
         self.tamperer.lock().unwrap().pass(tick, time_ms, points)
     }

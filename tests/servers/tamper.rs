@@ -15,6 +15,16 @@ pub(crate) struct Point {
     pub(crate) origin: usize,
 }
 
+/// The bits of a value that says no more than that a series has ended, as pushes do.
+pub(crate) const END_BITS: u64 = 0x7ff0_0000_0000_0002;
+
+impl Point {
+    /// Whether it marks the end of its series.
+    pub(crate) fn is_end(&self) -> bool {
+        self.value.to_bits() == END_BITS
+    }
+}
+
 /// What is done to one series.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Deed {
@@ -115,6 +125,8 @@ impl When {
 pub(crate) struct Tamperer {
     tamperings: Vec<(Tampering, When)>,
     whole: Vec<(Whole, When)>,
+    /// Series of which nothing marks the end.
+    endless: BTreeSet<Identity>,
     /// Messages of the latest tick.
     messages: (u64, usize),
     /// Values as they should have been, of the last few ticks.
@@ -135,6 +147,18 @@ impl Tamperer {
     /// Adds something to be done to all series together.
     pub(crate) fn plan_whole(&mut self, whole: Whole, from_tick: u64, ticks: usize) {
         self.whole.push((whole, When::new(from_tick, ticks)));
+    }
+
+    /// What marks the end of a series does not pass.
+    pub(crate) fn withhold_end(&mut self, series: Identity) {
+        self.endless.insert(series);
+    }
+
+    /// The marks among points of ends that may pass, taken out of them.
+    pub(crate) fn take_ends(&self, points: &mut Vec<Point>) -> Vec<Point> {
+        let mut ends: Vec<Point> = points.extract_if(.., |point| point.is_end()).collect();
+        ends.retain(|end| !self.endless.contains(&end.identity));
+        ends
     }
 
     /// Whether all that was planned is done.
@@ -465,6 +489,23 @@ mod tests {
         assert!(tamperer.pass(1, NOW_MS, &mut points(&[("b", 1.0)])));
         let ticks: Vec<u64> = tamperer.made().iter().map(|made| made.tick).collect();
         assert_eq!(ticks, [1, 1, 3]);
+    }
+
+    #[test]
+    fn ends_are_no_points_and_may_be_withheld() {
+        let mut tamperer = Tamperer::default();
+        tamperer.withhold_end(identity("a"));
+        let end = f64::from_bits(END_BITS);
+        let mut all = points(&[("a", end), ("b", 2.0), ("c", end), ("d", f64::NAN)]);
+        let ends = tamperer.take_ends(&mut all);
+        let names = |points: &[Point]| -> Vec<String> {
+            points.iter().map(|p| p.identity.name.clone()).collect()
+        };
+        assert_eq!(
+            (names(&ends), names(&all)),
+            (vec!["c".into()], vec!["b".into(), "d".into()])
+        );
+        assert_eq!(ends[0].origin, 2);
     }
 
     #[test]

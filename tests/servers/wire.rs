@@ -2,7 +2,7 @@
 //! What is not touched stays as it was.
 
 use super::samples::{Identity, parse_sample};
-use super::tamper::Point;
+use super::tamper::{END_BITS, Point};
 use mockingbird::proto::otlp::{
     AnyValue, ExportMetricsServiceRequest, KeyValue, NumberDataPoint, any_value, metric,
     number_data_point,
@@ -180,9 +180,11 @@ pub(crate) fn parse_otlp(request: &mut ExportMetricsServiceRequest) -> Vec<Point
                 name: name.to_owned(),
                 labels: labels.collect(),
             };
-            let value = match data_point.value.expect("a value") {
-                number_data_point::Value::AsDouble(value) => value,
-                number_data_point::Value::AsInt(value) => value as f64,
+            let value = match data_point.value {
+                Some(number_data_point::Value::AsDouble(value)) => value,
+                Some(number_data_point::Value::AsInt(value)) => value as f64,
+                // Its flag says that there is none.
+                None => f64::from_bits(END_BITS),
             };
             points.push(Point {
                 identity,
@@ -211,16 +213,17 @@ pub(crate) fn render_otlp(request: &mut ExportMetricsServiceRequest, points: &[P
                     }),
                 };
                 let value = match model.value {
+                    _ if point.is_end() => None,
                     Some(number_data_point::Value::AsInt(_)) if point.value.fract() == 0.0 => {
-                        number_data_point::Value::AsInt(point.value as i64)
+                        Some(number_data_point::Value::AsInt(point.value as i64))
                     }
-                    _ => number_data_point::Value::AsDouble(point.value),
+                    _ => Some(number_data_point::Value::AsDouble(point.value)),
                 };
                 let time_ms = point.time_ms.expect("a point of a request has a time");
                 data_points.push(NumberDataPoint {
                     attributes: labels.map(attribute).collect(),
                     time_unix_nano: time_ms as u64 * 1_000_000,
-                    value: Some(value),
+                    value,
                     ..model.clone()
                 });
             }
@@ -354,7 +357,12 @@ mod tests {
             }
         };
         let sums = vec![point(number_data_point::Value::AsInt(3), 5)];
-        let gauges = vec![point(number_data_point::Value::AsDouble(0.5), 5)];
+        let end = NumberDataPoint {
+            flags: 1,
+            value: None,
+            ..point(number_data_point::Value::AsInt(0), 5)
+        };
+        let gauges = vec![point(number_data_point::Value::AsDouble(0.5), 5), end];
         let request = of(sums, gauges);
         let mut same = request.clone();
         let mut points = parse_otlp(&mut same);
@@ -363,7 +371,8 @@ mod tests {
 
         points[0].value = 4.0;
         points[0].time_ms = Some(6);
-        points.remove(1);
+        assert!(points[2].is_end());
+        points.truncate(1);
         render_otlp(&mut same, &points);
         let sums = vec![point(number_data_point::Value::AsInt(4), 6)];
         assert_eq!(same, of(sums, Vec::new()));

@@ -31,14 +31,14 @@ metrics:
      lam: 2, buckets: [0.5, 1]}
 "#;
 
-const CHURN: &str = "churn:
+pub(crate) const CHURN: &str = "churn:
       - {mode: replace, label: pod, lifetime: 31s}
       - {mode: rollout, label: deployment, every: 17s, over: 6s, percent: 50, overlap: 2s}
       - {mode: restart, label: pod, every: 23s, percent: 30, down: 3s}
       - {mode: outage, label: node, every: 19s, percent: 20, down: 5s, move: true}
     size: {label: pod, shape: wave, from: 120, to: 240, period: 30s}";
 
-fn text(life: &str) -> String {
+pub(crate) fn text(life: &str) -> String {
     FLEET.replace("LIFE", life)
 }
 
@@ -131,7 +131,7 @@ fn a_series_that_is_lost_is_named() {
 }
 
 /// A series that ends, with the ticks of its first sample and of its end.
-fn mortal(store: &Store, name: &str) -> (Labels, u64, u64) {
+pub(crate) fn mortal(store: &Store, name: &str) -> (Labels, u64, u64) {
     let found = of(store, name).into_iter().find_map(|(labels, samples)| {
         let (first, last) = (tick_of(samples[0].0), tick_of(samples[samples.len() - 1].0));
         let is_whole = samples.len() as u64 == last - first + 1;

@@ -1,14 +1,21 @@
 //! `compare` of backends that hold different loads of one run.
 
 use mockingbird::verify::compare::{self, Comparison};
+use mockingbird::verify::report::What;
 
 use crate::fake::{Store, serve};
-use crate::{EPOCH_MS, TICKS, options, replay, store, time_ms};
+use crate::living::{self, CHURN, mortal};
+use crate::{CONFIG, EPOCH_MS, TICKS, examples, options, replay_of, scraped, store, time_ms};
 
 fn compared(one: Store, other: Store) -> Comparison {
+    compared_of(CONFIG, one, other)
+}
+
+/// The same of another run.
+fn compared_of(text: &str, one: Store, other: Store) -> Comparison {
     let (_one, one) = serve(one);
     let (_other, other) = serve(other);
-    let mut load = || Ok(replay());
+    let mut load = || Ok(replay_of(text));
     compare::compare(&mut load, &[one, other], &options(), 1, &mut |_, _| {}).unwrap()
 }
 
@@ -100,4 +107,43 @@ fn equal_loads_are_said_to_be_so_and_rarer_scrapes_are_none() {
             .any(|reason| reason.starts_with("A 40, B 20 scrapes")),
         "{reasons:?}"
     );
+}
+
+/// Of a fleet whose series come and go, two backends hold the same load; the one that has an old
+/// generation again disagrees in that metric alone, and its report names it.
+#[test]
+fn loads_of_a_living_fleet_are_compared_by_generations() {
+    let text = living::text(CHURN);
+    let whole = scraped(&text);
+    let both = compared_of(&text, whole.clone(), whole.clone());
+    let table = both.table(false);
+    assert!(both.ok && both.load.same, "{table}");
+    let shown: u64 = both
+        .metrics
+        .iter()
+        .map(|metric| metric.names.len() as u64)
+        .sum();
+    assert!(shown >= 4, "{table}");
+    for stored in &both.load.stored {
+        // All that ever were, without the tick numbers.
+        let all: usize = whole.values().map(Vec::len).sum();
+        assert_eq!(stored.samples, Some(all as u64 - TICKS), "{table}");
+    }
+
+    let (labels, _, ended) = mortal(&whole, "p_load");
+    let mut resurrected = whole.clone();
+    let samples = resurrected.get_mut(&labels).unwrap();
+    samples.push((time_ms(ended + 5), 1.0));
+    let both = compared_of(&text, resurrected, whole);
+    let table = both.table(false);
+    assert!(!both.ok, "{table}");
+    let oks: Vec<bool> = both.reports.iter().map(|report| report.ok).collect();
+    assert_eq!(oks, [false, true], "{table}");
+    let found = examples(&both.reports[0], What::Unexpected);
+    assert!(!found.is_empty(), "{table}");
+    for example in found {
+        assert!(example.series.contains(&labels["pod"]), "{table}");
+        let note = format!("it ended at tick {ended}");
+        assert_eq!(example.note.as_ref(), Some(&note), "{table}");
+    }
 }
