@@ -14,7 +14,8 @@
 //! A backend may have the run's series several times, told apart by labels that it
 //! added: each such `target` has ticks, names and gaps of its own. One engine computes
 //! every tick once, and all targets that have shown it are held against the same frame
-//! (`session`). Memory is bounded: values are kept for so many scrapes at a time
+//! (`session`). A target may be the page of one of the run's own targets (`pages`): it has the
+//! series of that one alone, and is there as long as that is. Memory is bounded: values are kept for so many scrapes at a time
 //! (`chunk`), compared, and dropped; all targets share the room for them.
 
 mod at_tick;
@@ -32,6 +33,7 @@ mod locate;
 mod naming;
 mod other_run;
 mod otlp_name;
+mod pages;
 mod place;
 mod probe;
 mod range_check;

@@ -320,6 +320,15 @@ impl Replay {
         }
     }
 
+    /// The same, of which nothing is carried out yet.
+    #[must_use]
+    pub fn from_beginning(&self) -> Self {
+        Self {
+            done: 0,
+            ..self.clone()
+        }
+    }
+
     /// The configuration to begin with.
     pub fn config(&self) -> &Config {
         &self.config

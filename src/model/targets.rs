@@ -98,16 +98,20 @@ impl TargetMap {
         self.keys.is_empty()
     }
 
+    /// The target of a key; `None` where there is none at this tick.
+    pub fn with_key(&self, key: u64) -> Option<Target<'_>> {
+        self.keys.binary_search(&key).ok()?;
+        Some(Target { map: self, key })
+    }
+
     /// The target of an ID; `None` where there is none at this tick.
     pub fn find(&self, id: &str) -> Option<Target<'_>> {
-        let key = xxh3_64(id.as_bytes());
-        self.keys.binary_search(&key).ok()?;
-        let target = Target { map: self, key };
+        let target = self.with_key(xxh3_64(id.as_bytes()))?;
         // Another text may have the same hash.
         (target.id() == id).then_some(target)
     }
 
-    /// All of them, in an order that means nothing.
+    /// All of them, by increasing key, which means nothing else.
     pub fn iter(&self) -> impl Iterator<Item = Target<'_>> {
         let keys = self.keys.iter();
         keys.map(|&key| Target { map: self, key })
@@ -121,6 +125,11 @@ impl TargetMap {
 }
 
 impl<'a> Target<'a> {
+    /// A hash of its ID: the same at every tick, in the order of [`TargetMap::iter`].
+    pub fn key(&self) -> u64 {
+        self.key
+    }
+
     /// Its ID.
     pub fn id(&self) -> String {
         let mut id = Vec::new();
@@ -149,11 +158,22 @@ impl<'a> Target<'a> {
     /// Its rows in a family, by its index in the catalog; increasing, neighbours together.
     pub fn rows(&self, family: usize) -> impl Iterator<Item = Range<usize>> + use<'a> {
         let place = self.map.of_family.get(family);
-        let space = place.map(|&place| &*self.map.spaces[place]);
-        space.into_iter().flat_map({
-            let key = self.key;
-            move |space| space.rows(key)
-        })
+        self.rows_in(place.map(|&place| &*self.map.spaces[place]))
+    }
+
+    /// Its rows in a family, by the family's population at the tick.
+    pub fn rows_of(&self, population: &Population) -> impl Iterator<Item = Range<usize>> + use<'a> {
+        let mut spaces = self.map.spaces.iter();
+        let space = spaces.find(|space| space.is_of(population));
+        self.rows_in(space.map(|space| &**space))
+    }
+
+    fn rows_in(
+        &self,
+        space: Option<&'a SpaceTargets>,
+    ) -> impl Iterator<Item = Range<usize>> + use<'a> {
+        let key = self.key;
+        space.into_iter().flat_map(move |space| space.rows(key))
     }
 
     /// How many series it has, of all families.
@@ -299,6 +319,44 @@ impl SpaceLaw {
             }
         }
     }
+}
+
+/// The labels that an ID tells, without those that are empty: what [`Target::labels`] says of a
+/// target that has it, whether or not there is one. `None` where no target has it.
+pub fn labels_of_id<'l>(law: &'l TargetLaw, id: &str) -> Option<Vec<(&'l str, String)>> {
+    let TargetLaw::By(names) = law else {
+        return Some(Vec::new());
+    };
+    let values: Vec<&str> = id.split(',').collect();
+    if values.len() != names.len() {
+        return None;
+    }
+    let mut labels = Vec::new();
+    for (name, value) in names.iter().zip(values) {
+        let value = unescaped(value)?;
+        if !value.is_empty() {
+            labels.push((name.as_str(), value));
+        }
+    }
+    Some(labels)
+}
+
+/// A value of an ID as it was.
+fn unescaped(value: &str) -> Option<String> {
+    if value == "~" {
+        return Some(String::new());
+    }
+    let mut parts = value.split('~');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let digits = part.get(..2)?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    let text = String::from_utf8(bytes).ok()?;
+    let mut again = Vec::new();
+    write_escaped(text.as_bytes(), &mut again);
+    (again == value.as_bytes()).then_some(text)
 }
 
 /// Appends a value as it stands in an ID.

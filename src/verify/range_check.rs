@@ -171,14 +171,16 @@ impl<'a> RangeCheck<'a> {
     fn count(&mut self, frame: &Frame) {
         let families = frame.catalog().families().iter();
         for (family, population) in families.zip(frame.populations().iter()) {
-            let rows = self.context.rows(population.space());
-            if population.entities().is_none() || !matches!(rows, Rows::All) {
+            let rows = self.context.rows(population);
+            let are_few = matches!(rows, Rows::All | Rows::Of(..));
+            if population.entities().is_none() || !are_few {
                 continue;
             }
+            let series = rows.count(population);
             let metric = self.context.route().names(family).family;
             let mut tallies = self.tallies.iter_mut();
             if let Some(tally) = tallies.find(|tally| tally.metric == metric) {
-                tally.series = tally.series.max(population.series_count());
+                tally.series = tally.series.max(series);
             }
         }
     }
@@ -188,7 +190,7 @@ impl<'a> RangeCheck<'a> {
         let route = self.context.route();
         let families = frame.catalog().families().iter();
         for (family, population) in families.zip(frame.populations().iter()) {
-            let rows = self.context.rows(population.space());
+            let rows = self.context.rows(population);
             let series = rows.count(population);
             let may_come = population.entities().is_some() && !matches!(rows, Rows::None);
             if series == 0 && !may_come || route.leaves_out(&family.shape) {

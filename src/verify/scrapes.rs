@@ -15,9 +15,9 @@ use super::route::Route;
 use super::series::exactly;
 use super::target::{SCRAPES_MAX, Scrape, Target, intervals, usual_interval};
 use super::tick_numbers::{pushes_of, scrapes_of};
-use super::{Options, VerifyError};
+use super::{Options, VerifyError, pages};
 use crate::clock::Clock;
-use crate::config::{INSTANCE_ATTRIBUTE, INSTANCE_LABEL};
+use crate::config::{INSTANCE_ATTRIBUTE, INSTANCE_LABEL, Targets};
 use crate::journal::Replay;
 use crate::selfmetrics::TICK_LAG;
 
@@ -47,6 +47,8 @@ struct TickNumbers<'a> {
     /// The process that pushed them, unless the arguments name one.
     instance: Option<&'a str>,
     targets_max: usize,
+    /// The targets that have pages of their own.
+    targets: Option<&'a Targets>,
 }
 
 /// Asks for the tick numbers of the range, of every target of the run.
@@ -73,8 +75,10 @@ pub(super) fn find(
             .as_deref()
             .filter(|_| options.instance.is_none()),
         targets_max: options.targets_max,
+        targets: pages::targets(replay).filter(|_| options.via.is_scraped()),
     };
     let mut in_range = numbers.stored(edges.begin_ms, edges.end_ms)?;
+    numbers.leave_out_own_metrics(&mut in_range)?;
     numbers.check_several(&in_range)?;
     let is_first_range = !options.whole_range && options.known_until_ms.is_none();
     let mut before = if in_range.is_empty() || is_first_range {
@@ -99,7 +103,28 @@ pub(super) fn find(
         let before = before.remove(&stored.labels).unwrap_or_default();
         numbers.target(stored, &before, options, edges)
     });
-    targets.collect()
+    let targets = targets.collect::<Result<Vec<_>, _>>()?;
+    check_told_apart(&targets)?;
+    Ok(targets)
+}
+
+/// # Errors
+/// When pages have the same labels, so that nobody knows which of them a series is of.
+fn check_told_apart(targets: &[Target]) -> Result<(), VerifyError> {
+    let mut pages: BTreeMap<&Labels, &str> = BTreeMap::new();
+    for target in targets {
+        let Some(id) = target.page.as_deref() else {
+            continue;
+        };
+        if let Some(other) = pages.insert(&target.labels, id) {
+            return Err(VerifyError::Config(format!(
+                "the pages of targets {other} and {id} have the same labels {}: their series \
+                 cannot be told apart; instance should be the target, as service discovery has it",
+                labels_text(&target.labels)
+            )));
+        }
+    }
+    Ok(())
 }
 
 impl TickNumbers<'_> {
@@ -119,6 +144,25 @@ impl TickNumbers<'_> {
         }
         found.retain(|stored| !stored.samples.is_empty());
         Ok(found)
+    }
+
+    /// Leaves out whoever scraped a page of self-metrics alone.
+    ///
+    /// # Errors
+    /// When that is all that was scraped.
+    fn leave_out_own_metrics(&self, found: &mut Vec<Stored>) -> Result<(), VerifyError> {
+        if self.targets.is_none_or(|targets| targets.whole) || found.is_empty() {
+            return Ok(());
+        }
+        found.retain(|stored| pages::is_of_page(self.targets, &stored.labels));
+        if found.is_empty() {
+            return Err(VerifyError::Config(
+                "exporters.prometheus.targets.whole is false, so that only the pages of targets \
+                 have the series, and none of them was scraped"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     /// Takes off the zero that a receiver may have put where the tick numbers began: it
@@ -206,8 +250,10 @@ impl TickNumbers<'_> {
         }
         scrapes.splice(..0, before.last().copied());
         let known_until_ms = options.known_until_ms.unwrap_or(edges.begin_ms - 1);
+        let page = pages::take_id(self.targets, &mut labels);
         let mut target = Target {
             labels,
+            page,
             naming,
             ticks_name,
             edges: *edges,

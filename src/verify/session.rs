@@ -1,10 +1,12 @@
 //! A run and a backend, asked about range by range: one engine gives every tick that any
 //! target of the run has shown, and each target is held against the same frames.
 
+mod pages;
 mod part;
 mod warnings;
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,6 +17,7 @@ use super::edges::Edges;
 use super::generations::Generations;
 use super::naming::Names;
 use super::other_run::{self, Source};
+use super::pages::{Followed, Page};
 use super::range_check::{self, RangeCheck};
 use super::report::{Cost, Findings, Gap, Report, Tally};
 use super::route::Route;
@@ -114,7 +117,9 @@ impl<'b> Session<'b> {
     ) -> Result<Findings, VerifyError> {
         let began = Instant::now();
         let (requests_before, waited_before) = (self.backend.requests(), self.backend.waited());
-        let parts = self.parts(options)?;
+        let mut parts = self.parts(options)?;
+        let followed = parts.iter().find_map(|part| part.context.page());
+        let followed = followed.map(|page| Rc::clone(&page.followed));
         let ticks = parts.iter().flat_map(|part| {
             let scrapes = part.scrapes();
             [
@@ -139,7 +144,7 @@ impl<'b> Session<'b> {
         let last_tick = parts.iter().map(|part| part.last().tick).max();
         let last_tick = last_tick.unwrap_or(0);
         for (tick, place, index) in in_order_of_ticks(&parts) {
-            let frame = self.frame(tick, last_tick, progress)?;
+            let frame = self.frame((tick, last_tick), followed.as_deref(), progress)?;
             let part = &parts[place];
             let is_instant = part.instants.contains(&index);
             let scrape = (part.scrapes()[index], is_instant);
@@ -155,6 +160,7 @@ impl<'b> Session<'b> {
         if options.known_until_ms.is_none() {
             range_check::check_named(&options.matches, &found)?;
         }
+        let lost = self.settle_pages(&mut parts, options)?;
         let metadata = self.backend.metadata()?;
         let known = (&**self.engine.catalog(), &metadata);
         let mut described = Vec::with_capacity(parts.len());
@@ -175,6 +181,7 @@ impl<'b> Session<'b> {
         let reports = parts.map(|((part, (names, tallies)), described)| {
             self.report(part, options, tallies, (&names, described))
         });
+        let reports = reports.chain(lost.into_iter().map(Ok));
         Ok(Findings::new(reports.collect::<Result<_, _>>()?, cost))
     }
 
@@ -186,13 +193,21 @@ impl<'b> Session<'b> {
         let asked = (self.backend, self.kind);
         let route = Route::of(self.replay.config(), options.via)?;
         let edges = Edges::of(&self.replay, options)?;
-        let targets = scrapes::find(&self.replay, asked, options, &route, &edges)?;
+        let mut targets = scrapes::find(&self.replay, asked, options, &route, &edges)?;
+        let followed = pages::followed(&self.replay, &edges, &mut targets);
         let mut parts = Vec::with_capacity(targets.len());
         for mut target in targets {
-            let context = Context::new(&self.replay, asked, options, route.clone(), &target)?;
+            let page = target.page.clone().zip(followed.clone());
+            let page = page.map(|(id, followed)| Page { id, followed });
+            let of = (&target, page);
+            let context = Context::new(&self.replay, asked, options, route.clone(), of)?;
             find_partial_pushes(&self.replay, &context, &mut target)?;
             self.settle_interval(&mut target, options);
-            let gaps = self.gaps(&target, context.route())?;
+            let gaps = match &target.page {
+                // Only the run tells how long they were there.
+                Some(_) => Vec::new(),
+                None => self.gaps(&target, context.route())?,
+            };
             parts.push(Part {
                 instants: instants(target.scrapes.len() - target.known, options.instants),
                 target,
@@ -298,11 +313,14 @@ impl<'b> Session<'b> {
     /// The frame of a tick, not before that of the last call.
     fn frame(
         &mut self,
-        tick: u64,
-        last_tick: u64,
+        (tick, last_tick): (u64, u64),
+        followed: Option<&Followed>,
         progress: &mut Progress<'_>,
     ) -> Result<Arc<Frame>, VerifyError> {
         loop {
+            if let (Some(followed), Some(frame)) = (followed, &self.latest) {
+                followed.follow(frame);
+            }
             if let Some(frame) = self.latest.as_ref().filter(|frame| frame.tick() >= tick) {
                 if frame.tick() == tick {
                     return Ok(Arc::clone(frame));

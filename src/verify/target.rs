@@ -25,6 +25,8 @@ pub(super) struct Scrape {
 pub(super) struct Target {
     /// Labels that the backend added to all of them.
     pub(super) labels: Labels,
+    /// The ID of the target whose page it is, where it is one.
+    pub(super) page: Option<String>,
     /// What names become.
     pub(super) naming: Naming,
     /// What the tick numbers are called.

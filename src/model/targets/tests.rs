@@ -57,6 +57,9 @@ fn check(frame: &Frame, law: &TargetLaw, map: &TargetMap) -> Result<(), TestCase
     for (id, rows_of_it) in &all {
         let target = map.find(id).expect("it is there");
         prop_assert_eq!(&rows(target, families), rows_of_it);
+        let told = labels_of_id(law, id).expect("some target has it");
+        let told: Vec<(&str, &str)> = told.iter().map(|(name, value)| (*name, &**value)).collect();
+        prop_assert_eq!(told, target.labels());
     }
     match law {
         TargetLaw::By(labels) => {
@@ -132,4 +135,14 @@ fn ids_read_as_their_values() {
     check("~", "~7E");
     check("..", "~2E~2E");
     check("é", "~C3~A9");
+}
+
+#[test]
+fn ids_of_no_target_tell_no_labels() {
+    let law = TargetLaw::By(vec!["a".into(), "b".into()]);
+    let told = labels_of_id(&law, "x~2Fy,~").unwrap();
+    assert_eq!(told, [("a", "x/y".to_owned())]);
+    for id in ["", "x", "x,y,z", ",y", "x~2fy,z", "x~2,y", "x~,y", "~41,y", "x~FF,y", "x/y,z", "\u{e9},y"] {
+        assert_eq!(labels_of_id(&law, id), None, "{id}");
+    }
 }
