@@ -1,7 +1,6 @@
 //! A living fleet that is verified round by round: what ended in an earlier round is still known
 //! to have ended, wherever rounds end.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use mockingbird::clock::Clock;
@@ -165,26 +164,17 @@ fn a_watch_tells_of_a_series_that_comes_back() {
     let settings = Settings {
         interval: Duration::from_millis(300),
         visible_after: Duration::from_millis(visible_after_ms as u64),
-        rounds_max: Some(7),
+        rounds_max: Some(5),
         listen: None,
     };
     let (_keep, stop) = crossbeam_channel::bounded(1);
-    let (differing, compared) = (AtomicU64::new(0), AtomicU64::new(0));
+    let mut differing = Vec::new();
     let mut tell = |round: Round<'_>, _: &watch::Delays| {
-        let Round::Compared(report) = round else {
-            return;
-        };
-        compared.fetch_add(1, Relaxed);
-        if report.ok {
-            return;
-        }
-        differing.fetch_add(1, Relaxed);
-        let table = report.table(false);
-        assert_eq!(counts(report), [0, 0, 1, 0, 0], "{table}");
-        for example in examples(report, What::Unexpected) {
-            assert!(example.series.contains(&pod), "{table}");
-            let note = format!("it ended at tick {}", last_tick + 1);
-            assert_eq!(example.note.as_ref(), Some(&note), "{table}");
+        // On a slow machine it goes on after the last scrape that is stored.
+        if let Round::Compared(report) = round
+            && counts(report) != [0; 5]
+        {
+            differing.push(report.clone());
         }
     };
     let options = Options {
@@ -198,6 +188,14 @@ fn a_watch_tells_of_a_series_that_comes_back() {
         &backend, &options, &settings, &mut load, &stop, tell, progress,
     )
     .unwrap();
-    assert!(compared.into_inner() >= 2);
-    assert_eq!(differing.into_inner(), 1);
+    let [report] = &differing[..] else {
+        panic!("{} rounds differ", differing.len());
+    };
+    let table = report.table(false);
+    assert_eq!(counts(report), [0, 0, 1, 0, 0], "{table}");
+    for example in examples(report, What::Unexpected) {
+        assert!(example.series.contains(&pod), "{table}");
+        let note = format!("it ended at tick {}", last_tick + 1);
+        assert_eq!(example.note.as_ref(), Some(&note), "{table}");
+    }
 }

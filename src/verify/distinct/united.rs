@@ -44,6 +44,9 @@ struct OfFamily {
     keys: HashSet<u64>,
 }
 
+/// A family, and the index of the name that is meant of it.
+type Named<'a> = (&'a OfFamily, usize);
+
 impl United {
     /// A family of the next scrape.
     pub(super) fn add(&mut self, ctx: &Context, shown: Shown<'_>) {
@@ -104,7 +107,7 @@ impl United {
         tallies: &mut Vec<Tally>,
     ) -> Result<(), AskError> {
         // With other buckets a family has other names of the same text.
-        let mut by_text: BTreeMap<&str, Vec<(&OfFamily, usize)>> = BTreeMap::new();
+        let mut by_text: BTreeMap<&str, Vec<Named<'_>>> = BTreeMap::new();
         for family in self.families.iter().filter(|family| family.is_meant) {
             for (name, text) in family.names.texts.iter().enumerate() {
                 by_text.entry(text).or_default().push((family, name));
@@ -126,7 +129,7 @@ impl United {
                 });
                 continue;
             }
-            let any = |is: &dyn Fn(&(&OfFamily, usize)) -> bool| named.iter().any(is);
+            let any = |is: &dyn Fn(&Named<'_>) -> bool| named.iter().any(is);
             let counted = Counted {
                 may_be_less: any(&|(of, _)| !of.is_exact || of.is_summary && !ctx.keeps_nan()),
                 may_be_left_out: !any(&|(of, name)| !of.left_out[*name]),
@@ -136,7 +139,7 @@ impl United {
                 continue;
             }
             let label = number_label(&named[0].0.names, named[0].1);
-            let told = |stored: &Labels| told(ctx, stored, (&named, &own, label), generations);
+            let told = |stored: &Labels| told(ctx, stored, &named, (&own, label), generations);
             let latest = named[named.len() - 1].0.latest.space().label_names();
             counted.name_others((ctx, range), (&latest, label), &told, tally)?;
         }
@@ -169,7 +172,7 @@ fn stored_key<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>, scratch: &mu
 }
 
 /// How many series of one text there were: families with the index of their name.
-fn series_of(named: &[(&OfFamily, usize)]) -> u64 {
+fn series_of(named: &[Named<'_>]) -> u64 {
     let mut by_number: BTreeMap<Option<u64>, Vec<&HashSet<u64>>> = BTreeMap::new();
     for (family, name) in named {
         for slot in &family.names.slots[family.names.slots_of(*name)] {
@@ -195,7 +198,8 @@ fn united(sets: &[&HashSet<u64>]) -> u64 {
 fn told(
     ctx: &Context,
     stored: &Labels,
-    (named, own, label): (&[(&OfFamily, usize)], &BTreeSet<Vec<&str>>, Option<&str>),
+    named: &[Named<'_>],
+    (own, label): (&BTreeSet<Vec<&str>>, Option<&str>),
     generations: &Generations,
 ) -> Told {
     let mut scratch = Vec::new();
