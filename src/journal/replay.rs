@@ -322,7 +322,7 @@ impl Replay {
 
     /// The same, of which nothing is carried out yet.
     #[must_use]
-    pub fn from_beginning(&self) -> Self {
+    pub fn anew(&self) -> Self {
         Self {
             done: 0,
             ..self.clone()

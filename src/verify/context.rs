@@ -141,6 +141,32 @@ impl<'a> Context<'a> {
         })
     }
 
+    /// The same of another page, of which the same is true.
+    pub(super) fn of_page(&self, replay: &Replay, target: &Target, page: Page) -> Self {
+        Self {
+            backend: self.backend,
+            kind: self.kind,
+            route: self.route.clone(),
+            added: Added {
+                clash: self.added.clash,
+                style: self.added.style,
+                ..added(replay, target)
+            },
+            clashes: self.clashes,
+            native: self.native.clone(),
+            tolerance: self.tolerance,
+            marked_within_ms: target.interval_ms / MARK_LATENESS_DIVISOR,
+            matches: self.matches,
+            page: Some(page),
+            seen: RefCell::default(),
+        }
+    }
+
+    /// Whether series have labels of their own where others have those of the target.
+    pub(super) fn are_replaced(&self) -> bool {
+        self.clashes && self.added.clash == Clash::Replace
+    }
+
     /// The page that the target is, if it is one.
     pub(super) fn page(&self) -> Option<&Page> {
         self.page.as_ref()

@@ -107,6 +107,11 @@ impl Followed {
         }
     }
 
+    /// The first tick that is followed.
+    pub(super) fn first_tick(&self) -> u64 {
+        self.from_tick
+    }
+
     /// Goes on to the next frame.
     pub(super) fn follow(&self, frame: &Frame) {
         if frame.tick() < self.from_tick {

@@ -5,7 +5,7 @@ mod pages;
 mod part;
 mod warnings;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,6 +17,7 @@ use super::edges::Edges;
 use super::generations::Generations;
 use super::naming::Names;
 use super::other_run::{self, Source};
+use super::page_totals::Families;
 use super::pages::{Followed, Page};
 use super::range_check::{self, RangeCheck};
 use super::report::{Cost, Findings, Gap, Report, Tally};
@@ -26,11 +27,15 @@ use super::target::{self, Target};
 use super::{Options, Progress, VerifyError, described, scrapes};
 use crate::engine::{Engine, Frame};
 use crate::journal::Replay;
+use pages::{PAGES_ALONE_MAX, check_together, replaced};
 use part::{Part, find_partial_pushes, in_order_of_ticks, instants, odd_ticks};
 use warnings::{left_out, nothing_due};
 
 /// Times between scrapes that are remembered from one range to the next.
 const INTERVALS_KEPT: usize = 50;
+
+/// Names of the families of a target, and what was found of them.
+type Found = (Vec<Names>, Vec<Tally>);
 
 /// Compares a run with what a backend has of it, at each of its targets there.
 ///
@@ -118,48 +123,13 @@ impl<'b> Session<'b> {
         let began = Instant::now();
         let (requests_before, waited_before) = (self.backend.requests(), self.backend.waited());
         let mut parts = self.parts(options)?;
-        let followed = parts.iter().find_map(|part| part.context.page());
-        let followed = followed.map(|page| Rc::clone(&page.followed));
-        let ticks = parts.iter().flat_map(|part| {
-            let scrapes = part.scrapes();
-            [
-                scrapes.first().map(|first| first.tick),
-                Some(part.last().tick),
-            ]
-        });
-        let ticks = ticks.flatten().fold((u64::MAX, 0), |(first, last), tick| {
-            (tick.min(first), tick.max(last))
-        });
-        let selection = range_check::select(&self.replay, options, parts.len(), ticks)?;
-        // Of the parts, in their order.
-        let configurations = self.replay.metrics_between(ticks.0, ticks.1);
-        let checks = parts.iter().map(|part| {
-            let after_ms = part.after_ms();
-            let is_of = |(labels, _): &(Labels, _)| *labels == part.target.labels;
-            let left = self.left.iter().position(is_of);
-            let left = left.map(|at| self.left.swap_remove(at).1);
-            RangeCheck::new(&part.context, selection, after_ms, (&configurations, left))
-        });
-        let mut checks: Vec<RangeCheck<'_>> = checks.collect();
+        let mut found = self.judge(&parts, options, progress)?;
         let last_tick = parts.iter().map(|part| part.last().tick).max();
         let last_tick = last_tick.unwrap_or(0);
-        for (tick, place, index) in in_order_of_ticks(&parts) {
-            let frame = self.frame((tick, last_tick), followed.as_deref(), progress)?;
-            let part = &parts[place];
-            let is_instant = part.instants.contains(&index);
-            let scrape = (part.scrapes()[index], is_instant);
-            checks[place].scrape(scrape, &frame, &self.generations)?;
-        }
-        let mut found = Vec::with_capacity(parts.len());
-        for (mut check, part) in checks.into_iter().zip(&parts) {
-            check.finish(&self.generations)?;
-            let left = check.left().map(|left| (part.target.labels.clone(), left));
-            self.left.extend(left);
-            found.push(check.into_found());
-        }
         if options.known_until_ms.is_none() {
             range_check::check_named(&options.matches, &found)?;
         }
+        self.look_closer(&parts, options, &mut found)?;
         let lost = self.settle_pages(&mut parts, options)?;
         let metadata = self.backend.metadata()?;
         let known = (&**self.engine.catalog(), &metadata);
@@ -185,6 +155,61 @@ impl<'b> Session<'b> {
         Ok(Findings::new(reports.collect::<Result<_, _>>()?, cost))
     }
 
+    /// Compares what came of some targets with what should have. Returns what was found of each.
+    fn judge(
+        &mut self,
+        parts: &[Part<'_>],
+        options: &Options,
+        progress: &mut Progress<'_>,
+    ) -> Result<Vec<Found>, VerifyError> {
+        let followed = parts.iter().find_map(|part| part.context.page());
+        let followed = followed.map(|page| Rc::clone(&page.followed));
+        let ticks = parts.iter().flat_map(|part| {
+            let scrapes = part.scrapes();
+            [
+                scrapes.first().map(|first| first.tick),
+                Some(part.last().tick),
+            ]
+        });
+        let ticks = ticks.flatten().fold((u64::MAX, 0), |(first, last), tick| {
+            (tick.min(first), tick.max(last))
+        });
+        let selection = range_check::select(&self.replay, options, parts.len(), ticks)?;
+        // Of the parts, in their order.
+        let configurations = self.replay.metrics_between(ticks.0, ticks.1);
+        let families = Rc::new(Families::default());
+        let checks = parts.iter().map(|part| {
+            let after_ms = part.after_ms();
+            let is_of = |(labels, _): &(Labels, _)| *labels == part.target.labels;
+            let left = self.left.iter().position(is_of);
+            let left = left.map(|at| self.left.swap_remove(at).1);
+            let check = (&configurations[..], left);
+            let check = RangeCheck::new(&part.context, selection, after_ms, check);
+            if part.is_one_of_many {
+                check.with_others(&families)
+            } else {
+                check
+            }
+        });
+        let mut checks: Vec<RangeCheck<'_>> = checks.collect();
+        for (tick, place, index) in in_order_of_ticks(parts) {
+            let frame = self.frame((tick, ticks.1), followed.as_deref(), progress)?;
+            let part = &parts[place];
+            let is_instant = part.instants.contains(&index);
+            let scrape = (part.scrapes()[index], is_instant);
+            checks[place].scrape(scrape, &frame, &self.generations)?;
+        }
+        check_together(parts, &mut checks)?;
+        let mut found = Vec::with_capacity(parts.len());
+        for (mut check, part) in checks.into_iter().zip(parts) {
+            check.finish(&self.generations)?;
+            let left = check.left().map(|left| (part.target.labels.clone(), left));
+            self.left.extend(left);
+            found.push(check.into_found());
+        }
+        Ok(found)
+    }
+
     /// The targets of the run, and what of them is to be compared in a range.
     fn parts<'a>(&mut self, options: &'a Options) -> Result<Vec<Part<'a>>, VerifyError>
     where
@@ -195,12 +220,26 @@ impl<'b> Session<'b> {
         let edges = Edges::of(&self.replay, options)?;
         let mut targets = scrapes::find(&self.replay, asked, options, &route, &edges)?;
         let followed = pages::followed(&self.replay, &edges, &mut targets);
-        let mut parts = Vec::with_capacity(targets.len());
+        let pages = targets.iter().filter(|target| target.page.is_some());
+        let are_many = pages.count() > PAGES_ALONE_MAX;
+        let mut parts: Vec<Part<'_>> = Vec::with_capacity(targets.len());
         for mut target in targets {
             let page = target.page.clone().zip(followed.clone());
             let page = page.map(|(id, followed)| Page { id, followed });
-            let of = (&target, page);
-            let context = Context::new(&self.replay, asked, options, route.clone(), of)?;
+            let is_one_of_many = are_many && page.is_some();
+            let alike = parts
+                .iter()
+                .find(|part| part.is_one_of_many && part.is_like(&target));
+            let context = match (alike, page) {
+                (Some(part), Some(page)) => part.context.of_page(&self.replay, &target, page),
+                (_, page) => {
+                    let of = (&target, page);
+                    Context::new(&self.replay, asked, options, route.clone(), of)?
+                }
+            };
+            if is_one_of_many && context.are_replaced() {
+                return Err(replaced(&target));
+            }
             find_partial_pushes(&self.replay, &context, &mut target)?;
             self.settle_interval(&mut target, options);
             let gaps = match &target.page {
@@ -208,11 +247,17 @@ impl<'b> Session<'b> {
                 Some(_) => Vec::new(),
                 None => self.gaps(&target, context.route())?,
             };
+            let compared = target.scrapes.len() - target.known;
             parts.push(Part {
-                instants: instants(target.scrapes.len() - target.known, options.instants),
+                instants: if is_one_of_many {
+                    BTreeSet::new()
+                } else {
+                    instants(compared, options.instants)
+                },
                 target,
                 context,
                 gaps,
+                is_one_of_many,
             });
         }
         let is_empty = |part: &Part<'_>| part.scrapes().is_empty() && part.gaps.is_empty();

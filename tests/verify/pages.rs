@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mockingbird::config;
 use mockingbird::model::targets::TargetMap;
-use mockingbird::verify::report::{Findings, Report, What};
+use mockingbird::verify::report::{Findings, Gap, Report, What};
 use mockingbird::verify::{self, Options, Share, VerifyError};
 
 use crate::fake::{Labels, Store, serve};
@@ -221,7 +221,7 @@ fn a_page_that_is_lost_is_named() {
             };
             assert!(is_of(&lost.target, id), "{:?}", lost.target);
             assert_eq!(counts(lost), [0; 5]);
-            let count: u64 = lost.gaps.iter().map(|gap| gap.lost()).sum();
+            let count: u64 = lost.gaps.iter().map(Gap::lost).sum();
             assert!(count.abs_diff(to - from) <= 1, "{:?}", lost.gaps);
         }
     }
@@ -274,6 +274,78 @@ fn series_and_values_of_one_page_that_differ_are_named() {
                 assert_eq!(counts(&report), [0, samples, 0, 0, 0]);
             }
         }
+    }
+}
+
+/// Pods of which there are hundreds.
+fn hundreds(targets: &str) -> String {
+    let churn = "churn: [{mode: replace, label: pod, lifetime: 300s}]";
+    text(targets, churn).replace("range: [1, 5]", "range: [1, 100]")
+}
+
+#[test]
+fn hundreds_of_pages_take_no_more_questions_than_some() {
+    let options = Options {
+        share: Share::Series(20),
+        targets_max: 2,
+        ..options()
+    };
+    let text = hundreds("{by: [pod], in_body: false}");
+    let whole = scraped(&text);
+    let found = judged(&text, whole.clone(), &options).unwrap();
+    let table = found.table(false);
+    assert!(found.ok(), "{table}");
+    let pages = found.reports().len();
+    assert!(pages > 300, "{pages}");
+    let json = serde_json::to_value(&found).unwrap();
+    assert_eq!(json["targets"].as_array().unwrap().len(), pages);
+    let requests = json["cost"]["requests"].as_u64().unwrap();
+    // Some for each series that is compared, and for each name; none for each page.
+    assert!(requests < 90, "{requests}");
+    assert!(
+        table.contains(&format!("\n{pages} targets: {pages} ok\n")),
+        "{table}"
+    );
+    assert!(table.lines().count() < 60, "{table}");
+
+    // One series of each of some pages is lost, another page wholly.
+    let mut store = whole.clone();
+    let loads = whole.keys().filter(|labels| labels["__name__"] == "p_load");
+    let lost: Vec<&Labels> = loads.step_by(11).take(30).collect();
+    for labels in &lost[1..] {
+        store.remove(*labels);
+    }
+    let (gone, _) = lives(&text);
+    let gone = if lost.iter().any(|labels| is_of(labels, &gone)) {
+        lost[0]["instance"].clone()
+    } else {
+        gone
+    };
+    store.retain(|labels, _| !is_of(labels, &gone));
+    let found = judged(&text, store, &options).unwrap();
+    let table = found.table(false);
+    let bad = differing(&found);
+    assert_eq!(bad.len(), 30, "{table}");
+    let count = format!(
+        "\n{pages} targets: {} ok; of the other 30, the first 20:\n",
+        pages - 30
+    );
+    assert!(table.contains(&count), "{table}");
+    assert_eq!(table.matches("\n{instance=").count(), 20, "{table}");
+    // As many as that are judged series by series.
+    let named = bad
+        .iter()
+        .filter(|report| !examples(report, What::Missing).is_empty());
+    assert_eq!(named.count(), 20);
+    for report in bad.iter().filter(|report| report.scrapes > 0) {
+        let totals = report.tally("p_load").unwrap();
+        assert!(totals.totals_wrong > 0, "{table}");
+        assert!(
+            report
+                .metrics
+                .iter()
+                .all(|tally| tally.is_ok() || tally.metric == "p_load")
+        );
     }
 }
 

@@ -142,7 +142,9 @@ fn ids_of_no_target_tell_no_labels() {
     let law = TargetLaw::By(vec!["a".into(), "b".into()]);
     let told = labels_of_id(&law, "x~2Fy,~").unwrap();
     assert_eq!(told, [("a", "x/y".to_owned())]);
-    for id in ["", "x", "x,y,z", ",y", "x~2fy,z", "x~2,y", "x~,y", "~41,y", "x~FF,y", "x/y,z", "\u{e9},y"] {
+    for id in [
+        "", "x", "x,y,z", ",y", "x~2fy,z", "x~2,y", "x~,y", "~41,y", "x~FF,y", "x/y,z", "\u{e9},y",
+    ] {
         assert_eq!(labels_of_id(&law, id), None, "{id}");
     }
 }

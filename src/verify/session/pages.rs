@@ -4,20 +4,27 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::Session;
-use super::part::Part;
+use super::part::{Part, instants};
+use super::{Found, Session};
 use crate::journal::Replay;
+use crate::verify::backend::AskError;
 use crate::verify::edges::Edges;
 use crate::verify::gaps::{edge_gap, gap};
-use crate::verify::naming::{Added, Naming};
-use crate::verify::pages::{self, FOUND_WITHIN_MS, Followed, Span};
-use crate::verify::report::{Example, Gap, Report, What};
+use crate::verify::naming::{Added, Naming, labels_text};
+use crate::verify::page_totals::{self, Judged};
+use crate::verify::pages::{self, FOUND_WITHIN_MS, Followed, Page, Span};
+use crate::verify::range_check::RangeCheck;
+use crate::verify::report::{Example, Gap, Report, What, tally_of};
 use crate::verify::series::exactly;
 use crate::verify::target::{self, Scrape};
-use crate::verify::{Options, VerifyError};
+use crate::verify::{Options, Share, VerifyError};
 
 /// A page with fewer intervals between its scrapes does not tell what is usual.
 const INTERVALS_MIN: usize = 3;
+
+/// More pages than this are many: their counts and sums are compared together, and so many of
+/// those that differ are judged alone as well.
+pub(super) const PAGES_ALONE_MAX: usize = 20;
 
 /// The pages of a run in a backend.
 struct Due<'a> {
@@ -48,7 +55,9 @@ impl Session<'_> {
         let begin_ms = begins.min().unwrap_or(edges.begin_ms);
         let intervals: Vec<i64> = scraped.map(|part| part.target.interval_ms).collect();
         let until = tick_until(&self.replay, edges.due_until_ms);
-        if self.computed().is_none_or(|computed| computed < until) {
+        // What is judged round by round goes on from the last scrape.
+        let is_only_round = options.targets_max > 1 && options.known_until_ms.is_none();
+        if is_only_round && self.computed().is_none_or(|computed| computed < until) {
             self.frame((until, until), Some(&followed), &mut |_, _| {})?;
         }
         let replay = self.replay.clone();
@@ -122,6 +131,104 @@ impl Session<'_> {
             added: Added::default(),
         }
     }
+}
+
+impl Session<'_> {
+    /// Judges some of the pages of which counts and sums differ once more, each alone and
+    /// every sample of it, to name what differs.
+    pub(super) fn look_closer(
+        &self,
+        parts: &[Part<'_>],
+        options: &Options,
+        found: &mut [Found],
+    ) -> Result<(), VerifyError> {
+        let differs = |(place, part): (usize, &Part<'_>)| {
+            let of = &found[place].1;
+            let differs = part.is_one_of_many && of.iter().any(|tally| tally.totals_wrong > 0);
+            differs.then_some(place)
+        };
+        let differing = parts.iter().enumerate().filter_map(differs);
+        let differing: Vec<usize> = differing.take(PAGES_ALONE_MAX).collect();
+        let Some(&first) = differing.first() else {
+            return Ok(());
+        };
+        let Some(law) = pages::targets(&self.replay).map(|targets| targets.law.clone()) else {
+            return Ok(());
+        };
+        let options = Options {
+            share: Share::All,
+            ..options.clone()
+        };
+        let mut session = Session::new(self.replay.anew(), self.backend, &options)?;
+        let from = parts[first]
+            .context
+            .page()
+            .map(|page| page.followed.first_tick());
+        let followed = Rc::new(Followed::new(law, from.unwrap_or(0)));
+        let alone = differing.iter().map(|&place| {
+            let part = &parts[place];
+            let target = part.target.clone();
+            let page = Page {
+                id: target.page.clone().unwrap_or_default(),
+                followed: Rc::clone(&followed),
+            };
+            Part {
+                context: part.context.of_page(&self.replay, &target, page),
+                instants: instants(target.scrapes.len() - target.known, options.instants),
+                target,
+                gaps: Vec::new(),
+                is_one_of_many: false,
+            }
+        });
+        let alone: Vec<Part<'_>> = alone.collect();
+        let closer = session.judge(&alone, &options, &mut |_, _| {})?;
+        for (place, (names, tallies)) in differing.into_iter().zip(closer) {
+            let (known_names, known) = &mut found[place];
+            *known_names = names;
+            for tally in tallies {
+                let before = tally_of(known, &tally.metric);
+                // What only counts over the whole range tell stays.
+                if !tally.is_ok() || before.is_ok() {
+                    *before = tally;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Compares counts and sums of the pages that are many.
+pub(super) fn check_together(
+    parts: &[Part<'_>],
+    checks: &mut [RangeCheck<'_>],
+) -> Result<(), AskError> {
+    let all = checks.iter_mut().zip(parts);
+    let pages = all.filter_map(|(check, part)| {
+        let (totals, tallies) = check.totals_of_range()?;
+        Some(Judged {
+            context: &part.context,
+            totals,
+            tallies,
+            last: part.last(),
+        })
+    });
+    let mut pages: Vec<Judged<'_, '_>> = pages.collect();
+    let many = || parts.iter().filter(|part| part.is_one_of_many);
+    let after_ms = many().map(Part::after_ms).min().unwrap_or(0);
+    let end_ms = many()
+        .map(|part| part.target.edges.end_ms)
+        .max()
+        .unwrap_or(0);
+    page_totals::check(&mut pages, (after_ms, end_ms))
+}
+
+/// Pages that are many are told apart by labels that all their series have.
+pub(super) fn replaced(target: &target::Target) -> VerifyError {
+    VerifyError::Config(format!(
+        "own labels replace those of the target {} (honor_labels), so that its series cannot be \
+         counted together with those of other pages; choose it with --job and --instance",
+        labels_text(&target.labels)
+    ))
 }
 
 impl Due<'_> {
