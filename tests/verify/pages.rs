@@ -7,7 +7,7 @@ use mockingbird::model::targets::TargetMap;
 use mockingbird::verify::report::{Findings, Gap, Report, What};
 use mockingbird::verify::{self, Options, Share, VerifyError};
 
-use crate::fake::{Labels, Store, serve};
+use crate::fake::{Labels, Store, serve, serve_victoria};
 use crate::{EPOCH_MS, TICKS, counts, examples, exposed, options, replay_of, time_ms};
 
 /// Pods with a few series each; `TARGETS` stands for how they are divided, `LIFE` for what
@@ -30,6 +30,8 @@ metrics:
      step: 1}
   - {name: wait, type: histogram, profile: fleet, without: [code, node], algorithm: exponential,
      lam: 2, buckets: [0.5, 1]}
+  - {name: size, type: summary, profile: fleet, without: [code, node], algorithm: lognormal, mu: 1,
+     sigma: 1, max_age_s: 2, observations_per_tick: 1, objectives: {0.5: 0.05}}
   - {name: limit, type: gauge, profile: fixed, algorithm: random_walk, start: 20, step: 1}
 "#;
 
@@ -95,7 +97,7 @@ fn scraped(text: &str) -> Store {
         };
         for (labels, value) in samples {
             let mut own = labels.clone();
-            own.retain(|name, _| !["__name__", "le"].contains(&name.as_str()));
+            own.retain(|name, _| !["__name__", "le", "quantile"].contains(&name.as_str()));
             let Some(id) = owners.get(&own) else {
                 assert_eq!(labels["__name__"], "p_gen_ticks_total");
                 continue;
@@ -349,6 +351,45 @@ fn hundreds_of_pages_take_no_more_questions_than_some() {
     }
 }
 
+/// No NaN is kept, and sums are what is left of them.
+#[test]
+fn pages_in_victoria_metrics_are_judged_without_nan() {
+    let text = text("{by: [pod]}", CHURN);
+    let mut store = scraped(&text);
+    let is_nan = |samples: &Vec<(i64, f64)>| samples.iter().any(|(_, value)| value.is_nan());
+    assert!(store.values().any(is_nan));
+    for samples in store.values_mut() {
+        samples.retain(|(_, value)| !value.is_nan());
+    }
+    let options = Options {
+        share: Share::Series(1),
+        ..several()
+    };
+    let judged = |store: Store| {
+        let (_server, backend) = serve_victoria(store);
+        verify::run(replay_of(&text), &backend, &options, &mut |_, _| {}).unwrap()
+    };
+    let found = judged(store.clone());
+    assert!(found.ok(), "{}", found.table(false));
+    assert!(found.reports().len() > 20);
+    let mut medians = store
+        .iter_mut()
+        .filter(|(labels, _)| labels.contains_key("quantile"));
+    let (labels, samples) = medians.find(|(_, samples)| samples.len() > 9).unwrap();
+    samples[3].1 += 1.0;
+    let (labels, at_ms) = (labels.clone(), samples[3].0);
+    let found = judged(store);
+    let [report] = differing(&found)[..] else {
+        panic!("{}", found.table(false));
+    };
+    assert!(is_of(&report.target, &labels["instance"]));
+    let wrong = examples(report, What::Wrong);
+    assert!(
+        wrong.iter().any(|example| example.time_ms == at_ms),
+        "{wrong:?}"
+    );
+}
+
 /// The page of a target, with all series, is there after its last tick.
 #[test]
 fn a_page_that_outlives_its_target_is_named() {
@@ -376,8 +417,8 @@ fn a_page_that_outlives_its_target_is_named() {
     assert_eq!(ticks.unexpected, late.len() as u64);
     let note = format!("its target ended at tick {ended}");
     assert_eq!(ticks.examples[0].note, Some(note));
-    // Two of requests, load, and five of the histogram.
-    assert_eq!(counts(report)[2], late.len() as u64 * (2 + 1 + 5 + 1));
+    // Those of requests, load, wait, size, and the tick numbers.
+    assert_eq!(counts(report)[2], late.len() as u64 * (2 + 1 + 5 + 3 + 1));
 }
 
 #[test]
