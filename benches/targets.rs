@@ -200,7 +200,7 @@ fn time(least: &mut f64, lines: usize, run: impl FnOnce()) {
 }
 
 fn newlines(text: &[u8]) -> usize {
-    text.iter().filter(|&&byte| byte == b'\n').count()
+    text.split_inclusive(|&byte| byte == b'\n').count()
 }
 
 fn law(rows: Rows, targets: usize) -> TargetLaw {

@@ -14,7 +14,8 @@
 //! A backend may have the run's series several times, told apart by labels that it
 //! added: each such `target` has ticks, names and gaps of its own. One engine computes
 //! every tick once, and all targets that have shown it are held against the same frame
-//! (`session`). Memory is bounded: values are kept for so many scrapes at a time
+//! (`session`). A target may be the page of one of the run's own targets (`pages`): it has the
+//! series of that one alone, and is there as long as that is. Memory is bounded: values are kept for so many scrapes at a time
 //! (`chunk`), compared, and dropped; all targets share the room for them.
 
 mod at_tick;
@@ -32,6 +33,8 @@ mod locate;
 mod naming;
 mod other_run;
 mod otlp_name;
+mod page_totals;
+mod pages;
 mod place;
 mod probe;
 mod range_check;
@@ -64,6 +67,9 @@ pub use crate::exporters::ExporterId as Via;
 /// to hold every compared series at one scrape at least.
 pub const TARGETS_MAX: usize = 100;
 
+/// So many pages of targets can be judged together, besides.
+pub const PAGES_MAX: usize = 20_000;
+
 /// What is to be compared.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -94,7 +100,7 @@ pub struct Options {
     /// Scrapes at which counts and sums are compared, at least 1.
     pub instants: usize,
     /// More targets than this are refused, at least 1: one of them is to be chosen by `job` and
-    /// `instance`. Several are only judged where each says that it is of the run.
+    /// `instance`. Where several are judged, pages of targets do not count, up to [`PAGES_MAX`]. Several are only judged where each says that it is of the run.
     pub targets_max: usize,
     /// Only this job's target.
     pub job: Option<String>,

@@ -11,6 +11,8 @@ mod kin;
 mod living;
 #[path = "verify/loads.rs"]
 mod loads;
+#[path = "verify/pages.rs"]
+mod pages;
 #[path = "verify/reloads.rs"]
 mod reloads;
 #[path = "verify/rounds.rs"]

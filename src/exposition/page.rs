@@ -247,4 +247,6 @@ impl<M: Mark> Writer<'_, M> {
 }
 
 #[cfg(test)]
+mod rows;
+#[cfg(test)]
 mod tests;

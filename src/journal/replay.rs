@@ -328,6 +328,15 @@ impl Replay {
         }
     }
 
+    /// The same, of which nothing is carried out yet.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self {
+            done: 0,
+            ..self.clone()
+        }
+    }
+
     /// The configuration to begin with.
     pub fn config(&self) -> &Config {
         &self.config

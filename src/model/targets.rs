@@ -10,6 +10,7 @@
 //! is `~` and two hexadecimal digits, an empty value is `~`, and a comma stands between values.
 //! So it is one segment of a path that no client changes, and different targets differ.
 
+mod ids;
 mod keys;
 
 use std::ops::Range;
@@ -20,6 +21,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Catalog;
 use super::population::{Population, Populations};
 use crate::config::TargetLaw;
+pub use ids::labels_of_id;
 use keys::SpaceLaw;
 
 /// The targets of a catalog's generated families at a tick.
@@ -102,16 +104,20 @@ impl TargetMap {
         self.keys.is_empty()
     }
 
+    /// The target of a key; `None` where there is none at this tick.
+    pub fn with_key(&self, key: u64) -> Option<Target<'_>> {
+        self.keys.binary_search(&key).ok()?;
+        Some(Target { map: self, key })
+    }
+
     /// The target of an ID; `None` where there is none at this tick.
     pub fn find(&self, id: &str) -> Option<Target<'_>> {
-        let key = xxh3_64(id.as_bytes());
-        self.keys.binary_search(&key).ok()?;
-        let target = Target { map: self, key };
+        let target = self.with_key(xxh3_64(id.as_bytes()))?;
         // Another text may have the same hash.
         (target.id() == id).then_some(target)
     }
 
-    /// All of them, in an order that means nothing.
+    /// All of them, by increasing key, which means nothing else.
     pub fn iter(&self) -> impl Iterator<Item = Target<'_>> {
         let keys = self.keys.iter();
         keys.map(|&key| Target { map: self, key })
@@ -125,6 +131,11 @@ impl TargetMap {
 }
 
 impl<'a> Target<'a> {
+    /// A hash of its ID: the same at every tick, in the order of [`TargetMap::iter`].
+    pub fn key(&self) -> u64 {
+        self.key
+    }
+
     /// Its ID.
     pub fn id(&self) -> String {
         let mut id = Vec::new();
@@ -158,11 +169,22 @@ impl<'a> Target<'a> {
     /// Its rows in a family, by its index in the catalog; increasing, neighbours together.
     pub fn rows(&self, family: usize) -> impl Iterator<Item = Range<usize>> + use<'a> {
         let place = self.map.of_family.get(family);
-        let space = place.map(|&place| &*self.map.spaces[place]);
-        space.into_iter().flat_map({
-            let key = self.key;
-            move |space| space.rows(key)
-        })
+        self.rows_in(place.map(|&place| &*self.map.spaces[place]))
+    }
+
+    /// Its rows in a family, by the family's population at the tick.
+    pub fn rows_of(&self, population: &Population) -> impl Iterator<Item = Range<usize>> + use<'a> {
+        let mut spaces = self.map.spaces.iter();
+        let space = spaces.find(|space| space.is_of(population));
+        self.rows_in(space.map(|space| &**space))
+    }
+
+    fn rows_in(
+        &self,
+        space: Option<&'a SpaceTargets>,
+    ) -> impl Iterator<Item = Range<usize>> + use<'a> {
+        let key = self.key;
+        space.into_iter().flat_map(move |space| space.rows(key))
     }
 
     /// How many series it has, of all families.
@@ -246,6 +268,3 @@ impl SpaceTargets {
         8 * self.keys.len() + 4 * (self.starts.len() + self.firsts.len() + self.lens.len())
     }
 }
-
-#[cfg(test)]
-mod tests;

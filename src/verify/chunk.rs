@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::naming::Names;
-use super::selection::{KeyLimit, each_key};
+use super::selection::{KeyLimit, Rows, each_key};
 use super::target::Scrape;
 use crate::engine::{Columns, Created, Frame};
 use crate::model::population::{Population, Populations};
@@ -91,6 +91,8 @@ pub(super) struct Sampled {
     by_key: HashMap<u64, usize>,
     /// ... and the label-set keys of all that began after the first scrape.
     pub(super) born_keys: Vec<u64>,
+    /// The rows of the first scrape that the target shows, sampled or not.
+    pub(super) shown: Rows,
 }
 
 /// A sampled series.
@@ -160,10 +162,12 @@ impl Chunk {
                 series: Vec::new(),
                 by_row: HashMap::new(),
                 by_key: HashMap::new(),
+                shown: Rows::All,
                 born_keys: Vec::new(),
             };
             let population = populations.family(index);
-            let rows = context.rows(population.space());
+            sampled.shown = context.all_rows(population);
+            let rows = context.rows(population);
             each_key(population, family.name_key, &rows, |key, row| {
                 if selection.limit.includes(key) {
                     let series = chunk.next_series(row, sampled.names.slots.len());

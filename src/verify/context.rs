@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::backend::{AskError, Backend, Kind, Labels};
 use super::naming::{self, Added, Clash, Names, Naming, one_of, quoted, selector};
+use super::pages::{self, Page};
 use super::probe::Probe;
 use super::report::Allowance;
 use super::route::{Ends, Route};
@@ -17,7 +18,7 @@ use super::target::{Scrape, Target};
 use super::{Options, VerifyError, Via};
 use crate::journal::Replay;
 use crate::layout::Wire;
-use crate::model::space::Space;
+use crate::model::population::Population;
 use crate::model::{Family, Shape};
 use crate::selfmetrics::TICKS;
 
@@ -47,6 +48,8 @@ pub(super) struct Context<'a> {
     /// After a scrape, the series that it does not show are marked within this.
     marked_within_ms: i64,
     matches: &'a Matches,
+    /// The page that the target is, if it is one.
+    page: Option<Page>,
     seen: RefCell<BTreeSet<Seen>>,
 }
 
@@ -70,6 +73,21 @@ enum Seen {
     StartZero,
 }
 
+/// What a backend has added to the series of a target, as its tick numbers tell.
+fn added(replay: &Replay, target: &Target) -> Added {
+    let mut labels = target.labels.clone();
+    let targets = pages::targets(replay);
+    let found = target.page.as_ref().zip(targets);
+    let of_page = found.map(|(id, targets)| pages::found_labels(targets, id, &labels));
+    let of_page = of_page.unwrap_or_default();
+    labels.retain(|name, _| !of_page.contains_key(name));
+    Added {
+        labels,
+        of_page,
+        ..Added::default()
+    }
+}
+
 impl<'a> Context<'a> {
     /// Finds out what the backend calls names and labels.
     ///
@@ -81,7 +99,7 @@ impl<'a> Context<'a> {
         (backend, kind): (&'a Backend, Kind),
         options: &'a Options,
         mut route: Route,
-        target: &Target,
+        (target, page): (&Target, Option<Page>),
     ) -> Result<Self, VerifyError> {
         let Scrape {
             time_ms: at_ms,
@@ -92,10 +110,7 @@ impl<'a> Context<'a> {
             Kind::VictoriaMetrics => VICTORIA_TOLERANCE,
         });
         route.naming = target.naming;
-        let mut added = Added {
-            labels: target.labels.clone(),
-            ..Added::default()
-        };
+        let mut added = added(replay, target);
         let probe = Probe {
             replay,
             backend,
@@ -121,8 +136,40 @@ impl<'a> Context<'a> {
                 Via::Otlp | Via::RemoteWrite(_) => 0,
             },
             matches: &options.matches,
+            page,
             seen: RefCell::default(),
         })
+    }
+
+    /// The same of another page, of which the same is true.
+    pub(super) fn of_page(&self, replay: &Replay, target: &Target, page: Page) -> Self {
+        Self {
+            backend: self.backend,
+            kind: self.kind,
+            route: self.route.clone(),
+            added: Added {
+                clash: self.added.clash,
+                style: self.added.style,
+                ..added(replay, target)
+            },
+            clashes: self.clashes,
+            native: self.native.clone(),
+            tolerance: self.tolerance,
+            marked_within_ms: target.interval_ms / MARK_LATENESS_DIVISOR,
+            matches: self.matches,
+            page: Some(page),
+            seen: RefCell::default(),
+        }
+    }
+
+    /// Whether series have labels of their own where others have those of the target.
+    pub(super) fn are_replaced(&self) -> bool {
+        self.clashes && self.added.clash == Clash::Replace
+    }
+
+    /// The page that the target is, if it is one.
+    pub(super) fn page(&self) -> Option<&Page> {
+        self.page.as_ref()
     }
 
     /// How the samples came.
@@ -142,9 +189,22 @@ impl<'a> Context<'a> {
         self.matches
     }
 
-    /// The series of a label space that the target has and that are looked at.
-    pub(super) fn rows(&self, space: &Space) -> Rows {
-        Rows::of(space, self.matches)
+    /// The series that the target has and that are looked at, of a family at the latest tick.
+    pub(super) fn rows(&self, population: &Population) -> Rows {
+        let rows = Rows::of(population.space(), self.matches);
+        self.of_target(population, rows)
+    }
+
+    /// Those that the target has, whether or not they are looked at.
+    pub(super) fn all_rows(&self, population: &Population) -> Rows {
+        self.of_target(population, Rows::All)
+    }
+
+    fn of_target(&self, population: &Population, rows: Rows) -> Rows {
+        match &self.page {
+            Some(page) => page.rows(population, rows),
+            None => rows,
+        }
     }
 
     /// Why the series of a family are not compared, though they are there.

@@ -119,7 +119,8 @@ impl Target {
     pub(super) fn begins_late_ms(&self) -> Option<i64> {
         let edges = &self.edges;
         let late_ms = self.scrapes[0].time_ms - edges.begin_ms;
-        let is_open = self.known == 0 && !edges.begin_is_due;
+        // A page is there from its target's first tick on.
+        let is_open = self.known == 0 && !edges.begin_is_due && self.page.is_none();
         (is_open && self.is_long(late_ms)).then_some(late_ms)
     }
 
@@ -128,7 +129,7 @@ impl Target {
         let edges = &self.edges;
         let last_ms = self.scrapes[self.scrapes.len() - 1].time_ms;
         let early_ms = edges.end_ms - last_ms;
-        (edges.end_is_unknown && self.is_long(early_ms)).then_some(early_ms)
+        (edges.end_is_unknown && self.page.is_none() && self.is_long(early_ms)).then_some(early_ms)
     }
 
     fn is_long(&self, ms: i64) -> bool {
@@ -137,13 +138,13 @@ impl Target {
 }
 
 /// A gap where two scrapes are more than one and a half intervals apart.
-fn gap(after_ms: i64, before_ms: i64, interval_ms: i64) -> Option<Gap> {
+pub(super) fn gap(after_ms: i64, before_ms: i64, interval_ms: i64) -> Option<Gap> {
     let between = |apart_ms: i64| (apart_ms + interval_ms / 2) / interval_ms - 1;
     gap_of(after_ms, before_ms, interval_ms, between)
 }
 
 /// A gap between a scrape and an edge, or between two edges, as long as that.
-fn edge_gap(after_ms: i64, before_ms: i64, interval_ms: i64) -> Option<Gap> {
+pub(super) fn edge_gap(after_ms: i64, before_ms: i64, interval_ms: i64) -> Option<Gap> {
     gap_of(after_ms, before_ms, interval_ms, |apart_ms| {
         apart_ms / interval_ms
     })

@@ -248,7 +248,7 @@ fn split(
             continue;
         }
         let mut with = group.with.clone();
-        let mut narrowed = group.narrowed(Rows::All, &stored_name, &text, count, found);
+        let mut narrowed = group.narrowed(Rows::None, &stored_name, &text, count, found);
         match label {
             Label::Dimension(dimension) => {
                 let digit = match expected.texts.get(part) {
@@ -259,9 +259,7 @@ fn split(
             }
             Label::Slot => narrowed.slot = Some(parts.slots.start + part),
         }
-        if !with.is_empty() {
-            narrowed.rows = Rows::With(with.clone());
-        }
+        narrowed.rows = group.rows.with_values(with.clone());
         narrowed.with = with;
         groups.push(narrowed);
     }

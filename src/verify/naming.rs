@@ -112,6 +112,9 @@ const EXPORTED: &str = "exported_";
 pub(super) struct Added {
     /// Labels of the tick series but its name.
     pub(super) labels: Labels,
+    /// Labels that all series of a page have of their own, though they are not in it: whoever
+    /// found the page added them.
+    pub(super) of_page: Labels,
     /// What happens to own labels of the same names.
     pub(super) clash: Clash,
     /// What own labels are called otherwise.
@@ -183,6 +186,8 @@ impl Added {
     /// calls `exported_…`.
     pub(super) fn matchers(&self, own: &[&str]) -> Vec<String> {
         let replaces = self.clash == Clash::Replace;
+        let of_page = self.of_page.iter();
+        let of_page = of_page.map(|(name, value)| format!("{name}={}", quoted(value)));
         let matchers = self.labels.iter().map(|(name, value)| {
             if !replaces || !own.contains(&name.as_str()) {
                 return format!("{name}={}", quoted(value));
@@ -193,7 +198,7 @@ impl Added {
             }
             format!("{exported}=\"\"")
         });
-        matchers.collect()
+        matchers.chain(of_page).collect()
     }
 
     /// The labels of a stored series as it had them when it was exposed.
@@ -205,7 +210,8 @@ impl Added {
                 continue;
             }
             let original = names.iter().position(|known| known == name);
-            if original.is_none() && self.labels.get(name) == Some(value) {
+            let is_added = [&self.labels, &self.of_page].map(|added| added.get(name));
+            if original.is_none() && is_added.contains(&Some(value)) {
                 continue;
             }
             let original = original.map_or(name.as_str(), |place| own[place]);
@@ -324,7 +330,7 @@ mod tests {
         let mut added = Added {
             labels: labels(&[("instance", "h:1"), ("job", "j")]),
             clash: Clash::UntilFree,
-            style: LabelStyle::AsSent,
+            ..Added::default()
         };
         let stored = labels(&[
             ("__name__", "m"),
@@ -410,7 +416,7 @@ mod tests {
             let of = |clash| Added {
                 labels: labels(&target),
                 clash,
-                style: LabelStyle::AsSent,
+                ..Added::default()
             };
             assert_eq!(of(Clash::UntilFree).stored_names(own), until_free);
             assert_eq!(of(Clash::PushOn).stored_names(own), push_on);

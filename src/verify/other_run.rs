@@ -2,10 +2,11 @@
 //! tick numbers, and what the scraped process says of itself, in; why it is another
 //! run out. A wrong journal is a wrong argument, and nothing that a backend lost.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use super::VerifyError;
-use super::backend::{AskError, Backend, Labels};
+use super::backend::{AskError, Backend, Labels, Row};
 use super::naming::{Names, Naming, labels_text, quoted, selector};
 use super::report::{Report, Tally, rfc3339_ms};
 use super::target::{RunInfo, Scrape, late_ms, tick_interval_ms};
@@ -79,13 +80,33 @@ impl Source<'_> {
         let (name, unit, label) = EPOCH;
         let query = format!("last_over_time({}[2ms])", self.selector(name, unit));
         let rows = self.backend.vector(&query, at_ms + 1)?;
-        let info = rows.into_iter().find_map(|row| {
-            Some(RunInfo {
-                epoch_ms: (row.value * 1000.0).round() as i64,
-                fingerprint: row.labels.get(label)?.clone(),
-            })
-        });
-        Ok(info)
+        Ok(rows.iter().find_map(|row| info_of(row, label)))
+    }
+
+    /// What all that have its labels said from one time to another, by their labels. Who said
+    /// several things is left out.
+    pub(super) fn run_infos(
+        self,
+        (from_ms, to_ms): (i64, i64),
+    ) -> Result<BTreeMap<Labels, RunInfo>, AskError> {
+        let (name, unit, label) = EPOCH;
+        let range_ms = to_ms - from_ms + 1;
+        let query = format!(
+            "last_over_time({}[{range_ms}ms])",
+            self.selector(name, unit)
+        );
+        let mut infos: BTreeMap<Labels, Option<RunInfo>> = BTreeMap::new();
+        for row in self.backend.vector(&query, to_ms)? {
+            let info = info_of(&row, label);
+            let mut labels = row.labels;
+            labels.retain(|name, _| name != label && name != "__name__");
+            let is_only = |known: &mut Option<RunInfo>| *known = None;
+            infos.entry(labels).and_modify(is_only).or_insert(info);
+        }
+        let told = infos.into_iter();
+        Ok(told
+            .filter_map(|(labels, info)| Some((labels, info?)))
+            .collect())
     }
 
     /// The most that a tick was late between two times, as the run told it.
@@ -107,8 +128,16 @@ impl Source<'_> {
     }
 }
 
+/// What a row tells; `label` has the fingerprint.
+fn info_of(row: &Row, label: &str) -> Option<RunInfo> {
+    Some(RunInfo {
+        epoch_ms: (row.value * 1000.0).round() as i64,
+        fingerprint: row.labels.get(label)?.clone(),
+    })
+}
+
 /// Holds the scrapes or pushes of a target against the run. Returns what the target
-/// says of itself at the last one.
+/// says of itself at the last one, if that is not `told` already.
 ///
 /// # Errors
 /// When they are another run's, or the backend cannot be asked.
@@ -116,12 +145,15 @@ pub(super) fn check(
     replay: &Replay,
     source: Source<'_>,
     scrapes: &[Scrape],
-    now_ns: i64,
+    (told, now_ns): (Option<RunInfo>, i64),
 ) -> Result<Option<RunInfo>, VerifyError> {
     let Some(&last) = scrapes.last() else {
         return Ok(None);
     };
-    let info = source.run_info(last.time_ms)?;
+    let info = match told {
+        Some(told) => Some(told),
+        None => source.run_info(last.time_ms)?,
+    };
     let is_other = |info: &&RunInfo| epochs_differ(replay, info);
     if let Some(other) = info.as_ref().filter(is_other) {
         let began = rfc3339_ms(other.epoch_ms);

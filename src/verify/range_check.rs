@@ -3,6 +3,7 @@
 //! sums are compared at once.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use super::at_tick::AtTick;
 use super::backend::AskError;
@@ -11,6 +12,7 @@ use super::context::Context;
 use super::distinct::Distinct;
 use super::generations::Generations;
 use super::naming::Names;
+use super::page_totals::{Families, RangeTotals};
 use super::place::Place;
 use super::report::{Tally, What, tally_of};
 use super::selection::{KeyLimit, Matches, Rows};
@@ -40,6 +42,8 @@ pub(super) struct RangeCheck<'a> {
     last: Option<Scrape>,
     /// Names whose difference has been looked into.
     located: BTreeSet<String>,
+    /// Of a page that is one of many: what is compared of all of them together.
+    totals: Option<RangeTotals>,
 }
 
 /// The series of a run that are compared sample by sample, at so many targets, from one tick
@@ -121,7 +125,20 @@ impl<'a> RangeCheck<'a> {
             begin_ms: after_ms,
             last: None,
             located: BTreeSet::new(),
+            totals: None,
         }
+    }
+
+    /// The same of a page of which counts and sums are compared together with those of others.
+    #[must_use]
+    pub(super) fn with_others(mut self, families: &Rc<Families>) -> Self {
+        self.totals = Some(RangeTotals::new(families, self.after_ms));
+        self
+    }
+
+    /// What is left to be compared with others, and where what is found goes.
+    pub(super) fn totals_of_range(&mut self) -> Option<(RangeTotals, &mut Vec<Tally>)> {
+        Some((self.totals.take()?, &mut self.tallies))
     }
 
     /// The next scrape, which is of this frame; of what is not there any more `known` tells.
@@ -136,7 +153,10 @@ impl<'a> RangeCheck<'a> {
             self.compare(known)?;
             self.begin(frame);
         }
-        self.distinct.add(self.context, frame);
+        match &mut self.totals {
+            Some(totals) => totals.add(self.context, scrape, frame),
+            None => self.distinct.add(self.context, frame),
+        }
         self.last = Some(scrape);
         self.after_ms = scrape.time_ms;
         if let Some(chunk) = &mut self.chunk {
@@ -171,14 +191,16 @@ impl<'a> RangeCheck<'a> {
     fn count(&mut self, frame: &Frame) {
         let families = frame.catalog().families().iter();
         for (family, population) in families.zip(frame.populations().iter()) {
-            let rows = self.context.rows(population.space());
-            if population.entities().is_none() || !matches!(rows, Rows::All) {
+            let rows = self.context.rows(population);
+            let are_few = matches!(rows, Rows::All | Rows::Of(..));
+            if population.entities().is_none() || !are_few {
                 continue;
             }
+            let series = rows.count(population);
             let metric = self.context.route().names(family).family;
             let mut tallies = self.tallies.iter_mut();
             if let Some(tally) = tallies.find(|tally| tally.metric == metric) {
-                tally.series = tally.series.max(population.series_count());
+                tally.series = tally.series.max(series);
             }
         }
     }
@@ -188,7 +210,7 @@ impl<'a> RangeCheck<'a> {
         let route = self.context.route();
         let families = frame.catalog().families().iter();
         for (family, population) in families.zip(frame.populations().iter()) {
-            let rows = self.context.rows(population.space());
+            let rows = self.context.rows(population);
             let series = rows.count(population);
             let may_come = population.entities().is_some() && !matches!(rows, Rows::None);
             if series == 0 && !may_come || route.leaves_out(&family.shape) {

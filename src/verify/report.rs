@@ -246,6 +246,31 @@ pub(super) fn tally_of<'t>(tallies: &'t mut Vec<Tally>, metric: &str) -> &'t mut
 }
 
 impl Tally {
+    /// Adds what was found of the same metric at another target, but for examples.
+    fn add(&mut self, other: &Self) {
+        self.kind.clone_from(&other.kind);
+        self.described |= other.described;
+        self.not_judged = self.not_judged.or(other.not_judged);
+        self.uncounted = self.uncounted.or(other.uncounted);
+        self.series += other.series;
+        self.series_sampled += other.series_sampled;
+        let both = [
+            (&mut self.totals, other.totals),
+            (&mut self.totals_wrong, other.totals_wrong),
+            (&mut self.samples, other.samples),
+            (&mut self.missing, other.missing),
+            (&mut self.wrong, other.wrong),
+            (&mut self.unexpected, other.unexpected),
+            (&mut self.misplaced, other.misplaced),
+            (&mut self.duplicated, other.duplicated),
+            (&mut self.stale_late, other.stale_late),
+            (&mut self.described_wrong, other.described_wrong),
+        ];
+        for (own, other) in both {
+            *own += other;
+        }
+    }
+
     /// Whether nothing differs.
     pub fn is_ok(&self) -> bool {
         self.differences() == 0

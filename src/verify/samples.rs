@@ -157,7 +157,7 @@ impl Check<'_, '_> {
         }
         let key = key_of(self.population.space(), &labels);
         let keys = self.keys.get_or_insert_with(|| {
-            let mut keys = sorted_keys(self.population);
+            let mut keys = sorted_keys(self.population, &self.sampled.shown);
             if !self.sampled.born_keys.is_empty() {
                 keys.extend(&self.sampled.born_keys);
                 keys.sort_unstable();

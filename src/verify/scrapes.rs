@@ -13,11 +13,11 @@ use super::other_run::{self, Source, Whose};
 use super::report::{Example, Gap, rfc3339_ms};
 use super::route::Route;
 use super::series::exactly;
-use super::target::{SCRAPES_MAX, Scrape, Target, intervals, usual_interval};
+use super::target::{RunInfo, SCRAPES_MAX, Scrape, Target, intervals, usual_interval};
 use super::tick_numbers::{pushes_of, scrapes_of};
-use super::{Options, VerifyError};
+use super::{Options, PAGES_MAX, VerifyError, pages};
 use crate::clock::Clock;
-use crate::config::{INSTANCE_ATTRIBUTE, INSTANCE_LABEL};
+use crate::config::{INSTANCE_ATTRIBUTE, INSTANCE_LABEL, Targets};
 use crate::journal::Replay;
 use crate::selfmetrics::TICK_LAG;
 
@@ -47,6 +47,10 @@ struct TickNumbers<'a> {
     /// The process that pushed them, unless the arguments name one.
     instance: Option<&'a str>,
     targets_max: usize,
+    /// The targets that have pages of their own.
+    targets: Option<&'a Targets>,
+    /// What pages say of their run, by the labels of their tick numbers but the name.
+    infos: BTreeMap<Labels, RunInfo>,
 }
 
 /// Asks for the tick numbers of the range, of every target of the run.
@@ -61,7 +65,7 @@ pub(super) fn find(
     route: &Route,
     edges: &Edges,
 ) -> Result<Vec<Target>, VerifyError> {
-    let numbers = TickNumbers {
+    let mut numbers = TickNumbers {
         replay,
         backend,
         kind,
@@ -73,8 +77,14 @@ pub(super) fn find(
             .as_deref()
             .filter(|_| options.instance.is_none()),
         targets_max: options.targets_max,
+        targets: pages::targets(replay).filter(|_| options.via.is_scraped()),
+        infos: BTreeMap::new(),
     };
     let mut in_range = numbers.stored(edges.begin_ms, edges.end_ms)?;
+    numbers.leave_out_own_metrics(&mut in_range)?;
+    if in_range.iter().any(|stored| numbers.is_page(stored)) {
+        numbers.infos = numbers.run_infos(options, (edges.begin_ms, edges.end_ms))?;
+    }
     numbers.check_several(&in_range)?;
     let is_first_range = !options.whole_range && options.known_until_ms.is_none();
     let mut before = if in_range.is_empty() || is_first_range {
@@ -99,7 +109,28 @@ pub(super) fn find(
         let before = before.remove(&stored.labels).unwrap_or_default();
         numbers.target(stored, &before, options, edges)
     });
-    targets.collect()
+    let targets = targets.collect::<Result<Vec<_>, _>>()?;
+    check_told_apart(&targets)?;
+    Ok(targets)
+}
+
+/// # Errors
+/// When pages have the same labels, so that nobody knows which of them a series is of.
+fn check_told_apart(targets: &[Target]) -> Result<(), VerifyError> {
+    let mut pages: BTreeMap<&Labels, &str> = BTreeMap::new();
+    for target in targets {
+        let Some(id) = target.page.as_deref() else {
+            continue;
+        };
+        if let Some(other) = pages.insert(&target.labels, id) {
+            return Err(VerifyError::Config(format!(
+                "the pages of targets {other} and {id} have the same labels {}: their series \
+                 cannot be told apart; instance should be the target, as service discovery has it",
+                labels_text(&target.labels)
+            )));
+        }
+    }
+    Ok(())
 }
 
 impl TickNumbers<'_> {
@@ -119,6 +150,25 @@ impl TickNumbers<'_> {
         }
         found.retain(|stored| !stored.samples.is_empty());
         Ok(found)
+    }
+
+    /// Leaves out whoever scraped a page of self-metrics alone.
+    ///
+    /// # Errors
+    /// When that is all that was scraped.
+    fn leave_out_own_metrics(&self, found: &mut Vec<Stored>) -> Result<(), VerifyError> {
+        if self.targets.is_none_or(|targets| targets.whole) || found.is_empty() {
+            return Ok(());
+        }
+        found.retain(|stored| self.is_page(stored));
+        if found.is_empty() {
+            return Err(VerifyError::Config(
+                "exporters.prometheus.targets.whole is false, so that only the pages of targets \
+                 have the series, and none of them was scraped"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     /// Takes off the zero that a receiver may have put where the tick numbers began: it
@@ -199,15 +249,18 @@ impl TickNumbers<'_> {
             naming,
             labels: &labels,
         };
-        let run_info = other_run::check(self.replay, source, &scrapes, Clock::start().now_ns())?;
+        let told = (self.infos.get(&labels).cloned(), Clock::start().now_ns());
+        let run_info = other_run::check(self.replay, source, &scrapes, told)?;
         let mut intervals_ms: Vec<i64> = intervals(&scrapes).collect();
         if intervals_ms.len() < INTERVALS_MIN {
             intervals_ms.extend(intervals(before));
         }
         scrapes.splice(..0, before.last().copied());
         let known_until_ms = options.known_until_ms.unwrap_or(edges.begin_ms - 1);
+        let page = pages::take_id(self.targets, &mut labels);
         let mut target = Target {
             labels,
+            page,
             naming,
             ticks_name,
             edges: *edges,
@@ -237,7 +290,12 @@ impl TickNumbers<'_> {
             return Ok(());
         }
         let mut about = vec![None; found.len()];
-        if found.len() <= self.targets_max {
+        let pages = found.iter().filter(|stored| self.is_page(stored)).count();
+        let are_few = match self.targets_max {
+            1 => false,
+            most => found.len() - pages <= most && pages <= PAGES_MAX,
+        };
+        if are_few {
             for (about, stored) in about.iter_mut().zip(found) {
                 *about = self.whose(stored)?;
             }
@@ -246,6 +304,30 @@ impl TickNumbers<'_> {
             }
         }
         Err(several_targets(found, &about, self.targets_max))
+    }
+
+    fn is_page(&self, stored: &Stored) -> bool {
+        pages::is_of_page(self.targets, &stored.labels)
+    }
+
+    /// What all targets say of their run, asked at once.
+    fn run_infos(
+        &self,
+        options: &Options,
+        range_ms: (i64, i64),
+    ) -> Result<BTreeMap<Labels, RunInfo>, AskError> {
+        let named = [("job", &options.job), ("instance", &options.instance)];
+        let named = named
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let named = named.map(|(name, value)| (name.to_owned(), value.clone()));
+        let source = Source {
+            backend: self.backend,
+            prefix: &self.route.own_prefix(),
+            naming: self.route.naming,
+            labels: &named.collect(),
+        };
+        source.run_infos(range_ms)
     }
 
     /// Of which run a target says that it is, at its last tick number.
@@ -264,7 +346,10 @@ impl TickNumbers<'_> {
         let Some(&(time_ms, tick)) = last else {
             return Ok(None);
         };
-        let run_info = source.run_info(time_ms)?;
+        let run_info = match self.infos.get(&labels) {
+            Some(told) => Some(told.clone()),
+            None => source.run_info(time_ms)?,
+        };
         Ok(run_info.map(|info| other_run::whose(self.replay, &info, tick as u64)))
     }
 

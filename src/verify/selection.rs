@@ -37,6 +37,8 @@ pub(super) enum Rows {
     All,
     /// Those with these values.
     With(LabelFilter),
+    /// Those of a page, increasing, which have these values.
+    Of(Vec<Range<usize>>, LabelFilter),
 }
 
 impl Rows {
@@ -64,14 +66,45 @@ impl Rows {
         count
     }
 
-    /// Whether a row is one of them, by its digits.
-    #[inline]
-    pub(super) fn has(&self, digits: &[u32]) -> bool {
+    /// The same of a page that has these rows.
+    pub(super) fn of_page(self, page: Vec<Range<usize>>) -> Self {
         match self {
-            Self::None => false,
-            Self::All => true,
-            Self::With(filter) => passes(filter, digits),
+            Self::None => Self::None,
+            Self::All => Self::Of(page, LabelFilter::new()),
+            Self::With(filter) | Self::Of(_, filter) => Self::Of(page, filter),
         }
+    }
+
+    /// The values that they have to have.
+    pub(super) fn values(&self) -> &[(usize, u32)] {
+        match self {
+            Self::None | Self::All => &[],
+            Self::With(filter) | Self::Of(_, filter) => filter,
+        }
+    }
+
+    /// Those of the same target that have these values instead.
+    pub(super) fn with_values(&self, values: LabelFilter) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Of(page, _) => Self::Of(page.clone(), values),
+            _ if values.is_empty() => Self::All,
+            _ => Self::With(values),
+        }
+    }
+
+    /// Neighbouring rows, as far as they are the target's.
+    pub(super) fn within(&self, of: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<'_> {
+        let (whole, page) = match self {
+            Self::None => (None, &[][..]),
+            Self::All | Self::With(_) => (Some(of.clone()), &[][..]),
+            Self::Of(page, _) => (None, &page[..]),
+        };
+        let first = page.partition_point(|rows| rows.end <= of.start);
+        let parts = page[first..].iter();
+        let parts = parts.map(move |rows| rows.start.max(of.start)..rows.end.min(of.end));
+        let parts = parts.take_while(|rows| !rows.is_empty());
+        whole.into_iter().chain(parts)
     }
 }
 
@@ -83,19 +116,18 @@ pub(super) fn for_each_series<'a>(
     rows: &Rows,
     mut visit: impl FnMut(&Cursor<'a>, usize, usize),
 ) {
-    if matches!(rows, Rows::None) {
-        return;
-    }
     let (catalog, population) = (frame.catalog(), frame.population(family));
-    for place in catalog.family_blocks(family) {
-        let block = catalog.blocks()[place];
-        let mut cursor = population.cursor(block.start);
-        for row in 0..block.len {
-            if row > 0 {
+    let of = &catalog.families()[family];
+    let values = rows.values();
+    for part in rows.within(0..population.row_count()) {
+        let mut cursor = population.cursor(part.start);
+        for row in part.clone() {
+            if row > part.start {
                 cursor.advance();
             }
-            if population.exists(block.start + row) && rows.has(cursor.digits()) {
-                visit(&cursor, place, row);
+            if population.exists(row) && passes(values, cursor.digits()) {
+                let place = of.first_block + row / of.block_series;
+                visit(&cursor, place, row % of.block_series);
             }
         }
     }
@@ -173,34 +205,34 @@ pub(super) fn each_key_of(
     mut visit: impl FnMut(u64, usize),
 ) {
     const AT_ONCE: usize = 4096;
-    if matches!(rows, Rows::None) {
-        return;
-    }
+    let values = rows.values();
+    let is_with = !values.is_empty();
     let mut scratch = Vec::new();
-    let mut start = of.start;
-    while start < of.end {
-        let end = of.end.min(start + AT_ONCE);
-        let keys = population.label_set_keys(start..end, &mut scratch);
-        let mut cursor = population.cursor(start);
-        for (index, &key) in keys.iter().enumerate() {
-            let is_with = matches!(rows, Rows::With(_));
-            if is_with && index > 0 {
-                cursor.advance();
+    for part in rows.within(of) {
+        let mut start = part.start;
+        while start < part.end {
+            let end = part.end.min(start + AT_ONCE);
+            let keys = population.label_set_keys(start..end, &mut scratch);
+            let mut cursor = population.cursor(start);
+            for (index, &key) in keys.iter().enumerate() {
+                if is_with && index > 0 {
+                    cursor.advance();
+                }
+                let is_meant = !is_with || passes(values, cursor.digits());
+                if is_meant && population.exists(start + index) {
+                    visit(identity::series_key(key, name_key), start + index);
+                }
             }
-            if !population.exists(start + index) || is_with && !rows.has(cursor.digits()) {
-                continue;
-            }
-            visit(identity::series_key(key, name_key), start + index);
+            start = end;
         }
-        start = end;
     }
 }
 
-/// The label-set keys of all series of a population, sorted: to tell whether a
+/// The label-set keys of some series of a population, sorted: to tell whether a
 /// series is one of them.
-pub(super) fn sorted_keys(population: &Population) -> Vec<u64> {
-    let mut keys = Vec::with_capacity(population.series_count());
-    each_key(population, 0, &Rows::All, |key, _| keys.push(key));
+pub(super) fn sorted_keys(population: &Population, rows: &Rows) -> Vec<u64> {
+    let mut keys = Vec::new();
+    each_key(population, 0, rows, |key, _| keys.push(key));
     keys.sort_unstable();
     keys
 }

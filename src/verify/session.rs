@@ -1,10 +1,12 @@
 //! A run and a backend, asked about range by range: one engine gives every tick that any
 //! target of the run has shown, and each target is held against the same frames.
 
+mod pages;
 mod part;
 mod warnings;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,6 +17,8 @@ use super::edges::Edges;
 use super::generations::Generations;
 use super::naming::Names;
 use super::other_run::{self, Source};
+use super::page_totals::Families;
+use super::pages::{Followed, Page};
 use super::range_check::{self, RangeCheck};
 use super::report::{Cost, Findings, Gap, Report, Tally};
 use super::route::Route;
@@ -23,6 +27,7 @@ use super::target::{self, Target};
 use super::{Options, Progress, VerifyError, described, scrapes};
 use crate::engine::{Engine, Frame};
 use crate::journal::Replay;
+use pages::{PAGES_ALONE_MAX, check_together, replaced};
 use part::{Part, find_partial_pushes, in_order_of_ticks, instants, odd_ticks};
 use warnings::{left_out, nothing_due};
 
@@ -30,6 +35,9 @@ use warnings::{left_out, nothing_due};
 const INTERVALS_KEPT: usize = 50;
 /// Of so much time before the first tick that is compared it is known which series ended.
 const SEEN_BEFORE_NS: u64 = 600 * 1_000_000_000;
+
+/// Names of the families of a target, and what was found of them.
+type Found = (Vec<Names>, Vec<Tally>);
 
 /// Compares a run with what a backend has of it, at each of its targets there.
 ///
@@ -116,47 +124,15 @@ impl<'b> Session<'b> {
     ) -> Result<Findings, VerifyError> {
         let began = Instant::now();
         let (requests_before, waited_before) = (self.backend.requests(), self.backend.waited());
-        let parts = self.parts(options)?;
-        let ticks = parts.iter().flat_map(|part| {
-            let scrapes = part.scrapes();
-            [
-                scrapes.first().map(|first| first.tick),
-                Some(part.last().tick),
-            ]
-        });
-        let ticks = ticks.flatten().fold((u64::MAX, 0), |(first, last), tick| {
-            (tick.min(first), tick.max(last))
-        });
-        let selection = range_check::select(&self.replay, options, parts.len(), ticks)?;
-        // Of the parts, in their order.
-        let configurations = self.replay.metrics_between(ticks.0, ticks.1);
-        let checks = parts.iter().map(|part| {
-            let after_ms = part.after_ms();
-            let is_of = |(labels, _): &(Labels, _)| *labels == part.target.labels;
-            let left = self.left.iter().position(is_of);
-            let left = left.map(|at| self.left.swap_remove(at).1);
-            RangeCheck::new(&part.context, selection, after_ms, (&configurations, left))
-        });
-        let mut checks: Vec<RangeCheck<'_>> = checks.collect();
+        let mut parts = self.parts(options)?;
+        let mut found = self.judge(&parts, options, progress)?;
         let last_tick = parts.iter().map(|part| part.last().tick).max();
         let last_tick = last_tick.unwrap_or(0);
-        for (tick, place, index) in in_order_of_ticks(&parts) {
-            let frame = self.frame(tick, last_tick, progress)?;
-            let part = &parts[place];
-            let is_instant = part.instants.contains(&index);
-            let scrape = (part.scrapes()[index], is_instant);
-            checks[place].scrape(scrape, &frame, &self.generations)?;
-        }
-        let mut found = Vec::with_capacity(parts.len());
-        for (mut check, part) in checks.into_iter().zip(&parts) {
-            check.finish(&self.generations)?;
-            let left = check.left().map(|left| (part.target.labels.clone(), left));
-            self.left.extend(left);
-            found.push(check.into_found());
-        }
         if options.known_until_ms.is_none() {
             range_check::check_named(&options.matches, &found)?;
         }
+        self.look_closer(&parts, options, &mut found)?;
+        let lost = self.settle_pages(&mut parts, options)?;
         let metadata = self.backend.metadata()?;
         let known = (&**self.engine.catalog(), &metadata);
         let mut described = Vec::with_capacity(parts.len());
@@ -177,7 +153,63 @@ impl<'b> Session<'b> {
         let reports = parts.map(|((part, (names, tallies)), described)| {
             self.report(part, options, tallies, (&names, described))
         });
+        let reports = reports.chain(lost.into_iter().map(Ok));
         Ok(Findings::new(reports.collect::<Result<_, _>>()?, cost))
+    }
+
+    /// Compares what came of some targets with what should have. Returns what was found of each.
+    fn judge(
+        &mut self,
+        parts: &[Part<'_>],
+        options: &Options,
+        progress: &mut Progress<'_>,
+    ) -> Result<Vec<Found>, VerifyError> {
+        let followed = parts.iter().find_map(|part| part.context.page());
+        let followed = followed.map(|page| Rc::clone(&page.followed));
+        let ticks = parts.iter().flat_map(|part| {
+            let scrapes = part.scrapes();
+            [
+                scrapes.first().map(|first| first.tick),
+                Some(part.last().tick),
+            ]
+        });
+        let ticks = ticks.flatten().fold((u64::MAX, 0), |(first, last), tick| {
+            (tick.min(first), tick.max(last))
+        });
+        let selection = range_check::select(&self.replay, options, parts.len(), ticks)?;
+        // Of the parts, in their order.
+        let configurations = self.replay.metrics_between(ticks.0, ticks.1);
+        let families = Rc::new(Families::default());
+        let checks = parts.iter().map(|part| {
+            let after_ms = part.after_ms();
+            let is_of = |(labels, _): &(Labels, _)| *labels == part.target.labels;
+            let left = self.left.iter().position(is_of);
+            let left = left.map(|at| self.left.swap_remove(at).1);
+            let check = (&configurations[..], left);
+            let check = RangeCheck::new(&part.context, selection, after_ms, check);
+            if part.is_one_of_many {
+                check.with_others(&families)
+            } else {
+                check
+            }
+        });
+        let mut checks: Vec<RangeCheck<'_>> = checks.collect();
+        for (tick, place, index) in in_order_of_ticks(parts) {
+            let frame = self.frame((tick, ticks.1), followed.as_deref(), progress)?;
+            let part = &parts[place];
+            let is_instant = part.instants.contains(&index);
+            let scrape = (part.scrapes()[index], is_instant);
+            checks[place].scrape(scrape, &frame, &self.generations)?;
+        }
+        check_together(parts, &mut checks)?;
+        let mut found = Vec::with_capacity(parts.len());
+        for (mut check, part) in checks.into_iter().zip(parts) {
+            check.finish(&self.generations)?;
+            let left = check.left().map(|left| (part.target.labels.clone(), left));
+            self.left.extend(left);
+            found.push(check.into_found());
+        }
+        Ok(found)
     }
 
     /// The targets of the run, and what of them is to be compared in a range.
@@ -188,18 +220,46 @@ impl<'b> Session<'b> {
         let asked = (self.backend, self.kind);
         let route = Route::of(self.replay.config(), options.via)?;
         let edges = Edges::of(&self.replay, options)?;
-        let targets = scrapes::find(&self.replay, asked, options, &route, &edges)?;
-        let mut parts = Vec::with_capacity(targets.len());
+        let mut targets = scrapes::find(&self.replay, asked, options, &route, &edges)?;
+        let followed = pages::followed(&self.replay, &edges, &mut targets);
+        let pages = targets.iter().filter(|target| target.page.is_some());
+        let are_many = pages.count() > PAGES_ALONE_MAX;
+        let mut parts: Vec<Part<'_>> = Vec::with_capacity(targets.len());
         for mut target in targets {
-            let context = Context::new(&self.replay, asked, options, route.clone(), &target)?;
+            let page = target.page.clone().zip(followed.clone());
+            let page = page.map(|(id, followed)| Page { id, followed });
+            let is_one_of_many = are_many && page.is_some();
+            let alike = parts
+                .iter()
+                .find(|part| part.is_one_of_many && part.is_like(&target));
+            let context = match (alike, page) {
+                (Some(part), Some(page)) => part.context.of_page(&self.replay, &target, page),
+                (_, page) => {
+                    let of = (&target, page);
+                    Context::new(&self.replay, asked, options, route.clone(), of)?
+                }
+            };
+            if is_one_of_many && context.are_replaced() {
+                return Err(replaced(&target));
+            }
             find_partial_pushes(&self.replay, &context, &mut target)?;
             self.settle_interval(&mut target, options);
-            let gaps = self.gaps(&target, context.route())?;
+            let gaps = match &target.page {
+                // Only the run tells how long they were there.
+                Some(_) => Vec::new(),
+                None => self.gaps(&target, context.route())?,
+            };
+            let compared = target.scrapes.len() - target.known;
             parts.push(Part {
-                instants: instants(target.scrapes.len() - target.known, options.instants),
+                instants: if is_one_of_many {
+                    BTreeSet::new()
+                } else {
+                    instants(compared, options.instants)
+                },
                 target,
                 context,
                 gaps,
+                is_one_of_many,
             });
         }
         let is_empty = |part: &Part<'_>| part.scrapes().is_empty() && part.gaps.is_empty();
@@ -300,11 +360,14 @@ impl<'b> Session<'b> {
     /// The frame of a tick, not before that of the last call.
     fn frame(
         &mut self,
-        tick: u64,
-        last_tick: u64,
+        (tick, last_tick): (u64, u64),
+        followed: Option<&Followed>,
         progress: &mut Progress<'_>,
     ) -> Result<Arc<Frame>, VerifyError> {
         loop {
+            if let (Some(followed), Some(frame)) = (followed, &self.latest) {
+                followed.follow(frame);
+            }
             if let Some(frame) = self.latest.as_ref().filter(|frame| frame.tick() >= tick) {
                 if frame.tick() == tick {
                     return Ok(Arc::clone(frame));

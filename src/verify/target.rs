@@ -21,10 +21,12 @@ pub(super) struct Scrape {
 
 /// Series of the run that have labels of their own in the backend, and the scrapes or
 /// pushes of a range that brought them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Target {
     /// Labels that the backend added to all of them.
     pub(super) labels: Labels,
+    /// The ID of the target whose page it is, where it is one.
+    pub(super) page: Option<String>,
     /// What names become.
     pub(super) naming: Naming,
     /// What the tick numbers are called.

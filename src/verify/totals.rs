@@ -33,8 +33,7 @@ pub(super) fn check(
     let (rows, expected) = match place.family {
         None => (Rows::None, Totals::default()),
         Some(family) => {
-            let space = place.frame.population(family).space();
-            let rows = ctx.rows(space);
+            let rows = ctx.rows(place.frame.population(family));
             let expected = totals(place.frame, family, place.names, place.name, &rows);
             (rows, expected)
         }
@@ -72,10 +71,7 @@ pub(super) fn check(
         return Ok(examples);
     }
     let group = Group {
-        with: match &rows {
-            Rows::With(with) => with.clone(),
-            _ => Vec::new(),
-        },
+        with: rows.values().to_vec(),
         rows,
         slot: None,
         matchers,

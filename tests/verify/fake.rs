@@ -66,20 +66,8 @@ impl Fake {
         let time: f64 = form["time"].parse().unwrap();
         let time_ms = (time * 1000.0).round() as i64;
         let mut query = form["query"].as_str();
-        let mut aggregate = None;
-        for function in ["count", "sum"] {
-            if let Some(rest) = query.strip_prefix(function) {
-                let (by, inner) = match rest.strip_prefix(" by (") {
-                    Some(rest) => {
-                        let (label, inner) = rest.split_once(") ").unwrap();
-                        (Some(label.to_owned()), inner)
-                    }
-                    None => (None, rest),
-                };
-                query = inner.strip_prefix('(').unwrap().strip_suffix(')').unwrap();
-                aggregate = Some((function, by));
-            }
-        }
+        let (aggregate, inner) = aggregate_of(query);
+        query = inner;
         let native_only = query.strip_prefix("histogram_count(");
         query = native_only.map_or(query, |inner| inner.strip_suffix(')').unwrap());
         let numbers = Some(&self.store).filter(|_| native_only.is_none());
@@ -91,7 +79,9 @@ impl Fake {
             query = left;
         }
         let counted = query.strip_prefix("count_over_time(");
-        let inner = counted.or_else(|| query.strip_prefix("last_over_time("));
+        let summed = query.strip_prefix("sum_over_time(");
+        let inner = counted.or(summed);
+        let inner = inner.or_else(|| query.strip_prefix("last_over_time("));
         let is_instant = inner.is_some();
         let selector = inner.map_or(query, |inner| inner.strip_suffix(')').unwrap());
         let is_instant = is_instant || !selector.ends_with(']');
@@ -120,22 +110,29 @@ impl Fake {
         });
         let (kind, result) = if is_instant {
             let drops_nan = numbers_only || self.drops_nan;
-            let count_or_last = |samples: &[(i64, f64)]| match counted {
-                Some(_) => samples.len() as f64,
-                None => samples[samples.len() - 1].1,
+            // No function sees what only marks an end.
+            let seen = |samples: &[(i64, f64)]| {
+                let seen = samples.iter().map(|(_, value)| *value);
+                let seen = seen.filter(|value| !(drops_nan && value.is_nan()));
+                seen.collect::<Vec<f64>>()
             };
-            let last = selected.map(|(labels, samples)| (labels, count_or_last(&samples)));
+            let of_range = |samples: &[(i64, f64)]| match (counted, summed) {
+                (Some(_), _) => seen(samples).len() as f64,
+                (_, Some(_)) => seen(samples).iter().sum(),
+                _ => samples[samples.len() - 1].1,
+            };
+            let last = selected.map(|(labels, samples)| (labels, of_range(&samples)));
             let last = last.filter(|(_, v)| !(drops_nan && v.is_nan()));
             let rows: Vec<(Labels, f64)> = match aggregate {
                 None => last.map(|(labels, v)| (labels.clone(), v)).collect(),
                 Some((function, by)) => {
                     let mut groups: BTreeMap<Labels, f64> = BTreeMap::new();
                     for (labels, v) in last {
-                        let label = by.iter().filter_map(|by| {
+                        let labels_by = by.iter().filter_map(|by| {
                             let value = labels.get(by)?;
                             Some((by.clone(), value.clone()))
                         });
-                        *groups.entry(label.collect()).or_default() +=
+                        *groups.entry(labels_by.collect()).or_default() +=
                             if function == "count" { 1.0 } else { v };
                     }
                     groups.into_iter().collect()
@@ -157,6 +154,27 @@ impl Fake {
         serde_json::json!({"status": "success", "data": {"resultType": kind, "result": result}})
             .to_string()
     }
+}
+
+/// What adds series up, by which labels, and what it adds up.
+fn aggregate_of(query: &str) -> (Option<(&str, Vec<String>)>, &str) {
+    for function in ["count", "sum"] {
+        let Some(rest) = query.strip_prefix(function) else {
+            continue;
+        };
+        let (by, inner) = match rest.strip_prefix(" by (") {
+            Some(rest) => {
+                let (labels, inner) = rest.split_once(") ").unwrap();
+                (labels.split(", ").map(str::to_owned).collect(), inner)
+            }
+            None => (Vec::new(), rest),
+        };
+        // Those over time add up no series.
+        if let Some(inner) = inner.strip_prefix('(') {
+            return (Some((function, by)), inner.strip_suffix(')').unwrap());
+        }
+    }
+    (None, query)
 }
 
 /// A value as the API writes it.

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::ids::write_escaped;
 use crate::config::TargetLaw;
 use crate::model::population::Population;
 use crate::model::space::{Cursor, Space};
@@ -190,24 +191,4 @@ fn number_of(key: u64, count: u32) -> u32 {
 
 fn write_number(number: u32, id: &mut Vec<u8>) {
     write!(id, "{number}").expect("a vector takes all");
-}
-
-/// Appends a value as it stands in an ID.
-pub(super) fn write_escaped(value: &[u8], id: &mut Vec<u8>) {
-    if value.is_empty() {
-        id.push(b'~');
-    }
-    // Paths with such segments are shortened by clients.
-    let is_place = matches!(value, b"." | b"..");
-    for &byte in value {
-        let is_plain = byte.is_ascii_alphanumeric() || b"._:@-".contains(&byte);
-        if is_plain && !is_place {
-            id.push(byte);
-        } else {
-            const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-            let digits = [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
-            id.push(b'~');
-            id.extend_from_slice(&digits);
-        }
-    }
 }

@@ -11,7 +11,7 @@ use crate::model::Catalog;
 use crate::model::population::{Population, Populations};
 use crate::verify::context::Context;
 use crate::verify::generations::{Generations, is_same};
-use crate::verify::selection::{Rows, each_key_of};
+use crate::verify::selection::each_key_of;
 
 /// Series that ended are looked at a while longer: the last ones, so many or as many as there
 /// are that did not, ...
@@ -170,7 +170,7 @@ impl Chunk {
             if Arc::ptr_eq(earlier, entities) {
                 continue;
             }
-            let rows = context.rows(now.space());
+            let (rows, shown) = (context.rows(now), context.all_rows(now));
             let each = now.space().entity_series();
             let changed: Vec<usize> = entities.differing(earlier).collect();
             // First all that ended: another row may have the same identity now.
@@ -187,7 +187,7 @@ impl Chunk {
                 if is_other {
                     let keys = &mut self.sampled[at].born_keys;
                     let before = keys.len();
-                    each_key_of(now, of.clone(), 0, &Rows::All, |key, _| keys.push(key));
+                    each_key_of(now, of.clone(), 0, &shown, |key, _| keys.push(key));
                     self.born += keys.len() - before;
                 }
                 let name_key = self.catalog.families()[index].name_key;

@@ -64,7 +64,7 @@ impl Steady {
             let new = self.follow(entities);
             self.came.push((Arc::clone(entities), new));
         }
-        let rows = ctx.rows(population.space());
+        let rows = ctx.rows(population);
         let mut families = self.families.iter_mut();
         let Some(known) = families.find(|known| known.names == shown.names) else {
             let left_out = super::left_out(shown.family, &shown.names);
@@ -132,7 +132,7 @@ impl Steady {
             let of_fleet = fleet.latest.fleet();
             // Where nobody ever ended, nobody can be there again.
             let may_differ = !fleet.gone.is_empty() || generations.has_ended(of_fleet);
-            let rows = ctx.rows(space);
+            let rows = Rows::of(space, ctx.matches());
             if matches!(rows, Rows::None) || !may_differ {
                 continue;
             }

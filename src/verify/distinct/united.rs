@@ -10,6 +10,7 @@ use crate::model::Shape;
 use crate::model::fleet::Fleet;
 use crate::model::identity;
 use crate::model::population::Population;
+use crate::model::space::passes;
 use crate::verify::backend::{AskError, Labels};
 use crate::verify::context::Context;
 use crate::verify::generations::{Generations, entity_hash};
@@ -66,7 +67,7 @@ impl United {
             });
             self.families.len() - 1
         });
-        let rows = ctx.rows(space);
+        let rows = ctx.rows(population);
         let of = &mut self.families[at];
         of.is_exact &= !shown.leaves_out;
         let before = std::mem::replace(&mut of.latest, population.clone());
@@ -148,17 +149,16 @@ impl United {
 
 /// Adds the keys of those of some rows that are series and looked at.
 fn add_keys(keys: &mut HashSet<u64>, population: &Population, of: ops::Range<usize>, rows: &Rows) {
-    if matches!(rows, Rows::None) || of.is_empty() {
-        return;
-    }
-    let mut cursor = population.cursor(of.start);
     let mut scratch = Vec::new();
-    for row in of.clone() {
-        if row > of.start {
-            cursor.advance();
-        }
-        if population.exists(row) && rows.has(cursor.digits()) {
-            keys.insert(stored_key(labels(&cursor), &mut scratch));
+    for part in rows.within(of) {
+        let mut cursor = population.cursor(part.start);
+        for row in part.clone() {
+            if row > part.start {
+                cursor.advance();
+            }
+            if population.exists(row) && passes(rows.values(), cursor.digits()) {
+                keys.insert(stored_key(labels(&cursor), &mut scratch));
+            }
         }
     }
 }

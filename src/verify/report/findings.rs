@@ -8,10 +8,16 @@ use serde::{Serialize, Serializer};
 
 use super::html::Page;
 use super::text::{write_allowances, write_warning};
-use super::{Allowance, Cost, Gap, Report, Tally};
+use super::{Allowance, Cost, Gap, Report, Tally, tally_of};
 use crate::readable::{grouped, write_aligned};
 use crate::verify::naming::labels_text;
 use crate::verify::table::painted;
+
+/// More targets than this are not shown one by one, but those that are not as expected.
+const SHOWN_MAX: usize = 20;
+
+/// Of more targets than that which are warned of so many are named.
+const WARNED_SHOWN_MAX: usize = 3;
 
 /// What was found of every target that a backend has of a run.
 #[derive(Debug, Clone)]
@@ -91,8 +97,14 @@ impl Findings {
             self.reports.len(),
             self.cost.line()
         );
-        self.write_targets(&mut out, colours);
-        for report in &self.reports {
+        if self.are_many() {
+            self.united().write_metrics(&mut out, colours);
+            let _ = write!(out, "\n{}\n", self.count_text());
+        }
+        if self.shown().next().is_some() {
+            self.write_targets(&mut out, colours);
+        }
+        for report in self.shown() {
             out.push('\n');
             out.push_str(&report.head_of_target());
             report.write_metrics(&mut out, colours);
@@ -106,12 +118,80 @@ impl Findings {
         out
     }
 
+    /// Whether there are more targets than people look at.
+    fn are_many(&self) -> bool {
+        self.reports.len() > SHOWN_MAX
+    }
+
+    /// The targets that are shown one by one: all, or of many the first that are not as expected.
+    fn shown(&self) -> impl Iterator<Item = &Report> {
+        let are_many = self.are_many();
+        let reports = self.reports.iter();
+        let shown = reports.filter(move |report| !are_many || !report.ok);
+        shown.take(SHOWN_MAX)
+    }
+
+    /// How many targets are as expected.
+    fn count_text(&self) -> String {
+        let ok = self.reports.iter().filter(|report| report.ok).count();
+        let all = self.reports.len();
+        let mut text = format!(
+            "{} targets: {} ok",
+            grouped(all as u128),
+            grouped(ok as u128)
+        );
+        if all - ok > SHOWN_MAX {
+            let _ = write!(
+                text,
+                "; of the other {}, the first {SHOWN_MAX}:",
+                grouped((all - ok) as u128)
+            );
+        }
+        text
+    }
+
+    /// What was found of all targets, metric by metric.
+    fn united(&self) -> Report {
+        let first = self.reports.iter().find(|report| report.scrapes > 0);
+        let first = first.unwrap_or(&self.reports[0]);
+        let mut metrics: Vec<Tally> = Vec::new();
+        for tally in self.reports.iter().flat_map(|report| &report.metrics) {
+            tally_of(&mut metrics, &tally.metric).add(tally);
+        }
+        let range_ms = |report: &Report| report.range_ms;
+        let begin_ms = self
+            .reports
+            .iter()
+            .map(range_ms)
+            .map(|(begin_ms, _)| begin_ms);
+        let end_ms = self.reports.iter().map(range_ms).map(|(_, end_ms)| end_ms);
+        let ticks = self.reports.iter().map(|report| report.ticks);
+        Report {
+            ok: self.ok(),
+            target: BTreeMap::new(),
+            range_ms: (
+                begin_ms.min().unwrap_or(first.range_ms.0),
+                end_ms.max().unwrap_or(first.range_ms.1),
+            ),
+            ticks: ticks.fold(first.ticks, |all, one| (all.0.min(one.0), all.1.max(one.1))),
+            scrapes: self.reports.iter().map(|report| report.scrapes).sum(),
+            gaps: Vec::new(),
+            metrics,
+            allowances: self.allowances(),
+            warnings: Vec::new(),
+            ..first.clone()
+        }
+    }
+
     /// A line for each target.
     fn write_targets(&self, out: &mut String, colours: bool) {
         let what = self.reports[0].scrapes_or_pushes();
         let titles = ["target", what, "lost", "samples", "differences", "verdict"];
         let mut rows = vec![titles.map(str::to_owned).to_vec()];
-        for report in &self.reports {
+        if self.are_many() {
+            out.push('\n');
+        }
+        for report in self.shown() {
             let lost: u64 = report.gaps.iter().map(Gap::lost).sum();
             let samples: u64 = report.metrics.iter().map(|tally| tally.samples).sum();
             let differences: u64 = report.metrics.iter().map(Tally::differences).sum();
@@ -147,7 +227,10 @@ impl Findings {
         };
         let cost = self.cost.line();
         page.write(out, cost.trim(), |out| {
-            for (place, report) in self.reports.iter().enumerate() {
+            if self.are_many() {
+                self.united().write_section(out, "all-")?;
+            }
+            for (place, report) in self.shown().enumerate() {
                 report.write_section(out, &format!("target-{place}-"))?;
             }
             Ok(())
@@ -184,6 +267,9 @@ impl Findings {
             let mut targets = about.remove(warning).unwrap_or_default();
             if targets.len() == all {
                 targets.clear();
+            } else if targets.len() > SHOWN_MAX {
+                let others = targets.split_off(WARNED_SHOWN_MAX).len();
+                targets.push(format!("{} others", grouped(others as u128)));
             }
             (warning, targets)
         });

@@ -16,9 +16,17 @@ pub(super) struct Part<'a> {
     pub(super) gaps: Vec<Gap>,
     /// Places of the scrapes at which counts and sums are compared.
     pub(super) instants: BTreeSet<usize>,
+    /// It is a page whose counts and sums are compared together with those of others.
+    pub(super) is_one_of_many: bool,
 }
 
 impl Part<'_> {
+    /// Whether the backend has added the same labels to a target's series, if with other values.
+    pub(super) fn is_like(&self, other: &Target) -> bool {
+        self.target.labels.keys().eq(other.labels.keys())
+            && self.target.labels.get("job") == other.labels.get("job")
+    }
+
     /// The scrapes that are compared.
     pub(super) fn scrapes(&self) -> &[Scrape] {
         &self.target.scrapes[self.target.known..]

@@ -1,10 +1,12 @@
+//! Targets have the series of their labels.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::keys::write_escaped;
-use super::*;
+use crate::config::TargetLaw;
 use crate::engine::{Frame, random_frames};
+use crate::model::targets::{Target, TargetMap, labels_of_id};
 
 fn laws() -> impl Strategy<Value = TargetLaw> {
     let labels = ["a", "c", "pod", "namespace", "missing", "zone"];
@@ -58,6 +60,9 @@ fn check(frame: &Frame, law: &TargetLaw, map: &TargetMap) -> Result<(), TestCase
     for (id, rows_of_it) in &all {
         let target = map.find(id).expect("it is there");
         prop_assert_eq!(&rows(target, families), rows_of_it);
+        let told = labels_of_id(law, id).expect("some target has it");
+        let told: Vec<(&str, &str)> = told.iter().map(|(name, value)| (*name, &**value)).collect();
+        prop_assert_eq!(told, target.labels());
     }
     match law {
         TargetLaw::By(labels) => {
@@ -104,33 +109,4 @@ proptest! {
             before = Some(map);
         }
     }
-
-    /// Texts that differ have IDs that differ, of characters that no client changes.
-    #[test]
-    fn ids_are_of_one_text(one in ".{0,4}", other in ".{0,4}") {
-        let id = |text: &str| {
-            let mut id = Vec::new();
-            write_escaped(text.as_bytes(), &mut id);
-            String::from_utf8(id).unwrap()
-        };
-        prop_assert_eq!(id(&one) == id(&other), one == other);
-        let is_kept = |c: char| c.is_ascii_alphanumeric() || "._:@~-".contains(c);
-        prop_assert!(id(&one).chars().all(is_kept));
-    }
-}
-
-#[test]
-fn ids_read_as_their_values() {
-    let check = |value: &str, id: &str| {
-        let mut found = Vec::new();
-        write_escaped(value.as_bytes(), &mut found);
-        assert_eq!(String::from_utf8(found).unwrap(), id);
-    };
-    check("shop-app1-x7k2p", "shop-app1-x7k2p");
-    check("10.0.0.1:9100", "10.0.0.1:9100");
-    check("a/b,c", "a~2Fb~2Cc");
-    check("", "~");
-    check("~", "~7E");
-    check("..", "~2E~2E");
-    check("é", "~C3~A9");
 }
