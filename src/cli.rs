@@ -119,8 +119,7 @@ enum Command {
     },
     /// Write the exact body of one tick to standard output, self-metrics left out.
     Dump(dump::DumpArgs),
-    /// List the targets of a configuration for service discovery, or write a configuration
-    /// of Prometheus that scrapes them.
+    /// List the targets of a configuration, as Prometheus discovers or scrapes them.
     Targets(targets::TargetsArgs),
     /// Talk to a running instance: see and change what it does.
     Ctl(ctl::CtlArgs),

@@ -892,6 +892,26 @@ fn ctl_suggests_what_was_meant_and_ignores_an_empty_variable() {
 }
 
 #[test]
+fn ctl_reads_orders_for_entities() {
+    let instance = start();
+    let url = format!("http://{}", instance.control);
+    let ctl = |arguments: &[&str]| {
+        let output = run(
+            &[&["ctl"], arguments].concat(),
+            &[("MOCKINGBIRD_URL", &url)],
+        );
+        let text = String::from_utf8(output.stderr).unwrap();
+        (output.status.code().unwrap(), text)
+    };
+    let nobody = "no metric of a profile";
+    let size = ["size", "p", "host", "1", "--label", "region=a"];
+    check(ctl(&size), 2, nobody);
+    let restart = |percent| ctl(&["restart", "p", "host", "--percent", percent]);
+    check(restart("20%"), 2, nobody);
+    check(restart("20 of 100"), 2, "20%");
+}
+
+#[test]
 fn ctl_drives_it() {
     let instance = start();
     let url = format!("http://{}", instance.control);
@@ -957,19 +977,6 @@ fn ctl_drives_it() {
         "available: hits",
     );
     check(ctl(&["spike", "hits"]), 2, "--multiplier");
-    let nobody = "no metric of a profile";
-    let some = ["size", "p", "host", "1", "--label", "region=a"];
-    check(ctl(&some), 2, nobody);
-    check(
-        ctl(&["restart", "p", "host", "--percent", "20%"]),
-        2,
-        nobody,
-    );
-    check(
-        ctl(&["restart", "p", "host", "--percent", "20 of 100"]),
-        2,
-        "20%",
-    );
     check(
         ctl(&["--url", "http://127.0.0.1:1", "status"]),
         1,
