@@ -6,7 +6,7 @@
 //! tests that read files only. With them: `cargo test --test real -- --include-ignored`.
 //! `MOCKINGBIRD_BIN` puts another build of the program to the test.
 //!
-//! Most tests wait for ticks, so several may run at once on each core. Those with `150_000` in
+//! Most tests wait for ticks, so several may run at once on each core. Those with `_000_` in
 //! their names need the machine to themselves.
 
 mod servers;
@@ -33,5 +33,7 @@ mod remote_write;
 mod replicas;
 #[path = "real/rules.rs"]
 mod rules;
+#[path = "real/targets.rs"]
+mod targets;
 #[path = "real/verify.rs"]
 mod verify;

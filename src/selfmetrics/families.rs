@@ -284,7 +284,7 @@ impl SelfMetrics {
     }
 
     /// The family [`TICKS`] of a configuration, without labels, for a catalog that has no
-    /// other of the process's own; [`fill_tick`] fills it.
+    /// other of the process's own; [`super::fill_tick`] fills it.
     pub fn tick_family(config: &Config) -> Family {
         let row = FAMILIES.iter().find(|(own, ..)| *own == Own::Ticks);
         family(config, *row.expect("it is one of them"), Vec::new())

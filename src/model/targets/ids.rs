@@ -22,7 +22,7 @@ pub(super) fn write_escaped(value: &[u8], id: &mut Vec<u8>) {
     }
 }
 
-/// The labels that an ID tells, without those that are empty: what [`Target::labels`] says of a
+/// The labels that an ID tells, without those that are empty: what [`super::Target::labels`] says of a
 /// target that has it, whether or not there is one. `None` where no target has it.
 pub fn labels_of_id<'l>(law: &'l TargetLaw, id: &str) -> Option<Vec<(&'l str, String)>> {
     let TargetLaw::By(names) = law else {
