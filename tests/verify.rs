@@ -1000,7 +1000,7 @@ fn pushes_that_are_missing_are_gaps_and_parts_of_them_are_samples() {
 fn series_that_are_over_must_not_be_shown() {
     let fake = |looks_back_ms| Fake {
         looks_back_ms,
-        ..Fake::new(store())
+        ..Fake::new(runs::scraped_process(CONFIG))
     };
     // Points are left out at the instant that is looked at.
     let options = Options {

@@ -120,6 +120,10 @@ impl<'a> Context<'a> {
         };
         let clashes = probe.find_clash(&route, &mut added)?;
         route.settle(replay, backend, &added, at_ms)?;
+        if route.ends == Ends::Missing && target.run_info.is_none() {
+            // A file that a backfill wrote: it tells nothing of its process, nor of ends.
+            route.ends = Ends::Never;
+        }
         added.style = route.label_style(replay, backend, &added, at_ms)?;
         let from_ms = target.scrapes[target.known.min(target.scrapes.len() - 1)].time_ms;
         let native = probe.native_only(&route, &added, from_ms)?;

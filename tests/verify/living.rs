@@ -7,6 +7,7 @@ use mockingbird::verify::report::{Report, What};
 use mockingbird::verify::{Options, Share};
 
 use crate::fake::{Fake, Labels, Store, serve, serve_fake};
+use crate::runs::scraped_process;
 use crate::{EPOCH_MS, TICKS, counts, examples, options, scraped, time_ms, verify_run};
 
 /// Pods with identifiers on nodes; `LIFE` stands for what happens to them.
@@ -269,12 +270,17 @@ fn a_reset_that_is_hidden_is_named() {
 #[test]
 fn series_that_nobody_marks_as_ended_are_named() {
     let text = text(CHURN);
-    let store = scraped(&text);
-    let fake = Fake {
-        looks_back_ms: 300_000,
-        ..Fake::new(store)
+    let looking_back = |store| {
+        let fake = Fake {
+            looks_back_ms: 300_000,
+            ..Fake::new(store)
+        };
+        verify_run(&text, serve_fake(fake, &[]), &options()).unwrap()
     };
-    let report = verify_run(&text, serve_fake(fake, &[]), &options()).unwrap();
+    // Files that a backfill writes cannot mark ends, and tell nothing of a process.
+    let of_file = looking_back(scraped(&text));
+    assert!(of_file.ok, "{}", of_file.table(false));
+    let report = looking_back(scraped_process(&text));
     assert!(!report.ok);
     assert_eq!(counts(&report), [0; 5]);
     let all = examples(&report, What::StaleLate);

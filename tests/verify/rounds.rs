@@ -11,6 +11,7 @@ use mockingbird::verify::{Options, Session, Share};
 
 use crate::fake::{Fake, Store, serve, serve_fake};
 use crate::living::{CHURN, mortal, text};
+use crate::runs::scraped_process;
 use crate::{EPOCH_MS, TICKS, counts, examples, options, replay_of, scraped, time_ms};
 
 /// What is found in rounds that end with these ticks.
@@ -112,7 +113,7 @@ fn what_ended_in_an_earlier_round_is_known_to_have_ended() {
 #[test]
 fn an_end_between_two_rounds_has_to_be_marked() {
     let text = text(CHURN);
-    let store = scraped(&text);
+    let store = scraped_process(&text);
     let (labels, _, ended) = mortal(&store, "p_load");
     let fake = Fake {
         looks_back_ms: 300_000,

@@ -47,6 +47,12 @@ pub(crate) fn telling(mut store: Store, prefix: &str, epoch_ms: i64, fingerprint
     store
 }
 
+/// What a backend holds that has scraped a process, which tells of itself.
+pub(crate) fn scraped_process(text: &str) -> Store {
+    let fingerprint = config::fingerprint(crate::replay_of(text).config());
+    telling(crate::scraped(text), "p_", EPOCH_MS, &fingerprint)
+}
+
 /// The name of every self-metric is asked for with the prefix that the run gives it.
 #[test]
 fn self_metrics_are_found_under_their_prefix() {
