@@ -98,6 +98,16 @@ impl Checker<'_> {
             self.can_happen(at, &law, &owners)?;
             self.can_be_told(at, &law.label, &labels, &owners)?;
         }
+        let moves_all = matches!(law.mode, Mode::Outage { moves: true, share, .. } if share == 1.0);
+        if moves_all && labels.is_empty() {
+            let message = format!(
+                "all values of {} fail, and none is left to move to; lower percent, or name those \
+                 that fail in labels",
+                excerpt(&law.label)
+            );
+            self.problems.add(&at.key("move"), message);
+            return None;
+        }
         Some(Churn {
             profile,
             law,

@@ -80,6 +80,8 @@ action: churn, profile: named, mode: relabel, label: host
     label: it makes new entities, and no text would change with those of host: the new series would be the old ones; add {id:5} or {generation} to its fmt
 action: churn, profile: pods, mode: outage, label: pod, down: 5, move: true
     move: only what is a property of others can be left for another value, and pod is none; make it one ({of: LABEL, …}), or leave move out
+action: churn, profile: pods, mode: outage, label: node, down: 5, move: true
+    move: all values of node fail, and none is left to move to; lower percent, or name those that fail in labels
 action: churn, profile: pods, mode: outage, label: node
     down: missing; outage needs it
 action: churn, profile: pods, mode: restart, label: pod, back: 1
