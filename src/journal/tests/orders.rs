@@ -75,7 +75,9 @@ fn actions() -> impl Strategy<Value = Value> {
                     set("label", "node".into());
                     set("down", (down + 0.5).into());
                     set("percent", percent.into());
-                    set("move", moves.into());
+                    // Where all fail, nobody can move.
+                    let some_stay = percent < 100.0 || labels != json!({});
+                    set("move", (moves && some_stay).into());
                 }
                 4 => {
                     set("mode", "replace".into());
