@@ -686,7 +686,7 @@ fn targets_of_one_run_are_judged_together() {
     let jobs = [job("often", 1), job("seldom", 2)];
     let backend = Prometheus::start(&servers, folder, &jobs);
     let mockingbird = start(&BASELINE, folder, port, &backend);
-    wait_for(&mockingbird, 20);
+    wait_for(&mockingbird, 28);
     let few: &[&str] = &["--series", "200", "--visible-after", "5s"];
     let (code, table, found) = verify(folder, backend.url(), &[few]);
     assert_eq!(code, 0, "{table}");
