@@ -98,7 +98,7 @@ impl Lineage {
             };
             size_of::<StageTick>() + own
         });
-        counts + size_of::<Events>() + size_of::<Arc<Events>>() + each.sum::<usize>()
+        size_of::<Events>() + each.sum::<usize>()
     }
 
     /// Names of its counters, the last one first.

@@ -12,9 +12,7 @@
 //! a position and the factor of the tick that it was observed at, and is
 //! compared by value with ticks of another factor.
 
-use std::fmt::Debug;
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::algorithm::distribution::Distribution;
 use crate::config::Objective;
@@ -27,7 +25,7 @@ use crate::random::quantile::QuantileTable;
 const LISTED_MAX: u64 = 1 << 16;
 
 /// What all series of one summary share about one tick of the window.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct TickKeys {
     /// Key of the observed values.
     pub value_key: u64,
@@ -37,24 +35,26 @@ pub struct TickKeys {
     pub mean: f64,
     /// What observed values are multiplied by.
     pub scale: f64,
-    /// Where each event of a counter is observed: how many there are, instead of a mean.
-    pub events: Option<Arc<dyn Counted>>,
 }
 
 /// The events of one tick.
-pub trait Counted: Debug + Send + Sync {
+pub trait Counted {
     /// How many happen to a series, by its label-set key and weight.
     fn count(&self, key: u64, weight: f64) -> f64;
 }
 
 /// What all series of one summary share at one tick.
-#[derive(Debug, Clone, Copy)]
-pub struct Shared<'a> {
+#[derive(Debug)]
+pub struct Shared<'a, C> {
     /// The ticks of the window, oldest first, this tick last; in two pieces, as a
     /// ring buffer has them.
     pub window: (&'a [TickKeys], &'a [TickKeys]),
     /// The tick that has just left the window, if any.
-    pub expired: Option<&'a TickKeys>,
+    pub expired: Option<TickKeys>,
+    /// Where each event of a counter is observed: how many there are, instead of a mean.
+    /// Those of this tick last, those of the tick that has left before the window's; in two
+    /// pieces. They are apart from the keys, so that windows without them stay small.
+    pub events: Option<(&'a [C], &'a [C])>,
     /// Quantiles and their errors.
     pub objectives: &'a [Objective],
     /// Values of the observations.
@@ -140,9 +140,9 @@ impl StateRows<'_> {
 
 /// Observes this tick's sample for every series and updates its quantiles.
 /// Quantiles of an empty window are NaN.
-pub fn observe(
+pub fn observe<C: Counted>(
     keys: &[u64],
-    shared: &Shared<'_>,
+    shared: &Shared<'_, C>,
     weights: Option<&[f64]>,
     state: &mut StateRows<'_>,
     before: (&[u64], &[f64]),
@@ -151,16 +151,18 @@ pub fn observe(
 ) {
     let objectives = shared.objectives.len();
     let (older, newer) = shared.window;
-    let this_tick = newer
+    let this_tick = *newer
         .last()
         .or(older.last())
         .expect("the window holds this tick");
+    let window_ticks = older.len() + newer.len();
     assert_eq!(now.quantiles.len(), keys.len() * objectives);
     for (index, &series) in keys.iter().enumerate() {
         let weight = weights.map_or(1.0, |weights| weights[index]);
         let pivots = &mut state.pivots[index * objectives..][..objectives];
-        let sample = sample_of(series, weight, this_tick);
-        let old = shared.expired.map(|tick| sample_of(series, weight, tick));
+        let sample = shared.sample(series, weight, (0, &this_tick));
+        let expired = shared.expired.as_ref();
+        let old = expired.map(|tick| shared.sample(series, weight, (window_ticks, tick)));
         let window_count = &mut state.window_counts[index];
         *window_count = *window_count + sample.count - old.map_or(0, |old| old.count);
 
@@ -177,8 +179,8 @@ pub fn observe(
         }
         let mut all_stand = true;
         for (pivot, objective) in pivots.iter_mut().zip(shared.objectives) {
-            let gained = count_up_to(&sample, pivot.position_at(this_tick, shared));
-            let lost = match (&old, shared.expired) {
+            let gained = count_up_to(&sample, pivot.position_at(&this_tick, shared));
+            let lost = match (&old, expired) {
                 (Some(old), Some(tick)) => count_up_to(old, pivot.position_at(tick, shared)),
                 _ => 0,
             };
@@ -210,7 +212,7 @@ impl Pivot {
 
     /// The last position that is not above it at a tick; `None` if all are.
     #[inline]
-    fn position_at(&self, tick: &TickKeys, shared: &Shared<'_>) -> Option<u64> {
+    fn position_at<C>(&self, tick: &TickKeys, shared: &Shared<'_, C>) -> Option<u64> {
         if self.scale == tick.scale {
             return Some(self.position);
         }
@@ -223,12 +225,27 @@ impl Pivot {
     }
 }
 
-fn sample_of(series: u64, weight: f64, tick: &TickKeys) -> Sample {
-    let mean = match &tick.events {
-        Some(events) => events.count(series, weight),
-        None => tick.mean * weight,
-    };
-    Sample::of(series, (tick.value_key, tick.count_key), mean)
+impl TickKeys {
+    /// What a series observed, by the mean number of observations.
+    #[inline]
+    fn sample(&self, series: u64, mean: f64) -> Sample {
+        Sample::of(series, (self.value_key, self.count_key), mean)
+    }
+}
+
+impl<C: Counted> Shared<'_, C> {
+    /// What a series observed at a tick, which was so many ticks ago.
+    #[inline]
+    fn sample(&self, series: u64, weight: f64, (age, tick): (usize, &TickKeys)) -> Sample {
+        let mean = match self.events {
+            Some((older, newer)) => match newer.len().checked_sub(age + 1) {
+                Some(place) => newer[place].count(series, weight),
+                None => older[older.len() + newer.len() - 1 - age].count(series, weight),
+            },
+            None => tick.mean * weight,
+        };
+        tick.sample(series, mean)
+    }
 }
 
 #[inline]
@@ -249,10 +266,10 @@ fn count_up_to(sample: &Sample, position: Option<u64>) -> u64 {
 /// observations; of a window that is too large to be listed, to one well within
 /// its allowance.
 #[cold]
-fn place(
+fn place<C: Counted>(
     series: u64,
     weight: f64,
-    shared: &Shared<'_>,
+    shared: &Shared<'_, C>,
     count: u64,
     pivots: &mut [Pivot],
     scratch: &mut Vec<u64>,
@@ -274,38 +291,52 @@ fn place(
 }
 
 /// The observations of one series within the window.
-struct Window<'a> {
+struct Window<'a, C> {
     series: u64,
     weight: f64,
-    shared: &'a Shared<'a>,
+    shared: &'a Shared<'a, C>,
     /// How many there are, at least 1.
     count: u64,
 }
 
-impl Window<'_> {
+impl<C: Counted> Window<'_, C> {
     fn ticks(&self) -> impl Iterator<Item = &TickKeys> {
         self.shared.window.0.iter().chain(self.shared.window.1)
     }
 
-    /// Appends the positions of a tick's observations.
-    fn list(&self, tick: &TickKeys, positions: &mut Vec<u64>) {
-        sample_of(self.series, self.weight, tick).list(positions);
+    /// Calls `each` with every tick, oldest first, and what was observed at it.
+    #[inline]
+    fn for_each_sample(&self, mut each: impl FnMut(&TickKeys, Sample)) {
+        let Some((older, newer)) = self.shared.events else {
+            return self
+                .ticks()
+                .for_each(|tick| each(tick, tick.sample(self.series, tick.mean * self.weight)));
+        };
+        let (older_ticks, newer_ticks) = self.shared.window;
+        let before = older.len() + newer.len() - older_ticks.len() - newer_ticks.len();
+        let counted = older.iter().chain(newer).skip(before);
+        for (tick, events) in self.ticks().zip(counted) {
+            each(
+                tick,
+                tick.sample(self.series, events.count(self.series, self.weight)),
+            );
+        }
     }
 
     /// How many observations lie at or below a pivot.
     fn rank_of(&self, pivot: &Pivot) -> u64 {
-        let up_to = |tick: &TickKeys| {
-            let sample = sample_of(self.series, self.weight, tick);
-            count_up_to(&sample, pivot.position_at(tick, self.shared))
-        };
-        self.ticks().map(up_to).sum()
+        let mut rank = 0;
+        self.for_each_sample(|tick, sample| {
+            rank += count_up_to(&sample, pivot.position_at(tick, self.shared));
+        });
+        rank
     }
 
     /// Exact quantiles of a window all of whose ticks have the same factor: values
     /// are in the order of positions.
     fn select_by_position(&self, scale: f64, pivots: &mut [Pivot], positions: &mut Vec<u64>) {
         positions.clear();
-        self.ticks().for_each(|tick| self.list(tick, positions));
+        self.for_each_sample(|_, sample| sample.list(positions));
         for (pivot, objective) in pivots.iter_mut().zip(self.shared.objectives) {
             let rank = wanted_rank(objective.quantile, self.count);
             let (_, position, _) = positions.select_nth_unstable(rank as usize - 1);
@@ -320,9 +351,9 @@ impl Window<'_> {
     /// Exact quantiles of a window whose ticks have several factors.
     fn select_by_value(&self, pivots: &mut [Pivot], scratch: &mut Vec<u64>) {
         let mut listed: Vec<(f64, Pivot)> = Vec::with_capacity(self.count as usize);
-        for tick in self.ticks() {
+        self.for_each_sample(|tick, sample| {
             scratch.clear();
-            self.list(tick, scratch);
+            sample.list(scratch);
             listed.extend(scratch.iter().map(|&position| {
                 let pivot = Pivot {
                     position,
@@ -331,7 +362,7 @@ impl Window<'_> {
                 };
                 (self.shared.values.value(position) * tick.scale, pivot)
             }));
-        }
+        });
         let by_value = |a: &(f64, Pivot), b: &(f64, Pivot)| {
             let by_position = a.1.position.cmp(&b.1.position);
             a.0.total_cmp(&b.0).then(by_position)
@@ -402,6 +433,15 @@ mod tests {
     use crate::random::mix;
 
     const WINDOW_TICKS: usize = 30;
+    const NO_EVENTS: Option<(&[Never], &[Never])> = None;
+
+    enum Never {}
+
+    impl Counted for Never {
+        fn count(&self, _key: u64, _weight: f64) -> f64 {
+            match *self {}
+        }
+    }
 
     /// At some ticks, quantiles lie within their rank error of the observations in
     /// the window, listed and sorted. Every ten ticks the factor is the other one.
@@ -418,7 +458,6 @@ mod tests {
             count_key: mix(!number),
             mean,
             scale: scales[number as usize / 10 % 2],
-            events: None,
         });
         let ticks: Vec<TickKeys> = ticks.collect();
         let series = 7;
@@ -429,7 +468,8 @@ mod tests {
             let window = &ticks[start..=now];
             let shared = Shared {
                 window: (window, &[]),
-                expired: start.checked_sub(1).map(|left| &ticks[left]),
+                expired: start.checked_sub(1).map(|left| ticks[left]),
+                events: NO_EVENTS,
                 objectives: &objectives,
                 values: &values,
                 distribution: &distribution,
@@ -459,7 +499,7 @@ mod tests {
             let mut observed = Vec::new();
             for tick in window {
                 let mut positions = Vec::new();
-                sample_of(series, 1.0, tick).list(&mut positions);
+                shared.sample(series, 1.0, (0, tick)).list(&mut positions);
                 observed.extend(positions.iter().map(|&u| values.value(u) * tick.scale));
             }
             observed.sort_unstable_by(f64::total_cmp);

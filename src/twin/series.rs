@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::history::{History, Stage};
 use super::label_sets::label_set_key;
@@ -609,9 +608,6 @@ impl<'a> Series<'a> {
                 count_key: name_key ^ tick_key(seed, number, Lane::Count),
                 mean: spiked_mean(mean, factors.rate),
                 scale: factors.value,
-                events: self
-                    .events(number)
-                    .map(|events| Arc::new(Known(events)) as Arc<dyn window::Counted>),
             }
         };
         // Which quantile is told within the allowed error depends on all ticks
@@ -637,9 +633,17 @@ impl<'a> Series<'a> {
             let oldest = (number.saturating_sub(window_ticks) + 1).max(first);
             let window: Vec<_> = (oldest..=number).map(keys_of).collect();
             let expired = (oldest > first).then(|| keys_of(oldest - 1));
+            let oldest = if expired.is_some() {
+                oldest - 1
+            } else {
+                oldest
+            };
+            let events = (oldest..=number).map(|number| self.events(number).map(Known));
+            let events: Option<Vec<Known>> = events.collect();
             let shared = window::Shared {
                 window: (&window, &[]),
-                expired: expired.as_ref(),
+                expired,
+                events: events.as_ref().map(|events| (&events[..], &[][..])),
                 objectives,
                 values: self.values(number),
                 distribution: &observations.distribution,

@@ -10,7 +10,7 @@ use crate::config::{Objective, Observations};
 use crate::engine::columns::cells_of;
 use crate::engine::events::{Events, Lineage};
 use crate::engine::tick::{BaseTick, ClassTick, Common, spiked_mean};
-use crate::engine::window::{self, Counted, TickKeys};
+use crate::engine::window::{self, TickKeys};
 use crate::random::Lane;
 use crate::random::quantile::QuantileTable;
 
@@ -41,7 +41,7 @@ pub(crate) struct Window {
     expired: Option<TickKeys>,
     /// What the ticks are counted by, where they are events: of the one that has just
     /// left, and of the others.
-    events: VecDeque<Arc<Events>>,
+    events: VecDeque<Events>,
 }
 
 impl Summary {
@@ -62,34 +62,27 @@ impl Summary {
         }
     }
 
-    /// The events of a tick that follows those of a class; in place of the oldest that
-    /// the window has left.
-    fn events(
+    /// Appends the events of a tick that follows those of a class; in place of the oldest
+    /// that the window has left.
+    fn add_events(
         &self,
         base: &BaseTick,
         (number, matched): (u64, &[u32]),
-        all: &mut VecDeque<Arc<Events>>,
-    ) -> Option<Arc<Events>> {
-        let lineage = self.lineage.as_ref()?;
+        all: &mut VecDeque<Events>,
+    ) {
+        let Some(lineage) = &self.lineage else {
+            return;
+        };
         let left = (all.len() as u64 > self.window_ticks).then(|| all.pop_front());
         let mut events = left
             .flatten()
-            .unwrap_or_else(|| Arc::new(Events::new(lineage, false)));
-        let last = all.back().map(|last| &**last);
-        let free = Arc::get_mut(&mut events).expect("the tick that had them is gone");
-        free.set(base, 1, (number, matched), last);
-        all.push_back(Arc::clone(&events));
-        Some(events)
+            .unwrap_or_else(|| Events::new(lineage, false));
+        events.set(base, 1, (number, matched), all.back());
+        all.push_back(events);
     }
 
     /// A tick as the series that match the filters `matched` observe it.
-    fn tick(
-        &self,
-        common: &Common,
-        base: &BaseTick,
-        (number, matched): (u64, &[u32]),
-        all: &mut VecDeque<Arc<Events>>,
-    ) -> TickKeys {
+    fn tick(&self, common: &Common, base: &BaseTick, (number, matched): (u64, &[u32])) -> TickKeys {
         let factors = base.effects.factors(number, matched);
         let daily = common.daily(base.times.at(number));
         TickKeys {
@@ -97,9 +90,6 @@ impl Summary {
             count_key: common.key(number, Lane::Count),
             mean: spiked_mean(self.mean * daily, factors.rate),
             scale: factors.value,
-            events: self
-                .events(base, (number, matched), all)
-                .map(|events| events as Arc<dyn Counted>),
         }
     }
 }
@@ -130,7 +120,10 @@ impl Kernel for Summary {
         if self.lineage.is_some() {
             events.reserve_exact(self.window_ticks as usize + 1);
         }
-        ticks.extend(past.map(|number| self.tick(common, base, (number, matched), &mut events)));
+        for number in past {
+            ticks.push_back(self.tick(common, base, (number, matched)));
+            self.add_events(base, (number, matched), &mut events);
+        }
         Window {
             ticks,
             expired: None,
@@ -155,7 +148,8 @@ impl Kernel for Summary {
         } = &mut class.own;
         let is_full = ticks.len() as u64 == self.window_ticks;
         *expired = if is_full { ticks.pop_front() } else { None };
-        ticks.push_back(self.tick(common, base, (base.number, matched), events));
+        ticks.push_back(self.tick(common, base, (base.number, matched)));
+        self.add_events(base, (base.number, matched), events);
     }
 
     fn begin(&self, run: &Run<'_, Self>, now: &mut Filling<'_, window::State>) {
@@ -192,7 +186,8 @@ impl Kernel for Summary {
         let is_old = run.age > self.window_ticks;
         let shared = window::Shared {
             window: (older, newer),
-            expired: window.expired.as_ref().filter(|_| is_old),
+            expired: window.expired.filter(|_| is_old),
+            events: self.lineage.as_ref().map(|_| window.events.as_slices()),
             objectives,
             values: &self.values,
             distribution: &self.distribution,
