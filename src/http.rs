@@ -44,7 +44,7 @@ pub use chunked::ChunkedDecoder;
 pub use head::{BodyLength, Head, HeadScanner, Version, parse_head};
 pub use refusal::Refusal;
 pub use reply::{BodyWriter, Reply, Sent};
-pub use request::{Request, percent_decode};
+pub use request::{Request, percent_decode, percent_encode};
 pub use server::Server;
 
 /// What clients may take. The defaults suit a scrape endpoint.

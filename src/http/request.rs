@@ -1,6 +1,7 @@
-//! What a handler sees of a request, and the decoding of its target's parts.
+//! What a handler sees of a request, and the encoding and decoding of its target's parts.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use super::head::{Head, Version, header_all};
@@ -107,6 +108,20 @@ pub fn percent_decode(text: &str) -> Result<Cow<'_, str>, Refusal> {
     }
 }
 
+/// Percent-encodes a text as a part of a path or query: all but the unreserved characters of
+/// RFC 3986, section 2.3.
+pub fn percent_encode(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
 fn parse_query(query: &str) -> Result<Vec<(String, String)>, Refusal> {
     let decode = |text: &str| match percent_decode(&text.replace('+', " ")) {
         Ok(decoded) => Ok(decoded.into_owned()),
@@ -148,6 +163,11 @@ mod tests {
             let decoded = percent_decode(text);
             assert_eq!(decoded.as_deref().ok(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn queries_have_no_character_of_their_own() {
+        assert_eq!(percent_encode("a=b c&'é"), "a%3Db%20c%26%27%C3%A9");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::args::{Ctl, FaultArgs, OnEntities, OnMetric, SeriesArgs, TargetArg};
 use super::{status, text};
+use crate::http::percent_encode;
 
 /// What is asked of the instance.
 pub(super) struct Call {
@@ -36,7 +37,7 @@ impl Call {
     fn delete(name: &str, item: &str) -> Self {
         Self {
             method: "DELETE",
-            path: format!("/control/{name}/{}", encoded(item)),
+            path: format!("/control/{name}/{}", percent_encode(item)),
             body: None,
             text: text::ended,
         }
@@ -167,7 +168,7 @@ impl SeriesArgs {
     fn path(self) -> String {
         let mut fields = Vec::new();
         let mut add = |name: &str, value: Option<String>| {
-            fields.extend(value.map(|value| format!("{name}={}", encoded(&value))));
+            fields.extend(value.map(|value| format!("{name}={}", percent_encode(&value))));
         };
         add("metric", self.metric);
         add("match", self.matching);
@@ -189,15 +190,4 @@ fn body<'a>(fields: impl IntoIterator<Item = (&'a str, Option<Value>)>) -> Value
 fn labels(pairs: Vec<(String, String)>) -> Option<Value> {
     let labels: Map<String, Value> = pairs.into_iter().map(|(k, v)| (k, v.into())).collect();
     (!labels.is_empty()).then(|| labels.into())
-}
-
-/// Percent-encodes a part of a path or query.
-fn encoded(text: &str) -> String {
-    let encode = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-            char::from(byte).to_string()
-        }
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(encode).collect()
 }

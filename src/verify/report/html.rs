@@ -14,9 +14,10 @@ use std::fmt::{self, Write as _};
 
 use super::columns::{COLUMNS, Cell, number};
 use super::{Example, Gap, Report, Tally, rfc3339_ms};
+use crate::http::percent_encode;
 use crate::verify::backend::seconds;
 use crate::verify::naming::labels_text;
-use escape::{Escaped, percent_encoded};
+use escape::Escaped;
 
 const STYLE: &str = include_str!("html.css");
 
@@ -331,7 +332,7 @@ impl Report {
         } else {
             let time = seconds(example.query_ms);
             write!(out, " <code>time={time}</code>")?;
-            let query = percent_encoded(&example.query);
+            let query = percent_encode(&example.query);
             format!("/api/v1/query?query={query}&time={time}")
         };
         if self.backend.starts_with("http://") || self.backend.starts_with("https://") {
