@@ -62,6 +62,9 @@ pub use lines::{Lines, Repeats};
 use lines::{Mark, Unmarked};
 pub use negotiate::{Encoding, Format};
 pub(crate) use number::label_number;
+pub(crate) use page::ID_LABEL;
+#[cfg(test)]
+pub(crate) use page::OWN as OWN_ON_PAGES;
 pub use page::{Page, PageScratch};
 use plan::Plan;
 use points::Points;

@@ -292,6 +292,12 @@ mod tests {
         assert_eq!(cumulative[10], 4);
     }
 
+    /// The pages of targets, which come before this module, tell tick and run by these names.
+    #[test]
+    fn pages_have_ticks_and_epoch() {
+        assert_eq!(crate::exposition::OWN_ON_PAGES, [TICKS, EPOCH.0]);
+    }
+
     /// The check of configurations, which comes before this module, knows every name.
     #[test]
     fn metrics_have_own_names_only_with_a_prefix_before_these() {

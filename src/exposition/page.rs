@@ -16,9 +16,9 @@ use crate::exposition::stencil::Stencil;
 use crate::model::targets::Target;
 
 /// What the names of the process's own families end in that are on every page.
-pub(super) const OWN: [&str; 2] = ["gen_ticks", "gen_epoch_seconds"];
+pub(crate) const OWN: [&str; 2] = ["gen_ticks", "gen_epoch_seconds"];
 /// The label that has the target's ID on lines of the process's own families.
-const ID_LABEL: &str = "target";
+pub(crate) const ID_LABEL: &str = "target";
 /// As far back the compressor can refer to.
 const WINDOW_BYTES: usize = 32 << 10;
 /// Where fewer rows than this are together on average, their values are gathered first.

@@ -237,6 +237,13 @@ impl Replay {
         time_ns.map(|time_ns| time_ns.div_euclid(1_000_000))
     }
 
+    /// The last tick that is there by a time, Unix milliseconds; 0 before the first one.
+    pub fn tick_by_ms(&self, time_ms: i64) -> u64 {
+        let since_ns = i128::from(time_ms) * 1_000_000 - i128::from(self.epoch_ns);
+        let interval_ns = i128::from(self.config.global.tick_interval_ns);
+        u64::try_from(since_ns.div_euclid(interval_ns)).unwrap_or(0)
+    }
+
     /// Which ticks were published, as far as that is known.
     pub fn published(&self) -> Published {
         self.published

@@ -28,6 +28,7 @@ use keys::SpaceLaw;
 #[derive(Debug)]
 pub struct TargetMap {
     law: TargetLaw,
+    populations: Populations,
     spaces: Vec<Arc<SpaceTargets>>,
     /// By family: its place in `spaces`.
     of_family: Vec<usize>,
@@ -59,6 +60,11 @@ struct SpaceTargets {
     unit_rows: usize,
 }
 
+/// What [`Target::key`] is of the target with an ID.
+pub fn key_of_id(id: &str) -> u64 {
+    xxh3_64(id.as_bytes())
+}
+
 impl TargetMap {
     /// The targets of a tick's populations; `before` is the map of an earlier tick of the
     /// same run, of which nothing is worked out again that is still true.
@@ -72,10 +78,11 @@ impl TargetMap {
         let mut of_family = Vec::new();
         for family in 0..catalog.generated_count() {
             let population = populations.family(family);
-            let known = spaces.iter().position(|known| known.is_of(population));
+            let is_of = |known: &&Arc<SpaceTargets>| known.population.has_all_of(population);
+            let known = spaces.iter().position(|known| is_of(&known));
             of_family.push(known.unwrap_or_else(|| {
                 let mut before = before.into_iter().flat_map(|before| &before.spaces);
-                let same = before.find(|before| before.is_of(population));
+                let same = before.find(is_of);
                 spaces.push(
                     same.map_or_else(|| Arc::new(SpaceTargets::new(population, law)), Arc::clone),
                 );
@@ -88,10 +95,16 @@ impl TargetMap {
         keys.dedup();
         Self {
             law: law.clone(),
+            populations: populations.clone(),
             spaces,
             of_family,
             keys,
         }
+    }
+
+    /// Whether it is the one of a tick's populations.
+    pub fn is_of(&self, populations: &Populations) -> bool {
+        self.populations.is(populations)
     }
 
     /// How many targets there are.
@@ -112,7 +125,7 @@ impl TargetMap {
 
     /// The target of an ID; `None` where there is none at this tick.
     pub fn find(&self, id: &str) -> Option<Target<'_>> {
-        let target = self.with_key(xxh3_64(id.as_bytes()))?;
+        let target = self.with_key(key_of_id(id))?;
         // Another text may have the same hash.
         (target.id() == id).then_some(target)
     }
@@ -175,7 +188,7 @@ impl<'a> Target<'a> {
     /// Its rows in a family, by the family's population at the tick.
     pub fn rows_of(&self, population: &Population) -> impl Iterator<Item = Range<usize>> + use<'a> {
         let mut spaces = self.map.spaces.iter();
-        let space = spaces.find(|space| space.is_of(population));
+        let space = spaces.find(|space| space.population.has_all_of(population));
         self.rows_in(space.map(|space| &**space))
     }
 
@@ -236,16 +249,6 @@ impl SpaceTargets {
             },
             unit_rows,
         }
-    }
-
-    /// Whether what it tells is true of a population.
-    fn is_of(&self, population: &Population) -> bool {
-        Arc::ptr_eq(self.population.space(), population.space())
-            && match (self.population.entities(), population.entities()) {
-                (Some(own), Some(others)) => Arc::ptr_eq(own, others),
-                (None, None) => true,
-                _ => false,
-            }
     }
 
     /// The runs of a target, by the hash of its ID.

@@ -11,23 +11,14 @@ use crate::config::{TargetLaw, Targets};
 use crate::engine::Frame;
 use crate::exposition::Page;
 use crate::http::{Reply, Request, Sent, percent_decode};
-use crate::model::population::Populations;
 use crate::model::targets::TargetMap;
 
 /// The targets of a run.
 #[derive(Debug)]
 pub struct Pages {
     targets: Targets,
-    /// Of a frame that somebody asked for.
-    latest: Mutex<Option<Known>>,
-}
-
-/// The targets of some frames.
-#[derive(Debug)]
-struct Known {
-    tick: u64,
-    populations: Populations,
-    map: Arc<TargetMap>,
+    /// Those of a frame that somebody asked for, and its tick.
+    latest: Mutex<Option<(u64, Arc<TargetMap>)>>,
 }
 
 impl Pages {
@@ -49,22 +40,18 @@ impl Pages {
     pub(super) fn map(&self, frame: &Frame) -> Arc<TargetMap> {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let known = latest.as_ref();
-        if let Some(known) = known.filter(|known| known.populations.is(frame.populations())) {
-            return Arc::clone(&known.map);
+        if let Some((_, map)) = known.filter(|(_, map)| map.is_of(frame.populations())) {
+            return Arc::clone(map);
         }
         let map = Arc::new(TargetMap::of(
             frame.catalog(),
             frame.populations(),
             &self.targets.law,
-            known.map(|known| &*known.map),
+            known.map(|(_, map)| &**map),
         ));
         // Somebody may ask for a frame that another has followed meanwhile.
-        if known.is_none_or(|known| known.tick < frame.tick()) {
-            *latest = Some(Known {
-                tick: frame.tick(),
-                populations: frame.populations().clone(),
-                map: Arc::clone(&map),
-            });
+        if known.is_none_or(|(tick, _)| *tick < frame.tick()) {
+            *latest = Some((frame.tick(), Arc::clone(&map)));
         }
         map
     }
@@ -131,16 +118,8 @@ impl Pages {
         }
         match reply.send(200, &asked.headers(), &body) {
             Ok(sent) => {
-                let duration_s = started.elapsed().as_secs_f64();
-                let stats = body.stats();
-                let own = &scrapes.own;
-                own.add_scrape(asked.gzip, stats.bytes_out, duration_s);
-                log::debug!(
-                    "scrape of {id} by {}: {} samples, {} bytes, {duration_s:.3} s",
-                    request.peer(),
-                    stats.samples,
-                    stats.bytes_out
-                );
+                let what = format_args!("scrape of {id}");
+                scrapes.answered(what, request, asked.gzip, &body.stats(), started);
                 Ok(sent)
             }
             Err(error) => Err(scrapes.broken_off(request, error)),

@@ -1,5 +1,6 @@
 //! `/metrics`: all of a frame, streamed from the render pool.
 
+use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -7,7 +8,7 @@ use std::time::Instant;
 use super::asked::{Asked, delay};
 use super::board::{Board, Published};
 use super::truncation::{Truncation, send};
-use crate::exposition::RenderPool;
+use crate::exposition::{RenderPool, StreamStats};
 use crate::faults::{ScrapeFaults, WireFaults};
 use crate::http::{Reply, Request, Sent};
 use crate::selfmetrics::SelfMetrics;
@@ -94,18 +95,30 @@ impl Scrapes {
         }
         match streamed.and_then(|stats| Ok((stats, body.finish()?))) {
             Ok((stats, sent)) => {
-                let duration_s = started.elapsed().as_secs_f64();
-                self.own.add_scrape(asked.gzip, stats.bytes_out, duration_s);
-                log::debug!(
-                    "scrape by {}: {} samples, {} bytes, {duration_s:.3} s",
-                    request.peer(),
-                    stats.samples,
-                    stats.bytes_out
-                );
+                self.answered(format_args!("scrape"), request, asked.gzip, &stats, started);
                 Ok(sent)
             }
             Err(error) => Err(self.broken_off(request, error)),
         }
+    }
+
+    /// Counts a scrape that was answered whole, and logs what it was of.
+    pub(super) fn answered(
+        &self,
+        what: fmt::Arguments<'_>,
+        request: &Request<'_>,
+        gzip: bool,
+        stats: &StreamStats,
+        started: Instant,
+    ) {
+        let duration_s = started.elapsed().as_secs_f64();
+        self.own.add_scrape(gzip, stats.bytes_out, duration_s);
+        log::debug!(
+            "{what} by {}: {} samples, {} bytes, {duration_s:.3} s",
+            request.peer(),
+            stats.samples,
+            stats.bytes_out
+        );
     }
 
     /// Counts a scrape that a fault has truncated.

@@ -31,10 +31,8 @@ pub(super) fn missing_pushes(
     let last_ms = scrapes.last().map(|last| last.time_ms);
     let to_ms = edges.due_until_ms.max(last_ms.unwrap_or(i64::MIN));
     let came: BTreeSet<u64> = scrapes.iter().map(|scrape| scrape.tick).collect();
-    let since_ns = i128::from(from_ms) * 1_000_000 - i128::from(replay.epoch_ns());
-    let first_tick = since_ns.div_euclid(i128::from(interval_ns)).max(0) as u64;
     let mut missing = Vec::new();
-    for tick in (first_tick..).take(DUE_MAX) {
+    for tick in (replay.tick_by_ms(from_ms)..).take(DUE_MAX) {
         let Some(time_ns) = tick_time_ns(replay.epoch_ns(), interval_ns, tick) else {
             break;
         };

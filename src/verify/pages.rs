@@ -14,13 +14,12 @@ use super::backend::Labels;
 use super::selection::Rows;
 use crate::config::{TargetLaw, Targets};
 use crate::engine::Frame;
+use crate::exposition::ID_LABEL;
 use crate::journal::Replay;
-use crate::model::population::{Population, Populations};
-use crate::model::targets::{TargetMap, labels_of_id};
+use crate::model::population::Population;
+use crate::model::targets::{TargetMap, key_of_id, labels_of_id};
 
-/// The label of a page's tick numbers that has its target's ID.
-const LABEL: &str = "target";
-/// What it is called where the backend has added one of that name.
+/// What the label with the ID of a page is called where the backend has added one of its name.
 const EXPORTED: &str = "exported_target";
 
 /// A target that is born is found by whoever scrapes it within this: as often as Prometheus asks
@@ -35,7 +34,7 @@ pub(super) fn targets(replay: &Replay) -> Option<&Targets> {
 /// Takes the ID of a page off the labels of its tick numbers; `None` where they are of no page.
 pub(super) fn take_id(targets: Option<&Targets>, labels: &mut Labels) -> Option<String> {
     targets?;
-    labels.remove(EXPORTED).or_else(|| labels.remove(LABEL))
+    labels.remove(EXPORTED).or_else(|| labels.remove(ID_LABEL))
 }
 
 /// The labels of a page's series that whoever found it added, as these labels of its tick
@@ -54,7 +53,7 @@ pub(super) fn found_labels(targets: &Targets, id: &str, labels: &Labels) -> Labe
 
 /// Whether tick numbers with some labels are of a page.
 pub(super) fn is_of_page(targets: Option<&Targets>, labels: &Labels) -> bool {
-    targets.is_some() && (labels.contains_key(LABEL) || labels.contains_key(EXPORTED))
+    targets.is_some() && (labels.contains_key(ID_LABEL) || labels.contains_key(EXPORTED))
 }
 
 /// One page, whose rows the latest frame tells.
@@ -75,7 +74,7 @@ pub(super) struct Followed {
 
 #[derive(Debug, Default)]
 struct State {
-    latest: Option<(Populations, Arc<TargetMap>)>,
+    latest: Option<Arc<TargetMap>>,
     /// The keys of those that there are.
     keys: Vec<u64>,
     lives: BTreeMap<u64, Lives>,
@@ -119,22 +118,29 @@ impl Followed {
         }
         let mut state = self.state.borrow_mut();
         let before = state.latest.take();
-        let is_same = |(populations, _): &(Populations, _)| populations.is(frame.populations());
-        if before.as_ref().is_some_and(is_same) {
+        if before
+            .as_ref()
+            .is_some_and(|map| map.is_of(frame.populations()))
+        {
             state.latest = before;
             return;
         }
-        let known = before.as_ref().map(|(_, map)| &**map);
-        let map = TargetMap::of(frame.catalog(), frame.populations(), &self.law, known);
+        let map = TargetMap::of(
+            frame.catalog(),
+            frame.populations(),
+            &self.law,
+            before.as_deref(),
+        );
         state.go_on(&map, before.is_some().then(|| frame.tick()));
-        state.latest = Some((frame.populations().clone(), Arc::new(map)));
+        state.latest = Some(Arc::new(map));
     }
 
     /// When a target is there, as far as was followed: by its ID, in the order of ticks.
     pub(super) fn spans(&self, id: &str) -> Vec<Span> {
         let state = self.state.borrow();
-        let mut of = state.lives.values().filter(|lives| lives.id == id);
-        of.next().map_or(Vec::new(), |lives| lives.spans.clone())
+        let lives = state.lives.get(&key_of_id(id));
+        let lives = lives.filter(|lives| lives.id == id);
+        lives.map_or(Vec::new(), |lives| lives.spans.clone())
     }
 
     /// The IDs of all targets that there were.
@@ -146,8 +152,7 @@ impl Followed {
     }
 
     fn latest(&self) -> Option<Arc<TargetMap>> {
-        let state = self.state.borrow();
-        state.latest.as_ref().map(|(_, map)| Arc::clone(map))
+        self.state.borrow().latest.clone()
     }
 }
 

@@ -54,7 +54,7 @@ impl Session<'_> {
         let begins = scraped.clone().map(|part| part.target.scrapes[0].time_ms);
         let begin_ms = begins.min().unwrap_or(edges.begin_ms);
         let intervals: Vec<i64> = scraped.map(|part| part.target.interval_ms).collect();
-        let until = tick_until(&self.replay, edges.due_until_ms);
+        let until = self.replay.tick_by_ms(edges.due_until_ms);
         // What is judged round by round goes on from the last scrape.
         let is_only_round = options.targets_max > 1 && options.known_until_ms.is_none();
         if is_only_round && self.computed().is_none_or(|computed| computed < until) {
@@ -116,8 +116,8 @@ impl Session<'_> {
             target: [("target".to_owned(), id.to_owned())].into(),
             range_ms,
             ticks: (
-                tick_until(due.replay, range_ms.0),
-                tick_until(due.replay, range_ms.1),
+                due.replay.tick_by_ms(range_ms.0),
+                due.replay.tick_by_ms(range_ms.1),
             ),
             scrapes: 0,
             instants: 0,
@@ -260,13 +260,6 @@ impl Due<'_> {
     }
 }
 
-/// The last tick that is there by a time.
-fn tick_until(replay: &Replay, until_ms: i64) -> u64 {
-    let since_ns = i128::from(until_ms) * 1_000_000 - i128::from(replay.epoch_ns());
-    let interval_ns = i128::from(replay.config().global.tick_interval_ns);
-    u64::try_from(since_ns.div_euclid(interval_ns)).unwrap_or(0)
-}
-
 /// Notes scrapes of a page that show ticks at which its target was not there.
 fn note_odd(part: &mut Part<'_>, spans: &[Span]) {
     let mut odd = Vec::new();
@@ -314,7 +307,7 @@ pub(super) fn followed(
     let first_ms = pages().map(|page| page.scrapes[0].time_ms).min()?;
     let first_tick = pages().map(|page| page.scrapes[0].tick).min()?;
     let from_ms = first_ms.min(edges.begin_ms) - FOUND_WITHIN_MS;
-    let from_tick = tick_until(replay, from_ms).min(first_tick);
+    let from_tick = replay.tick_by_ms(from_ms).min(first_tick);
     let all: Vec<i64> = pages().flat_map(|page| page.intervals_ms.clone()).collect();
     let usual_ms = target::usual_interval(&all);
     for page in targets.iter_mut().filter(|target| target.page.is_some()) {
