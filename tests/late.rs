@@ -12,26 +12,8 @@ use mockingbird::exposition::{Format, Renderer};
 use mockingbird::twin::Exponential;
 use proptest::prelude::*;
 use support::{
-    Line, exponential_catalog, frame_exponentials, frame_growth, frame_lines, load, sorted,
+    Line, exponential_catalog, fleet, frame_exponentials, frame_growth, frame_lines, load, sorted,
 };
-
-/// What lets entities come and go, each within few ticks.
-const LAWS: [&str; 8] = [
-    "{mode: replace, label: pod, lifetime: 7}",
-    "{mode: rollout, label: deployment, every: 10, over: 4, percent: 60}",
-    "{mode: rollout, label: deployment, every: 13, over: 6, overlap: 2, back: 0.5}",
-    "{mode: restart, label: pod, every: 9, percent: 50, down: 2}",
-    "{mode: outage, label: node, every: 8, percent: 40, down: 3, move: true}",
-    "{mode: outage, label: zone, every: 11, percent: 50, down: 2}",
-    "{mode: relabel, label: pod, every: 6, percent: 40}",
-    "{mode: job, label: pod, every: 12, lifetime: 5}",
-];
-
-const SIZES: [&str; 3] = [
-    "{label: pod, shape: ramp, from: 2, to: \"100%\", over: 20}",
-    "{label: pod, shape: wave, from: \"20%\", to: \"80%\", period: 15}",
-    "{label: pod, shape: spike, from: 1, to: \"100%\", over: 3, period: 10}",
-];
 
 /// What is done to the run, as steps of a scenario.
 const STEPS: [&str; 10] = [
@@ -97,41 +79,9 @@ const METRICS: [(&str, &str); 12] = [
 ];
 
 fn text(laws: &[&str], size: Option<&str>, seed: u64, rest: &str) -> String {
-    let size = size.map_or(String::new(), |size| format!("size: [{size}]"));
     let metrics =
         METRICS.map(|(name, rest)| format!("- {{name: {name}, profile: fleet, {rest}}}\n"));
-    let (laws, metrics) = (laws.join(", "), metrics.concat());
-    format!(
-        "
-global: {{seed: {seed}}}
-profiles:
-  fleet:
-    labels:
-      namespace: [shop, 'p\"y']
-      deployment: {{range: [1, 2], fmt: '{{namespace}}-app{{}}'}}
-      replicaset: {{of: deployment, fmt: '{{deployment}}-{{id:4}}'}}
-      pod: {{range: [1, 3], fmt: '{{replicaset}}-{{id:5}}'}}
-      node: {{of: pod, range: [1, 4], fmt: 'node-%02d', spread: even}}
-      zone: {{of: node, values: [a, b]}}
-      path: {{/x: 3, /y: 1}}
-    churn: [{laws}]
-    {size}
-metrics:
-{metrics}{rest}"
-    )
-}
-
-/// A configuration whose scenario takes these steps, again and again if it says.
-fn with_steps(text: &str, steps: &[&str], repeat: Option<u64>) -> String {
-    if steps.is_empty() {
-        return text.to_owned();
-    }
-    let repeat = repeat.map_or(String::new(), |every| format!("repeat_every_s: {every}, "));
-    let steps = steps.join(", ");
-    format!(
-        "{text}scenarios: {{by_hand: {{{repeat}steps: [{steps}]}}}}\n\
-         runtime: {{on_start: [{{action: scenario, scenario: by_hand}}]}}\n"
-    )
+    fleet::text(laws, size, seed, &(metrics.concat() + rest))
 }
 
 fn engine(config: &Config, threads: usize) -> Engine {
@@ -184,15 +134,15 @@ proptest! {
     /// Whatever laws act and whatever is done to the run, on any number of threads.
     #[test]
     fn a_late_engine_equals_one_from_the_first_tick(
-        laws in prop::sample::subsequence(&LAWS[..], 1..4),
-        size in prop::option::of(prop::sample::select(&SIZES[..])),
+        laws in prop::sample::subsequence(&fleet::LAWS[..], 1..4),
+        size in prop::option::of(prop::sample::select(&fleet::SIZES[..])),
         seed in 0..1000u64,
         read in 2..60u64,
         threads in (1..9usize, 1..9usize),
         steps in prop::sample::subsequence(&STEPS[..], 0..5),
         repeat in prop::option::of(1..20u64),
     ) {
-        let config = load(&with_steps(&text(&laws, size, seed, ""), &steps, repeat));
+        let config = load(&fleet::with_steps(&text(&laws, size, seed, ""), &steps, repeat));
         let mut all = engine(&config, threads.0);
         let mut late = engine(&config, threads.1);
         // The growth of the first tick is since the one before.
@@ -244,7 +194,11 @@ fn tick_ten_million_is_near() {
         "{mode: rollout, label: deployment, every: 50, over: 9}",
     ];
     let steps = &STEPS[4..7];
-    let config = load(&with_steps(&text(&laws, None, 3, ""), steps, Some(3600)));
+    let config = load(&fleet::with_steps(
+        &text(&laws, None, 3, ""),
+        steps,
+        Some(3600),
+    ));
     let mut late = engine(&config, 2);
     late.skip_before(10_000_000);
     let lines = loop {

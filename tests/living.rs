@@ -11,26 +11,7 @@ use mockingbird::engine::Frame;
 use mockingbird::timeline::Command;
 use mockingbird::twin::{self, Change};
 use proptest::prelude::*;
-use support::{engine, frame_lines, load, reload, sorted, twin_lines};
-
-/// Laws that can act together, each written as the file has it.
-const LAWS: [&str; 8] = [
-    "{mode: replace, label: pod, lifetime: 7}",
-    "{mode: rollout, label: deployment, every: 10, over: 4, percent: 60}",
-    "{mode: rollout, label: deployment, every: 13, over: 6, overlap: 2, back: 0.5}",
-    "{mode: restart, label: pod, every: 9, percent: 50, down: 2}",
-    "{mode: outage, label: node, every: 8, percent: 40, down: 3, move: true}",
-    "{mode: outage, label: zone, every: 11, percent: 50, down: 2}",
-    "{mode: relabel, label: pod, every: 6, percent: 40}",
-    "{mode: job, label: pod, every: 12, lifetime: 5}",
-];
-
-const SIZES: [&str; 4] = [
-    "{label: pod, shape: ramp, from: 2, to: \"100%\", over: 20}",
-    "{label: pod, shape: wave, from: \"20%\", to: \"80%\", period: 15}",
-    "{label: pod, shape: spike, from: 1, to: \"100%\", over: 3, period: 10}",
-    "{label: pod, shape: double_halve, from: 2, to: 4, period: 7}",
-];
+use support::{engine, fleet, frame_lines, load, reload, sorted, twin_lines};
 
 /// The same by hand, as steps of a scenario that starts with the run.
 const STEPS: [&str; 5] = [
@@ -41,36 +22,20 @@ const STEPS: [&str; 5] = [
     "{at_s: 12, action: size, profile: fleet, label: pod, to: \"100%\"}",
 ];
 
+const METRICS: &str =
+    "  - {name: requests, type: counter, algorithm: poisson, base_rate: 3, profile: fleet}
+  - {name: errors, type: counter, algorithm: share, of: requests, p: 0.3, profile: fleet}
+  - {name: latency, type: histogram, algorithm: exponential, lam: 2, buckets: [0.1, 1],
+     observations_of: requests, profile: fleet}
+  - {name: size, type: summary, algorithm: exponential, lam: 2, max_age_s: 4,
+     observations_per_tick: 2, profile: fleet, without: [path]}
+  - {name: load, type: gauge, algorithm: random_walk, step: 1, profile: fleet, without: [zone]}
+  - {name: info, type: gauge, algorithm: constant, start: 1, profile: fleet, without: [path]}
+  - {name: plain, type: counter, algorithm: poisson, base_rate: 3, labels: {a: [x, y]}}
+";
+
 fn text(laws: &[&str], size: Option<&str>, seed: u64) -> String {
-    let size = size.map_or(String::new(), |size| format!("size: [{size}]"));
-    let laws = laws.join(", ");
-    format!(
-        "
-global: {{seed: {seed}}}
-profiles:
-  fleet:
-    labels:
-      namespace: [shop, 'p\"y']
-      deployment: {{range: [1, 2], fmt: '{{namespace}}-app{{}}'}}
-      replicaset: {{of: deployment, fmt: '{{deployment}}-{{id:4}}'}}
-      pod: {{range: [1, 3], fmt: '{{replicaset}}-{{id:5}}'}}
-      node: {{of: pod, range: [1, 4], fmt: 'node-%02d', spread: even}}
-      zone: {{of: node, values: [a, b]}}
-      path: {{/x: 3, /y: 1}}
-    churn: [{laws}]
-    {size}
-metrics:
-  - {{name: requests, type: counter, algorithm: poisson, base_rate: 3, profile: fleet}}
-  - {{name: errors, type: counter, algorithm: share, of: requests, p: 0.3, profile: fleet}}
-  - {{name: latency, type: histogram, algorithm: exponential, lam: 2, buckets: [0.1, 1],
-     observations_of: requests, profile: fleet}}
-  - {{name: size, type: summary, algorithm: exponential, lam: 2, max_age_s: 4,
-     observations_per_tick: 2, profile: fleet, without: [path]}}
-  - {{name: load, type: gauge, algorithm: random_walk, step: 1, profile: fleet, without: [zone]}}
-  - {{name: info, type: gauge, algorithm: constant, start: 1, profile: fleet, without: [path]}}
-  - {{name: plain, type: counter, algorithm: poisson, base_rate: 3, labels: {{a: [x, y]}}}}
-"
-    )
+    fleet::text(laws, size, seed, METRICS)
 }
 
 /// Label sets and start times of all series of a metric.
@@ -94,7 +59,7 @@ fn series(frame: &Frame, name: &str) -> BTreeSet<(Vec<String>, i64)> {
 }
 
 fn laws() -> impl Strategy<Value = Vec<&'static str>> {
-    prop::sample::subsequence(&LAWS[..], 0..4)
+    prop::sample::subsequence(&fleet::LAWS[..], 0..4)
 }
 
 proptest! {
@@ -105,21 +70,14 @@ proptest! {
     #[test]
     fn a_living_fleet_equals_the_slow_twin(
         laws in laws(),
-        size in prop::option::of(prop::sample::select(&SIZES[..])),
+        size in prop::option::of(prop::sample::select(&fleet::SIZES[..])),
         seed in 0..1000u64,
         tick in 0..45u64,
         threads in 1..9usize,
         spike in prop::option::of((0..20u64, any::<prop::sample::Index>())),
         steps in prop::sample::subsequence(&STEPS[..], 0..3),
     ) {
-        let mut text = text(&laws, size, seed);
-        if !steps.is_empty() {
-            text = format!(
-                "{text}scenarios: {{by_hand: {{steps: [{}]}}}}\n\
-                 runtime: {{on_start: [{{action: scenario, scenario: by_hand}}]}}\n",
-                steps.join(", ")
-            );
-        }
+        let text = fleet::with_steps(&text(&laws, size, seed), &steps, None);
         let config = load(&text);
         let mut engine = engine(&config, threads);
         let mut changes = Vec::new();

@@ -1,6 +1,7 @@
 //! Random configurations, and frames as lists of samples.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod fleet;
 pub(crate) mod kin;
 
 use std::collections::BTreeMap;
