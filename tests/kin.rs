@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mockingbird::config::{Action, ErrorRate, Fault, FaultKind, Spike};
 use mockingbird::config::{Selector, Target};
@@ -65,6 +65,22 @@ fn series(frame: &Frame, name: &str) -> Series {
     all
 }
 
+/// The series that an error rate leaves out.
+fn left_out(frame: &Frame, name: &str) -> BTreeSet<Vec<String>> {
+    let blocks = (0..frame.catalog().blocks().len())
+        .map(|index| (frame.gaps(index), frame.block(index)))
+        .filter(|(_, (family, ..))| family.name == name);
+    let mut all = BTreeSet::new();
+    for (gaps, (_, block, _)) in blocks {
+        for row in (0..block.len).filter(|&row| gaps.contains(row)) {
+            let cursor = frame.population(block.family).cursor(block.start + row);
+            let labels = cursor.labels().map(|(_, value)| value.to_owned());
+            all.insert(labels.collect());
+        }
+    }
+    all
+}
+
 /// What has to hold at every tick.
 fn check(frame: &Frame) -> Result<(), TestCaseError> {
     let counts = [
@@ -80,6 +96,13 @@ fn check(frame: &Frame) -> Result<(), TestCaseError> {
     for (labels, requests) in &requests {
         prop_assert!(slow[labels] <= errors[labels] && errors[labels] <= *requests);
     }
+    for (observing, counter) in counts {
+        let (unobserved, uncounted) = (left_out(frame, observing), left_out(frame, counter));
+        prop_assert_eq!(unobserved, uncounted, "{} of {}", observing, counter);
+    }
+    let chain = ["requests", "errors", "slow"].map(|name| left_out(frame, name));
+    prop_assert!(chain[0].is_subset(&chain[1]) && chain[1].is_subset(&chain[2]));
+    prop_assert!(left_out(frame, "load").is_empty(), "somebody else measures it");
     Ok(())
 }
 

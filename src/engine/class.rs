@@ -58,7 +58,7 @@ impl<K: Kernel> RecipeOf<K> {
             return;
         }
         base.effects
-            .add_reset(0, base.number, matched, keys, faults);
+            .add_shared_faults(0, base.number, matched, keys, faults);
         let Some((lineage, level)) = self.kernel.lineage() else {
             return;
         };
@@ -66,7 +66,7 @@ impl<K: Kernel> RecipeOf<K> {
         for (level, counter) in counters.filter(|(level, _)| *level > 0) {
             let keys = (counter.seed, counter.name_key);
             base.effects
-                .add_reset(level, base.number, matched, keys, faults);
+                .add_shared_faults(level, base.number, matched, keys, faults);
         }
     }
 

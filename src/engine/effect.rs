@@ -68,7 +68,8 @@ impl Factors {
 /// What may happen to each point of a class at a tick.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct PointFaults {
-    /// Any of these leaves the point out.
+    /// Any of these leaves the point out: its own, and those of counters that it follows
+    /// from.
     pub(crate) missing: Vec<Chance>,
     pub(crate) nan: Option<Chance>,
     /// Any of these resets it: its own, and those of counters that it follows from.
@@ -231,9 +232,9 @@ impl Effects {
         factors
     }
 
-    /// Sets the faults of the class whose series match the filters `matched`.
-    /// Where several of a kind act, the most probable counts. The series that a
-    /// fault makes stale are the same at every tick.
+    /// Sets the faults that act on the family alone, of the class whose series match the
+    /// filters `matched`. Where several of a kind act, the most probable counts. The series
+    /// that a fault makes stale are the same at every tick.
     pub(crate) fn set_faults(
         &self,
         tick: u64,
@@ -241,29 +242,27 @@ impl Effects {
         (seed, name_key): (u64, u64),
         faults: &mut PointFaults,
     ) {
-        let (mut missing, mut nan) = (0.0, 0.0);
-        let key = |number: u64, lane: Lane| name_key ^ tick_key(seed, number, lane);
         faults.missing.clear();
+        faults.resets.clear();
+        let key = |number: u64, lane: Lane| name_key ^ tick_key(seed, number, lane);
+        let mut nan = 0.0;
         for effect in self.active(0, tick, matched) {
             match effect.kind {
-                EffectKind::Missing(rate) => missing = f64::max(missing, rate),
                 EffectKind::Nan(rate) => nan = f64::max(nan, rate),
                 EffectKind::Stale(rate) => {
                     let chance = Chance::of(rate, key(effect.id, Lane::Stale));
                     faults.missing.extend(chance);
                 }
-                EffectKind::RateSpike(_) | EffectKind::ValueSpike(_) | EffectKind::Reset(_) => {}
+                _ => {}
             }
         }
-        let chance = Chance::of(missing, key(tick, Lane::Missing));
-        faults.missing.extend(chance);
         faults.nan = Chance::of(nan, key(tick, Lane::Nan));
-        faults.resets.clear();
     }
 
-    /// Adds what resets a class: the family's own chance at level 0, and that of each
-    /// counter that it follows from at its level, whose seed and key it is drawn with.
-    pub(crate) fn add_reset(
+    /// Adds the faults that a family shares with those that follow from it: the family's
+    /// own chances at level 0, and those of each counter that it follows from at its level,
+    /// whose seed and key they are drawn with. So they happen to the same series of both.
+    pub(crate) fn add_shared_faults(
         &self,
         level: u32,
         tick: u64,
@@ -271,14 +270,17 @@ impl Effects {
         (seed, name_key): (u64, u64),
         faults: &mut PointFaults,
     ) {
-        let rates = self.active(level, tick, matched);
-        let rates = rates.filter_map(|effect| match effect.kind {
-            EffectKind::Reset(rate) => Some(rate),
-            _ => None,
-        });
-        let rate = rates.fold(0.0, f64::max);
-        let key = name_key ^ tick_key(seed, tick, Lane::Reset);
-        faults.resets.extend(Chance::of(rate, key));
+        let (mut missing, mut reset) = (0.0, 0.0);
+        for effect in self.active(level, tick, matched) {
+            match effect.kind {
+                EffectKind::Missing(rate) => missing = f64::max(missing, rate),
+                EffectKind::Reset(rate) => reset = f64::max(reset, rate),
+                _ => {}
+            }
+        }
+        let chance = |rate: f64, lane| Chance::of(rate, name_key ^ tick_key(seed, tick, lane));
+        faults.missing.extend(chance(missing, Lane::Missing));
+        faults.resets.extend(chance(reset, Lane::Reset));
     }
 }
 
@@ -318,12 +320,13 @@ fn applies(shape: &Shape, kind: EffectKind) -> bool {
 }
 
 /// Whether a family of this shape has what the effect changes of a counter that it
-/// follows from: a rate is that of all that happens, and a process that starts again
-/// resets all its totals. A point that is missing is missing on the wire only.
+/// follows from. A rate is that of all that happens. A process that starts again resets all
+/// its totals, and one that leaves a counter out leaves out what it knows of the same
+/// events; a gauge is a load that somebody else measures.
 fn passes_on(shape: &Shape, kind: EffectKind) -> bool {
     match kind {
         EffectKind::RateSpike(_) => true,
-        EffectKind::Reset(_) => *shape != Shape::Gauge,
-        _ => false,
+        EffectKind::Missing(_) | EffectKind::Reset(_) => *shape != Shape::Gauge,
+        EffectKind::ValueSpike(_) | EffectKind::Nan(_) | EffectKind::Stale(_) => false,
     }
 }

@@ -154,13 +154,20 @@ impl<'a> Series<'a> {
         is_below(self.draw(tick, lane), rate)
     }
 
-    fn is_missing(&self, tick: u64) -> bool {
+    /// Whether an error rate leaves it out, or, unless it is a gauge, what it is of.
+    fn is_left_out(&self, tick: u64) -> bool {
         let rates = self
             .active(tick)
             .filter_map(|modifier| match modifier.effect {
                 Effect::ErrorRate { rate, .. } => Some(rate),
                 _ => None,
             });
+        let follows = !matches!(self.metric().kind, Kind::Gauge { .. });
+        let mut parents = self.parent.iter().filter(|_| follows);
+        self.happens(tick, Lane::Missing, rates) || parents.any(|parent| parent.is_left_out(tick))
+    }
+
+    fn is_missing(&self, tick: u64) -> bool {
         let mut stale = self
             .active(tick)
             .filter_map(|modifier| match &modifier.effect {
@@ -171,7 +178,7 @@ impl<'a> Series<'a> {
                 _ => None,
             });
         stale.any(|(id, rate)| self.happens(id, Lane::Stale, std::iter::once(rate)))
-            || self.happens(tick, Lane::Missing, rates)
+            || self.is_left_out(tick)
     }
 
     /// The rates of the faults of a kind that act at a tick.

@@ -61,6 +61,10 @@ impl Mapping {
 
     /// The index of its value, or of another one to fall back on: the first is number 0. Of
     /// `spread: even` as many as there are values are all of them.
+    ///
+    /// Even means in turns: as many as there are values get one each. The next generation of
+    /// a turn goes on by a step that is the turn's own, so that those of one value, each of
+    /// another turn, part, and shares stay even where all have come as far.
     fn candidate(&self, owner: Owner<'_>, number: u64) -> u64 {
         if self.count == 1 {
             return 0;
@@ -71,8 +75,11 @@ impl Mapping {
                 ((u128::from(hash) * u128::from(self.count)) >> 64) as u64
             }
             Spread::Even => {
-                let terms = [self.ranks.of(owner.rank), owner.generation, number];
-                let sum: u128 = terms.into_iter().map(u128::from).sum();
+                let place = self.ranks.of(owner.rank);
+                let turn = place / self.count;
+                let step = 1 + turn % (self.count - 1);
+                let moved = u128::from(owner.generation) * u128::from(step);
+                let sum = u128::from(place) + moved + u128::from(number);
                 (sum % u128::from(self.count)) as u64
             }
         }
@@ -106,6 +113,30 @@ mod tests {
                 let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
                 assert!(most - least <= 1, "{shares:?}");
             }
+        }
+    }
+
+    /// Where one value fails, those that had it go to all the others.
+    #[test]
+    fn those_of_one_even_value_part() {
+        let mapping = Mapping::new(Spread::Even, 42, ("node", 10), ("pod", 900));
+        let at = |rank, generation| {
+            let owner = Owner {
+                text: b"",
+                rank,
+                generation,
+            };
+            mapping.candidate(owner, 0)
+        };
+        for generation in [0, 1, 7] {
+            let mut shares = [0; 10];
+            for rank in (0..900).filter(|&rank| at(rank, generation) == 3) {
+                shares[at(rank, generation + 1) as usize] += 1;
+            }
+            let failed = std::mem::take(&mut shares[3]);
+            assert_eq!((failed, shares.iter().sum::<u64>()), (0, 90), "{shares:?}");
+            let others = shares.iter().enumerate().filter(|(value, _)| *value != 3);
+            assert!(others.clone().all(|(_, &share)| share == 10), "{shares:?}");
         }
     }
 
