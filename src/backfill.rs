@@ -46,6 +46,7 @@ use crate::model::Catalog;
 use crate::model::fleet::{Fleet, Forecast};
 use crate::model::space::SpaceError;
 use crate::push::Interrupter;
+use crate::timeline::Timeline;
 pub use order::Order;
 pub use span::Span;
 use state::JobId;
@@ -277,7 +278,9 @@ fn job_id(job: &Job) -> JobId {
 const CHANGES_MAX: u64 = 300_000;
 
 /// Samples of all ticks, at most: points may be left out.
-fn samples_max(catalog: &Catalog, span: Span) -> u64 {
+fn samples_max(job: &Job, catalog: &Catalog) -> u64 {
+    let span = job.span;
+    let orders = Timeline::orders_up_to(&job.config, span.last);
     let mut fleets: Vec<(&Arc<Fleet>, u128)> = Vec::new();
     let all = catalog.families().iter().map(|family| {
         // Series at all ticks together.
@@ -287,7 +290,7 @@ fn samples_max(catalog: &Catalog, span: Span) -> u64 {
                 let known = fleets.iter().find(|(known, _)| Arc::ptr_eq(known, fleet));
                 let entities = known.map_or_else(
                     || {
-                        let forecast = Forecast::of(fleet, span.last, &[], CHANGES_MAX);
+                        let forecast = Forecast::of(fleet, &orders, (span.last, &[]), CHANGES_MAX);
                         forecast.sum(span.first, span.last)
                     },
                     |&(_, entities)| entities,

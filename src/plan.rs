@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::clock::rfc3339;
-use crate::config::{Action, Config, HistogramForm, Problem, shown_url};
+use crate::config::{Config, HistogramForm, Problem, shown_url};
 use crate::engine::{Engine, exponential};
 use crate::exporters::{self, Exporter, Push};
 use crate::exposition::Renderer;
@@ -51,9 +51,9 @@ pub struct Plan {
     pub total: Total,
     /// Profiles whose series come and go.
     pub profiles: Vec<ProfilePlan>,
-    /// Whether `runtime.on_start` or a scenario orders churn or sizes, which the figures of a
-    /// day leave out.
-    pub has_orders: bool,
+    /// Whether the figures of a day leave out what `runtime.on_start` and scenarios that it
+    /// starts order of churn and sizes, which would take long to look at.
+    pub leaves_orders_out: bool,
     /// What may surprise those who read the metrics.
     pub warnings: Vec<Problem>,
     /// How series are divided among targets at first, where they are.
@@ -233,23 +233,12 @@ impl Plan {
             },
             profiles: outlook.profiles(config),
             metrics,
-            has_orders: has_orders(config),
+            leaves_orders_out: !outlook.has_orders,
             warnings: config.warnings.clone(),
             targets,
             pushes: push_plans(config),
         })
     }
-}
-
-/// Whether churn or sizes are ordered by the file itself.
-fn has_orders(config: &Config) -> bool {
-    let steps = config
-        .scenarios
-        .values()
-        .flat_map(|scenario| &scenario.steps);
-    let steps = steps.map(|step| &step.action);
-    let mut actions = config.runtime.on_start.iter().chain(steps);
-    actions.any(|action| matches!(action, Action::Churn(_) | Action::Size(_)))
 }
 
 /// Adds what became of series at a tick.

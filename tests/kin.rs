@@ -102,7 +102,10 @@ fn check(frame: &Frame) -> Result<(), TestCaseError> {
     }
     let chain = ["requests", "errors", "slow"].map(|name| left_out(frame, name));
     prop_assert!(chain[0].is_subset(&chain[1]) && chain[1].is_subset(&chain[2]));
-    prop_assert!(left_out(frame, "load").is_empty(), "somebody else measures it");
+    prop_assert!(
+        left_out(frame, "load").is_empty(),
+        "somebody else measures it"
+    );
     Ok(())
 }
 

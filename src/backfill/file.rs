@@ -143,7 +143,7 @@ impl Text<'_> {
         progress: &mut OnProgress<'_>,
     ) -> Result<u64, End> {
         let prefix = &self.job.config.prometheus.prefix;
-        let all = samples_max(self.catalog, self.job.span);
+        let all = samples_max(self.job, self.catalog);
         // All but the metrics is the same for each of them.
         let bare = Config {
             metrics: Vec::new(),

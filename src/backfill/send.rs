@@ -42,6 +42,7 @@ pub(super) fn run(
         }
     })?;
     interrupt.attach(feed.interrupter());
+    let samples_max = samples_max(job, &catalog);
     let mut sender = Sender {
         job,
         counts_growth: push.needs().growth,
@@ -51,6 +52,7 @@ pub(super) fn run(
         interrupt,
         resumed: before.done,
         samples: before.samples,
+        samples_max,
         progress,
     };
     let sent = sender.send();
@@ -204,8 +206,9 @@ struct Sender<'a, 'p> {
     interrupt: &'a Interrupt,
     /// Steps that were done before: a step is a tick of a pass.
     resumed: u64,
-    /// Samples sent so far.
+    /// Samples sent so far, and all, at most.
     samples: u64,
+    samples_max: u64,
     progress: &'a mut OnProgress<'p>,
 }
 
@@ -311,8 +314,7 @@ impl Sender<'_, '_> {
             self.feed
                 .send(frame, before.as_deref(), is_last.then_some(mark))?;
         }
-        let all = samples_max(&self.catalog, self.job.span);
-        (self.progress)(Stage::Written(self.samples, all));
+        (self.progress)(Stage::Written(self.samples, self.samples_max));
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::fleet::{Fleet, Forecast};
 use super::space::SpaceSize;
 use super::{SpaceKey, space_key};
+use crate::churn::Order;
 use crate::config::{Config, Label, Metric, SizeShape};
 
 /// How far forecasts look ahead, in nanoseconds: a day.
@@ -21,15 +22,18 @@ pub struct SpaceSizes<'a> {
     /// The last tick that is forecast, and some after it at which sizes are at their largest.
     ticks: u64,
     later: Vec<u64>,
+    /// What will be ordered.
+    orders: Vec<Order>,
     fleets: Vec<(Fleet, Arc<Forecast>)>,
     spaces: Vec<(SpaceKey<'a>, SpaceSize)>,
 }
 
 impl<'a> SpaceSizes<'a> {
-    /// None yet, for metrics of a configuration.
-    pub fn new(config: &Config) -> Self {
+    /// None yet, for metrics of a configuration, and what will be ordered up to
+    /// [`Self::last_tick`].
+    pub fn new(config: &Config, orders: Vec<Order>) -> Self {
         let interval_ns = config.global.tick_interval_ns;
-        let ticks = (AHEAD_NS / interval_ns).max(1);
+        let ticks = Self::last_tick(config);
         let sizes = config.metrics.iter().flat_map(|metric| &metric.life.sizes);
         let turns = sizes.map(|size| match size.shape {
             SizeShape::Ramp | SizeShape::Steps => size.over_ns,
@@ -45,6 +49,7 @@ impl<'a> SpaceSizes<'a> {
             interval_ns,
             ticks,
             later,
+            orders,
             fleets: Vec::new(),
             spaces: Vec::new(),
         }
@@ -88,7 +93,8 @@ impl<'a> SpaceSizes<'a> {
             .iter()
             .position(|(known, _)| known.is_alike(&fleet));
         let index = known.unwrap_or_else(|| {
-            let forecast = Forecast::of(&fleet, self.ticks, &self.later, CHANGES_MAX);
+            let forecast =
+                Forecast::of(&fleet, &self.orders, (self.ticks, &self.later), CHANGES_MAX);
             self.fleets.push((fleet, Arc::new(forecast)));
             self.fleets.len() - 1
         });
@@ -96,9 +102,15 @@ impl<'a> SpaceSizes<'a> {
         SpaceSize::living(labels, fleet, forecast)
     }
 
-    /// The last tick that is forecast.
-    pub fn ticks(&self) -> u64 {
-        self.ticks
+    /// The last tick that is forecast for metrics of a configuration.
+    pub fn last_tick(config: &Config) -> u64 {
+        (AHEAD_NS / config.global.tick_interval_ns).max(1)
+    }
+
+    /// Whether forecasts know what will be ordered, each of them.
+    pub fn have_orders(&self) -> bool {
+        let mut fleets = self.fleets.iter();
+        fleets.all(|(_, forecast)| forecast.has_orders())
     }
 
     /// Bytes of all of them, entities at their most included.
@@ -159,7 +171,7 @@ metrics:
         let catalog = Catalog::build(&config, Vec::new()).unwrap();
         let fleets = Fleets::at(&catalog, &[], 0);
         let populations = Populations::founded_with(&catalog, 0, &fleets);
-        let mut sizes = SpaceSizes::new(&config);
+        let mut sizes = SpaceSizes::new(&config, Vec::new());
         let mut built = fleets.memory_bytes();
         let mut series = Vec::new();
         for (index, metric) in config.metrics.iter().enumerate() {
@@ -214,7 +226,7 @@ profiles:
 metrics: [{name: a, profile: p, type: counter, algorithm: poisson, base_rate: 12}]
 ";
         let config = load(text);
-        let mut sizes = SpaceSizes::new(&config);
+        let mut sizes = SpaceSizes::new(&config, Vec::new());
         let (_, size) = sizes.of(&config.metrics[0]);
         assert_eq!(size.series, 4_000_000_000 * 4_000_000_000);
     }

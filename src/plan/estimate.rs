@@ -12,6 +12,7 @@ use crate::otlp;
 use crate::push::{ExportSize, PushSize};
 use crate::readable::{grouped, human_bytes};
 use crate::remote_write;
+use crate::timeline::Timeline;
 
 /// Memory of a process that generates next to nothing: its code, and the threads that
 /// every one has.
@@ -84,9 +85,10 @@ impl Estimate {
     /// The same, and what becomes of the series.
     pub fn with_outlook(config: &Config) -> (Self, Outlook) {
         let layout = exponential::pushed(config);
-        let mut spaces = SpaceSizes::new(config);
+        let ticks = SpaceSizes::last_tick(config);
+        let mut spaces = SpaceSizes::new(config, Timeline::orders_up_to(config, ticks));
         let (mut rows, mut never) = (0_u128, 0_u128);
-        let mut outlook = Outlook::new(config, spaces.ticks());
+        let mut outlook = Outlook::new(config, ticks);
         let mut engine = EngineSize::new(config);
         let mut bodies = BodySize::default();
         let exports = exporters::pushing(config).map(|(_, push)| (push, ExportSize::default()));
@@ -141,6 +143,7 @@ impl Estimate {
             // The frame is encoded until the next one is due.
             slow_receivers += size.slow_bytes + engine.frame_bytes();
         }
+        outlook.has_orders = spaces.have_orders();
         let process = PROCESS_BYTES + FAMILY_BYTES * config.metrics.len() as f64;
         let (series, samples) = outlook.peaks();
         let estimate = Self {

@@ -19,6 +19,8 @@ pub struct Outlook {
     interval_ns: u64,
     ticks: u64,
     metrics: Vec<Series>,
+    /// Whether it knows of the churn and sizes that the configuration orders.
+    pub(super) has_orders: bool,
 }
 
 /// Series of a metric.
@@ -75,6 +77,7 @@ impl Outlook {
             interval_ns: config.global.tick_interval_ns,
             ticks,
             metrics: Vec::new(),
+            has_orders: true,
         }
     }
 

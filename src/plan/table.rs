@@ -67,10 +67,10 @@ impl Plan {
             self.measured_at_tick,
         );
         self.write_churn(&mut table);
-        if self.has_orders {
+        if self.leaves_orders_out {
             table.push_str(
-                "Churn and sizes that runtime.on_start or scenarios order are not in the figures of \
-                 a day.\n",
+                "The figures of a day leave out churn and sizes that are ordered for label values: \
+                 there are many.\n",
             );
         }
         for warning in &self.warnings {

@@ -1,28 +1,53 @@
 //! Estimates agree with what is built, and plans with what refusals say.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::*;
 use crate::config::load_str;
+use crate::model::population::Fleets;
 use crate::readable::{grouped, human_bytes};
+use crate::timeline::Timeline;
 
-/// A plan tells that it leaves out what a scenario orders.
+/// The figures of a day have what the file orders from its start on.
 #[test]
-fn orders_of_the_file_are_told_as_left_out() {
+fn the_day_has_what_the_file_orders() {
     let text = "
-profiles: {p: {labels: {pod: {range: [1, 3], fmt: '{id:5}'}, node: {of: pod, values: [a, b]}}}}
+global: {tick_interval_s: 600}
+profiles: {p: {labels: {pod: {range: [1, 30], fmt: '{id:5}'}, node: {of: pod, values: [a, b]}}}}
 metrics: [{name: a, profile: p, type: gauge, algorithm: constant, start: 1}]
-scenarios: {s: {steps: [{at_s: 1, action: ACTION}]}}
+scenarios:
+  s:
+    repeat_every_s: 6h
+    steps:
+      - {at_s: 1h, action: size, profile: p, label: pod, to: 10, over: 30m}
+      - {at_s: 3h, action: size, profile: p, label: pod, to: 100%}
+      - {at_s: 5h, action: churn, profile: p, label: pod, mode: rollout, over: 20m, labels: {node: a}}
+runtime: {on_start: [STARTED{action: size, profile: p, label: pod, to: 20}]}
 ";
-    let spike = "spike, metric: a, multiplier: 2, duration_s: 1";
-    for (action, expected) in [
-        ("size, profile: p, label: pod, to: 1", true),
-        (spike, false),
-    ] {
-        let text = text.replace("ACTION", action);
+    for (started, orders) in [("{action: scenario, scenario: s}, ", 13), ("", 1)] {
+        let text = text.replace("STARTED", started);
         let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
         let config = config.unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(has_orders(&config), expected, "{action}");
+        assert_eq!(Timeline::orders_up_to(&config, 144).len(), orders);
+        let catalog = Catalog::build(&config, Vec::new()).unwrap();
+        let orders = Timeline::orders_up_to(&config, 144);
+        let mut fleets = Fleets::at(&catalog, &orders, 0);
+        let (mut seen, mut peak) = (BTreeSet::new(), 0);
+        for tick in 0..=144 {
+            if tick > 0 {
+                fleets.step(&orders, tick);
+            }
+            let entities = fleets.entities(0).expect("they live");
+            peak = peak.max(entities.existing());
+            let existing = (0..entities.fleet().len()).filter(|&one| entities.exists(one));
+            seen.extend(existing.map(|entity| entities.hash(entity)));
+        }
+        let (_, outlook) = Estimate::with_outlook(&config);
+        let churn = outlook.total();
+        assert!(outlook.has_orders && churn.is_exact);
+        let (distinct, peak) = (seen.len() as u64, peak as u64);
+        assert_eq!((churn.distinct_day, churn.series_at_peak), (distinct, peak));
     }
 }
 

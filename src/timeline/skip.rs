@@ -1,8 +1,18 @@
 //! Ticks begun one after the other, those at which nothing happens left out.
 
 use super::{Modifier, Running, Timeline, window_of};
+use crate::churn::Order;
+use crate::config::Config;
 
 impl Timeline {
+    /// What a configuration itself orders of churn and sizes up to a tick.
+    pub fn orders_up_to(config: &Config, tick: u64) -> Vec<Order> {
+        let mut timeline = Self::new(config);
+        timeline.skip(0, tick.saturating_add(1));
+        timeline.orders.retain(|order| order.tick <= tick);
+        timeline.orders
+    }
+
     /// Begins the ticks from one up to the one before another, as [`Self::begin_tick`]
     /// does; the time that it takes goes with what happens meanwhile.
     pub fn skip(&mut self, from: u64, to: u64) {

@@ -8,11 +8,13 @@
 mod tests;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::judge::Judge;
-use super::laws::Moved;
+use super::laws::{Laws, Moved};
 use super::permutation::Permutation;
 use super::{Fleet, most_at_once};
+use crate::churn::Order;
 
 /// So many slots are walked however much happens to each: which of them exist depends on
 /// their ranks where a size says how many, and few tell little of the others.
@@ -37,6 +39,8 @@ pub struct Forecast {
     /// No more exist at once: a few slots that were walked say little of the ranks of all.
     most: u64,
     is_still: bool,
+    /// Whether it knows what was ordered.
+    has_orders: bool,
     /// For each label of the fleet the mean length of its texts.
     text_bytes: Vec<f64>,
 }
@@ -68,15 +72,29 @@ struct Walk {
 }
 
 impl Forecast {
-    /// Of a fleet up to a tick, and of how many exist at some later ticks (in increasing
-    /// order). About so many changes are looked at.
-    pub fn of(fleet: &Fleet, ticks: u64, later: &[u64], changes_max: u64) -> Self {
+    /// Of a fleet up to a tick, with the orders that will come, and of how many exist at some
+    /// later ticks (in increasing order). About so many changes are looked at.
+    pub fn of(
+        fleet: &Fleet,
+        orders: &[Order],
+        (ticks, later): (u64, &[u64]),
+        changes_max: u64,
+    ) -> Self {
         let stride = (ticks / POINTS_MAX) + 1;
-        let is_still = fleet.laws.is_empty();
+        let foreseen = fleet.laws_foreseen(orders);
+        let has_orders = foreseen.is_some();
+        let orders = if has_orders { orders } else { &[] };
+        let laws = foreseen.unwrap_or_else(|| Arc::clone(&fleet.laws));
+        let is_still = laws.is_empty();
         let changes_max = if is_still { STILL_SLOTS } else { changes_max };
         let slots = fleet.slots as u64;
         let (labels, life) = &fleet.source;
-        let most = most_at_once(labels, life, fleet.len() as u128);
+        let places = fleet.len() as u128;
+        let most = if fleet.is_resized(orders) {
+            places
+        } else {
+            most_at_once(labels, life, places)
+        };
         let mut forecast = Self {
             ticks,
             stride,
@@ -86,6 +104,7 @@ impl Forecast {
             slots,
             most: u64::try_from(most).unwrap_or(u64::MAX),
             is_still,
+            has_orders,
             text_bytes: Vec::new(),
         };
         let order = Permutation::new(slots, 0);
@@ -96,7 +115,7 @@ impl Forecast {
         let mut looked = 0;
         while forecast.walked < slots && (looked < changes_max || forecast.walked < SLOTS_MIN) {
             let slot = order.of(forecast.walked) as usize;
-            looked += forecast.walk(fleet, slot, later, &mut walk);
+            looked += forecast.walk((fleet, &laws), slot, later, &mut walk);
             forecast.walked += 1;
         }
         let mut before = Point::default();
@@ -117,14 +136,20 @@ impl Forecast {
     }
 
     /// Adds a slot; returns how often it was looked at.
-    fn walk(&mut self, fleet: &Fleet, slot: usize, later: &[u64], walk: &mut Walk) -> u64 {
-        let mut moved = vec![Moved::default(); fleet.laws.movers.len()];
+    fn walk(
+        &mut self,
+        (fleet, laws): (&Fleet, &Laws),
+        slot: usize,
+        later: &[u64],
+        walk: &mut Walk,
+    ) -> u64 {
+        let mut moved = vec![Moved::default(); laws.movers.len()];
         let mut looked = 1;
         walk.known.clear();
         walk.lanes = [None; 2];
         walk.judge.seek(fleet, slot);
-        walk.judge.walk((fleet, &fleet.laws), &mut moved, 0, 0);
-        let mut next_ns = walk.judge.decide((fleet, &fleet.laws), &moved, 0);
+        walk.judge.walk((fleet, laws), &mut moved, 0, 0);
+        let mut next_ns = walk.judge.decide((fleet, laws), &moved, 0);
         let mut at_ns = 0;
         let first = walk.step(fleet);
         self.points[0].existing += first.born;
@@ -135,9 +160,8 @@ impl Forecast {
             }
             at_ns = tick.saturating_mul(fleet.interval_ns);
             let before_ns = at_ns.saturating_sub(fleet.interval_ns);
-            walk.judge
-                .walk((fleet, &fleet.laws), &mut moved, before_ns, at_ns);
-            next_ns = walk.judge.decide((fleet, &fleet.laws), &moved, at_ns);
+            walk.judge.walk((fleet, laws), &mut moved, before_ns, at_ns);
+            next_ns = walk.judge.decide((fleet, laws), &moved, at_ns);
             looked += 1;
             let step = walk.step(fleet);
             // What is past the last whole point is in none.
@@ -149,9 +173,8 @@ impl Forecast {
         }
         for (&tick, existing) in later.iter().zip(&mut self.later) {
             let to_ns = tick.saturating_mul(fleet.interval_ns);
-            walk.judge
-                .walk((fleet, &fleet.laws), &mut moved, at_ns, to_ns);
-            walk.judge.decide((fleet, &fleet.laws), &moved, to_ns);
+            walk.judge.walk((fleet, laws), &mut moved, at_ns, to_ns);
+            walk.judge.decide((fleet, laws), &moved, to_ns);
             looked += 1;
             *existing += walk.judge.existing(fleet) as u64;
             at_ns = to_ns;
@@ -162,6 +185,11 @@ impl Forecast {
     /// Whether all slots were walked, and every tick has a point of its own.
     pub fn is_exact(&self) -> bool {
         self.is_still || self.walked == self.slots && self.stride == 1
+    }
+
+    /// Whether it knows what was ordered: else that would have taken long.
+    pub fn has_orders(&self) -> bool {
+        self.has_orders
     }
 
     /// The last tick.

@@ -17,7 +17,30 @@ use super::laws::{Laws, Moved, Only, ranked};
 use super::making::Making;
 use crate::churn::{Change, Order};
 
+/// So many slots are looked at for orders that labels narrow, before a fleet lives: within
+/// seconds.
+const NARROWED_MAX: usize = 5_000_000;
+
 impl Fleet {
+    /// The laws with all orders that will come, as they hold from tick 0 on; `None` where that
+    /// would take long.
+    pub(super) fn laws_foreseen(&self, orders: &[Order]) -> Option<Arc<Laws>> {
+        let narrowed = orders.iter().filter(|order| {
+            let is_narrowed = matches!(order.change, Change::Churn(_)) && order.labels().is_some();
+            is_narrowed && self.concerned(order).is_some()
+        });
+        let looks = narrowed.count().saturating_mul(self.slots);
+        (looks <= NARROWED_MAX).then(|| self.laws_after(orders, u64::MAX))
+    }
+
+    /// Whether an order says how many of its entities exist.
+    pub(super) fn is_resized(&self, orders: &[Order]) -> bool {
+        let mut sizes = orders
+            .iter()
+            .filter(|order| matches!(order.change, Change::Size(_)));
+        sizes.any(|order| self.concerned(order).is_some())
+    }
+
     /// The part that an order is about, where it concerns the fleet at all.
     fn concerned(&self, order: &Order) -> Option<usize> {
         if self.source.1.profile != order.profile() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Change, Entities, Fleet, FleetError, Lives, laws};
+use super::{Change, Entities, Fleet, FleetError, Forecast, Lives, laws};
 use crate::config::{
     Amount, Label, LabelValues, Law, Life, Mode, Piece, Property, RangeFormat, Size, SizeShape,
     Spread,

@@ -142,7 +142,7 @@ proptest! {
         let life = Life { seed, profile, laws, sizes };
         let fleet = Fleet::of(&labels(deployments, pods), &life, SECOND_NS);
         let fleet = Arc::new(fleet.unwrap().unwrap());
-        let forecast = Forecast::of(&fleet, TICKS, &[LATER], u64::MAX);
+        let forecast = Forecast::of(&fleet, &[], (TICKS, &[LATER]), u64::MAX);
         prop_assert!(forecast.is_exact());
         let mut lives = Lives::at(&fleet, 0);
         let mut now = Point { existing: lives.entities().existing() as u64, ..Point::default() };
@@ -195,8 +195,8 @@ fn samples_tell_about_as_much() {
     };
     let fleet = Fleet::of(&labels(100, 100), &life, SECOND_NS);
     let fleet = fleet.unwrap().unwrap();
-    let all = Forecast::of(&fleet, 500, &[], u64::MAX);
-    let some = Forecast::of(&fleet, 500, &[], 2000);
+    let all = Forecast::of(&fleet, &[], (500, &[]), u64::MAX);
+    let some = Forecast::of(&fleet, &[], (500, &[]), 2000);
     assert!(all.is_exact() && !some.is_exact());
     let (all, some) = (all.at(500), some.at(500));
     assert_eq!((all.existing, some.existing), (10_000, 10_000));
@@ -209,7 +209,7 @@ fn samples_tell_about_as_much() {
 fn still_fleets_stay() {
     let fleet = Fleet::of(&labels(100, 100), &Life::default(), SECOND_NS);
     let fleet = fleet.unwrap().unwrap();
-    let forecast = Forecast::of(&fleet, 86_400, &[], u64::MAX);
+    let forecast = Forecast::of(&fleet, &[], (86_400, &[]), u64::MAX);
     assert!(forecast.is_exact());
     let still = Point {
         existing: 10_000,

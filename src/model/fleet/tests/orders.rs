@@ -121,6 +121,32 @@ proptest! {
         }
     }
 
+    /// A forecast that knows all orders tells of every tick what comes.
+    #[test]
+    fn orders_are_foreseen(
+        labels in labels(),
+        life in lives(),
+        orders in orders(),
+        interval_ns in 1..9_u64,
+    ) {
+        let fleet = fleet(&labels, &life, interval_ns);
+        let mut orders = orders;
+        orders.retain(|order| is_laid_out(&fleet, order));
+        let forecast = Forecast::of(&fleet, &orders, (44, &[]), u64::MAX);
+        prop_assert!(forecast.has_orders());
+        let mut lives = Lives::after(&fleet, &orders, 0);
+        for tick in 0..45 {
+            if tick > 0 {
+                for order in orders.iter().filter(|order| order.tick == tick) {
+                    lives.order(order);
+                }
+                lives.step(tick);
+            }
+            let existing = lives.entities().existing() as u64;
+            prop_assert_eq!(forecast.at(tick).existing, existing, "tick {}", tick);
+        }
+    }
+
     /// What a fleet without laws is told by a forecast is what becomes of it.
     #[test]
     fn forecasts_come_true(
