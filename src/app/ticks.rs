@@ -69,7 +69,8 @@ impl Ticks<'_> {
     }
 
     /// Runs the ticks whose time had passed before the start (an epoch in the past)
-    /// without publishing them. Returns false when asked to stop.
+    /// without publishing them, as far as there are values that follow from them. Returns
+    /// false when asked to stop.
     fn catch_up(&mut self) -> bool {
         let Shared { own, clock, .. } = self.shared;
         let engine = &mut *self.engine;
@@ -81,11 +82,21 @@ impl Ticks<'_> {
         if overdue < 2 {
             return true;
         }
+        // What grew since the tick before is seen as well.
+        engine.skip_before(overdue as u64 - 1);
+        let skipped = engine.next_tick();
+        let due = overdue as u64 - skipped;
+        let since = if skipped > 0 {
+            ", since which the oldest series of now exist"
+        } else {
+            ""
+        };
         log::info!(
-            "the epoch is {} ticks ago; running them first",
-            grouped(overdue as u128)
+            "the epoch is {} ticks ago; running the last {} first{since}",
+            grouped(overdue as u128),
+            grouped(due.into()),
         );
-        let bar = progress_bar(overdue as u64, "catching up");
+        let bar = progress_bar(due, "catching up");
         let catalog = Arc::clone(engine.catalog());
         let began = Instant::now();
         let mut logged = began;
@@ -100,12 +111,12 @@ impl Ticks<'_> {
             bar.inc(1);
             if logged.elapsed() > PROGRESS_LOGS_APART {
                 logged = Instant::now();
-                let done = engine.next_tick();
-                let left_s = began.elapsed().as_secs_f64() * (overdue as f64 / done as f64 - 1.0);
+                let done = engine.next_tick() - skipped;
+                let left_s = began.elapsed().as_secs_f64() * (due as f64 / done as f64 - 1.0);
                 let message = format!(
                     "{} of {} ticks caught up, about {} s left",
                     grouped(done.into()),
-                    grouped(overdue as u128),
+                    grouped(due.into()),
                     grouped(left_s as u128),
                 );
                 bar.suspend(|| {

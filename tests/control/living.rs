@@ -7,7 +7,7 @@ use mockingbird::config::{self, Config};
 use mockingbird::twin;
 use serde_json::Value;
 
-use crate::instance::Instance;
+use crate::instance::{Instance, run};
 
 const FLEET: &str = "
 profiles:
@@ -136,4 +136,34 @@ fn an_entity_is_found_by_its_labels_while_it_lives() {
         assert!(tick < 400, "it is never over");
     }
     assert!(lived > 0);
+}
+
+/// A run whose epoch is long ago begins with the births of the series that exist, and shows
+/// what it would show had it been there all the time.
+#[test]
+fn a_run_of_long_ago_is_soon_there() {
+    // 1.5 billion ticks; no pod lives for more than two seconds.
+    let epoch = "tick_interval_s: 0.05, epoch: \"2024-07-01T00:00:00Z\"";
+    let instance = Instance::start(epoch, FLEET);
+    instance.wait_for_tick(1_000_000_000);
+    let body = instance.scrape().body;
+    let tick = body
+        .lines()
+        .find_map(|line| line.strip_prefix("gen_ticks_total "));
+    let dump = run(
+        &[
+            "dump",
+            "--config",
+            &instance.path(),
+            "--tick",
+            tick.unwrap(),
+        ],
+        &[],
+    );
+    assert_eq!(dump.status.code(), Some(0));
+    let dumped = String::from_utf8(dump.stdout).unwrap();
+    assert!(dumped.lines().count() > 30, "{dumped}");
+    for line in dumped.lines() {
+        assert!(body.contains(&format!("{line}\n")), "{line}: {body}");
+    }
 }
