@@ -167,6 +167,8 @@ fn in_effect(reply: &Value) -> Vec<Vec<String>> {
             ("to", ""),
             ("percent", " %"),
             ("over", " s"),
+            ("overlap", " s"),
+            ("back", ""),
             ("down", " s"),
         ] {
             let is_none = order[field] == 0 || order[field] == 0.0;

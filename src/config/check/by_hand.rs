@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::dependencies::Graph;
+use super::dependencies::{Graph, owner_of};
 use super::life::is_followed;
 use super::selector::Known;
 use super::{Checker, nanoseconds, suggest};
@@ -378,18 +378,6 @@ impl Checker<'_> {
             return None;
         }
         Some(())
-    }
-}
-
-/// The label that has entities of its own, of which another one is or is a property.
-pub(super) fn owner_of<'l>(
-    labels: impl Iterator<Item = &'l Label> + Clone,
-    name: &'l str,
-) -> &'l str {
-    let label = labels.clone().find(|label| label.name == name);
-    match label.and_then(|label| label.of.as_ref()) {
-        Some(property) => owner_of(labels, &property.of),
-        None => name,
     }
 }
 

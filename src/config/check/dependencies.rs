@@ -53,6 +53,23 @@ fn named(label: &Label) -> impl Iterator<Item = &str> {
     })
 }
 
+/// The label that has entities of its own, of which another one is or is a property.
+pub(super) fn owner_of<'l>(
+    labels: impl Iterator<Item = &'l Label> + Clone,
+    name: &'l str,
+) -> &'l str {
+    let mut owner = name;
+    // As often as there are labels at most, where they are in a circle.
+    for _ in labels.clone() {
+        let label = labels.clone().find(|label| label.name == owner);
+        match label.and_then(of) {
+            Some(next) => owner = next,
+            None => break,
+        }
+    }
+    owner
+}
+
 /// The label that it is a property of.
 fn of(label: &Label) -> Option<&str> {
     label.of.as_ref().map(|property| &*property.of)

@@ -28,6 +28,8 @@ churn: [{mode: replace, label: plain, lifetime: 5d}]
     churn[0].label: replace makes new entities, and no text would change with those of plain: the new series would be the old ones; add {id:5} or {generation} to its fmt
 churn: [{mode: replace, label: node, lifetime: 5d}]
     churn[0].label: node is a property of pod and makes no entities of its own; name pod, or use mode: outage, which is about the values of node
+size: {label: node, shape: ramp, from: 1, to: 2, over: 1h}
+    size.label: node is a property of pod and makes no entities of its own; name pod
 churn: [{mode: restart, label: pod, every: 5m, down: 5m}]
     churn[0].down: must be less than every, 5m, found 5m: nothing would come back
 churn: [{mode: restart, label: pod, every: 5m, percent: 101}]

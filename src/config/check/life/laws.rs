@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::is_followed;
+use crate::config::check::dependencies::owner_of;
 use crate::config::check::{Checker, nanoseconds, suggest};
 use crate::config::problem::{Path, excerpt, quoted};
 use crate::config::raw::RawLaw;
@@ -28,7 +29,7 @@ impl Checker<'_> {
             moves,
         } = raw;
         let mode = self.required_word(at, "mode", mode, &MODES);
-        let label = self.axis_of(at, labels, label, mode == Some("outage"));
+        let label = self.axis_of(at, labels, label, mode.unwrap_or("a law"));
         let mode = mode?;
         let fields = [
             ("lifetime", lifetime.is_some()),
@@ -133,13 +134,14 @@ impl Checker<'_> {
         self.problems.add(&at.key("move"), message);
     }
 
-    /// The label that a law is about: one that makes entities, or any (true).
+    /// The label that a law of some mode, or a `size`, is about: one that makes entities, or
+    /// any one in an outage.
     pub(super) fn axis_of<'l>(
         &mut self,
         at: &Path,
         labels: &'l [Label],
         name: Option<String>,
-        any: bool,
+        user: &str,
     ) -> Option<&'l Label> {
         let name = self.required_text(at, "label", name, "the name of a label of this profile")?;
         let at = at.key("label");
@@ -151,12 +153,17 @@ impl Checker<'_> {
             return None;
         };
         match &label.of {
-            Some(property) if !any => {
+            Some(property) if user != "outage" => {
                 let of = excerpt(&property.of);
                 let name = excerpt(&name);
+                let entity = excerpt(owner_of(labels.iter(), &property.of));
+                let outage = match user {
+                    "size" => String::new(),
+                    _ => format!(", or use mode: outage, which is about the values of {name}"),
+                };
                 let message = format!(
-                    "{name} is a property of {of} and makes no entities of its own; name {of}, or \
-                     use mode: outage, which is about the values of {name}"
+                    "{name} is a property of {of} and makes no entities of its own; name \
+                     {entity}{outage}"
                 );
                 self.problems.add(&at, message);
                 None

@@ -21,7 +21,7 @@ impl Checker<'_> {
         } = raw;
         let shapes = ["ramp", "steps", "wave", "spike", "double_halve"];
         let shape = self.required_word(at, "shape", shape, &shapes);
-        let label = self.axis_of(at, labels, label, false);
+        let label = self.axis_of(at, labels, label, "size");
         let entities = label.map(|label| Graph::new(labels).entities(&label.name));
         let from = self.amount(at, "from", from, entities);
         let to = self.amount(at, "to", to, entities);
