@@ -25,7 +25,7 @@ const SHARE: f64 = 0.15;
 /// pages of code, the system's allocator keeps more or less of what was freed.
 const FLOOR_BYTES: f64 = 6e6;
 /// How long each configuration runs.
-const RUN: Duration = Duration::from_secs(8);
+const RUN: Duration = Duration::from_secs(6);
 
 const PROFILES: &str = "
 profiles:
