@@ -99,8 +99,9 @@ struct Shared {
     interval_ns: u64,
 }
 
-/// Generates and serves until something arrives on `signals.stop`. `started` is
-/// called once start-up is done, before the first tick.
+/// Generates and serves until something arrives on `signals.stop`, or for `lasts_ns`
+/// nanoseconds from its first tick on, in whole ticks. `started` is called once start-up is
+/// done, before the first tick.
 ///
 /// # Errors
 /// When the configuration is too large, a port cannot be had, the journal's
@@ -108,6 +109,7 @@ struct Shared {
 pub fn run(
     config: &Config,
     signals: &Signals,
+    lasts_ns: Option<u64>,
     started: impl FnOnce(&Started),
 ) -> Result<(), RunError> {
     let (estimate, outlook) = Estimate::with_outlook(config);
@@ -182,6 +184,7 @@ pub fn run(
         pushers: &mut pushers,
         shared: &shared,
         stop: &signals.stop,
+        lasts_ns,
     }
     .run();
     // Requests that wait for it are told that this ends.

@@ -37,6 +37,8 @@ const EXAMPLES: &str = "\
 Examples:
   mockingbird init                                   write mockingbird.yaml to begin with
   mockingbird --config configs/baseline.yaml         generate, serve http://localhost:8000/metrics
+  mockingbird --config configs/baseline.yaml --for 1h
+                                                     the same for an hour
   mockingbird check configs/*.yaml                   report every mistake, start nothing
   mockingbird plan configs/high_cardinality.yaml     series, samples and bytes before running
   mockingbird dump -c configs/baseline.yaml --tick 10

@@ -122,6 +122,33 @@ fn write_config(folder: &Path, port: u16, (page, global, metrics): (&str, &str, 
     path
 }
 
+/// `--for` ends a run by itself, all ticks of that time done; the journal tells.
+#[test]
+fn a_finite_run_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("run.journal");
+    let global = format!("tick_interval_s: 0.5, journal_file: {}", journal.display());
+    let path = write_config(folder.path(), 0, ("", &global, SMALL));
+    let path = path.to_str().unwrap();
+    let began = std::time::Instant::now();
+    let output = mockingbird(&["run", "--config", path, "--for", "1200ms"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("has lasted as long as it should"), "{log}");
+    // Three ticks, each as long as it is shown, and the time before the second one at least.
+    assert!(began.elapsed().as_millis() >= 1000, "{log}");
+    let journal = std::fs::read_to_string(journal).unwrap();
+    let stop = journal.lines().last().unwrap();
+    let stop: serde_json::Value = serde_json::from_str(stop).unwrap();
+    assert_eq!(stop["event"], "stop");
+    let first = if log.contains("ticks ago") { 4 } else { 3 };
+    assert!(stop["tick"].as_u64().unwrap() >= first, "{stop}");
+    let refused = mockingbird(&["--config", path, "--for", "no"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let log = String::from_utf8_lossy(&refused.stderr);
+    assert!(log.contains("--for <DURATION>"), "{log}");
+}
+
 const SMALL: &str = "metrics: [{name: hits, type: counter, algorithm: poisson, base_rate: 100}]";
 const LARGE: &str = "profiles: {p: {labels: {user: {range: [1, 300000]}}}}\n\
     metrics: [{name: hits, profile: p, type: gauge, algorithm: random_walk, step: 1}]";

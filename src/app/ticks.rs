@@ -34,6 +34,8 @@ pub(super) struct Ticks<'a> {
     pub(super) shared: &'a Shared,
     /// The run ends when something arrives, or when its other end is gone.
     pub(super) stop: &'a Receiver<()>,
+    /// How long it lasts from its first tick on, if it ends by itself: nanoseconds.
+    pub(super) lasts_ns: Option<u64>,
 }
 
 impl Ticks<'_> {
@@ -48,9 +50,18 @@ impl Ticks<'_> {
         let ready_ns = self.shared.clock.now_ns();
         let mut warned: Option<Instant> = None;
         let mut offset = Offset::new(self.shared.interval_ns);
+        // The last tick is shown as long as the others.
+        let ticks = self
+            .lasts_ns
+            .map(|ns| ns.div_ceil(self.shared.interval_ns).max(1));
+        let end = ticks.map(|ticks| self.engine.next_tick().saturating_add(ticks));
         loop {
             let due_ns = self.engine.time_ns(self.engine.next_tick());
             if !self.wait_until(due_ns) {
+                return;
+            }
+            if end == Some(self.engine.next_tick()) {
+                log::info!("the run has lasted as long as it should");
                 return;
             }
             let now_ns = self.shared.clock.now_ns();

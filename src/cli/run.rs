@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{check, read_config, signals};
+use super::{check, read_config, signals, values};
 use crate::app::{self, RunError};
 use crate::clock::rfc3339;
 use crate::config::{RemoteWriteVersion, shown_url};
@@ -27,6 +27,10 @@ pub(super) struct RunArgs {
     /// Only check the configuration, as `check` does.
     #[arg(long)]
     validate: bool,
+    /// End by itself after this time, such as 90s or 1h, from the first tick on. Default: run
+    /// until interrupted.
+    #[arg(long = "for", value_name = "DURATION", value_parser = values::duration_ms)]
+    lasts_ms: Option<i64>,
 }
 
 /// Runs until a signal or a failure ends it.
@@ -63,7 +67,8 @@ pub(super) fn run(args: &RunArgs) -> Result<(), RunError> {
     let config = config.map_err(|error| RunError::Config(error.to_string()))?;
     logging::init(config.global.log_level, config.global.log_format);
     let signals = signals::listen()?;
-    app::run(&config, &signals, print_summary)
+    let lasts_ns = args.lasts_ms.map(|ms| ms as u64 * 1_000_000);
+    app::run(&config, &signals, lasts_ns, print_summary)
 }
 
 /// The URL of a listener on this machine, and the address that is open.
