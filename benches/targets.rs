@@ -1,6 +1,7 @@
 //! Pages of many targets: the time that a line of a page takes beside the same line in one
-//! body, plain and gzip, on one core; then the time and memory of telling which series
-//! belong to which target.
+//! body, plain and gzip, on one core; the same of whole scrapes of the running program, HTTP
+//! included, with its memory; then the time and memory of telling which series belong to which
+//! target.
 //!
 //! Rows of a target are neighbours where its label comes first by name, one by one where it
 //! comes last, and anywhere where series are dealt by identity. Header lines count as lines.
@@ -9,6 +10,9 @@
 mod support;
 
 use std::hint::black_box;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -59,6 +63,30 @@ fn main() {
         }
     }
     pages.print();
+    let mut scrapes = Table::new(
+        "Whole scrapes over HTTP: the program's CPU per line, and its memory at the most",
+        &[
+            "targets",
+            "series each",
+            "format",
+            "body ns",
+            "page ns",
+            "ratio",
+            "body MB",
+            "pages MB",
+        ],
+    );
+    let sizes: &[usize] = if options.smoke {
+        &[20]
+    } else {
+        &[1000, 10_000]
+    };
+    for &targets in sizes {
+        for gzip in [false, true] {
+            measure_scrapes(options, targets, gzip, &mut scrapes);
+        }
+    }
+    scrapes.print();
     let mut maps = Table::new(
         "Which series belong to which target",
         &[
@@ -168,6 +196,203 @@ fn measure_pages(options: Options, rows: Rows, targets: usize, families: usize, 
         ns(body_gzip),
         ns(page_gzip),
         ratio(page_gzip / body_gzip),
+    ]);
+}
+
+/// The program with so many targets, of which it computes one tick; killed when dropped.
+struct Program {
+    child: Child,
+    address: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Program {
+    fn start(targets: usize) -> Self {
+        let metric = |n: usize| {
+            let kind = match n % 4 {
+                3 => "gauge, algorithm: random_walk, step: 0.5, start: 20",
+                _ => "counter, algorithm: poisson, base_rate: 9",
+            };
+            format!("  - {{name: container_work_{n}, profile: pods, type: {kind}}}\n")
+        };
+        let metrics: String = (0..10).map(metric).collect();
+        let text = format!(
+            "global: {{tick_interval_s: 3600, control_api_port: 0, max_series: 100M}}\n\
+             exporters:\n  prometheus:\n    {{port: 0, bind_address: 127.0.0.1, targets: {{by: [pod]}}}}\n  \
+             otel: {{enabled: false}}\n\
+             profiles:\n  pods:\n    labels:\n      pod: {{range: [1, {targets}], fmt: 'cart-7d9f8b6c5d-%05d'}}\n      \
+             route: {{range: [1, {}], fmt: '/api/v1/items/%05d'}}\n      \
+             status: ['200', '204', '301', '404', '500']\nmetrics:\n{metrics}",
+            SERIES_PER_TARGET / 50
+        );
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("targets.yaml");
+        std::fs::write(&file, text).expect("a file");
+        let child = Command::new(env!("CARGO_BIN_EXE_mockingbird"))
+            .arg("--config")
+            .arg(file)
+            .env_remove("LOG_LEVEL")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut child = child.expect("the program runs");
+        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let line = lines
+            .map_while(Result::ok)
+            .find(|line| line.trim_start().starts_with("scrape"));
+        let line = line.expect("it tells where it listens");
+        let address = line.split("listening on ").nth(1).expect("an address");
+        let program = Self {
+            child,
+            address: address.trim_end_matches(')').to_owned(),
+            _folder: folder,
+        };
+        while program.body(false, |_| {}) == 0 {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        program
+    }
+
+    fn connect(&self) -> BufReader<TcpStream> {
+        BufReader::with_capacity(
+            1 << 16,
+            TcpStream::connect(&self.address).expect("it listens"),
+        )
+    }
+
+    /// Scrapes all of it; returns the bytes of the answer, 0 where it is not ready.
+    fn body(&self, gzip: bool, mut each: impl FnMut(&[u8])) -> usize {
+        let mut stream = self.connect();
+        let accepts = if gzip {
+            "Accept-Encoding: gzip\r\n"
+        } else {
+            ""
+        };
+        let request = format!("GET /metrics HTTP/1.0\r\nHost: localhost\r\n{accepts}\r\n");
+        stream
+            .get_mut()
+            .write_all(request.as_bytes())
+            .expect("it takes requests");
+        let mut status = String::new();
+        stream.read_line(&mut status).expect("an answer");
+        let mut bytes = 0;
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let len = stream.read(&mut buffer).expect("an answer");
+            if len == 0 {
+                break;
+            }
+            bytes += len;
+            each(&buffer[..len]);
+        }
+        if status.contains(" 200 ") { bytes } else { 0 }
+    }
+
+    /// Scrapes the page of a target on a connection that stays.
+    fn page(stream: &mut BufReader<TcpStream>, number: usize, gzip: bool, body: &mut Vec<u8>) {
+        let accepts = if gzip {
+            "Accept-Encoding: gzip\r\n"
+        } else {
+            ""
+        };
+        let request = format!(
+            "GET /targets/cart-7d9f8b6c5d-{:05}/metrics HTTP/1.1\r\nHost: localhost\r\n{accepts}\r\n",
+            number + 1
+        );
+        stream
+            .get_mut()
+            .write_all(request.as_bytes())
+            .expect("it takes requests");
+        let (mut line, mut length) = (String::new(), None);
+        loop {
+            line.clear();
+            stream.read_line(&mut line).expect("an answer");
+            let lower = line.to_ascii_lowercase();
+            if let Some(value) = lower.strip_prefix("content-length:") {
+                length = value.trim().parse().ok();
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+        }
+        body.resize(length.expect("pages are whole"), 0);
+        stream.read_exact(body).expect("an answer");
+    }
+
+    fn proc(&self, file: &str) -> String {
+        let path = format!("/proc/{}/{file}", self.child.id());
+        std::fs::read_to_string(path).expect("Linux tells")
+    }
+
+    /// CPU time so far in hundredths of a second.
+    fn cpu(&self) -> u64 {
+        let stat = self.proc("stat");
+        let after_name = stat.rsplit(')').next().expect("a name").split_whitespace();
+        after_name
+            .skip(11)
+            .take(2)
+            .filter_map(|n| n.parse::<u64>().ok())
+            .sum()
+    }
+
+    fn peak_mb(&self) -> f64 {
+        let status = self.proc("status");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak
+            .expect("a peak")
+            .split_whitespace()
+            .next()
+            .expect("a number");
+        kib.parse::<f64>().expect("a number") / 1e3
+    }
+}
+
+/// CPU of the running program, by whole scrapes: of one program one body, of another all pages.
+fn measure_scrapes(options: Options, targets: usize, gzip: bool, table: &mut Table) {
+    let [whole, paged] = [(); 2].map(|()| Program::start(targets));
+    let mut body_lines = 0;
+    whole.body(false, |piece| {
+        body_lines += piece.iter().filter(|&&byte| byte == b'\n').count();
+    });
+    let mut stream = paged.connect();
+    let mut page = Vec::new();
+    Program::page(&mut stream, 0, false, &mut page);
+    let page_lines = newlines(&page);
+    // Hundredths of a second tell little of short work.
+    let (rounds, least) = if options.smoke { (1, 1) } else { (3, 150) };
+    let (mut body_ns, mut page_ns) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..rounds {
+        let (began, mut lines) = (whole.cpu(), 0);
+        while whole.cpu() - began < least {
+            assert!(whole.body(gzip, |_| {}) > 0, "it is ready");
+            lines += body_lines;
+        }
+        body_ns = f64::min(body_ns, (whole.cpu() - began) as f64 * 1e7 / lines as f64);
+        let (began, mut lines) = (paged.cpu(), 0);
+        while paged.cpu() - began < least {
+            for number in (0..targets).step_by((targets / 1000).max(1)) {
+                Program::page(&mut stream, number, gzip, &mut page);
+                lines += page_lines;
+            }
+        }
+        page_ns = f64::min(page_ns, (paged.cpu() - began) as f64 * 1e7 / lines as f64);
+    }
+    table.row(&[
+        count(targets),
+        count(SERIES_PER_TARGET),
+        if gzip { "gzip" } else { "plain" }.to_owned(),
+        ns(body_ns),
+        ns(page_ns),
+        ratio(page_ns / body_ns),
+        ns(whole.peak_mb()),
+        ns(paged.peak_mb()),
     ]);
 }
 
