@@ -199,7 +199,8 @@ fn measure_pages(options: Options, rows: Rows, targets: usize, families: usize, 
     ]);
 }
 
-/// The program with so many targets, of which it computes one tick; killed when dropped.
+/// The program with so many targets, which has computed ten ticks and no more computes one while
+/// it is measured; killed when dropped.
 struct Program {
     child: Child,
     address: String,
@@ -223,8 +224,9 @@ impl Program {
             format!("  - {{name: container_work_{n}, profile: pods, type: {kind}}}\n")
         };
         let metrics: String = (0..10).map(metric).collect();
+        let epoch = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(9 * 60 + 30);
         let text = format!(
-            "global: {{tick_interval_s: 3600, control_api_port: 0, max_series: 100M}}\n\
+            "global: {{tick_interval_s: 3600, epoch: '{epoch:.0}', control_api_port: 0, max_series: 100M}}\n\
              exporters:\n  prometheus:\n    {{port: 0, bind_address: 127.0.0.1, targets: {{by: [pod]}}}}\n  \
              otel: {{enabled: false}}\n\
              profiles:\n  pods:\n    labels:\n      pod: {{range: [1, {targets}], fmt: 'cart-7d9f8b6c5d-%05d'}}\n      \
