@@ -121,7 +121,7 @@ pub fn run(
     let shared = Shared {
         board: Arc::default(),
         own: Arc::default(),
-        faults: Arc::default(),
+        faults: Arc::new(WireFaults::new(config)),
         clock: Clock::start(),
         interval_ns: config.global.tick_interval_ns,
     };

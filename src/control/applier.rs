@@ -139,6 +139,8 @@ impl Applier {
             self.faults.set(engine.timeline().modifiers(), tick);
             self.publish(engine);
             self.generation = generation;
+        } else {
+            self.faults.go_on(tick);
         }
     }
 

@@ -197,6 +197,7 @@ impl Connection {
         match self.output.state {
             State::Done if self.output.keep_alive => None,
             State::Done => Some(End::Linger),
+            State::Closed => Some(End::Close),
             State::Waiting | State::Open(_) if !self.output.is_started => {
                 self.output
                     .reset(request.version(), request.method() == "HEAD", false);

@@ -78,9 +78,12 @@ impl Pages {
             Ok(read) => read,
             Err(refusal) => return reply.refuse(&refusal),
         };
-        let struck = scrapes.faults.scrape();
+        let struck = scrapes.faults.scrape(Some(&id));
         if !delay(&struck, &reply) {
             return reply.text(503, "stopping");
+        }
+        if struck.is_closed {
+            return Ok(scrapes.closed(request, reply));
         }
         let Ready { pool, latest } = match scrapes.ready(&struck) {
             Ok(ready) => ready,
