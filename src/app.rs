@@ -267,7 +267,9 @@ fn serve_metrics(
             own: Arc::clone(&shared.own),
             whole: targets.is_none_or(|targets| targets.whole),
         },
-        pages: targets.cloned().map(Pages::new),
+        pages: targets
+            .cloned()
+            .map(|targets| Pages::new(targets, Arc::clone(&shared.own))),
         clock: shared.clock,
         interval_ns: shared.interval_ns,
     };

@@ -171,8 +171,10 @@ fn share(random: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::config::Selector;
+    use crate::config::{Scraped, Selector, load_str};
     use crate::timeline::Source;
 
     fn modifier(kind: FaultKind, rate: f64, ticks: std::ops::Range<u64>) -> Modifier {
@@ -185,36 +187,52 @@ mod tests {
         }
     }
 
+    fn all() -> ScrapeSelector {
+        ScrapeSelector::default()
+    }
+
     #[test]
     fn faults_strike_while_they_are_in_effect() {
         let faults = WireFaults::default();
-        assert_eq!(faults.scrape(), ScrapeFaults::default());
-        let delay = |delay_ns| FaultKind::ScrapeDelay { delay_ns };
+        assert_eq!(faults.scrape(None), ScrapeFaults::default());
+        let delay = |delay_ns| FaultKind::ScrapeDelay {
+            delay_ns,
+            on: all(),
+        };
+        let error = FaultKind::ScrapeError {
+            status: 418,
+            on: all(),
+        };
         let modifiers = [
             modifier(delay(5), 1.0, 3..6),
             modifier(delay(7), 1.0, 3..6),
             modifier(delay(u64::MAX), 0.0, 3..6),
-            modifier(FaultKind::ScrapeError { status: 418 }, 1.0, 3..5),
+            modifier(error, 1.0, 3..5),
+            modifier(FaultKind::ScrapeClose(all()), 1.0, 4..5),
             modifier(FaultKind::PushError, 1.0, 3..4),
             modifier(FaultKind::Nan(Selector::default()), 1.0, 0..9),
         ];
         faults.set(&modifiers, 3);
-        let struck = faults.scrape();
+        let struck = faults.scrape(None);
         assert_eq!(struck.delay, Some(Duration::from_nanos(7)));
         assert_eq!((struck.status, struck.body_share), (Some(418), None));
-        assert!(faults.fails_post());
+        assert!(!struck.is_closed && faults.fails_post());
+        faults.set(&modifiers, 4);
+        assert!(faults.scrape(None).is_closed && faults.scrape(Some("x")).is_closed);
         faults.set(&modifiers, 5);
-        assert_eq!(faults.scrape().status, None);
+        let struck = faults.scrape(Some("x"));
+        assert_eq!((struck.status, struck.is_closed), (None, false));
         assert!(!faults.fails_post());
         faults.set(&modifiers, 6);
-        assert_eq!(faults.scrape(), ScrapeFaults::default());
+        assert_eq!(faults.scrape(None), ScrapeFaults::default());
     }
 
     #[test]
     fn a_rate_is_a_probability() {
         let faults = WireFaults::default();
-        faults.set(&[modifier(FaultKind::ScrapeTruncate, 0.25, 0..1)], 0);
-        let scrapes: Vec<ScrapeFaults> = (0..4000).map(|_| faults.scrape()).collect();
+        let truncate = FaultKind::ScrapeTruncate(all());
+        faults.set(&[modifier(truncate, 0.25, 0..1)], 0);
+        let scrapes: Vec<ScrapeFaults> = (0..4000).map(|_| faults.scrape(None)).collect();
         let shares: Vec<f64> = scrapes
             .iter()
             .filter_map(|struck| struck.body_share)
@@ -222,5 +240,75 @@ mod tests {
         // Six standard deviations around the mean.
         assert!((835..=1165).contains(&shares.len()), "{}", shares.len());
         assert!(shares.iter().all(|share| (0.0..1.0).contains(share)));
+    }
+
+    #[test]
+    fn a_scrape_that_is_tried_again_is_closed_again() {
+        let faults = WireFaults::default();
+        let close = FaultKind::ScrapeClose(all());
+        faults.set(&[modifier(close, 0.25, 0..100)], 0);
+        let mut closed = 0;
+        for tick in 0..100 {
+            faults.go_on(tick);
+            for page in 0..40 {
+                let page = page.to_string();
+                let is_closed = faults.scrape(Some(&page)).is_closed;
+                closed += usize::from(is_closed);
+                assert_eq!(faults.scrape(Some(&page)).is_closed, is_closed);
+            }
+        }
+        assert!((835..=1165).contains(&closed), "{closed}");
+    }
+
+    #[test]
+    fn only_pages_that_are_meant_are_struck_and_only_when_a_period_says_so() {
+        let text = "global: {tick_interval_s: 2}\n\
+                    exporters: {prometheus: {targets: {by: [zone, pod]}}}\n\
+                    profiles: {p: {labels: {zone: [x, y], pod: [a, b]}}}\n\
+                    metrics: [{name: m, type: gauge, profile: p, algorithm: constant, start: 1}]\n";
+        let config = load_str(Path::new("f.yaml"), text.as_bytes(), &|_| None);
+        let faults = WireFaults::new(&config.unwrap_or_else(|error| panic!("{error}")));
+        let zone = [("zone".to_owned(), "x".to_owned())];
+        let on = |of, period_ns| ScrapeSelector { of, period_ns };
+        let modifiers = [
+            modifier(
+                FaultKind::ScrapeError {
+                    status: 500,
+                    on: on(Scraped::Labels(zone.into()), None),
+                },
+                1.0,
+                0..20,
+            ),
+            modifier(
+                FaultKind::ScrapeClose(on(Scraped::Target("y,b".into()), Some(10_000_000_000))),
+                1.0,
+                7..20,
+            ),
+        ];
+        let mut closed = Vec::new();
+        for tick in 0..20 {
+            // As the clock's thread does: set where something begins or ends, go on else.
+            if [0, 7].contains(&tick) {
+                faults.set(&modifiers, tick);
+            } else {
+                faults.go_on(tick);
+            }
+            for (page, status) in [
+                (None, None),
+                (Some("x,a"), Some(500)),
+                (Some("x,b"), Some(500)),
+                (Some("y,a"), None),
+                (Some("y,b"), None),
+            ] {
+                let struck = faults.scrape(page);
+                assert_eq!(struck.status, status, "{page:?} at tick {tick}");
+                if struck.is_closed {
+                    assert_eq!(page, Some("y,b"), "at tick {tick}");
+                    closed.push(tick);
+                }
+            }
+        }
+        // Ten seconds are five ticks, of which three begin in the first half.
+        assert_eq!(closed, [7, 10, 11, 12, 15, 16, 17]);
     }
 }

@@ -13,8 +13,8 @@ use super::problem::{Path, Problems};
 use super::raw::RawAction;
 use super::yaml::{self, Node};
 use super::{
-    Action, Amount, Churn, Config, Fault, FaultKind, Mode, ScrapeSelector, Scraped, Selector, Target,
-    de, suggest,
+    Action, Amount, Churn, Config, Fault, FaultKind, Mode, ScrapeSelector, Scraped, Selector,
+    Target, de, suggest,
 };
 
 /// A mistake in an action.

@@ -83,7 +83,9 @@ mod tests {
     fn pages_are_told_by_their_ids() {
         let law = TargetLaw::By(vec!["zone".into(), "pod".into()]);
         let labels = |pairs: &[(&str, &str)]| {
-            let pairs = pairs.iter().map(|&(name, value)| (name.into(), value.into()));
+            let pairs = pairs
+                .iter()
+                .map(|&(name, value)| (name.into(), value.into()));
             Scraped::Labels(pairs.collect())
         };
         for (of, ids) in [

@@ -226,10 +226,15 @@ mod tests {
     #[test]
     fn scrapes_are_excused_that_a_fault_made_fail() {
         let faults = faults();
-        assert_eq!(faults.scrapes.0, [(EPOCH_MS + 10_000, EPOCH_MS + 20_000)]);
+        let failed: Vec<_> = faults.scrapes.iter().map(|of| &*of.times.0).collect();
+        assert_eq!(failed, [[(EPOCH_MS + 10_000, EPOCH_MS + 20_000)]]);
         let excused = |after_ms, before_ms, scrapes| {
             let mut gap = Gap::new(EPOCH_MS + after_ms, EPOCH_MS + before_ms, scrapes);
-            faults.excuse_scrapes(&mut gap, 1000);
+            faults.excuse_scrapes(&mut gap, 1000, (None, &[]));
+            // It strikes pages as well.
+            let mut of_page = Gap::new(EPOCH_MS + after_ms, EPOCH_MS + before_ms, scrapes);
+            faults.excuse_scrapes(&mut of_page, 1000, (Some("a"), &[]));
+            assert_eq!(gap, of_page);
             gap.excused
         };
         assert_eq!(excused(9_500, 20_500, 10), 10);
@@ -241,6 +246,49 @@ mod tests {
         assert_eq!(excused(14_200, 21_200, 6), 6);
         assert_eq!(excused(1_000, 4_000, 2), 0);
         assert_eq!(excused(41_000, 44_000, 2), 0);
+    }
+
+    #[test]
+    fn scrapes_of_the_pages_that_a_fault_strikes_are_excused_when_it_does() {
+        let text = "global: {tick_interval_s: 1}\n\
+                    exporters: {prometheus: {targets: {by: [pod]}}}\n\
+                    runtime: {failure_modes: [\
+                      {kind: scrape_close, target: a, duration_s: 60},\
+                      {kind: scrape_error, labels: {pod: b}, period_s: 20, duration_s: 60},\
+                      {kind: scrape_delay, delay_s: 1, labels: {pod: c}, rate: 0}]}\n\
+                    profiles: {p: {labels: {pod: [a, b, c]}}}\n\
+                    metrics: [{name: m, type: gauge, profile: p, algorithm: constant, start: 1}]\n";
+        let config = crate::config::load_str(Path::new("c.yaml"), text.as_bytes(), &|_| None);
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        let replay = Replay::of_config(config, EPOCH_MS * 1_000_000, false);
+        let mut faults = RunFaults::new(&replay);
+        faults.look_until(&replay, EPOCH_MS + 100_000).unwrap();
+        let excused = |page, (after_s, before_s): (i64, i64), scrapes, came_s: &[i64]| {
+            let time_ms = |s: i64| EPOCH_MS + s * 1000 + 500;
+            let mut gap = Gap::new(time_ms(after_s), time_ms(before_s), scrapes);
+            let came = came_s.iter().map(|&s| Scrape {
+                time_ms: time_ms(s),
+                tick: s as u64,
+            });
+            let came: Vec<Scrape> = came.collect();
+            faults.excuse_scrapes(&mut gap, 2000, (page, &came));
+            gap.excused
+        };
+        // A dead one, from its first scrape to its last.
+        assert_eq!(excused(Some("a"), (0, 40), 20, &[]), 20);
+        assert_eq!(excused(Some("a"), (50, 70), 9, &[50, 70]), 4);
+        // One that flaps: at 2, …, 8 s, then at 20, …, 28 s and so on, but not between.
+        assert_eq!(excused(Some("b"), (0, 10), 4, &[0, 10]), 4);
+        assert_eq!(excused(Some("b"), (0, 20), 9, &[0, 20]), 4);
+        assert_eq!(excused(Some("b"), (10, 20), 4, &[10, 20]), 0);
+        assert_eq!(excused(Some("b"), (18, 32), 6, &[18, 32]), 5);
+        assert_eq!(excused(Some("b"), (60, 70), 4, &[60, 70]), 0);
+        // What was due before the first one that came is counted back from it.
+        assert_eq!(excused(Some("b"), (1, 10), 4, &[10]), 4);
+        assert_eq!(excused(Some("b"), (5, 12), 3, &[12]), 2);
+        // Neither one that nothing strikes, nor the page of everything.
+        assert_eq!(excused(Some("c"), (0, 40), 20, &[]), 0);
+        assert_eq!(excused(None, (0, 40), 20, &[]), 0);
     }
 
     #[test]

@@ -213,7 +213,10 @@ impl Checker<'_> {
         }
         let metrics = || known.by_name.values().copied();
         let find = |metric: &'_ Metric, name: &str| -> Option<usize> {
-            metric.labels.iter().position(|label| !label.hidden && label.name == name)
+            metric
+                .labels
+                .iter()
+                .position(|label| !label.hidden && label.name == name)
         };
         let mut some_has = |labels: &[(&String, &String)]| {
             metrics().any(|metric| {
@@ -233,7 +236,9 @@ impl Checker<'_> {
             return Some((None, hint));
         };
         let mut with = metrics().filter_map(|metric| Some(&metric.labels[find(metric, name)?]));
-        let hint = with.next().map_or_else(String::new, |label| values_hint(value, &label.values));
+        let hint = with
+            .next()
+            .map_or_else(String::new, |label| values_hint(value, &label.values));
         Some((Some((*name).clone()), hint))
     }
 

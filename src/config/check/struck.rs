@@ -124,7 +124,9 @@ impl Checker<'_> {
             return;
         };
         let empty = by.iter().map(|name| (name.clone(), String::new()));
-        let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let own = own
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
         let labels: BTreeMap<String, String> = empty.chain(own).collect();
         if let Some((name, hint)) = self.no_target_has(at, &labels, known) {
             let of = name.map_or_else(String::new, |name| format!("of {}, ", quoted(&name)));
