@@ -194,7 +194,7 @@ fn faults_of_targets_are_begun_told_and_ended() {
         let refusal = reply.json();
         assert_eq!(
             (reply.status, &refusal["detail"]["field"]),
-            (400, &json!(field))
+            (422, &json!(field))
         );
         assert!(
             refusal["error"].as_str().unwrap().contains(message),
@@ -293,7 +293,7 @@ fn targets_by_count_are_named_by_their_number() {
     ] {
         let reply = instance.ask("POST", "/control/fault", &body.to_string());
         assert!(
-            reply.status == 400 && reply.body.contains(message),
+            reply.status == 422 && reply.json()["error"].as_str().unwrap().contains(message),
             "{}",
             reply.body
         );

@@ -90,20 +90,21 @@ impl Session<'_> {
         for id in followed.ids().into_iter().filter(|id| !came.contains(id)) {
             let mut gaps = due.gaps(&followed.spans(&id), &[], due.interval_ms);
             self.excuse(&mut gaps, due.interval_ms, (Some(&id), &[]))?;
-            if gaps.iter().any(|gap| gap.lost() > 0) {
+            if !gaps.is_empty() {
                 lost.push(self.lost_page(&id, gaps, &due, options));
             }
         }
         Ok(lost)
     }
 
-    /// The report of a page of which the backend has nothing.
+    /// The report of a page of which the backend has nothing, though it should unless the run
+    /// made all of its scrapes fail.
     fn lost_page(&self, id: &str, gaps: Vec<Gap>, due: &Due<'_>, options: &Options) -> Report {
         let range_ms = (gaps[0].after_ms, gaps[gaps.len() - 1].before_ms);
         Report {
             backend: self.backend.url().to_owned(),
             via: options.via.name(),
-            ok: false,
+            ok: gaps.iter().all(|gap| gap.lost() == 0),
             target: [("target".to_owned(), id.to_owned())].into(),
             range_ms,
             ticks: (
