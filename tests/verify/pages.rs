@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mockingbird::config;
 use mockingbird::model::targets::TargetMap;
 use mockingbird::verify::report::{Findings, Gap, Report, What};
-use mockingbird::verify::{self, Options, Share, VerifyError};
+use mockingbird::verify::{self, Options, Session, Share, VerifyError};
 
 use crate::fake::{Labels, Store, serve, serve_victoria};
 use crate::{EPOCH_MS, TICKS, counts, examples, exposed, options, replay_of, time_ms};
@@ -515,5 +515,57 @@ fn scrapes_that_faults_withheld_are_excused_and_no_others() {
             "{gap:?}"
         );
         assert_eq!(report.gaps.iter().map(Gap::lost).sum::<u64>(), 1);
+    }
+}
+
+/// Of one page, round after round, wherever rounds end.
+#[test]
+fn a_page_that_flaps_is_excused_in_every_round() {
+    let plain = text("{by: [pod]}", "");
+    let id = owners(&plain)[0]
+        .values()
+        .find(|id| **id != "~")
+        .unwrap()
+        .clone();
+    let fault = format!("{{kind: scrape_close, target: '{id}', period_s: 8}}");
+    let text = format!("{plain}runtime: {{failure_modes: [{fault}]}}\n");
+    let judged = |length: usize, lost: Option<u64>| -> (u64, u64) {
+        let mut store = scraped(&text);
+        for samples in store.values_mut() {
+            samples.retain(|&(at_ms, _)| {
+                let tick = ((at_ms - EPOCH_MS) / 1000) as u64;
+                tick % 8 >= 4 && Some(tick) != lost
+            });
+        }
+        let (_server, backend) = serve(store);
+        let mut options = Options {
+            whole_range: false,
+            instance: Some(id.clone()),
+            // As a watch says it.
+            goes_on_until_ms: Some(i64::MAX),
+            ..options()
+        };
+        let mut session = Session::new(replay_of(&text), &backend, &options).unwrap();
+        let (mut excused, mut unexcused) = (0, 0);
+        for end in (5..TICKS).step_by(length) {
+            options.to_ms = time_ms(end);
+            let round = session.round(&options, &mut |_, _| {}).unwrap().into_only();
+            assert_eq!(counts(&round), [0; 5], "{}", round.table(false));
+            // What is missing at the end of a round is told again in the next one.
+            if round.scrapes > 0 {
+                excused += round.gaps.iter().map(|gap| gap.excused).sum::<u64>();
+                unexcused += round.gaps.iter().map(Gap::lost).sum::<u64>();
+            }
+            assert_eq!(round.ok, round.gaps.iter().all(|gap| gap.lost() == 0));
+            options.from_ms = round.range_ms.1;
+            options.known_until_ms = Some(round.range_ms.1);
+        }
+        (excused, unexcused)
+    };
+    for length in [3, 8, 11] {
+        let (excused, unexcused) = judged(length, None);
+        assert!(excused >= 8, "{length}: {excused}");
+        assert_eq!(unexcused, 0, "{length}");
+        assert!(judged(length, Some(14)).1 > 0, "{length}");
     }
 }
