@@ -106,8 +106,8 @@ impl Checker<'_> {
             TargetLaw::By(by) => by,
             TargetLaw::Count(count) => {
                 let number: Option<u32> = id.parse().ok();
-                let is_one = |number: &u32| number < count && number.to_string() == id;
-                if number.filter(is_one).is_none() {
+                let is_one = |number: u32| number < *count && number.to_string() == id;
+                if !number.is_some_and(is_one) {
                     let message = none(format!("; there are {}", numbers(*count)));
                     self.problems.add(at, message);
                 }
