@@ -95,7 +95,7 @@ pub use metric::{
     Diurnal, Kind, Label, LabelValues, Metric, Objective, Observations, Piece, Property, Sampling,
     Spread,
 };
-pub use overrides::{Overrides, PushTo};
+pub use overrides::{Overrides, PushTo, TargetsGiven};
 pub use problem::{Finding, LoadError, Problem, Severity};
 pub use range_format::RangeFormat;
 pub use schema::json_schema;

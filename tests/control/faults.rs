@@ -284,3 +284,48 @@ fn targets_by_count_are_named_by_their_number() {
         );
     }
 }
+
+/// Other targets need a restart; until then faults name those that there are, also in a
+/// journal.
+#[test]
+fn a_reload_names_the_targets_in_force() {
+    let instance = start("{by: [zone, pod]}", STORM);
+    let before = instance.config();
+    let other = before.replace("by: [zone, pod]", "by: [zone]");
+    assert_ne!(before, other);
+    instance.write(&other);
+    let reloaded = instance.told("POST", "/control/reload", "{}");
+    assert_eq!(
+        reloaded["needs_restart"],
+        json!(["exporters.prometheus.targets"])
+    );
+    fault(
+        &instance,
+        &json!({"kind": "scrape_error", "target": "x,bad"}),
+    );
+    assert_eq!(page(&instance, "x,bad").status, 503);
+    assert_well(&instance, "y,bad");
+
+    // A file that is right by itself, but not with the targets that the run has.
+    let none = before.replace("targets: {by: [zone, pod]}", "targets: {by: [host]}");
+    let none = none.replace("zone: [x, y]", "host: [x, y]");
+    let none = none.replace("labels: {zone: x}", "labels: {host: x}");
+    instance.write(&none);
+    let reply = instance.ask("POST", "/control/reload", "{}");
+    let error = reply.json()["error"].as_str().unwrap().to_owned();
+    assert!(
+        reply.status == 422
+            && error.starts_with(
+                "exporters.prometheus.targets differs, which needs a restart, and with the \
+                 targets in force: "
+            )
+            && error.contains("zone"),
+        "{error}"
+    );
+    // What was done can be read again.
+    let journal = instance.get("/control/journal").body;
+    let path = format!("{}.journal", instance.path());
+    std::fs::write(&path, journal).unwrap();
+    let dump = crate::instance::run(&["dump", "--journal", &path, "--tick", "1"], &[]);
+    assert!(dump.status.success(), "{dump:?}");
+}
