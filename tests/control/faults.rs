@@ -295,10 +295,7 @@ fn a_reload_names_the_targets_in_force() {
     assert_ne!(before, other);
     instance.write(&other);
     let reloaded = instance.told("POST", "/control/reload", "{}");
-    assert_eq!(
-        reloaded["needs_restart"],
-        json!(["exporters.prometheus.targets"])
-    );
+    assert_eq!(reloaded["needs_restart"], json!(["exporters.prometheus"]));
     fault(
         &instance,
         &json!({"kind": "scrape_error", "target": "x,bad"}),
