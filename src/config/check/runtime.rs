@@ -39,6 +39,7 @@ impl Checker<'_> {
                 targets,
                 is_known: !self.problems.any_below(&["exporters"]),
                 interval_ns: (!self.problems.any_below(&["global"])).then_some(interval_ns),
+                is_of_run: false,
             },
         );
         let scenarios = self.scenarios(&scenarios_at, scenarios, known);

@@ -32,6 +32,8 @@ pub(super) struct Scraping<'m> {
     pub(super) is_known: bool,
     /// Nanoseconds between ticks; `None` where they could not be read.
     pub(super) interval_ns: Option<u64>,
+    /// A run has this interval: a file may be read with another one, as a backfill does.
+    pub(super) is_of_run: bool,
 }
 
 impl<'m> Known<'m> {
@@ -79,6 +81,7 @@ impl<'m> Known<'m> {
                 targets: config.prometheus.targets.as_ref(),
                 is_known: true,
                 interval_ns: Some(config.global.tick_interval_ns),
+                is_of_run: true,
             },
         }
     }

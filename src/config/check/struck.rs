@@ -47,11 +47,19 @@ impl Checker<'_> {
         let period_ns = self.seconds(at, seconds);
         let least_ns = known.scraping.interval_ns.map_or(0, |ns| 2 * ns);
         if (0.001..=SECONDS_MAX).contains(&seconds.0) && period_ns < least_ns {
-            let message = format!(
-                "must be at least two ticks, {}: what is in effect changes with a tick",
-                duration_text(least_ns)
-            );
-            self.problems.add(at, message);
+            let least = duration_text(least_ns);
+            if known.scraping.is_of_run {
+                let message = format!(
+                    "must be at least two ticks, {least}: what is in effect changes with a tick"
+                );
+                self.problems.add(at, message);
+            } else {
+                let message = format!(
+                    "is less than two ticks, {least}: what is in effect changes with a tick, so \
+                     that halves of this period are skipped"
+                );
+                self.problems.warn(at, message);
+            }
         }
         period_ns
     }

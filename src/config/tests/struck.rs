@@ -67,8 +67,6 @@ null | target: a
 null | labels: {}
 null | period_s: 2
 null | period_s: 5m, rate: 0.5
-null | period_s: 1.9
-    period_s: must be at least two ticks, 2s: what is in effect changes with a tick
 null | period_s: 0
     period_s: must be within 0.001 and 3e9, found 0
 {by: [pod]} | labels: {pod: a}
@@ -109,6 +107,35 @@ fn faults_of_scrapes_name_targets_that_there_are() {
     for (row, expected) in rows(ROWS) {
         let (targets, fields) = row.split_once(" | ").unwrap();
         check(targets, fields, expected);
+    }
+}
+
+/// A file may be read with another interval, as a backfill does; a run has its own.
+#[test]
+fn a_period_has_to_have_two_ticks() {
+    let fault = |period: &str| {
+        let fields = format!("kind: scrape_close, period_s: {period}");
+        with(
+            "null",
+            &format!("runtime: {{failure_modes: [{{{fields}}}]}}"),
+        )
+    };
+    for (period, is_short) in [("2", false), ("1.999", true)] {
+        let config = good(&fault(period));
+        let warned = config.warnings.iter().map(ToString::to_string);
+        let warned: Vec<String> = warned.filter(|text| text.contains("period_s")).collect();
+        assert_eq!(warned.len(), usize::from(is_short), "{warned:?}");
+        let seconds: f64 = period.parse().unwrap();
+        let value = serde_json::json!({"kind": "scrape_close", "period_s": seconds});
+        let action = action_from_json(&config, &value, Some("fault"));
+        let expected = "must be at least two ticks, 2s: what is in effect changes with a tick";
+        match action {
+            Ok(_) => assert!(!is_short),
+            Err(problems) => {
+                assert!(is_short && problems[0].field == "period_s");
+                assert_eq!(problems[0].message, expected);
+            }
+        }
     }
 }
 
