@@ -158,8 +158,8 @@ pub(super) const FAMILIES: [(Own, &str, &str, &str); 27] = [
     (
         Own::Targets,
         "gen_targets",
-        "Targets with pages of their own, when one of these or the list of them was last asked \
-         for.",
+        "Targets with pages of their own, as of the last time that one of these or the list of \
+         them was asked for; those at first before.",
         "",
     ),
     (

@@ -73,6 +73,11 @@ fn some_targets_fail_while_others_are_well() {
     ] {
         fault(&instance, &body);
     }
+    // Those at first, before anybody has asked.
+    let whole = instance.scrape().body;
+    assert!(
+        whole.contains("\ngen_targets 13\n") && whole.contains("\ngen_target_scrapes_total 0\n")
+    );
     // Closed without a byte, also where the connection was used before.
     for zone in ["x", "y"] {
         let path = format!("/targets/{zone},dead/metrics");
