@@ -123,7 +123,7 @@ pub fn run(
     let shared = Shared {
         board: Arc::default(),
         own: Arc::default(),
-        faults: Arc::default(),
+        faults: Arc::new(WireFaults::new(config)),
         clock: Clock::start(),
         interval_ns: config.global.tick_interval_ns,
     };
@@ -157,14 +157,14 @@ pub fn run(
     let mut pushers = start_pushers(config, &catalog, &shared)?;
     reload_on_signal(&reloader, signals.reload.clone()).map_err(no_threads)?;
 
+    let targets = config.prometheus.targets.as_ref();
+    let targets =
+        targets.map(|of| TargetMap::of(&catalog, engine.populations(), &of.law, None).len());
+    shared.own.set_targets(targets.unwrap_or(0));
     servers.set_ready(pool);
     started(&Started {
         metrics_addr: servers.metrics.as_ref().map(Server::local_addr),
-        targets: config
-            .prometheus
-            .targets
-            .as_ref()
-            .map(|targets| TargetMap::of(&catalog, engine.populations(), &targets.law, None).len()),
+        targets,
         control_addr: servers.control.local_addr(),
         config: Arc::clone(config),
         epoch_ns,
@@ -270,7 +270,9 @@ fn serve_metrics(
             own: Arc::clone(&shared.own),
             whole: targets.is_none_or(|targets| targets.whole),
         },
-        pages: targets.cloned().map(Pages::new),
+        pages: targets
+            .cloned()
+            .map(|targets| Pages::new(targets, Arc::clone(&shared.own))),
         clock: shared.clock,
         interval_ns: shared.interval_ns,
     };

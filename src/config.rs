@@ -23,7 +23,8 @@
 //! | `suggest`, `unknown` | "did you mean …?", for fields those that fit |
 //! | `overrides` | arguments, written into the types of `raw` before the check |
 //! | `endpoint` | `host:port` or a URL to the URL that is pushed to |
-//! | `exporters`, `metric`, `churn`, `range_format`, `action` | the checked types |
+//! | `exporters`, `metric`, `churn`, `range_format`, `action`, `struck` | the checked types |
+//! | `target_id` | IDs of targets, from and to values of labels |
 //! | `label_text` | `fmt`: what the text of a label is made of |
 //! | `source` | what is generated, as it was read |
 //! | `effective` | the configuration in force as a document; its fingerprint |
@@ -60,7 +61,9 @@ mod range_format;
 mod raw;
 mod schema;
 mod source;
+mod struck;
 mod suggest;
+mod target_id;
 mod unknown;
 mod variables;
 mod yaml;
@@ -92,12 +95,15 @@ pub use metric::{
     Diurnal, Kind, Label, LabelValues, Metric, Objective, Observations, Piece, Property, Sampling,
     Spread,
 };
-pub use overrides::{Overrides, PushTo};
+pub use overrides::{Overrides, PushTo, TargetsGiven};
 pub use problem::{Finding, LoadError, Problem, Severity};
 pub use range_format::RangeFormat;
 pub use schema::json_schema;
 pub use source::Source;
+pub use struck::{ScrapeSelector, Scraped};
 pub(crate) use suggest::nearest;
+pub use target_id::labels_of_id;
+pub(crate) use target_id::write_escaped;
 
 /// Larger files are refused without being read.
 pub const FILE_BYTES_MAX: u64 = 16 << 20;

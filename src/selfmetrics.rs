@@ -27,6 +27,8 @@ pub struct SelfMetrics {
     export_errors: AtomicU64,
     scrapes_running: AtomicU64,
     scrapes: AtomicU64,
+    target_scrapes: AtomicU64,
+    targets: AtomicU64,
     scrape_bytes: [AtomicU64; 2],
     scrape_duration: Observed,
     tick_duration: Observed,
@@ -118,6 +120,16 @@ impl SelfMetrics {
         self.scrape_duration.observe(&SCRAPE_BOUNDS_S, duration_s);
     }
 
+    /// Records that a scrape which was answered in full was of the page of a target.
+    pub fn add_target_scrape(&self) {
+        self.target_scrapes.fetch_add(1, Relaxed);
+    }
+
+    /// Sets how many targets there are.
+    pub fn set_targets(&self, count: usize) {
+        self.targets.store(count as u64, Relaxed);
+    }
+
     /// Records a scrape that failed or was broken off.
     pub fn add_scrape_error(&self) {
         self.export_errors.fetch_add(1, Relaxed);
@@ -199,6 +211,8 @@ impl SelfMetrics {
             Own::ClockOffset => self.clock_offset_ns.load(Relaxed) as f64 / 1e9,
             Own::Epoch => self.epoch_ns.load(Relaxed) as f64 / 1e9,
             Own::Scrapes => count(&self.scrapes),
+            Own::TargetScrapes => count(&self.target_scrapes),
+            Own::Targets => count(&self.targets),
             Own::ScrapeBytes => count(&self.scrape_bytes[usize::from(series == 1)]),
             Own::ResidentMemory => resident_memory_bytes().map_or(f64::NAN, |bytes| bytes as f64),
             Own::CpuSeconds => cpu_seconds().unwrap_or(0.0),

@@ -1,5 +1,7 @@
 //! The control API of the real program: every endpoint, what it refuses, and what scrapes show.
 
+#[path = "control/faults.rs"]
+mod faults;
 #[path = "control/instance.rs"]
 mod instance;
 #[path = "control/living.rs"]
@@ -845,14 +847,30 @@ fn the_document_tells_clients_what_is_taken() {
     );
     assert_eq!(
         fields["scrape_delay"],
-        ["delay_s", "duration_s", "kind", "rate"]
+        [
+            "delay_s",
+            "duration_s",
+            "kind",
+            "labels",
+            "period_s",
+            "rate",
+            "target"
+        ]
     );
     assert_eq!(
         fields["scrape_error"],
-        ["duration_s", "kind", "rate", "status"]
+        [
+            "duration_s",
+            "kind",
+            "labels",
+            "period_s",
+            "rate",
+            "status",
+            "target"
+        ]
     );
     assert_eq!(fields["push_error"], ["duration_s", "kind", "rate"]);
-    assert_eq!(fields.len(), 7);
+    assert_eq!(fields.len(), 8);
 }
 
 #[test]

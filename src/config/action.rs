@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Amount, Law, Mode};
+use super::{Amount, Law, Mode, ScrapeSelector};
 
 /// Something that begins at one tick and acts for a while.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,14 +133,20 @@ pub enum FaultKind {
     ScrapeError {
         /// HTTP status, 400 to 599.
         status: u16,
+        /// Which ones.
+        on: ScrapeSelector,
     },
     /// Scrapes are answered late.
     ScrapeDelay {
         /// By this many nanoseconds.
         delay_ns: u64,
+        /// Which ones.
+        on: ScrapeSelector,
     },
     /// Scrape bodies end early.
-    ScrapeTruncate,
+    ScrapeTruncate(ScrapeSelector),
+    /// Connections of scrapes are closed without a byte of an answer.
+    ScrapeClose(ScrapeSelector),
     /// Posts fail before they are sent.
     PushError,
 }
@@ -154,7 +160,8 @@ impl FaultKind {
             Self::Stale(_) => "stale",
             Self::ScrapeError { .. } => "scrape_error",
             Self::ScrapeDelay { .. } => "scrape_delay",
-            Self::ScrapeTruncate => "scrape_truncate",
+            Self::ScrapeTruncate(_) => "scrape_truncate",
+            Self::ScrapeClose(_) => "scrape_close",
             Self::PushError => "push_error",
         }
     }
@@ -164,6 +171,17 @@ impl FaultKind {
         match self {
             Self::Nan(on) | Self::Reset(on) | Self::Stale(on) => Some(on),
             _ => None,
+        }
+    }
+
+    /// The scrapes it concerns, if it concerns scrapes.
+    pub fn scrapes(&self) -> Option<&ScrapeSelector> {
+        match self {
+            Self::ScrapeError { on, .. }
+            | Self::ScrapeDelay { on, .. }
+            | Self::ScrapeTruncate(on)
+            | Self::ScrapeClose(on) => Some(on),
+            Self::Nan(_) | Self::Reset(_) | Self::Stale(_) | Self::PushError => None,
         }
     }
 }

@@ -12,7 +12,10 @@ use super::json::{Fields, seconds};
 use super::problem::{Path, Problems};
 use super::raw::RawAction;
 use super::yaml::{self, Node};
-use super::{Action, Amount, Churn, Config, Fault, FaultKind, Mode, Selector, Target, de, suggest};
+use super::{
+    Action, Amount, Churn, Config, Fault, FaultKind, Mode, ScrapeSelector, Scraped, Selector,
+    Target, de, suggest,
+};
 
 /// A mistake in an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,9 +147,12 @@ fn fault_fields(fault: &Fault) -> Fields {
         set_selector(&mut fields, on);
     }
     match fault.kind {
-        FaultKind::ScrapeError { status } => fields.set("status", status),
-        FaultKind::ScrapeDelay { delay_ns } => fields.set("delay_s", seconds(delay_ns)),
+        FaultKind::ScrapeError { status, .. } => fields.set("status", status),
+        FaultKind::ScrapeDelay { delay_ns, .. } => fields.set("delay_s", seconds(delay_ns)),
         _ => {}
+    }
+    if let Some(on) = fault.kind.scrapes() {
+        set_scrapes(&mut fields, on);
     }
     fields.set("rate", fault.rate);
     if let Some(duration_ns) = fault.duration_ns {
@@ -217,6 +223,17 @@ fn percent(share: f64) -> f64 {
     let others = [near, near.next_up(), near.next_down()];
     let mut all = std::iter::once(short).chain(others);
     all.find(|percent| percent / 100.0 == share).unwrap_or(near)
+}
+
+fn set_scrapes(fields: &mut Fields, on: &ScrapeSelector) {
+    match &on.of {
+        Scraped::All => {}
+        Scraped::Labels(labels) => fields.set("labels", json!(labels)),
+        Scraped::Target(id) => fields.set("target", &**id),
+    }
+    if let Some(period_ns) = on.period_ns {
+        fields.set("period_s", seconds(period_ns));
+    }
 }
 
 fn set_selector(fields: &mut Fields, on: &Selector) {

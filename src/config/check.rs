@@ -9,8 +9,8 @@
 //! The submodules follow the file: `global`, `prometheus`, `otel` and
 //! `remote_write` (with `exporters` and `environment` for what they share),
 //! `labels` (with `label_values`, `dependencies` and `life`), `metric` with `parameters`,
-//! `gauge`, `observations` and `kin`, then `action` (with `by_hand`, laws that act once)
-//! and `runtime`.
+//! `gauge`, `observations` and `kin`, then `action` (with `by_hand`, laws that act once,
+//! and `struck`, scrapes that faults strike) and `runtime`.
 
 pub(super) mod action;
 mod by_hand;
@@ -32,6 +32,7 @@ mod prometheus;
 mod remote_write;
 mod runtime;
 pub(super) mod selector;
+mod struck;
 mod targets;
 
 use std::net::IpAddr;
@@ -100,6 +101,7 @@ pub(super) fn check(
         raw.scenarios,
         raw.runtime.unwrap_or_default(),
         &metrics,
+        (global.tick_interval_ns, prometheus.targets.as_ref()),
     );
     let presets = std::mem::take(&mut checker.presets);
     let config = Config {

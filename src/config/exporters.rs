@@ -26,7 +26,7 @@ pub struct Prometheus {
 }
 
 /// `exporters.prometheus.targets`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Targets {
     /// Which target a series belongs to.
     pub law: TargetLaw,

@@ -6,10 +6,10 @@
 
 use std::collections::HashMap;
 
-use super::RemoteWriteVersion;
 use super::check::base_name;
 use super::endpoint::Endpoint;
-use super::raw::{Item, RawConfig, RawRemoteWrite, Seconds};
+use super::raw::{Count, Item, RawConfig, RawRemoteWrite, RawTargets, Seconds};
+use super::{RemoteWriteVersion, TargetLaw, Targets};
 
 /// Variables that name a receiver; ignored where an argument names one.
 const ENDPOINT_VARIABLES: [&str; 3] = [
@@ -25,10 +25,22 @@ pub struct Overrides {
     pub tick_interval_ns: Option<u64>,
     /// `global.self_metrics_prefix`.
     pub self_metrics_prefix: Option<String>,
+    /// `exporters.prometheus.targets`.
+    pub targets: TargetsGiven,
     /// The only receiver that is pushed to.
     pub push: Option<PushTo>,
     /// Of metrics that name no seed, by base name, in the place of `global.seed`.
     pub seeds: HashMap<String, u64>,
+}
+
+/// Whether targets take precedence.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum TargetsGiven {
+    /// Those of the file are taken.
+    #[default]
+    No,
+    /// These are, or none.
+    As(Option<Targets>),
 }
 
 /// A receiver that an argument names.
@@ -76,6 +88,11 @@ impl Overrides {
             let global = raw.global.get_or_insert_default();
             global.self_metrics_prefix = Some(prefix.clone());
         }
+        if let TargetsGiven::As(targets) = &self.targets {
+            let exporters = raw.exporters.get_or_insert_default();
+            let prometheus = exporters.prometheus.get_or_insert_default();
+            prometheus.targets = targets.as_ref().map(raw_targets);
+        }
         for Item(metric) in raw.metrics.iter_mut().flatten() {
             let fixed = metric.as_mut().map(|metric| &mut metric.fixed);
             if let Some(metric) = fixed.filter(|metric| metric.seed.is_none()) {
@@ -115,5 +132,22 @@ impl Overrides {
                 }
             }
         }
+    }
+}
+
+/// Targets as a file has them.
+fn raw_targets(targets: &Targets) -> RawTargets {
+    let (by, count) = match &targets.law {
+        TargetLaw::By(labels) => {
+            let labels = labels.iter().cloned();
+            (Some(labels.map(|label| Item(Some(label))).collect()), None)
+        }
+        TargetLaw::Count(count) => (None, Some(Count(u64::from(*count)))),
+    };
+    RawTargets {
+        by,
+        count,
+        in_body: Some(targets.in_body),
+        whole: Some(targets.whole),
     }
 }

@@ -11,6 +11,7 @@ mod life;
 mod metrics;
 mod overrides;
 mod shipped;
+mod struck;
 mod texts;
 mod warnings;
 

@@ -135,11 +135,13 @@ impl Applier {
     /// To be called after each tick, before its frame is published.
     pub fn after_tick(&mut self, engine: &Engine, tick: u64) {
         let generation = Some(engine.timeline().generation());
-        if self.generation != generation {
-            self.faults.set(engine.timeline().modifiers(), tick);
-            self.publish(engine);
-            self.generation = generation;
+        if self.generation == generation {
+            self.faults.go_on(tick);
+            return;
         }
+        self.faults.set(engine.timeline().modifiers(), tick);
+        self.publish(engine);
+        self.generation = generation;
     }
 
     fn command(

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::error::ErrorReply;
 use super::hub::{Change, Done, Hub, InEffect, Replacement};
 use super::replaced;
-use crate::config::{self, Config, LoadError, Metric, Overrides, Problem, Runtime};
+use crate::config::{self, Config, LoadError, Metric, Overrides, Problem, Runtime, TargetsGiven};
 use crate::engine::{Prepared, Reloaded, exponential};
 use crate::exporters;
 use crate::exposition::Renderer;
@@ -167,9 +167,10 @@ pub fn build_catalog(
 }
 
 /// Reads a configuration's file again. A metric that names no seed keeps the one it
-/// has: the global seed is for new ones. Where the file has another tick interval or
-/// another prefix of self-metrics, which need a restart, all that follows from them
-/// follows from those in force, and only the fields themselves tell what the file says.
+/// has: the global seed is for new ones. Where the file has another tick interval,
+/// another prefix of self-metrics or other targets, which need a restart, all that follows
+/// from them follows from those in force, and only the fields themselves tell what the file
+/// says.
 fn load(old: &Config) -> Result<Config, ErrorReply> {
     let seeds = old.metrics.iter();
     let mut overrides = Overrides {
@@ -182,30 +183,38 @@ fn load(old: &Config) -> Result<Config, ErrorReply> {
     let new = config::load_probed(&old.path, &overrides, &size);
     let mut new = new.map_err(|error| mistakes(&error))?;
     let (asked, in_force) = (new.global.clone(), &old.global);
-    let other_interval = asked.tick_interval_ns != in_force.tick_interval_ns;
-    let other_prefix = asked.self_metrics_prefix != in_force.self_metrics_prefix;
-    if other_interval || other_prefix {
-        overrides.tick_interval_ns = other_interval.then_some(in_force.tick_interval_ns);
-        overrides.self_metrics_prefix = other_prefix.then(|| in_force.self_metrics_prefix.clone());
+    let targets = new.prometheus.targets.clone();
+    let mut differing = Vec::new();
+    if asked.tick_interval_ns != in_force.tick_interval_ns {
+        differing.push(("global.tick_interval_s", "the interval"));
+        overrides.tick_interval_ns = Some(in_force.tick_interval_ns);
+    }
+    if asked.self_metrics_prefix != in_force.self_metrics_prefix {
+        differing.push(("global.self_metrics_prefix", "the prefix"));
+        overrides.self_metrics_prefix = Some(in_force.self_metrics_prefix.clone());
+    }
+    if targets != old.prometheus.targets {
+        differing.push(("exporters.prometheus.targets", "the targets"));
+        overrides.targets = TargetsGiven::As(old.prometheus.targets.clone());
+    }
+    if !differing.is_empty() {
         new = config::load_probed(&old.path, &overrides, &size).map_err(|error| {
-            let differs = match (other_interval, other_prefix) {
-                (true, false) => {
-                    "global.tick_interval_s differs, which needs a restart, and with the interval"
-                }
-                (false, _) => {
-                    "global.self_metrics_prefix differs, which needs a restart, and with the prefix"
-                }
-                (true, true) => {
-                    "global.tick_interval_s and global.self_metrics_prefix differ, which needs a \
-                     restart, and with those"
-                }
+            let (verb, in_force) = match differing[..] {
+                [(_, word)] => ("differs", word),
+                _ => ("differ", "those"),
             };
-            let message = format!("{differs} in force: {}", error.problems()[0]);
+            let fields: Vec<&str> = differing.iter().map(|(field, _)| *field).collect();
+            let message = format!(
+                "{} {verb}, which needs a restart, and with {in_force} in force: {}",
+                fields.join(" and "),
+                error.problems()[0]
+            );
             let problem = problem(&old.path.display().to_string(), &message);
             ErrorReply::new(422, message).with(json!([problem]))
         })?;
         new.global.tick_interval_ns = asked.tick_interval_ns;
         new.global.self_metrics_prefix = asked.self_metrics_prefix;
+        new.prometheus.targets = targets;
     }
     Ok(new)
 }

@@ -303,7 +303,8 @@ fn on_series(modifier: &Modifier) -> Option<(&Selector, EffectKind)> {
             FaultKind::Stale(on) => Some((on, EffectKind::Stale(*rate))),
             FaultKind::ScrapeError { .. }
             | FaultKind::ScrapeDelay { .. }
-            | FaultKind::ScrapeTruncate
+            | FaultKind::ScrapeTruncate(_)
+            | FaultKind::ScrapeClose(_)
             | FaultKind::PushError => None,
         },
     }

@@ -207,7 +207,9 @@ impl Connection {
             }
             // The missing last chunk shows the client that the body is incomplete; where there are
             // no chunks, only a reset does.
-            State::Open(Mode::Chunks) | State::Cut(Mode::Chunks) => Some(End::Close),
+            State::Open(Mode::Chunks) | State::Cut(Mode::Chunks) | State::Closed => {
+                Some(End::Close)
+            }
             State::Waiting | State::Open(_) | State::Cut(_) | State::Broken => Some(End::Reset),
         }
     }

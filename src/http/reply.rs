@@ -91,6 +91,13 @@ impl<'a> Reply<'a> {
         self.text(refusal.status, refusal.reason)
     }
 
+    /// Closes the connection instead of an answer, without a byte of one, as a process that
+    /// has died would.
+    pub fn close(self) -> Sent {
+        self.output.state = State::Closed;
+        Sent(())
+    }
+
     /// Makes this the connection's last response.
     pub fn closing(self) -> Self {
         self.output.keep_alive = false;
@@ -190,6 +197,8 @@ pub(super) enum State {
     Open(Mode),
     /// Broken off by the handler on purpose.
     Cut(Mode),
+    /// No reply, on purpose.
+    Closed,
     /// The client didn't take it: gone, or too slow.
     Broken,
     Done,

@@ -10,7 +10,6 @@
 //! is `~` and two hexadecimal digits, an empty value is `~`, and a comma stands between values.
 //! So it is one segment of a path that no client changes, and different targets differ.
 
-mod ids;
 mod keys;
 
 use std::ops::Range;
@@ -21,7 +20,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Catalog;
 use super::population::{Population, Populations};
 use crate::config::TargetLaw;
-pub use ids::labels_of_id;
+pub use crate::config::labels_of_id;
 use keys::SpaceLaw;
 
 /// The targets of a catalog's generated families at a tick.

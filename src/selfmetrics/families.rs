@@ -58,6 +58,8 @@ pub(super) enum Own {
     ClockOffset,
     Epoch,
     Scrapes,
+    TargetScrapes,
+    Targets,
     ScrapeDuration,
     ScrapeBytes,
     ResidentMemory,
@@ -78,7 +80,7 @@ const PUSH_FAMILIES: usize = 5;
 
 /// Base name, without `global.self_metrics_prefix`, help and unit of each, in the order
 /// in which they are exposed.
-pub(super) const FAMILIES: [(Own, &str, &str, &str); 25] = [
+pub(super) const FAMILIES: [(Own, &str, &str, &str); 27] = [
     (
         Own::Points,
         "gen_points",
@@ -147,6 +149,19 @@ pub(super) const FAMILIES: [(Own, &str, &str, &str); 25] = [
         "seconds",
     ),
     (Own::Scrapes, "gen_scrapes", "Scrapes answered in full.", ""),
+    (
+        Own::TargetScrapes,
+        "gen_target_scrapes",
+        "Scrapes of the pages of targets answered in full, which are scrapes as well.",
+        "",
+    ),
+    (
+        Own::Targets,
+        "gen_targets",
+        "Targets with pages of their own, as of the last time that one of these or the list of \
+         them was asked for; those at first before.",
+        "",
+    ),
     (
         Own::ScrapeDuration,
         "gen_scrape_duration_seconds",
@@ -302,6 +317,7 @@ fn family(
         Own::ScrapeDuration => Shape::histogram(SCRAPE_BOUNDS_S),
         Own::ActiveSeries
         | Own::QueueDepth
+        | Own::Targets
         | Own::TickLag
         | Own::ClockOffset
         | Own::Epoch

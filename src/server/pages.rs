@@ -12,20 +12,24 @@ use crate::engine::Frame;
 use crate::exposition::Page;
 use crate::http::{Reply, Request, Sent, percent_decode};
 use crate::model::targets::TargetMap;
+use crate::selfmetrics::SelfMetrics;
 
 /// The targets of a run.
 #[derive(Debug)]
 pub struct Pages {
     targets: Targets,
+    /// Where they are counted.
+    own: Arc<SelfMetrics>,
     /// Those of a frame that somebody asked for, and its tick.
     latest: Mutex<Option<(u64, Arc<TargetMap>)>>,
 }
 
 impl Pages {
     /// Pages as `exporters.prometheus.targets` asks for them.
-    pub fn new(targets: Targets) -> Self {
+    pub fn new(targets: Targets, own: Arc<SelfMetrics>) -> Self {
         Self {
             targets,
+            own,
             latest: Mutex::default(),
         }
     }
@@ -51,6 +55,7 @@ impl Pages {
         ));
         // Somebody may ask for a frame that another has followed meanwhile.
         if known.is_none_or(|(tick, _)| *tick < frame.tick()) {
+            self.own.set_targets(map.len());
             *latest = Some((frame.tick(), Arc::clone(&map)));
         }
         map
@@ -78,9 +83,12 @@ impl Pages {
             Ok(read) => read,
             Err(refusal) => return reply.refuse(&refusal),
         };
-        let struck = scrapes.faults.scrape();
+        let struck = scrapes.faults.scrape(Some(&id));
         if !delay(&struck, &reply) {
             return reply.text(503, "stopping");
+        }
+        if struck.is_closed {
+            return Ok(scrapes.closed(request, reply));
         }
         let Ready { pool, latest } = match scrapes.ready(&struck) {
             Ok(ready) => ready,
@@ -120,6 +128,7 @@ impl Pages {
             Ok(sent) => {
                 let what = format_args!("scrape of {id}");
                 scrapes.answered(what, request, asked.gzip, &body.stats(), started);
+                self.own.add_target_scrape();
                 Ok(sent)
             }
             Err(error) => Err(scrapes.broken_off(request, error)),
@@ -154,7 +163,7 @@ mod tests {
         let config = config.unwrap_or_else(|error| panic!("{error}"));
         let targets = config.prometheus.targets.clone().unwrap();
         let law = targets.law.clone();
-        let pages = Pages::new(targets);
+        let pages = Pages::new(targets, Arc::default());
         let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
         let mut engine = Engine::new(&config, catalog, 0, 1).unwrap();
         let mut before: Option<(Arc<Frame>, Arc<TargetMap>)> = None;

@@ -57,10 +57,13 @@ impl Scrapes {
             Ok(asked) => asked,
             Err(refusal) => return reply.refuse(&refusal),
         };
-        let struck = self.faults.scrape();
+        let struck = self.faults.scrape(None);
         // A delayed scrape holds no frame and does not count as running.
         if !delay(&struck, &reply) {
             return reply.text(503, "stopping");
+        }
+        if struck.is_closed {
+            return Ok(self.closed(request, reply));
         }
         let Some(_running) = self.own.begin_scrape(SCRAPES_MAX) else {
             return reply.text(503, "too many scrapes at the same time");
@@ -125,6 +128,13 @@ impl Scrapes {
     pub(super) fn truncated(&self, request: &Request<'_>) {
         self.own.add_scrape_error();
         log::debug!("scrape by {}: truncated by a fault", request.peer());
+    }
+
+    /// Closes the connection of a scrape as a dead process would, and counts it.
+    pub(super) fn closed(&self, request: &Request<'_>, reply: Reply<'_>) -> Sent {
+        self.own.add_scrape_error();
+        log::debug!("scrape by {}: closed by a fault", request.peer());
+        reply.close()
     }
 
     /// Counts a scrape whose answer could not be sent.

@@ -1,8 +1,11 @@
 //! Scrapes and pushes that the run itself made fail, by faults: what is in effect
-//! tick by tick in, how many of a gap are excused out.
+//! tick by tick in, how many of a gap are excused out: of scrapes those of the pages that a
+//! fault could strike then.
 
+use super::pages;
 use super::report::Gap;
-use crate::config::FaultKind;
+use super::target::Scrape;
+use crate::config::{FaultKind, ScrapeSelector, TargetLaw};
 use crate::journal::{Effects, Replay, ReplayError};
 use crate::timeline::{Effect, Modifier};
 
@@ -14,8 +17,17 @@ const RETRIED_WITHIN_MS: i64 = 31_000;
 #[derive(Debug)]
 pub(super) struct RunFaults {
     effects: Effects,
-    scrapes: Ranges,
+    /// What makes targets.
+    law: Option<TargetLaw>,
+    scrapes: Vec<FailedScrapes>,
     pushes: Ranges,
+}
+
+/// When the scrapes that some faults can strike failed.
+#[derive(Debug)]
+struct FailedScrapes {
+    on: ScrapeSelector,
+    times: Ranges,
 }
 
 /// Times from and to, Unix milliseconds, in order.
@@ -27,7 +39,8 @@ impl RunFaults {
     pub(super) fn new(replay: &Replay) -> Self {
         Self {
             effects: replay.effects(),
-            scrapes: Ranges::default(),
+            law: pages::targets(replay).map(|targets| targets.law.clone()),
+            scrapes: Vec::new(),
             pushes: Ranges::default(),
         }
     }
@@ -37,6 +50,7 @@ impl RunFaults {
     /// # Errors
     /// When the journal does not fit what happens.
     pub(super) fn look_until(&mut self, replay: &Replay, until_ms: i64) -> Result<(), ReplayError> {
+        let interval_ns = replay.config().global.tick_interval_ns;
         while let (Some(from_ms), Some(to_ms)) = (
             replay
                 .time_ms(self.effects.next_tick())
@@ -44,46 +58,48 @@ impl RunFaults {
             replay.time_ms(self.effects.next_tick() + 1),
         ) {
             let (tick, modifiers) = self.effects.next(replay)?;
+            let since_epoch_ns = u128::from(tick) * u128::from(interval_ns);
             let active = |modifier: &&Modifier| modifier.is_active(tick);
             for modifier in modifiers.iter().filter(active) {
-                match modifier.effect {
-                    Effect::Fault {
-                        kind:
-                            FaultKind::ScrapeError { .. }
-                            | FaultKind::ScrapeDelay { .. }
-                            | FaultKind::ScrapeTruncate,
-                        ..
-                    } => self.scrapes.add(from_ms, to_ms),
-                    // One that fails by chance is soon tried again.
-                    Effect::Fault {
-                        kind: FaultKind::PushError,
-                        rate: 1.0..,
-                    } => self.pushes.add(from_ms, to_ms),
-                    _ => {}
+                let Effect::Fault { kind, rate } = &modifier.effect else {
+                    continue;
+                };
+                if let Some(on) = kind.scrapes()
+                    && *rate > 0.0
+                    && on.acts_at(since_epoch_ns)
+                {
+                    add_failed(&mut self.scrapes, on, (from_ms, to_ms));
+                }
+                // One that fails by chance is soon tried again.
+                if *kind == FaultKind::PushError && *rate >= 1.0 {
+                    self.pushes.add(from_ms, to_ms);
                 }
             }
         }
         Ok(())
     }
 
-    /// Excuses those of a gap's scrapes that the run itself made fail.
-    pub(super) fn excuse_scrapes(&self, gap: &mut Gap, interval_ms: i64) {
-        // Scrapes are not quite regular, and a tick may come a little late.
-        let near_ms = interval_ms / 4;
-        let has_failed = |time_ms: &i64| self.scrapes.around(*time_ms, near_ms, near_ms).is_some();
-        let times_ms = (1..)
-            .map(|place| gap.after_ms + place * interval_ms)
-            .take_while(|&time_ms| 2 * time_ms < 2 * gap.before_ms - interval_ms);
-        let (all, failed) = times_ms.fold((0, 0), |(all, failed), time_ms| {
-            (all + 1, failed + u64::from(has_failed(&time_ms)))
-        });
-        // How many there should be is an estimate.
-        let is_all = failed == all && all > 0;
-        gap.excused = if is_all {
-            gap.scrapes
-        } else {
-            failed.min(gap.scrapes)
+    /// Excuses those of a gap's scrapes that the run itself made fail: of the page of the
+    /// target with an ID, else of `/metrics`. These are the scrapes that came, in order.
+    pub(super) fn excuse_scrapes(
+        &self,
+        gap: &mut Gap,
+        interval_ms: i64,
+        (page, came): (Option<&str>, &[Scrape]),
+    ) {
+        let law = self.law.as_ref();
+        let failed = self.scrapes.iter();
+        let failed = failed.filter(|failed| failed.on.of.has(law, page));
+        let failed: Vec<&FailedScrapes> = failed.collect();
+        if failed.is_empty() {
+            return;
+        }
+        let has_failed = |time_ms: &i64| {
+            let mut failed = failed.iter();
+            failed.any(|failed| failed.are_at(*time_ms, interval_ms))
         };
+        let times_ms = missing_times(gap, interval_ms, came);
+        gap.excused = times_ms.filter(has_failed).count() as u64;
     }
 
     /// How many of the pushes at these times, all that are missing between two
@@ -116,6 +132,50 @@ impl RunFaults {
     }
 }
 
+/// When the scrapes of a gap were due, as many as it has: they are regular, but an edge of a
+/// range may be at any time.
+fn missing_times(gap: &Gap, interval_ms: i64, came: &[Scrape]) -> impl Iterator<Item = i64> {
+    let came_at = |time_ms: i64| {
+        came.binary_search_by_key(&time_ms, |scrape| scrape.time_ms)
+            .is_ok()
+    };
+    let (after_ms, before_ms) = (gap.after_ms, gap.before_ms);
+    let due = i64::try_from(gap.scrapes).unwrap_or(i64::MAX);
+    let (from_ms, step_ms) = match (came_at(after_ms), came_at(before_ms)) {
+        (false, true) => (before_ms, -interval_ms),
+        (true, true) => (after_ms, (before_ms - after_ms) / due.saturating_add(1)),
+        _ => (after_ms, interval_ms),
+    };
+    (1..=due).map(move |place| from_ms.saturating_add(place.saturating_mul(step_ms)))
+}
+
+impl FailedScrapes {
+    /// Whether one failed that seems to have been due at a time: scrapes are not quite
+    /// regular, and a tick may come a little late.
+    fn are_at(&self, time_ms: i64, interval_ms: i64) -> bool {
+        let near_ms = interval_ms / 4;
+        let near_ms = match self.on.period_ns {
+            // What flaps is never far, and is not to excuse everything by that.
+            Some(period_ns) => near_ms.min((period_ns / 16_000_000) as i64),
+            None => near_ms,
+        };
+        self.times.around(time_ms, near_ms, near_ms).is_some()
+    }
+}
+
+/// Adds a range in which the scrapes failed that a fault strikes.
+fn add_failed(all: &mut Vec<FailedScrapes>, on: &ScrapeSelector, (from_ms, to_ms): (i64, i64)) {
+    let known = all.iter().position(|failed| failed.on == *on);
+    let known = known.unwrap_or_else(|| {
+        all.push(FailedScrapes {
+            on: on.clone(),
+            times: Ranges::default(),
+        });
+        all.len() - 1
+    });
+    all[known].times.add(from_ms, to_ms);
+}
+
 impl Ranges {
     /// Adds a range that begins no earlier than the last one.
     fn add(&mut self, from_ms: i64, to_ms: i64) {
@@ -128,10 +188,11 @@ impl Ranges {
     /// The end of a range in which a time is, or so little before or after which it
     /// is.
     fn around(&self, time_ms: i64, before_ms: i64, after_ms: i64) -> Option<i64> {
-        let is_near = |&&(from_ms, to_ms): &&(i64, i64)| {
-            (from_ms - before_ms..to_ms + after_ms).contains(&time_ms)
-        };
-        self.0.iter().find(is_near).map(|&(_, to_ms)| to_ms)
+        let first = self
+            .0
+            .partition_point(|&(_, to_ms)| to_ms + after_ms <= time_ms);
+        let &(from_ms, to_ms) = self.0.get(first)?;
+        (from_ms - before_ms <= time_ms).then_some(to_ms)
     }
 }
 
@@ -165,10 +226,15 @@ mod tests {
     #[test]
     fn scrapes_are_excused_that_a_fault_made_fail() {
         let faults = faults();
-        assert_eq!(faults.scrapes.0, [(EPOCH_MS + 10_000, EPOCH_MS + 20_000)]);
+        let failed: Vec<_> = faults.scrapes.iter().map(|of| &*of.times.0).collect();
+        assert_eq!(failed, [[(EPOCH_MS + 10_000, EPOCH_MS + 20_000)]]);
         let excused = |after_ms, before_ms, scrapes| {
             let mut gap = Gap::new(EPOCH_MS + after_ms, EPOCH_MS + before_ms, scrapes);
-            faults.excuse_scrapes(&mut gap, 1000);
+            faults.excuse_scrapes(&mut gap, 1000, (None, &[]));
+            // It strikes pages as well.
+            let mut of_page = Gap::new(EPOCH_MS + after_ms, EPOCH_MS + before_ms, scrapes);
+            faults.excuse_scrapes(&mut of_page, 1000, (Some("a"), &[]));
+            assert_eq!(gap, of_page);
             gap.excused
         };
         assert_eq!(excused(9_500, 20_500, 10), 10);
@@ -180,6 +246,49 @@ mod tests {
         assert_eq!(excused(14_200, 21_200, 6), 6);
         assert_eq!(excused(1_000, 4_000, 2), 0);
         assert_eq!(excused(41_000, 44_000, 2), 0);
+    }
+
+    #[test]
+    fn scrapes_of_the_pages_that_a_fault_strikes_are_excused_when_it_does() {
+        let text = "global: {tick_interval_s: 1}\n\
+                    exporters: {prometheus: {targets: {by: [pod]}}}\n\
+                    runtime: {failure_modes: [\
+                      {kind: scrape_close, target: a, duration_s: 60},\
+                      {kind: scrape_error, labels: {pod: b}, period_s: 20, duration_s: 60},\
+                      {kind: scrape_delay, delay_s: 1, labels: {pod: c}, rate: 0}]}\n\
+                    profiles: {p: {labels: {pod: [a, b, c]}}}\n\
+                    metrics: [{name: m, type: gauge, profile: p, algorithm: constant, start: 1}]\n";
+        let config = crate::config::load_str(Path::new("c.yaml"), text.as_bytes(), &|_| None);
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        let replay = Replay::of_config(config, EPOCH_MS * 1_000_000, false);
+        let mut faults = RunFaults::new(&replay);
+        faults.look_until(&replay, EPOCH_MS + 100_000).unwrap();
+        let excused = |page, (after_s, before_s): (i64, i64), scrapes, came_s: &[i64]| {
+            let time_ms = |s: i64| EPOCH_MS + s * 1000 + 500;
+            let mut gap = Gap::new(time_ms(after_s), time_ms(before_s), scrapes);
+            let came = came_s.iter().map(|&s| Scrape {
+                time_ms: time_ms(s),
+                tick: s as u64,
+            });
+            let came: Vec<Scrape> = came.collect();
+            faults.excuse_scrapes(&mut gap, 2000, (page, &came));
+            gap.excused
+        };
+        // A dead one, from its first scrape to its last.
+        assert_eq!(excused(Some("a"), (0, 40), 20, &[]), 20);
+        assert_eq!(excused(Some("a"), (50, 70), 9, &[50, 70]), 4);
+        // One that flaps: at 2, …, 8 s, then at 20, …, 28 s and so on, but not between.
+        assert_eq!(excused(Some("b"), (0, 10), 4, &[0, 10]), 4);
+        assert_eq!(excused(Some("b"), (0, 20), 9, &[0, 20]), 4);
+        assert_eq!(excused(Some("b"), (10, 20), 4, &[10, 20]), 0);
+        assert_eq!(excused(Some("b"), (18, 32), 6, &[18, 32]), 5);
+        assert_eq!(excused(Some("b"), (60, 70), 4, &[60, 70]), 0);
+        // What was due before the first one that came is counted back from it.
+        assert_eq!(excused(Some("b"), (1, 10), 4, &[10]), 4);
+        assert_eq!(excused(Some("b"), (5, 12), 3, &[12]), 2);
+        // Neither one that nothing strikes, nor the page of everything.
+        assert_eq!(excused(Some("c"), (0, 40), 20, &[]), 0);
+        assert_eq!(excused(None, (0, 40), 20, &[]), 0);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::range_check::{self, RangeCheck};
 use super::report::{Cost, Findings, Gap, Report, Tally};
 use super::route::Route;
 use super::run_faults::RunFaults;
-use super::target::{self, Target};
+use super::target::{self, Scrape, Target};
 use super::{Options, Progress, VerifyError, described, scrapes};
 use crate::engine::{Engine, Frame};
 use crate::journal::Replay;
@@ -348,13 +348,26 @@ impl<'b> Session<'b> {
             return Ok(target.push_gaps(&self.faults));
         }
         let mut gaps = target.scrape_gaps();
+        let of = (target.page.as_deref(), &*target.scrapes);
+        self.excuse(&mut gaps, target.interval_ms, of)?;
+        Ok(gaps)
+    }
+
+    /// Excuses what the run itself made fail of the scrapes of a page, else of `/metrics`, of
+    /// which these came.
+    fn excuse(
+        &mut self,
+        gaps: &mut [Gap],
+        interval_ms: i64,
+        of: (Option<&str>, &[Scrape]),
+    ) -> Result<(), VerifyError> {
         if let Some(last) = gaps.last() {
             self.faults.look_until(&self.replay, last.before_ms)?;
         }
-        for gap in &mut gaps {
-            self.faults.excuse_scrapes(gap, target.interval_ms);
+        for gap in gaps {
+            self.faults.excuse_scrapes(gap, interval_ms, of);
         }
-        Ok(gaps)
+        Ok(())
     }
 
     /// The frame of a tick, not before that of the last call.

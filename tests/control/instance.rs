@@ -48,9 +48,13 @@ impl Instance {
     }
 
     pub(crate) fn start(global: &str, metrics: &str) -> Self {
+        Self::start_text(&Self::text(global, metrics))
+    }
+
+    pub(crate) fn start_text(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.yaml");
-        std::fs::write(&path, Self::text(global, metrics)).unwrap();
+        std::fs::write(&path, text).unwrap();
         let mut child = command(&["--config", path.to_str().unwrap()], &[])
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(folder.path().join("log")).unwrap())

@@ -49,10 +49,13 @@ impl Shared {
 }
 
 impl Proxy {
-    /// Passes on what an address (host and port) answers to scrapes.
+    /// Passes on what an address (host and port) answers to scrapes, of whatever path.
     pub(crate) fn scraping(address: &str) -> Self {
-        let url = format!("http://{address}/metrics");
-        Self::start(move |request, reply, shared| pass_scrape(&url, request, reply, shared))
+        let address = address.to_owned();
+        Self::start(move |request, reply, shared| {
+            let url = format!("http://{address}{}", request.path());
+            pass_scrape(&url, request, reply, shared)
+        })
     }
 
     /// Passes a remote write of version 1 on to a URL.

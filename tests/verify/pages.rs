@@ -1,11 +1,11 @@
 //! Pages of targets: each is judged by the series of its own target, as long as that is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mockingbird::config;
 use mockingbird::model::targets::TargetMap;
 use mockingbird::verify::report::{Findings, Gap, Report, What};
-use mockingbird::verify::{self, Options, Share, VerifyError};
+use mockingbird::verify::{self, Options, Session, Share, VerifyError};
 
 use crate::fake::{Labels, Store, serve, serve_victoria};
 use crate::{EPOCH_MS, TICKS, counts, examples, exposed, options, replay_of, time_ms};
@@ -448,4 +448,124 @@ fn self_metrics_alone_are_no_target() {
     store.retain(|labels, _| labels["job"] == "j");
     let error = judged(&text, store, &several()).unwrap_err().to_string();
     assert!(error.contains("targets.whole is false"), "{error}");
+}
+
+/// What faults of scrapes take away is no loss: of the pages that they strike, when they do.
+#[test]
+fn scrapes_that_faults_withheld_are_excused_and_no_others() {
+    let plain = text("{by: [deployment, pod]}", "");
+    let ids: BTreeSet<String> = owners(&plain)[0].values().cloned().collect();
+    let of = |deployment: &str| {
+        let start = format!("app~2F{deployment},app");
+        let mut ids = ids.iter().filter(move |id| id.starts_with(&start));
+        [ids.next().unwrap(), ids.next().unwrap()]
+    };
+    let ([dead, flapping], [cut, _], [well, _]) = (of("1"), of("2"), of("3"));
+    let faults = format!(
+        "runtime: {{failure_modes: [{{kind: scrape_close, target: '{dead}'}}, \
+         {{kind: scrape_error, target: '{flapping}', period_s: 8}}, \
+         {{kind: scrape_truncate, labels: {{deployment: app/2}}, duration_s: 10}}]}}\n"
+    );
+    let text = plain + &faults;
+    let is_struck = |id: &str, tick: u64| {
+        id == dead || id == flapping && tick % 8 < 4 || id.starts_with("app~2F2,") && tick < 10
+    };
+    let withheld = |is_lost: &dyn Fn(&str, u64) -> bool| {
+        let mut store = scraped(&text);
+        for (labels, samples) in &mut store {
+            let tick = |at_ms: i64| ((at_ms - EPOCH_MS) / 1000) as u64;
+            samples.retain(|&(at_ms, _)| !is_lost(&labels["instance"], tick(at_ms)));
+        }
+        store.retain(|_, samples| !samples.is_empty());
+        judged(&text, store, &several()).unwrap()
+    };
+    let found = withheld(&is_struck);
+    assert!(found.ok(), "{}", found.table(false));
+    let excused = |id: &str| {
+        let mut reports = found.reports().iter();
+        let report = reports.find(|report| {
+            report
+                .target
+                .get("target")
+                .or(report.target.get("instance"))
+                .unwrap()
+                == id
+        });
+        let gaps = report.unwrap().gaps.iter();
+        gaps.map(|gap| gap.excused).sum::<u64>()
+    };
+    let struck = |id: &str| (0..TICKS).filter(|&tick| is_struck(id, tick)).count() as u64;
+    for (id, off) in [(dead, 1), (flapping, 1), (cut, 1), (well, 0)] {
+        let (excused, struck) = (excused(id), struck(id));
+        assert!(
+            excused.abs_diff(struck) <= off,
+            "{id}: {excused} of {struck}"
+        );
+    }
+    // One more, of a page that nothing strikes, or when nothing strikes it.
+    for (id, lost) in [(well, 5), (flapping, 13), (cut, 12)] {
+        let found = withheld(&|of, tick| is_struck(of, tick) || of == id && tick == lost);
+        let [report] = differing(&found)[..] else {
+            panic!("{id}: {}", found.table(false));
+        };
+        assert!(is_of(&report.target, id), "{:?}", report.target);
+        let gap = report.gaps.iter().find(|gap| gap.lost() > 0).unwrap();
+        assert!(
+            (gap.after_ms..gap.before_ms).contains(&scraped_ms(id, lost)),
+            "{gap:?}"
+        );
+        assert_eq!(report.gaps.iter().map(Gap::lost).sum::<u64>(), 1);
+    }
+}
+
+/// Of one page, round after round, wherever rounds end.
+#[test]
+fn a_page_that_flaps_is_excused_in_every_round() {
+    let plain = text("{by: [pod]}", "");
+    let id = owners(&plain)[0]
+        .values()
+        .find(|id| **id != "~")
+        .unwrap()
+        .clone();
+    let fault = format!("{{kind: scrape_close, target: '{id}', period_s: 8}}");
+    let text = format!("{plain}runtime: {{failure_modes: [{fault}]}}\n");
+    let judged = |length: usize, lost: Option<u64>| -> (u64, u64) {
+        let mut store = scraped(&text);
+        for samples in store.values_mut() {
+            samples.retain(|&(at_ms, _)| {
+                let tick = ((at_ms - EPOCH_MS) / 1000) as u64;
+                tick % 8 >= 4 && Some(tick) != lost
+            });
+        }
+        let (_server, backend) = serve(store);
+        let mut options = Options {
+            whole_range: false,
+            instance: Some(id.clone()),
+            // As a watch says it.
+            goes_on_until_ms: Some(i64::MAX),
+            ..options()
+        };
+        let mut session = Session::new(replay_of(&text), &backend, &options).unwrap();
+        let (mut excused, mut unexcused) = (0, 0);
+        for end in (5..TICKS).step_by(length) {
+            options.to_ms = time_ms(end);
+            let round = session.round(&options, &mut |_, _| {}).unwrap().into_only();
+            assert_eq!(counts(&round), [0; 5], "{}", round.table(false));
+            // What is missing at the end of a round is told again in the next one.
+            if round.scrapes > 0 {
+                excused += round.gaps.iter().map(|gap| gap.excused).sum::<u64>();
+                unexcused += round.gaps.iter().map(Gap::lost).sum::<u64>();
+            }
+            assert_eq!(round.ok, round.gaps.iter().all(|gap| gap.lost() == 0));
+            options.from_ms = round.range_ms.1;
+            options.known_until_ms = Some(round.range_ms.1);
+        }
+        (excused, unexcused)
+    };
+    for length in [3, 8, 11] {
+        let (excused, unexcused) = judged(length, None);
+        assert!(excused >= 8, "{length}: {excused}");
+        assert_eq!(unexcused, 0, "{length}");
+        assert!(judged(length, Some(14)).1 > 0, "{length}");
+    }
 }

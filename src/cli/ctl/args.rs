@@ -154,9 +154,13 @@ pub(super) struct FaultArgs {
     /// Base name of the metric (nan, reset, stale). Default: all.
     #[arg(long, conflicts_with = "end")]
     pub(super) metric: Option<String>,
-    /// Only series with this label value; may be repeated.
+    /// Only series with this label value (nan, reset, stale), or only pages of targets with it
+    /// (faults of scrapes); may be repeated.
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, conflicts_with = "end")]
     pub(super) labels: Vec<(String, String)>,
+    /// Only the page of the target with this ID (faults of scrapes).
+    #[arg(long, value_name = "ID", conflicts_with_all = ["end", "labels"])]
+    pub(super) target: Option<String>,
     /// Probability, 0 to 1: for each series and tick (nan, reset), series (stale), scrape or
     /// push. Default: 1.
     #[arg(
@@ -184,6 +188,16 @@ pub(super) struct FaultArgs {
         value_parser = seconds
     )]
     pub(super) delay: Option<f64>,
+    /// Strike in the first half of each period alone, counted from tick 0 (faults of scrapes):
+    /// seconds, or 30s, 5m; two ticks at least.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        conflicts_with = "end",
+        allow_negative_numbers = true,
+        value_parser = seconds
+    )]
+    pub(super) period: Option<f64>,
     /// How long: seconds, or 90s, 5m. Default: until it is ended; a reset happens once.
     #[arg(
         long,

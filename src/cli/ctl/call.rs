@@ -153,9 +153,11 @@ impl Call {
                     ("kind", args.kind.map(Value::from)),
                     ("metric", args.metric.map(Value::from)),
                     ("labels", labels(args.labels)),
+                    ("target", args.target.map(Value::from)),
                     ("rate", args.rate.map(Value::from)),
                     ("status", args.status.map(Value::from)),
                     ("delay_s", args.delay.map(Value::from)),
+                    ("period_s", args.period.map(Value::from)),
                     ("duration_s", args.duration.map(Value::from)),
                 ]);
                 Self::post("fault", body, text::begun)

@@ -56,6 +56,7 @@ Kinds:
   scrape_error     scrapes are answered with a status that is an error
   scrape_delay     scrapes are answered late, by --delay
   scrape_truncate  the bodies of scrapes end early
+  scrape_close     connections of scrapes are closed without an answer
   push_error       pushes fail before they are sent
 
 Examples:
@@ -63,6 +64,8 @@ Examples:
   mockingbird ctl fault stale --label region=us-east-1 --rate 0.1 --duration 10m
   mockingbird ctl fault scrape_error --status 500 --rate 0.1 --duration 60
   mockingbird ctl fault scrape_delay --delay 2s
+  mockingbird ctl fault scrape_close --label pod=web-0 --period 5m
+  mockingbird ctl fault scrape_truncate --target shop,web-0 --duration 10m
   mockingbird ctl fault --end 3";
 
 pub(super) const ROLLOUT_EXAMPLES: &str = "\

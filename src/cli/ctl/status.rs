@@ -135,12 +135,13 @@ fn in_effect(reply: &Value) -> Vec<Vec<String>> {
         }
     }
     for fault in items(&reply["active_faults"]) {
-        let on = match fault["metric"].as_str() {
-            Some(metric) => format!("{metric}{}", labels(&fault["labels"])),
-            None => labels(&fault["labels"]),
+        let on = match (fault["metric"].as_str(), fault["target"].as_str()) {
+            (Some(metric), _) => format!("{metric}{}", labels(&fault["labels"])),
+            (None, Some(target)) => format!("target {target}"),
+            (None, None) => labels(&fault["labels"]),
         };
         let mut how = format!("rate {}", word(&fault["rate"]));
-        for field in ["status", "delay_s"] {
+        for field in ["status", "delay_s", "period_s"] {
             if !fault[field].is_null() {
                 let _ = write!(how, ", {field} {}", word(&fault[field]));
             }

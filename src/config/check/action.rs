@@ -16,13 +16,14 @@ use crate::config::{Action, ErrorRate, Fault, FaultKind, Kind, Metric, Selector,
 /// All actions, in the order in which messages list them.
 pub(in crate::config) const ACTIONS: [&str; 6] =
     ["spike", "error_rate", "fault", "churn", "size", "scenario"];
-const FAULT_KINDS: [&str; 7] = [
+const FAULT_KINDS: [&str; 8] = [
     "nan",
     "reset",
     "stale",
     "scrape_error",
     "scrape_delay",
     "scrape_truncate",
+    "scrape_close",
     "push_error",
 ];
 const DELAY_S: RangeInclusive<f64> = 0.0..=3600.0;
@@ -39,23 +40,42 @@ pub(in crate::config) fn fields_taken(action: &str, kind: Option<&str>) -> &'sta
         ("error_rate", _) | (_, Some("nan" | "reset" | "stale")) => {
             &["metric", "labels", "rate", "duration_s"]
         }
-        (_, Some("scrape_error")) => &["status", "rate", "duration_s"],
-        (_, Some("scrape_delay")) => &["delay_s", "rate", "duration_s"],
+        (_, Some("scrape_error")) => &[
+            "status",
+            "labels",
+            "target",
+            "rate",
+            "period_s",
+            "duration_s",
+        ],
+        (_, Some("scrape_delay")) => &[
+            "delay_s",
+            "labels",
+            "target",
+            "rate",
+            "period_s",
+            "duration_s",
+        ],
+        (_, Some("scrape_truncate" | "scrape_close")) => {
+            &["labels", "target", "rate", "period_s", "duration_s"]
+        }
         (_, Some(_)) => &["rate", "duration_s"],
         (_, None) => &[
             "kind",
             "metric",
             "labels",
+            "target",
             "status",
             "delay_s",
             "rate",
+            "period_s",
             "duration_s",
         ],
     }
 }
 
 /// All fields but `action`, and whether they are set.
-fn fields(raw: &RawAction) -> [(&'static str, bool); 20] {
+fn fields(raw: &RawAction) -> [(&'static str, bool); 21] {
     [
         ("scenario", raw.scenario.is_some()),
         ("kind", raw.kind.is_some()),
@@ -66,6 +86,7 @@ fn fields(raw: &RawAction) -> [(&'static str, bool); 20] {
         ("rate", raw.rate.is_some()),
         ("status", raw.status.is_some()),
         ("delay_s", raw.delay_s.is_some()),
+        ("period_s", raw.period_s.is_some()),
         ("duration_s", raw.duration_s.is_some()),
         ("profile", raw.profile.is_some()),
         ("label", raw.label.is_some()),
@@ -104,7 +125,8 @@ impl Checker<'_> {
         let duration_ns = self.required_duration(at, raw.duration_s, "spike");
         let target_at = at.key("target");
         let known_targets = [("rate", Target::Rate), ("value", Target::Value)];
-        let target = self.choice(&target_at, raw.target.as_deref(), &known_targets);
+        let target = raw.target.as_ref().map(|target| &*target.0);
+        let target = self.choice(&target_at, target, &known_targets);
         let metric = self.required_metric(at, raw.metric.as_deref(), known)?;
         let allowed = match metric.kind {
             Kind::Counter { .. } => Some((Target::Rate, "counter", "rate")),
@@ -170,16 +192,20 @@ impl Checker<'_> {
                     let message = format!("must be within 400 and 599, found {status}");
                     self.problems.add(&at.key("status"), message);
                 }
-                let status = u16::try_from(status).unwrap_or(503);
-                FaultKind::ScrapeError { status }
+                FaultKind::ScrapeError {
+                    status: u16::try_from(status).unwrap_or(503),
+                    on: self.scrapes(at, raw, known)?,
+                }
             }
             "scrape_delay" => {
                 let delay = self.required_within(at, "delay_s", raw.delay_s, DELAY_S, kind);
                 FaultKind::ScrapeDelay {
                     delay_ns: nanoseconds(delay),
+                    on: self.scrapes(at, raw, known)?,
                 }
             }
-            "scrape_truncate" => FaultKind::ScrapeTruncate,
+            "scrape_truncate" => FaultKind::ScrapeTruncate(self.scrapes(at, raw, known)?),
+            "scrape_close" => FaultKind::ScrapeClose(self.scrapes(at, raw, known)?),
             _ => FaultKind::PushError,
         };
         Some(Fault {

@@ -157,7 +157,11 @@ impl Checker<'_> {
     }
 
     /// `labels`: values by the names of labels.
-    fn narrowing(&mut self, at: &Path, raw: &mut RawAction) -> Option<BTreeMap<String, String>> {
+    pub(super) fn narrowing(
+        &mut self,
+        at: &Path,
+        raw: &mut RawAction,
+    ) -> Option<BTreeMap<String, String>> {
         let at = at.key("labels");
         let entries = raw.labels.take();
         let entries = entries.map(|labels| self.entries(&at, labels));

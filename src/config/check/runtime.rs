@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::selector::Known;
+use super::selector::{Known, Scraping};
 use super::{Checker, nanoseconds};
 use crate::config::problem::Path;
 use crate::config::raw::{Entries, RawRuntime, RawScenario, RawStep};
-use crate::config::{FaultKind, Metric, Runtime, Scenario, Step};
+use crate::config::{FaultKind, Metric, Runtime, Scenario, Step, Targets};
 use crate::quantity::SECONDS_MAX;
 
 const SCENARIOS_MAX: usize = 1000;
@@ -25,6 +25,7 @@ impl Checker<'_> {
         scenarios: Option<Entries<RawScenario>>,
         runtime: RawRuntime,
         metrics: &[Option<Metric>],
+        (interval_ns, targets): (u64, Option<&Targets>),
     ) -> (BTreeMap<String, Arc<Scenario>>, Runtime) {
         let scenarios_at = at.key("scenarios");
         let scenarios = scenarios.map(|raw| raw.0).unwrap_or_default();
@@ -34,6 +35,12 @@ impl Checker<'_> {
             metrics,
             !self.problems.any_below(&["metrics", "profiles"]),
             names_known.then(|| names.iter().map(String::as_str).collect()),
+            Scraping {
+                targets,
+                is_known: !self.problems.any_below(&["exporters"]),
+                interval_ns: (!self.problems.any_below(&["global"])).then_some(interval_ns),
+                is_of_run: false,
+            },
         );
         let scenarios = self.scenarios(&scenarios_at, scenarios, known);
         let runtime = self.runtime(&at.key("runtime"), runtime, known);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checker, suggest};
 use crate::config::problem::{Path, quoted};
-use crate::config::{Config, Label, LabelValues, Metric};
+use crate::config::{Config, Label, LabelValues, Metric, Targets};
 use crate::layout::MetricType;
 
 /// Label values that the actions of a file may be compared with, about a
@@ -22,6 +22,18 @@ pub(in crate::config) struct Known<'m> {
     pub(super) labels_complete: bool,
     /// Names of scenarios; `None` where they could not be read.
     pub(super) scenarios: Option<BTreeSet<&'m str>>,
+    pub(super) scraping: Scraping<'m>,
+}
+
+/// What faults of scrapes may name.
+pub(super) struct Scraping<'m> {
+    pub(super) targets: Option<&'m Targets>,
+    /// They have no mistake.
+    pub(super) is_known: bool,
+    /// Nanoseconds between ticks; `None` where they could not be read.
+    pub(super) interval_ns: Option<u64>,
+    /// A run has this interval: a file may be read with another one, as a backfill does.
+    pub(super) is_of_run: bool,
 }
 
 impl<'m> Known<'m> {
@@ -30,6 +42,7 @@ impl<'m> Known<'m> {
         metrics: &'m [Option<Metric>],
         labels_complete: bool,
         scenarios: Option<BTreeSet<&'m str>>,
+        scraping: Scraping<'m>,
     ) -> Self {
         let known = metrics.iter().flatten();
         Self {
@@ -37,6 +50,7 @@ impl<'m> Known<'m> {
             complete: metrics.iter().all(Option::is_some),
             labels_complete,
             scenarios,
+            scraping,
         }
     }
 
@@ -63,6 +77,12 @@ impl<'m> Known<'m> {
             complete: true,
             labels_complete: true,
             scenarios: Some(config.scenarios.keys().map(String::as_str).collect()),
+            scraping: Scraping {
+                targets: config.prometheus.targets.as_ref(),
+                is_known: true,
+                interval_ns: Some(config.global.tick_interval_ns),
+                is_of_run: true,
+            },
         }
     }
 }
@@ -180,6 +200,49 @@ impl Checker<'_> {
                 }
             }
         }
+    }
+
+    /// Why no target can have these label values, empty ones being those of metrics without
+    /// the label: which one nobody has, if one alone, and what there is instead. `None` where
+    /// one may have them.
+    pub(super) fn no_target_has(
+        &mut self,
+        at: &Path,
+        labels: &BTreeMap<String, String>,
+        known: &Known,
+    ) -> Option<(Option<String>, String)> {
+        if !(known.complete && known.labels_complete) {
+            return None;
+        }
+        let metrics = || known.by_name.values().copied();
+        let find = |metric: &'_ Metric, name: &str| -> Option<usize> {
+            metric
+                .labels
+                .iter()
+                .position(|label| !label.hidden && label.name == name)
+        };
+        let mut some_has = |labels: &[(&String, &String)]| {
+            metrics().any(|metric| {
+                labels.iter().all(|(name, value)| match find(metric, name) {
+                    Some(label) => self.has_value(at, &metric.labels[label], value),
+                    None => value.is_empty(),
+                })
+            })
+        };
+        let labels: Vec<_> = labels.iter().collect();
+        if some_has(&labels) {
+            return None;
+        }
+        let nowhere = labels.iter().find(|label| !some_has(&[**label]));
+        let Some((name, value)) = nowhere else {
+            let hint = "`mockingbird targets` lists all that there are".to_owned();
+            return Some((None, hint));
+        };
+        let mut with = metrics().filter_map(|metric| Some(&metric.labels[find(metric, name)?]));
+        let hint = with
+            .next()
+            .map_or_else(String::new, |label| values_hint(value, &label.values));
+        Some((Some((*name).clone()), hint))
     }
 
     /// Whether a label has a value; true, with a report, after too much looking.

@@ -43,17 +43,19 @@ macro_rules! with_action_fields {
             /// all metrics).
             pub(crate) metric: Option<String>,
             /// Only series with these label values. spike, `error_rate`, faults
-            /// nan, reset and stale. Default: all series. churn: only entities that
-            /// have them just before. size: only entities that have them for ever.
+            /// nan, reset and stale. Default: all series. Faults of scrapes: only pages
+            /// of targets with these labels, which `exporters.prometheus.targets` has in
+            /// `by`. Default: all scrapes. churn: only entities that have them just
+            /// before. size: only entities that have them for ever.
             pub(crate) labels: Option<Entries<Scalar>>,
             /// `nan`: values turn into NaN. `reset`: counters, histograms and
             /// summaries restart from zero. `stale`: series vanish and return.
-            /// `scrape_error`, `scrape_delay`, `scrape_truncate`: scrapes fail,
-            /// are late, end early. `push_error`: pushes fail before they are
-            /// sent. fault (required).
+            /// `scrape_error`, `scrape_delay`, `scrape_truncate`, `scrape_close`:
+            /// scrapes fail, are late, end early, get no answer at all.
+            /// `push_error`: pushes fail before they are sent. fault (required).
             #[schemars(extend("enum" = [
                 "nan", "reset", "stale", "scrape_error", "scrape_delay",
-                "scrape_truncate", "push_error", null
+                "scrape_truncate", "scrape_close", "push_error", null
             ]))]
             pub(crate) kind: Option<String>,
             /// Probability, 0 to 1. `error_rate` (required): of leaving out each
@@ -68,6 +70,16 @@ macro_rules! with_action_fields {
             /// `scrape_delay` (required).
             #[schemars(range(min = 0, max = 3600))]
             pub(crate) delay_s: Option<Seconds>,
+            /// What a spike multiplies: `rate`, a counter's rate or the number of
+            /// observations; `value`, a gauge's value or the observed values.
+            /// Default: rate for counters, else value. Faults of scrapes: the ID of the
+            /// only target whose page is hit, instead of `labels`.
+            pub(crate) target: Option<Scalar>,
+            /// Seconds (or `5m`), two ticks at least: a fault of scrapes hits in the first
+            /// half of each period, counted from the first tick of the run, and rests in
+            /// the second. Default: it never rests.
+            #[schemars(range(min = 0.001, max = 3e9))]
+            pub(crate) period_s: Option<Seconds>,
             /// How many seconds (or `5m`) it lasts, 0.001 to 3e9. spike and `error_rate`
             /// (required), fault (default: until it is ended or the run is; a
             /// reset happens once).
@@ -140,11 +152,6 @@ with_all_action_fields! {
         /// Factor, 0 to 1e9. spike (required).
         #[schemars(range(min = 0, max = 1e9))]
         pub(crate) multiplier: Option<f64>,
-        /// What a spike multiplies: `rate`, a counter's rate or the number of
-        /// observations; `value`, a gauge's value or the observed values.
-        /// Default: rate for counters, else value.
-        #[schemars(extend("enum" = ["rate", "value", null]))]
-        pub(crate) target: Option<String>,
     }
 }
 
@@ -166,11 +173,6 @@ with_all_action_fields! {
         /// Factor, 0 to 1e9. spike (required).
         #[schemars(range(min = 0, max = 1e9))]
         pub(crate) multiplier: Option<f64>,
-        /// What a spike multiplies: `rate`, a counter's rate or the number of
-        /// observations; `value`, a gauge's value or the observed values.
-        /// Default: rate for counters, else value.
-        #[schemars(extend("enum" = ["rate", "value", null]))]
-        pub(crate) target: Option<String>,
     }
 }
 
@@ -194,6 +196,7 @@ impl RawStep {
             rate: self.rate,
             status: self.status,
             delay_s: self.delay_s,
+            period_s: self.period_s,
             duration_s: self.duration_s,
             profile: self.profile,
             label: self.label,
@@ -220,6 +223,8 @@ impl RawFailureMode {
             rate: self.rate,
             status: self.status,
             delay_s: self.delay_s,
+            target: self.target,
+            period_s: self.period_s,
             duration_s: self.duration_s,
             ..RawAction::default()
         }

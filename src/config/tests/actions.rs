@@ -80,6 +80,8 @@ action: spike, metric: g, multiplier: 2, rate: 1, duration_s: 1
     rate: not used by spike, which takes: metric, labels, multiplier, target, duration_s
 action: spike, metric: c, multiplier: 2, target: vale, duration_s: 1
     target: unknown "vale"; did you mean "value"?
+action: spike, metric: c, multiplier: 2, target: 3, duration_s: 1
+    target: unknown "3"; expected one of: rate, value
 action: spike, metric: c, multiplier: 2, target: value, duration_s: 1
     target: "c" is a counter, whose rate a spike multiplies; write rate
 action: spike, metric: g, multiplier: 2, target: rate, duration_s: 1
@@ -95,7 +97,7 @@ action: error_rate, metric: g, duration_s: 1
 action: error_rate, metric: g, rate: 1, multiplier: 1, duration_s: 1
     multiplier: not used by error_rate, which takes: metric, labels, rate, duration_s
 action: fault
-    kind: missing; one of nan, reset, stale, scrape_error, scrape_delay, scrape_truncate, push_error
+    kind: missing; one of nan, reset, stale, scrape_error, scrape_delay, scrape_truncate, scrape_close, push_error
 action: fault, kind: stal
     kind: unknown "stal"; did you mean "stale"?
 action: fault, kind: nan, metric: c
@@ -111,13 +113,18 @@ action: fault, kind: stale, status: 500
 action: fault, kind: push_error, metric: g
     metric: not used by push_error, which takes: rate, duration_s
 action: fault, kind: scrape_truncate, delay_s: 1
-    delay_s: not used by scrape_truncate, which takes: rate, duration_s
+    delay_s: not used by scrape_truncate, which takes: labels, target, rate, period_s, duration_s
+action: fault, kind: push_error, period_s: 5m
+    period_s: not used by push_error, which takes: rate, duration_s
+action: fault, kind: stale, target: a
+    target: not used by stale, which takes: metric, labels, rate, duration_s
 action: fault, kind: scrape_error, status: 399
     status: must be within 400 and 599, found 399
 action: fault, kind: scrape_error, status: 600
     status: must be within 400 and 599, found 600
+action: fault, kind: scrape_error, metric: g
+    metric: not used by scrape_error, which takes: status, labels, target, rate, period_s, duration_s
 action: fault, kind: scrape_error, labels: {}
-    labels: not used by scrape_error, which takes: status, rate, duration_s
 action: fault, kind: scrape_delay
     delay_s: missing; scrape_delay needs it
 action: fault, kind: scrape_delay, delay_s: 3601
@@ -237,7 +244,7 @@ fn failure_modes_have_rules() {
     };
     check(
         "",
-        ".kind: missing; one of nan, reset, stale, scrape_error, scrape_delay, scrape_truncate, push_error",
+        ".kind: missing; one of nan, reset, stale, scrape_error, scrape_delay, scrape_truncate, scrape_close, push_error",
     );
     for (fields, expected) in rows(FAILURE_MODES) {
         check(fields, expected);
@@ -354,10 +361,18 @@ fn actions_become_what_they_say() {
     assert_eq!(
         config.runtime.failure_modes,
         [
-            fault(FaultKind::ScrapeError { status: 503 }, 1.0, None),
+            fault(
+                FaultKind::ScrapeError {
+                    status: 503,
+                    on: ScrapeSelector::default(),
+                },
+                1.0,
+                None
+            ),
             fault(
                 FaultKind::ScrapeDelay {
-                    delay_ns: 250_000_000
+                    delay_ns: 250_000_000,
+                    on: ScrapeSelector::default(),
                 },
                 0.5,
                 Some(2_000_000_000)
@@ -445,7 +460,9 @@ fn bodies_of_requests_know_their_action() {
     );
     assert_eq!(
         read("fault", json!({"kind": "scrape_error", "at_s": 2})),
-        problem("at_s: unknown field; known fields: status, rate, duration_s, kind")
+        problem(
+            "at_s: unknown field; known fields: status, labels, target, rate, period_s, duration_s, kind"
+        )
     );
     assert_eq!(
         read("fault", json!([1])),
@@ -514,6 +531,28 @@ fn durations() -> impl Strategy<Value = u64> {
     seconds.prop_map(crate::quantity::nanoseconds)
 }
 
+/// Scrapes where the labels `host` and `port` make targets.
+fn scrapes() -> impl Strategy<Value = ScrapeSelector> {
+    let labels = |pairs: &[(&str, &str)]| {
+        let pairs = pairs.iter();
+        Scraped::Labels(
+            pairs
+                .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        )
+    };
+    let of = prop::sample::select(vec![
+        Scraped::All,
+        labels(&[("host", "a")]),
+        labels(&[("host", "true"), ("port", "p09")]),
+        labels(&[("port", "")]),
+        Scraped::Target("7,p11".to_owned()),
+        Scraped::Target("~,~".to_owned()),
+    ]);
+    let period = prop::option::of(durations().prop_map(|ns| ns.max(2_000_000_000)));
+    (of, period).prop_map(|(of, period_ns)| ScrapeSelector { of, period_ns })
+}
+
 fn actions() -> impl Strategy<Value = Action> {
     let labels = prop_oneof![
         Just(BTreeMap::new()),
@@ -566,11 +605,13 @@ fn actions() -> impl Strategy<Value = Action> {
         of_any.clone().prop_map(FaultKind::Nan),
         of_any.clone().prop_map(FaultKind::Reset),
         of_any.prop_map(FaultKind::Stale),
-        (400..600_u16).prop_map(|status| FaultKind::ScrapeError { status }),
-        (0.0..3600.0f64).prop_map(|delay| FaultKind::ScrapeDelay {
-            delay_ns: crate::quantity::nanoseconds(delay)
+        (400..600_u16, scrapes()).prop_map(|(status, on)| FaultKind::ScrapeError { status, on }),
+        (0.0..3600.0f64, scrapes()).prop_map(|(delay, on)| FaultKind::ScrapeDelay {
+            delay_ns: crate::quantity::nanoseconds(delay),
+            on,
         }),
-        Just(FaultKind::ScrapeTruncate),
+        scrapes().prop_map(FaultKind::ScrapeTruncate),
+        scrapes().prop_map(FaultKind::ScrapeClose),
         Just(FaultKind::PushError),
     ];
     let fault = (kind, 0.0..=1.0f64, prop::option::of(durations())).prop_map(
@@ -589,7 +630,8 @@ proptest! {
     /// For every action, its JSON, as text, is read back as the same action.
     #[test]
     fn actions_survive_json(action in actions()) {
-        let config = base();
+        let targets = "exporters: {prometheus: {targets: {by: [host, port]}}}\n";
+        let config = good(&format!("{targets}{METRICS}"));
         let text = action_to_json(&action).to_string();
         let value = serde_json::from_str(&text).unwrap();
         prop_assert_eq!(action_from_json(&config, &value, None), Ok(action), "{}", text);

@@ -405,6 +405,7 @@ fn documents() -> impl Strategy<Value = serde_json::Value> {
         (0.0..=1.0f64).prop_map(|rate| json!({"kind": "stale", "metric": "m0", "rate": rate})),
         (0.0..3600.0f64).prop_map(|delay| json!({"kind": "scrape_delay", "delay_s": delay})),
         (400..600).prop_map(|status| json!({"kind": "scrape_error", "status": status})),
+        (2.0..1e6f64).prop_map(|period| json!({"kind": "scrape_close", "period_s": period})),
     ];
     let action = prop_oneof![
         (0.0..1e9f64, 0.001..1e6f64).prop_map(|(multiplier, duration)| {

@@ -177,7 +177,8 @@ scenarios:
     assert_eq!(
         fault.kind,
         FaultKind::ScrapeDelay {
-            delay_ns: 250_000_000
+            delay_ns: 250_000_000,
+            on: ScrapeSelector::default(),
         }
     );
     assert_eq!(fault.duration_ns, Some(90_000_000_000));

@@ -4,8 +4,7 @@ use std::io::Write;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::ids::write_escaped;
-use crate::config::TargetLaw;
+use crate::config::{TargetLaw, write_escaped};
 use crate::model::population::Population;
 use crate::model::space::{Cursor, Space};
 

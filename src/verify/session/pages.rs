@@ -78,7 +78,8 @@ impl Session<'_> {
             };
             let spans = followed.spans(&id);
             part.gaps = due.gaps(&spans, &part.target.scrapes, part.target.interval_ms);
-            self.excuse(&mut part.gaps, part.target.interval_ms)?;
+            let of = (Some(&*id), &*part.target.scrapes);
+            self.excuse(&mut part.gaps, part.target.interval_ms, of)?;
             note_odd(part, &spans);
             came.insert(id);
         }
@@ -88,31 +89,22 @@ impl Session<'_> {
         let mut lost = Vec::new();
         for id in followed.ids().into_iter().filter(|id| !came.contains(id)) {
             let mut gaps = due.gaps(&followed.spans(&id), &[], due.interval_ms);
-            self.excuse(&mut gaps, due.interval_ms)?;
-            if gaps.iter().any(|gap| gap.lost() > 0) {
+            self.excuse(&mut gaps, due.interval_ms, (Some(&id), &[]))?;
+            if !gaps.is_empty() {
                 lost.push(self.lost_page(&id, gaps, &due, options));
             }
         }
         Ok(lost)
     }
 
-    fn excuse(&mut self, gaps: &mut [Gap], interval_ms: i64) -> Result<(), VerifyError> {
-        if let Some(last) = gaps.last() {
-            self.faults.look_until(&self.replay, last.before_ms)?;
-        }
-        for gap in gaps {
-            self.faults.excuse_scrapes(gap, interval_ms);
-        }
-        Ok(())
-    }
-
-    /// The report of a page of which the backend has nothing.
+    /// The report of a page of which the backend has nothing, though it should unless the run
+    /// made all of its scrapes fail.
     fn lost_page(&self, id: &str, gaps: Vec<Gap>, due: &Due<'_>, options: &Options) -> Report {
         let range_ms = (gaps[0].after_ms, gaps[gaps.len() - 1].before_ms);
         Report {
             backend: self.backend.url().to_owned(),
             via: options.via.name(),
-            ok: false,
+            ok: gaps.iter().all(|gap| gap.lost() == 0),
             target: [("target".to_owned(), id.to_owned())].into(),
             range_ms,
             ticks: (

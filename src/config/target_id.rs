@@ -1,9 +1,9 @@
-//! IDs as texts: escaped values, and the values again.
+//! IDs of targets as texts: escaped values, and the values again.
 
-use crate::config::TargetLaw;
+use super::exporters::TargetLaw;
 
 /// Appends a value as it stands in an ID.
-pub(super) fn write_escaped(value: &[u8], id: &mut Vec<u8>) {
+pub(crate) fn write_escaped(value: &[u8], id: &mut Vec<u8>) {
     if value.is_empty() {
         id.push(b'~');
     }
@@ -22,8 +22,8 @@ pub(super) fn write_escaped(value: &[u8], id: &mut Vec<u8>) {
     }
 }
 
-/// The labels that an ID tells, without those that are empty: what [`super::Target::labels`] says of a
-/// target that has it, whether or not there is one. `None` where no target has it.
+/// The labels that an ID tells, without those that are empty: those of a target that has it,
+/// whether or not there is one. `None` where no target has it.
 pub fn labels_of_id<'l>(law: &'l TargetLaw, id: &str) -> Option<Vec<(&'l str, String)>> {
     let TargetLaw::By(names) = law else {
         return Some(Vec::new());
