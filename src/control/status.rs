@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 
 use serde_json::{Map, Value, json};
 
-use super::hub::InEffect;
+use super::error::ErrorReply;
+use super::hub::{InEffect, Scheduled, State};
 use crate::churn::Change;
 use crate::clock::{Clock, rfc3339};
 use crate::config::{self, Action, Fault, Selector, Target};
@@ -41,6 +42,8 @@ pub(super) fn status(sources: &Sources<'_>) -> Value {
     let journal = in_effect.journal.status();
     let generated = &catalog.families()[..catalog.generated_count()];
     let names: Vec<&str> = generated.iter().map(|family| &*family.name).collect();
+    let open = in_effect.scheduled.iter();
+    let open = open.filter(|one| one.state.is_open());
     let active = Active {
         modifiers: &in_effect.modifiers,
         next_tick,
@@ -63,6 +66,7 @@ pub(super) fn status(sources: &Sources<'_>) -> Value {
         "active_churn": orders(in_effect, next_tick),
         "active_scenarios": scenarios(in_effect, next_tick),
         "scenario_steps_dropped": in_effect.dropped,
+        "scheduled": open.map(scheduled).collect::<Value>(),
         "exporters": exporters(sources),
         "journal": {
             "entries": journal.entries,
@@ -77,6 +81,24 @@ pub(super) fn status(sources: &Sources<'_>) -> Value {
             "path": in_effect.config.path.display().to_string(),
             "fingerprint": in_effect.fingerprint,
         },
+    })
+}
+
+/// A scheduled change, and what became of it.
+pub(super) fn scheduled(scheduled: &Scheduled) -> Value {
+    let (answer, error) = match &scheduled.state {
+        State::Done(answer) => (Value::clone(answer), None),
+        State::Failed(not_done) => (Value::Null, Some(ErrorReply::from(not_done.clone()).error)),
+        State::Held | State::Confirmed | State::Cancelled | State::Expired => (Value::Null, None),
+    };
+    json!({
+        "id": scheduled.id,
+        "at_tick": scheduled.at_tick,
+        "request": &*scheduled.request,
+        "body": &*scheduled.body,
+        "state": scheduled.state.word(),
+        "answer": answer,
+        "error": error,
     })
 }
 
