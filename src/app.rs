@@ -212,11 +212,15 @@ impl Servers {
         reloader: &Arc<Reloader>,
     ) -> Result<Self, RunError> {
         let pool = Arc::default();
-        let metrics = serve_metrics(config, shared, &pool)?;
+        let control_addr = Arc::default();
+        let metrics = serve_metrics(config, shared, (&pool, &control_addr))?;
         let metrics_addr = metrics.as_ref().map(Server::local_addr);
+        let control = serve_control(config, shared, hub, reloader, metrics_addr)?;
+        // It listens once.
+        let _ = control_addr.set(control.local_addr());
         Ok(Self {
-            control: serve_control(config, shared, hub, reloader, metrics_addr)?,
             metrics,
+            control,
             pool,
         })
     }
@@ -252,7 +256,7 @@ impl Servers {
 fn serve_metrics(
     config: &Config,
     shared: &Shared,
-    pool: &Arc<OnceLock<RenderPool>>,
+    (pool, control): (&Arc<OnceLock<RenderPool>>, &Arc<OnceLock<SocketAddr>>),
 ) -> Result<Option<Server>, RunError> {
     let prometheus = &config.prometheus;
     if !prometheus.enabled {
@@ -268,6 +272,7 @@ fn serve_metrics(
             whole: targets.is_none_or(|targets| targets.whole),
         },
         pages: targets.cloned().map(Pages::new),
+        control: Arc::clone(control),
         clock: shared.clock,
         interval_ns: shared.interval_ns,
     };

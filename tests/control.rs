@@ -4,6 +4,8 @@
 mod instance;
 #[path = "control/living.rs"]
 mod living;
+#[path = "control/many.rs"]
+mod many;
 #[path = "control/openapi.rs"]
 mod openapi;
 

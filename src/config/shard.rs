@@ -1,5 +1,6 @@
 //! Which part of a run a process computes.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::num::NonZeroU32;
 
@@ -90,6 +91,16 @@ impl Shard {
     pub fn is_part(self) -> bool {
         self.of.get() > 1
     }
+
+    /// Those that are not among some shards of a run that has as many as the first one says.
+    pub fn missing(shards: &[Self]) -> Vec<Self> {
+        let Some(of) = shards.first().map(|shard| shard.of) else {
+            return Vec::new();
+        };
+        let known: HashSet<u32> = shards.iter().map(|shard| shard.index).collect();
+        let missing = (0..of.get()).filter(|index| !known.contains(index));
+        missing.map(|index| Self { index, of }).collect()
+    }
 }
 
 impl fmt::Display for Shard {
@@ -137,6 +148,18 @@ mod tests {
         ] {
             check(text, "expected I/N");
         }
+    }
+
+    #[test]
+    fn those_that_are_not_there_are_named() {
+        let missing = |texts: &[&str]| {
+            let shards = texts.iter().map(|text| Shard::parse(text).unwrap());
+            let missing = Shard::missing(&shards.collect::<Vec<_>>()).into_iter();
+            missing.map(|shard| shard.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(missing(&[]), [""; 0]);
+        assert_eq!(missing(&["0/1"]), [""; 0]);
+        assert_eq!(missing(&["3/4", "0/4", "3/4"]), ["1/4", "2/4"]);
     }
 
     #[test]

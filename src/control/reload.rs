@@ -64,6 +64,11 @@ impl Reloader {
         let _ = self.instance.set(instance);
     }
 
+    /// How exporters name this process, once that is known.
+    pub(super) fn instance(&self) -> Option<&str> {
+        self.instance.get().map(String::as_str)
+    }
+
     /// Reads the file again and has the run switch to it. Nothing changes unless
     /// all of it is right.
     ///

@@ -134,6 +134,7 @@ impl ControlHandler {
             own: &self.own,
             clock: self.clock,
             metrics_addr: self.metrics_addr,
+            instance: self.reloader.instance(),
         }))
     }
 

@@ -26,6 +26,8 @@ pub(super) struct Sources<'a> {
     pub(super) clock: Clock,
     /// Where `/metrics` listens, if it does.
     pub(super) metrics_addr: Option<SocketAddr>,
+    /// How exporters name the process.
+    pub(super) instance: Option<&'a str>,
 }
 
 /// The status, an object.
@@ -51,6 +53,9 @@ pub(super) fn status(sources: &Sources<'_>) -> Value {
     };
     json!({
         "version": env!("CARGO_PKG_VERSION"),
+        "instance": sources.instance,
+        "shard": in_effect.config.shard.map(|shard| shard.to_string()),
+        "started": rfc3339(clock.started_ns()),
         "uptime_seconds": seconds(now_ns - clock.started_ns()),
         "epoch": rfc3339(in_effect.epoch_ns),
         "tick_count": next_tick,

@@ -16,7 +16,8 @@ pub(crate) struct Instance {
     child: Child,
     /// Address of the control API.
     pub(crate) control: String,
-    metrics: String,
+    /// Address of the pages.
+    pub(crate) metrics: String,
     folder: tempfile::TempDir,
 }
 
@@ -48,9 +49,14 @@ impl Instance {
     }
 
     pub(crate) fn start(global: &str, metrics: &str) -> Self {
+        Self::start_text(&Self::text(global, metrics))
+    }
+
+    /// With a configuration that listens on free ports.
+    pub(crate) fn start_text(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.yaml");
-        std::fs::write(&path, Self::text(global, metrics)).unwrap();
+        std::fs::write(&path, text).unwrap();
         let mut child = command(&["--config", path.to_str().unwrap()], &[])
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
