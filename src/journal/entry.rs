@@ -97,6 +97,11 @@ impl Entry {
 }
 
 impl Event {
+    /// What its line calls it.
+    pub(super) fn name(&self) -> String {
+        self.fields().0
+    }
+
     /// Its name, and the other fields of its line.
     fn fields(&self) -> (String, Map<String, Value>) {
         let (event, fields) = match self {

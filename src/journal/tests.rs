@@ -1,6 +1,7 @@
 //! Lines and back, mistakes, files.
 
 mod orders;
+mod united;
 
 use std::fs::File;
 use std::path::Path;
