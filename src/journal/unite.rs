@@ -13,6 +13,8 @@ use super::replay::{Later, Published, Replay};
 use crate::config::{Config, Shard};
 use crate::engine::tick_time_ns;
 
+/// Shards that are missing and named, at most.
+const SHOWN_MAX: usize = 10;
 /// A process that writes its journal has done by so long after a tick's time what was to be
 /// done before it, nanoseconds; or by so many ticks later, if these are longer.
 const LATE_NS_MAX: i64 = 10_000_000_000;
@@ -168,14 +170,21 @@ fn sharded(
     if missing.is_empty() {
         return Ok(processes);
     }
-    const SHOWN: usize = 10;
-    let names: Vec<String> = missing.iter().take(SHOWN).map(Shard::to_string).collect();
+    let names: Vec<String> = missing
+        .iter()
+        .take(SHOWN_MAX)
+        .map(Shard::to_string)
+        .collect();
     Err(UniteError(format!(
         "the journals of {} of {} shards are missing: {}{}",
         missing.len(),
         missing[0].of(),
         names.join(", "),
-        if missing.len() > SHOWN { ", …" } else { "" }
+        if missing.len() > SHOWN_MAX {
+            ", …"
+        } else {
+            ""
+        }
     )))
 }
 
