@@ -54,7 +54,6 @@ pub(super) fn status(sources: &Sources<'_>) -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "instance": sources.instance,
-        "shard": in_effect.config.shard.map(|shard| shard.to_string()),
         "started": rfc3339(clock.started_ns()),
         "uptime_seconds": seconds(now_ns - clock.started_ns()),
         "epoch": rfc3339(in_effect.epoch_ns),
