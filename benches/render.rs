@@ -106,6 +106,7 @@ fn scrape(options: Options) -> Table {
                 whole: true,
             },
             pages: None,
+            control: Arc::default(),
             clock: Clock::start(),
             interval_ns: 1_000_000_000,
         };

@@ -215,11 +215,15 @@ impl Servers {
         reloader: &Arc<Reloader>,
     ) -> Result<Self, RunError> {
         let pool = Arc::default();
-        let metrics = serve_metrics(config, shared, &pool)?;
+        let control_addr = Arc::default();
+        let metrics = serve_metrics(config, shared, (&pool, &control_addr))?;
         let metrics_addr = metrics.as_ref().map(Server::local_addr);
+        let control = serve_control(config, shared, hub, reloader, metrics_addr)?;
+        // It listens once.
+        let _ = control_addr.set(control.local_addr());
         Ok(Self {
-            control: serve_control(config, shared, hub, reloader, metrics_addr)?,
             metrics,
+            control,
             pool,
         })
     }
@@ -255,7 +259,7 @@ impl Servers {
 fn serve_metrics(
     config: &Config,
     shared: &Shared,
-    pool: &Arc<OnceLock<RenderPool>>,
+    (pool, control): (&Arc<OnceLock<RenderPool>>, &Arc<OnceLock<SocketAddr>>),
 ) -> Result<Option<Server>, RunError> {
     let prometheus = &config.prometheus;
     if !prometheus.enabled {
@@ -273,6 +277,7 @@ fn serve_metrics(
         pages: targets
             .cloned()
             .map(|targets| Pages::new(targets, Arc::clone(&shared.own))),
+        control: Arc::clone(control),
         clock: shared.clock,
         interval_ns: shared.interval_ns,
     };

@@ -10,25 +10,29 @@
 //! | file | in | out |
 //! |---|---|---|
 //! | `hub` | a change | its answer, from the clock's thread |
+//! | `schedule` | changes for later ticks | those that are due, and what became of the others |
 //! | `applier` | changes, ticks | an engine that has changed, entries of the journal |
 //! | `reload` | the configuration's file | what the clock's thread needs to switch to it |
 //! | `replaced` | what a reload did | warnings of entities that edited laws replaced |
 //! | `guard` | a request | whether it may be made at all |
 //! | `routes` | a request | a reply |
+//! | `changes` | a request that changes something | what the hub takes, and how it is answered |
 //! | `actions`, `status`, `series` | parts of a request | parts of a reply |
 //! | `error` | why a request is refused | a reply |
 //!
-//! Bounded are changes that wait, bodies ([`BODY_BYTES_MAX`]), connections, series
+//! Bounded are changes that wait or are scheduled, bodies ([`BODY_BYTES_MAX`]), connections, series
 //! per reply, and readers of series at the same time.
 
 mod actions;
 mod applier;
+mod changes;
 mod error;
 mod guard;
 mod hub;
 mod reload;
 mod replaced;
 mod routes;
+mod schedule;
 mod series;
 mod status;
 
@@ -38,7 +42,7 @@ use std::time::Duration;
 
 pub use applier::Applier;
 pub use error::ErrorReply;
-pub use hub::{Change, Hub, InEffect, PendingChange};
+pub use hub::{Change, Held, Hub, InEffect, PendingChange, Scheduled, State, Tell};
 pub use reload::{Reloader, build_catalog};
 pub use routes::ControlHandler;
 

@@ -2,7 +2,8 @@
 //!
 //! Its first entry tells version, epoch, seed and the configuration, as
 //! [`effective`](crate::config::effective) writes it: what is generated stands there
-//! as it was read. So a journal alone reproduces a run ([`Replay`]). It is text, one JSON
+//! as it was read. So a journal alone reproduces a run ([`Replay`]); where processes shared
+//! it, theirs together do ([`unite`]). It is text, one JSON
 //! object a line. All of it is kept in memory up to [`JOURNAL_BYTES_MAX`]; a
 //! file takes each entry by one write before anything of it shows in a frame,
 //! so it is complete wherever the process is killed.
@@ -10,6 +11,7 @@
 mod entry;
 mod read;
 mod replay;
+mod unite;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -20,6 +22,7 @@ pub use entry::{Entry, Event, Start};
 pub(crate) use entry::{counts_json, series_json};
 pub use read::{History, ReadError, load, read};
 pub use replay::{Effects, Later, Published, Reach, Replay, ReplayError};
+pub use unite::{UniteError, United, unite};
 
 use crate::locks::try_lock;
 

@@ -15,7 +15,7 @@ use crate::http::Stats;
 use crate::model::Catalog;
 use crate::model::population::Populations;
 use crate::push::Delivery;
-pub use families::{EPOCH, TICK_LAG, TICKS};
+pub use families::{EPOCH, SHARD_LABEL, TICK_LAG, TICKS};
 use families::{FAMILIES, HTTP_ERRORS, HttpCount, Own, SCRAPE_BOUNDS_S, SERVERS, TICK_BOUNDS_S};
 use process::cpu_seconds;
 pub use process::resident_memory_bytes;

@@ -22,7 +22,8 @@ mod truncation;
 
 use std::fmt::Write as _;
 use std::io;
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 
 use crate::clock::{Clock, rfc3339};
 use crate::engine::Frame;
@@ -44,6 +45,8 @@ pub struct ScrapeHandler {
     pub scrapes: Scrapes,
     /// The pages of targets, if there are any.
     pub pages: Option<Pages>,
+    /// Where the control API listens, once it does.
+    pub control: Arc<OnceLock<SocketAddr>>,
     /// The time for `/healthz`.
     pub clock: Clock,
     /// The tick interval.
@@ -92,7 +95,10 @@ impl Handler for ScrapeHandler {
                 "no targets are configured; exporters.prometheus.targets makes them, \
                  and /metrics has all series",
             ),
-            (Place::Targets, Some(pages)) => sd::answer(pages, &self.scrapes, request, reply),
+            (Place::Targets, Some(pages)) => {
+                let control = self.control.get().copied();
+                sd::answer(pages, &self.scrapes, control, request, reply)
+            }
             (Place::Page(id), Some(pages)) => pages.answer(&self.scrapes, id, request, reply),
         }
     }

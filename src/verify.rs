@@ -15,7 +15,8 @@
 //! added: each such `target` has ticks, names and gaps of its own. One engine computes
 //! every tick once, and all targets that have shown it are held against the same frame
 //! (`session`). A target may be the page of one of the run's own targets (`pages`): it has the
-//! series of that one alone, and is there as long as that is. Memory is bounded: values are kept for so many scrapes at a time
+//! series of that one alone, and is there as long as that is. Processes that shared a run are
+//! judged one after the other, each by what it had of it (`parts`). Memory is bounded: values are kept for so many scrapes at a time
 //! (`chunk`), compared, and dropped; all targets share the room for them.
 
 mod at_tick;
@@ -35,6 +36,7 @@ mod other_run;
 mod otlp_name;
 mod page_totals;
 mod pages;
+mod parts;
 mod place;
 mod probe;
 mod range_check;
@@ -57,6 +59,7 @@ use std::fmt;
 
 use crate::journal::ReplayError;
 use backend::AskError;
+pub use parts::run_parts;
 use report::Gap;
 pub use selection::Share;
 pub use session::{Session, run};
@@ -131,6 +134,10 @@ pub enum VerifyError {
     Config(String),
     /// The backend cannot be asked, or has nothing and nobody knows whether it should.
     Ask(String),
+    /// The backend has nothing of the run from one time to another, Unix milliseconds, and
+    /// nobody knows whether it should; and a message. Where only this run is looked for, that
+    /// is [`Self::Ask`].
+    Absent((i64, i64), String),
     /// The backend has nothing of the run, though it should: the gap, and a message.
     Lost(Gap, String),
     /// Nothing had to come to the backend in this range.
@@ -142,6 +149,7 @@ impl fmt::Display for VerifyError {
         match self {
             Self::Config(message)
             | Self::Ask(message)
+            | Self::Absent(_, message)
             | Self::Lost(_, message)
             | Self::NotDue(message) => f.write_str(message),
         }
@@ -149,6 +157,16 @@ impl fmt::Display for VerifyError {
 }
 
 impl std::error::Error for VerifyError {}
+
+impl VerifyError {
+    /// The same where no other part of the run is looked for.
+    fn of_only(self) -> Self {
+        match self {
+            Self::Absent(_, message) => Self::Ask(message),
+            error => error,
+        }
+    }
+}
 
 impl From<AskError> for VerifyError {
     fn from(error: AskError) -> Self {

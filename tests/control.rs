@@ -6,6 +6,8 @@ mod faults;
 mod instance;
 #[path = "control/living.rs"]
 mod living;
+#[path = "control/many.rs"]
+mod many;
 #[path = "control/openapi.rs"]
 mod openapi;
 
@@ -109,6 +111,7 @@ fn every_answer_is_as_described() {
     api.post("reload", &json!({}), 200);
     api.post("loglevel", &json!({"level": "warn"}), 200);
     check_refusals(&mut api);
+    check_scheduled(&mut api);
     check_ending(&mut api, fault_id);
     api.description.assert_all_seen();
 }
@@ -288,6 +291,62 @@ fn check_refusals(api: &mut Described) {
     assert_eq!(refused["detail"]["available"], json!(["bad"]));
 }
 
+/// What is done at a later tick.
+fn check_scheduled(api: &mut Described) {
+    let next = |api: &mut Described| api.get("/status", 200)["tick_count"].as_u64().unwrap();
+    // A tick is a twentieth of a second.
+    let at_tick = next(api) + 100;
+    let when = format!("at_tick={at_tick}&hold=true");
+    let level = json!({"level": "info"});
+    let held = api.post(&format!("loglevel?{when}"), &level, 202);
+    assert_eq!(held["state"], "held");
+    assert_eq!(held["body"], level);
+    let item = |id: &Value| format!("/control/scheduled/{id}");
+    let one = item(&held["id"]);
+    assert_eq!(api.get(&one, 200)["state"], "held");
+    assert_eq!(api.check("POST", &one, "{}", 200)["state"], "confirmed");
+    assert_eq!(api.check("POST", &one, "{}", 200)["state"], "confirmed");
+    let all = api.get("/status", 200)["scheduled"].clone();
+    assert_eq!(all.as_array().unwrap().len(), 1, "{all}");
+    assert_eq!(all[0]["request"], "POST /control/loglevel");
+    assert_eq!(api.check("DELETE", &one, "", 200)["state"], "cancelled");
+    assert_eq!(api.check("DELETE", &one, "", 200)["state"], "cancelled");
+    api.check("POST", &one, "{}", 409);
+    assert_eq!(api.get("/status", 200)["scheduled"], json!([]));
+
+    // One file is read ahead at a time.
+    let reload = api.post(&format!("reload?{when}"), &json!({}), 202);
+    let again = api.post(&format!("reload?{when}"), &json!({}), 409);
+    assert!(again["error"].as_str().unwrap().contains("is scheduled"));
+    api.check("DELETE", &item(&reload["id"]), "", 200);
+
+    let (next, far) = (next(api), next(api) + 20 * 60 * 10);
+    let late = api.post(&format!("loglevel?at_tick={next}"), &level, 409);
+    assert!(late["error"].as_str().unwrap().starts_with("too late"));
+    assert!(late["detail"]["next_tick"].as_u64().unwrap() >= next);
+    for query in [
+        format!("at_tick={}", far + 1000),
+        "at_tick=x".into(),
+        "hold=true".into(),
+        "at_tik=1".into(),
+    ] {
+        api.post(&format!("loglevel?{query}"), &level, 422);
+        api.check("DELETE", &format!("/control/spike/hits?{query}"), "", 422);
+    }
+    // What is wrong now is told now.
+    let unknown = json!({"metric": "nope", "multiplier": 1, "duration_s": 1});
+    api.post(&format!("spike?at_tick={far}"), &unknown, 404);
+    api.delete(&format!("fault/999?at_tick={far}"), 404);
+    assert_eq!(api.get("/status", 200)["scheduled"], json!([]));
+    api.check("POST", &one, "[]", 422);
+    for path in ["/control/scheduled/999", "/control/scheduled/x"] {
+        api.get(path, 404);
+        api.check("POST", path, "{}", 404);
+        api.check("DELETE", path, "", 404);
+        api.check("PUT", path, "", 405);
+    }
+}
+
 /// Ends what [`check_beginning`] began, and what is not there.
 fn check_ending(api: &mut Described, fault_id: u64) {
     assert_eq!(api.delete(&format!("fault/{fault_id}"), 200)["ended"], 1);
@@ -312,6 +371,81 @@ fn check_ending(api: &mut Described, fault_id: u64) {
     let refused = refused.expect("a limit");
     assert_eq!(refused.status, 429, "{}", refused.body);
     api.description.check("POST", "/control/fault", &refused);
+}
+
+/// Whatever is scheduled acts from its tick on, as if it had been asked for then; what nobody
+/// confirms never does.
+#[test]
+fn what_is_scheduled_is_done_at_its_tick() {
+    let instance = start();
+    let next = instance.get("/status").json()["tick_count"]
+        .as_u64()
+        .unwrap();
+    let at_tick = next + 30;
+    let schedule = |method: &str, path: &str, hold: bool, body: &str| -> Value {
+        let path = format!("/control/{path}?at_tick={at_tick}&hold={hold}");
+        let reply = instance.ask(method, &path, body);
+        assert_eq!(reply.status, 202, "{path}: {}", reply.body);
+        reply.json()["id"].clone()
+    };
+    let spike = r#"{"metric": "hits", "multiplier": 4, "duration_s": 100}"#;
+    let spiked = schedule("POST", "spike", false, spike);
+    let forgotten = schedule("POST", "scenario", true, r#"{"scenario": "bad"}"#);
+    let reloaded = schedule("POST", "reload", true, "{}");
+    instance.told("POST", &format!("/control/scheduled/{reloaded}"), "{}");
+    // It is there only once the reload has been done.
+    instance.write(&instance.config().replace("name: temp", "name: warmth"));
+    instance.wait_for_tick(at_tick);
+    let became = |id: &Value| instance.told("GET", &format!("/control/scheduled/{id}"), "");
+    assert_eq!(became(&forgotten)["state"], "expired");
+    let spiked = became(&spiked);
+    assert_eq!(spiked["state"], "done", "{spiked}");
+    assert_eq!(spiked["answer"]["applies_at_tick"], at_tick);
+    assert_eq!(spiked["answer"]["until_tick"], at_tick + 2000);
+    // The file was read when it was scheduled.
+    let reloaded = became(&reloaded);
+    assert_eq!(
+        reloaded["answer"]["kept"],
+        json!(["hits", "temp", "lat", "sizes"])
+    );
+    let journal = instance.get("/control/journal").body;
+    let entries: Vec<Value> = journal
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let events: Vec<_> = entries
+        .iter()
+        .map(|entry| (&entry["event"], &entry["tick"]))
+        .collect();
+    let at_tick = json!(at_tick);
+    assert_eq!(
+        events[1..3],
+        [(&json!("reload"), &at_tick), (&json!("spike"), &at_tick)],
+    );
+    assert_eq!(events.len(), 4, "{journal}");
+
+    // What has become impossible meanwhile fails, and is told.
+    let at_tick = instance.get("/status").json()["tick_count"]
+        .as_u64()
+        .unwrap()
+        + 30;
+    let fault = r#"{"kind": "nan", "metric": "temp", "duration_s": 100}"#;
+    let path = format!("/control/fault?at_tick={at_tick}");
+    let id = instance.ask("POST", &path, fault).json()["id"].clone();
+    let after = instance.told("POST", "/control/reload", "{}");
+    assert!(
+        after["applies_at_tick"].as_u64().unwrap() < at_tick,
+        "{after}"
+    );
+    instance.wait_for_tick(at_tick);
+    let failed = instance.told("GET", &format!("/control/scheduled/{id}"), "");
+    assert_eq!(failed["state"], "failed");
+    assert!(
+        failed["error"]
+            .as_str()
+            .unwrap()
+            .contains("reloaded meanwhile")
+    );
 }
 
 #[test]

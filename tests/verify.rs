@@ -22,6 +22,8 @@ mod rules;
 #[path = "verify/runs.rs"]
 mod runs;
 mod servers;
+#[path = "verify/shards.rs"]
+mod shards;
 #[path = "verify/starts.rs"]
 mod starts;
 #[path = "verify/targets.rs"]

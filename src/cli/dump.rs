@@ -2,13 +2,13 @@
 
 use std::io::{self, Write as _};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use prost::Message as _;
 
-use super::replay::{narrow, replay_of};
+use super::replay::{names_of, narrow, run_of};
 use super::values::{tick, time, whole_ms_ns};
 use super::{check_tick, load, print, quiet, refuse_too_large};
 use crate::app::{self, RunError};
@@ -31,9 +31,10 @@ pub(super) struct DumpArgs {
     /// Configuration file; `-` for standard input.
     #[arg(short, long, value_name = "FILE", required_unless_present = "journal")]
     config: Option<PathBuf>,
-    /// Journal of a run: its configuration, its epoch, and all that was done to it.
+    /// Journal of a run: its configuration, its epoch, and all that was done to it. Where
+    /// processes shared it, to be given for the journal of each shard: the body is the whole.
     #[arg(long, value_name = "FILE", conflicts_with = "epoch")]
-    journal: Option<PathBuf>,
+    journal: Vec<PathBuf>,
     /// Number of the tick, 0 being the epoch.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = tick)]
     tick: u64,
@@ -74,8 +75,8 @@ pub(super) fn dump(args: &DumpArgs) -> Result<(), RunError> {
         .threads
         .map_or_else(|| threads_of(replay.config()), usize::from);
     check_tick(replay.config(), replay.epoch_ns(), args.tick)?;
-    if let Some(journal) = &args.journal {
-        check_reached(journal, &replay, args.tick)?;
+    if !args.journal.is_empty() {
+        check_reached(&names_of(&args.journal), &replay, args.tick)?;
     }
     let frame = frame_of(&mut replay, args.tick, threads)?;
     let config = replay.config();
@@ -117,24 +118,23 @@ fn load_run(args: &DumpArgs) -> Result<Replay, RunError> {
     let exponential =
         |config: &Config| pushed && config.otel.histograms == HistogramForm::Exponential;
     let config = args.config.as_deref().map(load).transpose()?;
-    let Some(path) = &args.journal else {
+    if args.journal.is_empty() {
         let Some(config) = config else {
             return Err(RunError::Config("--config or --journal is needed".into()));
         };
         let exponential = exponential(&config);
         let epoch_ns = epoch_of(args, &config)?;
         return Ok(Replay::of_config(config, epoch_ns, exponential));
-    };
+    }
     // A reload carried over what the run's exporters had, and no other buckets.
     let exponential =
         |config: &Config| pushed && exporters::needs(config).exponential_size_max.is_some();
-    replay_of(path, config.as_ref(), exponential)
+    Ok(run_of(&args.journal, config.as_ref(), exponential)?.whole)
 }
 
 /// A journal tells of the ticks that there were; of others nobody knows what the run
 /// will have done by then.
-fn check_reached(journal: &Path, replay: &Replay, tick: u64) -> Result<(), RunError> {
-    let file = journal.display();
+fn check_reached(file: &str, replay: &Replay, tick: u64) -> Result<(), RunError> {
     let time_of = |tick| match replay.time_ns(tick) {
         Some(time_ns) => rfc3339(time_ns),
         None => "no time".to_owned(),

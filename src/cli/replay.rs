@@ -1,19 +1,71 @@
 //! Runs that `dump`, `verify` and `compare` compute again.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::app::RunError;
+use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::journal::{self, Replay};
+use crate::journal::{self, History, Replay};
 use crate::logging::complain;
 
-/// A run from its journal; what is odd about it is said on standard error.
-pub(super) fn replay_of(
-    path: &Path,
+/// A run, and the parts of it that processes had who shared it; none where one had all of it.
+pub(super) struct Run {
+    pub(super) whole: Replay,
+    pub(super) parts: Vec<Replay>,
+}
+
+impl Run {
+    /// What is judged one after the other: its parts, or all of it.
+    pub(super) fn judged(self) -> Vec<Replay> {
+        if self.parts.is_empty() {
+            vec![self.whole]
+        } else {
+            self.parts
+        }
+    }
+}
+
+/// A run from its journal, or from those of all its shards; what is odd about them is said on
+/// standard error.
+pub(super) fn run_of(
+    paths: &[PathBuf],
     config: Option<&Config>,
     exponential: impl FnOnce(&Config) -> bool,
-) -> Result<Replay, RunError> {
+) -> Result<Run, RunError> {
+    let mut journals = Vec::with_capacity(paths.len());
+    for path in paths {
+        journals.push((path.display().to_string(), history_of(path, config)?));
+    }
+    let Some((_, first)) = journals.first() else {
+        return Err(RunError::Config("--config or --journal is needed".into()));
+    };
+    let exponential = exponential(&first.start.config);
+    if let [_] = journals.as_slice() {
+        let (_, history) = journals.swap_remove(0);
+        return Ok(Run {
+            whole: Replay::new(history, exponential),
+            parts: Vec::new(),
+        });
+    }
+    let united = journal::unite(journals, exponential, Clock::start().now_ns());
+    let united = united.map_err(|error| RunError::Config(format!("--journal: {error}")))?;
+    Ok(Run {
+        whole: united.whole,
+        parts: united.parts,
+    })
+}
+
+/// The names of some journals, for people.
+pub(super) fn names_of(paths: &[PathBuf]) -> String {
+    let names: Vec<String> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    names.join(", ")
+}
+
+fn history_of(path: &Path, config: Option<&Config>) -> Result<History, RunError> {
     let history = journal::load(path).map_err(|error| RunError::Config(error.to_string()))?;
     if let Some(line) = history.torn_line {
         complain(&format_args!(
@@ -29,8 +81,7 @@ pub(super) fn replay_of(
             path.display()
         ));
     }
-    let exponential = exponential(&history.start.config);
-    Ok(Replay::new(history, exponential))
+    Ok(history)
 }
 
 /// Leaves only the metrics of these names, all of which there must be at some

@@ -1,7 +1,7 @@
 //! `targets`: the targets of a configuration, for those who scrape them.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -16,7 +16,7 @@ use crate::model::Catalog;
 use crate::model::population::{Fleets, Populations};
 use crate::model::targets::{Target, TargetMap};
 use crate::readable::{grouped, write_aligned};
-use crate::server::sd::{self, Matches};
+use crate::server::sd::{self, Matches, Served};
 
 /// How often Prometheus asks for targets that come and go.
 const REFRESH_S: u32 = 5;
@@ -106,7 +106,8 @@ pub(super) fn targets(args: &TargetsArgs) -> Result<(), RunError> {
     }
     let mut stdout = io::stdout().lock();
     let mut write = |piece: &[u8]| stdout.write_all(piece);
-    let written = sd::write_document(&all, &address, targets.in_body, &mut write);
+    let served = Served::new(address.clone(), local(&address), control_of(&config));
+    let written = sd::write_document(&all, &served, targets.in_body, &mut write);
     quiet(written.and_then(|()| stdout.flush()))
 }
 
@@ -133,6 +134,21 @@ fn served_at(config: &Config) -> Result<String, RunError> {
         page.bind_address,
         page.port,
     )))
+}
+
+/// Where the control API listens, if that is known.
+fn control_of(config: &Config) -> Option<SocketAddr> {
+    let global = &config.global;
+    let addr = SocketAddr::new(global.control_api_bind, global.control_api_port);
+    (addr.port() != 0).then_some(addr)
+}
+
+/// The IP address of a host and port, if it is one.
+fn local(address: &str) -> Option<IpAddr> {
+    match address.rsplit_once(':')?.0 {
+        "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+        host => host.trim_matches(['[', ']']).parse().ok(),
+    }
 }
 
 /// The targets that there are at a tick, without computing any value.

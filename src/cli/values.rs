@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use crate::quantity;
 
@@ -53,6 +54,12 @@ pub(super) fn duration_ms(text: &str) -> Result<i64, String> {
 /// Nanoseconds between ticks, of a duration of 1ms to 1d such as 15s.
 pub(super) fn step_ns(text: &str) -> Result<u64, String> {
     duration_in(text, 1_000_000..=86_400_000_000_000)
+}
+
+/// How far ahead a change is agreed upon, 500ms to 5m.
+pub(super) fn ahead(text: &str) -> Result<Duration, String> {
+    let ns = duration_in(text, 500_000_000..=300_000_000_000)?;
+    Ok(Duration::from_nanos(ns))
 }
 
 /// Nanoseconds of a duration within a range, in whole milliseconds.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
-use super::replay::{narrow, replay_of};
+use super::replay::{Run, narrow, run_of};
 use super::values::{address, count_within, duration_ms, header, label, time, tolerance};
 use super::{load, refuse_too_large, variable};
 use crate::app::RunError;
@@ -33,6 +33,8 @@ Examples:
   mockingbird verify --journal run.journal --backend http://localhost:9090 \\
       --watch 30s --visible-after 10s --listen localhost:8002
                                                      a running instance, until Ctrl-C
+  mockingbird verify --journal 0.journal --journal 1.journal --backend http://localhost:9090
+                                                     a run that two processes shared, as one
   mockingbird verify --journal run.journal --backend http://localhost:9090 --html report.html
                                                      the first one as a page to look at or hand on
   mockingbird verify --journal run.journal --backend https://mimir.example/prometheus \\
@@ -117,9 +119,10 @@ pub(super) struct WhatArgs {
     /// Configuration file of the run; it needs global.epoch unless there is a journal.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Journal of the run: its configuration, its epoch, and all that was done to it.
+    /// Journal of the run: its configuration, its epoch, and all that was done to it. Where
+    /// processes shared the run, to be given for the journal of each shard.
     #[arg(long, value_name = "FILE")]
-    journal: Option<PathBuf>,
+    journal: Vec<PathBuf>,
     /// How the data came there.
     #[arg(long, value_enum, default_value_t = Via::Prometheus)]
     via: Via,
@@ -253,12 +256,14 @@ pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunEr
     })
 }
 
-/// The run that is compared, narrowed to the metrics that are asked for.
-pub(super) fn load_run(args: &WhatArgs) -> Result<Replay, RunError> {
+/// The run that is compared, narrowed to the metrics that are asked for. Its parts are to be
+/// judged one by one if it has any: where it was scraped as pages of its targets, each says
+/// itself whose it is, and the whole is judged.
+pub(super) fn load_run(args: &WhatArgs) -> Result<Run, RunError> {
     let config = args.config.as_deref().map(load).transpose()?;
-    let mut replay = match (&args.journal, config) {
-        (Some(path), config) => replay_of(path, config.as_ref(), |_| false)?,
-        (None, Some(config)) => {
+    let mut run = match (args.journal.as_slice(), config) {
+        (paths @ [_, ..], config) => run_of(paths, config.as_ref(), |_| false)?,
+        ([], Some(config)) => {
             let Some(epoch_ns) = config.global.epoch_ns else {
                 return Err(RunError::Config(format!(
                     "{}: global.epoch: is not set, so the run began whenever it was started; \
@@ -266,17 +271,26 @@ pub(super) fn load_run(args: &WhatArgs) -> Result<Replay, RunError> {
                     config.path.display()
                 )));
             };
-            Replay::of_config(config, epoch_ns, false)
+            Run {
+                whole: Replay::of_config(config, epoch_ns, false),
+                parts: Vec::new(),
+            }
         }
-        (None, None) => {
+        ([], None) => {
             return Err(RunError::Config("--config or --journal is needed".into()));
         }
     };
-    refuse_too_large(replay.config())?;
-    if !args.metric.is_empty() {
-        narrow(&mut replay, &args.metric)?;
+    refuse_too_large(run.whole.config())?;
+    let pages = run.whole.config().prometheus.targets.is_some();
+    if pages && matches!(args.via, Via::Prometheus) {
+        run.parts.clear();
     }
-    Ok(replay)
+    if !args.metric.is_empty() {
+        for replay in std::iter::once(&mut run.whole).chain(&mut run.parts) {
+            narrow(replay, &args.metric)?;
+        }
+    }
+    Ok(run)
 }
 
 /// First and last Unix millisecond; without times, up to what is visible, or to the
@@ -329,6 +343,7 @@ impl From<VerifyError> for RunError {
         match error {
             VerifyError::Config(message) => Self::Config(message),
             VerifyError::Ask(message)
+            | VerifyError::Absent(_, message)
             | VerifyError::Lost(_, message)
             | VerifyError::NotDue(message) => Self::Run(message),
         }

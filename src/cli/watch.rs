@@ -1,5 +1,6 @@
 //! `verify --watch`: a line for each round until it is told to stop.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use super::verify_args::{VerifyArgs, load_run, milliseconds, options};
 use super::{json_line, print, signals};
 use crate::app::{self, RunError};
 use crate::clock::Clock;
+use crate::config::Shard;
 use crate::logging::complain;
 use crate::readable::grouped;
 use crate::verify::backend::Backend;
@@ -36,10 +38,12 @@ pub(super) fn watch(
         rounds_max: args.rounds,
         listen: args.listen,
     };
-    let options = options(what, &load_run(what)?)?;
+    let options = options(what, &load_run(what)?.whole)?;
     let differs = Arc::new(AtomicBool::new(false));
     let stop = stop_after_round(signals::listen()?.stop, Arc::clone(&differs));
     let mut failed: Option<RunError> = None;
+    let mut shard: Option<Shard> = None;
+    let mut latest = BTreeMap::new();
     // A run that began long ago takes long to compute, once.
     let bar = app::progress_bar(0, "verifying");
     let mut tell = |round: Round<'_>, delays: &Delays| {
@@ -47,13 +51,14 @@ pub(super) fn watch(
         match round {
             Round::Compared(report) => _ = differs.fetch_or(!report.ok, Relaxed),
             Round::Unchanged | Round::Lost(_) => differs.store(true, Relaxed),
+            Round::Of(of) => shard = Some(of),
             _ => {}
         }
-        if let Err(error) = tell_round(args.json.as_deref(), &round, delays) {
+        if let Err(error) = tell_round(args.json.as_deref(), (shard, &round), delays, &mut latest) {
             failed.get_or_insert(error);
         }
     };
-    let mut load = || Ok(load_run(what)?);
+    let mut load = || Ok(load_run(what)?.judged());
     let mut progress = |done, all| {
         if bar.is_finished() {
             bar.reset();
@@ -103,16 +108,30 @@ fn stop_after_round(stop: Receiver<()>, differs: Arc<AtomicBool>) -> Receiver<()
     passed_on
 }
 
-/// A line for each round, and all about what differs.
-fn tell_round(json: Option<&Path>, round: &Round<'_>, delays: &Delays) -> Result<(), RunError> {
+/// A line for each round, and all about what differs. A file of JSON has the latest report, or
+/// that of each shard on a line.
+fn tell_round(
+    json: Option<&Path>,
+    (shard, round): (Option<Shard>, &Round<'_>),
+    delays: &Delays,
+    latest: &mut BTreeMap<Option<u32>, String>,
+) -> Result<(), RunError> {
     let now = jiff::Timestamp::from_nanosecond(Clock::start().now_ns().into());
     let now = now.map_or(String::new(), |now| now.strftime("%H:%M:%SZ").to_string());
+    let now = match shard {
+        Some(shard) => format!("{now}  shard {shard}"),
+        None => now,
+    };
     let is_stream = json.is_some_and(is_stdout);
     let line = match round {
         Round::Compared(report) => {
             let text = json_line(report)?;
-            if let Some(path) = json {
+            if let Some(path) = json.filter(|_| is_stream) {
                 write(path, &text)?;
+            } else if let Some(path) = json {
+                latest.insert(shard.map(Shard::index), text);
+                let all: Vec<&str> = latest.values().map(String::as_str).collect();
+                write(path, &all.concat())?;
             }
             if is_stream {
                 return Ok(());
@@ -134,6 +153,7 @@ fn tell_round(json: Option<&Path>, round: &Round<'_>, delays: &Delays) -> Result
             }
             line
         }
+        Round::Of(_) => return Ok(()),
         Round::Unchanged => format!("{now}  DIFFERS: nothing came, as before\n"),
         Round::Nothing => format!("{now}  nothing new\n"),
         Round::Lost(message) => format!("{now}  DIFFERS: {message}\n"),

@@ -114,6 +114,7 @@ pub(super) fn check(
         scenarios,
         runtime,
         source: Source::default(),
+        shard: None,
         warnings: Vec::new(),
     };
     (config, presets)

@@ -8,7 +8,11 @@ use std::sync::Arc;
 use crossbeam_channel::Receiver;
 
 use super::BODY_BYTES_MAX;
-use super::hub::{Change, Done, Hub, InEffect, NotDone, PendingChange, Replacement, WAITING_MAX};
+use super::error::ErrorReply;
+use super::hub::{
+    Change, Done, Held, Hub, InEffect, NotDone, PendingChange, Replacement, Scheduled, WAITING_MAX,
+};
+use super::schedule::{Due, Schedule};
 use crate::churn::Order;
 use crate::config::{self, Config};
 use crate::engine::{Engine, Outdated};
@@ -32,6 +36,7 @@ pub struct Applier {
     renderer: Arc<Renderer>,
     faults: Arc<WireFaults>,
     epoch_ns: i64,
+    schedule: Schedule,
     /// The timeline's generation whose faults on the wire are set; `None` when the
     /// next tick has to set them whatever it is.
     generation: Option<u64>,
@@ -64,6 +69,7 @@ impl Applier {
             time_ns: epoch_ns,
             event: Event::Start(Box::new(start)),
         };
+        let schedule = Schedule::new(config.global.tick_interval_ns);
         let path = config.global.journal_file.as_deref();
         let journal = Journal::begin(path.map(Path::new), &start)?;
         Ok(Self {
@@ -75,6 +81,7 @@ impl Applier {
             renderer,
             faults,
             epoch_ns,
+            schedule,
             generation: None,
         })
     }
@@ -100,6 +107,9 @@ impl Applier {
 
     /// Notes that no further tick runs, at this time, Unix nanoseconds.
     pub fn end(mut self, engine: &Engine, now_ns: i64) {
+        if let count @ 1.. = self.schedule.open_count() {
+            log::warn!("{count} scheduled changes are not made: the run ends before their ticks");
+        }
         self.note(engine, Event::Stop(now_ns));
     }
 
@@ -109,8 +119,11 @@ impl Applier {
         let _ = self.record(engine, event);
     }
 
-    /// Makes the changes that wait, no more than there may be at once.
+    /// Makes the changes that are scheduled for the next tick, then those that wait, no more
+    /// than there may be at once. To be called after each tick at once: whoever schedules the
+    /// same at several processes relies on their order.
     pub fn apply_waiting(&mut self, engine: &mut Engine) {
+        self.apply_scheduled(engine);
         for _ in 0..WAITING_MAX {
             let Ok(pending) = self.changes.try_recv() else {
                 return;
@@ -123,13 +136,84 @@ impl Applier {
     pub fn apply(&mut self, engine: &mut Engine, pending: PendingChange) {
         pending.make(|change| {
             let done = match change {
-                Change::Command(command, checked) => self.command(engine, command, &checked),
-                Change::Reload(replacement) => self.reload(engine, *replacement),
-                Change::LogLevel(level) => self.log_level(engine, level),
+                Change::Schedule(held) => self.hold(engine, *held).map(Done::Scheduled),
+                Change::Confirm(id) => self.schedule.confirm(id).map(Done::Scheduled),
+                Change::Cancel(id) => self.schedule.cancel(id).map(Done::Scheduled),
+                change => self.change(engine, change),
             };
-            self.publish_changes(engine);
+            match done {
+                Ok(Done::Scheduled(_)) => self.publish(engine),
+                _ => self.publish_changes(engine),
+            }
             done
         });
+    }
+
+    /// Makes a change that is not about others.
+    fn change(&mut self, engine: &mut Engine, change: Change) -> Result<Done, NotDone> {
+        match change {
+            Change::Command(command, checked) => self.command(engine, command, &checked),
+            Change::Reload(replacement) => self.reload(engine, *replacement),
+            Change::LogLevel(level) => self.log_level(engine, level),
+            Change::Schedule(_) | Change::Confirm(_) | Change::Cancel(_) => {
+                unreachable!("no schedule is scheduled")
+            }
+        }
+    }
+
+    /// Makes what is scheduled for the next tick.
+    fn apply_scheduled(&mut self, engine: &mut Engine) {
+        let next = engine.next_tick();
+        let mut any = self.schedule.expire(next);
+        while let Some(due) = self.schedule.take_due(next) {
+            let Due {
+                id,
+                request,
+                change,
+                tell,
+            } = due;
+            let outcome = self.change(engine, change).map(|done| tell.tell(done));
+            match &outcome {
+                Ok(_) => log::info!("{request}, which was scheduled for tick {next}, is done"),
+                Err(not_done) => {
+                    let error = ErrorReply::from(not_done.clone()).error;
+                    log::error!("{request}, which was scheduled for tick {next}, fails: {error}");
+                }
+            }
+            self.schedule.settle(id, outcome);
+            any = true;
+        }
+        if any {
+            self.publish(engine);
+        }
+    }
+
+    /// Schedules a change that could be made, as far as that is known now.
+    fn hold(&mut self, engine: &Engine, held: Held) -> Result<Scheduled, NotDone> {
+        self.schedule.check(&held, engine.next_tick())?;
+        match &held.change {
+            Change::Command(command, checked) => {
+                self.check_valid(command, checked)?;
+                self.check_room(COMMAND_BYTES_MAX)?;
+                let mut timeline = engine.timeline().clone();
+                for (tick, change) in self.schedule.before(held.at_tick) {
+                    if let Change::Command(command, _) = change {
+                        // What became of it by then does not matter here.
+                        let _ = timeline.apply(command, tick);
+                    }
+                }
+                let applied = timeline.apply(command, held.at_tick);
+                applied.map_err(NotDone::Refused)?;
+            }
+            Change::Reload(new) => {
+                self.check_room(new.entry_bytes_max)?;
+                if !engine.fits(&new.prepared) {
+                    return Err(NotDone::Outdated);
+                }
+            }
+            _ => self.check_room(COMMAND_BYTES_MAX)?,
+        }
+        Ok(self.schedule.hold(held))
     }
 
     /// To be called after each tick, before its frame is published.
@@ -150,11 +234,8 @@ impl Applier {
         command: Command,
         checked: &Arc<Config>,
     ) -> Result<Done, NotDone> {
-        if !Arc::ptr_eq(checked, &self.config) && !is_valid(&command, &self.config) {
-            return Err(NotDone::Outdated);
-        }
-        let room = self.journal.check_room(COMMAND_BYTES_MAX);
-        room.map_err(NotDone::JournalRefuses)?;
+        self.check_valid(&command, checked)?;
+        self.check_room(COMMAND_BYTES_MAX)?;
         let forecast = engine.forecast(&command);
         let applied = engine.command(&command).map_err(NotDone::Refused)?;
         if applied.changed {
@@ -163,9 +244,22 @@ impl Applier {
         Ok(Done::Applied(applied, forecast))
     }
 
+    /// Checks a command that was right for another configuration again, if there is a new one.
+    fn check_valid(&self, command: &Command, checked: &Arc<Config>) -> Result<(), NotDone> {
+        if Arc::ptr_eq(checked, &self.config) || is_valid(command, &self.config) {
+            Ok(())
+        } else {
+            Err(NotDone::Outdated)
+        }
+    }
+
+    fn check_room(&self, bytes: usize) -> Result<(), NotDone> {
+        let room = self.journal.check_room(bytes);
+        room.map_err(NotDone::JournalRefuses)
+    }
+
     fn reload(&mut self, engine: &mut Engine, new: Replacement) -> Result<Done, NotDone> {
-        let room = self.journal.check_room(new.entry_bytes_max);
-        room.map_err(NotDone::JournalRefuses)?;
+        self.check_room(new.entry_bytes_max)?;
         let reloaded = engine.reload(new.prepared);
         let reloaded = reloaded.map_err(|Outdated| NotDone::Outdated)?;
         self.config = new.config;
@@ -182,8 +276,7 @@ impl Applier {
     }
 
     fn log_level(&mut self, engine: &Engine, level: log::LevelFilter) -> Result<Done, NotDone> {
-        let room = self.journal.check_room(COMMAND_BYTES_MAX);
-        room.map_err(NotDone::JournalRefuses)?;
+        self.check_room(COMMAND_BYTES_MAX)?;
         log::set_max_level(level);
         self.record(engine, Event::LogLevel(level))?;
         Ok(Done::LogLevel)
@@ -217,6 +310,7 @@ impl Applier {
             orders: under_way(timeline, engine.next_tick()),
             running: timeline.running().clone(),
             dropped: timeline.dropped(),
+            scheduled: self.schedule.all(),
             journal: Arc::clone(self.journal.lines()),
         });
     }

@@ -72,6 +72,29 @@ impl From<NotDone> for ErrorReply {
                 409,
                 "the configuration was reloaded meanwhile, and this does not fit it; ask again",
             ),
+            NotDone::TooLate(at_tick, next) => Self::new(
+                409,
+                format!(
+                    "too late: at_tick is {at_tick}, and must come after tick {next}, which is next"
+                ),
+            )
+            .with(json!({"next_tick": next})),
+            NotDone::TooFar(at_tick, last) => Self::new(
+                422,
+                format!("at_tick: {at_tick} lies too far ahead; tick {last} is the last one now"),
+            )
+            .with(json!({"field": "at_tick"})),
+            NotDone::TooManyScheduled => Self::new(
+                429,
+                "as many changes are scheduled as may be; wait for one or cancel it",
+            ),
+            NotDone::ReloadScheduled => Self::new(409, "a reload is scheduled already"),
+            NotDone::NotScheduled(id) => {
+                Self::new(404, format!("no change is scheduled with the id {id}"))
+            }
+            NotDone::Settled(id, state) => {
+                Self::new(409, format!("the scheduled change {id} is {state}"))
+            }
             NotDone::Busy => Self::new(
                 503,
                 "ticks take so long that there was no time for this; nothing was done",

@@ -5,11 +5,13 @@
 //! touches the engine.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
+use serde_json::Value;
 
 use crate::churn::Order;
 use crate::config::Config;
@@ -38,6 +40,101 @@ pub enum Change {
     Reload(Box<Replacement>),
     /// Another log threshold.
     LogLevel(log::LevelFilter),
+    /// One of the above before a later tick.
+    Schedule(Box<Held>),
+    /// That a scheduled change is to be made, by its id.
+    Confirm(u64),
+    /// That it is not.
+    Cancel(u64),
+}
+
+/// A change to be made before a later tick.
+#[derive(Debug)]
+pub struct Held {
+    /// The first tick at which it acts.
+    pub at_tick: u64,
+    /// Whether it is made without further word; else it expires before its tick.
+    pub is_confirmed: bool,
+    /// Method and path of the request for it.
+    pub request: String,
+    /// The request's body; null where it has none.
+    pub body: Arc<Value>,
+    /// What is to be done, and not scheduled in turn.
+    pub change: Change,
+    /// How what it did is told.
+    pub tell: Tell,
+}
+
+/// What a change did, as the answer to the request for it.
+pub struct Tell(Box<dyn FnOnce(Done) -> Value + Send>);
+
+impl Tell {
+    /// By a function.
+    pub fn new(tell: impl FnOnce(Done) -> Value + Send + 'static) -> Self {
+        Self(Box::new(tell))
+    }
+
+    /// The answer.
+    pub fn tell(self, done: Done) -> Value {
+        (self.0)(done)
+    }
+}
+
+impl fmt::Debug for Tell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tell")
+    }
+}
+
+/// A scheduled change, as it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scheduled {
+    /// Counts up from 1.
+    pub id: u64,
+    /// The first tick at which it acts.
+    pub at_tick: u64,
+    /// Method and path of the request for it.
+    pub request: Arc<str>,
+    /// The request's body; null where it has none.
+    pub body: Arc<Value>,
+    /// What became of it.
+    pub state: State,
+}
+
+/// What became of a scheduled change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum State {
+    /// It is made if it is confirmed before its tick.
+    Held,
+    /// It will be made.
+    Confirmed,
+    /// It was made; the answer that its request would have had.
+    Done(Arc<Value>),
+    /// It could not be made when its tick came.
+    Failed(NotDone),
+    /// It is not made, because somebody said so.
+    Cancelled,
+    /// It is not made, because nobody confirmed it.
+    Expired,
+}
+
+impl State {
+    /// Whether it may still be made.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Held | Self::Confirmed)
+    }
+
+    /// A word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Confirmed => "confirmed",
+            Self::Done(_) => "done",
+            Self::Failed(_) => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
 }
 
 /// All that the clock's thread needs to switch to another configuration.
@@ -65,6 +162,8 @@ pub enum Done {
     Reloaded(Reloaded),
     /// The log threshold is set.
     LogLevel,
+    /// A scheduled change stands so.
+    Scheduled(Scheduled),
 }
 
 /// Why a change was not made, or is not known to be.
@@ -78,6 +177,19 @@ pub enum NotDone {
     Unrecorded(JournalError),
     /// Meanwhile another configuration is in force, for which it is a mistake.
     Outdated,
+    /// It was to be scheduled for this tick, and the run is at that one already, which is
+    /// next.
+    TooLate(u64, u64),
+    /// It was to be scheduled for this tick, which lies after that one, the last that can be.
+    TooFar(u64, u64),
+    /// As many are scheduled as may be.
+    TooManyScheduled,
+    /// A reload is scheduled already.
+    ReloadScheduled,
+    /// No scheduled change has this id.
+    NotScheduled(u64),
+    /// The one with this id can no longer be confirmed or cancelled, being in this state.
+    Settled(u64, &'static str),
     /// The clock's thread did not begin with it in time, and never will.
     Busy,
     /// The clock's thread began with it and has not finished yet.
@@ -126,6 +238,8 @@ pub struct InEffect {
     pub running: BTreeMap<Arc<str>, Running>,
     /// Steps of scenarios that were left out, too many modifiers being in effect.
     pub dropped: u64,
+    /// Changes that are scheduled, and the latest of those that were, by id.
+    pub scheduled: Vec<Scheduled>,
     /// What was done so far.
     pub journal: Arc<Lines>,
 }

@@ -64,6 +64,11 @@ impl Reloader {
         let _ = self.instance.set(instance);
     }
 
+    /// How exporters name this process, once that is known.
+    pub(super) fn instance(&self) -> Option<&str> {
+        self.instance.get().map(String::as_str)
+    }
+
     /// Reads the file again and has the run switch to it. Nothing changes unless
     /// all of it is right.
     ///
@@ -71,6 +76,21 @@ impl Reloader {
     /// 409 while another one runs, 422 with every mistake of the file, or why
     /// the clock's thread did not do it.
     pub fn reload(&self) -> Result<Outcome, ErrorReply> {
+        self.with(|change, switch| match self.hub.request(change)? {
+            Done::Reloaded(reloaded) => Ok(switch.outcome(reloaded)),
+            done => unreachable!("a reload was asked for: {done:?}"),
+        })
+    }
+
+    /// Reads the file again, and has `ask` ask for the switch to it, while no other file is
+    /// read.
+    ///
+    /// # Errors
+    /// As for [`Self::reload`], and those of `ask`.
+    pub(super) fn with<R>(
+        &self,
+        ask: impl FnOnce(Change, Switch) -> Result<R, ErrorReply>,
+    ) -> Result<R, ErrorReply> {
         let _running = match self.running.try_lock() {
             Ok(running) => running,
             Err(TryLockError::Poisoned(error)) => error.into_inner(),
@@ -87,22 +107,36 @@ impl Reloader {
         }
         let (new, needs_restart) = merge(old, &self.started, new);
         let replacement = prepare(&in_effect, new)?;
-        let new = Arc::clone(&replacement.config);
-        match self.hub.request(Change::Reload(Box::new(replacement)))? {
-            Done::Reloaded(reloaded) => {
-                let metrics = (&old.metrics[..], &new.metrics[..]);
-                let mut warnings = new.warnings.clone();
-                warnings.extend(replaced::warnings(&new.path, metrics, &reloaded));
-                let outcome = Outcome {
-                    reloaded,
-                    needs_restart,
-                    warnings,
-                };
-                outcome.log();
-                Ok(outcome)
-            }
-            done => unreachable!("a reload was asked for: {done:?}"),
-        }
+        let switch = Switch {
+            old: Arc::clone(old),
+            new: Arc::clone(&replacement.config),
+            needs_restart,
+        };
+        ask(Change::Reload(Box::new(replacement)), switch)
+    }
+}
+
+/// From one configuration to another.
+#[derive(Debug)]
+pub(super) struct Switch {
+    old: Arc<Config>,
+    new: Arc<Config>,
+    needs_restart: Vec<&'static str>,
+}
+
+impl Switch {
+    /// What it did; this is logged.
+    pub(super) fn outcome(self, reloaded: Reloaded) -> Outcome {
+        let metrics = (&self.old.metrics[..], &self.new.metrics[..]);
+        let mut warnings = self.new.warnings.clone();
+        warnings.extend(replaced::warnings(&self.new.path, metrics, &reloaded));
+        let outcome = Outcome {
+            reloaded,
+            needs_restart: self.needs_restart,
+            warnings,
+        };
+        outcome.log();
+        outcome
     }
 }
 

@@ -10,18 +10,17 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::error::ErrorReply;
-use super::hub::{Change, Done, Hub, InEffect};
+use super::hub::{Change, Done, Held, Hub, InEffect, NotDone, Tell};
 use super::reload::Reloader;
 use super::series::{self, Query, Readers};
 use super::status::{self, Sources};
-use super::{OPENAPI, actions, guard};
+use super::{OPENAPI, actions, changes, guard};
 use crate::clock::Clock;
-use crate::config::{self, Config, Global};
+use crate::config::{self, Global};
 use crate::http::{Handler, Refusal, Reply, Request, Sent, percent_decode};
 use crate::journal::{Entry, Event};
 use crate::selfmetrics::SelfMetrics;
 use crate::server::{self, Board};
-use crate::timeline::{Applied, Command};
 
 /// Lines of the journal that are taken at once, at most.
 const JOURNAL_LINES_MAX: usize = 1000;
@@ -46,6 +45,8 @@ pub struct ControlHandler {
 /// What a request that is not refused is answered with.
 enum Answer {
     Json(Value),
+    /// It will be done later.
+    Accepted(Value),
     OpenApi,
     Journal(Arc<InEffect>),
     Series(Query),
@@ -94,17 +95,17 @@ impl ControlHandler {
                 allow(request, "GET, HEAD")?;
                 Ok(Answer::Journal(self.in_effect()?))
             }
-            (
-                "spike" | "error_rate" | "fault" | "churn" | "size" | "scenario" | "reload"
-                | "loglevel",
-                None,
-            ) => {
+            (name, None) if changes::POSTED.contains(&name) => {
                 allow(request, "POST")?;
-                self.post(request, name).map(Answer::Json)
+                self.post(request, name)
             }
-            ("spike" | "error_rate" | "fault" | "scenario", Some(item)) => {
+            (name, Some(item)) if changes::DELETED.contains(&name) => {
                 allow(request, "DELETE")?;
-                self.delete(request, name, &item).map(Answer::Json)
+                self.delete(request, name, &item)
+            }
+            ("scheduled", Some(id)) => {
+                allow(request, "GET, HEAD, POST, DELETE")?;
+                self.scheduled(request, &id).map(Answer::Json)
             }
             _ => Err(not_found()),
         }
@@ -133,98 +134,91 @@ impl ControlHandler {
             own: &self.own,
             clock: self.clock,
             metrics_addr: self.metrics_addr,
+            instance: self.reloader.instance(),
         }))
     }
 
-    fn post(&self, request: &Request<'_>, name: &str) -> Result<Value, ErrorReply> {
+    fn post(&self, request: &Request<'_>, name: &str) -> Result<Answer, ErrorReply> {
+        let when = changes::When::of(request)?;
         let fields = guard::json_object(request)?;
-        match name {
-            "reload" => {
-                actions::only(&fields, "")?;
-                log::info!("reload asked for by {}", request.peer());
-                Ok(self.reloader.reload()?.json())
-            }
-            "loglevel" => {
-                let level = actions::log_level(fields)?;
-                self.hub.request(Change::LogLevel(level))?;
-                Ok(json!({"level": level.as_str().to_lowercase()}))
-            }
-            action => {
-                let config = Arc::clone(&self.in_effect()?.config);
-                let command = actions::begin(&config, action, fields)?;
-                let (applied, forecast) = self.apply(request, command, config)?;
-                Ok(match action {
-                    "churn" | "size" => {
-                        let (ended, began) = forecast.unwrap_or_default();
-                        json!({
-                            "applies_at_tick": applied.tick,
-                            "until_tick": applied.until_tick,
-                            "series": {"began": began, "ended": ended},
-                        })
-                    }
-                    "scenario" => json!({
-                        "applies_at_tick": applied.tick,
-                        "changed": applied.changed,
-                        "message": if applied.changed { "started" } else { "runs already" },
-                    }),
-                    _ => json!({
-                        "id": applied.id,
-                        "applies_at_tick": applied.tick,
-                        "until_tick": applied.until_tick,
-                        "replaced": applied.ended,
-                    }),
-                })
-            }
+        let body = when.map_or(Value::Null, |_| fields.clone().into());
+        if name == "reload" {
+            actions::only(&fields, "")?;
+            return self.reloader.with(|change, switch| {
+                let tell = changes::tell_reload(switch);
+                self.make(request, (when, body), (change, tell))
+            });
         }
+        let asked = changes::of_post(&self.in_effect()?.config, name, fields)?;
+        self.make(request, (when, body), asked)
     }
 
-    fn delete(&self, request: &Request<'_>, name: &str, item: &str) -> Result<Value, ErrorReply> {
-        if !request.body().is_empty() {
-            return Err(ErrorReply::new(400, "DELETE takes no body"));
-        }
-        let config = Arc::clone(&self.in_effect()?.config);
-        let metric = || actions::metric(&config, item).map(|metric| metric.name.clone());
-        let command = match name {
-            "spike" => Command::EndSpike(metric()?),
-            "error_rate" => Command::EndErrorRate(metric()?),
-            "fault" => {
-                let id = item.parse();
-                Command::EndFault(id.map_err(|_| {
-                    let item = actions::clipped(item);
-                    ErrorReply::new(404, format!("no fault {item:?}; an id is a number"))
-                })?)
-            }
-            _ => Command::EndScenario(item.to_owned()),
-        };
-        let (applied, _) = self.apply(request, command, config)?;
-        let message = if applied.changed {
-            "ended"
-        } else {
-            "nothing was in effect"
-        };
-        Ok(json!({
-            "applies_at_tick": applied.tick,
-            "ended": applied.ended,
-            "changed": applied.changed,
-            "message": message,
-        }))
+    fn delete(&self, request: &Request<'_>, name: &str, item: &str) -> Result<Answer, ErrorReply> {
+        let when = changes::When::of(request)?;
+        no_body(request)?;
+        let asked = changes::of_delete(&self.in_effect()?.config, name, item)?;
+        self.make(request, (when, Value::Null), asked)
     }
 
-    fn apply(
+    /// Has a change made now, or scheduled.
+    fn make(
         &self,
         request: &Request<'_>,
-        command: Command,
-        config: Arc<Config>,
-    ) -> Result<(Applied, Option<(u64, u64)>), ErrorReply> {
-        log::info!(
-            "{} {} by {}",
-            request.method(),
-            request.path(),
-            request.peer()
-        );
-        match self.hub.request(Change::Command(command, config))? {
-            Done::Applied(applied, forecast) => Ok((applied, forecast)),
-            done => unreachable!("a command was asked for: {done:?}"),
+        (when, body): (Option<changes::When>, Value),
+        (change, tell): (Change, Tell),
+    ) -> Result<Answer, ErrorReply> {
+        let asked = format!("{} {}", request.method(), request.path());
+        let Some(when) = when else {
+            log::info!("{asked} by {}", request.peer());
+            return Ok(Answer::Json(tell.tell(self.hub.request(change)?)));
+        };
+        let at_tick = when.at_tick;
+        log::info!("{asked} for tick {at_tick} by {}", request.peer());
+        let held = Held {
+            at_tick,
+            is_confirmed: !when.is_held,
+            request: asked,
+            body: Arc::new(body),
+            change,
+            tell,
+        };
+        self.schedule(Change::Schedule(Box::new(held)))
+            .map(Answer::Accepted)
+    }
+
+    /// What becomes of a scheduled change: it is read, confirmed or cancelled.
+    fn scheduled(&self, request: &Request<'_>, id: &str) -> Result<Value, ErrorReply> {
+        let unknown = |_| {
+            let id = actions::clipped(id);
+            ErrorReply::new(
+                404,
+                format!("no scheduled change {id:?}; an id is a number"),
+            )
+        };
+        let id = id.parse().map_err(unknown)?;
+        match request.method() {
+            "POST" => {
+                actions::only(&guard::json_object(request)?, "")?;
+                self.schedule(Change::Confirm(id))
+            }
+            "DELETE" => {
+                no_body(request)?;
+                self.schedule(Change::Cancel(id))
+            }
+            _ => {
+                let in_effect = self.in_effect()?;
+                let found = in_effect.scheduled.iter().find(|one| one.id == id);
+                let found = found.ok_or(NotDone::NotScheduled(id))?;
+                Ok(status::scheduled(found))
+            }
+        }
+    }
+
+    fn schedule(&self, change: Change) -> Result<Value, ErrorReply> {
+        self.in_effect()?;
+        match self.hub.request(change)? {
+            Done::Scheduled(scheduled) => Ok(status::scheduled(&scheduled)),
+            done => unreachable!("it is about what is scheduled: {done:?}"),
         }
     }
 
@@ -290,6 +284,10 @@ impl Handler for ControlHandler {
                 let body = format!("{value}\n");
                 reply.send(200, &HEADERS, body.as_bytes())
             }
+            Ok(Answer::Accepted(value)) => {
+                let body = format!("{value}\n");
+                reply.send(202, &HEADERS, body.as_bytes())
+            }
             Ok(Answer::OpenApi) => reply.send(200, &HEADERS, self.openapi.as_bytes()),
             Ok(Answer::Journal(in_effect)) => self.journal(&in_effect, reply),
             Ok(Answer::Series(query)) => self.series(&query, reply),
@@ -327,6 +325,13 @@ fn allow(request: &Request<'_>, methods: &'static str) -> Result<(), ErrorReply>
     }
     let error = format!("method not allowed; allowed: {methods}");
     Err(ErrorReply::new(405, error).header("Allow", methods))
+}
+
+fn no_body(request: &Request<'_>) -> Result<(), ErrorReply> {
+    if request.body().is_empty() {
+        return Ok(());
+    }
+    Err(ErrorReply::new(400, "DELETE takes no body"))
 }
 
 /// [`OPENAPI`] with what is in force: the token is asked for or not, and the

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 
 use serde_json::{Map, Value, json};
 
-use super::hub::InEffect;
+use super::error::ErrorReply;
+use super::hub::{InEffect, Scheduled, State};
 use crate::churn::Change;
 use crate::clock::{Clock, rfc3339};
 use crate::config::{self, Action, Fault, Selector, Target};
@@ -25,6 +26,8 @@ pub(super) struct Sources<'a> {
     pub(super) clock: Clock,
     /// Where `/metrics` listens, if it does.
     pub(super) metrics_addr: Option<SocketAddr>,
+    /// How exporters name the process.
+    pub(super) instance: Option<&'a str>,
 }
 
 /// The status, an object.
@@ -41,6 +44,8 @@ pub(super) fn status(sources: &Sources<'_>) -> Value {
     let journal = in_effect.journal.status();
     let generated = &catalog.families()[..catalog.generated_count()];
     let names: Vec<&str> = generated.iter().map(|family| &*family.name).collect();
+    let open = in_effect.scheduled.iter();
+    let open = open.filter(|one| one.state.is_open());
     let active = Active {
         modifiers: &in_effect.modifiers,
         next_tick,
@@ -48,6 +53,8 @@ pub(super) fn status(sources: &Sources<'_>) -> Value {
     };
     json!({
         "version": env!("CARGO_PKG_VERSION"),
+        "instance": sources.instance,
+        "started": rfc3339(clock.started_ns()),
         "uptime_seconds": seconds(now_ns - clock.started_ns()),
         "epoch": rfc3339(in_effect.epoch_ns),
         "tick_count": next_tick,
@@ -63,6 +70,7 @@ pub(super) fn status(sources: &Sources<'_>) -> Value {
         "active_churn": orders(in_effect, next_tick),
         "active_scenarios": scenarios(in_effect, next_tick),
         "scenario_steps_dropped": in_effect.dropped,
+        "scheduled": open.map(scheduled).collect::<Value>(),
         "exporters": exporters(sources),
         "journal": {
             "entries": journal.entries,
@@ -77,6 +85,24 @@ pub(super) fn status(sources: &Sources<'_>) -> Value {
             "path": in_effect.config.path.display().to_string(),
             "fingerprint": in_effect.fingerprint,
         },
+    })
+}
+
+/// A scheduled change, and what became of it.
+pub(super) fn scheduled(scheduled: &Scheduled) -> Value {
+    let (answer, error) = match &scheduled.state {
+        State::Done(answer) => (Value::clone(answer), None),
+        State::Failed(not_done) => (Value::Null, Some(ErrorReply::from(not_done.clone()).error)),
+        State::Held | State::Confirmed | State::Cancelled | State::Expired => (Value::Null, None),
+    };
+    json!({
+        "id": scheduled.id,
+        "at_tick": scheduled.at_tick,
+        "request": &*scheduled.request,
+        "body": &*scheduled.body,
+        "state": scheduled.state.word(),
+        "answer": answer,
+        "error": error,
     })
 }
 

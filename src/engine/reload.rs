@@ -204,6 +204,11 @@ impl Prepared {
 }
 
 impl Engine {
+    /// Whether it can go over to what was prepared, nothing else having come before.
+    pub fn fits(&self, prepared: &Prepared) -> bool {
+        Arc::ptr_eq(&prepared.before, &self.catalog)
+    }
+
     /// Goes over to another configuration from the next tick on. Its interval
     /// must be this one's; threads and epoch stay as they are.
     ///

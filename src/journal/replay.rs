@@ -172,6 +172,11 @@ impl Replay {
         }
     }
 
+    /// The same of which other ticks were published.
+    pub(super) fn with_published(self, published: Published) -> Self {
+        Self { published, ..self }
+    }
+
     /// Takes over what the same run's journal tells meanwhile.
     ///
     /// # Errors

@@ -17,6 +17,8 @@ pub const TICKS: &str = "gen_ticks";
 pub const TICK_LAG: (&str, &str) = ("gen_tick_lag_seconds", "seconds");
 /// The same, unit and label of the gauge that tells which run this is.
 pub const EPOCH: (&str, &str, &str) = ("gen_epoch_seconds", "seconds", "fingerprint");
+/// The label of the same family that tells the shard, where a process has no more of its run.
+pub const SHARD_LABEL: &str = "shard";
 
 /// Buckets of `gen_tick_duration_seconds`.
 pub(super) const TICK_BOUNDS_S: [f64; 10] =
@@ -287,7 +289,12 @@ impl SelfMetrics {
                         vec![label("reason", reasons.into()), servers()]
                     }
                     Own::ScrapeBytes => vec![label("encoding", ENCODINGS.map(String::from).into())],
-                    Own::Epoch => vec![label(EPOCH.2, vec![config::fingerprint(config)])],
+                    Own::Epoch => {
+                        let shard = config.shard.filter(|shard| shard.is_part());
+                        let shard = shard.map(|shard| label(SHARD_LABEL, vec![shard.to_string()]));
+                        let fingerprint = label(EPOCH.2, vec![config::fingerprint(config)]);
+                        std::iter::once(fingerprint).chain(shard).collect()
+                    }
                     Own::BuildInfo => {
                         vec![label("version", vec![env!("CARGO_PKG_VERSION").to_owned()])]
                     }

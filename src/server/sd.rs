@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
@@ -71,14 +72,17 @@ pub fn targets<'a>(map: &'a TargetMap, matches: &Matches) -> Vec<(String, Target
 }
 
 impl<'a> Group<'a> {
-    /// What discovery is told of a target at an address.
-    pub fn new(address: &'a str, id: &'a str, target: Target<'a>, in_body: bool) -> Self {
+    /// What discovery is told of a target.
+    pub fn new(served: &'a Served, id: &'a str, target: Target<'a>, in_body: bool) -> Self {
         let mut labels: BTreeMap<Cow<'static, str>, Cow<'a, str>> = BTreeMap::new();
         let own = target.labels();
         labels.insert("__metrics_path__".into(), path(id).into());
         labels.insert("__meta_mockingbird_target".into(), id.into());
         let series = target.series_count().to_string();
         labels.insert("__meta_mockingbird_series".into(), series.into());
+        if let Some(control) = &served.control {
+            labels.insert(CONTROL_LABEL.into(), control.into());
+        }
         // All targets have one address: without it they would be one instance.
         labels.insert("instance".into(), id.into());
         for (name, value) in own {
@@ -89,9 +93,44 @@ impl<'a> Group<'a> {
             }
         }
         Self {
-            targets: [address],
+            targets: [&served.address],
             labels,
         }
+    }
+}
+
+/// The label that tells where the control API of the process is that serves a target.
+pub const CONTROL_LABEL: &str = "__meta_mockingbird_control";
+
+/// Where a process that serves targets is reached.
+#[derive(Debug)]
+pub struct Served {
+    /// Host and port of the pages.
+    pub address: String,
+    /// Host and port of the control API, if whoever reaches the pages reaches it.
+    pub control: Option<String>,
+}
+
+impl Served {
+    /// What is known where the pages are reached at an address, which is `local` to the
+    /// process, and the control API listens on `control`.
+    pub fn new(address: String, local: Option<IpAddr>, control: Option<SocketAddr>) -> Self {
+        let control = control.and_then(|control| {
+            let host = match address.rsplit_once(':') {
+                // The colons of an address of version 6 are in brackets.
+                Some((host, port)) if !port.ends_with(']') => host,
+                _ => address.as_str(),
+            };
+            let (bind, port) = (control.ip().to_canonical(), control.port());
+            let local = local.map(|local| local.to_canonical());
+            if bind.is_unspecified() || Some(bind) == local {
+                Some(format!("{host}:{port}"))
+            } else {
+                let is_here = local.is_some_and(|local| local.is_loopback());
+                (is_here || !bind.is_loopback()).then(|| SocketAddr::new(bind, port).to_string())
+            }
+        });
+        Self { address, control }
     }
 }
 
@@ -106,14 +145,14 @@ pub fn path(id: &str) -> String {
 /// Those of `write`, at which the rest is left.
 pub fn write_document(
     targets: &[(String, Target<'_>)],
-    address: &str,
+    served: &Served,
     in_body: bool,
     mut write: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut piece = b"[".to_vec();
     for (index, (id, target)) in targets.iter().enumerate() {
         piece.extend_from_slice(if index == 0 { b"\n" } else { b",\n" });
-        serde_json::to_writer(&mut piece, &Group::new(address, id, *target, in_body))?;
+        serde_json::to_writer(&mut piece, &Group::new(served, id, *target, in_body))?;
         if piece.len() >= PIECE_BYTES {
             write(&piece)?;
             piece.clear();
@@ -127,6 +166,7 @@ pub fn write_document(
 pub(super) fn answer(
     pages: &Pages,
     scrapes: &Scrapes,
+    control: Option<SocketAddr>,
     request: &Request<'_>,
     reply: Reply<'_>,
 ) -> io::Result<Sent> {
@@ -152,7 +192,8 @@ pub(super) fn answer(
     }
     let mut body = reply.stream(200, &[("Content-Type", "application/json")]);
     if body.wants_body() {
-        write_document(&targets, &address, *in_body, |piece| body.write_all(piece))?;
+        let served = Served::new(address, Some(request.local().ip()), control);
+        write_document(&targets, &served, *in_body, |piece| body.write_all(piece))?;
     }
     body.finish()
 }
@@ -169,4 +210,43 @@ fn matches(pairs: Vec<(String, String)>) -> Result<Vec<(String, String)>, String
         }
     };
     pairs.into_iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_control_api_is_told_to_those_who_reach_it() {
+        let check = |address: &str, local: &str, control: &str, expected: Option<&str>| {
+            let local = local.parse().ok();
+            let served = Served::new(address.into(), local, control.parse().ok());
+            assert_eq!(served.control.as_deref(), expected, "{address} {control}");
+        };
+        let any = "0.0.0.0:8081";
+        check("a.example:80", "10.0.0.7", any, Some("a.example:8081"));
+        check("a.example", "10.0.0.7", any, Some("a.example:8081"));
+        check("[::1]:80", "::1", "[::]:8081", Some("[::1]:8081"));
+        check("[fd00::1]", "fd00::1", "[::]:8081", Some("[fd00::1]:8081"));
+        let here = "127.0.0.1:8081";
+        check("localhost:80", "127.0.0.1", here, Some("localhost:8081"));
+        check("localhost:80", "::1", here, Some("127.0.0.1:8081"));
+        check(
+            "localhost:80",
+            "::ffff:127.0.0.1",
+            here,
+            Some("localhost:8081"),
+        );
+        // Nobody reaches it from elsewhere.
+        check("a.example:80", "10.0.0.7", here, None);
+        check("a.example:80", "unknown", here, None);
+        check(
+            "a.example:80",
+            "10.0.0.7",
+            "10.1.0.7:8081",
+            Some("10.1.0.7:8081"),
+        );
+        check("a.example:80", "unknown", any, Some("a.example:8081"));
+        check("a.example:80", "10.0.0.7", "none", None);
+    }
 }

@@ -11,9 +11,10 @@ use super::naming::{Names, Naming, labels_text, quoted, selector};
 use super::report::{Report, Tally, rfc3339_ms};
 use super::target::{RunInfo, Scrape, late_ms, tick_interval_ms};
 use crate::clock::rfc3339;
+use crate::config::Shard;
 use crate::journal::{Reach, Replay};
 use crate::model::Shape;
-use crate::selfmetrics::{EPOCH, TICK_LAG};
+use crate::selfmetrics::{EPOCH, SHARD_LABEL, TICK_LAG};
 
 /// A scrape comes this much later than its tick at most, where nothing tells more.
 const LATE_MS_MAX: i64 = 10 * 60 * 1000;
@@ -99,6 +100,7 @@ impl Source<'_> {
         for row in self.backend.vector(&query, to_ms)? {
             let info = info_of(&row, label);
             let mut labels = row.labels;
+            take_shard(&mut labels);
             labels.retain(|name, _| name != label && name != "__name__");
             let is_only = |known: &mut Option<RunInfo>| *known = None;
             infos.entry(labels).and_modify(is_only).or_insert(info);
@@ -128,11 +130,25 @@ impl Source<'_> {
     }
 }
 
+/// Takes off labels the one that tells the shard of their process.
+fn take_shard(labels: &mut Labels) -> Option<Shard> {
+    // Whoever scrapes may have added one of its name.
+    let exported = format!("exported_{SHARD_LABEL}");
+    [exported.as_str(), SHARD_LABEL]
+        .into_iter()
+        .find_map(|name| {
+            let shard = Shard::parse(labels.get(name)?).ok()?;
+            labels.remove(name);
+            Some(shard)
+        })
+}
+
 /// What a row tells; `label` has the fingerprint.
 fn info_of(row: &Row, label: &str) -> Option<RunInfo> {
     Some(RunInfo {
         epoch_ms: (row.value * 1000.0).round() as i64,
         fingerprint: row.labels.get(label)?.clone(),
+        shard: take_shard(&mut row.labels.clone()),
     })
 }
 

@@ -63,6 +63,39 @@ pub struct Report {
     pub(super) added: Added,
 }
 
+impl Report {
+    /// Of a target of which a backend has nothing: the labels that would tell it, between
+    /// which ticks, the usual time between scrapes, and where they are missing, which is right
+    /// where faults excuse all of it.
+    pub(super) fn lost(
+        (backend, via): (&str, &'static str),
+        target: BTreeMap<String, String>,
+        ticks: (u64, u64),
+        interval_ms: i64,
+        gaps: Vec<Gap>,
+    ) -> Self {
+        let ends = gaps.first().zip(gaps.last());
+        Self {
+            backend: backend.to_owned(),
+            via,
+            ok: gaps.iter().all(|gap| gap.lost() == 0),
+            target,
+            range_ms: ends.map_or((0, 0), |(first, last)| (first.after_ms, last.before_ms)),
+            ticks,
+            scrapes: 0,
+            instants: 0,
+            scrape_interval_s: interval_ms as f64 / 1000.0,
+            gaps,
+            metrics: Vec::new(),
+            allowances: Vec::new(),
+            warnings: Vec::new(),
+            cost: None,
+            naming: Naming::Exposed { created: false },
+            added: Added::default(),
+        }
+    }
+}
+
 /// Scrapes that are missing between two that are there.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Gap {

@@ -46,6 +46,8 @@ struct TickNumbers<'a> {
     selector: String,
     /// The process that pushed them, unless the arguments name one.
     instance: Option<&'a str>,
+    /// The labels of targets that the arguments name.
+    named: Labels,
     targets_max: usize,
     /// The targets that have pages of their own.
     targets: Option<&'a Targets>,
@@ -76,6 +78,7 @@ pub(super) fn find(
             .instance
             .as_deref()
             .filter(|_| options.instance.is_none()),
+        named: named(options),
         targets_max: options.targets_max,
         targets: pages::targets(replay).filter(|_| options.via.is_scraped()),
         infos: BTreeMap::new(),
@@ -83,7 +86,7 @@ pub(super) fn find(
     let mut in_range = numbers.stored(edges.begin_ms, edges.end_ms)?;
     numbers.leave_out_own_metrics(&mut in_range)?;
     if in_range.iter().any(|stored| numbers.is_page(stored)) {
-        numbers.infos = numbers.run_infos(options, (edges.begin_ms, edges.end_ms))?;
+        numbers.infos = numbers.run_infos((edges.begin_ms, edges.end_ms))?;
     }
     numbers.check_several(&in_range)?;
     let is_first_range = !options.whole_range && options.known_until_ms.is_none();
@@ -149,7 +152,29 @@ impl TickNumbers<'_> {
             self.leave_out_start(stored)?;
         }
         found.retain(|stored| !stored.samples.is_empty());
+        self.leave_out_other_shards(&mut found, (from_ms, to_ms))?;
         Ok(found)
+    }
+
+    /// Leaves out what was scraped from other shards of the run than this one, where it is one
+    /// and they say so. Those that push say by another label who they are.
+    fn leave_out_other_shards(
+        &self,
+        found: &mut Vec<Stored>,
+        range_ms: (i64, i64),
+    ) -> Result<(), AskError> {
+        let own = self.replay.config().shard.filter(|shard| shard.is_part());
+        if own.is_none() || self.route.due.is_some() || found.is_empty() {
+            return Ok(());
+        }
+        let infos = self.run_infos(range_ms)?;
+        found.retain(|stored| {
+            let mut labels = stored.labels.clone();
+            labels.remove("__name__");
+            let told = infos.get(&labels).and_then(|info| info.shard);
+            told.is_none() || told == own
+        });
+        Ok(())
     }
 
     /// Leaves out whoever scraped a page of self-metrics alone.
@@ -311,21 +336,12 @@ impl TickNumbers<'_> {
     }
 
     /// What all targets say of their run, asked at once.
-    fn run_infos(
-        &self,
-        options: &Options,
-        range_ms: (i64, i64),
-    ) -> Result<BTreeMap<Labels, RunInfo>, AskError> {
-        let named = [("job", &options.job), ("instance", &options.instance)];
-        let named = named
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        let named = named.map(|(name, value)| (name.to_owned(), value.clone()));
+    fn run_infos(&self, range_ms: (i64, i64)) -> Result<BTreeMap<Labels, RunInfo>, AskError> {
         let source = Source {
             backend: self.backend,
             prefix: &self.route.own_prefix(),
             naming: self.route.naming,
-            labels: &named.collect(),
+            labels: &self.named,
         };
         source.run_infos(range_ms)
     }
@@ -432,13 +448,16 @@ impl TickNumbers<'_> {
         let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
         let (from_ms, to_ms) = (edges.begin_ms, edges.end_ms);
         let (from, to) = (rfc3339_ms(from_ms), rfc3339_ms(to_ms));
+        let shard = self.replay.config().shard.filter(|shard| shard.is_part());
+        let of_shard = shard.map(|shard| format!(" of shard {shard}"));
         let of_instance = self.instance.map(|name| {
             format!(" of instance {name} (the run's own; --instance names another one)")
         });
         let none = format!(
-            "{}: has no {}{} from {from} to {to}, and none before{}",
+            "{}: has no {}{}{} from {from} to {to}, and none before{}",
             self.backend.url(),
             names.join(" or "),
+            of_shard.unwrap_or_default(),
             of_instance.unwrap_or_default(),
             self.of_others(from_ms, to_ms),
         );
@@ -454,7 +473,8 @@ impl TickNumbers<'_> {
                 return VerifyError::Ask(format!("{none}; was it pushed then, and {asked}"));
             }
             None => {
-                return VerifyError::Ask(format!("{none}; was it scraped then, and {asked}"));
+                let message = format!("{none}; was it scraped then, and {asked}");
+                return VerifyError::Absent((from_ms, edges.due_until_ms), message);
             }
         };
         if due == 0 {
@@ -470,6 +490,14 @@ impl TickNumbers<'_> {
             },
         )
     }
+}
+
+/// The labels of targets that the arguments name.
+fn named(options: &Options) -> Labels {
+    let named = [("job", &options.job), ("instance", &options.instance)];
+    let named = named.into_iter();
+    let named = named.filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+    named.collect()
 }
 
 /// # Errors

@@ -49,7 +49,8 @@ pub fn run(
     options: &Options,
     progress: &mut Progress<'_>,
 ) -> Result<Findings, VerifyError> {
-    Session::new(replay, backend, options)?.round(options, progress)
+    let found = Session::new(replay, backend, options)?.round(options, progress);
+    found.map_err(VerifyError::of_only)
 }
 
 /// A run that is computed as far as was needed yet, and a backend that is asked

@@ -5,6 +5,7 @@ use super::backend::Labels;
 use super::edges::Edges;
 use super::naming::Naming;
 use super::report::{Example, rfc3339_ms};
+use crate::config::Shard;
 use crate::journal::Replay;
 
 /// Scrapes that are looked at together.
@@ -57,6 +58,8 @@ pub(super) struct RunInfo {
     pub(super) epoch_ms: i64,
     /// Of its configuration.
     pub(super) fingerprint: String,
+    /// Which shard of the run it has, if not all of it.
+    pub(super) shard: Option<Shard>,
 }
 
 /// The times between scrapes.

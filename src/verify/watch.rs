@@ -15,9 +15,10 @@ use super::backend::Backend;
 use super::report::{Gap, Report};
 use super::{Options, Progress, Session, VerifyError};
 use crate::clock::Clock;
+use crate::config::Shard;
 use crate::journal::{Later, Published, Replay};
 pub use metrics::{Delays, Summary};
-use metrics::{Metrics, lock, serve};
+use metrics::{Metrics, Verdict, lock, serve};
 use poll::{Poll, Watched};
 
 /// How to watch.
@@ -36,6 +37,8 @@ pub struct Settings {
 /// How a round ended, or what became of the run before it.
 #[derive(Debug)]
 pub enum Round<'a> {
+    /// What is told next is of this shard, where processes shared the run.
+    Of(Shard),
     /// This was found.
     Compared(&'a Report),
     /// The same is missing as at the end of the last round, and nothing came.
@@ -57,11 +60,15 @@ pub enum Round<'a> {
     Killed(i64),
 }
 
+/// The parts of a run, one at least.
+pub type Load<'a> = dyn FnMut() -> Result<Vec<Replay>, VerifyError> + 'a;
+
 /// Gets every round, and the delays so far.
 pub type Tell<'a> = dyn FnMut(Round<'_>, &Delays) + 'a;
 
 /// Watches until something arrives on `stop`. `load` gives the run as its journal
-/// tells it now; `tell` gets every round, `progress` what is computed for it.
+/// tells it now, or the parts of it that processes had who shared it, always in the same
+/// order; `tell` gets every round, `progress` what is computed for it.
 ///
 /// # Errors
 /// When the run cannot be loaded, does not fit, or nothing can be served.
@@ -69,7 +76,7 @@ pub fn watch(
     backend: &Backend,
     options: &Options,
     settings: &Settings,
-    load: &mut dyn FnMut() -> Result<Replay, VerifyError>,
+    load: &mut Load<'_>,
     stop: &Receiver<()>,
     tell: &mut Tell<'_>,
     progress: &mut Progress<'_>,
@@ -80,8 +87,12 @@ pub fn watch(
         .map(|addr| serve(addr, Arc::clone(&metrics), settings.visible_after))
         .transpose()?;
     let clock = Clock::start();
-    let replay = load()?;
-    let watched = Mutex::new(Watched::of(&replay, options)?);
+    let parts = load()?;
+    let Some(first) = parts.first() else {
+        return Err(VerifyError::Config("there is no run to watch".into()));
+    };
+    // All are shown in the same way.
+    let watched = Mutex::new(Watched::of(first, options)?);
     let poll = Poll::new(backend, clock, (&watched, &metrics));
     std::thread::scope(|scope| {
         let (metrics, watched) = (&metrics, &watched);
@@ -95,7 +106,7 @@ pub fn watch(
             watched,
             clock,
         };
-        watch.rounds(options, replay, load, stop, (tell, progress))
+        watch.rounds(options, parts, load, stop, (tell, progress))
     })?;
     let summary = lock(&metrics).summary.clone();
     Ok(summary)
@@ -149,12 +160,12 @@ impl<'b> Watch<'b> {
     fn rounds(
         &self,
         options: &Options,
-        first: Replay,
-        load: &mut dyn FnMut() -> Result<Replay, VerifyError>,
+        first: Vec<Replay>,
+        load: &mut Load<'_>,
         stop: &Receiver<()>,
         (tell, progress): (&mut Tell<'_>, &mut Progress<'_>),
     ) -> Result<(), VerifyError> {
-        let mut next = Next {
+        let begin = |_: &Replay| Next {
             options: Options {
                 // What is not visible yet is left out of every round.
                 visible_until_ms: None,
@@ -167,36 +178,33 @@ impl<'b> Watch<'b> {
             run: Run::Unknown,
             gaps: Vec::new(),
         };
+        let mut nexts: Vec<Next<'b>> = first.iter().map(begin).collect();
         let mut first = Some(first);
         let mut due = Instant::now();
         for number in 1.. {
             let began = Instant::now();
-            let replay = first.take().map_or_else(&mut *load, Ok);
-            let result = match replay {
-                Ok(replay) => self.round(&mut next, replay, (tell, progress))?,
+            let parts = first.take().map_or_else(&mut *load, Ok);
+            let verdict = match parts {
+                Ok(parts) if parts.len() == nexts.len() => {
+                    let mut verdict = Verdict::Nothing;
+                    for (place, (next, part)) in nexts.iter_mut().zip(parts).enumerate() {
+                        let of_part = self.part((place, next), part, (tell, progress))?;
+                        verdict = verdict.max(of_part);
+                    }
+                    verdict
+                }
+                Ok(_) => {
+                    let message = "the run is divided in another way than before";
+                    tell(Round::Failed(message), &self.delays());
+                    Verdict::Failed
+                }
                 // A journal that cannot be read may be one that is just begun.
-                Err(error) => Err(error.to_string()),
+                Err(error) => {
+                    tell(Round::Failed(&error.to_string()), &self.delays());
+                    Verdict::Failed
+                }
             };
-            let now_ns = self.clock.now_ns();
-            match result {
-                Ok(Outcome::Compared(report)) => {
-                    lock(self.metrics).add(&report, now_ns, began.elapsed());
-                    tell(Round::of(&report, &next.gaps), &self.delays());
-                    next.gaps = report.gaps;
-                }
-                Ok(Outcome::NotDue) => {
-                    lock(self.metrics).pass(now_ns, began.elapsed());
-                    tell(Round::Nothing, &self.delays());
-                }
-                Ok(Outcome::Lost(gap, message)) => {
-                    lock(self.metrics).lose(gap, now_ns, began.elapsed());
-                    tell(Round::Lost(&message), &self.delays());
-                }
-                Err(message) => {
-                    lock(self.metrics).fail(now_ns, began.elapsed());
-                    tell(Round::Failed(&message), &self.delays());
-                }
-            }
+            lock(self.metrics).end_round(verdict, self.clock.now_ns(), began.elapsed());
             if self.settings.rounds_max.is_some_and(|most| number >= most) {
                 break;
             }
@@ -208,6 +216,41 @@ impl<'b> Watch<'b> {
             }
         }
         Ok(())
+    }
+
+    /// Compares what is new of a part of the run, and tells what was found.
+    fn part(
+        &self,
+        (place, next): (usize, &mut Next<'b>),
+        part: Replay,
+        (tell, progress): (&mut Tell<'_>, &mut Progress<'_>),
+    ) -> Result<Verdict, VerifyError> {
+        if let Some(shard) = part.config().shard {
+            tell(Round::Of(shard), &self.delays());
+        }
+        let result = self.round(next, part, (&mut *tell, progress))?;
+        Ok(match result {
+            Ok(Outcome::Compared(report)) => {
+                lock(self.metrics).add(place, &report);
+                tell(Round::of(&report, &next.gaps), &self.delays());
+                let ok = report.ok;
+                next.gaps = report.gaps;
+                if ok { Verdict::Ok } else { Verdict::Differs }
+            }
+            Ok(Outcome::NotDue) => {
+                tell(Round::Nothing, &self.delays());
+                Verdict::Nothing
+            }
+            Ok(Outcome::Lost(gap, message)) => {
+                lock(self.metrics).lose(place, gap);
+                tell(Round::Lost(&message), &self.delays());
+                Verdict::Differs
+            }
+            Err(message) => {
+                tell(Round::Failed(&message), &self.delays());
+                Verdict::Failed
+            }
+        })
     }
 
     fn delays(&self) -> Delays {
@@ -278,7 +321,7 @@ impl<'b> Watch<'b> {
             }
             Err(VerifyError::NotDue(_)) => Ok(Ok(Outcome::NotDue)),
             Err(VerifyError::Lost(gap, message)) => Ok(Ok(Outcome::Lost(gap, message))),
-            Err(VerifyError::Ask(message)) => {
+            Err(VerifyError::Ask(message) | VerifyError::Absent(_, message)) => {
                 // Ticks do not come back: what was computed for nothing is
                 // computed again, from the beginning.
                 if session.as_ref().and_then(Session::computed) != computed {

@@ -271,7 +271,23 @@ fn the_command_lists_what_an_instance_would() {
     assert_eq!(mockingbird(&file).status.code(), Some(2));
     let file = [&file[..5], &["h:1"]].concat();
     let expected = good(&running, "/sd").replace("\"localhost\"", "\"h:1\"");
+    // The file names no port of the control API, and nobody elsewhere reaches it.
+    let control = groups(&expected)[0]["__meta_mockingbird_control"].clone();
+    let control = format!("\"__meta_mockingbird_control\":\"{control}\",");
+    assert_eq!(expected.matches(&control).count(), 4);
+    let expected = expected.replace(&control, "");
     assert_eq!(stdout(&mockingbird(&file)), expected);
+    // Its defaults are those of a machine that is asked from itself.
+    let usual = std::fs::read_to_string(&path).unwrap();
+    let usual = usual.replace("control_api_port: 0, ", "");
+    std::fs::write(folder.path().join("usual.yaml"), usual).unwrap();
+    let usual = folder.path().join("usual.yaml").display().to_string();
+    for (address, expected) in [("localhost:1", Some("localhost:8081")), ("h:1", None)] {
+        let listed = mockingbird(&["targets", &usual, "--address", address]);
+        let first = groups(stdout(&listed)).remove(0);
+        let control = first.get("__meta_mockingbird_control");
+        assert_eq!(control.map(String::as_str), expected, "{address}");
+    }
 
     let table = mockingbird(&["targets", &path, "--format", "table", "--match", "pod=d"]);
     assert_eq!(

@@ -16,7 +16,8 @@ pub(crate) struct Instance {
     child: Child,
     /// Address of the control API.
     pub(crate) control: String,
-    metrics: String,
+    /// Address of the pages.
+    pub(crate) metrics: String,
     folder: tempfile::TempDir,
 }
 
@@ -51,6 +52,7 @@ impl Instance {
         Self::start_text(&Self::text(global, metrics))
     }
 
+    /// With a configuration that listens on free ports.
     pub(crate) fn start_text(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.yaml");

@@ -47,7 +47,7 @@ pub(crate) fn journal(added: &str) -> String {
     journal_of(config, added)
 }
 
-fn journal_of(config: Config, added: &str) -> String {
+pub(crate) fn journal_of(config: Config, added: &str) -> String {
     let start = Start {
         version: "0".into(),
         epoch_ns: EPOCH_MS * 1_000_000,

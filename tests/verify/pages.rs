@@ -35,11 +35,11 @@ metrics:
   - {name: limit, type: gauge, profile: fixed, algorithm: random_walk, start: 20, step: 1}
 "#;
 
-const CHURN: &str = "churn:
+pub(crate) const CHURN: &str = "churn:
       - {mode: rollout, label: deployment, every: 17s, over: 6s, percent: 50, overlap: 2s}
       - {mode: restart, label: pod, every: 23s, percent: 30, down: 3s}";
 
-fn text(targets: &str, life: &str) -> String {
+pub(crate) fn text(targets: &str, life: &str) -> String {
     PODS.replace("TARGETS", targets).replace("LIFE", life)
 }
 
@@ -79,7 +79,7 @@ fn scraped_ms(id: &str, tick: u64) -> i64 {
 
 /// What a backend holds that has scraped every page at every tick; the labels of targets come
 /// from it, if they are not in the pages.
-fn scraped(text: &str) -> Store {
+pub(crate) fn scraped(text: &str) -> Store {
     let config = replay_of(text).config().clone();
     let fingerprint = config::fingerprint(&config);
     let targets = config.prometheus.targets.unwrap();

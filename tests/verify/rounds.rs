@@ -183,7 +183,7 @@ fn a_watch_tells_of_a_series_that_comes_back() {
         whole_range: false,
         ..options()
     };
-    let mut load = || Ok(run());
+    let mut load = || Ok(vec![run()]);
     let (tell, progress) = (&mut tell, &mut |_, _| {});
     watch::watch(
         &backend, &options, &settings, &mut load, &stop, tell, progress,

@@ -233,11 +233,11 @@ fn a_watch_goes_over_to_a_run_of_the_same_epoch() {
         let mut loads = 0;
         let mut load = || {
             loads += 1;
-            Ok(if loads == 1 {
+            Ok(vec![if loads == 1 {
                 run_of("", true)
             } else {
                 second()
-            })
+            }])
         };
         let settings = Settings {
             interval: Duration::from_millis(10),

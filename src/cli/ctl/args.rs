@@ -1,12 +1,13 @@
 //! What `ctl` takes: its subcommands and their arguments.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::help;
 use crate::app::RunError;
-use crate::cli::values::{count, finite, label, percent, seconds};
+use crate::cli::values::{ahead, count, finite, label, percent, seconds};
 
 /// Options that stand apart from a subcommand's own.
 const GLOBAL: &str = "Options of every ctl command";
@@ -21,11 +22,30 @@ pub(in crate::cli) struct CtlArgs {
         global = true,
         value_name = "URL",
         help_heading = GLOBAL,
-        help = "Where the instance's control API is. Default: MOCKINGBIRD_URL, else \
-                http://localhost:8081"
+        help = "Where the instance's control API is; to be given for each of several instances of \
+                one run. Default: MOCKINGBIRD_URL, else http://localhost:8081"
     )]
-    pub(super) url: Option<String>,
-    /// Print the instance's reply as it is, which is JSON.
+    pub(super) url: Vec<String>,
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = GLOBAL,
+        help = "The same of all instances that a document of Prometheus' HTTP service discovery \
+                lists, such as http://mockingbird:8000/sd; may be given several times"
+    )]
+    pub(super) urls_from: Vec<String>,
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        help_heading = GLOBAL,
+        value_parser = ahead,
+        help = "With several instances: how far ahead the tick is that they agree on. Default: 2s, \
+                for a reload 10s"
+    )]
+    pub(super) ahead: Option<Duration>,
+    /// Print the instance's reply as it is, which is JSON; of several instances a list.
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub(super) json: bool,
     #[command(subcommand)]

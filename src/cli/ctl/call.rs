@@ -76,6 +76,41 @@ impl Call {
         Self::post("churn", body(common.into_iter().chain(own)), text::ordered)
     }
 
+    /// What an instance says of itself.
+    pub(super) fn status() -> Self {
+        Self::get("/status".into(), status::status)
+    }
+
+    /// What became of a change that was scheduled.
+    pub(super) fn scheduled(id: u64) -> Self {
+        Self::get(format!("/control/scheduled/{id}"), Value::to_string)
+    }
+
+    /// Has a change made that is held.
+    pub(super) fn confirm(id: u64) -> Self {
+        Self::post(&format!("scheduled/{id}"), json!({}), Value::to_string)
+    }
+
+    /// Has a change not made that is held or confirmed.
+    pub(super) fn cancel(id: u64) -> Self {
+        Self::delete("scheduled", &id.to_string())
+    }
+
+    /// The same, held for a tick.
+    pub(super) fn held_for(&self, at_tick: u64) -> Self {
+        Self {
+            method: self.method,
+            path: format!("{}?at_tick={at_tick}&hold=true", self.path),
+            body: self.body.clone(),
+            text: self.text,
+        }
+    }
+
+    /// Whether it only asks.
+    pub(super) fn is_read(&self) -> bool {
+        self.method == "GET"
+    }
+
     pub(super) fn of(command: Ctl) -> Self {
         match command {
             Ctl::Rollout(args) => {
@@ -121,7 +156,7 @@ impl Call {
                 ]);
                 Self::post("size", body, text::ordered)
             }
-            Ctl::Status => Self::get("/status".into(), status::status),
+            Ctl::Status => Self::status(),
             Ctl::Journal => Self::get("/control/journal".into(), Value::to_string),
             Ctl::Series(args) => Self::get(args.path(), text::series),
             Ctl::Reload => Self::post("reload", json!({}), text::reloaded),

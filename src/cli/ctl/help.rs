@@ -18,9 +18,18 @@ Examples:
   mockingbird ctl reload
   mockingbird ctl journal > run.journal
   mockingbird ctl series --metric http_requests_total --match region=us-east-1 --limit 5
+  mockingbird ctl --url http://a:8081 --url http://b:8081 scenario deploy_gone_wrong
+  mockingbird ctl --urls-from http://a:8000/sd --urls-from http://b:8000/sd status
+
+Several instances:
+  They have to be of one run: the same configuration, version, epoch and tick interval, and all of
+  its shards if it has any. A change is made at all of them from the same tick on, or at none: they
+  agree on one that is --ahead of the latest, each says whether it can, and only if all can is it
+  confirmed. The command waits for that tick and names whoever did not do it. status shows one line
+  for each; journal takes one instance at a time.
 
 Environment:
-  MOCKINGBIRD_URL            instead of --url
+  MOCKINGBIRD_URL            instead of --url; several with commas between them
   MOCKINGBIRD_CONTROL_TOKEN  the token, where the instance asks for one
 
 Exit codes: 0 done, 1 not reached or not able to, 2 refused.";

@@ -100,7 +100,7 @@ pub(super) fn status(reply: &Value) -> String {
 }
 
 /// Rows of what acts, below their headings.
-fn in_effect(reply: &Value) -> Vec<Vec<String>> {
+pub(super) fn in_effect(reply: &Value) -> Vec<Vec<String>> {
     let heading = ["ID", "WHAT", "ON", "HOW", "LEFT", "BY"];
     let mut rows = vec![heading.map(String::from).to_vec()];
     let left = |of: &Value| match of["remaining_seconds"].as_f64() {
@@ -211,7 +211,7 @@ fn clock_offset(offset_s: f64) -> String {
     format!(", the clock {:.3} s {which}", offset_s.abs())
 }
 
-fn number(value: &Value) -> f64 {
+pub(super) fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or(f64::NAN)
 }
 

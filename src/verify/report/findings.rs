@@ -66,6 +66,22 @@ impl Findings {
         Self { reports, cost }
     }
 
+    /// Of parts of a run that were judged one after the other, and of such that did not come.
+    /// There has to be a report.
+    pub(in crate::verify) fn together(parts: Vec<Self>, lost: Vec<Report>) -> Self {
+        let mut cost = Cost::default();
+        let mut reports = lost;
+        for part in parts {
+            cost.ticks_replayed += part.cost.ticks_replayed;
+            cost.series_replayed += part.cost.series_replayed;
+            cost.compute_s += part.cost.compute_s;
+            cost.query_s += part.cost.query_s;
+            cost.requests += part.cost.requests;
+            reports.extend(part.reports);
+        }
+        Self::new(reports, cost)
+    }
+
     /// Whether everything is as expected at every target.
     pub fn ok(&self) -> bool {
         self.reports.iter().all(|report| report.ok)

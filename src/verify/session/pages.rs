@@ -10,7 +10,7 @@ use crate::journal::Replay;
 use crate::verify::backend::AskError;
 use crate::verify::edges::Edges;
 use crate::verify::gaps::{edge_gap, gap};
-use crate::verify::naming::{Added, Naming, labels_text};
+use crate::verify::naming::labels_text;
 use crate::verify::page_totals::{self, Judged};
 use crate::verify::pages::{self, FOUND_WITHIN_MS, Followed, Page, Span};
 use crate::verify::range_check::RangeCheck;
@@ -100,28 +100,15 @@ impl Session<'_> {
     /// The report of a page of which the backend has nothing, though it should unless the run
     /// made all of its scrapes fail.
     fn lost_page(&self, id: &str, gaps: Vec<Gap>, due: &Due<'_>, options: &Options) -> Report {
-        let range_ms = (gaps[0].after_ms, gaps[gaps.len() - 1].before_ms);
-        Report {
-            backend: self.backend.url().to_owned(),
-            via: options.via.name(),
-            ok: gaps.iter().all(|gap| gap.lost() == 0),
-            target: [("target".to_owned(), id.to_owned())].into(),
-            range_ms,
-            ticks: (
-                due.replay.tick_by_ms(range_ms.0),
-                due.replay.tick_by_ms(range_ms.1),
-            ),
-            scrapes: 0,
-            instants: 0,
-            scrape_interval_s: due.interval_ms as f64 / 1000.0,
+        let (from_ms, to_ms) = (gaps[0].after_ms, gaps[gaps.len() - 1].before_ms);
+        let ticks = [from_ms, to_ms].map(|ms| due.replay.tick_by_ms(ms));
+        Report::lost(
+            (self.backend.url(), options.via.name()),
+            [("target".to_owned(), id.to_owned())].into(),
+            (ticks[0], ticks[1]),
+            due.interval_ms,
             gaps,
-            metrics: Vec::new(),
-            allowances: Vec::new(),
-            warnings: Vec::new(),
-            cost: None,
-            naming: Naming::Exposed { created: false },
-            added: Added::default(),
-        }
+        )
     }
 }
 

@@ -1,6 +1,7 @@
 //! What rounds of watching found, as metrics of its own: reports in, Prometheus
 //! text out, served over HTTP.
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,6 +43,17 @@ pub struct Summary {
     pub delays: Delays,
 }
 
+/// What a round found, from the best to the worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Verdict {
+    /// There was nothing to compare, as it should be.
+    Nothing,
+    Ok,
+    /// The backend could not be asked.
+    Failed,
+    Differs,
+}
+
 /// How long ticks took to become visible, from their own time on.
 #[derive(Debug, Clone, Default)]
 pub struct Delays {
@@ -58,8 +70,8 @@ pub(super) struct Metrics {
     by_metric: Vec<MetricFound>,
     scrapes: u64,
     scrapes_missing: u64,
-    /// What was missing at the end of the last round.
-    open: Option<Gap>,
+    /// What was missing at the end of the last round, by part of the run.
+    open: BTreeMap<usize, Gap>,
     last_ok: Option<bool>,
     last_round_s: f64,
     last_scrape_ms: i64,
@@ -124,26 +136,19 @@ impl Delays {
 }
 
 impl Metrics {
-    /// Adds a round that compared something, or found nothing new.
-    pub(super) fn add(&mut self, report: &Report, now_ns: i64, took: Duration) {
-        if report.ok {
-            self.summary.rounds_ok += 1;
-        } else {
-            self.summary.rounds_differing += 1;
-        }
-        self.end_round(true, now_ns, took);
-        self.last_ok = Some(report.ok);
-        self.last_scrape_ms = report.range_ms.1;
+    /// Adds what was compared of a part of the run, or that nothing new was found.
+    pub(super) fn add(&mut self, part: usize, report: &Report) {
+        self.last_scrape_ms = self.last_scrape_ms.max(report.range_ms.1);
         self.scrapes += report.scrapes as u64;
         let interval_ms = (report.scrape_interval_s * 1000.0) as i64;
-        let counted = |gap| counted_before(gap, self.open.as_ref(), interval_ms);
+        let open = self.open.remove(&part);
+        let counted = |gap| counted_before(gap, open.as_ref(), interval_ms);
         let gaps = report.gaps.iter();
         let new = gaps.map(|gap| gap.lost().saturating_sub(counted(gap)));
         self.scrapes_missing += new.sum::<u64>();
         let last = report.gaps.last();
-        self.open = last
-            .filter(|gap| gap.before_ms > report.range_ms.1)
-            .cloned();
+        let open = last.filter(|gap| gap.before_ms > report.range_ms.1);
+        self.open.extend(open.map(|gap| (part, gap.clone())));
         for tally in &report.metrics {
             let found = self.found_of(&tally.metric);
             found.samples += tally.samples;
@@ -153,29 +158,25 @@ impl Metrics {
         }
     }
 
-    /// Adds a round in which there was nothing to compare, as it should be.
-    pub(super) fn pass(&mut self, now_ns: i64, took: Duration) {
-        self.end_round(true, now_ns, took);
-    }
-
-    /// Adds a round in which nothing of the run was there.
-    pub(super) fn lose(&mut self, gap: Gap, now_ns: i64, took: Duration) {
-        self.summary.rounds_differing += 1;
-        self.end_round(true, now_ns, took);
-        self.last_ok = Some(false);
-        let counted = counted_before(&gap, self.open.as_ref(), 0);
+    /// Adds that nothing of a part of the run was there.
+    pub(super) fn lose(&mut self, part: usize, gap: Gap) {
+        let counted = counted_before(&gap, self.open.get(&part), 0);
         self.scrapes_missing += gap.lost().saturating_sub(counted);
-        self.open = Some(gap);
+        self.open.insert(part, gap);
     }
 
-    /// Adds a round in which the backend could not be asked.
-    pub(super) fn fail(&mut self, now_ns: i64, took: Duration) {
-        self.summary.rounds_failed += 1;
-        self.end_round(false, now_ns, took);
-    }
-
-    fn end_round(&mut self, answered: bool, now_ns: i64, took: Duration) {
-        self.summary.answered = answered;
+    /// Adds a round: all parts of the run in one verdict, the worst.
+    pub(super) fn end_round(&mut self, verdict: Verdict, now_ns: i64, took: Duration) {
+        match verdict {
+            Verdict::Nothing => {}
+            Verdict::Ok => self.summary.rounds_ok += 1,
+            Verdict::Differs => self.summary.rounds_differing += 1,
+            Verdict::Failed => self.summary.rounds_failed += 1,
+        }
+        if matches!(verdict, Verdict::Ok | Verdict::Differs) {
+            self.last_ok = Some(verdict == Verdict::Ok);
+        }
+        self.summary.answered = verdict != Verdict::Failed;
         self.last_round_s = now_ns as f64 / 1e9;
         self.last_duration_s = took.as_secs_f64();
     }

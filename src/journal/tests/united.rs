@@ -1,0 +1,281 @@
+//! Several journals as one run.
+
+use super::*;
+use crate::config::Shard;
+
+/// A time at which nothing is late yet.
+const NOW_NS: i64 = EPOCH_NS;
+
+/// The journal of a shard to which this was done.
+fn journal(shard: &str, entries: Vec<Entry>) -> (String, History) {
+    let mut config = config();
+    config.shard = (!shard.is_empty()).then(|| Shard::parse(shard).unwrap());
+    let history = History {
+        start: Start {
+            version: "1".into(),
+            epoch_ns: EPOCH_NS,
+            catches_up: false,
+            fingerprint: config::fingerprint(&config),
+            config,
+        },
+        entries,
+        torn_line: None,
+        copied: None,
+        is_written: false,
+    };
+    (format!("{shard}.journal"), history)
+}
+
+/// Those of all shards, each with what it did itself after that.
+fn journals(own: [Vec<Entry>; 3]) -> Vec<(String, History)> {
+    let all = own.into_iter().enumerate();
+    let journal = |(index, own)| journal(&format!("{index}/3"), [entries(), own].concat());
+    all.map(journal).collect()
+}
+
+fn stopped(tick: u64) -> Entry {
+    at(tick, Event::Stop(EPOCH_NS + tick as i64 * 500_000_000 + 7))
+}
+
+fn whole(journals: Vec<(String, History)>) -> Replay {
+    unite(journals, false, NOW_NS)
+        .unwrap_or_else(|error| panic!("{error}"))
+        .whole
+}
+
+/// Why they are no run.
+#[track_caller]
+fn check_refused(journals: Vec<(String, History)>, now_ns: i64, expected: &str) {
+    let error = unite(journals, false, now_ns).unwrap_err().to_string();
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn shards_are_the_run_of_all() {
+    // In any order, and whatever each did for itself.
+    let level = |level| at(7, Event::LogLevel(level));
+    let mut all = journals([vec![stopped(30)], vec![stopped(31)], vec![stopped(29)]]);
+    all.rotate_left(1);
+    all[0].1.entries.insert(9, level(log::LevelFilter::Trace));
+    all[1].1.entries.remove(8);
+    let united = unite(all, false, NOW_NS).unwrap();
+    let parts = united.parts.iter();
+    let parts: Vec<_> = parts
+        .map(|part| part.config().shard.unwrap().to_string())
+        .collect();
+    assert_eq!(parts, ["0/3", "1/3", "2/3"]);
+    assert_eq!(united.whole.config().shard, None);
+
+    // It is what the journal of one process would be, to which the same was done.
+    let mut one = entries();
+    one.remove(8);
+    if let Event::Reload { reloaded, .. } = &mut one.last_mut().unwrap().event {
+        for counts in reloaded.series.values_mut() {
+            counts.kept *= 3;
+            counts.began *= 3;
+            counts.ended *= 3;
+        }
+    }
+    let alone = run_with(one, |_| {});
+    assert!(alone.goes_on_in(&united.whole) && united.whole.goes_on_in(&alone));
+    // It ended when the first of them did.
+    let published = united.whole.published();
+    assert_eq!((published.before, published.later), (29, Later::None));
+    assert_eq!(
+        united.whole.ended_ns(),
+        Some(EPOCH_NS + 29 * 500_000_000 + 7)
+    );
+    assert_eq!(united.whole.reach(28, NOW_NS), Reach::Reached);
+    assert!(matches!(
+        united.whole.reach(29, NOW_NS),
+        Reach::Ended(_, Some(28))
+    ));
+    let parts = united.parts.iter();
+    let ends: Vec<u64> = parts.map(|part| part.published().before).collect();
+    assert_eq!(ends, [30, 31, 29]);
+}
+
+#[test]
+fn a_run_lasts_from_the_latest_start_to_the_earliest_end() {
+    let caught_up = |tick| at(tick, Event::CaughtUp);
+    let one = |shard: &str, entries: Vec<Entry>, change: &dyn Fn(&mut History)| {
+        let mut one = journal(shard, entries);
+        change(&mut one.1);
+        one
+    };
+    let written: &dyn Fn(&mut History) = &|one| one.is_written = true;
+    let copied: &dyn Fn(&mut History) = &|one| one.copied = Some((EPOCH_NS + 1, 12));
+    let killed: &dyn Fn(&mut History) = &|_| {};
+    let ends = |journals| {
+        let published = whole(journals).published();
+        (
+            published.first,
+            published.before,
+            published.later,
+            published.is_copy,
+        )
+    };
+    let two = |first: (String, History), second| ends(vec![first, second]);
+    let a = |change| one("0/2", vec![caught_up(4)], change);
+    let late = |change| one("1/2", vec![caught_up(9)], change);
+    assert_eq!(
+        two(a(written), late(written)),
+        (Some(9), 4, Later::All, false)
+    );
+    assert_eq!(
+        two(a(written), late(copied)),
+        (Some(9), 12, Later::Unknown, true)
+    );
+    assert_eq!(
+        two(a(written), late(killed)),
+        (Some(9), 9, Later::Unknown, false)
+    );
+    let ended = one("1/2", vec![caught_up(9), stopped(20)], killed);
+    assert_eq!(
+        two(a(written), ended.clone()),
+        (Some(9), 20, Later::None, false)
+    );
+    assert_eq!(
+        two(a(copied), ended.clone()),
+        (Some(9), 12, Later::Unknown, true)
+    );
+    // Of equal ends one that is told is known.
+    let dead = one("0/2", vec![caught_up(20)], killed);
+    assert_eq!(two(dead, ended), (Some(20), 20, Later::None, false));
+    // While one still catches up, the whole does.
+    let mut begins = one("1/2", Vec::new(), written);
+    begins.1.start.catches_up = true;
+    assert!(whole(vec![a(written), begins]).published().is_catching_up);
+
+    // Another run of the same epoch is another one.
+    let run = |tick| whole(vec![a(written), one("1/2", vec![caught_up(tick)], written)]);
+    assert!(run(9).goes_on_in(&run(9)));
+    assert!(!run(9).goes_on_in(&run(99)));
+}
+
+#[test]
+fn shards_that_are_not_all_there_once_are_refused() {
+    let all = || journals([Vec::new(), Vec::new(), Vec::new()]);
+    let mut some = all();
+    some.remove(1);
+    check_refused(
+        some,
+        NOW_NS,
+        "the journals of 1 of 3 shards are missing: 1/3",
+    );
+    let mut twice = all();
+    twice.push(journal("1/3", entries()));
+    check_refused(
+        twice,
+        NOW_NS,
+        "1/3.journal and 1/3.journal are both of shard 1/3",
+    );
+    let mut other = all();
+    other.push(journal("3/4", entries()));
+    check_refused(other, NOW_NS, "divided in one way");
+    let mut undivided = all();
+    undivided[0] = journal("", entries());
+    check_refused(
+        undivided,
+        NOW_NS,
+        ".journal has all of its run and is no shard",
+    );
+    let far = vec![journal("0/100", Vec::new())];
+    check_refused(far, NOW_NS, "99 of 100 shards are missing: 1/100, ");
+    assert_eq!(
+        unite(Vec::new(), false, NOW_NS).unwrap_err().0,
+        "there are no journals"
+    );
+}
+
+#[test]
+fn journals_of_other_runs_are_told_by_what_differs() {
+    let check = |change: &dyn Fn(&mut Start), expected| {
+        let mut all = journals([Vec::new(), Vec::new(), Vec::new()]);
+        change(&mut all[2].1.start);
+        check_refused(all, NOW_NS, expected);
+    };
+    check(
+        &|start| start.epoch_ns += 1_000_000_000,
+        "2023-11-14T22:13:20Z and 2023-11-14T22:13:21Z",
+    );
+    check(&|start| start.version.push('0'), "versions 1 and 10");
+    check(
+        &|start| start.config.global.tick_interval_ns *= 2,
+        "every 0.5 s and 1 s",
+    );
+    check(
+        &|start| start.fingerprint.push('0'),
+        "other configurations (fingerprints ",
+    );
+    check(
+        &|start| start.config.prometheus.prefix.push('p'),
+        "exporters.prometheus",
+    );
+    check(
+        &|start| start.config.global.self_metrics_prefix.push('p'),
+        "exporters.prometheus",
+    );
+    // What processes have for themselves may differ.
+    let mut all = journals([Vec::new(), Vec::new(), Vec::new()]);
+    let config = &mut all[1].1.start.config;
+    config.prometheus.port += 1;
+    config.global.control_api_port += 1;
+    config.global.journal_file = Some("other".into());
+    config
+        .otel
+        .resource
+        .insert("service.instance.id".into(), "other".into());
+    whole(all);
+}
+
+#[test]
+fn what_was_done_to_one_alone_is_named() {
+    let all = || journals([vec![stopped(30)], vec![stopped(30)], vec![stopped(30)]]);
+    let mut lacks = all();
+    lacks[1].1.entries.remove(9);
+    check_refused(
+        lacks,
+        NOW_NS,
+        "reload at tick 9 was done by 2/3.journal, and 1/3.journal does not tell of it",
+    );
+    let mut differs = all();
+    differs[0].1.entries.remove(0);
+    check_refused(differs, NOW_NS, "error_rate at tick 1 and spike at tick 1");
+    let mut late = all();
+    late[0].1.entries[4].tick = 5;
+    check_refused(late, NOW_NS, "end_spike at tick 5 and end_spike at tick 4");
+    let mut reloaded = all();
+    let last = reloaded[0].1.entries.len() - 2;
+    if let Event::Reload { fingerprint, .. } = &mut reloaded[0].1.entries[last].event {
+        fingerprint.push('0');
+    }
+    check_refused(reloaded, NOW_NS, "reload at tick 9 and reload at tick 9");
+
+    // A journal that ends before need not tell what came then.
+    let cut = |count: usize, is_written| {
+        let mut all = all();
+        let one = &mut all[1].1;
+        one.entries.truncate(count);
+        one.is_written = is_written;
+        all
+    };
+    let killed = whole(cut(7, false));
+    assert_eq!(
+        (killed.published().before, killed.published().later),
+        (4, Later::Unknown)
+    );
+    // One that goes on is given some time to tell it.
+    let tick_ns = |tick: i64| EPOCH_NS + tick * 500_000_000;
+    let united = unite(cut(7, true), false, tick_ns(5) + 9_000_000_000).unwrap();
+    assert_eq!(united.whole.published().later, Later::None);
+    check_refused(
+        cut(7, true),
+        tick_ns(5) + 11_000_000_000,
+        "end_scenario at tick 5 was done by",
+    );
+    // Of a reload it is not known yet what became of all series.
+    let event = |replay: &Replay| replay.metrics().len();
+    assert_eq!(event(&whole(all())), 3);
+    assert_eq!(event(&whole(cut(9, true))), 2);
+}

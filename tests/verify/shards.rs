@@ -1,0 +1,288 @@
+//! Runs that processes shared: their journals are read as one, and all that came of any of them is
+//! judged together.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use mockingbird::clock::Clock;
+use mockingbird::config::{self, Shard};
+use mockingbird::journal::{self, Replay, United};
+use mockingbird::verify::backend::Backend;
+use mockingbird::verify::report::{Findings, Gap, Report};
+use mockingbird::verify::watch::{self, Round, Settings, Summary};
+use mockingbird::verify::{self, Options, VerifyError};
+
+use crate::edges::{journal_of, stop};
+use crate::fake::{Store, serve};
+use crate::{
+    CONFIG, EPOCH_MS, TICKS, counts, exposed_by, options, pages, runs, stored_scrapes, time_ms,
+};
+
+const SHARDS: u32 = 2;
+
+/// The journals of processes that ended before these ticks.
+fn journals(text: &str, ends: [u64; SHARDS as usize]) -> Vec<(String, String)> {
+    let journal = |(index, end): (u32, u64)| {
+        let mut config = config::load_str(Path::new("c.yaml"), text.as_bytes(), &|_| None).unwrap();
+        config.shard = Shard::new(index, SHARDS);
+        // What each has for itself.
+        config.prometheus.port += index as u16;
+        (format!("{index}.journal"), journal_of(config, &stop(end)))
+    };
+    (0..).zip(ends).map(journal).collect()
+}
+
+fn united(text: &str, ends: [u64; SHARDS as usize]) -> United {
+    let journals = journals(text, ends).into_iter();
+    let read = journals.map(|(name, journal)| {
+        let history = journal::read(&name, journal.as_bytes()).unwrap();
+        (name, history)
+    });
+    let now_ns = Clock::start().now_ns();
+    journal::unite(read.collect(), false, now_ns).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What a backend holds that has scraped these processes until they ended.
+fn scraped(parts: &[Replay]) -> Store {
+    let mut store = Store::new();
+    for part in parts {
+        let (shard, end) = (part.config().shard.unwrap(), part.published().before);
+        let of_part = stored_scrapes(exposed_by(part.clone(), "p_", end));
+        let told = runs::telling(of_part, "p_", EPOCH_MS, &runs::fingerprint());
+        for (mut labels, samples) in told {
+            labels.insert("instance".into(), format!("h:{}", shard.index()));
+            if labels["__name__"] == "p_gen_epoch_seconds" {
+                labels.insert("shard".into(), shard.to_string());
+            }
+            store.insert(labels, samples);
+        }
+    }
+    store
+}
+
+fn judged(parts: Vec<Replay>, store: Store) -> Result<Findings, VerifyError> {
+    let (_server, backend) = serve(store);
+    verify::run_parts(parts, &backend, &options(), &mut |_, _| {})
+}
+
+fn differing(found: &Findings) -> Vec<&Report> {
+    found.reports().iter().filter(|report| !report.ok).collect()
+}
+
+#[test]
+fn each_process_is_judged_by_what_it_had_and_all_together() {
+    let parts = united(CONFIG, [TICKS, TICKS - 9]).parts;
+    let store = scraped(&parts);
+    let found = judged(parts.clone(), store.clone()).unwrap();
+    assert!(found.ok(), "{}", found.table(false));
+    let [first, second] = found.reports() else {
+        panic!("{}", found.table(false));
+    };
+    assert_eq!(
+        (&*first.target["instance"], &*second.target["instance"]),
+        ("h:0", "h:1")
+    );
+    // Each until its own end.
+    assert_eq!(
+        (first.ticks, second.ticks),
+        ((0, TICKS - 1), (0, TICKS - 10))
+    );
+    let samples = |of: &Report| of.metrics.iter().map(|tally| tally.samples).sum::<u64>();
+    let own = |labels: &&crate::fake::Labels| labels["__name__"].starts_with("p_gen_");
+    let stored = store.iter().filter(|(labels, _)| !own(labels));
+    let stored: usize = stored.map(|(_, samples)| samples.len()).sum();
+    assert_eq!(samples(first) + samples(second), stored as u64);
+
+    // One series of one of them.
+    let mut lacks = store.clone();
+    let lost = store
+        .keys()
+        .find(|labels| labels["__name__"] == "p_requests_total" && labels["instance"] == "h:1");
+    let count = lacks.remove(lost.unwrap()).unwrap().len() as u64;
+    let found = judged(parts.clone(), lacks).unwrap();
+    let [report] = differing(&found)[..] else {
+        panic!("{}", found.table(false));
+    };
+    assert_eq!(report.target["instance"], "h:1");
+    assert_eq!(counts(report), [count, 0, 0, 0, 0]);
+
+    // All of one.
+    let mut lacks = store.clone();
+    lacks.retain(|labels, _| labels["instance"] != "h:1");
+    let found = judged(parts.clone(), lacks).unwrap();
+    let [report] = differing(&found)[..] else {
+        panic!("{}", found.table(false));
+    };
+    assert_eq!(report.target, [("shard".into(), "1/2".into())].into());
+    let lost: u64 = report.gaps.iter().map(Gap::lost).sum();
+    assert!(lost.abs_diff(TICKS - 10) <= 1, "{:?}", report.gaps);
+    assert!(
+        found.table(false).contains("of shard 1/2 from"),
+        "{}",
+        found.table(false)
+    );
+
+    // Of nothing nobody knows whether it should be there.
+    let error = judged(parts, Store::new()).unwrap_err();
+    assert!(matches!(&error, VerifyError::Ask(message) if message.contains("of shard 0/2")));
+}
+
+/// A page says itself whose it is: the run is judged as if one process had had it.
+#[test]
+fn pages_of_several_processes_are_those_of_one_run() {
+    let text = pages::text("{by: [pod]}", pages::CHURN);
+    let store = pages::scraped(&text)
+        .into_iter()
+        .map(|(mut labels, samples)| {
+            if labels["__name__"] == "p_gen_epoch_seconds" {
+                let shard = labels["target"].len() % 2;
+                labels.insert("shard".into(), format!("{shard}/2"));
+            }
+            (labels, samples)
+        });
+    let store: Store = store.collect();
+    let whole = || united(&text, [TICKS, TICKS]).whole;
+    assert_eq!(whole().published().before, TICKS);
+    let several = Options {
+        targets_max: 100,
+        ..options()
+    };
+    let judged = |store: Store| {
+        let (_server, backend) = serve(store);
+        verify::run(whole(), &backend, &several, &mut |_, _| {}).unwrap()
+    };
+    let found = judged(store.clone());
+    assert!(found.ok(), "{}", found.table(false));
+    let pages = found.reports().len();
+    assert!(pages > 15, "{pages}");
+    let mut lasting = found.reports().iter();
+    let lasting = lasting.find(|report| report.scrapes as u64 == TICKS);
+    let page = lasting.unwrap().target["instance"].clone();
+    let mut lacks = store;
+    lacks.retain(|labels, _| labels["instance"] != page);
+    let found = judged(lacks);
+    let [report] = differing(&found)[..] else {
+        panic!("{}", found.table(false));
+    };
+    assert_eq!(report.target["target"], page);
+}
+
+/// What was told of each shard in the rounds until the end, and all in one.
+fn watched(backend: &Backend) -> (Vec<(String, bool)>, Summary) {
+    let visible_after_ms = Clock::start().now_ns() / 1_000_000 - time_ms(TICKS);
+    let settings = Settings {
+        interval: Duration::from_millis(20),
+        visible_after: Duration::from_millis(visible_after_ms as u64),
+        rounds_max: Some(2),
+        listen: None,
+    };
+    let options = Options {
+        whole_range: false,
+        ..options()
+    };
+    let (_keep, stop) = crossbeam_channel::bounded(1);
+    let (mut told, mut shard) = (Vec::new(), String::new());
+    let mut tell = |round: Round<'_>, _: &watch::Delays| match round {
+        Round::Of(of) => shard = of.to_string(),
+        Round::Compared(report) => told.push((shard.clone(), report.ok)),
+        Round::Ended(_) | Round::Nothing | Round::Unchanged => {}
+        other => panic!("{other:?}"),
+    };
+    let mut load = || Ok(united(CONFIG, [TICKS, TICKS]).parts);
+    let (tell, progress) = (&mut tell, &mut |_, _| {});
+    let summary = watch::watch(
+        backend, &options, &settings, &mut load, &stop, tell, progress,
+    );
+    (told, summary.unwrap())
+}
+
+#[test]
+fn rounds_are_of_all_processes() {
+    let store = scraped(&united(CONFIG, [TICKS, TICKS]).parts);
+    let (_server, backend) = serve(store.clone());
+    let (told, summary) = watched(&backend);
+    assert_eq!(told, [("0/2".into(), true), ("1/2".into(), true)]);
+    assert_eq!((summary.rounds_differing, summary.rounds_failed), (0, 0));
+
+    let mut wrong = store;
+    let of_second = |labels: &crate::fake::Labels| {
+        labels["__name__"] == "p_temperature" && labels["instance"] == "h:1"
+    };
+    let mut found = wrong.iter_mut().filter(|(labels, _)| of_second(labels));
+    found.next().unwrap().1[7].1 += 1.0;
+    let (_server, backend) = serve(wrong);
+    let (told, summary) = watched(&backend);
+    assert_eq!(told, [("0/2".into(), true), ("1/2".into(), false)]);
+    assert_eq!(summary.rounds_differing, 1);
+}
+
+/// The program itself: exit code, and all that it writes.
+fn program(arguments: &[&str]) -> (i32, String) {
+    let binary = env!("CARGO_BIN_EXE_mockingbird");
+    let output = Command::new(binary).args(arguments).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let code = output.status.code().unwrap();
+    (code, text + std::str::from_utf8(&output.stderr).unwrap())
+}
+
+#[test]
+fn the_commands_take_the_journals_of_all_shards() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let paths = journals(CONFIG, [TICKS, TICKS]).into_iter();
+    let paths: Vec<String> = paths.map(|(name, text)| write(&name, &text)).collect();
+    let all = ["--journal", &paths[1], "--journal", &paths[0]];
+    let config = write("c.yaml", CONFIG);
+
+    // Together they are the whole, to the byte.
+    let dump = |of: &[&str]| program(&[&["dump", "--tick", "30"], of].concat());
+    let (code, whole) = dump(&["--config", &config]);
+    assert_eq!((code, whole.lines().count() > 2000), (0, true), "{whole}");
+    assert!(dump(&all) == (0, whole), "another body");
+    let (code, text) = program(&[&["dump", "--tick", "40"][..], &all].concat());
+    assert!(code == 2 && text.contains("there is no tick 40"), "{text}");
+    assert!(
+        text.contains("1.journal, ") && text.contains("0.journal"),
+        "{text}"
+    );
+    let (code, text) = dump(&["--journal", &paths[0], "--journal", &paths[0]]);
+    assert!(
+        code == 2 && text.contains("are both of shard 0/2"),
+        "{text}"
+    );
+
+    let store = scraped(&united(CONFIG, [TICKS, TICKS]).parts);
+    let (_server, good) = serve(store.clone());
+    let mut lacks = store;
+    lacks.retain(|labels, _| labels["instance"] != "h:0");
+    let (_server_too, bad) = serve(lacks);
+    let verify = |backend: &Backend, more: &[&str]| {
+        let range = ["--last", "1h", "--backend", backend.url()];
+        program(&[&["verify"], &all[..], &range, more].concat())
+    };
+    let (code, text) = verify(&good, &[]);
+    assert!(code == 0 && text.contains(": 2 targets\n"), "{text}");
+    let (code, text) = verify(&bad, &[]);
+    assert!(code == 3 && text.contains("{shard=\"0/2\"}"), "{text}");
+    let (code, text) = verify(&good, &["--watch", "1s", "--rounds", "1"]);
+    assert!(code == 0, "{text}");
+    assert!(
+        text.contains("  shard 0/2  ok: ") && text.contains("  shard 1/2  ok: "),
+        "{text}"
+    );
+
+    let (_server_three, same) = serve(scraped(&united(CONFIG, [TICKS, TICKS]).parts));
+    let backends = ["--backend", good.url(), "--backend", same.url()];
+    let range = ["--last", "1h", "--rounds", "0"];
+    let compare = [&["compare"], &all[..], &backends, &range].concat();
+    let (code, text) = program(&compare);
+    assert!(
+        code == 0 && text.contains("2 shards: each is as expected."),
+        "{text}"
+    );
+}
