@@ -243,7 +243,8 @@ fn faults_of_targets_are_theirs_alone() {
     wait_for(&mockingbird, from_tick + 20);
     let judged = judge_up((&mockingbird, &prometheus), &failing, from_tick);
     for id in &ids {
-        assert!(judged[id] >= 15, "{id}: {judged:?}");
+        // Of what flaps those are left out that come when it changes.
+        assert!(judged[id] >= 10, "{id}: {judged:?}");
     }
     // What came in the last five seconds may not be there yet.
     let now = ["--last", "5m", "--visible-after", "5s"];
