@@ -59,6 +59,7 @@ mod problem;
 mod range_format;
 mod raw;
 mod schema;
+mod shard;
 mod source;
 mod suggest;
 mod unknown;
@@ -96,6 +97,7 @@ pub use overrides::{Overrides, PushTo};
 pub use problem::{Finding, LoadError, Problem, Severity};
 pub use range_format::RangeFormat;
 pub use schema::json_schema;
+pub use shard::{SHARDS_MAX, Shard};
 pub use source::Source;
 pub(crate) use suggest::nearest;
 
@@ -304,6 +306,10 @@ pub struct Config {
     pub runtime: Runtime,
     /// The text's `profiles`, `metrics`, `scenarios` and `runtime`.
     pub source: Source,
+    /// The part of the run that this process has; `None` where it has all of it. Who
+    /// starts it says so: it is neither in the file nor in what [`effective`] and
+    /// [`fingerprint`] tell, which all shards of a run have in common.
+    pub shard: Option<Shard>,
     /// What works and was hardly meant so, in the order of the text.
     pub warnings: Vec<Problem>,
 }

@@ -80,6 +80,7 @@ pub fn all(config: &Config) -> Vec<Exporter<'_>> {
         remote_writes,
         path: _,
         source: _,
+        shard: _,
         global: _,
         metrics: _,
         scenarios: _,

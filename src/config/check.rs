@@ -112,6 +112,7 @@ pub(super) fn check(
         scenarios,
         runtime,
         source: Source::default(),
+        shard: None,
         warnings: Vec::new(),
     };
     (config, presets)

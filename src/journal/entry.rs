@@ -66,7 +66,8 @@ pub struct Start {
     pub catches_up: bool,
     /// Of the configuration, as [`config::fingerprint`] told it then.
     pub fingerprint: String,
-    /// The configuration. What was read from a journal has masks for secrets.
+    /// The configuration, and which shard of the run it is ([`Config::shard`]). What was
+    /// read from a journal has masks for secrets.
     pub config: Config,
 }
 
@@ -100,7 +101,7 @@ impl Event {
     fn fields(&self) -> (String, Map<String, Value>) {
         let (event, fields) = match self {
             Self::Start(start) => {
-                let fields = json!({
+                let mut fields = json!({
                     "version": start.version,
                     "epoch": rfc3339(start.epoch_ns),
                     "epoch_ns": start.epoch_ns,
@@ -109,6 +110,9 @@ impl Event {
                     "fingerprint": start.fingerprint,
                     "config": config::effective(&start.config),
                 });
+                if let Some(shard) = start.config.shard {
+                    fields["shard"] = shard.to_string().into();
+                }
                 ("start", fields)
             }
             Self::Command {

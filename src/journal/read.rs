@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::JOURNAL_BYTES_MAX;
 use super::entry::{Entry, Event, Start};
 use crate::clock::rfc3339;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Shard};
 use crate::engine::{Reloaded, SeriesCounts, tick_time_ns};
 use crate::locks::try_lock;
 use crate::timeline::Command;
@@ -156,7 +156,11 @@ impl Reader {
             return Err("the event start belongs to tick 0, whose time is the epoch".into());
         }
         let (version, fingerprint) = (fields.text("version")?, fields.text("fingerprint")?);
-        let config = fields.config(file)?;
+        let shard = fields.shard_if_any("shard")?;
+        let config = Config {
+            shard,
+            ..fields.config(file)?
+        };
         let catches_up = fields.flag("catches_up")?;
         let seed = fields.number("seed")?;
         if seed != config.global.seed {
@@ -274,7 +278,11 @@ impl Reader {
 
     fn reload(&mut self, mut fields: Fields, tick: u64) -> Result<Event, String> {
         let fingerprint = fields.text("fingerprint")?;
-        let config = fields.config(&self.file)?;
+        // Nothing that is done to a run moves it to another shard.
+        let config = Config {
+            shard: self.config.shard,
+            ..fields.config(&self.file)?
+        };
         let (now, before) = (&config.global, &self.config.global);
         if now.tick_interval_ns != before.tick_interval_ns {
             return Err("config: global.tick_interval_s differs from the start's".into());
@@ -339,6 +347,16 @@ impl Fields {
     fn number_if_any(&mut self, name: &str) -> Result<Option<u64>, String> {
         let present = self.0.contains_key(name);
         present.then(|| self.number(name)).transpose()
+    }
+
+    fn shard_if_any(&mut self, name: &str) -> Result<Option<Shard>, String> {
+        if !self.0.contains_key(name) {
+            return Ok(None);
+        }
+        let shard = Shard::parse(&self.text(name)?);
+        shard
+            .map(Some)
+            .map_err(|message| format!("{name}: {message}"))
     }
 
     fn names(&mut self, name: &str) -> Result<Vec<String>, String> {

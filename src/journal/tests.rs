@@ -253,6 +253,41 @@ metrics: [{name: g, type: gauge, algorithm: constant, start: 1, labels: {job: '$
     check(&over_it, 3);
 }
 
+/// A journal tells which shard the run was; that of a whole run tells of none.
+#[test]
+fn journals_tell_their_shard() {
+    let whole = start(&config()).line();
+    assert!(!whole.contains("shard"));
+    assert_eq!(
+        read("j", whole.as_bytes()).unwrap().start.config.shard,
+        None
+    );
+    let config = Config {
+        shard: config::Shard::new(1, 4),
+        ..config()
+    };
+    let line = start(&config).line();
+    assert!(line.contains(r#""shard":"1/4""#), "{line}");
+    let reloads = entries().into_iter();
+    let mut reloads = reloads.filter(|entry| matches!(entry.event, Event::Reload { .. }));
+    let reload = reloads.next().expect("one of them is a reload");
+    let text = line.clone() + &reload.line();
+    let history = read("j", text.as_bytes()).unwrap();
+    assert_eq!(history.start.config.shard, config.shard);
+    let Event::Reload { config: later, .. } = &history.entries[0].event else {
+        panic!("it is a reload");
+    };
+    assert_eq!(later.shard, config.shard);
+    assert_eq!(start(&history.start.config).line(), line);
+    // Everything else is as it is without.
+    assert_eq!(line.replace(r#","shard":"1/4""#, ""), whole);
+    let error = read("j", line.replace("1/4", "4/4").as_bytes()).unwrap_err();
+    assert!(
+        error.message.starts_with("shard: there is no shard 4 of 4"),
+        "{error}"
+    );
+}
+
 /// Version 0.1.0 wrote what it had made of the metrics, and other fingerprints; those
 /// are what its pushes and pages have.
 #[test]
