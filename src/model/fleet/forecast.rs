@@ -76,7 +76,9 @@ impl Forecast {
         let changes_max = if is_still { STILL_SLOTS } else { changes_max };
         let slots = fleet.slots as u64;
         let (labels, life) = &fleet.source;
-        let most = most_at_once(labels, life, fleet.len() as u128);
+        let places = fleet.slots_of_all() * fleet.lanes;
+        // A shard may have as many of them as it has places for.
+        let most = most_at_once(labels, life, places as u128).min(fleet.len() as u128);
         let mut forecast = Self {
             ticks,
             stride,
@@ -88,7 +90,8 @@ impl Forecast {
             is_still,
             text_bytes: Vec::new(),
         };
-        let order = Permutation::new(slots, 0);
+        // Of none there is none to walk.
+        let order = Permutation::new(slots.max(1), 0);
         let mut walk = Walk {
             bytes: vec![0; fleet.labels.len()],
             ..Walk::default()
