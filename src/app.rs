@@ -174,6 +174,12 @@ pub fn run(
         catalog,
     });
     log::info!("epoch {}, seed {}", rfc3339(epoch_ns), config.global.seed);
+    if let (Some(shard), None) = (config.shard, config.global.epoch_ns) {
+        log::warn!(
+            "this is shard {shard}, and its run began when it did, as global.epoch is not set: \
+             shards go together that have the same one"
+        );
+    }
     warn_about_risks(config);
 
     Ticks {
@@ -267,7 +273,7 @@ fn serve_metrics(
             own: Arc::clone(&shared.own),
             whole: targets.is_none_or(|targets| targets.whole),
         },
-        pages: targets.cloned().map(Pages::new),
+        pages: Pages::new(config),
         clock: shared.clock,
         interval_ns: shared.interval_ns,
     };

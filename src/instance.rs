@@ -33,7 +33,8 @@ pub fn of_every_run(config: &Config) -> Option<String> {
     named(&host(), served_port(config))
 }
 
-fn host() -> String {
+/// The host's name, as the system has it.
+pub fn host() -> String {
     let system = rustix::system::uname();
     system.nodename().to_string_lossy().into_owned()
 }

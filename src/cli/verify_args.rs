@@ -272,6 +272,12 @@ pub(super) fn load_run(args: &WhatArgs) -> Result<Replay, RunError> {
             return Err(RunError::Config("--config or --journal is needed".into()));
         }
     };
+    if let (Some(shard), None) = (replay.config().shard, &args.instance) {
+        return Err(RunError::Config(format!(
+            "the journal is that of shard {shard}, whose series are only those of its own process: \
+             tell which target that is by --instance"
+        )));
+    }
     refuse_too_large(replay.config())?;
     if !args.metric.is_empty() {
         narrow(&mut replay, &args.metric)?;

@@ -50,6 +50,7 @@ pub(super) fn status(sources: &Sources<'_>) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": seconds(now_ns - clock.started_ns()),
         "epoch": rfc3339(in_effect.epoch_ns),
+        "shard": in_effect.config.shard.map(|shard| shard.to_string()),
         "tick_count": next_tick,
         "tick_lag_seconds": seconds(lag_ns),
         "clock_offset_seconds": seconds(clock.offset_ns()),

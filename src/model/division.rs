@@ -50,6 +50,15 @@ impl Division {
         Self { shard, by }
     }
 
+    /// The same of another shard.
+    #[must_use]
+    pub fn for_shard(&self, shard: Shard) -> Self {
+        Self {
+            shard,
+            ..self.clone()
+        }
+    }
+
     /// The labels that deal, where these are not all.
     pub(super) fn labels(&self) -> Option<&[String]> {
         match &self.by {
@@ -79,7 +88,7 @@ impl Division {
     }
 
     /// Whether units for which such a number was dealt are in the shard.
-    fn has(&self, dealt: u64) -> bool {
+    pub(super) fn has(&self, dealt: u64) -> bool {
         let number = match self.by {
             By::Count(count) => dealt % u64::from(count),
             By::All | By::Labels(_) => dealt,

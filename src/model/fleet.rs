@@ -48,6 +48,7 @@ use graph::Graph;
 use laws::Laws;
 pub use lives::Lives;
 pub use most::most_at_once;
+pub(in crate::model) use own::Told;
 pub use own::stays;
 use part::Own;
 pub use parts::Axis;

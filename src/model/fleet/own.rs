@@ -73,14 +73,10 @@ impl Fleet {
         }
         let names = by.texts.iter().map(|&part| &*self.parts.each[part].name);
         let texts: Vec<Vec<Lasting>> = names.filter_map(|name| self.lasting(name)).collect();
-        let mut digits = vec![0; self.parts.axes.len()];
+        let mut digits = self.digits(0);
         let mut text = Vec::new();
         for slot in 0..self.slots_of_all() {
-            let mut rest = slot;
-            for (digit, axis) in digits.iter_mut().zip(&self.parts.axes).rev() {
-                *digit = (rest % axis.radix) as u64;
-                rest /= axis.radix;
-            }
+            self.set_digits(slot, &mut digits);
             let mut sum = 0;
             for pieces in &texts {
                 text.clear();
@@ -118,6 +114,38 @@ impl Fleet {
         by.axes.sort_unstable();
         by.axes.dedup();
         by
+    }
+
+    /// What is dealt for a slot.
+    pub(in crate::model) fn dealt_to(&self, slot: usize, division: &Division) -> u64 {
+        let by = self.dealt_by(division);
+        let digits = self.digits(self.place(slot));
+        let axes = by
+            .axes
+            .iter()
+            .map(|&axis| axis_deal(self.axis_part(axis), digits[axis]));
+        let texts = by.texts.iter().filter_map(|&part| {
+            let pieces = self.lasting(&self.parts.each[part].name)?;
+            let mut text = Vec::new();
+            lasting::write(&pieces, &digits, &mut text);
+            Some(deal(&text))
+        });
+        axes.sum::<u64>() + texts.sum::<u64>()
+    }
+
+    /// The value of each axis at a place.
+    fn digits(&self, place: usize) -> Vec<u64> {
+        let mut digits = vec![0; self.parts.axes.len()];
+        self.set_digits(place, &mut digits);
+        digits
+    }
+
+    fn set_digits(&self, place: usize, digits: &mut [u64]) {
+        let mut rest = place;
+        for (digit, axis) in digits.iter_mut().zip(&self.parts.axes).rev() {
+            *digit = (rest % axis.radix) as u64;
+            rest /= axis.radix;
+        }
     }
 
     /// The labels by which slots are dealt, and how. As long as these are the same a series
@@ -166,12 +194,9 @@ impl Fleet {
 
     /// What is dealt for a slot by all that makes it.
     pub(in crate::model) fn dealt(&self, slot: usize) -> u64 {
-        let (mut rest, mut sum) = (self.place(slot), 0);
-        for (index, axis) in self.parts.axes.iter().enumerate().rev() {
-            sum += axis_deal(self.axis_part(index), (rest % axis.radix) as u64);
-            rest /= axis.radix;
-        }
-        sum
+        let digits = self.digits(self.place(slot)).into_iter().enumerate();
+        let dealt = digits.map(|(axis, digit)| axis_deal(self.axis_part(axis), digit));
+        dealt.sum()
     }
 
     /// The same of any slot, below a modulus.

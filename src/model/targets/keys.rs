@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::ids::write_escaped;
 use crate::config::TargetLaw;
-use crate::model::division::deal;
+use crate::model::division::{Division, deal};
 use crate::model::population::Population;
 use crate::model::space::{Cursor, Space};
 
@@ -188,6 +188,18 @@ impl SpaceLaw {
             }
         }
     }
+}
+
+/// What is dealt for the target of a row's series by those labels that deal.
+pub(super) fn dealt_to(population: &Population, row: usize, division: &Division) -> u64 {
+    let space = population.space();
+    if let Some(fleet) = space.fleet() {
+        return fleet.dealt_to(row / space.entity_series() / fleet.lanes(), division);
+    }
+    let cursor = population.cursor(row);
+    let dimensions = space.dimensions().iter().enumerate();
+    let dealing = dimensions.filter(|(_, dimension)| division.is_by(&dimension.name));
+    dealing.map(|(index, _)| deal(cursor.value(index))).sum()
 }
 
 /// Appends the ID that is made of the values of some labels of a series.
