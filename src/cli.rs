@@ -103,6 +103,8 @@ enum Command {
         /// journal's directory): they are on another machine.
         #[arg(long)]
         syntax_only: bool,
+        #[command(flatten)]
+        shard: shard::ShardArgs,
     },
     /// Tell series, samples, bytes and memory of a configuration before it runs.
     Plan {
@@ -178,7 +180,16 @@ fn run_command(cli: Cli) -> Result<ExitCode, RunError> {
             files,
             json,
             syntax_only,
-        }) => check::check(&files, check::Options { json, syntax_only }),
+            shard,
+        }) => {
+            let shard = shard.shard()?;
+            let options = check::Options {
+                json,
+                syntax_only,
+                shard,
+            };
+            check::check(&files, options)
+        }
         Some(Command::Plan {
             file,
             json,

@@ -12,6 +12,7 @@ use mockingbird::config::{
 use mockingbird::engine::{Engine, Frame};
 use mockingbird::model::Catalog;
 use mockingbird::model::population::{Fleets, Populations};
+use mockingbird::model::shards;
 use mockingbird::model::targets::TargetMap;
 use mockingbird::timeline::Command;
 use proptest::prelude::*;
@@ -125,6 +126,7 @@ fn check_union(whole: &Arc<Frame>, shards: &[Arc<Frame>]) -> Result<(), TestCase
 
 /// No target is in two shards, and each has as many series as in the whole.
 fn check_targets(
+    config: &Config,
     law: &TargetLaw,
     whole: &Arc<Frame>,
     shards: &[Arc<Frame>],
@@ -135,6 +137,15 @@ fn check_targets(
         each.map(|target| (target.id(), target.series_count()))
             .collect()
     };
+    // By the map of the whole each target is of the shard that has it.
+    let map = TargetMap::of(whole.catalog(), whole.populations(), law, None);
+    for (index, shard) in (0..).zip(shards) {
+        let shard_number = Shard::new(index, shards.len() as u32).unwrap();
+        let division = shards::division_for(config, shard_number);
+        let own = map.iter().filter(|target| target.is_of(&division));
+        let own: BTreeSet<String> = own.map(|target| target.id()).collect();
+        prop_assert_eq!(own, targets(shard).into_keys().collect());
+    }
     let mut all = BTreeMap::new();
     for shard in shards {
         for (id, series) in targets(shard) {
@@ -207,7 +218,7 @@ proptest! {
                 check_union(&whole, &shards)?;
             }
             if let Some(law) = law.as_ref().filter(|_| tick == 0) {
-                check_targets(law, &whole, &shards)?;
+                check_targets(&config, law, &whole, &shards)?;
             }
         }
     }
@@ -265,7 +276,7 @@ proptest! {
                 prop_assert!(all.insert(pod), "an entity is divided");
             }
             if let Some(law) = &law {
-                check_targets(law, &whole, &shards)?;
+                check_targets(&config, law, &whole, &shards)?;
             }
         }
     }

@@ -138,8 +138,9 @@ fn load_run(args: &DumpArgs) -> Result<Replay, RunError> {
     if let Some(shard) = args.shard.argument()? {
         replay.set_shard(shard);
         let refusal = replay.configs().into_iter().find_map(shards::refusal);
-        if let Some(why) = refusal {
-            return Err(RunError::Config(format!("{}: {why}", path.display())));
+        if let Some((field, why)) = refusal {
+            let file = path.display();
+            return Err(RunError::Config(format!("{file}: {field}: {why}")));
         }
     }
     Ok(replay)

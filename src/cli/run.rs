@@ -58,6 +58,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), RunError> {
         let options = check::Options {
             json: false,
             syntax_only: false,
+            shard: args.shard.shard()?,
         };
         return check::check(std::slice::from_ref(path), options);
     }

@@ -53,8 +53,8 @@ impl ShardArgs {
         self.shard.map(Asked::shard).transpose()
     }
 
-    /// Lets a configuration be that of the shard of the argument or the environment.
-    pub(super) fn set(&self, config: &mut Config) -> Result<(), RunError> {
+    /// The shard of the argument, or of the environment; `None` where it is all of the run.
+    pub(super) fn shard(&self) -> Result<Option<Shard>, RunError> {
         let shard = match (self.argument()?, variable(VARIABLE)) {
             (Some(shard), _) => Some(shard),
             (None, Some(text)) => {
@@ -64,7 +64,12 @@ impl ShardArgs {
             }
             (None, None) => None,
         };
-        set(config, shard)
+        Ok(shard.filter(|shard| shard.is_part()))
+    }
+
+    /// Lets a configuration be that of the shard.
+    pub(super) fn set(&self, config: &mut Config) -> Result<(), RunError> {
+        set(config, self.shard()?)
     }
 }
 
@@ -73,8 +78,8 @@ pub(super) fn set(config: &mut Config, shard: Option<Shard>) -> Result<(), RunEr
     config.shard = shard.filter(|shard| shard.is_part());
     match shards::refusal(config) {
         None => Ok(()),
-        Some(why) => Err(RunError::Config(format!(
-            "{}: {why}",
+        Some((field, why)) => Err(RunError::Config(format!(
+            "{}: {field}: {why}",
             config.path.display()
         ))),
     }

@@ -224,8 +224,8 @@ fn refuse_to_move(old: &Config, new: &Config) -> Result<(), ErrorReply> {
         let problem = problem(&new.path.display().to_string(), &message);
         Err(ErrorReply::new(422, message).with(json!([problem])))
     };
-    if let Some(message) = shards::refusal(new) {
-        return refused(message);
+    if let Some((field, why)) = shards::refusal(new) {
+        return refused(format!("{field}: {why}"));
     }
     match shards::reload_refusal(old, new) {
         None => Ok(()),
