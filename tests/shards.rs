@@ -11,7 +11,7 @@ use mockingbird::config::{
 };
 use mockingbird::engine::{Engine, Frame};
 use mockingbird::model::Catalog;
-use mockingbird::model::population::{Fleets, Populations};
+use mockingbird::model::population::{Fleets, Population, Populations};
 use mockingbird::model::shards;
 use mockingbird::model::targets::TargetMap;
 use mockingbird::timeline::Command;
@@ -334,7 +334,7 @@ fn shares(config: &Config, of: u32) -> Vec<usize> {
         let catalog = Catalog::build(&shard_of(config, index, of), Vec::new()).unwrap();
         let fleets = Fleets::at(&catalog, &[], 0);
         let populations = Populations::founded_with(&catalog, 0, &fleets);
-        populations.iter().map(|one| one.series_count()).sum()
+        populations.iter().map(Population::series_count).sum()
     };
     (0..of).map(shard).collect()
 }

@@ -26,7 +26,9 @@ pub(crate) fn weights(metric: &Metric, family: &Family) -> Option<Vec<f64>> {
         // With a label's weights alone, or beside ranks, the mean is another.
         if has_label_weights(metric) {
             let scale = scale(&weights);
-            weights.iter_mut().for_each(|weight| *weight *= scale);
+            for weight in &mut weights {
+                *weight *= scale;
+            }
         }
         weights
     };

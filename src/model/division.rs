@@ -98,7 +98,7 @@ impl Division {
 }
 
 /// What is dealt for each value of a label.
-pub(super) fn value_deals(values: &LabelValues) -> impl Iterator<Item = u64> + '_ {
+fn value_deals(values: &LabelValues) -> impl Iterator<Item = u64> + '_ {
     let mut text = Vec::new();
     (0..values.count()).map(move |index| {
         text.clear();
@@ -107,12 +107,43 @@ pub(super) fn value_deals(values: &LabelValues) -> impl Iterator<Item = u64> + '
     })
 }
 
+/// What is dealt for the first value of a label whose next ones have one more each.
+fn run_of(values: &LabelValues) -> Option<u64> {
+    let LabelValues::Range {
+        first,
+        last,
+        format,
+    } = values
+    else {
+        return None;
+    };
+    let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
+    let (before, after) = (format.before.as_bytes(), format.after.as_bytes());
+    let stands_alone = !is_digit(before.last()) && !is_digit(after.first());
+    // Spaces before it are fewer where it is longer.
+    let is_alike = !format.hexadecimal && (format.width == 0 || format.zero_fill);
+    (stands_alone && is_alike && *first >= 0 && *last >> NUMBER_BITS == 0).then(|| {
+        let mut text = Vec::new();
+        write_value(values, 0, &mut text);
+        deal(&text)
+    })
+}
+
+/// How many values of a label are looked at one by one, where it deals.
+pub(super) fn values_looked_at(label: &Label) -> u64 {
+    match run_of(&label.values) {
+        Some(_) => 0,
+        None => label.values.count(),
+    }
+}
+
+/// So many bits of a number count: sums of all texts of a series stay below 2^64.
+const NUMBER_BITS: u32 = 40;
+
 /// What a text adds to the number that is dealt for a unit: the numbers in it, and a hash of
 /// the rest; nothing where it is empty, as a label that is missing.
 pub(super) fn deal(text: &[u8]) -> u64 {
-    /// So many bits count: the sum of all texts of a series stays below 2^64.
-    const BITS: u32 = 40;
-    let counted = |number: u64| number & ((1 << BITS) - 1);
+    let counted = |number: u64| number & ((1 << NUMBER_BITS) - 1);
     let (mut sum, mut number, mut hash) = (0u64, None::<u64>, 0u64);
     for &byte in text {
         if byte.is_ascii_digit() {
@@ -135,23 +166,37 @@ pub(super) struct Dealing {
     modulus: u64,
     /// By number below the modulus, whether the shard has it.
     own: Box<[bool]>,
+    /// The only one that it has, if so.
+    only: Option<u64>,
     axes: Vec<DealtAxis>,
 }
 
 #[derive(Debug)]
 struct DealtAxis {
     radix: u64,
-    /// By value, below the modulus; empty where none matters.
-    dealt: Vec<u32>,
+    dealt: Dealt,
+}
+
+/// What is dealt for the values of an axis, below the modulus.
+#[derive(Debug)]
+enum Dealt {
+    /// None matters.
+    Nothing,
+    /// This for the first one, and one more for each that follows.
+    Run(u64),
+    Each(Vec<u32>),
 }
 
 impl Dealing {
     /// Without axes.
     pub(super) fn new(division: &Division) -> Self {
         let modulus = division.modulus();
+        let mut own = (0..modulus).filter(|&dealt| division.has(dealt));
+        let only = own.next().filter(|_| own.next().is_none());
         Self {
             modulus,
             own: (0..modulus).map(|dealt| division.has(dealt)).collect(),
+            only,
             axes: Vec::new(),
         }
     }
@@ -171,9 +216,13 @@ impl Dealing {
     /// Adds the first values of a label as the next faster axis.
     pub(super) fn add_label(&mut self, division: &Division, label: &Label, count: u64) {
         self.add_axis(count);
-        if division.is_by(&label.name) {
-            let values = value_deals(&label.values).take(count as usize);
-            self.deal_by(self.axes.len() - 1, values);
+        if !division.is_by(&label.name) {
+            return;
+        }
+        let axis = self.axes.len() - 1;
+        match run_of(&label.values) {
+            Some(first) => self.axes[axis].dealt = Dealt::Run(first % self.modulus),
+            None => self.deal_by(axis, value_deals(&label.values).take(count as usize)),
         }
     }
 
@@ -181,19 +230,30 @@ impl Dealing {
     pub(super) fn add_axis(&mut self, radix: u64) {
         self.axes.push(DealtAxis {
             radix,
-            dealt: Vec::new(),
+            dealt: Dealt::Nothing,
         });
     }
 
-    /// Deals by the values of an axis as well, one after the other; may be done again.
-    pub(super) fn deal_by(&mut self, axis: usize, texts: impl Iterator<Item = u64>) {
+    /// Deals by the values of an axis as well, by a number for each.
+    pub(super) fn deal_by(&mut self, axis: usize, numbers: impl Iterator<Item = u64>) {
         let modulus = self.modulus;
-        let axis = &mut self.axes[axis];
-        if axis.dealt.is_empty() {
-            axis.dealt.resize(axis.radix as usize, 0);
-        }
-        for (dealt, text) in axis.dealt.iter_mut().zip(texts) {
-            *dealt = ((u64::from(*dealt) + text % modulus) % modulus) as u32;
+        let each = numbers.map(|number| (number % modulus) as u32);
+        self.axes[axis].dealt = Dealt::Each(each.collect());
+    }
+
+    /// What is dealt for a value of an axis, on top of what is dealt for others; both are
+    /// below the modulus.
+    #[inline]
+    fn add(&self, axis: &DealtAxis, value: u64, sum: u64) -> u64 {
+        let sum = match &axis.dealt {
+            Dealt::Nothing => return sum,
+            Dealt::Run(first) => return (sum + first + value) % self.modulus,
+            Dealt::Each(each) => sum + u64::from(each[value as usize]),
+        };
+        if sum < self.modulus {
+            sum
+        } else {
+            sum - self.modulus
         }
     }
 
@@ -206,12 +266,10 @@ impl Dealing {
     pub(super) fn has_with(&self, place: u64, more: u64) -> bool {
         let (mut rest, mut sum) = (place, more % self.modulus);
         for axis in self.axes.iter().rev() {
-            if let Some(&dealt) = axis.dealt.get((rest % axis.radix) as usize) {
-                sum += u64::from(dealt);
-            }
+            sum = self.add(axis, rest % axis.radix, sum);
             rest /= axis.radix;
         }
-        self.own[(sum % self.modulus) as usize]
+        self.own[sum as usize]
     }
 
     /// Calls `put` with the places that the shard has, in increasing order.
@@ -226,18 +284,17 @@ impl Dealing {
             }
             return;
         };
-        let of = |value: u64| {
-            let dealt = axis.dealt.get(value as usize).copied().unwrap_or(0);
-            let sum = sum + u64::from(dealt);
-            if sum < self.modulus {
-                sum
-            } else {
-                sum - self.modulus
-            }
-        };
         let place = place * axis.radix;
+        if let (Dealt::Run(first), true, Some(only)) = (&axis.dealt, faster.is_empty(), self.only) {
+            // Those that the shard has are as far from one another as there are kinds.
+            let next = (only + 2 * self.modulus - sum - first) % self.modulus;
+            for value in (next..axis.radix).step_by(self.modulus as usize) {
+                put(place + value);
+            }
+            return;
+        }
         for value in 0..axis.radix {
-            let sum = of(value);
+            let sum = self.add(axis, value, sum);
             if !faster.is_empty() {
                 self.visit(faster, sum, place + value, put);
             } else if self.own[sum as usize] {
@@ -246,17 +303,35 @@ impl Dealing {
         }
     }
 
-    /// How many places the shard has.
-    pub(super) fn count(&self) -> u128 {
+    /// How many places the shard has; `None` where it would take long to know.
+    pub(super) fn count(&self) -> Option<u128> {
+        const STEPS_MAX: u64 = 100_000_000;
+        let (mut steps, mut kinds) = (0u64, 1u64);
+        for axis in &self.axes {
+            steps = steps.saturating_add(kinds * axis.radix.min(self.modulus));
+            kinds = kinds.saturating_mul(axis.radix).min(self.modulus);
+        }
+        if steps > STEPS_MAX {
+            return None;
+        }
         let mut counts = vec![0u128; self.modulus as usize];
         counts[0] = 1;
         for axis in &self.axes {
             let mut values = vec![0u64; self.modulus as usize];
-            if axis.dealt.is_empty() {
-                values[0] = axis.radix;
-            }
-            for &dealt in &axis.dealt {
-                values[dealt as usize] += 1;
+            match &axis.dealt {
+                Dealt::Nothing => values[0] = axis.radix,
+                Dealt::Run(first) => {
+                    let (rounds, more) = (axis.radix / self.modulus, axis.radix % self.modulus);
+                    values.fill(rounds);
+                    for value in 0..more {
+                        values[((first + value) % self.modulus) as usize] += 1;
+                    }
+                }
+                Dealt::Each(each) => {
+                    for &dealt in each {
+                        values[dealt as usize] += 1;
+                    }
+                }
             }
             let mut sums = vec![0u128; counts.len()];
             let some = counts.iter().enumerate().filter(|(_, count)| **count > 0);
@@ -271,7 +346,7 @@ impl Dealing {
         }
         let own = self.own.iter().zip(counts);
         let own = own.filter_map(|(own, count)| own.then_some(count));
-        own.fold(0, u128::saturating_add)
+        Some(own.fold(0, u128::saturating_add))
     }
 }
 
@@ -282,6 +357,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::RangeFormat;
 
     fn division(index: u32, of: u32, by: By) -> Division {
         Division {
@@ -323,10 +399,24 @@ mod tests {
     }
 
     proptest! {
+        /// Where values of a range are said to be dealt one by one, they are.
+        #[test]
+        fn runs_are_what_texts_say(
+            (before, after) in ("[a1-]{0,2}", "[a1-]{0,2}"),
+            (first, more) in (-30..1200i64, 0..1200i64),
+            (width, zero_fill, hexadecimal) in (0..6usize, any::<bool>(), any::<bool>()),
+        ) {
+            let format = RangeFormat { before, after, width, zero_fill, hexadecimal };
+            let values = LabelValues::Range { first, last: first + more, format };
+            if let Some(first) = run_of(&values) {
+                prop_assert!(value_deals(&values).eq((0..=more as u64).map(|value| first + value)));
+            }
+        }
+
         /// However a product is dealt, each place is in one shard, told alike by all ways.
         #[test]
         fn each_place_is_in_one_shard(
-            axes in prop::collection::vec((prop::collection::vec(0..u64::MAX, 1..6), any::<bool>()), 0..4),
+            axes in prop::collection::vec((prop::collection::vec(0..1u64 << 50, 1..14), 0..3u8), 0..4),
             of in 1..9u32,
             count in prop::option::of(1..20u32),
         ) {
@@ -338,16 +428,20 @@ mod tests {
                 let mut dealing = Dealing::new(&division);
                 for (axis, (texts, matters)) in axes.iter().enumerate() {
                     dealing.add_axis(texts.len() as u64);
-                    if *matters {
-                        dealing.deal_by(axis, texts.iter().copied());
+                    match matters {
+                        0 => {}
+                        1 => dealing.deal_by(axis, texts.iter().copied()),
+                        _ => dealing.axes[axis].dealt = Dealt::Run(texts[0] % dealing.modulus),
                     }
                 }
                 let mut each = Vec::new();
                 dealing.each(&mut |place| each.push(place));
                 let has: Vec<u64> = (0..places).filter(|&place| dealing.has(place)).collect();
                 prop_assert_eq!(&each, &has);
-                prop_assert_eq!(dealing.count(), each.len() as u128);
-                each.iter().for_each(|&place| owners[place as usize] += 1);
+                prop_assert_eq!(dealing.count(), Some(each.len() as u128));
+                for &place in &each {
+                    owners[place as usize] += 1;
+                }
             }
             prop_assert!(owners.iter().all(|&count| count == 1), "{:?}", owners);
         }

@@ -69,17 +69,14 @@ fn shown(metric: &Metric) -> Vec<&str> {
 /// By which labels a metric's series are dealt, and how.
 fn dealt(metric: &Metric, interval_ns: u64, division: &Division) -> Vec<(String, Told)> {
     let fleet = Fleet::of(&metric.labels, &metric.life, interval_ns, Some(division));
-    let mut dealt: Vec<(String, Told)> = match fleet {
-        Ok(Some(fleet)) => {
-            let dealt = fleet.dealt_labels(division).into_iter();
-            dealt.map(|(name, told)| (name.to_owned(), told)).collect()
-        }
-        // A catalog of such labels is refused.
-        Ok(None) | Err(_) => {
-            let dealt = shown(metric).into_iter();
-            let dealt = dealt.filter(|name| division.is_by(name));
-            dealt.map(|name| (name.to_owned(), Told::Text)).collect()
-        }
+    let mut dealt: Vec<(String, Told)> = if let Ok(Some(fleet)) = fleet {
+        let dealt = fleet.dealt_labels(division).into_iter();
+        dealt.map(|(name, told)| (name.to_owned(), told)).collect()
+    } else {
+        // A catalog of labels that cannot be had is refused.
+        let dealt = shown(metric).into_iter();
+        let dealt = dealt.filter(|name| division.is_by(name));
+        dealt.map(|name| (name.to_owned(), Told::Text)).collect()
     };
     dealt.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     dealt

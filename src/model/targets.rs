@@ -166,13 +166,12 @@ impl<'a> Target<'a> {
 
     /// Whether it is one of a shard's.
     pub fn is_of(&self, division: &Division) -> bool {
-        let dealt = match division.labels() {
+        let dealt = if division.labels().is_some_and(<[_]>::is_empty) {
             // Where labels move from entity to entity, the target itself is dealt.
-            Some([]) => deal(self.id().as_bytes()),
-            _ => {
-                let (space, row) = self.any_row();
-                keys::dealt_to(&space.population, row, division)
-            }
+            deal(self.id().as_bytes())
+        } else {
+            let (space, row) = self.any_row();
+            keys::dealt_to(&space.population, row, division)
         };
         division.has(dealt)
     }

@@ -26,7 +26,9 @@ pub(super) fn weights(metric: &Metric, rows: &Rows<'_>) -> Vec<f64> {
             0.0 => whole.scale_of_values(),
             alpha => whole.scale_of_products(alpha),
         };
-        weights.iter_mut().for_each(|weight| *weight *= scale);
+        for weight in &mut weights {
+            *weight *= scale;
+        }
     }
     weights
 }
@@ -109,7 +111,10 @@ impl Whole<'_> {
             let rows = Rows::of(self.metric, &whole);
             let mut weights = vec![1.0; rows.count];
             rows.multiply(&mut weights);
-            return weights.into_iter().for_each(|weight| put(weight, 1));
+            for weight in weights {
+                put(weight, 1);
+            }
+            return;
         }
         // All combinations, in the order in which rows multiply.
         if self.rows.axes.is_empty() {
@@ -231,7 +236,9 @@ mod tests {
             let all: Vec<u64> = all.into_iter().collect();
             let own: Vec<u64> = all.iter().copied().step_by(step).collect();
             let mut ranks = Ranks::new(own);
-            all.iter().for_each(|&key| ranks.add(key));
+            for &key in &all {
+                ranks.add(key);
+            }
             let expected = (0..all.len()).step_by(step);
             prop_assert!(ranks.finish().eq(expected));
         }

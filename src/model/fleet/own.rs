@@ -104,11 +104,11 @@ impl Fleet {
         };
         for part in self.telling(names) {
             let Part { name, closure, .. } = &self.parts.each[part];
-            match (self.lasting(name), &closure[..]) {
-                (Some(_), [_, _, ..]) => by.texts.push(part),
-                (Some(_), _) | (None, _) => {
-                    by.axes.extend(closure);
-                }
+            // Of a single axis the text is one of few.
+            if closure.len() > 1 && self.lasting(name).is_some() {
+                by.texts.push(part);
+            } else {
+                by.axes.extend(closure);
             }
         }
         by.axes.sort_unstable();
@@ -173,7 +173,9 @@ impl Fleet {
         parts.retain(|&part| {
             let closure = &self.parts.each[part].closure;
             let is_new = closure.iter().any(|&axis| !told[axis]);
-            closure.iter().for_each(|&axis| told[axis] = true);
+            for &axis in closure {
+                told[axis] = true;
+            }
             is_new
         });
         parts

@@ -63,7 +63,9 @@ impl Space {
             let space = Self::new(labels, series_cap, sampling)?;
             let mut scratch = Vec::new();
             let keys = space.label_set_keys(0..space.series_count(), &mut scratch);
-            keys.iter().for_each(|&key| put(key));
+            for &key in keys {
+                put(key);
+            }
             return Ok(());
         }
         let order = NameOrder::new(labels, &counts);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::living::FREE_SUMS_MAX;
 use super::{Space, first_n_counts};
 use crate::config::{Label, Life, Sampling};
-use crate::model::division::{Dealing, Division};
+use crate::model::division::{self, Dealing, Division};
 use crate::model::fleet::{Fleet, Forecast, most_at_once};
 use crate::model::labels::{self, Dimension};
 
@@ -91,13 +91,14 @@ impl SpaceSize {
             return whole;
         };
         let counts = of.iter().map(|label| label.values.count());
-        let values = counts.clone().fold(0, u64::saturating_add);
+        let values = of.iter().map(division::values_looked_at);
+        let values = values.fold(0, u64::saturating_add);
         let is_capped = series_cap.is_some_and(|cap| u128::from(cap) < product(counts));
-        let series = if is_capped || values > VALUES_MAX {
-            whole.series.div_ceil(division.of_shards().into())
-        } else {
-            Dealing::of_labels(division, of).count()
-        };
+        let known = (!is_capped && values <= VALUES_MAX)
+            .then(|| Dealing::of_labels(division, of).count())
+            .flatten();
+        let share = || whole.series.div_ceil(division.of_shards().into());
+        let series = known.unwrap_or_else(share);
         // No label has more values in use than there are series.
         let share = |count: u64| u128::from(count).min(series) as f64;
         let labels = of.iter().zip(&whole.labels);

@@ -174,15 +174,13 @@ impl SpaceLaw {
             Self::By(labels) => write_values(labels, &population.cursor(row), id),
             Self::Count(count) => {
                 let space = population.space();
-                let dealt = match space.fleet() {
+                let dealt: u64 = if let Some(fleet) = space.fleet() {
                     // All rows of a slot are of one target, whoever is there.
-                    Some(fleet) => fleet.dealt(row / space.entity_series() / fleet.lanes()),
-                    None => {
-                        let cursor = population.cursor(row);
-                        let values = 0..space.dimensions().len();
-                        let dealt = values.map(|dimension| deal(cursor.value(dimension)));
-                        dealt.sum()
-                    }
+                    fleet.dealt(row / space.entity_series() / fleet.lanes())
+                } else {
+                    let cursor = population.cursor(row);
+                    let values = 0..space.dimensions().len();
+                    values.map(|dimension| deal(cursor.value(dimension))).sum()
                 };
                 write_number(dealt % u64::from(*count), id);
             }
