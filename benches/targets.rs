@@ -361,7 +361,7 @@ fn measure_scrapes(options: Options, targets: usize, gzip: bool, table: &mut Tab
     let [whole, paged] = [(); 2].map(|()| Program::start(targets));
     let mut body_lines = 0;
     whole.body(false, |piece| {
-        body_lines += piece.iter().filter(|&&byte| byte == b'\n').count();
+        body_lines += piece.split(|&byte| byte == b'\n').count() - 1;
     });
     let mut stream = paged.connect();
     let mut page = Vec::new();

@@ -176,6 +176,12 @@ pub fn run(
         catalog,
     });
     log::info!("epoch {}, seed {}", rfc3339(epoch_ns), config.global.seed);
+    if let (Some(shard), None) = (config.shard, config.global.epoch_ns) {
+        log::warn!(
+            "this is shard {shard}, and its run began when it did, as global.epoch is not set: \
+             shards go together that have the same one"
+        );
+    }
     warn_about_risks(config);
 
     Ticks {
@@ -274,9 +280,7 @@ fn serve_metrics(
             own: Arc::clone(&shared.own),
             whole: targets.is_none_or(|targets| targets.whole),
         },
-        pages: targets
-            .cloned()
-            .map(|targets| Pages::new(targets, Arc::clone(&shared.own))),
+        pages: Pages::new(config, Arc::clone(&shared.own)),
         control: Arc::clone(control),
         clock: shared.clock,
         interval_ns: shared.interval_ns,

@@ -259,7 +259,7 @@ impl Job {
 /// Which backfill a job is, whatever its target.
 fn job_id(job: &Job) -> JobId {
     let time = |tick| Value::from(rfc3339(job.span.time_ns(tick)));
-    JobId::from_iter([
+    let mut id = JobId::from_iter([
         ("version".to_owned(), env!("CARGO_PKG_VERSION").into()),
         (
             "configuration".to_owned(),
@@ -271,7 +271,10 @@ fn job_id(job: &Job) -> JobId {
         ),
         ("from".to_owned(), time(job.span.first)),
         ("to".to_owned(), time(job.span.last)),
-    ])
+    ]);
+    let shard = job.config.shard.map(|shard| shard.to_string().into());
+    id.extend(shard.map(|shard| ("shard".to_owned(), shard)));
+    id
 }
 
 /// So many changes of a fleet are looked at to find out how many samples there will be.

@@ -11,6 +11,7 @@ mod dump;
 mod replay;
 mod reports;
 mod run;
+mod shard;
 mod signals;
 mod targets;
 mod values;
@@ -31,7 +32,7 @@ use crate::config::{self, Config, LoadError, Overrides, Probe};
 use crate::engine::{threads_of, tick_time_ns};
 use crate::instance;
 use crate::logging::complain;
-use crate::plan::{Estimate, Plan};
+use crate::plan::{Estimate, Plan, ShardsPlan};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,6 +45,8 @@ Examples:
   mockingbird dump -c configs/baseline.yaml --tick 10
                                                      the exact body of tick 10
   mockingbird dump --journal run.journal --tick 10   the same of a run that was changed meanwhile
+  mockingbird --config big.yaml --shard 1/4          the second quarter of a run
+  mockingbird plan big.yaml --shards 4               how even its quarters are
   mockingbird targets mockingbird.yaml --format prometheus
                                                      a prometheus.yml that scrapes its targets
   mockingbird ctl status                             what a running instance does
@@ -59,6 +62,8 @@ Examples:
 Environment:
   LOG_LEVEL                  overrides global.log_level
   MOCKINGBIRD_CONTROL_TOKEN  overrides global.control_api_token
+  MOCKINGBIRD_SHARD          I/N or auto, the shard of commands without --shard
+  MOCKINGBIRD_SHARDS         N of auto; JOB_COMPLETION_INDEX is I, else the end of the host's name
   OTEL_ENDPOINT, OTEL_...    override exporters.otel; the standard variables, METRICS first
 A variable that is set to nothing counts as not set.
 
@@ -100,6 +105,8 @@ enum Command {
         /// journal's directory): they are on another machine.
         #[arg(long)]
         syntax_only: bool,
+        #[command(flatten)]
+        shard: shard::ShardArgs,
     },
     /// Tell series, samples, bytes and memory of a configuration before it runs.
     Plan {
@@ -118,6 +125,16 @@ enum Command {
             value_parser = values::tick
         )]
         tick: u64,
+        #[command(flatten)]
+        shard: shard::ShardArgs,
+        /// Tell the share of each of so many shards instead.
+        #[arg(
+            long,
+            value_name = "N",
+            conflicts_with = "shard",
+            value_parser = clap::value_parser!(u32).range(1..=i64::from(config::SHARDS_MAX))
+        )]
+        shards: Option<u32>,
     },
     /// Write the exact body of one tick to standard output, self-metrics left out.
     Dump(dump::DumpArgs),
@@ -165,8 +182,26 @@ fn run_command(cli: Cli) -> Result<ExitCode, RunError> {
             files,
             json,
             syntax_only,
-        }) => check::check(&files, check::Options { json, syntax_only }),
-        Some(Command::Plan { file, json, tick }) => plan(&file, json, tick),
+            shard,
+        }) => {
+            let shard = shard.shard()?;
+            let options = check::Options {
+                json,
+                syntax_only,
+                shard,
+            };
+            check::check(&files, options)
+        }
+        Some(Command::Plan {
+            file,
+            json,
+            tick,
+            shard,
+            shards,
+        }) => match shards {
+            Some(shards) => plan_shards(&file, json, tick, shards),
+            None => plan(&file, json, tick, &shard),
+        },
         Some(Command::Dump(args)) => dump::dump(&args),
         Some(Command::Targets(args)) => targets::targets(&args),
         Some(Command::Ctl(args)) => ctl::ctl(args),
@@ -239,8 +274,9 @@ fn read_config(path: &Path, probe: Probe) -> Result<Config, LoadError> {
     config::load_str_probed(name, &bytes, &environment, &overrides, probe)
 }
 
-fn plan(file: &Path, json: bool, tick: u64) -> Result<(), RunError> {
+fn plan(file: &Path, json: bool, tick: u64, shard: &shard::ShardArgs) -> Result<(), RunError> {
     let mut config = load(file)?;
+    shard.set(&mut config)?;
     let instance = instance::of_every_run(&config);
     config.set_instance(
         instance
@@ -253,6 +289,20 @@ fn plan(file: &Path, json: bool, tick: u64) -> Result<(), RunError> {
     let plan = Plan::measure(&config, tick, threads_of(&config), || bar.inc(1));
     bar.finish_and_clear();
     let plan = plan.map_err(RunError::Config)?;
+    if json {
+        print(pretty_json(&plan)?.as_bytes())
+    } else {
+        print(plan.table().as_bytes())
+    }
+}
+
+/// Tells how the run of a configuration is divided at a tick.
+fn plan_shards(file: &Path, json: bool, tick: u64, shards: u32) -> Result<(), RunError> {
+    let mut config = load(file)?;
+    // Whatever can be divided can be among many.
+    shard::set(&mut config, config::Shard::new(0, shards))?;
+    check_tick(&config, config.global.epoch_ns.unwrap_or(0), tick)?;
+    let plan = ShardsPlan::of(&config, shards, tick).map_err(RunError::Config)?;
     if json {
         print(pretty_json(&plan)?.as_bytes())
     } else {

@@ -89,8 +89,8 @@ pub use effective::{effective, fingerprint};
 pub use endpoint::shown_url;
 pub use exporters::{
     BasicAuth, Compression, HistogramForm, INSTANCE_ATTRIBUTE, INSTANCE_LABEL, Instance, Otel,
-    Password, Prometheus, RemoteWrite, RemoteWriteVersion, TargetLaw, Targets, Temporality,
-    TlsFiles,
+    Password, Prometheus, RemoteWrite, RemoteWriteVersion, SHARD_ATTRIBUTE, SHARD_LABEL, TargetLaw,
+    Targets, Temporality, TlsFiles,
 };
 pub use metric::{
     Diurnal, Kind, Label, LabelValues, Metric, Objective, Observations, Piece, Property, Sampling,
@@ -335,6 +335,25 @@ impl Config {
             if one.instance == Instance::Auto && one.instance().is_none() {
                 let label = INSTANCE_LABEL.to_owned();
                 one.labels.insert(label, instance.to_owned());
+            }
+        }
+        self.tell_shard(instance);
+    }
+
+    /// Has exporters that push tell the shard where their instance does not: all shards
+    /// report the same of themselves.
+    fn tell_shard(&mut self, instance: &str) {
+        let Some(shard) = self.shard.map(|shard| shard.to_string()) else {
+            return;
+        };
+        if self.otel.instance() != Some(instance) {
+            let attribute = self.otel.resource.entry(SHARD_ATTRIBUTE.to_owned());
+            attribute.or_insert_with(|| shard.clone());
+        }
+        for one in &mut self.remote_writes {
+            if one.instance() != Some(instance) {
+                let label = one.labels.entry(SHARD_LABEL.to_owned());
+                label.or_insert_with(|| shard.clone());
             }
         }
     }

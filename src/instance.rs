@@ -33,7 +33,8 @@ pub fn of_every_run(config: &Config) -> Option<String> {
     named(&host(), served_port(config))
 }
 
-fn host() -> String {
+/// The host's name, as the system has it.
+pub fn host() -> String {
     let system = rustix::system::uname();
     system.nodename().to_string_lossy().into_owned()
 }
@@ -78,7 +79,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::{effective, load_str, load_value};
+    use crate::config::{Shard, effective, load_str, load_value};
 
     fn config(exporters: &str, labels: &str) -> Config {
         let text = format!(
@@ -106,6 +107,43 @@ mod tests {
         }
         let every = of_every_run(&config("", ""));
         assert!(every.is_none_or(|name| name == of_run(8000)));
+    }
+
+    /// Whatever the instance is, no two shards tell a receiver the same of themselves.
+    #[test]
+    fn exporters_tell_the_shard_where_the_instance_does_not() {
+        for (otel, remote_write, labels, expected) in [
+            ("", "", "", [None, None]),
+            (
+                "instance: none",
+                "instance: none",
+                "",
+                [Some("1/4"), Some("1/4")],
+            ),
+            (
+                "resource: {service.instance.id: mine}",
+                "labels: {instance: mine}",
+                "",
+                [Some("1/4"), Some("1/4")],
+            ),
+            (
+                "instance: none, resource: {mockingbird.shard: b}",
+                "instance: none, labels: {shard: b}",
+                "",
+                [Some("b"), Some("b")],
+            ),
+            ("", "", "instance: [a, b]", [Some("1/4"), None]),
+        ] {
+            let exporters =
+                format!("otel: {{{otel}}}, remote_write: [{{url: 'http://h/', {remote_write}}}]");
+            let mut config = config(&exporters, labels);
+            config.shard = Shard::new(1, 4);
+            config.set_instance("h:1");
+            let attribute = config.otel.resource.get("mockingbird.shard");
+            let label = config.remote_writes[0].labels.get("shard");
+            let found = [attribute, label].map(|told| told.map(String::as_str));
+            assert_eq!(found, expected, "{exporters}, {labels}");
+        }
     }
 
     #[test]

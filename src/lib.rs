@@ -34,7 +34,7 @@
 //! | [`config`] | a YAML file, the environment | a checked [`config::Config`], or every mistake with its place |
 //! | [`churn`] | laws of a configuration, keys, a time | which entity there is, and since when |
 //! | [`exporters`] | a configuration | its exporters: their names, and what each needs of the engine |
-//! | [`model`] | metrics, their labels and caps | the [`model::Catalog`]: families, label spaces, identities; [`model::fleet`]: the entities that labels make, and their lives; [`model::population`]: which series exist at a tick |
+//! | [`model`] | metrics, their labels and caps | the [`model::Catalog`]: families, label spaces, identities; [`model::fleet`]: the entities that labels make, and their lives; [`model::population`]: which series exist at a tick; [`model::division`]: what a shard has of them |
 //! | [`timeline`] | a configuration, commands | what is in effect at a tick |
 //! | [`engine`] | a tick number | an [`engine::Frame`]: columns of values |
 //! | [`clock`] | | the time of day; times as text |
@@ -76,6 +76,15 @@
 //! | another reason for series to begin or end | the [`model::population`] of a frame |
 //! | a wire of single observations | [`engine::Frame::observed`] draws them again |
 //!
+//! # Processes
+//!
+//! Several processes can share a run ([`config::Shard`]). None knows of another: which rows
+//! one has follows from its number and the values of labels ([`model::division`]), and is
+//! decided where label spaces and fleets are built. Whoever walks series sees those of the
+//! shard alone, and what is drawn for one is what it would be in the whole: a slot's rank
+//! and texts go by its place there, a weight is that among all rows. The threads of an engine
+//! have shards as well, of its rows.
+//!
 //! # Threads
 //!
 //! Those of `mockingbird --config FILE`; there is no async runtime.
@@ -113,6 +122,8 @@
 //! - A value depends on seed, series identity, tick, epoch and on what was done
 //!   to the run at which tick, and on nothing else: not on threads, order in the
 //!   file, other metrics, platform or clock.
+//! - The shards of a run are the whole, whatever their number: no value depends on how it is
+//!   divided, and neither entities nor targets are.
 //! - Values follow from no tick before the birth of their series: a late tick is reached
 //!   in the time that the series have lived which exist then ([`engine`]).
 //! - What is done to a run acts from one tick on, for all series and every exporter,

@@ -3,11 +3,13 @@
 //! Built once from the configuration and immutable afterwards. It knows names,
 //! types and label spaces; it knows neither values nor wire formats.
 
+pub mod division;
 pub mod exponential;
 pub mod fleet;
 pub mod identity;
 pub mod labels;
 pub mod population;
+pub mod shards;
 mod sizes;
 pub mod space;
 pub mod targets;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, Kind, Label, Life, Metric, Sampling};
 use crate::layout::{Layout, MetricType, Wire};
+use division::Division;
 use exponential::ExponentialLayout;
 use fleet::Fleet;
 pub use sizes::SpaceSizes;
@@ -230,6 +233,7 @@ impl Catalog {
     ) -> Result<Self, (String, SpaceError)> {
         let fleets = spaces.iter().filter_map(|(_, space)| space.fleet());
         let mut fleets: Vec<Arc<Fleet>> = fleets.cloned().collect();
+        let division = shards::division_of(config);
         // Metrics with the same labels and cap share one space.
         let mut families = Vec::with_capacity(config.metrics.len() + own.len());
         for metric in &config.metrics {
@@ -239,7 +243,7 @@ impl Catalog {
                 Arc::clone(space)
             } else {
                 let interval_ns = config.global.tick_interval_ns;
-                let space = space_of(metric, interval_ns, &mut fleets);
+                let space = space_of(metric, interval_ns, division.as_ref(), &mut fleets);
                 let space = space.map_err(|error| (metric.name.clone(), error))?;
                 let space = Arc::new(space);
                 spaces.push((key, Arc::clone(&space)));
@@ -363,18 +367,21 @@ fn space_key(metric: &Metric) -> SpaceKey<'_> {
     (labels, life, metric.series_cap, metric.sampling)
 }
 
-/// The space of a metric's labels, at ticks of an interval. Where the entities that they
-/// make are those of one of `fleets`, it is shared, else added to them.
+/// The space of a metric's labels, at ticks of an interval; of a run that is divided, the
+/// part of a shard. Where the entities that they make are those of one of `fleets`, it is
+/// shared, else added to them.
 ///
 /// # Errors
 /// When the space cannot be built.
 pub fn space_of(
     metric: &Metric,
     interval_ns: u64,
+    division: Option<&Division>,
     fleets: &mut Vec<Arc<Fleet>>,
 ) -> Result<Space, SpaceError> {
-    let Some(fleet) = Fleet::of(&metric.labels, &metric.life, interval_ns)? else {
-        return Space::new(&metric.labels, metric.series_cap, metric.sampling);
+    let Some(fleet) = Fleet::of(&metric.labels, &metric.life, interval_ns, division)? else {
+        let (cap, sampling) = (metric.series_cap, metric.sampling);
+        return Space::of_shard(&metric.labels, cap, sampling, division);
     };
     let known = fleets.iter().find(|known| known.is_alike(&fleet));
     let fleet = known.cloned().unwrap_or_else(|| {

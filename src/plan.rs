@@ -6,6 +6,7 @@
 
 mod estimate;
 mod outlook;
+mod shards;
 mod table;
 mod targets;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use crate::model::population::Populations;
 use crate::model::{Catalog, Shape};
 pub use estimate::{Estimate, Memory};
 pub use outlook::{Churn, Outlook, ProfilePlan};
+pub use shards::{ShardPlan, ShardsPlan};
 pub use targets::TargetsPlan;
 
 /// Where a configuration without an epoch is measured: 2026-01-01T00:00:00Z.

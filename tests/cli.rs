@@ -2,6 +2,8 @@
 
 #[path = "cli/living.rs"]
 mod living;
+#[path = "cli/shards.rs"]
+mod shards;
 #[path = "cli/targets.rs"]
 mod targets;
 
@@ -47,12 +49,18 @@ impl Running {
 
     /// The same with further fields of `exporters.prometheus`.
     fn start_with(page: &str, global: &str, metrics: &str) -> Self {
+        Self::start_as(&[], (page, global, metrics))
+    }
+
+    /// The same with further arguments.
+    fn start_as(arguments: &[&str], config: (&str, &str, &str)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
-        let path = write_config(folder.path(), port, (page, global, metrics));
+        let path = write_config(folder.path(), port, config);
         let child = Command::new(BINARY)
             .arg("--config")
             .arg(path)
+            .args(arguments)
             .env_remove("LOG_LEVEL")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

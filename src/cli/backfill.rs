@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 use indicatif::ProgressBar;
 
+use super::shard::ShardArgs;
 use super::values::{share, step_ns, time_ns};
 use super::{json_line, print, refuse_too_large, signals};
 use crate::app::{self, RunError};
@@ -119,6 +120,8 @@ pub(super) struct BackfillArgs {
     /// Tell what was written as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    shard: ShardArgs,
 }
 
 /// Writes a run's past.
@@ -205,6 +208,7 @@ fn job(args: &BackfillArgs) -> Result<Job, RunError> {
     };
     let mut config = config::load_with(&args.config, &overrides)
         .map_err(|error| RunError::Config(error.to_string()))?;
+    args.shard.set(&mut config)?;
     refuse_too_large(&config)?;
     let interval_ns = config.global.tick_interval_ns;
     let span = Span::new(config.global.epoch_ns, interval_ns, args.from, args.to)
@@ -213,6 +217,11 @@ fn job(args: &BackfillArgs) -> Result<Job, RunError> {
     // The one that a live run has, whose past this is; one that is another when this is
     // gone on with would be of no use.
     if let Some(instance) = instance::of_every_run(&config) {
+        // Shards may well be written one after the other by one host.
+        let instance = match config.shard {
+            Some(shard) => format!("{instance}/{}", shard.index()),
+            None => instance,
+        };
         config.set_instance(&instance);
     }
     let threads = args.threads.map(usize::from);

@@ -8,9 +8,10 @@ use serde_json::json;
 
 use super::{print, read_config};
 use crate::app::RunError;
-use crate::config::{Config, Finding, LoadError, Problem};
+use crate::config::{Config, Finding, LoadError, Problem, Shard};
 use crate::journal;
 use crate::logging::complain;
+use crate::model::shards;
 use crate::plan::Estimate;
 use crate::push::preflight;
 use crate::readable::grouped;
@@ -22,6 +23,8 @@ pub(super) struct Options {
     pub(super) json: bool,
     /// The files alone: what they name need not be on this machine.
     pub(super) syntax_only: bool,
+    /// What is to be run of them, if not all.
+    pub(super) shard: Option<Shard>,
 }
 
 /// Checks files, and tells what is wrong with them; warnings go to standard error.
@@ -29,11 +32,11 @@ pub(super) struct Options {
 /// # Errors
 /// All mistakes, or as JSON how many files have some.
 pub(super) fn check(files: &[PathBuf], options: Options) -> Result<(), RunError> {
-    let Options { json, syntax_only } = options;
+    let json = options.json;
     let mut wrong = Vec::new();
     let mut lines = String::new();
     for path in files {
-        let (problems, text) = match check_file(path, syntax_only) {
+        let (problems, text) = match check_file(path, options) {
             Ok(checked) => {
                 if !json {
                     let _ = writeln!(lines, "{}", checked.summary);
@@ -80,25 +83,40 @@ struct Checked {
     warnings: Vec<Problem>,
 }
 
-fn check_file(path: &Path, syntax_only: bool) -> Result<Checked, LoadError> {
-    let probe = |config: &Config| findings(config, syntax_only);
-    let config = read_config(path, &probe)?;
+fn check_file(path: &Path, options: Options) -> Result<Checked, LoadError> {
+    let probe = |config: &Config| findings(config, options);
+    let config = Config {
+        shard: options.shard,
+        ..read_config(path, &probe)?
+    };
     let estimate = Estimate::of(&config);
     let summary = format!(
-        "{}: ok, {} metrics, {} series, {} samples per scrape",
+        "{}: ok, {} metrics, {} series, {} samples per scrape{}",
         config.path.display(),
         config.metrics.len(),
         grouped(estimate.series),
         grouped(estimate.samples),
+        match options.shard {
+            Some(shard) => format!(" in shard {shard}"),
+            None => String::new(),
+        },
     );
     let warnings = config.warnings;
     Ok(Checked { summary, warnings })
 }
 
 /// What `run` would refuse, of a configuration without mistakes of its own.
-fn findings(config: &Config, syntax_only: bool) -> Vec<Finding> {
+fn findings(config: &Config, options: Options) -> Vec<Finding> {
+    let config = &Config {
+        shard: options.shard,
+        ..config.clone()
+    };
     let mut findings = Vec::from_iter(Estimate::of(config).finding(config));
-    if syntax_only {
+    findings.extend(shards::refusal(config).map(|(field, why)| Finding {
+        path: field.to_owned(),
+        message: why.to_owned(),
+    }));
+    if options.syntax_only {
         return findings;
     }
     findings.extend(preflight::findings(config));

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use prost::Message as _;
 
 use super::replay::{names_of, narrow, run_of};
+use super::shard::ShardArgs;
 use super::values::{tick, time, whole_ms_ns};
 use super::{check_tick, load, print, quiet, refuse_too_large};
 use crate::app::{self, RunError};
@@ -21,6 +22,7 @@ use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
 use crate::journal::{Later, Reach, Replay, ReplayError};
 use crate::logging::complain;
+use crate::model::shards;
 use crate::otlp::{self, Encoder};
 use crate::proto::otlp::ExportMetricsServiceRequest;
 use crate::push;
@@ -50,6 +52,8 @@ pub(super) struct DumpArgs {
     /// Time of tick 0 (RFC 3339). Default: the configuration's, else 1970-01-01T00:00:00Z.
     #[arg(long, value_name = "T", value_parser = time)]
     epoch: Option<jiff::Timestamp>,
+    #[command(flatten)]
+    shard: ShardArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -119,9 +123,10 @@ fn load_run(args: &DumpArgs) -> Result<Replay, RunError> {
         |config: &Config| pushed && config.otel.histograms == HistogramForm::Exponential;
     let config = args.config.as_deref().map(load).transpose()?;
     if args.journal.is_empty() {
-        let Some(config) = config else {
+        let Some(mut config) = config else {
             return Err(RunError::Config("--config or --journal is needed".into()));
         };
+        args.shard.set(&mut config)?;
         let exponential = exponential(&config);
         let epoch_ns = epoch_of(args, &config)?;
         return Ok(Replay::of_config(config, epoch_ns, exponential));
@@ -129,7 +134,18 @@ fn load_run(args: &DumpArgs) -> Result<Replay, RunError> {
     // A reload carried over what the run's exporters had, and no other buckets.
     let exponential =
         |config: &Config| pushed && exporters::needs(config).exponential_size_max.is_some();
-    Ok(run_of(&args.journal, config.as_ref(), exponential)?.whole)
+    let run = run_of(&args.journal, config.as_ref(), exponential)?;
+    let mut replay = run.whole;
+    // A journal tells which one it is of.
+    if let Some(shard) = args.shard.argument()? {
+        replay.set_shard(shard);
+        let refusal = replay.configs().into_iter().find_map(shards::refusal);
+        if let Some((field, why)) = refusal {
+            let files = names_of(&args.journal);
+            return Err(RunError::Config(format!("{files}: {field}: {why}")));
+        }
+    }
+    Ok(replay)
 }
 
 /// A journal tells of the ticks that there were; of others nobody knows what the run

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::shard::ShardArgs;
 use super::{check, read_config, signals, values};
 use crate::app::{self, RunError};
 use crate::clock::rfc3339;
@@ -31,6 +32,8 @@ pub(super) struct RunArgs {
     /// until interrupted.
     #[arg(long = "for", value_name = "DURATION", value_parser = values::duration_ms)]
     lasts_ms: Option<i64>,
+    #[command(flatten)]
+    shard: ShardArgs,
 }
 
 /// Runs until a signal or a failure ends it.
@@ -59,12 +62,14 @@ pub(super) fn run(args: &RunArgs) -> Result<(), RunError> {
         let options = check::Options {
             json: false,
             syntax_only: false,
+            shard: args.shard.shard()?,
         };
         return check::check(std::slice::from_ref(path), options);
     }
     // What a start reads of named files is told at once, and with its place.
     let config = read_config(path, &preflight::findings);
-    let config = config.map_err(|error| RunError::Config(error.to_string()))?;
+    let mut config = config.map_err(|error| RunError::Config(error.to_string()))?;
+    args.shard.set(&mut config)?;
     logging::init(config.global.log_level, config.global.log_format);
     let signals = signals::listen()?;
     let lasts_ns = args.lasts_ms.map(|ms| ms as u64 * 1_000_000);
@@ -132,13 +137,16 @@ fn print_summary(started: &app::Started) {
         .filter_map(|exporter| exporter_line(exporter, started.metrics_addr));
     let exporters: String = exporters.collect();
     let targets = targets_line(started).unwrap_or_default();
+    let shard = config.shard.map_or_else(String::new, |shard| {
+        format!("\x20 shard     {shard}: these are its series; the others have the rest\n")
+    });
     let control = open_at(started.control_addr, "");
     let summary = format!(
         "mockingbird {}: {}\n\
          \x20 metrics   {} with {} series, {} samples per scrape and self-metrics\n\
          \x20 backend   counts as series (each bucket, sum and count): {}\n\
          \x20 ticks     every {} s since {}, seed {}, {} threads\n\
-         {exporters}{targets}\
+         {shard}{exporters}{targets}\
          \x20 control   {control}\n",
         env!("CARGO_PKG_VERSION"),
         config.path.display(),

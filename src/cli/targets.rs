@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::shard::ShardArgs;
 use super::values::{label, tick};
 use super::{check_tick, load, print, quiet, refuse_too_large};
 use crate::app::{self, RunError};
@@ -16,7 +17,7 @@ use crate::model::Catalog;
 use crate::model::population::{Fleets, Populations};
 use crate::model::targets::{Target, TargetMap};
 use crate::readable::{grouped, write_aligned};
-use crate::server::sd::{self, Matches, Served};
+use crate::server::sd::{self, Matches, Place, Served};
 
 /// How often Prometheus asks for targets that come and go.
 const REFRESH_S: u32 = 5;
@@ -56,6 +57,8 @@ pub(super) struct TargetsArgs {
     /// Only those with this value of a label that makes targets; may be given several times.
     #[arg(long = "match", value_name = "NAME=VALUE", value_delimiter = ',', value_parser = label)]
     matches: Vec<(String, String)>,
+    #[command(flatten)]
+    shard: ShardArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -73,7 +76,9 @@ enum Format {
 
 /// Writes what was asked for to standard output.
 pub(super) fn targets(args: &TargetsArgs) -> Result<(), RunError> {
-    let config = load(&args.file)?;
+    let mut config = load(&args.file)?;
+    args.shard.set(&mut config)?;
+    let config = config;
     let Some(targets) = &config.prometheus.targets else {
         return Err(RunError::Config(format!(
             "{}: no targets are configured; exporters.prometheus.targets makes them",
@@ -106,8 +111,12 @@ pub(super) fn targets(args: &TargetsArgs) -> Result<(), RunError> {
     }
     let mut stdout = io::stdout().lock();
     let mut write = |piece: &[u8]| stdout.write_all(piece);
-    let served = Served::new(address.clone(), local(&address), control_of(&config));
-    let written = sd::write_document(&all, &served, targets.in_body, &mut write);
+    let place = Place {
+        served: &Served::new(address.clone(), local(&address), control_of(&config)),
+        shard: config.shard,
+        in_body: targets.in_body,
+    };
+    let written = sd::write_document(&all, place, &mut write);
     quiet(written.and_then(|()| stdout.flush()))
 }
 
@@ -184,11 +193,14 @@ fn table(targets: &[(String, Target<'_>)]) -> String {
 /// A configuration of Prometheus that scrapes the targets as often as there are ticks.
 fn scrape_config(config: &Config, address: &str, matches: &[(String, String)]) -> String {
     let mut query = String::new();
-    for (name, value) in matches {
+    let matches = matches
+        .iter()
+        .map(|(name, value)| ("match", format!("{name}={value}")));
+    // Whichever process is asked.
+    let shard = config.shard.map(|shard| ("shard", shard.to_string()));
+    for (name, value) in matches.chain(shard) {
         query.push(if query.is_empty() { '?' } else { '&' });
-        let pair = format!("{name}={value}");
-        query += "match=";
-        query += &percent_encode(&pair);
+        query = query + name + "=" + &percent_encode(&value);
     }
     let interval = duration(config.global.tick_interval_ns);
     format!(

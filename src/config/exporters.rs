@@ -41,7 +41,8 @@ pub struct Targets {
 pub enum TargetLaw {
     /// That of its values of these labels; a label that it lacks is empty.
     By(Vec<String>),
-    /// One of so many, by its identity.
+    /// One of so many, by its labels' values; all that belongs to an entity, and to those
+    /// that take its place, to one.
     Count(u32),
 }
 
@@ -126,6 +127,10 @@ pub enum Instance {
 /// The resource attribute that tells replicas of a service apart; receivers of
 /// Prometheus make it the label [`INSTANCE_LABEL`].
 pub const INSTANCE_ATTRIBUTE: &str = "service.instance.id";
+/// The label by which remote write tells shards apart where no instance does.
+pub const SHARD_LABEL: &str = "shard";
+/// The resource attribute by which OTLP does.
+pub const SHARD_ATTRIBUTE: &str = "mockingbird.shard";
 /// The label that tells replicas of a job apart.
 pub const INSTANCE_LABEL: &str = "instance";
 

@@ -16,6 +16,12 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// The only one of one.
+    pub const WHOLE: Self = Self {
+        index: 0,
+        of: NonZeroU32::MIN,
+    };
+
     /// The shard with a number, from 0, of so many; `None` where there is none.
     pub fn new(index: u32, of: u32) -> Option<Self> {
         let of = NonZeroU32::new(of).filter(|of| of.get() <= SHARDS_MAX)?;

@@ -13,8 +13,8 @@ use crate::engine::{Prepared, Reloaded, exponential};
 use crate::exporters;
 use crate::exposition::Renderer;
 use crate::journal::{counts_json, series_json};
-use crate::model::Catalog;
 use crate::model::space::SpaceError;
+use crate::model::{Catalog, shards};
 use crate::plan::Estimate;
 use crate::selfmetrics::SelfMetrics;
 
@@ -102,10 +102,12 @@ impl Reloader {
         let in_effect = in_effect.ok_or_else(|| ErrorReply::new(503, "starting"))?;
         let old = &in_effect.config;
         let mut new = load(old)?;
+        new.shard = old.shard;
         if let Some(instance) = self.instance.get() {
             new.set_instance(instance);
         }
         let (new, needs_restart) = merge(old, &self.started, new);
+        refuse_to_move(old, &new)?;
         let replacement = prepare(&in_effect, new)?;
         let switch = Switch {
             old: Arc::clone(old),
@@ -213,7 +215,13 @@ fn load(old: &Config) -> Result<Config, ErrorReply> {
             .collect(),
         ..Overrides::default()
     };
-    let size = |config: &Config| Vec::from_iter(Estimate::of(config).finding(config));
+    let size = |config: &Config| {
+        let config = Config {
+            shard: old.shard,
+            ..config.clone()
+        };
+        Vec::from_iter(Estimate::of(&config).finding(&config))
+    };
     let new = config::load_probed(&old.path, &overrides, &size);
     let mut new = new.map_err(|error| mistakes(&error))?;
     let (asked, in_force) = (new.global.clone(), &old.global);
@@ -251,6 +259,23 @@ fn load(old: &Config) -> Result<Config, ErrorReply> {
         new.prometheus.targets = targets;
     }
     Ok(new)
+}
+
+/// Refuses a configuration by which series of a shard would have to go on in others.
+fn refuse_to_move(old: &Config, new: &Config) -> Result<(), ErrorReply> {
+    let refused = |message: String| {
+        let problem = problem(&new.path.display().to_string(), &message);
+        Err(ErrorReply::new(422, message).with(json!([problem])))
+    };
+    if let Some((field, why)) = shards::refusal(new) {
+        return refused(format!("{field}: {why}"));
+    }
+    match shards::reload_refusal(old, new) {
+        None => Ok(()),
+        Some((metric, why)) => refused(format!(
+            "metric {metric}: {why}; restart all shards to go over to this"
+        )),
+    }
 }
 
 /// All that the clock's thread needs to switch to a configuration.

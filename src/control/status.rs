@@ -57,6 +57,7 @@ pub(super) fn status(sources: &Sources<'_>) -> Value {
         "started": rfc3339(clock.started_ns()),
         "uptime_seconds": seconds(now_ns - clock.started_ns()),
         "epoch": rfc3339(in_effect.epoch_ns),
+        "shard": in_effect.config.shard.map(|shard| shard.to_string()),
         "tick_count": next_tick,
         "tick_lag_seconds": seconds(lag_ns),
         "clock_offset_seconds": seconds(clock.offset_ns()),

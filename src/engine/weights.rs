@@ -3,7 +3,10 @@
 //! Under `zipf_alpha` a series' weight is 1 / rank^alpha, ranks in the order of label-set
 //! keys. Weights of a label's values multiply it. All together are scaled to mean 1, so
 //! that a metric's total stays what it was. Where entities come and go, a weight belongs
-//! to the row, whoever lives there.
+//! to the row, whoever lives there. A shard's rows have the weights that they have among
+//! all rows of the run, which are gone through for them.
+
+mod part;
 
 use crate::config::{Label, LabelValues, Metric};
 use crate::model::space::Space;
@@ -15,50 +18,76 @@ pub(crate) fn weights(metric: &Metric, family: &Family) -> Option<Vec<f64>> {
         return None;
     }
     let rows = Rows::of(metric, &family.space);
-    let mut weights = match metric.zipf_alpha {
-        0.0 => vec![1.0; rows.count],
-        alpha => zipf(&rows.keys(), alpha),
-    };
-    rows.multiply(&mut weights);
-    // With a label's weights alone, or beside ranks, the mean is another.
-    if metric.labels.iter().any(|label| label.weights.is_some()) {
-        // In an order that does not depend on that of the file, as the sum is rounded.
-        let mut sorted = weights.clone();
-        sorted.sort_unstable_by(f64::total_cmp);
-        let scale = rows.count as f64 / sorted.iter().sum::<f64>();
-        for weight in &mut weights {
-            *weight *= scale;
+    let weights = if family.space.is_part() {
+        part::weights(metric, &rows)
+    } else {
+        let mut weights = rows.ranked(metric.zipf_alpha);
+        rows.multiply(&mut weights);
+        // With a label's weights alone, or beside ranks, the mean is another.
+        if has_label_weights(metric) {
+            let scale = scale(&weights);
+            for weight in &mut weights {
+                *weight *= scale;
+            }
         }
-    }
+        weights
+    };
     Some(rows.with_lanes(weights))
 }
 
-/// 1 / rank^alpha by series, ranks in the order of keys, scaled to mean 1.
-fn zipf(keys: &[u64], alpha: f64) -> Vec<f64> {
-    let count = keys.len();
-    let mut order: Vec<u32> = (0..count as u32).collect();
-    order.sort_unstable_by_key(|&series| keys[series as usize]);
-    let share = |rank: usize| libm::pow((rank + 1) as f64, -alpha);
-    let total: f64 = (0..count).map(share).sum();
-    let scale = count as f64 / total;
-    let mut weights = vec![0.0; count];
-    for (rank, &series) in order.iter().enumerate() {
-        weights[series as usize] = share(rank) * scale;
+fn has_label_weights(metric: &Metric) -> bool {
+    metric.labels.iter().any(|label| label.weights.is_some())
+}
+
+/// What scales weights to mean 1.
+fn scale(weights: &[f64]) -> f64 {
+    // In an order that does not depend on that of the file, as the sum is rounded.
+    let mut sorted = weights.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    weights.len() as f64 / sorted.iter().sum::<f64>()
+}
+
+/// Shares of events by rank.
+struct Zipf {
+    alpha: f64,
+    scale: f64,
+}
+
+impl Zipf {
+    /// 1 / rank^alpha, scaled to mean 1 among so many.
+    fn new(alpha: f64, count: usize) -> Self {
+        let mut shares = Self { alpha, scale: 1.0 };
+        let total: f64 = (0..count).map(|rank| shares.of(rank)).sum();
+        shares.scale = count as f64 / total;
+        shares
     }
-    weights
+
+    fn of(&self, rank: usize) -> f64 {
+        libm::pow((rank + 1) as f64, -self.alpha) * self.scale
+    }
 }
 
 /// The rows of a space, those of several lanes counted once.
 struct Rows<'a> {
     space: &'a Space,
-    /// The labels that multiply and the number of their values, the fastest last; those
-    /// of entities come first. Empty where the space has no fleet.
-    axes: Vec<&'a Label>,
+    /// The labels that multiply, those of entities first, the fastest last. Empty where
+    /// the space has no fleet.
+    axes: Vec<Axis<'a>>,
     labels: &'a [Label],
     count: usize,
+    /// Whether rows are those of a shard, and so have other places in the whole.
+    is_part: bool,
     /// Rows of an entity, and lanes of a slot.
     entity_series: usize,
     lanes: usize,
+}
+
+/// A label that multiplies.
+struct Axis<'a> {
+    label: &'a Label,
+    /// How many places of the whole have the same value, one after the other.
+    stride: usize,
+    radix: usize,
 }
 
 impl<'a> Rows<'a> {
@@ -74,49 +103,83 @@ impl<'a> Rows<'a> {
             free.sort_by(|a, b| a.name.cmp(&b.name));
             axes.extend(free);
         }
+        let mut stride = 1;
+        let axes = axes.into_iter().rev().map(|label| {
+            let radix = label.values.count() as usize;
+            let axis = Axis {
+                label,
+                stride,
+                radix,
+            };
+            stride *= radix;
+            axis
+        });
+        let mut axes: Vec<Axis> = axes.collect();
+        axes.reverse();
         Self {
             space,
             axes,
             labels,
             count: space.series_count() / lanes,
+            is_part: space.is_part(),
             entity_series: space.entity_series(),
             lanes,
         }
     }
 
+    /// The place of a row among those of the whole fleet.
+    #[inline]
+    fn place(&self, row: usize) -> usize {
+        match self.space.fleet().filter(|_| self.is_part) {
+            None => row,
+            Some(fleet) => {
+                let (slot, free) = (row / self.entity_series, row % self.entity_series);
+                fleet.place(slot) * self.entity_series + free
+            }
+        }
+    }
+
+    /// 1 / rank^alpha by row, ranks in the order of keys, scaled to mean 1.
+    fn ranked(&self, alpha: f64) -> Vec<f64> {
+        let mut weights = vec![1.0; self.count];
+        if alpha == 0.0 {
+            return weights;
+        }
+        let shares = Zipf::new(alpha, self.count);
+        for (rank, row) in by_key(&self.keys()).into_iter().enumerate() {
+            weights[row as usize] = shares.of(rank);
+        }
+        weights
+    }
+
     /// What ranks rows: their label-set keys, or the keys of their own values where these
     /// stay and texts change.
     fn keys(&self) -> Vec<u64> {
-        let mut scratch = Vec::new();
         if self.axes.is_empty() {
+            let mut scratch = Vec::new();
             let keys = self.space.label_set_keys(0..self.count, &mut scratch);
             return keys.to_vec();
         }
         let mut sums = vec![0u64; self.count];
-        let mut hash = Vec::new();
-        self.each_axis(|label, stride| {
-            let texts = own_texts(label);
-            let hashes: Vec<u64> = texts
-                .iter()
-                .map(|text| identity::pair_hash(&label.name, text, &mut hash))
-                .collect();
+        for axis in self.axes.iter().rev() {
+            let hashes = axis.hashes();
             for (row, sum) in sums.iter_mut().enumerate() {
-                *sum = sum.wrapping_add(hashes[row / stride % hashes.len()]);
+                *sum = sum.wrapping_add(hashes[axis.value(self.place(row))]);
             }
-        });
+        }
         sums.into_iter().map(identity::label_set_key).collect()
     }
 
     /// Multiplies weights by those of labels' values.
     fn multiply(&self, weights: &mut [f64]) {
         if !self.axes.is_empty() {
-            self.each_axis(|label, stride| {
-                if let Some(own) = &label.weights {
+            for axis in self.axes.iter().rev() {
+                if let Some(own) = &axis.label.weights {
                     for (row, weight) in weights.iter_mut().enumerate() {
-                        *weight *= own[row / stride % own.len()];
+                        *weight *= own[axis.value(self.place(row))];
                     }
                 }
-            });
+            }
             return;
         }
         let mut cursor = self.space.cursor(0);
@@ -142,16 +205,6 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Calls `each` with the axes and how many rows have the same value, one after the
-    /// other.
-    fn each_axis(&self, mut each: impl FnMut(&Label, usize)) {
-        let mut stride = 1;
-        for label in self.axes.iter().rev() {
-            each(label, stride);
-            stride *= label.values.count() as usize;
-        }
-    }
-
     /// All lanes of a slot have the same weights.
     fn with_lanes(&self, weights: Vec<f64>) -> Vec<f64> {
         if self.lanes == 1 {
@@ -160,6 +213,30 @@ impl<'a> Rows<'a> {
         let slots = weights.chunks(self.entity_series);
         slots.flat_map(|slot| slot.repeat(self.lanes)).collect()
     }
+}
+
+impl Axis<'_> {
+    /// The index of its value at a place of the whole.
+    #[inline]
+    fn value(&self, place: usize) -> usize {
+        place / self.stride % self.radix
+    }
+
+    /// The pair hashes of its values, as they are written on their own.
+    fn hashes(&self) -> Vec<u64> {
+        let mut hash = Vec::new();
+        let texts = own_texts(self.label).into_iter();
+        texts
+            .map(|text| identity::pair_hash(&self.label.name, &text, &mut hash))
+            .collect()
+    }
+}
+
+/// Rows in the order of their keys.
+fn by_key(keys: &[u64]) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..keys.len() as u32).collect();
+    order.sort_unstable_by_key(|&row| keys[row as usize]);
+    order
 }
 
 /// The values of a label as they are written on their own.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::entry::{Entry, Event, Start};
 use super::read::History;
 use crate::churn::Order;
-use crate::config::{self, Config, Metric};
+use crate::config::{self, Config, Metric, Shard};
 use crate::engine::{Engine, Prepared, Rule, SeriesCounts, exponential, tick_time_ns};
 use crate::model::Catalog;
 use crate::model::exponential::ExponentialLayout;
@@ -319,9 +319,33 @@ impl Replay {
         all
     }
 
+    /// Lets it be what another shard of the run has, or all of it.
+    pub fn set_shard(&mut self, shard: Shard) {
+        let shard = Some(shard).filter(|shard| shard.is_part());
+        self.config.shard = shard;
+        for entry in &mut self.entries {
+            if let Event::Reload { config, .. } = &mut entry.event {
+                config.shard = shard;
+            }
+        }
+    }
+
+    /// The configurations that are in force at some time, in order.
+    pub fn configs(&self) -> Vec<&Config> {
+        let later = self.entries.iter().filter_map(|entry| match &entry.event {
+            Event::Reload { config, .. } => Some(&**config),
+            _ => None,
+        });
+        std::iter::once(&self.config).chain(later).collect()
+    }
+
     /// Leaves out all metrics but those that `is_meant` and what they are of, before and
-    /// after reloads: others do not change them.
+    /// after reloads: others do not change them. All stay where they decide together how
+    /// targets are divided among shards.
     pub fn narrow(&mut self, is_meant: impl Fn(&Metric) -> bool) {
+        if self.config.shard.is_some() && self.config.prometheus.targets.is_some() {
+            return;
+        }
         let narrow = |metrics: &mut Vec<Metric>| {
             let all = std::mem::take(metrics);
             let meant = all.iter().filter(|metric| is_meant(metric));

@@ -8,7 +8,8 @@
 //!
 //! The *slots* of a fleet are the places in the product of its entity axes, the last axis
 //! fastest. Where rollouts let old and new exist together a slot has two *lanes*, else one;
-//! entity = slot × lanes + lane.
+//! entity = slot × lanes + lane. A shard of a run has some of the slots: it numbers these from 0,
+//! and what is drawn for one, its rank and its texts, follows from its place in the whole.
 
 mod calendar;
 mod chunk;
@@ -27,6 +28,7 @@ mod making;
 mod mapping;
 mod most;
 mod orders;
+mod own;
 mod part;
 mod parts;
 mod permutation;
@@ -38,6 +40,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::config::{Label, Life};
+use crate::model::division::Division;
 use crate::model::labels::Dimension;
 pub use entities::{Change, Entities};
 pub use forecast::{Forecast, Point};
@@ -45,6 +48,8 @@ use graph::Graph;
 use laws::Laws;
 pub use lives::Lives;
 pub use most::most_at_once;
+pub(in crate::model) use own::Told;
+pub use own::stays;
 use part::Own;
 pub use parts::Axis;
 use parts::Parts;
@@ -61,7 +66,10 @@ pub struct Fleet {
     interval_ns: u64,
     parts: Parts,
     laws: Arc<Laws>,
+    /// Number of slots, ...
     slots: usize,
+    /// ... and where a shard has some of them their places in the whole, increasing.
+    own: Option<Box<[u32]>>,
     lanes: usize,
     labels: Vec<FleetLabel>,
     /// How many labels have a code, and how many a text of their own, for each entity.
@@ -133,12 +141,17 @@ impl std::error::Error for FleetError {}
 
 impl Fleet {
     /// The fleet of a metric's labels; `None` where all of them are plain and no law or size
-    /// names one.
+    /// names one. Of a run that is divided it is the part of a shard.
     ///
     /// # Errors
     /// When labels depend on one another in a circle or on one that is not there, or there are
     /// more values or entities than can be addressed.
-    pub fn of(labels: &[Label], life: &Life, interval_ns: u64) -> Result<Option<Self>, FleetError> {
+    pub fn of(
+        labels: &[Label],
+        life: &Life,
+        interval_ns: u64,
+        division: Option<&Division>,
+    ) -> Result<Option<Self>, FleetError> {
         let graph = Graph::of(labels, life)?;
         if graph.order.is_empty() {
             return Ok(None);
@@ -160,6 +173,7 @@ impl Fleet {
             source: (source.collect(), life.clone()),
             interval_ns,
             slots: count as usize / lanes,
+            own: None,
             lanes,
             parts,
             laws: Arc::new(laws),
@@ -172,6 +186,11 @@ impl Fleet {
         shown.sort_by(|&a, &b| fleet.parts.each[a].name.cmp(&fleet.parts.each[b].name));
         for part in shown {
             fleet.show(part);
+        }
+        if let Some(division) = division {
+            let own = fleet.slots_of(division);
+            fleet.slots = own.len();
+            fleet.own = Some(own);
         }
         Ok(Some(fleet))
     }
@@ -213,9 +232,28 @@ impl Fleet {
         self.slots * self.lanes
     }
 
-    /// Never true: each axis has a value.
+    /// Whether there is none: a shard may have no part in it.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether a shard has it, and so some of the slots alone.
+    pub fn is_part(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// Number of slots of the whole.
+    pub fn slots_of_all(&self) -> usize {
+        self.parts.axes.iter().map(|axis| axis.radix).product()
+    }
+
+    /// Place of a slot in the whole.
+    #[inline]
+    pub fn place(&self, slot: usize) -> usize {
+        match &self.own {
+            None => slot,
+            Some(own) => own[slot] as usize,
+        }
     }
 
     /// How many entities of one slot can exist at once, 1 or 2.
@@ -239,7 +277,7 @@ impl Fleet {
         self.parts.text_may_have(self.labels[label].part, is)
     }
 
-    /// Whether it is the fleet that equal labels, life and interval make.
+    /// Whether it is the fleet that equal labels, life and interval make, of one shard.
     pub fn is_alike(&self, other: &Self) -> bool {
         self.source == other.source && self.interval_ns == other.interval_ns
     }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::division::Division;
 use super::fleet::{Fleet, Forecast};
+use super::shards::division_of;
 use super::space::SpaceSize;
 use super::{SpaceKey, space_key};
 use crate::churn::Order;
@@ -19,6 +21,7 @@ const VALUES_MAX: u64 = 10_000_000;
 #[derive(Debug)]
 pub struct SpaceSizes<'a> {
     interval_ns: u64,
+    division: Option<Division>,
     /// The last tick that is forecast, and some after it at which sizes are at their largest.
     ticks: u64,
     later: Vec<u64>,
@@ -47,6 +50,7 @@ impl<'a> SpaceSizes<'a> {
         later.dedup();
         Self {
             interval_ns,
+            division: division_of(config),
             ticks,
             later,
             orders,
@@ -75,18 +79,21 @@ impl<'a> SpaceSizes<'a> {
             names.any(|name| *name == label.name)
         };
         let lives = |label: &Label| !label.is_plain() || label.hidden || named(label);
+        let division = self.division.as_ref();
+        let of_labels =
+            || SpaceSize::of_shard(labels, metric.series_cap, metric.sampling, division);
         if !labels.iter().any(lives) {
-            return SpaceSize::of(labels, metric.series_cap, metric.sampling);
+            return of_labels();
         }
         let values = labels.iter().map(|label| label.values.count());
         if values.fold(0, u64::saturating_add) > VALUES_MAX {
-            return SpaceSize::unknown(labels, life);
+            return SpaceSize::unknown(labels, life, division);
         }
-        let Ok(fleet) = Fleet::of(labels, life, self.interval_ns) else {
-            return SpaceSize::unknown(labels, life);
+        let Ok(fleet) = Fleet::of(labels, life, self.interval_ns, division) else {
+            return SpaceSize::unknown(labels, life, division);
         };
         let Some(fleet) = fleet else {
-            return SpaceSize::of(labels, metric.series_cap, metric.sampling);
+            return of_labels();
         };
         let known = self
             .fleets

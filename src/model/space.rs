@@ -5,7 +5,7 @@
 //! series is a position in the space; a capped space also keeps a sorted list
 //! of the positions it selects (4 bytes each) and their keys (8 bytes each),
 //! shared by all metrics with the same labels and cap. No series has a string or
-//! a map of its own.
+//! a map of its own. What a shard has of a space is such a selection as well.
 //!
 //! Where labels depend on one another, those that do make entities ([`Fleet`]), and the
 //! others are free: a series is an entity and a position in the space of the free
@@ -24,6 +24,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::config::{Label, Sampling};
+use crate::model::division::Division;
 use crate::model::fleet::{Entities, Fleet};
 use crate::model::labels::{Arena, Dimension};
 use crate::random::wide;
@@ -51,6 +52,8 @@ pub struct Space {
     tail: Option<Tail>,
     /// Where labels depend on one another.
     living: Option<Living>,
+    /// A shard has it, and so some of the series alone.
+    is_part: bool,
 }
 
 /// The last labels of a space, summed together.
@@ -79,15 +82,34 @@ impl Space {
         series_cap: Option<u64>,
         sampling: Sampling,
     ) -> Result<Self, SpaceError> {
+        Self::of_shard(labels, series_cap, sampling, None)
+    }
+
+    /// The same; of a run that is divided, the part of a shard.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_shard(
+        labels: &[Label],
+        series_cap: Option<u64>,
+        sampling: Sampling,
+        division: Option<&Division>,
+    ) -> Result<Self, SpaceError> {
         debug_assert!(labels.iter().all(Label::is_plain));
         let counts: Vec<u64> = labels.iter().map(|l| l.values.count()).collect();
         let product = counts
             .iter()
             .fold(1u128, |all, &n| all.saturating_mul(u128::from(n)));
-        match series_cap.filter(|&cap| u128::from(cap) < product) {
-            None => Self::whole(labels, &counts, product),
-            Some(cap) if sampling == Sampling::FirstN => Self::first_n(labels, &counts, cap),
-            Some(cap) => Self::sampled(labels, &counts, product, cap),
+        match (
+            series_cap.filter(|&cap| u128::from(cap) < product),
+            division,
+        ) {
+            (None, None) => Self::whole(labels, &counts, product),
+            (None, Some(division)) => Self::part(labels, &counts, product, division),
+            (Some(cap), _) if sampling == Sampling::FirstN => {
+                Self::first_n(labels, &counts, cap, division)
+            }
+            (Some(cap), _) => Self::sampled(labels, &counts, product, cap, division),
         }
     }
 
@@ -113,6 +135,7 @@ impl Space {
         dimensions.sort_by(|a, b| a.name.cmp(&b.name));
         let names: Vec<&str> = dimensions.iter().map(|d| d.name.as_str()).collect();
         Ok(Self {
+            is_part: fleet.is_part(),
             living: Some(Living::new(fleet, free, &names)),
             dimensions,
             selection: None,
@@ -131,12 +154,18 @@ impl Space {
             selection: None,
             series_count,
             living: None,
+            is_part: false,
         }
     }
 
     /// Number of selected series.
     pub fn series_count(&self) -> usize {
         self.series_count
+    }
+
+    /// Whether a shard has it, and so some of the series alone.
+    pub fn is_part(&self) -> bool {
+        self.is_part
     }
 
     /// The labels in name order.

@@ -1,7 +1,7 @@
 //! Which series belong to which target: pages of their own for parts of a run.
 //!
 //! A target is a combination of values of some labels, or one of a number of targets among
-//! which series are spread by identity ([`TargetLaw`]). Its series are rows of many families,
+//! which series are dealt by their labels' values ([`TargetLaw`]). Its series are rows of many families,
 //! which need not be neighbours. A [`TargetMap`] tells them at a tick: for every distinct space
 //! its units (entities where labels make some, else rows) in runs, sorted by target. Where entities come
 //! and go another tick has another map, which takes over what is still true.
@@ -18,6 +18,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Catalog;
+use super::division::{Division, deal};
 use super::population::{Population, Populations};
 use crate::config::TargetLaw;
 pub use crate::config::labels_of_id;
@@ -162,8 +163,20 @@ impl<'a> Target<'a> {
         law.write_id(&space.population, row, id);
     }
 
+    /// Whether it is one of a shard's.
+    pub fn is_of(&self, division: &Division) -> bool {
+        let dealt = if division.labels().is_some_and(<[_]>::is_empty) {
+            // Where labels move from entity to entity, the target itself is dealt.
+            deal(self.id().as_bytes())
+        } else {
+            let (space, row) = self.any_row();
+            keys::dealt_to(&space.population, row, division)
+        };
+        division.has(dealt)
+    }
+
     /// The values of the labels that make it, those that are empty left out; none where
-    /// series are spread by identity.
+    /// series are dealt among so many.
     pub fn labels(&self) -> Vec<(&'a str, &'a str)> {
         let TargetLaw::By(names) = &self.map.law else {
             return Vec::new();

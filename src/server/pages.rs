@@ -7,10 +7,12 @@ use std::time::Instant;
 use super::asked::{Asked, delay};
 use super::scrape::{Ready, Scrapes};
 use super::truncation::{Truncation, send};
-use crate::config::{TargetLaw, Targets};
+use crate::config::{Config, Shard, TargetLaw, Targets};
 use crate::engine::Frame;
 use crate::exposition::Page;
 use crate::http::{Reply, Request, Sent, percent_decode};
+use crate::model::division::Division;
+use crate::model::shards;
 use crate::model::targets::TargetMap;
 use crate::selfmetrics::SelfMetrics;
 
@@ -20,18 +22,36 @@ pub struct Pages {
     targets: Targets,
     /// Where they are counted.
     own: Arc<SelfMetrics>,
+    /// Which part of them this process has, if not all, ...
+    shard: Option<Shard>,
+    /// ... and how they would be divided.
+    division: Division,
     /// Those of a frame that somebody asked for, and its tick.
     latest: Mutex<Option<(u64, Arc<TargetMap>)>>,
 }
 
 impl Pages {
-    /// Pages as `exporters.prometheus.targets` asks for them.
-    pub fn new(targets: Targets, own: Arc<SelfMetrics>) -> Self {
-        Self {
-            targets,
+    /// Pages as `exporters.prometheus.targets` of a configuration asks for them; `None`
+    /// where it does not. `own` counts them.
+    pub fn new(config: &Config, own: Arc<SelfMetrics>) -> Option<Self> {
+        let shard = config.shard.filter(|shard| shard.is_part());
+        Some(Self {
+            targets: config.prometheus.targets.clone()?,
             own,
+            shard,
+            division: shards::division_for(config, shard.unwrap_or(Shard::WHOLE)),
             latest: Mutex::default(),
-        }
+        })
+    }
+
+    /// The shard whose targets the process has, if not all.
+    pub(super) fn shard(&self) -> Option<Shard> {
+        self.shard
+    }
+
+    /// What a shard has of targets.
+    pub(super) fn division(&self, shard: Shard) -> Division {
+        self.division.for_shard(shard)
     }
 
     /// What makes targets, and whether lines tell it.
@@ -161,9 +181,8 @@ mod tests {
              metrics: [{name: g, profile: p, type: gauge, algorithm: constant, start: 1}]\n";
         let config = config::load_str(Path::new("f.yaml"), text.as_bytes(), &|_| None);
         let config = config.unwrap_or_else(|error| panic!("{error}"));
-        let targets = config.prometheus.targets.clone().unwrap();
-        let law = targets.law.clone();
-        let pages = Pages::new(targets, Arc::default());
+        let pages = Pages::new(&config, Arc::default()).unwrap();
+        let law = pages.targets.law.clone();
         let catalog = Arc::new(Catalog::build(&config, Vec::new()).unwrap());
         let mut engine = Engine::new(&config, catalog, 0, 1).unwrap();
         let mut before: Option<(Arc<Frame>, Arc<TargetMap>)> = None;

@@ -11,8 +11,9 @@ use serde::Serialize;
 
 use super::pages::Pages;
 use super::scrape::Scrapes;
-use crate::config::{TargetLaw, Targets};
+use crate::config::{Shard, TargetLaw, Targets};
 use crate::http::{Reply, Request, Sent};
+use crate::model::division::Division;
 use crate::model::targets::{Target, TargetMap};
 
 /// A document is sent in pieces of about this size.
@@ -27,21 +28,27 @@ pub struct Group<'a> {
     pub labels: BTreeMap<Cow<'static, str>, Cow<'a, str>>,
 }
 
-/// Values that labels of the targets asked for must have.
+/// Which targets are asked for: values that their labels must have, and a shard whose they are.
 #[derive(Debug, Default)]
-pub struct Matches(Vec<(String, String)>);
+pub struct Matches {
+    labels: Vec<(String, String)>,
+    division: Option<Division>,
+}
 
 impl Matches {
     /// # Errors
     /// When a label makes no targets; with the text for whoever asked.
-    pub fn new(matches: Vec<(String, String)>, law: &TargetLaw) -> Result<Self, String> {
+    pub fn new(labels: Vec<(String, String)>, law: &TargetLaw) -> Result<Self, String> {
         let known: &[String] = match law {
             TargetLaw::By(labels) => labels,
             TargetLaw::Count(_) => &[],
         };
-        let unknown = matches.iter().find(|(name, _)| !known.contains(name));
+        let unknown = labels.iter().find(|(name, _)| !known.contains(name));
         match (unknown, law) {
-            (None, _) => Ok(Self(matches)),
+            (None, _) => Ok(Self {
+                labels,
+                division: None,
+            }),
             (Some((name, _)), TargetLaw::By(_)) => Err(format!(
                 "no targets are made by the label {name:?}; they are by: {}",
                 known.join(", ")
@@ -53,27 +60,53 @@ impl Matches {
         }
     }
 
-    fn are_of(&self, labels: &[(&str, &str)]) -> bool {
-        self.0.iter().all(|(name, value)| {
-            let label = labels.iter().find(|(label, _)| label == name);
-            label.map_or("", |(_, value)| value) == value
-        })
+    /// Those of a shard alone.
+    #[must_use]
+    pub fn of(self, division: Option<Division>) -> Self {
+        Self { division, ..self }
+    }
+
+    fn are_of(&self, target: &Target<'_>) -> bool {
+        let has_labels = self.labels.is_empty() || {
+            let labels = target.labels();
+            self.labels.iter().all(|(name, value)| {
+                let label = labels.iter().find(|(label, _)| label == name);
+                label.map_or("", |(_, value)| value) == value
+            })
+        };
+        let division = self.division.as_ref();
+        has_labels && division.is_none_or(|division| target.is_of(division))
     }
 }
 
 /// The targets that match, each with its ID, in order of these.
 pub fn targets<'a>(map: &'a TargetMap, matches: &Matches) -> Vec<(String, Target<'a>)> {
     let targets = map.iter();
-    let matching =
-        targets.filter(|target| matches.0.is_empty() || matches.are_of(&target.labels()));
+    let matching = targets.filter(|target| matches.are_of(target));
     let mut all: Vec<(String, Target<'_>)> = matching.map(|target| (target.id(), target)).collect();
     all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     all
 }
 
+/// What holds of all targets of a document.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// Where they are scraped.
+    pub served: &'a Served,
+    /// The shard that has them, if it is one of several.
+    pub shard: Option<Shard>,
+    /// Whether lines have the labels that make them.
+    pub in_body: bool,
+}
+
 impl<'a> Group<'a> {
     /// What discovery is told of a target.
-    pub fn new(served: &'a Served, id: &'a str, target: Target<'a>, in_body: bool) -> Self {
+    pub fn new(place: Place<'a>, id: &'a str, target: Target<'a>) -> Self {
+        let Place {
+            served,
+            shard,
+            in_body,
+        } = place;
         let mut labels: BTreeMap<Cow<'static, str>, Cow<'a, str>> = BTreeMap::new();
         let own = target.labels();
         labels.insert("__metrics_path__".into(), path(id).into());
@@ -82,6 +115,9 @@ impl<'a> Group<'a> {
         labels.insert("__meta_mockingbird_series".into(), series.into());
         if let Some(control) = &served.control {
             labels.insert(CONTROL_LABEL.into(), control.into());
+        }
+        if let Some(shard) = shard {
+            labels.insert("__meta_mockingbird_shard".into(), shard.to_string().into());
         }
         // All targets have one address: without it they would be one instance.
         labels.insert("instance".into(), id.into());
@@ -145,14 +181,13 @@ pub fn path(id: &str) -> String {
 /// Those of `write`, at which the rest is left.
 pub fn write_document(
     targets: &[(String, Target<'_>)],
-    served: &Served,
-    in_body: bool,
+    place: Place<'_>,
     mut write: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut piece = b"[".to_vec();
     for (index, (id, target)) in targets.iter().enumerate() {
         piece.extend_from_slice(if index == 0 { b"\n" } else { b",\n" });
-        serde_json::to_writer(&mut piece, &Group::new(served, id, *target, in_body))?;
+        serde_json::to_writer(&mut piece, &Group::new(place, id, *target))?;
         if piece.len() >= PIECE_BYTES {
             write(&piece)?;
             piece.clear();
@@ -175,10 +210,12 @@ pub(super) fn answer(
         Ok(pairs) => pairs,
         Err(refusal) => return reply.refuse(&refusal),
     };
-    let matches = match matches(pairs).and_then(|matches| Matches::new(matches, law)) {
-        Ok(matches) => matches,
+    let asked = query(pairs).and_then(|(labels, shard)| Ok((Matches::new(labels, law)?, shard)));
+    let (matches, shard) = match asked {
+        Ok(asked) => asked,
         Err(message) => return reply.text(400, &message),
     };
+    let matches = matches.of(shard.map(|shard| pages.division(shard)));
     let Some(frame) = scrapes.board.latest() else {
         // Prometheus keeps what it knows.
         return reply.text(503, "starting: no tick yet");
@@ -193,23 +230,41 @@ pub(super) fn answer(
     let mut body = reply.stream(200, &[("Content-Type", "application/json")]);
     if body.wants_body() {
         let served = Served::new(address, Some(request.local().ip()), control);
-        write_document(&targets, &served, *in_body, |piece| body.write_all(piece))?;
+        let place = Place {
+            served: &served,
+            shard: pages.shard().or(shard),
+            in_body: *in_body,
+        };
+        write_document(&targets, place, |piece| body.write_all(piece))?;
     }
     body.finish()
 }
 
-/// The values of `match`, each `NAME=VALUE`.
-fn matches(pairs: Vec<(String, String)>) -> Result<Vec<(String, String)>, String> {
-    let read = |(parameter, text): (String, String)| {
-        if parameter != "match" {
-            return Err(format!("unknown parameter {parameter:?}; there is: match"));
+/// What is asked for: label values, and a shard.
+type Asked = (Vec<(String, String)>, Option<Shard>);
+
+/// The values of `match`, each `NAME=VALUE`, and that of `shard`, `I/N`.
+fn query(pairs: Vec<(String, String)>) -> Result<Asked, String> {
+    let (mut labels, mut shard) = (Vec::new(), None);
+    for (parameter, text) in pairs {
+        match parameter.as_str() {
+            "match" => match text.split_once('=') {
+                Some((name, value)) => labels.push((name.to_owned(), value.to_owned())),
+                None => return Err(format!("match: expected NAME=VALUE, found {text:?}")),
+            },
+            "shard" if shard.is_some() => return Err("shard: is there twice".to_owned()),
+            "shard" => {
+                let parsed = Shard::parse(&text);
+                shard = Some(parsed.map_err(|message| format!("shard: {message}"))?);
+            }
+            _ => {
+                return Err(format!(
+                    "unknown parameter {parameter:?}; there are: match, shard"
+                ));
+            }
         }
-        match text.split_once('=') {
-            Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-            None => Err(format!("match: expected NAME=VALUE, found {text:?}")),
-        }
-    };
-    pairs.into_iter().map(read).collect()
+    }
+    Ok((labels, shard))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub(super) fn at(
     orders: &[Order],
     tick: u64,
 ) -> Option<(Vec<Labels>, Vec<u64>, Vec<f64>)> {
-    let space = space_of(metric, interval_ns, &mut Vec::new()).ok()?;
+    let space = space_of(metric, interval_ns, None, &mut Vec::new()).ok()?;
     space.fleet()?;
     let family = Family::new(&metric.name, "", "", Shape::Gauge, space.into());
     let weights = row_weights(metric, &family);

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crate::churn::Order;
 use crate::config::Metric;
 use crate::journal::{Replay, ReplayError};
+use crate::model::division::Division;
 use crate::model::fleet::{Fleet, Lives};
 use crate::model::population::Population;
+use crate::model::shards::division_of;
 use crate::model::space_of;
 
 /// Makes populations; those of metrics with the same entities share them.
@@ -14,6 +16,7 @@ use crate::model::space_of;
 pub(super) struct AtTick {
     tick: u64,
     interval_ns: u64,
+    division: Option<Division>,
     /// What was done to entities by hand until then.
     orders: Vec<Order>,
     fleets: Vec<Arc<Fleet>>,
@@ -27,6 +30,7 @@ impl AtTick {
         Ok(Self {
             tick,
             orders: replay.orders(tick)?,
+            division: division_of(replay.config()),
             interval_ns: replay.config().global.tick_interval_ns,
             fleets: Vec::new(),
             lives: Vec::new(),
@@ -38,7 +42,12 @@ impl AtTick {
     /// # Errors
     /// When its labels make none.
     pub(super) fn population(&mut self, metric: &Metric) -> Result<Population, ReplayError> {
-        let space = space_of(metric, self.interval_ns, &mut self.fleets);
+        let space = space_of(
+            metric,
+            self.interval_ns,
+            self.division.as_ref(),
+            &mut self.fleets,
+        );
         let space = space.map_err(|error| ReplayError::Space(metric.name.clone(), error))?;
         let space = Arc::new(space);
         let lives = space.fleet().map(|fleet| {

@@ -25,14 +25,14 @@ fn answer(running: &Running, path: &str) -> (u16, String) {
 }
 
 #[track_caller]
-fn good(running: &Running, path: &str) -> String {
+pub(crate) fn good(running: &Running, path: &str) -> String {
     let (status, body) = answer(running, path);
     assert_eq!(status, 200, "{path}: {body}");
     body
 }
 
 /// The groups that `/sd` lists: label by name of each, in order.
-fn groups(document: &str) -> Vec<BTreeMap<String, String>> {
+pub(crate) fn groups(document: &str) -> Vec<BTreeMap<String, String>> {
     let document: Value = serde_json::from_str(document).unwrap();
     let group = |group: &Value| {
         // Prometheus refuses a document with any other key.
@@ -53,7 +53,7 @@ fn ids(document: &str) -> Vec<String> {
 }
 
 /// The lines of generated metrics; on pages the process's own ones tell their target.
-fn lines(body: &str) -> BTreeSet<String> {
+pub(crate) fn lines(body: &str) -> BTreeSet<String> {
     let lines = body.lines().filter(|line| {
         let own = ["# ", "gen_", "process_"];
         !own.iter().any(|own| line.starts_with(own))

@@ -46,6 +46,9 @@ pub(super) fn status(reply: &Value) -> String {
             ),
         ),
     ];
+    if let Some(shard) = reply["shard"].as_str() {
+        rows.push(pair("shard", format!("{shard}: these are its series")));
+    }
     let off = |exporter: &Value| exporter["enabled"] != true;
     rows.push(pair(
         "scrapes",

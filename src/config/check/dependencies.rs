@@ -54,15 +54,13 @@ fn named(label: &Label) -> impl Iterator<Item = &str> {
 }
 
 /// The label that has entities of its own, of which another one is or is a property.
-pub(super) fn owner_of<'l>(
-    labels: impl Iterator<Item = &'l Label> + Clone,
-    name: &'l str,
-) -> &'l str {
+pub(super) fn owner_of<'l>(labels: impl IntoIterator<Item = &'l Label>, name: &'l str) -> &'l str {
+    let labels: Vec<&Label> = labels.into_iter().collect();
     let mut owner = name;
     // As often as there are labels at most, where they are in a circle.
-    for _ in labels.clone() {
-        let label = labels.clone().find(|label| label.name == owner);
-        match label.and_then(of) {
+    for _ in &labels {
+        let label = labels.iter().find(|label| label.name == owner);
+        match label.and_then(|label| of(label)) {
             Some(next) => owner = next,
             None => break,
         }

@@ -7,7 +7,7 @@ use crate::config::{Metric, TargetLaw, Targets};
 
 /// Labels that can make targets together.
 const LABELS_MAX: usize = 8;
-/// Targets among which series can be spread by identity.
+/// Targets among which series can be dealt.
 const COUNT_MAX: u64 = 1_000_000;
 
 impl Checker<'_> {

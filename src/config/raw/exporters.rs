@@ -59,7 +59,8 @@ pub(crate) struct RawTargets {
     /// that a metric lacks counts as empty.
     #[schemars(length(min = 1, max = 8))]
     pub(crate) by: Option<Vec<Item<String>>>,
-    /// So many targets, 1 to 1000000: a series belongs to one of them by its identity.
+    /// So many targets, 1 to 1000000: a series belongs to one of them by its label
+    /// values, all of an entity and of those that take its place to one.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) count: Option<Count>,
     /// Whether the lines of a target's page have the labels of `by`. Without, they come from

@@ -106,7 +106,9 @@ impl Entities {
     #[inline]
     pub fn code(&self, entity: usize, label: usize) -> u32 {
         match self.fleet.labels[label].store {
-            Store::Digit { stride, radix } => (entity / self.fleet.lanes / stride % radix) as u32,
+            Store::Digit { stride, radix } => {
+                (self.fleet.place(entity / self.fleet.lanes) / stride % radix) as u32
+            }
             Store::Code(index) => {
                 let (chunk, at) = self.chunk(entity);
                 chunk.code(at * self.fleet.coded + index)

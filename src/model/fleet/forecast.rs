@@ -89,12 +89,14 @@ impl Forecast {
         let changes_max = if is_still { STILL_SLOTS } else { changes_max };
         let slots = fleet.slots as u64;
         let (labels, life) = &fleet.source;
-        let places = fleet.len() as u128;
+        let places = (fleet.slots_of_all() * fleet.lanes) as u128;
         let most = if fleet.is_resized(orders) {
             places
         } else {
             most_at_once(labels, life, places)
         };
+        // A shard may have as many of them as it has places for.
+        let most = most.min(fleet.len() as u128);
         let mut forecast = Self {
             ticks,
             stride,
@@ -107,7 +109,8 @@ impl Forecast {
             has_orders,
             text_bytes: Vec::new(),
         };
-        let order = Permutation::new(slots, 0);
+        // Of none there is none to walk.
+        let order = Permutation::new(slots.max(1), 0);
         let mut walk = Walk {
             bytes: vec![0; fleet.labels.len()],
             ..Walk::default()

@@ -22,8 +22,9 @@ pub(super) struct Lane {
 impl Judge {
     /// Turns to a slot.
     pub(super) fn seek(&mut self, fleet: &Fleet, slot: usize) {
+        let place = fleet.place(slot);
         for lane in &mut self.lanes[..fleet.lanes] {
-            fleet.parts.seek(&mut lane.making, slot);
+            fleet.parts.seek(&mut lane.making, place);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::random::mix;
 /// What all labels of a fleet are for one entity; reused for the next one.
 #[derive(Debug, Default)]
 pub(super) struct Making {
-    /// The slot, ...
+    /// The slot's place in the whole fleet, ...
     pub(super) slot: u64,
     /// ... and the value index of each axis in it.
     digits: Vec<u64>,
@@ -39,7 +39,7 @@ impl Making {
 }
 
 impl Parts {
-    /// Turns to a slot: its digits, and their hashes.
+    /// Turns to a slot, by its place in the whole: its digits, and their hashes.
     pub(super) fn seek(&self, making: &mut Making, slot: usize) {
         making.slot = slot as u64;
         making.digits.resize(self.axes.len(), 0);

@@ -190,9 +190,12 @@ impl Fleet {
         let only = if of_slots.is_empty() {
             Only::default()
         } else {
-            Only::of(self.slots as u64, |slot| {
-                current(judge, slot as usize) && self.has_texts(&judge.lanes[0].making, &of_slots)
-            })
+            let own = 0..self.slots;
+            let own = own.filter(|&slot| {
+                current(judge, slot) && self.has_texts(&judge.lanes[0].making, &of_slots)
+            });
+            let places = own.map(|slot| self.place(slot) as u64);
+            Only::those(self.slots_of_all() as u64, places)
         };
         (only, values)
     }

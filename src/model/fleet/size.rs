@@ -11,14 +11,15 @@ const CHUNK_ALLOCATIONS: usize = 6;
 const COUNTS_BYTES: usize = 16;
 
 impl Fleet {
-    /// Bytes of the lists of its texts.
+    /// Bytes of the lists of its texts, and of the places of its slots.
     pub fn memory_bytes(&self) -> usize {
         let lists = self
             .parts
             .each
             .iter()
             .filter_map(|part| part.fixed.as_ref());
-        lists.map(|list| list.memory_bytes()).sum()
+        let places = self.own.as_ref().map_or(0, |own| size_of_val(&**own));
+        places + lists.map(|list| list.memory_bytes()).sum::<usize>()
     }
 
     /// About the bytes of a snapshot at its largest, and of what leads from one to the next:

@@ -1,5 +1,5 @@
 //! Which label sets a capped space selects: the first ones, or those with the
-//! smallest keys.
+//! smallest keys; and which of all a shard has.
 //!
 //! A position counts through the product of all label values in the order of label
 //! names, whatever their order in the file. Positions are found first; then each
@@ -8,8 +8,11 @@
 
 use std::cmp::Reverse;
 
-use super::{COMBINATIONS_MAX, Selection, Space, SpaceError, check_values, pair_hash_sum};
-use crate::config::Label;
+use super::{
+    COMBINATIONS_MAX, LABEL_VALUES_MAX, Selection, Space, SpaceError, check_values, pair_hash_sum,
+};
+use crate::config::{Label, Sampling};
+use crate::model::division::{Dealing, Division};
 use crate::model::identity;
 use crate::model::labels::{Dimension, write_value};
 use crate::random::threshold;
@@ -20,14 +23,75 @@ const TABLE_MAX: usize = 1 << 26;
 impl Space {
     /// The first `cap` of the product in file order. Only the values that
     /// these can use count, however long the ranges are.
-    pub(super) fn first_n(labels: &[Label], counts: &[u64], cap: u64) -> Result<Self, SpaceError> {
+    pub(super) fn first_n(
+        labels: &[Label],
+        counts: &[u64],
+        cap: u64,
+        division: Option<&Division>,
+    ) -> Result<Self, SpaceError> {
         let (used, faster) = first_n_counts(counts, cap);
         if cap > COMBINATIONS_MAX || faster > COMBINATIONS_MAX {
             return Err(SpaceError::TooManySeries(cap.into()));
         }
         let order = NameOrder::new(labels, &used);
-        let positions = (0..cap).map(|index| order.position(index)).collect();
-        Self::selected(&order, labels, positions)
+        let positions = (0..cap).map(|index| order.position(index));
+        let Some(division) = division else {
+            return Self::selected(&order, labels, positions.collect());
+        };
+        for (label, &used) in labels.iter().zip(&used) {
+            check_values(label, used)?;
+        }
+        let dealing = order.dealing(labels, division);
+        let own = positions.filter(|&position| dealing.has(position.into()));
+        Self::part_of(&order, labels, own.collect())
+    }
+
+    /// Calls `put` with the key of every series of the space that [`Self::new`] makes of the
+    /// same; which one is whose it does not tell. Nothing is kept of them unless there is a cap.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn each_key(
+        labels: &[Label],
+        series_cap: Option<u64>,
+        sampling: Sampling,
+        put: &mut impl FnMut(u64),
+    ) -> Result<(), SpaceError> {
+        let counts: Vec<u64> = labels.iter().map(|l| l.values.count()).collect();
+        let product = counts.iter().copied().fold(1, u64::saturating_mul);
+        if series_cap.is_some_and(|cap| cap < product) {
+            let space = Self::new(labels, series_cap, sampling)?;
+            let mut scratch = Vec::new();
+            let keys = space.label_set_keys(0..space.series_count(), &mut scratch);
+            for &key in keys {
+                put(key);
+            }
+            return Ok(());
+        }
+        let order = NameOrder::new(labels, &counts);
+        LabelGroup::new(labels, &order, |_| true).each(&mut |key, _| put(key));
+        Ok(())
+    }
+
+    /// What a shard has of all of a product.
+    pub(super) fn part(
+        labels: &[Label],
+        counts: &[u64],
+        product: u128,
+        division: &Division,
+    ) -> Result<Self, SpaceError> {
+        if product > u128::from(COMBINATIONS_MAX) {
+            return Err(SpaceError::TooManySeries(product));
+        }
+        for (label, &count) in labels.iter().zip(counts) {
+            check_values(label, count)?;
+        }
+        let order = NameOrder::new(labels, counts);
+        let mut own = Vec::with_capacity(product as usize / division.of_shards() as usize);
+        let dealing = order.dealing(labels, division);
+        dealing.each(&mut |position| own.push(position as u32));
+        drop(dealing);
+        Self::part_of(&order, labels, own)
     }
 
     /// The `cap` series with the smallest keys: first by the labels that come
@@ -38,13 +102,14 @@ impl Space {
         counts: &[u64],
         product: u128,
         cap: u64,
+        division: Option<&Division>,
     ) -> Result<Self, SpaceError> {
         if product > u128::from(COMBINATIONS_MAX) {
             return Err(SpaceError::TooManyCombinations(product));
         }
         let order = NameOrder::new(labels, counts);
-        let profile = LabelGroup::new(labels, &order, false);
-        let own = LabelGroup::new(labels, &order, true);
+        let profile = LabelGroup::new(labels, &order, |label| !label.from_metric);
+        let own = LabelGroup::new(labels, &order, |label| label.from_metric);
         let own_count = own.combinations();
         let profile_kept = profile.smallest(cap.div_ceil(own_count));
         let whole = (cap / own_count) as usize;
@@ -58,7 +123,34 @@ impl Space {
             positions.extend(rest.iter().map(|&(_, position)| base + position));
         }
         drop((profile_kept, own_all));
-        Self::selected(&order, labels, positions)
+        let Some(division) = division else {
+            return Self::selected(&order, labels, positions);
+        };
+        // Of the whole, which has to be one that can be had.
+        if cap > LABEL_VALUES_MAX {
+            let kept = order.kept_values(&positions);
+            for (&index, kept) in order.sorted.iter().zip(kept) {
+                check_values(&labels[index], kept.len() as u64)?;
+            }
+        }
+        let dealing = order.dealing(labels, division);
+        positions.retain(|&position| dealing.has(position.into()));
+        drop(dealing);
+        Self::part_of(&order, labels, positions)
+    }
+
+    /// Keeps the given positions, those of a shard.
+    fn part_of(
+        order: &NameOrder,
+        labels: &[Label],
+        mut positions: Vec<u32>,
+    ) -> Result<Self, SpaceError> {
+        positions.shrink_to_fit();
+        let part = Self::selected(order, labels, positions)?;
+        Ok(Self {
+            is_part: true,
+            ..part
+        })
     }
 
     /// Keeps the given positions, and of each label only the values they use.
@@ -68,7 +160,11 @@ impl Space {
         mut positions: Vec<u32>,
     ) -> Result<Self, SpaceError> {
         positions.sort_unstable();
-        let kept = order.kept_values(&positions);
+        let mut kept = order.kept_values(&positions);
+        if positions.is_empty() {
+            // A label without values would be one of entities.
+            kept.fill(vec![0]);
+        }
         let mut dimensions = Vec::with_capacity(kept.len());
         for (&index, kept) in order.sorted.iter().zip(&kept) {
             let label = &labels[index];
@@ -93,6 +189,7 @@ impl Space {
             }),
             tail: None,
             living: None,
+            is_part: false,
         })
     }
 }
@@ -133,6 +230,15 @@ impl NameOrder {
             strides,
             counts: counts.to_vec(),
         }
+    }
+
+    /// What is dealt for each name-ordered position, by label values.
+    fn dealing(&self, labels: &[Label], division: &Division) -> Dealing {
+        let mut dealing = Dealing::new(division);
+        for &index in &self.sorted {
+            dealing.add_label(division, &labels[index], self.counts[index]);
+        }
+        dealing
     }
 
     /// The name-ordered position of the `index`-th label set in file order.
@@ -234,10 +340,10 @@ struct Axis<'a> {
 }
 
 impl<'a> LabelGroup<'a> {
-    fn new(labels: &'a [Label], order: &NameOrder, from_metric: bool) -> Self {
+    fn new(labels: &'a [Label], order: &NameOrder, is_in: impl Fn(&Label) -> bool) -> Self {
         let mut axes: Vec<Axis<'a>> = Vec::new();
         for (index, label) in labels.iter().enumerate() {
-            if label.from_metric == from_metric {
+            if is_in(label) {
                 axes.push(Axis {
                     label,
                     count: order.counts[index],
@@ -264,6 +370,20 @@ impl<'a> LabelGroup<'a> {
         longest * others.product::<u64>()
     }
 
+    /// Calls `each` with the key of every combination and its position in the whole space.
+    fn each(&self, each: &mut impl FnMut(u64, u64)) {
+        match &self.longest {
+            None => each(identity::label_set_key(0), 0),
+            Some(axis) => {
+                let mut position = 0;
+                axis.for_hashes(|hash| {
+                    visit(&self.others, hash, position, each);
+                    position += axis.stride;
+                });
+            }
+        }
+    }
+
     /// The `count` combinations with the smallest keys, as (key, position in
     /// the whole space), in that order.
     fn smallest(&self, count: u64) -> Vec<(u64, u32)> {
@@ -283,16 +403,7 @@ impl<'a> LabelGroup<'a> {
                     kept.push((key, position as u32));
                 }
             };
-            match &self.longest {
-                None => each(identity::label_set_key(0), 0),
-                Some(axis) => {
-                    let mut position = 0;
-                    axis.for_hashes(|hash| {
-                        visit(&self.others, hash, position, &mut each);
-                        position += axis.stride;
-                    });
-                }
-            }
+            self.each(&mut each);
             if kept.len() as u64 >= count {
                 kept.sort_unstable();
                 kept.truncate(count as usize);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::living::FREE_SUMS_MAX;
 use super::{Space, first_n_counts};
 use crate::config::{Label, Life, Sampling};
+use crate::model::division::{self, Dealing, Division};
 use crate::model::fleet::{Fleet, Forecast, most_at_once};
 use crate::model::labels::{self, Dimension};
 
@@ -74,16 +75,58 @@ impl SpaceSize {
         }
     }
 
+    /// The same; of a run that is divided, the part of a shard, which is what
+    /// [`Space::of_shard`] builds. Of a capped space, and where ranges are so long that it
+    /// would take long to know, it is its share.
+    pub fn of_shard(
+        of: &[Label],
+        series_cap: Option<u64>,
+        sampling: Sampling,
+        division: Option<&Division>,
+    ) -> Self {
+        /// Values that are looked at.
+        const VALUES_MAX: u64 = 10_000_000;
+        let whole = Self::of(of, series_cap, sampling);
+        let Some(division) = division else {
+            return whole;
+        };
+        let counts = of.iter().map(|label| label.values.count());
+        let values = of.iter().map(division::values_looked_at);
+        let values = values.fold(0, u64::saturating_add);
+        let is_capped = series_cap.is_some_and(|cap| u128::from(cap) < product(counts));
+        let known = (!is_capped && values <= VALUES_MAX)
+            .then(|| Dealing::of_labels(division, of).count())
+            .flatten();
+        let share = || whole.series.div_ceil(division.of_shards().into());
+        let series = known.unwrap_or_else(share);
+        // No label has more values in use than there are series.
+        let share = |count: u64| u128::from(count).min(series) as f64;
+        let labels = of.iter().zip(&whole.labels);
+        let label_bytes = labels.map(|(label, (_, mean))| {
+            share(label.values.count()) * (mean + Space::value_bytes(true) as f64)
+        });
+        Self {
+            rows: series,
+            series,
+            most: series,
+            memory_bytes: (series.saturating_mul(Space::SELECTED_BYTES as u128))
+                .saturating_add(label_bytes.sum::<f64>() as u128),
+            ..whole
+        }
+    }
+
     /// Of labels some of which make the entities of `fleet`, where [`Space::living`] cannot
     /// be built or it would take long to know more: all that there might be.
-    pub fn unknown(of: &[Label], life: &Life) -> Self {
+    /// Of a run that is divided, about a shard's part.
+    pub fn unknown(of: &[Label], life: &Life, division: Option<&Division>) -> Self {
         let multiplying = of.iter().filter(|label| label.of.is_none());
         let rows = product(multiplying.map(|label| label.values.count()));
         let shown: Vec<Label> = of.iter().filter(|label| !label.hidden).cloned().collect();
+        let shards = division.map_or(1, |division| division.of_shards().into());
         Self {
-            rows,
-            series: rows,
-            most: most_at_once(of, life, rows),
+            rows: rows.div_ceil(shards),
+            series: rows.div_ceil(shards),
+            most: most_at_once(of, life, rows).div_ceil(shards),
             ..Self::of(&shown, None, Sampling::FirstN)
         }
     }

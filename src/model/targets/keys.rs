@@ -5,11 +5,10 @@ use std::io::Write;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::config::{TargetLaw, write_escaped};
+use crate::model::division::{Division, deal};
 use crate::model::population::Population;
 use crate::model::space::{Cursor, Space};
 
-/// Keys that are asked for at a time.
-const CHUNK_ROWS: usize = 4096;
 /// Hashes of so many targets are kept while all rows are gone through.
 const KNOWN_MAX: usize = 1 << 20;
 
@@ -83,25 +82,36 @@ fn each_by_identity(
 ) {
     let mut known = Known::new(count as usize);
     let mut id = Vec::new();
-    let mut key_of = |key: u64| {
-        let number = number_of(key, count);
+    let mut key_of = |number: u64| {
         known.at(number as usize, || {
             id.clear();
             write_number(number, &mut id);
             xxh3_64(&id)
         })
     };
-    let rows = population.row_count();
-    let mut scratch = Vec::new();
-    let chunk = CHUNK_ROWS.next_multiple_of(unit_rows);
-    for start in (0..rows).step_by(chunk) {
-        let range = start..rows.min(start + chunk);
-        let keys = population.label_set_keys(range.clone(), &mut scratch);
-        for (row, &key) in range.zip(keys).step_by(unit_rows) {
-            if population.exists(row) {
-                put((row / unit_rows) as u32, key_of(key));
+    let space = population.space();
+    let units = population.row_count() / unit_rows;
+    if let Some(fleet) = space.fleet() {
+        let dealt = fleet.dealt_by_slot(count);
+        for unit in 0..units {
+            if population.exists(unit * unit_rows) {
+                put(unit as u32, key_of(dealt(unit / fleet.lanes())));
             }
         }
+        return;
+    }
+    let dimensions = space.dimensions().iter();
+    let dealt = dimensions.map(|dimension| {
+        let values = dimension.values.iter();
+        values.map(|text| deal(text) % u64::from(count)).collect()
+    });
+    let dealt: Vec<Vec<u64>> = dealt.collect();
+    let mut cursor = population.cursor(0);
+    for unit in 0..units {
+        let digits = dealt.iter().zip(cursor.digits());
+        let sum: u64 = digits.map(|(dealt, &digit)| dealt[digit as usize]).sum();
+        put(unit as u32, key_of(sum % u64::from(count)));
+        cursor.advance();
     }
 }
 
@@ -162,14 +172,31 @@ impl SpaceLaw {
         match self {
             Self::By(labels) => write_values(labels, &population.cursor(row), id),
             Self::Count(count) => {
-                // With entities all rows of one are of one target.
-                let first = row - row % self.unit_rows(population.space());
-                let mut key = Vec::with_capacity(1);
-                let key = population.label_set_keys(first..first + 1, &mut key)[0];
-                write_number(number_of(key, *count), id);
+                let space = population.space();
+                let dealt: u64 = if let Some(fleet) = space.fleet() {
+                    // All rows of a slot are of one target, whoever is there.
+                    fleet.dealt(row / space.entity_series() / fleet.lanes())
+                } else {
+                    let cursor = population.cursor(row);
+                    let values = 0..space.dimensions().len();
+                    values.map(|dimension| deal(cursor.value(dimension))).sum()
+                };
+                write_number(dealt % u64::from(*count), id);
             }
         }
     }
+}
+
+/// What is dealt for the target of a row's series by those labels that deal.
+pub(super) fn dealt_to(population: &Population, row: usize, division: &Division) -> u64 {
+    let space = population.space();
+    if let Some(fleet) = space.fleet() {
+        return fleet.dealt_to(row / space.entity_series() / fleet.lanes(), division);
+    }
+    let cursor = population.cursor(row);
+    let dimensions = space.dimensions().iter().enumerate();
+    let dealing = dimensions.filter(|(_, dimension)| division.is_by(&dimension.name));
+    dealing.map(|(index, _)| deal(cursor.value(index))).sum()
 }
 
 /// Appends the ID that is made of the values of some labels of a series.
@@ -183,11 +210,6 @@ fn write_values(labels: &[Option<usize>], cursor: &Cursor<'_>, id: &mut Vec<u8>)
     }
 }
 
-/// Which of a number of targets a series of this identity belongs to.
-fn number_of(key: u64, count: u32) -> u32 {
-    ((u128::from(key) * u128::from(count)) >> 64) as u32
-}
-
-fn write_number(number: u32, id: &mut Vec<u8>) {
+fn write_number(number: u64, id: &mut Vec<u8>) {
     write!(id, "{number}").expect("a vector takes all");
 }

@@ -156,7 +156,7 @@ impl Checker<'_> {
             Some(property) if user != "outage" => {
                 let of = excerpt(&property.of);
                 let name = excerpt(&name);
-                let entity = excerpt(owner_of(labels.iter(), &property.of));
+                let entity = excerpt(owner_of(labels, &property.of));
                 let outage = match user {
                     "size" => String::new(),
                     _ => format!(", or use mode: outage, which is about the values of {name}"),

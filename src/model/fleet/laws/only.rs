@@ -16,6 +16,16 @@ impl Only {
         Self(Some(words.collect()))
     }
 
+    /// Of so many some.
+    pub(in crate::model::fleet) fn those(count: u64, some: impl Iterator<Item = u64>) -> Self {
+        let mut words: Arc<[u64]> = (0..count.div_ceil(64)).map(|_| 0).collect();
+        let bits = Arc::get_mut(&mut words).expect("nobody else has it yet");
+        for one in some {
+            bits[(one / 64) as usize] |= 1 << (one % 64);
+        }
+        Self(Some(words))
+    }
+
     pub(super) fn has(&self, one: u64) -> bool {
         let bits = self.0.as_ref();
         bits.is_none_or(|bits| bits[(one / 64) as usize] >> (one % 64) & 1 == 1)
