@@ -397,3 +397,39 @@ fn problem(file: &str, message: &str) -> Value {
         "message": message,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Shard, load_str};
+
+    fn shard_of(labels: &str, churn: &str) -> Config {
+        let text = format!(
+            "profiles: {{p: {{labels: {{{labels}}}, churn: [{churn}]}}}}\n\
+             metrics: [{{name: up, profile: p, type: gauge, algorithm: constant, start: 1}}]\n"
+        );
+        let config = load_str(Path::new("f.yaml"), text.as_bytes(), &|_| None);
+        Config {
+            shard: Shard::new(1, 3),
+            ..config.unwrap_or_else(|error| panic!("{error}"))
+        }
+    }
+
+    #[test]
+    fn a_shard_refuses_what_would_move_its_series() {
+        let old = shard_of("pod: {range: [1, 9]}, path: [a, b]", "");
+        let longer = shard_of("pod: {range: [1, 90]}, path: [a, b]", "");
+        assert!(refuse_to_move(&old, &longer).is_ok());
+        let outages = "{mode: outage, label: pod, every: 1h, percent: 1, down: 1m}";
+        let lively = shard_of("pod: {range: [1, 9]}, path: [a, b]", outages);
+        let refused = refuse_to_move(&old, &lively).unwrap_err();
+        assert_eq!(refused.status, 422);
+        assert!(
+            refused.error.contains("metric up: its series would move"),
+            "{}",
+            refused.error
+        );
+    }
+}

@@ -1,7 +1,7 @@
 //! Which part of a run's series a shard has.
 //!
 //! Series are dealt in units: an entity with all that belongs to it, a target, else a label
-//! set. What deals a unit are its labels' values alone ([`deal`]): numbers in them count one
+//! set. What deals a unit are its labels' values alone: numbers in them count one
 //! by one, so that shares are even along ranges, and whatever is not a number counts as some
 //! number of its own. So a unit stays in its shard whatever else is configured, whatever
 //! becomes of it, and whoever asks; and no shard has to know of another.
