@@ -128,6 +128,8 @@
 //!   in the time that the series have lived which exist then ([`engine`]).
 //! - What is done to a run acts from one tick on, for all series and every exporter,
 //!   and is in the journal before the tick's frame is published.
+//! - Processes that share a run are told the same by whoever changes it, at one tick, or
+//!   nothing; none of them knows of another.
 //! - After `config` there is no fallback: an unknown word is an error there.
 //! - The engine names no wire format. Encoders do no I/O and read no clock;
 //!   only [`clock`] reads the time of day.

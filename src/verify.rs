@@ -59,7 +59,7 @@ use std::fmt;
 
 use crate::journal::ReplayError;
 use backend::AskError;
-pub use parts::run_parts;
+pub use parts::run_shared;
 use report::Gap;
 pub use selection::Share;
 pub use session::{Session, run};

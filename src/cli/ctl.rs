@@ -39,13 +39,27 @@ pub(super) fn ctl(args: CtlArgs) -> Result<(), RunError> {
 
 fn of_one(url: &str, args: CtlArgs) -> Result<(), RunError> {
     let is_journal = matches!(args.command, Ctl::Journal);
+    // Only what one process writes of itself may differ between those of a run.
+    let is_own = matches!(args.command, Ctl::Loglevel { .. });
     let call = Call::of(args.command);
+    if !call.is_read() && !is_own {
+        check_whole(url)?;
+    }
     let reply = send::send(url, &call, TIMEOUT).map_err(|failure| failure.of_one(url))?;
     if args.json || is_journal {
         return print(reply.as_bytes());
     }
     let value = send::json(&reply).map_err(|failure| failure.of_one(url))?;
     print((call.text)(&value).as_bytes())
+}
+
+/// Refuses to change one of several shards alone.
+fn check_whole(url: &str) -> Result<(), RunError> {
+    match send::ask(url, &Call::status(), TIMEOUT) {
+        Ok(status) => run::check_shards(&[url.to_owned()], &[status]),
+        // The change itself tells what is wrong.
+        Err(_) => Ok(()),
+    }
 }
 
 fn of_many(urls: &[String], args: CtlArgs) -> Result<(), RunError> {

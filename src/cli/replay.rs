@@ -6,33 +6,16 @@ use std::path::{Path, PathBuf};
 use crate::app::RunError;
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::journal::{self, History, Replay};
+use crate::journal::{self, History, Replay, United};
 use crate::logging::complain;
 
-/// A run, and the parts of it that processes had who shared it; none where one had all of it.
-pub(super) struct Run {
-    pub(super) whole: Replay,
-    pub(super) parts: Vec<Replay>,
-}
-
-impl Run {
-    /// What is judged one after the other: its parts, or all of it.
-    pub(super) fn judged(self) -> Vec<Replay> {
-        if self.parts.is_empty() {
-            vec![self.whole]
-        } else {
-            self.parts
-        }
-    }
-}
-
-/// A run from its journal, or from those of all its shards; what is odd about them is said on
+/// A run from its journal, which has no parts then, or from those of all its shards; what is odd about them is said on
 /// standard error.
 pub(super) fn run_of(
     paths: &[PathBuf],
     config: Option<&Config>,
     exponential: impl FnOnce(&Config) -> bool,
-) -> Result<Run, RunError> {
+) -> Result<United, RunError> {
     let mut journals = Vec::with_capacity(paths.len());
     for path in paths {
         journals.push((path.display().to_string(), history_of(path, config)?));
@@ -43,17 +26,13 @@ pub(super) fn run_of(
     let exponential = exponential(&first.start.config);
     if let [_] = journals.as_slice() {
         let (_, history) = journals.swap_remove(0);
-        return Ok(Run {
+        return Ok(United {
             whole: Replay::new(history, exponential),
             parts: Vec::new(),
         });
     }
     let united = journal::unite(journals, exponential, Clock::start().now_ns());
-    let united = united.map_err(|error| RunError::Config(format!("--journal: {error}")))?;
-    Ok(Run {
-        whole: united.whole,
-        parts: united.parts,
-    })
+    united.map_err(|error| RunError::Config(format!("--journal: {error}")))
 }
 
 /// The names of some journals, for people.

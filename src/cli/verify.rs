@@ -7,9 +7,8 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::replay::Run;
 use super::reports::{Outputs, exit_code};
-use super::verify_args::{CompareArgs, VerifyArgs, backend, load_run, options};
+use super::verify_args::{CompareArgs, VerifyArgs, backend, by_one_target, load_run, options};
 use super::watch;
 use crate::app::{self, RunError};
 use crate::journal::Replay;
@@ -30,13 +29,13 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, RunError> {
     if let Some(interval_ms) = args.watch {
         return watch::watch(args, &backend, interval_ms);
     }
-    let Run { whole, parts } = load_run(what)?;
-    let options = options(what, &whole)?;
+    let run = load_run(what)?;
+    let options = options(what, &run.whole)?;
     let verified = with_progress("verifying", |progress| {
-        if parts.is_empty() {
-            verify::run(whole, &backend, &options, progress)
+        if run.parts.is_empty() {
+            verify::run(run.whole, &backend, &options, progress)
         } else {
-            verify::run_parts(parts, &backend, &options, progress)
+            verify::run_shared(run, &backend, &options, progress)
         }
     });
     let found = match verified {
@@ -65,8 +64,9 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, RunError> {
     outputs.check()?;
     let backends = args.backend.iter().map(|url| backend(url, what));
     let backends: Vec<Backend> = backends.collect::<Result<_, _>>()?;
-    let Run { whole, parts } = load_run(what)?;
-    let options = options(what, &whole)?;
+    let run = load_run(what)?;
+    let options = options(what, &run.whole)?;
+    let parts = by_one_target(run, what);
     let rounds = args.rounds as usize;
     let compare = |replay: &Replay| {
         let mut load = || Ok(replay.anew());
@@ -74,8 +74,8 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, RunError> {
             compare::compare(&mut load, &backends, &options, rounds, progress)
         })
     };
-    if parts.is_empty() {
-        let compared = compare(&whole)?;
+    if let [only] = parts.as_slice() {
+        let compared = compare(only)?;
         outputs.write(&compared, || compared.table(colours()), String::new)?;
         return Ok(exit_code(compared.ok));
     }

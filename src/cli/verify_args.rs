@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
-use super::replay::{Run, narrow, run_of};
+use super::replay::{narrow, run_of};
 use super::values::{address, count_within, duration_ms, header, label, time, tolerance};
 use super::{load, refuse_too_large, variable};
 use crate::app::RunError;
@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::Password;
 use crate::credentials::{Authorization, FromFiles};
 use crate::engine::threads_of;
-use crate::journal::Replay;
+use crate::journal::{Replay, United};
 use crate::verify::backend::Backend;
 use crate::verify::{self, Options, Share, TARGETS_MAX, VerifyError};
 
@@ -256,10 +256,21 @@ pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunEr
     })
 }
 
-/// The run that is compared, narrowed to the metrics that are asked for. Its parts are to be
-/// judged one by one if it has any: where it was scraped as pages of its targets, each says
-/// itself whose it is, and the whole is judged.
-pub(super) fn load_run(args: &WhatArgs) -> Result<Run, RunError> {
+/// What is judged by one target of each, one after the other: the parts of a run if it has
+/// any. A page of a target that is named is held against the whole.
+pub(super) fn by_one_target(run: United, args: &WhatArgs) -> Vec<Replay> {
+    let has_pages = run.whole.config().prometheus.targets.is_some();
+    let is_page = has_pages && args.instance.is_some() && matches!(args.via, Via::Prometheus);
+    if run.parts.is_empty() || is_page {
+        vec![run.whole]
+    } else {
+        run.parts
+    }
+}
+
+/// The run that is compared, narrowed to the metrics that are asked for; and its parts, where
+/// processes shared it.
+pub(super) fn load_run(args: &WhatArgs) -> Result<United, RunError> {
     let config = args.config.as_deref().map(load).transpose()?;
     let mut run = match (args.journal.as_slice(), config) {
         (paths @ [_, ..], config) => run_of(paths, config.as_ref(), |_| false)?,
@@ -271,7 +282,7 @@ pub(super) fn load_run(args: &WhatArgs) -> Result<Run, RunError> {
                     config.path.display()
                 )));
             };
-            Run {
+            United {
                 whole: Replay::of_config(config, epoch_ns, false),
                 parts: Vec::new(),
             }
@@ -288,10 +299,6 @@ pub(super) fn load_run(args: &WhatArgs) -> Result<Run, RunError> {
         )));
     }
     refuse_too_large(run.whole.config())?;
-    let pages = run.whole.config().prometheus.targets.is_some();
-    if pages && matches!(args.via, Via::Prometheus) {
-        run.parts.clear();
-    }
     if !args.metric.is_empty() {
         for replay in std::iter::once(&mut run.whole).chain(&mut run.parts) {
             narrow(replay, &args.metric)?;

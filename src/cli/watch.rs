@@ -11,7 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 
 use super::reports::{DIFFERENCES, exit_code, is_stdout, write};
-use super::verify_args::{VerifyArgs, load_run, milliseconds, options};
+use super::verify_args::{VerifyArgs, by_one_target, load_run, milliseconds, options};
 use super::{json_line, print, signals};
 use crate::app::{self, RunError};
 use crate::clock::Clock;
@@ -58,7 +58,7 @@ pub(super) fn watch(
             failed.get_or_insert(error);
         }
     };
-    let mut load = || Ok(load_run(what)?.judged());
+    let mut load = || Ok(by_one_target(load_run(what)?, what));
     let mut progress = |done, all| {
         if bar.is_finished() {
             bar.reset();

@@ -31,6 +31,8 @@ pub struct Replay {
     version: String,
     /// Whether it ran the ticks since its epoch first.
     catches_up: bool,
+    /// Whether several processes shared it.
+    is_shared: bool,
     /// Fingerprints of its configurations, each with the tick from which it is in
     /// force, and whatever metrics are left out here.
     fingerprints: Vec<(u64, String)>,
@@ -141,6 +143,7 @@ impl Replay {
             published: Published::of(&history),
             version: version.clone(),
             catches_up: *catches_up,
+            is_shared: false,
             fingerprints: fingerprints.collect(),
             config: history.start.config,
             epoch_ns: history.start.epoch_ns,
@@ -155,6 +158,7 @@ impl Replay {
         Self {
             version: String::new(),
             catches_up: false,
+            is_shared: false,
             fingerprints: vec![(0, config::fingerprint(&config))],
             config,
             epoch_ns,
@@ -172,9 +176,18 @@ impl Replay {
         }
     }
 
-    /// The same of which other ticks were published.
-    pub(super) fn with_published(self, published: Published) -> Self {
-        Self { published, ..self }
+    /// The same, which several processes shared, and of which they published these ticks.
+    pub(super) fn shared(self, published: Published) -> Self {
+        Self {
+            published,
+            is_shared: true,
+            ..self
+        }
+    }
+
+    /// Whether it is all that several processes shared.
+    pub fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// Takes over what the same run's journal tells meanwhile.

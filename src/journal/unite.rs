@@ -87,7 +87,7 @@ pub fn unite(
         is_written: false,
     };
     Ok(United {
-        whole: Replay::new(history, exponential).with_published(published),
+        whole: Replay::new(history, exponential).shared(published),
         parts: processes.into_iter().map(|process| process.part).collect(),
     })
 }

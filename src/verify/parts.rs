@@ -1,19 +1,39 @@
-//! Processes that shared a run, each judged by what it had of it, and all in one verdict. They
+//! Processes that shared a run: the run is judged, or each by what it had of it, and all in one
+//! verdict. They
 //! say by a label which part they have (`scrapes`), or are known by what they pushed.
 
 use super::backend::Backend;
 use super::report::{Findings, Gap, Report};
 use super::session::Session;
-use super::{Options, Progress, VerifyError};
+use super::{Options, Progress, VerifyError, pages};
 use crate::config::Config;
-use crate::journal::Replay;
+use crate::journal::{Replay, United};
 
 /// Compares what processes had of a run with what a backend has of it, at each target of
-/// theirs there. A part of which nothing came, though others did, is a loss.
+/// theirs there: all of it where it was scraped as pages, since each of those says itself whose
+/// it is, else part by part. A part of which nothing came, though others did, is a loss.
 ///
 /// # Errors
 /// When the backend cannot be asked, has nothing of the run, or one of them does not fit.
-pub fn run_parts(
+pub fn run_shared(
+    run: United,
+    backend: &Backend,
+    options: &Options,
+    progress: &mut Progress<'_>,
+) -> Result<Findings, VerifyError> {
+    let United { whole, parts } = run;
+    if options.via.is_scraped() && pages::targets(&whole).is_some() {
+        let mut session = Session::new(whole, backend, options)?;
+        match session.round(options, progress) {
+            // It was not scraped as pages.
+            Err(VerifyError::Absent(..)) => {}
+            found => return found,
+        }
+    }
+    run_parts(parts, backend, options, progress)
+}
+
+fn run_parts(
     parts: Vec<Replay>,
     backend: &Backend,
     options: &Options,
@@ -46,6 +66,10 @@ pub fn run_parts(
         });
         let nothing = nothing.or(not_due);
         return Err(nothing.unwrap_or_else(|| VerifyError::Config("there is no run".into())));
+    }
+    if options.instance.is_some() {
+        // It is one process's.
+        missing.clear();
     }
     let lost = missing.into_iter();
     let lost = lost.filter_map(|missing| missing.report(backend, options, &found));

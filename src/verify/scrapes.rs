@@ -157,14 +157,16 @@ impl TickNumbers<'_> {
     }
 
     /// Leaves out what was scraped from other shards of the run than this one, where it is one
-    /// and they say so. Those that push say by another label who they are.
+    /// and they say so; of a run that several processes shared, what has the series of one of
+    /// them and is no page. Those that push say by another label who they are.
     fn leave_out_other_shards(
         &self,
         found: &mut Vec<Stored>,
         range_ms: (i64, i64),
     ) -> Result<(), AskError> {
         let own = self.replay.config().shard.filter(|shard| shard.is_part());
-        if own.is_none() || self.route.due.is_some() || found.is_empty() {
+        let may_be_others = own.is_some() || self.replay.is_shared();
+        if !may_be_others || self.route.due.is_some() || found.is_empty() {
             return Ok(());
         }
         let infos = self.run_infos(range_ms)?;
@@ -172,7 +174,9 @@ impl TickNumbers<'_> {
             let mut labels = stored.labels.clone();
             labels.remove("__name__");
             let told = infos.get(&labels).and_then(|info| info.shard);
-            told.is_none() || told == own
+            let told = told.filter(|shard| shard.is_part());
+            let is_whole = own.is_none() && self.is_page(stored);
+            told.is_none() || told == own || is_whole
         });
         Ok(())
     }

@@ -269,6 +269,7 @@ impl<'b> Watch<'b> {
         let now_ms = self.clock.now_ns() / 1_000_000;
         next.options.to_ms = now_ms - visible_after.unwrap_or(0);
         let (published, ended_ns) = (replay.published(), replay.ended_ns());
+        let is_part = replay.config().shard.is_some_and(Shard::is_part);
         let is_other = |known: &Replay| !known.goes_on_in(&replay);
         let is_other = next.known.as_ref().is_some_and(is_other);
         // A run that there is no session of yet.
@@ -320,6 +321,10 @@ impl<'b> Watch<'b> {
                 Ok(Ok(Outcome::Compared(Box::new(report))))
             }
             Err(VerifyError::NotDue(_)) => Ok(Ok(Outcome::NotDue)),
+            // The instance that is watched is another process's.
+            Err(VerifyError::Absent(..)) if is_part && options.instance.is_some() => {
+                Ok(Ok(Outcome::NotDue))
+            }
             Err(VerifyError::Lost(gap, message)) => Ok(Ok(Outcome::Lost(gap, message))),
             Err(VerifyError::Ask(message) | VerifyError::Absent(_, message)) => {
                 // Ticks do not come back: what was computed for nothing is

@@ -61,9 +61,9 @@ fn scraped(parts: &[Replay]) -> Store {
     store
 }
 
-fn judged(parts: Vec<Replay>, store: Store) -> Result<Findings, VerifyError> {
+fn judged(run: United, store: Store, options: &Options) -> Result<Findings, VerifyError> {
     let (_server, backend) = serve(store);
-    verify::run_parts(parts, &backend, &options(), &mut |_, _| {})
+    verify::run_shared(run, &backend, options, &mut |_, _| {})
 }
 
 fn differing(found: &Findings) -> Vec<&Report> {
@@ -72,9 +72,10 @@ fn differing(found: &Findings) -> Vec<&Report> {
 
 #[test]
 fn each_process_is_judged_by_what_it_had_and_all_together() {
-    let parts = united(CONFIG, [TICKS, TICKS - 9]).parts;
-    let store = scraped(&parts);
-    let found = judged(parts.clone(), store.clone()).unwrap();
+    let run = united(CONFIG, [TICKS, TICKS - 9]);
+    let store = scraped(&run.parts);
+    let judged = |store: Store| judged(run.clone(), store, &options());
+    let found = judged(store.clone()).unwrap();
     assert!(found.ok(), "{}", found.table(false));
     let [first, second] = found.reports() else {
         panic!("{}", found.table(false));
@@ -100,7 +101,7 @@ fn each_process_is_judged_by_what_it_had_and_all_together() {
         .keys()
         .find(|labels| labels["__name__"] == "p_requests_total" && labels["instance"] == "h:1");
     let count = lacks.remove(lost.unwrap()).unwrap().len() as u64;
-    let found = judged(parts.clone(), lacks).unwrap();
+    let found = judged(lacks).unwrap();
     let [report] = differing(&found)[..] else {
         panic!("{}", found.table(false));
     };
@@ -110,7 +111,7 @@ fn each_process_is_judged_by_what_it_had_and_all_together() {
     // All of one.
     let mut lacks = store.clone();
     lacks.retain(|labels, _| labels["instance"] != "h:1");
-    let found = judged(parts.clone(), lacks).unwrap();
+    let found = judged(lacks).unwrap();
     let [report] = differing(&found)[..] else {
         panic!("{}", found.table(false));
     };
@@ -124,7 +125,7 @@ fn each_process_is_judged_by_what_it_had_and_all_together() {
     );
 
     // Of nothing nobody knows whether it should be there.
-    let error = judged(parts, Store::new()).unwrap_err();
+    let error = judged(Store::new()).unwrap_err();
     assert!(matches!(&error, VerifyError::Ask(message) if message.contains("of shard 0/2")));
 }
 
@@ -142,16 +143,13 @@ fn pages_of_several_processes_are_those_of_one_run() {
             (labels, samples)
         });
     let store: Store = store.collect();
-    let whole = || united(&text, [TICKS, TICKS]).whole;
-    assert_eq!(whole().published().before, TICKS);
     let several = Options {
         targets_max: 100,
         ..options()
     };
-    let judged = |store: Store| {
-        let (_server, backend) = serve(store);
-        verify::run(whole(), &backend, &several, &mut |_, _| {}).unwrap()
-    };
+    let run = united(&text, [TICKS, TICKS]);
+    assert_eq!(run.whole.published().before, TICKS);
+    let judged = |store: Store| judged(run.clone(), store, &several).unwrap();
     let found = judged(store.clone());
     assert!(found.ok(), "{}", found.table(false));
     let pages = found.reports().len();
@@ -166,6 +164,27 @@ fn pages_of_several_processes_are_those_of_one_run() {
         panic!("{}", found.table(false));
     };
     assert_eq!(report.target["target"], page);
+}
+
+/// Targets have pages, and `/metrics` was scraped all the same.
+#[test]
+fn what_has_pages_may_be_scraped_as_a_whole() {
+    let prefix = "prometheus: {prefix: p_, ";
+    let text = CONFIG.replace(prefix, &format!("{prefix}targets: {{by: [zone]}}, "));
+    assert_ne!(text, CONFIG);
+    let run = united(&text, [TICKS, TICKS]);
+    let store = scraped(&run.parts);
+    let found = judged(run.clone(), store.clone(), &options()).unwrap();
+    assert!(found.ok(), "{}", found.table(false));
+    assert_eq!(found.reports().len(), 2);
+    // One of them alone.
+    let one = Options {
+        instance: Some("h:1".into()),
+        ..options()
+    };
+    let found = judged(run, store, &one).unwrap();
+    assert!(found.ok(), "{}", found.table(false));
+    assert_eq!(found.into_only().target["instance"], "h:1");
 }
 
 /// What was told of each shard in the rounds until the end, and all in one.

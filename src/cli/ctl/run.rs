@@ -62,7 +62,7 @@ pub(super) fn check_one(urls: &[String], statuses: &[Value]) -> Result<(), RunEr
 }
 
 /// Refuses a part of the shards of a run.
-fn check_shards(urls: &[String], statuses: &[Value]) -> Result<(), RunError> {
+pub(super) fn check_shards(urls: &[String], statuses: &[Value]) -> Result<(), RunError> {
     let shard = |status: &Value| Shard::parse(status["shard"].as_str()?).ok();
     let shards: Vec<Option<Shard>> = statuses.iter().map(shard).collect();
     let of = |shard: &Option<Shard>| shard.map_or(1, Shard::of);
@@ -90,7 +90,7 @@ fn check_shards(urls: &[String], statuses: &[Value]) -> Result<(), RunError> {
     let names: Vec<String> = missing.iter().take(10).map(Shard::to_string).collect();
     Err(RunError::Config(format!(
         "{} of {} shards of this run are not among these instances: {}{}; what is done to a run \
-         is done to all of it",
+         is done to all of it: give --url for each",
         missing.len(),
         missing[0].of(),
         names.join(", "),
