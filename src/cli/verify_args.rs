@@ -291,13 +291,6 @@ pub(super) fn load_run(args: &WhatArgs) -> Result<United, RunError> {
             return Err(RunError::Config("--config or --journal is needed".into()));
         }
     };
-    let is_one = run.parts.is_empty();
-    if let (true, Some(shard), None) = (is_one, run.whole.config().shard, &args.instance) {
-        return Err(RunError::Config(format!(
-            "the journal is that of shard {shard}, whose series are only those of its own process: \
-             give those of the others as well, or tell which target that is by --instance"
-        )));
-    }
     refuse_too_large(run.whole.config())?;
     if !args.metric.is_empty() {
         for replay in std::iter::once(&mut run.whole).chain(&mut run.parts) {
