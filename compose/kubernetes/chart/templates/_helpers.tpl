@@ -21,20 +21,30 @@
 {{ include "mockingbird.fullname" . }}-pods
 {{- end -}}
 
+{{/* A pod's name within the namespace, as its own environment completes it. */}}
+{{- define "mockingbird.podName" -}}
+${POD_NAME}.{{ include "mockingbird.headless" . }}
+{{- end -}}
+
 {{- define "mockingbird.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "mockingbird.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{- define "mockingbird.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{/* The labels of pods: another version of the chart alone is no reason to replace them. */}}
+{{- define "mockingbird.podLabels" -}}
 {{ include "mockingbird.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/component: generator
-app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{- define "mockingbird.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{ include "mockingbird.podLabels" . }}
 {{- end -}}
 
 {{- define "mockingbird.serviceAccountName" -}}
@@ -72,26 +82,30 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- dig "global" "control_api_port" 8081 (include "mockingbird.ownConfig" . | fromYaml) -}}
 {{- end -}}
 
-{{/* The configuration with what the chart decides: an exposed control API, and the journal. */}}
+{{/* A file is taken as it is. To values the chart adds what it decides, where they don't say
+otherwise: where it is scraped, an exposed control API, and the journal. The text is the same for
+all pods; what is a pod's own is read from its environment. */}}
 {{- define "mockingbird.config" -}}
+{{- if .Values.configFile -}}
+{{- .Values.configFile -}}
+{{- else -}}
 {{- $global := dict -}}
-{{- if and .Values.control.expose (eq .Values.mode "serve") -}}
-{{- $hosts := list -}}
-{{- range $shard := until (int .Values.shards) -}}
-{{- $pod := printf "%s-%d.%s" (include "mockingbird.fullname" $) $shard (include "mockingbird.headless" $) -}}
-{{- $hosts = concat $hosts (list $pod (printf "%s.%s.svc" $pod $.Release.Namespace) (printf "%s.%s.svc.cluster.local" $pod $.Release.Namespace)) -}}
-{{- end -}}
+{{- $exporters := dict -}}
+{{- if eq .Values.mode "serve" -}}
+{{- $_ := set $exporters "prometheus" (dict "port" .Values.service.port) -}}
+{{- if .Values.control.expose -}}
+{{- $pod := include "mockingbird.podName" . -}}
+{{- $namespace := .Release.Namespace -}}
 {{- $_ := set $global "control_api_bind" "0.0.0.0" -}}
-{{- $_ := set $global "control_api_hosts" $hosts -}}
+{{- $_ := set $global "control_api_hosts" (list $pod (printf "%s.%s" $pod $namespace) (printf "%s.%s.svc" $pod $namespace) (printf "%s.%s.svc.cluster.local" $pod $namespace)) -}}
 {{- end -}}
-{{- if and .Values.journal.enabled (eq .Values.mode "serve") -}}
+{{- if .Values.journal.enabled -}}
 {{- $_ := set $global "journal_file" "/var/lib/mockingbird/run.journal" -}}
 {{- end -}}
-{{- $own := include "mockingbird.ownConfig" . | fromYaml -}}
-{{- with $own.Error }}
-{{- fail (printf "configFile: %s" .) -}}
 {{- end -}}
-{{- toYaml (mergeOverwrite (dict "global" $global) $own) -}}
+{{- $own := include "mockingbird.ownConfig" . | fromYaml -}}
+{{- toYaml (mergeOverwrite (dict "global" $global "exporters" $exporters) $own) -}}
+{{- end -}}
 {{- end -}}
 
 {{/* What cannot work is refused here, where the reason can be told. */}}
@@ -99,12 +113,28 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and .Values.config .Values.configFile -}}
 {{- fail "config and configFile: there are both; keep one" -}}
 {{- end -}}
-{{- $epoch := dig "global" "epoch" "" (include "mockingbird.ownConfig" . | fromYaml) -}}
+{{- $own := include "mockingbird.ownConfig" . | fromYaml -}}
+{{- with $own.Error }}
+{{- fail (printf "configFile: %s" .) -}}
+{{- end -}}
+{{- if not .Values.existingConfigMap -}}
+{{- if and (eq .Values.mode "serve") (not (dig "exporters" "prometheus" "enabled" true $own)) -}}
+{{- fail "config.exporters.prometheus.enabled: is off, but probes ask its port; leave it on, nobody has to scrape it" -}}
+{{- end -}}
+{{- $port := dig "exporters" "prometheus" "port" (ternary 8000 .Values.service.port (not (empty .Values.configFile))) $own -}}
+{{- if and (eq .Values.mode "serve") (not (kindIs "string" $port)) (ne (int $port) (int .Values.service.port)) -}}
+{{- fail (printf "config.exporters.prometheus.port: is %d, but service.port is %d" (int $port) (int .Values.service.port)) -}}
+{{- end -}}
+{{- end -}}
+{{- $epoch := dig "global" "epoch" "" $own -}}
 {{- if and (gt (int .Values.shards) 1) (not $epoch) (not .Values.existingConfigMap) -}}
 {{- fail "config.global.epoch: missing; several shards are one run only if tick 0 has the same time in all of them: set it to a time such as 2026-01-01T00:00:00Z" -}}
 {{- end -}}
 {{- if and .Values.control.expose (not .Values.control.tokenSecret.name) -}}
 {{- fail "control.tokenSecret.name: missing; a control API that the network reaches needs a token" -}}
+{{- end -}}
+{{- if and .Values.control.expose .Values.configFile (not (dig "global" "control_api_bind" "" $own)) -}}
+{{- fail (printf "configFile: control.expose needs in it: global: {control_api_bind: 0.0.0.0, control_api_hosts: [%s]}" (include "mockingbird.podName" . | quote)) -}}
 {{- end -}}
 {{- if and .Values.podMonitor.enabled .Values.serviceMonitor.enabled -}}
 {{- fail "podMonitor and serviceMonitor: both are enabled, and every page would be scraped twice" -}}
@@ -129,7 +159,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $serves := eq .Values.mode "serve" -}}
 metadata:
   labels:
-    {{- include "mockingbird.labels" . | nindent 4 }}
+    {{- include "mockingbird.podLabels" . | nindent 4 }}
     {{- with .Values.podLabels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -189,7 +219,6 @@ spec:
         - --otlp={{ . }}
         {{- end }}
         {{- end }}
-        - --shard=auto
         {{- range .Values.extraArgs }}
         - {{ . | quote }}
         {{- end }}
@@ -199,8 +228,19 @@ spec:
         {{- end }}
         {{- end }}
       env:
+        # Its number is at the end of the pod's name, or that of the Job's index.
+        - name: MOCKINGBIRD_SHARD
+          value: auto
         - name: MOCKINGBIRD_SHARDS
           value: {{ .Values.shards | quote }}
+        - name: POD_NAME
+          valueFrom: {fieldRef: {fieldPath: metadata.name}}
+        - name: POD_NAMESPACE
+          valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+        - name: POD_IP
+          valueFrom: {fieldRef: {fieldPath: status.podIP}}
+        - name: NODE_NAME
+          valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
         {{- with .Values.control.tokenSecret }}
         {{- if .name }}
         - name: MOCKINGBIRD_CONTROL_TOKEN
