@@ -35,6 +35,7 @@ type pod struct {
 	refreshed  time.Time
 	written    map[string]map[string]string // what the files of volumes say, by folder
 	reported   *core.PodStatus
+	reportAt   time.Time // after a report that failed
 
 	shown  chan *core.Pod // the newest object
 	events chan event
@@ -336,9 +337,6 @@ func (p *pod) status() core.PodStatus {
 			Type: kind, Status: truth[is], ObservedGeneration: p.object.Generation,
 			LastTransitionTime: meta.Now().Rfc3339Copy(),
 		}
-		if !is {
-			condition.Reason = "ContainersNotReady"
-		}
 		for _, known := range p.object.Status.Conditions {
 			if known.Type == kind && known.Status == condition.Status {
 				condition.LastTransitionTime = known.LastTransitionTime
@@ -355,6 +353,9 @@ func (p *pod) report(ctx context.Context) bool {
 	if p.reported != nil && sameStatus(p.reported, &status) {
 		return true
 	}
+	if time.Now().Before(p.reportAt) {
+		return false
+	}
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": p.object.UID}, "status": status,
 	})
@@ -369,6 +370,7 @@ func (p *pod) report(ctx context.Context) bool {
 		return true
 	case err != nil:
 		p.log("status: %v", err)
+		p.reportAt = time.Now().Add(restartFirst)
 		return false
 	}
 	p.object.Status = object.Status
