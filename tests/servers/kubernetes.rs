@@ -84,8 +84,9 @@ impl Cluster {
     /// The key that signs tokens of service accounts, who the administrator is, and how clients
     /// find the API.
     fn write_credentials(&self) {
-        let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
-        self.write("accounts.pem", &key);
+        let key = rcgen::KeyPair::generate().unwrap();
+        self.write("accounts.pem", &key.serialize_pem());
+        self.write("accounts.public.pem", &key.public_key_pem());
         let administrator = format!("{TOKEN},administrator,1,\"system:masters\"\n");
         self.write("tokens.csv", &administrator);
         let url = &self.url;
@@ -122,6 +123,7 @@ current-context: test
             .args(["--unsafe-no-fsync", "--log-level=warn"]);
         let etcd = Process::start(&mut etcd, "etcd", &self.folder);
         let accounts = self.folder.join("accounts.pem");
+        let public = self.folder.join("accounts.public.pem");
         let port = self.url.rsplit(':').next().expect("a port");
         let mut api = Command::new(self.servers.join("kube-apiserver"));
         api.arg(format!("--etcd-servers={}", url(store)))
@@ -131,7 +133,7 @@ current-context: test
             .arg("--authorization-mode=RBAC")
             .arg("--service-account-issuer=https://kubernetes.default.svc")
             .arg(flag("service-account-signing-key-file", &accounts))
-            .arg(flag("service-account-key-file", &accounts))
+            .arg(flag("service-account-key-file", &public))
             .arg("--service-cluster-ip-range=10.96.0.0/16")
             // Its own address is no endpoint either.
             .arg("--endpoint-reconciler-type=none");
@@ -154,10 +156,11 @@ current-context: test
         &self.url
     }
 
-    /// What the container of a pod has printed since its last start.
+    /// What a container of a pod has printed since its last start; the end of a Job's pod's name
+    /// is left to chance, and may be left out.
     pub(crate) fn log_of(&self, namespace: &str, pod: &str) -> String {
         let logs = std::fs::read_dir(self.folder.join("node/logs")).unwrap();
-        let begins = format!("{namespace}_{pod}_");
+        let begins = format!("{namespace}_{pod}");
         let mut logs: Vec<PathBuf> = logs.map(|entry| entry.unwrap().path()).collect();
         logs.retain(|path| {
             path.file_name()

@@ -148,15 +148,21 @@ fn kustomize_makes_of_the_base_what_helm_makes_of_the_chart() {
 #[test]
 #[ignore = "needs servers"]
 fn an_overlay_of_the_base_has_as_many_shards_as_it_says() {
-    let overlay = tempfile::tempdir_in(chart().join("..")).unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let [base, overlay] = ["base", "overlay"].map(|name| parent.path().join(name));
+    std::fs::create_dir(&overlay).unwrap();
+    std::fs::create_dir(&base).unwrap();
+    for (name, text) in files() {
+        std::fs::write(base.join(name), text).unwrap();
+    }
     let text = "metrics: [{name: a, type: counter, algorithm: poisson, base_rate: 1}]\n";
-    std::fs::write(overlay.path().join("config.yaml"), text).unwrap();
+    std::fs::write(overlay.join("config.yaml"), text).unwrap();
     let lines = KUSTOMIZATION.lines();
     let example = lines.filter_map(|line| line.strip_prefix("#   "));
     let example: String = example.map(|line| format!("{line}\n")).collect();
     let example = example.replace(".../compose/kubernetes/base", "../base");
-    std::fs::write(overlay.path().join("kustomization.yaml"), example).unwrap();
-    let objects = documents(&kustomize(overlay.path()));
+    std::fs::write(overlay.join("kustomization.yaml"), example).unwrap();
+    let objects = documents(&kustomize(&overlay));
     let of = |kind: &str| {
         objects
             .iter()

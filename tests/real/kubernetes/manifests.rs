@@ -338,7 +338,6 @@ fn values_that_cannot_work_are_refused_with_the_reason() {
         ("image: {digest: latest}", "digest"),
         ("service: {port: 0}", "port"),
         ("{config: {metrics: []}, configFile: a}", "keep one"),
-        ("configFile: '{'", "configFile: error"),
         (
             "control: {expose: true}",
             "control.tokenSecret.name: missing",

@@ -166,7 +166,7 @@ fn whatever_changes_the_job_changes_its_name() {
     assert_eq!(name("--set=podDisruptionBudget.enabled=false"), first);
     for other in [
         "--set=push.to=c",
-        "--set=image.tag=2",
+        "--set=image.tag=v2",
         "--set=config.global.seed=1",
         "--set=podLabels.a=b",
         "--set=push.extraArgs[0]=--step=5s",

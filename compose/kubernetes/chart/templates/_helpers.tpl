@@ -114,10 +114,9 @@ all pods; what is a pod's own is read from its environment. */}}
 {{- fail "config and configFile: there are both; keep one" -}}
 {{- end -}}
 {{- $own := include "mockingbird.ownConfig" . | fromYaml -}}
-{{- with $own.Error }}
-{{- fail (printf "configFile: %s" .) -}}
-{{- end -}}
-{{- if not .Values.existingConfigMap -}}
+{{/* Helm reads less than the program does, .nan for one: then a file is not looked into. */}}
+{{- $known := not (or $own.Error .Values.existingConfigMap) -}}
+{{- if $known -}}
 {{- if and (eq .Values.mode "serve") (not (dig "exporters" "prometheus" "enabled" true $own)) -}}
 {{- fail "config.exporters.prometheus.enabled: is off, but probes ask its port; leave it on, nobody has to scrape it" -}}
 {{- end -}}
@@ -127,13 +126,13 @@ all pods; what is a pod's own is read from its environment. */}}
 {{- end -}}
 {{- end -}}
 {{- $epoch := dig "global" "epoch" "" $own -}}
-{{- if and (gt (int .Values.shards) 1) (not $epoch) (not .Values.existingConfigMap) -}}
+{{- if and (gt (int .Values.shards) 1) (not $epoch) $known -}}
 {{- fail "config.global.epoch: missing; several shards are one run only if tick 0 has the same time in all of them: set it to a time such as 2026-01-01T00:00:00Z" -}}
 {{- end -}}
 {{- if and .Values.control.expose (not .Values.control.tokenSecret.name) -}}
 {{- fail "control.tokenSecret.name: missing; a control API that the network reaches needs a token" -}}
 {{- end -}}
-{{- if and .Values.control.expose .Values.configFile (not (dig "global" "control_api_bind" "" $own)) -}}
+{{- if and .Values.control.expose .Values.configFile $known (not (dig "global" "control_api_bind" "" $own)) -}}
 {{- fail (printf "configFile: control.expose needs in it: global: {control_api_bind: 0.0.0.0, control_api_hosts: [%s]}" (include "mockingbird.podName" . | quote)) -}}
 {{- end -}}
 {{- if and .Values.podMonitor.enabled .Values.serviceMonitor.enabled -}}
