@@ -5,8 +5,8 @@
 #
 #   tests/servers/install.sh [NAME...]      default: all, as `known` below lists them
 #
-# The name `kubernetes` stands for a control plane, its clients and the tests' node: about
-# half an hour from nothing, and 4 GB of modules and build cache.
+# The name `kubernetes` stands for a control plane, its clients and the tests' node: a
+# quarter of an hour on two cores from nothing, and 6 GB of modules and build cache.
 #
 # The folder is $MOCKINGBIRD_SERVERS, else .cache/servers in the checkout. Beside each
 # program lies NAME.stamp (the version it was built from) and NAME.log.

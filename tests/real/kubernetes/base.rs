@@ -3,6 +3,7 @@
 //! `UPDATE_KUBERNETES=1 cargo test --test real kustomize -- --ignored` writes it anew.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde_yaml::Value;
@@ -13,7 +14,7 @@ use crate::servers::kubernetes::{helm, kustomize};
 /// What is at the beginning of each file that is written.
 const HEAD: &str = "# Written from the chart beside this folder: UPDATE_KUBERNETES=1 cargo test --test real kustomize -- --ignored\n";
 
-/// What Kustomize makes the configuration's ConfigMap of; a change of it is another name, which
+/// What Kustomize makes the configuration's `ConfigMap` of; a change of it is another name, which
 /// replaces the pods.
 const KUSTOMIZATION: &str = "
 # Mockingbird as `helm install` has it without values: one pod that is scraped, with the example
@@ -88,7 +89,7 @@ fn files() -> BTreeMap<String, String> {
             files.insert("config.yaml".to_owned(), text.to_owned());
             continue;
         }
-        kustomization += &format!("  - {kind}.yaml\n");
+        let _ = writeln!(kustomization, "  - {kind}.yaml");
         let text = format!("{HEAD}{}", serde_yaml::to_string(&object).unwrap());
         files.insert(format!("{kind}.yaml"), text);
     }
@@ -159,8 +160,10 @@ fn an_overlay_of_the_base_has_as_many_shards_as_it_says() {
     std::fs::write(overlay.join("config.yaml"), text).unwrap();
     let lines = KUSTOMIZATION.lines();
     let example = lines.filter_map(|line| line.strip_prefix("#   "));
-    let example: String = example.map(|line| format!("{line}\n")).collect();
-    let example = example.replace(".../compose/kubernetes/base", "../base");
+    let example: Vec<&str> = example.collect();
+    let example = example
+        .join("\n")
+        .replace(".../compose/kubernetes/base", "../base");
     std::fs::write(overlay.join("kustomization.yaml"), example).unwrap();
     let objects = documents(&kustomize(&overlay));
     let of = |kind: &str| {

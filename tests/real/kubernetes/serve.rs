@@ -1,4 +1,4 @@
-//! The chart's StatefulSet, from its installation through all that befalls it: another number of
+//! The chart's `StatefulSet`, from its installation through all that befalls it: another number of
 //! shards, another configuration, a lost pod.
 
 use std::path::{Path, PathBuf};
@@ -183,22 +183,6 @@ spec:
         pods
     }
 
-    /// Waits until just these pods were scraped at the latest tick.
-    fn wait_for_scrapes(&self, prometheus: &Prometheus, pods: &[Pod]) {
-        let now = || jiff::Timestamp::now().as_millisecond();
-        let mut expected: Vec<&str> = pods.iter().map(|pod| &*pod.name).collect();
-        expected.sort_unstable();
-        wait_until("all pods are scraped", MINUTES, || {
-            let up = prometheus.vector("up{job=\"pods\"} == 1", now());
-            let mut up: Vec<String> = up
-                .into_iter()
-                .map(|(of, _)| of.labels["pod"].clone())
-                .collect();
-            up.sort();
-            up == expected
-        });
-    }
-
     /// Judges what the backend has of the seconds from now on.
     fn verify(&self, prometheus: &Prometheus, pods: &[Pod]) {
         let from = time(1);
@@ -272,6 +256,22 @@ scrape_configs:
     Prometheus::start_in_kubernetes(&servers, folder, &config)
 }
 
+/// Waits until just these pods were scraped at the latest tick.
+fn wait_for_scrapes(prometheus: &Prometheus, pods: &[Pod]) {
+    let now = || jiff::Timestamp::now().as_millisecond();
+    let mut expected: Vec<&str> = pods.iter().map(|pod| &*pod.name).collect();
+    expected.sort_unstable();
+    wait_until("all pods are scraped", MINUTES, || {
+        let up = prometheus.vector("up{job=\"pods\"} == 1", now());
+        let mut up: Vec<String> = up
+            .into_iter()
+            .map(|(of, _)| of.labels["pod"].clone())
+            .collect();
+        up.sort();
+        up == expected
+    });
+}
+
 /// `ctl` with a pod, with a token or without.
 fn ctl(pod: &Pod, token: Option<&str>, arguments: &[&str]) -> Output {
     let mut command = Command::new(binary());
@@ -307,7 +307,7 @@ fn shards_of_1_000_series_are_installed_scaled_rolled_lost_and_verified() {
 
     release.set(4, &[]);
     let pods = release.assert_shards(4);
-    release.wait_for_scrapes(&prometheus, &pods);
+    wait_for_scrapes(&prometheus, &pods);
     release.verify(&prometheus, &pods);
 
     // The control API is there for whoever has the token, by the pod's name as well.
@@ -327,7 +327,7 @@ fn shards_of_1_000_series_are_installed_scaled_rolled_lost_and_verified() {
     // More of them: all know how many there are now.
     release.set(6, &[]);
     let pods = release.assert_shards(6);
-    release.wait_for_scrapes(&prometheus, &pods);
+    wait_for_scrapes(&prometheus, &pods);
 
     // One is lost, and comes back: the same name and volume, where its journals are.
     let lost = &pods[3];
@@ -342,7 +342,7 @@ fn shards_of_1_000_series_are_installed_scaled_rolled_lost_and_verified() {
         .unwrap()
         .count();
     assert!(journals >= 2, "{journals} journals");
-    release.wait_for_scrapes(&prometheus, &release.assert_shards(6));
+    wait_for_scrapes(&prometheus, &release.assert_shards(6));
 
     // Another configuration replaces them all.
     let before = release.pods();
@@ -351,20 +351,20 @@ fn shards_of_1_000_series_are_installed_scaled_rolled_lost_and_verified() {
     for (pod, before) in pods.iter().zip(&before) {
         assert_ne!(pod.uid, before.uid, "{}", pod.name);
     }
-    release.wait_for_scrapes(&prometheus, &pods);
+    wait_for_scrapes(&prometheus, &pods);
     release.verify(&prometheus, &pods);
 
     // And fewer: nothing is left of those that went.
     release.set(2, &[]);
     let pods = release.assert_shards(2);
-    release.wait_for_scrapes(&prometheus, &pods);
+    wait_for_scrapes(&prometheus, &pods);
     release
         .cluster
         .helm(&["uninstall", "demo", "--namespace=load", "--wait"]);
     wait_until("no pod is left", MINUTES, || release.pods().is_empty());
 }
 
-/// A ConfigMap that others write reaches the pods' files, from where a reload reads it.
+/// A `ConfigMap` that others write reaches the pods' files, from where a reload reads it.
 #[test]
 #[ignore = "needs servers"]
 fn a_changed_config_map_of_1_000_series_is_reloaded() {
