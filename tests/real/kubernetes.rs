@@ -5,6 +5,8 @@
 mod base;
 #[path = "kubernetes/manifests.rs"]
 mod manifests;
+#[path = "kubernetes/node.rs"]
+mod node;
 #[path = "kubernetes/push.rs"]
 mod push;
 #[path = "kubernetes/serve.rs"]

@@ -38,8 +38,14 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts one with all it has in `folder`, its node ready.
+    /// Starts one with all it has in `folder`, its node ready. The image `mockingbird` is the
+    /// program under test.
     pub(crate) fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[("mockingbird", &binary())])
+    }
+
+    /// The same with programs for images.
+    pub(crate) fn start_with(folder: &Path, images: &[(&str, &Path)]) -> Self {
         let servers = super::find(&PROGRAMS);
         let mut cluster = Self {
             folder: folder.to_owned(),
@@ -66,8 +72,11 @@ impl Cluster {
             &folder.join("accounts.pem"),
         );
         start("kube-controller-manager", &[leads, serves, signs]);
-        let image = format!("--image=mockingbird={}", binary().display());
-        start("node-agent", &[flag("folder", &folder.join("node")), image]);
+        let image =
+            |(name, program): &(&str, &Path)| format!("--image={name}={}", program.display());
+        let mut arguments: Vec<String> = images.iter().map(image).collect();
+        arguments.push(flag("folder", &folder.join("node")));
+        start("node-agent", &arguments);
         wait_until("the node is ready", Duration::from_secs(120), || {
             cluster.assert_running();
             let ready = [

@@ -103,6 +103,9 @@ func (p *pod) run(ctx context.Context) {
 	defer close(p.ended)
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
+	if why := refused(p.object); why != "" {
+		p.log("it is not run: %s", why)
+	}
 	for {
 		if finished := p.step(ctx); finished {
 			break
