@@ -60,6 +60,8 @@ tolerations: [{key: load, operator: Exists, effect: NoSchedule}]
 affinity: {podAntiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 1, podAffinityTerm: {topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app.kubernetes.io/name: other}}}}]}}
 topologySpreadConstraints: [{maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {app.kubernetes.io/name: other}}}]
 extraArgs: [--validate]
+extraVolumes: [{name: scratch, ephemeral: {volumeClaimTemplate: {spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}}}]
+extraVolumeMounts: [{name: scratch, mountPath: /scratch}]
 global: {imageRegistry: ignored.example}
 ",
     ),
@@ -103,11 +105,11 @@ push:
   from: '2026-01-01T00:00:00Z'
   to: '2026-01-02T00:00:00Z'
   remoteWrite: http://receiver/api/v1/write
-  extraArgs: [--step=15s]
   backoffLimitPerIndex: 0
   ttlSecondsAfterFinished: 3600
   activeDeadlineSeconds: 7200
 secrets: [{name: receiver}]
+extraArgs: [--step=15s]
 ",
     ),
     (

@@ -1,5 +1,6 @@
 //! The chart's Job, which writes a range of the past and ends.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -23,11 +24,47 @@ metrics:
   - {name: latency, type: histogram, profile: fleet, algorithm: exponential, lam: 2, buckets: [0.1]}
 ";
 
+/// A volume that all pods write their journals to.
+fn make_journals(cluster: &Cluster, path: &Path) {
+    std::fs::create_dir(path).unwrap();
+    let volume = format!(
+        "
+apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: journals}}
+spec:
+  accessModes: [ReadWriteMany]
+  capacity: {{storage: 1Mi}}
+  local: {{path: '{}'}}
+  nodeAffinity: {{required: {{nodeSelectorTerms: [{{matchExpressions: [
+    {{key: kubernetes.io/hostname, operator: In, values: [node-1]}}]}}]}}}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: journals, namespace: load}}
+spec:
+  accessModes: [ReadWriteMany]
+  storageClassName: ''
+  volumeName: journals
+  resources: {{requests: {{storage: 1Mi}}}}
+",
+        path.display()
+    );
+    cluster.kubectl(&["apply", "--filename=-"], &volume);
+}
+
+/// What lets every pod of a Job write its journal there.
+const JOURNALS: &str = "
+extraArgs: [--journal=/journals/$(JOB_COMPLETION_INDEX).journal]
+extraVolumes: [{name: journals, persistentVolumeClaim: {claimName: journals}}]
+extraVolumeMounts: [{name: journals, mountPath: /journals}]
+";
+
 /// Installs the chart as a release whose Job writes from one time to another.
-fn install(cluster: &Cluster, release: &str, config: &str, push: &str) {
+fn install(cluster: &Cluster, release: &str, config: &str, push: &str, more: &str) {
     let folder = tempfile::tempdir().unwrap();
     let config = config.trim_end().replace('\n', "\n  ");
-    let values = format!("mode: push\nshards: {SHARDS}\nconfig:\n  {config}\npush: {push}\n");
+    let values = format!("mode: push\nshards: {SHARDS}\nconfig:\n  {config}\npush: {push}\n{more}");
     let file = folder.path().join("values.yaml");
     std::fs::write(&file, values).unwrap();
     let (chart, file) = (chart(), file.to_str().unwrap());
@@ -51,6 +88,8 @@ fn a_job_backfills_1_000_series_for_an_hour_and_they_are_verified() {
     let servers = servers::find(&["prometheus"]);
     let prometheus = Prometheus::start(&servers, folder.path(), &[]);
     // An epoch before the range: what the run had become by then is written.
+    let journals = folder.path().join("journals");
+    make_journals(&cluster, &journals);
     let (epoch, from, to) = (time(-7200), time(-5400), time(-1800));
     let config = format!(
         "global: {{epoch: '{epoch}', tick_interval_s: 15}}\n\
@@ -58,7 +97,7 @@ fn a_job_backfills_1_000_series_for_an_hour_and_they_are_verified() {
     );
     let url = prometheus.remote_write_url();
     let push = format!("{{from: '{from}', to: '{to}', remoteWrite: '{url}'}}");
-    install(&cluster, "past", &config, &push);
+    install(&cluster, "past", &config, &push, JOURNALS);
     let jobs = [
         "jobs",
         "--namespace=load",
@@ -86,8 +125,6 @@ fn a_job_backfills_1_000_series_for_an_hour_and_they_are_verified() {
     };
     assert_eq!(ended["status"]["completedIndexes"], *indexes, "{ended}");
 
-    let path = folder.path().join("config.yaml");
-    std::fs::write(&path, config).unwrap();
     let report = folder.path().join("report.json");
     let mut command = Command::new(binary());
     command.args([
@@ -99,11 +136,11 @@ fn a_job_backfills_1_000_series_for_an_hour_and_they_are_verified() {
         "--all",
     ]);
     command.args(["--from", &from, "--to", &to]);
-    command
-        .arg("--config")
-        .arg(&path)
-        .arg("--json")
-        .arg(&report);
+    for shard in 0..SHARDS {
+        let journal = journals.join(format!("{shard}.journal"));
+        command.arg("--journal").arg(&journal);
+    }
+    command.arg("--json").arg(&report);
     let output = command.output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8(said).unwrap();
@@ -126,7 +163,7 @@ fn a_job_for_1_000_series_whose_configuration_is_refused_fails_at_once() {
         time(-60),
         time(-30)
     );
-    install(&cluster, "refused", &config, &push);
+    install(&cluster, "refused", &config, &push, "");
     let jobs = [
         "jobs",
         "--namespace=load",
@@ -169,7 +206,7 @@ fn whatever_changes_the_job_changes_its_name() {
         "--set=image.tag=v2",
         "--set=config.global.seed=1",
         "--set=podLabels.a=b",
-        "--set=push.extraArgs[0]=--step=5s",
+        "--set=extraArgs[0]=--step=5s",
     ] {
         assert_ne!(name(other), first, "{other}");
     }

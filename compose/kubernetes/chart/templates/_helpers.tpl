@@ -221,11 +221,6 @@ spec:
         {{- range .Values.extraArgs }}
         - {{ . | quote }}
         {{- end }}
-        {{- if not $serves }}
-        {{- range .Values.push.extraArgs }}
-        - {{ . | quote }}
-        {{- end }}
-        {{- end }}
       env:
         # Its number is at the end of the pod's name, or that of the Job's index.
         - name: MOCKINGBIRD_SHARD
@@ -292,6 +287,9 @@ spec:
           mountPath: /etc/mockingbird-secrets/{{ .name }}
           readOnly: true
         {{- end }}
+        {{- with .Values.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
   volumes:
     - name: config
       configMap:
@@ -309,6 +307,9 @@ spec:
         items:
           {{- toYaml . | nindent 10 }}
         {{- end }}
+    {{- end }}
+    {{- with .Values.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
     {{- end }}
   {{- with .Values.nodeSelector }}
   nodeSelector:
