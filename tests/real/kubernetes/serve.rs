@@ -34,6 +34,8 @@ config:
   metrics:
     - {{name: requests, type: counter, profile: fleet, algorithm: poisson, base_rate: 5}}
     - {{name: load, type: gauge, profile: fleet, algorithm: random_walk, start: 5, step: 1}}
+    - {{name: failures, type: counter, profile: fleet, algorithm: share, of: requests, p: 0.1}}
+    - {{name: in_flight, type: gauge, profile: fleet, algorithm: follow, of: requests, gain: 0.2}}
     - {{name: latency, type: histogram, profile: fleet, algorithm: exponential, lam: 2, buckets: [0.1, 1]}}
 control: {{expose: true, tokenSecret: {{name: control}}}}
 journal: {{persistence: {{enabled: true, storageClassName: '', size: 1Mi}}}}
