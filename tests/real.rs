@@ -21,6 +21,8 @@ mod control;
 mod faults;
 #[path = "real/generations.rs"]
 mod generations;
+#[path = "real/kubernetes.rs"]
+mod kubernetes;
 #[path = "real/living.rs"]
 mod living;
 #[path = "real/otlp.rs"]

@@ -5,12 +5,15 @@
 #
 #   tests/servers/install.sh [NAME...]      default: all, as `known` below lists them
 #
+# The name `kubernetes` stands for a control plane, its clients and the tests' node: a
+# quarter of an hour on two cores from nothing, and 6 GB of modules and build cache.
+#
 # The folder is $MOCKINGBIRD_SERVERS, else .cache/servers in the checkout. Beside each
 # program lies NAME.stamp (the version it was built from) and NAME.log.
 # Needs Go 1.26 or newer and a module proxy. Exit status 1 if a build failed, 2 for misuse.
 #
-# To add a server: its version, its name in known, a line in version_of and a function
-# build_NAME that puts the program at $folder/NAME.
+# To add a server: its version, its name in known or kubernetes, a line in version_of and a
+# function build_NAME that puts the program at $folder/NAME.
 
 set -euo pipefail
 
@@ -25,17 +28,32 @@ collector_module=v0.162.0        # the 0.x half of a release of the Collector,
 collector_stable_module=v1.68.0  # and its 1.x half
 compose_module=v2.16.2           # the loader that `docker compose` uses
 buildkit_module=v0.34.2          # the parser that `docker build` uses
+etcd_module=v3.6.14
+kubernetes_module=v1.36.3
+kubernetes_staging_module=v0.36.3 # what k8s.io/kubernetes has below staging/, as published
+helm_module=v3.20.2
 
 known=(prometheus promtool otelcol victoria-metrics compose-check)
+kubernetes=(
+  etcd kube-apiserver kube-controller-manager kube-scheduler kubectl helm
+  prometheus-kubernetes node-agent
+)
 
 # The stamp: what a program in the cache must have been built from.
 version_of() {
   case $1 in
     prometheus | promtool) echo "$prometheus_module" ;;
+    prometheus-kubernetes) echo "$prometheus_module, with kubernetes_sd" ;;
     victoria-metrics) echo "$victoria_metrics_module" ;;
     otelcol) echo "$collector_module, with $(sha256sum <"$here/otelcol.yaml" | head -c 12)" ;;
     compose-check)
       echo "$compose_module, $buildkit_module, $(sha256sum <"$here/compose_check.go" | head -c 12)"
+      ;;
+    etcd) echo "$etcd_module" ;;
+    kube-apiserver | kube-controller-manager | kube-scheduler | kubectl) echo "$kubernetes_module" ;;
+    helm) echo "$helm_module" ;;
+    node-agent)
+      echo "$kubernetes_staging_module, $(cat "$here"/kubernetes/*.go | sha256sum | head -c 12)"
       ;;
     *) return 1 ;;
   esac
@@ -52,6 +70,13 @@ build_prometheus() {
 }
 
 build_promtool() { build_prometheus promtool; }
+
+# A program of its own: with the client of Kubernetes it is half as large again.
+build_prometheus-kubernetes() {
+  GOBIN=$PWD go install -tags remove_all_sd,enable_kubernetes_sd -ldflags "-s -w" \
+    "github.com/prometheus/prometheus/cmd/prometheus@$prometheus_module"
+  mv prometheus "$folder/prometheus-kubernetes"
+}
 
 # `go install` refuses a module whose go.mod replaces others, so it is built from a module
 # of our own that starts with its requirements and replacements.
@@ -90,6 +115,49 @@ build_compose-check() {
   go build -mod=mod -ldflags '-s -w' -o "$folder/compose-check" .
 }
 
+build_etcd() {
+  go mod init servers.invalid/build
+  go get "go.etcd.io/etcd/server/v3@$etcd_module"
+  go build -mod=mod -ldflags '-s -w' -o "$folder/etcd" go.etcd.io/etcd/server/v3
+}
+
+# As VictoriaMetrics; what the repository has below staging/ is published as modules too. The
+# version is told to the linker: clients ask for it.
+build_kubernetes() {
+  local module=k8s.io/kubernetes source version=k8s.io/component-base/version
+  go mod download "$module@$kubernetes_module"
+  source=$(go list -m -f '{{.Dir}}' "$module@$kubernetes_module")
+  sed "s|=> ./staging/src/\(.*\)|=> \1 $kubernetes_staging_module|" "$source/go.mod" >go.mod
+  install -m 644 "$source/go.sum" .
+  go mod edit -module=servers.invalid/build -require="$module@$kubernetes_module"
+  go build -mod=mod -o "$folder/$1" \
+    -ldflags "-s -w -X $version.gitVersion=$kubernetes_module -X $version.gitMajor=1 \
+      -X $version.gitMinor=$(cut -d . -f 2 <<<"$kubernetes_module")" "$module/cmd/$1"
+}
+
+build_kube-apiserver() { build_kubernetes kube-apiserver; }
+build_kube-controller-manager() { build_kubernetes kube-controller-manager; }
+build_kube-scheduler() { build_kubernetes kube-scheduler; }
+build_kubectl() { build_kubernetes kubectl; }
+
+# `helm template` takes its cluster to be as new as the client that it is built with.
+build_helm() {
+  local capabilities=helm.sh/helm/v3/pkg/chartutil
+  go install -ldflags "-s -w -X $capabilities.k8sVersionMajor=1 -X $capabilities.k8sVersionMinor=35" \
+    "helm.sh/helm/v3/cmd/helm@$helm_module"
+}
+
+# The node of the tests: kubernetes/main.go tells what it does.
+build_node-agent() {
+  install -m 644 "$here"/kubernetes/*.go .
+  [ -z "$(gofmt -l .)" ]
+  go mod init servers.invalid/node-agent
+  go get "k8s.io/client-go@$kubernetes_staging_module" "k8s.io/api@$kubernetes_staging_module" \
+    "k8s.io/apimachinery@$kubernetes_staging_module"
+  go vet -mod=mod .
+  go build -mod=mod -ldflags '-s -w' -o "$folder/node-agent" .
+}
+
 # ---- run ---------------------------------------------------------------------------------
 
 say() { printf 'servers: %s\n' "$*"; }
@@ -99,6 +167,11 @@ misuse() {
 }
 
 [ $# -gt 0 ] || set -- "${known[@]}"
+names=()
+for name; do
+  if [ "$name" = kubernetes ]; then names+=("${kubernetes[@]}"); else names+=("$name"); fi
+done
+set -- "${names[@]}"
 for name; do
   version_of "$name" >/dev/null || misuse "there is no recipe for '$name'"
 done

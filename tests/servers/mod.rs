@@ -10,6 +10,7 @@
 #![allow(dead_code, reason = "shared by several test programs")]
 
 pub(crate) mod judge;
+pub(crate) mod kubernetes;
 pub(crate) mod mockingbird;
 pub(crate) mod process;
 pub(crate) mod prometheus;

@@ -62,11 +62,20 @@ impl Prometheus {
         config: &str,
         features: &[&str],
     ) -> Self {
+        Self::start_program(&servers.join("prometheus"), folder, config, features)
+    }
+
+    /// The same of a build that also discovers pods.
+    pub(crate) fn start_in_kubernetes(servers: &Path, folder: &Path, config: &str) -> Self {
+        Self::start_program(&servers.join("prometheus-kubernetes"), folder, config, &[])
+    }
+
+    fn start_program(program: &Path, folder: &Path, config: &str, features: &[&str]) -> Self {
         let config_path = folder.join("prometheus.yaml");
         std::fs::write(&config_path, config).unwrap();
         let address = format!("127.0.0.1:{}", free_port());
         let flag = |name: &str, value: &Path| format!("--{name}={}", value.display());
-        let mut command = Command::new(servers.join("prometheus"));
+        let mut command = Command::new(program);
         command
             .arg(flag("config.file", &config_path))
             .arg(flag("storage.tsdb.path", &folder.join("data")))

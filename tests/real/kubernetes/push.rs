@@ -1,0 +1,215 @@
+//! The chart's Job, which writes a range of the past and ends.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::{chart, documents, time};
+use crate::servers;
+use crate::servers::kubernetes::Cluster;
+use crate::servers::mockingbird::binary;
+use crate::servers::process::wait_until;
+use crate::servers::prometheus::Prometheus;
+
+/// The whole run's pods; each writes all of it as long as there are no shards.
+const SHARDS: usize = 1;
+const MINUTES: Duration = Duration::from_secs(180);
+
+const METRICS: &str = "
+profiles:
+  fleet: {labels: {zone: [a, b], host: {range: [1, 100], fmt: 'host-{}'}}}
+metrics:
+  - {name: requests, type: counter, profile: fleet, algorithm: poisson, base_rate: 5}
+  - {name: load, type: gauge, profile: fleet, algorithm: random_walk, start: 5, step: 1}
+  - {name: failures, type: counter, profile: fleet, algorithm: share, of: requests, p: 0.1}
+  - {name: in_flight, type: gauge, profile: fleet, algorithm: follow, of: requests, gain: 0.2}
+  - {name: latency, type: histogram, profile: fleet, algorithm: exponential, lam: 2, buckets: [0.1]}
+";
+
+/// A volume that all pods write their journals to.
+fn make_journals(cluster: &Cluster, path: &Path) {
+    std::fs::create_dir(path).unwrap();
+    let volume = format!(
+        "
+apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: journals}}
+spec:
+  accessModes: [ReadWriteMany]
+  capacity: {{storage: 1Mi}}
+  local: {{path: '{}'}}
+  nodeAffinity: {{required: {{nodeSelectorTerms: [{{matchExpressions: [
+    {{key: kubernetes.io/hostname, operator: In, values: [node-1]}}]}}]}}}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: journals, namespace: load}}
+spec:
+  accessModes: [ReadWriteMany]
+  storageClassName: ''
+  volumeName: journals
+  resources: {{requests: {{storage: 1Mi}}}}
+",
+        path.display()
+    );
+    cluster.kubectl(&["apply", "--filename=-"], &volume);
+}
+
+/// What lets every pod of a Job write its journal there.
+const JOURNALS: &str = "
+extraArgs: [--journal=/journals/$(JOB_COMPLETION_INDEX).journal]
+extraVolumes: [{name: journals, persistentVolumeClaim: {claimName: journals}}]
+extraVolumeMounts: [{name: journals, mountPath: /journals}]
+";
+
+/// Installs the chart as a release whose Job writes from one time to another.
+fn install(cluster: &Cluster, release: &str, config: &str, push: &str, more: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config.trim_end().replace('\n', "\n  ");
+    let values = format!("mode: push\nshards: {SHARDS}\nconfig:\n  {config}\npush: {push}\n{more}");
+    let file = folder.path().join("values.yaml");
+    std::fs::write(&file, values).unwrap();
+    let (chart, file) = (chart(), file.to_str().unwrap());
+    let chart = chart.to_str().unwrap();
+    cluster.helm(&[
+        "install",
+        release,
+        chart,
+        "--namespace=load",
+        "--values",
+        file,
+    ]);
+}
+
+#[test]
+#[ignore = "needs servers"]
+fn a_job_backfills_1_000_series_for_an_hour_and_they_are_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(folder.path());
+    cluster.make_restricted("load");
+    let servers = servers::find(&["prometheus"]);
+    let prometheus = Prometheus::start(&servers, folder.path(), &[]);
+    // An epoch before the range: what the run had become by then is written.
+    let journals = folder.path().join("journals");
+    make_journals(&cluster, &journals);
+    let (epoch, from, to) = (time(-7200), time(-5400), time(-1800));
+    let config = format!(
+        "global: {{epoch: '{epoch}', tick_interval_s: 15}}\n\
+         exporters: {{otel: {{enabled: false}}, remote_write: [{{url: 'http://elsewhere/'}}]}}{METRICS}"
+    );
+    let url = prometheus.remote_write_url();
+    let push = format!("{{from: '{from}', to: '{to}', remoteWrite: '{url}'}}");
+    install(&cluster, "past", &config, &push, JOURNALS);
+    let jobs = [
+        "jobs",
+        "--namespace=load",
+        "--selector=app.kubernetes.io/instance=past",
+    ];
+    let job = || cluster.get(&jobs)["items"][0].clone();
+    wait_until("the Job has ended", MINUTES, || {
+        let conditions = job()["status"]["conditions"].clone();
+        let mut conditions = conditions.as_array().into_iter().flatten();
+        conditions.any(|one| one["type"] == "Complete" || one["type"] == "Failed")
+    });
+    let ended = job();
+    let name = ended["metadata"]["name"].as_str().unwrap();
+    let pod = format!("{name}-0");
+    assert_eq!(
+        ended["status"]["succeeded"],
+        SHARDS,
+        "{ended}\n{}",
+        cluster.log_of("load", &pod)
+    );
+    let indexes = if SHARDS == 1 {
+        "0".to_owned()
+    } else {
+        format!("0-{}", SHARDS - 1)
+    };
+    assert_eq!(ended["status"]["completedIndexes"], *indexes, "{ended}");
+
+    let report = folder.path().join("report.json");
+    let mut command = Command::new(binary());
+    command.args([
+        "verify",
+        "--backend",
+        prometheus.url(),
+        "--via",
+        "remote_write",
+        "--all",
+    ]);
+    command.args(["--from", &from, "--to", &to]);
+    for shard in 0..SHARDS {
+        let journal = journals.join(format!("{shard}.journal"));
+        command.arg("--journal").arg(&journal);
+    }
+    command.arg("--json").arg(&report);
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).unwrap();
+    assert!(output.status.success(), "{said}");
+    let report = std::fs::read(&report).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report["scrapes"], 241, "{said}");
+}
+
+/// What the program refuses is not tried again.
+#[test]
+#[ignore = "needs servers"]
+fn a_job_for_1_000_series_whose_configuration_is_refused_fails_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(folder.path());
+    cluster.make_restricted("load");
+    let config = format!("global: {{tick_intervall_s: 15}}{METRICS}");
+    let push = format!(
+        "{{from: '{}', to: '{}', remoteWrite: 'http://127.0.0.1:1/'}}",
+        time(-60),
+        time(-30)
+    );
+    install(&cluster, "refused", &config, &push, "");
+    let jobs = [
+        "jobs",
+        "--namespace=load",
+        "--selector=app.kubernetes.io/instance=refused",
+    ];
+    let failure = || {
+        let job = cluster.get(&jobs)["items"][0].clone();
+        let conditions = job["status"]["conditions"].as_array().cloned();
+        let mut conditions = conditions.into_iter().flatten();
+        let failed = conditions.find(|one| one["type"] == "Failed");
+        failed.map(|failed| (failed, job))
+    };
+    wait_until("the Job has failed", MINUTES, || failure().is_some());
+    let (failed, job) = failure().unwrap();
+    assert_eq!(failed["reason"], "PodFailurePolicy", "{failed}");
+    assert_eq!(job["status"]["failed"], 1, "{job}");
+    let name = job["metadata"]["name"].as_str().unwrap();
+    let log = cluster.log_of("load", &format!("{name}-0"));
+    assert!(log.contains("tick_intervall_s"), "{log}");
+}
+
+/// A Job cannot be changed, so that what would change it is another Job.
+#[test]
+#[ignore = "needs servers"]
+fn whatever_changes_the_job_changes_its_name() {
+    let chart = chart();
+    let chart = chart.to_str().unwrap();
+    let name = |more: &str| {
+        let range = "--set=mode=push,push.from=a,push.to=b,push.otlp=http://a";
+        let text = servers::kubernetes::helm(&["template", "past", chart, range, more], "");
+        let manifests = documents(&text);
+        let job = manifests.into_iter().find(|one| one["kind"] == "Job");
+        let job = job.expect("a Job")["metadata"]["name"].clone();
+        job.as_str().unwrap().to_owned()
+    };
+    let first = name("--set=shards=1");
+    assert_eq!(name("--set=podDisruptionBudget.enabled=false"), first);
+    for other in [
+        "--set=push.to=c",
+        "--set=image.tag=v2",
+        "--set=config.global.seed=1",
+        "--set=podLabels.a=b",
+        "--set=extraArgs[0]=--step=5s",
+    ] {
+        assert_ne!(name(other), first, "{other}");
+    }
+}
