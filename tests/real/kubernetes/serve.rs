@@ -20,6 +20,8 @@ const TOKEN: &str = "known-to-the-test";
 /// More than there are shards at any time.
 const VOLUMES: usize = 6;
 const MINUTES: Duration = Duration::from_secs(180);
+/// Of the whole run.
+const SERIES: u64 = 5 * 200;
 
 /// What the release is installed with. Pods share the host's network here, so that each has to
 /// listen at its own address.
@@ -190,17 +192,15 @@ spec:
         let from = time(1);
         std::thread::sleep(Duration::from_secs(20));
         let to = time(-2);
-        // Every pod has the whole run, and one journal tells of it.
-        let journal = self.state(&pods[0].name).join("run.journal");
         let report = self.folder.path().join("report.json");
         let mut command = Command::new(binary());
         command.args(["verify", "--backend", prometheus.url(), "--all"]);
         command.args(["--from", &from, "--to", &to]);
-        command
-            .arg("--journal")
-            .arg(&journal)
-            .arg("--json")
-            .arg(&report);
+        for pod in pods {
+            let journal = self.state(&pod.name).join("run.journal");
+            command.arg("--journal").arg(journal);
+        }
+        command.arg("--json").arg(&report);
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", told(&output));
         let report: Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
@@ -274,21 +274,53 @@ fn wait_for_scrapes(prometheus: &Prometheus, pods: &[Pod]) {
     });
 }
 
-/// `ctl` with a pod, with a token or without.
-fn ctl(pod: &Pod, token: Option<&str>, arguments: &[&str]) -> Output {
+/// `ctl` with pods, with a token or without.
+fn ctl(pods: &[&Pod], token: Option<&str>, arguments: &[&str]) -> Output {
     let mut command = Command::new(binary());
     command.env_remove("MOCKINGBIRD_CONTROL_TOKEN");
     command.envs(token.map(|token| ("MOCKINGBIRD_CONTROL_TOKEN", token)));
-    let url = format!("http://{}:8081", pod.address);
-    command.arg("ctl").args(arguments);
-    command.args(["--json", "--url", &url]).output().unwrap()
+    command.args(["ctl", "--json"]).args(arguments);
+    for pod in pods {
+        command.args(["--url", &format!("http://{}:8081", pod.address)]);
+    }
+    command.output().unwrap()
 }
 
 /// What a pod's control API answers.
 fn ask(pod: &Pod, arguments: &[&str]) -> Value {
-    let output = ctl(pod, Some(TOKEN), arguments);
+    let output = ctl(&[pod], Some(TOKEN), arguments);
     assert!(output.status.success(), "{}", told(&output));
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Panics unless the pods have all series of the run, each its own.
+fn assert_divided(pods: &[Pod]) {
+    let mut sum = 0;
+    for (number, pod) in pods.iter().enumerate() {
+        let status = ask(pod, &["status"]);
+        assert_eq!(status["shard"], format!("{number}/{}", pods.len()));
+        let own = status["total_series"].as_u64().unwrap();
+        assert!(0 < own && own < SERIES, "{status}");
+        sum += own;
+    }
+    assert_eq!(sum, SERIES);
+}
+
+/// What is done to all of them is done at one tick.
+fn spike(pods: &[Pod]) {
+    let all: Vec<&Pod> = pods.iter().collect();
+    let arguments = ["spike", "requests", "--multiplier", "3", "--duration", "10"];
+    let output = ctl(&all, Some(TOKEN), &arguments);
+    assert!(output.status.success(), "{}", told(&output));
+    let answers: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let answers = answers.as_array().unwrap();
+    assert_eq!(answers.len(), pods.len(), "{answers:?}");
+    for answer in answers {
+        let first = &answers[0]["scheduled"]["at_tick"];
+        assert_eq!(&answer["scheduled"]["at_tick"], first, "{answers:?}");
+    }
+    let some = ctl(&all[1..], Some(TOKEN), &arguments);
+    assert_eq!(some.status.code(), Some(2), "{}", told(&some));
 }
 
 /// The status of a request by a name that only the network of a cluster knows.
@@ -309,6 +341,7 @@ fn shards_of_1_000_series_are_installed_scaled_rolled_lost_and_verified() {
 
     release.set(4, &[]);
     let pods = release.assert_shards(4);
+    assert_divided(&pods);
     wait_for_scrapes(&prometheus, &pods);
     release.verify(&prometheus, &pods);
 
@@ -324,11 +357,12 @@ fn shards_of_1_000_series_are_installed_scaled_rolled_lost_and_verified() {
             421
         );
     }
-    assert_eq!(ctl(&pods[0], None, &["status"]).status.code(), Some(2));
+    assert_eq!(ctl(&[&pods[0]], None, &["status"]).status.code(), Some(2));
 
     // More of them: all know how many there are now.
     release.set(6, &[]);
     let pods = release.assert_shards(6);
+    assert_divided(&pods);
     wait_for_scrapes(&prometheus, &pods);
 
     // One is lost, and comes back: the same name and volume, where its journals are.
@@ -353,7 +387,9 @@ fn shards_of_1_000_series_are_installed_scaled_rolled_lost_and_verified() {
     for (pod, before) in pods.iter().zip(&before) {
         assert_ne!(pod.uid, before.uid, "{}", pod.name);
     }
+    assert_divided(&pods);
     wait_for_scrapes(&prometheus, &pods);
+    spike(&pods);
     release.verify(&prometheus, &pods);
 
     // And fewer: nothing is left of those that went.
