@@ -291,6 +291,119 @@ fn prometheus_discovers_a_living_fleet() {
     );
 }
 
+/// What Prometheus is told to discover the targets of some processes by their `/sd`.
+fn discover(shards: &[Mockingbird]) -> String {
+    let urls = shards.iter().map(|shard| {
+        format!(
+            "      - {{url: 'http://{}/sd', refresh_interval: 1s}}\n",
+            shard.address
+        )
+    });
+    format!(
+        "scrape_configs:\n  - job_name: fleet\n    scrape_interval: 2s\n    scrape_timeout: 2s\n    \
+         http_sd_configs:\n{}",
+        urls.collect::<String>()
+    )
+}
+
+/// Starts the shards of a run, each in a folder of its own.
+fn start_shards(folder: &Path, text: &str, epoch: &str, count: usize) -> Vec<Mockingbird> {
+    let start = |index: usize| {
+        let folder = folder.join(format!("{index}-of-{count}"));
+        std::fs::create_dir(&folder).unwrap();
+        let shard = format!("{index}/{count}");
+        Mockingbird::start_shard(text, &folder, Some(&shard), |config| {
+            let targets: Value = serde_yaml::from_str("{by: [pod]}").unwrap();
+            set(config, &["exporters", "prometheus", "targets"], targets);
+            set(config, &["exporters", "prometheus", "created"], false);
+            set(config, &["global", "epoch"], epoch);
+        })
+    };
+    (0..count).map(start).collect()
+}
+
+/// Another number of shards goes on with the same series, wherever they are served from then
+/// on: nothing begins anew, nothing is there twice, and only the move itself is missing.
+#[test]
+#[ignore = "needs servers"]
+fn three_shards_become_five() {
+    let servers = servers::find(&["prometheus"]);
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let epoch = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).unwrap();
+    let text = fleet(4, "{mode: replace, label: pod, lifetime: 2m}");
+    let shards = start_shards(folder, &text, &epoch.to_string(), 3);
+    let prometheus = Prometheus::start_configured(&servers, folder, &discover(&shards));
+    let seconds = |time: jiff::Timestamp| (time - epoch).get_seconds() as u64;
+    let ticks = |ticks: u64| wait_for(&shards[0], seconds(jiff::Timestamp::now()) / 2 + ticks);
+    ticks(6);
+    let first = jiff::Timestamp::now();
+    ticks(14);
+    let moves = jiff::Timestamp::now();
+    drop(shards);
+    let shards = start_shards(folder, &text, &epoch.to_string(), 5);
+    prometheus.reload(&discover(&shards));
+    // The marks of the ends at the old addresses come two intervals late.
+    wait_for(&shards[0], seconds(jiff::Timestamp::now()) / 2 + 8);
+    let moved = jiff::Timestamp::now();
+    wait_for(&shards[0], seconds(moved) / 2 + 14);
+    let last = jiff::Timestamp::now();
+    let series: usize = shards.iter().map(|shard| discovered(shard).len()).sum();
+    assert!(series > 80, "{series} targets");
+    drop(shards);
+
+    let judge = |from: jiff::Timestamp, to: jiff::Timestamp| {
+        let report = folder.join("report.json");
+        let output = Command::new(binary())
+            .args(["verify", "--backend", prometheus.url(), "--all", "--config"])
+            .arg(folder.join("0-of-3/own.yaml"))
+            .args(["--from", &from.to_string(), "--to", &to.to_string()])
+            .arg("--json")
+            .arg(&report)
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        let report = std::fs::read(&report).unwrap_or_else(|error| panic!("{error}: {said}"));
+        let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+        (output.status.code(), report, said)
+    };
+    for (from, to) in [(first, moves), (moved, last)] {
+        let (code, report, said) = judge(from, to);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(report["targets"].as_array().unwrap().len() > 80, "{said}");
+    }
+    // Of all of it scrapes of the move are missing, and nothing is wrong.
+    let (_, report, said) = judge(first, last);
+    for target in report["targets"].as_array().unwrap() {
+        for metric in target["metrics"].as_array().unwrap() {
+            for what in [
+                "wrong",
+                "unexpected",
+                "misplaced",
+                "duplicated",
+                "totals_wrong",
+            ] {
+                assert_eq!(metric[what], 0, "{what}: {said}");
+            }
+        }
+        for gap in target["gaps"].as_array().unwrap() {
+            let time =
+                |end: &str| -> jiff::Timestamp { gap[end].as_str().unwrap().parse().unwrap() };
+            assert!(time("before") > moves && time("after") < moved, "{gap}");
+        }
+    }
+    let range = seconds(last) - seconds(first);
+    let to_ms = last.as_millisecond();
+    let resets = format!("max(resets(prom_requests_total[{range}s]))");
+    let resets: Vec<f64> = prometheus
+        .vector(&resets, to_ms)
+        .into_iter()
+        .map(|(_, resets)| resets)
+        .collect();
+    assert_eq!(resets, [0.0]);
+}
+
 #[test]
 #[ignore = "needs servers"]
 fn prometheus_scrapes_2_000_targets() {

@@ -83,9 +83,19 @@ impl Mockingbird {
         folder: &Path,
         change: impl FnOnce(&mut Value),
     ) -> Self {
+        Self::start_shard(text, folder, None, change)
+    }
+
+    /// The same of a shard of it, `I/N`.
+    pub(crate) fn start_shard(
+        text: &str,
+        folder: &Path,
+        shard: Option<&str>,
+        change: impl FnOnce(&mut Value),
+    ) -> Self {
         let config: Value = serde_yaml::from_str(text).unwrap();
         let journal = folder.join("journal").display().to_string();
-        Self::start_tree(config, "own.yaml", folder, |config| {
+        Self::start_tree(config, "own.yaml", folder, shard, |config| {
             set(config, &["exporters", "otel", "enabled"], false);
             set(config, &["global", "journal_file"], journal);
             change(config);
@@ -104,13 +114,14 @@ impl Mockingbird {
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let config: Value = serde_yaml::from_str(&text).unwrap();
         let name = path.file_name().unwrap().to_str().unwrap();
-        Self::start_tree(config, name, folder, change)
+        Self::start_tree(config, name, folder, None, change)
     }
 
     fn start_tree(
         mut config: Value,
         name: &str,
         folder: &Path,
+        shard: Option<&str>,
         change: impl FnOnce(&mut Value),
     ) -> Self {
         let port = free_port();
@@ -128,6 +139,7 @@ impl Mockingbird {
         set(&mut config, &prometheus("bind_address"), "127.0.0.1");
         change(&mut config);
         let port = config["exporters"]["prometheus"]["port"].as_u64().unwrap();
+        let epoch: jiff::Timestamp = config["global"]["epoch"].as_str().unwrap().parse().unwrap();
         let prefix = config["exporters"]["prometheus"]["prefix"]
             .as_str()
             .unwrap_or("prom_")
@@ -138,6 +150,7 @@ impl Mockingbird {
         std::fs::write(&config_path, serde_yaml::to_string(&config).unwrap()).unwrap();
         let mut command = Command::new(binary());
         command.arg("--config").arg(&config_path);
+        command.args(shard.into_iter().flat_map(|shard| ["--shard", shard]));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OTEL_")) {
             command.env_remove(name);
         }
@@ -147,7 +160,7 @@ impl Mockingbird {
             prefix,
             address: format!("127.0.0.1:{port}"),
             control: format!("127.0.0.1:{control_port}"),
-            epoch_ms: now * 1000,
+            epoch_ms: epoch.as_millisecond(),
             interval_ms: (interval_s * 1000.0) as i64,
         };
         let health = format!("http://{}/healthz", mockingbird.address);

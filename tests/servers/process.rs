@@ -53,6 +53,13 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
+    /// Asks the program to read its configuration again.
+    pub(crate) fn hang_up(&self) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-HUP", &id]).status().unwrap();
+        assert!(sent.success(), "cannot be told");
+    }
+
     /// Ends the program at once, without asking.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -104,6 +104,12 @@ impl Prometheus {
         });
     }
 
+    /// Lets it go on with another configuration.
+    pub(crate) fn reload(&self, config: &str) {
+        std::fs::write(self.folder.join("prometheus.yaml"), config).unwrap();
+        self.process.hang_up();
+    }
+
     /// Ends it at once, without asking.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
