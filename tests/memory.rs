@@ -194,7 +194,12 @@ fn check(name: &str, config: &Yaml, exporters: &[&str], receiver: SocketAddr) ->
     let exporters_text =
         format!("{{prometheus: {{{page}}}, otel: {{{otel}}}, remote_write: [{remote}]}}");
     let mut config = config.clone();
+    // Faults of the shipped files name targets.
+    let targets = config["exporters"]["prometheus"]["targets"].clone();
     config["exporters"] = serde_yaml::from_str(&exporters_text).unwrap();
+    if !targets.is_null() {
+        config["exporters"]["prometheus"]["targets"] = targets;
+    }
     config["global"] =
         serde_yaml::from_str("{control_api_port: 0, max_series: 100M, threads: 2}").unwrap();
     std::fs::write(&file, serde_yaml::to_string(&config).unwrap()).unwrap();
