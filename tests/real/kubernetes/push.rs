@@ -168,7 +168,7 @@ fn a_job_pushes_1_000_series_for_a_while_and_they_are_verified() {
     );
     install(&cluster, "now", &config, "{what: run, for: 20s}", JOURNALS);
     complete(&cluster, "now");
-    let ticks = verify(&prometheus, &journals, &[]);
+    let ticks = verify(&prometheus, &journals, &["--visible-after", "1s"]);
     assert!(
         ticks.iter().all(|count| (18..=22).contains(count)),
         "{ticks:?}"
@@ -182,7 +182,8 @@ fn a_job_for_1_000_series_whose_configuration_is_refused_fails_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = Cluster::start(folder.path());
     cluster.make_restricted("load");
-    let config = format!("global: {{tick_intervall_s: 15}}{METRICS}");
+    let epoch = time(-60);
+    let config = format!("global: {{epoch: '{epoch}', tick_intervall_s: 15}}{METRICS}");
     let push = format!(
         "{{from: '{}', to: '{}', remoteWrite: 'http://127.0.0.1:1/'}}",
         time(-60),
