@@ -22,20 +22,8 @@ const STEPS: [&str; 5] = [
     "{at_s: 12, action: size, profile: fleet, label: pod, to: \"100%\"}",
 ];
 
-const METRICS: &str =
-    "  - {name: requests, type: counter, algorithm: poisson, base_rate: 3, profile: fleet}
-  - {name: errors, type: counter, algorithm: share, of: requests, p: 0.3, profile: fleet}
-  - {name: latency, type: histogram, algorithm: exponential, lam: 2, buckets: [0.1, 1],
-     observations_of: requests, profile: fleet}
-  - {name: size, type: summary, algorithm: exponential, lam: 2, max_age_s: 4,
-     observations_per_tick: 2, profile: fleet, without: [path]}
-  - {name: load, type: gauge, algorithm: random_walk, step: 1, profile: fleet, without: [zone]}
-  - {name: info, type: gauge, algorithm: constant, start: 1, profile: fleet, without: [path]}
-  - {name: plain, type: counter, algorithm: poisson, base_rate: 3, labels: {a: [x, y]}}
-";
-
 fn text(laws: &[&str], size: Option<&str>, seed: u64) -> String {
-    fleet::text(laws, size, seed, METRICS)
+    fleet::text(laws, size, seed, fleet::METRICS)
 }
 
 /// Label sets and start times of all series of a metric.

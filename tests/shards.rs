@@ -18,21 +18,10 @@ use mockingbird::timeline::Command;
 use proptest::prelude::*;
 use support::{Line, config, engine, fleet, frame_lines, load, metrics, reload, sorted};
 
-/// Metrics of a fleet, of one another, with weights and without.
-const METRICS: &str =
-    "  - {name: requests, type: counter, algorithm: poisson, base_rate: 3, profile: fleet}
-  - {name: errors, type: counter, algorithm: share, of: requests, p: 0.3, profile: fleet}
-  - {name: latency, type: histogram, algorithm: exponential, lam: 2, buckets: [0.1, 1],
-     observations_of: requests, profile: fleet}
-  - {name: size, type: summary, algorithm: exponential, lam: 2, max_age_s: 4,
-     observations_per_tick: 2, profile: fleet, without: [path]}
-  - {name: load, type: gauge, algorithm: random_walk, step: 1, profile: fleet, without: [zone]}
-  - {name: smooth, type: gauge, algorithm: follow, of: load, lag: 5s, profile: fleet,
-     without: [zone]}
-  - {name: info, type: gauge, algorithm: constant, start: 1, profile: fleet, without: [path]}
+/// Beside those of all fleets: what follows another gauge with a lag, and what knows no pod.
+const METRICS: &str = "  - {name: smooth, type: gauge, algorithm: follow, of: load, lag: 5s, profile: fleet, without: [zone]}
   - {name: few, type: counter, algorithm: poisson, base_rate: 3, profile: fleet,
      without: [pod, replicaset, node, zone]}
-  - {name: plain, type: counter, algorithm: poisson, base_rate: 3, labels: {a: [x, y]}}
 ";
 
 /// By hand, as steps of a scenario that starts with the run; some narrow to values that
@@ -45,6 +34,10 @@ const STEPS: [&str; 6] = [
     "{at_s: 12, action: churn, profile: fleet, mode: outage, label: node, percent: 50, down: 4, move: true}",
     "{at_s: 12, action: error_rate, rate: 0.5, metric: requests, labels: {path: /y, namespace: shop}, duration_s: 9}",
 ];
+
+fn text(laws: &[&str], size: Option<&str>, seed: u64) -> String {
+    fleet::text(laws, size, seed, &format!("{}{METRICS}", fleet::METRICS))
+}
 
 fn with_targets(config: &mut Config, law: Option<TargetLaw>) {
     config.prometheus.targets = law.map(|law| Targets {
@@ -244,7 +237,7 @@ proptest! {
         steps in prop::sample::subsequence(&STEPS[..], 0..4),
         spike in prop::option::of((0..20u64, any::<prop::sample::Index>())),
     ) {
-        let text = fleet::with_steps(&fleet::text(&laws, size, seed, METRICS), &steps, None);
+        let text = fleet::with_steps(&text(&laws, size, seed), &steps, None);
         let text = text.replace("    churn:", &format!("    zipf_alpha: {alpha}\n    churn:"));
         let mut config = load(&text);
         with_targets(&mut config, law.clone());
@@ -291,7 +284,7 @@ proptest! {
         (before, after) in (1..12u64, 1..12u64),
         law in law(&[&["pod"], &["deployment"]]),
     ) {
-        let text = fleet::text(&laws, None, seed, METRICS);
+        let text = text(&laws, None, seed);
         let mut config = load(&text);
         with_targets(&mut config, law.clone());
         let more = text

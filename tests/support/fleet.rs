@@ -20,6 +20,19 @@ pub(crate) const SIZES: [&str; 4] = [
     "{label: pod, shape: double_halve, from: 2, to: 4, period: 7}",
 ];
 
+/// Metrics of the fleet, of one another and of nothing, each type and what follows from it.
+pub(crate) const METRICS: &str =
+    "  - {name: requests, type: counter, algorithm: poisson, base_rate: 3, profile: fleet}
+  - {name: errors, type: counter, algorithm: share, of: requests, p: 0.3, profile: fleet}
+  - {name: latency, type: histogram, algorithm: exponential, lam: 2, buckets: [0.1, 1],
+     observations_of: requests, profile: fleet}
+  - {name: size, type: summary, algorithm: exponential, lam: 2, max_age_s: 4,
+     observations_per_tick: 2, profile: fleet, without: [path]}
+  - {name: load, type: gauge, algorithm: random_walk, step: 1, profile: fleet, without: [zone]}
+  - {name: info, type: gauge, algorithm: constant, start: 1, profile: fleet, without: [path]}
+  - {name: plain, type: counter, algorithm: poisson, base_rate: 3, labels: {a: [x, y]}}
+";
+
 /// The fleet under laws, and the metrics that are written of it.
 pub(crate) fn text(laws: &[&str], size: Option<&str>, seed: u64, metrics: &str) -> String {
     let size = size.map_or(String::new(), |size| format!("size: [{size}]"));
