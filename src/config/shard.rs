@@ -98,8 +98,21 @@ impl Shard {
         self.of.get() > 1
     }
 
+    /// How many are not among some shards of a run that has as many as the first one says,
+    /// such as "2 of 4 shards", and which, ten at most; `None` where all are.
+    pub fn missing_text(shards: &[Self]) -> Option<(String, String)> {
+        const NAMED_MAX: usize = 10;
+        let missing = Self::missing(shards);
+        let of = missing.first()?.of;
+        let named = missing.iter().take(NAMED_MAX).map(Self::to_string);
+        let more = (missing.len() > NAMED_MAX).then(|| "…".to_owned());
+        let names: Vec<String> = named.chain(more).collect();
+        let count = format!("{} of {of} shards", missing.len());
+        Some((count, names.join(", ")))
+    }
+
     /// Those that are not among some shards of a run that has as many as the first one says.
-    pub fn missing(shards: &[Self]) -> Vec<Self> {
+    fn missing(shards: &[Self]) -> Vec<Self> {
         let Some(of) = shards.first().map(|shard| shard.of) else {
             return Vec::new();
         };

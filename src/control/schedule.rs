@@ -77,7 +77,7 @@ impl Schedule {
         if is_reload(&held.change) && open.any(|(change, _)| is_reload(change)) {
             return Err(NotDone::ReloadScheduled);
         }
-        if self.all.iter().filter(|item| item.todo.is_some()).count() >= OPEN_MAX {
+        if self.open_count() >= OPEN_MAX {
             return Err(NotDone::TooManyScheduled);
         }
         Ok(())

@@ -13,8 +13,6 @@ use super::replay::{Later, Published, Replay};
 use crate::config::{Config, Shard};
 use crate::engine::tick_time_ns;
 
-/// Shards that are missing and named, at most.
-const SHOWN_MAX: usize = 10;
 /// A process that writes its journal has done by so long after a tick's time what was to be
 /// done before it, nanoseconds; or by so many ticks later, if these are longer.
 const LATE_NS_MAX: i64 = 10_000_000_000;
@@ -166,26 +164,12 @@ fn sharded(
         });
     }
     let shards: Vec<Shard> = processes.iter().map(|process| process.shard).collect();
-    let missing = Shard::missing(&shards);
-    if missing.is_empty() {
-        return Ok(processes);
+    match Shard::missing_text(&shards) {
+        None => Ok(processes),
+        Some((count, names)) => Err(UniteError(format!(
+            "the journals of {count} are missing: {names}"
+        ))),
     }
-    let names: Vec<String> = missing
-        .iter()
-        .take(SHOWN_MAX)
-        .map(Shard::to_string)
-        .collect();
-    Err(UniteError(format!(
-        "the journals of {} of {} shards are missing: {}{}",
-        missing.len(),
-        missing[0].of(),
-        names.join(", "),
-        if missing.len() > SHOWN_MAX {
-            ", …"
-        } else {
-            ""
-        }
-    )))
 }
 
 /// What was done to a process that decides values.

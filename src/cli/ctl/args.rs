@@ -372,6 +372,7 @@ impl Ctl {
             Self::Outage(args) => &args.on.labels,
             Self::Replace(args) => &args.on.labels,
             Self::Relabel(args) => &args.on.labels,
+            Self::Size(args) => &args.labels,
             _ => return Ok(()),
         };
         let mut names = HashSet::new();

@@ -58,10 +58,13 @@ pub(super) fn change(
     ahead: Duration,
     is_json: bool,
 ) -> Result<(), RunError> {
-    let statuses = each(urls, |url| ask(url, &Call::status(), TIMEOUT));
+    // Before the first of them tells its tick, so that none is nearer than is thought.
     let began = Instant::now();
+    let statuses = each(urls, |url| ask(url, &Call::status(), TIMEOUT));
     let statuses = all(urls, statuses).map_err(|error| nothing_done(urls, error))?;
-    run::check_one(urls, &statuses).map_err(|error| nothing_done(urls, error))?;
+    run::check_one(urls, &statuses)
+        .and_then(|()| run::check_shards(urls, &statuses))
+        .map_err(|error| nothing_done(urls, error))?;
     let agreed = run::agree(&statuses, ahead);
     let ids = agreed_by_all(urls, call, agreed, began)?;
     let outcomes = awaited(urls, &ids, began + agreed.within);

@@ -49,7 +49,16 @@ pub(super) fn overview(urls: &[String], replies: &[Result<Value, Failure>]) -> S
     let (urls, statuses): (Vec<String>, Vec<Value>) = answered
         .filter_map(|(url, reply)| Some((url.clone(), reply.as_ref().ok()?.clone())))
         .unzip();
-    if let Err(error) = run::check_one(&urls, &statuses) {
+    let is_one = run::check_one(&urls, &statuses).and_then(|()| {
+        // Who does not answer may be the shard that is missed, and is told of already.
+        let all_answered = urls.len() == replies.len();
+        if all_answered {
+            run::check_shards(&urls, &statuses)
+        } else {
+            Ok(())
+        }
+    });
+    if let Err(error) = is_one {
         let _ = write!(text, "\n{error}\n");
     }
     text

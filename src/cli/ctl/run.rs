@@ -58,7 +58,7 @@ pub(super) fn check_one(urls: &[String], statuses: &[Value]) -> Result<(), RunEr
             )));
         }
     }
-    check_shards(urls, statuses)
+    Ok(())
 }
 
 /// Refuses a part of the shards of a run.
@@ -83,23 +83,13 @@ pub(super) fn check_shards(urls: &[String], statuses: &[Value]) -> Result<(), Ru
         )));
     }
     let known: Vec<Shard> = shards.into_iter().flatten().collect();
-    let missing = Shard::missing(&known);
-    if missing.is_empty() {
-        return Ok(());
+    match Shard::missing_text(&known) {
+        None => Ok(()),
+        Some((count, names)) => Err(RunError::Config(format!(
+            "{count} of this run are not among these instances: {names}; what is done to a run is \
+             done to all of it: give --url for each"
+        ))),
     }
-    let names: Vec<String> = missing.iter().take(10).map(Shard::to_string).collect();
-    Err(RunError::Config(format!(
-        "{} of {} shards of this run are not among these instances: {}{}; what is done to a run \
-         is done to all of it: give --url for each",
-        missing.len(),
-        missing[0].of(),
-        names.join(", "),
-        if missing.len() > names.len() {
-            ", …"
-        } else {
-            ""
-        }
-    )))
 }
 
 /// A tick that lies `ahead` of all that the instances are at.
@@ -142,7 +132,7 @@ mod tests {
     /// What is said of instances a, b, c, …; nothing where they are one run.
     fn said(statuses: &[Value]) -> String {
         let urls: Vec<String> = ('a'..).take(statuses.len()).map(String::from).collect();
-        match check_one(&urls, statuses) {
+        match check_one(&urls, statuses).and_then(|()| check_shards(&urls, statuses)) {
             Ok(()) => String::new(),
             Err(error) => error.to_string(),
         }
