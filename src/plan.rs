@@ -235,7 +235,7 @@ impl Plan {
             },
             profiles: outlook.profiles(config),
             metrics,
-            leaves_orders_out: !outlook.has_orders,
+            leaves_orders_out: !outlook.has_orders(),
             warnings: config.warnings.clone(),
             targets,
             pushes: push_plans(config),

@@ -159,8 +159,7 @@ fn law(names: &'static [&'static [&'static str]]) -> impl Strategy<Value = Optio
     ]
 }
 
-/// Random metrics as the file would have them: those of one profile give their labels in one
-/// order, which a cap goes by.
+/// What is done to all shards before a tick, if anything.
 fn disturbance() -> impl Strategy<Value = Option<(u64, Command)>> {
     let on = || Selector {
         metric: None,

@@ -253,7 +253,11 @@ impl Effects {
                     let chance = Chance::of(rate, key(effect.id, Lane::Stale));
                     faults.missing.extend(chance);
                 }
-                _ => {}
+                // Factors, and what is shared.
+                EffectKind::RateSpike(_)
+                | EffectKind::ValueSpike(_)
+                | EffectKind::Missing(_)
+                | EffectKind::Reset(_) => {}
             }
         }
         faults.nan = Chance::of(nan, key(tick, Lane::Nan));
@@ -275,7 +279,11 @@ impl Effects {
             match effect.kind {
                 EffectKind::Missing(rate) => missing = f64::max(missing, rate),
                 EffectKind::Reset(rate) => reset = f64::max(reset, rate),
-                _ => {}
+                // Factors, and what is the family's own.
+                EffectKind::RateSpike(_)
+                | EffectKind::ValueSpike(_)
+                | EffectKind::Nan(_)
+                | EffectKind::Stale(_) => {}
             }
         }
         let chance = |rate: f64, lane| Chance::of(rate, name_key ^ tick_key(seed, tick, lane));

@@ -333,11 +333,12 @@ impl Dealing {
                     }
                 }
             }
+            let values = values.into_iter().enumerate();
+            let values: Vec<(usize, u64)> = values.filter(|(_, values)| *values > 0).collect();
             let mut sums = vec![0u128; counts.len()];
             let some = counts.iter().enumerate().filter(|(_, count)| **count > 0);
             for (before, &count) in some {
-                let values = values.iter().enumerate().filter(|(_, values)| **values > 0);
-                for (dealt, &values) in values {
+                for &(dealt, values) in &values {
                     let sum = &mut sums[(before + dealt) % self.own.len()];
                     *sum = sum.saturating_add(count.saturating_mul(values.into()));
                 }

@@ -114,12 +114,6 @@ impl<'a> SpaceSizes<'a> {
         (AHEAD_NS / config.global.tick_interval_ns).max(1)
     }
 
-    /// Whether forecasts know what will be ordered, each of them.
-    pub fn have_orders(&self) -> bool {
-        let mut fleets = self.fleets.iter();
-        fleets.all(|(_, forecast)| forecast.has_orders())
-    }
-
     /// Bytes of all of them, entities at their most included.
     pub fn bytes(&self) -> f64 {
         let spaces = self.spaces.iter();

@@ -143,7 +143,6 @@ impl Estimate {
             // The frame is encoded until the next one is due.
             slow_receivers += size.slow_bytes + engine.frame_bytes();
         }
-        outlook.has_orders = spaces.have_orders();
         let process = PROCESS_BYTES + FAMILY_BYTES * config.metrics.len() as f64;
         let (series, samples) = outlook.peaks();
         let estimate = Self {

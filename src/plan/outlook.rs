@@ -19,8 +19,6 @@ pub struct Outlook {
     interval_ns: u64,
     ticks: u64,
     metrics: Vec<Series>,
-    /// Whether it knows of the churn and sizes that the configuration orders.
-    pub(super) has_orders: bool,
 }
 
 /// Series of a metric.
@@ -77,7 +75,6 @@ impl Outlook {
             interval_ns: config.global.tick_interval_ns,
             ticks,
             metrics: Vec::new(),
-            has_orders: true,
         }
     }
 
@@ -88,6 +85,14 @@ impl Outlook {
             samples,
             living: space.living.clone(),
         });
+    }
+
+    /// Whether it knows of the churn and sizes that the configuration orders.
+    pub(super) fn has_orders(&self) -> bool {
+        let living = self.metrics.iter().filter_map(|one| one.living.as_ref());
+        living
+            .map(|living| &living.forecast)
+            .all(|forecast| forecast.has_orders())
     }
 
     /// The most series of a metric that exist at once.

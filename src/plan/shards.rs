@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::Estimate;
 use crate::config::{Config, Shard};
-use crate::journal::Replay;
 use crate::model::Catalog;
 use crate::model::population::{Fleets, Populations};
 use crate::model::targets::TargetMap;
 use crate::readable::{grouped, human_bytes, write_aligned};
+use crate::timeline::Timeline;
 
 /// The shares of all shards of a run at a tick.
 #[derive(Debug, Serialize)]
@@ -47,11 +47,9 @@ impl ShardsPlan {
     /// Of so many shards. One after the other is laid out and counted, none is run.
     ///
     /// # Errors
-    /// When a catalog cannot be built, or what the file orders cannot be carried out.
+    /// When a catalog cannot be built.
     pub fn of(config: &Config, shards: u32, tick: u64) -> Result<Self, String> {
-        let epoch_ns = config.global.epoch_ns.unwrap_or(0);
-        let orders = Replay::of_config(config.clone(), epoch_ns, false).orders(tick);
-        let orders = orders.map_err(|error| error.to_string())?;
+        let orders = Timeline::orders_up_to(config, tick);
         let law = config
             .prometheus
             .targets

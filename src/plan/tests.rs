@@ -45,7 +45,7 @@ runtime: {on_start: [STARTED{action: size, profile: p, label: pod, to: 20}]}
         }
         let (_, outlook) = Estimate::with_outlook(&config);
         let churn = outlook.total();
-        assert!(outlook.has_orders && churn.is_exact);
+        assert!(outlook.has_orders() && churn.is_exact);
         let (distinct, peak) = (seen.len() as u64, peak as u64);
         assert_eq!((churn.distinct_day, churn.series_at_peak), (distinct, peak));
     }

@@ -91,7 +91,8 @@ impl SpaceSize {
             return whole;
         };
         let counts = of.iter().map(|label| label.values.count());
-        let values = of.iter().map(division::values_looked_at);
+        let dealing = of.iter().filter(|label| division.is_by(&label.name));
+        let values = dealing.map(division::values_looked_at);
         let values = values.fold(0, u64::saturating_add);
         let is_capped = series_cap.is_some_and(|cap| u128::from(cap) < product(counts));
         let known = (!is_capped && values <= VALUES_MAX)
