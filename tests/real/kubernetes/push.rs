@@ -234,6 +234,7 @@ fn whatever_changes_the_job_changes_its_name() {
         "--set=config.global.seed=1",
         "--set=podLabels.a=b",
         "--set=extraArgs[0]=--step=5s",
+        "--set=push.backoffLimitPerIndex=1",
     ] {
         assert_ne!(name(other), first, "{other}");
     }

@@ -3,16 +3,17 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The name of everything that is installed. A pod's ordinal is added: 52 characters. */}}
+{{/* The name of everything that is installed. A Job's hash and a pod's number are added, to
+63 characters at most. */}}
 {{- define "mockingbird.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 49 | trimSuffix "-" -}}
 {{- else -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 49 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 49 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -27,8 +28,8 @@ ${POD_NAME}.{{ include "mockingbird.headless" . }}
 {{- end -}}
 
 {{- define "mockingbird.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "mockingbird.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "mockingbird.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{/* The labels of pods: another version of the chart alone is no reason to replace them. */}}
@@ -78,8 +79,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
+{{/* The same, where sections of a file may be empty, as their values. */}}
+{{- define "mockingbird.sections" -}}
+{{- toYaml (merge (include "mockingbird.ownConfig" . | fromYaml) (dict "global" dict "exporters" (dict "prometheus" dict))) -}}
+{{- end -}}
+
 {{- define "mockingbird.controlPort" -}}
-{{- dig "global" "control_api_port" 8081 (include "mockingbird.ownConfig" . | fromYaml) -}}
+{{- dig "global" "control_api_port" 8081 (include "mockingbird.sections" . | fromYaml) -}}
 {{- end -}}
 
 {{/* A file is taken as it is. To values the chart adds what it decides, where they don't say
@@ -113,7 +119,7 @@ all pods; what is a pod's own is read from its environment. */}}
 {{- if and .Values.config .Values.configFile -}}
 {{- fail "config and configFile: there are both; keep one" -}}
 {{- end -}}
-{{- $own := include "mockingbird.ownConfig" . | fromYaml -}}
+{{- $own := include "mockingbird.sections" . | fromYaml -}}
 {{/* Helm reads less than the program does, .nan for one: then a file is not looked into. */}}
 {{- $known := not (or $own.Error .Values.existingConfigMap) -}}
 {{- if $known -}}
