@@ -35,6 +35,12 @@ impl Hits {
         }
     }
 
+    /// The share of all windows that are hit.
+    pub(super) fn share(&self) -> f64 {
+        // Of a run that is hit it is one window in 2^s.
+        self.threshold as f64 * 0.5_f64.powi(64 + self.shift as i32)
+    }
+
     /// The window of a run that is hit.
     #[inline]
     fn in_run(&self, key: u64, run: u64) -> Option<u64> {

@@ -85,8 +85,8 @@ impl Pauses {
     }
 }
 
-/// The outages of a law, one by one, for properties whose entities move: where an entity is
-/// then depends on where it was before, and only who knows its values can walk that.
+/// The outages of a law, one by one, for properties whose entities move: only who knows the
+/// values of an entity can tell which of them concern it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outages(Pauses);
 
@@ -109,6 +109,18 @@ impl Outages {
             return Some(window);
         }
         window.checked_sub(1).filter(|&window| has_begun(window))
+    }
+
+    /// How often each value fails, per nanosecond.
+    pub fn rate(&self) -> f64 {
+        self.0.hits.share() / self.0.windows.every_ns() as f64
+    }
+
+    /// How many outages have begun after time 0.
+    pub fn begun(&self, time_ns: u64) -> u64 {
+        let all = self.last_window(time_ns).map_or(0, |window| window + 1);
+        let at_once = self.window(0).is_some_and(|(start_ns, _)| start_ns == 0);
+        all.saturating_sub(u64::from(at_once))
     }
 
     /// Whether the value with this key fails in a window.

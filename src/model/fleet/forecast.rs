@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::judge::Judge;
-use super::laws::{Laws, Moved};
+use super::laws::Laws;
 use super::permutation::Permutation;
 use super::{Fleet, most_at_once};
 use crate::churn::Order;
@@ -146,14 +146,11 @@ impl Forecast {
         later: &[u64],
         walk: &mut Walk,
     ) -> u64 {
-        let mut moved = vec![Moved::default(); laws.movers.len()];
         let mut looked = 1;
         walk.known.clear();
         walk.lanes = [None; 2];
         walk.judge.seek(fleet, slot);
-        walk.judge.walk((fleet, laws), &mut moved, 0, 0);
-        let mut next_ns = walk.judge.decide((fleet, laws), &moved, 0);
-        let mut at_ns = 0;
+        let mut next_ns = walk.judge.decide((fleet, laws), 0);
         let first = walk.step(fleet);
         self.points[0].existing += first.born;
         loop {
@@ -161,10 +158,8 @@ impl Forecast {
             if tick > self.ticks {
                 break;
             }
-            at_ns = tick.saturating_mul(fleet.interval_ns);
-            let before_ns = at_ns.saturating_sub(fleet.interval_ns);
-            walk.judge.walk((fleet, laws), &mut moved, before_ns, at_ns);
-            next_ns = walk.judge.decide((fleet, laws), &moved, at_ns);
+            let at_ns = tick.saturating_mul(fleet.interval_ns);
+            next_ns = walk.judge.decide((fleet, laws), at_ns);
             looked += 1;
             let step = walk.step(fleet);
             // What is past the last whole point is in none.
@@ -175,12 +170,10 @@ impl Forecast {
             }
         }
         for (&tick, existing) in later.iter().zip(&mut self.later) {
-            let to_ns = tick.saturating_mul(fleet.interval_ns);
-            walk.judge.walk((fleet, laws), &mut moved, at_ns, to_ns);
-            walk.judge.decide((fleet, laws), &moved, to_ns);
+            let at_ns = tick.saturating_mul(fleet.interval_ns);
+            walk.judge.decide((fleet, laws), at_ns);
             looked += 1;
             *existing += walk.judge.existing(fleet) as u64;
-            at_ns = to_ns;
         }
         looked
     }

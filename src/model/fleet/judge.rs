@@ -1,7 +1,7 @@
 //! What the laws make of one slot at a time.
 
 use super::Fleet;
-use super::laws::{Laws, Moved, Verdict};
+use super::laws::{Laws, Sweeps, Verdict};
 use super::making::Making;
 
 /// Room for one slot and its entities; reused for the next.
@@ -10,6 +10,7 @@ pub(super) struct Judge {
     pub(super) verdict: Verdict,
     /// For each lane what it has: one that exists is made.
     pub(super) lanes: [Lane; 2],
+    sweeps: Sweeps,
 }
 
 #[derive(Debug, Default)]
@@ -28,48 +29,21 @@ impl Judge {
         }
     }
 
-    /// Moves entities away from values that fail after one time, up to another.
-    pub(super) fn walk(
-        &mut self,
-        (fleet, laws): (&Fleet, &Laws),
-        moved: &mut [Moved],
-        from_ns: u64,
-        to_ns: u64,
-    ) {
-        if moved.is_empty() {
-            return;
-        }
-        let mut time_ns = from_ns;
-        loop {
-            self.make((fleet, laws), moved, time_ns, false);
-            let making = &self.lanes[0].making;
-            let move_ns = laws.next_move(&fleet.parts, making, time_ns);
-            time_ns = self.verdict.next_ns.min(move_ns);
-            if time_ns > to_ns {
-                return;
-            }
-            if time_ns == move_ns {
-                laws.go(&fleet.parts, making, moved, move_ns);
-            }
-        }
+    /// Makes the entity of the slot at a time.
+    fn make(&mut self, (fleet, laws): (&Fleet, &Laws), time_ns: u64) {
+        let making = &mut self.lanes[0].making;
+        laws.judge(&fleet.parts, making, time_ns, &mut self.verdict);
+        self.make_in((fleet, laws), 0, time_ns);
     }
 
-    /// Makes the entity of the slot at a time, or the old one, in the first lane or the other.
-    fn make(
-        &mut self,
-        (fleet, laws): (&Fleet, &Laws),
-        moved: &[Moved],
-        time_ns: u64,
-        is_old: bool,
-    ) {
+    /// Makes the entity that was judged, or in the other lane the old one, with the moves up to
+    /// a time.
+    fn make_in(&mut self, (fleet, laws): (&Fleet, &Laws), lane: usize, time_ns: u64) {
         let parts = &fleet.parts;
-        let verdict = &mut self.verdict;
-        let making = &mut self.lanes[usize::from(is_old)].making;
-        if !is_old {
-            laws.judge(parts, making, moved, time_ns, verdict);
-        }
-        laws.generations(parts, making, moved, (verdict, is_old));
-        parts.make(making, |part, value, chosen_ns| {
+        let making = &mut self.lanes[lane].making;
+        laws.generations(parts, making, (&self.verdict, lane > 0));
+        laws.walk(parts, making, time_ns, &mut self.sweeps);
+        parts.make(making, 0..parts.each.len(), |part, value, chosen_ns| {
             laws.is_fit(parts, part, value, chosen_ns)
         });
     }
@@ -79,58 +53,49 @@ impl Judge {
     pub(super) fn current(
         &mut self,
         (fleet, laws): (&Fleet, &Laws),
-        moved: &[Moved],
         time_ns: u64,
     ) -> Option<&Making> {
-        self.make((fleet, laws), moved, time_ns, false);
+        self.make((fleet, laws), time_ns);
         let making = &self.lanes[0].making;
         let (values, _) = laws.judge_values(&fleet.parts, making, time_ns);
         (self.verdict.total.exists && values.exists).then_some(making)
     }
 
     /// When the laws of slots may say something else of the slot, after a time.
-    pub(super) fn next_by_slot(
-        &mut self,
-        (fleet, laws): (&Fleet, &Laws),
-        moved: &[Moved],
-        time_ns: u64,
-    ) -> u64 {
+    pub(super) fn next_by_slot(&mut self, (fleet, laws): (&Fleet, &Laws), time_ns: u64) -> u64 {
         let making = &self.lanes[0].making;
-        laws.judge(&fleet.parts, making, moved, time_ns, &mut self.verdict);
+        laws.judge(&fleet.parts, making, time_ns, &mut self.verdict);
         self.verdict.next_ns
     }
 
     /// Finds out what the lanes of the slot have, and when that may change.
-    pub(super) fn decide(
-        &mut self,
-        (fleet, laws): (&Fleet, &Laws),
-        moved: &[Moved],
-        time_ns: u64,
-    ) -> u64 {
+    pub(super) fn decide(&mut self, (fleet, laws): (&Fleet, &Laws), time_ns: u64) -> u64 {
         let parts = &fleet.parts;
-        self.make((fleet, laws), moved, time_ns, false);
+        self.make((fleet, laws), time_ns);
         let total = self.verdict.total;
         let making = &self.lanes[0].making;
         let (values, values_ns) = laws.judge_values(parts, making, time_ns);
         let mut next_ns = self.verdict.next_ns.min(values_ns);
         next_ns = next_ns.min(laws.next_move(parts, making, time_ns));
         let exists = total.exists && values.exists;
-        self.lanes[0].since_ns = exists.then_some(total.since_ns.max(values.since_ns));
+        let since_ns = total.since_ns.max(making.moved_ns).max(values.since_ns);
+        self.lanes[0].since_ns = exists.then_some(since_ns);
         if fleet.lanes == 1 {
             return next_ns;
         }
         self.lanes[1].since_ns = None;
         let replaced = self.verdict.replaced_ns();
         if let (Some(old), Some(replaced_ns), true) = (total.old, replaced, total.exists) {
-            self.make((fleet, laws), moved, time_ns, true);
+            // From then on it moves no more, but ends where it would have to.
+            let before_ns = replaced_ns.saturating_sub(1);
+            self.make_in((fleet, laws), 1, before_ns);
             let making = &self.lanes[1].making;
             let (values, values_ns) = laws.judge_values(parts, making, time_ns);
             next_ns = next_ns.min(values_ns);
-            // It moves no more.
-            let fails_ns = laws.next_move(parts, making, replaced_ns);
+            let fails_ns = laws.next_move(parts, making, before_ns);
             if fails_ns > time_ns {
                 next_ns = next_ns.min(fails_ns);
-                let since_ns = old.since_ns.max(values.since_ns);
+                let since_ns = old.since_ns.max(making.moved_ns).max(values.since_ns);
                 self.lanes[1].since_ns = values.exists.then_some(since_ns);
             }
         }

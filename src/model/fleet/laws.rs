@@ -2,6 +2,7 @@
 
 mod compile;
 mod foretell;
+mod moves;
 mod only;
 mod outage;
 
@@ -10,6 +11,8 @@ use super::parts::Parts;
 use crate::churn::{Clock, Sizes, Slot, State};
 use crate::config::{Law, Mode};
 pub(super) use compile::ranked;
+use moves::Mover;
+pub(super) use moves::Sweeps;
 pub(super) use only::Only;
 use outage::{MoveLaw, ValueLaw};
 
@@ -19,8 +22,8 @@ pub(super) struct Laws {
     pub(super) slots: Vec<SlotLaw>,
     pub(super) values: Vec<ValueLaw>,
     pub(super) moves: Vec<MoveLaw>,
-    /// The parts whose properties move, without repetition.
-    pub(super) movers: Vec<usize>,
+    /// The axes whose entities move, those that others are below before these.
+    pub(super) movers: Vec<Mover>,
     /// Whether old and new may exist together.
     overlaps: bool,
     /// For each part, the axis whose generation it shows. What values of a property have never
@@ -60,18 +63,11 @@ enum Effect {
     Version,
 }
 
-/// How often a mover of a slot has moved, and when it did so last.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Moved {
-    pub(super) count: u64,
-    pub(super) at_ns: u64,
-}
-
 /// What the laws of slots say of one at a time; reused for the next.
 #[derive(Debug)]
 pub(super) struct Verdict {
     states: Vec<State>,
-    /// Of all together, moves included.
+    /// Of all together.
     pub(super) total: State,
     /// The law of `total.old`.
     old_law: Option<usize>,
@@ -95,7 +91,6 @@ impl Laws {
         &self,
         parts: &Parts,
         making: &Making,
-        moved: &[Moved],
         time_ns: u64,
         verdict: &mut Verdict,
     ) {
@@ -112,25 +107,22 @@ impl Laws {
             verdict.next_ns = verdict.next_ns.min(next_ns);
             verdict.states.push(state);
         }
-        for moved in moved {
-            verdict.total = verdict.total.and(&moved.state());
-        }
         let changed_ns = verdict.total.changed_ns;
         let is_latest = |state: &State| state.old.is_some() && state.changed_ns == changed_ns;
         let old = verdict.total.old;
         verdict.old_law = old.and_then(|_| verdict.states.iter().position(is_latest));
     }
 
-    /// The generations that all parts show, of the entity itself or of the old one.
+    /// The generations that all parts show by the laws of slots, of the entity itself or of
+    /// the old one.
     pub(super) fn generations(
         &self,
         parts: &Parts,
         making: &mut Making,
-        moved: &[Moved],
         (verdict, is_old): (&Verdict, bool),
     ) {
         making.generations.clear();
-        making.chosen_ns.clear();
+        making.changed_ns.clear();
         for part in 0..parts.each.len() {
             let (mut generation, mut changed_ns) = (0u64, 0u64);
             for (index, (law, state)) in self.slots.iter().zip(&verdict.states).enumerate() {
@@ -150,16 +142,10 @@ impl Laws {
                 generation = generation.saturating_add(shown);
                 changed_ns = changed_ns.max(own_changed_ns);
             }
-            for (&mover, moved) in self.movers.iter().zip(moved) {
-                let root = self.roots[part].map(|root| &parts.each[root].closure);
-                if root.is_some_and(|root| is_within(&parts.each[mover].closure, root)) {
-                    generation = generation.saturating_add(moved.count);
-                    changed_ns = changed_ns.max(moved.at_ns);
-                }
-            }
             making.generations.push(generation);
-            making.chosen_ns.push(changed_ns);
+            making.changed_ns.push(changed_ns);
         }
+        making.chosen_ns.clone_from(&making.changed_ns);
     }
 
     /// Whether a property's value will do for who chooses at a time: it does not fail then,
@@ -199,21 +185,9 @@ impl Laws {
     /// The first time after `time_ns` at which an entity that was made has to move;
     /// `u64::MAX` for never.
     pub(super) fn next_move(&self, parts: &Parts, making: &Making, time_ns: u64) -> u64 {
-        let each = self.moves.iter().filter(|law| law.failing.concerns(making));
-        let each = each.filter_map(|law| law.next_failure(law.failing.key(parts, making), time_ns));
+        let each = self.moves.iter();
+        let each = each.filter_map(|law| law.next_of(parts, making, time_ns));
         each.min().unwrap_or(u64::MAX)
-    }
-
-    /// Moves what has to move at such a time: an entity that was made as it was before.
-    pub(super) fn go(&self, parts: &Parts, making: &Making, moved: &mut [Moved], at_ns: u64) {
-        for law in self.moves.iter().filter(|law| law.failing.concerns(making)) {
-            let moved = &mut moved[law.mover];
-            // Several outages at once are one move.
-            if moved.at_ns < at_ns && law.begins_at(law.failing.key(parts, making), at_ns) {
-                moved.count += 1;
-                moved.at_ns = at_ns;
-            }
-        }
     }
 }
 
@@ -232,18 +206,6 @@ impl Verdict {
     /// When the old entity was replaced, if there is one.
     pub(super) fn replaced_ns(&self) -> Option<u64> {
         self.old_law.map(|law| self.states[law].changed_ns)
-    }
-}
-
-impl Moved {
-    fn state(&self) -> State {
-        State {
-            generation: self.count,
-            version: self.count,
-            since_ns: self.at_ns,
-            changed_ns: self.at_ns,
-            ..State::ALWAYS
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::calendar::Calendar;
 use super::chunk::{CHUNK_ENTITIES, Chunk, ChunkBuilder};
 use super::entities::{Change, Entities};
 use super::judge::{Judge, Lane};
-use super::laws::{Laws, Moved};
+use super::laws::Laws;
 use super::making::Making;
 use super::{Fleet, Store};
 use crate::churn::Order;
@@ -19,8 +19,6 @@ pub struct Lives {
     /// Those of the fleet, and what was ordered so far.
     laws: Arc<Laws>,
     calendar: Calendar,
-    /// For each slot, one for each label whose entities move.
-    moved: Vec<Moved>,
     judge: Judge,
     next: Next,
 }
@@ -50,14 +48,10 @@ impl Lives {
         let mut builder = ChunkBuilder::default();
         let mut chunks = Vec::with_capacity(fleet.len().div_ceil(CHUNK_ENTITIES));
         let mut due = Vec::with_capacity(fleet.slots);
-        let movers = laws.movers.len();
-        let mut moved = vec![Moved::default(); fleet.slots * movers];
         let (mut existing, mut latest_birth) = (0, 0);
         for slot in 0..fleet.slots {
-            let moved = &mut moved[slot * movers..][..movers];
             judge.seek(fleet, slot);
-            judge.walk((fleet, &laws), moved, 0, time_ns);
-            let next_ns = judge.decide((fleet, &laws), moved, time_ns);
+            let next_ns = judge.decide((fleet, &laws), time_ns);
             due.extend(Calendar::entry(fleet.tick_of(next_ns), slot));
             for lane in &mut judge.lanes[..fleet.lanes] {
                 if let Some(since_ns) = lane.since_ns {
@@ -90,7 +84,6 @@ impl Lives {
             tick,
             laws,
             calendar: Calendar::new(due),
-            moved,
             judge,
             next: Next {
                 builder,
@@ -112,16 +105,12 @@ impl Lives {
     pub fn step(&mut self, tick: u64) -> &Arc<Entities> {
         assert_eq!(tick, self.tick + 1, "ticks come one after the other");
         let fleet = Arc::clone(&self.entities.fleet);
-        let before_ns = self.tick.saturating_mul(fleet.interval_ns);
         let time_ns = tick.saturating_mul(fleet.interval_ns);
         self.tick = tick;
         let laws = Arc::clone(&self.laws);
-        let movers = laws.movers.len();
         while let Some(slot) = self.calendar.due(tick) {
-            let moved = &mut self.moved[slot * movers..][..movers];
             self.judge.seek(&fleet, slot);
-            self.judge.walk((&fleet, &laws), moved, before_ns, time_ns);
-            let next_ns = self.judge.decide((&fleet, &laws), moved, time_ns);
+            let next_ns = self.judge.decide((&fleet, &laws), time_ns);
             self.calendar.postpone(fleet.tick_of(next_ns));
             for (lane, made) in self.judge.lanes[..fleet.lanes].iter_mut().enumerate() {
                 let entity = slot * fleet.lanes + lane;
@@ -142,30 +131,18 @@ impl Lives {
         assert_eq!(order.tick, self.tick + 1, "orders come at their time");
         let fleet = Arc::clone(&self.entities.fleet);
         let now_ns = self.tick.saturating_mul(fleet.interval_ns);
-        let (laws, moved) = (&self.laws, &self.moved);
-        let movers = laws.movers.len();
+        let laws = &self.laws;
         let only = |judge: &mut Judge, slot: usize| {
-            let moved = &moved[slot * movers..][..movers];
             judge.seek(&fleet, slot);
-            judge.current((&fleet, laws), moved, now_ns).is_some()
+            judge.current((&fleet, laws), now_ns).is_some()
         };
         let Some(ordered) = fleet.ordered(laws, order, &mut self.judge, only) else {
             return;
         };
-        if ordered.movers.len() > movers {
-            let slots = (0..fleet.slots).flat_map(|slot| {
-                let own = self.moved[slot * movers..][..movers].iter().copied();
-                let new = ordered.movers.len() - movers;
-                own.chain(std::iter::repeat_n(Moved::default(), new))
-            });
-            self.moved = slots.collect();
-        }
-        let movers = ordered.movers.len();
-        let (judge, moved) = (&mut self.judge, &self.moved);
+        let judge = &mut self.judge;
         self.calendar.hasten(fleet.slots, |slot| {
             judge.seek(&fleet, slot);
-            let moved = &moved[slot * movers..][..movers];
-            let next_ns = judge.next_by_slot((&fleet, &ordered), moved, now_ns);
+            let next_ns = judge.next_by_slot((&fleet, &ordered), now_ns);
             let is_due =
                 ordered.values.len() + ordered.moves.len() > laws.values.len() + laws.moves.len();
             if is_due {
@@ -182,13 +159,12 @@ impl Lives {
     pub fn forecast(&mut self, order: &Order) -> (u64, u64) {
         let fleet = Arc::clone(&self.entities.fleet);
         let now_ns = self.tick.saturating_mul(fleet.interval_ns);
-        let moved = (&self.moved[..], now_ns);
-        fleet.forecast(&self.laws, order, &mut self.judge, moved)
+        fleet.forecast(&self.laws, order, &mut self.judge, now_ns)
     }
 
     /// Bytes held beside the snapshot.
     pub fn memory_bytes(&self) -> usize {
-        self.calendar.memory_bytes() + self.moved.capacity() * size_of::<Moved>()
+        self.calendar.memory_bytes()
     }
 }
 

@@ -22,11 +22,17 @@ pub(super) struct Making {
     /// ... the generation that it shows, ...
     pub(super) generations: Vec<u64>,
     /// ... when that began, in nanoseconds, ...
+    pub(super) changed_ns: Vec<u64>,
+    /// ... when values for it were chosen, which a replacement does before it takes a place, ...
     pub(super) chosen_ns: Vec<u64>,
     /// ... and its text, unless that is fixed.
     texts: Vec<Vec<u8>>,
     /// For each axis the hash of name and own value.
     hashes: Vec<u64>,
+    /// When it moved last.
+    pub(super) moved_ns: u64,
+    /// The generations without the moves of a label, while these are found out.
+    pub(super) unmoved: Vec<u64>,
     scratch: Vec<u8>,
 }
 
@@ -57,13 +63,20 @@ impl Parts {
         }
     }
 
-    /// Finds out all values and texts of an entity; `making` knows its slot and generations.
-    /// `is_fit` tells whether a property's value will do for who chooses at a time; where none
-    /// does, it is the first one that did not.
-    pub(super) fn make(&self, making: &mut Making, is_fit: impl Fn(usize, u64, u64) -> bool) {
-        making.owns.clear();
+    /// Finds out the values and texts of some parts of an entity, in an order in which each
+    /// comes after those that it needs; `making` knows its slot and generations. `is_fit` tells
+    /// whether a property's value will do for who chooses at a time; where none does, it is the
+    /// first one that did not.
+    pub(super) fn make(
+        &self,
+        making: &mut Making,
+        parts: impl Iterator<Item = usize>,
+        is_fit: impl Fn(usize, u64, u64) -> bool,
+    ) {
+        making.owns.resize(self.each.len(), 0);
         making.texts.resize_with(self.each.len(), Vec::new);
-        for (index, part) in self.each.iter().enumerate() {
+        for index in parts {
+            let part = &self.each[index];
             let own = match &part.own {
                 Own::Axis(axis) => making.digits[*axis],
                 Own::Property { of, mapping } => {
@@ -82,7 +95,7 @@ impl Parts {
                     mapping.first_fit(owner, |value| is_lasting || is_fit(index, value, chosen_ns))
                 }
             };
-            making.owns.push(own);
+            making.owns[index] = own;
             if part.fixed.is_none() {
                 let mut text = std::mem::take(&mut making.texts[index]);
                 text.clear();

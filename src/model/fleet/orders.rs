@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::Fleet;
 use super::judge::Judge;
 use super::lasting::{self, Lasting};
-use super::laws::{Laws, Moved, Only, ranked};
+use super::laws::{Laws, Only, ranked};
 use super::making::Making;
 use crate::churn::{Change, Order};
 
@@ -76,12 +76,9 @@ impl Fleet {
                 .tick
                 .saturating_sub(1)
                 .saturating_mul(self.interval_ns);
-            let mut moved = vec![Moved::default(); before.movers.len()];
             let current = |judge: &mut Judge, slot: usize| {
-                moved.fill(Moved::default());
                 judge.seek(self, slot);
-                judge.walk((self, &before), &mut moved, 0, at_ns);
-                judge.current((self, &before), &moved, at_ns).is_some()
+                judge.current((self, &before), at_ns).is_some()
             };
             if let Some(ordered) = self.ordered(&laws, order, &mut judge, current) {
                 laws = Arc::new(ordered);
@@ -211,13 +208,11 @@ impl Fleet {
         laws: &Laws,
         order: &Order,
         judge: &mut Judge,
-        (moved, now_ns): (&[Moved], u64),
+        now_ns: u64,
     ) -> (u64, u64) {
-        let movers = laws.movers.len();
         let current = |judge: &mut Judge, slot: usize| {
-            let moved = &moved[slot * movers..][..movers];
             judge.seek(self, slot);
-            judge.current((self, laws), moved, now_ns).is_some()
+            judge.current((self, laws), now_ns).is_some()
         };
         let Some(ordered) = self.ordered(laws, order, judge, current) else {
             return (0, 0);

@@ -1,7 +1,6 @@
 //! What a fleet takes of memory, by arithmetic on what is forecast of it.
 
 use super::chunk::{CHUNK_ENTITIES, Chunk};
-use super::laws::Moved;
 use super::{Fleet, Forecast};
 
 /// What an allocation takes beside its bytes.
@@ -41,7 +40,6 @@ impl Fleet {
             + forecast.peak() as f64 * own_bytes
             + (entities / CHUNK_ENTITIES as f64).ceil() * chunk_bytes as f64;
         let slots = self.slots as f64;
-        let moved = slots * (self.laws.movers.len() * size_of::<Moved>()) as f64;
         let calendar = if self.laws.is_empty() {
             0.0
         } else {
@@ -51,6 +49,6 @@ impl Fleet {
         // made anew as wholes.
         let changed = forecast.busiest() as f64 * CHUNK_ENTITIES as f64;
         let before = (changed / entities.max(1.0)).min(1.0);
-        snapshot * (1.0 + 2.0 * before) + moved + calendar
+        snapshot * (1.0 + 2.0 * before) + calendar
     }
 }

@@ -360,6 +360,48 @@ proptest! {
     }
 }
 
+/// Long after the first tick, where nothing else replaces those that move, an entity is found
+/// from shortly before; the twin goes there outage by outage.
+#[test]
+fn late_moves_agree_with_the_twin() {
+    let outage = |every_ns, share| Mode::Outage {
+        every_ns,
+        share,
+        down_ns: every_ns / 3,
+        moves: true,
+    };
+    for (spread, seed) in [(Spread::Hash, 1), (Spread::Even, 2), (Spread::Hash, 3)] {
+        let mut labels = kubernetes(2, 7);
+        labels[4] = property(range("node", 7), "pod", spread);
+        let laws = [
+            life(&[("node", outage(10, 0.2))]),
+            life(&[("node", outage(10, 1.0)), ("zone", outage(300, 0.1))]),
+            life(&[("zone", outage(10, 0.3)), ("node", outage(17, 0.02))]),
+            life(&[
+                ("node", outage(10, 0.1)),
+                ("pod", Mode::Replace { lifetime_ns: 5000 }),
+            ]),
+        ];
+        for life in laws {
+            let life = Life { seed, ..life };
+            let fleet = fleet(&labels, &life, 3);
+            let twin = Twin {
+                labels: &labels,
+                life: &life,
+                interval_ns: 3,
+            };
+            for tick in [333, 1000] {
+                let leapt = Lives::at(&fleet, tick);
+                assert_eq!(
+                    all_seen(leapt.entities()),
+                    all_of_twin(&twin, &fleet, tick),
+                    "{life:?} at {tick}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn plain_labels_make_no_fleet() {
     let labels = [range("a", 3), range("b", 2)];

@@ -1,6 +1,7 @@
 //! From the laws of a profile to those of a fleet: which slots each concerns, by which of
 //! their digits it goes, and which generations it moves.
 
+use super::moves::Mover;
 use super::only::Only;
 use super::outage::{Failing, MoveLaw, ValueLaw};
 use super::{Effect, Kind, Laws, SlotLaw, is_within, overlaps};
@@ -25,6 +26,7 @@ impl Laws {
                 laws.add(parts, (law, part), clock, <(Only, Only)>::default());
             }
         }
+        laws.divide_time();
         for size in &life.sizes {
             if let Some(part) = parts.find(&size.label) {
                 let at = |max| SizeAt::new(size, max);
@@ -48,12 +50,13 @@ impl Laws {
             match clock.moves() {
                 None => self.values.push(ValueLaw { clock, failing }),
                 Some(outages) => {
-                    let mover = self.mover(owner(parts, part));
+                    let mover = owner(parts, part);
                     self.moves.push(MoveLaw {
                         outages,
                         failing,
                         mover,
                     });
+                    self.let_move(parts, mover, part);
                 }
             }
             return;
@@ -113,12 +116,23 @@ impl Laws {
         each.any(|(part, effect)| *effect != Effect::None && parts.each[part].follows_generations())
     }
 
-    fn mover(&mut self, part: usize) -> usize {
-        let known = self.movers.iter().position(|&mover| mover == part);
-        known.unwrap_or_else(|| {
-            self.movers.push(part);
-            self.movers.len() - 1
-        })
+    /// Lets the entities of an axis leave the values of a part that fail.
+    fn let_move(&mut self, parts: &Parts, axis: usize, failing: usize) {
+        let known = self.movers.iter().position(|mover| mover.part == axis);
+        let index = known.unwrap_or_else(|| {
+            let axes = |part: usize| parts.each[part].closure.len();
+            let is_above = |mover: &Mover| axes(mover.part) <= axes(axis);
+            let index = self.movers.partition_point(is_above);
+            let closure = &parts.each[axis].closure;
+            let shows = |root: Option<usize>| {
+                root.is_some_and(|root| is_within(closure, &parts.each[root].closure))
+            };
+            let showing = (0..parts.each.len()).filter(|&part| shows(self.roots[part]));
+            self.movers
+                .insert(index, Mover::new(axis, showing.collect()));
+            index
+        });
+        self.movers[index].look_at(parts, failing);
     }
 
     fn effects(&self, parts: &Parts, closure: &[usize], is_rollout: bool) -> Vec<Effect> {

@@ -26,7 +26,7 @@ pub(in crate::model::fleet) struct ValueLaw {
 pub(in crate::model::fleet) struct MoveLaw {
     pub(super) outages: Outages,
     pub(super) failing: Failing,
-    /// Index in [`super::Laws::movers`] of the one that moves.
+    /// The part of the axis whose entities move.
     pub(super) mover: usize,
 }
 
@@ -55,11 +55,6 @@ impl MoveLaw {
         is_on && self.outages.fails(window, key)
     }
 
-    /// Whether the value with this key begins to fail just then.
-    pub(super) fn begins_at(&self, key: u64, at_ns: u64) -> bool {
-        at_ns > 0 && self.next_failure(key, at_ns - 1) == Some(at_ns)
-    }
-
     /// Whether it does so in a span of time.
     pub(super) fn begins_by(&self, key: u64, start_ns: u64, end_ns: u64) -> bool {
         let next = match start_ns.checked_sub(1) {
@@ -67,6 +62,12 @@ impl MoveLaw {
             None => self.next_failure(key, 0),
         };
         next.is_some_and(|at_ns| at_ns <= end_ns)
+    }
+
+    /// When the value that an entity has fails next, after a time.
+    pub(super) fn next_of(&self, parts: &Parts, making: &Making, time_ns: u64) -> Option<u64> {
+        let is_concerned = self.failing.concerns(making);
+        is_concerned.then(|| self.next_failure(self.failing.key(parts, making), time_ns))?
     }
 
     /// When the value with this key fails next, after a time.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::churn::{Clock, SizeAt, Slot, State};
+use crate::churn::{Clock, Outages, SizeAt, Slot, State};
 use crate::config::{Label, Life, Mode, Piece};
 use crate::model::fleet::ids;
 use crate::model::fleet::mapping::{Mapping, Owner};
@@ -21,8 +21,18 @@ pub(super) struct Entity {
 
 /// Digits of the axes by name.
 pub(super) type Digits = BTreeMap<String, u64>;
-/// For each label whose entities move: how often, and when last.
-type Moves = BTreeMap<String, (u64, u64)>;
+/// For each label whose entities move what came of it.
+type Moves = BTreeMap<String, Moved>;
+
+#[derive(Debug, Clone, Copy)]
+struct Moved {
+    /// What it adds to the generation.
+    generation: u64,
+    /// When the entity became that, ...
+    at_ns: u64,
+    /// ... and when its values were chosen.
+    chosen_ns: u64,
+}
 
 pub(super) struct Twin<'a> {
     pub(super) labels: &'a [Label],
@@ -198,10 +208,10 @@ impl Twin<'_> {
                 since_ns = since_ns.max(state.changed_ns);
             }
         }
-        for (mover, (count, at_ns)) in at.moves {
+        for (mover, moved) in at.moves {
             if self.closure(mover).is_subset(&own) {
-                generation += count;
-                since_ns = since_ns.max(*at_ns);
+                generation += moved.generation;
+                since_ns = since_ns.max(moved.at_ns);
             }
         }
         (generation, since_ns)
@@ -224,7 +234,10 @@ impl Twin<'_> {
                 self.generation(of, at).0
             },
         };
-        let chosen_ns = self.generation(name, at).1;
+        let chosen_ns = at
+            .moves
+            .get(&self.owner(name))
+            .map_or(0, |moved| moved.chosen_ns);
         let is_fit = |own: u64| is_lasting || self.is_fit(name, own, chosen_ns);
         self.mapping(name).first_fit(owner, is_fit)
     }
@@ -315,40 +328,127 @@ impl Twin<'_> {
         text
     }
 
-    /// All moves of a slot up to a time: outage after outage, in their order.
+    /// The outages from which entities of a label move.
+    fn outages(&self, mover: &str) -> Vec<(&str, Outages, f64)> {
+        let laws = self.life.laws.iter().zip(Clock::of(self.life));
+        let laws =
+            laws.filter(|(law, _)| self.is_spread(&law.label) && self.owner(&law.label) == mover);
+        let outages = laws.filter_map(|(law, clock)| {
+            let Mode::Outage {
+                every_ns, share, ..
+            } = law.mode
+            else {
+                return None;
+            };
+            let rate = share / every_ns as f64;
+            Some((law.label.as_str(), clock.moves()?, rate))
+        });
+        outages.collect()
+    }
+
+    /// The labels whose entities move, those that others are below first.
+    fn movers(&self) -> Vec<String> {
+        let laws = self.life.laws.iter();
+        let outages = laws.filter(|law| {
+            matches!(law.mode, Mode::Outage { moves: true, .. }) && self.is_spread(&law.label)
+        });
+        let movers: BTreeSet<String> = outages.map(|law| self.owner(&law.label)).collect();
+        let mut movers: Vec<String> = movers.into_iter().collect();
+        movers.sort_by_key(|mover| self.closure(mover).len());
+        movers
+    }
+
+    /// Beginnings of outages after a time, up to another, in their order.
+    fn starts(&self, mover: &str, after_ns: u64, time_ns: u64) -> BTreeSet<u64> {
+        let outages = self.outages(mover);
+        let each = outages.iter().flat_map(|(_, outages, _)| {
+            let windows = (0..).map_while(|window| outages.window(window));
+            windows.map(|(at, _)| at).take_while(|at| *at <= time_ns)
+        });
+        each.filter(|at| *at > after_ns).collect()
+    }
+
+    /// Whether a value of an entity that is known begins to fail just then.
+    fn has_to_move(&self, mover: &str, at: &At, start_ns: u64) -> bool {
+        self.outages(mover).iter().any(|(label, outages, _)| {
+            let windows = (0..).map_while(|window| Some((window, outages.window(window)?.0)));
+            let mut windows = windows.take_while(|(_, at)| *at <= start_ns);
+            let Some((window, _)) = windows.find(|(_, at)| *at == start_ns) else {
+                return false;
+            };
+            let own = self.own_text(label, self.own(label, at));
+            outages.fails(window, mix(Self::pair_hash(label, &own)))
+        })
+    }
+
+    /// What whoever moves just then becomes: it was imagined from the beginning of the era on.
+    fn replacement(&self, mover: &str, at: &At, time_ns: u64) -> Moved {
+        let rate: f64 = self.outages(mover).iter().map(|(_, _, rate)| rate).sum();
+        let era_ns = if rate > 0.0 {
+            (1.0 / rate).ceil().clamp(1.0, 1e18) as u64
+        } else {
+            u64::MAX
+        };
+        let era = time_ns / era_ns;
+        let chosen = |chosen_ns: u64| Moved {
+            generation: era + self.begun(mover, chosen_ns),
+            at_ns: chosen_ns,
+            chosen_ns,
+        };
+        let mut moved = chosen(era * era_ns);
+        for start_ns in self.starts(mover, era * era_ns, time_ns) {
+            let mut moves = at.moves.clone();
+            moves.insert(mover.to_owned(), moved);
+            let at = At {
+                moves: &moves,
+                ..*at
+            };
+            if self.has_to_move(mover, &at, start_ns) {
+                moved = chosen(start_ns);
+            }
+        }
+        moved
+    }
+
+    /// How many outages have begun.
+    fn begun(&self, mover: &str, time_ns: u64) -> u64 {
+        let outages = self.outages(mover);
+        let each = outages.iter().map(|(_, outages, _)| {
+            let windows = (0..).map_while(|window| outages.window(window));
+            let windows = windows.take_while(|(at, _)| *at <= time_ns);
+            windows.filter(|(at, _)| *at > 0).count() as u64
+        });
+        each.sum()
+    }
+
+    /// What became of a slot by its moves up to a time: outage after outage, since its entity
+    /// was new for another reason.
     fn moves(&self, digits: &Digits, time_ns: u64) -> Moves {
         let mut moves = Moves::new();
-        let mut starts: BTreeSet<u64> = BTreeSet::new();
-        let laws = self.life.laws.iter().zip(Clock::of(self.life));
-        let laws: Vec<_> = laws
-            .filter(|(law, _)| self.is_spread(&law.label))
-            .filter_map(|(law, clock)| Some((law, clock.moves()?)))
-            .collect();
-        for (law, outages) in &laws {
-            moves.insert(self.owner(&law.label), (0, 0));
-            let windows = (0..).map_while(|window| outages.window(window));
-            starts.extend(windows.map(|(at, _)| at).take_while(|at| *at <= time_ns));
-        }
-        for start_ns in starts.into_iter().filter(|at| *at > 0) {
-            let before = moves.clone();
-            let at = At {
+        for mover in self.movers() {
+            let above = moves.clone();
+            let base = At {
                 digits,
-                time_ns: start_ns - 1,
-                moves: &before,
+                time_ns,
+                moves: &above,
             };
-            for (law, outages) in &laws {
-                let Some(window) = outages.last_window(start_ns) else {
-                    continue;
+            let born_ns = self.generation(&mover, &base).1;
+            let joined = |at_ns: u64| Moved {
+                at_ns,
+                ..self.replacement(&mover, &base, at_ns)
+            };
+            let mut moved = joined(born_ns);
+            for start_ns in self.starts(&mover, born_ns, time_ns) {
+                moves.insert(mover.clone(), moved);
+                let at = At {
+                    moves: &moves,
+                    ..base
                 };
-                if outages.window(window).unwrap().0 != start_ns {
-                    continue;
-                }
-                let own = self.own_text(&law.label, self.own(&law.label, &at));
-                if outages.fails(window, mix(Self::pair_hash(&law.label, &own))) {
-                    let mover = self.owner(&law.label);
-                    moves.insert(mover.clone(), (before[&mover].0 + 1, start_ns));
+                if self.has_to_move(&mover, &at, start_ns) {
+                    moved = joined(start_ns);
                 }
             }
+            moves.insert(mover, moved);
         }
         moves
     }
@@ -367,19 +467,11 @@ impl Twin<'_> {
         for (_, _, state) in &states {
             total = total.and(state);
         }
-        for &(generation, changed_ns) in moves.values() {
-            let (version, since_ns) = (generation, changed_ns);
-            total = total.and(&State {
-                generation,
-                version,
-                since_ns,
-                changed_ns,
-                ..State::ALWAYS
-            });
-        }
+        let moved_ns = |moves: &Moves| moves.values().map(|moved| moved.at_ns).max();
+        let since_ns = total.since_ns.max(moved_ns(&moves).unwrap_or(0));
         let now = total
             .exists
-            .then(|| self.entity(&at, total.since_ns, time_ns))
+            .then(|| self.entity(&at, since_ns, time_ns))
             .flatten();
         let old = total.old.filter(|_| total.exists).and_then(|old| {
             // It is what was there before the last change.
@@ -388,27 +480,17 @@ impl Twin<'_> {
                 ..at
             };
             let moves = self.moves(digits, before.time_ns);
-            assert_eq!(moves, *at.moves);
-            let falls = self
-                .life
-                .laws
-                .iter()
-                .zip(Clock::of(self.life))
-                .any(|(law, clock)| {
-                    let Some(outages) = clock.moves().filter(|_| self.is_spread(&law.label)) else {
-                        return false;
-                    };
-                    let own = self.own_text(&law.label, self.own(&law.label, &before));
-                    let key = mix(Self::pair_hash(&law.label, &own));
-                    let windows = (0..).map(|window| (window, outages.window(window)));
-                    let windows = windows.map_while(|(window, times)| Some((window, times?.0)));
-                    let mut windows = windows.take_while(|&(_, start_ns)| start_ns <= time_ns);
-                    windows.any(|(window, start_ns)| {
-                        start_ns > total.changed_ns && outages.fails(window, key)
-                    })
-                });
+            let before = At {
+                moves: &moves,
+                ..before
+            };
+            let falls = self.movers().iter().any(|mover| {
+                let mut starts = self.starts(mover, before.time_ns, time_ns).into_iter();
+                starts.any(|start_ns| self.has_to_move(mover, &before, start_ns))
+            });
+            let since_ns = old.since_ns.max(moved_ns(&moves).unwrap_or(0));
             (!falls)
-                .then(|| self.entity(&before, old.since_ns, time_ns))
+                .then(|| self.entity(&before, since_ns, time_ns))
                 .flatten()
         });
         ([now, old], (total.generation % 2) as usize)
