@@ -16,6 +16,7 @@ use mockingbird::config::{Config, load_str};
 use mockingbird::engine::{Engine, Frame};
 use mockingbird::exposition::{Format, RenderPool, Renderer};
 use mockingbird::model::Catalog;
+use mockingbird::model::population::Fleets;
 use mockingbird::selfmetrics::resident_memory_bytes;
 use support::{Options, Table, count, ns, race, ratio};
 
@@ -94,6 +95,58 @@ fn main() {
     measure_ticks(options, series);
     measure_scrapes(options, series);
     measure_replacement(options, series);
+    measure_reaching(options, series / POD_SERIES);
+}
+
+/// Who exists, and as what, at a tick that is reached at once, by the number of that tick.
+fn measure_reaching(options: Options, pods: usize) {
+    let mut table = Table::new(
+        "Reaching a tick, per entity and core",
+        &[
+            "churn",
+            "entities",
+            "tick 10 ns",
+            "tick 10 000 ns",
+            "tick 30 000 000 ns",
+            "ratio",
+        ],
+    );
+    let moves = "{mode: outage, label: node, every: 1m, percent: 4, down: 10s, move: true}";
+    let all = format!(
+        "{moves}, {{mode: replace, label: pod, lifetime: 20m}}, \
+         {{mode: rollout, label: deployment, every: 5m, over: 1m, percent: 10, overlap: 20s, back: 0.2}}, \
+         {{mode: restart, label: pod, every: 2m, percent: 5, down: 10s}}"
+    );
+    for (name, laws) in [("moves alone", moves), ("all", &*all)] {
+        let deployments = (pods / PODS).max(1);
+        let labels = format!(
+            "deployment: {{range: [1, {deployments}], fmt: 'app-%05d'}}, \
+             pod: {{range: [1, {PODS}], fmt: '{{deployment}}-{{id:10}}-{{id:5}}'}}, \
+             node: {{of: pod, range: [1, 50], fmt: 'node-%02d'}}"
+        );
+        let fields = "type: gauge, algorithm: constant, start: 1";
+        let config = config(
+            POD_SERIES * PODS,
+            fields,
+            &labels,
+            &format!("churn: [{laws}]"),
+        );
+        let catalog = Catalog::build(&config, Vec::new()).unwrap();
+        let reach = |tick: u64| drop(black_box(Fleets::at(&catalog, &[], tick)));
+        let mut reaches = [10, 10_000, 30_000_000].map(|tick| move || reach(tick));
+        let [early, late, latest] = &mut reaches;
+        let times = race(options, &mut [early, late, latest]);
+        let each = |time: f64| ns(time / pods as f64);
+        table.row(&[
+            name.to_owned(),
+            count(pods),
+            each(times[0]),
+            each(times[1]),
+            each(times[2]),
+            ratio(times[2] / times[0]),
+        ]);
+    }
+    table.print();
 }
 
 fn measure_ticks(options: Options, series: usize) {
