@@ -379,13 +379,13 @@ pub fn space_of(
     division: Option<&Division>,
     fleets: &mut Vec<Arc<Fleet>>,
 ) -> Result<Space, SpaceError> {
-    let Some(fleet) = Fleet::of(&metric.labels, &metric.life, interval_ns, division)? else {
+    let Some(fleet) = Fleet::of(&metric.labels, &metric.life, interval_ns)? else {
         let (cap, sampling) = (metric.series_cap, metric.sampling);
         return Space::of_shard(&metric.labels, cap, sampling, division);
     };
     let known = fleets.iter().find(|known| known.is_alike(&fleet));
     let fleet = known.cloned().unwrap_or_else(|| {
-        fleets.push(Arc::new(fleet));
+        fleets.push(Arc::new(fleet.part_of(division)));
         Arc::clone(&fleets[fleets.len() - 1])
     });
     Space::living(&metric.labels, fleet)

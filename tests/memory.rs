@@ -306,6 +306,9 @@ fn a_run_takes_what_was_planned() {
 #[ignore = "takes minutes, and a machine that is not busy"]
 fn every_run_takes_what_was_planned() {
     let mut rows: Vec<(&str, &[&str])> = Vec::new();
+    // Each exporter alone meets every second or third kind; all of them together meet each.
+    let single: [&[&str]; 5] = [&[], &[GZIP], &[DELTA], &[VERSION_1], &[VERSION_2]];
+    let mut single = single.into_iter().cycle();
     for name in [
         "counters",
         "sampled",
@@ -317,16 +320,11 @@ fn every_run_takes_what_was_planned() {
         "still",
         "churning",
     ] {
-        let exporters: [&[&str]; 7] = [
-            &[],
-            &[PAGE],
-            &[GZIP],
-            &[DELTA],
-            &[VERSION_1],
-            &[VERSION_2],
-            &[PAGE, BOTH, VERSION_1, VERSION_2],
-        ];
-        rows.extend(exporters.map(|exporters| (name, exporters)));
+        rows.push((name, &[PAGE]));
+        rows.push((name, &[PAGE, BOTH, VERSION_1, VERSION_2]));
+        for _ in 0..2 {
+            rows.extend(single.next().map(|exporters| (name, exporters)));
+        }
     }
     rows.push(("histogram", &[EXPONENTIAL]));
     rows.extend(["counters", "histogram"].map(|name| (name, &[PLAIN][..])));
@@ -338,9 +336,7 @@ fn every_run_takes_what_was_planned() {
         "million.yaml",
         "kubernetes.yaml",
     ] {
-        let exporters: [&[&str]; 5] = [
-            &[PAGE],
-            &[PLAIN],
+        let exporters: [&[&str]; 3] = [
             &[PAGE, GZIP],
             &[PAGE, DELTA, VERSION_1],
             &[PAGE, BOTH, VERSION_1, VERSION_2],

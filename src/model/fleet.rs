@@ -141,17 +141,12 @@ impl std::error::Error for FleetError {}
 
 impl Fleet {
     /// The fleet of a metric's labels; `None` where all of them are plain and no law or size
-    /// names one. Of a run that is divided it is the part of a shard.
+    /// names one.
     ///
     /// # Errors
     /// When labels depend on one another in a circle or on one that is not there, or there are
     /// more values or entities than can be addressed.
-    pub fn of(
-        labels: &[Label],
-        life: &Life,
-        interval_ns: u64,
-        division: Option<&Division>,
-    ) -> Result<Option<Self>, FleetError> {
+    pub fn of(labels: &[Label], life: &Life, interval_ns: u64) -> Result<Option<Self>, FleetError> {
         let graph = Graph::of(labels, life)?;
         if graph.order.is_empty() {
             return Ok(None);
@@ -187,12 +182,20 @@ impl Fleet {
         for part in shown {
             fleet.show(part);
         }
-        if let Some(division) = division {
-            let own = fleet.slots_of(division);
-            fleet.slots = own.len();
-            fleet.own = Some(own);
-        }
         Ok(Some(fleet))
+    }
+
+    /// What a shard has of it, where the run is divided.
+    pub fn part_of(self, division: Option<&Division>) -> Self {
+        let Some(division) = division else {
+            return self;
+        };
+        let own = self.slots_of(division);
+        Self {
+            slots: own.len(),
+            own: Some(own),
+            ..self
+        }
     }
 
     fn show(&mut self, index: usize) {

@@ -68,7 +68,7 @@ fn shown(metric: &Metric) -> Vec<&str> {
 
 /// By which labels a metric's series are dealt, and how.
 fn dealt(metric: &Metric, interval_ns: u64, division: &Division) -> Vec<(String, Told)> {
-    let fleet = Fleet::of(&metric.labels, &metric.life, interval_ns, None);
+    let fleet = Fleet::of(&metric.labels, &metric.life, interval_ns);
     let mut dealt: Vec<(String, Told)> = if let Ok(Some(fleet)) = fleet {
         let dealt = fleet.dealt_labels(division).into_iter();
         dealt.map(|(name, told)| (name.to_owned(), told)).collect()

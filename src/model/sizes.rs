@@ -89,7 +89,7 @@ impl<'a> SpaceSizes<'a> {
         if values.fold(0, u64::saturating_add) > VALUES_MAX {
             return SpaceSize::unknown(labels, life, division);
         }
-        let Ok(fleet) = Fleet::of(labels, life, self.interval_ns, division) else {
+        let Ok(fleet) = Fleet::of(labels, life, self.interval_ns) else {
             return SpaceSize::unknown(labels, life, division);
         };
         let Some(fleet) = fleet else {
@@ -100,6 +100,7 @@ impl<'a> SpaceSizes<'a> {
             .iter()
             .position(|(known, _)| known.is_alike(&fleet));
         let index = known.unwrap_or_else(|| {
+            let fleet = fleet.part_of(division);
             let forecast =
                 Forecast::of(&fleet, &self.orders, (self.ticks, &self.later), CHANGES_MAX);
             self.fleets.push((fleet, Arc::new(forecast)));

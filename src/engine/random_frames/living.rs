@@ -82,7 +82,7 @@ fn catalog(families: Vec<(usize, Shape)>, pods: i64) -> Arc<Catalog> {
     let zones = Label::new("a", list(&["", "b", "ccc"]), false);
     let few = vec![namespaces, pods.clone()];
     let many = [few.clone(), vec![zones.clone()]].concat();
-    let fleet = Fleet::of(&few, &Life::default(), 1_000_000_000, None).unwrap();
+    let fleet = Fleet::of(&few, &Life::default(), 1_000_000_000).unwrap();
     let fleet = Arc::new(fleet.expect("pods depend on namespaces"));
     let space = |labels: &[Label]| Arc::new(Space::living(labels, Arc::clone(&fleet)).unwrap());
     let plain = Space::from_dimensions(Vec::new());

@@ -48,13 +48,8 @@ impl Parts {
     /// Turns to a slot, by its place in the whole: its digits, and their hashes.
     pub(super) fn seek(&self, making: &mut Making, slot: usize) {
         making.slot = slot as u64;
-        making.digits.resize(self.axes.len(), 0);
+        self.set_digits(slot, &mut making.digits);
         making.hashes.resize(self.axes.len(), 0);
-        let mut rest = slot;
-        for (digit, axis) in making.digits.iter_mut().zip(&self.axes).rev() {
-            *digit = (rest % axis.radix) as u64;
-            rest /= axis.radix;
-        }
         for part in &self.each {
             if let Own::Axis(axis) = part.own {
                 let own = making.digits[axis];

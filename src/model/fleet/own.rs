@@ -73,10 +73,10 @@ impl Fleet {
         }
         let names = by.texts.iter().map(|&part| &*self.parts.each[part].name);
         let texts: Vec<Vec<Lasting>> = names.filter_map(|name| self.lasting(name)).collect();
-        let mut digits = self.digits(0);
+        let mut digits = Vec::new();
         let mut text = Vec::new();
         for slot in 0..self.slots_of_all() {
-            self.set_digits(slot, &mut digits);
+            self.parts.set_digits(slot, &mut digits);
             let mut sum = 0;
             for pieces in &texts {
                 text.clear();
@@ -119,7 +119,7 @@ impl Fleet {
     /// What is dealt for a slot.
     pub(in crate::model) fn dealt_to(&self, slot: usize, division: &Division) -> u64 {
         let by = self.dealt_by(division);
-        let digits = self.digits(self.place(slot));
+        let digits = self.parts.digits(self.place(slot));
         let axes = by
             .axes
             .iter()
@@ -131,21 +131,6 @@ impl Fleet {
             Some(deal(&text))
         });
         axes.sum::<u64>() + texts.sum::<u64>()
-    }
-
-    /// The value of each axis at a place.
-    fn digits(&self, place: usize) -> Vec<u64> {
-        let mut digits = vec![0; self.parts.axes.len()];
-        self.set_digits(place, &mut digits);
-        digits
-    }
-
-    fn set_digits(&self, place: usize, digits: &mut [u64]) {
-        let mut rest = place;
-        for (digit, axis) in digits.iter_mut().zip(&self.parts.axes).rev() {
-            *digit = (rest % axis.radix) as u64;
-            rest /= axis.radix;
-        }
     }
 
     /// The labels by which slots are dealt, and how. As long as these are the same a series
@@ -196,7 +181,7 @@ impl Fleet {
 
     /// What is dealt for a slot by all that makes it.
     pub(in crate::model) fn dealt(&self, slot: usize) -> u64 {
-        let digits = self.digits(self.place(slot)).into_iter().enumerate();
+        let digits = self.parts.digits(self.place(slot)).into_iter().enumerate();
         let dealt = digits.map(|(axis, digit)| axis_deal(self.axis_part(axis), digit));
         dealt.sum()
     }

@@ -128,6 +128,23 @@ impl Parts {
         self.each.iter().position(|part| part.name == name)
     }
 
+    /// The value of each axis at a place of the whole.
+    pub(super) fn digits(&self, place: usize) -> Vec<u64> {
+        let mut digits = Vec::new();
+        self.set_digits(place, &mut digits);
+        digits
+    }
+
+    /// The same into a list that is kept.
+    pub(super) fn set_digits(&self, place: usize, digits: &mut Vec<u64>) {
+        digits.resize(self.axes.len(), 0);
+        let mut rest = place;
+        for (digit, axis) in digits.iter_mut().zip(&self.axes).rev() {
+            *digit = (rest % axis.radix) as u64;
+            rest /= axis.radix;
+        }
+    }
+
     /// How many combinations of values some axes have.
     pub(super) fn product(&self, axes: &[usize]) -> u64 {
         let radices = axes.iter().map(|&axis| self.axes[axis].radix as u64);

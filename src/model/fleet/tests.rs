@@ -105,7 +105,7 @@ fn life(laws: &[(&str, Mode)]) -> Life {
 }
 
 fn fleet(labels: &[Label], life: &Life, interval_ns: u64) -> Arc<Fleet> {
-    Arc::new(Fleet::of(labels, life, interval_ns, None).unwrap().unwrap())
+    Arc::new(Fleet::of(labels, life, interval_ns).unwrap().unwrap())
 }
 
 fn value<'a>(entities: &'a Entities, entity: usize, label: &str) -> &'a str {
@@ -405,13 +405,9 @@ fn late_moves_agree_with_the_twin() {
 #[test]
 fn plain_labels_make_no_fleet() {
     let labels = [range("a", 3), range("b", 2)];
-    assert!(
-        Fleet::of(&labels, &Life::default(), 1, None)
-            .unwrap()
-            .is_none()
-    );
+    assert!(Fleet::of(&labels, &Life::default(), 1).unwrap().is_none());
     let other = life(&[("pod", Mode::Replace { lifetime_ns: 5 })]);
-    assert!(Fleet::of(&labels, &other, 1, None).unwrap().is_none());
+    assert!(Fleet::of(&labels, &other, 1).unwrap().is_none());
 }
 
 #[test]
@@ -443,7 +439,7 @@ fn a_law_alone_makes_entities_of_a_plain_label() {
 
 #[test]
 fn circles_and_strangers_are_refused() {
-    let refused = |labels: &[Label]| Fleet::of(labels, &Life::default(), 1, None).unwrap_err();
+    let refused = |labels: &[Label]| Fleet::of(labels, &Life::default(), 1).unwrap_err();
     let circle = [composed("a", 2, "{b}|{}"), composed("b", 2, "{a}|{}")];
     assert_eq!(refused(&circle), FleetError::Cycle("a".to_owned()));
     let own = [property(range("a", 2), "a", Spread::Hash)];

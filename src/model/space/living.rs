@@ -239,7 +239,7 @@ mod tests {
     }
 
     fn population(labels: &[Label]) -> Population {
-        let fleet = Fleet::of(labels, &Life::default(), 1_000_000_000, None);
+        let fleet = Fleet::of(labels, &Life::default(), 1_000_000_000);
         let fleet = Arc::new(fleet.unwrap().unwrap());
         let lives = Lives::at(&fleet, 0);
         let space = Arc::new(Space::living(labels, fleet).unwrap());

@@ -140,7 +140,7 @@ proptest! {
         const LATER: u64 = 75;
         let profile = String::new();
         let life = Life { seed, profile, laws, sizes };
-        let fleet = Fleet::of(&labels(deployments, pods), &life, SECOND_NS, None);
+        let fleet = Fleet::of(&labels(deployments, pods), &life, SECOND_NS);
         let fleet = Arc::new(fleet.unwrap().unwrap());
         let forecast = Forecast::of(&fleet, &[], (TICKS, &[LATER]), u64::MAX);
         prop_assert!(forecast.is_exact());
@@ -193,7 +193,7 @@ fn samples_tell_about_as_much() {
         laws,
         ..Life::default()
     };
-    let fleet = Fleet::of(&labels(100, 100), &life, SECOND_NS, None);
+    let fleet = Fleet::of(&labels(100, 100), &life, SECOND_NS);
     let fleet = fleet.unwrap().unwrap();
     let all = Forecast::of(&fleet, &[], (500, &[]), u64::MAX);
     let some = Forecast::of(&fleet, &[], (500, &[]), 2000);
@@ -207,7 +207,7 @@ fn samples_tell_about_as_much() {
 /// What never changes is known after a look at some of it.
 #[test]
 fn still_fleets_stay() {
-    let fleet = Fleet::of(&labels(100, 100), &Life::default(), SECOND_NS, None);
+    let fleet = Fleet::of(&labels(100, 100), &Life::default(), SECOND_NS);
     let fleet = fleet.unwrap().unwrap();
     let forecast = Forecast::of(&fleet, &[], (86_400, &[]), u64::MAX);
     assert!(forecast.is_exact());
