@@ -4,6 +4,7 @@ mod orders;
 mod sizes;
 mod twin;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -399,6 +400,53 @@ fn late_moves_agree_with_the_twin() {
                 );
             }
         }
+    }
+}
+
+/// Whoever is new has a name that nobody had before, whatever replaced whom.
+#[test]
+fn nobody_comes_again() {
+    let outage = Mode::Outage {
+        every_ns: 20,
+        share: 0.2,
+        down_ns: 5,
+        moves: true,
+    };
+    let rollout = Mode::Rollout {
+        every_ns: 14,
+        over_ns: 6,
+        share: 0.6,
+        overlap_ns: 2,
+        back: 0.0,
+    };
+    let replace = Mode::Replace { lifetime_ns: 45 };
+    for seed in 0..20 {
+        let laws = [
+            ("node", outage.clone()),
+            ("deployment", rollout.clone()),
+            ("pod", replace.clone()),
+        ];
+        let life = Life {
+            seed,
+            ..life(&laws)
+        };
+        let mut labels = kubernetes(4, 8);
+        labels[3] = composed("pod", 4, "{deployment}|-|{}|-|{generation}");
+        let fleet = fleet(&labels, &life, 1);
+        let mut lives = Lives::at(&fleet, 0);
+        let mut known: HashSet<String> = (0..fleet.len())
+            .filter(|&entity| lives.entities().exists(entity))
+            .map(|entity| value(lives.entities(), entity, "pod").to_owned())
+            .collect();
+        for tick in 1..400 {
+            let now = lives.step(tick);
+            let began = now.changes().iter().filter(|_| now.tick() == tick);
+            for change in began.filter(|change| change.began) {
+                let pod = value(now, change.entity as usize, "pod");
+                assert!(known.insert(pod.to_owned()), "{pod} at {tick}, seed {seed}");
+            }
+        }
+        assert!(known.len() > 300, "{}", known.len());
     }
 }
 

@@ -2,18 +2,19 @@
 //!
 //! Where an entity is follows from where it was before, so that a walk from the first tick
 //! would be as long as the run. But it forgets: time is divided into *eras* as long as values
-//! last in the mean, and each slot has one *replacement* in each era. That begins with the era
-//! and leaves whatever fails under it, whether or not anybody is it; who has to move in an era
-//! becomes its replacement as that is then, and so does who is new for another reason. Two who
-//! were at different places are the same from the first era on in which both had to move.
+//! last in the mean, and in each era an entity has one *replacement*. That begins with the era,
+//! or with the entity if this is new for another reason, and leaves whatever fails under it,
+//! whether or not anybody is it yet; who has to move in an era becomes its replacement as that
+//! is then. Two who were at different places are the same from the first era on in which both
+//! had to move.
 //!
 //! So the entity at a time is found from shortly before: from its birth, if that is near, else
 //! from an era since which every value has failed. Whoever an entity was then, it is one of the
 //! replacements of the eras up to there; the eras in which these move on are followed until one
 //! is left. If several are, it begins earlier.
 //!
-//! The generation grows by the era and by the outages that have begun, so that nobody is ever
-//! what was there before.
+//! The generation grows by the eras and by the outages that had begun when values were chosen,
+//! so that nobody is ever what was there before.
 
 use super::Laws;
 use crate::model::fleet::making::Making;
@@ -72,6 +73,7 @@ struct Path<'a> {
     parts: &'a Parts,
     mover: &'a Mover,
     making: &'a mut Making,
+    born_ns: u64,
 }
 
 impl Mover {
@@ -152,8 +154,9 @@ impl Laws {
                 parts,
                 mover,
                 making,
+                born_ns,
             };
-            let at_ns = path.walk(born_ns, time_ns, sweeps);
+            let at_ns = path.walk(time_ns, sweeps);
             making.moved_ns = making.moved_ns.max(at_ns);
             for &part in &mover.showing {
                 making.changed_ns[part] = making.changed_ns[part].max(at_ns);
@@ -200,10 +203,10 @@ impl Sweeps {
 
 impl Path<'_> {
     /// Goes from its birth to a time; when the last move was.
-    fn walk(&mut self, born_ns: u64, time_ns: u64, sweeps: &mut Sweeps) -> u64 {
+    fn walk(&mut self, time_ns: u64, sweeps: &mut Sweeps) -> u64 {
         let (mut era, mut since_ns) = self
-            .recent(born_ns, time_ns, sweeps)
-            .unwrap_or((self.mover.era(born_ns), born_ns));
+            .recent(time_ns, sweeps)
+            .unwrap_or((self.mover.era(self.born_ns), self.born_ns));
         loop {
             let end_ns = self.mover.end_ns(era, time_ns);
             let moved_ns = self.replace(era, end_ns);
@@ -216,9 +219,9 @@ impl Path<'_> {
 
     /// The era of whose replacement it is, and since when, where that can be told without
     /// going back to its birth.
-    fn recent(&mut self, born_ns: u64, time_ns: u64, sweeps: &mut Sweeps) -> Option<(u64, u64)> {
+    fn recent(&mut self, time_ns: u64, sweeps: &mut Sweeps) -> Option<(u64, u64)> {
         let law = self.mover.sweeping?;
-        let (born, now) = (self.mover.era(born_ns), self.mover.era(time_ns));
+        let (born, now) = (self.mover.era(self.born_ns), self.mover.era(time_ns));
         let mut back = NEAR;
         while back < now - born {
             let first = now - back;
@@ -275,7 +278,7 @@ impl Path<'_> {
 
     /// Makes the replacement of an era as it is at a time of that; when it moved last.
     fn replace(&mut self, era: u64, time_ns: u64) -> u64 {
-        let mut chosen_ns = self.mover.start_ns(era);
+        let mut chosen_ns = self.mover.start_ns(era).max(self.born_ns);
         loop {
             self.choose(era, chosen_ns);
             match self.next_failure(chosen_ns).filter(|&at| at <= time_ns) {
@@ -292,6 +295,7 @@ impl Path<'_> {
             parts,
             mover,
             making,
+            ..
         } = self;
         let own = laws.moves.iter().filter(|law| law.mover == mover.part);
         let begun = own.map(|law| law.outages.begun(chosen_ns));

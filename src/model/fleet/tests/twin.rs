@@ -381,8 +381,9 @@ impl Twin<'_> {
         })
     }
 
-    /// What whoever moves just then becomes: it was imagined from the beginning of the era on.
-    fn replacement(&self, mover: &str, at: &At, time_ns: u64) -> Moved {
+    /// What whoever moves just then becomes: it was imagined from the beginning of the era on, or
+    /// since who moves was new.
+    fn replacement(&self, mover: &str, at: &At, (born_ns, time_ns): (u64, u64)) -> Moved {
         let rate: f64 = self.outages(mover).iter().map(|(_, _, rate)| rate).sum();
         let era_ns = if rate > 0.0 {
             (1.0 / rate).ceil().clamp(1.0, 1e18) as u64
@@ -395,8 +396,9 @@ impl Twin<'_> {
             at_ns: chosen_ns,
             chosen_ns,
         };
-        let mut moved = chosen(era * era_ns);
-        for start_ns in self.starts(mover, era * era_ns, time_ns) {
+        let first_ns = born_ns.max(era * era_ns);
+        let mut moved = chosen(first_ns);
+        for start_ns in self.starts(mover, first_ns, time_ns) {
             let mut moves = at.moves.clone();
             moves.insert(mover.to_owned(), moved);
             let at = At {
@@ -435,7 +437,7 @@ impl Twin<'_> {
             let born_ns = self.generation(&mover, &base).1;
             let joined = |at_ns: u64| Moved {
                 at_ns,
-                ..self.replacement(&mover, &base, at_ns)
+                ..self.replacement(&mover, &base, (born_ns, at_ns))
             };
             let mut moved = joined(born_ns);
             for start_ns in self.starts(&mover, born_ns, time_ns) {
