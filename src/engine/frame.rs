@@ -281,6 +281,13 @@ impl Frame {
         (family, block, &shard.blocks[place])
     }
 
+    /// The values of a block alone.
+    #[inline]
+    pub(crate) fn columns(&self, index: usize) -> &Columns {
+        let (shard, place) = self.place(index);
+        &shard.blocks[place]
+    }
+
     /// What the series of a block observed at this tick, as the engine counted it;
     /// `None` for families that observe nothing.
     pub fn observed(&self, index: usize) -> Option<Observed<'_>> {

@@ -3,9 +3,8 @@
 //! Far apart in memory, values take long to come. Read one after the other, with nothing in
 //! between, many are on their way at the same time; and lines are then written in one go.
 
-use std::ops::Range;
-
 use crate::engine::{Columns, Created, ExponentialColumn, Frame, Gaps};
+use crate::exposition::places::Place;
 use crate::model::{Family, Shape};
 
 /// Columns of some rows of a family. Their memory is reused.
@@ -41,38 +40,53 @@ impl Default for Gathered {
 }
 
 impl Gathered {
-    /// Takes the place of what it was: the rows `ranges` of a family, `row_count` in all;
-    /// when they began only where that is asked for. Exponential buckets are left out.
+    /// Takes the place of what it was: some rows of a family, each in its block; when they
+    /// began only where that is asked for. Exponential buckets are left out.
     pub(super) fn take(
         &mut self,
         (frame, family): (&Frame, &Family),
-        (ranges, row_count): (&[Range<usize>], usize),
+        places: &[Place],
         with_created: bool,
     ) {
-        self.gaps = Gaps::default();
-        self.created_ns.clear();
-        let to = match family.shape {
-            Shape::Counter | Shape::Gauge => &mut self.values,
-            Shape::Histogram { .. } => &mut self.histograms,
-            Shape::Summary { .. } => &mut self.summaries,
-        };
-        clear(to);
-        let mut at = 0;
-        for (place, rows) in ranges.iter().flat_map(|range| family.pieces(range.clone())) {
-            let (_, block, columns) = frame.block(place);
-            append(to, columns, rows.clone(), block.len);
-            let gaps = frame.gaps(place);
-            if !gaps.is_empty() {
-                for row in rows.clone().filter(|&row| gaps.contains(row)) {
-                    self.gaps.add(at + row - rows.start, row_count);
+        let block = |place: &Place| family.first_block + place.block();
+        match family.shape {
+            Shape::Counter | Shape::Gauge => {
+                let value = |place: &Place| match frame.columns(block(place)) {
+                    Columns::Values(values) => values[place.row()],
+                    _ => unreachable!("columns are of the family's type"),
+                };
+                if let Columns::Values(to) = &mut self.values {
+                    to.clear();
+                    to.extend(places.iter().map(value));
                 }
             }
-            if with_created {
-                let created = frame.created(place);
-                let times = rows.clone().map(|row| created.at(row));
-                self.created_ns.extend(times);
+            Shape::Histogram { .. } => {
+                let width = family.shape.layout().cells();
+                clear(&mut self.histograms);
+                for place in places {
+                    let columns = frame.columns(block(place));
+                    append(&mut self.histograms, columns, place.row(), width);
+                }
             }
-            at += rows.len();
+            Shape::Summary { .. } => {
+                let width = family.shape.layout().cells();
+                clear(&mut self.summaries);
+                for place in places {
+                    let columns = frame.columns(block(place));
+                    append(&mut self.summaries, columns, place.row(), width);
+                }
+            }
+        }
+        self.gaps = Gaps::default();
+        for (at, place) in places.iter().enumerate() {
+            if frame.gaps(block(place)).contains(place.row()) {
+                self.gaps.add(at, places.len());
+            }
+        }
+        self.created_ns.clear();
+        if with_created {
+            let time = |place: &Place| frame.created(block(place)).at(place.row());
+            self.created_ns.extend(places.iter().map(time));
         }
         self.created = Created::of(&self.created_ns);
     }
@@ -108,10 +122,10 @@ fn clear(columns: &mut Columns) {
     }
 }
 
-/// Appends some rows of columns of the same type, of `len` rows.
-fn append(to: &mut Columns, from: &Columns, rows: Range<usize>, len: usize) {
+/// Appends a row of the columns of histograms or summaries of so many cells.
+fn append(to: &mut Columns, from: &Columns, row: usize, width: usize) {
+    let cells = row * width..(row + 1) * width;
     match (to, from) {
-        (Columns::Values(to), Columns::Values(from)) => to.extend_from_slice(&from[rows]),
         (
             Columns::Histogram {
                 cumulative: to,
@@ -122,9 +136,8 @@ fn append(to: &mut Columns, from: &Columns, rows: Range<usize>, len: usize) {
                 cumulative, sums, ..
             },
         ) => {
-            let width = cumulative.len() / len;
-            to.extend_from_slice(&cumulative[rows.start * width..rows.end * width]);
-            to_sums.extend_from_slice(&sums[rows]);
+            to.extend_from_slice(&cumulative[cells]);
+            to_sums.push(sums[row]);
         }
         (
             Columns::Summary {
@@ -138,10 +151,9 @@ fn append(to: &mut Columns, from: &Columns, rows: Range<usize>, len: usize) {
                 sums,
             },
         ) => {
-            let width = quantiles.len() / len;
-            to.extend_from_slice(&quantiles[rows.start * width..rows.end * width]);
-            to_counts.extend_from_slice(&counts[rows.clone()]);
-            to_sums.extend_from_slice(&sums[rows]);
+            to.extend_from_slice(&quantiles[cells]);
+            to_counts.push(counts[row]);
+            to_sums.push(sums[row]);
         }
         _ => unreachable!("columns are of the family's type"),
     }

@@ -188,7 +188,7 @@ impl<M: Mark> Writer<'_, M> {
     fn write_family(
         &mut self,
         index: usize,
-        stencil: &Stencil,
+        stencil: &mut Stencil,
         more_bytes: usize,
         before: &mut Option<(usize, usize)>,
     ) {
@@ -208,13 +208,17 @@ impl<M: Mark> Writer<'_, M> {
         self.marks.begin(repeats, lines_max);
         let family = &self.renderer.catalog.families()[index];
         let row_bytes = text.series_bytes_max() + (repeats.series_lines + 1) * more_bytes;
-        let mut head = stencil.head(text.name());
         let population = self.frame.population(index);
-        let (ranges, row_count) = (stencil.ranges(), stencil.row_count());
-        if row_count < ranges.len() * NEIGHBOURS_MIN {
+        let row_count = stencil.row_count();
+        let is_apart = row_count < stencil.ranges().len() * NEIGHBOURS_MIN;
+        if is_apart {
+            stencil.find_places(family.block_series);
+        }
+        let (ranges, mut head) = (stencil.ranges(), stencil.head(text.name()));
+        if is_apart {
             let gathered = &mut *self.gathered;
             let with_created = text.has_created(format);
-            gathered.take((self.frame, family), (ranges, row_count), with_created);
+            gathered.take((self.frame, family), stencil.places(), with_created);
             let points = Points {
                 population,
                 columns: gathered.columns(&family.shape),
