@@ -35,6 +35,7 @@ mod reply;
 mod request;
 mod server;
 mod table;
+mod timeout;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};

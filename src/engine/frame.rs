@@ -281,11 +281,15 @@ impl Frame {
         (family, block, &shard.blocks[place])
     }
 
-    /// The values of a block alone.
+    /// The values of a block and which of them are missing.
     #[inline]
-    pub(crate) fn columns(&self, index: usize) -> &Columns {
+    pub(crate) fn columns_with_gaps(&self, index: usize) -> (&Columns, &Gaps) {
         let (shard, place) = self.place(index);
-        &shard.blocks[place]
+        let gaps = match &self.part {
+            Some((gaps, _)) => &gaps[index],
+            None => &shard.gaps[place],
+        };
+        (&shard.blocks[place], gaps)
     }
 
     /// What the series of a block observed at this tick, as the engine counted it;
