@@ -254,7 +254,7 @@ impl Program {
         let [code, path] = names(rows);
         let text = format!(
             "global: {{tick_interval_s: 3600, epoch: '{epoch:.0}', control_api_port: 0, max_series: 100M}}\n\
-             exporters:\n  prometheus:\n    {{port: 0, bind_address: 127.0.0.1, targets: {{by: [pod]}}}}\n  \
+             exporters:\n  prometheus:\n    {{port: 0, bind_address: 127.0.0.1, targets: {{{law}}}}}\n  \
              otel: {{enabled: false}}\n\
              profiles:\n  pods:\n    labels:\n      pod: {{range: [1, {targets}], fmt: 'cart-7d9f8b6c5d-%05d'}}\n      \
              {path}: {{range: [1, {}], fmt: '/api/v1/items/%05d'}}\n      \

@@ -123,6 +123,9 @@ impl Stencil {
             0 | 1 => 0,
             rows => self.ends[rows - 2],
         };
+        if changed.len() == 1 && self.write_alike(labels, cursor, changed.start, before..start) {
+            return;
+        }
         let same = self.starts[changed.start];
         let rest = self.starts[changed.end];
         self.text.extend_from_within(before..before + same);
@@ -142,6 +145,31 @@ impl Stencil {
             *place = *place - rest + new_rest;
         }
         self.ends.push(self.text.len());
+    }
+
+    /// Appends a row of which all but one dimension is as in the row `before`, if there is one
+    /// and the value is as long there; false otherwise.
+    fn write_alike(
+        &mut self,
+        labels: &SpaceText,
+        cursor: &Cursor<'_>,
+        dimension: usize,
+        before: Range<usize>,
+    ) -> bool {
+        let Some(values) = labels.values(dimension) else {
+            return false;
+        };
+        let value = values.get(cursor.digits()[dimension] as usize);
+        let len = labels.open(dimension).len() + value.len() + 1;
+        // A hidden one has no length.
+        if before.is_empty() || self.starts[dimension + 1] - self.starts[dimension] != len {
+            return false;
+        }
+        let end = before.end + self.starts[dimension + 1] - 1;
+        self.text.extend_from_within(before);
+        self.text[end - value.len()..end].copy_from_slice(value);
+        self.ends.push(self.text.len());
+        true
     }
 
     /// Appends a label of the row that began at `start`.

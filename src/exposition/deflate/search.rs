@@ -413,18 +413,26 @@ fn common_suffix(new: &[u8], old: &[u8], max: usize) -> usize {
 #[inline(never)]
 fn long_common_suffix(new: &[u8], old: &[u8], max: usize) -> usize {
     let len = new.len().min(old.len()).min(max);
-    let (new, old) = (&new[new.len() - len..], &old[old.len() - len..]);
+    let (mut new, mut old) = (&new[new.len() - len..], &old[old.len() - len..]);
+    // As long as all is equal, much of it at once.
+    while let (Some((new_rest, new_end)), Some((old_rest, old_end))) =
+        (new.split_last_chunk::<32>(), old.split_last_chunk::<32>())
+        && new_end == old_end
+    {
+        (new, old) = (new_rest, old_rest);
+    }
+    let equal = len - new.len();
     let (new_rest, new_words) = new.as_rchunks::<8>();
     let (old_rest, old_words) = old.as_rchunks::<8>();
     let words = new_words.iter().zip(old_words).rev();
     for (index, (new, old)) in words.enumerate() {
         let differ = u64::from_le_bytes(*new) ^ u64::from_le_bytes(*old);
         if differ != 0 {
-            return 8 * index + differ.leading_zeros() as usize / 8;
+            return equal + 8 * index + differ.leading_zeros() as usize / 8;
         }
     }
     let rest = new_rest.iter().zip(old_rest).rev();
-    8 * new_words.len() + rest.take_while(|(new, old)| new == old).count()
+    equal + 8 * new_words.len() + rest.take_while(|(new, old)| new == old).count()
 }
 
 #[cfg(test)]
