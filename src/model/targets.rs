@@ -258,8 +258,8 @@ impl SpaceTargets {
             }
         });
         runs.sort_unstable();
-        let targets = runs.chunk_by(|one, next| one.0 == next.0);
-        let ends = targets.scan(0, |end, runs| {
+        let is_same = |one: &(u64, u32, u32), next: &(u64, u32, u32)| one.0 == next.0;
+        let ends = runs.chunk_by(is_same).scan(0, |end, runs| {
             *end += runs.len() as u32;
             Some(*end)
         });
@@ -271,11 +271,7 @@ impl SpaceTargets {
             starts,
             firsts: runs.iter().map(|&(_, first, _)| first).collect(),
             lens: lens.iter().map(|&(_, _, len)| len).collect(),
-            keys: {
-                let mut keys: Vec<u64> = runs.iter().map(|&(key, _, _)| key).collect();
-                keys.dedup();
-                keys.into()
-            },
+            keys: runs.chunk_by(is_same).map(|runs| runs[0].0).collect(),
             unit_rows,
         }
     }
