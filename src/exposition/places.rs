@@ -83,7 +83,7 @@ mod tests {
             (vec![], 4096),
             (vec![0..1, 4095..4097, 9000..9001], 4096),
             (vec![0..1, 4095..4097, 9000..9001], 16),
-            (vec![7..70], 17),
+            (vec![7..40, 41..70], 17),
         ] {
             let mut family = Family::new("f", "", "", Shape::Gauge, Arc::clone(&space));
             family.block_series = block_series;
