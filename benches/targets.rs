@@ -5,6 +5,8 @@
 //!
 //! Rows of a target are neighbours where its label comes first by name, one by one where it
 //! comes last, and anywhere where series are dealt by identity. Header lines count as lines.
+//!
+//! `--pages`, `--scrapes` and `--maps` measure that table alone.
 #![allow(missing_docs)]
 
 mod support;
@@ -37,8 +39,26 @@ enum Rows {
     Dealt,
 }
 
+/// Measures a table, and prints it.
+type Part = fn(Options);
+
 fn main() {
     let options = Options::from_args();
+    let parts: [(&str, Part); 3] = [
+        ("--pages", all_pages),
+        ("--scrapes", all_scrapes),
+        ("--maps", all_maps),
+    ];
+    let is_named = |name: &str| std::env::args().skip(1).any(|arg| arg == name);
+    let names_some = parts.iter().any(|(name, _)| is_named(name));
+    for (name, part) in parts {
+        if !names_some || is_named(name) {
+            part(options);
+        }
+    }
+}
+
+fn all_pages(options: Options) {
     let mut pages = Table::new(
         "Pages of 1 000 series, per line and core",
         &[
@@ -63,17 +83,13 @@ fn main() {
         }
     }
     pages.print();
+}
+
+fn all_scrapes(options: Options) {
     let mut scrapes = Table::new(
         "Whole scrapes over HTTP: the program's CPU per line, and its memory at the most",
         &[
-            "targets",
-            "series each",
-            "format",
-            "body ns",
-            "page ns",
-            "ratio",
-            "body MB",
-            "pages MB",
+            "rows", "targets", "format", "body ns", "page ns", "ratio", "body MB", "pages MB",
         ],
     );
     let sizes: &[usize] = if options.smoke {
@@ -82,11 +98,16 @@ fn main() {
         &[1000, 10_000]
     };
     for &targets in sizes {
-        for gzip in [false, true] {
-            measure_scrapes(options, targets, gzip, &mut scrapes);
+        for rows in [Rows::Together, Rows::Apart, Rows::Dealt] {
+            for gzip in [false, true] {
+                measure_scrapes(options, rows, targets, gzip, &mut scrapes);
+            }
         }
     }
     scrapes.print();
+}
+
+fn all_maps(options: Options) {
     let mut maps = Table::new(
         "Which series belong to which target",
         &[
@@ -204,6 +225,7 @@ fn measure_pages(options: Options, rows: Rows, targets: usize, families: usize, 
 struct Program {
     child: Child,
     address: String,
+    rows: Rows,
     _folder: tempfile::TempDir,
 }
 
@@ -215,7 +237,7 @@ impl Drop for Program {
 }
 
 impl Program {
-    fn start(targets: usize) -> Self {
+    fn start(rows: Rows, targets: usize) -> Self {
         let metric = |n: usize| {
             let kind = match n % 4 {
                 3 => "gauge, algorithm: random_walk, step: 0.5, start: 20",
@@ -225,13 +247,18 @@ impl Program {
         };
         let metrics: String = (0..10).map(metric).collect();
         let epoch = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(9 * 60 + 30);
+        let law = match rows {
+            Rows::Together | Rows::Apart => "by: [pod]".to_owned(),
+            Rows::Dealt => format!("count: {targets}"),
+        };
+        let [code, path] = names(rows);
         let text = format!(
             "global: {{tick_interval_s: 3600, epoch: '{epoch:.0}', control_api_port: 0, max_series: 100M}}\n\
-             exporters:\n  prometheus:\n    {{port: 0, bind_address: 127.0.0.1, targets: {{by: [pod]}}}}\n  \
+             exporters:\n  prometheus:\n    {{port: 0, bind_address: 127.0.0.1, targets: {{{law}}}}}\n  \
              otel: {{enabled: false}}\n\
              profiles:\n  pods:\n    labels:\n      pod: {{range: [1, {targets}], fmt: 'cart-7d9f8b6c5d-%05d'}}\n      \
-             route: {{range: [1, {}], fmt: '/api/v1/items/%05d'}}\n      \
-             status: ['200', '204', '301', '404', '500']\nmetrics:\n{metrics}",
+             {path}: {{range: [1, {}], fmt: '/api/v1/items/%05d'}}\n      \
+             {code}: ['200', '204', '301', '404', '500']\nmetrics:\n{metrics}",
             SERIES_PER_TARGET / 50
         );
         let folder = tempfile::tempdir().expect("a folder");
@@ -254,6 +281,7 @@ impl Program {
         let program = Self {
             child,
             address: address.trim_end_matches(')').to_owned(),
+            rows,
             _folder: folder,
         };
         while program.body(false, |_| {}) == 0 {
@@ -298,16 +326,24 @@ impl Program {
     }
 
     /// Scrapes the page of a target on a connection that stays.
-    fn page(stream: &mut BufReader<TcpStream>, number: usize, gzip: bool, body: &mut Vec<u8>) {
+    fn page(
+        &self,
+        stream: &mut BufReader<TcpStream>,
+        number: usize,
+        gzip: bool,
+        body: &mut Vec<u8>,
+    ) {
+        let id = match self.rows {
+            Rows::Together | Rows::Apart => format!("cart-7d9f8b6c5d-{:05}", number + 1),
+            Rows::Dealt => number.to_string(),
+        };
         let accepts = if gzip {
             "Accept-Encoding: gzip\r\n"
         } else {
             ""
         };
-        let request = format!(
-            "GET /targets/cart-7d9f8b6c5d-{:05}/metrics HTTP/1.1\r\nHost: localhost\r\n{accepts}\r\n",
-            number + 1
-        );
+        let request =
+            format!("GET /targets/{id}/metrics HTTP/1.1\r\nHost: localhost\r\n{accepts}\r\n");
         stream
             .get_mut()
             .write_all(request.as_bytes())
@@ -357,16 +393,21 @@ impl Program {
 }
 
 /// CPU of the running program, by whole scrapes: of one program one body, of another all pages.
-fn measure_scrapes(options: Options, targets: usize, gzip: bool, table: &mut Table) {
-    let [whole, paged] = [(); 2].map(|()| Program::start(targets));
+fn measure_scrapes(options: Options, rows: Rows, targets: usize, gzip: bool, table: &mut Table) {
+    let [whole, paged] = [(); 2].map(|()| Program::start(rows, targets));
     let mut body_lines = 0;
     whole.body(false, |piece| {
         body_lines += piece.split(|&byte| byte == b'\n').count() - 1;
     });
     let mut stream = paged.connect();
     let mut page = Vec::new();
-    Program::page(&mut stream, 0, false, &mut page);
-    let page_lines = newlines(&page);
+    // Some pages, in an order that brings no neighbours together.
+    let numbers = (0..targets.min(1000)).map(|turn| turn * 7919 % targets);
+    let mut page_lines = 0;
+    for number in numbers.clone() {
+        paged.page(&mut stream, number, false, &mut page);
+        page_lines += newlines(&page);
+    }
     // Hundredths of a second tell little of short work.
     let (rounds, least) = if options.smoke { (1, 1) } else { (3, 150) };
     let (mut body_ns, mut page_ns) = (f64::INFINITY, f64::INFINITY);
@@ -379,16 +420,16 @@ fn measure_scrapes(options: Options, targets: usize, gzip: bool, table: &mut Tab
         body_ns = f64::min(body_ns, (whole.cpu() - began) as f64 * 1e7 / lines as f64);
         let (began, mut lines) = (paged.cpu(), 0);
         while paged.cpu() - began < least {
-            for number in (0..targets).step_by((targets / 1000).max(1)) {
-                Program::page(&mut stream, number, gzip, &mut page);
-                lines += page_lines;
+            for number in numbers.clone() {
+                paged.page(&mut stream, number, gzip, &mut page);
             }
+            lines += page_lines;
         }
         page_ns = f64::min(page_ns, (paged.cpu() - began) as f64 * 1e7 / lines as f64);
     }
     table.row(&[
+        format!("{rows:?}"),
         count(targets),
-        count(SERIES_PER_TARGET),
         if gzip { "gzip" } else { "plain" }.to_owned(),
         ns(body_ns),
         ns(page_ns),
@@ -437,6 +478,15 @@ fn law(rows: Rows, targets: usize) -> TargetLaw {
     }
 }
 
+/// Labels beside the one that makes targets, which comes first or last by name, apart from one
+/// that has the same value everywhere.
+fn names(rows: Rows) -> [&'static str; 2] {
+    match rows {
+        Rows::Apart => ["code", "endpoint"],
+        Rows::Together | Rows::Dealt => ["status", "route"],
+    }
+}
+
 /// Counters and gauges of one space, in which each target has so many rows.
 fn frame(rows: Rows, targets: usize, rows_each: usize, families: usize) -> Frame {
     let texts = |prefix: &str, count: usize| -> Vec<String> {
@@ -446,12 +496,7 @@ fn frame(rows: Rows, targets: usize, rows_each: usize, families: usize) -> Frame
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
         list(name, &values)
     };
-    // The label that makes targets comes first or last by name, apart from one that has
-    // the same value everywhere.
-    let names = match rows {
-        Rows::Apart => ["code", "endpoint"],
-        Rows::Together | Rows::Dealt => ["status", "route"],
-    };
+    let names = names(rows);
     let codes = label(names[0], texts("2", rows_each.min(5)));
     let paths = label(names[1], texts("/api/v1/items/", (rows_each / 5).max(1)));
     let labels = [

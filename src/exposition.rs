@@ -13,7 +13,7 @@
 //! | [`negotiate`] | chooses format and encoding by what a scraper accepts |
 //! | `plan` | cuts a body into chunks |
 //! | `text` | writes a family's lines: `head`, `number` and `ends` are their parts |
-//! | `page` | writes the lines of one target, their labels from a `stencil`, values that are far apart `gathered` |
+//! | `page` | writes the lines of one target, their labels from a `stencil`, values that are far apart `gathered` from their `places` |
 //! | `escape` | escapes label values, once at the start |
 //! | `room` | appends to a vector without a call for each piece |
 //! | `lines` | tells the compressor where lines begin |
@@ -35,6 +35,7 @@ pub mod negotiate;
 mod number;
 mod page;
 mod pages;
+mod places;
 mod plan;
 mod points;
 pub mod pool;

@@ -18,7 +18,8 @@
 //!
 //! Reading order: [`parse_head`] and [`ChunkedDecoder`] are pure functions from bytes to values;
 //! `reply` turns answers into writes; `connection` runs one client; `table` knows all clients and
-//! chooses whom to close; `server` accepts. `linger` closes politely.
+//! chooses whom to close; `server` accepts. `timeout` tells sockets how long to wait, `linger`
+//! closes politely.
 //!
 //! What this module never does: know a metric or a route, read the wall clock itself (deadlines are
 //! [`std::time::Instant`]s, the `Date` header is [`crate::clock`]'s), compress, speak TLS or HTTP/2, keep a body that a handler streams,
@@ -35,6 +36,7 @@ mod reply;
 mod request;
 mod server;
 mod table;
+mod timeout;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};

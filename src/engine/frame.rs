@@ -281,6 +281,17 @@ impl Frame {
         (family, block, &shard.blocks[place])
     }
 
+    /// The values of a block and which of them are missing.
+    #[inline]
+    pub(crate) fn columns_with_gaps(&self, index: usize) -> (&Columns, &Gaps) {
+        let (shard, place) = self.place(index);
+        let gaps = match &self.part {
+            Some((gaps, _)) => &gaps[index],
+            None => &shard.gaps[place],
+        };
+        (&shard.blocks[place], gaps)
+    }
+
     /// What the series of a block observed at this tick, as the engine counted it;
     /// `None` for families that observe nothing.
     pub fn observed(&self, index: usize) -> Option<Observed<'_>> {

@@ -6,11 +6,23 @@
 use std::ops::Range;
 
 use crate::engine::{Columns, Created, ExponentialColumn, Frame, Gaps};
+use crate::exposition::places::Place;
 use crate::model::{Family, Shape};
 
-/// Columns of some rows of a family. Their memory is reused.
+/// Values that are asked for at once.
+const AT_ONCE: usize = 128;
+/// Values of families that are gathered together, at most.
+const VALUES_MAX: usize = 1024;
+
+/// Columns of some rows of a family, or of the same rows of some families that have one value
+/// for each. Their memory is reused.
 #[derive(Debug)]
 pub(super) struct Gathered {
+    /// The families, by index in the catalog; of each there are `row_count` rows, ...
+    families: Vec<usize>,
+    row_count: usize,
+    /// ... and it is this one's turn.
+    turn: usize,
     values: Columns,
     histograms: Columns,
     summaries: Columns,
@@ -22,6 +34,9 @@ pub(super) struct Gathered {
 impl Default for Gathered {
     fn default() -> Self {
         Self {
+            families: Vec::new(),
+            row_count: 0,
+            turn: 0,
             values: Columns::Values(Vec::new()),
             histograms: Columns::Histogram {
                 cumulative: Vec::new(),
@@ -41,38 +56,107 @@ impl Default for Gathered {
 }
 
 impl Gathered {
-    /// Takes the place of what it was: the rows `ranges` of a family, `row_count` in all;
-    /// when they began only where that is asked for. Exponential buckets are left out.
+    /// Forgets all, as another page follows.
+    pub(super) fn forget(&mut self) {
+        self.families.clear();
+        self.turn = 0;
+    }
+
+    /// How many families at most are taken together, of so many rows each.
+    pub(super) fn families_max(row_count: usize) -> usize {
+        (VALUES_MAX / row_count.max(1)).max(1)
+    }
+
+    /// The rows of the next family in all that was taken; `None` unless it is this one.
+    pub(super) fn next_rows(&mut self, family: usize) -> Option<Range<usize>> {
+        let at = self.turn;
+        (self.families.get(at) == Some(&family)).then(|| {
+            self.turn += 1;
+            at * self.row_count..(at + 1) * self.row_count
+        })
+    }
+
+    /// Takes the place of what it was: some rows of families, each in its block; when they
+    /// began only where that is asked for. Of families that have more than a value for each
+    /// row the first alone is taken, and exponential buckets are left out.
     pub(super) fn take(
         &mut self,
-        (frame, family): (&Frame, &Family),
-        (ranges, row_count): (&[Range<usize>], usize),
+        frame: &Frame,
+        families: impl Iterator<Item = usize>,
+        places: &[Place],
         with_created: bool,
     ) {
-        self.gaps = Gaps::default();
-        self.created_ns.clear();
-        let to = match family.shape {
-            Shape::Counter | Shape::Gauge => &mut self.values,
-            Shape::Histogram { .. } => &mut self.histograms,
-            Shape::Summary { .. } => &mut self.summaries,
+        self.forget();
+        self.families.extend(families);
+        self.row_count = places.len();
+        let family = |index: usize| &frame.catalog().families()[index];
+        let Some(first) = self.families.first().map(|&first| family(first)) else {
+            return;
         };
-        clear(to);
-        let mut at = 0;
-        for (place, rows) in ranges.iter().flat_map(|range| family.pieces(range.clone())) {
-            let (_, block, columns) = frame.block(place);
-            append(to, columns, rows.clone(), block.len);
-            let gaps = frame.gaps(place);
-            if !gaps.is_empty() {
-                for row in rows.clone().filter(|&row| gaps.contains(row)) {
-                    self.gaps.add(at + row - rows.start, row_count);
+        let block = |family: &Family, place: &Place| family.first_block + place.block();
+        let mut has_gaps = false;
+        match first.shape {
+            Shape::Counter | Shape::Gauge => {
+                let Columns::Values(to) = &mut self.values else {
+                    unreachable!("they are values")
+                };
+                to.clear();
+                // First where they are and then what they are: the less is done between two
+                // values, the more of them a processor asks for at once.
+                let mut found = [&0.0; AT_ONCE];
+                let mut count = 0;
+                for &index in &self.families {
+                    let family = family(index);
+                    for place in places {
+                        let (columns, gaps) = frame.columns_with_gaps(block(family, place));
+                        has_gaps |= !gaps.is_empty();
+                        found[count] = match columns {
+                            Columns::Values(values) => &values[place.row()],
+                            _ => unreachable!("columns are of the family's type"),
+                        };
+                        count += 1;
+                        if count == AT_ONCE {
+                            to.extend(found.iter().copied());
+                            count = 0;
+                        }
+                    }
+                }
+                to.extend(found[..count].iter().copied());
+            }
+            Shape::Histogram { .. } | Shape::Summary { .. } => {
+                self.families.truncate(1);
+                let width = first.shape.layout().cells();
+                let to = match first.shape {
+                    Shape::Histogram { .. } => &mut self.histograms,
+                    _ => &mut self.summaries,
+                };
+                clear(to);
+                for place in places {
+                    let (columns, gaps) = frame.columns_with_gaps(block(first, place));
+                    has_gaps |= !gaps.is_empty();
+                    append(to, columns, place.row(), width);
                 }
             }
-            if with_created {
-                let created = frame.created(place);
-                let times = rows.clone().map(|row| created.at(row));
-                self.created_ns.extend(times);
+        }
+        let all = self.families.iter().flat_map(|&index| {
+            let family = family(index);
+            places
+                .iter()
+                .map(move |place| (block(family, place), place.row()))
+        });
+        self.gaps = Gaps::default();
+        if has_gaps {
+            let row_count = self.families.len() * places.len();
+            for (at, (block, row)) in all.clone().enumerate() {
+                if frame.gaps(block).contains(row) {
+                    self.gaps.add(at, row_count);
+                }
             }
-            at += rows.len();
+        }
+        self.created_ns.clear();
+        if with_created {
+            let times = all.map(|(block, row)| frame.created(block).at(row));
+            self.created_ns.extend(times);
         }
         self.created = Created::of(&self.created_ns);
     }
@@ -108,10 +192,10 @@ fn clear(columns: &mut Columns) {
     }
 }
 
-/// Appends some rows of columns of the same type, of `len` rows.
-fn append(to: &mut Columns, from: &Columns, rows: Range<usize>, len: usize) {
+/// Appends a row of the columns of histograms or summaries of so many cells.
+fn append(to: &mut Columns, from: &Columns, row: usize, width: usize) {
+    let cells = row * width..(row + 1) * width;
     match (to, from) {
-        (Columns::Values(to), Columns::Values(from)) => to.extend_from_slice(&from[rows]),
         (
             Columns::Histogram {
                 cumulative: to,
@@ -122,9 +206,8 @@ fn append(to: &mut Columns, from: &Columns, rows: Range<usize>, len: usize) {
                 cumulative, sums, ..
             },
         ) => {
-            let width = cumulative.len() / len;
-            to.extend_from_slice(&cumulative[rows.start * width..rows.end * width]);
-            to_sums.extend_from_slice(&sums[rows]);
+            to.extend_from_slice(&cumulative[cells]);
+            to_sums.push(sums[row]);
         }
         (
             Columns::Summary {
@@ -138,10 +221,9 @@ fn append(to: &mut Columns, from: &Columns, rows: Range<usize>, len: usize) {
                 sums,
             },
         ) => {
-            let width = quantiles.len() / len;
-            to.extend_from_slice(&quantiles[rows.start * width..rows.end * width]);
-            to_counts.extend_from_slice(&counts[rows.clone()]);
-            to_sums.extend_from_slice(&sums[rows]);
+            to.extend_from_slice(&quantiles[cells]);
+            to_counts.push(counts[row]);
+            to_sums.push(sums[row]);
         }
         _ => unreachable!("columns are of the family's type"),
     }

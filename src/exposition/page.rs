@@ -4,6 +4,8 @@
 //! rows. Of the process's own families a page has only what tells its tick and its run, with
 //! the target's ID as a label.
 
+use std::ops::Range;
+
 use crate::engine::Frame;
 use crate::exposition::Renderer;
 use crate::exposition::ends::{Ends, LineEnds};
@@ -13,6 +15,7 @@ use crate::exposition::negotiate::Format;
 use crate::exposition::points::Points;
 use crate::exposition::room::Room;
 use crate::exposition::stencil::Stencil;
+use crate::model::Shape;
 use crate::model::targets::Target;
 
 /// What the names of the process's own families end in that are on every page.
@@ -66,6 +69,7 @@ impl PageScratch {
 
     /// Another page begins.
     fn forget(&mut self) {
+        self.gathered.forget();
         for of_space in &mut self.spaces {
             of_space.is_written = false;
             of_space.before = None;
@@ -130,14 +134,17 @@ impl Renderer {
             gathered: &mut scratch.gathered,
             samples: 0,
         };
-        let is_asked = |family: &usize| {
-            let is_named = |name: &&str| self.texts.of(*family).is_named(name);
+        let is_asked = |family: usize| {
+            let is_named = |name: &&str| self.texts.of(family).is_named(name);
             page.names.is_none_or(|names| names.iter().any(is_named))
         };
         let generated = self.catalog.generated_count();
-        let selected = self.selected.iter().copied().filter(is_asked);
-        let (selected, own) = (selected.clone(), selected);
-        for family in selected.filter(|&family| family < generated) {
+        let own_start = self.selected.partition_point(|&family| family < generated);
+        let (selected, own) = self.selected.split_at(own_start);
+        for (at, &family) in selected.iter().enumerate() {
+            if !is_asked(family) {
+                continue;
+            }
             let labels = self.texts.of(family).labels();
             let of_space = of_space(&mut scratch.spaces, labels.number());
             let OfSpace { stencil, .. } = of_space;
@@ -148,10 +155,14 @@ impl Renderer {
                 stencil.write(labels, population, rows, page.hidden, b"");
             }
             if stencil.row_count() > 0 {
-                writer.write_family(family, stencil, 0, &mut of_space.before);
+                // Of families that are not asked for nothing is read.
+                let ahead_count = if page.names.is_some() { 1 } else { usize::MAX };
+                let ahead = &selected[at..];
+                let ahead = &ahead[..ahead.len().min(ahead_count)];
+                writer.write_family(ahead, stencil, 0, &mut of_space.before);
             }
         }
-        for family in own.filter(|&family| family >= generated) {
+        for &family in own.iter().filter(|&&family| is_asked(family)) {
             let name = &self.catalog.families()[family].name;
             if OWN.iter().any(|own| name.ends_with(own)) {
                 let (labels, population) =
@@ -159,7 +170,7 @@ impl Renderer {
                 let (own, id_label) = (&mut scratch.own, &scratch.id_label);
                 let rows = std::iter::once(0..population.row_count());
                 own.write(labels, population, rows, &[], id_label);
-                writer.write_family(family, own, id_label.len() + 2, &mut None);
+                writer.write_family(&[family], own, id_label.len() + 2, &mut None);
             }
         }
         let samples = writer.samples;
@@ -182,16 +193,18 @@ struct Writer<'a, M> {
 }
 
 impl<M: Mark> Writer<'_, M> {
-    /// Appends the header of a family and its lines, whose labels a stencil has. Each row of
-    /// it takes up to `more_bytes` beyond the family's own labels. `before` tells of the
-    /// family before, of the same space and of one line for each row.
+    /// Appends the header of the first of some families and its lines, whose labels a stencil
+    /// has; the others follow it. Each row of it takes up to `more_bytes` beyond the family's
+    /// own labels. `before` tells of the family before, of the same space and of one line for
+    /// each row.
     fn write_family(
         &mut self,
-        index: usize,
-        stencil: &Stencil,
+        ahead: &[usize],
+        stencil: &mut Stencil,
         more_bytes: usize,
         before: &mut Option<(usize, usize)>,
     ) {
+        let index = ahead[0];
         let (format, text) = (self.ends.format(), self.renderer.texts.of(index));
         text.write_header(self.out, format);
         let mut repeats = text.repeats(format);
@@ -208,22 +221,25 @@ impl<M: Mark> Writer<'_, M> {
         self.marks.begin(repeats, lines_max);
         let family = &self.renderer.catalog.families()[index];
         let row_bytes = text.series_bytes_max() + (repeats.series_lines + 1) * more_bytes;
-        let mut head = stencil.head(text.name());
         let population = self.frame.population(index);
-        let (ranges, row_count) = (stencil.ranges(), stencil.row_count());
-        if row_count < ranges.len() * NEIGHBOURS_MIN {
-            let gathered = &mut *self.gathered;
-            let with_created = text.has_created(format);
-            gathered.take((self.frame, family), (ranges, row_count), with_created);
+        let row_count = stencil.row_count();
+        let is_apart = row_count < stencil.ranges().len() * NEIGHBOURS_MIN;
+        if is_apart {
+            stencil.find_places(family.block_series);
+        }
+        let (ranges, mut head) = (stencil.ranges(), stencil.head(text.name()));
+        if is_apart {
+            let rows = self.gather(ahead, stencil);
+            let gathered = &*self.gathered;
             let points = Points {
                 population,
                 columns: gathered.columns(&family.shape),
                 gaps: &gathered.gaps,
                 created: &gathered.created,
-                rows: 0..row_count,
+                rows: rows.clone(),
                 first_series: ranges[0].start,
             };
-            self.samples += gathered.gaps.present(0..row_count) * repeats.series_lines;
+            self.samples += gathered.gaps.present(rows) * repeats.series_lines;
             let room = &mut Room::new(self.out, row_count * row_bytes);
             text.put_rows(room, self.ends, &points, &mut head, self.marks);
             return;
@@ -243,6 +259,38 @@ impl<M: Mark> Writer<'_, M> {
             self.samples += points.gaps.present(rows) * repeats.series_lines;
             text.put_rows(room, self.ends, &points, &mut head, self.marks);
         }
+    }
+    /// Where the rows of the first of some families are among those that are gathered; unless
+    /// they are it gathers them, and those of the following ones that go with it.
+    fn gather(&mut self, ahead: &[usize], stencil: &Stencil) -> Range<usize> {
+        if let Some(rows) = self.gathered.next_rows(ahead[0]) {
+            return rows;
+        }
+        let format = self.ends.format();
+        let (families, texts) = (self.renderer.catalog.families(), &self.renderer.texts);
+        let space = |family: usize| texts.of(family).labels().number();
+        let with_created = texts.of(ahead[0]).has_created(format);
+        let has_value =
+            |family: usize| matches!(families[family].shape, Shape::Counter | Shape::Gauge);
+        let goes_with = |family: usize| {
+            has_value(family)
+                && space(family) == space(ahead[0])
+                && texts.of(family).has_created(format) == with_created
+        };
+        let with_it = ahead[1..]
+            .iter()
+            .copied()
+            .take_while(|&family| goes_with(family));
+        let together = std::iter::once(ahead[0]).chain(with_it);
+        let count = Gathered::families_max(stencil.row_count());
+        self.gathered.take(
+            self.frame,
+            together.take(count),
+            stencil.places(),
+            with_created,
+        );
+        let rows = self.gathered.next_rows(ahead[0]);
+        rows.expect("it was gathered first")
     }
 }
 

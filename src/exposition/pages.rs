@@ -17,8 +17,15 @@ const KEPT_BYTES_MAX: usize = 4 << 20;
 /// A fixed number of workers.
 #[derive(Debug)]
 pub(super) struct PageWorkers {
-    idle: Mutex<Vec<PageWorker>>,
+    idle: Mutex<Idle>,
     returned: Condvar,
+}
+
+/// Those that nobody has, and who waits for one.
+#[derive(Debug, Default)]
+struct Idle {
+    workers: Vec<PageWorker>,
+    waiting: usize,
 }
 
 /// What is kept from page to page.
@@ -38,9 +45,12 @@ pub(super) struct Borrowed<'a> {
 
 impl PageWorkers {
     pub(super) fn new(count: usize) -> Self {
-        let idle = (0..count).map(|_| PageWorker::default());
+        let workers = (0..count).map(|_| PageWorker::default());
         Self {
-            idle: Mutex::new(idle.collect()),
+            idle: Mutex::new(Idle {
+                workers: workers.collect(),
+                waiting: 0,
+            }),
             returned: Condvar::new(),
         }
     }
@@ -49,16 +59,18 @@ impl PageWorkers {
     pub(super) fn borrow(&self) -> Borrowed<'_> {
         let mut idle = self.idle();
         loop {
-            if let Some(worker) = idle.pop() {
+            if let Some(worker) = idle.workers.pop() {
                 let workers = self;
                 return Borrowed { workers, worker };
             }
+            idle.waiting += 1;
             let woken = self.returned.wait(idle);
             idle = woken.unwrap_or_else(PoisonError::into_inner);
+            idle.waiting -= 1;
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<PageWorker>> {
+    fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,8 +82,14 @@ impl Drop for Borrowed<'_> {
         } else {
             std::mem::take(&mut self.worker)
         };
-        self.workers.idle().push(worker);
-        self.workers.returned.notify_one();
+        let mut idle = self.workers.idle();
+        idle.workers.push(worker);
+        // To wake nobody costs a call of the system as well.
+        let is_awaited = idle.waiting > 0;
+        drop(idle);
+        if is_awaited {
+            self.workers.returned.notify_one();
+        }
     }
 }
 
@@ -212,7 +230,8 @@ mod tests {
             }
         });
         assert!((1..=2).contains(&most.into_inner()));
-        assert_eq!(workers.idle().len(), 2);
+        let idle = workers.idle();
+        assert_eq!((idle.workers.len(), idle.waiting), (2, 0));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::refusal::{BODY_TOO_LARGE, Refusal, bad};
 use super::reply::{Mode, Output, Reply, State, is_timeout};
 use super::request::Request;
 use super::table::{Slot, reset_on_close};
+use super::timeout::Timeout;
 use super::{Handler, IDLE_BUFFER_BYTES_MAX, Limits, Stats, deadline_after};
 
 /// What all connections of a server share.
@@ -243,6 +244,7 @@ struct Input {
     stream: Arc<TcpStream>,
     buffer: Vec<u8>,
     used: usize,
+    timeout: Timeout,
 }
 
 const READ_BYTES: usize = 8 << 10;
@@ -253,6 +255,7 @@ impl Input {
             stream,
             buffer: Vec::new(),
             used: 0,
+            timeout: Timeout::default(),
         }
     }
 
@@ -279,12 +282,14 @@ impl Input {
     fn fill(&mut self, deadline: Instant) -> Result<(), Unread> {
         let mut block = [0; READ_BYTES];
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(Unread::Late);
+            let stream = &*self.stream;
+            let tell = |time| stream.set_read_timeout(Some(time));
+            match self.timeout.wait_until(deadline, tell) {
+                Ok(true) => {}
+                Ok(false) => return Err(Unread::Late),
+                Err(_) => return Err(Unread::Gone),
             }
-            let armed = self.stream.set_read_timeout(Some(left));
-            match armed.and_then(|()| (&*self.stream).read(&mut block)) {
+            match (&*self.stream).read(&mut block) {
                 Ok(0) => return Err(Unread::Gone),
                 Ok(read) => {
                     self.buffer.drain(..self.used);

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::head::Version;
 use super::refusal::Refusal;
 use super::table::Table;
+use super::timeout::Timeout;
 use super::{IDLE_BUFFER_BYTES_MAX, Stats, deadline_after};
 use crate::clock;
 
@@ -210,6 +211,7 @@ pub(super) struct Output {
     table: Arc<Table>,
     stats: Arc<Stats>,
     write_deadline: Duration,
+    timeout: Timeout,
     /// The end of the response that is being written.
     deadline: Instant,
     version: Version,
@@ -236,6 +238,7 @@ impl Output {
             table,
             stats,
             write_deadline,
+            timeout: Timeout::default(),
             deadline: Instant::now(),
             version: Version::Http11,
             head_only: false,
@@ -323,7 +326,7 @@ impl Output {
             IoSlice::new(tail),
         ];
         self.is_started = true;
-        let result = write_all(&self.stream, &mut parts, self.deadline);
+        let result = write_all(&self.stream, &mut parts, &mut self.timeout, self.deadline);
         self.head.clear();
         self.gathered.clear();
         if let Err(error) = &result {
@@ -340,15 +343,15 @@ impl Output {
 fn write_all(
     mut stream: &TcpStream,
     mut parts: &mut [IoSlice<'_>],
+    timeout: &mut Timeout,
     deadline: Instant,
 ) -> io::Result<()> {
     IoSlice::advance_slices(&mut parts, 0); // drops empty parts at the front
     while !parts.is_empty() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        let tell = |time| stream.set_write_timeout(Some(time));
+        if !timeout.wait_until(deadline, tell)? {
             return Err(too_slow());
         }
-        stream.set_write_timeout(Some(left))?;
         match stream.write_vectored(parts) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => IoSlice::advance_slices(&mut parts, written),

@@ -41,6 +41,8 @@ pub struct TargetMap {
 pub struct Target<'a> {
     map: &'a TargetMap,
     key: u64,
+    /// The place of a space in which it has rows, and one of them, where that is known.
+    row: Option<(usize, usize)>,
 }
 
 /// The targets of the rows of one space.
@@ -120,12 +122,13 @@ impl TargetMap {
     /// The target of a key; `None` where there is none at this tick.
     pub fn with_key(&self, key: u64) -> Option<Target<'_>> {
         self.keys.binary_search(&key).ok()?;
-        Some(Target { map: self, key })
+        Some(self.target(key))
     }
 
     /// The target of an ID; `None` where there is none at this tick.
     pub fn find(&self, id: &str) -> Option<Target<'_>> {
-        let target = self.with_key(key_of_id(id))?;
+        let mut target = self.with_key(key_of_id(id))?;
+        target.row = Some(target.find_row());
         // Another text may have the same hash.
         (target.id() == id).then_some(target)
     }
@@ -133,7 +136,15 @@ impl TargetMap {
     /// All of them, by increasing key, which means nothing else.
     pub fn iter(&self) -> impl Iterator<Item = Target<'_>> {
         let keys = self.keys.iter();
-        keys.map(|&key| Target { map: self, key })
+        keys.map(|&key| self.target(key))
+    }
+
+    fn target(&self, key: u64) -> Target<'_> {
+        Target {
+            map: self,
+            key,
+            row: None,
+        }
     }
 
     /// Bytes on the heap.
@@ -223,8 +234,14 @@ impl<'a> Target<'a> {
 
     /// A space in which it has rows, and one of them.
     fn any_row(&self) -> (&'a SpaceTargets, usize) {
-        let mut spaces = self.map.spaces.iter();
-        let with = spaces.find_map(|space| Some((&**space, space.rows(self.key).next()?.start)));
+        let (space, row) = self.row.unwrap_or_else(|| self.find_row());
+        (&self.map.spaces[space], row)
+    }
+
+    /// The same, with the place of the space.
+    fn find_row(&self) -> (usize, usize) {
+        let mut spaces = self.map.spaces.iter().enumerate();
+        let with = spaces.find_map(|(at, space)| Some((at, space.rows(self.key).next()?.start)));
         with.expect("some space has rows of each target")
     }
 }
@@ -241,8 +258,8 @@ impl SpaceTargets {
             }
         });
         runs.sort_unstable();
-        let targets = runs.chunk_by(|one, next| one.0 == next.0);
-        let ends = targets.scan(0, |end, runs| {
+        let is_same = |one: &(u64, u32, u32), next: &(u64, u32, u32)| one.0 == next.0;
+        let ends = runs.chunk_by(is_same).scan(0, |end, runs| {
             *end += runs.len() as u32;
             Some(*end)
         });
@@ -254,11 +271,7 @@ impl SpaceTargets {
             starts,
             firsts: runs.iter().map(|&(_, first, _)| first).collect(),
             lens: lens.iter().map(|&(_, _, len)| len).collect(),
-            keys: {
-                let mut keys: Vec<u64> = runs.iter().map(|&(key, _, _)| key).collect();
-                keys.dedup();
-                keys.into()
-            },
+            keys: runs.chunk_by(is_same).map(|runs| runs[0].0).collect(),
             unit_rows,
         }
     }

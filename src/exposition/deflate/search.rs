@@ -409,9 +409,62 @@ fn common_suffix(new: &[u8], old: &[u8], max: usize) -> usize {
     long_common_suffix(new, old, max)
 }
 
-#[cold]
+/// The same for texts whose last eight bytes are equal: where labels follow the one that is new.
 #[inline(never)]
 fn long_common_suffix(new: &[u8], old: &[u8], max: usize) -> usize {
-    let pairs = new.iter().rev().zip(old.iter().rev()).take(max);
-    pairs.take_while(|(new, old)| new == old).count()
+    let len = new.len().min(old.len()).min(max);
+    let (mut new, mut old) = (&new[new.len() - len..], &old[old.len() - len..]);
+    // As long as all is equal, much of it at once.
+    while let (Some((new_rest, new_end)), Some((old_rest, old_end))) =
+        (new.split_last_chunk::<32>(), old.split_last_chunk::<32>())
+        && new_end == old_end
+    {
+        (new, old) = (new_rest, old_rest);
+    }
+    let equal = len - new.len();
+    let (new_rest, new_words) = new.as_rchunks::<8>();
+    let (old_rest, old_words) = old.as_rchunks::<8>();
+    let words = new_words.iter().zip(old_words).rev();
+    for (index, (new, old)) in words.enumerate() {
+        let differ = u64::from_le_bytes(*new) ^ u64::from_le_bytes(*old);
+        if differ != 0 {
+            return equal + 8 * index + differ.leading_zeros() as usize / 8;
+        }
+    }
+    let rest = new_rest.iter().zip(old_rest).rev();
+    equal + 8 * new_words.len() + rest.take_while(|(new, old)| new == old).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn common_bytes_are_counted_one_by_one() {
+        let text: Vec<u8> = (0..400u64)
+            .map(|i| (crate::random::mix(i) >> 56) as u8)
+            .collect();
+        for len in [0, 1, 7, 8, 9, 31, 63, 64, 65, 256, 300] {
+            for common in (0..len).chain([len]) {
+                // `common` bytes are equal at one end, and the next differs.
+                let mut old = text[..len].to_vec();
+                if let Some(byte) = old.get_mut(common) {
+                    *byte ^= 1;
+                }
+                assert_eq!(common_prefix(&text[..len], &old), common);
+                let mut old = text[..len].to_vec();
+                if let Some(byte) = len.checked_sub(common + 1).and_then(|at| old.get_mut(at)) {
+                    *byte ^= 0x80;
+                }
+                for max in [0, common / 2, common, len, 1000] {
+                    let found = common_suffix(&text[..len], &old, max);
+                    assert_eq!(found, common.min(max), "{len} {common} {max}");
+                    // Whatever is before one of them.
+                    let longer = [b"before".as_slice(), &old].concat();
+                    let found = common_suffix(&text[..len], &longer, max);
+                    assert_eq!(found, common.min(max), "{len} {common} {max}");
+                }
+            }
+        }
+    }
 }

@@ -66,17 +66,26 @@ impl<'a> Cursor<'a> {
         living.text_window(dimension)
     }
 
-    /// Moves to `series`; one past the end is allowed.
+    /// Moves to `series`; one past the end is allowed. A little further on is nearer than
+    /// anywhere else.
     pub fn seek(&mut self, series: usize) {
+        let from = self.series;
+        if self.living.is_some() || from > series || series >= self.space.series_count {
+            return self.place(series);
+        }
+        // To count on from where it stands takes a division at most where one is carried.
+        let step = self.space.position(series) - self.space.position(from);
+        self.series = series;
+        self.add(step as u64);
+    }
+
+    /// Moves to `series` from nowhere.
+    fn place(&mut self, series: usize) {
         self.series = series;
         if let Some(living) = &mut self.living {
             living.seek(series, &mut self.digits);
         } else if series < self.space.series_count {
-            let position = match &self.space.selection {
-                None => series,
-                Some(selection) => selection.positions[series] as usize,
-            };
-            self.set_position(position);
+            self.set_position(self.space.position(series));
         }
     }
 
@@ -150,6 +159,15 @@ impl<'a> Cursor<'a> {
 }
 
 impl Space {
+    /// The position of a series, of a space without a fleet.
+    #[inline]
+    fn position(&self, series: usize) -> usize {
+        match &self.selection {
+            None => series,
+            Some(selection) => selection.positions[series] as usize,
+        }
+    }
+
     /// A cursor on `series`, to read label values from; `entities` are those of the
     /// space's fleet, if it has one.
     pub(in crate::model) fn cursor_in<'a>(
@@ -163,12 +181,52 @@ impl Space {
             digits: vec![0; self.dimensions.len()],
             living: self.living_with(entities).map(LivingCursor::new),
         };
-        cursor.seek(series);
+        cursor.place(series);
         cursor
     }
 
     /// The same of a space without a fleet.
     pub fn cursor(&self, series: usize) -> Cursor<'_> {
         self.cursor_in(series, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::config::{Label, LabelValues, Sampling};
+    use crate::model::space::Space;
+
+    proptest! {
+        /// From wherever to wherever a cursor is moved, it tells what one that begins there does.
+        #[test]
+        fn moves_lead_where_they_are_said_to(
+            counts in prop::collection::vec(1..8usize, 0..5),
+            cap in prop::option::of(1..200u64),
+            places in prop::collection::vec(any::<prop::sample::Index>(), 1..20),
+            steps in prop::collection::vec(0..3usize, 20),
+        ) {
+            let label = |(index, &count): (usize, &usize)| {
+                let texts = (0..count).map(|value| value.to_string());
+                let name = format!("l{index}");
+                Label::new(&name, LabelValues::List(texts.collect()), false)
+            };
+            let labels: Vec<Label> = counts.iter().enumerate().map(label).collect();
+            let space = Space::new(&labels, cap, Sampling::Hash).unwrap();
+            let mut moved = space.cursor(0);
+            for (place, steps) in places.iter().zip(steps) {
+                // One past the end as well, from where every way leads back.
+                moved.seek(place.index(space.series_count() + 1));
+                for _ in 0..steps {
+                    let series = moved.series();
+                    if series < space.series_count() {
+                        let there = space.cursor(series);
+                        prop_assert_eq!(moved.digits(), there.digits());
+                        moved.advance();
+                    }
+                }
+            }
+        }
     }
 }
