@@ -72,7 +72,7 @@ fn main() {
     ];
     for kind in kinds {
         for series in options.sizes() {
-            for format in [Format::Text, Format::OpenMetrics] {
+            for format in [Format::Text, Format::OpenMetrics, Format::Protobuf] {
                 measure(options, kind, series, format, &mut plain, &mut gzip);
             }
         }

@@ -46,6 +46,7 @@ pub struct PageScratch {
     own: Stencil,
     gathered: Gathered,
     id_label: Vec<u8>,
+    protobuf: protobuf::Scratch,
 }
 
 /// What the families of a space have in common on a page.
@@ -61,7 +62,7 @@ impl PageScratch {
     /// Bytes that it keeps.
     pub(super) fn kept_bytes(&self) -> usize {
         let spaces = self.spaces.iter().map(|of| of.stencil.kept_bytes());
-        spaces.sum()
+        spaces.sum::<usize>() + self.protobuf.kept_bytes()
     }
 
     /// Another page begins.
@@ -118,6 +119,15 @@ impl Renderer {
         marks: &mut impl Mark,
     ) -> usize {
         self.assert_catalog(frame);
+        let is_asked = |family: &usize| {
+            let is_named = |name: &&str| self.texts.of(*family).is_named(name);
+            page.names.is_none_or(|names| names.iter().any(is_named))
+        };
+        let selected = self.selected.iter().copied().filter(is_asked);
+        if page.format == Format::Protobuf {
+            let scratch = (&mut scratch.protobuf, &mut scratch.gathered);
+            return protobuf::write((self, frame), page, selected, scratch, out, marks);
+        }
         let ends = LineEnds::new(page.format, frame.time_ns(), self.timestamps);
         scratch.forget();
         scratch.write_id_label(page.target);
@@ -130,12 +140,7 @@ impl Renderer {
             gathered: &mut scratch.gathered,
             samples: 0,
         };
-        let is_asked = |family: &usize| {
-            let is_named = |name: &&str| self.texts.of(*family).is_named(name);
-            page.names.is_none_or(|names| names.iter().any(is_named))
-        };
         let generated = self.catalog.generated_count();
-        let selected = self.selected.iter().copied().filter(is_asked);
         let (selected, own) = (selected.clone(), selected);
         for family in selected.filter(|&family| family < generated) {
             let labels = self.texts.of(family).labels();
@@ -246,6 +251,7 @@ impl<M: Mark> Writer<'_, M> {
     }
 }
 
+mod protobuf;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
