@@ -1,4 +1,5 @@
-//! Frame to bytes: text and `OpenMetrics` beside memcpy of the same bytes, and
+//! Frame to bytes: text, `OpenMetrics` and protobuf (by the lines that text has of the
+//! same samples) beside memcpy of the same bytes, and
 //! gzip beside zlib-rs level 1 on the same bytes, both on one core; then whole
 //! bodies through the pool to a sink that does nothing, and whole scrapes from
 //! the server to a client that does nothing.
@@ -205,10 +206,19 @@ fn measure(
     let renderer = Renderer::new(Arc::clone(frame.catalog()), "prom_", false);
     let (chunks, bodies, lines_of) = sample_chunks(&renderer, &frame, format);
     let bytes: usize = bodies.iter().map(Vec::len).sum();
-    let lines: usize = bodies
-        .iter()
-        .map(|body| body.split(|&byte| byte == b'\n').count() - 1)
-        .sum();
+    // Protobuf has no lines; text has one for each of its samples.
+    let mut text = Vec::new();
+    let mut lines = 0;
+    for &chunk in &chunks {
+        text.clear();
+        let lined = if format == Format::Protobuf {
+            Format::Text
+        } else {
+            format
+        };
+        renderer.render_chunk(&frame, lined, chunk, &mut text);
+        lines += text.iter().filter(|&&byte| byte == b'\n').count();
+    }
     let per_line = |time: f64| time / lines as f64;
 
     let (mut out, mut copy) = (Vec::new(), Vec::new());

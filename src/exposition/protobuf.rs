@@ -37,7 +37,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod twin;
+pub(super) mod twin;
 
 pub(super) use family::FamilyProto;
 pub(super) use pairs::Pairs;
