@@ -168,7 +168,7 @@ impl<M: Mark> Writer<'_, M> {
         }
         message.write_open(self.out, bytes);
         let mut repeats = message.repeats();
-        if repeats.series_lines == 1 {
+        if message.series_lines() == 1 {
             let here = (self.marks.count(), self.out.len());
             if let Some((line, place)) = before.replace(here)
                 && here.1 - place < WINDOW_BYTES
@@ -177,7 +177,7 @@ impl<M: Mark> Writer<'_, M> {
                 repeats.alike_lines = here.0 - line;
             }
         }
-        let lines_max = stencil.row_count() * repeats.series_lines;
+        let lines_max = stencil.row_count() * message.series_lines();
         self.marks.begin(repeats, lines_max);
         let samples = self
             .renderer

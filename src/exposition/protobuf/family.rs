@@ -71,15 +71,25 @@ impl FamilyProto {
         &self.pairs
     }
 
-    /// Which parts of neighbouring series resemble each other.
+    /// Lines that tell the compressor of a series.
+    pub(in crate::exposition) fn series_lines(&self) -> usize {
+        match &self.kind {
+            Kind::Counter | Kind::Gauge => scalar::LINES,
+            Kind::Histogram(bounds) => bounds.lines(),
+            Kind::Summary(quantiles) => quantiles.lines(),
+        }
+    }
+
+    /// Which of them resemble each other. Those of one series hardly do, so each is told as
+    /// one of a series of its own.
     pub(in crate::exposition) fn repeats(&self) -> Repeats {
+        let series_lines = self.series_lines();
         Repeats {
-            series_lines: match &self.kind {
-                Kind::Counter | Kind::Gauge => scalar::LINES,
-                Kind::Histogram(bounds) => bounds.lines(),
-                Kind::Summary(quantiles) => quantiles.lines(),
+            series_lines: 1,
+            alike_lines: match series_lines {
+                1 => self.alike_lines,
+                several => several,
             },
-            alike_lines: self.alike_lines,
         }
     }
 
@@ -161,8 +171,7 @@ impl FamilyProto {
         marks: &mut impl Mark,
     ) {
         let row_count = points.rows.len();
-        let repeats = self.repeats();
-        marks.begin(repeats, row_count * repeats.series_lines);
+        marks.begin(self.repeats(), row_count * self.series_lines());
         let cursor = points.population.cursor(points.first_series);
         let mut heads = Head::new(&self.pairs, cursor);
         let row_bytes = self.series_bytes_max(self.pairs.longest_bytes());

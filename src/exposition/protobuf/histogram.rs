@@ -42,10 +42,10 @@ impl Bounds {
         count + DOUBLE_BYTES + self.0.len() * (AROUND_COUNT_BYTES + VARINT_BYTES_MAX)
     }
 
-    /// Lines that tell the compressor of a series: one for count and sum each and every
-    /// bucket, and one for what follows the last count.
+    /// Lines that tell the compressor of a series: one for each count, and one for what
+    /// follows the last.
     pub(super) fn lines(&self) -> usize {
-        3 + self.0.len()
+        2 + self.0.len()
     }
 }
 
@@ -60,7 +60,6 @@ impl Histograms<'_> {
 }
 
 impl Values for Histograms<'_> {
-    const FIELD: u8 = 7;
     const CREATED_FIELD: Option<u8> = Some(15);
 
     #[inline(always)]
@@ -72,11 +71,11 @@ impl Values for Histograms<'_> {
     }
 
     #[inline(always)]
-    fn put(&self, room: &mut Room, row: usize, start: usize, marks: &mut impl Mark) {
+    fn put(&self, room: &mut Room, row: usize, len: usize, start: usize, marks: &mut impl Mark) {
+        put_keyed(room, const { len_key(7) }, len as u64);
         let (counts, count) = self.counts(row);
         marks.line(start, room.len() + 1);
         put_keyed(room, const { varint_key(1) }, count);
-        marks.line(room.len(), room.len() + 1);
         put_double(room, 2, self.sums[row]);
         let mut line = room.len();
         for (&count, bound) in counts.iter().zip(&self.bounds.0) {

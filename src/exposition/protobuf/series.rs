@@ -7,23 +7,21 @@ use crate::exposition::lines::Mark;
 use crate::exposition::points::Points;
 use crate::exposition::protobuf::head::{Heads, ROOM};
 use crate::exposition::protobuf::lens::Lens;
-use crate::exposition::protobuf::put::{VARINT_BYTES_MAX, put_keyed};
+use crate::exposition::protobuf::put::VARINT_BYTES_MAX;
 use crate::exposition::protobuf::tail::Tail;
 use crate::exposition::room::Room;
-use crate::proto::wire::{len_field_len, len_key};
+use crate::proto::wire::len_field_len;
 
 /// The values of series of one type, by their rows in a block.
 pub(super) trait Values {
-    /// The field of a `Metric` that has them.
-    const FIELD: u8;
     /// The field among them that tells when a series began; none for gauges.
     const CREATED_FIELD: Option<u8>;
 
     /// Bytes of the values of a row, without what tells when it began.
     fn len(&self, row: usize) -> usize;
-    /// Puts them. The series' bytes from `start` on resemble those of its neighbours; `marks`
-    /// is told of the first value and all further ones.
-    fn put(&self, room: &mut Room, row: usize, start: usize, marks: &mut impl Mark);
+    /// Puts them with the field's key and length, which what follows counts into: `len`. The
+    /// series began at `start`; `marks` is told where its values are.
+    fn put(&self, room: &mut Room, row: usize, len: usize, start: usize, marks: &mut impl Mark);
 }
 
 /// Room that a series takes beside its labels and values.
@@ -76,12 +74,7 @@ pub(super) fn put<V: Values>(
         let values_len = values.len(row);
         let start = room.len();
         heads.put(room, body_len(values_len, tail));
-        put_keyed(
-            room,
-            const { len_key(V::FIELD) },
-            (values_len + tail.created_len) as u64,
-        );
-        values.put(room, row, start, marks);
+        values.put(room, row, values_len + tail.created_len, start, marks);
         tail.put(room);
         heads.advance();
     }

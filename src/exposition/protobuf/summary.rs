@@ -46,14 +46,13 @@ impl Quantiles {
         count + DOUBLE_BYTES + self.0.len() * QUANTILE_BYTES
     }
 
-    /// Lines that tell the compressor of a series: one for each number.
+    /// Lines that tell the compressor of a series: one for the count and each quantile.
     pub(super) fn lines(&self) -> usize {
-        2 + self.0.len()
+        1 + self.0.len()
     }
 }
 
 impl Values for Summaries<'_> {
-    const FIELD: u8 = 4;
     const CREATED_FIELD: Option<u8> = Some(4);
 
     #[inline(always)]
@@ -63,10 +62,10 @@ impl Values for Summaries<'_> {
     }
 
     #[inline(always)]
-    fn put(&self, room: &mut Room, row: usize, start: usize, marks: &mut impl Mark) {
+    fn put(&self, room: &mut Room, row: usize, len: usize, start: usize, marks: &mut impl Mark) {
+        put_keyed(room, const { len_key(4) }, len as u64);
         marks.line(start, room.len() + 1);
         put_keyed(room, const { varint_key(1) }, self.counts[row]);
-        marks.line(room.len(), room.len() + 1);
         put_double(room, 2, self.sums[row]);
         let width = self.quantiles.0.len();
         let values = &self.values[row * width..][..width];
