@@ -1,4 +1,5 @@
-//! Frame to bytes: text and `OpenMetrics` beside memcpy of the same bytes, and
+//! Frame to bytes: text, `OpenMetrics` and protobuf (by the lines that text has of the
+//! same samples) beside memcpy of the same bytes, and
 //! gzip beside zlib-rs level 1 on the same bytes, both on one core; then whole
 //! bodies through the pool to a sink that does nothing, and whole scrapes from
 //! the server to a client that does nothing.
@@ -72,15 +73,88 @@ fn main() {
     ];
     for kind in kinds {
         for series in options.sizes() {
-            for format in [Format::Text, Format::OpenMetrics] {
+            for format in [Format::Text, Format::OpenMetrics, Format::Protobuf] {
                 measure(options, kind, series, format, &mut plain, &mut gzip);
             }
         }
     }
     plain.print();
     gzip.print();
+    protobuf_beside_text(options).print();
     stream_bodies(options).print();
     scrape(options).print();
+}
+
+/// The same samples in text and in protobuf, in turns, written and written compressed.
+fn protobuf_beside_text(options: Options) -> Table {
+    let mut table = Table::new(
+        "Protobuf beside text, per sample and core",
+        &[
+            "body",
+            "series",
+            "text ns",
+            "protobuf ns",
+            "ratio",
+            "text gzip ns",
+            "protobuf gzip ns",
+            "ratio",
+        ],
+    );
+    let kinds = [
+        Kind::Counters,
+        Kind::SampledCounters,
+        Kind::Gauges,
+        Kind::Histograms,
+    ];
+    let sizes = options.sizes();
+    let some = sizes.iter().filter(|&&size| size <= 100_000);
+    for (kind, &series) in kinds
+        .iter()
+        .flat_map(|kind| some.clone().map(move |size| (*kind, size)))
+    {
+        let frame = frame(kind, series);
+        let renderer = Renderer::new(Arc::clone(frame.catalog()), "prom_", false);
+        let samples = renderer.frame_samples(&frame, Format::Text) as f64;
+        let (mut out, mut lines) = (Vec::new(), Lines::default());
+        let mut compressor = Compressor::default();
+        let mut compressed = Vec::new();
+        let mut write = |format: Format, gzip: bool| {
+            for chunk in 0..renderer.chunk_count() {
+                out.clear();
+                if gzip {
+                    lines.clear();
+                    compressed.clear();
+                    renderer.render_chunk_with_lines(&frame, format, chunk, &mut out, &mut lines);
+                    compressor.compress_lines(&out, &lines, &mut compressed);
+                } else {
+                    renderer.render_chunk(&frame, format, chunk, &mut out);
+                }
+                black_box((&out, &compressed));
+            }
+        };
+        let write = std::cell::RefCell::new(&mut write);
+        let run = |format, gzip| (write.borrow_mut())(format, gzip);
+        let times = race(
+            options,
+            &mut [
+                &mut || run(Format::Text, false),
+                &mut || run(Format::Protobuf, false),
+                &mut || run(Format::Text, true),
+                &mut || run(Format::Protobuf, true),
+            ],
+        );
+        table.row(&[
+            format!("{kind:?}"),
+            count(series),
+            ns(times[0] / samples),
+            ns(times[1] / samples),
+            ratio(times[1] / times[0]),
+            ns(times[2] / samples),
+            ns(times[3] / samples),
+            ratio(times[3] / times[2]),
+        ]);
+    }
+    table
 }
 
 /// Whole scrapes over loopback, plain and gzip: rendered, compressed, written
@@ -205,10 +279,19 @@ fn measure(
     let renderer = Renderer::new(Arc::clone(frame.catalog()), "prom_", false);
     let (chunks, bodies, lines_of) = sample_chunks(&renderer, &frame, format);
     let bytes: usize = bodies.iter().map(Vec::len).sum();
-    let lines: usize = bodies
-        .iter()
-        .map(|body| body.split(|&byte| byte == b'\n').count() - 1)
-        .sum();
+    // Protobuf has no lines; text has one for each of its samples.
+    let mut text = Vec::new();
+    let mut lines = 0;
+    for &chunk in &chunks {
+        text.clear();
+        let lined = if format == Format::Protobuf {
+            Format::Text
+        } else {
+            format
+        };
+        renderer.render_chunk(&frame, lined, chunk, &mut text);
+        lines += text.iter().filter(|&&byte| byte == b'\n').count();
+    }
     let per_line = |time: f64| time / lines as f64;
 
     let (mut out, mut copy) = (Vec::new(), Vec::new());

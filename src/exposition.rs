@@ -1,4 +1,4 @@
-//! The exposition layer: a frame as Prometheus text or `OpenMetrics` bytes.
+//! The exposition layer: a frame as Prometheus text, `OpenMetrics` or Prometheus protobuf.
 //!
 //! A body is the concatenation of chunks of bounded size, and any chunk can be
 //! written without the others. So a body of a gigabyte needs a few megabytes,
@@ -13,6 +13,7 @@
 //! | [`negotiate`] | chooses format and encoding by what a scraper accepts |
 //! | `plan` | cuts a body into chunks |
 //! | `text` | writes a family's lines: `head`, `number` and `ends` are their parts |
+//! | `protobuf` | writes a family's message |
 //! | `page` | writes the lines of one target, their labels from a `stencil`, values that are far apart `gathered` from their `places` |
 //! | `escape` | escapes label values, once at the start |
 //! | `room` | appends to a vector without a call for each piece |
@@ -39,6 +40,7 @@ mod places;
 mod plan;
 mod points;
 pub mod pool;
+mod protobuf;
 mod room;
 mod size;
 mod stencil;
@@ -67,9 +69,10 @@ pub(crate) use page::ID_LABEL;
 #[cfg(test)]
 pub(crate) use page::OWN as OWN_ON_PAGES;
 pub use page::{Page, PageScratch};
-use plan::Plan;
+use plan::{Piece, Plan};
 use points::Points;
 pub use pool::{PageBytes, RenderPool, StreamStats};
+use protobuf::{FamilyProto, Pairs};
 pub use size::BodySize;
 use text::FamilyText;
 
@@ -90,12 +93,18 @@ struct FamilyTexts {
     /// Index in the catalog of the first one.
     first: usize,
     all: Arc<Vec<FamilyText>>,
+    protobuf: Arc<Vec<FamilyProto>>,
 }
 
 impl FamilyTexts {
     /// That of a family, by its index in the catalog.
     fn of(&self, family: usize) -> &FamilyText {
         &self.all[family - self.first]
+    }
+
+    /// Its message.
+    fn protobuf_of(&self, family: usize) -> &FamilyProto {
+        &self.protobuf[family - self.first]
     }
 }
 
@@ -121,20 +130,22 @@ impl Renderer {
         selected: Range<usize>,
     ) -> Self {
         // Families with one space share its text.
-        let mut spaces: HashMap<*const Space, Arc<SpaceText>> = HashMap::new();
-        let families: Vec<FamilyText> = catalog.families()[selected.clone()]
-            .iter()
-            .map(|family| {
-                let number = spaces.len();
-                let labels = spaces
-                    .entry(Arc::as_ptr(&family.space))
-                    .or_insert_with(|| Arc::new(SpaceText::new(&family.space, number)));
-                FamilyText::new(family, prefix, Arc::clone(labels))
-            })
-            .collect();
+        let mut spaces: HashMap<*const Space, (Arc<SpaceText>, Arc<Pairs>)> = HashMap::new();
+        let families = catalog.families()[selected.clone()].iter().map(|family| {
+            let number = spaces.len();
+            let (labels, pairs) = spaces.entry(Arc::as_ptr(&family.space)).or_insert_with(|| {
+                let text = SpaceText::new(&family.space, number);
+                (Arc::new(text), Arc::new(Pairs::new(&family.space, number)))
+            });
+            let text = FamilyText::new(family, prefix, Arc::clone(labels));
+            let message = FamilyProto::new(family, prefix, Arc::clone(pairs), text.alike_lines());
+            (text, message)
+        });
+        let (all, protobuf): (Vec<FamilyText>, Vec<FamilyProto>) = families.unzip();
         let texts = FamilyTexts {
             first: selected.start,
-            all: Arc::new(families),
+            all: Arc::new(all),
+            protobuf: Arc::new(protobuf),
         };
         let selected: Vec<usize> = selected.collect();
         let plan = Plan::new(&catalog, &selected, &texts);
@@ -238,19 +249,13 @@ impl Renderer {
         marks: &mut impl Mark,
     ) {
         self.assert_catalog(frame);
+        if format == Format::Protobuf {
+            return self.render_protobuf(frame, chunk, out, marks);
+        }
         let ends = LineEnds::new(format, frame.time_ns(), self.timestamps);
         for piece in self.plan.pieces(chunk) {
-            let index = piece.block as usize;
-            let (_, block, columns) = frame.block(index);
-            let family = self.texts.of(block.family);
-            let points = Points {
-                population: frame.population(block.family),
-                columns,
-                gaps: frame.gaps(index),
-                created: frame.created(index),
-                rows: piece.from as usize..piece.to as usize,
-                first_series: block.start + piece.from as usize,
-            };
+            let (family, points) = self.points(frame, piece);
+            let family = self.texts.of(family);
             if points.first_series == 0 {
                 family.write_header(out, format);
             }
@@ -259,6 +264,21 @@ impl Renderer {
         if format == Format::OpenMetrics && chunk + 1 == self.chunk_count() {
             out.extend_from_slice(b"# EOF\n");
         }
+    }
+
+    /// The family of a piece, by its index in the catalog, and the piece's series.
+    fn points<'a>(&self, frame: &'a Frame, piece: &Piece) -> (usize, Points<'a>) {
+        let index = piece.block as usize;
+        let (_, block, columns) = frame.block(index);
+        let points = Points {
+            population: frame.population(block.family),
+            columns,
+            gaps: frame.gaps(index),
+            created: frame.created(index),
+            rows: piece.from as usize..piece.to as usize,
+            first_series: block.start + piece.from as usize,
+        };
+        (block.family, points)
     }
 
     fn assert_catalog(&self, frame: &Frame) {

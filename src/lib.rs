@@ -41,8 +41,8 @@
 //! | [`logging`] | records | lines on standard error |
 //! | `locks` | a file | whether this process alone writes it |
 //! | [`journal`] | what was done to a run | its record, and the run again |
-//! | [`exposition`] | a frame | Prometheus text, `OpenMetrics`, gzip |
-//! | [`proto`] | | the messages of OTLP and remote write as types |
+//! | [`proto`] | | the messages of protobuf exposition, OTLP and remote write as types |
+//! | [`exposition`] | a frame | Prometheus text, `OpenMetrics`, protobuf, gzip |
 //! | [`otlp`] | a frame | requests that OTLP receivers take |
 //! | [`remote_write`] | a frame | requests that Prometheus remote-write receivers take |
 //! | [`http`] | connections | requests for a handler, and its replies |

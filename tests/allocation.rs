@@ -156,18 +156,23 @@ fn a_steady_page_allocates_nothing_per_row() {
     let frame = engine.advance(|_, _| ());
     let renderer = Renderer::new(catalog, "", true).with_created(true);
     let pool = RenderPool::new(1).unwrap();
-    for law in [
+    let laws = [
         TargetLaw::By(vec!["zone".to_owned()]),
         TargetLaw::By(vec!["pod".to_owned()]),
         TargetLaw::Count(10),
-    ] {
-        let map = TargetMap::of(frame.catalog(), frame.populations(), &law, None);
+    ];
+    let formats = [Format::OpenMetrics, Format::Protobuf];
+    for (law, format) in laws
+        .iter()
+        .flat_map(|law| formats.map(|format| (law, format)))
+    {
+        let map = TargetMap::of(frame.catalog(), frame.populations(), law, None);
         let write = || {
             let mut samples = 0;
             for target in map.iter().take(10) {
                 let page = Page {
                     target,
-                    format: Format::OpenMetrics,
+                    format,
                     hidden: &[],
                     names: None,
                 };

@@ -1,4 +1,4 @@
-//! OTLP against the slow twin and against both text formats.
+//! OTLP and protobuf against the slow twin and against both text formats.
 
 mod support;
 
@@ -16,6 +16,7 @@ use mockingbird::proto::otlp::number_data_point::Value as Number;
 use mockingbird::proto::otlp::{
     ExportMetricsServiceRequest, KeyValue, Metric, NumberDataPoint, any_value,
 };
+use mockingbird::proto::prometheus_client::{LabelPair, MetricFamily, MetricType};
 use mockingbird::twin::{self, Exponential};
 use proptest::prelude::*;
 use prost::Message;
@@ -150,6 +151,56 @@ fn text_lines(frame: &Frame, format: Format) -> Vec<Line> {
     lines
 }
 
+/// Samples as Prometheus makes them of a protobuf body, sorted.
+fn protobuf_lines(frame: &Frame) -> Vec<Line> {
+    let mut body = Vec::new();
+    let renderer = Renderer::new(Arc::clone(frame.catalog()), "p_", false);
+    renderer.render(frame, Format::Protobuf, &mut body);
+    let (mut rest, mut lines) = (body.as_slice(), Vec::new());
+    while !rest.is_empty() {
+        let family = MetricFamily::decode_length_delimited(&mut rest).expect("a message");
+        for metric in &family.metric {
+            let label = |pair: &LabelPair| (pair.name().to_owned(), pair.value().to_owned());
+            let labels: BTreeMap<String, String> = metric.label.iter().map(label).collect();
+            let mut push = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
+                let mut labels = labels.clone();
+                labels.extend(extra.map(|(name, bound)| (name.into(), format!("{bound:?}"))));
+                lines.push((
+                    format!("{}{suffix}", family.name()),
+                    labels,
+                    value.to_bits(),
+                ));
+            };
+            match family.r#type() {
+                MetricType::Counter => push("", None, metric.counter.expect("it is one").value()),
+                MetricType::Gauge => push("", None, metric.gauge.expect("it is one").value()),
+                MetricType::Histogram => {
+                    let histogram = metric.histogram.as_ref().expect("it is one");
+                    let count = histogram.sample_count() as f64;
+                    for bucket in &histogram.bucket {
+                        let below = bucket.cumulative_count() as f64;
+                        push("_bucket", Some(("le", bucket.upper_bound())), below);
+                    }
+                    push("_bucket", Some(("le", f64::INFINITY)), count);
+                    push("_sum", None, histogram.sample_sum());
+                    push("_count", None, count);
+                }
+                MetricType::Summary => {
+                    let summary = metric.summary.as_ref().expect("it is one");
+                    for at in &summary.quantile {
+                        push("", Some(("quantile", at.quantile())), at.value());
+                    }
+                    push("_sum", None, summary.sample_sum());
+                    push("_count", None, summary.sample_count() as f64);
+                }
+                other => panic!("{other:?} is never sent"),
+            }
+        }
+    }
+    lines.sort();
+    lines
+}
+
 /// `name{a="x",b="y"} value`
 fn text_line(line: &str) -> Line {
     let (head, value) = line.rsplit_once(' ').expect("a value");
@@ -222,7 +273,7 @@ fn add_up(total: &mut BTreeMap<(String, BTreeMap<String, String>), f64>, lines: 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// For every configuration and tick, text, OpenMetrics and OTLP of one
+    /// For every configuration and tick, text, OpenMetrics, protobuf and OTLP of one
     /// frame carry the slow twin's samples, to the bit.
     #[test]
     fn all_formats_carry_the_same_samples(
@@ -242,6 +293,7 @@ proptest! {
         prop_assert_eq!(&otlp, &slow.collect::<Vec<_>>());
         prop_assert_eq!(&otlp, &text_lines(&frame, Format::Text));
         prop_assert_eq!(&otlp, &text_lines(&frame, Format::OpenMetrics));
+        prop_assert_eq!(&otlp, &protobuf_lines(&frame));
     }
 
     /// For every configuration and tick, exponential histograms are the slow

@@ -7,7 +7,12 @@ const REGENERATE: &str = "MOCKINGBIRD_REGENERATE";
 
 #[test]
 fn committed_types_are_the_generated_ones() {
-    for package in ["otlp", "remote_write_v1", "remote_write_v2"] {
+    for package in [
+        "otlp",
+        "prometheus_client",
+        "remote_write_v1",
+        "remote_write_v2",
+    ] {
         check(package);
     }
 }

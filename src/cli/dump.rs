@@ -62,6 +62,8 @@ enum DumpFormat {
     Text,
     /// `OpenMetrics` 1.0.
     Openmetrics,
+    /// Prometheus protobuf: binary messages, each preceded by its length.
+    Protobuf,
     /// OTLP as one binary request, in the form that exporters.otel asks for.
     Otlp,
     /// The same as one line of JSON.
@@ -94,14 +96,15 @@ pub(super) fn dump(args: &DumpArgs) -> Result<(), RunError> {
         Some(_) => Arc::new(frame.only(&Part::of_families(&frame, is_meant))),
         None => frame,
     };
-    let text = |format| {
+    let exposed = |format| {
         let renderer = Renderer::of_page(Arc::clone(frame.catalog()), &config.prometheus);
         let renderer = renderer.narrowed(is_meant);
-        dump_text(renderer, Arc::clone(&frame), format, threads)
+        dump_exposed(renderer, Arc::clone(&frame), format, threads)
     };
     match args.format {
-        DumpFormat::Text => text(Format::Text),
-        DumpFormat::Openmetrics => text(Format::OpenMetrics),
+        DumpFormat::Text => exposed(Format::Text),
+        DumpFormat::Openmetrics => exposed(Format::OpenMetrics),
+        DumpFormat::Protobuf => exposed(Format::Protobuf),
         DumpFormat::Otlp => dump_otlp(config, &frame, print),
         DumpFormat::OtlpJson => {
             let mut whole = Vec::new();
@@ -229,7 +232,7 @@ fn frame_of(replay: &mut Replay, tick: u64, threads: usize) -> Result<Arc<Frame>
     }
 }
 
-fn dump_text(
+fn dump_exposed(
     renderer: Renderer,
     frame: Arc<Frame>,
     format: Format,

@@ -120,7 +120,7 @@ fn write_time(out: &mut impl Write, format: Format, time_ns: i64) -> io::Result<
     let time_ms = to_ms(time_ns);
     out.write_all(b" ")?;
     match format {
-        Format::Text => write!(out, "{time_ms}"),
+        Format::Text | Format::Protobuf => write!(out, "{time_ms}"),
         Format::OpenMetrics => number::write_seconds(out, time_ms),
     }
 }
@@ -197,7 +197,7 @@ impl<'a> CreatedEnd<'a> {
     }
 }
 
-/// Both formats carry milliseconds, rounded down, so that they agree.
+/// All formats carry milliseconds, rounded down, so that they agree.
 fn to_ms(time_ns: i64) -> i64 {
     time_ns.div_euclid(1_000_000)
 }

@@ -150,7 +150,7 @@ mod tests {
     }
 
     fn check_frame(frame: &Frame) {
-        for format in [Format::Text, Format::OpenMetrics] {
+        for format in [Format::Text, Format::OpenMetrics, Format::Protobuf] {
             for timestamps in [false, true] {
                 let (chunks, member) = body(frame, format, timestamps);
                 let plain = chunks.concat();

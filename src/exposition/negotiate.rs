@@ -1,18 +1,20 @@
 //! What a scraper asks for, from its `Accept` and `Accept-Encoding` headers.
 //!
-//! A scraper is never refused: one that asks for nothing we have gets the
+//! Protobuf is for who names it, message and delimited encoding included. A scraper is never refused: one that asks for nothing we have gets the
 //! Prometheus text format 0.0.4, which every one of them reads. All metric and
 //! label names here are legacy-valid, so of the escaping schemes for names
 //! `allow-utf-8`, `underscores` and `values` change nothing and are confirmed;
 //! `dots` would, is not supported, and is answered as `underscores`.
 
-/// A text format, whatever its version.
+/// A format, whatever its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Prometheus text.
     Text,
     /// `OpenMetrics` text.
     OpenMetrics,
+    /// Prometheus protobuf: `MetricFamily` messages, each preceded by its length.
+    Protobuf,
 }
 
 /// What a scrape is answered with.
@@ -47,10 +49,10 @@ pub fn format(accept: Option<&str>) -> Negotiated {
     for clause in wanted {
         let mut versions = Version::ALL.into_iter();
         if let Some(version) = versions.find(|&v| clause.matches(v) && !refused(v)) {
-            return version.negotiated(Escaping::named(clause.param("escaping")));
+            return version.negotiated(clause.param("escaping").map(Escaping::named));
         }
     }
-    Version::Text004.negotiated(Escaping::Underscores)
+    Version::Text004.negotiated(None)
 }
 
 /// Chooses the transfer encoding for an `Accept-Encoding` header; several
@@ -78,8 +80,9 @@ pub fn content_type(format: Format) -> &'static str {
     let version = match format {
         Format::Text => Version::Text004,
         Format::OpenMetrics => Version::OpenMetrics100,
+        Format::Protobuf => Version::Protobuf,
     };
-    version.negotiated(Escaping::Underscores).content_type
+    version.negotiated(None).content_type
 }
 
 /// Formats with their versions, those that a wildcard gets first in front.
@@ -89,6 +92,7 @@ enum Version {
     Text100,
     OpenMetrics100,
     OpenMetrics001,
+    Protobuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,64 +112,93 @@ struct Clause<'a> {
 }
 
 impl Version {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::Text004,
         Self::Text100,
         Self::OpenMetrics100,
         Self::OpenMetrics001,
+        Self::Protobuf,
     ];
 
     fn media_type(self) -> &'static str {
         match self {
             Self::Text004 | Self::Text100 => "text/plain",
             Self::OpenMetrics100 | Self::OpenMetrics001 => "application/openmetrics-text",
+            Self::Protobuf => "application/vnd.google.protobuf",
         }
     }
 
-    fn number(self) -> &'static str {
+    /// Parameters that the media type must have to mean this version, and their values.
+    fn params(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Text004 => "0.0.4",
-            Self::Text100 | Self::OpenMetrics100 => "1.0.0",
-            Self::OpenMetrics001 => "0.0.1",
+            Self::Text004 => &[("version", "0.0.4")],
+            Self::Text100 | Self::OpenMetrics100 => &[("version", "1.0.0")],
+            Self::OpenMetrics001 => &[("version", "0.0.1")],
+            Self::Protobuf => &[
+                ("proto", "io.prometheus.client.MetricFamily"),
+                ("encoding", "delimited"),
+            ],
         }
     }
 
-    /// Whether a media type without `version` means this one.
+    /// Whether a media type without parameters means this one.
     fn is_default(self) -> bool {
         matches!(self, Self::Text004 | Self::OpenMetrics001)
     }
 
-    fn negotiated(self, escaping: Escaping) -> Negotiated {
+    /// The answer to who asks for it with an escaping scheme, if any.
+    fn negotiated(self, escaping: Option<Escaping>) -> Negotiated {
         use Escaping::{AllowUtf8, Underscores, Values};
         let (format, content_type) = match (self, escaping) {
             (Self::Text004, _) => (Format::Text, "text/plain; version=0.0.4; charset=utf-8"),
-            (Self::Text100, AllowUtf8) => (
+            (Self::Text100, Some(AllowUtf8)) => (
                 Format::Text,
                 "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
             ),
-            (Self::Text100, Underscores) => (
+            (Self::Text100, Some(Underscores) | None) => (
                 Format::Text,
                 "text/plain; version=1.0.0; charset=utf-8; escaping=underscores",
             ),
-            (Self::Text100, Values) => (
+            (Self::Text100, Some(Values)) => (
                 Format::Text,
                 "text/plain; version=1.0.0; charset=utf-8; escaping=values",
             ),
-            (Self::OpenMetrics100, AllowUtf8) => (
+            (Self::OpenMetrics100, Some(AllowUtf8)) => (
                 Format::OpenMetrics,
                 "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
             ),
-            (Self::OpenMetrics100, Underscores) => (
+            (Self::OpenMetrics100, Some(Underscores) | None) => (
                 Format::OpenMetrics,
                 "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
             ),
-            (Self::OpenMetrics100, Values) => (
+            (Self::OpenMetrics100, Some(Values)) => (
                 Format::OpenMetrics,
                 "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=values",
             ),
             (Self::OpenMetrics001, _) => (
                 Format::OpenMetrics,
                 "application/openmetrics-text; version=0.0.1; charset=utf-8",
+            ),
+            // Prometheus names no scheme for it.
+            (Self::Protobuf, None) => (
+                Format::Protobuf,
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; \
+                 encoding=delimited",
+            ),
+            (Self::Protobuf, Some(AllowUtf8)) => (
+                Format::Protobuf,
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; \
+                 encoding=delimited; escaping=allow-utf-8",
+            ),
+            (Self::Protobuf, Some(Underscores)) => (
+                Format::Protobuf,
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; \
+                 encoding=delimited; escaping=underscores",
+            ),
+            (Self::Protobuf, Some(Values)) => (
+                Format::Protobuf,
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; \
+                 encoding=delimited; escaping=values",
             ),
         };
         Negotiated {
@@ -176,10 +209,10 @@ impl Version {
 }
 
 impl Escaping {
-    fn named(name: Option<&str>) -> Self {
+    fn named(name: &str) -> Self {
         match name {
-            Some("allow-utf-8") => Self::AllowUtf8,
-            Some("values") => Self::Values,
+            "allow-utf-8" => Self::AllowUtf8,
+            "values" => Self::Values,
             _ => Self::Underscores,
         }
     }
@@ -198,14 +231,15 @@ impl<'a> Clause<'a> {
             || self.names(version, version.is_default())
     }
 
-    /// Whether the clause names the version's media type, and its version too
-    /// unless `without_number`, in which case it may leave it open.
-    fn names(&self, version: Version, without_number: bool) -> bool {
+    /// Whether the clause names the version's media type with its parameters, which it
+    /// may leave open where that is said.
+    fn names(&self, version: Version, may_be_open: bool) -> bool {
+        let mut params = version.params().iter();
         self.kind.eq_ignore_ascii_case(version.media_type())
-            && match self.param("version") {
-                Some(number) => number == version.number(),
-                None => without_number,
-            }
+            && params.all(|(name, value)| match self.param(name) {
+                Some(asked) => asked == *value,
+                None => may_be_open,
+            })
     }
 }
 
@@ -257,11 +291,18 @@ mod tests {
     const TEXT_004: &str = "text/plain; version=0.0.4; charset=utf-8";
     const OM_001: &str = "application/openmetrics-text; version=0.0.1; charset=utf-8";
 
+    const PROTOBUF: &str = "application/vnd.google.protobuf; \
+                            proto=io.prometheus.client.MetricFamily; encoding=delimited";
+
     fn check(accept: &str, expected: &str) {
         let chosen = format(Some(accept));
         assert_eq!(chosen.content_type, expected, "for {accept:?}");
-        let openmetrics = expected.contains("openmetrics");
-        assert_eq!(chosen.format == Format::OpenMetrics, openmetrics);
+        let format = match expected.split_once(';') {
+            Some(("application/openmetrics-text", _)) => Format::OpenMetrics,
+            Some(("application/vnd.google.protobuf", _)) => Format::Protobuf,
+            _ => Format::Text,
+        };
+        assert_eq!(chosen.format, format);
     }
 
     #[test]
@@ -284,7 +325,27 @@ mod tests {
              application/openmetrics-text;version=0.0.1;q=0.4,\
              text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
              text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+            PROTOBUF,
+        );
+        // scrape_protocols: [PrometheusProto], and second after OpenMetrics.
+        check(
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+             encoding=delimited;q=0.6,*/*;q=0.5",
+            PROTOBUF,
+        );
+        check(
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+             application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+             encoding=delimited;q=0.5,*/*;q=0.4",
             om_100,
+        );
+        // Prometheus 2, native histograms.
+        check(
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+             encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,\
+             application/openmetrics-text;version=0.0.1;q=0.75,\
+             text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            PROTOBUF,
         );
         // scrape_protocols: [PrometheusText1.0.0]
         check(
@@ -367,6 +428,44 @@ mod tests {
         check_scheme("values", "values");
         check_scheme("dots", "underscores");
         check_scheme("none", "underscores");
+    }
+
+    #[test]
+    fn protobuf_is_for_who_names_it_whole() {
+        let protobuf = |params: &str| format!("application/vnd.google.protobuf{params}");
+        let message = ";proto=io.prometheus.client.MetricFamily";
+        for not_whole in [
+            "",
+            ";encoding=delimited",
+            message,
+            &format!("{message};encoding=text"),
+            &format!("{message};encoding=compact-text"),
+            ";proto=io.prometheus.client.Other;encoding=delimited",
+        ] {
+            check(&protobuf(not_whole), TEXT_004);
+            check(
+                &format!("{};q=0.9,*/*;q=0.1", protobuf(not_whole)),
+                TEXT_004,
+            );
+        }
+        let whole = protobuf(&format!("{message}; encoding=delimited"));
+        check(&whole, PROTOBUF);
+        check(&whole.replace("delimited", "\"delimited\""), PROTOBUF);
+        check(&format!("{whole};q=0.3,text/plain;q=0.4"), TEXT_004);
+        check(&format!("{whole};q=0,text/plain;q=0.4"), TEXT_004);
+        check(
+            &format!("{whole};q=0.3,{};q=0,*/*;q=0.2", protobuf("")),
+            TEXT_004,
+        );
+        for (asked, answered) in [
+            ("allow-utf-8", "allow-utf-8"),
+            ("underscores", "underscores"),
+            ("values", "values"),
+            ("dots", "underscores"),
+        ] {
+            let expected = format!("{PROTOBUF}; escaping={answered}");
+            check(&format!("{whole};escaping={asked}"), &expected);
+        }
     }
 
     #[test]

@@ -49,6 +49,7 @@ pub struct PageScratch {
     own: Stencil,
     gathered: Gathered,
     id_label: Vec<u8>,
+    protobuf: protobuf::Scratch,
 }
 
 /// What the families of a space have in common on a page.
@@ -64,7 +65,7 @@ impl PageScratch {
     /// Bytes that it keeps.
     pub(super) fn kept_bytes(&self) -> usize {
         let spaces = self.spaces.iter().map(|of| of.stencil.kept_bytes());
-        spaces.sum()
+        spaces.sum::<usize>() + self.protobuf.kept_bytes()
     }
 
     /// Another page begins.
@@ -122,6 +123,15 @@ impl Renderer {
         marks: &mut impl Mark,
     ) -> usize {
         self.assert_catalog(frame);
+        let is_asked = |family: &usize| {
+            let is_named = |name: &&str| self.texts.of(*family).is_named(name);
+            page.names.is_none_or(|names| names.iter().any(is_named))
+        };
+        let selected = self.selected.iter().copied().filter(is_asked);
+        if page.format == Format::Protobuf {
+            let scratch = (&mut scratch.protobuf, &mut scratch.gathered);
+            return protobuf::write((self, frame), page, selected, scratch, out, marks);
+        }
         let ends = LineEnds::new(page.format, frame.time_ns(), self.timestamps);
         scratch.forget();
         scratch.write_id_label(page.target);
@@ -134,15 +144,11 @@ impl Renderer {
             gathered: &mut scratch.gathered,
             samples: 0,
         };
-        let is_asked = |family: usize| {
-            let is_named = |name: &&str| self.texts.of(family).is_named(name);
-            page.names.is_none_or(|names| names.iter().any(is_named))
-        };
         let generated = self.catalog.generated_count();
         let own_start = self.selected.partition_point(|&family| family < generated);
         let (selected, own) = self.selected.split_at(own_start);
         for (at, &family) in selected.iter().enumerate() {
-            if !is_asked(family) {
+            if !is_asked(&family) {
                 continue;
             }
             let labels = self.texts.of(family).labels();
@@ -162,7 +168,7 @@ impl Renderer {
                 writer.write_family(ahead, stencil, 0, &mut of_space.before);
             }
         }
-        for &family in own.iter().filter(|&&family| is_asked(family)) {
+        for &family in own.iter().filter(|family| is_asked(family)) {
             let name = &self.catalog.families()[family].name;
             if OWN.iter().any(|own| name.ends_with(own)) {
                 let (labels, population) =
@@ -294,6 +300,7 @@ impl<M: Mark> Writer<'_, M> {
     }
 }
 
+mod protobuf;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]

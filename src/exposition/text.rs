@@ -128,6 +128,8 @@ impl FamilyText {
         out.extend_from_slice(match format {
             Format::Text => &self.text_header,
             Format::OpenMetrics => &self.openmetrics_header,
+            // It has messages.
+            Format::Protobuf => &[],
         });
     }
 
@@ -143,18 +145,23 @@ impl FamilyText {
 
     /// Which lines of neighbouring series resemble each other.
     pub(super) fn repeats(&self, format: Format) -> Repeats {
+        Repeats {
+            series_lines: self.samples_per_series(format),
+            alike_lines: self.alike_lines(),
+        }
+    }
+
+    /// So many series earlier the labels ended alike.
+    pub(super) fn alike_lines(&self) -> usize {
         let space = self.labels.space();
         let last = space.dimensions().last();
         let values = last.map_or(1, Dimension::len);
         // Of entities, neighbours mostly have the same.
         let values = if space.fleet().is_some() { 1 } else { values };
-        Repeats {
-            series_lines: self.samples_per_series(format),
-            alike_lines: if values <= REPEATED_VALUES_MAX {
-                values
-            } else {
-                1
-            },
+        if values <= REPEATED_VALUES_MAX {
+            values
+        } else {
+            1
         }
     }
 
@@ -343,7 +350,8 @@ impl FamilyText {
 /// does not.
 fn wire(format: Format, created: bool) -> Wire {
     match format {
-        Format::Text => Wire::Text,
+        // When series began, protobuf tells in no sample.
+        Format::Text | Format::Protobuf => Wire::Text,
         Format::OpenMetrics => Wire::OpenMetrics { created },
     }
 }

@@ -118,7 +118,7 @@ fn family_body(
     out
 }
 
-fn labels(population: &Population, series: usize) -> Vec<(&str, String)> {
+pub(super) fn labels(population: &Population, series: usize) -> Vec<(&str, String)> {
     let cursor = population.cursor(series);
     let labels = cursor.labels();
     labels
@@ -126,7 +126,7 @@ fn labels(population: &Population, series: usize) -> Vec<(&str, String)> {
         .collect()
 }
 
-fn braced(labels: &[(&str, String)]) -> String {
+pub(super) fn braced(labels: &[(&str, String)]) -> String {
     if labels.is_empty() {
         return String::new();
     }
@@ -144,7 +144,7 @@ fn braced(labels: &[(&str, String)]) -> String {
 }
 
 /// A value, its digits from the standard library.
-fn value(value: f64) -> String {
+pub(super) fn value(value: f64) -> String {
     if value.is_nan() {
         "NaN".into()
     } else if value.is_infinite() {
@@ -156,7 +156,7 @@ fn value(value: f64) -> String {
     }
 }
 
-fn label_number(value: f64) -> String {
+pub(super) fn label_number(value: f64) -> String {
     if value == f64::INFINITY {
         return "+Inf".into();
     }

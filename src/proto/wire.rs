@@ -25,7 +25,8 @@ pub(crate) const fn len_key(field: u8) -> u8 {
 #[inline]
 pub(crate) const fn varint_len(value: u64) -> usize {
     let bits = 64 - (value | 1).leading_zeros() as usize;
-    bits.div_ceil(7)
+    // Sevenths of up to 64, rounded up, without a division.
+    (bits * 9 + 64) / 64
 }
 
 /// Bytes of a field with a one-byte key, its length and `len` bytes.
@@ -83,6 +84,9 @@ mod tests {
         check(16_383, &[0xff, 0x7f]);
         check(16_384, &[0x80, 0x80, 1]);
         check(u64::MAX, &[255, 255, 255, 255, 255, 255, 255, 255, 255, 1]);
+        for bits in 1..=64_usize {
+            assert_eq!(varint_len(u64::MAX >> (64 - bits)), bits.div_ceil(7));
+        }
     }
 
     #[test]

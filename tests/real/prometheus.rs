@@ -18,7 +18,7 @@ fn what_prometheus_stored_is_what_dump_prints() {
     let mut mockingbird = Mockingbird::start("baseline.yaml", folder.path());
     let plan = mockingbird.plan();
     let address = mockingbird.address.clone();
-    let jobs = text_and_openmetrics(&address);
+    let jobs = all_formats(&address);
     let mut prometheus = Prometheus::start(&servers, folder.path(), &jobs);
     wait_until("30 s were scraped", Duration::from_secs(90), || {
         mockingbird.assert_running();
@@ -33,6 +33,16 @@ fn what_prometheus_stored_is_what_dump_prints() {
         .collect();
     // If negotiation gave both jobs one format, the test above would have judged it twice.
     assert!(formats[0] < formats[1], "samples per scrape: {formats:?}");
+    assert_eq!(formats[0], formats[2], "samples per scrape");
+    let accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+                  encoding=delimited;q=0.6,*/*;q=0.5";
+    let live = format!("http://{address}/metrics");
+    let live = ureq::get(&live).header("Accept", accept).call().unwrap();
+    let content_type = live.headers()["Content-Type"].to_str().unwrap();
+    assert!(
+        content_type.starts_with("application/vnd.google.protobuf;"),
+        "{content_type}"
+    );
 
     let live = format!("http://{}/metrics", mockingbird.address);
     let live = ureq::get(&live).call().unwrap().body_mut().read_to_string();
@@ -42,7 +52,7 @@ fn what_prometheus_stored_is_what_dump_prints() {
 }
 
 /// A job for each format, every second.
-fn text_and_openmetrics(address: &str) -> [Job<'_>; 2] {
+fn all_formats(address: &str) -> [Job<'_>; 3] {
     let job = |name, protocol| Job {
         name,
         address,
@@ -52,6 +62,7 @@ fn text_and_openmetrics(address: &str) -> [Job<'_>; 2] {
     [
         job("text", "PrometheusText0.0.4"),
         job("openmetrics", "OpenMetricsText1.0.0"),
+        job("protobuf", "PrometheusProto"),
     ]
 }
 
@@ -159,9 +170,9 @@ fn check_gzip(own: &[Stored], prefix: &str) {
 fn check_metadata(prometheus: &Prometheus, plan: &[Planned], job: &Job) {
     let metadata = prometheus.metadata(job.name);
     for metric in plan {
-        // Text 0.0.4 announces a counter by its sample's name, OpenMetrics by its family's.
+        // OpenMetrics announces a counter by its family's name, others by its sample's.
         let family = match (metric.kind.as_str(), job.name) {
-            ("counter", "text") => format!("{}_total", metric.stem),
+            ("counter", "text" | "protobuf") => format!("{}_total", metric.stem),
             _ => metric.stem.clone(),
         };
         let (kind, help) = metadata
@@ -186,8 +197,8 @@ fn a_sample_with_a_time_is_stored_at_its_ticks_time() {
     let folder = tempfile::tempdir().unwrap();
     let mockingbird = Mockingbird::start_with_times("baseline.yaml", folder.path());
     let address = mockingbird.address.clone();
-    // One format has milliseconds, the other seconds.
-    let jobs = text_and_openmetrics(&address);
+    // OpenMetrics has seconds, the others milliseconds.
+    let jobs = all_formats(&address);
     let prometheus = Prometheus::start(&servers, folder.path(), &jobs);
     wait_until("10 s were scraped", Duration::from_secs(60), || {
         jobs.iter()

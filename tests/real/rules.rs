@@ -79,7 +79,12 @@ fn zeros_at_starts_are_no_differences() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let (port, address) = address();
-    let config = jobs(&address, &[("scraped", "honor_timestamps: true")]);
+    // One format tells starts in samples of their own, the other with each series.
+    let formats = [
+        ("openmetrics", "scrape_protocols: [OpenMetricsText1.0.0]"),
+        ("protobuf", "scrape_protocols: [PrometheusProto]"),
+    ];
+    let config = jobs(&address, &formats);
     let feature = ["created-timestamp-zero-ingestion"];
     let prometheus = Prometheus::start_with_features(&servers, folder, &config, &feature);
     let mockingbird = start(EVERY_TYPE, folder, port, &prometheus);
@@ -101,7 +106,11 @@ fn zeros_at_starts_are_no_differences() {
     wait_for(&mockingbird, 15);
     settle();
     for (way, prefix) in [
-        (&["--via", "prometheus"][..], "scraped"),
+        (
+            &["--via", "prometheus", "--job", "openmetrics"][..],
+            "scraped",
+        ),
+        (&["--via", "prometheus", "--job", "protobuf"], "scraped"),
         (&["--via", "otlp"], "otlp"),
         (&["--via", "remote_write"], "rw2"),
     ] {

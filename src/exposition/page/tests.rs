@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::{Label, LabelValues, Sampling, TargetLaw};
 use crate::engine::{Columns, ExponentialColumn, Gaps, random_frames};
+use crate::exposition::protobuf::twin as messages;
 use crate::exposition::twin;
 use crate::model::space::Space;
 use crate::model::targets::TargetMap;
@@ -66,13 +67,12 @@ fn written(
     (String::from_utf8(out.split_off(6)).unwrap(), samples)
 }
 
-/// The obvious page: of a body in which everything else is a gap those families that have
-/// rows of the target.
-fn expected(frame: &Arc<Frame>, page: &Page<'_>, times: Times) -> String {
+/// A frame in which all but the rows of a target is a gap.
+fn alone(frame: &Arc<Frame>, target: Target<'_>) -> Frame {
     let catalog = frame.catalog();
     let gaps = catalog.blocks().iter().enumerate().map(|(index, block)| {
         let mut others = vec![true; block.len];
-        for rows in page.target.rows(block.family) {
+        for rows in target.rows(block.family) {
             for row in rows.filter(|row| (block.start..block.start + block.len).contains(row)) {
                 others[row - block.start] = false;
             }
@@ -80,8 +80,14 @@ fn expected(frame: &Arc<Frame>, page: &Page<'_>, times: Times) -> String {
         let others = (0..block.len).filter(|&row| others[row]);
         frame.gaps(index).union(&Gaps::at(block.len, others))
     });
-    let alone = frame.with_gaps(gaps.collect());
-    let body = twin::body(&alone, "p_", times, page.format);
+    frame.with_gaps(gaps.collect())
+}
+
+/// The obvious page: of a body in which everything else is a gap those families that have
+/// rows of the target.
+fn expected(frame: &Arc<Frame>, page: &Page<'_>, times: Times) -> String {
+    let catalog = frame.catalog();
+    let body = twin::body(&alone(frame, page.target), "p_", times, page.format);
     let mut families = Vec::new();
     for line in body.lines() {
         // A family's header begins with its name and type, in one order or the other.
@@ -202,6 +208,45 @@ fn check(
     Ok(())
 }
 
+/// In protobuf, each page has the messages of the target's rows, hidden labels left out.
+fn check_protobuf(
+    frame: &Arc<Frame>,
+    map: &TargetMap,
+    hidden: &[String],
+    times: Times,
+) -> Result<(), TestCaseError> {
+    let renderer = renderer(frame, times);
+    let mut scratch = PageScratch::default();
+    for target in map.iter() {
+        let page = Page {
+            target,
+            format: Format::Protobuf,
+            hidden,
+            names: None,
+        };
+        let (mut out, mut marked, mut lines) = (Vec::new(), Vec::new(), Lines::default());
+        let count = renderer.page(frame, &page, &mut scratch, &mut out, None);
+        renderer.page(frame, &page, &mut scratch, &mut marked, Some(&mut lines));
+        prop_assert!(out == marked);
+        let places = lines.as_slice().iter();
+        prop_assert!(places.clone().all(|line| line.start <= line.value));
+        prop_assert!(places.clone().is_sorted_by_key(|line| line.value));
+        let mut expected = messages::families(&alone(frame, target), "p_", times.0);
+        for metric in expected.iter_mut().flat_map(|family| &mut family.metric) {
+            metric
+                .label
+                .retain(|label| !hidden.contains(&label.name().to_owned()));
+        }
+        let found = messages::decode(&out);
+        prop_assert_eq!(samples(&messages::text(&found)).count(), count);
+        prop_assert_eq!(
+            messages::comparable(&found),
+            messages::comparable(&expected)
+        );
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -215,7 +260,9 @@ proptest! {
         times: (bool, bool),
     ) {
         let map = TargetMap::of(frame.catalog(), frame.populations(), &law, None);
-        check(&Arc::new(frame), &map, &hidden, times)?;
+        let frame = Arc::new(frame);
+        check(&frame, &map, &hidden, times)?;
+        check_protobuf(&frame, &map, &hidden, times)?;
     }
 
     /// The same however entities come and go.
@@ -229,7 +276,9 @@ proptest! {
         let mut before: Option<TargetMap> = None;
         for frame in frames {
             let map = TargetMap::of(frame.catalog(), frame.populations(), &law, before.as_ref());
-            check(&Arc::new(frame), &map, &hidden, times)?;
+            let frame = Arc::new(frame);
+            check(&frame, &map, &hidden, times)?;
+            check_protobuf(&frame, &map, &hidden, times)?;
             before = Some(map);
         }
     }
@@ -285,6 +334,7 @@ fn example() -> Arc<Frame> {
     ))
 }
 
+/// The page of a target, which the messages have as well.
 fn page_of(id: &str, format: Format, hidden: &[String], names: Option<&[&str]>) -> String {
     let frame = example();
     let law = TargetLaw::By(vec!["pod".into()]);
@@ -296,13 +346,17 @@ fn page_of(id: &str, format: Format, hidden: &[String], names: Option<&[&str]>) 
         hidden,
         names,
     };
-    written(
-        &renderer(&frame, (false, true)),
-        &frame,
-        &page,
-        &mut PageScratch::default(),
-    )
-    .0
+    let (renderer, scratch) = (renderer(&frame, (false, true)), &mut PageScratch::default());
+    let text = written(&renderer, &frame, &page, scratch).0;
+    if format == Format::Text {
+        let mut out = Vec::new();
+        let format = Format::Protobuf;
+        renderer.page(&frame, &Page { format, ..page }, scratch, &mut out, None);
+        let found = messages::text(&messages::decode(&out));
+        let lines = text.lines().filter(|line| !line.starts_with("# HELP"));
+        assert_eq!(found.lines().collect::<Vec<_>>(), lines.collect::<Vec<_>>());
+    }
+    text
 }
 
 #[test]

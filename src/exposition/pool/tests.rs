@@ -96,9 +96,11 @@ proptest! {
         let frame = Arc::new(frame);
         let renderer = Arc::new(Renderer::new(Arc::clone(frame.catalog()), "", true));
         let pool = RenderPool::new(threads).unwrap();
-        let (body, _) = streamed(&pool, &frame, &renderer, Format::Text, gzip);
-        let body = if gzip { gunzip(&body) } else { body };
-        prop_assert_eq!(body, whole(&frame, &renderer, Format::Text));
+        for format in [Format::Text, Format::Protobuf] {
+            let (body, _) = streamed(&pool, &frame, &renderer, format, gzip);
+            let body = if gzip { gunzip(&body) } else { body };
+            prop_assert_eq!(body, whole(&frame, &renderer, format));
+        }
     }
 }
 

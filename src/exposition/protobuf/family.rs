@@ -1,0 +1,290 @@
+//! A family as a `MetricFamily` message: what is constant about it, how long it is, and
+//! its series.
+
+use std::sync::{Arc, OnceLock};
+
+use prost::Message;
+
+use crate::engine::{Columns, Frame};
+use crate::exposition::lines::{Mark, Repeats};
+use crate::exposition::points::Points;
+use crate::exposition::protobuf::head::{Head, Heads};
+use crate::exposition::protobuf::histogram::{Bounds, Histograms};
+use crate::exposition::protobuf::lens::{CursorLens, LenCounts, Lens};
+use crate::exposition::protobuf::pairs::Pairs;
+use crate::exposition::protobuf::scalar::{self, Counters, Gauges};
+use crate::exposition::protobuf::series::{self, AROUND_BYTES_MAX, Values};
+use crate::exposition::protobuf::summary::{Quantiles, Summaries};
+use crate::exposition::protobuf::tail::{SampleTime, Tail};
+use crate::exposition::room::Room;
+use crate::layout::{MetricType, Wire};
+use crate::model::{Family, Shape};
+use crate::proto::prometheus_client as proto;
+use crate::proto::wire::write_varint;
+
+/// What is constant about a family's message.
+#[derive(Debug)]
+pub(in crate::exposition) struct FamilyProto {
+    pairs: Arc<Pairs>,
+    /// Name, help, type and unit.
+    header: Vec<u8>,
+    kind: Kind,
+    /// Of each block, once somebody has asked, where labels never change.
+    block_lens: OnceLock<Vec<LenCounts>>,
+    alike_lines: usize,
+}
+
+/// What is constant about a family's values.
+#[derive(Debug)]
+enum Kind {
+    Counter,
+    Gauge,
+    Histogram(Bounds),
+    Summary(Quantiles),
+}
+
+impl FamilyProto {
+    /// The message of `family`, whose labels are `pairs`. Neighbouring series resemble each
+    /// other as the lines of text do: every so many end alike.
+    pub(in crate::exposition) fn new(
+        family: &Family,
+        prefix: &str,
+        pairs: Arc<Pairs>,
+        alike_lines: usize,
+    ) -> Self {
+        Self {
+            pairs,
+            header: header(family, prefix).encode_to_vec(),
+            kind: match &family.shape {
+                Shape::Counter => Kind::Counter,
+                Shape::Gauge => Kind::Gauge,
+                Shape::Histogram { bounds, .. } => Kind::Histogram(Bounds::new(bounds)),
+                Shape::Summary { quantiles } => Kind::Summary(Quantiles::new(quantiles)),
+            },
+            block_lens: OnceLock::new(),
+            alike_lines,
+        }
+    }
+
+    /// The labels of its series.
+    pub(in crate::exposition) fn pairs(&self) -> &Pairs {
+        &self.pairs
+    }
+
+    /// Lines that tell the compressor of a series.
+    pub(in crate::exposition) fn series_lines(&self) -> usize {
+        match &self.kind {
+            Kind::Counter | Kind::Gauge => scalar::LINES,
+            Kind::Histogram(bounds) => bounds.lines(),
+            Kind::Summary(quantiles) => quantiles.lines(),
+        }
+    }
+
+    /// Which of them resemble each other. Those of one series hardly do, so each is told as
+    /// one of a series of its own.
+    pub(in crate::exposition) fn repeats(&self) -> Repeats {
+        let series_lines = self.series_lines();
+        Repeats {
+            series_lines: 1,
+            alike_lines: match series_lines {
+                1 => self.alike_lines,
+                several => several,
+            },
+        }
+    }
+
+    /// Bytes of all its series at a tick; `index` is its place in the catalog.
+    pub(in crate::exposition) fn measure(
+        &self,
+        frame: &Frame,
+        index: usize,
+        time: &SampleTime,
+    ) -> u64 {
+        let blocks = frame.catalog().family_blocks(index).enumerate();
+        let bytes = blocks.map(|(place, block_index)| {
+            let (_, block, columns) = frame.block(block_index);
+            let points = Points {
+                population: frame.population(index),
+                columns,
+                gaps: frame.gaps(block_index),
+                created: frame.created(block_index),
+                rows: 0..block.len,
+                first_series: block.start,
+            };
+            self.measure_block(frame, index, place, time, &points)
+        });
+        bytes.sum()
+    }
+
+    /// The same of one of its blocks, of which there are `points`.
+    fn measure_block(
+        &self,
+        frame: &Frame,
+        index: usize,
+        place: usize,
+        time: &SampleTime,
+        points: &Points<'_>,
+    ) -> u64 {
+        if matches!(self.kind, Kind::Counter | Kind::Gauge)
+            && points.gaps.is_empty()
+            && self.pairs.space().fleet().is_none()
+        {
+            let tail = self.tail(time, points);
+            if tail.is_fixed() {
+                let lens = &self.block_lens(frame, index)[place];
+                return lens.sum(|pairs_len| series::bytes(pairs_len, scalar::BYTES, &tail));
+            }
+        }
+        let cursor = points.population.cursor(points.first_series);
+        self.measure_rows(time, points, &mut CursorLens::new(&self.pairs, cursor))
+    }
+
+    /// Bytes of some rows, whose labels are as long as `lens` tells.
+    pub(in crate::exposition) fn measure_rows(
+        &self,
+        time: &SampleTime,
+        points: &Points<'_>,
+        lens: &mut impl Lens,
+    ) -> u64 {
+        let tail = &mut self.tail(time, points);
+        match self.values(points.columns) {
+            OfType::Counters(values) => series::measure(&values, points, tail, lens),
+            OfType::Gauges(values) => series::measure(&values, points, tail, lens),
+            OfType::Histograms(values) => series::measure(&values, points, tail, lens),
+            OfType::Summaries(values) => series::measure(&values, points, tail, lens),
+        }
+    }
+
+    /// Appends the beginning of the message whose series have so many bytes in all. The
+    /// series are to follow.
+    pub(in crate::exposition) fn write_open(&self, out: &mut Vec<u8>, series_bytes: u64) {
+        write_varint(out, self.header.len() as u64 + series_bytes);
+        out.extend_from_slice(&self.header);
+    }
+
+    /// Appends some rows, and tells `marks` where they and their values are.
+    pub(in crate::exposition) fn write_rows(
+        &self,
+        out: &mut Vec<u8>,
+        time: &SampleTime,
+        points: &Points<'_>,
+        marks: &mut impl Mark,
+    ) {
+        let row_count = points.rows.len();
+        marks.begin(self.repeats(), row_count * self.series_lines());
+        let cursor = points.population.cursor(points.first_series);
+        let mut heads = Head::new(&self.pairs, cursor);
+        let row_bytes = self.series_bytes_max(self.pairs.longest_bytes());
+        let room = &mut Room::new(out, row_count * row_bytes);
+        self.put_rows(room, time, points, (&mut heads, marks));
+    }
+
+    /// The same in a section that began already, the messages' beginnings being `heads`.
+    /// `room` must have [`Self::series_bytes_max`] for each row.
+    pub(in crate::exposition) fn put_rows(
+        &self,
+        room: &mut Room,
+        time: &SampleTime,
+        points: &Points<'_>,
+        to: (&mut impl Heads, &mut impl Mark),
+    ) {
+        let tail = &mut self.tail(time, points);
+        match self.values(points.columns) {
+            OfType::Counters(values) => series::put(room, &values, points, tail, to),
+            OfType::Gauges(values) => series::put(room, &values, points, tail, to),
+            OfType::Histograms(values) => series::put(room, &values, points, tail, to),
+            OfType::Summaries(values) => series::put(room, &values, points, tail, to),
+        }
+    }
+
+    /// No series takes more bytes than this whose label pairs have so many.
+    pub(in crate::exposition) fn series_bytes_max(&self, pairs_bytes: usize) -> usize {
+        let values = match &self.kind {
+            Kind::Counter | Kind::Gauge => scalar::BYTES,
+            Kind::Histogram(bounds) => bounds.bytes_max(),
+            Kind::Summary(quantiles) => quantiles.bytes_max(),
+        };
+        AROUND_BYTES_MAX + pairs_bytes + values
+    }
+
+    /// How long the labels of its series are, block by block.
+    fn block_lens(&self, frame: &Frame, index: usize) -> &[LenCounts] {
+        self.block_lens.get_or_init(|| {
+            let cursor = frame.population(index).cursor(0);
+            let mut lens = CursorLens::new(&self.pairs, cursor);
+            let blocks = frame.catalog().family_blocks(index);
+            let blocks = blocks.map(|block| frame.catalog().blocks()[block].len);
+            blocks.map(|len| LenCounts::of(&mut lens, len)).collect()
+        })
+    }
+
+    fn tail<'a>(&self, time: &'a SampleTime, points: &Points<'a>) -> Tail<'a> {
+        let field = match self.kind {
+            Kind::Counter => Counters::CREATED_FIELD,
+            Kind::Gauge => Gauges::CREATED_FIELD,
+            Kind::Histogram(_) => Histograms::CREATED_FIELD,
+            Kind::Summary(_) => Summaries::CREATED_FIELD,
+        };
+        Tail::new(time, points.created, field, points.rows.start)
+    }
+
+    fn values<'a>(&'a self, columns: &'a Columns) -> OfType<'a> {
+        match (&self.kind, columns) {
+            (Kind::Counter, Columns::Values(values)) => OfType::Counters(Counters(values)),
+            (Kind::Gauge, Columns::Values(values)) => OfType::Gauges(Gauges(values)),
+            (
+                Kind::Histogram(bounds),
+                Columns::Histogram {
+                    cumulative, sums, ..
+                },
+            ) => OfType::Histograms(Histograms {
+                bounds,
+                cumulative,
+                sums,
+            }),
+            (
+                Kind::Summary(quantiles),
+                Columns::Summary {
+                    quantiles: values,
+                    counts,
+                    sums,
+                },
+            ) => OfType::Summaries(Summaries {
+                quantiles,
+                values,
+                counts,
+                sums,
+            }),
+            _ => unreachable!("a block has its family's shape"),
+        }
+    }
+}
+
+/// The values of some series.
+enum OfType<'a> {
+    Counters(Counters<'a>),
+    Gauges(Gauges<'a>),
+    Histograms(Histograms<'a>),
+    Summaries(Summaries<'a>),
+}
+
+/// A family without its series.
+fn header(family: &Family, prefix: &str) -> proto::MetricFamily {
+    let base = format!("{prefix}{}", family.name);
+    let metric_type = family.shape.metric_type();
+    // A unit that the name does not end with would fail the whole scrape.
+    let is_named = !family.unit.is_empty() && base.ends_with(&format!("_{}", family.unit));
+    let sent_type = match metric_type {
+        MetricType::Counter => proto::MetricType::Counter,
+        MetricType::Gauge => proto::MetricType::Gauge,
+        MetricType::Histogram => proto::MetricType::Histogram,
+        MetricType::Summary => proto::MetricType::Summary,
+    };
+    proto::MetricFamily {
+        name: Some(format!("{base}{}", metric_type.family_suffix(Wire::Text))),
+        help: (!family.help.is_empty()).then(|| family.help.clone()),
+        r#type: Some(sent_type.into()),
+        metric: Vec::new(),
+        unit: is_named.then(|| family.unit.clone()),
+    }
+}

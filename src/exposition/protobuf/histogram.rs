@@ -1,0 +1,98 @@
+//! Classic histograms: count, sum, and counts up to bounds.
+//!
+//! To the compressor, what stands between two numbers that change is a line.
+
+// The pieces of a hot line must end up in one loop.
+#![allow(clippy::inline_always)]
+
+use crate::exposition::lines::Mark;
+use crate::exposition::protobuf::put::put_keyed;
+use crate::exposition::protobuf::put::{
+    DOUBLE_BYTES, VARINT_BYTES_MAX, double, put_double, varint,
+};
+use crate::exposition::protobuf::series::Values;
+use crate::exposition::room::Room;
+use crate::proto::wire::{len_key, varint_key, varint_len};
+
+/// Of a bucket, but for its count as a varint: key and length, the count's key, the bound.
+const AROUND_COUNT_BYTES: usize = 2 + 1 + DOUBLE_BYTES;
+/// Key of a bucket.
+const BUCKET_KEY: u8 = len_key(3);
+
+/// What is constant about the histograms of a family.
+#[derive(Debug)]
+pub(super) struct Bounds(Vec<[u8; 16]>);
+
+/// `Histogram` messages.
+pub(super) struct Histograms<'a> {
+    pub(super) bounds: &'a Bounds,
+    /// By row, its cumulative counts, that of the last bucket, which has no bound, included.
+    pub(super) cumulative: &'a [u64],
+    pub(super) sums: &'a [f64],
+}
+
+impl Bounds {
+    pub(super) fn new(bounds: &[f64]) -> Self {
+        Self(bounds.iter().map(|&bound| double(2, bound)).collect())
+    }
+
+    /// No histogram's values have more bytes than this.
+    pub(super) fn bytes_max(&self) -> usize {
+        let count = 1 + VARINT_BYTES_MAX;
+        count + DOUBLE_BYTES + self.0.len() * (AROUND_COUNT_BYTES + VARINT_BYTES_MAX)
+    }
+
+    /// Lines that tell the compressor of a series: one for each count, and one for what
+    /// follows the last.
+    pub(super) fn lines(&self) -> usize {
+        2 + self.0.len()
+    }
+}
+
+impl Histograms<'_> {
+    /// Cumulative counts of a row, and the last of them.
+    #[inline(always)]
+    fn counts(&self, row: usize) -> (&[u64], u64) {
+        let width = self.bounds.0.len();
+        let counts = &self.cumulative[row * (width + 1)..][..=width];
+        (&counts[..width], counts[width])
+    }
+}
+
+impl Values for Histograms<'_> {
+    const CREATED_FIELD: Option<u8> = Some(15);
+
+    #[inline(always)]
+    fn len(&self, row: usize) -> usize {
+        let (counts, count) = self.counts(row);
+        let lens = counts.iter().map(|&count| varint_len(count));
+        let around = 1 + varint_len(count) + DOUBLE_BYTES + counts.len() * AROUND_COUNT_BYTES;
+        around + lens.sum::<usize>()
+    }
+
+    #[inline(always)]
+    fn put(&self, room: &mut Room, row: usize, len: usize, start: usize, marks: &mut impl Mark) {
+        put_keyed(room, const { len_key(7) }, len as u64);
+        let (counts, count) = self.counts(row);
+        marks.line(start, room.len() + 1);
+        put_keyed(room, const { varint_key(1) }, count);
+        put_double(room, 2, self.sums[row]);
+        let mut line = room.len();
+        for (&count, bound) in counts.iter().zip(&self.bounds.0) {
+            marks.line(line, room.len() + 3);
+            let (bytes, len) = varint(count);
+            // A bucket is short: its length has one byte.
+            let open = [
+                BUCKET_KEY,
+                (1 + len + DOUBLE_BYTES) as u8,
+                const { varint_key(1) },
+            ];
+            let open = u128::from(u32::from_le_bytes([open[0], open[1], open[2], 0]));
+            let text = u128::from_le_bytes(bytes) << 24 | open;
+            room.put_window(&text.to_le_bytes(), 3 + len);
+            line = room.len();
+            room.put_window(bound, DOUBLE_BYTES);
+        }
+        marks.line(line, room.len());
+    }
+}

@@ -1,0 +1,81 @@
+//! A series as a `Metric` message: labels, values and tail in their frames.
+
+// The pieces of a hot line must end up in one loop.
+#![allow(clippy::inline_always)]
+
+use crate::exposition::lines::Mark;
+use crate::exposition::points::Points;
+use crate::exposition::protobuf::head::{Heads, ROOM};
+use crate::exposition::protobuf::lens::Lens;
+use crate::exposition::protobuf::put::VARINT_BYTES_MAX;
+use crate::exposition::protobuf::tail::Tail;
+use crate::exposition::room::Room;
+use crate::proto::wire::len_field_len;
+
+/// The values of series of one type, by their rows in a block.
+pub(super) trait Values {
+    /// The field among them that tells when a series began; none for gauges.
+    const CREATED_FIELD: Option<u8>;
+
+    /// Bytes of the values of a row, without what tells when it began.
+    fn len(&self, row: usize) -> usize;
+    /// Puts them with the field's key and length, which what follows counts into: `len`. The
+    /// series began at `start`; `marks` is told where its values are.
+    fn put(&self, room: &mut Room, row: usize, len: usize, start: usize, marks: &mut impl Mark);
+}
+
+/// Room that a series takes beside its labels and values.
+pub(super) const AROUND_BYTES_MAX: usize = ROOM + 1 + VARINT_BYTES_MAX + Tail::BYTES_MAX;
+
+/// Bytes of a series whose labels take `pairs_len` and whose values take `values_len`.
+#[inline(always)]
+pub(super) fn bytes(pairs_len: usize, values_len: usize, tail: &Tail<'_>) -> usize {
+    len_field_len(pairs_len + body_len(values_len, tail))
+}
+
+/// What follows the labels.
+#[inline(always)]
+fn body_len(values_len: usize, tail: &Tail<'_>) -> usize {
+    len_field_len(values_len + tail.created_len) + tail.time_len()
+}
+
+/// Bytes of some series in all, those without a point left out.
+pub(super) fn measure<V: Values>(
+    values: &V,
+    points: &Points<'_>,
+    tail: &mut Tail<'_>,
+    lens: &mut impl Lens,
+) -> u64 {
+    let mut sum = 0;
+    for row in points.rows.clone() {
+        if !points.gaps.contains(row) {
+            tail.seek(row);
+            sum += bytes(lens.bytes(), values.len(row), tail) as u64;
+        }
+        lens.advance();
+    }
+    sum
+}
+
+/// Puts the same series.
+pub(super) fn put<V: Values>(
+    room: &mut Room,
+    values: &V,
+    points: &Points<'_>,
+    tail: &mut Tail<'_>,
+    (heads, marks): (&mut impl Heads, &mut impl Mark),
+) {
+    for row in points.rows.clone() {
+        if points.gaps.contains(row) {
+            heads.advance();
+            continue;
+        }
+        tail.seek(row);
+        let values_len = values.len(row);
+        let start = room.len();
+        heads.put(room, body_len(values_len, tail));
+        values.put(room, row, values_len + tail.created_len, start, marks);
+        tail.put(room);
+        heads.advance();
+    }
+}
