@@ -43,7 +43,7 @@ use mockingbird::exposition::Renderer;
 use mockingbird::exposition::negotiate::Format;
 use mockingbird::exposition::pool::RenderPool;
 use mockingbird::http::{Limits, Reply, Request, Server};
-use mockingbird::journal::Replay;
+use mockingbird::journal::{Replay, United};
 use mockingbird::model::Catalog;
 use mockingbird::verify::backend::Backend;
 use mockingbird::verify::compare::{self, Failures};
@@ -694,8 +694,11 @@ fn compared_backends_tell_why_they_refuse_a_query() {
     };
     let (_other, refuses) = serve_fake(refuses, &[]);
     let backends = [answers, refuses];
-    let mut load = || Ok(replay());
-    let compared = compare::compare(&mut load, &backends, &options(), 2, &mut |_, _| {}).unwrap();
+    let run = United {
+        whole: replay(),
+        parts: Vec::new(),
+    };
+    let compared = compare::compare(&run, &backends, &options(), 2, &mut |_, _| {}).unwrap();
     let table = compared.table(false);
     assert!(compared.ok, "{table}");
     let timed = |kind: &str| {

@@ -1,6 +1,6 @@
-//! Processes that shared a run: the run is judged, or each by what it had of it, and all in one
-//! verdict. They
-//! say by a label which part they have (`scrapes`), or are known by what they pushed.
+//! A run, and the processes that shared it if there were several: the run is judged, or each by
+//! what it had of it, and all in one verdict. They say by a label which part they have
+//! (`scrapes`), or are known by what they pushed.
 
 use super::backend::Backend;
 use super::report::{Findings, Gap, Report};
@@ -9,9 +9,10 @@ use super::{Options, Progress, VerifyError, pages};
 use crate::config::Config;
 use crate::journal::{Replay, United};
 
-/// Compares what processes had of a run with what a backend has of it, at each target of
-/// theirs there: all of it where it was scraped as pages, since each of those says itself whose
-/// it is, else part by part. A part of which nothing came, though others did, is a loss.
+/// Compares a run with what a backend has of it, at each of its targets there. One that
+/// processes shared is judged as a whole where it was scraped as pages, since each of those says
+/// itself whose it is, else part by part. A part of which nothing came, though others did, is a
+/// loss.
 ///
 /// # Errors
 /// When the backend cannot be asked, has nothing of the run, or one of them does not fit.
@@ -22,6 +23,9 @@ pub fn run_shared(
     progress: &mut Progress<'_>,
 ) -> Result<Findings, VerifyError> {
     let United { whole, parts } = run;
+    if parts.is_empty() {
+        return super::run(whole, backend, options, progress);
+    }
     if options.via.is_scraped() && pages::targets(&whole).is_some() {
         let mut session = Session::new(whole, backend, options)?;
         match session.round(options, progress) {

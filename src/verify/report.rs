@@ -15,6 +15,7 @@ use super::naming::{Added, Naming};
 use crate::clock::rfc3339;
 use crate::readable::grouped;
 pub use findings::Findings;
+pub(super) use text::write_warning;
 
 /// Examples that are kept of each metric and kind.
 pub const EXAMPLES_MAX: usize = 20;
@@ -176,7 +177,7 @@ pub struct Tally {
 }
 
 /// Kinds of differences.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
     /// A count or sum differs.

@@ -1,7 +1,8 @@
 //! `compare` of backends that hold different loads of one run.
 
+use mockingbird::journal::United;
 use mockingbird::verify::compare::{self, Comparison};
-use mockingbird::verify::report::What;
+use mockingbird::verify::report::{Findings, What};
 
 use crate::fake::{Store, serve};
 use crate::living::{self, CHURN, mortal};
@@ -15,8 +16,11 @@ fn compared(one: Store, other: Store) -> Comparison {
 fn compared_of(text: &str, one: Store, other: Store) -> Comparison {
     let (_one, one) = serve(one);
     let (_other, other) = serve(other);
-    let mut load = || Ok(replay_of(text));
-    compare::compare(&mut load, &[one, other], &options(), 1, &mut |_, _| {}).unwrap()
+    let run = United {
+        whole: replay_of(text),
+        parts: Vec::new(),
+    };
+    compare::compare(&run, &[one, other], &options(), 1, &mut |_, _| {}).unwrap()
 }
 
 /// What a backend holds besides that scrapes `OpenMetrics`.
@@ -137,9 +141,9 @@ fn loads_of_a_living_fleet_are_compared_by_generations() {
     let both = compared_of(&text, resurrected, whole);
     let table = both.table(false);
     assert!(!both.ok, "{table}");
-    let oks: Vec<bool> = both.reports.iter().map(|report| report.ok).collect();
+    let oks: Vec<bool> = both.reports.iter().map(Findings::ok).collect();
     assert_eq!(oks, [false, true], "{table}");
-    let found = examples(&both.reports[0], What::Unexpected);
+    let found = examples(&both.reports[0].reports()[0], What::Unexpected);
     assert!(!found.is_empty(), "{table}");
     for example in found {
         assert!(example.series.contains(&labels["pod"]), "{table}");

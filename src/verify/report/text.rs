@@ -142,7 +142,7 @@ pub(super) fn write_allowances(out: &mut String, allowances: &[Allowance]) {
 }
 
 /// Appends a warning about some targets, or about all if none is named.
-pub(super) fn write_warning(out: &mut String, targets: &[String], warning: &str) {
+pub(in crate::verify) fn write_warning(out: &mut String, targets: &[String], warning: &str) {
     let about = match targets {
         [] => String::new(),
         targets => format!(" about {}", targets.join(", ")),
