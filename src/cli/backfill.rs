@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 use indicatif::ProgressBar;
 
-use super::shard::ShardArgs;
+use super::shard::{self, ShardArgs};
 use super::values::{share, step_ns, time_ns};
 use super::{json_line, print, refuse_too_large, signals};
 use crate::app::{self, RunError};
@@ -204,11 +204,12 @@ fn job(args: &BackfillArgs) -> Result<Job, RunError> {
     let overrides = Overrides {
         tick_interval_ns: args.step,
         push,
+        shard: args.shard.shard()?,
         ..Overrides::default()
     };
     let mut config = config::load_with(&args.config, &overrides)
         .map_err(|error| RunError::Config(error.to_string()))?;
-    args.shard.set(&mut config)?;
+    shard::check(&config)?;
     refuse_too_large(&config)?;
     let interval_ns = config.global.tick_interval_ns;
     let span = Span::new(config.global.epoch_ns, interval_ns, args.from, args.to)

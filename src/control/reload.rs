@@ -102,7 +102,6 @@ impl Reloader {
         let in_effect = in_effect.ok_or_else(|| ErrorReply::new(503, "starting"))?;
         let old = &in_effect.config;
         let mut new = load(old)?;
-        new.shard = old.shard;
         if let Some(instance) = self.instance.get() {
             new.set_instance(instance);
         }
@@ -210,18 +209,13 @@ pub fn build_catalog(
 fn load(old: &Config) -> Result<Config, ErrorReply> {
     let seeds = old.metrics.iter();
     let mut overrides = Overrides {
+        shard: old.shard,
         seeds: seeds
             .map(|metric| (metric.name.clone(), metric.seed))
             .collect(),
         ..Overrides::default()
     };
-    let size = |config: &Config| {
-        let config = Config {
-            shard: old.shard,
-            ..config.clone()
-        };
-        Vec::from_iter(Estimate::of(&config).finding(&config))
-    };
+    let size = |config: &Config| Vec::from_iter(Estimate::of(config).finding(config));
     let new = config::load_probed(&old.path, &overrides, &size);
     let mut new = new.map_err(|error| mistakes(&error))?;
     let (asked, in_force) = (new.global.clone(), &old.global);
