@@ -76,10 +76,7 @@ impl Reloader {
     /// 409 while another one runs, 422 with every mistake of the file, or why
     /// the clock's thread did not do it.
     pub fn reload(&self) -> Result<Outcome, ErrorReply> {
-        self.with(|change, switch| match self.hub.request(change)? {
-            Done::Reloaded(reloaded) => Ok(switch.outcome(reloaded)),
-            done => unreachable!("a reload was asked for: {done:?}"),
-        })
+        self.with(|change, switch| Ok(switch.outcome(self.hub.request(change)?)))
     }
 
     /// Reads the file again, and has `ask` ask for the switch to it, while no other file is
@@ -126,8 +123,11 @@ pub(super) struct Switch {
 }
 
 impl Switch {
-    /// What it did; this is logged.
-    pub(super) fn outcome(self, reloaded: Reloaded) -> Outcome {
+    /// What it did, as whoever did it tells; this is logged.
+    pub(super) fn outcome(self, done: Done) -> Outcome {
+        let Done::Reloaded(reloaded) = done else {
+            unreachable!("a reload was asked for: {done:?}");
+        };
         let metrics = (&self.old.metrics[..], &self.new.metrics[..]);
         let mut warnings = self.new.warnings.clone();
         warnings.extend(replaced::warnings(&self.new.path, metrics, &reloaded));
