@@ -108,8 +108,12 @@ pub struct Gap {
     pub before_ms: i64,
     /// How many there would have been.
     pub scrapes: u64,
-    /// How many of them are missing as expected, since a fault made them fail.
+    /// How many of them are missing as expected, since a fault made them fail, or the run went
+    /// over to other processes then.
     pub excused: u64,
+    /// Whether any of them is for that.
+    #[serde(skip)]
+    pub(super) moved: bool,
 }
 
 impl Gap {
@@ -120,6 +124,7 @@ impl Gap {
             before_ms,
             scrapes,
             excused: 0,
+            moved: false,
         }
     }
 

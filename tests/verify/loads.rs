@@ -1,12 +1,13 @@
 //! `compare` of backends that hold different loads of one run.
 
-use mockingbird::journal::United;
 use mockingbird::verify::compare::{self, Comparison};
 use mockingbird::verify::report::{Findings, What};
 
 use crate::fake::{Store, serve};
 use crate::living::{self, CHURN, mortal};
-use crate::{CONFIG, EPOCH_MS, TICKS, examples, options, replay_of, scraped, store, time_ms};
+use crate::{
+    CONFIG, EPOCH_MS, TICKS, alone, examples, options, replay_of, scraped, store, time_ms,
+};
 
 fn compared(one: Store, other: Store) -> Comparison {
     compared_of(CONFIG, one, other)
@@ -16,10 +17,7 @@ fn compared(one: Store, other: Store) -> Comparison {
 fn compared_of(text: &str, one: Store, other: Store) -> Comparison {
     let (_one, one) = serve(one);
     let (_other, other) = serve(other);
-    let run = United {
-        whole: replay_of(text),
-        parts: Vec::new(),
-    };
+    let run = alone(replay_of(text));
     compare::compare(&run, &[one, other], &options(), 1, &mut |_, _| {}).unwrap()
 }
 

@@ -1,6 +1,5 @@
 //! Several targets of one run: each is judged by what came of it, with one engine for all.
 
-use mockingbird::journal::United;
 use mockingbird::verify::backend::Backend;
 use mockingbird::verify::compare;
 use mockingbird::verify::report::{Findings, What};
@@ -9,7 +8,9 @@ use serde_json::Value;
 
 use crate::fake::{self, Labels, Store};
 use crate::runs::{fingerprint, telling};
-use crate::{EPOCH_MS, TICKS, command, counts, examples, labels, options, replay, store, time_ms};
+use crate::{
+    EPOCH_MS, TICKS, alone, command, counts, examples, labels, options, replay, store, time_ms,
+};
 
 /// Scrapes of another job are so much later.
 const LATER_MS: i64 = 250;
@@ -32,7 +33,7 @@ fn scraped_by(job: &str, epoch_ms: i64, is_scraped: impl Fn(u64) -> bool) -> Sto
 }
 
 /// Two jobs that scraped the same process, the second one at every other tick.
-fn twice() -> Store {
+pub(crate) fn twice() -> Store {
     let mut both = scraped_by("j", EPOCH_MS, |_| true);
     both.extend(scraped_by("k", EPOCH_MS, |tick| tick % 2 == 0));
     both
@@ -136,10 +137,7 @@ fn backends_are_compared_by_all_targets() {
     let compared = |one: Store, other: Store| {
         let (_one, one) = fake::serve(one);
         let (_other, other) = fake::serve(other);
-        let run = United {
-            whole: replay(),
-            parts: Vec::new(),
-        };
+        let run = alone(replay());
         compare::compare(&run, &[one, other], &several(), 1, &mut |_, _| {}).unwrap()
     };
     let renamed = |store: Store| -> Store {

@@ -156,7 +156,7 @@ impl Findings {
     }
 
     /// Appends what differs, target by target.
-    pub(in crate::verify) fn write_differences(&self, out: &mut String) {
+    pub fn write_differences(&self, out: &mut String) {
         if let [report] = &self.reports[..] {
             report.write_differences(out);
             return;
@@ -206,7 +206,7 @@ impl Findings {
 
     /// What was found of all targets, metric by metric: of several without examples, gaps and
     /// warnings, and with the labels that all of them have.
-    pub(in crate::verify) fn united(&self) -> Report {
+    pub fn united(&self) -> Report {
         if let [report] = &self.reports[..] {
             return report.clone();
         }

@@ -187,7 +187,12 @@ impl Gap {
             _ if self.lost() == 0 => "them ".to_owned(),
             excused => format!("{} of them ", grouped(excused.into())),
         };
-        let _ = write!(text, ": a fault made {whose}fail then");
+        let why = if self.moved {
+            "that the run went over to another number of shards"
+        } else {
+            "a fault"
+        };
+        let _ = write!(text, ": {why} made {whose}fail then");
         text
     }
 }
