@@ -5,6 +5,8 @@
 //! configuration or wrong arguments, 3 when `verify` or `compare` found differences.
 
 mod backfill;
+mod backfill_args;
+mod backfill_runs;
 mod check;
 mod ctl;
 mod dump;
@@ -147,7 +149,7 @@ enum Command {
     /// Hold backends against the truth and each other, and time their queries.
     Compare(Box<verify_args::CompareArgs>),
     /// Write a run's past: an `OpenMetrics` file, or all of it to a receiver.
-    Backfill(Box<backfill::BackfillArgs>),
+    Backfill(Box<backfill_args::BackfillArgs>),
     /// Print a JSON Schema of the configuration file.
     Schema,
     /// Print shell completions.
