@@ -1,6 +1,6 @@
 //! What `backfill` writes: a configuration or journals, and a range of time, in; jobs out.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::backfill_args::{BackfillArgs, target};
 use super::replay::{check_reached, names_of, run_of};
@@ -17,12 +17,12 @@ use crate::journal::{Later, Replay};
 /// Jobs that are to be done one after the other; one at least.
 pub(super) fn jobs(args: &BackfillArgs) -> Result<Vec<Job>, RunError> {
     match &args.config {
-        Some(path) => Ok(vec![of_config(args, path.clone())?]),
+        Some(path) => Ok(vec![of_config(args, path)?]),
         None => of_journals(args),
     }
 }
 
-fn of_config(args: &BackfillArgs, path: PathBuf) -> Result<Job, RunError> {
+fn of_config(args: &BackfillArgs, path: &Path) -> Result<Job, RunError> {
     let (target, push) = target(args)?;
     if args.journal.len() > 1 {
         return Err(RunError::Config(
@@ -37,7 +37,7 @@ fn of_config(args: &BackfillArgs, path: PathBuf) -> Result<Job, RunError> {
         shard: args.shard.shard()?,
         ..Overrides::default()
     };
-    let config = config::load_with(&path, &overrides);
+    let config = config::load_with(path, &overrides);
     let mut config = config.map_err(|error| RunError::Config(error.to_string()))?;
     shard::check(&config)?;
     refuse_too_large(&config)?;
