@@ -31,14 +31,14 @@ pub(super) fn backfill(args: &BackfillArgs) -> Result<(), RunError> {
         let report = backfill::run(job, &signals.stop, &mut |stage| bars.show(stage));
         drop(bars);
         let report = report.map_err(|error| with_done(error, &jobs[..place]))?;
-        text += &if args.json {
-            json_line(&report)?
-        } else {
-            match (job.config.shard, jobs.len()) {
-                (_, 1) | (None, _) => summary(&report),
-                (Some(shard), _) => format!("shard {shard}: {}", summary(&report)),
-            }
-        };
+        if args.json {
+            text += &json_line(&report)?;
+            continue;
+        }
+        if let Some(shard) = job.config.shard.filter(|_| jobs.len() > 1) {
+            let _ = write!(text, "shard {shard}: ");
+        }
+        text += &summary(&report);
     }
     if jobs[0].target == Target::OpenMetrics("-".into()) {
         // Standard output has the samples.

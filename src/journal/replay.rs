@@ -219,8 +219,8 @@ impl Replay {
     #[must_use]
     pub fn with_families(self, own: fn(&Config) -> Vec<Family>, exponential: bool) -> Self {
         Self {
-            own,
             exponential,
+            own,
             ..self
         }
     }

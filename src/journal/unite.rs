@@ -183,7 +183,7 @@ fn divided(mut processes: Vec<Process>) -> Result<Vec<Division>, UniteError> {
             )));
         }
     }
-    divisions.sort_by_key(|division| division.begins());
+    divisions.sort_by_key(Division::begins);
     Ok(divisions)
 }
 

@@ -4,7 +4,7 @@
 
 use super::pages::{self, FOUND_WITHIN_MS};
 use super::report::Gap;
-use super::target::Scrape;
+use super::target::{Scrape, Target};
 use crate::config::{FaultKind, ScrapeSelector, TargetLaw};
 use crate::journal::{Effects, Move, Replay, ReplayError};
 use crate::timeline::{Effect, Modifier};
@@ -50,9 +50,10 @@ impl RunFaults {
         }
     }
 
-    /// Takes note of when scrapes came: one that came of a process tells that it was there,
+    /// Takes note of when scrapes of targets came: one that came of a process tells that it was there,
     /// where its journal does not tell how long it was.
-    pub(super) fn note_scrapes<'s>(&mut self, came: impl Iterator<Item = &'s Scrape> + Clone) {
+    pub(super) fn note_scrapes(&mut self, targets: &[Target]) {
+        let came = targets.iter().flat_map(|target| &target.scrapes);
         self.moved = Ranges::default();
         for one in &self.moves {
             let [mut from_ms, to_ms] = [one.from_ns, one.to_ns].map(|ns| ns.div_euclid(1_000_000));

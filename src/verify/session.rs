@@ -263,8 +263,7 @@ impl<'b> Session<'b> {
             self.followed = pages::followed(&self.replay, &edges, &targets);
         }
         let followed = self.followed.clone();
-        let came = targets.iter().flat_map(|target| &target.scrapes);
-        self.faults.note_scrapes(came);
+        self.faults.note_scrapes(&targets);
         let pages = targets.iter().filter(|target| target.page.is_some());
         let are_many = pages.count() > PAGES_ALONE_MAX;
         let mut parts: Vec<Part<'_>> = Vec::with_capacity(targets.len());

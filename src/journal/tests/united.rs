@@ -317,7 +317,7 @@ fn another_number_of_shards_goes_on_with_a_run() {
     let shards = |united: &United| -> Vec<String> {
         let parts = united.parts.iter();
         let shards = parts.map(|part| part.config().shard.map(|shard| shard.to_string()));
-        shards.map(|shard| shard.unwrap_or_default()).collect()
+        shards.map(Option::unwrap_or_default).collect()
     };
     let expected = ["0/3", "1/3", "2/3", "0/5", "1/5", "2/5", "3/5", "4/5"];
     assert_eq!(shards(&united), expected);
