@@ -41,12 +41,11 @@ use crate::clock::rfc3339;
 use crate::config::{self, Config, shown_url};
 use crate::engine::tick_time_ns;
 use crate::exporters::Push;
-use crate::journal::{Entry, Event, Start};
+use crate::journal::{Entry, Event, Replay, ReplayError, Start};
 use crate::model::Catalog;
 use crate::model::fleet::{Fleet, Forecast};
-use crate::model::space::SpaceError;
 use crate::push::Interrupter;
-use crate::timeline::Timeline;
+use crate::selfmetrics::SelfMetrics;
 pub use order::Order;
 pub use span::Span;
 use state::JobId;
@@ -57,6 +56,8 @@ pub struct Job {
     /// The run; its epoch and interval are those of `span`. For a receiver, the
     /// section that describes it names its URL.
     pub config: Config,
+    /// What was done to it, where journals tell it.
+    pub done: Option<Replay>,
     /// Ticks of it.
     pub span: Span,
     /// Where to.
@@ -199,6 +200,16 @@ impl Job {
         }
     }
 
+    /// The run again, with the number of the tick. With `exponential`, histograms have
+    /// exponential buckets as well.
+    fn replay(&self, exponential: bool) -> Replay {
+        let replay = self.done.as_ref().map_or_else(
+            || Replay::of_config(self.config.clone(), self.span.epoch_ns, exponential),
+            Replay::anew,
+        );
+        replay.with_families(|config| vec![SelfMetrics::tick_family(config)], exponential)
+    }
+
     /// Removes the journal of a run of which nothing was written.
     fn remove_journal(&self) {
         if let Some(path) = &self.journal {
@@ -274,16 +285,19 @@ fn job_id(job: &Job) -> JobId {
     ]);
     let shard = job.config.shard.map(|shard| shard.to_string().into());
     id.extend(shard.map(|shard| ("shard".to_owned(), shard)));
+    let done = job.done.as_ref();
+    let done = done.and_then(|run| run.done_until(job.span.last));
+    id.extend(done.map(|done| ("journal".to_owned(), done.into())));
     id
 }
 
 /// So many changes of a fleet are looked at to find out how many samples there will be.
 const CHANGES_MAX: u64 = 300_000;
 
-/// Samples of all ticks, at most: points may be left out.
-fn samples_max(job: &Job, catalog: &Catalog) -> u64 {
+/// Samples of all ticks, at most: points may be left out. After a reload there may be more.
+fn samples_max(job: &Job, catalog: &Catalog) -> Result<u64, BackfillError> {
     let span = job.span;
-    let orders = Timeline::orders_up_to(&job.config, span.last);
+    let orders = job.replay(false).orders(span.last)?;
     let mut fleets: Vec<(&Arc<Fleet>, u128)> = Vec::new();
     let all = catalog.families().iter().map(|family| {
         // Series at all ticks together.
@@ -304,13 +318,16 @@ fn samples_max(job: &Job, catalog: &Catalog) -> u64 {
         };
         series * family.shape.samples_per_series() as u128
     });
-    u64::try_from(all.sum::<u128>()).unwrap_or(u64::MAX)
+    Ok(u64::try_from(all.sum::<u128>()).unwrap_or(u64::MAX))
 }
 
-/// Why a catalog of a job's metrics cannot be built.
-#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
-fn unusable_metric((metric, error): (String, SpaceError)) -> BackfillError {
-    BackfillError::Config(format!("metric {metric}: {error}"))
+impl From<ReplayError> for BackfillError {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::Threads(_) => Self::Failed(format!("cannot start threads: {error}")),
+            _ => Self::Config(error.to_string()),
+        }
+    }
 }
 
 /// Why a file that is to be new cannot be created.

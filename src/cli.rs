@@ -5,6 +5,8 @@
 //! configuration or wrong arguments, 3 when `verify` or `compare` found differences.
 
 mod backfill;
+mod backfill_args;
+mod backfill_runs;
 mod check;
 mod ctl;
 mod dump;
@@ -147,7 +149,7 @@ enum Command {
     /// Hold backends against the truth and each other, and time their queries.
     Compare(Box<verify_args::CompareArgs>),
     /// Write a run's past: an `OpenMetrics` file, or all of it to a receiver.
-    Backfill(Box<backfill::BackfillArgs>),
+    Backfill(Box<backfill_args::BackfillArgs>),
     /// Print a JSON Schema of the configuration file.
     Schema,
     /// Print shell completions.
@@ -252,13 +254,28 @@ fn write_schema(file: &Path) -> Result<String, RunError> {
 }
 
 fn load(path: &Path) -> Result<Config, RunError> {
-    read_config(path, &|_| Vec::new()).map_err(|error| RunError::Config(error.to_string()))
+    load_part(path, None)
+}
+
+/// The configuration in a file, of which a shard is meant if one is given.
+fn load_part(path: &Path, shard: Option<config::Shard>) -> Result<Config, RunError> {
+    let config = read_config(path, shard, &|_| Vec::new());
+    let config = config.map_err(|error| RunError::Config(error.to_string()))?;
+    shard::check(&config)?;
+    Ok(config)
 }
 
 /// The configuration in a file, or with `-` on standard input; `probe` as for
 /// [`config::load_probed`].
-fn read_config(path: &Path, probe: Probe) -> Result<Config, LoadError> {
-    let overrides = Overrides::default();
+fn read_config(
+    path: &Path,
+    shard: Option<config::Shard>,
+    probe: Probe,
+) -> Result<Config, LoadError> {
+    let overrides = Overrides {
+        shard,
+        ..Overrides::default()
+    };
     if path != Path::new("-") {
         return config::load_probed(path, &overrides, probe);
     }
@@ -275,8 +292,7 @@ fn read_config(path: &Path, probe: Probe) -> Result<Config, LoadError> {
 }
 
 fn plan(file: &Path, json: bool, tick: u64, shard: &shard::ShardArgs) -> Result<(), RunError> {
-    let mut config = load(file)?;
-    shard.set(&mut config)?;
+    let mut config = load_part(file, shard.shard()?)?;
     let instance = instance::of_every_run(&config);
     config.set_instance(
         instance
@@ -298,9 +314,8 @@ fn plan(file: &Path, json: bool, tick: u64, shard: &shard::ShardArgs) -> Result<
 
 /// Tells how the run of a configuration is divided at a tick.
 fn plan_shards(file: &Path, json: bool, tick: u64, shards: u32) -> Result<(), RunError> {
-    let mut config = load(file)?;
     // Whatever can be divided can be among many.
-    shard::set(&mut config, config::Shard::new(0, shards))?;
+    let config = load_part(file, config::Shard::new(0, shards))?;
     check_tick(&config, config.global.epoch_ns.unwrap_or(0), tick)?;
     let plan = ShardsPlan::of(&config, shards, tick).map_err(RunError::Config)?;
     if json {

@@ -85,7 +85,7 @@ pub use action::{
 pub use action_json::{ActionProblem, action_from_json, action_to_json};
 pub(crate) use check::global::parse_level;
 pub use churn::{Amount, Law, Life, Mode, Size, SizeShape};
-pub use effective::{effective, fingerprint};
+pub use effective::{MASKED, effective, fingerprint};
 pub use endpoint::shown_url;
 pub use exporters::{
     BasicAuth, Compression, HistogramForm, INSTANCE_ATTRIBUTE, INSTANCE_LABEL, Instance, Otel,
@@ -228,18 +228,23 @@ pub fn load_str_probed(
 /// # Errors
 /// Every mistake, with its path but without line and column.
 pub fn load_value(path: &Path, value: &serde_json::Value) -> Result<Config, LoadError> {
+    load_value_with(path, value, &Overrides::default())
+}
+
+/// As [`load_value`]; `overrides` take precedence over the value.
+///
+/// # Errors
+/// As [`load_value`].
+pub fn load_value_with(
+    path: &Path,
+    value: &serde_json::Value,
+    overrides: &Overrides,
+) -> Result<Config, LoadError> {
     let mut problems = problem::Problems::default();
     let mut tree = yaml::Node::of_json(value);
     yaml::tidy(&mut tree, &problem::Path::root(), &mut problems);
     variables::unescape(&mut tree);
-    check_tree(
-        path,
-        &mut tree,
-        &|_| None,
-        &Overrides::default(),
-        &mut problems,
-    )
-    .ok_or_else(|| {
+    check_tree(path, &mut tree, &|_| None, overrides, &mut problems).ok_or_else(|| {
         problems.into_error(&path.display().to_string(), |found| vec![None; found.len()])
     })
 }
@@ -256,6 +261,7 @@ fn check_tree(
     let mut raw = de::read::<raw::RawConfig>(tree, problems)?;
     overrides.apply(&mut raw);
     let (mut config, presets) = check::check(path, raw, &environment, problems);
+    config.shard = overrides.shard.filter(|shard| shard.is_part());
     problems.is_empty().then(|| {
         config.source = Source::of(tree, &config.metrics, presets);
         config

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use entry::{Entry, Event, Start};
 pub(crate) use entry::{counts_json, series_json};
 pub use read::{History, ReadError, load, read};
-pub use replay::{Effects, Later, Published, Reach, Replay, ReplayError};
+pub use replay::{Effects, Later, Move, Published, Reach, Replay, ReplayError};
 pub use unite::{UniteError, United, unite};
 
 use crate::locks::try_lock;

@@ -1,6 +1,8 @@
 //! `backfill` into a receiver in this process: every sample arrives, once and in order unless it
 //! is asked otherwise, whatever happens on the way.
 
+#[path = "backfill/journals.rs"]
+mod journals;
 #[path = "backfill/receiver.rs"]
 mod receiver;
 mod servers;
@@ -70,6 +72,7 @@ fn job(config: Config, target: Target, folder: &Path, first: u64, last: u64) -> 
     config.global.epoch_ns = Some(EPOCH_NS);
     Job {
         config,
+        done: None,
         span,
         target,
         order: Order::default(),

@@ -11,6 +11,8 @@ mod kin;
 mod living;
 #[path = "verify/loads.rs"]
 mod loads;
+#[path = "verify/many_rounds.rs"]
+mod many_rounds;
 #[path = "verify/pages.rs"]
 mod pages;
 #[path = "verify/reloads.rs"]
@@ -43,7 +45,7 @@ use mockingbird::exposition::Renderer;
 use mockingbird::exposition::negotiate::Format;
 use mockingbird::exposition::pool::RenderPool;
 use mockingbird::http::{Limits, Reply, Request, Server};
-use mockingbird::journal::Replay;
+use mockingbird::journal::{Replay, United};
 use mockingbird::model::Catalog;
 use mockingbird::verify::backend::Backend;
 use mockingbird::verify::compare::{self, Failures};
@@ -164,6 +166,14 @@ fn exposed_by(mut replay: Replay, prefix: &str, ticks: u64) -> Vec<Vec<(Labels, 
         samples.collect()
     });
     bodies.collect()
+}
+
+/// A run of one process.
+fn alone(whole: Replay) -> United {
+    United {
+        whole,
+        parts: Vec::new(),
+    }
 }
 
 fn options() -> Options {
@@ -694,8 +704,8 @@ fn compared_backends_tell_why_they_refuse_a_query() {
     };
     let (_other, refuses) = serve_fake(refuses, &[]);
     let backends = [answers, refuses];
-    let mut load = || Ok(replay());
-    let compared = compare::compare(&mut load, &backends, &options(), 2, &mut |_, _| {}).unwrap();
+    let run = alone(replay());
+    let compared = compare::compare(&run, &backends, &options(), 2, &mut |_, _| {}).unwrap();
     let table = compared.table(false);
     assert!(compared.ok, "{table}");
     let timed = |kind: &str| {

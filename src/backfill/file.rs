@@ -24,14 +24,12 @@ use super::out::Out;
 use super::slice::Slice;
 use super::state::{JobId, Progress};
 use super::threads::{in_order, on_threads};
-use super::{
-    BackfillError, Interrupt, Job, OnProgress, Span, Stage, Written, samples_max, unusable_metric,
-};
+use super::{BackfillError, Interrupt, Job, OnProgress, Span, Stage, Written, samples_max};
 use crate::config::Config;
 use crate::engine::{Engine, Recipes};
 use crate::exposition::{History, Times};
+use crate::journal::Replay;
 use crate::model::{Catalog, Family};
-use crate::selfmetrics::SelfMetrics;
 
 /// Bounds of the work; tests have smaller ones. No byte depends on them.
 #[derive(Debug, Clone, Copy)]
@@ -72,8 +70,16 @@ pub(super) fn run_within(
     interrupt: &Interrupt,
     progress: &mut OnProgress<'_>,
 ) -> Result<Written, BackfillError> {
-    let catalog = Catalog::build(&job.config, vec![SelfMetrics::tick_family(&job.config)])
-        .map_err(unusable_metric)?;
+    let run = job.replay(false);
+    if let Some(tick) = run.reloaded_until(job.span.last) {
+        return Err(BackfillError::Config(format!(
+            "the run was reloaded at tick {tick}: a file has the points of each series together, \
+             those of one configuration; send it to a receiver (--remote-write, --otlp), or choose \
+             an earlier --to"
+        )));
+    }
+    let catalog = run.catalog()?;
+    let samples_max = samples_max(job, &catalog)?;
     interrupt.check()?;
     let (mut out, done) = Out::open(path, &job_id(job), job.resume, limits.noted_apart)?;
     if let Err(error) = job.write_journal() {
@@ -84,7 +90,9 @@ pub(super) fn run_within(
     }
     let text = Text {
         job,
+        run: &run,
         catalog: &catalog,
+        samples_max,
         interrupt,
         limits,
     };
@@ -129,7 +137,10 @@ impl From<io::Error> for End {
 /// Writes the whole text.
 struct Text<'a> {
     job: &'a Job,
+    /// What was done to it.
+    run: &'a Replay,
     catalog: &'a Catalog,
+    samples_max: u64,
     interrupt: &'a Interrupt,
     limits: Limits,
 }
@@ -143,7 +154,7 @@ impl Text<'_> {
         progress: &mut OnProgress<'_>,
     ) -> Result<u64, End> {
         let prefix = &self.job.config.prometheus.prefix;
-        let all = samples_max(self.job, self.catalog);
+        let all = self.samples_max;
         // All but the metrics is the same for each of them.
         let bare = Config {
             metrics: Vec::new(),
@@ -174,6 +185,7 @@ impl Text<'_> {
                 threads: self.job.threads,
                 families: self.with_followed(index),
                 family,
+                run: self.run,
                 source,
                 history: History::new(family, prefix),
                 interrupt: self.interrupt,
@@ -229,6 +241,8 @@ struct FamilyWriter<'a> {
     family: &'a Family,
     /// That one, and the gauges that it follows.
     families: Vec<Family>,
+    /// What was done to the run.
+    run: &'a Replay,
     source: Source,
     history: History,
     interrupt: &'a Interrupt,
@@ -307,8 +321,11 @@ impl FamilyWriter<'_> {
                         let (recipes, epoch_ns) = (recipes.clone(), self.span.epoch_ns);
                         let engine = Engine::with_recipes(config, catalog, recipes, epoch_ns, 1);
                         let mut engine = engine?;
-                        engine.skip_before(self.span.first);
-                        Some(engine)
+                        let mut run = self.run.anew();
+                        let first = self.span.first;
+                        run.skip_before(&mut engine, first, first)
+                            .map_err(io::Error::other)?;
+                        Some((engine, run))
                     }
                 };
                 Ok(Slice::new(self.family, series, ticks, engine))
@@ -325,6 +342,7 @@ impl FamilyWriter<'_> {
     ) -> Result<(), End> {
         let all = slices.len();
         let left = Mutex::new(slices.iter_mut());
+        let failed = Mutex::new(None);
         // All of them are about as far: one of them tells.
         let progress = Mutex::new(Some(progress));
         on_threads(all, &|| {
@@ -334,13 +352,20 @@ impl FamilyWriter<'_> {
                     return;
                 };
                 let begin = slice.next_tick().unwrap_or(ticks.start);
-                slice.fill(ticks, self.interrupt, &mut |tick| {
+                let filled = slice.fill(ticks, self.interrupt, &mut |tick| {
                     if let Some(progress) = &mut progress {
                         progress(Stage::Before(tick + 1 - begin, ticks.start - begin));
                     }
                 });
+                if let Err(error) = filled {
+                    *lock(&failed) = Some(error);
+                    return;
+                }
             }
         });
+        if let Some(error) = lock(&failed).take() {
+            return Err(End::Failed(io::Error::other(error)));
+        }
         let identities = slices.iter().filter_map(Slice::identities);
         let held = identities.map(Identities::bytes);
         if held.sum::<usize>() > POPULATIONS_BYTES_MAX {

@@ -11,15 +11,14 @@ use serde_json::Value;
 
 use super::order::Chooser;
 use super::state::{JobId, Progress, StateFile};
-use super::{
-    BackfillError, Interrupt, Job, OnProgress, Stage, Written, samples_max, unusable_metric,
-};
+use super::{BackfillError, Interrupt, Job, OnProgress, Stage, Written, samples_max};
 use crate::clock::{Clock, rfc3339};
-use crate::engine::{Engine, Frame, HandedOver, Part, exponential};
+use crate::engine::{Frame, HandedOver, Part};
 use crate::exporters::Push;
+use crate::journal::{Replay, ReplayError};
 use crate::model::Catalog;
 use crate::push::{Checkpoint, Feed, SaveCheckpoint, StartError, Stopped};
-use crate::selfmetrics::{SelfMetrics, fill_tick};
+use crate::selfmetrics::fill_tick;
 
 /// The file that tells how far it is, and how far that is.
 type Noted = Arc<Mutex<(StateFile, Progress)>>;
@@ -31,7 +30,10 @@ pub(super) fn run(
     interrupt: &Interrupt,
     progress: &mut OnProgress<'_>,
 ) -> Result<Written, BackfillError> {
-    let catalog = Arc::new(catalog(job, push)?);
+    let exponential = push.needs().exponential_size_max.is_some();
+    let replay = job.replay(exponential);
+    let catalog = Arc::new(replay.catalog()?);
+    let samples_max = samples_max(job, &catalog)?;
     interrupt.check()?;
     let (state, before) = StateFile::open(&job.state, &job_id(job, push), job.resume)?;
     let noted: Noted = Arc::new(Mutex::new((state, before)));
@@ -42,9 +44,9 @@ pub(super) fn run(
         }
     })?;
     interrupt.attach(feed.interrupter());
-    let samples_max = samples_max(job, &catalog);
     let mut sender = Sender {
         job,
+        replay,
         counts_growth: push.needs().growth,
         catalog,
         chooser: Chooser::new(job.order, job.config.global.seed),
@@ -141,17 +143,6 @@ fn note(noted: &Noted) -> Box<SaveCheckpoint> {
     })
 }
 
-/// All families, and the number of the tick.
-fn catalog(job: &Job, push: Push<'_>) -> Result<Catalog, BackfillError> {
-    let layout = exponential::layouts(push.needs().exponential_size_max);
-    Catalog::build_with(
-        &job.config,
-        vec![SelfMetrics::tick_family(&job.config)],
-        &layout,
-    )
-    .map_err(unusable_metric)
-}
-
 /// What must be equal for sending to be gone on with.
 fn job_id(job: &Job, push: Push<'_>) -> JobId {
     let mut job_id = super::job_id(job);
@@ -198,6 +189,8 @@ fn reached_text(job: &Job, steps: u64) -> String {
 /// Sends points tick by tick.
 struct Sender<'a, 'p> {
     job: &'a Job,
+    /// What is done to the run.
+    replay: Replay,
     /// Deltas are sent.
     counts_growth: bool,
     catalog: Arc<Catalog>,
@@ -235,18 +228,15 @@ impl Sender<'_, '_> {
 
     /// Sends every tick: all of it that is on time, or only what is late.
     fn pass(&mut self, late: bool) -> Result<(), Stopped> {
-        let Job {
-            config,
-            span,
-            threads,
-            ..
-        } = self.job;
+        let Job { span, threads, .. } = self.job;
         let first_step = if late { span.ticks() } else { 0 };
         if self.resumed >= first_step + span.ticks() {
             return Ok(());
         }
         let catalog = Arc::clone(&self.catalog);
-        let engine = Engine::new(config, catalog, span.epoch_ns, *threads);
+        let failed = |error: ReplayError| Stopped::Failed(error.to_string());
+        let mut replay = self.replay.anew();
+        let engine = replay.engine_of(catalog, *threads);
         let mut engine = engine
             .map_err(|error| Stopped::Failed(format!("cannot start {threads} threads: {error}")))?;
         if self.counts_growth {
@@ -254,13 +244,16 @@ impl Sender<'_, '_> {
         }
         // What the tick before holds back may be sent first, as deltas from the one before it.
         let first = span.first + self.resumed.saturating_sub(first_step);
-        engine.skip_before(first.saturating_sub(2));
+        let read = first.saturating_sub(2);
+        let skipped = replay.skip_before(&mut engine, read, read);
+        skipped.map_err(failed)?;
         let begin = engine.next_tick();
         let mut before: Option<Before> = None;
         while engine.next_tick() <= span.last {
             if self.interrupt.is_set() {
                 return Err(Stopped::Interrupted);
             }
+            replay.before_tick(&mut engine).map_err(failed)?;
             let frame = engine.advance(fill_tick);
             // Every tick's deltas are counted from the one before.
             engine.hand_over(HandedOver::InTurn);

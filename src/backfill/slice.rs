@@ -6,14 +6,15 @@ use super::Interrupt;
 use super::identities::{Identities, Segment};
 use crate::engine::{Columns, Engine, Gaps};
 use crate::exposition::{History, Stretch, Times};
+use crate::journal::{Replay, ReplayError};
 use crate::model::Family;
 use crate::model::population::Population;
 
 /// Some series, and their values at some ticks.
 pub(super) struct Slice {
     series: Range<usize>,
-    /// What computes them, unless they are tick numbers.
-    engine: Option<Engine>,
+    /// What computes them, and what is still to be done to that; unless they are tick numbers.
+    engine: Option<(Engine, Replay)>,
     /// Row `series × ticks + tick`, both counted from the first one here.
     columns: Columns,
     gaps: Gaps,
@@ -31,13 +32,13 @@ pub(super) enum Piece {
 }
 
 impl Slice {
-    /// Some series of a family, with room for so many ticks; `engine` computes them, unless
-    /// they are tick numbers.
+    /// Some series of a family, with room for so many ticks; `engine` computes them, to which
+    /// things are done as the run is told, unless they are tick numbers.
     pub(super) fn new(
         family: &Family,
         series: Range<usize>,
         ticks: usize,
-        engine: Option<Engine>,
+        engine: Option<(Engine, Replay)>,
     ) -> Self {
         let space = &family.space;
         let is_whole = space.fleet().is_none();
@@ -53,7 +54,8 @@ impl Slice {
 
     /// The tick that is computed next; `None` where they are tick numbers.
     pub(super) fn next_tick(&self) -> Option<u64> {
-        self.engine.as_ref().map(Engine::next_tick)
+        let engine = self.engine.as_ref();
+        engine.map(|(engine, _)| engine.next_tick())
     }
 
     /// Who its series are, where they come and go.
@@ -63,17 +65,20 @@ impl Slice {
 
     /// Computes up to the last of some ticks; keeps what is of these, and tells of those
     /// before.
+    ///
+    /// # Errors
+    /// When the journal does not fit what happens.
     pub(super) fn fill(
         &mut self,
         ticks: &Range<u64>,
         interrupt: &Interrupt,
         before: &mut dyn FnMut(u64),
-    ) {
+    ) -> Result<(), ReplayError> {
         let count = (ticks.end - ticks.start) as usize;
         let series = self.series.len();
         self.gaps.clear();
         self.identities.clear();
-        let Some(engine) = &mut self.engine else {
+        let Some((engine, run)) = &mut self.engine else {
             if let Columns::Values(values) = &mut self.columns {
                 let numbers = ticks.clone().map(|tick| tick as f64);
                 values
@@ -81,9 +86,10 @@ impl Slice {
                     .zip(numbers)
                     .for_each(|(value, tick)| *value = tick);
             }
-            return;
+            return Ok(());
         };
         while engine.next_tick() < ticks.end && !interrupt.is_set() {
+            run.before_tick(engine)?;
             let frame = engine.advance(|_, _| {});
             let Some(at) = frame.tick().checked_sub(ticks.start) else {
                 before(frame.tick());
@@ -99,6 +105,7 @@ impl Slice {
                 missing.for_each(|row| self.gaps.add(row * count + at, series * count));
             }
         }
+        Ok(())
     }
 
     /// The pieces of about so many rows each, of `count` ticks per series.

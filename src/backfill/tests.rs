@@ -1,6 +1,8 @@
 //! The file against bodies of single ticks, whatever it is computed with and
 //! wherever it was interrupted.
 
+mod done;
+
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -66,6 +68,7 @@ fn job(folder: &Path, first: u64, last: u64) -> Job {
     config.global.epoch_ns = Some(EPOCH_NS);
     Job {
         config,
+        done: None,
         span: Span {
             epoch_ns: EPOCH_NS,
             interval_ns: INTERVAL_NS,

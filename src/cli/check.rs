@@ -85,10 +85,7 @@ struct Checked {
 
 fn check_file(path: &Path, options: Options) -> Result<Checked, LoadError> {
     let probe = |config: &Config| findings(config, options);
-    let config = Config {
-        shard: options.shard,
-        ..read_config(path, &probe)?
-    };
+    let config = read_config(path, options.shard, &probe)?;
     let estimate = Estimate::of(&config);
     let summary = format!(
         "{}: ok, {} metrics, {} series, {} samples per scrape{}",
@@ -107,10 +104,6 @@ fn check_file(path: &Path, options: Options) -> Result<Checked, LoadError> {
 
 /// What `run` would refuse, of a configuration without mistakes of its own.
 fn findings(config: &Config, options: Options) -> Vec<Finding> {
-    let config = &Config {
-        shard: options.shard,
-        ..config.clone()
-    };
     let mut findings = Vec::from_iter(Estimate::of(config).finding(config));
     findings.extend(shards::refusal(config).map(|(field, why)| Finding {
         path: field.to_owned(),

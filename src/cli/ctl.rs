@@ -39,10 +39,8 @@ pub(super) fn ctl(args: CtlArgs) -> Result<(), RunError> {
 
 fn of_one(url: &str, args: CtlArgs) -> Result<(), RunError> {
     let is_journal = matches!(args.command, Ctl::Journal);
-    // Only what one process writes of itself may differ between those of a run.
-    let is_own = matches!(args.command, Ctl::Loglevel { .. });
     let call = Call::of(args.command);
-    if !call.is_read() && !is_own {
+    if !call.is_read() && !call.is_own {
         check_whole(url)?;
     }
     let reply = send::send(url, &call, TIMEOUT).map_err(|failure| failure.of_one(url))?;
@@ -68,7 +66,7 @@ fn of_many(urls: &[String], args: CtlArgs) -> Result<(), RunError> {
         Ctl::Journal => {
             return Err(RunError::Config(
                 "journal: each instance has one of its own; name one with --url, and give verify, \
-                 compare and dump all of them"
+                 compare, dump and backfill all of them"
                     .into(),
             ));
         }

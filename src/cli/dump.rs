@@ -8,20 +8,18 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use prost::Message as _;
 
-use super::replay::{names_of, narrow, run_of};
+use super::replay::{check_reached, names_of, narrow, run_of};
 use super::shard::ShardArgs;
 use super::values::{tick, time, whole_ms_ns};
-use super::{check_tick, load, print, quiet, refuse_too_large};
+use super::{check_tick, load, load_part, print, quiet, refuse_too_large};
 use crate::app::{self, RunError};
-use crate::clock::{Clock, rfc3339};
 use crate::config::{Config, HistogramForm};
 use crate::engine::{Frame, Part, threads_of};
 use crate::exporters;
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
-use crate::journal::{Later, Reach, Replay, ReplayError};
-use crate::logging::complain;
+use crate::journal::{Replay, ReplayError};
 use crate::model::shards;
 use crate::otlp::{self, Encoder};
 use crate::proto::otlp::ExportMetricsServiceRequest;
@@ -124,16 +122,16 @@ fn load_run(args: &DumpArgs) -> Result<Replay, RunError> {
     let pushed = matches!(args.format, DumpFormat::Otlp | DumpFormat::OtlpJson);
     let exponential =
         |config: &Config| pushed && config.otel.histograms == HistogramForm::Exponential;
-    let config = args.config.as_deref().map(load).transpose()?;
     if args.journal.is_empty() {
-        let Some(mut config) = config else {
+        let Some(path) = &args.config else {
             return Err(RunError::Config("--config or --journal is needed".into()));
         };
-        args.shard.set(&mut config)?;
+        let config = load_part(path, args.shard.shard()?)?;
         let exponential = exponential(&config);
         let epoch_ns = epoch_of(args, &config)?;
         return Ok(Replay::of_config(config, epoch_ns, exponential));
     }
+    let config = args.config.as_deref().map(load).transpose()?;
     // A reload carried over what the run's exporters had, and no other buckets.
     let exponential =
         |config: &Config| pushed && exporters::needs(config).exponential_size_max.is_some();
@@ -149,57 +147,6 @@ fn load_run(args: &DumpArgs) -> Result<Replay, RunError> {
         }
     }
     Ok(replay)
-}
-
-/// A journal tells of the ticks that there were; of others nobody knows what the run
-/// will have done by then.
-fn check_reached(file: &str, replay: &Replay, tick: u64) -> Result<(), RunError> {
-    let time_of = |tick| match replay.time_ns(tick) {
-        Some(time_ns) => rfc3339(time_ns),
-        None => "no time".to_owned(),
-    };
-    let refuse = |message: String| Err(RunError::Config(format!("{file}: {message}")));
-    match replay.reach(tick, Clock::start().now_ns()) {
-        Reach::Reached => Ok(()),
-        Reach::Ended(at_ns, Some(last)) => refuse(format!(
-            "there is no tick {tick}: the run ended at {} with tick {last}",
-            rfc3339(at_ns)
-        )),
-        Reach::Ended(at_ns, None) => refuse(format!(
-            "there is no tick {tick}: the run ended at {} before its first one",
-            rfc3339(at_ns)
-        )),
-        Reach::NotYet => {
-            let published = replay.published();
-            let killed = match published.later {
-                Later::Unknown if !published.is_copy => {
-                    "; nobody writes this journal any more, and it has no end"
-                }
-                _ => "",
-            };
-            refuse(format!(
-                "tick {tick} is not there yet: its time is {}{killed}",
-                time_of(tick)
-            ))
-        }
-        Reach::Copied(at_ns, before) => refuse(format!(
-            "does not reach to tick {tick}: it is a copy that was made at {}, before tick {before}; \
-             copy it again (mockingbird ctl journal)",
-            rfc3339(at_ns)
-        )),
-        Reach::Unknown(before) => {
-            complain(&format_args!(
-                "{file}: nobody writes it any more, and it has no end: whether the run came to tick \
-                 {tick} ({}) is not known{}",
-                time_of(tick),
-                match before.checked_sub(1) {
-                    Some(last) => format!("; it did to tick {last}"),
-                    None => String::new(),
-                }
-            ));
-            Ok(())
-        }
-    }
 }
 
 fn epoch_of(args: &DumpArgs, config: &Config) -> Result<i64, RunError> {

@@ -1,16 +1,16 @@
-//! Runs that `dump`, `verify` and `compare` compute again.
+//! Runs that `dump`, `verify`, `compare` and `backfill` compute again.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::app::RunError;
-use crate::clock::Clock;
+use crate::clock::{Clock, rfc3339};
 use crate::config::{self, Config};
-use crate::journal::{self, History, Replay, United};
+use crate::journal::{self, History, Later, Reach, Replay, United};
 use crate::logging::complain;
 
-/// A run from its journal, which has no parts then, or from those of all its shards; what is odd about them is said on
-/// standard error.
+/// A run from its journal, which has no parts then, or from those of all its shards; what is
+/// odd about them is said on standard error.
 pub(super) fn run_of(
     paths: &[PathBuf],
     config: Option<&Config>,
@@ -61,6 +61,57 @@ fn history_of(path: &Path, config: Option<&Config>) -> Result<History, RunError>
         ));
     }
     Ok(history)
+}
+
+/// A journal tells of the ticks that there were; of others nobody knows what the run
+/// will have done by then.
+pub(super) fn check_reached(file: &str, replay: &Replay, tick: u64) -> Result<(), RunError> {
+    let time_of = |tick| match replay.time_ns(tick) {
+        Some(time_ns) => rfc3339(time_ns),
+        None => "no time".to_owned(),
+    };
+    let refuse = |message: String| Err(RunError::Config(format!("{file}: {message}")));
+    match replay.reach(tick, Clock::start().now_ns()) {
+        Reach::Reached => Ok(()),
+        Reach::Ended(at_ns, Some(last)) => refuse(format!(
+            "there is no tick {tick}: the run ended at {} with tick {last}",
+            rfc3339(at_ns)
+        )),
+        Reach::Ended(at_ns, None) => refuse(format!(
+            "there is no tick {tick}: the run ended at {} before its first one",
+            rfc3339(at_ns)
+        )),
+        Reach::NotYet => {
+            let published = replay.published();
+            let killed = match published.later {
+                Later::Unknown if !published.is_copy => {
+                    "; nobody writes this journal any more, and it has no end"
+                }
+                _ => "",
+            };
+            refuse(format!(
+                "tick {tick} is not there yet: its time is {}{killed}",
+                time_of(tick)
+            ))
+        }
+        Reach::Copied(at_ns, before) => refuse(format!(
+            "does not reach to tick {tick}: it is a copy that was made at {}, before tick {before}; \
+             copy it again (mockingbird ctl journal)",
+            rfc3339(at_ns)
+        )),
+        Reach::Unknown(before) => {
+            complain(&format_args!(
+                "{file}: nobody writes it any more, and it has no end: whether the run came to tick \
+                 {tick} ({}) is not known{}",
+                time_of(tick),
+                match before.checked_sub(1) {
+                    Some(last) => format!("; it did to tick {last}"),
+                    None => String::new(),
+                }
+            ));
+            Ok(())
+        }
+    }
 }
 
 /// Leaves only the metrics of these names, all of which there must be at some

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::shard::ShardArgs;
+use super::shard::{self, ShardArgs};
 use super::{check, read_config, signals, values};
 use crate::app::{self, RunError};
 use crate::clock::rfc3339;
@@ -67,9 +67,9 @@ pub(super) fn run(args: &RunArgs) -> Result<(), RunError> {
         return check::check(std::slice::from_ref(path), options);
     }
     // What a start reads of named files is told at once, and with its place.
-    let config = read_config(path, &preflight::findings);
-    let mut config = config.map_err(|error| RunError::Config(error.to_string()))?;
-    args.shard.set(&mut config)?;
+    let config = read_config(path, args.shard.shard()?, &preflight::findings);
+    let config = config.map_err(|error| RunError::Config(error.to_string()))?;
+    shard::check(&config)?;
     logging::init(config.global.log_level, config.global.log_format);
     let signals = signals::listen()?;
     let lasts_ns = args.lasts_ms.map(|ms| ms as u64 * 1_000_000);

@@ -66,16 +66,10 @@ impl ShardArgs {
         };
         Ok(shard.filter(|shard| shard.is_part()))
     }
-
-    /// Lets a configuration be that of the shard.
-    pub(super) fn set(&self, config: &mut Config) -> Result<(), RunError> {
-        set(config, self.shard()?)
-    }
 }
 
-/// Lets a configuration be that of a shard, if it can be divided.
-pub(super) fn set(config: &mut Config, shard: Option<Shard>) -> Result<(), RunError> {
-    config.shard = shard.filter(|shard| shard.is_part());
+/// Refuses a configuration that cannot be divided, where a shard of it is meant.
+pub(super) fn check(config: &Config) -> Result<(), RunError> {
     match shards::refusal(config) {
         None => Ok(()),
         Some((field, why)) => Err(RunError::Config(format!(

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::shard::ShardArgs;
 use super::values::{label, tick};
-use super::{check_tick, load, print, quiet, refuse_too_large};
+use super::{check_tick, load_part, print, quiet, refuse_too_large};
 use crate::app::{self, RunError};
 use crate::config::{Config, Targets};
 use crate::http::percent_encode;
@@ -76,9 +76,7 @@ enum Format {
 
 /// Writes what was asked for to standard output.
 pub(super) fn targets(args: &TargetsArgs) -> Result<(), RunError> {
-    let mut config = load(&args.file)?;
-    args.shard.set(&mut config)?;
-    let config = config;
+    let config = load_part(&args.file, args.shard.shard()?)?;
     let Some(targets) = &config.prometheus.targets else {
         return Err(RunError::Config(format!(
             "{}: no targets are configured; exporters.prometheus.targets makes them",

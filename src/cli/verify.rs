@@ -1,20 +1,15 @@
 //! `verify` and `compare`: hold what backends stored against what they should
 //! have, once or again and again.
 
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
-use serde::Serialize;
-
 use super::reports::{Outputs, exit_code};
-use super::verify_args::{CompareArgs, VerifyArgs, backend, by_one_target, load_run, options};
+use super::verify_args::{CompareArgs, VerifyArgs, backend, load_run, options};
 use super::watch;
 use crate::app::{self, RunError};
-use crate::journal::Replay;
 use crate::logging::complain;
 use crate::verify::backend::Backend;
-use crate::verify::compare::Comparison;
 use crate::verify::{self, Progress, VerifyError, compare};
 
 /// Verifies and tells what was found, as the exit code too.
@@ -32,11 +27,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, RunError> {
     let run = load_run(what)?;
     let options = options(what, &run.whole)?;
     let verified = with_progress("verifying", |progress| {
-        if run.parts.is_empty() {
-            verify::run(run.whole, &backend, &options, progress)
-        } else {
-            verify::run_shared(run, &backend, &options, progress)
-        }
+        verify::run_shared(run, &backend, &options, progress)
     });
     let found = match verified {
         Err(VerifyError::Lost(_, message)) => {
@@ -66,70 +57,12 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, RunError> {
     let backends: Vec<Backend> = backends.collect::<Result<_, _>>()?;
     let run = load_run(what)?;
     let options = options(what, &run.whole)?;
-    let parts = by_one_target(run, what);
     let rounds = args.rounds as usize;
-    let compare = |replay: &Replay| {
-        let mut load = || Ok(replay.anew());
-        with_progress("comparing", |progress| {
-            compare::compare(&mut load, &backends, &options, rounds, progress)
-        })
-    };
-    if let [only] = parts.as_slice() {
-        let compared = compare(only)?;
-        outputs.write(&compared, || compared.table(colours()), String::new)?;
-        return Ok(exit_code(compared.ok));
-    }
-    let compared = Parts::of(&parts, compare)?;
-    outputs.write(&compared, || compared.table(), String::new)?;
+    let compared = with_progress("comparing", |progress| {
+        compare::compare(&run, &backends, &options, rounds, progress)
+    })?;
+    outputs.write(&compared, || compared.table(colours()), String::new)?;
     Ok(exit_code(compared.ok))
-}
-
-/// What was found of the parts of a run, one by one.
-#[derive(Serialize)]
-struct Parts {
-    /// Whether each is as expected.
-    ok: bool,
-    shards: Vec<Part>,
-}
-
-#[derive(Serialize)]
-struct Part {
-    shard: Option<String>,
-    #[serde(flatten)]
-    compared: Comparison,
-}
-
-impl Parts {
-    fn of(
-        parts: &[Replay],
-        compare: impl Fn(&Replay) -> Result<Comparison, VerifyError>,
-    ) -> Result<Self, RunError> {
-        let mut shards = Vec::with_capacity(parts.len());
-        for part in parts {
-            shards.push(Part {
-                shard: part.config().shard.map(|shard| shard.to_string()),
-                compared: compare(part)?,
-            });
-        }
-        Ok(Self {
-            ok: shards.iter().all(|part| part.compared.ok),
-            shards,
-        })
-    }
-
-    fn table(&self) -> String {
-        let mut out = String::new();
-        for Part { shard, compared } in &self.shards {
-            let shard = shard.as_deref().unwrap_or_default();
-            let _ = write!(out, "Shard {shard}\n\n{}\n", compared.table(colours()));
-        }
-        let bad = self.shards.iter().filter(|part| !part.compared.ok);
-        let _ = match bad.count() {
-            0 => writeln!(out, "{} shards: each is as expected.", self.shards.len()),
-            bad => writeln!(out, "{} shards: {bad} differ.", self.shards.len()),
-        };
-        out
-    }
 }
 
 /// Shows a bar of ticks while `work` is done.

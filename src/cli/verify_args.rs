@@ -167,8 +167,8 @@ pub(super) struct WhatArgs {
         value_parser = count_within(1..=10_000_u32)
     )]
     instants: u32,
-    /// Only the target of this job. Without it and --instance, `verify` judges all targets if
-    /// each says that it is of this run; --watch and `compare` judge one.
+    /// Only the target of this job. Without it and --instance, all targets are judged if each says
+    /// that it is of this run.
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
     /// Only the target of this instance.
@@ -254,18 +254,6 @@ pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunEr
         tolerance: args.tolerance,
         threads: threads.unwrap_or_else(|| threads_of(replay.config())),
     })
-}
-
-/// What is judged by one target of each, one after the other: the parts of a run if it has
-/// any. A page of a target that is named is held against the whole.
-pub(super) fn by_one_target(run: United, args: &WhatArgs) -> Vec<Replay> {
-    let has_pages = run.whole.config().prometheus.targets.is_some();
-    let is_page = has_pages && args.instance.is_some() && matches!(args.via, Via::Prometheus);
-    if run.parts.is_empty() || is_page {
-        vec![run.whole]
-    } else {
-        run.parts
-    }
 }
 
 /// The run that is compared, narrowed to the metrics that are asked for; and its parts, where

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 
 use super::reports::{DIFFERENCES, exit_code, is_stdout, write};
-use super::verify_args::{VerifyArgs, by_one_target, load_run, milliseconds, options};
+use super::verify_args::{VerifyArgs, load_run, milliseconds, options};
 use super::{json_line, print, signals};
 use crate::app::{self, RunError};
 use crate::clock::Clock;
@@ -19,7 +19,7 @@ use crate::config::Shard;
 use crate::logging::complain;
 use crate::readable::grouped;
 use crate::verify::backend::Backend;
-use crate::verify::report::{Report, rfc3339_ms};
+use crate::verify::report::{Findings, Report, rfc3339_ms};
 use crate::verify::watch::{self, Delays, Round};
 
 /// Once it is told to stop, a round may take this much longer.
@@ -49,7 +49,7 @@ pub(super) fn watch(
     let mut tell = |round: Round<'_>, delays: &Delays| {
         bar.finish_and_clear();
         match round {
-            Round::Compared(report) => _ = differs.fetch_or(!report.ok, Relaxed),
+            Round::Compared(found) => _ = differs.fetch_or(!found.ok(), Relaxed),
             Round::Unchanged | Round::Lost(_) => differs.store(true, Relaxed),
             Round::Of(of) => shard = Some(of),
             _ => {}
@@ -58,7 +58,7 @@ pub(super) fn watch(
             failed.get_or_insert(error);
         }
     };
-    let mut load = || Ok(by_one_target(load_run(what)?, what));
+    let mut load = || Ok(load_run(what)?);
     let mut progress = |done, all| {
         if bar.is_finished() {
             bar.reset();
@@ -124,8 +124,8 @@ fn tell_round(
     };
     let is_stream = json.is_some_and(is_stdout);
     let line = match round {
-        Round::Compared(report) => {
-            let text = json_line(report)?;
+        Round::Compared(found) => {
+            let text = json_line(found)?;
             if let Some(path) = json.filter(|_| is_stream) {
                 write(path, &text)?;
             } else if let Some(path) = json {
@@ -136,20 +136,21 @@ fn tell_round(
             if is_stream {
                 return Ok(());
             }
-            let mut line = format!("{now}  {}: {}", report.word(), round_text(report));
+            let all = found.united();
+            let mut line = format!("{now}  {}: {}", all.word(), round_text(found, &all));
             if delays.count() > 0 {
                 let (mean_s, max_s) = delays.mean_max_s();
                 let _ = write!(line, "; visible after {mean_s:.2} s, at most {max_s:.2} s");
             }
-            let metrics = report.metrics.iter();
+            let metrics = all.metrics.iter();
             let unjudged = metrics.filter(|tally| tally.not_judged.is_some());
             let unjudged: Vec<&str> = unjudged.map(|tally| tally.metric.as_str()).collect();
             if !unjudged.is_empty() {
                 let _ = write!(line, "; not judged: {}", unjudged.join(", "));
             }
             line.push('\n');
-            if !report.ok {
-                report.write_differences(&mut line);
+            if !found.ok() {
+                found.write_differences(&mut line);
             }
             line
         }
@@ -179,14 +180,18 @@ fn tell_round(
     }
 }
 
-/// What was compared in a round.
-fn round_text(report: &Report) -> String {
+/// What was compared in a round, of all targets as one.
+fn round_text(found: &Findings, report: &Report) -> String {
+    let targets = match found.reports().len() {
+        1 => String::new(),
+        count => format!("{} targets, ", grouped(count as u128)),
+    };
     if report.scrapes == 0 {
-        return format!("nothing came since tick {}", report.ticks.1);
+        return format!("{targets}nothing came since tick {}", report.ticks.1);
     }
     let samples: u64 = report.metrics.iter().map(|tally| tally.samples).sum();
     format!(
-        "{}, {}, {} samples",
+        "{targets}{}, {}, {} samples",
         report.count_text(),
         report.ticks_text(),
         grouped(samples.into())

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// What stands in the place of a secret.
-const SECRET: &str = "***";
+pub const MASKED: &str = "***";
 
 /// The configuration in force as a document that [`super::load_value`] reads.
 ///
@@ -94,7 +94,7 @@ fn global(global: &Global) -> Value {
         "epoch": epoch(global.epoch_ns),
         "control_api_port": global.control_api_port,
         "control_api_bind": global.control_api_bind,
-        "control_api_token": global.control_api_token.as_ref().map(|_| SECRET),
+        "control_api_token": global.control_api_token.as_ref().map(|_| MASKED),
         "control_api_hosts": global.control_api_hosts,
         "journal_file": global.journal_file.as_ref().map(|path| path.to_string_lossy()),
         "threads": global.threads,
@@ -177,7 +177,7 @@ fn remote_write(one: &RemoteWrite, file: &Path) -> Value {
     let client = one.tls.client.as_ref();
     let basic_auth = one.basic_auth.as_ref().map(|basic| {
         let (password, password_file) = match &basic.password {
-            Password::Text(_) => (Some(SECRET), None),
+            Password::Text(_) => (Some(MASKED), None),
             Password::File(path) => (None, Some(path)),
         };
         json!({
@@ -214,7 +214,7 @@ fn remote_write(one: &RemoteWrite, file: &Path) -> Value {
 /// Headers, their values hidden.
 fn masked(headers: &BTreeMap<String, String>) -> Value {
     let names = headers.keys();
-    names.map(|name| (name.clone(), SECRET)).collect()
+    names.map(|name| (name.clone(), MASKED)).collect()
 }
 
 /// A path as it is written in the configuration `file`: relative to it where it

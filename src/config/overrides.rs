@@ -1,6 +1,6 @@
 //! Command-line arguments that take precedence over the file and the environment.
 //!
-//! They are written into the file's fields before these are checked. So
+//! Where the file has a field for them, they are written into the file's fields before these are checked. So
 //! everything that is derived from a field (a constant counter's increment from
 //! the interval, for example) is derived from the argument.
 
@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::check::base_name;
 use super::endpoint::Endpoint;
 use super::raw::{Count, Item, RawConfig, RawRemoteWrite, RawTargets, Seconds};
-use super::{RemoteWriteVersion, TargetLaw, Targets};
+use super::{RemoteWriteVersion, Shard, TargetLaw, Targets};
 
 /// Variables that name a receiver; ignored where an argument names one.
 const ENDPOINT_VARIABLES: [&str; 3] = [
@@ -29,6 +29,9 @@ pub struct Overrides {
     pub targets: TargetsGiven,
     /// The only receiver that is pushed to.
     pub push: Option<PushTo>,
+    /// The part of the run that a process computes, which no file tells; all of it if there is
+    /// none.
+    pub shard: Option<Shard>,
     /// Of metrics that name no seed, by base name, in the place of `global.seed`.
     pub seeds: HashMap<String, u64>,
 }

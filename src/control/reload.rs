@@ -76,10 +76,7 @@ impl Reloader {
     /// 409 while another one runs, 422 with every mistake of the file, or why
     /// the clock's thread did not do it.
     pub fn reload(&self) -> Result<Outcome, ErrorReply> {
-        self.with(|change, switch| match self.hub.request(change)? {
-            Done::Reloaded(reloaded) => Ok(switch.outcome(reloaded)),
-            done => unreachable!("a reload was asked for: {done:?}"),
-        })
+        self.with(|change, switch| Ok(switch.outcome(self.hub.request(change)?)))
     }
 
     /// Reads the file again, and has `ask` ask for the switch to it, while no other file is
@@ -102,7 +99,6 @@ impl Reloader {
         let in_effect = in_effect.ok_or_else(|| ErrorReply::new(503, "starting"))?;
         let old = &in_effect.config;
         let mut new = load(old)?;
-        new.shard = old.shard;
         if let Some(instance) = self.instance.get() {
             new.set_instance(instance);
         }
@@ -127,8 +123,11 @@ pub(super) struct Switch {
 }
 
 impl Switch {
-    /// What it did; this is logged.
-    pub(super) fn outcome(self, reloaded: Reloaded) -> Outcome {
+    /// What it did, as whoever did it tells; this is logged.
+    pub(super) fn outcome(self, done: Done) -> Outcome {
+        let Done::Reloaded(reloaded) = done else {
+            unreachable!("a reload was asked for: {done:?}");
+        };
         let metrics = (&self.old.metrics[..], &self.new.metrics[..]);
         let mut warnings = self.new.warnings.clone();
         warnings.extend(replaced::warnings(&self.new.path, metrics, &reloaded));
@@ -210,18 +209,13 @@ pub fn build_catalog(
 fn load(old: &Config) -> Result<Config, ErrorReply> {
     let seeds = old.metrics.iter();
     let mut overrides = Overrides {
+        shard: old.shard,
         seeds: seeds
             .map(|metric| (metric.name.clone(), metric.seed))
             .collect(),
         ..Overrides::default()
     };
-    let size = |config: &Config| {
-        let config = Config {
-            shard: old.shard,
-            ..config.clone()
-        };
-        Vec::from_iter(Estimate::of(&config).finding(&config))
-    };
+    let size = |config: &Config| Vec::from_iter(Estimate::of(config).finding(config));
     let new = config::load_probed(&old.path, &overrides, &size);
     let mut new = new.map_err(|error| mistakes(&error))?;
     let (asked, in_force) = (new.global.clone(), &old.global);

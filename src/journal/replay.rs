@@ -6,14 +6,16 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::Xxh3;
+
 use super::entry::{Entry, Event, Start};
 use super::read::History;
 use crate::churn::Order;
 use crate::config::{self, Config, Metric, Shard};
 use crate::engine::{Engine, Prepared, Rule, SeriesCounts, exponential, tick_time_ns};
-use crate::model::Catalog;
 use crate::model::exponential::ExponentialLayout;
 use crate::model::space::SpaceError;
+use crate::model::{Catalog, Family};
 use crate::timeline::{Modifier, Refusal, Timeline};
 
 /// What is still to be done to a run that began as the journal's did.
@@ -26,6 +28,8 @@ pub struct Replay {
     done: usize,
     /// Whether histograms count in exponential buckets as well.
     exponential: bool,
+    /// Families beside those that are generated.
+    own: fn(&Config) -> Vec<Family>,
     published: Published,
     /// Of the program that ran it; empty where only the configuration is known.
     version: String,
@@ -33,6 +37,11 @@ pub struct Replay {
     catches_up: bool,
     /// Whether several processes shared it.
     is_shared: bool,
+    /// Where the number of these changed.
+    moves: Vec<Move>,
+    /// Others went on with it at this time, Unix nanoseconds, if any did: this process was gone
+    /// by then.
+    followed_ns: Option<i64>,
     /// Fingerprints of its configurations, each with the tick from which it is in
     /// force, and whatever metrics are left out here.
     fingerprints: Vec<(u64, String)>,
@@ -55,6 +64,18 @@ pub struct Published {
     pub later: Later,
     /// Whether the journal is a copy.
     pub is_copy: bool,
+}
+
+/// When a run went over from some processes to others, among which it is divided in another
+/// way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Move {
+    /// Up to this time all of the former were there, Unix nanoseconds, as far as is known.
+    pub from_ns: i64,
+    /// From this one on, all of the others; or the former were still there.
+    pub to_ns: i64,
+    /// Whether it is known when the former ended.
+    pub end_is_known: bool,
 }
 
 /// Whether a run went on after what its journal tells.
@@ -144,12 +165,15 @@ impl Replay {
             version: version.clone(),
             catches_up: *catches_up,
             is_shared: false,
+            moves: Vec::new(),
+            followed_ns: None,
             fingerprints: fingerprints.collect(),
             config: history.start.config,
             epoch_ns: history.start.epoch_ns,
             entries: history.entries,
             done: 0,
             exponential,
+            own: |_| Vec::new(),
         }
     }
 
@@ -159,12 +183,15 @@ impl Replay {
             version: String::new(),
             catches_up: false,
             is_shared: false,
+            moves: Vec::new(),
+            followed_ns: None,
             fingerprints: vec![(0, config::fingerprint(&config))],
             config,
             epoch_ns,
             entries: Vec::new(),
             done: 0,
             exponential,
+            own: |_| Vec::new(),
             published: Published {
                 first: None,
                 before: 0,
@@ -176,13 +203,42 @@ impl Replay {
         }
     }
 
-    /// The same, which several processes shared, and of which they published these ticks.
-    pub(super) fn shared(self, published: Published) -> Self {
+    /// The same, which several processes shared, of which they published these ticks, and
+    /// which went over to others so.
+    pub(super) fn shared(self, published: Published, moves: Vec<Move>) -> Self {
         Self {
             published,
             is_shared: true,
+            moves,
             ..self
         }
+    }
+
+    /// The same where catalogs have the families of the process besides that are told of each
+    /// configuration; `exponential` as for [`Self::new`].
+    #[must_use]
+    pub fn with_families(self, own: fn(&Config) -> Vec<Family>, exponential: bool) -> Self {
+        Self {
+            exponential,
+            own,
+            ..self
+        }
+    }
+
+    /// Tells that others went on with it at a time.
+    pub(super) fn set_followed(&mut self, at_ns: i64) {
+        self.followed_ns = Some(at_ns);
+    }
+
+    /// When it went over to other processes, in order.
+    pub fn moves(&self) -> &[Move] {
+        &self.moves
+    }
+
+    /// When others went on with it, Unix nanoseconds, if any did and this process was gone by
+    /// then.
+    pub fn followed_ns(&self) -> Option<i64> {
+        self.followed_ns
     }
 
     /// Whether it is all that several processes shared.
@@ -203,6 +259,8 @@ impl Replay {
             .extend(later.entries.into_iter().skip(received));
         self.fingerprints = later.fingerprints;
         self.published = later.published;
+        self.moves = later.moves;
+        self.followed_ns = later.followed_ns;
         Ok(())
     }
 
@@ -304,6 +362,26 @@ impl Replay {
         Ok(orders.filter(|order| order.tick <= tick).cloned().collect())
     }
 
+    /// The first reload up to a tick.
+    pub fn reloaded_until(&self, tick: u64) -> Option<u64> {
+        let mut done = self.entries.iter().take_while(|entry| entry.tick <= tick);
+        let reload = done.find(|entry| matches!(entry.event, Event::Reload { .. }));
+        reload.map(|entry| entry.tick)
+    }
+
+    /// 16 hexadecimal digits that tell what was done up to a tick; `None` where nothing was.
+    pub fn done_until(&self, tick: u64) -> Option<String> {
+        let mut hash = Xxh3::new();
+        let mut count = 0;
+        for entry in self.entries.iter().take_while(|entry| entry.tick <= tick) {
+            if matches!(entry.event, Event::Command { .. } | Event::Reload { .. }) {
+                hash.update(entry.line().as_bytes());
+                count += 1;
+            }
+        }
+        (count > 0).then(|| format!("{:016x}", hash.digest()))
+    }
+
     /// The metrics that there are at any time, in no order that matters.
     pub fn metrics(&self) -> Vec<&Metric> {
         let later = self.entries.iter().filter_map(|entry| match &entry.event {
@@ -396,16 +474,30 @@ impl Replay {
         self.epoch_ns
     }
 
-    /// An engine before its first tick, without the process's own families.
+    /// The families to begin with.
+    ///
+    /// # Errors
+    /// When a label space cannot be built.
+    pub fn catalog(&self) -> Result<Catalog, ReplayError> {
+        let layout = |metric: &Metric| self.layout(metric);
+        Catalog::build_with(&self.config, (self.own)(&self.config), &layout)
+            .map_err(|(metric, error)| ReplayError::Space(metric, error))
+    }
+
+    /// An engine before its first tick.
     ///
     /// # Errors
     /// As for [`Self::before_tick`].
     pub fn engine(&self, threads: usize) -> Result<Engine, ReplayError> {
-        let layout = |metric: &Metric| self.layout(metric);
-        let catalog = Catalog::build_with(&self.config, Vec::new(), &layout)
-            .map_err(|(metric, error)| ReplayError::Space(metric, error))?;
-        Engine::new(&self.config, Arc::new(catalog), self.epoch_ns, threads)
-            .map_err(ReplayError::Threads)
+        self.engine_of(Arc::new(self.catalog()?), threads)
+    }
+
+    /// The same of the families to begin with.
+    ///
+    /// # Errors
+    /// When the system gives no threads.
+    pub fn engine_of(&self, catalog: Arc<Catalog>, threads: usize) -> Result<Engine, ReplayError> {
+        Engine::new(&self.config, catalog, self.epoch_ns, threads).map_err(ReplayError::Threads)
     }
 
     /// Brings an engine that it made, before its first tick, to the tick with which it has to
@@ -499,7 +591,8 @@ impl Replay {
         self.config = config;
         let layout = |metric: &Metric| self.layout(metric);
         let before = (engine.metrics(), engine.catalog());
-        let catalog = Catalog::build_after(before, &self.config, Vec::new(), &layout)
+        let own = (self.own)(&self.config);
+        let catalog = Catalog::build_after(before, &self.config, own, &layout)
             .map_err(|(metric, error)| ReplayError::Space(metric, error))?;
         let rule = if told.is_empty() {
             Rule::WholeMetrics

@@ -1,5 +1,6 @@
 //! Several journals as one run: each is of a process that had a shard of it, and the same was
-//! done to all.
+//! done to all. Where the number of shards changed meanwhile, all of each number are there:
+//! those that went on with the run have its values, whatever its division.
 //!
 //! What processes do for themselves (start, catch up, stop, log thresholds) may differ; what
 //! decides values may not. A journal that ends early, since its process was killed or it is a
@@ -9,7 +10,7 @@ use std::fmt;
 
 use super::entry::{Entry, Event};
 use super::read::History;
-use super::replay::{Later, Published, Replay};
+use super::replay::{Later, Move, Published, Replay};
 use crate::config::{Config, Shard};
 use crate::engine::tick_time_ns;
 
@@ -22,9 +23,11 @@ const LATE_TICKS_MAX: i64 = 2;
 #[derive(Debug, Clone)]
 pub struct United {
     /// All of it, as one process would have run it. What was published is what all of them
-    /// have published: from the latest start to the earliest end.
+    /// have published: from the latest start to the earliest end, and of several numbers of
+    /// shards from the start of the first to the end of the last.
     pub whole: Replay,
-    /// The part of each process, by the numbers of their shards.
+    /// The part of each process, by the numbers of their shards; of several numbers of shards
+    /// one after the other.
     pub parts: Vec<Replay>,
 }
 
@@ -48,6 +51,15 @@ struct Process {
     part: Replay,
 }
 
+impl Process {
+    fn published(&self) -> Published {
+        self.part.published()
+    }
+}
+
+/// The processes of all shards of one number, by their own numbers.
+struct Division(Vec<Process>);
+
 /// The run of several journals, each with its name; `exponential` as for [`Replay::new`]. At
 /// `now_ns`, Unix nanoseconds, they were read.
 ///
@@ -59,24 +71,22 @@ pub fn unite(
     now_ns: i64,
 ) -> Result<United, UniteError> {
     check_alike(&journals)?;
-    let mut processes = sharded(journals, exponential)?;
-    processes.sort_by_key(|process| process.shard.index());
-    let Some(longest) = processes.iter().max_by_key(|one| done(&one.history).len()) else {
+    let mut divisions = divided(sharded(journals, exponential))?;
+    let processes = || divisions.iter().flat_map(|division| &division.0);
+    let Some(longest) = processes().max_by_key(|one| done(&one.history).len()) else {
         return Err(UniteError("there are no journals".into()));
     };
-    for process in &processes {
+    for process in processes() {
         check_done(process, longest, now_ns)?;
     }
     let mut start = longest.history.start.clone();
     start.config.shard = None;
-    start.catches_up = processes.iter().any(|one| one.history.start.catches_up);
-    let published: Vec<Published> = processes.iter().map(|one| one.part.published()).collect();
-    let published = together(&published).unwrap_or_else(|| longest.part.published());
-    let caught_up = processes.iter().flat_map(|one| &one.history.entries);
+    start.catches_up = processes().any(|one| one.history.start.catches_up);
+    let caught_up = divisions[0].0.iter().flat_map(|one| &one.history.entries);
     let caught_up = caught_up.filter(|entry| entry.event == Event::CaughtUp);
     // Another run of the same epoch is told from this one by it.
     let caught_up = caught_up.max_by_key(|entry| entry.tick).cloned();
-    let done = done_to_whole(longest, &processes);
+    let done = done_to_whole(longest, &divisions);
     let history = History {
         start,
         entries: caught_up.into_iter().chain(done).collect(),
@@ -84,9 +94,13 @@ pub fn unite(
         copied: None,
         is_written: false,
     };
+    let whole = Replay::new(history, exponential);
+    let (published, moves) = one_after_the_other(&mut divisions, &whole);
+    let published = published.unwrap_or_else(|| whole.published());
+    let parts = divisions.into_iter().flat_map(|division| division.0);
     Ok(United {
-        whole: Replay::new(history, exponential).shared(published),
-        parts: processes.into_iter().map(|process| process.part).collect(),
+        whole: whole.shared(published, moves),
+        parts: parts.map(|process| process.part).collect(),
     })
 }
 
@@ -129,47 +143,63 @@ fn check_alike(journals: &[(String, History)]) -> Result<(), UniteError> {
     Ok(())
 }
 
-/// The processes of journals that tell all shards of a run, each once.
-fn sharded(
-    journals: Vec<(String, History)>,
-    exponential: bool,
-) -> Result<Vec<Process>, UniteError> {
-    let mut processes: Vec<Process> = Vec::with_capacity(journals.len());
-    for (name, history) in journals {
-        let Some(shard) = history.start.config.shard else {
-            return Err(UniteError(format!(
-                "{name} has all of its run and is no shard: several journals have to be of the \
-                 shards of one run"
-            )));
-        };
-        if let Some(first) = processes.first()
-            && first.shard.of() != shard.of()
-        {
-            return Err(UniteError(format!(
-                "{} is of shard {} and {name} of shard {shard}: a run is divided in one way",
-                first.name, first.shard
-            )));
-        }
-        if let Some(same) = processes.iter().find(|other| other.shard == shard) {
-            return Err(UniteError(format!(
-                "{} and {name} are both of shard {shard}",
-                same.name
-            )));
-        }
-        processes.push(Process {
+/// The processes of journals, each with its shard.
+fn sharded(journals: Vec<(String, History)>, exponential: bool) -> Vec<Process> {
+    let process = |(name, history): (String, History)| {
+        let shard = history.start.config.shard.unwrap_or(Shard::WHOLE);
+        Process {
             part: Replay::new(history.clone(), exponential),
             name,
             shard,
             history,
-        });
+        }
+    };
+    journals.into_iter().map(process).collect()
+}
+
+/// Processes by how many shards there were, in the order in which these began.
+///
+/// # Errors
+/// When not all shards of a number are there, each once.
+fn divided(mut processes: Vec<Process>) -> Result<Vec<Division>, UniteError> {
+    processes.sort_by_key(|process| (process.shard.of(), process.shard.index()));
+    let mut divisions: Vec<Division> = Vec::new();
+    for process in processes {
+        match divisions.last_mut() {
+            Some(Division(all)) if all[0].shard.of() == process.shard.of() => {
+                if let Some(same) = all.iter().find(|other| other.shard == process.shard) {
+                    return Err(twice(same, &process));
+                }
+                all.push(process);
+            }
+            _ => divisions.push(Division(vec![process])),
+        }
     }
-    let shards: Vec<Shard> = processes.iter().map(|process| process.shard).collect();
-    match Shard::missing_text(&shards) {
-        None => Ok(processes),
-        Some((count, names)) => Err(UniteError(format!(
-            "the journals of {count} are missing: {names}"
-        ))),
+    for Division(all) in &divisions {
+        let shards: Vec<Shard> = all.iter().map(|process| process.shard).collect();
+        if let Some((count, names)) = Shard::missing_text(&shards) {
+            return Err(UniteError(format!(
+                "the journals of {count} are missing: {names}"
+            )));
+        }
     }
+    divisions.sort_by_key(Division::begins);
+    Ok(divisions)
+}
+
+/// What to do about two processes of one part of a run.
+fn twice(one: &Process, other: &Process) -> UniteError {
+    let (names, shard) = ((&one.name, &other.name), one.shard);
+    let what = if shard.is_part() {
+        format!("are both of shard {shard}")
+    } else {
+        "both have all of the run".to_owned()
+    };
+    UniteError(format!(
+        "{} and {} {what}: judge replicas, and a process that was started again, one after the \
+         other, each by its own journal; --instance or --from and --to say what came of which",
+        names.0, names.1
+    ))
 }
 
 /// What was done to a process that decides values.
@@ -201,7 +231,7 @@ fn check_done(process: &Process, longest: &Process, now_ns: i64) -> Result<(), U
     let Some(next) = all.get(own.len()) else {
         return Ok(());
     };
-    let Published { before, later, .. } = process.part.published();
+    let Published { before, later, .. } = process.published();
     let config = &longest.history.start.config;
     let interval_ns = config.global.tick_interval_ns;
     let epoch_ns = longest.history.start.epoch_ns;
@@ -209,12 +239,19 @@ fn check_done(process: &Process, longest: &Process, now_ns: i64) -> Result<(), U
     let late_ns = LATE_NS_MAX.max((interval_ns as i64).saturating_mul(LATE_TICKS_MAX));
     let is_over = later == Later::All && due_ns.saturating_add(late_ns) < now_ns;
     if next.tick < before || is_over {
+        let is_moved = process.shard.of() != longest.shard.of();
         return Err(UniteError(format!(
-            "{} at tick {} was done by {}, and {} does not tell of it",
+            "{} at tick {} was done by {}, and {} does not tell of it{}",
             next.event.name(),
             next.tick,
             names.1,
-            names.0
+            names.0,
+            if is_moved {
+                ": another number of shards goes on with what the configuration says alone; give \
+                 the journals of one number of them"
+            } else {
+                ""
+            }
         )));
     }
     Ok(())
@@ -245,9 +282,12 @@ fn is_same(one: &Entry, other: &Entry) -> bool {
 }
 
 /// What was done, as a journal of the whole would tell it, as far as that is known: of a
-/// reload, all processes have to tell what became of their series.
-fn done_to_whole(longest: &Process, processes: &[Process]) -> Vec<Entry> {
-    let all: Vec<Vec<&Entry>> = processes.iter().map(|one| done(&one.history)).collect();
+/// reload, all processes of one number of shards have to tell what became of their series.
+fn done_to_whole(longest: &Process, divisions: &[Division]) -> Vec<Entry> {
+    let all: Vec<Vec<Vec<&Entry>>> = divisions
+        .iter()
+        .map(|division| division.0.iter().map(|one| done(&one.history)).collect())
+        .collect();
     let entries = done(&longest.history).into_iter().enumerate();
     let entries = entries.map_while(|(index, entry)| {
         let mut entry = entry.clone();
@@ -256,9 +296,10 @@ fn done_to_whole(longest: &Process, processes: &[Process]) -> Vec<Entry> {
         } = &mut entry.event
         {
             config.shard = None;
+            let tells = |all: &&Vec<Vec<&Entry>>| all.iter().all(|own| own.len() > index);
             reloaded.series.clear();
-            for entries in &all {
-                let Event::Reload { reloaded: own, .. } = &entries.get(index)?.event else {
+            for own in all.iter().find(tells)? {
+                let Event::Reload { reloaded: own, .. } = &own[index].event else {
                     return None;
                 };
                 for (metric, counts) in &own.series {
@@ -272,6 +313,71 @@ fn done_to_whole(longest: &Process, processes: &[Process]) -> Vec<Entry> {
         Some(entry)
     });
     entries.collect()
+}
+
+impl Division {
+    /// The first tick that all of them published.
+    fn begins(&self) -> u64 {
+        let firsts = self.0.iter().map(|one| one.published().first.unwrap_or(0));
+        firsts.max().unwrap_or(0)
+    }
+
+    /// The latest time at which all of them were there, as far as is known, Unix nanoseconds.
+    fn until_ns(&self) -> i64 {
+        let ends = self.0.iter().map(|one| one.published().until_ns);
+        ends.min().unwrap_or(i64::MAX)
+    }
+
+    /// Whether it is known of all when they ended.
+    fn has_ended(&self) -> bool {
+        let mut all = self.0.iter();
+        all.all(|one| one.published().later == Later::None)
+    }
+}
+
+/// What was published of a run by numbers of shards that followed each other, and when it
+/// went over from one to the next. What came of a process before the last number is over when
+/// the next one begins.
+fn one_after_the_other(divisions: &mut [Division], run: &Replay) -> (Option<Published>, Vec<Move>) {
+    let mut published: Option<Published> = None;
+    let mut moves = Vec::new();
+    for place in 0..divisions.len() {
+        let of = divisions[place].0.iter().map(Process::published);
+        let of: Vec<Published> = of.collect();
+        let Some(together) = together(&of) else {
+            continue;
+        };
+        published = Some(match published {
+            None => together,
+            Some(earlier) => Published {
+                first: earlier.first,
+                is_catching_up: earlier.is_catching_up,
+                ..together
+            },
+        });
+        let Some(next) = divisions.get(place + 1) else {
+            break;
+        };
+        let is_catching_up = |one: &Process| one.published().is_catching_up;
+        let begins_ns = if next.0.iter().any(is_catching_up) {
+            i64::MAX
+        } else {
+            run.time_ns(next.begins()).unwrap_or(i64::MAX)
+        };
+        let ends_ns = divisions[place].until_ns();
+        moves.push(Move {
+            from_ns: ends_ns.min(begins_ns),
+            to_ns: ends_ns.max(begins_ns),
+            end_is_known: divisions[place].has_ended(),
+        });
+        for process in &mut divisions[place].0 {
+            // One that is there or told its end needs no other to tell it.
+            if process.published().later == Later::Unknown {
+                process.part.set_followed(begins_ns);
+            }
+        }
+    }
+    (published, moves)
 }
 
 /// What all processes of a run have published; `None` of no process.

@@ -9,11 +9,11 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::backend::Backend;
-use super::report::{Allowance, Report, Tally, What};
+use super::report::{Allowance, Findings, Report, Tally, What, write_warning};
 use super::route::Route;
 use super::table::painted;
 use super::{Options, Progress, VerifyError};
-use crate::journal::Replay;
+use crate::journal::{Replay, United};
 use crate::readable::grouped;
 use crate::readable::write_aligned;
 pub use load::{Load, Stored};
@@ -28,7 +28,10 @@ pub struct Comparison {
     /// loads.
     pub load: Load,
     /// In the order in which the backends were given.
-    pub reports: Vec<Report>,
+    pub reports: Vec<Findings>,
+    /// The same, all targets of each as one.
+    #[serde(skip)]
+    united: Vec<Report>,
     /// Whether they say the same of each metric.
     pub metrics: Vec<Agreement>,
     /// By kind, how long queries took.
@@ -49,40 +52,37 @@ pub struct Agreement {
     pub same_names: bool,
 }
 
-/// Compares backends to which the same run came on the same way. `load` gives
-/// the run, for each of them anew.
+/// Compares backends to which the same run came on the same way: all of its targets that each
+/// of them has, and of a run that processes shared all parts.
 ///
 /// # Errors
 /// When one cannot be asked or the run does not fit.
 pub fn compare(
-    load: &mut dyn FnMut() -> Result<Replay, VerifyError>,
+    run: &United,
     backends: &[Backend],
     options: &Options,
     rounds: usize,
     progress: &mut Progress<'_>,
 ) -> Result<Comparison, VerifyError> {
-    // Backends are held against each other by one target of each.
-    let options = &Options {
-        targets_max: 1,
-        ..options.clone()
-    };
     let mut reports = Vec::new();
     for backend in backends {
-        let found = super::run(load()?, backend, options, progress)?;
-        reports.push(found.into_only());
+        reports.push(super::run_shared(run.clone(), backend, options, progress)?);
     }
-    let replay = load()?;
-    let routes: Vec<Route> = reports
+    let replay = &run.whole;
+    let united: Vec<Report> = reports.iter().map(Findings::united).collect();
+    let routes: Vec<Route> = united
         .iter()
-        .map(|report| route(&replay, options, report))
+        .map(|report| route(replay, options, report))
         .collect::<Result<_, _>>()?;
-    let metrics = agreements(&replay, &routes, &reports);
-    let load = Load::of(&replay, backends, (&routes, &reports))?;
-    let queries = queries::time(&replay, backends, (&routes, &reports), rounds)?;
+    let metrics = agreements(replay, &routes, (&reports, &united));
+    let targets: Vec<usize> = reports.iter().map(Findings::came).collect();
+    let load = Load::of(replay, backends, (&routes, &united), &targets)?;
+    let queries = queries::time(replay, backends, (&routes, &united), rounds)?;
     Ok(Comparison {
-        ok: reports.iter().all(|report| report.ok) && metrics.iter().all(|metric| metric.agree),
+        ok: reports.iter().all(Findings::ok) && metrics.iter().all(|metric| metric.agree),
         load,
         reports,
+        united,
         metrics,
         queries,
     })
@@ -95,7 +95,11 @@ fn route(replay: &Replay, options: &Options, report: &Report) -> Result<Route, V
 }
 
 /// Whether backends hold the same of each metric: nothing differs, or the same.
-fn agreements(replay: &Replay, routes: &[Route], reports: &[Report]) -> Vec<Agreement> {
+fn agreements(
+    replay: &Replay,
+    routes: &[Route],
+    (reports, united): (&[Findings], &[Report]),
+) -> Vec<Agreement> {
     let mut agreements: Vec<Agreement> = Vec::new();
     for metric in replay.metrics() {
         if agreements.iter().any(|known| known.metric == metric.name) {
@@ -103,13 +107,14 @@ fn agreements(replay: &Replay, routes: &[Route], reports: &[Report]) -> Vec<Agre
         }
         let names = routes.iter().map(|route| route.names_of(metric).family);
         let names: Vec<String> = names.collect();
-        let tallies = names.iter().zip(reports);
-        let mut tallies = tallies.map(|(name, report)| report.tally(name)).peekable();
-        if tallies.clone().all(|tally| tally.is_none()) {
+        let mut tallies = names.iter().zip(united);
+        if tallies.all(|(name, report)| report.tally(name).is_none()) {
             continue;
         }
-        let first = tallies.peek().copied().flatten().map(differences);
-        let agree = tallies.all(|tally| tally.map(differences) == first);
+        let all = names.iter().zip(reports);
+        let mut all = all.map(|(name, found)| differences(found, name));
+        let first = all.next();
+        let agree = all.all(|differing| Some(differing) == first);
         let count = |route: &Route| route.names_of(metric).texts.len();
         let mut counts = routes.iter().map(count);
         let first = counts.next();
@@ -126,11 +131,18 @@ fn agreements(replay: &Replay, routes: &[Route], reports: &[Report]) -> Vec<Agre
 /// What is compared of an example: kind, series, tick, and what was found.
 type Difference<'a> = (What, &'a str, Option<u64>, Option<&'a str>);
 
-/// Whether a backend holds what it should of a metric, and what differs.
-fn differences(tally: &Tally) -> (bool, Vec<Difference<'_>>) {
-    let examples = tally.examples.iter();
+/// Whether a backend holds what it should of a metric, and what differs, whichever of its
+/// targets that is of: what they are called is a matter of the backend. `None` where it has
+/// nothing of the metric.
+fn differences<'a>(found: &'a Findings, metric: &str) -> Option<(bool, Vec<Difference<'a>>)> {
+    let tallies = found.reports().iter();
+    let tallies: Vec<&Tally> = tallies.filter_map(|report| report.tally(metric)).collect();
+    let examples = tallies.iter().flat_map(|tally| &tally.examples);
     let examples = examples.map(|e| (e.what, e.series.as_str(), e.tick, e.found.as_deref()));
-    (tally.is_ok(), examples.collect())
+    let mut examples: Vec<Difference<'_>> = examples.collect();
+    examples.sort_unstable();
+    let is_ok = tallies.iter().all(|tally| tally.is_ok());
+    (!tallies.is_empty()).then_some((is_ok, examples))
 }
 
 impl Comparison {
@@ -144,20 +156,21 @@ impl Comparison {
         self.write_metrics(&mut out, colours);
         self.write_queries(&mut out);
         for (index, report) in self.reports.iter().enumerate() {
-            if !report.ok {
+            if !report.ok() {
                 let _ = write!(
                     out,
                     "\nWhat differs in {}, {}:\n",
                     letter(index),
-                    report.backend
+                    report.backend()
                 );
                 report.write_differences(&mut out);
             }
         }
         self.write_allowances(&mut out);
         for (index, report) in self.reports.iter().enumerate() {
-            for warning in &report.warnings {
-                let _ = write!(out, "\nWarning about {}: {warning}\n", letter(index));
+            for (warning, targets) in report.warnings() {
+                let about = [&[letter(index).to_string()], &targets[..]].concat();
+                write_warning(&mut out, &about, warning);
             }
         }
         let verdict = match (self.ok, self.load.same) {
@@ -181,7 +194,7 @@ impl Comparison {
         rows[0].push("agree".to_owned());
         for agreement in &self.metrics {
             let mut row = vec![agreement.metric.clone()];
-            for (report, name) in self.reports.iter().zip(&agreement.names) {
+            for (report, name) in self.united.iter().zip(&agreement.names) {
                 row.extend(report.tally(name).map_or(vec!["-".to_owned(); 6], |tally| {
                     let number = |n: u64| grouped(n.into());
                     let other = tally.unexpected + tally.misplaced + tally.duplicated;
@@ -214,7 +227,7 @@ impl Comparison {
             let mut allowances = report.allowances.iter();
             allowances.any(|known| known.used && known.what == what)
         };
-        let used = self.reports.iter().flat_map(|report| &report.allowances);
+        let used = self.united.iter().flat_map(|report| &report.allowances);
         let mut told: Vec<&Allowance> = Vec::new();
         let mut lines = Vec::new();
         for allowance in used.filter(|allowance| allowance.used) {
@@ -222,7 +235,7 @@ impl Comparison {
                 continue;
             }
             told.push(allowance);
-            let all = self.reports.iter().enumerate();
+            let all = self.united.iter().enumerate();
             let who = all.filter(|(_, report)| seen(report, &allowance.what));
             let who: Vec<String> = who.map(|(index, _)| letter(index).to_string()).collect();
             let is_some = who.len() < self.reports.len();

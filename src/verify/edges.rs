@@ -49,12 +49,13 @@ impl Edges {
                     .to_owned(),
             ));
         }
+        let followed_ms = replay.followed_ns().map(|ns| ns.div_euclid(1_000_000) - 1);
         let run_begins_ms = time_ms(first.unwrap_or(0));
         let until_ms = until_ns.div_euclid(1_000_000);
         let begin_ms = options.from_ms.max(run_begins_ms);
         let mut end_ms = match later {
             Later::None => options.to_ms.min(until_ms),
-            Later::All | Later::Unknown => options.to_ms,
+            Later::All | Later::Unknown => options.to_ms.min(followed_ms.unwrap_or(i64::MAX)),
         };
         if options.known_until_ms.is_some() {
             // Something may have come just after the last tick was over.
@@ -66,9 +67,10 @@ impl Edges {
                 rfc3339_ms(options.to_ms),
                 rfc3339_ms(run_begins_ms),
             );
-            let is_over = later == Later::None && until_ms < options.from_ms;
-            return Err(if is_over {
-                let ended = rfc3339_ms(until_ms);
+            let over_ms = followed_ms.or((later == Later::None).then_some(until_ms));
+            let over_ms = over_ms.filter(|over_ms| *over_ms < options.from_ms);
+            return Err(if let Some(over_ms) = over_ms {
+                let ended = rfc3339_ms(over_ms);
                 VerifyError::Config(format!("{nothing} and ended at {ended}"))
             } else {
                 VerifyError::NotDue(format!(
@@ -84,7 +86,9 @@ impl Edges {
             // The next tick may have been late.
             until_ms.min(time_ms(before).saturating_sub(1))
         };
-        let due_until_ms = if options.whole_range || later == Later::All {
+        // The range does not tell when a process was gone that others went on for.
+        let is_said = options.whole_range && followed_ms.is_none();
+        let due_until_ms = if is_said || later == Later::All {
             end_ms
         } else {
             let goes_on_until_ms = options.goes_on_until_ms.unwrap_or(i64::MIN);
@@ -99,7 +103,7 @@ impl Edges {
             begin_is_due: options.whole_range || !is_scraped && first.is_some(),
             end_ms,
             due_until_ms: due_until_ms.min(visible_until_ms),
-            assumed_after_ms: (options.whole_range
+            assumed_after_ms: (is_said
                 && later == Later::Unknown
                 && first.is_some()
                 && known_until_ms < end_ms)

@@ -122,6 +122,21 @@ pub(super) struct Added {
 }
 
 impl Added {
+    /// What a backend has added to all series of some targets alike.
+    pub(super) fn common<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut all = all.into_iter();
+        let mut common = all.next().cloned().unwrap_or_default();
+        for other in all {
+            let is_alike =
+                |name: &String, value: &mut String| other.labels.get(name) == Some(value);
+            common.labels.retain(is_alike);
+            let is_alike =
+                |name: &String, value: &mut String| other.of_page.get(name) == Some(value);
+            common.of_page.retain(is_alike);
+        }
+        common
+    }
+
     /// Whether one of these own labels has the name of an added one.
     pub(super) fn clashes(&self, own: &[&str]) -> bool {
         own.iter().any(|label| self.labels.contains_key(*label))

@@ -84,31 +84,27 @@ impl Source<'_> {
         Ok(rows.iter().find_map(|row| info_of(row, label)))
     }
 
-    /// What all that have its labels said from one time to another, by their labels. Who said
-    /// several things is left out.
-    pub(super) fn run_infos(
+    /// What all that have its labels said from one time to another, by their labels: the
+    /// processes that were one target after the other say different things.
+    pub(super) fn told(
         self,
         (from_ms, to_ms): (i64, i64),
-    ) -> Result<BTreeMap<Labels, RunInfo>, AskError> {
+    ) -> Result<BTreeMap<Labels, Vec<RunInfo>>, AskError> {
         let (name, unit, label) = EPOCH;
         let range_ms = to_ms - from_ms + 1;
         let query = format!(
             "last_over_time({}[{range_ms}ms])",
             self.selector(name, unit)
         );
-        let mut infos: BTreeMap<Labels, Option<RunInfo>> = BTreeMap::new();
+        let mut told: BTreeMap<Labels, Vec<RunInfo>> = BTreeMap::new();
         for row in self.backend.vector(&query, to_ms)? {
             let info = info_of(&row, label);
             let mut labels = row.labels;
             take_shard(&mut labels);
             labels.retain(|name, _| name != label && name != "__name__");
-            let is_only = |known: &mut Option<RunInfo>| *known = None;
-            infos.entry(labels).and_modify(is_only).or_insert(info);
+            told.entry(labels).or_default().extend(info);
         }
-        let told = infos.into_iter();
-        Ok(told
-            .filter_map(|(labels, info)| Some((labels, info?)))
-            .collect())
+        Ok(told)
     }
 
     /// The most that a tick was late between two times, as the run told it.
@@ -141,6 +137,17 @@ fn take_shard(labels: &mut Labels) -> Option<Shard> {
             labels.remove(name);
             Some(shard)
         })
+}
+
+/// What a target says that said one thing alone, but for the shards of its processes.
+pub(super) fn only_told(told: Vec<RunInfo>) -> Option<RunInfo> {
+    let are_several = told.len() > 1;
+    let mut all = told.into_iter().map(|info| RunInfo {
+        shard: info.shard.filter(|_| !are_several),
+        ..info
+    });
+    let first = all.next()?;
+    all.all(|other| other == first).then_some(first)
 }
 
 /// What a row tells; `label` has the fingerprint.

@@ -91,6 +91,8 @@ pub(super) struct RangeTotals {
     of: Vec<Vec<OfName>>,
     /// The time of the scrape before.
     last_ms: i64,
+    /// Scrapes up to this time are not counted.
+    after_ms: i64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -101,17 +103,24 @@ struct OfName {
 }
 
 impl RangeTotals {
-    /// Nothing yet; samples after a time belong to the range.
-    pub(super) fn new(families: &Rc<Families>, after_ms: i64) -> Self {
+    /// Nothing yet; samples after a time belong to the range of the page, those after another
+    /// one to that of all pages.
+    pub(super) fn new(families: &Rc<Families>, last_ms: i64, after_ms: i64) -> Self {
         Self {
             families: Rc::clone(families),
             of: Vec::new(),
-            last_ms: after_ms,
+            last_ms,
+            after_ms,
         }
     }
 
     /// Adds the samples of the next scrape.
     pub(super) fn add(&mut self, ctx: &Context, scrape: Scrape, frame: &Frame) {
+        if scrape.time_ms <= self.after_ms {
+            // It came late, and is not counted with the others.
+            self.last_ms = scrape.time_ms;
+            return;
+        }
         let places = self.families.of(ctx, frame);
         let known = self.families.known.borrow();
         let began_ms = self.last_ms + 1..=scrape.time_ms;

@@ -143,6 +143,22 @@ impl Followed {
         lives.map_or(Vec::new(), |lives| lives.spans.clone())
     }
 
+    /// Whether a target is known to be over.
+    pub(super) fn is_over(&self, id: &str) -> bool {
+        let spans = self.spans(id);
+        spans.last().is_some_and(|span| span.ended.is_some())
+    }
+
+    /// Forgets those that were over before a tick, whatever they were.
+    pub(super) fn forget_before(&self, tick: u64) {
+        let mut state = self.state.borrow_mut();
+        state.lives.retain(|_, lives| {
+            let is_over = |span: &Span| span.ended.is_some_and(|ended| ended < tick);
+            lives.spans.retain(|span| !is_over(span));
+            !lives.spans.is_empty()
+        });
+    }
+
     /// The IDs of all targets that there were.
     pub(super) fn ids(&self) -> Vec<String> {
         let state = self.state.borrow();

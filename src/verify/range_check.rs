@@ -129,10 +129,11 @@ impl<'a> RangeCheck<'a> {
         }
     }
 
-    /// The same of a page of which counts and sums are compared together with those of others.
+    /// The same of a page of which counts and sums are compared together with those of others,
+    /// of what came after a time.
     #[must_use]
-    pub(super) fn with_others(mut self, families: &Rc<Families>) -> Self {
-        self.totals = Some(RangeTotals::new(families, self.after_ms));
+    pub(super) fn with_others(mut self, families: &Rc<Families>, after_ms: i64) -> Self {
+        self.totals = Some(RangeTotals::new(families, self.after_ms, after_ms));
         self
     }
 

@@ -15,6 +15,7 @@ use super::naming::{Added, Naming};
 use crate::clock::rfc3339;
 use crate::readable::grouped;
 pub use findings::Findings;
+pub(super) use text::write_warning;
 
 /// Examples that are kept of each metric and kind.
 pub const EXAMPLES_MAX: usize = 20;
@@ -107,8 +108,12 @@ pub struct Gap {
     pub before_ms: i64,
     /// How many there would have been.
     pub scrapes: u64,
-    /// How many of them are missing as expected, since a fault made them fail.
+    /// How many of them are missing as expected, since a fault made them fail, or the run went
+    /// over to other processes then.
     pub excused: u64,
+    /// Whether any of them is for that.
+    #[serde(skip)]
+    pub(super) moved: bool,
 }
 
 impl Gap {
@@ -119,6 +124,7 @@ impl Gap {
             before_ms,
             scrapes,
             excused: 0,
+            moved: false,
         }
     }
 
@@ -176,7 +182,7 @@ pub struct Tally {
 }
 
 /// Kinds of differences.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
     /// A count or sum differs.

@@ -1,12 +1,12 @@
-//! Scrapes and pushes that the run itself made fail, by faults: what is in effect
-//! tick by tick in, how many of a gap are excused out: of scrapes those of the pages that a
-//! fault could strike then.
+//! Scrapes and pushes that the run itself made fail, by faults or as it went over to other
+//! processes: what is in effect tick by tick in, how many of a gap are excused out: of scrapes
+//! those of the pages that a fault could strike then.
 
-use super::pages;
+use super::pages::{self, FOUND_WITHIN_MS};
 use super::report::Gap;
-use super::target::Scrape;
+use super::target::{Scrape, Target};
 use crate::config::{FaultKind, ScrapeSelector, TargetLaw};
-use crate::journal::{Effects, Replay, ReplayError};
+use crate::journal::{Effects, Move, Replay, ReplayError};
 use crate::timeline::{Effect, Modifier};
 
 /// A push that failed is tried again within this, once nothing makes it fail any
@@ -21,6 +21,9 @@ pub(super) struct RunFaults {
     law: Option<TargetLaw>,
     scrapes: Vec<FailedScrapes>,
     pushes: Ranges,
+    moves: Vec<Move>,
+    /// When scrapes may have failed since the run went over to other processes.
+    moved: Ranges,
 }
 
 /// When the scrapes that some faults can strike failed.
@@ -42,6 +45,26 @@ impl RunFaults {
             law: pages::targets(replay).map(|targets| targets.law.clone()),
             scrapes: Vec::new(),
             pushes: Ranges::default(),
+            moves: replay.moves().to_vec(),
+            moved: Ranges::default(),
+        }
+    }
+
+    /// Takes note of when scrapes of targets came: one that came of a process tells that it was there,
+    /// where its journal does not tell how long it was.
+    pub(super) fn note_scrapes(&mut self, targets: &[Target]) {
+        let came = targets.iter().flat_map(|target| &target.scrapes);
+        self.moved = Ranges::default();
+        for one in &self.moves {
+            let [mut from_ms, to_ms] = [one.from_ns, one.to_ns].map(|ns| ns.div_euclid(1_000_000));
+            if !one.end_is_known {
+                let before = came.clone().filter(|scrape| scrape.time_ms < to_ms);
+                let last_ms = before.map(|scrape| scrape.time_ms).max();
+                from_ms = last_ms.map_or(from_ms, |last_ms| last_ms.max(from_ms));
+            }
+            // Whoever scrapes has to find the others.
+            self.moved
+                .add(from_ms, to_ms.saturating_add(FOUND_WITHIN_MS));
         }
     }
 
@@ -91,15 +114,23 @@ impl RunFaults {
         let failed = self.scrapes.iter();
         let failed = failed.filter(|failed| failed.on.of.has(law, page));
         let failed: Vec<&FailedScrapes> = failed.collect();
-        if failed.is_empty() {
+        if failed.is_empty() && self.moved.0.is_empty() {
             return;
         }
-        let has_failed = |time_ms: &i64| {
+        let near_ms = interval_ms / 4;
+        let was_moved = |time_ms: i64| self.moved.around(time_ms, near_ms, near_ms).is_some();
+        let has_failed = |time_ms: i64| {
             let mut failed = failed.iter();
-            failed.any(|failed| failed.are_at(*time_ms, interval_ms))
+            failed.any(|failed| failed.are_at(time_ms, interval_ms))
         };
         let times_ms = missing_times(gap, interval_ms, came);
-        gap.excused = times_ms.filter(has_failed).count() as u64;
+        let (mut excused, mut moved) = (0, false);
+        for time_ms in times_ms {
+            let is_moved = was_moved(time_ms);
+            moved |= is_moved;
+            excused += u64::from(is_moved || has_failed(time_ms));
+        }
+        (gap.excused, gap.moved) = (excused, moved);
     }
 
     /// How many of the pushes at these times, all that are missing between two

@@ -55,7 +55,11 @@ struct TickNumbers<'a> {
     infos: BTreeMap<Labels, RunInfo>,
 }
 
-/// Asks for the tick numbers of the range, of every target of the run.
+/// The last scrapes of targets that were compared, by the labels of their tick numbers.
+pub(super) type Known = BTreeMap<Labels, Scrape>;
+
+/// Asks for the tick numbers of the range, of every target of the run; those that are `known`
+/// of earlier ranges are there in any case, and go on from there.
 ///
 /// # Errors
 /// When there are none, those of several targets that are not known to be of the run, or they
@@ -65,7 +69,7 @@ pub(super) fn find(
     (backend, kind): (&Backend, Kind),
     options: &Options,
     route: &Route,
-    edges: &Edges,
+    (edges, known): (&Edges, &Known),
 ) -> Result<Vec<Target>, VerifyError> {
     let mut numbers = TickNumbers {
         replay,
@@ -90,27 +94,46 @@ pub(super) fn find(
     }
     numbers.check_several(&in_range)?;
     let is_first_range = !options.whole_range && options.known_until_ms.is_none();
-    let mut before = if in_range.is_empty() || is_first_range {
+    let mut before = if !known.is_empty() {
+        let one = |(labels, last): (&Labels, &Scrape)| (labels.clone(), vec![*last]);
+        known.iter().map(one).collect()
+    } else if in_range.is_empty() || is_first_range {
         let wanted = in_range.iter().map(|stored| stored.labels.clone());
         numbers.before(edges, wanted.collect())?
     } else {
         BTreeMap::new()
     };
-    if in_range.is_empty() {
+    if in_range.is_empty() || !known.is_empty() {
         let none = |series: &Labels| Stored {
             labels: series.clone(),
             samples: Vec::new(),
         };
-        in_range = before.keys().map(none).collect();
+        let there: BTreeSet<&Labels> = in_range.iter().map(|stored| &stored.labels).collect();
+        let silent = before.keys().filter(|series| !there.contains(series));
+        let silent: Vec<Stored> = silent.map(none).collect();
+        in_range.extend(silent);
     }
     if in_range.is_empty() {
         return Err(numbers.nothing(edges));
     }
     let all: usize = in_range.iter().map(|stored| stored.samples.len()).sum();
     check_count(all, numbers.what())?;
-    let targets = in_range.into_iter().map(|stored| {
+    let targets = in_range.into_iter().map(|mut stored| {
         let before = before.remove(&stored.labels).unwrap_or_default();
-        numbers.target(stored, &before, options, edges)
+        let Some(last) = known.get(&stored.labels) else {
+            return numbers.target(stored, &before, options, edges);
+        };
+        stored.samples.retain(|(at_ms, _)| *at_ms > last.time_ms);
+        stored.samples.insert(0, (last.time_ms, last.tick as f64));
+        let options = Options {
+            known_until_ms: Some(last.time_ms),
+            ..options.clone()
+        };
+        let edges = Edges {
+            begin_ms: edges.begin_ms.min(last.time_ms),
+            ..*edges
+        };
+        numbers.target(stored, &[], &options, &edges)
     });
     let targets = targets.collect::<Result<Vec<_>, _>>()?;
     check_told_apart(&targets)?;
@@ -158,7 +181,8 @@ impl TickNumbers<'_> {
 
     /// Leaves out what was scraped from other shards of the run than this one, where it is one
     /// and they say so; of a run that several processes shared, what has the series of one of
-    /// them and is no page. Those that push say by another label who they are.
+    /// them: neither a page, nor what says nothing of any process, as what a backfill wrote of
+    /// the whole. Those that push say by another label who they are.
     fn leave_out_other_shards(
         &self,
         found: &mut Vec<Stored>,
@@ -169,14 +193,17 @@ impl TickNumbers<'_> {
         if !may_be_others || self.route.due.is_some() || found.is_empty() {
             return Ok(());
         }
-        let infos = self.run_infos(range_ms)?;
+        let told = self.told(range_ms)?;
         found.retain(|stored| {
             let mut labels = stored.labels.clone();
             labels.remove("__name__");
-            let told = infos.get(&labels).and_then(|info| info.shard);
-            let told = told.filter(|shard| shard.is_part());
-            let is_whole = own.is_none() && self.is_page(stored);
-            told.is_none() || told == own || is_whole
+            let told = told.get(&labels);
+            let Some(own) = own else {
+                return told.is_none() || self.is_page(stored);
+            };
+            let mut shards = told.into_iter().flatten().filter_map(|info| info.shard);
+            let mut shards = shards.by_ref().filter(|shard| shard.is_part()).peekable();
+            shards.peek().is_none() || shards.any(|shard| shard == own)
         });
         Ok(())
     }
@@ -270,7 +297,8 @@ impl TickNumbers<'_> {
         let naming = candidates.iter().find(|(name, _)| *name == ticks_name);
         let naming = naming.map_or(self.route.naming, |(_, naming)| *naming);
         let (mut scrapes, odd) = self.scrapes(&stored)?;
-        let mut labels = stored.labels;
+        let numbers = stored.labels;
+        let mut labels = numbers.clone();
         labels.remove("__name__");
         let source = Source {
             backend: self.backend,
@@ -289,6 +317,7 @@ impl TickNumbers<'_> {
         let page = pages::take_id(self.targets, &mut labels);
         let mut target = Target {
             labels,
+            numbers,
             page,
             naming,
             ticks_name,
@@ -339,15 +368,22 @@ impl TickNumbers<'_> {
         pages::is_of_page(self.targets, &stored.labels)
     }
 
-    /// What all targets say of their run, asked at once.
+    /// What each target says of its run that says one thing, asked at once.
     fn run_infos(&self, range_ms: (i64, i64)) -> Result<BTreeMap<Labels, RunInfo>, AskError> {
+        let told = self.told(range_ms)?.into_iter();
+        let only = told.filter_map(|(labels, all)| Some((labels, other_run::only_told(all)?)));
+        Ok(only.collect())
+    }
+
+    /// What all targets say of their run.
+    fn told(&self, range_ms: (i64, i64)) -> Result<BTreeMap<Labels, Vec<RunInfo>>, AskError> {
         let source = Source {
             backend: self.backend,
             prefix: &self.route.own_prefix(),
             naming: self.route.naming,
             labels: &self.named,
         };
-        source.run_infos(range_ms)
+        source.told(range_ms)
     }
 
     /// Of which run a target says that it is, at its last tick number.

@@ -1,11 +1,12 @@
 //! A run and a backend, asked about range by range: one engine gives every tick that any
 //! target of the run has shown, and each target is held against the same frames.
 
+mod going_on;
 mod pages;
 mod part;
 mod warnings;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,16 +24,15 @@ use super::range_check::{self, RangeCheck};
 use super::report::{Cost, Findings, Gap, Report, Tally};
 use super::route::Route;
 use super::run_faults::RunFaults;
-use super::target::{self, Scrape, Target};
-use super::{Options, Progress, VerifyError, described, scrapes};
+use super::scrapes::{self, Known};
+use super::target::{Scrape, Target};
+use super::{Options, Progress, VerifyError, described};
 use crate::engine::{Engine, Frame};
 use crate::journal::Replay;
 use pages::{PAGES_ALONE_MAX, check_together, replaced};
 use part::{Part, find_partial_pushes, in_order_of_ticks, instants, odd_ticks};
 use warnings::{left_out, nothing_due};
 
-/// Times between scrapes that are remembered from one range to the next.
-const INTERVALS_KEPT: usize = 50;
 /// Of so much time before the first tick that is compared it is known which series ended.
 const SEEN_BEFORE_NS: u64 = 600 * 1_000_000_000;
 
@@ -60,24 +60,36 @@ pub struct Session<'b> {
     backend: &'b Backend,
     kind: Kind,
     replay: Replay,
-    engine: Engine,
+    threads: usize,
+    /// `None` until a tick is needed.
+    engine: Option<Engine>,
     latest: Option<Arc<Frame>>,
     /// What became of entities.
     generations: Generations,
     faults: RunFaults,
     series_replayed: usize,
-    /// The last times between scrapes: a short range tells too little of what is
-    /// usual.
-    intervals_ms: VecDeque<i64>,
+    /// The last times between scrapes, by the labels of tick numbers: a short range tells too
+    /// little of what is usual.
+    intervals_ms: BTreeMap<Labels, VecDeque<i64>>,
     /// What the last range left to the next one, by the labels of targets.
     left: Vec<(Labels, Left)>,
+    /// Up to where targets are compared.
+    known: Known,
+    /// When the next range begins, Unix milliseconds.
+    goes_on_from_ms: Option<i64>,
+    /// The targets of the run, followed since the first range that had pages.
+    followed: Option<Rc<Followed>>,
+    /// When pages were scraped for the first time, Unix milliseconds.
+    pages_begin_ms: Option<i64>,
+    /// When the page of a target that is followed came last, by its ID, Unix milliseconds.
+    pages_came_ms: HashMap<String, i64>,
 }
 
 impl<'b> Session<'b> {
     /// Nothing is computed yet.
     ///
     /// # Errors
-    /// When the backend does not answer or the run cannot be set up.
+    /// When the backend does not answer or the run does not come in that way.
     pub fn new(
         replay: Replay,
         backend: &'b Backend,
@@ -87,7 +99,8 @@ impl<'b> Session<'b> {
         Route::of(replay.config(), options.via)?;
         let kind = backend.kind()?;
         Ok(Self {
-            engine: replay.engine(options.threads)?,
+            threads: options.threads,
+            engine: None,
             backend,
             kind,
             faults: RunFaults::new(&replay),
@@ -95,8 +108,13 @@ impl<'b> Session<'b> {
             latest: None,
             generations: Generations::default(),
             series_replayed: 0,
-            intervals_ms: VecDeque::new(),
+            intervals_ms: BTreeMap::new(),
             left: Vec::new(),
+            known: Known::new(),
+            goes_on_from_ms: None,
+            followed: None,
+            pages_begin_ms: None,
+            pages_came_ms: HashMap::new(),
         })
     }
 
@@ -110,7 +128,7 @@ impl<'b> Session<'b> {
 
     /// The last tick that was computed.
     pub fn computed(&self) -> Option<u64> {
-        self.engine.next_tick().checked_sub(1)
+        self.engine.as_ref()?.next_tick().checked_sub(1)
     }
 
     /// Compares a range, which must not begin before the last tick of the one
@@ -134,8 +152,10 @@ impl<'b> Session<'b> {
         }
         self.look_closer(&parts, options, &mut found)?;
         let lost = self.settle_pages(&mut parts, options)?;
+        self.remember(&parts);
         let metadata = self.backend.metadata()?;
-        let known = (&**self.engine.catalog(), &metadata);
+        let catalog = Arc::clone(self.engine()?.catalog());
+        let known = (&*catalog, &metadata);
         let mut described = Vec::with_capacity(parts.len());
         for (part, (_, tallies)) in parts.iter().zip(&mut found) {
             let at_ms = part.last().time_ms;
@@ -181,15 +201,18 @@ impl<'b> Session<'b> {
         // Of the parts, in their order.
         let configurations = self.replay.metrics_between(ticks.0, ticks.1);
         let families = Rc::new(Families::default());
+        let together_after_ms = pages::together_after_ms(parts, options);
         let checks = parts.iter().map(|part| {
             let after_ms = part.after_ms();
             let is_of = |(labels, _): &(Labels, _)| *labels == part.target.labels;
             let left = self.left.iter().position(is_of);
             let left = left.map(|at| self.left.swap_remove(at).1);
+            // Which rows a page had of the last frame nobody knows any more.
+            let left = left.filter(|_| part.context.page().is_none());
             let check = (&configurations[..], left);
             let check = RangeCheck::new(&part.context, selection, after_ms, check);
             if part.is_one_of_many {
-                check.with_others(&families)
+                check.with_others(&families, together_after_ms)
             } else {
                 check
             }
@@ -202,7 +225,7 @@ impl<'b> Session<'b> {
             let scrape = (part.scrapes()[index], is_instant);
             checks[place].scrape(scrape, &frame, &self.generations)?;
         }
-        check_together(parts, &mut checks)?;
+        check_together(parts, &mut checks, together_after_ms)?;
         let mut found = Vec::with_capacity(parts.len());
         for (mut check, part) in checks.into_iter().zip(parts) {
             check.finish(&self.generations)?;
@@ -221,8 +244,26 @@ impl<'b> Session<'b> {
         let asked = (self.backend, self.kind);
         let route = Route::of(self.replay.config(), options.via)?;
         let edges = Edges::of(&self.replay, options)?;
-        let mut targets = scrapes::find(&self.replay, asked, options, &route, &edges)?;
-        let followed = pages::followed(&self.replay, &edges, &mut targets);
+        let known = (&edges, &self.known);
+        let mut targets = scrapes::find(&self.replay, asked, options, &route, known)?;
+        let new = targets
+            .iter()
+            .filter_map(|target| target.scrapes.get(target.known));
+        let new = new.map(|scrape| scrape.tick).min();
+        let computed = self.latest.as_ref().map(|latest| latest.tick());
+        if new
+            .zip(computed)
+            .is_some_and(|(new, computed)| new < computed)
+        {
+            // Processes that share a run are not at a tick at the same moment.
+            self.restart();
+        }
+        pages::settle_intervals(&mut targets);
+        if self.followed.is_none() {
+            self.followed = pages::followed(&self.replay, &edges, &targets);
+        }
+        let followed = self.followed.clone();
+        self.faults.note_scrapes(&targets);
         let pages = targets.iter().filter(|target| target.page.is_some());
         let are_many = pages.count() > PAGES_ALONE_MAX;
         let mut parts: Vec<Part<'_>> = Vec::with_capacity(targets.len());
@@ -269,6 +310,14 @@ impl<'b> Session<'b> {
             return Err(nothing_due(self.backend, &edges, options.via));
         }
         Ok(parts)
+    }
+
+    /// The engine, which is new before the first tick.
+    fn engine(&mut self) -> Result<&mut Engine, VerifyError> {
+        if self.engine.is_none() {
+            self.engine = Some(self.replay.engine(self.threads)?);
+        }
+        Ok(self.engine.as_mut().expect("it was just made"))
     }
 
     /// What was found of a target; `known` are the names of its families, and how many of them
@@ -328,18 +377,6 @@ impl<'b> Session<'b> {
         }
     }
 
-    /// Remembers the times between scrapes; where the range goes on from an
-    /// earlier one, both together tell what is usual.
-    fn settle_interval(&mut self, target: &mut Target, options: &Options) {
-        self.intervals_ms.extend(&target.intervals_ms);
-        if options.known_until_ms.is_some() && options.via.is_scraped() {
-            let all = self.intervals_ms.make_contiguous();
-            target.interval_ms = target::usual_interval(all);
-        }
-        let too_many = self.intervals_ms.len().saturating_sub(INTERVALS_KEPT);
-        self.intervals_ms.drain(..too_many);
-    }
-
     /// Where scrapes or pushes are missing, and why where the run made them fail.
     fn gaps(&mut self, target: &Target, route: &Route) -> Result<Vec<Gap>, VerifyError> {
         if route.due.is_some() {
@@ -393,13 +430,18 @@ impl<'b> Session<'b> {
             }
             // It is used again for the next tick.
             self.latest = None;
-            if self.engine.next_tick() == 0 {
+            let mut engine = match self.engine.take() {
+                Some(engine) => engine,
+                None => self.replay.engine(self.threads)?,
+            };
+            if engine.next_tick() == 0 {
                 let interval_ns = self.replay.config().global.tick_interval_ns;
                 let seen = tick.saturating_sub(SEEN_BEFORE_NS / interval_ns);
-                self.replay.skip_before(&mut self.engine, tick, seen)?;
+                self.replay.skip_before(&mut engine, tick, seen)?;
             }
-            self.replay.before_tick(&mut self.engine)?;
-            let frame = self.engine.advance(|_, _| {});
+            self.replay.before_tick(&mut engine)?;
+            let frame = engine.advance(|_, _| {});
+            self.engine = Some(engine);
             let series = frame.series_count();
             self.series_replayed = self.series_replayed.max(series);
             self.generations.follow(&frame);

@@ -26,6 +26,8 @@ pub(super) struct Scrape {
 pub(super) struct Target {
     /// Labels that the backend added to all of them.
     pub(super) labels: Labels,
+    /// Those of its tick numbers, with their name.
+    pub(super) numbers: Labels,
     /// The ID of the target whose page it is, where it is one.
     pub(super) page: Option<String>,
     /// What names become.

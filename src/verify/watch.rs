@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use super::backend::Backend;
-use super::report::{Gap, Report};
-use super::{Options, Progress, Session, VerifyError};
+use super::report::{Findings, Gap};
+use super::{Options, Progress, Session, VerifyError, Via, pages};
 use crate::clock::Clock;
 use crate::config::Shard;
-use crate::journal::{Later, Published, Replay};
+use crate::journal::{Later, Published, Replay, United};
 pub use metrics::{Delays, Summary};
 use metrics::{Metrics, Verdict, lock, serve};
 use poll::{Poll, Watched};
@@ -39,8 +39,8 @@ pub struct Settings {
 pub enum Round<'a> {
     /// What is told next is of this shard, where processes shared the run.
     Of(Shard),
-    /// This was found.
-    Compared(&'a Report),
+    /// This was found, of all targets.
+    Compared(&'a Findings),
     /// The same is missing as at the end of the last round, and nothing came.
     Unchanged,
     /// Nothing came since the last round, and nothing had to.
@@ -60,15 +60,16 @@ pub enum Round<'a> {
     Killed(i64),
 }
 
-/// The parts of a run, one at least.
-pub type Load<'a> = dyn FnMut() -> Result<Vec<Replay>, VerifyError> + 'a;
+/// A run, and the parts of it that processes had who shared it.
+pub type Load<'a> = dyn FnMut() -> Result<United, VerifyError> + 'a;
 
 /// Gets every round, and the delays so far.
 pub type Tell<'a> = dyn FnMut(Round<'_>, &Delays) + 'a;
 
-/// Watches until something arrives on `stop`. `load` gives the run as its journal
-/// tells it now, or the parts of it that processes had who shared it, always in the same
-/// order; `tell` gets every round, `progress` what is computed for it.
+/// Watches all targets of a run until something arrives on `stop`. `load` gives the run as its
+/// journals tell it now, its parts always in the same order; `tell` gets every round, `progress`
+/// what is computed for it. What processes shared is judged as a whole where it is scraped as
+/// pages, else part by part.
 ///
 /// # Errors
 /// When the run cannot be loaded, does not fit, or nothing can be served.
@@ -87,12 +88,9 @@ pub fn watch(
         .map(|addr| serve(addr, Arc::clone(&metrics), settings.visible_after))
         .transpose()?;
     let clock = Clock::start();
-    let parts = load()?;
-    let Some(first) = parts.first() else {
-        return Err(VerifyError::Config("there is no run to watch".into()));
-    };
-    // All are shown in the same way.
-    let watched = Mutex::new(Watched::of(first, options)?);
+    let first = load()?;
+    // All parts are shown in the same way.
+    let watched = Mutex::new(Watched::of(&first.whole, options)?);
     let poll = Poll::new(backend, clock, (&watched, &metrics));
     std::thread::scope(|scope| {
         let (metrics, watched) = (&metrics, &watched);
@@ -106,7 +104,7 @@ pub fn watch(
             watched,
             clock,
         };
-        watch.rounds(options, parts, load, stop, (tell, progress))
+        watch.rounds(options, first, load, stop, (tell, progress))
     })?;
     let summary = lock(&metrics).summary.clone();
     Ok(summary)
@@ -134,13 +132,23 @@ struct Next<'b> {
     gaps: Vec<Gap>,
 }
 
+/// What is gone on with of a run.
+struct Nexts<'b> {
+    /// All of it, where it is one, or may be scraped as pages.
+    whole: Option<Next<'b>>,
+    /// What processes had of it.
+    parts: Vec<Next<'b>>,
+}
+
 /// What a round found.
 enum Outcome {
-    Compared(Box<Report>),
+    Compared(Box<Findings>),
     /// There was nothing to compare, as it should be.
     NotDue,
     /// Nothing of the run is there.
     Lost(Gap, String),
+    /// The same, and nobody knows whether it should be.
+    Absent(String),
 }
 
 /// What is known of a run's end.
@@ -160,44 +168,19 @@ impl<'b> Watch<'b> {
     fn rounds(
         &self,
         options: &Options,
-        first: Vec<Replay>,
+        first: United,
         load: &mut Load<'_>,
         stop: &Receiver<()>,
         (tell, progress): (&mut Tell<'_>, &mut Progress<'_>),
     ) -> Result<(), VerifyError> {
-        let begin = |_: &Replay| Next {
-            options: Options {
-                // What is not visible yet is left out of every round.
-                visible_until_ms: None,
-                // Where a round goes on is known of one target.
-                targets_max: 1,
-                ..options.clone()
-            },
-            known: None,
-            session: None,
-            run: Run::Unknown,
-            gaps: Vec::new(),
-        };
-        let mut nexts: Vec<Next<'b>> = first.iter().map(begin).collect();
+        let mut nexts = Nexts::of(&first, options);
         let mut first = Some(first);
         let mut due = Instant::now();
         for number in 1.. {
             let began = Instant::now();
-            let parts = first.take().map_or_else(&mut *load, Ok);
-            let verdict = match parts {
-                Ok(parts) if parts.len() == nexts.len() => {
-                    let mut verdict = Verdict::Nothing;
-                    for (place, (next, part)) in nexts.iter_mut().zip(parts).enumerate() {
-                        let of_part = self.part((place, next), part, (tell, progress))?;
-                        verdict = verdict.max(of_part);
-                    }
-                    verdict
-                }
-                Ok(_) => {
-                    let message = "the run is divided in another way than before";
-                    tell(Round::Failed(message), &self.delays());
-                    Verdict::Failed
-                }
+            let run = first.take().map_or_else(&mut *load, Ok);
+            let verdict = match run {
+                Ok(run) => self.judge(&mut nexts, run, (tell, progress))?,
                 // A journal that cannot be read may be one that is just begun.
                 Err(error) => {
                     tell(Round::Failed(&error.to_string()), &self.delays());
@@ -218,24 +201,63 @@ impl<'b> Watch<'b> {
         Ok(())
     }
 
-    /// Compares what is new of a part of the run, and tells what was found.
-    fn part(
+    /// Compares what is new of a run, and tells what was found.
+    fn judge(
         &self,
-        (place, next): (usize, &mut Next<'b>),
-        part: Replay,
+        nexts: &mut Nexts<'b>,
+        run: United,
         (tell, progress): (&mut Tell<'_>, &mut Progress<'_>),
     ) -> Result<Verdict, VerifyError> {
-        if let Some(shard) = part.config().shard {
-            tell(Round::Of(shard), &self.delays());
+        let United { whole, parts } = run;
+        if parts.len() != nexts.parts.len() {
+            let message = "the run is divided in another way than before";
+            tell(Round::Failed(message), &self.delays());
+            return Ok(Verdict::Failed);
         }
-        let result = self.round(next, part, (&mut *tell, progress))?;
-        Ok(match result {
-            Ok(Outcome::Compared(report)) => {
-                lock(self.metrics).add(place, &report);
-                tell(Round::of(&report, &next.gaps), &self.delays());
-                let ok = report.ok;
-                next.gaps = report.gaps;
-                if ok { Verdict::Ok } else { Verdict::Differs }
+        let mut absent = None;
+        if let Some(next) = &mut nexts.whole {
+            match self.round(next, whole, (&mut *tell, &mut *progress))? {
+                Ok(Outcome::Absent(message)) => absent = Some(message),
+                result => return Ok(self.tell(0, next, result, tell)),
+            }
+        }
+        if let Some(message) = absent.filter(|_| parts.is_empty()) {
+            tell(Round::Failed(&message), &self.delays());
+            return Ok(Verdict::Failed);
+        }
+        let mut verdict = Verdict::Nothing;
+        for (place, (next, part)) in nexts.parts.iter_mut().zip(parts).enumerate() {
+            if let Some(shard) = part.config().shard {
+                tell(Round::Of(shard), &self.delays());
+            }
+            let result = self.round(next, part, (&mut *tell, &mut *progress))?;
+            if matches!(result, Ok(Outcome::Compared(_))) {
+                // It is not scraped as pages.
+                nexts.whole = None;
+            }
+            verdict = verdict.max(self.tell(place, next, result, tell));
+        }
+        Ok(verdict)
+    }
+
+    /// Tells what was found of a run or of a part of it.
+    fn tell(
+        &self,
+        place: usize,
+        next: &mut Next<'b>,
+        result: Result<Outcome, String>,
+        tell: &mut Tell<'_>,
+    ) -> Verdict {
+        match result {
+            Ok(Outcome::Compared(found)) => {
+                lock(self.metrics).add(place, &found);
+                tell(Round::of(&found, &next.gaps), &self.delays());
+                next.gaps = gaps_of(&found);
+                if found.ok() {
+                    Verdict::Ok
+                } else {
+                    Verdict::Differs
+                }
             }
             Ok(Outcome::NotDue) => {
                 tell(Round::Nothing, &self.delays());
@@ -246,11 +268,11 @@ impl<'b> Watch<'b> {
                 tell(Round::Lost(&message), &self.delays());
                 Verdict::Differs
             }
-            Err(message) => {
+            Ok(Outcome::Absent(message)) | Err(message) => {
                 tell(Round::Failed(&message), &self.delays());
                 Verdict::Failed
             }
-        })
+        }
     }
 
     fn delays(&self) -> Delays {
@@ -268,6 +290,11 @@ impl<'b> Watch<'b> {
         let visible_after = i64::try_from(self.settings.visible_after.as_millis());
         let now_ms = self.clock.now_ns() / 1_000_000;
         next.options.to_ms = now_ms - visible_after.unwrap_or(0);
+        if next.options.via == Via::Prometheus {
+            // Processes do not come to a tick at the same moment: each is given the time of one.
+            let begun_ms = replay.time_ms(replay.tick_by_ms(next.options.to_ms));
+            next.options.to_ms = begun_ms.unwrap_or(i64::MAX).min(next.options.to_ms) - 1;
+        }
         let (published, ended_ns) = (replay.published(), replay.ended_ns());
         let is_part = replay.config().shard.is_some_and(Shard::is_part);
         let is_other = |known: &Replay| !known.goes_on_in(&replay);
@@ -315,10 +342,10 @@ impl<'b> Watch<'b> {
         };
         match result {
             Ok(found) => {
-                let report = found.into_only();
-                options.from_ms = report.range_ms.1;
-                options.known_until_ms = Some(report.range_ms.1);
-                Ok(Ok(Outcome::Compared(Box::new(report))))
+                let from_ms = session.as_ref().and_then(Session::goes_on_from_ms);
+                options.from_ms = from_ms.unwrap_or(options.to_ms);
+                options.known_until_ms = Some(options.from_ms);
+                Ok(Ok(Outcome::Compared(Box::new(found))))
             }
             Err(VerifyError::NotDue(_)) => Ok(Ok(Outcome::NotDue)),
             // The instance that is watched is another process's.
@@ -326,15 +353,40 @@ impl<'b> Watch<'b> {
                 Ok(Ok(Outcome::NotDue))
             }
             Err(VerifyError::Lost(gap, message)) => Ok(Ok(Outcome::Lost(gap, message))),
-            Err(VerifyError::Ask(message) | VerifyError::Absent(_, message)) => {
-                // Ticks do not come back: what was computed for nothing is
-                // computed again, from the beginning.
-                if session.as_ref().and_then(Session::computed) != computed {
-                    *session = None;
+            Err(VerifyError::Absent(_, message)) => Ok(Ok(Outcome::Absent(message))),
+            Err(VerifyError::Ask(message)) => {
+                // What was computed for nothing is computed again, from the beginning.
+                if let Some(session) = session
+                    && session.computed() != computed
+                {
+                    session.restart();
                 }
                 Ok(Err(message))
             }
             Err(error) => Err(error),
+        }
+    }
+}
+
+impl Nexts<'_> {
+    /// Of a run of which nothing is compared yet.
+    fn of(run: &United, options: &Options) -> Self {
+        let next = || Next {
+            options: Options {
+                // What is not visible yet is left out of every round.
+                visible_until_ms: None,
+                ..options.clone()
+            },
+            known: None,
+            session: None,
+            run: Run::Unknown,
+            gaps: Vec::new(),
+        };
+        let is_whole = run.parts.is_empty()
+            || options.via.is_scraped() && pages::targets(&run.whole).is_some();
+        Self {
+            whole: is_whole.then(next),
+            parts: run.parts.iter().map(|_| next()).collect(),
         }
     }
 }
@@ -373,13 +425,24 @@ impl Run {
 
 impl<'a> Round<'a> {
     /// `gaps` are those of the round before.
-    fn of(report: &'a Report, gaps: &[Gap]) -> Self {
+    fn of(found: &'a Findings, gaps: &[Gap]) -> Self {
         let counts = |gap: &Gap| (gap.after_ms, gap.scrapes);
-        let is_same = || report.gaps.iter().map(counts).eq(gaps.iter().map(counts));
-        match (report.scrapes, report.ok) {
+        let is_same = || {
+            gaps_of(found)
+                .iter()
+                .map(counts)
+                .eq(gaps.iter().map(counts))
+        };
+        match (found.came(), found.ok()) {
             (0, true) => Self::Nothing,
             (0, false) if !gaps.is_empty() && is_same() => Self::Unchanged,
-            _ => Self::Compared(report),
+            _ => Self::Compared(found),
         }
     }
+}
+
+/// Where scrapes or pushes of any target are missing.
+fn gaps_of(found: &Findings) -> Vec<Gap> {
+    let gaps = found.reports().iter().flat_map(|report| &report.gaps);
+    gaps.cloned().collect()
 }

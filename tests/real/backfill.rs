@@ -363,7 +363,11 @@ fn the_readmes_commands_work() {
         assert!(output.status.success(), "{line}\n{}", told(&output));
         commands += 1;
     }
-    assert_eq!(commands, 5);
+    assert_eq!(commands, 6);
+    // The same run, from its journal.
+    let written =
+        ["past.om", "again.om"].map(|file| std::fs::read(folder.path().join(file)).unwrap());
+    assert!(written[0] == written[1]);
     let prometheus = prometheus.expect("it was started");
     let stored = prometheus.vector("{__name__=~'.*gen_ticks_total'}", 1_767_355_200_000);
     assert_eq!(stored.len(), 1, "{stored:?}");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::servers::mockingbird::{Mockingbird, binary, set};
 use crate::servers::prometheus::Prometheus;
 use crate::servers::proxy::Proxy;
 use crate::servers::tamper::Whole;
-use crate::verify::{verify, wait_for};
+use crate::verify::{verify, verify_of, wait_for};
 
 /// Every pod is a target, and one more has what belongs to none.
 fn fleet(deployments: u32, churn: &str) -> String {
@@ -322,8 +322,16 @@ fn start_shards(folder: &Path, text: &str, epoch: &str, count: usize) -> Vec<Moc
     (0..count).map(start).collect()
 }
 
+/// The journals of all shards of some numbers.
+fn journals_of(folder: &Path, counts: &[usize]) -> Vec<PathBuf> {
+    let of = |&count: &usize| (0..count).map(move |index| format!("{index}-of-{count}/journal"));
+    let names = counts.iter().flat_map(of);
+    names.map(|name| folder.join(name)).collect()
+}
+
 /// Another number of shards goes on with the same series, wherever they are served from then
-/// on: nothing begins anew, nothing is there twice, and only the move itself is missing.
+/// on: nothing begins anew, nothing is there twice, and only the move itself is missing. Their
+/// journals together are those of one run.
 #[test]
 #[ignore = "needs servers"]
 fn three_shards_become_five() {
@@ -332,7 +340,7 @@ fn three_shards_become_five() {
     let folder = folder.path();
     let epoch = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).unwrap();
     let text = fleet(4, "{mode: replace, label: pod, lifetime: 2m}");
-    let shards = start_shards(folder, &text, &epoch.to_string(), 3);
+    let mut shards = start_shards(folder, &text, &epoch.to_string(), 3);
     let prometheus = Prometheus::start_configured(&servers, folder, &discover(&shards));
     let seconds = |time: jiff::Timestamp| (time - epoch).get_seconds() as u64;
     let ticks = |ticks: u64| wait_for(&shards[0], seconds(jiff::Timestamp::now()) / 2 + ticks);
@@ -340,8 +348,10 @@ fn three_shards_become_five() {
     let first = jiff::Timestamp::now();
     ticks(14);
     let moves = jiff::Timestamp::now();
-    drop(shards);
-    let shards = start_shards(folder, &text, &epoch.to_string(), 5);
+    for shard in &mut shards {
+        shard.interrupt();
+    }
+    let mut shards = start_shards(folder, &text, &epoch.to_string(), 5);
     prometheus.reload(&discover(&shards));
     // The marks of the ends at the old addresses come two intervals late.
     wait_for(&shards[0], seconds(jiff::Timestamp::now()) / 2 + 8);
@@ -350,49 +360,59 @@ fn three_shards_become_five() {
     let last = jiff::Timestamp::now();
     let series: usize = shards.iter().map(|shard| discovered(shard).len()).sum();
     assert!(series > 80, "{series} targets");
-    drop(shards);
-
+    // While they go on, and afterwards.
     let judge = |from: jiff::Timestamp, to: jiff::Timestamp| {
-        let report = folder.join("report.json");
-        let output = Command::new(binary())
-            .args(["verify", "--backend", prometheus.url(), "--all", "--config"])
-            .arg(folder.join("0-of-3/own.yaml"))
-            .args(["--from", &from.to_string(), "--to", &to.to_string()])
-            .arg("--json")
-            .arg(&report)
-            .output()
-            .unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8(said).unwrap();
-        let report = std::fs::read(&report).unwrap_or_else(|error| panic!("{error}: {said}"));
-        let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
-        (output.status.code(), report, said)
+        let journals = journals_of(folder, &[3, 5]);
+        let range = [
+            "--all",
+            "--from",
+            &from.to_string(),
+            "--to",
+            &to.to_string(),
+        ];
+        verify_of(folder, &journals, prometheus.url(), &[&range])
     };
-    for (from, to) in [(first, moves), (moved, last)] {
-        let (code, report, said) = judge(from, to);
-        assert_eq!(code, Some(0), "{said}");
-        assert!(report["targets"].as_array().unwrap().len() > 80, "{said}");
-    }
-    // Of all of it scrapes of the move are missing, and nothing is wrong.
-    let (_, report, said) = judge(first, last);
-    for target in report["targets"].as_array().unwrap() {
-        for metric in target["metrics"].as_array().unwrap() {
-            for what in [
-                "wrong",
-                "unexpected",
-                "misplaced",
-                "duplicated",
-                "totals_wrong",
-            ] {
-                assert_eq!(metric[what], 0, "{what}: {said}");
+    for (from, to) in [(first, moves), (moved, last), (first, last)] {
+        if to == last && from == first {
+            for shard in &mut shards {
+                shard.interrupt();
             }
         }
-        for gap in target["gaps"].as_array().unwrap() {
+        let (code, said, report) = judge(from, to);
+        assert_eq!(code, 0, "{said}");
+        assert!(report["targets"].as_array().unwrap().len() > 80, "{said}");
+        // Of all of it scrapes of the move are missing, and nothing else.
+        let (mut scrapes, mut excused) = (0, 0);
+        for gap in report["targets"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|target| target["gaps"].as_array().unwrap().iter())
+        {
             let time =
                 |end: &str| -> jiff::Timestamp { gap[end].as_str().unwrap().parse().unwrap() };
             assert!(time("before") > moves && time("after") < moved, "{gap}");
+            scrapes += gap["scrapes"].as_u64().unwrap();
+            excused += gap["excused"].as_u64().unwrap();
         }
+        assert_eq!(scrapes, excused, "{said}");
+        assert_eq!(scrapes > 0, from == first && to == last, "{said}");
     }
+    // What is written of the past of all of them is the same run.
+    let whole = ["--openmetrics", "run.om"];
+    let mut backfill = Command::new(binary());
+    backfill.current_dir(folder).arg("backfill").args(whole);
+    for journal in journals_of(folder, &[3, 5]) {
+        backfill.arg("--journal").arg(journal);
+    }
+    let output = backfill.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let written = std::fs::read_to_string(folder.join("run.om")).unwrap();
+    let ticks = written
+        .lines()
+        .filter(|line| line.starts_with("prom_gen_ticks_total "));
+    assert!(ticks.count() as u64 >= seconds(last) / 2, "{output:?}");
+
     let range = seconds(last) - seconds(first);
     let to_ms = last.as_millisecond();
     let resets = format!("max(resets(prom_requests_total[{range}s]))");

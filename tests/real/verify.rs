@@ -2,7 +2,7 @@
 //! OTLP, and by both versions of remote write. Then `verify` says that all is there, and of a
 //! Prometheus that was killed, exactly what is not.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -258,20 +258,22 @@ fn happen(mockingbird: &Mockingbird, shipped: &Shipped) -> u64 {
 
 /// `verify` of a run: exit code, table and report.
 pub(crate) fn verify(folder: &Path, url: &str, arguments: &[&[&str]]) -> (i32, String, Value) {
-    verify_of(folder, &folder.join("journal"), url, arguments)
+    verify_of(folder, &[folder.join("journal")], url, arguments)
 }
 
-/// The same of the run that a journal tells.
-fn verify_of(
+/// The same of the run that some journals tell; the report is written into the folder.
+pub(crate) fn verify_of(
     folder: &Path,
-    journal: &Path,
+    journals: &[PathBuf],
     url: &str,
     arguments: &[&[&str]],
 ) -> (i32, String, Value) {
     let report = folder.join("report.json");
     let mut command = Command::new(binary());
-    command.args(["verify", "--backend", url, "--journal"]);
-    command.arg(journal);
+    command.args(["verify", "--backend", url]);
+    for journal in journals {
+        command.arg("--journal").arg(journal);
+    }
     command.arg("--json").arg(&report).args(arguments.concat());
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -359,7 +361,7 @@ fn prove_past(shipped: &Shipped, folder: &Path, mockingbird: &Mockingbird, backe
     let journal = folder.join("past.journal");
     let of = ["--via", "remote_write"];
     let all: [&[&str]; 3] = [&of, shipped.share, &range];
-    let (code, table, report) = verify_of(folder, &journal, backend.url(), &all);
+    let (code, table, report) = verify_of(folder, &[journal], backend.url(), &all);
     assert_eq!(code, 0, "{table}");
     assert_eq!(report["scrapes"], 5, "{table}");
 }

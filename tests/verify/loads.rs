@@ -1,11 +1,13 @@
 //! `compare` of backends that hold different loads of one run.
 
 use mockingbird::verify::compare::{self, Comparison};
-use mockingbird::verify::report::What;
+use mockingbird::verify::report::{Findings, What};
 
 use crate::fake::{Store, serve};
 use crate::living::{self, CHURN, mortal};
-use crate::{CONFIG, EPOCH_MS, TICKS, examples, options, replay_of, scraped, store, time_ms};
+use crate::{
+    CONFIG, EPOCH_MS, TICKS, alone, examples, options, replay_of, scraped, store, time_ms,
+};
 
 fn compared(one: Store, other: Store) -> Comparison {
     compared_of(CONFIG, one, other)
@@ -15,8 +17,8 @@ fn compared(one: Store, other: Store) -> Comparison {
 fn compared_of(text: &str, one: Store, other: Store) -> Comparison {
     let (_one, one) = serve(one);
     let (_other, other) = serve(other);
-    let mut load = || Ok(replay_of(text));
-    compare::compare(&mut load, &[one, other], &options(), 1, &mut |_, _| {}).unwrap()
+    let run = alone(replay_of(text));
+    compare::compare(&run, &[one, other], &options(), 1, &mut |_, _| {}).unwrap()
 }
 
 /// What a backend holds besides that scrapes `OpenMetrics`.
@@ -137,9 +139,9 @@ fn loads_of_a_living_fleet_are_compared_by_generations() {
     let both = compared_of(&text, resurrected, whole);
     let table = both.table(false);
     assert!(!both.ok, "{table}");
-    let oks: Vec<bool> = both.reports.iter().map(|report| report.ok).collect();
+    let oks: Vec<bool> = both.reports.iter().map(Findings::ok).collect();
     assert_eq!(oks, [false, true], "{table}");
-    let found = examples(&both.reports[0], What::Unexpected);
+    let found = examples(&both.reports[0].reports()[0], What::Unexpected);
     assert!(!found.is_empty(), "{table}");
     for example in found {
         assert!(example.series.contains(&labels["pod"]), "{table}");

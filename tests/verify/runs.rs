@@ -13,7 +13,7 @@ use mockingbird::verify::{self, Options, VerifyError, Via};
 
 use crate::edges::{copied, range, run_of, stop};
 use crate::fake::{self, Store};
-use crate::{CONFIG, EPOCH_MS, TICKS, labels, options, pushed, replay, store, time_ms};
+use crate::{CONFIG, EPOCH_MS, TICKS, alone, labels, options, pushed, replay, store, time_ms};
 
 fn verify(replay: Replay, store: Store, options: &Options) -> Result<Report, VerifyError> {
     let (_server, backend) = fake::serve(store);
@@ -233,11 +233,11 @@ fn a_watch_goes_over_to_a_run_of_the_same_epoch() {
         let mut loads = 0;
         let mut load = || {
             loads += 1;
-            Ok(vec![if loads == 1 {
+            Ok(alone(if loads == 1 {
                 run_of("", true)
             } else {
                 second()
-            }])
+            }))
         };
         let settings = Settings {
             interval: Duration::from_millis(10),

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use mockingbird::clock::Clock;
 use mockingbird::config::{self, Shard};
-use mockingbird::journal::{self, Replay, United};
+use mockingbird::journal::{self, Event, Replay, United};
 use mockingbird::verify::backend::Backend;
 use mockingbird::verify::report::{Findings, Gap, Report};
 use mockingbird::verify::watch::{self, Round, Settings, Summary};
 use mockingbird::verify::{self, Options, VerifyError};
 
-use crate::edges::{journal_of, stop};
+use crate::edges::{journal_of, line, stop};
 use crate::fake::{Store, serve};
 use crate::{
     CONFIG, EPOCH_MS, TICKS, counts, exposed_by, options, pages, runs, stored_scrapes, time_ms,
@@ -34,8 +34,13 @@ fn journals(text: &str, ends: [u64; SHARDS as usize]) -> Vec<(String, String)> {
 }
 
 fn united(text: &str, ends: [u64; SHARDS as usize]) -> United {
-    let journals = journals(text, ends).into_iter();
-    let read = journals.map(|(name, journal)| {
+    united_of(journals(text, ends))
+}
+
+/// The run of some journals.
+fn united_of(journals: Vec<(String, String)>) -> United {
+    let read = journals.into_iter();
+    let read = read.map(|(name, journal)| {
         let history = journal::read(&name, journal.as_bytes()).unwrap();
         (name, history)
     });
@@ -43,19 +48,22 @@ fn united(text: &str, ends: [u64; SHARDS as usize]) -> United {
     journal::unite(read.collect(), false, now_ns).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What a backend holds that has scraped these processes until they ended.
+/// What a backend holds that has scraped these processes from their beginning until they ended.
 fn scraped(parts: &[Replay]) -> Store {
     let mut store = Store::new();
     for part in parts {
-        let (shard, end) = (part.config().shard.unwrap(), part.published().before);
+        let published = part.published();
+        let (shard, end) = (part.config().shard.unwrap(), published.before);
+        let begin_ms = time_ms(published.first.unwrap_or(0));
         let of_part = stored_scrapes(exposed_by(part.clone(), "p_", end));
         let told = runs::telling(of_part, "p_", EPOCH_MS, &runs::fingerprint());
-        for (mut labels, samples) in told {
+        for (mut labels, mut samples) in told {
             labels.insert("instance".into(), format!("h:{}", shard.index()));
             if labels["__name__"] == "p_gen_epoch_seconds" {
                 labels.insert("shard".into(), shard.to_string());
             }
-            store.insert(labels, samples);
+            samples.retain(|(at_ms, _)| *at_ms >= begin_ms);
+            store.entry(labels).or_default().extend(samples);
         }
     }
     store
@@ -124,6 +132,36 @@ fn each_process_is_judged_by_what_it_had_and_all_together() {
         found.table(false)
     );
 
+    // What faults of the run withheld of it is no loss.
+    let fault = "  failure_modes: [{kind: scrape_close, duration_s: 3600}]\nprofiles:\n";
+    let dead = united(&CONFIG.replace("profiles:\n", fault), [TICKS, TICKS - 9]);
+    let mut lacks = store.clone();
+    lacks.retain(|labels, _| labels["instance"] != "h:1");
+    let fingerprint = |labels: &crate::fake::Labels| labels.contains_key("fingerprint");
+    let told: Vec<_> = lacks
+        .keys()
+        .filter(|labels| fingerprint(labels))
+        .cloned()
+        .collect();
+    for mut labels in told {
+        let samples = lacks.remove(&labels).unwrap();
+        labels.insert("fingerprint".into(), dead.whole.fingerprint(0).into());
+        lacks.insert(labels, samples);
+    }
+    let (_server, backend) = serve(lacks);
+    let found = verify::run_shared(dead, &backend, &options(), &mut |_, _| {}).unwrap();
+    assert!(found.ok(), "{}", found.table(false));
+    let lost = found
+        .reports()
+        .iter()
+        .find(|report| report.scrapes == 0)
+        .unwrap();
+    assert!(
+        lost.gaps[0].excused > 0 && lost.gaps[0].lost() == 0,
+        "{:?}",
+        lost.gaps
+    );
+
     // Of nothing nobody knows whether it should be there.
     let error = judged(Store::new()).unwrap_err();
     assert!(matches!(&error, VerifyError::Ask(message) if message.contains("of shard 0/2")));
@@ -187,6 +225,133 @@ fn what_has_pages_may_be_scraped_as_a_whole() {
     assert_eq!(found.into_only().target["instance"], "h:1");
 }
 
+/// The journals of all shards of a number, which began with a tick and ended before another one;
+/// those without an end were killed.
+fn division(text: &str, of: u32, begins: u64, ends: Option<u64>) -> Vec<(String, String)> {
+    let journal = |index: u32| {
+        let mut config = config::load_str(Path::new("c.yaml"), text.as_bytes(), &|_| None).unwrap();
+        config.shard = Shard::new(index, of);
+        let begun = line(begins, Event::CaughtUp);
+        let added = begun + &ends.map(stop).unwrap_or_default();
+        (
+            format!("{index}-of-{of}.journal"),
+            journal_of(config, &added),
+        )
+    };
+    (0..of).map(journal).collect()
+}
+
+const MOVES: u64 = 20;
+const MOVED: u64 = 26;
+
+/// What came of targets as the number of shards changed is one run: nothing of the move itself
+/// is missed, and everything else is.
+#[test]
+fn pages_go_on_with_another_number_of_shards() {
+    let text = pages::text("{by: [pod]}", pages::CHURN);
+    let gone_ms = time_ms(MOVES)..time_ms(MOVED);
+    let store = pages::scraped(&text).into_iter();
+    let store = store.map(|(labels, mut samples)| {
+        samples.retain(|(at_ms, _)| !gone_ms.contains(at_ms));
+        (labels, samples)
+    });
+    let mut store: Store = store.filter(|(_, samples)| !samples.is_empty()).collect();
+    // Each says of which process it is: one after the other.
+    for (mut labels, samples) in store.clone() {
+        if labels["__name__"] == "p_gen_epoch_seconds" {
+            store.remove(&labels);
+            for (shard, is_later) in [("1/2", false), ("2/3", true)] {
+                labels.insert("shard".into(), shard.into());
+                let of = |(at_ms, _): &&(i64, f64)| (*at_ms > time_ms(MOVES)) == is_later;
+                let samples: Vec<_> = samples.iter().filter(of).copied().collect();
+                if !samples.is_empty() {
+                    store.insert(labels.clone(), samples);
+                }
+            }
+        }
+    }
+    let several = Options {
+        targets_max: 100,
+        ..options()
+    };
+    for ends in [Some(MOVES), None] {
+        let first = division(&text, 2, 0, ends);
+        let second = division(&text, 3, MOVED, Some(TICKS));
+        let run = united_of([second, first].concat());
+        assert_eq!(run.parts.len(), 5);
+        let judged = |store: Store| judged(run.clone(), store, &several).unwrap();
+        let found = judged(store.clone());
+        let table = found.table(false);
+        assert!(found.ok(), "{table}");
+        let all = || found.reports().iter();
+        assert!(all().count() > 15, "{table}");
+        let mut lasting = all().filter(|report| report.ticks == (0, TICKS - 1));
+        let report = lasting.next().expect(&table);
+        assert_eq!(report.scrapes as u64, TICKS - (MOVED - MOVES));
+        let [gap] = &report.gaps[..] else {
+            panic!("{:?}", report.gaps);
+        };
+        assert_eq!((gap.scrapes, gap.excused), (MOVED - MOVES, MOVED - MOVES));
+        let told = report.table(false);
+        assert!(
+            told.contains("another number of shards made them fail then"),
+            "{told}"
+        );
+
+        // Some scrapes of one page before it, and a sample after it.
+        let page = report.target["instance"].clone();
+        let mut wrong = store.clone();
+        let of_page = wrong
+            .iter_mut()
+            .filter(|(labels, _)| labels["instance"] == page);
+        for (labels, samples) in of_page {
+            samples.retain(|(at_ms, _)| !(time_ms(5)..time_ms(8)).contains(at_ms));
+            if labels["__name__"] == "p_load" {
+                samples.last_mut().unwrap().1 += 1.0;
+            }
+        }
+        let found = judged(wrong);
+        let [report] = differing(&found)[..] else {
+            panic!("{}", found.table(false));
+        };
+        let lost: u64 = report.gaps.iter().map(Gap::lost).sum();
+        assert_eq!((&report.target["instance"], lost), (&page, 3));
+        let wrong: u64 = report.metrics.iter().map(|tally| tally.wrong).sum();
+        assert!(wrong > 0, "{}", found.table(false));
+    }
+}
+
+/// Each process is judged by the time in which it was there, also where another one has its
+/// address afterwards.
+#[test]
+fn processes_of_several_numbers_of_shards_are_judged_by_their_own_times() {
+    for ends in [Some(MOVES), None] {
+        let first = division(CONFIG, 2, 0, ends);
+        let second = division(CONFIG, 3, MOVED, Some(TICKS));
+        let run = united_of([&first[..], &second].concat());
+        let mut known = run.parts.clone();
+        if ends.is_none() {
+            // What came of it is not in its journal.
+            known = united_of([division(CONFIG, 2, 0, Some(MOVES)), second].concat()).parts;
+        }
+        let store = scraped(&known);
+        let found = judged(run.clone(), store.clone(), &options()).unwrap();
+        let table = found.table(false);
+        assert!(found.ok(), "{table}");
+        let ticks: Vec<(u64, u64)> = found.reports().iter().map(|report| report.ticks).collect();
+        let (before, after) = ((0, MOVES - 1), (MOVED, TICKS - 1));
+        assert_eq!(ticks, [before, after, before, after, after], "{table}");
+
+        let mut lacks = store;
+        lacks.retain(|labels, _| labels["instance"] != "h:2");
+        let found = judged(run, lacks, &options()).unwrap();
+        let [report] = differing(&found)[..] else {
+            panic!("{}", found.table(false));
+        };
+        assert_eq!(report.target, [("shard".into(), "2/3".into())].into());
+    }
+}
+
 /// What was told of each shard in the rounds until the end, and all in one.
 fn watched(backend: &Backend) -> (Vec<(String, bool)>, Summary) {
     let visible_after_ms = Clock::start().now_ns() / 1_000_000 - time_ms(TICKS);
@@ -204,11 +369,11 @@ fn watched(backend: &Backend) -> (Vec<(String, bool)>, Summary) {
     let (mut told, mut shard) = (Vec::new(), String::new());
     let mut tell = |round: Round<'_>, _: &watch::Delays| match round {
         Round::Of(of) => shard = of.to_string(),
-        Round::Compared(report) => told.push((shard.clone(), report.ok)),
+        Round::Compared(found) => told.push((shard.clone(), found.ok())),
         Round::Ended(_) | Round::Nothing | Round::Unchanged => {}
         other => panic!("{other:?}"),
     };
-    let mut load = || Ok(united(CONFIG, [TICKS, TICKS]).parts);
+    let mut load = || Ok(united(CONFIG, [TICKS, TICKS]));
     let (tell, progress) = (&mut tell, &mut |_, _| {});
     let summary = watch::watch(
         backend, &options, &settings, &mut load, &stop, tell, progress,
@@ -301,7 +466,14 @@ fn the_commands_take_the_journals_of_all_shards() {
     let compare = [&["compare"], &all[..], &backends, &range].concat();
     let (code, text) = program(&compare);
     assert!(
-        code == 0 && text.contains("2 shards: each is as expected."),
+        code == 0 && text.ends_with("Each holds what it should, so they agree.\n"),
+        "{text}"
+    );
+    let backends = ["--backend", good.url(), "--backend", bad.url()];
+    let compare = [&["compare"], &all[..], &backends, &range].concat();
+    let (code, text) = program(&compare);
+    assert!(
+        code == 3 && text.contains("\n{shard=\"0/2\"}\n  no scrapes"),
         "{text}"
     );
 }

@@ -1,13 +1,16 @@
 //! Several targets of one run: each is judged by what came of it, with one engine for all.
 
 use mockingbird::verify::backend::Backend;
+use mockingbird::verify::compare;
 use mockingbird::verify::report::{Findings, What};
 use mockingbird::verify::{self, Options, VerifyError};
 use serde_json::Value;
 
 use crate::fake::{self, Labels, Store};
 use crate::runs::{fingerprint, telling};
-use crate::{EPOCH_MS, TICKS, command, counts, examples, labels, options, replay, store, time_ms};
+use crate::{
+    EPOCH_MS, TICKS, alone, command, counts, examples, labels, options, replay, store, time_ms,
+};
 
 /// Scrapes of another job are so much later.
 const LATER_MS: i64 = 250;
@@ -30,7 +33,7 @@ fn scraped_by(job: &str, epoch_ms: i64, is_scraped: impl Fn(u64) -> bool) -> Sto
 }
 
 /// Two jobs that scraped the same process, the second one at every other tick.
-fn twice() -> Store {
+pub(crate) fn twice() -> Store {
     let mut both = scraped_by("j", EPOCH_MS, |_| true);
     both.extend(scraped_by("k", EPOCH_MS, |tick| tick % 2 == 0));
     both
@@ -126,6 +129,59 @@ fn every_form_of_the_findings_has_all_targets() {
         json(&|| serde_json::to_string_pretty(&found)),
         json(&|| serde_json::to_string_pretty(&report))
     );
+}
+
+/// Backends are held against each other by all targets, whatever each of them calls these.
+#[test]
+fn backends_are_compared_by_all_targets() {
+    let compared = |one: Store, other: Store| {
+        let (_one, one) = fake::serve(one);
+        let (_other, other) = fake::serve(other);
+        let run = alone(replay());
+        compare::compare(&run, &[one, other], &several(), 1, &mut |_, _| {}).unwrap()
+    };
+    let renamed = |store: Store| -> Store {
+        let with_name = |(mut labels, samples): (Labels, _)| {
+            let job = format!("other-{}", labels["job"]);
+            labels.insert("job".into(), job);
+            (labels, samples)
+        };
+        store.into_iter().map(with_name).collect()
+    };
+    let both = compared(twice(), renamed(twice()));
+    let table = both.table(false);
+    assert!(both.ok && both.load.same, "{table}");
+    assert!(table.contains(": 2 targets\n"), "{table}");
+    let own = |labels: &Labels| labels["__name__"].starts_with("p_gen_");
+    let stored = twice().into_iter().filter(|(labels, _)| !own(labels));
+    let (series, samples) = stored.fold((0, 0), |(series, all), (_, samples)| {
+        (series + 1, all + samples.len() as u64)
+    });
+    for of in &both.load.stored {
+        assert_eq!((of.targets, of.scrapes), (2, TICKS + TICKS / 2), "{table}");
+        assert_eq!((of.series, of.samples), (series, Some(samples)), "{table}");
+    }
+    // The labels of one target would find half of it.
+    let query = &both.queries[0].example;
+    assert_eq!(query, r#"count(p_requests_total{instance="h:1"})"#);
+    assert!(
+        both.queries
+            .iter()
+            .all(|timed| timed.failures == [None, None])
+    );
+
+    let mut wrong = twice();
+    let lost = of_second("p_requests_total", &[("zone", "a"), ("host", "9")]);
+    wrong.remove(&lost).unwrap();
+    let both = compared(twice(), wrong);
+    let table = both.table(false);
+    assert!(!both.ok, "{table}");
+    let agree: Vec<bool> = both.metrics.iter().map(|metric| metric.agree).collect();
+    assert_eq!(agree, [false, true, true, true], "{table}");
+    let what = table.find("\nWhat differs in B").expect(&table);
+    let whose = table.find("\n{instance=\"h:1\", job=\"k\"}\n  20 scrapes");
+    assert!(whose.expect(&table) > what, "{table}");
+    assert!(!table.contains("What differs in A"), "{table}");
 }
 
 #[test]

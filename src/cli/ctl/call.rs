@@ -11,6 +11,9 @@ pub(super) struct Call {
     pub(super) method: &'static str,
     pub(super) path: String,
     pub(super) body: Option<Value>,
+    /// Whether it is about what one process writes of itself: that alone may differ between
+    /// those of a run.
+    pub(super) is_own: bool,
     /// The reply for people.
     pub(super) text: fn(&Value) -> String,
 }
@@ -21,6 +24,7 @@ impl Call {
             method: "GET",
             path,
             body: None,
+            is_own: false,
             text,
         }
     }
@@ -30,6 +34,7 @@ impl Call {
             method: "POST",
             path: format!("/control/{name}"),
             body: Some(body),
+            is_own: false,
             text,
         }
     }
@@ -39,6 +44,7 @@ impl Call {
             method: "DELETE",
             path: format!("/control/{name}/{}", percent_encode(item)),
             body: None,
+            is_own: false,
             text: text::ended,
         }
     }
@@ -102,6 +108,7 @@ impl Call {
             method: self.method,
             path: format!("{}?at_tick={at_tick}&hold=true", self.path),
             body: self.body.clone(),
+            is_own: self.is_own,
             text: self.text,
         }
     }
@@ -160,9 +167,10 @@ impl Call {
             Ctl::Journal => Self::get("/control/journal".into(), Value::to_string),
             Ctl::Series(args) => Self::get(args.path(), text::series),
             Ctl::Reload => Self::post("reload", json!({}), text::reloaded),
-            Ctl::Loglevel { level } => {
-                Self::post("loglevel", json!({"level": level}), text::log_level)
-            }
+            Ctl::Loglevel { level } => Self {
+                is_own: true,
+                ..Self::post("loglevel", json!({"level": level}), text::log_level)
+            },
             Ctl::Scenario { name, stop: true } => Self::delete("scenario", &name),
             Ctl::Scenario { name, stop: false } => {
                 Self::post("scenario", json!({"scenario": name}), text::started)

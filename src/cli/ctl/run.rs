@@ -17,6 +17,9 @@ const COMMON: [(&str, &str); 4] = [
     ("its version", "/version"),
 ];
 
+/// Nothing is waited for any longer, whatever an instance says of its ticks.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
 /// A tick that lies ahead for every process of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Agreed {
@@ -107,7 +110,8 @@ pub(super) fn agree(statuses: &[Value], ahead: Duration) -> Agreed {
     Agreed {
         // One more: the change is made when the tick before has run.
         at_tick: next.saturating_add(ticks as u64).saturating_add(1),
-        within: Duration::from_secs_f64(ticks * interval_s),
+        // What is no time at all is waited for as long as can be.
+        within: Duration::try_from_secs_f64(ticks * interval_s).unwrap_or(LONGEST),
     }
 }
 
@@ -209,5 +213,8 @@ mod tests {
         // 2 s are 6.7 ticks of 0.3 s.
         assert_eq!(agreed.at_tick, 17 + 7 + 1);
         assert!((agreed.within.as_secs_f64() - 2.1).abs() < 1e-9);
+        let mut absurd = status(0);
+        absurd["config"]["tick_interval_s"] = 1e300.into();
+        assert_eq!(agree(&[absurd], Duration::from_secs(2)).within, LONGEST);
     }
 }

@@ -78,14 +78,7 @@ pub(super) fn send(url: &str, call: &Call, timeout: Duration) -> Result<String, 
         }
         None => agent.run(request.body(()).map_err(unusable)?),
     };
-    let response = sent.map_err(|error| match error {
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) => unusable(error),
-        error => {
-            let error = unanswered(&error);
-            Failure::Unreached(format!("{error}; its port is global.control_api_port"))
-        }
-    })?;
-    let (status, reply) = read(response)?;
+    let (status, reply) = answered(sent, "; its port is global.control_api_port")?;
     match status {
         200..300 => Ok(reply),
         _ => Err(Failure::Refused(status, text::refusal(status, &reply))),
@@ -115,17 +108,25 @@ pub(super) fn json(reply: &str) -> Result<Value, Failure> {
 /// Why there is none.
 pub(super) fn fetch(url: &str, timeout: Duration) -> Result<String, Failure> {
     let request = Request::get(url).body(()).map_err(unusable)?;
-    let response = agent(timeout).run(request).map_err(|error| match error {
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) => unusable(error),
-        error => Failure::Unreached(unanswered(&error)),
-    })?;
-    let (status, reply) = read(response)?;
+    let (status, reply) = answered(agent(timeout).run(request), "")?;
     if (200..300).contains(&status) {
         return Ok(reply);
     }
     let reply: String = reply.chars().take(200).collect();
     let message = format!("answered {status}: {}", reply.trim());
     Err(Failure::Refused(status, message))
+}
+
+/// Status and body of what was answered; `hint` follows why nothing was.
+fn answered(
+    sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    hint: &str,
+) -> Result<(u16, String), Failure> {
+    match sent {
+        Ok(response) => read(response),
+        Err(error @ (ureq::Error::BadUri(_) | ureq::Error::Http(_))) => Err(unusable(error)),
+        Err(error) => Err(Failure::Unreached(format!("{}{hint}", unanswered(&error)))),
+    }
 }
 
 fn agent(timeout: Duration) -> Agent {

@@ -50,13 +50,7 @@ pub(super) fn of(args: &CtlArgs) -> Result<Vec<String>, RunError> {
         let given = given.split(',').map(str::trim);
         urls.extend(given.filter(|url| !url.is_empty()).map(str::to_owned));
     }
-    let mut once: Vec<String> = Vec::new();
-    for url in urls {
-        let url = base_url(&url);
-        if !once.contains(&url) {
-            once.push(url);
-        }
-    }
+    let once = once(urls);
     match once.len() {
         0 => Err(RunError::Config(format!("{URL_VARIABLE}: has no URL"))),
         1..=INSTANCES_MAX => Ok(once),
@@ -64,6 +58,19 @@ pub(super) fn of(args: &CtlArgs) -> Result<Vec<String>, RunError> {
             "{count} instances are too many; at most {INSTANCES_MAX}"
         ))),
     }
+}
+
+/// What paths are appended to of each URL, once.
+fn once(urls: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut once: Vec<String> = Vec::new();
+    for url in urls {
+        let url = base_url(&url);
+        // Targets of one process are listed one after the other.
+        if once.last() != Some(&url) && !once.contains(&url) {
+            once.push(url);
+        }
+    }
+    once
 }
 
 /// What paths are appended to. As everywhere else, a host and a port are enough.
@@ -76,18 +83,14 @@ fn base_url(url: &str) -> String {
     }
 }
 
-/// The URLs of control APIs that a document lists, each once.
+/// The URLs of control APIs that a document lists, as often as it does.
 fn listed(document: &str) -> Result<Vec<String>, String> {
     let groups: Vec<Group> = serde_json::from_str(document)
         .map_err(|error| format!("is no document of service discovery: {error}"))?;
     let mut urls: Vec<String> = Vec::new();
     let mut add = |labels: &BTreeMap<String, String>, address: &str| {
         let scheme = labels.get("__scheme__").map_or("http", String::as_str);
-        let url = format!("{scheme}://{address}");
-        // Targets of one process are listed one after the other.
-        if urls.last() != Some(&url) && !urls.contains(&url) {
-            urls.push(url);
-        }
+        urls.push(format!("{scheme}://{address}"));
     };
     for Group { targets, labels } in &groups {
         if let Some(control) = labels.get(CONTROL_LABEL) {
@@ -130,7 +133,7 @@ mod tests {
             }
             group
         };
-        let listed = |groups: serde_json::Value| listed(&groups.to_string());
+        let listed = |groups: serde_json::Value| listed(&groups.to_string()).map(once);
         let found = listed(json!([
             page(Some("a:8081")),
             page(Some("b:8081")),

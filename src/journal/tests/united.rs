@@ -172,13 +172,25 @@ fn shards_that_are_not_all_there_once_are_refused() {
     );
     let mut other = all();
     other.push(journal("3/4", entries()));
-    check_refused(other, NOW_NS, "divided in one way");
+    check_refused(
+        other,
+        NOW_NS,
+        "the journals of 3 of 4 shards are missing: 0/4, 1/4, 2/4",
+    );
     let mut undivided = all();
     undivided[0] = journal("", entries());
     check_refused(
         undivided,
         NOW_NS,
-        ".journal has all of its run and is no shard",
+        "the journals of 1 of 3 shards are missing: 0/3",
+    );
+    // What to do about replicas is said.
+    let replicas = vec![journal("", entries()), journal("", entries())];
+    check_refused(
+        replicas,
+        NOW_NS,
+        "both have all of the run: judge replicas, and a process that was started again, one after \
+         the other, each by its own journal; --instance or",
     );
     let far = vec![journal("0/100", Vec::new())];
     check_refused(far, NOW_NS, "99 of 100 shards are missing: 1/100, ");
@@ -278,4 +290,103 @@ fn what_was_done_to_one_alone_is_named() {
     let event = |replay: &Replay| replay.metrics().len();
     assert_eq!(event(&whole(all())), 3);
     assert_eq!(event(&whole(cut(9, true))), 2);
+}
+
+/// Those of all shards of a number, which began with a tick and ended before another one; those
+/// without an end were killed.
+fn division(of: u32, begins: u64, ends: Option<u64>) -> Vec<(String, History)> {
+    let journal = |index: u32| {
+        let begun = at(begins, Event::CaughtUp);
+        let all = [begun].into_iter().chain(ends.map(stopped)).collect();
+        let mut one = journal(&format!("{index}/{of}"), all);
+        one.1.start.catches_up = true;
+        one
+    };
+    (0..of).map(journal).collect()
+}
+
+#[test]
+fn another_number_of_shards_goes_on_with_a_run() {
+    let time_ns = |tick: u64| EPOCH_NS + tick as i64 * 500_000_000;
+    let both = |first, second: Vec<_>| {
+        let mut all = [second, first].concat();
+        all.rotate_left(2);
+        unite(all, false, NOW_NS).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let united = both(division(3, 4, Some(30)), division(5, 40, Some(90)));
+    let shards = |united: &United| -> Vec<String> {
+        let parts = united.parts.iter();
+        let shards = parts.map(|part| part.config().shard.map(|shard| shard.to_string()));
+        shards.map(Option::unwrap_or_default).collect()
+    };
+    let expected = ["0/3", "1/3", "2/3", "0/5", "1/5", "2/5", "3/5", "4/5"];
+    assert_eq!(shards(&united), expected);
+    let published = united.whole.published();
+    assert_eq!(
+        (published.first, published.before, published.later),
+        (Some(4), 90, Later::None)
+    );
+    let moved = Move {
+        from_ns: time_ns(30) + 7,
+        to_ns: time_ns(40),
+        end_is_known: true,
+    };
+    assert_eq!(united.whole.moves(), [moved]);
+    assert!(united.parts.iter().all(|part| part.followed_ns().is_none()));
+
+    // Those that were killed were gone by then; and one process is a number as well.
+    let mut alone = division(1, 0, None);
+    alone[0].1.start.config.shard = None;
+    let united = both(alone, division(2, 40, None));
+    assert_eq!(shards(&united), ["", "0/2", "1/2"]);
+    let followed: Vec<_> = united.parts.iter().map(Replay::followed_ns).collect();
+    assert_eq!(followed, [Some(time_ns(40)), None, None]);
+    let [moved] = united.whole.moves() else {
+        panic!("{:?}", united.whole.moves());
+    };
+    assert!(!moved.end_is_known && moved.to_ns == time_ns(40));
+    assert_eq!(united.whole.published().later, Later::Unknown);
+
+    // Two that were there at the same time.
+    let united = both(division(3, 0, Some(50)), division(4, 40, Some(90)));
+    let [moved] = united.whole.moves() else {
+        panic!("{:?}", united.whole.moves());
+    };
+    assert_eq!((moved.from_ns, moved.to_ns), (time_ns(40), time_ns(50) + 7));
+
+    // All of each number have to be there, and know of all that was done.
+    let mut lacks = [division(3, 0, Some(30)), division(5, 40, None)].concat();
+    lacks.remove(5);
+    check_refused(
+        lacks,
+        NOW_NS,
+        "the journals of 1 of 5 shards are missing: 2/5",
+    );
+    let done = |mut of: Vec<(String, History)>, tick| {
+        for (_, history) in &mut of {
+            let mut spike = entries().swap_remove(0);
+            spike.tick = tick;
+            let place = history.entries.iter().filter(|entry| entry.tick <= tick);
+            history.entries.insert(place.count(), spike);
+        }
+        of
+    };
+    let changed = [
+        done(division(3, 0, Some(30)), 12),
+        division(5, 40, Some(50)),
+    ];
+    check_refused(
+        changed.concat(),
+        NOW_NS,
+        "does not tell of it: another number of shards goes on with what the configuration says \
+         alone",
+    );
+    // What is done later the former need not tell.
+    let united = both(
+        division(3, 0, Some(30)),
+        done(division(5, 40, Some(90)), 60),
+    );
+    let mut effects = united.whole.effects();
+    let spiked = (0..62).filter(|_| !effects.next(&united.whole).unwrap().1.is_empty());
+    assert_eq!(spiked.collect::<Vec<_>>(), [60, 61]);
 }

@@ -37,12 +37,14 @@ pub struct Stored {
     pub created_series: u64,
     /// Samples of them in the range; `None` where the backend refuses to count them.
     pub samples: Option<u64>,
-    /// Scrapes or pushes in the range.
+    /// Scrapes or pushes in the range, of all targets.
     pub scrapes: u64,
+    /// Targets of which anything came.
+    pub targets: u64,
 }
 
 impl Load {
-    /// Asks each backend.
+    /// Asks each backend, which has so many targets.
     ///
     /// # Errors
     /// When one cannot be asked.
@@ -50,14 +52,18 @@ impl Load {
         replay: &Replay,
         backends: &[Backend],
         (routes, reports): (&[Route], &[Report]),
+        targets: &[usize],
     ) -> Result<Self, VerifyError> {
-        let all = backends.iter().zip(routes).zip(reports);
-        let stored =
-            all.map(|((backend, route), report)| Stored::of(replay, backend, route, report));
+        let all = backends.iter().zip(routes).zip(reports.iter().zip(targets));
+        let stored = all.map(|((backend, route), (report, &targets))| {
+            Stored::of(replay, (backend, route), report, targets)
+        });
         let stored: Vec<Stored> = stored.collect::<Result<_, AskError>>()?;
         let of = |number: fn(&Stored) -> u64| -> Vec<u64> { stored.iter().map(number).collect() };
         let (series, scrapes) = (of(|one| one.series), of(|one| one.scrapes));
-        let more_scrapes = differ(&scrapes) && spread(&scrapes) > 1;
+        // One more of each is a matter of when the range ends.
+        let most_targets = of(|one| one.targets).into_iter().max().unwrap_or(1);
+        let more_scrapes = differ(&scrapes) && spread(&scrapes) > most_targets.max(1);
         let mut reasons = Vec::new();
         if differ(&series) {
             reasons.extend(created_reason(&stored));
@@ -122,9 +128,9 @@ impl Load {
 impl Stored {
     fn of(
         replay: &Replay,
-        backend: &Backend,
-        route: &Route,
+        (backend, route): (&Backend, &Route),
         report: &Report,
+        targets: usize,
     ) -> Result<Self, AskError> {
         let (mut names, mut created) = (Vec::new(), Vec::new());
         for metric in replay.metrics() {
@@ -139,11 +145,17 @@ impl Stored {
         let own: Vec<&str> = replay.metrics().into_iter().flat_map(own_labels).collect();
         let matchers = report.added.matchers(&own);
         let (from_ms, to_ms) = report.range_ms;
+        // The last scrapes of several targets are at any time of the last interval.
+        let apart_ms = match targets {
+            0 | 1 => 0,
+            _ => (report.scrape_interval_s * 1000.0) as i64,
+        };
+        let last_ms = apart_ms + 2;
         let count = |names: &[String]| {
             let mut sum = 0;
             for names in in_queries(names) {
                 let series = selector(&names, &matchers);
-                let query = format!("count(last_over_time({series}[2ms]))");
+                let query = format!("count(last_over_time({series}[{last_ms}ms]))");
                 let rows = backend.vector(&query, to_ms + 1)?;
                 sum += rows.first().map_or(0, |row| row.value as u64);
             }
@@ -166,12 +178,13 @@ impl Stored {
             created_series: count(&created)?,
             samples: samples(),
             scrapes: report.scrapes as u64,
+            targets: targets as u64,
         })
     }
 
     /// Samples, counted or as many as series and scrapes make.
     fn amount(&self) -> u64 {
-        let about = self.series.saturating_mul(self.scrapes);
+        let about = self.series.saturating_mul(self.scrapes) / self.targets.max(1);
         self.samples.unwrap_or(about)
     }
 
@@ -242,6 +255,7 @@ mod tests {
             created_series,
             samples,
             scrapes: 10,
+            targets: 1,
         };
         let load = Load {
             same: false,
@@ -270,6 +284,7 @@ mod tests {
             created_series,
             samples: None,
             scrapes: 1,
+            targets: 1,
         };
         let reason = created_reason(&[of(2), of(0), of(3)]).unwrap();
         assert!(reason.starts_with("A, C scraped OpenMetrics"), "{reason}");

@@ -10,7 +10,7 @@ use super::html::Page;
 use super::text::{write_allowances, write_warning};
 use super::{Allowance, Cost, Gap, Report, Tally, tally_of};
 use crate::readable::{grouped, write_aligned};
-use crate::verify::naming::labels_text;
+use crate::verify::naming::{Added, labels_text};
 use crate::verify::table::painted;
 
 /// More targets than this are not shown one by one, but those that are not as expected.
@@ -87,6 +87,19 @@ impl Findings {
         self.reports.iter().all(|report| report.ok)
     }
 
+    /// The backend's base URL.
+    pub(in crate::verify) fn backend(&self) -> &str {
+        &self.reports[0].backend
+    }
+
+    /// Of how many targets anything came.
+    pub(in crate::verify) fn came(&self) -> usize {
+        self.reports
+            .iter()
+            .filter(|report| report.scrapes > 0)
+            .count()
+    }
+
     /// Target by target, in the order of their labels; one at least.
     pub fn reports(&self) -> &[Report] {
         &self.reports
@@ -107,12 +120,7 @@ impl Findings {
         if let [report] = &self.reports[..] {
             return report.table(colours);
         }
-        let mut out = format!(
-            "{}: {} targets\n{}\n\n",
-            self.reports[0].backend,
-            self.reports.len(),
-            self.cost.line()
-        );
+        let mut out = self.head();
         if self.are_many() {
             self.united().write_metrics(&mut out, colours);
             let _ = write!(out, "\n{}\n", self.count_text());
@@ -132,6 +140,36 @@ impl Findings {
         }
         let _ = write!(out, "\n{}.\n", self.verdict());
         out
+    }
+
+    /// What was compared, and what that took.
+    pub(in crate::verify) fn head(&self) -> String {
+        if let [report] = &self.reports[..] {
+            return report.head();
+        }
+        format!(
+            "{}: {} targets\n{}\n\n",
+            self.reports[0].backend,
+            self.reports.len(),
+            self.cost.line()
+        )
+    }
+
+    /// Appends what differs, target by target.
+    pub fn write_differences(&self, out: &mut String) {
+        if let [report] = &self.reports[..] {
+            report.write_differences(out);
+            return;
+        }
+        let differing = self.reports.iter().filter(|report| !report.ok);
+        let count = differing.clone().count();
+        for report in differing.take(SHOWN_MAX) {
+            let _ = write!(out, "\n{}", report.head_of_target());
+            report.write_differences(out);
+        }
+        if count > SHOWN_MAX {
+            let _ = writeln!(out, "\n… and {} more targets", count - SHOWN_MAX);
+        }
     }
 
     /// Whether there are more targets than people look at.
@@ -166,10 +204,14 @@ impl Findings {
         text
     }
 
-    /// What was found of all targets, metric by metric.
-    fn united(&self) -> Report {
-        let first = self.reports.iter().find(|report| report.scrapes > 0);
-        let first = first.unwrap_or(&self.reports[0]);
+    /// What was found of all targets, metric by metric: of several without examples, gaps and
+    /// warnings, and with the labels that all of them have.
+    pub fn united(&self) -> Report {
+        if let [report] = &self.reports[..] {
+            return report.clone();
+        }
+        let came = self.reports.iter().filter(|report| report.scrapes > 0);
+        let first = came.clone().next().unwrap_or(&self.reports[0]);
         let mut metrics: Vec<Tally> = Vec::new();
         for tally in self.reports.iter().flat_map(|report| &report.metrics) {
             tally_of(&mut metrics, &tally.metric).add(tally);
@@ -185,6 +227,8 @@ impl Findings {
         Report {
             ok: self.ok(),
             target: BTreeMap::new(),
+            // Of what did not come nothing is known.
+            added: Added::common(came.map(|report| &report.added)),
             range_ms: (
                 begin_ms.min().unwrap_or(first.range_ms.0),
                 end_ms.max().unwrap_or(first.range_ms.1),
@@ -266,7 +310,7 @@ impl Findings {
     }
 
     /// Every warning once, with the targets that it is about; none where that is all of them.
-    fn warnings(&self) -> Vec<(&str, Vec<String>)> {
+    pub(in crate::verify) fn warnings(&self) -> Vec<(&str, Vec<String>)> {
         let mut about: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         let mut order = Vec::new();
         for report in &self.reports {

@@ -420,6 +420,7 @@ mod tests {
                 before_ms: 5000,
                 scrapes: 2,
                 excused: 2,
+                moved: false,
             }],
             metrics: vec![Tally {
                 metric: text.clone(),

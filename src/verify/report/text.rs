@@ -142,7 +142,7 @@ pub(super) fn write_allowances(out: &mut String, allowances: &[Allowance]) {
 }
 
 /// Appends a warning about some targets, or about all if none is named.
-pub(super) fn write_warning(out: &mut String, targets: &[String], warning: &str) {
+pub(in crate::verify) fn write_warning(out: &mut String, targets: &[String], warning: &str) {
     let about = match targets {
         [] => String::new(),
         targets => format!(" about {}", targets.join(", ")),
@@ -187,7 +187,12 @@ impl Gap {
             _ if self.lost() == 0 => "them ".to_owned(),
             excused => format!("{} of them ", grouped(excused.into())),
         };
-        let _ = write!(text, ": a fault made {whose}fail then");
+        let why = if self.moved {
+            "that the run went over to another number of shards"
+        } else {
+            "a fault"
+        };
+        let _ = write!(text, ": {why} made {whose}fail then");
         text
     }
 }

@@ -20,13 +20,14 @@ use crate::verify::target::{self, Scrape};
 use crate::verify::{Options, Share, VerifyError};
 
 /// A page with fewer intervals between its scrapes does not tell what is usual.
-const INTERVALS_MIN: usize = 3;
+pub(super) const INTERVALS_MIN: usize = 3;
 
 /// More pages than this are many: their counts and sums are compared together, and so many of
 /// those that differ are judged alone as well.
 pub(super) const PAGES_ALONE_MAX: usize = 20;
 
 /// The pages of a run in a backend.
+#[derive(Clone, Copy)]
 struct Due<'a> {
     replay: &'a Replay,
     edges: &'a Edges,
@@ -53,22 +54,25 @@ impl Session<'_> {
         let scraped = std::iter::once(first).chain(pages.map(|(part, _)| part));
         let begins = scraped.clone().map(|part| part.target.scrapes[0].time_ms);
         let begin_ms = begins.min().unwrap_or(edges.begin_ms);
+        let begin_ms = if edges.begin_is_due {
+            edges.begin_ms
+        } else {
+            begin_ms.max(edges.begin_ms)
+        };
+        // What never came is missing from the first range on.
+        let begin_ms = *self.pages_begin_ms.get_or_insert(begin_ms);
         let intervals: Vec<i64> = scraped.map(|part| part.target.interval_ms).collect();
         let until = self.replay.tick_by_ms(edges.due_until_ms);
-        // What is judged round by round goes on from the last scrape.
-        let is_only_round = options.targets_max > 1 && options.known_until_ms.is_none();
-        if is_only_round && self.computed().is_none_or(|computed| computed < until) {
+        // One page alone goes on from its last scrape.
+        let is_all = options.targets_max > 1;
+        if is_all && self.computed().is_none_or(|computed| computed < until) {
             self.frame((until, until), Some(&followed), &mut |_, _| {})?;
         }
         let replay = self.replay.clone();
         let due = Due {
             replay: &replay,
             edges: &edges,
-            begin_ms: if edges.begin_is_due {
-                edges.begin_ms
-            } else {
-                begin_ms.max(edges.begin_ms)
-            },
+            begin_ms,
             interval_ms: target::usual_interval(&intervals),
         };
         let mut came = BTreeSet::new();
@@ -77,18 +81,42 @@ impl Session<'_> {
                 continue;
             };
             let spans = followed.spans(&id);
-            part.gaps = due.gaps(&spans, &part.target.scrapes, part.target.interval_ms);
+            let known = part.target.known.saturating_sub(1);
+            part.gaps = if options.known_until_ms.is_some() && part.target.known > 0 {
+                // What is missing before the last one that was compared was told.
+                let since = Due {
+                    begin_ms: part.target.scrapes[known].time_ms,
+                    ..due
+                };
+                since.gaps(
+                    &spans,
+                    &part.target.scrapes[known..],
+                    part.target.interval_ms,
+                )
+            } else {
+                due.gaps(&spans, &part.target.scrapes, part.target.interval_ms)
+            };
             let of = (Some(&*id), &*part.target.scrapes);
             self.excuse(&mut part.gaps, part.target.interval_ms, of)?;
             note_odd(part, &spans);
+            self.pages_came_ms.insert(id.clone(), part.last().time_ms);
             came.insert(id);
         }
         if options.instance.is_some() {
             return Ok(Vec::new());
         }
         let mut lost = Vec::new();
-        for id in followed.ids().into_iter().filter(|id| !came.contains(id)) {
-            let mut gaps = due.gaps(&followed.spans(&id), &[], due.interval_ms);
+        let ids = followed.ids();
+        self.pages_came_ms
+            .retain(|id, _| ids.binary_search(id).is_ok());
+        for id in ids.into_iter().filter(|id| !came.contains(id)) {
+            // One that came in an earlier range is missing since then.
+            let since_ms = self.pages_came_ms.get(&id).copied();
+            let since = Due {
+                begin_ms: since_ms.map_or(due.begin_ms, |ms| ms.max(due.begin_ms)),
+                ..due
+            };
+            let mut gaps = since.gaps(&followed.spans(&id), &[], due.interval_ms);
             self.excuse(&mut gaps, due.interval_ms, (Some(&id), &[]))?;
             if !gaps.is_empty() {
                 lost.push(self.lost_page(&id, gaps, &due, options));
@@ -176,10 +204,22 @@ impl Session<'_> {
     }
 }
 
-/// Compares counts and sums of the pages that are many.
+/// Counts and sums of the pages that are many are of what came after this time: where each goes
+/// on from a scrape of its own, after all of these.
+pub(super) fn together_after_ms(parts: &[Part<'_>], options: &Options) -> i64 {
+    let many = parts.iter().filter(|part| part.is_one_of_many);
+    let goes_on = many.clone().filter(|part| part.target.known > 0);
+    let last_ms = goes_on.map(Part::after_ms).max();
+    let last_ms = last_ms.filter(|_| options.known_until_ms.is_some());
+    let first_ms = || many.map(Part::after_ms).min();
+    last_ms.or_else(first_ms).unwrap_or(0)
+}
+
+/// Compares counts and sums of the pages that are many, after a time.
 pub(super) fn check_together(
     parts: &[Part<'_>],
     checks: &mut [RangeCheck<'_>],
+    after_ms: i64,
 ) -> Result<(), AskError> {
     let all = checks.iter_mut().zip(parts);
     let pages = all.filter_map(|(check, part)| {
@@ -193,7 +233,6 @@ pub(super) fn check_together(
     });
     let mut pages: Vec<Judged<'_, '_>> = pages.collect();
     let many = || parts.iter().filter(|part| part.is_one_of_many);
-    let after_ms = many().map(Part::after_ms).min().unwrap_or(0);
     let end_ms = many()
         .map(|part| part.target.edges.end_ms)
         .max()
@@ -227,7 +266,7 @@ impl Due<'_> {
             let mut last_ms = from_ms;
             if let Some(first_ms) = of_span.next() {
                 gaps.extend(edge_gap(from_ms, first_ms, interval_ms));
-                last_ms = first_ms.max(self.edges.begin_ms);
+                last_ms = first_ms.max(self.begin_ms);
             }
             for next_ms in of_span {
                 gaps.extend(gap(last_ms, next_ms, interval_ms));
@@ -276,17 +315,9 @@ impl Span {
     }
 }
 
-/// Follows the targets of a run whose pages came, from early enough on.
-pub(super) fn followed(
-    replay: &Replay,
-    edges: &Edges,
-    targets: &mut [target::Target],
-) -> Option<Rc<Followed>> {
+/// Lets pages that came rarely be scraped as often as others.
+pub(super) fn settle_intervals(targets: &mut [target::Target]) {
     let pages = || targets.iter().filter(|target| target.page.is_some());
-    let first_ms = pages().map(|page| page.scrapes[0].time_ms).min()?;
-    let first_tick = pages().map(|page| page.scrapes[0].tick).min()?;
-    let from_ms = first_ms.min(edges.begin_ms) - FOUND_WITHIN_MS;
-    let from_tick = replay.tick_by_ms(from_ms).min(first_tick);
     let all: Vec<i64> = pages().flat_map(|page| page.intervals_ms.clone()).collect();
     let usual_ms = target::usual_interval(&all);
     for page in targets.iter_mut().filter(|target| target.page.is_some()) {
@@ -294,6 +325,19 @@ pub(super) fn followed(
             page.interval_ms = usual_ms;
         }
     }
+}
+
+/// Follows the targets of a run whose pages came, from early enough on.
+pub(super) fn followed(
+    replay: &Replay,
+    edges: &Edges,
+    targets: &[target::Target],
+) -> Option<Rc<Followed>> {
+    let pages = || targets.iter().filter(|target| target.page.is_some());
+    let first_ms = pages().map(|page| page.scrapes[0].time_ms).min()?;
+    let first_tick = pages().map(|page| page.scrapes[0].tick).min()?;
+    let from_ms = first_ms.min(edges.begin_ms) - FOUND_WITHIN_MS;
+    let from_tick = replay.tick_by_ms(from_ms).min(first_tick);
     let law = pages::targets(replay)?.law.clone();
     Some(Rc::new(Followed::new(law, from_tick)))
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 use crate::http::{Limits, Reply, Request, Server};
 use crate::layout::{Layout, MetricType, Role, Slot, Wire};
 use crate::verify::VerifyError;
-use crate::verify::report::{Gap, Report, Tally};
+use crate::verify::backend::Labels;
+use crate::verify::report::{Findings, Gap, Report, Tally};
 
 /// Upper bounds of `mockingbird_verify_ingestion_delay_seconds`.
 const DELAY_BOUNDS_S: [f64; 12] = [
@@ -70,8 +71,9 @@ pub(super) struct Metrics {
     by_metric: Vec<MetricFound>,
     scrapes: u64,
     scrapes_missing: u64,
-    /// What was missing at the end of the last round, by part of the run.
-    open: BTreeMap<usize, Gap>,
+    /// What was missing at the end of the last round, by part of the run and labels of the
+    /// target.
+    open: BTreeMap<(usize, Labels), Gap>,
     last_ok: Option<bool>,
     last_round_s: f64,
     last_scrape_ms: i64,
@@ -137,18 +139,26 @@ impl Delays {
 
 impl Metrics {
     /// Adds what was compared of a part of the run, or that nothing new was found.
-    pub(super) fn add(&mut self, part: usize, report: &Report) {
+    pub(super) fn add(&mut self, part: usize, found: &Findings) {
+        let mut open = self.take_open(part);
+        for report in found.reports() {
+            let key = (part, report.target.clone());
+            let known = open.remove(&key);
+            let last = self.add_target(report, known.as_ref());
+            self.open.extend(last.map(|gap| (key, gap)));
+        }
+    }
+
+    /// Adds what was compared of a target, of which something may have been missing already.
+    /// Returns what is missing at the end.
+    fn add_target(&mut self, report: &Report, open: Option<&Gap>) -> Option<Gap> {
         self.last_scrape_ms = self.last_scrape_ms.max(report.range_ms.1);
         self.scrapes += report.scrapes as u64;
         let interval_ms = (report.scrape_interval_s * 1000.0) as i64;
-        let open = self.open.remove(&part);
-        let counted = |gap| counted_before(gap, open.as_ref(), interval_ms);
+        let counted = |gap| counted_before(gap, open, interval_ms);
         let gaps = report.gaps.iter();
         let new = gaps.map(|gap| gap.lost().saturating_sub(counted(gap)));
         self.scrapes_missing += new.sum::<u64>();
-        let last = report.gaps.last();
-        let open = last.filter(|gap| gap.before_ms > report.range_ms.1);
-        self.open.extend(open.map(|gap| (part, gap.clone())));
         for tally in &report.metrics {
             let found = self.found_of(&tally.metric);
             found.samples += tally.samples;
@@ -156,13 +166,30 @@ impl Metrics {
                 *sum += count;
             }
         }
+        let last = report.gaps.last();
+        let came_ms = if report.scrapes == 0 {
+            i64::MIN
+        } else {
+            report.range_ms.1
+        };
+        last.filter(|gap| gap.before_ms > came_ms).cloned()
     }
 
     /// Adds that nothing of a part of the run was there.
     pub(super) fn lose(&mut self, part: usize, gap: Gap) {
-        let counted = counted_before(&gap, self.open.get(&part), 0);
+        let key = (part, Labels::new());
+        let open = self.take_open(part);
+        let counted = counted_before(&gap, open.get(&key), 0);
         self.scrapes_missing += gap.lost().saturating_sub(counted);
-        self.open.insert(part, gap);
+        self.open.insert(key, gap);
+    }
+
+    /// What was missing of a part of the run.
+    fn take_open(&mut self, part: usize) -> BTreeMap<(usize, Labels), Gap> {
+        let all = std::mem::take(&mut self.open).into_iter();
+        let (of_part, others) = all.partition(|((of, _), _)| *of == part);
+        self.open = others;
+        of_part
     }
 
     /// Adds a round: all parts of the run in one verdict, the worst.

@@ -1,15 +1,14 @@
 //! The chart's Job, which writes a range of the past, or pushes for a while, and ends.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use super::{chart, documents, time};
 use crate::servers;
 use crate::servers::kubernetes::Cluster;
-use crate::servers::mockingbird::binary;
 use crate::servers::process::wait_until;
 use crate::servers::prometheus::Prometheus;
+use crate::verify::verify_of;
 
 /// The run's pods, each of which writes its own series.
 const SHARDS: usize = 4;
@@ -99,20 +98,12 @@ fn complete(cluster: &Cluster, release: &str) {
 
 /// Judges all that the shards have pushed, by their journals; returns the ticks of each.
 fn verify(prometheus: &Prometheus, journals: &Path, more: &[&str]) -> Vec<u64> {
-    let report = journals.join("report.json");
-    let mut command = Command::new(binary());
-    command.args(["verify", "--backend", prometheus.url(), "--all"]);
-    command.args(["--via", "remote_write"]).args(more);
-    for shard in 0..SHARDS {
-        let journal = journals.join(format!("{shard}.journal"));
-        command.arg("--journal").arg(&journal);
-    }
-    let output = command.arg("--json").arg(&report).output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8(said).unwrap();
-    assert!(output.status.success(), "{said}");
-    let report = std::fs::read(&report).unwrap();
-    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    let all: Vec<PathBuf> = (0..SHARDS)
+        .map(|shard| journals.join(format!("{shard}.journal")))
+        .collect();
+    let pushed = ["--all", "--via", "remote_write"];
+    let (code, said, report) = verify_of(journals, &all, prometheus.url(), &[&pushed, more]);
+    assert_eq!(code, 0, "{said}");
     let targets = report["targets"].as_array().unwrap().iter();
     let ticks: Vec<u64> = targets
         .map(|one| one["scrapes"].as_u64().unwrap())

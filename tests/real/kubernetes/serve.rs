@@ -14,6 +14,7 @@ use crate::servers::kubernetes::Cluster;
 use crate::servers::mockingbird::binary;
 use crate::servers::process::wait_until;
 use crate::servers::prometheus::Prometheus;
+use crate::verify::verify_of;
 
 /// The token of the control API.
 const TOKEN: &str = "known-to-the-test";
@@ -192,21 +193,15 @@ spec:
         let from = time(1);
         std::thread::sleep(Duration::from_secs(20));
         let to = time(-2);
-        let report = self.folder.path().join("report.json");
-        let mut command = Command::new(binary());
-        command.args(["verify", "--backend", prometheus.url(), "--all"]);
-        command.args(["--from", &from, "--to", &to]);
-        for pod in pods {
-            let journal = self.state(&pod.name).join("run.journal");
-            command.arg("--journal").arg(journal);
-        }
-        command.arg("--json").arg(&report);
-        let output = command.output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-        let report: Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+        let journal = |pod: &Pod| self.state(&pod.name).join("run.journal");
+        let journals: Vec<PathBuf> = pods.iter().map(journal).collect();
+        let range = ["--all", "--from", &from, "--to", &to];
+        let (code, said, report) =
+            verify_of(self.folder.path(), &journals, prometheus.url(), &[&range]);
+        assert_eq!(code, 0, "{said}");
         assert_eq!(report["ok"], true, "{report}");
         let targets = report["targets"].as_array().map_or(1, Vec::len);
-        assert_eq!(targets, pods.len(), "{}", told(&output));
+        assert_eq!(targets, pods.len(), "{said}");
     }
 }
 

@@ -1,0 +1,154 @@
+//! All targets of a run, verified round by round: each goes on from where it ended itself.
+
+use std::collections::BTreeSet;
+
+use mockingbird::verify::report::{Findings, Gap, Report};
+use mockingbird::verify::{Options, Session};
+
+use crate::fake::{Store, serve};
+use crate::{EPOCH_MS, TICKS, counts, options, pages, replay, replay_of, targets};
+
+/// What is found in rounds that end with these ticks.
+fn rounds(
+    run: mockingbird::journal::Replay,
+    store: Store,
+    ends: impl IntoIterator<Item = u64>,
+) -> Vec<Findings> {
+    let (_server, backend) = serve(store);
+    let mut options = Options {
+        whole_range: false,
+        targets_max: 100,
+        goes_on_until_ms: Some(i64::MAX),
+        ..options()
+    };
+    let mut session = Session::new(run, &backend, &options).unwrap();
+    let rounds = ends.into_iter().map(|end| {
+        // As a watch does, at the end of a tick.
+        options.to_ms = EPOCH_MS + (end as i64 + 1) * 1000 - 1;
+        let found = session.round(&options, &mut |_, _| {}).unwrap();
+        options.from_ms = session.goes_on_from_ms().unwrap();
+        options.known_until_ms = Some(options.from_ms);
+        found
+    });
+    rounds.collect()
+}
+
+fn samples(found: &[Findings]) -> u64 {
+    let reports = found.iter().flat_map(Findings::reports);
+    let tallies = reports.flat_map(|report| &report.metrics);
+    tallies.map(|tally| tally.samples).sum()
+}
+
+fn differing(found: &[Findings]) -> Vec<(usize, &Report)> {
+    let rounds = found.iter().enumerate();
+    let all = rounds.flat_map(|(round, of)| of.reports().iter().map(move |report| (round, report)));
+    all.filter(|(_, report)| !report.ok).collect()
+}
+
+/// Samples of the run's own metrics that a backend holds.
+fn stored(store: &Store) -> u64 {
+    let own = store
+        .iter()
+        .filter(|(labels, _)| !labels["__name__"].starts_with("p_gen_"));
+    own.map(|(_, samples)| samples.len() as u64).sum()
+}
+
+/// Two jobs that scraped the same process, one of them half as often.
+#[test]
+fn targets_go_on_from_their_own_last_scrapes() {
+    let store = targets::twice();
+    for length in [1, 3, 7] {
+        let ends: Vec<u64> = (length - 1..TICKS).step_by(length as usize).collect();
+        let last = *ends.last().unwrap();
+        let found = rounds(replay(), store.clone(), ends);
+        for of in &found {
+            assert!(of.ok(), "{length}: {}", of.table(false));
+            assert_eq!(of.reports().len(), 2);
+        }
+        let scrapes = |job: &str| -> usize {
+            let reports = found.iter().flat_map(Findings::reports);
+            let of_job = reports.filter(|report| report.target["job"] == job);
+            of_job.map(|report| report.scrapes).sum()
+        };
+        assert_eq!(scrapes("j") as u64, last + 1);
+        assert_eq!(scrapes("k") as u64, last / 2 + 1);
+    }
+    // One that ends is missing in every round from then on, whatever comes of the other.
+    let mut store = store;
+    for (labels, samples) in &mut store {
+        if labels["job"] == "k" {
+            samples.retain(|(at_ms, _)| *at_ms < EPOCH_MS + 15_000);
+        }
+    }
+    let found = rounds(replay(), store, [9, 19, 29, 39]);
+    let lost: Vec<(usize, u64)> = differing(&found)
+        .into_iter()
+        .map(|(round, report)| {
+            assert_eq!(report.target["job"], "k");
+            (round, report.gaps.iter().map(Gap::lost).sum())
+        })
+        .collect();
+    assert_eq!(lost, [(1, 2), (2, 7), (3, 12)]);
+}
+
+/// Pages whose targets come and go, of which every sample is compared once.
+#[test]
+fn pages_come_and_go_between_rounds() {
+    let text = pages::text("{by: [pod]}", pages::CHURN);
+    let store = pages::scraped(&text);
+    let found = |store: Store, length: u64| {
+        let ends = (length - 1..TICKS).step_by(length as usize);
+        rounds(replay_of(&text), store, ends.collect::<Vec<_>>())
+    };
+    for length in [1, 4, 10] {
+        let found = found(store.clone(), length);
+        for of in &found {
+            assert!(of.ok(), "{length}: {}", of.table(false));
+        }
+        assert_eq!(samples(&found), stored(&store), "{length}");
+        let pages: BTreeSet<&String> = found
+            .iter()
+            .flat_map(Findings::reports)
+            .map(|report| &report.target["instance"])
+            .collect();
+        assert!(pages.len() > 15, "{pages:?}");
+    }
+
+    // A sample of one page, in the round that has it.
+    let mut wrong = store.clone();
+    let is_meant = |labels: &crate::fake::Labels, samples: &[(i64, f64)]| {
+        labels["__name__"] == "p_load" && samples.len() as u64 == TICKS
+    };
+    let (labels, samples) = wrong
+        .iter_mut()
+        .find(|(labels, samples)| is_meant(labels, samples))
+        .unwrap();
+    samples[17].1 += 1.0;
+    let page = labels["instance"].clone();
+    let of_rounds = found(wrong, 10);
+    let [(round, report)] = differing(&of_rounds)[..] else {
+        panic!("{:?}", differing(&of_rounds).len());
+    };
+    assert_eq!((round, &report.target["instance"]), (1, &page));
+    assert_eq!(counts(report)[1], 1, "{}", report.table(false));
+
+    // One that never comes is missing in every round, and the longer the more.
+    let mut lacks = store;
+    lacks.retain(|labels, _| labels["instance"] != page);
+    let of_rounds = found(lacks, 10);
+    let lost: Vec<(usize, u64)> = differing(&of_rounds)
+        .into_iter()
+        .map(|(round, report)| {
+            assert_eq!(report.target["target"], page);
+            (round, report.gaps.iter().map(Gap::lost).sum())
+        })
+        .collect();
+    let rounds: Vec<usize> = lost.iter().map(|(round, _)| *round).collect();
+    assert_eq!(rounds, [0, 1, 2, 3]);
+    for (round, count) in lost {
+        assert!(
+            count.abs_diff(10 * (round as u64 + 1)) <= 1,
+            "{round}: {count}"
+        );
+    }
+}
