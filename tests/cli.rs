@@ -739,8 +739,8 @@ metrics:
     };
     assert_eq!((a.name(), a.metric.len()), ("p_a_total", 9000));
     let counter = a.metric[8999].counter.unwrap();
-    assert_eq!(counter.value(), 16.0);
-    // It counts from the tick before the first one.
+    assert_eq!(counter.value(), 12.0);
+    // It counts from tick 0 on.
     let began = counter.created_timestamp.unwrap();
     assert_eq!((began.seconds, began.nanos), (1_767_225_600, 0));
     assert_eq!((b.name(), b.unit()), ("p_b_seconds", "seconds"));
