@@ -69,8 +69,7 @@ pub(crate) use page::ID_LABEL;
 #[cfg(test)]
 pub(crate) use page::OWN as OWN_ON_PAGES;
 pub use page::{Page, PageScratch};
-use plan::{Piece, Plan};
-use points::Points;
+use plan::Plan;
 pub use pool::{PageBytes, RenderPool, StreamStats};
 use protobuf::{FamilyProto, Pairs};
 pub use size::BodySize;
@@ -254,7 +253,7 @@ impl Renderer {
         }
         let ends = LineEnds::new(format, frame.time_ns(), self.timestamps);
         for piece in self.plan.pieces(chunk) {
-            let (family, points) = self.points(frame, piece);
+            let (family, points) = piece.points(frame);
             let family = self.texts.of(family);
             if points.first_series == 0 {
                 family.write_header(out, format);
@@ -264,21 +263,6 @@ impl Renderer {
         if format == Format::OpenMetrics && chunk + 1 == self.chunk_count() {
             out.extend_from_slice(b"# EOF\n");
         }
-    }
-
-    /// The family of a piece, by its index in the catalog, and the piece's series.
-    fn points<'a>(&self, frame: &'a Frame, piece: &Piece) -> (usize, Points<'a>) {
-        let index = piece.block as usize;
-        let (_, block, columns) = frame.block(index);
-        let points = Points {
-            population: frame.population(block.family),
-            columns,
-            gaps: frame.gaps(index),
-            created: frame.created(index),
-            rows: piece.from as usize..piece.to as usize,
-            first_series: block.start + piece.from as usize,
-        };
-        (block.family, points)
     }
 
     fn assert_catalog(&self, frame: &Frame) {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use mockingbird::journal::{Entry, Event, Start};
 use mockingbird::proto::otlp::ExportMetricsServiceRequest;
+use mockingbird::proto::prometheus_client::MetricFamily;
 use prost::Message;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mockingbird");
@@ -714,6 +715,38 @@ metrics:
     assert_eq!(point["count"], "3");
 }
 
+#[test]
+fn dump_prints_the_messages_that_scrapes_in_protobuf_get() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("protobuf.yaml");
+    let config = "
+exporters: {prometheus: {prefix: p_}}
+global: {epoch: '2026-01-01T00:00:00Z', tick_interval_s: 2}
+metrics:
+  - {name: a, type: counter, algorithm: constant, base_rate: 2, labels: {n: {range: [1, 9000]}}}
+  - {name: b_seconds, unit: seconds, type: gauge, algorithm: constant, start: 0.5}
+";
+    std::fs::write(&path, config).unwrap();
+    let path = path.to_str().unwrap();
+    let output = mockingbird(&["dump", "-c", path, "--tick", "3", "--format", "protobuf"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let (mut rest, mut families) = (output.stdout.as_slice(), Vec::new());
+    while !rest.is_empty() {
+        families.push(MetricFamily::decode_length_delimited(&mut rest).unwrap());
+    }
+    let [a, b] = families.as_slice() else {
+        panic!("{families:?}")
+    };
+    assert_eq!((a.name(), a.metric.len()), ("p_a_total", 9000));
+    let counter = a.metric[8999].counter.unwrap();
+    assert_eq!(counter.value(), 12.0);
+    // It counts from tick 0 on.
+    let began = counter.created_timestamp.unwrap();
+    assert_eq!((began.seconds, began.nanos), (1_767_225_600, 0));
+    assert_eq!((b.name(), b.unit()), ("p_b_seconds", "seconds"));
+    assert_eq!(b.metric[0].gauge.unwrap().value(), 0.5);
+}
+
 /// A journal tells of the ticks that there were: of one that is not known to be one of them,
 /// that is said, and at once.
 #[test]
@@ -906,6 +939,18 @@ fn the_metrics_port_serves_scrapes_health_and_a_page() {
     assert!(open.contains("Content-Type: application/openmetrics-text; version=1.0.0"));
     assert!(open.ends_with("# EOF\n") && open.contains("\nhits_total "));
     assert!(!open.contains("_created"), "{open}");
+    let protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+                    encoding=delimited";
+    let messages = running.get(
+        "/metrics",
+        &format!("Accept: {protobuf};q=0.6,*/*;q=0.5\r\n"),
+    );
+    let content_type = protobuf.replace(';', "; ");
+    assert!(
+        messages.contains(&format!("Content-Type: {content_type}\r\n")),
+        "{messages}"
+    );
+    assert!(messages.contains("hits_total"));
     assert!(running.get("/healthz", "").contains("\"status\":\"ok\""));
     assert!(running.get("/", "").contains("href=\"/metrics\""));
     assert!(running.get("/nothing", "").starts_with("HTTP/1.1 404"));

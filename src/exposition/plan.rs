@@ -6,7 +6,9 @@
 
 use std::ops::Range;
 
+use crate::engine::Frame;
 use crate::exposition::FamilyTexts;
+use crate::exposition::points::Points;
 use crate::model::Catalog;
 
 /// Samples of a chunk of small blocks, at most. A block of the usual size is a
@@ -34,6 +36,23 @@ pub(super) struct Piece {
     pub(super) from: u32,
     /// End of its series, counted within the block.
     pub(super) to: u32,
+}
+
+impl Piece {
+    /// Its family, by the index in the catalog, and its series.
+    pub(super) fn points<'a>(&self, frame: &'a Frame) -> (usize, Points<'a>) {
+        let index = self.block as usize;
+        let (_, block, columns) = frame.block(index);
+        let points = Points {
+            population: frame.population(block.family),
+            columns,
+            gaps: frame.gaps(index),
+            created: frame.created(index),
+            rows: self.from as usize..self.to as usize,
+            first_series: block.start + self.from as usize,
+        };
+        (block.family, points)
+    }
 }
 
 impl Plan {

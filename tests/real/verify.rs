@@ -679,13 +679,16 @@ fn targets_of_one_run_are_judged_together() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let (port, address) = address();
-    let job = |name, interval_s| Job {
+    let job = |name, protocol, interval_s| Job {
         name,
         address: &address,
-        protocol: None,
+        protocol,
         interval_s,
     };
-    let jobs = [job("often", 1), job("seldom", 2)];
+    let jobs = [
+        job("often", None, 1),
+        job("seldom", Some("PrometheusProto"), 2),
+    ];
     let backend = Prometheus::start(&servers, folder, &jobs);
     let mockingbird = start(&BASELINE, folder, port, &backend);
     wait_for(&mockingbird, 28);

@@ -17,7 +17,7 @@ impl Renderer {
     ) {
         let time = SampleTime::new(frame.time_ns(), self.timestamps);
         for piece in self.plan.pieces(chunk) {
-            let (family, points) = self.points(frame, piece);
+            let (family, points) = piece.points(frame);
             let message = self.texts.protobuf_of(family);
             if points.first_series == 0 {
                 match message.measure(frame, family, &time) {

@@ -33,9 +33,10 @@ impl Pairs {
         for (index, dimension) in space.dimensions().iter().enumerate() {
             let write = |out: &mut Vec<u8>| write_pair_name(out, &dimension.name);
             pairs.names.push_with(write);
-            let value = match dimension.is_empty() {
-                true => space.entity_text_bytes_max(index),
-                false => dimension.values.longest_bytes(),
+            let value = if dimension.is_empty() {
+                space.entity_text_bytes_max(index)
+            } else {
+                dimension.values.longest_bytes()
             };
             pairs.longest_bytes += pairs.pair_bytes(index, value);
         }

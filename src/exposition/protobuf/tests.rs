@@ -164,8 +164,8 @@ fn counts_and_starts_of_all_magnitudes_are_read_back() {
     let cumulative = counts
         .iter()
         .flat_map(|&count| [0, count / 300, count / 2, count]);
-    let sums = vec![f64::NAN, -0.0, f64::INFINITY, 1e300].repeat(16);
-    let blocks = vec![
+    let sums = [f64::NAN, -0.0, f64::INFINITY, 1e300].repeat(16);
+    let blocks = [
         values.clone(),
         values,
         Columns::Histogram {
