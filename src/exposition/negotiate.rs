@@ -1,10 +1,11 @@
 //! What a scraper asks for, from its `Accept` and `Accept-Encoding` headers.
 //!
 //! A scraper is never refused: one that asks for nothing we have gets the
-//! Prometheus text format 0.0.4, which every one of them reads. All metric and
-//! label names here are legacy-valid, so of the escaping schemes for names
-//! `allow-utf-8`, `underscores` and `values` change nothing and are confirmed;
-//! `dots` would, is not supported, and is answered as `underscores`.
+//! Prometheus text format 0.0.4, which every one of them reads. Names are escaped by
+//! the scheme that the chosen format was asked for with, and by `underscores` where there
+//! is none: versions that know no schemes know plain names only.
+
+use crate::escaping::Escaping;
 
 /// A text format, whatever its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Format {
 pub struct Negotiated {
     /// How the body is written.
     pub format: Format,
+    /// What becomes of names in it.
+    pub escaping: Escaping,
     /// The response's `Content-Type`.
     pub content_type: &'static str,
 }
@@ -47,7 +50,8 @@ pub fn format(accept: Option<&str>) -> Negotiated {
     for clause in wanted {
         let mut versions = Version::ALL.into_iter();
         if let Some(version) = versions.find(|&v| clause.matches(v) && !refused(v)) {
-            return version.negotiated(Escaping::named(clause.param("escaping")));
+            let escaping = clause.param("escaping").and_then(Escaping::by_name);
+            return version.negotiated(escaping.unwrap_or(Escaping::Underscores));
         }
     }
     Version::Text004.negotiated(Escaping::Underscores)
@@ -91,13 +95,6 @@ enum Version {
     OpenMetrics001,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Escaping {
-    AllowUtf8,
-    Underscores,
-    Values,
-}
-
 /// One comma-separated part of a header.
 #[derive(Debug)]
 struct Clause<'a> {
@@ -136,7 +133,7 @@ impl Version {
     }
 
     fn negotiated(self, escaping: Escaping) -> Negotiated {
-        use Escaping::{AllowUtf8, Underscores, Values};
+        use Escaping::{AllowUtf8, Dots, Underscores, Values};
         let (format, content_type) = match (self, escaping) {
             (Self::Text004, _) => (Format::Text, "text/plain; version=0.0.4; charset=utf-8"),
             (Self::Text100, AllowUtf8) => (
@@ -146,6 +143,10 @@ impl Version {
             (Self::Text100, Underscores) => (
                 Format::Text,
                 "text/plain; version=1.0.0; charset=utf-8; escaping=underscores",
+            ),
+            (Self::Text100, Dots) => (
+                Format::Text,
+                "text/plain; version=1.0.0; charset=utf-8; escaping=dots",
             ),
             (Self::Text100, Values) => (
                 Format::Text,
@@ -159,6 +160,10 @@ impl Version {
                 Format::OpenMetrics,
                 "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
             ),
+            (Self::OpenMetrics100, Dots) => (
+                Format::OpenMetrics,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=dots",
+            ),
             (Self::OpenMetrics100, Values) => (
                 Format::OpenMetrics,
                 "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=values",
@@ -168,19 +173,11 @@ impl Version {
                 "application/openmetrics-text; version=0.0.1; charset=utf-8",
             ),
         };
+        let has_schemes = matches!(self, Self::Text100 | Self::OpenMetrics100);
         Negotiated {
             format,
+            escaping: if has_schemes { escaping } else { Underscores },
             content_type,
-        }
-    }
-}
-
-impl Escaping {
-    fn named(name: Option<&str>) -> Self {
-        match name {
-            Some("allow-utf-8") => Self::AllowUtf8,
-            Some("values") => Self::Values,
-            _ => Self::Underscores,
         }
     }
 }
@@ -260,6 +257,8 @@ mod tests {
     fn check(accept: &str, expected: &str) {
         let chosen = format(Some(accept));
         assert_eq!(chosen.content_type, expected, "for {accept:?}");
+        let scheme = expected.split_once("escaping=").map(|(_, scheme)| scheme);
+        assert_eq!(chosen.escaping.name(), scheme.unwrap_or("underscores"));
         let openmetrics = expected.contains("openmetrics");
         assert_eq!(chosen.format == Format::OpenMetrics, openmetrics);
     }
@@ -355,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn escaping_schemes_that_change_nothing_are_confirmed() {
+    fn escaping_schemes_are_confirmed() {
         let check_scheme = |asked: &str, answered: &str| {
             check(
                 &format!("text/plain;version=1.0.0;escaping={asked}"),
@@ -365,8 +364,11 @@ mod tests {
         check_scheme("allow-utf-8", "allow-utf-8");
         check_scheme("underscores", "underscores");
         check_scheme("values", "values");
-        check_scheme("dots", "underscores");
+        check_scheme("dots", "dots");
         check_scheme("none", "underscores");
+        // Who reads only what these versions are gets names that all of them read.
+        check("text/plain;version=0.0.4;escaping=allow-utf-8", TEXT_004);
+        check("application/openmetrics-text;escaping=values", OM_001);
     }
 
     #[test]

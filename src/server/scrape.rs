@@ -74,8 +74,9 @@ impl Scrapes {
         };
         let Published {
             frame,
-            mut renderer,
+            renderer,
         } = latest;
+        let mut renderer = renderer.under(asked.escaping);
         if !self.whole {
             renderer = Arc::new(renderer.of_last(frame.catalog().generated_count()));
         }
