@@ -34,6 +34,28 @@ proptest! {
         }
     }
 
+    /// The same whatever metrics and labels are called, by every scheme of escaping.
+    #[test]
+    fn names_are_written_as_the_twin_does(
+        frame in random_frames::utf8_frames(),
+        timestamps: bool,
+        created: bool,
+        prefix in "|p_|p\\.|1",
+    ) {
+        let renderer = Renderer::new(Arc::clone(frame.catalog()), &prefix, timestamps);
+        let renderer = Arc::new(renderer.with_created(created));
+        for escaping in Escaping::ALL {
+            let renderer = renderer.under(escaping);
+            for format in [Format::Text, Format::OpenMetrics] {
+                let times = (timestamps, created);
+                let expected = twin::body_of(&frame, &prefix, times, format, (escaping, &[]));
+                let body = body(&renderer, &frame, format);
+                prop_assert_eq!(&body, &expected);
+                prop_assert_eq!(value_lines(&body), renderer.frame_samples(&frame, format));
+            }
+        }
+    }
+
     /// However entities come and go, the lines are those of the entities that exist.
     #[test]
     fn entities_that_are_gone_have_no_lines(
