@@ -31,12 +31,7 @@ pub enum Escaping {
 
 impl Escaping {
     /// All schemes.
-    pub const ALL: [Self; 4] = [
-        Self::AllowUtf8,
-        Self::Underscores,
-        Self::Dots,
-        Self::Values,
-    ];
+    pub const ALL: [Self; 4] = [Self::AllowUtf8, Self::Underscores, Self::Dots, Self::Values];
 
     /// Its name in `Accept` and `Content-Type`.
     pub fn name(self) -> &'static str {

@@ -28,6 +28,7 @@ mod context;
 mod described;
 mod distinct;
 mod edges;
+mod escaped;
 mod gaps;
 mod generations;
 mod locate;

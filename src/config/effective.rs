@@ -14,8 +14,9 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::json::seconds;
 use super::{
-    Compression, Config, Global, HistogramForm, Instance, LogFormat, Names, Otel, Password, Prometheus,
-    RemoteWrite, RemoteWriteVersion, TargetLaw, Targets, Temporality, shown_url, variables,
+    Compression, Config, Global, HistogramForm, Instance, LogFormat, Names, Otel, Password,
+    Prometheus, RemoteWrite, RemoteWriteVersion, TargetLaw, Targets, Temporality, shown_url,
+    variables,
 };
 
 /// What stands in the place of a secret.

@@ -180,9 +180,7 @@ fn any_value(bits: u64) -> f64 {
     }
 }
 
-fn spaces(
-    names: &'static [[&'static str; 4]],
-) -> impl Strategy<Value = Arc<Space>> {
+fn spaces(names: &'static [[&'static str; 4]]) -> impl Strategy<Value = Arc<Space>> {
     let value = prop_oneof![
         8 => "[a-z]{0,8}",
         2 => "[a\\\\\"\n é☃]{0,12}",

@@ -10,8 +10,8 @@
 use std::sync::Arc;
 
 use crate::engine::Columns;
-use crate::exposition::ends::{CreatedEnd, Ends, Short};
 use crate::escaping::Escaping;
+use crate::exposition::ends::{CreatedEnd, Ends, Short};
 use crate::exposition::escape::{self, SpaceText};
 use crate::exposition::head::{Head, LineHead};
 use crate::exposition::lines::{Mark, Repeats};
@@ -76,11 +76,13 @@ impl FamilyText {
             named(name.map_or("", |name| name.suffix))
         };
         let name = of_role(names[0].role);
-        let no_braces = labels.space().dimensions().is_empty()
-            && !escape::is_in_braces(name.text());
+        let no_braces =
+            labels.space().dimensions().is_empty() && !escape::is_in_braces(name.text());
         let suffixes = suffixes(&family.shape, no_braces);
         let suffixes_of_all = MetricType::ALL.into_iter().flat_map(MetricType::suffixes);
-        let longest_name = suffixes_of_all.map(|suffix| named(suffix).text().len()).max();
+        let longest_name = suffixes_of_all
+            .map(|suffix| named(suffix).text().len())
+            .max();
         let longest_line_bytes = longest_name.unwrap_or(0)
             + labels.longest_bytes()
             + suffixes

@@ -1,12 +1,14 @@
 //! How series are called in a backend: names and labels as they are exposed or sent
 //! in, those that are stored out; and back.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::backend::Labels;
 use super::otlp_name::{self, LabelStyle};
 use crate::engine::{Columns, Created};
+use crate::escaping::{Escaping, is_plain_label, is_plain_metric};
 use crate::exposition::label_number;
 use crate::layout::{Role, Slot, Wire};
 use crate::model::Shape;
@@ -14,11 +16,12 @@ use crate::model::Shape;
 /// What becomes of a name on its way into a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Naming {
-    /// It is that of the text formats; `created` says whether `_created` series
-    /// were exposed, too, as `OpenMetrics` has them.
+    /// It is that of the text formats, by one of the schemes that these have.
     Exposed {
-        /// Whether they were.
+        /// Whether `_created` series were exposed, too, as `OpenMetrics` has them.
         created: bool,
+        /// What whoever scraped had done to names.
+        escaping: Escaping,
     },
     /// It comes by OTLP and is translated.
     Otlp(otlp_name::Style),
@@ -35,6 +38,18 @@ pub(super) struct Names {
     pub(super) slots: Vec<Slot>,
 }
 
+impl Naming {
+    /// Names as they are, and no `_created` series.
+    pub(super) const PLAIN: Self = Self::Exposed {
+        created: false,
+        escaping: Escaping::AllowUtf8,
+    };
+
+    fn has_created(self) -> bool {
+        matches!(self, Self::Exposed { created: true, .. })
+    }
+}
+
 impl Names {
     /// Of a family of this base name and unit, exposed or sent with a prefix.
     pub(super) fn of(
@@ -45,16 +60,20 @@ impl Names {
     ) -> Self {
         let sent = format!("{prefix}{name}");
         let metric_type = shape.metric_type();
+        let stem = match naming {
+            Naming::Exposed { escaping, .. } => escaping.stem(&sent, metric_type),
+            Naming::Otlp(_) => String::new(),
+        };
         let family = match naming {
-            Naming::Exposed { .. } => format!("{sent}{}", metric_type.family_suffix(Wire::Text)),
+            Naming::Exposed { .. } => format!("{stem}{}", metric_type.family_suffix(Wire::Text)),
             Naming::Otlp(style) => otlp_name::metric(style, &sent, unit, shape),
         };
         // Both text formats may be scraped: some samples are in one of them only.
-        let is_stored = |role| role != Role::Created || naming == Naming::Exposed { created: true };
+        let is_stored = |role| role != Role::Created || naming.has_created();
         let names = metric_type.names().iter();
         let names = names.filter(|name| is_stored(name.role));
         let texts = names.map(|name| match naming {
-            Naming::Exposed { .. } => format!("{sent}{}", name.suffix),
+            Naming::Exposed { .. } => format!("{stem}{}", name.suffix),
             Naming::Otlp(_) if name.role == Role::Value => family.clone(),
             Naming::Otlp(_) => format!("{family}{}", name.suffix),
         });
@@ -124,7 +143,8 @@ pub(super) struct Added {
 impl Added {
     /// Whether one of these own labels has the name of an added one.
     pub(super) fn clashes(&self, own: &[&str]) -> bool {
-        own.iter().any(|label| self.labels.contains_key(*label))
+        let mut own = own.iter().map(|label| self.style.stored(label));
+        own.any(|label| self.labels.contains_key(&label))
     }
 
     /// What the labels of a series are called in the backend, in the order of `own`,
@@ -144,10 +164,11 @@ impl Added {
         let mut names: Vec<String> = own.iter().map(|label| self.style.stored(label)).collect();
         let mut taken: BTreeSet<String> = self.labels.keys().cloned().collect();
         taken.extend(names.iter().filter(|name| !is_clashing(name)).cloned());
-        let mut clashing: Vec<usize> = (0..own.len()).filter(|&at| is_clashing(own[at])).collect();
-        clashing.sort_by_key(|&at| (own[at].len(), own[at]));
+        let clashing = (0..own.len()).filter(|&at| is_clashing(&names[at]));
+        let mut clashing: Vec<usize> = clashing.collect();
+        clashing.sort_by_key(|&at| (names[at].len(), names[at].clone()));
         for at in clashing {
-            let mut name = format!("{EXPORTED}{}", own[at]);
+            let mut name = format!("{EXPORTED}{}", names[at]);
             while !taken.insert(name.clone()) {
                 name.insert_str(0, EXPORTED);
             }
@@ -187,16 +208,17 @@ impl Added {
     pub(super) fn matchers(&self, own: &[&str]) -> Vec<String> {
         let replaces = self.clash == Clash::Replace;
         let of_page = self.of_page.iter();
-        let of_page = of_page.map(|(name, value)| format!("{name}={}", quoted(value)));
+        let of_page = of_page.map(|(name, value)| matcher(name, value));
+        let own: Vec<String> = own.iter().map(|label| self.style.stored(label)).collect();
         let matchers = self.labels.iter().map(|(name, value)| {
-            if !replaces || !own.contains(&name.as_str()) {
-                return format!("{name}={}", quoted(value));
+            if !replaces || !own.contains(name) {
+                return matcher(name, value);
             }
             let mut exported = format!("{EXPORTED}{name}");
-            while own.contains(&exported.as_str()) {
+            while own.contains(&exported) {
                 exported.insert_str(0, EXPORTED);
             }
-            format!("{exported}=\"\"")
+            matcher(&exported, "")
         });
         matchers.chain(of_page).collect()
     }
@@ -274,10 +296,29 @@ pub(super) fn quoted(text: &str) -> String {
     out
 }
 
+/// A label in queries: in quotes unless it is plain.
+pub(super) fn label_in_query(label: &str) -> Cow<'_, str> {
+    if is_plain_label(label) {
+        label.into()
+    } else {
+        quoted(label).into()
+    }
+}
+
+/// A matcher for a value.
+pub(super) fn matcher(label: &str, value: &str) -> String {
+    format!("{}={}", label_in_query(label), quoted(value))
+}
+
+/// A matcher for any value.
+pub(super) fn is_there(label: &str) -> String {
+    format!("{}!=\"\"", label_in_query(label))
+}
+
 /// A matcher for one of some values.
 pub(super) fn one_of(label: &str, values: &[&str]) -> String {
     if let [value] = values {
-        return format!("{label}={}", quoted(value));
+        return matcher(label, value);
     }
     let mut pattern = String::new();
     for value in values {
@@ -291,13 +332,20 @@ pub(super) fn one_of(label: &str, values: &[&str]) -> String {
             pattern.push(c);
         }
     }
-    format!("{label}=~{}", quoted(&pattern))
+    format!("{}=~{}", label_in_query(label), quoted(&pattern))
 }
 
 /// A selector of one name or several.
 pub(super) fn selector(names: &[&str], matchers: &[String]) -> String {
     match names {
-        [name] => format!("{name}{{{}}}", matchers.join(",")),
+        [name] if name.is_empty() || is_plain_metric(name) => {
+            format!("{name}{{{}}}", matchers.join(","))
+        }
+        [name] => {
+            let mut all = vec![quoted(name)];
+            all.extend_from_slice(matchers);
+            format!("{{{}}}", all.join(","))
+        }
         names => {
             let mut all = vec![one_of("__name__", names)];
             all.extend_from_slice(matchers);
@@ -318,6 +366,17 @@ mod tests {
         assert_eq!(selector(&["m"], &[]), "m{}");
         let several = selector(&["m", "n"], &["a=\"b\"".into()]);
         assert_eq!(several, r#"{__name__=~"m|n",a="b"}"#);
+        let matchers = [
+            matcher("c.d", "x"),
+            one_of("1", &["y", "z"]),
+            matcher("e", ""),
+        ];
+        let selected = selector(&["a.\"b"], &matchers);
+        assert_eq!(selected, r#"{"a.\"b","c.d"="x","1"=~"y|z",e=""}"#);
+        assert_eq!(selector(&["a.b"], &[]), r#"{"a.b"}"#);
+        assert_eq!(selector(&[""], &matchers[2..]), r#"{e=""}"#);
+        let several = selector(&["a.b", "n"], &[]);
+        assert_eq!(several, r#"{__name__=~"a\\.b|n"}"#);
     }
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {

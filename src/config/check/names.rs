@@ -115,13 +115,10 @@ impl Checker<'_> {
                 );
                 continue;
             }
-            if let Some(name) = generated
-                .iter()
-                .find(|name| {
-                    let escaped = Escaping::Underscores.metric(name);
-                    is_own(name, own_prefix, &own_names) || is_own(&escaped, own_prefix, &own_names)
-                })
-            {
+            if let Some(name) = generated.iter().find(|name| {
+                let escaped = Escaping::Underscores.metric(name);
+                is_own(name, own_prefix, &own_names) || is_own(&escaped, own_prefix, &own_names)
+            }) {
                 let message = format!(
                     "{} is reserved for Mockingbird's own metrics; to have it, give these \
                      {} prefix: global.self_metrics_prefix, such as mockingbird_",
@@ -202,12 +199,7 @@ impl Checker<'_> {
 
     /// Warns of labels of a metric with names that are the same when they are escaped; once
     /// for each profile.
-    pub(super) fn escaped_labels(
-        &mut self,
-        at: &Path,
-        labels: &[Label],
-        profile: Option<&str>,
-    ) {
+    pub(super) fn escaped_labels(&mut self, at: &Path, labels: &[Label], profile: Option<&str>) {
         if self.names != Names::Utf8 {
             return;
         }
