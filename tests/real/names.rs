@@ -12,27 +12,8 @@ use crate::servers::prometheus::{Prometheus, promtool_reads};
 use crate::servers::receivers::VictoriaMetrics;
 use crate::verify::{Backend, WAYS, address, send_all, verify, wait_for};
 
-/// Every type, names that are plain and others, with quotes, backslashes and a line feed.
-const METRICS: &str = r#"
-global: {tick_interval_s: 1, seed: 7, names: utf8}
-profiles:
-  http:
-    labels:
-      service.name: [checkout, 'say "hi"']
-      http.route: [/, '/a\b']
-      plain: [x]
-      'quoted "label"': [y]
-      k8s.pod.name: {range: [1, 3], fmt: 'pod-{}'}
-metrics:
-  - {name: http.server.requests, type: counter, profile: http, algorithm: poisson, base_rate: 5, description: 'Served "requests".'}
-  - {name: http.server.request.duration, type: histogram, profile: http, algorithm: exponential,
-     lam: 3, buckets: [0.1, 0.5], observations_per_tick: 3, unit: seconds, description: Durations.}
-  - {name: process/memory usage, type: gauge, profile: http, algorithm: random_walk, start: 9, step: 1, unit: bytes}
-  - {name: размер, type: summary, algorithm: exponential, lam: 1, labels: {花火: [a, b]}}
-  - {name: 1st, type: gauge, algorithm: constant, start: 1, labels: {1: [a], a:b: [c]}}
-  - {name: plain_requests, type: counter, profile: http, algorithm: poisson, base_rate: 2}
-  - {name: all_plain, type: gauge, algorithm: sine, min: 0, max: 1, period_s: 60, labels: {a_b: [c]}}
-"#;
+/// Every type, with names that are plain and others.
+const METRICS: &str = include_str!("../names.yaml");
 
 /// What some way of scraping is configured with, and what one series is then called: a counter,
 /// its label, and a bucket.

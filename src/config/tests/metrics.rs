@@ -141,7 +141,7 @@ profiles: {p: {labels: {service.name: [x], 'a \"b\"': [y], 花火: [z], a:b: [u]
 metrics:
 - {name: http.server.requests, type: counter, algorithm: poisson, base_rate: 1, profile: p}
 - {name: 'µ {x}', type: gauge, algorithm: constant, start: 1}
-runtime: {on_start: [{action: spike, metric: http.server.requests_total, multiplier: 2, labels: {service.name: x}}]}
+runtime: {on_start: [{action: spike, metric: http.server.requests_total, multiplier: 2, duration_s: 5, labels: {service.name: x}}]}
 ";
     let config = good(text);
     assert_eq!(config.warnings, []);

@@ -140,7 +140,7 @@ fn names_that_are_the_same_when_escaped_are_told() {
     assert_eq!(
         labels("x.y: [1], x_y: [1]", ""),
         format!(
-            "f.yaml:2:33: profiles.p.labels.x_y: warning: {twice} x_y and x.y \
+            "f.yaml:2:40: profiles.p.labels.x_y: warning: {twice} x_y and x.y \
              (escaping=underscores: VictoriaMetrics, Prometheus with \
              metric_name_validation_scheme: legacy), and Prometheus then refuses the whole \
              scrape; use another name"
@@ -148,7 +148,7 @@ fn names_that_are_the_same_when_escaped_are_told() {
     );
     let told = labels("x.y: [1]", "x_y: [1]");
     assert!(
-        told.starts_with("f.yaml:4:80: metrics[0].labels.x_y: warning: ") && told.contains(twice),
+        told.starts_with("f.yaml:4:78: metrics[0].labels.x_y: warning: ") && told.contains(twice),
         "{told}"
     );
     let told = labels("'..name..': [1]", "");
