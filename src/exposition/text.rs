@@ -28,7 +28,7 @@ use crate::model::{Family, Shape};
 pub(super) struct FamilyText {
     labels: Arc<SpaceText>,
     /// What the TYPE lines of both formats call it, and what they would without escaping.
-    called: [String; 4],
+    called: Box<[String]>,
     /// HELP, TYPE and UNIT lines.
     text_header: Vec<u8>,
     openmetrics_header: Vec<u8>,
@@ -95,17 +95,18 @@ impl FamilyText {
             + " \n".len()
             + number::TIME_BYTES_MAX;
         let suffix_in = |format| metric_type.family_suffix(wire(format, false));
-        let called = [
-            format!("{stem}{}", suffix_in(Format::Text)),
-            format!("{stem}{}", suffix_in(Format::OpenMetrics)),
-            format!("{base}{}", suffix_in(Format::Text)),
-            format!("{base}{}", suffix_in(Format::OpenMetrics)),
-        ];
+        let called_by = |name: &str| {
+            [Format::Text, Format::OpenMetrics].map(|format| format!("{name}{}", suffix_in(format)))
+        };
+        let mut called = called_by(&stem).to_vec();
+        if stem != base {
+            called.extend(called_by(&base));
+        }
         Self {
             labels,
             text_header: text_header(family, &called[0]),
             openmetrics_header: openmetrics_header(family, &called[1]),
-            called,
+            called: called.into(),
             name,
             sum_name: of_role(Role::Sum),
             count_name: of_role(Role::Count),

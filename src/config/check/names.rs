@@ -96,6 +96,7 @@ impl Checker<'_> {
     ) {
         let mut bases: HashMap<&str, usize> = HashMap::new();
         let mut taken: HashMap<String, usize> = HashMap::new();
+        let escaped_prefix = Escaping::Underscores.metric(own_prefix);
         let own_names = PROCESS_METRICS
             .map(|(name, of)| generated_names(name, of))
             .concat();
@@ -117,7 +118,8 @@ impl Checker<'_> {
             }
             if let Some(name) = generated.iter().find(|name| {
                 let escaped = Escaping::Underscores.metric(name);
-                is_own(name, own_prefix, &own_names) || is_own(&escaped, own_prefix, &own_names)
+                is_own(name, own_prefix, &own_names)
+                    || is_own(&escaped, &escaped_prefix, &own_names)
             }) {
                 let message = format!(
                     "{} is reserved for Mockingbird's own metrics; to have it, give these \
@@ -211,19 +213,26 @@ impl Checker<'_> {
                     Some(other) => Some(excerpt(&other.name)),
                     None => (name == "__name__").then(|| "the metric's name".into()),
                 };
-                let Some(other) = other else {
-                    taken.insert(name, label);
-                    continue;
+                let by = format!("escaping={}{}", scheme.name(), who_escapes(scheme));
+                let message = match other {
+                    Some(other) => format!(
+                        "scrapers that have names escaped find the label {} twice, as {} and \
+                         {other} ({by}), and Prometheus then refuses the whole scrape; use \
+                         another name",
+                        quoted(&name),
+                        excerpt(&label.name),
+                    ),
+                    None if scheme == Escaping::Underscores && name.starts_with("__") => format!(
+                        "scrapers that have names escaped find it as {} ({by}), and some drop \
+                         labels that begin with __; use a name whose first two characters are \
+                         not both replaced",
+                        quoted(&name),
+                    ),
+                    None => {
+                        taken.insert(name, label);
+                        continue;
+                    }
                 };
-                let message = format!(
-                    "scrapers that have names escaped find the label {} twice, as {} and {other} \
-                     (escaping={}{}), and Prometheus then refuses the whole scrape; use another \
-                     name",
-                    quoted(&name),
-                    excerpt(&label.name),
-                    scheme.name(),
-                    who_escapes(scheme),
-                );
                 let profile = profile.filter(|_| !label.from_metric);
                 let is_new = profile.is_none_or(|name| self.profiles_named.insert(name.to_owned()));
                 let profile = profile.map(|name| Path::root().key("profiles").key(name));

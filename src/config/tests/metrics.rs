@@ -137,7 +137,7 @@ global: {names: utf8, self_metrics_prefix: 'own.'}
 exporters:
   prometheus: {prefix: '1/'}
   remote_write: [{url: 'http://h/w', labels: {k8s.cluster: c}}]
-profiles: {p: {labels: {service.name: [x], 'a \"b\"': [y], 花火: [z], a:b: [u], of.one: {range: [1, 2], of: service.name}}}}
+profiles: {p: {labels: {service.name: [x], 'a \"b\"': [y], a花火: [z], a:b: [u], of.one: {range: [1, 2], of: service.name}}}}
 metrics:
 - {name: http.server.requests, type: counter, algorithm: poisson, base_rate: 1, profile: p}
 - {name: 'µ {x}', type: gauge, algorithm: constant, start: 1}
@@ -159,12 +159,12 @@ runtime: {on_start: [{action: spike, metric: http.server.requests_total, multipl
             "metrics[1].name: \"a\\0\" is not a metric name; it must not contain NUL",
         ),
         (
-            "花火",
+            "a花火",
             "__火",
             "profiles.p.labels.__火: names that begin with __ are reserved",
         ),
         (
-            "花火",
+            "a花火",
             "\"a\\0\"",
             "not a label name; it must not contain NUL",
         ),

@@ -148,7 +148,7 @@ fn names_that_are_the_same_when_escaped_are_told() {
     );
     let told = labels("x.y: [1]", "x_y: [1]");
     assert!(
-        told.starts_with("f.yaml:4:78: metrics[0].labels.x_y: warning: ") && told.contains(twice),
+        told.starts_with("f.yaml:4:83: metrics[0].labels.x_y: warning: ") && told.contains(twice),
         "{told}"
     );
     let told = labels("'..name..': [1]", "");
@@ -156,7 +156,19 @@ fn names_that_are_the_same_when_escaped_are_told() {
         told.contains("\"__name__\" twice, as ..name.. and the metric's name"),
         "{told}"
     );
-    assert_eq!(labels("x.y: [1], z: [1]", "x.z: [2]"), "");
+    let told = labels("花火: [1]", "");
+    assert!(
+        told.starts_with("f.yaml:2:29: profiles.p.labels.花火: warning: ")
+            && told.contains("find it as \"__\" (escaping=underscores: VictoriaMetrics"),
+        "{told}"
+    );
+    assert_eq!(
+        labels("x.y: [1], z花: [1], _é: [1]", "x.z: [2]")
+            .lines()
+            .count(),
+        1
+    );
+    assert_eq!(labels("x.y: [1], z花: [1]", "x.z: [2]"), "");
 }
 
 #[test]
