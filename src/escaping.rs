@@ -10,6 +10,7 @@
 //! Label values are never escaped.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use crate::layout::{MetricType, Wire};
 
@@ -70,12 +71,12 @@ impl Escaping {
         stem
     }
 
-    fn escaped<'n>(
+    fn escaped(
         self,
-        name: &'n str,
+        name: &str,
         is_plain: impl Fn(&str) -> bool,
         is_plain_char: impl Fn(char, bool) -> bool,
-    ) -> Cow<'n, str> {
+    ) -> Cow<'_, str> {
         let same = match self {
             Self::AllowUtf8 => true,
             Self::Underscores | Self::Values => is_plain(name),
@@ -93,7 +94,7 @@ impl Escaping {
                 Self::Dots if c == '.' => out.push_str("_dot_"),
                 Self::Dots | Self::Values if c == '_' => out.push_str("__"),
                 _ if is_plain_char(c, at == 0) => out.push(c),
-                Self::Values => out.push_str(&format!("_{:x}_", u32::from(c))),
+                Self::Values => write!(out, "_{:x}_", u32::from(c)).expect("a text takes it all"),
                 Self::Dots => out.push_str("__"),
                 Self::AllowUtf8 | Self::Underscores => out.push('_'),
             }
@@ -187,8 +188,8 @@ mod tests {
 
     #[test]
     fn samples_are_called_by_their_family() {
-        let stem = |scheme: Escaping, metric_type| scheme.stem("a.b", metric_type);
         use MetricType::{Counter, Histogram};
+        let stem = |scheme: Escaping, metric_type| scheme.stem("a.b", metric_type);
         assert_eq!(stem(Escaping::AllowUtf8, Counter), "a.b");
         assert_eq!(stem(Escaping::Underscores, Counter), "a_b");
         // a_dot_b__total and U__a_2e_b__total: as Prometheus' encoder has them.

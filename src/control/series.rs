@@ -122,16 +122,13 @@ fn labels(text: &str) -> Result<Vec<(String, String)>, ErrorReply> {
     let mut rest = inner.unwrap_or(text).trim();
     let mut labels = Vec::new();
     while !rest.is_empty() {
-        let (name, after) = match rest.strip_prefix('"') {
-            Some(quoted) => {
-                let (name, after) = unquote(quoted).ok_or_else(refused)?;
-                let after = after.trim_start().strip_prefix('=');
-                (name, after.ok_or_else(refused)?)
-            }
-            None => {
-                let (name, after) = rest.split_once('=').ok_or_else(refused)?;
-                (name.trim().to_owned(), after)
-            }
+        let (name, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            let (name, after) = unquote(quoted).ok_or_else(refused)?;
+            let after = after.trim_start().strip_prefix('=');
+            (name, after.ok_or_else(refused)?)
+        } else {
+            let (name, after) = rest.split_once('=').ok_or_else(refused)?;
+            (name.trim().to_owned(), after)
         };
         let after = after.trim_start();
         if name.is_empty() {

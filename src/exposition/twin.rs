@@ -52,10 +52,6 @@ fn family_body(
     let name = escaping.metric(&name);
     let name = name.strip_suffix(total).unwrap();
     let openmetrics = format == Format::OpenMetrics;
-    let called = |name: &str| match is_plain_metric(name) {
-        true => name.to_owned(),
-        false => quoted(name),
-    };
     let end = match (timestamps, openmetrics) {
         (false, _) => "\n".to_owned(),
         (true, false) => format!(" {}\n", frame.time_ns() / 1_000_000),
@@ -64,7 +60,7 @@ fn family_body(
     let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
     let mut out = String::new();
     if openmetrics {
-        let called = called(name);
+        let called = called(name, is_plain_metric);
         writeln!(out, "# TYPE {called} {type_name}").unwrap();
         if !family.unit.is_empty() && name.ends_with(&format!("_{}", family.unit)) {
             writeln!(out, "# UNIT {called} {}", family.unit).unwrap();
@@ -73,7 +69,7 @@ fn family_body(
             writeln!(out, "# HELP {called} {}", help.replace('"', "\\\"")).unwrap();
         }
     } else {
-        let called = called(&format!("{name}{total}"));
+        let called = called(&format!("{name}{total}"), is_plain_metric);
         if !help.is_empty() {
             writeln!(out, "# HELP {called} {help}").unwrap();
         }
@@ -156,20 +152,27 @@ fn labels(population: &Population, series: usize) -> Vec<(String, String)> {
 /// A name and labels, as a line begins with them.
 fn series(name: &str, labels: &[(String, String)]) -> String {
     let labels = labels.iter().map(|(label, value)| {
-        let label = match is_plain_label(label) {
-            true => label.clone(),
-            false => quoted(label),
-        };
+        let label = called(label, is_plain_label);
         format!("{label}={}", quoted(value))
     });
-    let (outside, inside) = match is_plain_metric(name) {
-        true => (name, None),
-        false => ("", Some(quoted(name))),
+    let (outside, inside) = if is_plain_metric(name) {
+        (name, None)
+    } else {
+        ("", Some(quoted(name)))
     };
     let all: Vec<String> = inside.into_iter().chain(labels).collect();
     match all.len() {
         0 => outside.to_owned(),
         _ => format!("{outside}{{{}}}", all.join(",")),
+    }
+}
+
+/// A name, in quotes unless it is plain.
+fn called(name: &str, is_plain: impl Fn(&str) -> bool) -> String {
+    if is_plain(name) {
+        name.to_owned()
+    } else {
+        quoted(name)
     }
 }
 
