@@ -229,6 +229,34 @@ app_size_bytes_created 1700000000 1700000001.5
 }
 
 #[test]
+fn texts_are_made_once_for_schemes_that_change_something() {
+    let frame = example();
+    let plain = Renderer::new(Arc::clone(frame.catalog()), "app_", false).with_created(true);
+    let plain = Arc::new(plain);
+    for escaping in [Escaping::AllowUtf8, Escaping::Underscores, Escaping::Values] {
+        assert!(Arc::ptr_eq(&plain, &plain.under(escaping)));
+    }
+    let dots = plain.under(Escaping::Dots);
+    assert!(!Arc::ptr_eq(&plain, &dots) && Arc::ptr_eq(&dots, &plain.under(Escaping::Dots)));
+    let text = body(&dots, &frame, Format::OpenMetrics);
+    assert!(
+        text.starts_with(
+            "# TYPE app__requests_ counter\n\
+             # HELP app__requests_ All \\\"requests\\\".\n\
+             app__requests__total{code=\"200\"} 3\n\
+             app__requests__created{code=\"200\"} "
+        ),
+        "{text}"
+    );
+    // Families are asked for by what they are called, and by what they are.
+    for names in [["app__requests__total"], ["app_requests_total"], ["app_requests"]] {
+        let one = body(&dots.of_names(&names), &frame, Format::Text);
+        assert!(one.starts_with("# HELP app__requests__total All"), "{one}");
+        assert_eq!(value_lines(&one), 2);
+    }
+}
+
+#[test]
 fn families_are_selected_by_the_names_that_scrapes_show() {
     let frame = example();
     let all = Renderer::new(Arc::clone(frame.catalog()), "app_", false).with_created(true);
