@@ -249,7 +249,11 @@ fn texts_are_made_once_for_schemes_that_change_something() {
         "{text}"
     );
     // Families are asked for by what they are called, and by what they are.
-    for names in [["app__requests__total"], ["app_requests_total"], ["app_requests"]] {
+    for names in [
+        ["app__requests__total"],
+        ["app_requests_total"],
+        ["app_requests"],
+    ] {
         let one = body(&dots.of_names(&names), &frame, Format::Text);
         assert!(one.starts_with("# HELP app__requests__total All"), "{one}");
         assert_eq!(value_lines(&one), 2);
