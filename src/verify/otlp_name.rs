@@ -12,6 +12,9 @@ pub(super) enum Style {
     /// The unit's words and `_total` are put at the end, double underscores made
     /// one: what Prometheus does unless told otherwise.
     Suffixes,
+    /// The same, but that names are taken apart at some characters only:
+    /// `VictoriaMetrics` with `-opentelemetry.usePrometheusNaming`.
+    Separated,
     /// The same, with the name in front kept as it is
     /// (`NoUTF8EscapingWithSuffixes`).
     SuffixesOnly,
@@ -24,8 +27,9 @@ pub(super) enum Style {
 }
 
 /// All of them, the usual one first.
-pub(super) const STYLES: [Style; 4] = [
+pub(super) const STYLES: [Style; 5] = [
     Style::Suffixes,
+    Style::Separated,
     Style::SuffixesOnly,
     Style::Sent,
     Style::Joined,
@@ -53,7 +57,11 @@ pub(super) fn metric(style: Style, sent: &str, unit: &str, shape: &Shape) -> Str
     match style {
         Style::Sent => sent.to_owned(),
         Style::Joined => joined(sent),
-        Style::Suffixes => with_suffixes(sent, words(unit), kind),
+        Style::Suffixes => {
+            let is_part = |c: char| c.is_ascii_alphanumeric() || c == ':';
+            not_a_number(with_suffixes(sent, is_part, words(unit), kind))
+        }
+        Style::Separated => with_suffixes(sent, |c| !"/_.-: ".contains(c), words(unit), kind),
         Style::SuffixesOnly => with_suffixes_only(sent, words(unit), kind),
     }
 }
@@ -76,8 +84,12 @@ fn not_a_number(name: String) -> String {
 }
 
 /// The name's tokens, then the unit's words that are not among them; the kind last.
-fn with_suffixes(sent: &str, (main, per): (String, String), kind: Option<&str>) -> String {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || c == ':';
+fn with_suffixes(
+    sent: &str,
+    is_part: impl Fn(char) -> bool,
+    (main, per): (String, String),
+    kind: Option<&str>,
+) -> String {
     let mut tokens: Vec<&str> = sent.split(|c| !is_part(c)).collect();
     tokens.retain(|token| !token.is_empty());
     let (main, per) = (tidied(&main), tidied(&per));
@@ -97,7 +109,7 @@ fn with_suffixes(sent: &str, (main, per): (String, String), kind: Option<&str>) 
         tokens.retain(|token| *token != kind);
         tokens.push(kind);
     }
-    not_a_number(tokens.join("_"))
+    tokens.join("_")
 }
 
 /// The name as it is, then the unit and the kind, unless it ends with them.
@@ -231,6 +243,20 @@ mod tests {
         gauge   .a/b          bytes     a_b_bytes          .a/b_bytes
         gauge   9.x           -         _9_x               9.x
     ";
+
+    /// As `VictoriaMetrics` does it.
+    #[test]
+    fn names_are_taken_apart_at_separators() {
+        for (sent, expected) in [
+            ("http.server-requests", "http_server_requests_seconds_total"),
+            ("a:b/__c d", "a_b_c_d_seconds_total"),
+            ("размер.total", "размер_seconds_total"),
+            ("9\"x\"", "9\"x\"_seconds_total"),
+        ] {
+            let name = metric(Style::Separated, sent, "s", &Shape::Counter);
+            assert_eq!(name, expected);
+        }
+    }
 
     #[test]
     fn names_without_suffixes_are_joined() {

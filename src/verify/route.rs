@@ -215,23 +215,25 @@ impl Route {
     /// The ways in which a metric may be named that the name of the tick numbers leaves
     /// open, this one first.
     fn alternatives(&self) -> Vec<Self> {
-        let other = match self.naming {
-            Naming::Otlp(Style::Suffixes) => Some(Naming::Otlp(Style::SuffixesOnly)),
-            Naming::Otlp(Style::Sent) => Some(Naming::Otlp(Style::Joined)),
+        let others = match self.naming {
+            Naming::Otlp(Style::Suffixes) => [Style::SuffixesOnly, Style::Separated]
+                .map(Naming::Otlp)
+                .to_vec(),
+            Naming::Otlp(Style::Sent) => vec![Naming::Otlp(Style::Joined)],
             // Whether a scraper asked for OpenMetrics, and keeps what it read of
             // them, only the backend can tell.
-            Naming::Exposed { escaping, .. } if self.created => Some(Naming::Exposed {
+            Naming::Exposed { escaping, .. } if self.created => vec![Naming::Exposed {
                 created: true,
                 escaping,
-            }),
-            _ => None,
+            }],
+            _ => Vec::new(),
         };
-        let other = other.filter(|naming| *naming != self.naming);
-        let other = other.map(|naming| Self {
+        let others = others.into_iter().filter(|naming| *naming != self.naming);
+        let others = others.map(|naming| Self {
             naming,
             ..self.clone()
         });
-        [self.clone()].into_iter().chain(other).collect()
+        [self.clone()].into_iter().chain(others).collect()
     }
 
     /// What a metric's series may be called.
@@ -257,10 +259,6 @@ impl Route {
         added: &Added,
         at_ms: i64,
     ) -> Result<(), AskError> {
-        let alternatives = self.alternatives();
-        let [_, other] = &alternatives[..] else {
-            return Ok(());
-        };
         let metrics = replay.metrics();
         // Names that only one of them gives.
         let only = |of: &Self, not: &Self| {
@@ -276,8 +274,11 @@ impl Route {
             any_of(backend, added, named, ("[5m]", at_ms))
         };
         let is_exposed = matches!(self.naming, Naming::Exposed { .. });
-        if (is_exposed || !only(self, other)?) && only(other, self)? {
-            *self = other.clone();
+        for other in self.alternatives().into_iter().skip(1) {
+            if (is_exposed || !only(self, &other)?) && only(&other, self)? {
+                *self = other;
+                break;
+            }
         }
         Ok(())
     }
