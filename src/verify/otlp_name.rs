@@ -12,7 +12,8 @@ pub(super) enum Style {
     /// The unit's words and `_total` are put at the end, double underscores made
     /// one: what Prometheus does unless told otherwise.
     Suffixes,
-    /// The same, but that names are taken apart at some characters only:
+    /// The same, but that names are taken apart at some characters only, and each other one
+    /// that is not plain is an underscore:
     /// `VictoriaMetrics` with `-opentelemetry.usePrometheusNaming`.
     Separated,
     /// The same, with the name in front kept as it is
@@ -61,7 +62,11 @@ pub(super) fn metric(style: Style, sent: &str, unit: &str, shape: &Shape) -> Str
             let is_part = |c: char| c.is_ascii_alphanumeric() || c == ':';
             not_a_number(with_suffixes(sent, is_part, words(unit), kind))
         }
-        Style::Separated => with_suffixes(sent, |c| !"/_.-: ".contains(c), words(unit), kind),
+        Style::Separated => {
+            let name = with_suffixes(sent, |c| !"/_.-: ".contains(c), words(unit), kind);
+            let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+            name.chars().map(plain).collect()
+        }
         Style::SuffixesOnly => with_suffixes_only(sent, words(unit), kind),
     }
 }
@@ -250,8 +255,8 @@ mod tests {
         for (sent, expected) in [
             ("http.server-requests", "http_server_requests_seconds_total"),
             ("a:b/__c d", "a_b_c_d_seconds_total"),
-            ("размер.total", "размер_seconds_total"),
-            ("9\"x\"", "9\"x\"_seconds_total"),
+            ("otel_размер", "otel________seconds_total"),
+            ("9\"x\"", "9_x__seconds_total"),
         ] {
             let name = metric(Style::Separated, sent, "s", &Shape::Counter);
             assert_eq!(name, expected);
