@@ -404,8 +404,20 @@ pub struct Global {
     pub threads: Option<usize>,
     /// Refuse to start above this many samples per scrape.
     pub max_series: u64,
+    /// What metrics and labels may be called.
+    pub names: Names,
     /// Put before the names of the process's own metrics, after the exporter's prefix.
     pub self_metrics_prefix: String,
+}
+
+/// `global.names`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Names {
+    /// ASCII letters, digits, `_` and, in metrics' names, `:`.
+    #[default]
+    Legacy,
+    /// Any UTF-8.
+    Utf8,
 }
 
 /// `global.log_format`.

@@ -15,7 +15,7 @@
 //! | `text` | writes a family's lines: `head`, `number` and `ends` are their parts |
 //! | `protobuf` | writes a family's message |
 //! | `page` | writes the lines of one target, their labels from a `stencil`, values that are far apart `gathered` from their `places` |
-//! | `escape` | escapes label values, once at the start |
+//! | `escape` | escapes label values, once at the start, and puts names in quotes |
 //! | `room` | appends to a vector without a call for each piece |
 //! | `lines` | tells the compressor where lines begin |
 //! | `deflate`, [`gzip`] | compress chunks |
@@ -52,10 +52,11 @@ mod twin;
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::config::Prometheus;
 use crate::engine::Frame;
+use crate::escaping::Escaping;
 use crate::model::Catalog;
 use crate::model::space::Space;
 use ends::LineEnds;
@@ -84,6 +85,10 @@ pub struct Renderer {
     selected: Vec<usize>,
     texts: FamilyTexts,
     plan: Plan,
+    prefix: String,
+    /// By escaping scheme, what writes the same with names escaped: made when somebody asks for
+    /// it first. `None` where the scheme changes no name.
+    escaped: [OnceLock<Option<Arc<Self>>>; Escaping::ALL.len()],
 }
 
 /// The texts of neighbouring families; shared with renderers of some of them.
@@ -134,10 +139,18 @@ impl Renderer {
             let number = spaces.len();
             let (labels, pairs) = spaces.entry(Arc::as_ptr(&family.space)).or_insert_with(|| {
                 let text = SpaceText::new(&family.space, number);
-                (Arc::new(text), Arc::new(Pairs::new(&family.space, number)))
+                (
+                    Arc::new(text),
+                    Arc::new(Pairs::new(&family.space, number, Escaping::AllowUtf8)),
+                )
             });
-            let text = FamilyText::new(family, prefix, Arc::clone(labels));
-            let message = FamilyProto::new(family, prefix, Arc::clone(pairs), text.alike_lines());
+            let text = FamilyText::new(family, prefix, Arc::clone(labels), Escaping::AllowUtf8);
+            let message = FamilyProto::new(
+                family,
+                prefix,
+                (Arc::clone(pairs), Escaping::AllowUtf8),
+                text.alike_lines(),
+            );
             (text, message)
         });
         let (all, protobuf): (Vec<FamilyText>, Vec<FamilyProto>) = families.unzip();
@@ -154,12 +167,73 @@ impl Renderer {
             selected,
             texts,
             plan,
+            prefix: prefix.to_owned(),
+            escaped: Default::default(),
+        }
+    }
+
+    /// What writes the same with all names escaped by a scheme, or as they are
+    /// ([`Escaping::AllowUtf8`]), as the renderer itself does.
+    ///
+    /// The first to ask for a scheme waits until its texts are made; they take what those of
+    /// names take, and are kept as long as the renderer. Where a scheme changes no name there
+    /// are none.
+    #[must_use]
+    pub fn under(self: &Arc<Self>, escaping: Escaping) -> Arc<Self> {
+        if escaping == Escaping::AllowUtf8 {
+            return Arc::clone(self);
+        }
+        let made = self.escaped[escaping as usize].get_or_init(|| {
+            let families = self.selected.iter();
+            let mut families = families.map(|&family| &self.catalog.families()[family]);
+            let changes = families.any(|family| {
+                let name = format!("{}{}", self.prefix, family.name);
+                let metric_type = family.shape.metric_type();
+                let labels = &mut family.space.dimensions().iter();
+                escaping.stem(&name, metric_type) != name
+                    || labels.any(|label| escaping.label(&label.name) != label.name)
+            });
+            changes.then(|| Arc::new(self.escaped(escaping)))
+        });
+        Arc::clone(made.as_ref().unwrap_or(self))
+    }
+
+    fn escaped(&self, escaping: Escaping) -> Self {
+        let mut spaces: HashMap<usize, (Arc<SpaceText>, Arc<Pairs>)> = HashMap::new();
+        let texts = self.texts.all.iter().enumerate().map(|(place, text)| {
+            let family = &self.catalog.families()[self.texts.first + place];
+            let number = text.labels().number();
+            let (labels, pairs) = spaces.entry(number).or_insert_with(|| {
+                let labels = Arc::new(text.labels().under(escaping));
+                let pairs = Pairs::new(&family.space, number, escaping);
+                (labels, Arc::new(pairs))
+            });
+            let (labels, pairs) = (Arc::clone(labels), (Arc::clone(pairs), escaping));
+            let mut escaped = FamilyText::new(family, &self.prefix, labels, escaping);
+            escaped.set_created(text.created());
+            let message = FamilyProto::new(family, &self.prefix, pairs, text.alike_lines());
+            (escaped, message)
+        });
+        let (all, protobuf): (Vec<FamilyText>, Vec<FamilyProto>) = texts.unzip();
+        let texts = FamilyTexts {
+            first: self.texts.first,
+            all: Arc::new(all),
+            protobuf: Arc::new(protobuf),
+        };
+        Self {
+            catalog: Arc::clone(&self.catalog),
+            timestamps: self.timestamps,
+            plan: Plan::new(&self.catalog, &self.selected, &texts),
+            selected: self.selected.clone(),
+            texts,
+            prefix: self.prefix.clone(),
+            escaped: Default::default(),
         }
     }
 
     /// A renderer of those families that have one of these names, as scrapes show
-    /// them in their `TYPE` lines; a counter's may end in `_total` or not, as the
-    /// formats differ in it. Nothing but the plan is made anew, so that it costs
+    /// them in their `TYPE` lines, escaped as the renderer escapes them or not at all; a
+    /// counter's may end in `_total` or not, as the formats differ in it. Nothing but the plan is made anew, so that it costs
     /// what is selected.
     #[must_use]
     pub fn of_names(&self, names: &[&str]) -> Self {
@@ -192,6 +266,8 @@ impl Renderer {
             selected,
             texts: self.texts.clone(),
             plan,
+            prefix: self.prefix.clone(),
+            escaped: Default::default(),
         }
     }
 
@@ -199,6 +275,7 @@ impl Renderer {
     /// the format has them.
     #[must_use]
     pub fn with_created(mut self, created: bool) -> Self {
+        self.escaped = Default::default();
         for family in Arc::make_mut(&mut self.texts.all) {
             family.set_created(created);
         }

@@ -7,7 +7,7 @@
 //! (`totals`, and where not, which series are missing: `locate`), and whether each
 //! sample of some series (`selection`) is right (`samples`); at the end, whether
 //! metrics are described as they were (`described`). What the backend calls series is
-//! found out before (`probe`, `context`). A journal of another run is told from data
+//! found out before (`probe`, `escaped`, `context`). A journal of another run is told from data
 //! that is lost (`other_run`). Ticks that should have come and did not are gaps
 //! (`edges`, `gaps`), unless the run made them fail (`run_faults`).
 //!
@@ -28,6 +28,7 @@ mod context;
 mod described;
 mod distinct;
 mod edges;
+mod escaped;
 mod gaps;
 mod generations;
 mod locate;
@@ -39,6 +40,7 @@ mod pages;
 mod parts;
 mod place;
 mod probe;
+mod query;
 mod range_check;
 pub mod report;
 mod route;

@@ -8,12 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that compute and encode: what they give depends on their arguments alone.
-const PURE: [&str; 14] = [
+const PURE: [&str; 15] = [
     "quantity",
     "readable",
     "random",
     "algorithm",
     "layout",
+    "escaping",
     "churn",
     "exporters",
     "model",

@@ -25,6 +25,8 @@ mod generations;
 mod kubernetes;
 #[path = "real/living.rs"]
 mod living;
+#[path = "real/names.rs"]
+mod names;
 #[path = "real/otlp.rs"]
 mod otlp;
 #[path = "real/prometheus.rs"]

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::quantity;
 
-/// NAME=VALUE.
+/// NAME=VALUE; a name that has an equals sign itself is in quotes: "NAME"=VALUE.
 pub(super) fn label(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
+    let quoted = text.strip_prefix('"');
+    match quoted.map_or(text.split_once('='), |rest| rest.split_once("\"=")) {
         Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
         _ => Err("expected NAME=VALUE".into()),
     }
@@ -228,7 +229,10 @@ mod tests {
     fn names_are_told_from_values() {
         assert_eq!(label("a=b=c"), Ok(("a".into(), "b=c".into())));
         assert_eq!(label("a="), Ok(("a".into(), String::new())));
+        assert_eq!(label("\"a=b\"=c"), Ok(("a=b".into(), "c".into())));
+        assert_eq!(label("k8s.pod=c"), Ok(("k8s.pod".into(), "c".into())));
         assert!(label("=b").is_err());
+        assert!(label("\"a=b").is_err());
         assert_eq!(header("A:  b: c"), Ok(("A".into(), "b: c".into())));
         assert!(header(": b").is_err());
     }

@@ -35,6 +35,7 @@ pub(super) mod selector;
 mod struck;
 mod targets;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::Path as FilePath;
@@ -42,7 +43,7 @@ use std::path::Path as FilePath;
 use super::problem::{Path, Problems, quoted};
 use super::raw::{Entries, Item, RawConfig};
 use super::source::{Presets, Source};
-use super::{Config, suggest};
+use super::{Config, Names, suggest};
 use crate::quantity::SECONDS_MAX;
 pub(super) use crate::quantity::nanoseconds;
 use crate::readable::outside;
@@ -123,6 +124,10 @@ pub(super) fn check(
 /// Checks values one by one and notes what is wrong.
 pub(super) struct Checker<'a> {
     problems: &'a mut Problems,
+    /// What metrics and labels may be called.
+    names: Names,
+    /// Profiles whose labels were reported to be called alike.
+    profiles_named: HashSet<String>,
     /// Label values that metrics got from their profiles so far.
     values_copied: usize,
     values_copied_bytes: usize,
@@ -141,6 +146,8 @@ impl<'a> Checker<'a> {
     pub(super) fn new(problems: &'a mut Problems) -> Self {
         Self {
             problems,
+            names: Names::default(),
+            profiles_named: HashSet::new(),
             values_copied: 0,
             values_copied_bytes: 0,
             values_compared: 0,

@@ -14,8 +14,9 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::json::seconds;
 use super::{
-    Compression, Config, Global, HistogramForm, Instance, LogFormat, Otel, Password, Prometheus,
-    RemoteWrite, RemoteWriteVersion, TargetLaw, Targets, Temporality, shown_url, variables,
+    Compression, Config, Global, HistogramForm, Instance, LogFormat, Names, Otel, Password,
+    Prometheus, RemoteWrite, RemoteWriteVersion, TargetLaw, Targets, Temporality, shown_url,
+    variables,
 };
 
 /// What stands in the place of a secret.
@@ -99,6 +100,10 @@ fn global(global: &Global) -> Value {
         "journal_file": global.journal_file.as_ref().map(|path| path.to_string_lossy()),
         "threads": global.threads,
         "max_series": global.max_series,
+        "names": match global.names {
+            Names::Legacy => "legacy",
+            Names::Utf8 => "utf8",
+        },
         "self_metrics_prefix": global.self_metrics_prefix,
     })
 }

@@ -102,6 +102,11 @@ pub(super) struct RawGlobal {
     /// guard against a typo in a range; at least 1. Default: 20000000.
     #[schemars(range(min = 1))]
     pub(super) max_series: Option<Count>,
+    /// What metrics and labels may be called: `legacy` (letters, digits, `_` and, in
+    /// metrics' names, `:`) or `utf8` (any UTF-8, as Prometheus 3 takes it; scrapers that
+    /// cannot read such names get them escaped). Default: legacy.
+    #[schemars(extend("enum" = ["legacy", "utf8", null]))]
+    pub(super) names: Option<String>,
     /// Put before the names of Mockingbird's own metrics (`gen_…`, `process_…`), after
     /// the exporter's prefix, so that metrics of this file can have these names.
     /// Default: empty.

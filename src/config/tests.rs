@@ -136,7 +136,7 @@ f.yaml:6:22: exporters.prometheus.port: expected a whole number, found the text 
 f.yaml:6:28: exporters.prometheus.port: this key is already set above; remove one of them
 f.yaml:8:5: metrics[0]: expected a map of fields (name, type, algorithm, …), found the number 7
 f.yaml:9:5: metrics[1].step: missing; gauge random_walk needs it
-f.yaml:9:11: metrics[1].name: \"9x\" is not a metric name; use letters, digits, _ and :, and do not begin with a digit
+f.yaml:9:11: metrics[1].name: \"9x\" is not a metric name; use letters, digits, _ and :, and do not begin with a digit; or set global.names: utf8
 f.yaml:12:5: metrics[1].bas_rate: unknown field; known fields: start, step, clamp, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, without, description, unit, seed
 f.yaml:16:5: metrics[2].bas_rate: unknown field; did you mean \"base_rate\"?
 f.yaml:17:5: metrics[2].start: not used by counter poisson, which takes: base_rate, diurnal_amp, diurnal_phase

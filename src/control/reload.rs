@@ -308,6 +308,8 @@ fn merge(old: &Config, started: &Runtime, new: Config) -> (Config, Vec<&'static 
     let needs_restart = needs_restart(old, started, &new);
     let mut global = old.global.clone();
     (global.seed, global.max_series) = (new.global.seed, new.global.max_series);
+    // It says what the new metrics may be called.
+    global.names = new.global.names;
     let merged = Config {
         global,
         metrics: new.metrics,

@@ -107,12 +107,12 @@ fn limit(text: &str) -> Result<usize, ErrorReply> {
     })
 }
 
-/// Label values from `name=value,name="value"`; within quotes, a backslash
+/// Label values from `name=value,"name"="value"`; within quotes, a backslash
 /// stands before a quote or a backslash.
 fn labels(text: &str) -> Result<Vec<(String, String)>, ErrorReply> {
     let refused = || {
         let error = "match: expected label=value pairs separated by commas; quote a value that \
-                     has a comma";
+                     has a comma, and a label that has an equals sign";
         ErrorReply::new(422, error).with(json!({"field": "match"}))
     };
     let text = text.trim();
@@ -122,8 +122,15 @@ fn labels(text: &str) -> Result<Vec<(String, String)>, ErrorReply> {
     let mut rest = inner.unwrap_or(text).trim();
     let mut labels = Vec::new();
     while !rest.is_empty() {
-        let (name, after) = rest.split_once('=').ok_or_else(refused)?;
-        let (name, after) = (name.trim(), after.trim_start());
+        let (name, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            let (name, after) = unquote(quoted).ok_or_else(refused)?;
+            let after = after.trim_start().strip_prefix('=');
+            (name, after.ok_or_else(refused)?)
+        } else {
+            let (name, after) = rest.split_once('=').ok_or_else(refused)?;
+            (name.trim().to_owned(), after)
+        };
+        let after = after.trim_start();
         if name.is_empty() {
             return Err(refused());
         }
@@ -133,7 +140,7 @@ fn labels(text: &str) -> Result<Vec<(String, String)>, ErrorReply> {
             let end = after.find(',').unwrap_or(after.len());
             (after[..end].trim().to_owned(), &after[end..])
         };
-        labels.push((name.to_owned(), value));
+        labels.push((name, value));
         let after = after.trim_start();
         rest = match after.strip_prefix(',') {
             Some(next) => next.trim_start(),
@@ -291,6 +298,13 @@ mod tests {
             ),
             ("{a=\"\"}", Some(vec![("a", "")])),
             ("a=", Some(vec![("a", "")])),
+            ("k8s.pod=b,é=c", Some(vec![("k8s.pod", "b"), ("é", "c")])),
+            (
+                "{\"a=\\\"b\\\"\" = c,\"d\"=\"e\"}",
+                Some(vec![("a=\"b\"", "c"), ("d", "e")]),
+            ),
+            ("\"a\"b=c", None),
+            ("\"\"=c", None),
             ("a", None),
             ("=b", None),
             ("a=\"b", None),

@@ -25,12 +25,41 @@ const NO_LAYOUT: ExponentialLayout = ExponentialLayout {
 /// need escaping, every type, values of every kind; half of them with gaps and
 /// resets.
 pub(crate) fn frames() -> impl Strategy<Value = Frame> {
-    let spaces = prop::collection::vec(spaces(), 1..4);
+    const LABELS: [&str; 4] = ["b", "a", "long_label_name", "c"];
+    frames_called(Just("f{}_seconds").boxed(), &[LABELS])
+}
+
+/// The same with names that only UTF-8 bounds, among plain ones. Labels are those of
+/// [`UTF8_LABELS`].
+pub(crate) fn utf8_frames() -> impl Strategy<Value = Frame> {
+    let name = prop_oneof![
+        2 => Just("f{}_seconds".to_owned()),
+        2 => Just("http.f{}_seconds".to_owned()),
+        1 => "[a-z_.:]{0,3}\\{\\}[a-z_.:é☃ {}\\\\\"\n]{0,6}",
+        1 => "[0-9\u{1}-\u{7f}😱]{1,90}\\{\\}",
+    ];
+    frames_called(name.boxed(), &UTF8_LABELS)
+}
+
+/// Names of labels, as [`utf8_frames`] gives them to spaces.
+pub(crate) const UTF8_LABELS: [[&str; 4]; 3] = [
+    ["service.name", "a", "花火", "__"],
+    ["a", "a b", "\"q\"\\\n", "A.b"],
+    ["1", "_", "a:b", "b"],
+];
+
+/// Frames whose families are called by some texts, a number in the place of `{}`.
+fn frames_called(
+    name: BoxedStrategy<impl AsRef<str> + std::fmt::Debug + 'static>,
+    labels: &'static [[&'static str; 4]],
+) -> impl Strategy<Value = Frame> {
+    let spaces = prop::collection::vec(spaces(labels), 1..4);
     let family = (
         any::<prop::sample::Index>(),
         shapes(),
         "[a-c\\\\\"\n é]{0,6}",
         0..3usize,
+        name,
     );
     let families = prop::collection::vec(family, 0..6);
     let times = (0..2_000_000_000_000i64, 0..2_000_000_000_000i64);
@@ -38,8 +67,8 @@ pub(crate) fn frames() -> impl Strategy<Value = Frame> {
         let families: Vec<Family> = families
             .into_iter()
             .enumerate()
-            .map(|(i, (space, shape, help, unit))| {
-                let name = format!("f{i}_seconds");
+            .map(|(i, (space, shape, help, unit, name))| {
+                let name = name.as_ref().replacen("{}", &i.to_string(), 1);
                 let unit = ["", "seconds", "bytes"][unit];
                 Family::new(&name, &help, unit, shape, Arc::clone(space.get(&spaces)))
             })
@@ -151,7 +180,7 @@ fn any_value(bits: u64) -> f64 {
     }
 }
 
-fn spaces() -> impl Strategy<Value = Arc<Space>> {
+fn spaces(names: &'static [[&'static str; 4]]) -> impl Strategy<Value = Arc<Space>> {
     let value = prop_oneof![
         8 => "[a-z]{0,8}",
         2 => "[a\\\\\"\n é☃]{0,12}",
@@ -159,10 +188,12 @@ fn spaces() -> impl Strategy<Value = Arc<Space>> {
     ];
     let values = prop::collection::btree_set(value, 1..12);
     let labels = prop::collection::vec((values, any::<bool>()), 0..4);
-    (labels, prop::option::of(1..80u64), any::<bool>()).prop_map(|(labels, cap, hash)| {
+    let cap = prop::option::of(1..80u64);
+    let names = prop::sample::select(names);
+    (labels, cap, any::<bool>(), names).prop_map(|(labels, cap, hash, names)| {
         let labels: Vec<Label> = labels
             .into_iter()
-            .zip(["b", "a", "long_label_name", "c"])
+            .zip(names)
             .map(|((values, from_metric), name)| {
                 Label::new(
                     name,

@@ -1,4 +1,4 @@
-//! Escaped text: label values, once at start-up, and HELP lines.
+//! Escaped text: names in quotes, label values, once at start-up, and HELP lines.
 //!
 //! A label value that needs no escaping, which is nearly every one, is read
 //! from the model's own arena; only a label with a value that does gets an
@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::escaping::{Escaping, is_plain_label, is_plain_metric};
 use crate::model::labels::Arena;
 use crate::model::space::Space;
 
@@ -19,22 +20,42 @@ pub(super) struct SpaceText {
     opens: Arena,
     /// Per dimension its escaped values, unless none needs escaping or they belong to
     /// entities.
-    escaped: Vec<Option<Arena>>,
+    escaped: Arc<Vec<Option<Arena>>>,
     longest_bytes: usize,
 }
 
 impl SpaceText {
     /// The text of the space that has this number among those of a renderer.
     pub(super) fn new(space: &Arc<Space>, number: usize) -> Self {
+        let dimensions = space.dimensions().iter();
+        let escaped = dimensions.map(|dimension| escape_all(&dimension.values));
+        let escaped = Arc::new(escaped.collect());
+        Self::with_names(space, number, escaped, Escaping::AllowUtf8)
+    }
+
+    /// The same with the names of labels as a scheme has them; values are shared.
+    pub(super) fn under(&self, escaping: Escaping) -> Self {
+        Self::with_names(
+            &self.space,
+            self.number,
+            Arc::clone(&self.escaped),
+            escaping,
+        )
+    }
+
+    fn with_names(
+        space: &Arc<Space>,
+        number: usize,
+        escaped: Arc<Vec<Option<Arena>>>,
+        escaping: Escaping,
+    ) -> Self {
         let mut opens = Arena::default();
-        let mut escaped = Vec::new();
         for (index, dimension) in space.dimensions().iter().enumerate() {
             opens.push_with(|out| {
                 out.push(if index == 0 { b'{' } else { b',' });
-                out.extend_from_slice(dimension.name.as_bytes());
+                write_label_name(out, &escaping.label(&dimension.name));
                 out.extend_from_slice(b"=\"");
             });
-            escaped.push(escape_all(&dimension.values));
         }
         let mut text = Self {
             space: Arc::clone(space),
@@ -85,6 +106,41 @@ impl SpaceText {
     /// Length of the longest label set, from its `{` to its last quote.
     pub(super) fn longest_bytes(&self) -> usize {
         self.longest_bytes
+    }
+}
+
+/// Appends the name of a label, in quotes unless it is plain.
+pub(super) fn write_label_name(out: &mut Vec<u8>, name: &str) {
+    write_name(out, name, is_plain_label(name));
+}
+
+/// Appends the name of a family, as HELP and TYPE lines have it.
+pub(super) fn write_family_name(out: &mut Vec<u8>, name: &str) {
+    write_name(out, name, is_plain_metric(name));
+}
+
+/// Appends the name of a sample, with which a line begins: one that is not plain is the first
+/// of what braces hold, and leaves them open.
+pub(super) fn write_sample_name(out: &mut Vec<u8>, name: &str) {
+    let is_plain = is_plain_metric(name);
+    if !is_plain {
+        out.push(b'{');
+    }
+    write_name(out, name, is_plain);
+}
+
+/// Whether the name of a sample, as it was written, has opened the braces.
+pub(super) fn is_in_braces(sample_name: &[u8]) -> bool {
+    sample_name.first() == Some(&b'{')
+}
+
+fn write_name(out: &mut Vec<u8>, name: &str, is_plain: bool) {
+    if is_plain {
+        out.extend_from_slice(name.as_bytes());
+    } else {
+        out.push(b'"');
+        write_quoted(out, name.as_bytes());
+        out.push(b'"');
     }
 }
 

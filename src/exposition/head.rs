@@ -6,7 +6,7 @@
 // The pieces of a hot line must end up in one loop.
 #![allow(clippy::inline_always)]
 
-use crate::exposition::escape::{SpaceText, write_quoted};
+use crate::exposition::escape::{SpaceText, is_in_braces, write_quoted};
 use crate::exposition::room::{Room, SLACK_BYTES};
 use crate::model::labels::Arena;
 use crate::model::space::Cursor;
@@ -21,7 +21,8 @@ use crate::model::space::Cursor;
 pub(super) struct Head<'a> {
     cursor: Cursor<'a>,
     labels: Vec<HeadLabel<'a>>,
-    /// The leading part: `name{a="1",b="`, or `name` without labels. After
+    /// The leading part: `name{a="1",b="`, or `name` without labels; a name that is not plain
+    /// is in the braces already: `{"a.b",a="1",b="`, or `{"a.b"`. After
     /// [`Self::complete`] the rest as well; then any bytes.
     padded: Vec<u8>,
     name_len: usize,
@@ -31,6 +32,8 @@ pub(super) struct Head<'a> {
     /// What follows the last value, or the name.
     close: &'static [u8; 4],
     close_len: usize,
+    /// How much of that comes after one more label.
+    closing_len: usize,
 }
 
 /// The beginnings of lines, series by series.
@@ -100,11 +103,20 @@ impl<'a> Head<'a> {
             .collect();
         let mut padded = name.to_vec();
         padded.resize(name.len() + text.longest_bytes() + SLACK_BYTES, 0);
-        let (mut close, mut close_len) = (b"    ", 1);
+        let in_braces = is_in_braces(name);
+        let (mut close, mut close_len) = if in_braces {
+            (b"}   ", 2)
+        } else {
+            (b"    ", 1)
+        };
+        let mut closing_len = close_len;
         if let Some(label) = labels.first_mut() {
             label.start = name.len() + label.open.len();
             padded[name.len()..label.start].copy_from_slice(label.open);
-            (close, close_len) = (b"\"}  ", 3);
+            if in_braces {
+                padded[name.len()] = b',';
+            }
+            (close, close_len, closing_len) = (b"\"}  ", 3, 2);
         }
         let mut head = Self {
             cursor,
@@ -115,6 +127,7 @@ impl<'a> Head<'a> {
             len: 0,
             close,
             close_len,
+            closing_len,
         };
         head.escape();
         head.write_leading(0);
@@ -194,8 +207,7 @@ impl LineHead for Head<'_> {
 
     #[inline(always)]
     fn put_stem(&self, room: &mut Room) {
-        let open_len = self.len - if self.labels.is_empty() { 1 } else { 2 };
-        room.put_padded(&self.padded, open_len);
+        room.put_padded(&self.padded, self.len - self.closing_len);
     }
 
     #[inline(always)]

@@ -16,6 +16,7 @@ use super::negotiate::Format;
 use super::points::Points;
 use super::text::FamilyText;
 use crate::engine::{Columns, Created, Gaps};
+use crate::escaping::Escaping;
 use crate::model::Family;
 use crate::model::population::Population;
 
@@ -63,7 +64,7 @@ impl History {
     pub fn new(family: &Family, prefix: &str) -> Self {
         let labels = Arc::new(SpaceText::new(&family.space, 0));
         Self {
-            text: FamilyText::new(family, prefix, labels),
+            text: FamilyText::new(family, prefix, labels, Escaping::AllowUtf8),
         }
     }
 

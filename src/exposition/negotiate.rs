@@ -1,10 +1,12 @@
 //! What a scraper asks for, from its `Accept` and `Accept-Encoding` headers.
 //!
-//! Protobuf is for who names it, message and delimited encoding included. A scraper is never refused: one that asks for nothing we have gets the
-//! Prometheus text format 0.0.4, which every one of them reads. All metric and
-//! label names here are legacy-valid, so of the escaping schemes for names
-//! `allow-utf-8`, `underscores` and `values` change nothing and are confirmed;
-//! `dots` would, is not supported, and is answered as `underscores`.
+//! Protobuf is for who names it, message and delimited encoding included. A scraper is never
+//! refused: one that asks for nothing we have gets the Prometheus text format 0.0.4, which
+//! every one of them reads. Names are escaped by the scheme that the chosen format was asked
+//! for with, and by `underscores` where there is none: versions that know no schemes know
+//! plain names only.
+
+use crate::escaping::Escaping;
 
 /// A format, whatever its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub enum Format {
 pub struct Negotiated {
     /// How the body is written.
     pub format: Format,
+    /// What becomes of names in it.
+    pub escaping: Escaping,
     /// The response's `Content-Type`.
     pub content_type: &'static str,
 }
@@ -49,7 +53,10 @@ pub fn format(accept: Option<&str>) -> Negotiated {
     for clause in wanted {
         let mut versions = Version::ALL.into_iter();
         if let Some(version) = versions.find(|&v| clause.matches(v) && !refused(v)) {
-            return version.negotiated(clause.param("escaping").map(Escaping::named));
+            let escaping = clause.param("escaping");
+            let escaping =
+                escaping.map(|name| Escaping::by_name(name).unwrap_or(Escaping::Underscores));
+            return version.negotiated(escaping);
         }
     }
     Version::Text004.negotiated(None)
@@ -93,13 +100,6 @@ enum Version {
     OpenMetrics100,
     OpenMetrics001,
     Protobuf,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Escaping {
-    AllowUtf8,
-    Underscores,
-    Values,
 }
 
 /// One comma-separated part of a header.
@@ -148,7 +148,7 @@ impl Version {
 
     /// The answer to who asks for it with an escaping scheme, if any.
     fn negotiated(self, escaping: Option<Escaping>) -> Negotiated {
-        use Escaping::{AllowUtf8, Underscores, Values};
+        use Escaping::{AllowUtf8, Dots, Underscores, Values};
         let (format, content_type) = match (self, escaping) {
             (Self::Text004, _) => (Format::Text, "text/plain; version=0.0.4; charset=utf-8"),
             (Self::Text100, Some(AllowUtf8)) => (
@@ -158,6 +158,10 @@ impl Version {
             (Self::Text100, Some(Underscores) | None) => (
                 Format::Text,
                 "text/plain; version=1.0.0; charset=utf-8; escaping=underscores",
+            ),
+            (Self::Text100, Some(Dots)) => (
+                Format::Text,
+                "text/plain; version=1.0.0; charset=utf-8; escaping=dots",
             ),
             (Self::Text100, Some(Values)) => (
                 Format::Text,
@@ -170,6 +174,10 @@ impl Version {
             (Self::OpenMetrics100, Some(Underscores) | None) => (
                 Format::OpenMetrics,
                 "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+            ),
+            (Self::OpenMetrics100, Some(Dots)) => (
+                Format::OpenMetrics,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=dots",
             ),
             (Self::OpenMetrics100, Some(Values)) => (
                 Format::OpenMetrics,
@@ -195,25 +203,23 @@ impl Version {
                 "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; \
                  encoding=delimited; escaping=underscores",
             ),
+            (Self::Protobuf, Some(Dots)) => (
+                Format::Protobuf,
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; \
+                 encoding=delimited; escaping=dots",
+            ),
             (Self::Protobuf, Some(Values)) => (
                 Format::Protobuf,
                 "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; \
                  encoding=delimited; escaping=values",
             ),
         };
+        let has_schemes = matches!(self, Self::Text100 | Self::OpenMetrics100 | Self::Protobuf);
+        let escaping = escaping.filter(|_| has_schemes);
         Negotiated {
             format,
+            escaping: escaping.unwrap_or(Underscores),
             content_type,
-        }
-    }
-}
-
-impl Escaping {
-    fn named(name: &str) -> Self {
-        match name {
-            "allow-utf-8" => Self::AllowUtf8,
-            "values" => Self::Values,
-            _ => Self::Underscores,
         }
     }
 }
@@ -297,6 +303,8 @@ mod tests {
     fn check(accept: &str, expected: &str) {
         let chosen = format(Some(accept));
         assert_eq!(chosen.content_type, expected, "for {accept:?}");
+        let scheme = expected.split_once("escaping=").map(|(_, scheme)| scheme);
+        assert_eq!(chosen.escaping.name(), scheme.unwrap_or("underscores"));
         let format = match expected.split_once(';') {
             Some(("application/openmetrics-text", _)) => Format::OpenMetrics,
             Some(("application/vnd.google.protobuf", _)) => Format::Protobuf,
@@ -416,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn escaping_schemes_that_change_nothing_are_confirmed() {
+    fn escaping_schemes_are_confirmed() {
         let check_scheme = |asked: &str, answered: &str| {
             check(
                 &format!("text/plain;version=1.0.0;escaping={asked}"),
@@ -426,8 +434,11 @@ mod tests {
         check_scheme("allow-utf-8", "allow-utf-8");
         check_scheme("underscores", "underscores");
         check_scheme("values", "values");
-        check_scheme("dots", "underscores");
+        check_scheme("dots", "dots");
         check_scheme("none", "underscores");
+        // Who reads only what these versions are gets names that all of them read.
+        check("text/plain;version=0.0.4;escaping=allow-utf-8", TEXT_004);
+        check("application/openmetrics-text;escaping=values", OM_001);
     }
 
     #[test]
@@ -461,7 +472,7 @@ mod tests {
             ("allow-utf-8", "allow-utf-8"),
             ("underscores", "underscores"),
             ("values", "values"),
-            ("dots", "underscores"),
+            ("dots", "dots"),
         ] {
             let expected = format!("{PROTOBUF}; escaping={answered}");
             check(&format!("{whole};escaping={asked}"), &expected);

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use crate::exposition::escape::{SpaceText, write_quoted};
+use crate::exposition::escape::{SpaceText, is_in_braces, write_quoted};
 use crate::exposition::head::LineHead;
 use crate::exposition::places::{Place, Places};
 use crate::exposition::room::{Padded, Room, SLACK_BYTES};
@@ -40,6 +40,8 @@ pub(super) struct Stencil {
 /// The beginnings of lines of one family.
 pub(super) struct StencilHead<'a> {
     name: &'a Padded,
+    /// Whether the name has opened the braces.
+    in_braces: bool,
     stencil: &'a Stencil,
     row: usize,
     start: usize,
@@ -245,6 +247,7 @@ impl Stencil {
     pub(super) fn head<'a>(&'a self, name: &'a Padded) -> StencilHead<'a> {
         StencilHead {
             name,
+            in_braces: is_in_braces(name.text()),
             stencil: self,
             row: 0,
             start: 0,
@@ -256,8 +259,19 @@ impl Stencil {
 impl StencilHead<'_> {
     #[inline(always)]
     fn put_start(&self, room: &mut Room, without: usize) {
-        let len = self.end - self.start - without;
-        room.put_padded(&self.stencil.text[self.start..], len);
+        let mut start = self.start;
+        if self.in_braces {
+            // The first label, or what closes the braces, follows a name in them.
+            match (self.stencil.has_labels, without) {
+                (true, _) => {
+                    room.put(b",");
+                    start += 1;
+                }
+                (false, 0) => room.put(b"}"),
+                (false, _) => {}
+            }
+        }
+        room.put_padded(&self.stencil.text[start..], self.end - start - without);
     }
 }
 
@@ -289,7 +303,7 @@ impl LineHead for StencilHead<'_> {
 
     #[inline(always)]
     fn is_bare(&self) -> bool {
-        self.stencil.is_bare
+        self.stencil.is_bare && !self.in_braces
     }
 
     #[inline(always)]

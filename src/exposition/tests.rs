@@ -34,6 +34,28 @@ proptest! {
         }
     }
 
+    /// The same whatever metrics and labels are called, by every scheme of escaping.
+    #[test]
+    fn names_are_written_as_the_twin_does(
+        frame in random_frames::utf8_frames(),
+        timestamps: bool,
+        created: bool,
+        prefix in "|p_|p\\.|1",
+    ) {
+        let renderer = Renderer::new(Arc::clone(frame.catalog()), &prefix, timestamps);
+        let renderer = Arc::new(renderer.with_created(created));
+        for escaping in Escaping::ALL {
+            let renderer = renderer.under(escaping);
+            for format in [Format::Text, Format::OpenMetrics] {
+                let times = (timestamps, created);
+                let expected = twin::body_of(&frame, &prefix, times, format, (escaping, &[]));
+                let body = body(&renderer, &frame, format);
+                prop_assert_eq!(&body, &expected);
+                prop_assert_eq!(value_lines(&body), renderer.frame_samples(&frame, format));
+            }
+        }
+    }
+
     /// However entities come and go, the lines are those of the entities that exist.
     #[test]
     fn entities_that_are_gone_have_no_lines(
@@ -204,6 +226,38 @@ app_size_bytes_created 1700000000 1700000001.5
     let found = body(&new(), &frame, Format::OpenMetrics);
     assert_eq!(found.lines().collect::<Vec<_>>(), plain);
     assert_eq!(new().samples(Format::OpenMetrics), 14);
+}
+
+#[test]
+fn texts_are_made_once_for_schemes_that_change_something() {
+    let frame = example();
+    let plain = Renderer::new(Arc::clone(frame.catalog()), "app_", false).with_created(true);
+    let plain = Arc::new(plain);
+    for escaping in [Escaping::AllowUtf8, Escaping::Underscores, Escaping::Values] {
+        assert!(Arc::ptr_eq(&plain, &plain.under(escaping)));
+    }
+    let dots = plain.under(Escaping::Dots);
+    assert!(!Arc::ptr_eq(&plain, &dots) && Arc::ptr_eq(&dots, &plain.under(Escaping::Dots)));
+    let text = body(&dots, &frame, Format::OpenMetrics);
+    assert!(
+        text.starts_with(
+            "# TYPE app__requests_ counter\n\
+             # HELP app__requests_ All \\\"requests\\\".\n\
+             app__requests__total{code=\"200\"} 3\n\
+             app__requests__created{code=\"200\"} "
+        ),
+        "{text}"
+    );
+    // Families are asked for by what they are called, and by what they are.
+    for names in [
+        ["app__requests__total"],
+        ["app_requests_total"],
+        ["app_requests"],
+    ] {
+        let one = body(&dots.of_names(&names), &frame, Format::Text);
+        assert!(one.starts_with("# HELP app__requests__total All"), "{one}");
+        assert_eq!(value_lines(&one), 2);
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use crate::engine::Columns;
+use crate::escaping::Escaping;
 use crate::exposition::ends::{CreatedEnd, Ends, Short};
 use crate::exposition::escape::{self, SpaceText};
 use crate::exposition::head::{Head, LineHead};
@@ -26,8 +27,8 @@ use crate::model::{Family, Shape};
 #[derive(Debug, Clone)]
 pub(super) struct FamilyText {
     labels: Arc<SpaceText>,
-    /// What the TYPE lines of both formats call it.
-    called: [String; 2],
+    /// What the TYPE lines of both formats call it, and what they would without escaping.
+    called: Box<[String]>,
     /// HELP, TYPE and UNIT lines.
     text_header: Vec<u8>,
     openmetrics_header: Vec<u8>,
@@ -53,21 +54,36 @@ type Suffix = Short<48>;
 const REPEATED_VALUES_MAX: usize = 16;
 
 impl FamilyText {
-    /// The lines of `family`, whose labels are `labels`; without `_created`.
-    pub(super) fn new(family: &Family, prefix: &str, labels: Arc<SpaceText>) -> Self {
-        let base = format!("{prefix}{}", family.name);
+    /// The lines of `family`, its name and labels (`labels`) escaped by a scheme; without
+    /// `_created`.
+    pub(super) fn new(
+        family: &Family,
+        prefix: &str,
+        labels: Arc<SpaceText>,
+        escaping: Escaping,
+    ) -> Self {
         let metric_type = family.shape.metric_type();
+        let base = format!("{prefix}{}", family.name);
+        let stem = escaping.stem(&base, metric_type);
         let names = metric_type.names();
-        let named = |role| {
-            let name = names.iter().find(|name| name.role == role);
-            let suffix = name.map_or("", |name| name.suffix);
-            Padded::new(format!("{base}{suffix}").as_bytes())
+        let named = |suffix| {
+            let mut name = Vec::new();
+            escape::write_sample_name(&mut name, &format!("{stem}{suffix}"));
+            Padded::new(&name)
         };
-        let suffixes = suffixes(&family.shape, labels.space().dimensions().is_empty());
+        let of_role = |role| {
+            let name = names.iter().find(|name| name.role == role);
+            named(name.map_or("", |name| name.suffix))
+        };
+        let name = of_role(names[0].role);
+        let no_braces =
+            labels.space().dimensions().is_empty() && !escape::is_in_braces(name.text());
+        let suffixes = suffixes(&family.shape, no_braces);
         let suffixes_of_all = MetricType::ALL.into_iter().flat_map(MetricType::suffixes);
-        let longest_suffix = suffixes_of_all.map(str::len).max();
-        let longest_line_bytes = base.len()
-            + longest_suffix.unwrap_or(0)
+        let longest_name = suffixes_of_all
+            .map(|suffix| named(suffix).text().len())
+            .max();
+        let longest_line_bytes = longest_name.unwrap_or(0)
             + labels.longest_bytes()
             + suffixes
                 .iter()
@@ -78,19 +94,23 @@ impl FamilyText {
             + number::VALUE_BYTES_MAX
             + " \n".len()
             + number::TIME_BYTES_MAX;
-        let called = [Format::Text, Format::OpenMetrics].map(|format| {
-            let suffix = metric_type.family_suffix(wire(format, false));
-            format!("{base}{suffix}")
-        });
+        let suffix_in = |format| metric_type.family_suffix(wire(format, false));
+        let called_by = |name: &str| {
+            [Format::Text, Format::OpenMetrics].map(|format| format!("{name}{}", suffix_in(format)))
+        };
+        let mut called = called_by(&stem).to_vec();
+        if stem != base {
+            called.extend(called_by(&base));
+        }
         Self {
             labels,
             text_header: text_header(family, &called[0]),
             openmetrics_header: openmetrics_header(family, &called[1]),
-            called,
-            name: named(names[0].role),
-            sum_name: named(Role::Sum),
-            count_name: named(Role::Count),
-            created_name: named(Role::Created),
+            called: called.into(),
+            name,
+            sum_name: of_role(Role::Sum),
+            count_name: of_role(Role::Count),
+            created_name: of_role(Role::Created),
             suffixes,
             shape: family.shape.clone(),
             created: false,
@@ -98,12 +118,17 @@ impl FamilyText {
         }
     }
 
-    /// Whether this is what a `TYPE` line calls the family.
+    /// Whether this is what a `TYPE` line calls the family, its name escaped or not.
     pub(super) fn is_named(&self, name: &str) -> bool {
         self.called.iter().any(|called| called == name)
     }
 
     /// Whether `OpenMetrics` tells when series began.
+    pub(super) fn created(&self) -> bool {
+        self.created
+    }
+
+    /// Whether it shall.
     pub(super) fn set_created(&mut self, created: bool) {
         self.created = created;
     }
@@ -367,8 +392,8 @@ fn put_named(room: &mut Room, name: &Padded, head: &impl LineHead, marks: &mut i
 
 /// The label that tells a family's buckets or quantiles apart, and what closes
 /// the labels.
-fn suffixes(shape: &Shape, no_labels: bool) -> Vec<Suffix> {
-    let open = if no_labels { '{' } else { ',' };
+fn suffixes(shape: &Shape, no_braces: bool) -> Vec<Suffix> {
+    let open = if no_braces { '{' } else { ',' };
     let numbers = shape
         .layout()
         .slots(Wire::Text)
@@ -383,27 +408,39 @@ fn suffixes(shape: &Shape, no_labels: bool) -> Vec<Suffix> {
 fn text_header(family: &Family, name: &str) -> Vec<u8> {
     let mut out = Vec::new();
     if !family.help.is_empty() {
-        out.extend_from_slice(format!("# HELP {name} ").as_bytes());
+        begin_described(&mut out, "HELP", name);
         escape::write_help(&mut out, family.help.as_bytes());
         out.push(b'\n');
     }
-    let type_name = family.shape.type_name();
-    out.extend_from_slice(format!("# TYPE {name} {type_name}\n").as_bytes());
+    begin_described(&mut out, "TYPE", name);
+    out.extend_from_slice(family.shape.type_name().as_bytes());
+    out.push(b'\n');
     out
 }
 
 fn openmetrics_header(family: &Family, name: &str) -> Vec<u8> {
-    let type_name = family.shape.type_name();
-    let mut out = format!("# TYPE {name} {type_name}\n").into_bytes();
+    let mut out = Vec::new();
+    begin_described(&mut out, "TYPE", name);
+    out.extend_from_slice(family.shape.type_name().as_bytes());
+    out.push(b'\n');
     // A unit that the name does not end with would fail the whole scrape.
     let unit = &family.unit;
     if !unit.is_empty() && name.ends_with(&format!("_{unit}")) {
-        out.extend_from_slice(format!("# UNIT {name} {unit}\n").as_bytes());
+        begin_described(&mut out, "UNIT", name);
+        out.extend_from_slice(unit.as_bytes());
+        out.push(b'\n');
     }
     if !family.help.is_empty() {
-        out.extend_from_slice(format!("# HELP {name} ").as_bytes());
+        begin_described(&mut out, "HELP", name);
         escape::write_quoted(&mut out, family.help.as_bytes());
         out.push(b'\n');
     }
     out
+}
+
+/// Appends what a line begins with that describes the family of a name.
+fn begin_described(out: &mut Vec<u8>, what: &str, name: &str) {
+    out.extend_from_slice(format!("# {what} ").as_bytes());
+    escape::write_family_name(out, name);
+    out.push(b' ');
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::engine::{Columns, Frame};
+use crate::escaping::{Escaping, is_plain_label, is_plain_metric};
 use crate::exposition::Format;
 use crate::model::Shape;
 use crate::model::population::Population;
@@ -10,10 +11,21 @@ use crate::model::population::Population;
 /// A body as the specifications describe it, line by line; with times behind
 /// samples and with `_created` lines or without.
 pub(super) fn body(frame: &Frame, prefix: &str, times: (bool, bool), format: Format) -> String {
+    body_of(frame, prefix, times, format, (Escaping::AllowUtf8, &[]))
+}
+
+/// The same with names escaped, and without some labels.
+pub(super) fn body_of(
+    frame: &Frame,
+    prefix: &str,
+    times: (bool, bool),
+    format: Format,
+    names: (Escaping, &[String]),
+) -> String {
     let mut out = String::new();
     for (index, family) in frame.catalog().families().iter().enumerate() {
         if family.series_count() > 0 {
-            out += &family_body(frame, index, prefix, times, format);
+            out += &family_body(frame, index, prefix, times, format, names);
         }
     }
     if format == Format::OpenMetrics {
@@ -28,14 +40,17 @@ fn family_body(
     prefix: &str,
     (timestamps, created_lines): (bool, bool),
     format: Format,
+    (escaping, hidden): (Escaping, &[String]),
 ) -> String {
     let family = &frame.catalog().families()[index];
-    let name = format!("{prefix}{}", family.name);
     let type_name = family.shape.type_name();
     let total = match family.shape {
         Shape::Counter => "_total",
         _ => "",
     };
+    let name = format!("{prefix}{}{total}", family.name);
+    let name = escaping.metric(&name);
+    let name = name.strip_suffix(total).unwrap();
     let openmetrics = format == Format::OpenMetrics;
     let end = match (timestamps, openmetrics) {
         (false, _) => "\n".to_owned(),
@@ -45,18 +60,20 @@ fn family_body(
     let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
     let mut out = String::new();
     if openmetrics {
-        writeln!(out, "# TYPE {name} {type_name}").unwrap();
+        let called = called(name, is_plain_metric);
+        writeln!(out, "# TYPE {called} {type_name}").unwrap();
         if !family.unit.is_empty() && name.ends_with(&format!("_{}", family.unit)) {
-            writeln!(out, "# UNIT {name} {}", family.unit).unwrap();
+            writeln!(out, "# UNIT {called} {}", family.unit).unwrap();
         }
         if !help.is_empty() {
-            writeln!(out, "# HELP {name} {}", help.replace('"', "\\\"")).unwrap();
+            writeln!(out, "# HELP {called} {}", help.replace('"', "\\\"")).unwrap();
         }
     } else {
+        let called = called(&format!("{name}{total}"), is_plain_metric);
         if !help.is_empty() {
-            writeln!(out, "# HELP {name}{total} {help}").unwrap();
+            writeln!(out, "# HELP {called} {help}").unwrap();
         }
-        writeln!(out, "# TYPE {name}{total} {type_name}").unwrap();
+        writeln!(out, "# TYPE {called} {type_name}").unwrap();
     }
     for place in frame.catalog().family_blocks(index) {
         let (_, block, columns) = frame.block(place);
@@ -65,16 +82,20 @@ fn family_body(
                 continue;
             }
             let created = format!("{}{end}", seconds(frame.created(place).at(row)));
-            let labels = labels(frame.population(index), block.start + row);
-            let with = |name: &'static str, value: f64| {
+            let mut labels = labels(frame.population(index), block.start + row);
+            labels.retain(|(label, _)| !hidden.iter().any(|hidden| hidden == label));
+            for (label, _) in &mut labels {
+                *label = escaping.label(label).into_owned();
+            }
+            let with = |suffix: &str, label: &str, value: f64| {
                 let mut labels = labels.clone();
-                labels.push((name, label_number(value)));
-                braced(&labels)
+                labels.push((label.to_owned(), label_number(value)));
+                series(&format!("{name}{suffix}"), &labels)
             };
-            let plain = braced(&labels);
+            let plain = |suffix: &str| series(&format!("{name}{suffix}"), &labels);
             match columns {
                 Columns::Values(values) => {
-                    write!(out, "{name}{total}{plain} {}{end}", value(values[row])).unwrap();
+                    write!(out, "{} {}{end}", plain(total), value(values[row])).unwrap();
                 }
                 Columns::Histogram {
                     cumulative, sums, ..
@@ -86,12 +107,13 @@ fn family_body(
                     bounds.push(f64::INFINITY);
                     let counts = &cumulative[row * bounds.len()..][..bounds.len()];
                     for (&bound, count) in bounds.iter().zip(counts) {
-                        write!(out, "{name}_bucket{} {count}{end}", with("le", bound)).unwrap();
+                        let series = with("_bucket", "le", bound);
+                        write!(out, "{series} {count}{end}").unwrap();
                     }
                     if !openmetrics || bounds[0] >= 0.0 {
-                        write!(out, "{name}_sum{plain} {}{end}", value(sums[row])).unwrap();
+                        write!(out, "{} {}{end}", plain("_sum"), value(sums[row])).unwrap();
                         let count = counts[counts.len() - 1];
-                        write!(out, "{name}_count{plain} {count}{end}").unwrap();
+                        write!(out, "{} {count}{end}", plain("_count")).unwrap();
                     }
                 }
                 Columns::Summary {
@@ -104,43 +126,59 @@ fn family_body(
                     };
                     for (place, &quantile) in asked.iter().enumerate() {
                         let value = value(quantiles[row * asked.len() + place]);
-                        write!(out, "{name}{} {value}{end}", with("quantile", quantile)).unwrap();
+                        let series = with("", "quantile", quantile);
+                        write!(out, "{series} {value}{end}").unwrap();
                     }
-                    write!(out, "{name}_sum{plain} {}{end}", value(sums[row])).unwrap();
-                    write!(out, "{name}_count{plain} {}{end}", counts[row]).unwrap();
+                    write!(out, "{} {}{end}", plain("_sum"), value(sums[row])).unwrap();
+                    write!(out, "{} {}{end}", plain("_count"), counts[row]).unwrap();
                 }
             }
             if created_lines && openmetrics && family.shape != Shape::Gauge {
-                write!(out, "{name}_created{plain} {created}").unwrap();
+                write!(out, "{} {created}", plain("_created")).unwrap();
             }
         }
     }
     out
 }
 
-pub(super) fn labels(population: &Population, series: usize) -> Vec<(&str, String)> {
+pub(super) fn labels(population: &Population, series: usize) -> Vec<(String, String)> {
     let cursor = population.cursor(series);
     let labels = cursor.labels();
     labels
-        .map(|(name, value)| (name, value.to_owned()))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
 }
 
-pub(super) fn braced(labels: &[(&str, String)]) -> String {
-    if labels.is_empty() {
-        return String::new();
+/// A name and labels, as a line begins with them.
+pub(super) fn series(name: &str, labels: &[(String, String)]) -> String {
+    let labels = labels.iter().map(|(label, value)| {
+        let label = called(label, is_plain_label);
+        format!("{label}={}", quoted(value))
+    });
+    let (outside, inside) = if is_plain_metric(name) {
+        (name, None)
+    } else {
+        ("", Some(quoted(name)))
+    };
+    let all: Vec<String> = inside.into_iter().chain(labels).collect();
+    match all.len() {
+        0 => outside.to_owned(),
+        _ => format!("{outside}{{{}}}", all.join(",")),
     }
-    let texts: Vec<String> = labels
-        .iter()
-        .map(|(name, value)| {
-            let value = value
-                .replace('\\', "\\\\")
-                .replace('"', "\\\"")
-                .replace('\n', "\\n");
-            format!("{name}=\"{value}\"")
-        })
-        .collect();
-    format!("{{{}}}", texts.join(","))
+}
+
+/// A name, in quotes unless it is plain.
+pub(super) fn called(name: &str, is_plain: impl Fn(&str) -> bool) -> String {
+    if is_plain(name) {
+        name.to_owned()
+    } else {
+        quoted(name)
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{}\"", text.replace('\n', "\\n"))
 }
 
 /// A value, its digits from the standard library.

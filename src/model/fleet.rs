@@ -186,6 +186,7 @@ impl Fleet {
     }
 
     /// What a shard has of it, where the run is divided.
+    #[must_use]
     pub fn part_of(self, division: Option<&Division>) -> Self {
         let Some(division) = division else {
             return self;

@@ -5,7 +5,7 @@ use prost::Message;
 
 use super::*;
 use crate::config::LabelValues;
-use crate::engine::random_frames::{frame, frames, living_frames};
+use crate::engine::random_frames::{frame, frames, living_frames, utf8_frames};
 use crate::engine::{Columns, Created, ExponentialColumn, Gaps, Place};
 use crate::model::labels::Dimension;
 use crate::model::space::Space;
@@ -141,7 +141,7 @@ proptest! {
     /// what the obvious encoder builds, to the bit.
     #[test]
     fn requests_equal_the_twins(
-        before in frames(),
+        before in prop_oneof![3 => frames(), 1 => utf8_frames()],
         seed: u64,
         options in options(),
         first: bool,

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
-use crate::engine::random_frames::{frame, frames, living_frames};
+use crate::engine::random_frames::{frame, frames, living_frames, utf8_frames};
 use crate::model::space::Space;
 use crate::model::{Family, Shape};
 use crate::proto::{remote_write_v1, remote_write_v2};
@@ -93,7 +93,7 @@ proptest! {
     /// obvious encoder builds, in the same order and to the bit; each but
     /// the last is full.
     #[test]
-    fn requests_equal_the_twins(frame in frames(), options in options(), describe: bool) {
+    fn requests_equal_the_twins(frame in prop_oneof![3 => frames(), 1 => utf8_frames()], options in options(), describe: bool) {
         let mut encoder = Encoder::new(Arc::clone(frame.catalog()), options.clone());
         let expected = expected(&frame, &options);
         prop_assert_eq!(frame.samples(), expected.len());

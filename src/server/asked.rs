@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::escaping::Escaping;
 use crate::exposition::Format;
 use crate::exposition::negotiate::{self, Encoding};
 use crate::faults::ScrapeFaults;
@@ -16,6 +17,8 @@ pub(super) struct Asked {
     /// The families of these names; `None` for all.
     names: Option<Vec<String>>,
     pub(super) format: Format,
+    /// What becomes of names.
+    pub(super) escaping: Escaping,
     content_type: &'static str,
     pub(super) gzip: bool,
 }
@@ -30,6 +33,7 @@ impl Asked {
         Ok(Self {
             names,
             format: negotiated.format,
+            escaping: negotiated.escaping,
             content_type: negotiated.content_type,
             gzip: encoding == Encoding::Gzip,
         })

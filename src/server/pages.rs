@@ -130,7 +130,8 @@ impl Pages {
             hidden: self.hidden(),
             names: names.as_deref(),
         };
-        let body = pool.page(&latest.frame, &latest.renderer, &page, asked.gzip);
+        let renderer = latest.renderer.under(asked.escaping);
+        let body = pool.page(&latest.frame, &renderer, &page, asked.gzip);
         // A slow reader holds no frame.
         drop((map, latest));
         if let Some(share) = struck.body_share {

@@ -72,10 +72,8 @@ impl Scrapes {
             Ok(ready) => ready,
             Err((status, why)) => return reply.text(status, why),
         };
-        let Published {
-            frame,
-            mut renderer,
-        } = latest;
+        let Published { frame, renderer } = latest;
+        let mut renderer = renderer.under(asked.escaping);
         if !self.whole {
             renderer = Arc::new(renderer.of_last(frame.catalog().generated_count()));
         }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::pages::Pages;
 use super::scrape::Scrapes;
 use crate::config::{Shard, TargetLaw, Targets};
+use crate::escaping::Escaping;
 use crate::http::{Reply, Request, Sent};
 use crate::model::division::Division;
 use crate::model::targets::{Target, TargetMap};
@@ -122,7 +123,9 @@ impl<'a> Group<'a> {
         // All targets have one address: without it they would be one instance.
         labels.insert("instance".into(), id.into());
         for (name, value) in own {
-            let meta = format!("__meta_mockingbird_label_{name}");
+            // As the labels of all service discovery, for relabelling, they have plain names.
+            let plain = Escaping::Underscores.label(name);
+            let meta = format!("__meta_mockingbird_label_{plain}");
             labels.insert(meta.into(), value.into());
             if !in_body {
                 labels.insert(name.to_owned().into(), value.into());

@@ -6,7 +6,8 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use super::backend::{AskError, Backend, Kind, Labels};
-use super::naming::{self, Added, Clash, Names, Naming, one_of, quoted, selector};
+use super::escaped;
+use super::naming::{self, Added, Clash, Names, Naming, matcher, one_of, selector};
 use super::pages::{self, Page};
 use super::probe::Probe;
 use super::report::Allowance;
@@ -111,6 +112,7 @@ impl<'a> Context<'a> {
         });
         route.naming = target.naming;
         let mut added = added(replay, target);
+        escaped::settle(replay, backend, (&mut route, &mut added), at_ms)?;
         let probe = Probe {
             replay,
             backend,
@@ -338,7 +340,7 @@ impl<'a> Context<'a> {
         let mut matchers = self.added.matchers(&own);
         let stored = self.added.stored_names(&own).into_iter();
         let pairs = stored.zip(labels.map(|(_, value)| value));
-        matchers.extend(pairs.map(|(stored, value)| format!("{stored}={}", quoted(value))));
+        matchers.extend(pairs.map(|(stored, value)| matcher(&stored, value)));
         // However the number is written.
         matchers.extend(number.map(|(label, n)| {
             let text = naming::number_text(n);
@@ -504,7 +506,7 @@ impl<'a> Context<'a> {
         if self.route.leaves_out(&Shape::histogram([])) {
             not.push("histograms (they are sent in exponential form)");
         }
-        if self.route.naming == (Naming::Exposed { created: false }) {
+        if matches!(self.route.naming, Naming::Exposed { created: false, .. }) {
             not.push("_created series (there are none)");
         }
         if described == 0 {

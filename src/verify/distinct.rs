@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use super::backend::{AskError, Labels};
 use super::context::Context;
 use super::generations::{Generations, Lived};
-use super::naming::{Names, quoted, selector};
+use super::naming::{Names, matcher, selector};
 use super::report::{Example, Tally, What};
 use super::route::Route;
 use super::series::exactly;
@@ -146,7 +146,7 @@ fn matchers(ctx: &Context, own: &[&str]) -> Vec<String> {
     let mut matchers = ctx.added().matchers(own);
     for (name, value) in ctx.matches() {
         let stored = ctx.added().stored_name(name, own);
-        matchers.push(format!("{stored}={}", quoted(value)));
+        matchers.push(matcher(&stored, value));
     }
     matchers
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::backend::{AskError, Labels, Row};
 use super::context::Context;
 use super::generations::Generations;
-use super::naming::{self, one_of, selector};
+use super::naming::{self, label_in_query, one_of, selector};
 use super::place::{Place, numbers};
 use super::report::{Example, What};
 use super::selection::{Rows, for_each_series, labels};
@@ -192,7 +192,7 @@ fn stored_by(
 ) -> Result<BTreeMap<String, (f64, Option<f64>)>, AskError> {
     let points = place.points(&selector(&[place.text()], &group.matchers));
     let by = |function: &str, of: &str| {
-        let query = format!("{function} by ({label}) ({of})");
+        let query = format!("{function} by ({}) ({of})", label_in_query(label));
         ctx.backend().vector(&query, place.exactly.query_ms)
     };
     let value_of = |row: &Row| row.labels.get(label).cloned().unwrap_or_default();

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 
 use super::backend::Labels;
 use super::otlp_name::{self, LabelStyle};
+pub(super) use super::query::{is_there, label_in_query, matcher, one_of, quoted, selector};
 use crate::engine::{Columns, Created};
+use crate::escaping::Escaping;
 use crate::exposition::label_number;
 use crate::layout::{Role, Slot, Wire};
 use crate::model::Shape;
@@ -14,11 +16,12 @@ use crate::model::Shape;
 /// What becomes of a name on its way into a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Naming {
-    /// It is that of the text formats; `created` says whether `_created` series
-    /// were exposed, too, as `OpenMetrics` has them.
+    /// It is that of the text formats, by one of the schemes that these have.
     Exposed {
-        /// Whether they were.
+        /// Whether `_created` series were exposed, too, as `OpenMetrics` has them.
         created: bool,
+        /// What whoever scraped had done to names.
+        escaping: Escaping,
     },
     /// It comes by OTLP and is translated.
     Otlp(otlp_name::Style),
@@ -35,6 +38,18 @@ pub(super) struct Names {
     pub(super) slots: Vec<Slot>,
 }
 
+impl Naming {
+    /// Names as they are, and no `_created` series.
+    pub(super) const PLAIN: Self = Self::Exposed {
+        created: false,
+        escaping: Escaping::AllowUtf8,
+    };
+
+    fn has_created(self) -> bool {
+        matches!(self, Self::Exposed { created: true, .. })
+    }
+}
+
 impl Names {
     /// Of a family of this base name and unit, exposed or sent with a prefix.
     pub(super) fn of(
@@ -45,16 +60,20 @@ impl Names {
     ) -> Self {
         let sent = format!("{prefix}{name}");
         let metric_type = shape.metric_type();
+        let stem = match naming {
+            Naming::Exposed { escaping, .. } => escaping.stem(&sent, metric_type),
+            Naming::Otlp(_) => String::new(),
+        };
         let family = match naming {
-            Naming::Exposed { .. } => format!("{sent}{}", metric_type.family_suffix(Wire::Text)),
+            Naming::Exposed { .. } => format!("{stem}{}", metric_type.family_suffix(Wire::Text)),
             Naming::Otlp(style) => otlp_name::metric(style, &sent, unit, shape),
         };
         // Both text formats may be scraped: some samples are in one of them only.
-        let is_stored = |role| role != Role::Created || naming == Naming::Exposed { created: true };
+        let is_stored = |role| role != Role::Created || naming.has_created();
         let names = metric_type.names().iter();
         let names = names.filter(|name| is_stored(name.role));
         let texts = names.map(|name| match naming {
-            Naming::Exposed { .. } => format!("{sent}{}", name.suffix),
+            Naming::Exposed { .. } => format!("{stem}{}", name.suffix),
             Naming::Otlp(_) if name.role == Role::Value => family.clone(),
             Naming::Otlp(_) => format!("{family}{}", name.suffix),
         });
@@ -139,7 +158,8 @@ impl Added {
 
     /// Whether one of these own labels has the name of an added one.
     pub(super) fn clashes(&self, own: &[&str]) -> bool {
-        own.iter().any(|label| self.labels.contains_key(*label))
+        let mut own = own.iter().map(|label| self.style.stored(label));
+        own.any(|label| self.labels.contains_key(&label))
     }
 
     /// What the labels of a series are called in the backend, in the order of `own`,
@@ -159,10 +179,11 @@ impl Added {
         let mut names: Vec<String> = own.iter().map(|label| self.style.stored(label)).collect();
         let mut taken: BTreeSet<String> = self.labels.keys().cloned().collect();
         taken.extend(names.iter().filter(|name| !is_clashing(name)).cloned());
-        let mut clashing: Vec<usize> = (0..own.len()).filter(|&at| is_clashing(own[at])).collect();
-        clashing.sort_by_key(|&at| (own[at].len(), own[at]));
+        let clashing = (0..own.len()).filter(|&at| is_clashing(&names[at]));
+        let mut clashing: Vec<usize> = clashing.collect();
+        clashing.sort_by_key(|&at| (names[at].len(), names[at].clone()));
         for at in clashing {
-            let mut name = format!("{EXPORTED}{}", own[at]);
+            let mut name = format!("{EXPORTED}{}", names[at]);
             while !taken.insert(name.clone()) {
                 name.insert_str(0, EXPORTED);
             }
@@ -202,16 +223,17 @@ impl Added {
     pub(super) fn matchers(&self, own: &[&str]) -> Vec<String> {
         let replaces = self.clash == Clash::Replace;
         let of_page = self.of_page.iter();
-        let of_page = of_page.map(|(name, value)| format!("{name}={}", quoted(value)));
+        let of_page = of_page.map(|(name, value)| matcher(name, value));
+        let own: Vec<String> = own.iter().map(|label| self.style.stored(label)).collect();
         let matchers = self.labels.iter().map(|(name, value)| {
-            if !replaces || !own.contains(&name.as_str()) {
-                return format!("{name}={}", quoted(value));
+            if !replaces || !own.contains(name) {
+                return matcher(name, value);
             }
             let mut exported = format!("{EXPORTED}{name}");
-            while own.contains(&exported.as_str()) {
+            while own.contains(&exported) {
                 exported.insert_str(0, EXPORTED);
             }
-            format!("{exported}=\"\"")
+            matcher(&exported, "")
         });
         matchers.chain(of_page).collect()
     }
@@ -273,67 +295,9 @@ pub(super) fn number_text(number: f64) -> String {
     }
 }
 
-/// A string of the query language.
-pub(super) fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            '\n' => out.push_str("\\n"),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-/// A matcher for one of some values.
-pub(super) fn one_of(label: &str, values: &[&str]) -> String {
-    if let [value] = values {
-        return format!("{label}={}", quoted(value));
-    }
-    let mut pattern = String::new();
-    for value in values {
-        if !pattern.is_empty() {
-            pattern.push('|');
-        }
-        for c in value.chars() {
-            if r"\.+*?()|[]{}^$".contains(c) {
-                pattern.push('\\');
-            }
-            pattern.push(c);
-        }
-    }
-    format!("{label}=~{}", quoted(&pattern))
-}
-
-/// A selector of one name or several.
-pub(super) fn selector(names: &[&str], matchers: &[String]) -> String {
-    match names {
-        [name] => format!("{name}{{{}}}", matchers.join(",")),
-        names => {
-            let mut all = vec![one_of("__name__", names)];
-            all.extend_from_slice(matchers);
-            format!("{{{}}}", all.join(","))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn selectors_are_escaped() {
-        assert_eq!(quoted("a\"\\\n"), r#""a\"\\\n""#);
-        assert_eq!(one_of("a", &["x.y"]), r#"a="x.y""#);
-        assert_eq!(one_of("a", &["x.y", "", "z|"]), r#"a=~"x\\.y||z\\|""#);
-        assert_eq!(selector(&["m"], &[]), "m{}");
-        let several = selector(&["m", "n"], &["a=\"b\"".into()]);
-        assert_eq!(several, r#"{__name__=~"m|n",a="b"}"#);
-    }
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {
         let owned = pairs.iter().map(|&(n, v)| (n.to_owned(), v.to_owned()));

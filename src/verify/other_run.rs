@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 
 use super::VerifyError;
 use super::backend::{AskError, Backend, Labels, Row};
-use super::naming::{Names, Naming, labels_text, quoted, selector};
+use super::naming::{Names, Naming, labels_text, matcher, selector};
 use super::report::{Report, Tally, rfc3339_ms};
 use super::target::{RunInfo, Scrape, late_ms, tick_interval_ms};
 use crate::clock::rfc3339;
@@ -120,7 +120,7 @@ impl Source<'_> {
 
     fn selector(self, name: &str, unit: &str) -> String {
         let names = Names::of((name, unit), &Shape::Gauge, self.prefix, self.naming);
-        let matcher = |(name, value): (&String, &String)| format!("{name}={}", quoted(value));
+        let matcher = |(name, value): (&String, &String)| matcher(name, value);
         let matchers: Vec<String> = self.labels.iter().map(matcher).collect();
         selector(&[&names.family], &matchers)
     }

@@ -2,6 +2,7 @@
 //! the `OpenTelemetry` specification ("Prometheus and `OpenMetrics`
 //! compatibility") as Prometheus and `VictoriaMetrics` carry them out.
 
+use crate::escaping::Escaping;
 use crate::model::Shape;
 use crate::otlp::unit::{ucum, word_of};
 
@@ -11,16 +12,29 @@ pub(super) enum Style {
     /// The unit's words and `_total` are put at the end, double underscores made
     /// one: what Prometheus does unless told otherwise.
     Suffixes,
+    /// The same, but that names are taken apart at some characters only, and each other one
+    /// that is not plain is an underscore:
+    /// `VictoriaMetrics` with `-opentelemetry.usePrometheusNaming`.
+    Separated,
     /// The same, with the name in front kept as it is
     /// (`NoUTF8EscapingWithSuffixes`).
     SuffixesOnly,
-    /// As it was sent (`…WithoutSuffixes`, `NoTranslation`, `VictoriaMetrics`
-    /// without `-opentelemetry.usePrometheusNaming`).
+    /// As it was sent (`NoTranslation`, `VictoriaMetrics` without
+    /// `-opentelemetry.usePrometheusNaming`).
     Sent,
+    /// The same with an underscore for what is not plain
+    /// (`UnderscoreEscapingWithoutSuffixes`).
+    Joined,
 }
 
 /// All of them, the usual one first.
-pub(super) const STYLES: [Style; 3] = [Style::Suffixes, Style::SuffixesOnly, Style::Sent];
+pub(super) const STYLES: [Style; 5] = [
+    Style::Suffixes,
+    Style::Separated,
+    Style::SuffixesOnly,
+    Style::Sent,
+    Style::Joined,
+];
 
 /// Units after a slash.
 const UNITS_PER: [(&str, &str); 7] = [
@@ -43,14 +57,44 @@ pub(super) fn metric(style: Style, sent: &str, unit: &str, shape: &Shape) -> Str
     };
     match style {
         Style::Sent => sent.to_owned(),
-        Style::Suffixes => with_suffixes(sent, words(unit), kind),
+        Style::Joined => joined(sent),
+        Style::Suffixes => {
+            let is_part = |c: char| c.is_ascii_alphanumeric() || c == ':';
+            not_a_number(with_suffixes(sent, is_part, words(unit), kind))
+        }
+        Style::Separated => {
+            let name = with_suffixes(sent, |c| !"/_.-: ".contains(c), words(unit), kind);
+            let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+            name.chars().map(plain).collect()
+        }
         Style::SuffixesOnly => with_suffixes_only(sent, words(unit), kind),
     }
 }
 
+/// What is not plain as underscores, several of them as one, and none at the ends.
+fn joined(sent: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == ':' || c == '_';
+    let mut tokens: Vec<&str> = sent.split(|c| !is_part(c)).collect();
+    tokens.retain(|token| !token.is_empty());
+    not_a_number(tokens.join("_"))
+}
+
+/// A name that begins with a digit begins with an underscore instead.
+fn not_a_number(name: String) -> String {
+    if name.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("_{name}")
+    } else {
+        name
+    }
+}
+
 /// The name's tokens, then the unit's words that are not among them; the kind last.
-fn with_suffixes(sent: &str, (main, per): (String, String), kind: Option<&str>) -> String {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || c == ':';
+fn with_suffixes(
+    sent: &str,
+    is_part: impl Fn(char) -> bool,
+    (main, per): (String, String),
+    kind: Option<&str>,
+) -> String {
     let mut tokens: Vec<&str> = sent.split(|c| !is_part(c)).collect();
     tokens.retain(|token| !token.is_empty());
     let (main, per) = (tidied(&main), tidied(&per));
@@ -70,12 +114,7 @@ fn with_suffixes(sent: &str, (main, per): (String, String), kind: Option<&str>) 
         tokens.retain(|token| *token != kind);
         tokens.push(kind);
     }
-    let name = tokens.join("_");
-    if name.starts_with(|c: char| c.is_ascii_digit()) {
-        format!("_{name}")
-    } else {
-        name
-    }
+    tokens.join("_")
 }
 
 /// The name as it is, then the unit and the kind, unless it ends with them.
@@ -97,26 +136,31 @@ fn with_suffixes_only(sent: &str, (main, per): (String, String), kind: Option<&s
     name
 }
 
-/// What a receiver makes of the names of labels. With all of its translation strategies
-/// it depends on further settings.
+/// What becomes of the names of labels. What receivers of OTLP make of them depends on
+/// further settings with all translation strategies that escape.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum LabelStyle {
     /// They are kept.
     #[default]
     AsSent,
-    /// Those that begin with an underscore are called `key_…`: Prometheus with the
-    /// strategies that escape.
+    /// What is not plain is an underscore, and `key_` precedes a digit in front.
+    Escaped,
+    /// The same, and those that begin with an underscore are called `key_…`: Prometheus with
+    /// the strategies that escape.
     Keyed,
     /// Several underscores become one (`label_name_preserve_multiple_underscores: false`).
     Collapsed,
     /// Both.
     KeyedCollapsed,
+    /// They came by a text format, escaped by a scheme.
+    Exposed(Escaping),
 }
 
-/// All of them, the usual ones first.
-pub(super) const LABEL_STYLES: [LabelStyle; 4] = [
+/// All that receivers of OTLP have, the usual ones first.
+pub(super) const LABEL_STYLES: [LabelStyle; 5] = [
     LabelStyle::Keyed,
     LabelStyle::AsSent,
+    LabelStyle::Escaped,
     LabelStyle::KeyedCollapsed,
     LabelStyle::Collapsed,
 ];
@@ -124,21 +168,23 @@ pub(super) const LABEL_STYLES: [LabelStyle; 4] = [
 impl LabelStyle {
     /// What a label is called.
     pub(super) fn stored(self, own: &str) -> String {
-        let mut name = match self {
-            Self::AsSent | Self::Keyed => own.to_owned(),
-            Self::Collapsed | Self::KeyedCollapsed => {
-                let mut name = String::with_capacity(own.len());
-                let others = own.chars();
-                others.for_each(|c| {
-                    if c != '_' || !name.ends_with('_') {
-                        name.push(c);
-                    }
-                });
-                name
+        match self {
+            Self::AsSent => return own.to_owned(),
+            Self::Exposed(escaping) => return escaping.label(own).into_owned(),
+            Self::Escaped | Self::Keyed | Self::Collapsed | Self::KeyedCollapsed => {}
+        }
+        let collapses = matches!(self, Self::Collapsed | Self::KeyedCollapsed);
+        let mut name = String::with_capacity(own.len());
+        for c in own.chars() {
+            let c = if c.is_ascii_alphanumeric() { c } else { '_' };
+            if !(collapses && c == '_' && name.ends_with('_')) {
+                name.push(c);
             }
-        };
+        }
         let is_keyed = matches!(self, Self::Keyed | Self::KeyedCollapsed);
-        if is_keyed && name.starts_with('_') && !name.starts_with("__") {
+        if name.starts_with(|c: char| c.is_ascii_digit()) {
+            name.insert_str(0, "key_");
+        } else if is_keyed && name.starts_with('_') && !name.starts_with("__") {
             name.insert_str(0, "key");
         }
         name
@@ -198,7 +244,37 @@ mod tests {
         gauge   _9x           -         _9x                _9x
         counter __9_9         bytes     _9_9_bytes_total   __9_9_bytes_total
         gauge   :x__y:        -         :x_y:              :x__y:
+        counter http.é_reqs   -         http_reqs_total    http.é_reqs_total
+        gauge   .a/b          bytes     a_b_bytes          .a/b_bytes
+        gauge   9.x           -         _9_x               9.x
     ";
+
+    /// As `VictoriaMetrics` does it.
+    #[test]
+    fn names_are_taken_apart_at_separators() {
+        for (sent, expected) in [
+            ("http.server-requests", "http_server_requests_seconds_total"),
+            ("a:b/__c d", "a_b_c_d_seconds_total"),
+            ("otel_размер", "otel________seconds_total"),
+            ("9\"x\"", "9_x__seconds_total"),
+        ] {
+            let name = metric(Style::Separated, sent, "s", &Shape::Counter);
+            assert_eq!(name, expected);
+        }
+    }
+
+    #[test]
+    fn names_without_suffixes_are_joined() {
+        for (sent, expected) in [
+            ("a__b_", "a__b_"),
+            ("http.é_reqs", "http__reqs"),
+            (".a/.b.", "a_b"),
+            ("9.x", "_9_x"),
+            (":x", ":x"),
+        ] {
+            assert_eq!(metric(Style::Joined, sent, "s", &Shape::Counter), expected);
+        }
+    }
 
     /// Checked against the translator that Prometheus uses, v1.0.0.
     #[test]
@@ -225,12 +301,19 @@ mod tests {
     #[test]
     fn labels_are_translated_as_receivers_do() {
         for (own, expected) in [
-            ("_a", ["key_a", "_a", "key_a", "_a"]),
-            ("a_", ["a_", "a_", "a_", "a_"]),
-            ("a__b", ["a__b", "a__b", "a_b", "a_b"]),
-            ("_a__b_", ["key_a__b_", "_a__b_", "key_a_b_", "_a_b_"]),
-            ("_1", ["key_1", "_1", "key_1", "_1"]),
-            ("a1", ["a1", "a1", "a1", "a1"]),
+            ("_a", ["key_a", "_a", "_a", "key_a", "_a"]),
+            ("a_", ["a_", "a_", "a_", "a_", "a_"]),
+            ("a__b", ["a__b", "a__b", "a__b", "a_b", "a_b"]),
+            (
+                "_a__b_",
+                ["key_a__b_", "_a__b_", "_a__b_", "key_a_b_", "_a_b_"],
+            ),
+            ("_1", ["key_1", "_1", "_1", "key_1", "_1"]),
+            ("a1", ["a1", "a1", "a1", "a1", "a1"]),
+            ("a.b", ["a_b", "a.b", "a_b", "a_b", "a_b"]),
+            ("a.é_b", ["a___b", "a.é_b", "a___b", "a_b", "a_b"]),
+            (".a", ["key_a", ".a", "_a", "key_a", "_a"]),
+            ("1.a", ["key_1_a", "1.a", "key_1_a", "key_1_a", "key_1_a"]),
         ] {
             let stored = LABEL_STYLES.map(|style| style.stored(own));
             assert_eq!(stored, expected, "{own}");

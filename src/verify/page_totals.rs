@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::backend::{AskError, Labels, Row};
 use super::context::Context;
-use super::naming::{self, Names, quoted, selector};
+use super::naming::{self, Names, label_in_query, matcher, selector};
 use super::report::{Example, Tally, What, tally_of};
 use super::selection::{Rows, for_each_series};
 use super::sums::Totals;
@@ -236,7 +236,7 @@ impl<'g> Group<'g> {
         let mut matchers = Vec::new();
         for (at, (label, value)) in common.by_ref() {
             if places.keys().all(|values| values[at] == *value) {
-                matchers.push(format!("{label}={}", quoted(value)));
+                matchers.push(matcher(label, value));
             }
         }
         Self {
@@ -268,10 +268,11 @@ impl<'g> Group<'g> {
         let mut matchers = self.matchers.clone();
         for (label, value) in ctx.matches() {
             let stored = ctx.added().stored_name(label, &own);
-            matchers.push(format!("{stored}={}", quoted(value)));
+            matchers.push(matcher(&stored, value));
         }
         let by = |function: &str| {
-            let labels = self.labels.join(", ");
+            let labels = self.labels.iter().map(|label| label_in_query(label));
+            let labels = labels.collect::<Vec<_>>().join(", ");
             let all = selector(&[text], &matchers);
             let query = format!("sum by ({labels}) ({function}({all}[{}ms]))", self.range_ms);
             ctx.backend().vector(&query, self.end_ms)

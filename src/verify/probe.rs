@@ -7,7 +7,7 @@ use super::VerifyError;
 use super::Via;
 use super::at_tick::AtTick;
 use super::backend::{AskError, Backend, Kind};
-use super::naming::{Added, Clash, Names, quoted, selector};
+use super::naming::{Added, Clash, Names, is_there, label_in_query, matcher, quoted, selector};
 use super::route::{Route, any_matching, in_queries, own_labels};
 use super::selection::labels;
 use crate::config::{Label, LabelValues, Metric};
@@ -89,8 +89,8 @@ impl Probe<'_> {
         let mut matchers = added.matchers(&own);
         for (own, stored) in own.iter().zip(added.stored_names(&own)) {
             match values.and_then(|values| values.get(own)) {
-                Some(value) => matchers.push(format!("{stored}={}", quoted(value))),
-                None if added.labels.contains_key(*own) => matchers.push(format!("{stored}!=\"\"")),
+                Some(value) => matchers.push(matcher(&stored, value)),
+                None if added.clashes(&[own]) => matchers.push(is_there(&stored)),
                 None => {}
             }
         }
@@ -124,8 +124,12 @@ impl Probe<'_> {
                 continue;
             }
             let mut matchers = added.matchers(&own_labels(metric));
-            matchers.push(format!("{}!=\"\"", label.name));
-            matchers.push(format!("{}!={}", label.name, quoted(value)));
+            matchers.push(is_there(&label.name));
+            matchers.push(format!(
+                "{}!={}",
+                label_in_query(&label.name),
+                quoted(value)
+            ));
             let names = route.possible_names_of(metric);
             if any_matching(self.backend, &matchers, &names, ("[5m]", self.at_ms))? {
                 return Ok(());

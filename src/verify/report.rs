@@ -91,7 +91,7 @@ impl Report {
             allowances: Vec::new(),
             warnings: Vec::new(),
             cost: None,
-            naming: Naming::Exposed { created: false },
+            naming: Naming::PLAIN,
             added: Added::default(),
         }
     }

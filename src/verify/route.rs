@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::backend::{AskError, Backend};
-use super::naming::{Added, Names, Naming, selector};
+use super::naming::{Added, Names, Naming, is_there, selector};
 use super::otlp_name::{LABEL_STYLES, LabelStyle, STYLES, Style};
 use super::{VerifyError, Via};
 use crate::config::{Config, Metric};
+use crate::escaping::Escaping;
 use crate::exporters::{self, Exporter, Push, Section};
 use crate::journal::Replay;
 use crate::model::{Family, Shape, shape_of};
@@ -74,7 +75,7 @@ impl Route {
                 via,
                 prefix: prometheus.prefix.clone(),
                 self_prefix,
-                naming: Naming::Exposed { created: false },
+                naming: Naming::PLAIN,
                 instance: None,
                 due: None,
                 // What has a time of its own is never marked.
@@ -100,7 +101,7 @@ impl Route {
                 }
                 let (naming, ends) = match push {
                     Push::Otlp(_) => (Naming::Otlp(Style::Suffixes), Ends::Removed),
-                    Push::RemoteWrite(_) => (Naming::Exposed { created: false }, Ends::Removed),
+                    Push::RemoteWrite(_) => (Naming::PLAIN, Ends::Removed),
                 };
                 Ok(Self {
                     via,
@@ -133,9 +134,14 @@ impl Route {
 
     /// What a metric's series are called.
     pub(super) fn names_of(&self, metric: &Metric) -> Names {
+        self.names_by(metric, self.naming)
+    }
+
+    /// What they would be called otherwise.
+    pub(super) fn names_by(&self, metric: &Metric, naming: Naming) -> Names {
         let of = (metric.name.as_str(), metric.unit.as_str());
         let shape = shape_of(metric, &|_| None);
-        Names::of(of, &shape, &self.prefix, self.naming)
+        Names::of(of, &shape, &self.prefix, naming)
     }
 
     /// Where a receiver puts a zero that puts one where a series began, Unix milliseconds.
@@ -162,24 +168,41 @@ impl Route {
     /// The names that the series of tick numbers may have, each with what it
     /// tells of the naming.
     pub(super) fn tick_names(&self) -> Vec<(String, Naming)> {
-        let prefix = self.own_prefix();
-        let name = |naming| {
-            let names = Names::of((TICKS, ""), &Shape::Counter, &prefix, naming);
-            names.family
+        let namings = match (self.naming, self.via) {
+            (Naming::Exposed { created, .. }, Via::Prometheus) => Escaping::ALL
+                .map(|escaping| Naming::Exposed { created, escaping })
+                .to_vec(),
+            (Naming::Exposed { .. }, _) => vec![self.naming],
+            (Naming::Otlp(_), _) => STYLES.map(Naming::Otlp).to_vec(),
         };
-        match self.naming {
-            Naming::Exposed { .. } => vec![(name(self.naming), self.naming)],
-            Naming::Otlp(_) => {
-                let mut all: Vec<(String, Naming)> = Vec::new();
-                for naming in STYLES.map(Naming::Otlp) {
-                    let text = name(naming);
-                    if all.iter().all(|(known, _)| *known != text) {
-                        all.push((text, naming));
-                    }
-                }
-                all
+        let mut all: Vec<(String, Naming)> = Vec::new();
+        for naming in namings {
+            let text = self.tick_name(naming);
+            if all.iter().all(|(known, _)| *known != text) {
+                all.push((text, naming));
             }
         }
+        all
+    }
+
+    fn tick_name(&self, naming: Naming) -> String {
+        let prefix = self.own_prefix();
+        Names::of((TICKS, ""), &Shape::Counter, &prefix, naming).family
+    }
+
+    /// By which schemes names may be escaped, the name of the tick numbers being what it is.
+    pub(super) fn escapings(&self) -> Vec<Escaping> {
+        let Naming::Exposed { created, escaping } = self.naming else {
+            return Vec::new();
+        };
+        if self.via != Via::Prometheus {
+            return vec![escaping];
+        }
+        let name = self.tick_name(self.naming);
+        let by = |escaping| self.tick_name(Naming::Exposed { created, escaping });
+        let mut all = Escaping::ALL.to_vec();
+        all.retain(|&escaping| by(escaping) == name);
+        all
     }
 
     /// Selects the series of tick numbers, whatever they are called, of a target.
@@ -192,19 +215,25 @@ impl Route {
     /// The ways in which a metric may be named that the name of the tick numbers leaves
     /// open, this one first.
     fn alternatives(&self) -> Vec<Self> {
-        let other = match self.naming {
-            Naming::Otlp(Style::Suffixes) => Some(Naming::Otlp(Style::SuffixesOnly)),
+        let others = match self.naming {
+            Naming::Otlp(Style::Suffixes) => [Style::SuffixesOnly, Style::Separated]
+                .map(Naming::Otlp)
+                .to_vec(),
+            Naming::Otlp(Style::Sent) => vec![Naming::Otlp(Style::Joined)],
             // Whether a scraper asked for OpenMetrics, and keeps what it read of
             // them, only the backend can tell.
-            Naming::Exposed { .. } if self.created => Some(Naming::Exposed { created: true }),
-            _ => None,
+            Naming::Exposed { escaping, .. } if self.created => vec![Naming::Exposed {
+                created: true,
+                escaping,
+            }],
+            _ => Vec::new(),
         };
-        let other = other.filter(|naming| *naming != self.naming);
-        let other = other.map(|naming| Self {
+        let others = others.into_iter().filter(|naming| *naming != self.naming);
+        let others = others.map(|naming| Self {
             naming,
             ..self.clone()
         });
-        [self.clone()].into_iter().chain(other).collect()
+        [self.clone()].into_iter().chain(others).collect()
     }
 
     /// What a metric's series may be called.
@@ -230,10 +259,6 @@ impl Route {
         added: &Added,
         at_ms: i64,
     ) -> Result<(), AskError> {
-        let alternatives = self.alternatives();
-        let [_, other] = &alternatives[..] else {
-            return Ok(());
-        };
         let metrics = replay.metrics();
         // Names that only one of them gives.
         let only = |of: &Self, not: &Self| {
@@ -249,8 +274,11 @@ impl Route {
             any_of(backend, added, named, ("[5m]", at_ms))
         };
         let is_exposed = matches!(self.naming, Naming::Exposed { .. });
-        if (is_exposed || !only(self, other)?) && only(other, self)? {
-            *self = other.clone();
+        for other in self.alternatives().into_iter().skip(1) {
+            if (is_exposed || !only(self, &other)?) && only(&other, self)? {
+                *self = other;
+                break;
+            }
         }
         Ok(())
     }
@@ -267,7 +295,7 @@ impl Route {
         at_ms: i64,
     ) -> Result<LabelStyle, AskError> {
         if !matches!(self.naming, Naming::Otlp(_)) {
-            return Ok(LabelStyle::AsSent);
+            return Ok(added.style);
         }
         let mut styles = LABEL_STYLES.to_vec();
         let mut asked: BTreeSet<&str> = BTreeSet::new();
@@ -283,7 +311,7 @@ impl Route {
                 let mut there: Vec<String> = Vec::new();
                 for spelling in spellings {
                     let mut matchers = added.matchers(&own);
-                    matchers.push(format!("{spelling}!=\"\""));
+                    matchers.push(is_there(&spelling));
                     let names = self.names_of(metric).texts;
                     if any_matching(backend, &matchers, &names, ("[5m]", at_ms))? {
                         there.push(spelling);
@@ -302,12 +330,15 @@ impl Route {
     /// What names are changed to, where they are: for people.
     pub(super) fn translation(&self) -> Option<&'static str> {
         match self.naming {
-            Naming::Exposed { created: false } => None,
-            Naming::Exposed { created: true } => Some(
+            Naming::Exposed { created: false, .. } => None,
+            Naming::Exposed { created: true, .. } => Some(
                 "start times are stored as series of their own, _created, since OpenMetrics was \
                  scraped",
             ),
             Naming::Otlp(Style::Sent) => Some("names are kept as they were sent, without _total"),
+            Naming::Otlp(Style::Joined) => {
+                Some("names are kept, without _total, but for characters that are not plain")
+            }
             Naming::Otlp(_) => {
                 Some("names are translated from OTLP: words of units and _total are appended")
             }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::backend::{AskError, Backend, Kind, Labels, Stored};
 use super::edges::Edges;
 use super::gaps::missing_pushes;
-use super::naming::labels_text;
+use super::naming::{Names, Naming, labels_text};
 use super::other_run::{self, Source, Whose};
 use super::report::{Example, Gap, rfc3339_ms};
 use super::route::Route;
@@ -19,6 +19,7 @@ use super::{Options, PAGES_MAX, VerifyError, pages};
 use crate::clock::Clock;
 use crate::config::{INSTANCE_ATTRIBUTE, INSTANCE_LABEL, Targets};
 use crate::journal::Replay;
+use crate::model::Shape;
 use crate::selfmetrics::TICK_LAG;
 
 /// Of fewer intervals, those before the range tell what is usual as well.
@@ -90,7 +91,7 @@ pub(super) fn find(
     let mut in_range = numbers.stored(edges.begin_ms, edges.end_ms)?;
     numbers.leave_out_own_metrics(&mut in_range)?;
     if in_range.iter().any(|stored| numbers.is_page(stored)) {
-        numbers.infos = numbers.run_infos((edges.begin_ms, edges.end_ms))?;
+        numbers.infos = numbers.run_infos(&in_range, (edges.begin_ms, edges.end_ms))?;
     }
     numbers.check_several(&in_range)?;
     let is_first_range = !options.whole_range && options.known_until_ms.is_none();
@@ -193,7 +194,7 @@ impl TickNumbers<'_> {
         if !may_be_others || self.route.due.is_some() || found.is_empty() {
             return Ok(());
         }
-        let told = self.told(range_ms)?;
+        let told = self.told(found, range_ms)?;
         found.retain(|stored| {
             let mut labels = stored.labels.clone();
             labels.remove("__name__");
@@ -266,8 +267,9 @@ impl TickNumbers<'_> {
     /// Whether there is a tick lag beside some tick numbers from one time to another.
     fn has_lag(&self, stored: &Stored, from_ms: i64, to_ms: i64) -> Result<bool, AskError> {
         let mut target = stored.labels.clone();
-        let name = format!("{}{}", self.route.own_prefix(), TICK_LAG.0);
-        target.insert("__name__".to_owned(), name);
+        let (naming, prefix) = (self.naming_of(stored), self.route.own_prefix());
+        let names = Names::of(TICK_LAG, &Shape::Gauge, &prefix, naming);
+        target.insert("__name__".to_owned(), names.family);
         let (selector, length_ms) = (exactly(&target), to_ms - from_ms + 1);
         let query = format!("count(last_over_time({selector}[{length_ms}ms]))");
         Ok(!self.backend.vector(&query, to_ms)?.is_empty())
@@ -293,9 +295,7 @@ impl TickNumbers<'_> {
         edges: &Edges,
     ) -> Result<Target, VerifyError> {
         let ticks_name = name_of(&stored.labels).to_owned();
-        let candidates = self.route.tick_names();
-        let naming = candidates.iter().find(|(name, _)| *name == ticks_name);
-        let naming = naming.map_or(self.route.naming, |(_, naming)| *naming);
+        let naming = self.naming_of(&stored);
         let (mut scrapes, odd) = self.scrapes(&stored)?;
         let numbers = stored.labels;
         let mut labels = numbers.clone();
@@ -368,34 +368,56 @@ impl TickNumbers<'_> {
         pages::is_of_page(self.targets, &stored.labels)
     }
 
-    /// What each target says of its run that says one thing, asked at once.
-    fn run_infos(&self, range_ms: (i64, i64)) -> Result<BTreeMap<Labels, RunInfo>, AskError> {
-        let told = self.told(range_ms)?.into_iter();
+    /// What each target of some tick numbers says of its run that says one thing.
+    fn run_infos(
+        &self,
+        found: &[Stored],
+        range_ms: (i64, i64),
+    ) -> Result<BTreeMap<Labels, RunInfo>, AskError> {
+        let told = self.told(found, range_ms)?.into_iter();
         let only = told.filter_map(|(labels, all)| Some((labels, other_run::only_told(all)?)));
         Ok(only.collect())
     }
 
-    /// What all targets say of their run.
-    fn told(&self, range_ms: (i64, i64)) -> Result<BTreeMap<Labels, Vec<RunInfo>>, AskError> {
-        let source = Source {
-            backend: self.backend,
-            prefix: &self.route.own_prefix(),
-            naming: self.route.naming,
-            labels: &self.named,
-        };
-        source.told(range_ms)
+    /// What the targets of some tick numbers say of their run, asked at once for all that
+    /// are called alike.
+    fn told(
+        &self,
+        found: &[Stored],
+        range_ms: (i64, i64),
+    ) -> Result<BTreeMap<Labels, Vec<RunInfo>>, AskError> {
+        let names: BTreeSet<&str> = found.iter().map(|one| name_of(&one.labels)).collect();
+        let mut namings = self.route.tick_names();
+        namings.retain(|(name, _)| names.contains(name.as_str()));
+        let mut told = BTreeMap::new();
+        for (_, naming) in namings {
+            let source = Source {
+                backend: self.backend,
+                prefix: &self.route.own_prefix(),
+                naming,
+                labels: &self.named,
+            };
+            told.extend(source.told(range_ms)?);
+        }
+        Ok(told)
+    }
+
+    /// What the name of tick numbers tells of names.
+    fn naming_of(&self, stored: &Stored) -> Naming {
+        let name = name_of(&stored.labels);
+        let mut candidates = self.route.tick_names().into_iter();
+        let known = candidates.find(|(known, _)| known == name);
+        known.map_or(self.route.naming, |(_, naming)| naming)
     }
 
     /// Of which run a target says that it is, at its last tick number.
     fn whose(&self, stored: &Stored) -> Result<Option<Whose>, VerifyError> {
         let mut labels = stored.labels.clone();
-        let name = labels.remove("__name__").unwrap_or_default();
-        let candidates = self.route.tick_names();
-        let naming = candidates.iter().find(|(known, _)| *known == name);
+        labels.remove("__name__");
         let source = Source {
             backend: self.backend,
             prefix: &self.route.own_prefix(),
-            naming: naming.map_or(self.route.naming, |(_, naming)| *naming),
+            naming: self.naming_of(stored),
             labels: &labels,
         };
         let last = stored.samples.iter().max_by_key(|(time_ms, _)| *time_ms);

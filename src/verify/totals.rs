@@ -7,7 +7,7 @@ use super::backend::{AskError, seconds};
 use super::context::Context;
 use super::generations::Generations;
 use super::locate::{Group, locate};
-use super::naming::{quoted, selector};
+use super::naming::{matcher, selector};
 use super::place::{Place, numbers};
 use super::report::{Example, What};
 use super::route::Ends;
@@ -28,7 +28,7 @@ pub(super) fn check(
     let mut matchers = ctx.added().matchers(&own);
     for (name, value) in ctx.matches() {
         let stored = ctx.added().stored_name(name, &own);
-        matchers.push(format!("{stored}={}", quoted(value)));
+        matchers.push(matcher(&stored, value));
     }
     let (rows, expected) = match place.family {
         None => (Rows::None, Totals::default()),

@@ -263,30 +263,35 @@ const LINT_LINES_MAX: usize = 3000;
 /// Panics unless `promtool check metrics` reads a whole text body, counts every sample in it,
 /// and its lint finds no fault with the beginning of every family.
 pub(crate) fn promtool_accepts(servers: &Path, what: &str, body: &Path) {
-    let check = |input: &Path, flags: &[&str]| {
-        let output = Command::new(servers.join("promtool"))
-            .args(["check", "metrics"])
-            .args(flags)
-            .stdin(File::open(input).unwrap())
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(
-            output.status.success() && said.is_empty(),
-            "promtool doesn't accept {what}: {}\n{said}",
-            output.status,
-        );
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let lint_body = promtool_reads(servers, what, body);
+    promtool_check(servers, what, &lint_body, &["--lint=all"]);
+}
 
-    let table = check(body, &["--extended", "--lint=none"]);
+/// The same without linting. Returns the beginning of every family, in a file beside it.
+pub(crate) fn promtool_reads(servers: &Path, what: &str, body: &Path) -> PathBuf {
+    let table = promtool_check(servers, what, body, &["--extended", "--lint=none"]);
     let total = table.lines().last().unwrap_or_default();
     let counted = total.split_whitespace().nth(1).map(str::to_owned);
-
-    let lint_body = body.with_extension("lint");
-    let samples = copy_family_heads(body, &lint_body);
+    let heads = body.with_extension("lint");
+    let samples = copy_family_heads(body, &heads);
     assert_eq!(counted, Some(samples.to_string()), "{what}\n{table}");
-    check(&lint_body, &["--lint=all"]);
+    heads
+}
+
+fn promtool_check(servers: &Path, what: &str, input: &Path, flags: &[&str]) -> String {
+    let output = Command::new(servers.join("promtool"))
+        .args(["check", "metrics"])
+        .args(flags)
+        .stdin(File::open(input).unwrap())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.success() && said.is_empty(),
+        "promtool doesn't accept {what}: {}\n{said}",
+        output.status,
+    );
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Copies the first lines of every family; returns how many samples the whole body has.

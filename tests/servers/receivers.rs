@@ -81,6 +81,13 @@ impl VictoriaMetrics {
         Self::start_with(servers, folder, &[])
     }
 
+    /// The same, but that it keeps the names of what comes by OTLP.
+    pub(crate) fn start_keeping_names(servers: &Path, folder: &Path) -> Self {
+        // The last one counts.
+        let keeps = "-opentelemetry.usePrometheusNaming=false".to_owned();
+        Self::start_with(servers, folder, &[keeps])
+    }
+
     /// The same, scraping an address as the job `scraped`.
     pub(crate) fn start_scraping(
         servers: &Path,

@@ -33,15 +33,10 @@ pub(super) const HEADER_VALUE_RULE: &str =
 impl Checker<'_> {
     pub(super) fn prefix(&mut self, at: &Path, prefix: Option<String>, default: &str) -> String {
         let prefix = prefix.unwrap_or_else(|| default.to_owned());
-        if !prefix.is_empty() && !names::is_metric_name(&prefix) {
-            self.problems.add(
-                at,
-                format!(
-                    "{} cannot begin a metric name; {}",
-                    quoted(&prefix),
-                    names::METRIC_NAME_RULE
-                ),
-            );
+        let problem = names::metric_name_problem(&prefix, self.names);
+        if let Some(rule) = problem.filter(|_| !prefix.is_empty()) {
+            let message = format!("{} cannot begin a metric name; {rule}", quoted(&prefix));
+            self.problems.add(at, message);
         }
         prefix
     }

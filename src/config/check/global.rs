@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::{Checker, Environment, nanoseconds};
 use crate::config::problem::{Path, quoted};
 use crate::config::raw::{Item, RawGlobal};
-use crate::config::{Global, LogFormat};
+use crate::config::{Global, LogFormat, Names};
 
 const TICK_INTERVAL_S: RangeInclusive<f64> = 0.001..=86400.0;
 /// The variable that overrides `global.control_api_token`.
@@ -23,6 +23,10 @@ impl Checker<'_> {
             // It was reported; what depends on it shall not be reported, too.
             interval = 1.0;
         }
+        let known = [("legacy", Names::Legacy), ("utf8", Names::Utf8)];
+        let names = self.choice(&at.key("names"), raw.names.as_deref(), &known);
+        // All names that follow are judged by it.
+        self.names = names.unwrap_or_default();
         let log_level = self.log_level(at, raw.log_level.as_deref(), environment);
         let known = [("text", LogFormat::Text), ("json", LogFormat::Json)];
         let log_format = self
@@ -57,6 +61,7 @@ impl Checker<'_> {
             journal_file: self.journal_file(&at.key("journal_file"), raw.journal_file),
             threads,
             max_series,
+            names: self.names,
             self_metrics_prefix: self.prefix(
                 &at.key("self_metrics_prefix"),
                 raw.self_metrics_prefix,

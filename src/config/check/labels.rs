@@ -176,7 +176,7 @@ impl Checker<'_> {
             return (labels, false);
         }
         for (path, name, raw) in self.entries(at, raw) {
-            if let Some(problem) = names::label_name_problem(&name) {
+            if let Some(problem) = names::label_name_problem(&name, self.names) {
                 self.problems.add_key(&path, problem);
                 complete = false;
             }

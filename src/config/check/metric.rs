@@ -81,6 +81,8 @@ impl Checker<'_> {
             raw.kind.as_deref(),
             profile.map(|(name, _)| name),
         );
+        let profile_name = profile.map(|(name, _)| name);
+        self.escaped_labels(at, &arranged.labels, profile_name);
         let description = raw.description.take().unwrap_or_default();
         if description.contains('\0') {
             self.problems

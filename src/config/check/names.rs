@@ -4,15 +4,13 @@
 //! All metrics of an exporter share its prefix, so collisions are judged
 //! without it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Checker;
-use crate::config::problem::{Path, quoted};
-use crate::config::{Kind, Metric};
+use crate::config::problem::{Path, excerpt, quoted};
+use crate::config::{Kind, Label, Metric, Names};
+use crate::escaping::{Escaping, is_plain_label, is_plain_metric};
 use crate::layout::{Layout, MetricType, Role, SampleName, Wire};
-
-pub(super) const METRIC_NAME_RULE: &str =
-    "use letters, digits, _ and :, and do not begin with a digit";
 
 /// Mockingbird's own process metrics.
 const PROCESS_METRICS: [(&str, MetricType); 2] = [
@@ -23,16 +21,35 @@ const PROCESS_METRICS: [(&str, MetricType); 2] = [
 /// Ends of names that `OpenMetrics` reserves for a type that no metric here has.
 const GAUGE_HISTOGRAM_SUFFIXES: [&str; 2] = ["_gcount", "_gsum"];
 
-/// `[a-zA-Z_:][a-zA-Z0-9_:]*`.
-pub(super) fn is_metric_name(name: &str) -> bool {
-    let first = |c: char| c.is_ascii_alphabetic() || c == '_' || c == ':';
-    name.starts_with(first) && name.chars().all(|c| first(c) || c.is_ascii_digit())
+/// What to do where a metric cannot have such a name.
+pub(super) fn metric_name_problem(name: &str, names: Names) -> Option<&'static str> {
+    match (names, is_plain_metric(name)) {
+        _ if name.is_empty() => Some("use letters, digits, _ and :, and do not begin with a digit"),
+        (_, true) => None,
+        _ if name.contains('\0') => Some("it must not contain NUL"),
+        (Names::Utf8, false) => None,
+        (Names::Legacy, false) => Some(
+            "use letters, digits, _ and :, and do not begin with a digit; or set global.names: \
+             utf8",
+        ),
+    }
 }
 
-/// Why a label cannot have a name that is not `[a-zA-Z_][a-zA-Z0-9_]*`, or reserved.
-pub(super) fn label_name_problem(name: &str) -> Option<&'static str> {
-    if !is_metric_name(name) || name.contains(':') {
+/// Why a label cannot have such a name, or one that is reserved.
+pub(super) fn label_name_problem(name: &str, names: Names) -> Option<&'static str> {
+    let is_right = match names {
+        Names::Legacy => is_plain_label(name),
+        Names::Utf8 => !name.is_empty() && !name.contains('\0'),
+    };
+    if name.is_empty() {
         Some("not a label name; use letters, digits and _, and do not begin with a digit")
+    } else if name.contains('\0') {
+        Some("not a label name; it must not contain NUL")
+    } else if !is_right {
+        Some(
+            "not a label name; use letters, digits and _, and do not begin with a digit; or set \
+             global.names: utf8",
+        )
     } else if name.starts_with("__") {
         Some("names that begin with __ are reserved by Prometheus")
     } else {
@@ -50,11 +67,11 @@ impl Checker<'_> {
     /// A metric's base name; empty where it was reported.
     pub(super) fn metric_name(&mut self, at: &Path, name: &str, kind: Option<&str>) -> String {
         let base = base_name(name, kind);
-        if !is_metric_name(base) {
+        if let Some(rule) = metric_name_problem(base, self.names) {
             let rule = if base.is_empty() && !name.is_empty() {
                 "there is nothing before _total"
             } else {
-                METRIC_NAME_RULE
+                rule
             };
             self.problems
                 .add(at, format!("{} is not a metric name; {rule}", quoted(name)));
@@ -79,6 +96,7 @@ impl Checker<'_> {
     ) {
         let mut bases: HashMap<&str, usize> = HashMap::new();
         let mut taken: HashMap<String, usize> = HashMap::new();
+        let escaped_prefix = Escaping::Underscores.metric(own_prefix);
         let own_names = PROCESS_METRICS
             .map(|(name, of)| generated_names(name, of))
             .concat();
@@ -98,10 +116,11 @@ impl Checker<'_> {
                 );
                 continue;
             }
-            if let Some(name) = generated
-                .iter()
-                .find(|name| is_own(name, own_prefix, &own_names))
-            {
+            if let Some(name) = generated.iter().find(|name| {
+                let escaped = Escaping::Underscores.metric(name);
+                is_own(name, own_prefix, &own_names)
+                    || is_own(&escaped, &escaped_prefix, &own_names)
+            }) {
                 let message = format!(
                     "{} is reserved for Mockingbird's own metrics; to have it, give these \
                      {} prefix: global.self_metrics_prefix, such as mockingbird_",
@@ -141,6 +160,102 @@ impl Checker<'_> {
             }
             taken.extend(generated.into_iter().map(|name| (name, index)));
         }
+        if self.names == Names::Utf8 {
+            self.escaped_collisions(at, metrics);
+        }
+    }
+
+    /// Warns of metrics with names that are the same when they are escaped.
+    fn escaped_collisions(&mut self, at: &Path, metrics: &[Option<Metric>]) {
+        let mut reported: HashSet<usize> = HashSet::new();
+        for scheme in ESCAPED {
+            let mut taken: HashMap<String, usize> = HashMap::new();
+            for (index, metric) in metrics.iter().enumerate() {
+                let Some(metric) = metric.as_ref().filter(|metric| !metric.name.is_empty()) else {
+                    continue;
+                };
+                let metric_type = metric.kind.metric_type();
+                let stem = scheme.stem(&metric.name, metric_type);
+                let mut names = metric_type.suffixes();
+                let clash = names.find_map(|suffix| {
+                    let name = format!("{stem}{suffix}");
+                    let first = *taken.entry(name.clone()).or_insert(index);
+                    (first != index).then_some((name, first))
+                });
+                let Some((name, first)) = clash.filter(|_| reported.insert(index)) else {
+                    continue;
+                };
+                let other = metrics[first].as_ref().map_or("", |metric| &metric.name);
+                let message = format!(
+                    "scrapers that have names escaped find {} twice, here and as of \
+                     metrics[{first}], {} (escaping={}{}); use another name",
+                    quoted(&name),
+                    quoted(other),
+                    scheme.name(),
+                    who_escapes(scheme),
+                );
+                self.problems.warn(&at.index(index).key("name"), message);
+            }
+        }
+    }
+
+    /// Warns of labels of a metric with names that are the same when they are escaped; once
+    /// for each profile.
+    pub(super) fn escaped_labels(&mut self, at: &Path, labels: &[Label], profile: Option<&str>) {
+        if self.names != Names::Utf8 {
+            return;
+        }
+        for scheme in ESCAPED {
+            let mut taken: HashMap<String, &Label> = HashMap::new();
+            for label in labels.iter().filter(|label| !label.hidden) {
+                let name = scheme.label(&label.name).into_owned();
+                let other = match taken.get(&name) {
+                    Some(other) => Some(excerpt(&other.name)),
+                    None => (name == "__name__").then(|| "the metric's name".into()),
+                };
+                let by = format!("escaping={}{}", scheme.name(), who_escapes(scheme));
+                let message = match other {
+                    Some(other) => format!(
+                        "scrapers that have names escaped find the label {} twice, as {} and \
+                         {other} ({by}), and Prometheus then refuses the whole scrape; use \
+                         another name",
+                        quoted(&name),
+                        excerpt(&label.name),
+                    ),
+                    None if scheme == Escaping::Underscores && name.starts_with("__") => format!(
+                        "scrapers that have names escaped find it as {} ({by}), and some drop \
+                         labels that begin with __; use a name whose first two characters are \
+                         not both replaced",
+                        quoted(&name),
+                    ),
+                    None => {
+                        taken.insert(name, label);
+                        continue;
+                    }
+                };
+                let profile = profile.filter(|_| !label.from_metric);
+                let is_new = profile.is_none_or(|name| self.profiles_named.insert(name.to_owned()));
+                let profile = profile.map(|name| Path::root().key("profiles").key(name));
+                let at = profile.as_ref().unwrap_or(at).key("labels");
+                if is_new {
+                    self.problems.warn(&at.key(&label.name), message);
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// The schemes that change names, the usual one first.
+const ESCAPED: [Escaping; 3] = [Escaping::Underscores, Escaping::Dots, Escaping::Values];
+
+/// Who asks for a scheme, where it is a default of somebody.
+fn who_escapes(scheme: Escaping) -> &'static str {
+    match scheme {
+        Escaping::Underscores => {
+            ": VictoriaMetrics, Prometheus with metric_name_validation_scheme: legacy"
+        }
+        Escaping::AllowUtf8 | Escaping::Dots | Escaping::Values => "",
     }
 }
 
@@ -231,7 +346,7 @@ fn is_own(name: &str, own_prefix: &str, own_names: &[String]) -> bool {
 /// ", such as …" for a name without its ending, where something is left.
 fn without(name: &str, suffix: &str) -> String {
     match name.strip_suffix(suffix) {
-        Some(rest) if is_metric_name(rest) => format!(", such as {}", quoted(rest)),
+        Some(rest) if !rest.is_empty() => format!(", such as {}", quoted(rest)),
         _ => String::new(),
     }
 }

@@ -124,7 +124,7 @@ impl Checker<'_> {
         }
         let mut labels = BTreeMap::new();
         for (path, name, value) in self.entries(at, raw) {
-            if let Some(problem) = names::label_name_problem(&name) {
+            if let Some(problem) = names::label_name_problem(&name, self.names) {
                 self.problems.add_key(&path, problem);
             } else if MetricType::ALL.iter().any(|of| of.label() == Some(&name)) {
                 let message =

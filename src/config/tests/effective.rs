@@ -212,7 +212,7 @@ fn fingerprints_tell_what_determines_the_values() {
     assert!(base.len() == 16 && base.bytes().all(|byte| byte.is_ascii_hexdigit()));
     for same in [
         format!(
-            "{text}global: {{threads: 7, log_level: error, control_api_port: 1, control_api_token: t, journal_file: j, max_series: 5, self_metrics_prefix: own_, tick_interval_s: 1.0}}"
+            "{text}global: {{threads: 7, log_level: error, control_api_port: 1, control_api_token: t, journal_file: j, max_series: 5, names: utf8, self_metrics_prefix: own_, tick_interval_s: 1.0}}"
         ),
         format!("{text}exporters: {{prometheus: {{port: 1}}, otel: {{enabled: false}}}}"),
         text.replace("p: {labels", "q: {labels")

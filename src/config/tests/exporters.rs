@@ -9,7 +9,7 @@ const RULES: &str = r#"
 prometheus: {enabled: yes}
     prometheus.enabled: expected true or false, found the text "yes" (YAML 1.2 knows only true and false, without quotes)
 prometheus: {prefix: 1a}
-    prometheus.prefix: "1a" cannot begin a metric name; use letters, digits, _ and :, and do not begin with a digit
+    prometheus.prefix: "1a" cannot begin a metric name; use letters, digits, _ and :, and do not begin with a digit; or set global.names: utf8
 prometheus: {max_connections: 15}
     prometheus.max_connections: must be at least 16, found 15
 prometheus: {max_connections: 65537}
@@ -91,7 +91,7 @@ remote_write: [{url: 'http://u:p@h/w'}]
 remote_write: [{url: 'http://h/w', version: 3}]
     remote_write[0].version: must be within 1 and 2, found 3
 remote_write: [{url: 'http://h/w', labels: {a-b: c}}]
-    remote_write[0].labels.a-b: not a label name; use letters, digits and _, and do not begin with a digit
+    remote_write[0].labels.a-b: not a label name; use letters, digits and _, and do not begin with a digit; or set global.names: utf8
 remote_write: [{url: 'http://h/w', labels: {__a: c}}]
     remote_write[0].labels.__a: names that begin with __ are reserved by Prometheus
 remote_write: [{url: 'http://h/w', labels: {le: c}}]

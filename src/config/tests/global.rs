@@ -43,7 +43,11 @@ global: {threads: 0}
 global: {threads: 257}
     global.threads: must be within 1 and 256, found 257
 global: {self_metrics_prefix: 1_}
-    global.self_metrics_prefix: "1_" cannot begin a metric name; use letters, digits, _ and :, and do not begin with a digit
+    global.self_metrics_prefix: "1_" cannot begin a metric name; use letters, digits, _ and :, and do not begin with a digit; or set global.names: utf8
+global: {names: utf-8}
+    global.names: unknown "utf-8"; did you mean "utf8"?
+global: {names: any}
+    global.names: unknown "any"; expected one of: legacy, utf8
 global: {max_series: 0}
     global.max_series: must be at least 1, found 0
 global: {control_api_token: ''}

@@ -96,8 +96,10 @@ const PROFILES: &str = r#"
 /// A label name, and what is said about it.
 const LABEL_NAMES: &str = r"
 9
-    not a label name; use letters, digits and _, and do not begin with a digit
+    not a label name; use letters, digits and _, and do not begin with a digit; or set global.names: utf8
 'a:b'
+    not a label name; use letters, digits and _, and do not begin with a digit; or set global.names: utf8
+''
     not a label name; use letters, digits and _, and do not begin with a digit
 __a
     names that begin with __ are reserved by Prometheus
@@ -125,6 +127,57 @@ fn label_rules() {
             all.starts_with("f.yaml:2:25: ") && all.ends_with(expected),
             "{all}"
         );
+    }
+}
+
+#[test]
+fn names_may_be_any_utf8() {
+    let text = "\
+global: {names: utf8, self_metrics_prefix: 'own.'}
+exporters:
+  prometheus: {prefix: '1/'}
+  remote_write: [{url: 'http://h/w', labels: {k8s.cluster: c}}]
+profiles: {p: {labels: {service.name: [x], 'a \"b\"': [y], a花火: [z], a:b: [u], of.one: {range: [1, 2], of: service.name}}}}
+metrics:
+- {name: http.server.requests, type: counter, algorithm: poisson, base_rate: 1, profile: p}
+- {name: 'µ {x}', type: gauge, algorithm: constant, start: 1}
+runtime: {on_start: [{action: spike, metric: http.server.requests_total, multiplier: 2, duration_s: 5, labels: {service.name: x}}]}
+";
+    let config = good(text);
+    assert_eq!(config.warnings, []);
+    let names: Vec<&str> = config.metrics.iter().map(|metric| &*metric.name).collect();
+    assert_eq!(names, ["http.server.requests", "µ {x}"]);
+    for (from, to, expected) in [
+        (
+            "http.server.requests, type",
+            "'', type",
+            "metrics[0].name: \"\" is not a metric name",
+        ),
+        (
+            "'µ {x}'",
+            "\"a\\0\"",
+            "metrics[1].name: \"a\\0\" is not a metric name; it must not contain NUL",
+        ),
+        (
+            "a花火",
+            "__火",
+            "profiles.p.labels.__火: names that begin with __ are reserved",
+        ),
+        (
+            "a花火",
+            "\"a\\0\"",
+            "not a label name; it must not contain NUL",
+        ),
+        (
+            "'µ {x}'",
+            "own.gen.x",
+            "metrics[1].name: \"own.gen.x\" is reserved for Mockingbird's own metrics",
+        ),
+        ("names: utf8, ", "", "or set global.names: utf8"),
+    ] {
+        assert!(text.contains(from));
+        let all = messages(&text.replace(from, to));
+        assert!(all.contains(expected), "{all}");
     }
 }
 

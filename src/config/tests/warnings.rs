@@ -109,6 +109,69 @@ fn negative_buckets_are_told_where_open_metrics_is_served() {
 }
 
 #[test]
+fn names_that_are_the_same_when_escaped_are_told() {
+    let metrics = |one: &str, other: &str| {
+        warnings(&format!(
+            "global: {{names: utf8}}\nmetrics:\n\
+             - {{name: {one}, type: counter, algorithm: poisson, base_rate: 1}}\n\
+             - {{name: {other}, type: gauge, algorithm: constant, start: 1}}\n"
+        ))
+    };
+    assert_eq!(
+        metrics("a.b", "a_b"),
+        "f.yaml:4:10: metrics[1].name: warning: scrapers that have names escaped find \"a_b\" \
+         twice, here and as of metrics[0], \"a.b\" (escaping=underscores: VictoriaMetrics, \
+         Prometheus with metric_name_validation_scheme: legacy); use another name"
+    );
+    let told = metrics("U__a_2e_b", "a.b");
+    assert!(
+        told.contains("find \"U__a_2e_b\" twice") && told.contains("(escaping=values)"),
+        "{told}"
+    );
+    assert_eq!(metrics("a.b", "a.c"), "");
+    let labels = |profile: &str, own: &str| {
+        warnings(&format!(
+            "global: {{names: utf8}}\nprofiles: {{p: {{labels: {{{profile}}}}}}}\nmetrics:\n\
+             - {{name: a, type: gauge, algorithm: constant, start: 1, profile: p, labels: {{{own}}}}}\n\
+             - {{name: b, type: gauge, algorithm: constant, start: 1, profile: p}}\n"
+        ))
+    };
+    let twice = "scrapers that have names escaped find the label \"x_y\" twice, as";
+    assert_eq!(
+        labels("x.y: [1], x_y: [1]", ""),
+        format!(
+            "f.yaml:2:40: profiles.p.labels.x_y: warning: {twice} x_y and x.y \
+             (escaping=underscores: VictoriaMetrics, Prometheus with \
+             metric_name_validation_scheme: legacy), and Prometheus then refuses the whole \
+             scrape; use another name"
+        )
+    );
+    let told = labels("x.y: [1]", "x_y: [1]");
+    assert!(
+        told.starts_with("f.yaml:4:83: metrics[0].labels.x_y: warning: ") && told.contains(twice),
+        "{told}"
+    );
+    let told = labels("'..name..': [1]", "");
+    assert!(
+        told.contains("\"__name__\" twice, as ..name.. and the metric's name"),
+        "{told}"
+    );
+    let told = labels("花火: [1]", "");
+    assert!(
+        told.starts_with("f.yaml:2:29: profiles.p.labels.花火: warning: ")
+            && told.contains("find it as \"__\" (escaping=underscores: VictoriaMetrics"),
+        "{told}"
+    );
+    assert_eq!(
+        labels("x.y: [1], z花: [1], _é: [1]", "x.z: [2]")
+            .lines()
+            .count(),
+        1
+    );
+    assert_eq!(labels("x.y: [1], z花: [1]", "x.z: [2]"), "");
+}
+
+#[test]
 fn shipped_configurations_are_not_warned_of() {
     for (path, config) in shipped::shipped() {
         assert_eq!(config.warnings, [], "{}", path.display());

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::{Label, LabelValues, Sampling, TargetLaw};
 use crate::engine::{Columns, ExponentialColumn, Gaps, random_frames};
+use crate::escaping::Escaping;
 use crate::exposition::protobuf::twin as messages;
 use crate::exposition::twin;
 use crate::model::space::Space;
@@ -280,6 +281,36 @@ proptest! {
             check(&frame, &map, &hidden, times)?;
             check_protobuf(&frame, &map, &hidden, times)?;
             before = Some(map);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Whatever metrics and labels are called, the page of a target that has all series is
+    /// the body, by every scheme of escaping, with hidden labels or without.
+    #[test]
+    fn names_on_pages_are_those_of_the_body(
+        frame in random_frames::utf8_frames(),
+        hides in prop::sample::subsequence(random_frames::UTF8_LABELS.concat(), 0..9),
+        times: (bool, bool),
+    ) {
+        let hidden: Vec<String> = hides.into_iter().map(str::to_owned).collect();
+        let law = TargetLaw::Count(1);
+        let map = TargetMap::of(frame.catalog(), frame.populations(), &law, None);
+        let renderer = Arc::new(renderer(&frame, times));
+        let mut scratch = PageScratch::default();
+        for escaping in Escaping::ALL {
+            let renderer = renderer.under(escaping);
+            for (format, target) in [Format::Text, Format::OpenMetrics].into_iter()
+                .flat_map(|format| map.iter().map(move |target| (format, target)))
+            {
+                let page = Page { target, format, hidden: &hidden, names: None };
+                let (text, _) = written(&renderer, &frame, &page, &mut scratch);
+                let names = (escaping, &hidden[..]);
+                prop_assert_eq!(text, twin::body_of(&frame, "p_", times, format, names));
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use prost::Message;
 
 use crate::engine::{Columns, Frame};
+use crate::escaping::Escaping;
 use crate::exposition::lines::{Mark, Repeats};
 use crate::exposition::points::Points;
 use crate::exposition::protobuf::head::{Head, Heads};
@@ -44,17 +45,18 @@ enum Kind {
 }
 
 impl FamilyProto {
-    /// The message of `family`, whose labels are `pairs`. Neighbouring series resemble each
+    /// The message of `family`, its name escaped by a scheme as those of its labels are.
+    /// Neighbouring series resemble each
     /// other as the lines of text do: every so many end alike.
     pub(in crate::exposition) fn new(
         family: &Family,
         prefix: &str,
-        pairs: Arc<Pairs>,
+        (pairs, escaping): (Arc<Pairs>, Escaping),
         alike_lines: usize,
     ) -> Self {
         Self {
             pairs,
-            header: header(family, prefix).encode_to_vec(),
+            header: header(family, prefix, escaping).encode_to_vec(),
             kind: match &family.shape {
                 Shape::Counter => Kind::Counter,
                 Shape::Gauge => Kind::Gauge,
@@ -269,11 +271,12 @@ enum OfType<'a> {
 }
 
 /// A family without its series.
-fn header(family: &Family, prefix: &str) -> proto::MetricFamily {
+fn header(family: &Family, prefix: &str, escaping: Escaping) -> proto::MetricFamily {
     let base = format!("{prefix}{}", family.name);
     let metric_type = family.shape.metric_type();
+    let stem = escaping.stem(&base, metric_type);
     // A unit that the name does not end with would fail the whole scrape.
-    let is_named = !family.unit.is_empty() && base.ends_with(&format!("_{}", family.unit));
+    let is_named = !family.unit.is_empty() && stem.ends_with(&format!("_{}", family.unit));
     let sent_type = match metric_type {
         MetricType::Counter => proto::MetricType::Counter,
         MetricType::Gauge => proto::MetricType::Gauge,
@@ -281,7 +284,7 @@ fn header(family: &Family, prefix: &str) -> proto::MetricFamily {
         MetricType::Summary => proto::MetricType::Summary,
     };
     proto::MetricFamily {
-        name: Some(format!("{base}{}", metric_type.family_suffix(Wire::Text))),
+        name: Some(format!("{stem}{}", metric_type.family_suffix(Wire::Text))),
         help: (!family.help.is_empty()).then(|| family.help.clone()),
         r#type: Some(sent_type.into()),
         metric: Vec::new(),

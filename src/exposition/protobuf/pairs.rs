@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::escaping::Escaping;
 use crate::model::labels::Arena;
 use crate::model::space::Space;
 use crate::proto::wire::write_varint;
@@ -22,8 +23,12 @@ pub(in crate::exposition) struct Pairs {
 }
 
 impl Pairs {
-    /// Those of the space that has this number among those of a renderer.
-    pub(in crate::exposition) fn new(space: &Arc<Space>, number: usize) -> Self {
+    /// Those of the space that has this number among those of a renderer, escaped by a scheme.
+    pub(in crate::exposition) fn new(
+        space: &Arc<Space>,
+        number: usize,
+        escaping: Escaping,
+    ) -> Self {
         let mut pairs = Self {
             space: Arc::clone(space),
             number,
@@ -31,7 +36,7 @@ impl Pairs {
             longest_bytes: 0,
         };
         for (index, dimension) in space.dimensions().iter().enumerate() {
-            let write = |out: &mut Vec<u8>| write_pair_name(out, &dimension.name);
+            let write = |out: &mut Vec<u8>| write_pair_name(out, &escaping.label(&dimension.name));
             pairs.names.push_with(write);
             let value = if dimension.is_empty() {
                 space.entity_text_bytes_max(index)

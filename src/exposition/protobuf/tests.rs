@@ -7,10 +7,12 @@ use proptest::prelude::*;
 use super::twin;
 use crate::config::LabelValues;
 use crate::engine::{Columns, Created, ExponentialColumn, Frame, Gaps, random_frames};
+use crate::escaping::Escaping;
 use crate::exposition::{Format, Renderer};
 use crate::model::labels::Dimension;
 use crate::model::space::Space;
 use crate::model::{Catalog, Family, Shape};
+use crate::proto::prometheus_client::MetricFamily;
 
 fn body(renderer: &Renderer, frame: &Frame) -> Vec<u8> {
     let mut out = Vec::new();
@@ -25,6 +27,11 @@ fn check(renderer: &Renderer, frame: &Frame, prefix: &str, timestamps: bool) {
     let found = twin::decode(&body);
     assert_eq!(twin::comparable(&found), twin::comparable(&expected));
     assert_eq!(body.len(), twin::encoded_bytes(&expected));
+    check_beside_text(renderer, frame, &found);
+}
+
+/// What was read of a body is what text has of the same frame.
+fn check_beside_text(renderer: &Renderer, frame: &Frame, found: &[MetricFamily]) {
     let mut text = Vec::new();
     renderer.render(frame, Format::Text, &mut text);
     let text = String::from_utf8(text).unwrap();
@@ -40,7 +47,7 @@ fn check(renderer: &Renderer, frame: &Frame, prefix: &str, timestamps: bool) {
         .filter(|&at| !is_alone(at))
         .map(|at| lines[at])
         .collect();
-    let found = twin::text(&found);
+    let found = twin::text(found);
     assert_eq!(found.lines().collect::<Vec<_>>(), lines);
 }
 
@@ -53,6 +60,18 @@ proptest! {
         check(&renderer, &frame, "p_", timestamps);
         // What was counted at the first body holds for further ones.
         check(&renderer, &frame, "p_", timestamps);
+    }
+
+    /// Whatever metrics and labels are called, their names are those of text, by every scheme
+    /// of escaping.
+    #[test]
+    fn names_are_escaped_as_in_text(frame in random_frames::utf8_frames()) {
+        let renderer = Arc::new(Renderer::new(Arc::clone(frame.catalog()), "p\\.", false));
+        for escaping in Escaping::ALL {
+            let renderer = renderer.under(escaping);
+            let found = twin::decode(&body(&renderer, &frame));
+            check_beside_text(&renderer, &frame, &found);
+        }
     }
 
     /// However entities come and go, the messages are those of the entities that exist.

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use prost::Message as _;
 
 use crate::engine::{Columns, Frame};
-use crate::exposition::twin::{braced, label_number, labels, value};
+use crate::escaping::is_plain_metric;
+use crate::exposition::twin::{called, label_number, labels, series, value};
 use crate::model::{Family, Shape};
 use crate::proto::prometheus_client::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType, Quantile,
@@ -45,8 +46,8 @@ fn family(
         let (_, block, columns) = frame.block(place);
         for row in (0..block.len).filter(|&row| !frame.gaps(place).contains(row)) {
             let labels = labels(frame.population(index), block.start + row);
-            let label = |(name, value): (&str, String)| LabelPair {
-                name: Some(name.to_owned()),
+            let label = |(name, value): (String, String)| LabelPair {
+                name: Some(name),
                 value: Some(value),
             };
             let mut metric = Metric {
@@ -162,23 +163,22 @@ pub(in crate::exposition) fn text(families: &[MetricFamily]) -> String {
     for family in families {
         let name = family.name();
         let type_name = family.r#type().as_str_name().to_lowercase();
-        writeln!(out, "# TYPE {name} {type_name}").unwrap();
+        let told = called(name, is_plain_metric);
+        writeln!(out, "# TYPE {told} {type_name}").unwrap();
         for metric in &family.metric {
             let label = |pair: &LabelPair| (pair.name().to_owned(), pair.value().to_owned());
-            let owned: Vec<(String, String)> = metric.label.iter().map(label).collect();
-            let labels = owned.iter().map(|(name, value)| (&**name, value.clone()));
-            let labels: Vec<(&str, String)> = labels.collect();
-            let with = |name: &'static str, value: f64| {
-                let more = [(name, label_number(value))];
-                let labels = labels.iter().cloned().chain(more);
-                braced(&labels.collect::<Vec<_>>())
+            let plain: Vec<(String, String)> = metric.label.iter().map(label).collect();
+            let with = |name: &str, value: f64| {
+                let more = [(name.to_owned(), label_number(value))];
+                let labels = plain.iter().cloned().chain(more);
+                labels.collect::<Vec<_>>()
             };
-            let plain = braced(&labels);
             let end = metric
                 .timestamp_ms
                 .map_or(String::new(), |ms| format!(" {ms}"));
-            let mut line = |suffix: &str, labels: &str, value: String| {
-                writeln!(out, "{name}{suffix}{labels} {value}{end}").unwrap();
+            let mut line = |suffix: &str, labels: &[(String, String)], value: String| {
+                let series = series(&format!("{name}{suffix}"), labels);
+                writeln!(out, "{series} {value}{end}").unwrap();
             };
             if let Some(gauge) = &metric.gauge {
                 line("", &plain, value(gauge.value()));

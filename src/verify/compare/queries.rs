@@ -15,7 +15,7 @@ use crate::model::{Shape, shape_of};
 use crate::verify::VerifyError;
 use crate::verify::at_tick::AtTick;
 use crate::verify::backend::{AskError, Backend};
-use crate::verify::naming::{Added, quoted, selector};
+use crate::verify::naming::{Added, label_in_query, matcher, selector};
 use crate::verify::report::Report;
 use crate::verify::route::{Route, own_labels};
 use crate::verify::selection;
@@ -211,6 +211,7 @@ fn of_metric(
     push("sum of all series", format!("sum({all})"), Form::Instant);
     if let Some(label) = own.first() {
         let label = added.stored_name(label, &own);
+        let label = label_in_query(&label);
         let topk = format!("topk(10, sum by ({label}) ({all}))");
         push("the top 10 of one label", topk, Form::Instant);
     }
@@ -237,11 +238,7 @@ fn of_metric(
     let cursor = population.cursor(row);
     let mut matchers = added.matchers(&own);
     for (label, value) in selection::labels(&cursor) {
-        matchers.push(format!(
-            "{}={}",
-            added.stored_name(label, &own),
-            quoted(value)
-        ));
+        matchers.push(matcher(&added.stored_name(label, &own), value));
     }
     let one = selector(&[name], &matchers);
     push(

@@ -439,7 +439,7 @@ mod tests {
             }],
             warnings: vec![text],
             cost: Some(Cost::default()),
-            naming: Naming::Exposed { created: false },
+            naming: Naming::PLAIN,
             added: Added::default(),
         }
     }

@@ -11,6 +11,7 @@ use crate::http::{Limits, Reply, Request, Server};
 use crate::layout::{Layout, MetricType, Role, Slot, Wire};
 use crate::verify::VerifyError;
 use crate::verify::backend::Labels;
+use crate::verify::naming::quoted;
 use crate::verify::report::{Findings, Gap, Report, Tally};
 
 /// Upper bounds of `mockingbird_verify_ingestion_delay_seconds`.
@@ -261,13 +262,13 @@ impl Metrics {
         );
         let metrics = self.by_metric.iter();
         let samples =
-            metrics.map(|found| (format!("{{metric=\"{}\"}}", found.name), found.samples));
+            metrics.map(|found| (format!("{{metric={}}}", quoted(&found.name)), found.samples));
         let help = "Samples that were compared.";
         out.family("samples", MetricType::Counter, help, samples);
         let differences = self.by_metric.iter().flat_map(|found| {
             let kinds = KINDS.iter().zip(found.differences);
             kinds.map(|(kind, count)| {
-                let labels = format!("{{metric=\"{}\",kind=\"{kind}\"}}", found.name);
+                let labels = format!("{{metric={},kind=\"{kind}\"}}", quoted(&found.name));
                 (labels, count)
             })
         });
