@@ -1,5 +1,5 @@
-//! Names of metrics and labels as those take them who cannot take all of them: the escaping
-//! schemes of Prometheus' exposition formats.
+//! How names of metrics and labels are written for readers that cannot take every name: the
+//! escaping schemes of Prometheus' exposition formats.
 //!
 //! Names may be any UTF-8. What cannot read such names asks for one of the schemes when it
 //! scrapes, and finds letters, digits, `_` and (in metrics' names) `:` only. A sample's name

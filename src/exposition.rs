@@ -14,7 +14,8 @@
 //! | `plan` | cuts a body into chunks |
 //! | `text` | writes a family's lines: `head`, `number` and `ends` are their parts |
 //! | `protobuf` | writes a family's message |
-//! | `page` | writes the lines of one target, their labels from a `stencil`, values that are far apart `gathered` from their `places` |
+//! | `page` | writes the lines of one target: labels from a `stencil`, distant values `gathered` |
+//! | `places` | finds the rows of a target in their blocks |
 //! | `escape` | escapes label values, once at the start, and puts names in quotes |
 //! | `room` | appends to a vector without a call for each piece |
 //! | `lines` | tells the compressor where lines begin |
@@ -179,7 +180,7 @@ impl Renderer {
     /// names take, and are kept as long as the renderer. Where a scheme changes no name there
     /// are none.
     #[must_use]
-    pub fn under(self: &Arc<Self>, escaping: Escaping) -> Arc<Self> {
+    pub fn with_escaping(self: &Arc<Self>, escaping: Escaping) -> Arc<Self> {
         if escaping == Escaping::AllowUtf8 {
             return Arc::clone(self);
         }
@@ -204,7 +205,7 @@ impl Renderer {
             let family = &self.catalog.families()[self.texts.first + place];
             let number = text.labels().number();
             let (labels, pairs) = spaces.entry(number).or_insert_with(|| {
-                let labels = Arc::new(text.labels().under(escaping));
+                let labels = Arc::new(text.labels().with_escaping(escaping));
                 let pairs = Pairs::new(&family.space, number, escaping);
                 (labels, Arc::new(pairs))
             });
@@ -233,8 +234,8 @@ impl Renderer {
 
     /// A renderer of those families that have one of these names, as scrapes show
     /// them in their `TYPE` lines, escaped as the renderer escapes them or not at all; a
-    /// counter's may end in `_total` or not, as the formats differ in it. Nothing but the plan is made anew, so that it costs
-    /// what is selected.
+    /// counter's may end in `_total` or not, as the formats differ in it. Nothing but the plan
+    /// is made anew, so that it costs what is selected.
     #[must_use]
     pub fn of_names(&self, names: &[&str]) -> Self {
         self.of_selected(|family| {

@@ -31,7 +31,7 @@
 //! | [`random`] | keys | draws, and tables of distributions that turn them into values |
 //! | [`algorithm`] | parameters, keys of series | values of one tick |
 //! | [`layout`] | the type of a metric | the samples of each series: names, labels, order |
-//! | [`escaping`] | names of metrics and labels, any UTF-8 | as those take them who cannot take all |
+//! | [`escaping`] | names of metrics and labels, any UTF-8 | as readers take them that cannot take every name |
 //! | [`config`] | a YAML file, the environment | a checked [`config::Config`], or every mistake with its place |
 //! | [`churn`] | laws of a configuration, keys, a time | which entity there is, and since when |
 //! | [`exporters`] | a configuration | its exporters: their names, and what each needs of the engine |

@@ -89,7 +89,7 @@ pub(super) fn check(
         &prometheus,
     );
     let profiles = checker.profiles(&root.key("profiles"), raw.profiles);
-    let page = prometheus.enabled;
+    let page = prometheus.enabled.then_some(&*prometheus.prefix);
     let metrics = checker.metrics(
         &root.key("metrics"),
         raw.metrics,
@@ -127,7 +127,7 @@ pub(super) struct Checker<'a> {
     /// What metrics and labels may be called.
     names: Names,
     /// Profiles whose labels were reported to be called alike.
-    profiles_named: HashSet<String>,
+    profiles_warned: HashSet<String>,
     /// Label values that metrics got from their profiles so far.
     values_copied: usize,
     values_copied_bytes: usize,
@@ -147,7 +147,7 @@ impl<'a> Checker<'a> {
         Self {
             problems,
             names: Names::default(),
-            profiles_named: HashSet::new(),
+            profiles_warned: HashSet::new(),
             values_copied: 0,
             values_copied_bytes: 0,
             values_compared: 0,

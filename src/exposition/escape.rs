@@ -34,7 +34,7 @@ impl SpaceText {
     }
 
     /// The same with the names of labels as a scheme has them; values are shared.
-    pub(super) fn under(&self, escaping: Escaping) -> Self {
+    pub(super) fn with_escaping(&self, escaping: Escaping) -> Self {
         Self::with_names(
             &self.space,
             self.number,

@@ -56,6 +56,24 @@ impl Default for Gathered {
 }
 
 impl Gathered {
+    /// Bytes that it keeps.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let columns = [&self.values, &self.histograms, &self.summaries];
+        let cells = columns.map(|columns| match columns {
+            Columns::Values(values) => values.capacity(),
+            Columns::Histogram {
+                cumulative, sums, ..
+            } => cumulative.capacity() + sums.capacity(),
+            Columns::Summary {
+                quantiles,
+                counts,
+                sums,
+            } => quantiles.capacity() + counts.capacity() + sums.capacity(),
+        });
+        let cells = cells.iter().sum::<usize>() + self.created_ns.capacity();
+        size_of::<u64>() * cells + size_of::<usize>() * self.families.capacity()
+    }
+
     /// Forgets all, as another page follows.
     pub(super) fn forget(&mut self) {
         self.families.clear();

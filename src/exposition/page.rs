@@ -65,7 +65,10 @@ impl PageScratch {
     /// Bytes that it keeps.
     pub(super) fn kept_bytes(&self) -> usize {
         let spaces = self.spaces.iter().map(|of| of.stencil.kept_bytes());
-        spaces.sum::<usize>() + self.protobuf.kept_bytes()
+        spaces.sum::<usize>()
+            + self.own.kept_bytes()
+            + self.gathered.kept_bytes()
+            + self.protobuf.kept_bytes()
     }
 
     /// Another page begins.
@@ -266,6 +269,7 @@ impl<M: Mark> Writer<'_, M> {
             text.put_rows(room, self.ends, &points, &mut head, self.marks);
         }
     }
+
     /// Where the rows of the first of some families are among those that are gathered; unless
     /// they are it gathers them, and those of the following ones that go with it.
     fn gather(&mut self, ahead: &[usize], stencil: &Stencil) -> Range<usize> {

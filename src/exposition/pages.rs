@@ -84,7 +84,7 @@ impl Drop for Borrowed<'_> {
         };
         let mut idle = self.workers.idle();
         idle.workers.push(worker);
-        // To wake nobody costs a call of the system as well.
+        // Waking nobody would cost a system call too.
         let is_awaited = idle.waiting > 0;
         drop(idle);
         if is_awaited {

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `put` | puts numbers |
 //! | `pairs` | what surrounds label values |
-//! | `lens` | how long the label pairs of series are |
+//! | `lengths` | how long the label pairs of series are |
 //! | `head` | writes the label pairs of one series after the other |
 //! | `stencil` | the same of the rows of a target |
 //! | `scalar`, `histogram`, `summary` | the values of a series, by type |
@@ -26,7 +26,7 @@ mod body;
 mod family;
 mod head;
 mod histogram;
-mod lens;
+mod lengths;
 mod pairs;
 mod put;
 mod scalar;

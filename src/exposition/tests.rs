@@ -45,7 +45,7 @@ proptest! {
         let renderer = Renderer::new(Arc::clone(frame.catalog()), &prefix, timestamps);
         let renderer = Arc::new(renderer.with_created(created));
         for escaping in Escaping::ALL {
-            let renderer = renderer.under(escaping);
+            let renderer = renderer.with_escaping(escaping);
             for format in [Format::Text, Format::OpenMetrics] {
                 let times = (timestamps, created);
                 let expected = twin::body_of(&frame, &prefix, times, format, (escaping, &[]));
@@ -234,10 +234,12 @@ fn texts_are_made_once_for_schemes_that_change_something() {
     let plain = Renderer::new(Arc::clone(frame.catalog()), "app_", false).with_created(true);
     let plain = Arc::new(plain);
     for escaping in [Escaping::AllowUtf8, Escaping::Underscores, Escaping::Values] {
-        assert!(Arc::ptr_eq(&plain, &plain.under(escaping)));
+        assert!(Arc::ptr_eq(&plain, &plain.with_escaping(escaping)));
     }
-    let dots = plain.under(Escaping::Dots);
-    assert!(!Arc::ptr_eq(&plain, &dots) && Arc::ptr_eq(&dots, &plain.under(Escaping::Dots)));
+    let dots = plain.with_escaping(Escaping::Dots);
+    assert!(
+        !Arc::ptr_eq(&plain, &dots) && Arc::ptr_eq(&dots, &plain.with_escaping(Escaping::Dots))
+    );
     let text = body(&dots, &frame, Format::OpenMetrics);
     assert!(
         text.starts_with(

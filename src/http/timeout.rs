@@ -1,39 +1,39 @@
-//! Time-outs of a socket, told to the kernel only when they change.
+//! Time-outs of a socket, set only when they change.
 //!
 //! Most waits begin with as much time left as the one before: the time between requests, the
-//! time for a response. So a connection that is served quickly tells its time-outs once.
+//! time for a response. So a connection that is served quickly sets its time-outs once.
 
 use std::io;
 use std::time::{Duration, Instant};
 
-/// Kernels count time-outs in steps of up to so much, and always up. So is done here, or no two
-/// waits would have the same time left.
+/// Kernels round time-outs up to steps of at most so much. Rounding here as well makes those of
+/// consecutive waits equal.
 const STEP: Duration = Duration::from_millis(10);
 
-/// What a socket was told last for one direction.
+/// What was set last for one direction of a socket.
 #[derive(Debug, Default)]
 pub(super) struct Timeout {
-    told: Option<Duration>,
+    applied: Option<Duration>,
 }
 
 impl Timeout {
-    /// Lets the next blocking call on the socket last until a deadline and hardly longer; `tell`
+    /// Lets the next blocking call on the socket last until a deadline and hardly longer; `apply`
     /// sets its time-out. False when the deadline has passed.
     pub(super) fn wait_until(
         &mut self,
         deadline: Instant,
-        tell: impl FnOnce(Duration) -> io::Result<()>,
+        apply: impl FnOnce(Duration) -> io::Result<()>,
     ) -> io::Result<bool> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Ok(false);
         }
         let time = round_up(left);
-        if self.told != Some(time) {
+        if self.applied != Some(time) {
             // Should it fail, nobody knows what the socket has.
-            self.told = None;
-            tell(time)?;
-            self.told = Some(time);
+            self.applied = None;
+            apply(time)?;
+            self.applied = Some(time);
         }
         Ok(true)
     }

@@ -19,7 +19,7 @@ pub struct MetricFamily {
 /// from the family's type.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Metric {
-    /// In the order of their names.
+    /// In the order of their names before escaping.
     #[prost(message, repeated, tag = "1")]
     pub label: ::prost::alloc::vec::Vec<LabelPair>,
     #[prost(message, optional, tag = "2")]

@@ -130,7 +130,7 @@ impl Pages {
             hidden: self.hidden(),
             names: names.as_deref(),
         };
-        let renderer = latest.renderer.under(asked.escaping);
+        let renderer = latest.renderer.with_escaping(asked.escaping);
         let body = pool.page(&latest.frame, &renderer, &page, asked.gzip);
         // A slow reader holds no frame.
         drop((map, latest));

@@ -73,7 +73,7 @@ impl Scrapes {
             Err((status, why)) => return reply.text(status, why),
         };
         let Published { frame, renderer } = latest;
-        let mut renderer = renderer.under(asked.escaping);
+        let mut renderer = renderer.with_escaping(asked.escaping);
         if !self.whole {
             renderer = Arc::new(renderer.of_last(frame.catalog().generated_count()));
         }

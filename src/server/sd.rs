@@ -123,10 +123,16 @@ impl<'a> Group<'a> {
         // All targets have one address: without it they would be one instance.
         labels.insert("instance".into(), id.into());
         for (name, value) in own {
-            // As the labels of all service discovery, for relabelling, they have plain names.
-            let plain = Escaping::Underscores.label(name);
-            let meta = format!("__meta_mockingbird_label_{plain}");
-            labels.insert(meta.into(), value.into());
+            // As the labels of all service discovery, for relabelling, they have plain names;
+            // of two that are then the same the second has one that nothing else has.
+            let meta = |escaping: Escaping| -> Cow<'static, str> {
+                format!("__meta_mockingbird_label_{}", escaping.label(name)).into()
+            };
+            let mut plain = meta(Escaping::Underscores);
+            if labels.contains_key(&plain) {
+                plain = meta(Escaping::Values);
+            }
+            labels.insert(plain, value.into());
             if !in_body {
                 labels.insert(name.to_owned().into(), value.into());
             }

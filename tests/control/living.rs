@@ -162,7 +162,7 @@ fn a_run_of_long_ago_is_soon_there() {
     );
     assert_eq!(dump.status.code(), Some(0));
     let dumped = String::from_utf8(dump.stdout).unwrap();
-    assert!(dumped.lines().count() > 30, "{dumped}");
+    assert!(dumped.lines().count() > 10, "{dumped}");
     for line in dumped.lines() {
         assert!(body.contains(&format!("{line}\n")), "{line}: {body}");
     }

@@ -32,11 +32,12 @@ etcd_module=v3.6.14
 kubernetes_module=v1.36.3
 kubernetes_staging_module=v0.36.3 # what k8s.io/kubernetes has below staging/, as published
 helm_module=v3.20.2
+operator_module=v0.85.0 # the operator of Prometheus
 
 known=(prometheus promtool otelcol victoria-metrics compose-check)
 kubernetes=(
   etcd kube-apiserver kube-controller-manager kube-scheduler kubectl helm
-  prometheus-kubernetes node-agent
+  prometheus-kubernetes node-agent operator-definitions.yaml
 )
 
 # The stamp: what a program in the cache must have been built from.
@@ -52,6 +53,7 @@ version_of() {
     etcd) echo "$etcd_module" ;;
     kube-apiserver | kube-controller-manager | kube-scheduler | kubectl) echo "$kubernetes_module" ;;
     helm) echo "$helm_module" ;;
+    operator-definitions.yaml) echo "$operator_module" ;;
     node-agent)
       echo "$kubernetes_staging_module, $(cat "$here"/kubernetes/*.go | sha256sum | head -c 12)"
       ;;
@@ -147,6 +149,17 @@ build_helm() {
     "helm.sh/helm/v3/cmd/helm@$helm_module"
 }
 
+# No program: what the operator of Prometheus has the API server check of its objects.
+build_operator-definitions.yaml() {
+  local module=github.com/prometheus-operator/prometheus-operator source kind
+  go mod download "$module@$operator_module"
+  source=$(go list -m -f '{{.Dir}}' "$module@$operator_module")
+  for kind in podmonitors servicemonitors scrapeconfigs; do
+    echo ---
+    cat "$source/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml"
+  done >"$folder/operator-definitions.yaml"
+}
+
 # The node of the tests: kubernetes/main.go tells what it does.
 build_node-agent() {
   install -m 644 "$here"/kubernetes/*.go .
@@ -207,7 +220,7 @@ build() {
 failed=()
 for name; do
   version=$(version_of "$name")
-  if [ -x "$folder/$name" ] && [ "$(cat "$folder/$name.stamp" 2>/dev/null)" = "$version" ]; then
+  if [ -e "$folder/$name" ] && [ "$(cat "$folder/$name.stamp" 2>/dev/null)" = "$version" ]; then
     say "$name $version is there"
     continue
   fi

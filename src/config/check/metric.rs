@@ -15,14 +15,14 @@ use crate::config::{Diurnal, Global, Kind, Label, Life, Metric, Sampling, elsewh
 use crate::layout::MetricType;
 
 impl Checker<'_> {
-    /// One entry per entry of the file; `None` where there was a mistake. `page`
-    /// is whether there is a metrics page.
+    /// One entry per entry of the file; `None` where there was a mistake. `page` is the
+    /// prefix of names on the metrics page, if there is one.
     pub(super) fn metrics(
         &mut self,
         at: &Path,
         raw: Option<Vec<Item<WithParameters<RawMetric>>>>,
         profiles: &Profiles,
-        (global, page): (&Global, bool),
+        (global, page): (&Global, Option<&str>),
     ) -> Vec<Option<Metric>> {
         let raw = raw.unwrap_or_default();
         if raw.is_empty() {

@@ -2,7 +2,7 @@
 //! its name on the wire.
 //!
 //! All metrics of an exporter share its prefix, so collisions are judged
-//! without it.
+//! without it, but for those of escaped names, which depend on it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -86,13 +86,14 @@ impl Checker<'_> {
 
     /// Reports equal names, names that a type generates twice, and those whose
     /// end means something else to who reads them; `own_prefix` is that of the process's
-    /// own metrics, and `page` whether there is a metrics page, whose readers go by names.
+    /// own metrics, and `page` that of the metrics page, if there is one, whose readers go by
+    /// names.
     pub(super) fn collisions(
         &mut self,
         at: &Path,
         metrics: &[Option<Metric>],
         own_prefix: &str,
-        page: bool,
+        page: Option<&str>,
     ) {
         let mut bases: HashMap<&str, usize> = HashMap::new();
         let mut taken: HashMap<String, usize> = HashMap::new();
@@ -134,10 +135,10 @@ impl Checker<'_> {
                 self.problems.add(&path, message);
                 continue;
             }
-            if page {
+            if page.is_some() {
                 self.warn_of_negative_buckets(&at.index(index).key("buckets"), metric);
             }
-            if !self.suffix_is_right(&path, metric, page) {
+            if !self.suffix_is_right(&path, metric, page.is_some()) {
                 continue;
             }
             let clash = generated
@@ -160,13 +161,13 @@ impl Checker<'_> {
             }
             taken.extend(generated.into_iter().map(|name| (name, index)));
         }
-        if self.names == Names::Utf8 {
-            self.escaped_collisions(at, metrics);
+        if let (Names::Utf8, Some(prefix)) = (self.names, page) {
+            self.escaped_collisions(at, metrics, prefix);
         }
     }
 
     /// Warns of metrics with names that are the same when they are escaped.
-    fn escaped_collisions(&mut self, at: &Path, metrics: &[Option<Metric>]) {
+    fn escaped_collisions(&mut self, at: &Path, metrics: &[Option<Metric>], prefix: &str) {
         let mut reported: HashSet<usize> = HashSet::new();
         for scheme in ESCAPED {
             let mut taken: HashMap<String, usize> = HashMap::new();
@@ -175,7 +176,7 @@ impl Checker<'_> {
                     continue;
                 };
                 let metric_type = metric.kind.metric_type();
-                let stem = scheme.stem(&metric.name, metric_type);
+                let stem = scheme.stem(&format!("{prefix}{}", metric.name), metric_type);
                 let mut names = metric_type.suffixes();
                 let clash = names.find_map(|suffix| {
                     let name = format!("{stem}{suffix}");
@@ -192,7 +193,7 @@ impl Checker<'_> {
                     quoted(&name),
                     quoted(other),
                     scheme.name(),
-                    who_escapes(scheme),
+                    scheme_users(scheme),
                 );
                 self.problems.warn(&at.index(index).key("name"), message);
             }
@@ -213,7 +214,7 @@ impl Checker<'_> {
                     Some(other) => Some(excerpt(&other.name)),
                     None => (name == "__name__").then(|| "the metric's name".into()),
                 };
-                let by = format!("escaping={}{}", scheme.name(), who_escapes(scheme));
+                let by = format!("escaping={}{}", scheme.name(), scheme_users(scheme));
                 let message = match other {
                     Some(other) => format!(
                         "scrapers that have names escaped find the label {} twice, as {} and \
@@ -234,7 +235,8 @@ impl Checker<'_> {
                     }
                 };
                 let profile = profile.filter(|_| !label.from_metric);
-                let is_new = profile.is_none_or(|name| self.profiles_named.insert(name.to_owned()));
+                let is_new =
+                    profile.is_none_or(|name| self.profiles_warned.insert(name.to_owned()));
                 let profile = profile.map(|name| Path::root().key("profiles").key(name));
                 let at = profile.as_ref().unwrap_or(at).key("labels");
                 if is_new {
@@ -250,7 +252,7 @@ impl Checker<'_> {
 const ESCAPED: [Escaping; 3] = [Escaping::Underscores, Escaping::Dots, Escaping::Values];
 
 /// Who asks for a scheme, where it is a default of somebody.
-fn who_escapes(scheme: Escaping) -> &'static str {
+fn scheme_users(scheme: Escaping) -> &'static str {
     match scheme {
         Escaping::Underscores => {
             ": VictoriaMetrics, Prometheus with metric_name_validation_scheme: legacy"

@@ -119,16 +119,27 @@ fn names_that_are_the_same_when_escaped_are_told() {
     };
     assert_eq!(
         metrics("a.b", "a_b"),
-        "f.yaml:4:10: metrics[1].name: warning: scrapers that have names escaped find \"a_b\" \
+        "f.yaml:4:10: metrics[1].name: warning: scrapers that have names escaped find \"prom_a_b\" \
          twice, here and as of metrics[0], \"a.b\" (escaping=underscores: VictoriaMetrics, \
          Prometheus with metric_name_validation_scheme: legacy); use another name"
     );
-    let told = metrics("U__a_2e_b", "a.b");
+    assert_eq!(metrics("a.b", "a.c"), "");
+    // The prefix is escaped with the name, or keeps its beginning plain.
+    assert_eq!(metrics("U__a_2e_b", "a.b"), "");
+    assert_eq!(metrics("1x", "_x"), "");
+    let without = |exporter: &str| {
+        warnings(&format!(
+            "global: {{names: utf8}}\nexporters: {{prometheus: {{{exporter}}}}}\nmetrics:\n\
+             - {{name: U__a_2e_b, type: counter, algorithm: poisson, base_rate: 1}}\n\
+             - {{name: a.b, type: gauge, algorithm: constant, start: 1}}\n"
+        ))
+    };
+    let told = without("prefix: ''");
     assert!(
         told.contains("find \"U__a_2e_b\" twice") && told.contains("(escaping=values)"),
         "{told}"
     );
-    assert_eq!(metrics("a.b", "a.c"), "");
+    assert_eq!(without("enabled: false"), "");
     let labels = |profile: &str, own: &str| {
         warnings(&format!(
             "global: {{names: utf8}}\nprofiles: {{p: {{labels: {{{profile}}}}}}}\nmetrics:\n\

@@ -38,7 +38,8 @@ impl Scratch {
         let spaces = self.spaces.iter();
         spaces
             .map(|of| of.stencil.kept_bytes() + of.places.kept_bytes())
-            .sum()
+            .sum::<usize>()
+            + self.own.kept_bytes()
     }
 }
 

@@ -302,7 +302,7 @@ proptest! {
         let renderer = Arc::new(renderer(&frame, times));
         let mut scratch = PageScratch::default();
         for escaping in Escaping::ALL {
-            let renderer = renderer.under(escaping);
+            let renderer = renderer.with_escaping(escaping);
             for (format, target) in [Format::Text, Format::OpenMetrics].into_iter()
                 .flat_map(|format| map.iter().map(move |target| (format, target)))
             {

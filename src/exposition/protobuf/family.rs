@@ -11,7 +11,7 @@ use crate::exposition::lines::{Mark, Repeats};
 use crate::exposition::points::Points;
 use crate::exposition::protobuf::head::{Head, Heads};
 use crate::exposition::protobuf::histogram::{Bounds, Histograms};
-use crate::exposition::protobuf::lens::{CursorLens, LenCounts, Lens};
+use crate::exposition::protobuf::lengths::{CursorLengths, LenCounts, PairLengths};
 use crate::exposition::protobuf::pairs::Pairs;
 use crate::exposition::protobuf::scalar::{self, Counters, Gauges};
 use crate::exposition::protobuf::series::{self, AROUND_BYTES_MAX, Values};
@@ -138,15 +138,15 @@ impl FamilyProto {
             }
         }
         let cursor = points.population.cursor(points.first_series);
-        self.measure_rows(time, points, &mut CursorLens::new(&self.pairs, cursor))
+        self.measure_rows(time, points, &mut CursorLengths::new(&self.pairs, cursor))
     }
 
-    /// Bytes of some rows, whose labels are as long as `lens` tells.
+    /// Bytes of some rows, whose labels are as long as `lengths` tells.
     pub(in crate::exposition) fn measure_rows(
         &self,
         time: &SampleTime,
         points: &Points<'_>,
-        lens: &mut impl Lens,
+        lens: &mut impl PairLengths,
     ) -> u64 {
         let tail = &mut self.tail(time, points);
         match self.values(points.columns) {
@@ -213,7 +213,7 @@ impl FamilyProto {
     fn block_lens(&self, frame: &Frame, index: usize) -> &[LenCounts] {
         self.block_lens.get_or_init(|| {
             let cursor = frame.population(index).cursor(0);
-            let mut lens = CursorLens::new(&self.pairs, cursor);
+            let mut lens = CursorLengths::new(&self.pairs, cursor);
             let blocks = frame.catalog().family_blocks(index);
             let blocks = blocks.map(|block| frame.catalog().blocks()[block].len);
             blocks.map(|len| LenCounts::of(&mut lens, len)).collect()

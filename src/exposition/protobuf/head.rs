@@ -7,7 +7,7 @@
 // The pieces of a hot line must end up in one loop.
 #![allow(clippy::inline_always)]
 
-use crate::exposition::protobuf::lens::Lens;
+use crate::exposition::protobuf::lengths::PairLengths;
 use crate::exposition::protobuf::pairs::Pairs;
 use crate::exposition::room::{Room, SLACK_BYTES};
 use crate::model::labels::Arena;
@@ -20,7 +20,7 @@ pub(super) const METRIC_KEY: u8 = len_key(4);
 pub(super) const ROOM: usize = 6;
 
 /// The beginnings of the messages of series, one after the other.
-pub(in crate::exposition) trait Heads: Lens {
+pub(in crate::exposition) trait Heads: PairLengths {
     /// Puts that of a series of which `body_len` bytes follow the labels.
     fn put(&mut self, room: &mut Room, body_len: usize);
 }
@@ -115,7 +115,7 @@ impl<'a> Head<'a> {
     }
 }
 
-impl Lens for Head<'_> {
+impl PairLengths for Head<'_> {
     #[inline(always)]
     fn bytes(&self) -> usize {
         self.pairs_len

@@ -6,7 +6,7 @@
 use crate::exposition::lines::Mark;
 use crate::exposition::points::Points;
 use crate::exposition::protobuf::head::{Heads, ROOM};
-use crate::exposition::protobuf::lens::Lens;
+use crate::exposition::protobuf::lengths::PairLengths;
 use crate::exposition::protobuf::put::VARINT_BYTES_MAX;
 use crate::exposition::protobuf::tail::Tail;
 use crate::exposition::room::Room;
@@ -44,7 +44,7 @@ pub(super) fn measure<V: Values>(
     values: &V,
     points: &Points<'_>,
     tail: &mut Tail<'_>,
-    lens: &mut impl Lens,
+    lens: &mut impl PairLengths,
 ) -> u64 {
     let mut sum = 0;
     for row in points.rows.clone() {

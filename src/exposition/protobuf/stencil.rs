@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::exposition::protobuf::head::{Heads, METRIC_KEY};
-use crate::exposition::protobuf::lens::Lens;
+use crate::exposition::protobuf::lengths::PairLengths;
 use crate::exposition::protobuf::pairs::{Pairs, write_pair};
 use crate::exposition::protobuf::put::put_keyed;
 use crate::exposition::room::{Room, SLACK_BYTES};
@@ -129,7 +129,7 @@ impl Stencil {
     }
 }
 
-impl Lens for StencilHeads<'_> {
+impl PairLengths for StencilHeads<'_> {
     #[inline(always)]
     fn bytes(&self) -> usize {
         self.end - self.start

@@ -68,7 +68,7 @@ proptest! {
     fn names_are_escaped_as_in_text(frame in random_frames::utf8_frames()) {
         let renderer = Arc::new(Renderer::new(Arc::clone(frame.catalog()), "p\\.", false));
         for escaping in Escaping::ALL {
-            let renderer = renderer.under(escaping);
+            let renderer = renderer.with_escaping(escaping);
             let found = twin::decode(&body(&renderer, &frame));
             check_beside_text(&renderer, &frame, &found);
         }

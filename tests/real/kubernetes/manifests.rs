@@ -7,7 +7,7 @@ use serde_yaml::Value as Yaml;
 
 use super::{chart, documents};
 use crate::servers::kubernetes::{Cluster, helm, kustomize, try_helm};
-use crate::servers::shipped_configs;
+use crate::servers::{self, shipped_configs};
 
 /// Values to render the chart with, each with a name. Together they have every option.
 const RENDERINGS: [(&str, &str); 8] = [
@@ -132,35 +132,6 @@ fn render(values: &str) -> String {
     )
 }
 
-/// Kinds of the operator of Prometheus, of which only the names are known here.
-fn operators_kinds() -> String {
-    let kinds = [
-        ("PodMonitor", "v1"),
-        ("ServiceMonitor", "v1"),
-        ("ScrapeConfig", "v1alpha1"),
-    ];
-    let definitions = kinds.map(|(kind, version)| {
-        let singular = kind.to_lowercase();
-        format!(
-            "---
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {{name: {singular}s.monitoring.coreos.com}}
-spec:
-  group: monitoring.coreos.com
-  scope: Namespaced
-  names: {{kind: {kind}, singular: {singular}, plural: {singular}s}}
-  versions:
-    - name: {version}
-      served: true
-      storage: true
-      schema: {{openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}
-"
-        )
-    });
-    definitions.concat()
-}
-
 /// What the API server says to manifests that it may only try.
 fn try_apply(cluster: &Cluster, manifests: &str) -> Result<String, String> {
     let output = cluster.try_kubectl(
@@ -189,7 +160,11 @@ fn the_api_accepts_what_the_chart_renders_for_up_to_1_000_shards() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = Cluster::start(folder.path());
     cluster.make_restricted("load");
-    cluster.kubectl(&["apply", "--filename=-"], &operators_kinds());
+    // As the operator of Prometheus defines its kinds, with all of their fields.
+    let definitions =
+        servers::find(&["operator-definitions.yaml"]).join("operator-definitions.yaml");
+    let definitions = format!("--filename={}", definitions.display());
+    cluster.kubectl(&["create", &definitions], "");
     let definitions = ["wait", "--for=condition=Established", "crd", "--all"];
     cluster.kubectl(&definitions, "");
     for (name, values) in RENDERINGS {
@@ -209,6 +184,10 @@ fn the_api_accepts_what_the_chart_renders_for_up_to_1_000_shards() {
         let said = try_apply(&cluster, &render(values)).expect_err(why);
         assert!(said.contains(why), "{said}");
     };
+    refused(
+        "podMonitor: {enabled: true, relabelings: [{action: explode}]}",
+        "spec.podMetricsEndpoints[0].relabelings[0].action",
+    );
     refused(
         "securityContext: {allowPrivilegeEscalation: true}",
         "would violate PodSecurity",

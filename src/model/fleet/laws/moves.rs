@@ -14,7 +14,8 @@
 //! is left. If several are, it begins earlier.
 //!
 //! The generation grows by the eras and by the outages that had begun when values were chosen,
-//! so that nobody is ever what was there before.
+//! so that nobody who is new is what was there before. A rollout of the very label whose
+//! entities move is no exception: rolled back it shows another version, not the one before.
 
 use super::Laws;
 use crate::model::fleet::making::Making;

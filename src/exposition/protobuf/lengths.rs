@@ -4,7 +4,7 @@ use crate::exposition::protobuf::pairs::Pairs;
 use crate::model::space::Cursor;
 
 /// The lengths of the label pairs of series, one after the other.
-pub(in crate::exposition) trait Lens {
+pub(in crate::exposition) trait PairLengths {
     /// Bytes of the pairs of the series it stands on.
     fn bytes(&self) -> usize;
     /// On to the next series; past the last one anything may come.
@@ -13,14 +13,14 @@ pub(in crate::exposition) trait Lens {
 
 /// Those of the series of a cursor.
 #[derive(Debug)]
-pub(super) struct CursorLens<'a> {
+pub(super) struct CursorLengths<'a> {
     pairs: &'a Pairs,
     cursor: Cursor<'a>,
     by_dimension: Vec<usize>,
     sum: usize,
 }
 
-impl<'a> CursorLens<'a> {
+impl<'a> CursorLengths<'a> {
     pub(super) fn new(pairs: &'a Pairs, cursor: Cursor<'a>) -> Self {
         let mut lens = Self {
             pairs,
@@ -43,7 +43,7 @@ impl<'a> CursorLens<'a> {
     }
 }
 
-impl Lens for CursorLens<'_> {
+impl PairLengths for CursorLengths<'_> {
     #[inline]
     fn bytes(&self) -> usize {
         self.sum
@@ -62,7 +62,7 @@ pub(super) struct LenCounts(Vec<(usize, usize)>);
 
 impl LenCounts {
     /// Counts `series` of them.
-    pub(super) fn of(lens: &mut impl Lens, series: usize) -> Self {
+    pub(super) fn of(lens: &mut impl PairLengths, series: usize) -> Self {
         let mut counts: Vec<(usize, usize)> = Vec::new();
         let mut place = 0;
         for _ in 0..series {
