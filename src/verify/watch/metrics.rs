@@ -153,7 +153,10 @@ impl Metrics {
     /// Adds what was compared of a target, of which something may have been missing already.
     /// Returns what is missing at the end.
     fn add_target(&mut self, report: &Report, open: Option<&Gap>) -> Option<Gap> {
-        self.last_scrape_ms = self.last_scrape_ms.max(report.range_ms.1);
+        if report.scrapes > 0 {
+            // Of a target of which nothing came the range ends where something had to come.
+            self.last_scrape_ms = self.last_scrape_ms.max(report.range_ms.1);
+        }
         self.scrapes += report.scrapes as u64;
         let interval_ms = (report.scrape_interval_s * 1000.0) as i64;
         let counted = |gap| counted_before(gap, open, interval_ms);
@@ -397,6 +400,33 @@ pub(super) fn serve(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verify::report::Cost;
+
+    /// A report of a target that has these labels, of which nothing came but these scrapes.
+    fn report(labels: &[(&str, &str)], scrapes: usize, gaps: &[Gap]) -> Report {
+        let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let target = labels.iter().map(pair).collect();
+        let lost = Report::lost(("url", "prometheus"), target, (0, 0), 1000, gaps.to_vec());
+        Report { scrapes, ..lost }
+    }
+
+    fn found(reports: impl Into<Vec<Report>>) -> Findings {
+        Findings::new(reports.into(), Cost::default())
+    }
+
+    #[test]
+    fn what_is_missing_is_no_last_scrape() {
+        let mut metrics = Metrics::default();
+        let came = Report {
+            range_ms: (5000, 10_000),
+            ..report(&[("job", "a")], 6, &[])
+        };
+        let lost = report(&[("job", "b")], 0, &[Gap::new(5000, 15_500, 10)]);
+        metrics.add(0, &found([came, lost.clone()]));
+        metrics.add(0, &found([lost]));
+        let text = metrics.text(Duration::from_secs(10));
+        assert!(text.contains("_last_scrape_timestamp_seconds 10\n"), "{text}");
+    }
 
     #[test]
     fn what_stays_missing_is_counted_once() {
