@@ -3,6 +3,7 @@
 //! round depend on what came since the one before it, not on how long the run is.
 
 mod metrics;
+mod missing;
 mod poll;
 
 use std::net::SocketAddr;
