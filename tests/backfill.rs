@@ -1,6 +1,8 @@
 //! `backfill` into a receiver in this process: every sample arrives, once and in order unless it
 //! is asked otherwise, whatever happens on the way.
 
+#[path = "backfill/divisions.rs"]
+mod divisions;
 #[path = "backfill/journals.rs"]
 mod journals;
 #[path = "backfill/receiver.rs"]

@@ -66,7 +66,8 @@ pub(super) struct BackfillArgs {
     /// its first tick.
     #[arg(long, value_name = "T", value_parser = time_ns)]
     pub(super) from: Option<i64>,
-    /// End of the range (RFC 3339), included. Of a journal: the last tick that it tells.
+    /// End of the range (RFC 3339), included. Of a journal: the last tick that it tells, or of a
+    /// process that was killed and that others followed: the last one before these.
     #[arg(long, value_name = "T", value_parser = time_ns)]
     pub(super) to: Option<i64>,
     /// Time between ticks: seconds, or 500ms, 15s, 1m. Default: the configuration's `tick_interval_s`.

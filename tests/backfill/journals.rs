@@ -17,11 +17,11 @@ use crate::receiver::{Act, Arrived, Receiver, text};
 use crate::support::{frame_lines, reload};
 use crate::{EPOCH_NS, JOB, by_remote_write, expected, job, told};
 
-const INTERVAL_NS: i64 = 15_000_000_000;
+pub(super) const INTERVAL_NS: i64 = 15_000_000_000;
 /// The run's ticks end with the one before this.
-const END: u64 = 24;
+pub(super) const END: u64 = 24;
 
-const CONFIG: &str = "
+pub(super) const CONFIG: &str = "
 global: {seed: 3, tick_interval_s: 15, epoch: '2026-01-01T00:00:00Z'}
 exporters: {otel: {enabled: false}, remote_write: [{url: 'http://localhost:1/', prefix: rw_}]}
 profiles: {hosts: {labels: {host: {range: [1, 30]}, zone: [a, b]}}}
@@ -30,12 +30,12 @@ metrics:
   - {name: load, type: gauge, algorithm: random_walk, profile: hosts, start: 3, step: 1}
 ";
 
-fn load(text: &str) -> Config {
+pub(super) fn load(text: &str) -> Config {
     let config = load_str(Path::new("c.yaml"), text.as_bytes(), &|_| None);
     config.unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn entry(tick: u64, event: Event) -> Entry {
+pub(super) fn entry(tick: u64, event: Event) -> Entry {
     Entry {
         tick,
         time_ns: EPOCH_NS + tick as i64 * INTERVAL_NS,
@@ -77,7 +77,7 @@ fn two_shards(folder: &Path) -> [&'static str; 4] {
     ["--journal", "1.journal", "--journal", "0.journal"]
 }
 
-fn backfill(folder: &Path, arguments: &[&str]) -> Output {
+pub(super) fn backfill(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mockingbird"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OTEL_")) {
         command.env_remove(name);
@@ -90,7 +90,7 @@ fn backfill(folder: &Path, arguments: &[&str]) -> Output {
 const STALE: u64 = 0x7ff0_0000_0000_0002;
 
 /// Samples of the run's metrics, the tick numbers left out.
-fn own(mut all: Vec<Arrived>) -> Vec<Arrived> {
+pub(super) fn own(mut all: Vec<Arrived>) -> Vec<Arrived> {
     all.retain(|sample| !sample.series.contains("gen_ticks") && sample.bits != STALE);
     all
 }
