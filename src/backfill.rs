@@ -68,6 +68,8 @@ pub struct Job {
     pub threads: usize,
     /// Where progress with a receiver is kept.
     pub state: PathBuf,
+    /// Whether that is kept as well when all of this is done, since other jobs follow.
+    pub keep_state: bool,
     /// Whether to go on where it was interrupted.
     pub resume: bool,
     /// Where to write the journal of the run.

@@ -80,6 +80,7 @@ fn job(config: Config, target: Target, folder: &Path, first: u64, last: u64) -> 
         order: Order::default(),
         threads: 1,
         state: folder.join("state"),
+        keep_state: false,
         resume: false,
         journal: None,
     }

@@ -5,6 +5,7 @@
 //! the run was interrupted meanwhile, gets the same samples at the same times,
 //! and none that are older than what it has.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -62,7 +63,7 @@ pub(super) fn run(
     let (delivery, settled) = feed.finish();
     let (state, reached) = &*lock(&noted);
     let message = match sent.and(settled) {
-        Ok(()) => match state.remove() {
+        Ok(()) => match if_all_is_done(job, state) {
             Ok(()) => {
                 return Ok(Written {
                     samples,
@@ -91,6 +92,14 @@ pub(super) fn run(
         )
     };
     Err(BackfillError::Failed(format!("{message}\n{how}")))
+}
+
+/// What becomes of the progress when there is no more.
+fn if_all_is_done(job: &Job, state: &StateFile) -> io::Result<()> {
+    if job.keep_state {
+        return Ok(());
+    }
+    state.remove()
 }
 
 /// Follows a refusal of samples that are older than others.

@@ -119,7 +119,8 @@ fn of_journals(args: &BackfillArgs) -> Result<Vec<Job>, RunError> {
         refuse_too_large(&config)?;
         let mut job = job(args, config, Some(run), (span, target.clone()));
         if are_several {
-            // Each is interrupted on its own.
+            // Each is interrupted on its own, and what is done is not sent again.
+            job.keep_state = true;
             let shard = job.config.shard.unwrap_or(config::Shard::WHOLE);
             let mut state = job.state.into_os_string();
             state.push(format!(".{}-of-{}", shard.index(), shard.of()));
@@ -138,7 +139,8 @@ fn of_journals(args: &BackfillArgs) -> Result<Vec<Job>, RunError> {
     Ok(jobs)
 }
 
-/// Goes on with the job that was interrupted: those before it are done.
+/// Goes on with the jobs that were begun. What is kept of them is removed in their order when all
+/// are done, so those before it are.
 fn resume(jobs: &mut Vec<Job>) -> Result<(), RunError> {
     let Some(begun) = jobs.iter().position(|job| job.state.exists()) else {
         return Err(RunError::Config(format!(
@@ -148,8 +150,8 @@ fn resume(jobs: &mut Vec<Job>) -> Result<(), RunError> {
         )));
     };
     jobs.drain(..begun);
-    for job in &mut jobs[1..] {
-        job.resume = false;
+    for job in jobs {
+        job.resume = job.state.exists();
     }
     Ok(())
 }
@@ -172,6 +174,7 @@ fn job(
             late: args.late,
         },
         state: args.state.clone(),
+        keep_state: false,
         resume: args.resume,
         journal: None,
     }

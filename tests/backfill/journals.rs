@@ -221,26 +221,41 @@ fn what_processes_shared_is_written_as_one_run() {
         "{half} of {whole}"
     );
 
-    // The second one is refused in the midst.
-    let mut script = vec![Act::Take; 30];
+    // The second one is refused at its beginning or in the midst.
+    for taken in [END as usize, 30] {
+        interrupted(folder, &journals, taken);
+    }
+}
+
+/// Sends two shards, of which so many requests are taken at first.
+fn interrupted(folder: &Path, journals: &[&str], taken: usize) {
+    let mut script = vec![Act::Take; taken];
     script.push(Act::Answer(400));
     let receiver = Receiver::start(true, script);
     let url = receiver.url();
-    let push = [&journals[..], &["--remote-write", &url]].concat();
+    let push = [journals, &["--remote-write", &url]].concat();
     let (code, said) = told(&backfill(folder, &push));
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("written before: 0/2; --shard"), "{said}");
-    let states: BTreeSet<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.contains("state"))
-        .collect();
-    assert_eq!(
-        states.into_iter().collect::<Vec<_>>(),
-        ["mockingbird-backfill.state.1-of-2"]
-    );
+    assert!(said.contains("written before: 0/2; --resume"), "{said}");
+    let states = || -> BTreeSet<String> {
+        let all = std::fs::read_dir(folder).unwrap();
+        let names = all.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains("state")).collect()
+    };
+    // Of the second one there is something to go on with where it was begun.
+    let begun = if taken == END as usize { 1 } else { 2 };
+    let known = (0..begun).map(|index| format!("mockingbird-backfill.state.{index}-of-2"));
+    assert_eq!(states(), known.collect());
+    let requests = receiver.requests();
+    let (code, said) = told(&backfill(folder, &push));
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("go on with --resume"), "{said}");
+    assert_eq!(receiver.requests(), requests);
     let (code, said) = told(&backfill(folder, &[&push[..], &["--resume"]].concat()));
     assert_eq!(code, Some(0), "{said}");
+    assert_eq!(states(), BTreeSet::new());
+    // A tick is a request, and one was refused.
+    assert_eq!(receiver.requests() as u64, 2 * END + 1);
     // The instance tells them apart; all series are those of the whole.
     let config = by_remote_write(receiver.url(), RemoteWriteVersion::V1);
     let job = job(config, Target::RemoteWrite, folder, 0, END - 1);
