@@ -103,8 +103,9 @@ fn if_all_is_done(job: &Job, state: &StateFile) -> io::Result<()> {
 }
 
 /// Follows a refusal of samples that are older than others.
-const ORDER_HINT: &str = "\nPrometheus and Mimir take samples that are older than what they have only \
-                          within their out_of_order_time_window: set it, or choose another target";
+const ORDER_HINT: &str = "\n\
+    Prometheus and Mimir take samples that are older than what they have only within their \
+    out_of_order_time_window: set it, or choose another target";
 
 /// Whether a receiver's answer says that samples are older than it takes.
 fn is_of_order(answer: &str) -> bool {
