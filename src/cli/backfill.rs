@@ -43,7 +43,9 @@ pub(super) fn backfill(args: &BackfillArgs) -> Result<(), RunError> {
     for job in jobs.iter().filter(|job| job.keep_state) {
         std::fs::remove_file(&job.state).map_err(|error| {
             let state = job.state.display();
-            RunError::Run(format!("all is written, but cannot remove {state}: {error}"))
+            RunError::Run(format!(
+                "all is written, but cannot remove {state}: {error}"
+            ))
         })?;
     }
     if jobs[0].target == Target::OpenMetrics("-".into()) {

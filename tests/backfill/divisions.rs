@@ -22,7 +22,7 @@ enum End {
 }
 
 /// Writes the journals of some processes that began with a tick. Returns arguments.
-fn division(folder: &Path, of: u16, begins: u64, end: End) -> Vec<String> {
+fn division(folder: &Path, of: u32, begins: u64, end: End) -> Vec<String> {
     let mut arguments = Vec::new();
     for index in 0..of {
         let mut config = load(CONFIG);
