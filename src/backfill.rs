@@ -3,7 +3,7 @@
 //!
 //! | target | order | what it means to go on |
 //! |---|---|---|
-//! | a file of `OpenMetrics` (`file`) | series after series | the file is cut where its last whole series end |
+//! | a file of `OpenMetrics` (`file`) | series after series | cut where its last whole series end |
 //! | a receiver (`send`) | tick after tick | ticks that were not taken whole are sent again |
 //!
 //! Either way the run is computed again from the births of the series on that are there at
@@ -68,6 +68,8 @@ pub struct Job {
     pub threads: usize,
     /// Where progress with a receiver is kept.
     pub state: PathBuf,
+    /// Whether that is kept as well when all of this is done, since other jobs follow.
+    pub keep_state: bool,
     /// Whether to go on where it was interrupted.
     pub resume: bool,
     /// Where to write the journal of the run.
@@ -294,7 +296,7 @@ fn job_id(job: &Job) -> JobId {
 /// So many changes of a fleet are looked at to find out how many samples there will be.
 const CHANGES_MAX: u64 = 300_000;
 
-/// Samples of all ticks, at most: points may be left out. After a reload there may be more.
+/// Samples of all ticks by the first configuration; points may be left out.
 fn samples_max(job: &Job, catalog: &Catalog) -> Result<u64, BackfillError> {
     let span = job.span;
     let orders = job.replay(false).orders(span.last)?;

@@ -1,6 +1,8 @@
 //! `backfill` into a receiver in this process: every sample arrives, once and in order unless it
 //! is asked otherwise, whatever happens on the way.
 
+#[path = "backfill/divisions.rs"]
+mod divisions;
 #[path = "backfill/journals.rs"]
 mod journals;
 #[path = "backfill/receiver.rs"]
@@ -78,6 +80,7 @@ fn job(config: Config, target: Target, folder: &Path, first: u64, last: u64) -> 
         order: Order::default(),
         threads: 1,
         state: folder.join("state"),
+        keep_state: false,
         resume: false,
         journal: None,
     }

@@ -5,6 +5,7 @@
 //! the run was interrupted meanwhile, gets the same samples at the same times,
 //! and none that are older than what it has.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -62,7 +63,7 @@ pub(super) fn run(
     let (delivery, settled) = feed.finish();
     let (state, reached) = &*lock(&noted);
     let message = match sent.and(settled) {
-        Ok(()) => match state.remove() {
+        Ok(()) => match if_all_is_done(job, state) {
             Ok(()) => {
                 return Ok(Written {
                     samples,
@@ -93,9 +94,18 @@ pub(super) fn run(
     Err(BackfillError::Failed(format!("{message}\n{how}")))
 }
 
+/// What becomes of the progress when there is no more.
+fn if_all_is_done(job: &Job, state: &StateFile) -> io::Result<()> {
+    if job.keep_state {
+        return Ok(());
+    }
+    state.remove()
+}
+
 /// Follows a refusal of samples that are older than others.
-const ORDER_HINT: &str = "\nPrometheus and Mimir take samples that are older than what they have only \
-                          within their out_of_order_time_window: set it, or choose another target";
+const ORDER_HINT: &str = "\n\
+    Prometheus and Mimir take samples that are older than what they have only within their \
+    out_of_order_time_window: set it, or choose another target";
 
 /// Whether a receiver's answer says that samples are older than it takes.
 fn is_of_order(answer: &str) -> bool {

@@ -79,6 +79,7 @@ fn job(folder: &Path, first: u64, last: u64) -> Job {
         order: Order::default(),
         threads: 1,
         state: folder.join("unused"),
+        keep_state: false,
         resume: false,
         journal: None,
     }

@@ -40,6 +40,14 @@ pub(super) fn backfill(args: &BackfillArgs) -> Result<(), RunError> {
         }
         text += &summary(&report);
     }
+    for job in jobs.iter().filter(|job| job.keep_state) {
+        std::fs::remove_file(&job.state).map_err(|error| {
+            let state = job.state.display();
+            RunError::Run(format!(
+                "all is written, but cannot remove {state}: {error}"
+            ))
+        })?;
+    }
     if jobs[0].target == Target::OpenMetrics("-".into()) {
         // Standard output has the samples.
         let _ = write!(io::stderr(), "{text}");
@@ -55,7 +63,8 @@ fn with_done(error: BackfillError, done: &[Job]) -> RunError {
     let add = |message: String| match shards.as_slice() {
         [] => message,
         shards => format!(
-            "{message}\nall of these shards was written before: {}; --shard writes one alone",
+            "{message}\nall of these shards was written before: {}; --resume goes on after them, \
+             --shard writes one alone",
             shards.join(", ")
         ),
     };

@@ -17,9 +17,9 @@ Examples:
   promtool tsdb create-blocks-from openmetrics day.om data/
   mockingbird backfill -c c.yaml --from 2026-01-01T00:00:00Z --to 2026-01-02T00:00:00Z --step 15s \\
       --remote-write http://localhost:9090/api/v1/write --journal day.journal
-                                                     the same to a receiver; the journal is for verify
+                                                     the same to a receiver; a journal for verify
   mockingbird backfill --journal run.journal --remote-write http://localhost:9090/api/v1/write
-                                                     all of a run as it was, with what was done to it
+                                                     all of a run as it was and what was done to it
   mockingbird backfill --journal 0.journal --journal 1.journal --openmetrics run.om
                                                      a run that two processes shared, in one file
   mockingbird backfill … --resume                    go on where that was interrupted
@@ -51,7 +51,9 @@ Exit codes: 0 all written, 1 not all was written, 2 wrong arguments or configura
 /// Arguments of `backfill`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-#[command(group(ArgGroup::new("target").required(true).args(["openmetrics", "remote_write", "otlp"])))]
+#[command(group(
+    ArgGroup::new("target").required(true).args(["openmetrics", "remote_write", "otlp"])
+))]
 pub(super) struct BackfillArgs {
     /// Configuration file, of a run to which nothing was done.
     #[arg(
@@ -66,10 +68,12 @@ pub(super) struct BackfillArgs {
     /// its first tick.
     #[arg(long, value_name = "T", value_parser = time_ns)]
     pub(super) from: Option<i64>,
-    /// End of the range (RFC 3339), included. Of a journal: the last tick that it tells.
+    /// End of the range (RFC 3339), included. Of a journal: the last tick that it tells, or of a
+    /// process that was killed and that others followed: the last one before these.
     #[arg(long, value_name = "T", value_parser = time_ns)]
     pub(super) to: Option<i64>,
-    /// Time between ticks: seconds, or 500ms, 15s, 1m. Default: the configuration's `tick_interval_s`.
+    /// Time between ticks: seconds, or 500ms, 15s, 1m. Default: the configuration's
+    /// `tick_interval_s`.
     #[arg(long, value_name = "DURATION", value_parser = step_ns)]
     pub(super) step: Option<u64>,
     /// Write `OpenMetrics` to this file, or with - to standard output.

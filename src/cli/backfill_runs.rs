@@ -7,12 +7,13 @@ use super::replay::{check_reached, names_of, run_of};
 use super::{refuse_too_large, shard};
 use crate::app::RunError;
 use crate::backfill::{Job, Order, Span, Target};
-use crate::clock::Clock;
+use crate::clock::{Clock, rfc3339};
 use crate::config::{self, Config, MASKED, Overrides, Password, PushTo};
 use crate::engine::threads_of;
 use crate::exporters::Push;
 use crate::instance;
 use crate::journal::{Later, Replay};
+use crate::logging::complain;
 
 /// Jobs that are to be done one after the other; one at least.
 pub(super) fn jobs(args: &BackfillArgs) -> Result<Vec<Job>, RunError> {
@@ -77,10 +78,16 @@ fn of_journals(args: &BackfillArgs) -> Result<Vec<Job>, RunError> {
     let run = run_of(&args.journal, None, |_| false)?;
     let files = names_of(&args.journal);
     let is_file = matches!(target, Target::OpenMetrics(_));
-    let mut runs = if is_file || run.parts.is_empty() {
-        vec![run.whole]
-    } else {
+    let are_parts = !is_file && !run.parts.is_empty();
+    if let Some(to_ns) = args.to.filter(|_| are_parts) {
+        // Each has what others do not, so that none tells where all of them end.
+        let last = run.whole.tick_by_ms(to_ns.div_euclid(1_000_000));
+        check_reached(&files, &run.whole, last)?;
+    }
+    let mut runs = if are_parts {
         run.parts
+    } else {
+        vec![run.whole]
     };
     if let Some(asked) = args.shard.argument()? {
         if is_file {
@@ -98,17 +105,22 @@ fn of_journals(args: &BackfillArgs) -> Result<Vec<Job>, RunError> {
     let mut jobs = Vec::with_capacity(runs.len());
     for run in runs {
         let config = config_of(&run, push.clone(), &files)?;
-        let Some(span) = span_of(args, &run, are_several)? else {
-            continue;
-        };
-        if !are_several {
+        let span = if are_parts {
+            let Some(span) = span_of_part(args, &run) else {
+                continue;
+            };
+            span
+        } else {
+            let span = span_of(args, &run)?;
             check_reached(&files, &run, span.last)?;
-        }
+            span
+        };
         shard::check(&config)?;
         refuse_too_large(&config)?;
         let mut job = job(args, config, Some(run), (span, target.clone()));
         if are_several {
-            // Each is interrupted on its own.
+            // Each is interrupted on its own, and what is done is not sent again.
+            job.keep_state = true;
             let shard = job.config.shard.unwrap_or(config::Shard::WHOLE);
             let mut state = job.state.into_os_string();
             state.push(format!(".{}-of-{}", shard.index(), shard.of()));
@@ -127,7 +139,8 @@ fn of_journals(args: &BackfillArgs) -> Result<Vec<Job>, RunError> {
     Ok(jobs)
 }
 
-/// Goes on with the job that was interrupted: those before it are done.
+/// Goes on with the jobs that were begun. What is kept of them is removed in their order when all
+/// are done, so those before it are.
 fn resume(jobs: &mut Vec<Job>) -> Result<(), RunError> {
     let Some(begun) = jobs.iter().position(|job| job.state.exists()) else {
         return Err(RunError::Config(format!(
@@ -137,8 +150,8 @@ fn resume(jobs: &mut Vec<Job>) -> Result<(), RunError> {
         )));
     };
     jobs.drain(..begun);
-    for job in &mut jobs[1..] {
-        job.resume = false;
+    for job in jobs {
+        job.resume = job.state.exists();
     }
     Ok(())
 }
@@ -161,6 +174,7 @@ fn job(
             late: args.late,
         },
         state: args.state.clone(),
+        keep_state: false,
         resume: args.resume,
         journal: None,
     }
@@ -208,40 +222,75 @@ fn secret_of(push: Push<'_>) -> Option<String> {
     header.or_else(|| password.filter(is_masked).map(|_| "a password".to_owned()))
 }
 
-/// The ticks of a run that are meant, by default all that it published. Of one that is one of
-/// several, there may be none.
-fn span_of(
-    args: &BackfillArgs,
-    run: &Replay,
-    is_one_of_several: bool,
-) -> Result<Option<Span>, RunError> {
+/// The ticks of a run that are meant, by default all that it published.
+fn span_of(args: &BackfillArgs, run: &Replay) -> Result<Span, RunError> {
     let published = run.published();
-    let first = published.first.unwrap_or(0);
     // Unless something else is said, what is known to have been there.
     let known = match published.later {
         Later::All => run.tick_by_ms(Clock::start().now_ns() / 1_000_000),
         Later::None | Later::Unknown => published.before.saturating_sub(1),
     };
-    let time_ns = |tick: u64| run.time_ns(tick).unwrap_or(i64::MAX);
-    let (mut from_ns, mut to_ns) = (
-        args.from.unwrap_or_else(|| time_ns(first)),
-        args.to.unwrap_or_else(|| time_ns(known)),
-    );
-    if is_one_of_several {
-        // Others have what is before and after it.
-        from_ns = from_ns.max(time_ns(first));
-        to_ns = match published.later {
-            Later::None => to_ns.min(time_ns(known)),
-            Later::All | Later::Unknown => to_ns.min(
-                run.followed_ns()
-                    .map_or(i64::MAX, |followed_ns| followed_ns - 1),
-            ),
-        };
-        if from_ns > to_ns {
-            return Ok(None);
+    let from_ns = args.from.unwrap_or_else(|| first_ns(run));
+    span(run, from_ns, args.to.unwrap_or_else(|| time_ns(run, known)))
+}
+
+/// The same of a process's part of a run, where there may be none: others have what is before
+/// and after it.
+fn span_of_part(args: &BackfillArgs, run: &Replay) -> Option<Span> {
+    let first_ns = first_ns(run);
+    let from_ns = args.from.map_or(first_ns, |from_ns| from_ns.max(first_ns));
+    span(run, from_ns, end_of_part_ns(args, run, from_ns)).ok()
+}
+
+/// Up to when a part of a run, meant from a time on, is written, Unix nanoseconds. What is left
+/// out of it, since nobody knows whether it was there, is said on standard error.
+fn end_of_part_ns(args: &BackfillArgs, run: &Replay, from_ns: i64) -> i64 {
+    let published = run.published();
+    let known_ns = time_ns(run, published.before).saturating_sub(1);
+    let now_ns = Clock::start().now_ns();
+    let followed_ns = run.followed_ns();
+    let default_ns = match followed_ns {
+        None if published.is_copy => known_ns,
+        _ => now_ns,
+    };
+    let meant_ns = args.to.unwrap_or(default_ns);
+    let gone_ns = followed_ns.map_or(i64::MAX, |at_ns| at_ns.saturating_sub(1));
+    let why = match published.later {
+        Later::None => return meant_ns.min(known_ns),
+        Later::All => return meant_ns.min(now_ns),
+        Later::Unknown if published.is_copy => "its journal is a copy that was made then",
+        Later::Unknown if followed_ns == Some(i64::MAX) => {
+            "it was killed, and those that go on with the run still catch up"
         }
+        Later::Unknown if followed_ns.is_some() || args.to.is_some() => {
+            return meant_ns.min(gone_ns);
+        }
+        Later::Unknown => {
+            "nobody writes its journal any more, and it has no end; --to says up to when to write"
+        }
+    };
+    let wanted_ns = meant_ns.min(gone_ns);
+    if wanted_ns > known_ns && wanted_ns >= from_ns {
+        let shard = run.config().shard.unwrap_or(config::Shard::WHOLE);
+        complain(&format_args!(
+            "shard {shard}: what it had from tick {} ({}) on is left out: {why}",
+            published.before,
+            rfc3339(time_ns(run, published.before))
+        ));
     }
+    wanted_ns.min(known_ns)
+}
+
+fn first_ns(run: &Replay) -> i64 {
+    time_ns(run, run.published().first.unwrap_or(0))
+}
+
+fn time_ns(run: &Replay, tick: u64) -> i64 {
+    run.time_ns(tick).unwrap_or(i64::MAX)
+}
+
+fn span(run: &Replay, from_ns: i64, to_ns: i64) -> Result<Span, RunError> {
     let interval_ns = run.config().global.tick_interval_ns;
     let span = Span::new(Some(run.epoch_ns()), interval_ns, from_ns, to_ns);
-    span.map(Some).map_err(RunError::Config)
+    span.map_err(RunError::Config)
 }

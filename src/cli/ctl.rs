@@ -1,6 +1,6 @@
 //! `ctl`: talks to the control API of running instances. Arguments in (`args`, `urls`), a request
-//! (`call`, `send`) to one instance or to all of a run (`many`, `run`), replies as text out (`text`,
-//! `status`, `overview`).
+//! (`call`, `send`) to one instance or to all of a run (`many`, `run`), replies as text out
+//! (`text`, `status`, `overview`).
 
 mod args;
 mod call;

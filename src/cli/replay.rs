@@ -95,14 +95,14 @@ pub(super) fn check_reached(file: &str, replay: &Replay, tick: u64) -> Result<()
             ))
         }
         Reach::Copied(at_ns, before) => refuse(format!(
-            "does not reach to tick {tick}: it is a copy that was made at {}, before tick {before}; \
-             copy it again (mockingbird ctl journal)",
+            "does not reach to tick {tick}: it is a copy that was made at {}, before tick \
+             {before}; copy it again (mockingbird ctl journal)",
             rfc3339(at_ns)
         )),
         Reach::Unknown(before) => {
             complain(&format_args!(
-                "{file}: nobody writes it any more, and it has no end: whether the run came to tick \
-                 {tick} ({}) is not known{}",
+                "{file}: nobody writes it any more, and it has no end: whether the run came to \
+                 tick {tick} ({}) is not known{}",
                 time_of(tick),
                 match before.checked_sub(1) {
                     Some(last) => format!("; it did to tick {last}"),

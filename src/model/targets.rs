@@ -1,10 +1,11 @@
 //! Which series belong to which target: pages of their own for parts of a run.
 //!
 //! A target is a combination of values of some labels, or one of a number of targets among
-//! which series are dealt by their labels' values ([`TargetLaw`]). Its series are rows of many families,
-//! which need not be neighbours. A [`TargetMap`] tells them at a tick: for every distinct space
-//! its units (entities where labels make some, else rows) in runs, sorted by target. Where entities come
-//! and go another tick has another map, which takes over what is still true.
+//! which series are dealt by their labels' values ([`TargetLaw`]). Its series are rows of many
+//! families, which need not be neighbours. A [`TargetMap`] tells them at a tick: for every
+//! distinct space its units (entities where labels make some, else rows) in runs, sorted by
+//! target. Where entities come and go another tick has another map, which takes over what is
+//! still true.
 //!
 //! A target's ID is made of its labels' values: what is not a letter, a digit or one of `._:@-`
 //! is `~` and two hexadecimal digits, an empty value is `~`, and a comma stands between values.

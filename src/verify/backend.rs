@@ -115,8 +115,8 @@ pub struct Backend {
 
 impl Backend {
     /// A client that has not connected yet. `url` is what `/api/v1/query`
-    /// follows, a query in it goes with every request; `headers` go with every request; a query that is not answered within
-    /// `timeout` fails.
+    /// follows, a query in it goes with every request; `headers` go with every request; a query
+    /// that is not answered within `timeout` fails.
     ///
     /// # Errors
     /// What is wrong with the URL or a header; no value of a header is shown.

@@ -85,6 +85,7 @@ fn added(replay: &Replay, target: &Target) -> Added {
     Added {
         labels,
         of_page,
+        page: target.page.clone(),
         ..Added::default()
     }
 }

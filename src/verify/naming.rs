@@ -134,6 +134,8 @@ pub(super) struct Added {
     /// Labels that all series of a page have of their own, though they are not in it: whoever
     /// found the page added them.
     pub(super) of_page: Labels,
+    /// The ID of the page that they are of.
+    pub(super) page: Option<String>,
     /// What happens to own labels of the same names.
     pub(super) clash: Clash,
     /// What own labels are called otherwise.
@@ -152,6 +154,7 @@ impl Added {
             let is_alike =
                 |name: &String, value: &mut String| other.of_page.get(name) == Some(value);
             common.of_page.retain(is_alike);
+            common.page = common.page.filter(|page| other.page.as_ref() == Some(page));
         }
         common
     }

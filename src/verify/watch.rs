@@ -1,8 +1,13 @@
 //! Verifying a run while it goes on: round after round, each from where the last
-//! one ended; what was found is served as metrics (`metrics`). Memory and time of a
-//! round depend on what came since the one before it, not on how long the run is.
+//! one ended; what was found is served as metrics (`metrics`).
+//!
+//! Memory and time of a round depend on what came since the one before it, or in ten minutes
+//! where a target is behind others, and on how many targets there have been: pages are forgotten
+//! some time after their target has ended, others stay as long as the run is watched, since who
+//! sends nothing may be late. They do not depend on how long the run is.
 
 mod metrics;
+mod missing;
 mod poll;
 
 use std::net::SocketAddr;

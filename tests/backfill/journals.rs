@@ -17,11 +17,11 @@ use crate::receiver::{Act, Arrived, Receiver, text};
 use crate::support::{frame_lines, reload};
 use crate::{EPOCH_NS, JOB, by_remote_write, expected, job, told};
 
-const INTERVAL_NS: i64 = 15_000_000_000;
+pub(super) const INTERVAL_NS: i64 = 15_000_000_000;
 /// The run's ticks end with the one before this.
-const END: u64 = 24;
+pub(super) const END: u64 = 24;
 
-const CONFIG: &str = "
+pub(super) const CONFIG: &str = "
 global: {seed: 3, tick_interval_s: 15, epoch: '2026-01-01T00:00:00Z'}
 exporters: {otel: {enabled: false}, remote_write: [{url: 'http://localhost:1/', prefix: rw_}]}
 profiles: {hosts: {labels: {host: {range: [1, 30]}, zone: [a, b]}}}
@@ -30,12 +30,12 @@ metrics:
   - {name: load, type: gauge, algorithm: random_walk, profile: hosts, start: 3, step: 1}
 ";
 
-fn load(text: &str) -> Config {
+pub(super) fn load(text: &str) -> Config {
     let config = load_str(Path::new("c.yaml"), text.as_bytes(), &|_| None);
     config.unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn entry(tick: u64, event: Event) -> Entry {
+pub(super) fn entry(tick: u64, event: Event) -> Entry {
     Entry {
         tick,
         time_ns: EPOCH_NS + tick as i64 * INTERVAL_NS,
@@ -77,7 +77,7 @@ fn two_shards(folder: &Path) -> [&'static str; 4] {
     ["--journal", "1.journal", "--journal", "0.journal"]
 }
 
-fn backfill(folder: &Path, arguments: &[&str]) -> Output {
+pub(super) fn backfill(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mockingbird"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OTEL_")) {
         command.env_remove(name);
@@ -90,7 +90,7 @@ fn backfill(folder: &Path, arguments: &[&str]) -> Output {
 const STALE: u64 = 0x7ff0_0000_0000_0002;
 
 /// Samples of the run's metrics, the tick numbers left out.
-fn own(mut all: Vec<Arrived>) -> Vec<Arrived> {
+pub(super) fn own(mut all: Vec<Arrived>) -> Vec<Arrived> {
     all.retain(|sample| !sample.series.contains("gen_ticks") && sample.bits != STALE);
     all
 }
@@ -221,26 +221,41 @@ fn what_processes_shared_is_written_as_one_run() {
         "{half} of {whole}"
     );
 
-    // The second one is refused in the midst.
-    let mut script = vec![Act::Take; 30];
+    // The second one is refused at its beginning or in the midst.
+    for taken in [END as usize, 30] {
+        interrupted(folder, &journals, taken);
+    }
+}
+
+/// Sends two shards, of which so many requests are taken at first.
+fn interrupted(folder: &Path, journals: &[&str], taken: usize) {
+    let mut script = vec![Act::Take; taken];
     script.push(Act::Answer(400));
     let receiver = Receiver::start(true, script);
     let url = receiver.url();
-    let push = [&journals[..], &["--remote-write", &url]].concat();
+    let push = [journals, &["--remote-write", &url]].concat();
     let (code, said) = told(&backfill(folder, &push));
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("written before: 0/2; --shard"), "{said}");
-    let states: BTreeSet<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.contains("state"))
-        .collect();
-    assert_eq!(
-        states.into_iter().collect::<Vec<_>>(),
-        ["mockingbird-backfill.state.1-of-2"]
-    );
+    assert!(said.contains("written before: 0/2; --resume"), "{said}");
+    let states = || -> BTreeSet<String> {
+        let all = std::fs::read_dir(folder).unwrap();
+        let names = all.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains("state")).collect()
+    };
+    // Of the second one there is something to go on with where it was begun.
+    let begun = if taken == END as usize { 1 } else { 2 };
+    let known = (0..begun).map(|index| format!("mockingbird-backfill.state.{index}-of-2"));
+    assert_eq!(states(), known.collect());
+    let requests = receiver.requests();
+    let (code, said) = told(&backfill(folder, &push));
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("go on with --resume"), "{said}");
+    assert_eq!(receiver.requests(), requests);
     let (code, said) = told(&backfill(folder, &[&push[..], &["--resume"]].concat()));
     assert_eq!(code, Some(0), "{said}");
+    assert_eq!(states(), BTreeSet::new());
+    // A tick is a request, and one was refused.
+    assert_eq!(receiver.requests() as u64, 2 * END + 1);
     // The instance tells them apart; all series are those of the whole.
     let config = by_remote_write(receiver.url(), RemoteWriteVersion::V1);
     let job = job(config, Target::RemoteWrite, folder, 0, END - 1);

@@ -24,7 +24,8 @@ fn commands(config: &Config) -> Vec<(u64, Command)> {
         (
             9,
             begun(
-                json!({"action": "error_rate", "metric": "load_ratio", "rate": 0.5, "duration_s": 600}),
+                json!({"action": "error_rate", "metric": "load_ratio", "rate": 0.5,
+                "duration_s": 600}),
             ),
         ),
         (

@@ -130,13 +130,15 @@ impl Session<'_> {
     fn lost_page(&self, id: &str, gaps: Vec<Gap>, due: &Due<'_>, options: &Options) -> Report {
         let (from_ms, to_ms) = (gaps[0].after_ms, gaps[gaps.len() - 1].before_ms);
         let ticks = [from_ms, to_ms].map(|ms| due.replay.tick_by_ms(ms));
-        Report::lost(
+        let mut lost = Report::lost(
             (self.backend.url(), options.via.name()),
             [("target".to_owned(), id.to_owned())].into(),
             (ticks[0], ticks[1]),
             due.interval_ms,
             gaps,
-        )
+        );
+        lost.added.page = Some(id.to_owned());
+        lost
     }
 }
 

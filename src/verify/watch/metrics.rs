@@ -1,16 +1,15 @@
 //! What rounds of watching found, as metrics of its own: reports in, Prometheus
 //! text out, served over HTTP.
 
-use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::missing::Missing;
 use crate::http::{Limits, Reply, Request, Server};
 use crate::layout::{Layout, MetricType, Role, Slot, Wire};
 use crate::verify::VerifyError;
-use crate::verify::backend::Labels;
 use crate::verify::naming::quoted;
 use crate::verify::report::{Findings, Gap, Report, Tally};
 
@@ -71,10 +70,7 @@ pub(super) struct Metrics {
     pub(super) summary: Summary,
     by_metric: Vec<MetricFound>,
     scrapes: u64,
-    scrapes_missing: u64,
-    /// What was missing at the end of the last round, by part of the run and labels of the
-    /// target.
-    open: BTreeMap<(usize, Labels), Gap>,
+    missing: Missing,
     last_ok: Option<bool>,
     last_round_s: f64,
     last_scrape_ms: i64,
@@ -141,25 +137,19 @@ impl Delays {
 impl Metrics {
     /// Adds what was compared of a part of the run, or that nothing new was found.
     pub(super) fn add(&mut self, part: usize, found: &Findings) {
-        let mut open = self.take_open(part);
+        self.missing.add(part, found);
         for report in found.reports() {
-            let key = (part, report.target.clone());
-            let known = open.remove(&key);
-            let last = self.add_target(report, known.as_ref());
-            self.open.extend(last.map(|gap| (key, gap)));
+            self.add_target(report);
         }
     }
 
-    /// Adds what was compared of a target, of which something may have been missing already.
-    /// Returns what is missing at the end.
-    fn add_target(&mut self, report: &Report, open: Option<&Gap>) -> Option<Gap> {
-        self.last_scrape_ms = self.last_scrape_ms.max(report.range_ms.1);
+    /// Adds what was compared of a target.
+    fn add_target(&mut self, report: &Report) {
+        if report.scrapes > 0 {
+            // Of a target of which nothing came the range ends where something had to come.
+            self.last_scrape_ms = self.last_scrape_ms.max(report.range_ms.1);
+        }
         self.scrapes += report.scrapes as u64;
-        let interval_ms = (report.scrape_interval_s * 1000.0) as i64;
-        let counted = |gap| counted_before(gap, open, interval_ms);
-        let gaps = report.gaps.iter();
-        let new = gaps.map(|gap| gap.lost().saturating_sub(counted(gap)));
-        self.scrapes_missing += new.sum::<u64>();
         for tally in &report.metrics {
             let found = self.found_of(&tally.metric);
             found.samples += tally.samples;
@@ -167,30 +157,11 @@ impl Metrics {
                 *sum += count;
             }
         }
-        let last = report.gaps.last();
-        let came_ms = if report.scrapes == 0 {
-            i64::MIN
-        } else {
-            report.range_ms.1
-        };
-        last.filter(|gap| gap.before_ms > came_ms).cloned()
     }
 
     /// Adds that nothing of a part of the run was there.
     pub(super) fn lose(&mut self, part: usize, gap: Gap) {
-        let key = (part, Labels::new());
-        let open = self.take_open(part);
-        let counted = counted_before(&gap, open.get(&key), 0);
-        self.scrapes_missing += gap.lost().saturating_sub(counted);
-        self.open.insert(key, gap);
-    }
-
-    /// What was missing of a part of the run.
-    fn take_open(&mut self, part: usize) -> BTreeMap<(usize, Labels), Gap> {
-        let all = std::mem::take(&mut self.open).into_iter();
-        let (of_part, others) = all.partition(|((of, _), _)| *of == part);
-        self.open = others;
-        of_part
+        self.missing.lose(part, gap);
     }
 
     /// Adds a round: all parts of the run in one verdict, the worst.
@@ -258,7 +229,7 @@ impl Metrics {
             "missing_scrapes",
             MetricType::Counter,
             help,
-            self.scrapes_missing,
+            self.missing.count(),
         );
         let metrics = self.by_metric.iter();
         let samples =
@@ -312,20 +283,6 @@ impl Metrics {
             delays.samples(),
         );
         out.0
-    }
-}
-
-/// How many of the scrapes or pushes that a gap misses were counted when it, or one
-/// that began earlier, was still `open`.
-fn counted_before(gap: &Gap, open: Option<&Gap>, interval_ms: i64) -> u64 {
-    match open {
-        None => 0,
-        Some(open) if open.after_ms == gap.after_ms => open.lost(),
-        // Some that were missing came late; those after them were counted, too.
-        Some(open) => {
-            let since_ms = open.before_ms - gap.after_ms;
-            u64::try_from(since_ms / interval_ms.max(1)).unwrap_or(0)
-        }
     }
 }
 
@@ -397,20 +354,29 @@ pub(super) fn serve(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verify::report::Cost;
 
     #[test]
-    fn what_stays_missing_is_counted_once() {
-        let gap = Gap::new;
-        let open = gap(10_000, 15_500, 5);
-        let counted = |gap: &Gap| counted_before(gap, Some(&open), 1000);
-        // It goes on, or ends.
-        assert_eq!(counted(&gap(10_000, 18_500, 8)), 5);
-        assert_eq!(counted(&gap(10_000, 17_000, 6)), 5);
-        // Some came after all.
-        assert_eq!(counted(&gap(12_000, 18_500, 6)), 3);
-        // Another one.
-        assert_eq!(counted(&gap(20_000, 23_000, 2)), 0);
-        assert_eq!(counted_before(&open, None, 1000), 0);
+    fn what_is_missing_is_no_last_scrape() {
+        let mut metrics = Metrics::default();
+        let report = |job: &str, gaps| {
+            let target = [("job".to_owned(), job.to_owned())].into();
+            Report::lost(("url", "prometheus"), target, (0, 0), 1000, gaps)
+        };
+        let came = Report {
+            range_ms: (5000, 10_000),
+            scrapes: 6,
+            ..report("a", Vec::new())
+        };
+        let lost = report("b", vec![Gap::new(5000, 15_500, 10)]);
+        let found = |reports| Findings::new(reports, Cost::default());
+        metrics.add(0, &found(vec![came, lost.clone()]));
+        metrics.add(0, &found(vec![lost]));
+        let text = metrics.text(Duration::from_secs(10));
+        assert!(
+            text.contains("_last_scrape_timestamp_seconds 10\n"),
+            "{text}"
+        );
     }
 
     #[test]
