@@ -21,7 +21,6 @@ pub(super) struct RunFaults {
     law: Option<TargetLaw>,
     scrapes: Vec<FailedScrapes>,
     pushes: Ranges,
-    moves: Vec<Move>,
     /// When scrapes may have failed since the run went over to other processes.
     moved: Ranges,
 }
@@ -45,17 +44,17 @@ impl RunFaults {
             law: pages::targets(replay).map(|targets| targets.law.clone()),
             scrapes: Vec::new(),
             pushes: Ranges::default(),
-            moves: replay.moves().to_vec(),
             moved: Ranges::default(),
         }
     }
 
-    /// Takes note of when scrapes of targets came: one that came of a process tells that it was there,
-    /// where its journal does not tell how long it was.
-    pub(super) fn note_scrapes(&mut self, targets: &[Target]) {
+    /// Takes note of when scrapes of targets came, and of moves as far as they are known by now:
+    /// one that came of a process tells that it was there, where its journal does not tell how
+    /// long it was.
+    pub(super) fn note_scrapes(&mut self, moves: &[Move], targets: &[Target]) {
         let came = targets.iter().flat_map(|target| &target.scrapes);
         self.moved = Ranges::default();
-        for one in &self.moves {
+        for one in moves {
             let [mut from_ms, to_ms] = [one.from_ns, one.to_ns].map(|ns| ns.div_euclid(1_000_000));
             if !one.end_is_known {
                 let before = came.clone().filter(|scrape| scrape.time_ms < to_ms);
@@ -320,6 +319,32 @@ mod tests {
         // Neither one that nothing strikes, nor the page of everything.
         assert_eq!(excused(Some("c"), (0, 40), 20, &[]), 0);
         assert_eq!(excused(None, (0, 40), 20, &[]), 0);
+    }
+
+    /// When it is known that the others are there, a move excuses nothing long after that.
+    #[test]
+    fn a_move_excuses_until_whoever_scrapes_has_found_the_others() {
+        let mut faults = faults();
+        let moved = |ends_s: i64, begins_s: Option<i64>| {
+            let time_ns = |s: i64| (EPOCH_MS + s * 1000) * 1_000_000;
+            Move {
+                from_ns: time_ns(ends_s),
+                to_ns: begins_s.map_or(i64::MAX, time_ns),
+                end_is_known: true,
+            }
+        };
+        let excused = |faults: &RunFaults, after_s: i64| {
+            let [after_ms, before_ms] = [after_s, after_s + 11].map(|s| EPOCH_MS + s * 1000);
+            let mut gap = Gap::new(after_ms, before_ms, 10);
+            faults.excuse_scrapes(&mut gap, 1000, (None, &[]));
+            assert_eq!(gap.moved, gap.excused > 0);
+            gap.excused
+        };
+        faults.note_scrapes(&[moved(100, None)], &[]);
+        assert_eq!([80, 100, 200].map(|s| excused(&faults, s)), [0, 10, 10]);
+        faults.note_scrapes(&[moved(100, Some(110))], &[]);
+        let excused = [80, 100, 175, 200].map(|s| excused(&faults, s));
+        assert_eq!(excused, [0, 10, 5, 0]);
     }
 
     #[test]

@@ -263,7 +263,7 @@ impl<'b> Session<'b> {
             self.followed = pages::followed(&self.replay, &edges, &targets);
         }
         let followed = self.followed.clone();
-        self.faults.note_scrapes(&targets);
+        self.faults.note_scrapes(self.replay.moves(), &targets);
         let pages = targets.iter().filter(|target| target.page.is_some());
         let are_many = pages.count() > PAGES_ALONE_MAX;
         let mut parts: Vec<Part<'_>> = Vec::with_capacity(targets.len());

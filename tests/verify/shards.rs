@@ -227,7 +227,12 @@ fn what_has_pages_may_be_scraped_as_a_whole() {
 
 /// The journals of all shards of a number, which began with a tick and ended before another one;
 /// those without an end were killed.
-fn division(text: &str, of: u32, begins: u64, ends: Option<u64>) -> Vec<(String, String)> {
+pub(crate) fn division(
+    text: &str,
+    of: u32,
+    begins: u64,
+    ends: Option<u64>,
+) -> Vec<(String, String)> {
     let journal = |index: u32| {
         let mut config = config::load_str(Path::new("c.yaml"), text.as_bytes(), &|_| None).unwrap();
         config.shard = Shard::new(index, of);
@@ -241,8 +246,8 @@ fn division(text: &str, of: u32, begins: u64, ends: Option<u64>) -> Vec<(String,
     (0..of).map(journal).collect()
 }
 
-const MOVES: u64 = 20;
-const MOVED: u64 = 26;
+pub(crate) const MOVES: u64 = 20;
+pub(crate) const MOVED: u64 = 26;
 
 /// What came of targets as the number of shards changed is one run: nothing of the move itself
 /// is missed, and everything else is.
