@@ -21,6 +21,8 @@ pub(super) struct RunFaults {
     law: Option<TargetLaw>,
     scrapes: Vec<FailedScrapes>,
     pushes: Ranges,
+    /// When the last scrape before the end of each move came that any range had, Unix milliseconds.
+    before_moves: Vec<Option<i64>>,
     /// When scrapes may have failed since the run went over to other processes.
     moved: Ranges,
 }
@@ -44,21 +46,23 @@ impl RunFaults {
             law: pages::targets(replay).map(|targets| targets.law.clone()),
             scrapes: Vec::new(),
             pushes: Ranges::default(),
+            before_moves: Vec::new(),
             moved: Ranges::default(),
         }
     }
 
     /// Takes note of when scrapes of targets came, and of moves as far as they are known by now:
     /// one that came of a process tells that it was there, where its journal does not tell how
-    /// long it was.
+    /// long it was. That is remembered, since later ranges have none of it.
     pub(super) fn note_scrapes(&mut self, moves: &[Move], targets: &[Target]) {
         let came = targets.iter().flat_map(|target| &target.scrapes);
         self.moved = Ranges::default();
-        for one in moves {
+        self.before_moves.resize(moves.len(), None);
+        for (one, last_ms) in moves.iter().zip(&mut self.before_moves) {
             let [mut from_ms, to_ms] = [one.from_ns, one.to_ns].map(|ns| ns.div_euclid(1_000_000));
+            let times_ms = came.clone().map(|scrape| scrape.time_ms).chain(*last_ms);
+            *last_ms = times_ms.filter(|time_ms| *time_ms < to_ms).max();
             if !one.end_is_known {
-                let before = came.clone().filter(|scrape| scrape.time_ms < to_ms);
-                let last_ms = before.map(|scrape| scrape.time_ms).max();
                 from_ms = last_ms.map_or(from_ms, |last_ms| last_ms.max(from_ms));
             }
             // Whoever scrapes has to find the others.

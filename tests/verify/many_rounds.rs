@@ -208,3 +208,35 @@ fn a_move_is_known_in_rounds_once_journals_tell_of_it() {
         assert!(excused.contains(&(MOVED - MOVES)), "{ends:?}: {excused:?}");
     }
 }
+
+/// What was missing long before a move is told in every round, also where only earlier rounds
+/// tell how long the former processes were there.
+#[test]
+fn a_move_does_not_excuse_what_was_lost_before_it() {
+    let text = pages::text("{by: [pod]}", pages::CHURN);
+    let mut store = scraped_before_and_after(&text);
+    let lasts = |(labels, samples): (&crate::fake::Labels, &Vec<(i64, f64)>)| {
+        let is_whole = samples.len() as u64 == TICKS - (MOVED - MOVES);
+        (labels["__name__"] == "p_load" && is_whole).then(|| labels["instance"].clone())
+    };
+    let page = store.iter().find_map(lasts).unwrap();
+    for (labels, samples) in &mut store {
+        let is_lost = |at_ms: i64| labels["instance"] == page && at_ms >= EPOCH_MS + 5000;
+        samples.retain(|(at_ms, _)| !is_lost(*at_ms));
+    }
+    let found = rounds_of(&|end| moved_by(&text, end), store, [9, 19, 22, 29, 39]);
+    let lost: Vec<(usize, u64)> = differing(&found)
+        .into_iter()
+        .map(|(round, report)| {
+            assert!(report.target.values().any(|value| *value == page));
+            (round, report.gaps.iter().map(Gap::lost).sum())
+        })
+        .collect();
+    // One was due about when the last one of the others came.
+    let expected = [5, 15, 15, 15, 15].into_iter().enumerate();
+    assert_eq!(lost.len(), expected.len(), "{lost:?}");
+    for ((round, count), expected) in lost.into_iter().zip(expected) {
+        assert_eq!(round, expected.0);
+        assert!(count.abs_diff(expected.1) <= 1, "{round}: {count}");
+    }
+}
