@@ -316,9 +316,16 @@ fn done_to_whole(longest: &Process, divisions: &[Division]) -> Vec<Entry> {
 }
 
 impl Division {
-    /// The first tick that all of them published.
+    /// The first tick that all of them published; none is as late as that of those that catch up.
     fn begins(&self) -> u64 {
-        let firsts = self.0.iter().map(|one| one.published().first.unwrap_or(0));
+        let first = |published: Published| {
+            if published.is_catching_up {
+                u64::MAX
+            } else {
+                published.first.unwrap_or(0)
+            }
+        };
+        let firsts = self.0.iter().map(|one| first(one.published()));
         firsts.max().unwrap_or(0)
     }
 
@@ -358,12 +365,7 @@ fn one_after_the_other(divisions: &mut [Division], run: &Replay) -> (Option<Publ
         let Some(next) = divisions.get(place + 1) else {
             break;
         };
-        let is_catching_up = |one: &Process| one.published().is_catching_up;
-        let begins_ns = if next.0.iter().any(is_catching_up) {
-            i64::MAX
-        } else {
-            run.time_ns(next.begins()).unwrap_or(i64::MAX)
-        };
+        let begins_ns = run.time_ns(next.begins()).unwrap_or(i64::MAX);
         let ends_ns = divisions[place].until_ns();
         moves.push(Move {
             from_ns: ends_ns.min(begins_ns),

@@ -354,6 +354,22 @@ fn another_number_of_shards_goes_on_with_a_run() {
     };
     assert_eq!((moved.from_ns, moved.to_ns), (time_ns(40), time_ns(50) + 7));
 
+    // Those that catch up are the latter, whenever the others had caught up.
+    let mut catches_up = division(5, 40, None);
+    for (index, (_, history)) in catches_up.iter_mut().enumerate() {
+        history.entries.truncate(usize::from(index != 2));
+        history.is_written = true;
+    }
+    let united = both(division(6, 9, Some(30)), catches_up);
+    assert_eq!(shards(&united)[5..7], ["5/6", "0/5"]);
+    let moved = Move {
+        from_ns: time_ns(30) + 7,
+        to_ns: i64::MAX,
+        end_is_known: true,
+    };
+    assert_eq!(united.whole.moves(), [moved]);
+    assert_eq!(united.whole.published().first, Some(9));
+
     // All of each number have to be there, and know of all that was done.
     let mut lacks = [division(3, 0, Some(30)), division(5, 40, None)].concat();
     lacks.remove(5);
