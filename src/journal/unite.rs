@@ -329,10 +329,10 @@ impl Division {
         firsts.max().unwrap_or(0)
     }
 
-    /// The latest time at which all of them were there, as far as is known, Unix nanoseconds.
+    /// The latest time at which any of them was there, as far as is known, Unix nanoseconds.
     fn until_ns(&self) -> i64 {
         let ends = self.0.iter().map(|one| one.published().until_ns);
-        ends.min().unwrap_or(i64::MAX)
+        ends.max().unwrap_or(i64::MAX)
     }
 
     /// Whether it is known of all when they ended.
@@ -366,10 +366,9 @@ fn one_after_the_other(divisions: &mut [Division], run: &Replay) -> (Option<Publ
             break;
         };
         let begins_ns = run.time_ns(next.begins()).unwrap_or(i64::MAX);
-        let ends_ns = divisions[place].until_ns();
         moves.push(Move {
-            from_ns: ends_ns.min(begins_ns),
-            to_ns: ends_ns.max(begins_ns),
+            ends_ns: divisions[place].until_ns(),
+            begins_ns,
             end_is_known: divisions[place].has_ended(),
         });
         for process in &mut divisions[place].0 {
