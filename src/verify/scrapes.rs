@@ -181,9 +181,9 @@ impl TickNumbers<'_> {
     }
 
     /// Leaves out what was scraped from other shards of the run than this one, where it is one
-    /// and they say so; of a run that several processes shared, what has the series of one of
-    /// them: neither a page, nor what says nothing of any process, as what a backfill wrote of
-    /// the whole. Those that push say by another label who they are.
+    /// and they say so. Of a run that several processes shared, what has the series of one of
+    /// them is left out. A page is kept, and so is what says nothing of any process: a backfill
+    /// may have written it, of the whole. Those that push say by another label who they are.
     fn leave_out_other_shards(
         &self,
         found: &mut Vec<Stored>,
@@ -202,8 +202,8 @@ impl TickNumbers<'_> {
             let Some(own) = own else {
                 return told.is_none() || self.is_page(stored);
             };
-            let mut shards = told.into_iter().flatten().filter_map(|info| info.shard);
-            let mut shards = shards.by_ref().filter(|shard| shard.is_part()).peekable();
+            let part = |info: &RunInfo| info.shard.filter(|shard| shard.is_part());
+            let mut shards = told.into_iter().flatten().filter_map(part).peekable();
             shards.peek().is_none() || shards.any(|shard| shard == own)
         });
         Ok(())
