@@ -11,7 +11,7 @@ use crate::shards::{MOVED, MOVES, division};
 use crate::{EPOCH_MS, TICKS, counts, options, pages, replay, replay_of, targets};
 
 /// What is found in rounds that end with these ticks.
-fn rounds(run: Replay, store: Store, ends: impl IntoIterator<Item = u64>) -> Vec<Findings> {
+fn rounds(run: &Replay, store: Store, ends: impl IntoIterator<Item = u64>) -> Vec<Findings> {
     rounds_of(&|_| run.clone(), store, ends)
 }
 
@@ -70,7 +70,7 @@ fn targets_go_on_from_their_own_last_scrapes() {
     for length in [1, 3, 7] {
         let ends: Vec<u64> = (length - 1..TICKS).step_by(length as usize).collect();
         let last = *ends.last().unwrap();
-        let found = rounds(replay(), store.clone(), ends);
+        let found = rounds(&replay(), store.clone(), ends);
         for of in &found {
             assert!(of.ok(), "{length}: {}", of.table(false));
             assert_eq!(of.reports().len(), 2);
@@ -90,7 +90,7 @@ fn targets_go_on_from_their_own_last_scrapes() {
             samples.retain(|(at_ms, _)| *at_ms < EPOCH_MS + 15_000);
         }
     }
-    let found = rounds(replay(), store, [9, 19, 29, 39]);
+    let found = rounds(&replay(), store, [9, 19, 29, 39]);
     let lost: Vec<(usize, u64)> = differing(&found)
         .into_iter()
         .map(|(round, report)| {
@@ -108,7 +108,7 @@ fn pages_come_and_go_between_rounds() {
     let store = pages::scraped(&text);
     let found = |store: Store, length: u64| {
         let ends = (length - 1..TICKS).step_by(length as usize);
-        rounds(replay_of(&text), store, ends.collect::<Vec<_>>())
+        rounds(&replay_of(&text), store, ends.collect::<Vec<_>>())
     };
     for length in [1, 4, 10] {
         let found = found(store.clone(), length);
