@@ -70,11 +70,11 @@ pub struct Published {
 /// way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Move {
-    /// Up to this time all of the former were there, Unix nanoseconds, as far as is known.
-    pub from_ns: i64,
-    /// From this one on, all of the others; or the former were still there.
-    pub to_ns: i64,
-    /// Whether it is known when the former ended.
+    /// Up to this time any of the former was there, Unix nanoseconds, as far as is known.
+    pub ends_ns: i64,
+    /// From this one on all of the others were; before `ends_ns` where both were there meanwhile.
+    pub begins_ns: i64,
+    /// Whether it is known of all of the former when they ended.
     pub end_is_known: bool,
 }
 

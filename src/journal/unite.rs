@@ -316,16 +316,23 @@ fn done_to_whole(longest: &Process, divisions: &[Division]) -> Vec<Entry> {
 }
 
 impl Division {
-    /// The first tick that all of them published.
+    /// The first tick that all of them published; none is as late as that of those that catch up.
     fn begins(&self) -> u64 {
-        let firsts = self.0.iter().map(|one| one.published().first.unwrap_or(0));
+        let first = |published: Published| {
+            if published.is_catching_up {
+                u64::MAX
+            } else {
+                published.first.unwrap_or(0)
+            }
+        };
+        let firsts = self.0.iter().map(|one| first(one.published()));
         firsts.max().unwrap_or(0)
     }
 
-    /// The latest time at which all of them were there, as far as is known, Unix nanoseconds.
+    /// The latest time at which any of them was there, as far as is known, Unix nanoseconds.
     fn until_ns(&self) -> i64 {
         let ends = self.0.iter().map(|one| one.published().until_ns);
-        ends.min().unwrap_or(i64::MAX)
+        ends.max().unwrap_or(i64::MAX)
     }
 
     /// Whether it is known of all when they ended.
@@ -358,16 +365,10 @@ fn one_after_the_other(divisions: &mut [Division], run: &Replay) -> (Option<Publ
         let Some(next) = divisions.get(place + 1) else {
             break;
         };
-        let is_catching_up = |one: &Process| one.published().is_catching_up;
-        let begins_ns = if next.0.iter().any(is_catching_up) {
-            i64::MAX
-        } else {
-            run.time_ns(next.begins()).unwrap_or(i64::MAX)
-        };
-        let ends_ns = divisions[place].until_ns();
+        let begins_ns = run.time_ns(next.begins()).unwrap_or(i64::MAX);
         moves.push(Move {
-            from_ns: ends_ns.min(begins_ns),
-            to_ns: ends_ns.max(begins_ns),
+            ends_ns: divisions[place].until_ns(),
+            begins_ns,
             end_is_known: divisions[place].has_ended(),
         });
         for process in &mut divisions[place].0 {

@@ -16,7 +16,8 @@ use crate::journal::{Replay, United};
 
 /// Compares a run with what a backend has of it, at each of its targets there. One that
 /// processes shared is judged as a whole where it was scraped as pages, since each of those says
-/// itself whose it is, else part by part. A part of which nothing came, though others did, is a
+/// itself whose it is, else part by part. Where something has all of it and says of no process,
+/// that alone is judged, with a warning if there are processes besides. A part of which nothing came, though others did, is a
 /// loss.
 ///
 /// # Errors

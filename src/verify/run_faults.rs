@@ -21,7 +21,8 @@ pub(super) struct RunFaults {
     law: Option<TargetLaw>,
     scrapes: Vec<FailedScrapes>,
     pushes: Ranges,
-    moves: Vec<Move>,
+    /// When the last scrape before the end of each move came that any range had, Unix milliseconds.
+    before_moves: Vec<Option<i64>>,
     /// When scrapes may have failed since the run went over to other processes.
     moved: Ranges,
 }
@@ -45,23 +46,37 @@ impl RunFaults {
             law: pages::targets(replay).map(|targets| targets.law.clone()),
             scrapes: Vec::new(),
             pushes: Ranges::default(),
-            moves: replay.moves().to_vec(),
+            before_moves: Vec::new(),
             moved: Ranges::default(),
         }
     }
 
-    /// Takes note of when scrapes of targets came: one that came of a process tells that it was there,
-    /// where its journal does not tell how long it was.
-    pub(super) fn note_scrapes(&mut self, targets: &[Target]) {
+    /// Takes note of when scrapes of targets came, and of moves as far as they are known by now:
+    /// one that came of a process tells that it was there, where its journal does not tell how
+    /// long it was. That is remembered, since later ranges have none of it.
+    pub(super) fn note_scrapes(&mut self, moves: &[Move], targets: &[Target]) {
         let came = targets.iter().flat_map(|target| &target.scrapes);
-        self.moved = Ranges::default();
-        for one in &self.moves {
-            let [mut from_ms, to_ms] = [one.from_ns, one.to_ns].map(|ns| ns.div_euclid(1_000_000));
-            if !one.end_is_known {
-                let before = came.clone().filter(|scrape| scrape.time_ms < to_ms);
-                let last_ms = before.map(|scrape| scrape.time_ms).max();
-                from_ms = last_ms.map_or(from_ms, |last_ms| last_ms.max(from_ms));
+        let mut changes = Vec::with_capacity(moves.len());
+        self.before_moves.resize(moves.len(), None);
+        for (one, last_ms) in moves.iter().zip(&mut self.before_moves) {
+            let times_ns = [one.ends_ns, one.begins_ns];
+            let [mut ends_ms, begins_ms] = times_ns.map(|ns| ns.div_euclid(1_000_000));
+            let times_ms = came.clone().map(|scrape| scrape.time_ms).chain(*last_ms);
+            *last_ms = times_ms.filter(|time_ms| *time_ms < begins_ms).max();
+            if begins_ms < ends_ms {
+                // Both were there: only as one begins and the other ends anything may be missing.
+                changes.push((begins_ms, begins_ms));
+                changes.extend(one.end_is_known.then_some((ends_ms, ends_ms)));
+                continue;
             }
+            if !one.end_is_known {
+                ends_ms = last_ms.map_or(ends_ms, |last_ms| last_ms.max(ends_ms));
+            }
+            changes.push((ends_ms, begins_ms));
+        }
+        changes.sort_unstable();
+        self.moved = Ranges::default();
+        for (from_ms, to_ms) in changes {
             // Whoever scrapes has to find the others.
             self.moved
                 .add(from_ms, to_ms.saturating_add(FOUND_WITHIN_MS));
@@ -320,6 +335,46 @@ mod tests {
         // Neither one that nothing strikes, nor the page of everything.
         assert_eq!(excused(Some("c"), (0, 40), 20, &[]), 0);
         assert_eq!(excused(None, (0, 40), 20, &[]), 0);
+    }
+
+    /// When it is known that the others are there, a move excuses nothing long after that.
+    #[test]
+    fn a_move_excuses_until_whoever_scrapes_has_found_the_others() {
+        let mut faults = faults();
+        let moved = |ends_s: i64, begins_s: Option<i64>| {
+            let time_ns = |s: i64| (EPOCH_MS + s * 1000) * 1_000_000;
+            Move {
+                ends_ns: time_ns(ends_s),
+                begins_ns: begins_s.map_or(i64::MAX, time_ns),
+                end_is_known: true,
+            }
+        };
+        let excused_after = |faults: &RunFaults, after_s: i64| {
+            let [after_ms, before_ms] = [after_s, after_s + 11].map(|s| EPOCH_MS + s * 1000);
+            let mut gap = Gap::new(after_ms, before_ms, 10);
+            faults.excuse_scrapes(&mut gap, 1000, (None, &[]));
+            assert_eq!(gap.moved, gap.excused > 0);
+            gap.excused
+        };
+        faults.note_scrapes(&[moved(100, None)], &[]);
+        let excused = [80, 100, 200].map(|after_s| excused_after(&faults, after_s));
+        assert_eq!(excused, [0, 10, 10]);
+        faults.note_scrapes(&[moved(100, Some(110))], &[]);
+        let excused = [80, 100, 175, 200].map(|after_s| excused_after(&faults, after_s));
+        assert_eq!(excused, [0, 10, 5, 0]);
+        // Both are there for a while: what is missing in the midst of it is lost.
+        faults.note_scrapes(&[moved(400, Some(200)), moved(600, Some(250))], &[]);
+        let at_s = [180, 200, 300, 350, 380, 400, 480, 560, 600, 700];
+        let excused = at_s.map(|after_s| excused_after(&faults, after_s));
+        assert_eq!(excused, [0, 10, 10, 0, 0, 10, 0, 0, 10, 0]);
+        // Some of the former were killed nobody knows when.
+        let killed = Move {
+            end_is_known: false,
+            ..moved(400, Some(200))
+        };
+        faults.note_scrapes(&[killed], &[]);
+        let excused = [200, 400].map(|after_s| excused_after(&faults, after_s));
+        assert_eq!(excused, [10, 0]);
     }
 
     #[test]

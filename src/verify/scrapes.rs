@@ -2,6 +2,7 @@
 //! scrape and every push carries. Samples of that number in, a [`Target`] for each
 //! series of them out.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -54,6 +55,16 @@ struct TickNumbers<'a> {
     targets: Option<&'a Targets>,
     /// What pages say of their run, by the labels of their tick numbers but the name.
     infos: BTreeMap<Labels, RunInfo>,
+    /// How many targets of processes that shared the run were left out last, unless it has pages.
+    shards_left_out: Cell<usize>,
+}
+
+/// What was found of a run.
+pub(super) struct Found {
+    pub(super) targets: Vec<Target>,
+    /// How many that are not among them have the series of one process each of those that shared
+    /// the run, though it has no pages.
+    pub(super) shards_left_out: usize,
 }
 
 /// The last scrapes of targets that were compared, by the labels of their tick numbers.
@@ -71,7 +82,7 @@ pub(super) fn find(
     options: &Options,
     route: &Route,
     (edges, known): (&Edges, &Known),
-) -> Result<Vec<Target>, VerifyError> {
+) -> Result<Found, VerifyError> {
     let mut numbers = TickNumbers {
         replay,
         backend,
@@ -87,10 +98,15 @@ pub(super) fn find(
         targets_max: options.targets_max,
         targets: pages::targets(replay).filter(|_| options.via.is_scraped()),
         infos: BTreeMap::new(),
+        shards_left_out: Cell::new(0),
     };
     let mut in_range = numbers.stored(edges.begin_ms, edges.end_ms)?;
+    let shards_left_out = numbers.shards_left_out.get();
     numbers.leave_out_own_metrics(&mut in_range)?;
-    if in_range.iter().any(|stored| numbers.is_page(stored)) {
+    if in_range
+        .iter()
+        .any(|stored| numbers.is_page(&stored.labels))
+    {
         numbers.infos = numbers.run_infos(&in_range, (edges.begin_ms, edges.end_ms))?;
     }
     numbers.check_several(&in_range)?;
@@ -104,6 +120,11 @@ pub(super) fn find(
     } else {
         BTreeMap::new()
     };
+    let are_pages = before.keys().any(|labels| numbers.is_page(labels));
+    if shards_left_out > 0 && in_range.is_empty() && known.is_empty() && !are_pages {
+        // What had all of it was over before processes shared it.
+        before.clear();
+    }
     if in_range.is_empty() || !known.is_empty() {
         let none = |series: &Labels| Stored {
             labels: series.clone(),
@@ -138,7 +159,10 @@ pub(super) fn find(
     });
     let targets = targets.collect::<Result<Vec<_>, _>>()?;
     check_told_apart(&targets)?;
-    Ok(targets)
+    Ok(Found {
+        targets,
+        shards_left_out,
+    })
 }
 
 /// # Errors
@@ -181,9 +205,9 @@ impl TickNumbers<'_> {
     }
 
     /// Leaves out what was scraped from other shards of the run than this one, where it is one
-    /// and they say so; of a run that several processes shared, what has the series of one of
-    /// them: neither a page, nor what says nothing of any process, as what a backfill wrote of
-    /// the whole. Those that push say by another label who they are.
+    /// and they say so. Of a run that several processes shared, what has the series of one of
+    /// them is left out. A page is kept, and so is what says nothing of any process: a backfill
+    /// may have written it, of the whole. Those that push say by another label who they are.
     fn leave_out_other_shards(
         &self,
         found: &mut Vec<Stored>,
@@ -195,17 +219,22 @@ impl TickNumbers<'_> {
             return Ok(());
         }
         let told = self.told(found, range_ms)?;
+        let count = found.len();
         found.retain(|stored| {
             let mut labels = stored.labels.clone();
             labels.remove("__name__");
             let told = told.get(&labels);
             let Some(own) = own else {
-                return told.is_none() || self.is_page(stored);
+                return told.is_none() || self.is_page(&stored.labels);
             };
-            let mut shards = told.into_iter().flatten().filter_map(|info| info.shard);
-            let mut shards = shards.by_ref().filter(|shard| shard.is_part()).peekable();
+            let part = |info: &RunInfo| info.shard.filter(|shard| shard.is_part());
+            let mut shards = told.into_iter().flatten().filter_map(part).peekable();
             shards.peek().is_none() || shards.any(|shard| shard == own)
         });
+        let are_pages = found.iter().any(|stored| self.is_page(&stored.labels));
+        let is_told = own.is_none() && !are_pages;
+        let left_out = if is_told { count - found.len() } else { 0 };
+        self.shards_left_out.set(left_out);
         Ok(())
     }
 
@@ -217,7 +246,7 @@ impl TickNumbers<'_> {
         if self.targets.is_none_or(|targets| targets.whole) || found.is_empty() {
             return Ok(());
         }
-        found.retain(|stored| self.is_page(stored));
+        found.retain(|stored| self.is_page(&stored.labels));
         if found.is_empty() {
             return Err(VerifyError::Config(
                 "exporters.prometheus.targets.whole is false, so that only the pages of targets \
@@ -348,7 +377,10 @@ impl TickNumbers<'_> {
             return Ok(());
         }
         let mut about = vec![None; found.len()];
-        let pages = found.iter().filter(|stored| self.is_page(stored)).count();
+        let pages = found
+            .iter()
+            .filter(|stored| self.is_page(&stored.labels))
+            .count();
         let are_few = match self.targets_max {
             1 => false,
             most => found.len() - pages <= most && pages <= PAGES_MAX,
@@ -364,8 +396,8 @@ impl TickNumbers<'_> {
         Err(several_targets(found, &about, self.targets_max))
     }
 
-    fn is_page(&self, stored: &Stored) -> bool {
-        pages::is_of_page(self.targets, &stored.labels)
+    fn is_page(&self, labels: &Labels) -> bool {
+        pages::is_of_page(self.targets, labels)
     }
 
     /// What each target of some tick numbers says of its run that says one thing.

@@ -67,6 +67,8 @@ pub struct Session<'b> {
     /// What became of entities.
     generations: Generations,
     faults: RunFaults,
+    /// How many targets of the range that have a part of the run were not judged.
+    shards_left_out: usize,
     series_replayed: usize,
     /// The last times between scrapes, by the labels of tick numbers: a short range tells too
     /// little of what is usual.
@@ -105,6 +107,7 @@ impl<'b> Session<'b> {
             kind,
             faults: RunFaults::new(&replay),
             replay,
+            shards_left_out: 0,
             latest: None,
             generations: Generations::default(),
             series_replayed: 0,
@@ -245,7 +248,12 @@ impl<'b> Session<'b> {
         let route = Route::of(self.replay.config(), options.via)?;
         let edges = Edges::of(&self.replay, options)?;
         let known = (&edges, &self.known);
-        let mut targets = scrapes::find(&self.replay, asked, options, &route, known)?;
+        let found = scrapes::find(&self.replay, asked, options, &route, known)?;
+        let scrapes::Found {
+            mut targets,
+            shards_left_out,
+        } = found;
+        self.shards_left_out = shards_left_out;
         let new = targets
             .iter()
             .filter_map(|target| target.scrapes.get(target.known));
@@ -263,7 +271,7 @@ impl<'b> Session<'b> {
             self.followed = pages::followed(&self.replay, &edges, &targets);
         }
         let followed = self.followed.clone();
-        self.faults.note_scrapes(&targets);
+        self.faults.note_scrapes(self.replay.moves(), &targets);
         let pages = targets.iter().filter(|target| target.page.is_some());
         let are_many = pages.count() > PAGES_ALONE_MAX;
         let mut parts: Vec<Part<'_>> = Vec::with_capacity(targets.len());

@@ -2,15 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use mockingbird::journal::{self, Replay};
 use mockingbird::verify::report::{Findings, Gap, Report};
 use mockingbird::verify::{Options, Session};
 
 use crate::fake::{Store, serve};
+use crate::shards::{MOVED, MOVES, division};
 use crate::{EPOCH_MS, TICKS, counts, options, pages, replay, replay_of, targets};
 
 /// What is found in rounds that end with these ticks.
-fn rounds(
-    run: mockingbird::journal::Replay,
+fn rounds(run: &Replay, store: Store, ends: impl IntoIterator<Item = u64>) -> Vec<Findings> {
+    rounds_of(&|_| run.clone(), store, ends)
+}
+
+/// The same of a run as its journals tell it by the end of a tick.
+fn rounds_of(
+    run_by: &dyn Fn(u64) -> Replay,
     store: Store,
     ends: impl IntoIterator<Item = u64>,
 ) -> Vec<Findings> {
@@ -21,8 +28,11 @@ fn rounds(
         goes_on_until_ms: Some(i64::MAX),
         ..options()
     };
-    let mut session = Session::new(run, &backend, &options).unwrap();
-    let rounds = ends.into_iter().map(|end| {
+    let mut ends = ends.into_iter().peekable();
+    let first = run_by(*ends.peek().unwrap());
+    let mut session = Session::new(first, &backend, &options).unwrap();
+    let rounds = ends.map(|end| {
+        session.follow(run_by(end)).unwrap();
         // As a watch does, at the end of a tick.
         options.to_ms = EPOCH_MS + (end as i64 + 1) * 1000 - 1;
         let found = session.round(&options, &mut |_, _| {}).unwrap();
@@ -60,7 +70,7 @@ fn targets_go_on_from_their_own_last_scrapes() {
     for length in [1, 3, 7] {
         let ends: Vec<u64> = (length - 1..TICKS).step_by(length as usize).collect();
         let last = *ends.last().unwrap();
-        let found = rounds(replay(), store.clone(), ends);
+        let found = rounds(&replay(), store.clone(), ends);
         for of in &found {
             assert!(of.ok(), "{length}: {}", of.table(false));
             assert_eq!(of.reports().len(), 2);
@@ -80,7 +90,7 @@ fn targets_go_on_from_their_own_last_scrapes() {
             samples.retain(|(at_ms, _)| *at_ms < EPOCH_MS + 15_000);
         }
     }
-    let found = rounds(replay(), store, [9, 19, 29, 39]);
+    let found = rounds(&replay(), store, [9, 19, 29, 39]);
     let lost: Vec<(usize, u64)> = differing(&found)
         .into_iter()
         .map(|(round, report)| {
@@ -98,7 +108,7 @@ fn pages_come_and_go_between_rounds() {
     let store = pages::scraped(&text);
     let found = |store: Store, length: u64| {
         let ends = (length - 1..TICKS).step_by(length as usize);
-        rounds(replay_of(&text), store, ends.collect::<Vec<_>>())
+        rounds(&replay_of(&text), store, ends.collect::<Vec<_>>())
     };
     for length in [1, 4, 10] {
         let found = found(store.clone(), length);
@@ -150,5 +160,83 @@ fn pages_come_and_go_between_rounds() {
             count.abs_diff(10 * (round as u64 + 1)) <= 1,
             "{round}: {count}"
         );
+    }
+}
+
+/// A run that 2 shards had, which were killed, and 3 catch up with, as their journals tell it by
+/// the end of a tick.
+fn moved_by(text: &str, end: u64) -> Replay {
+    let journals = [division(text, 2, 0, None), division(text, 3, MOVED, None)].concat();
+    let read = journals.into_iter().map(|(name, journal)| {
+        let mut history = journal::read(&name, journal.as_bytes()).unwrap();
+        history.start.catches_up = true;
+        history.is_written = name.ends_with("-of-3.journal");
+        history.entries.retain(|entry| entry.tick <= end);
+        (name, history)
+    });
+    let united = journal::unite(read.collect(), false, EPOCH_MS * 1_000_000);
+    united.unwrap_or_else(|error| panic!("{error}")).whole
+}
+
+/// What came of the pages of such a run.
+fn scraped_before_and_after(text: &str) -> Store {
+    let gone_ms = [MOVES, MOVED].map(|tick| EPOCH_MS + tick as i64 * 1000);
+    let store = pages::scraped(text).into_iter();
+    let store = store.map(|(labels, mut samples)| {
+        samples.retain(|(at_ms, _)| !(gone_ms[0]..gone_ms[1]).contains(at_ms));
+        (labels, samples)
+    });
+    store.filter(|(_, samples)| !samples.is_empty()).collect()
+}
+
+/// The first round may be before the new shards are there, and even while they catch up.
+#[test]
+fn a_move_is_known_in_rounds_once_journals_tell_of_it() {
+    let text = pages::text("{by: [pod]}", pages::CHURN);
+    let store = scraped_before_and_after(&text);
+    let run_by = |end| moved_by(&text, end);
+    for ends in [&[9, 19, 22, 29, 39][..], &[22, 29, 39]] {
+        let found = rounds_of(&run_by, store.clone(), ends.iter().copied());
+        for (of, end) in found.iter().zip(ends) {
+            assert!(of.ok(), "{end}: {}", of.table(false));
+        }
+        assert_eq!(samples(&found), stored(&store), "{ends:?}");
+        // All that are missing meanwhile are told in the round that has what came after them.
+        let gaps = found[found.len() - 2].reports().iter();
+        let gaps = gaps.flat_map(|report| &report.gaps);
+        let excused: Vec<u64> = gaps.map(|gap| gap.excused).collect();
+        assert!(excused.contains(&(MOVED - MOVES)), "{ends:?}: {excused:?}");
+    }
+}
+
+/// What was missing long before a move is told in every round, also where only earlier rounds
+/// tell how long the former processes were there.
+#[test]
+fn a_move_does_not_excuse_what_was_lost_before_it() {
+    let text = pages::text("{by: [pod]}", pages::CHURN);
+    let mut store = scraped_before_and_after(&text);
+    let lasts = |(labels, samples): (&crate::fake::Labels, &Vec<(i64, f64)>)| {
+        let is_whole = samples.len() as u64 == TICKS - (MOVED - MOVES);
+        (labels["__name__"] == "p_load" && is_whole).then(|| labels["instance"].clone())
+    };
+    let page = store.iter().find_map(lasts).unwrap();
+    for (labels, samples) in &mut store {
+        let is_lost = |at_ms: i64| labels["instance"] == page && at_ms >= EPOCH_MS + 5000;
+        samples.retain(|(at_ms, _)| !is_lost(*at_ms));
+    }
+    let found = rounds_of(&|end| moved_by(&text, end), store, [9, 19, 22, 29, 39]);
+    let lost: Vec<(usize, u64)> = differing(&found)
+        .into_iter()
+        .map(|(round, report)| {
+            assert!(report.target.values().any(|value| *value == page));
+            (round, report.gaps.iter().map(Gap::lost).sum())
+        })
+        .collect();
+    // One was due about when the last one of the others came.
+    let expected = [5, 15, 15, 15, 15].into_iter().enumerate();
+    assert_eq!(lost.len(), expected.len(), "{lost:?}");
+    for ((round, count), expected) in lost.into_iter().zip(expected) {
+        assert_eq!(round, expected.0);
+        assert!(count.abs_diff(expected.1) <= 1, "{round}: {count}");
     }
 }

@@ -167,6 +167,72 @@ fn each_process_is_judged_by_what_it_had_and_all_together() {
     assert!(matches!(&error, VerifyError::Ask(message) if message.contains("of shard 0/2")));
 }
 
+/// What has all of the run, as a backfill writes it, is judged; that processes were there besides
+/// is told, and where these are all that a range has they are judged.
+#[test]
+fn what_has_all_of_a_run_does_not_hide_its_shards() {
+    let run = united(CONFIG, [TICKS, TICKS]);
+    let backfilled = |ticks: u64| {
+        let all = stored_scrapes(exposed_by(run.whole.clone(), "p_", ticks)).into_iter();
+        let all = all.map(|(mut labels, samples)| {
+            labels.insert("instance".into(), "backfill".into());
+            (labels, samples)
+        });
+        all.collect::<Store>()
+    };
+    let shards = scraped(&run.parts);
+    let both = |ticks| -> Store {
+        backfilled(ticks)
+            .into_iter()
+            .chain(shards.clone())
+            .collect()
+    };
+    let found = judged(run.clone(), backfilled(TICKS), &options()).unwrap();
+    let alone = found.into_only();
+    assert!(
+        alone.ok && alone.warnings.is_empty(),
+        "{}",
+        alone.table(false)
+    );
+    let found = judged(run.clone(), both(TICKS), &options()).unwrap();
+    let report = found.into_only();
+    assert!(report.ok, "{}", report.table(false));
+    let warned = |warning: &String| warning.contains("they have were left out (2), since");
+    assert!(
+        report.warnings.iter().any(warned),
+        "{}",
+        report.table(false)
+    );
+    // As it says: one of them that is wrong.
+    let mut wrong = both(TICKS);
+    let is_of_second = |labels: &crate::fake::Labels| {
+        labels["__name__"] == "p_temperature" && labels["instance"] == "h:1"
+    };
+    let mut of_second = wrong.iter_mut().filter(|(labels, _)| is_of_second(labels));
+    of_second.next().unwrap().1[7].1 += 1.0;
+    for (instance, is_ok) in [("h:0", true), ("h:1", false)] {
+        let one = Options {
+            instance: Some(instance.into()),
+            ..options()
+        };
+        let found = judged(run.clone(), wrong.clone(), &one).unwrap();
+        assert_eq!(found.ok(), is_ok, "{}", found.table(false));
+    }
+
+    // It ended long before the range.
+    let later = Options {
+        from_ms: time_ms(20),
+        ..options()
+    };
+    let found = judged(run.clone(), both(10), &later).unwrap();
+    assert!(found.ok(), "{}", found.table(false));
+    let instances = found.reports().iter();
+    let instances: Vec<&str> = instances
+        .map(|report| &*report.target["instance"])
+        .collect();
+    assert_eq!(instances, ["h:0", "h:1"]);
+}
+
 /// A page says itself whose it is: the run is judged as if one process had had it.
 #[test]
 fn pages_of_several_processes_are_those_of_one_run() {
@@ -227,7 +293,12 @@ fn what_has_pages_may_be_scraped_as_a_whole() {
 
 /// The journals of all shards of a number, which began with a tick and ended before another one;
 /// those without an end were killed.
-fn division(text: &str, of: u32, begins: u64, ends: Option<u64>) -> Vec<(String, String)> {
+pub(crate) fn division(
+    text: &str,
+    of: u32,
+    begins: u64,
+    ends: Option<u64>,
+) -> Vec<(String, String)> {
     let journal = |index: u32| {
         let mut config = config::load_str(Path::new("c.yaml"), text.as_bytes(), &|_| None).unwrap();
         config.shard = Shard::new(index, of);
@@ -241,8 +312,8 @@ fn division(text: &str, of: u32, begins: u64, ends: Option<u64>) -> Vec<(String,
     (0..of).map(journal).collect()
 }
 
-const MOVES: u64 = 20;
-const MOVED: u64 = 26;
+pub(crate) const MOVES: u64 = 20;
+pub(crate) const MOVED: u64 = 26;
 
 /// What came of targets as the number of shards changed is one run: nothing of the move itself
 /// is missed, and everything else is.
@@ -294,7 +365,7 @@ fn pages_go_on_with_another_number_of_shards() {
         assert_eq!((gap.scrapes, gap.excused), (MOVED - MOVES, MOVED - MOVES));
         let told = report.table(false);
         assert!(
-            told.contains("another number of shards made them fail then"),
+            told.contains(": the run went over to another number of shards then"),
             "{told}"
         );
 

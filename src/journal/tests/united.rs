@@ -327,8 +327,8 @@ fn another_number_of_shards_goes_on_with_a_run() {
         (Some(4), 90, Later::None)
     );
     let moved = Move {
-        from_ns: time_ns(30) + 7,
-        to_ns: time_ns(40),
+        ends_ns: time_ns(30) + 7,
+        begins_ns: time_ns(40),
         end_is_known: true,
     };
     assert_eq!(united.whole.moves(), [moved]);
@@ -344,7 +344,7 @@ fn another_number_of_shards_goes_on_with_a_run() {
     let [moved] = united.whole.moves() else {
         panic!("{:?}", united.whole.moves());
     };
-    assert!(!moved.end_is_known && moved.to_ns == time_ns(40));
+    assert!(!moved.end_is_known && moved.begins_ns == time_ns(40));
     assert_eq!(united.whole.published().later, Later::Unknown);
 
     // Two that were there at the same time.
@@ -352,7 +352,30 @@ fn another_number_of_shards_goes_on_with_a_run() {
     let [moved] = united.whole.moves() else {
         panic!("{:?}", united.whole.moves());
     };
-    assert_eq!((moved.from_ns, moved.to_ns), (time_ns(40), time_ns(50) + 7));
+    let times = (moved.begins_ns, moved.ends_ns);
+    assert_eq!(times, (time_ns(40), time_ns(50) + 7));
+
+    // One that stopped long before the others did has no part in it.
+    let mut first = division(3, 0, Some(30));
+    first[1] = division(3, 0, Some(10)).swap_remove(1);
+    let united = both(first, division(5, 40, Some(90)));
+    assert_eq!(united.whole.moves()[0].ends_ns, time_ns(30) + 7);
+
+    // Those that catch up are the latter, whenever the others had caught up.
+    let mut catches_up = division(5, 40, None);
+    for (index, (_, history)) in catches_up.iter_mut().enumerate() {
+        history.entries.truncate(usize::from(index != 2));
+        history.is_written = true;
+    }
+    let united = both(division(6, 9, Some(30)), catches_up);
+    assert_eq!(shards(&united)[5..7], ["5/6", "0/5"]);
+    let moved = Move {
+        ends_ns: time_ns(30) + 7,
+        begins_ns: i64::MAX,
+        end_is_known: true,
+    };
+    assert_eq!(united.whole.moves(), [moved]);
+    assert_eq!(united.whole.published().first, Some(9));
 
     // All of each number have to be there, and know of all that was done.
     let mut lacks = [division(3, 0, Some(30)), division(5, 40, None)].concat();

@@ -182,17 +182,20 @@ impl Gap {
             rfc3339_ms(self.before_ms),
             grouped(self.scrapes.into())
         );
-        let whose = match self.excused {
+        let some = match self.excused {
             0 => return text,
-            _ if self.lost() == 0 => "them ".to_owned(),
-            excused => format!("{} of them ", grouped(excused.into())),
+            _ if self.lost() == 0 => None,
+            excused => Some(grouped(excused.into())),
         };
-        let why = if self.moved {
-            "that the run went over to another number of shards"
-        } else {
-            "a fault"
+        let _ = match (self.moved, some) {
+            (true, None) => write!(text, ": the run went over to another number of shards then"),
+            (true, Some(some)) => write!(
+                text,
+                ": {some} of them as the run went over to another number of shards"
+            ),
+            (false, None) => write!(text, ": a fault made them fail then"),
+            (false, Some(some)) => write!(text, ": a fault made {some} of them fail then"),
         };
-        let _ = write!(text, ": {why} made {whose}fail then");
         text
     }
 }

@@ -42,6 +42,13 @@ impl Session<'_> {
                  which {teller} does not tell, some are missing"
             )
         }));
+        if self.shards_left_out > 0 && target.page.is_none() {
+            let count = self.shards_left_out;
+            warnings.push(format!(
+                "targets that say which shard of the run they have were left out ({count}), since \
+                 this one seems to have all of it: judge them one by one (--job and --instance)"
+            ));
+        }
         let visible_until_ms = options.visible_until_ms;
         let ends_too_late = |until_ms| ends_too_late(edges.end_ms, until_ms);
         warnings.extend(visible_until_ms.and_then(ends_too_late));
