@@ -58,8 +58,8 @@ use std::sync::{Arc, OnceLock};
 use crate::config::Prometheus;
 use crate::engine::Frame;
 use crate::escaping::Escaping;
-use crate::model::Catalog;
 use crate::model::space::Space;
+use crate::model::{Catalog, Family};
 use ends::LineEnds;
 use escape::SpaceText;
 pub use history::{History, Stretch, Times};
@@ -102,6 +102,35 @@ struct FamilyTexts {
 }
 
 impl FamilyTexts {
+    /// Those of neighbouring families, the first of which has this index, with a prefix and
+    /// their names escaped by a scheme; `space_text` makes that of the space of a family, by its
+    /// place among them and the number of the space.
+    fn new(
+        (families, first): (&[Family], usize),
+        (prefix, escaping): (&str, Escaping),
+        space_text: impl Fn(usize, usize) -> SpaceText,
+    ) -> Self {
+        // Families with one space share its text.
+        let mut spaces: HashMap<*const Space, (Arc<SpaceText>, Arc<Pairs>)> = HashMap::new();
+        let texts = families.iter().enumerate().map(|(place, family)| {
+            let number = spaces.len();
+            let (labels, pairs) = spaces.entry(Arc::as_ptr(&family.space)).or_insert_with(|| {
+                let pairs = Pairs::new(&family.space, number, escaping);
+                (Arc::new(space_text(place, number)), Arc::new(pairs))
+            });
+            let text = FamilyText::new(family, prefix, Arc::clone(labels), escaping);
+            let pairs = (Arc::clone(pairs), escaping);
+            let message = FamilyProto::new(family, prefix, pairs, text.alike_lines());
+            (text, message)
+        });
+        let (all, protobuf): (Vec<FamilyText>, Vec<FamilyProto>) = texts.unzip();
+        Self {
+            first,
+            all: Arc::new(all),
+            protobuf: Arc::new(protobuf),
+        }
+    }
+
     /// That of a family, by its index in the catalog.
     fn of(&self, family: usize) -> &FamilyText {
         &self.all[family - self.first]
@@ -134,40 +163,29 @@ impl Renderer {
         timestamps: bool,
         selected: Range<usize>,
     ) -> Self {
-        // Families with one space share its text.
-        let mut spaces: HashMap<*const Space, (Arc<SpaceText>, Arc<Pairs>)> = HashMap::new();
-        let families = catalog.families()[selected.clone()].iter().map(|family| {
-            let number = spaces.len();
-            let (labels, pairs) = spaces.entry(Arc::as_ptr(&family.space)).or_insert_with(|| {
-                let text = SpaceText::new(&family.space, number);
-                (
-                    Arc::new(text),
-                    Arc::new(Pairs::new(&family.space, number, Escaping::AllowUtf8)),
-                )
-            });
-            let text = FamilyText::new(family, prefix, Arc::clone(labels), Escaping::AllowUtf8);
-            let message = FamilyProto::new(
-                family,
-                prefix,
-                (Arc::clone(pairs), Escaping::AllowUtf8),
-                text.alike_lines(),
-            );
-            (text, message)
-        });
-        let (all, protobuf): (Vec<FamilyText>, Vec<FamilyProto>) = families.unzip();
-        let texts = FamilyTexts {
-            first: selected.start,
-            all: Arc::new(all),
-            protobuf: Arc::new(protobuf),
-        };
-        let selected: Vec<usize> = selected.collect();
-        let plan = Plan::new(&catalog, &selected, &texts);
+        let families = &catalog.families()[selected.clone()];
+        let texts = FamilyTexts::new(
+            (families, selected.start),
+            (prefix, Escaping::AllowUtf8),
+            |place, number| SpaceText::new(&families[place].space, number),
+        );
+        let selected = selected.collect();
+        Self::of_texts(catalog, timestamps, selected, texts, prefix)
+    }
+
+    fn of_texts(
+        catalog: Arc<Catalog>,
+        timestamps: bool,
+        selected: Vec<usize>,
+        texts: FamilyTexts,
+        prefix: &str,
+    ) -> Self {
         Self {
+            plan: Plan::new(&catalog, &selected, &texts),
             catalog,
             timestamps,
             selected,
             texts,
-            plan,
             prefix: prefix.to_owned(),
             escaped: Default::default(),
         }
@@ -200,36 +218,21 @@ impl Renderer {
     }
 
     fn escaped(&self, escaping: Escaping) -> Self {
-        let mut spaces: HashMap<usize, (Arc<SpaceText>, Arc<Pairs>)> = HashMap::new();
-        let texts = self.texts.all.iter().enumerate().map(|(place, text)| {
-            let family = &self.catalog.families()[self.texts.first + place];
-            let number = text.labels().number();
-            let (labels, pairs) = spaces.entry(number).or_insert_with(|| {
-                let labels = Arc::new(text.labels().with_escaping(escaping));
-                let pairs = Pairs::new(&family.space, number, escaping);
-                (labels, Arc::new(pairs))
-            });
-            let (labels, pairs) = (Arc::clone(labels), (Arc::clone(pairs), escaping));
-            let mut escaped = FamilyText::new(family, &self.prefix, labels, escaping);
+        let FamilyTexts { first, all, .. } = &self.texts;
+        let families = &self.catalog.families()[*first..][..all.len()];
+        // Values are escaped already.
+        let space_text = |place: usize, _| all[place].labels().with_escaping(escaping);
+        let mut texts = FamilyTexts::new((families, *first), (&self.prefix, escaping), space_text);
+        for (escaped, text) in Arc::make_mut(&mut texts.all).iter_mut().zip(&**all) {
             escaped.set_created(text.created());
-            let message = FamilyProto::new(family, &self.prefix, pairs, text.alike_lines());
-            (escaped, message)
-        });
-        let (all, protobuf): (Vec<FamilyText>, Vec<FamilyProto>) = texts.unzip();
-        let texts = FamilyTexts {
-            first: self.texts.first,
-            all: Arc::new(all),
-            protobuf: Arc::new(protobuf),
-        };
-        Self {
-            catalog: Arc::clone(&self.catalog),
-            timestamps: self.timestamps,
-            plan: Plan::new(&self.catalog, &self.selected, &texts),
-            selected: self.selected.clone(),
-            texts,
-            prefix: self.prefix.clone(),
-            escaped: Default::default(),
         }
+        self.of(self.selected.clone(), texts)
+    }
+
+    /// Some families, with texts that may be others.
+    fn of(&self, selected: Vec<usize>, texts: FamilyTexts) -> Self {
+        let catalog = Arc::clone(&self.catalog);
+        Self::of_texts(catalog, self.timestamps, selected, texts, &self.prefix)
     }
 
     /// A renderer of those families that have one of these names, as scrapes show
@@ -259,17 +262,8 @@ impl Renderer {
 
     fn of_selected(&self, is_selected: impl Fn(usize) -> bool) -> Self {
         let all = self.selected.iter().copied();
-        let selected: Vec<usize> = all.filter(|&family| is_selected(family)).collect();
-        let plan = Plan::new(&self.catalog, &selected, &self.texts);
-        Self {
-            catalog: Arc::clone(&self.catalog),
-            timestamps: self.timestamps,
-            selected,
-            texts: self.texts.clone(),
-            plan,
-            prefix: self.prefix.clone(),
-            escaped: Default::default(),
-        }
+        let selected = all.filter(|&family| is_selected(family)).collect();
+        self.of(selected, self.texts.clone())
     }
 
     /// The same renderer, which writes `_created` lines where it is told to and

@@ -151,6 +151,13 @@ pub(crate) fn block_series(shape: &Shape) -> usize {
 }
 
 impl Family {
+    /// The unit that scrapes tell of it under a name: one that the name does not end with would
+    /// fail them.
+    pub(crate) fn unit_of(&self, name: &str) -> Option<&str> {
+        let stem = name.strip_suffix(&*self.unit)?;
+        (!self.unit.is_empty() && stem.ends_with('_')).then_some(&*self.unit)
+    }
+
     /// A family over `space`.
     pub fn new(name: &str, help: &str, unit: &str, shape: Shape, space: Arc<Space>) -> Self {
         Self {

@@ -254,15 +254,7 @@ impl<M: Mark> Writer<'_, M> {
             return;
         }
         for (place, rows) in ranges.iter().flat_map(|range| family.pieces(range.clone())) {
-            let (_, block, columns) = self.frame.block(place);
-            let points = Points {
-                population,
-                columns,
-                gaps: self.frame.gaps(place),
-                created: self.frame.created(place),
-                first_series: block.start + rows.start,
-                rows,
-            };
+            let points = Points::of_block(self.frame, place, rows);
             let rows = points.rows.clone();
             let room = &mut Room::new(self.out, rows.len() * row_bytes);
             self.samples += points.gaps.present(rows) * repeats.series_lines;

@@ -42,16 +42,9 @@ impl Piece {
     /// Its family, by the index in the catalog, and its series.
     pub(super) fn points<'a>(&self, frame: &'a Frame) -> (usize, Points<'a>) {
         let index = self.block as usize;
-        let (_, block, columns) = frame.block(index);
-        let points = Points {
-            population: frame.population(block.family),
-            columns,
-            gaps: frame.gaps(index),
-            created: frame.created(index),
-            rows: self.from as usize..self.to as usize,
-            first_series: block.start + self.from as usize,
-        };
-        (block.family, points)
+        let rows = self.from as usize..self.to as usize;
+        let family = frame.catalog().blocks()[index].family;
+        (family, Points::of_block(frame, index, rows))
     }
 }
 

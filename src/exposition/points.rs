@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::engine::{Columns, Created, Gaps};
+use crate::engine::{Columns, Created, Frame, Gaps};
 use crate::model::population::Population;
 
 /// Neighbouring series of one block and their values.
@@ -16,4 +16,19 @@ pub(super) struct Points<'a> {
     pub(super) rows: Range<usize>,
     /// The first of them, counted within the family.
     pub(super) first_series: usize,
+}
+
+impl<'a> Points<'a> {
+    /// Some rows of a block, by its index in the catalog.
+    pub(super) fn of_block(frame: &'a Frame, index: usize, rows: Range<usize>) -> Self {
+        let (_, block, columns) = frame.block(index);
+        Self {
+            population: frame.population(block.family),
+            columns,
+            gaps: frame.gaps(index),
+            created: frame.created(index),
+            first_series: block.start + rows.start,
+            rows,
+        }
+    }
 }

@@ -423,9 +423,7 @@ fn openmetrics_header(family: &Family, name: &str) -> Vec<u8> {
     begin_described(&mut out, "TYPE", name);
     out.extend_from_slice(family.shape.type_name().as_bytes());
     out.push(b'\n');
-    // A unit that the name does not end with would fail the whole scrape.
-    let unit = &family.unit;
-    if !unit.is_empty() && name.ends_with(&format!("_{unit}")) {
+    if let Some(unit) = family.unit_of(name) {
         begin_described(&mut out, "UNIT", name);
         out.extend_from_slice(unit.as_bytes());
         out.push(b'\n');

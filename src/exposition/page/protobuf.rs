@@ -110,7 +110,8 @@ pub(super) fn write(
 
 impl<M: Mark> Writer<'_, M> {
     /// Appends the message of a family with the rows of a stencil, if any has a point.
-    /// `places` are those of its rows; `before` tells of the family before, of the same space and of one line for each row.
+    /// `places` are those of its rows; `before` tells of the family before, of the same space
+    /// and of one line for each row.
     fn write_family(
         &mut self,
         index: usize,
@@ -146,17 +147,8 @@ impl<M: Mark> Writer<'_, M> {
         let frame = self.frame;
         let pieces = |range: &Range<usize>| family.pieces(range.clone());
         let points = || {
-            ranges.iter().flat_map(pieces).map(|(place, rows)| {
-                let (_, block, columns) = frame.block(place);
-                Points {
-                    population,
-                    columns,
-                    gaps: frame.gaps(place),
-                    created: frame.created(place),
-                    first_series: block.start + rows.start,
-                    rows,
-                }
-            })
+            let pieces = ranges.iter().flat_map(pieces);
+            pieces.map(|(place, rows)| Points::of_block(frame, place, rows))
         };
         self.write_points(index, stencil, before, points);
     }

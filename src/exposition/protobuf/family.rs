@@ -46,8 +46,8 @@ enum Kind {
 
 impl FamilyProto {
     /// The message of `family`, its name escaped by a scheme as those of its labels are.
-    /// Neighbouring series resemble each
-    /// other as the lines of text do: every so many end alike.
+    /// Neighbouring series resemble each other as the lines of text do: every so many end
+    /// alike.
     pub(in crate::exposition) fn new(
         family: &Family,
         prefix: &str,
@@ -104,15 +104,8 @@ impl FamilyProto {
     ) -> u64 {
         let blocks = frame.catalog().family_blocks(index).enumerate();
         let bytes = blocks.map(|(place, block_index)| {
-            let (_, block, columns) = frame.block(block_index);
-            let points = Points {
-                population: frame.population(index),
-                columns,
-                gaps: frame.gaps(block_index),
-                created: frame.created(block_index),
-                rows: 0..block.len,
-                first_series: block.start,
-            };
+            let rows = 0..frame.catalog().blocks()[block_index].len;
+            let points = Points::of_block(frame, block_index, rows);
             self.measure_block(frame, index, place, time, &points)
         });
         bytes.sum()
@@ -275,8 +268,6 @@ fn header(family: &Family, prefix: &str, escaping: Escaping) -> proto::MetricFam
     let base = format!("{prefix}{}", family.name);
     let metric_type = family.shape.metric_type();
     let stem = escaping.stem(&base, metric_type);
-    // A unit that the name does not end with would fail the whole scrape.
-    let is_named = !family.unit.is_empty() && stem.ends_with(&format!("_{}", family.unit));
     let sent_type = match metric_type {
         MetricType::Counter => proto::MetricType::Counter,
         MetricType::Gauge => proto::MetricType::Gauge,
@@ -288,6 +279,6 @@ fn header(family: &Family, prefix: &str, escaping: Escaping) -> proto::MetricFam
         help: (!family.help.is_empty()).then(|| family.help.clone()),
         r#type: Some(sent_type.into()),
         metric: Vec::new(),
-        unit: is_named.then(|| family.unit.clone()),
+        unit: family.unit_of(&stem).map(str::to_owned),
     }
 }
