@@ -7,12 +7,13 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::mockingbird::binary;
-use super::process::{Process, free_port, wait_until};
+use super::process::{Process, end_of, free_port, wait_until};
 
 /// Programs that a cluster is made of.
 const PROGRAMS: [&str; 7] = [
@@ -28,7 +29,15 @@ const PROGRAMS: [&str; 7] = [
 /// Who may do everything.
 const TOKEN: &str = "administrator-of-tests";
 
-/// A running cluster, which ends with its pods when dropped.
+/// Where the pods of one more cluster listen: clusters that run at once share the machine's
+/// addresses, and pods their ports.
+fn pod_network() -> String {
+    static CLUSTERS: AtomicU8 = AtomicU8::new(0);
+    format!("127.{}", 1 + CLUSTERS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A running cluster, which ends with its pods when dropped; when that happens because the test
+/// failed, the end of what each container printed is shown.
 pub(crate) struct Cluster {
     folder: PathBuf,
     servers: PathBuf,
@@ -76,6 +85,7 @@ impl Cluster {
             |(name, program): &(&str, &Path)| format!("--image={name}={}", program.display());
         let mut arguments: Vec<String> = images.iter().map(image).collect();
         arguments.push(flag("folder", &folder.join("node")));
+        arguments.push(format!("--pod-network={}", pod_network()));
         start("node-agent", &arguments);
         wait_until("the node is ready", Duration::from_secs(120), || {
             cluster.assert_running();
@@ -165,12 +175,18 @@ current-context: test
         &self.url
     }
 
+    /// What containers have printed, a file for each start.
+    fn logs(&self) -> Vec<PathBuf> {
+        let logs = std::fs::read_dir(self.folder.join("node/logs"));
+        let logs = logs.into_iter().flatten();
+        logs.map(|entry| entry.unwrap().path()).collect()
+    }
+
     /// What a container of a pod has printed since its last start; the end of a Job's pod's name
     /// is left to chance, and may be left out.
     pub(crate) fn log_of(&self, namespace: &str, pod: &str) -> String {
-        let logs = std::fs::read_dir(self.folder.join("node/logs")).unwrap();
         let begins = format!("{namespace}_{pod}");
-        let mut logs: Vec<PathBuf> = logs.map(|entry| entry.unwrap().path()).collect();
+        let mut logs = self.logs();
         logs.retain(|path| {
             path.file_name()
                 .unwrap()
@@ -231,6 +247,16 @@ current-context: test
         command.env("HOME", &self.folder);
         command.env("KUBECACHEDIR", self.folder.join("cache"));
         output_of(&mut command, input)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for log in self.logs() {
+                eprintln!("{}", end_of(&log));
+            }
+        }
     }
 }
 

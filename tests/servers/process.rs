@@ -30,7 +30,7 @@ impl Process {
     /// Panics with what was printed if the program has ended.
     pub(crate) fn assert_running(&mut self) {
         if let Some(status) = self.child.try_wait().unwrap() {
-            panic!("ended with {status}:\n{}", self.log_tail());
+            panic!("ended with {status}:\n{}", end_of(&self.log));
         }
     }
 
@@ -48,7 +48,7 @@ impl Process {
         assert!(
             status.code() == Some(code),
             "ended with {status}:\n{}",
-            self.log_tail()
+            end_of(&self.log)
         );
         std::fs::read_to_string(&self.log).unwrap()
     }
@@ -65,13 +65,15 @@ impl Process {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
 
-    fn log_tail(&self) -> String {
-        let text = std::fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<_> = text.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
-    }
+/// The last lines of a log, under its name.
+pub(crate) fn end_of(log: &Path) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text.lines().collect();
+    let last = lines[lines.len().saturating_sub(30)..].join("\n");
+    format!("end of {}:\n{last}", log.display())
 }
 
 impl Drop for Process {
@@ -79,7 +81,7 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("end of {}:\n{}", self.log.display(), self.log_tail());
+            eprintln!("{}", end_of(&self.log));
         }
     }
 }

@@ -8,7 +8,7 @@
 // to listen at their own (fieldRef status.podIP). Resources are accounted by the scheduler and
 // limited by nobody; there is no seccomp. A pod that asks for what isn't here fails, and says so.
 //
-//	node-agent --kubeconfig FILE --folder FOLDER --image mockingbird=/path/to/program
+//	node-agent --kubeconfig FILE --folder FOLDER --pod-network 127.1 --image mockingbird=/path/to/program
 //
 // The container of an image named so, whatever its registry and tag, has that program at
 // /NAME, as its entry point. Needs to be root. FOLDER/logs has what containers print.
@@ -51,6 +51,7 @@ func main() {
 	kubeconfig := flag.String("kubeconfig", "", "the cluster, and who to be there")
 	name := flag.String("node-name", "node-1", "the node's name")
 	folder := flag.String("folder", "", "where volumes and logs lie")
+	network := flag.String("pod-network", "127.1", "the first two numbers of pods' addresses: nodes that run at once need different ones")
 	flag.Var(programs, "image", "NAME=/path: the program of an image; repeatable")
 	flag.Parse()
 	if *kubeconfig == "" || *folder == "" || flag.NArg() > 0 {
@@ -59,12 +60,12 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *kubeconfig, *name, *folder, programs); err != nil {
+	if err := run(ctx, *kubeconfig, *name, *folder, *network, programs); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, kubeconfig, name, folder string, programs images) error {
+func run(ctx context.Context, kubeconfig, name, folder, network string, programs images) error {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return err
@@ -82,6 +83,6 @@ func run(ctx context.Context, kubeconfig, name, folder string, programs images) 
 		return err
 	}
 	go renewLease(ctx, client, name)
-	node := &node{client: client, name: name, folder: folder, programs: programs}
+	node := &node{client: client, name: name, folder: folder, network: network, programs: programs}
 	return node.runPods(ctx)
 }

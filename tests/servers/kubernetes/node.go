@@ -96,6 +96,7 @@ type node struct {
 	client   kubernetes.Interface
 	name     string
 	folder   string
+	network  string
 	programs images
 
 	mutex sync.Mutex
@@ -163,8 +164,8 @@ func (n *node) forget(uid types.UID) {
 	}
 }
 
-// nextAddress is one of 127.1.0.0/16; a test never has so many pods that one comes again.
+// nextAddress is one of the node's network; a test never has so many pods that one comes again.
 func (n *node) nextAddress() string {
 	n.addresses++
-	return fmt.Sprintf("127.1.%d.%d", n.addresses/250, n.addresses%250+1)
+	return fmt.Sprintf("%s.%d.%d", n.network, n.addresses/250, n.addresses%250+1)
 }
