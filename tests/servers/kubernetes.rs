@@ -4,7 +4,7 @@
 //! Services get no endpoints, because the addresses of pods are those of the loopback interface,
 //! which the API server refuses as endpoints; there is no DNS.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -175,18 +175,17 @@ current-context: test
         &self.url
     }
 
-    /// What containers have printed, a file for each start.
-    fn logs(&self) -> Vec<PathBuf> {
-        let logs = std::fs::read_dir(self.folder.join("node/logs"));
-        let logs = logs.into_iter().flatten();
-        logs.map(|entry| entry.unwrap().path()).collect()
+    /// What containers have printed, a file for each start; an error where there is no node.
+    fn logs(&self) -> io::Result<Vec<PathBuf>> {
+        let logs = std::fs::read_dir(self.folder.join("node/logs"))?;
+        logs.map(|entry| Ok(entry?.path())).collect()
     }
 
     /// What a container of a pod has printed since its last start; the end of a Job's pod's name
     /// is left to chance, and may be left out.
     pub(crate) fn log_of(&self, namespace: &str, pod: &str) -> String {
         let begins = format!("{namespace}_{pod}");
-        let mut logs = self.logs();
+        let mut logs = self.logs().unwrap();
         logs.retain(|path| {
             path.file_name()
                 .unwrap()
@@ -253,7 +252,7 @@ current-context: test
 impl Drop for Cluster {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for log in self.logs() {
+            for log in self.logs().unwrap_or_default() {
                 eprintln!("{}", end_of(&log));
             }
         }
