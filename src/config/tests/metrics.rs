@@ -363,12 +363,14 @@ name: x, type: histogram, algorithm: exponential, lam: 1, native_histogram: {sch
     native_histogram.schema: must be within -4 and 8, found 9
 name: x, type: histogram, algorithm: exponential, lam: 1, native_histogram: {schema: 1, growth_factor: 2}
     native_histogram.growth_factor: schema says how fine buckets are; keep one of them
-name: x, type: histogram, algorithm: exponential, lam: 1, native_histogram: {growth_factor: 1, max_buckets: 0, zero_threshold: -1}
+name: x, type: histogram, algorithm: exponential, lam: 1, native_histogram: {growth_factor: 1}
     native_histogram.growth_factor: must be within 1.0001 and 65536, found 1
+name: x, type: histogram, algorithm: exponential, lam: 1, native_histogram: {max_buckets: 0}
     native_histogram.max_buckets: must be at least 1, found 0
+name: x, type: histogram, algorithm: exponential, lam: 1, native_histogram: {zero_threshold: -1}
     native_histogram.zero_threshold: must be within 0 and 1e300, found -1
 name: x, type: gauge, algorithm: constant, start: 1, histograms: native
-    histograms: not used by gauge constant, which takes: start, value, allow_nan, clamp, diurnal_amp, diurnal_phase
+    histograms: not used by gauge constant, which takes: start, allow_nan, clamp, diurnal_amp, diurnal_phase
 name: x, type: histogram, algorithm: exponential, lam: 1, observations_per_tick: -1
     observations_per_tick: must be within 0 and 1e9, found -1
 name: x, type: histogram, algorithm: exponential, lam: 1, objectives: {0.5: 0.1}

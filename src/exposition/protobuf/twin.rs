@@ -211,7 +211,7 @@ pub(in crate::exposition) fn comparable(families: &[MetricFamily]) -> String {
 }
 
 /// The samples that a reader takes who wants classic and native histograms.
-pub(super) fn samples(families: &[MetricFamily]) -> usize {
+pub(in crate::exposition) fn samples(families: &[MetricFamily]) -> usize {
     let metrics = families.iter().flat_map(|family| &family.metric);
     let each = metrics.map(|metric| {
         if let Some(histogram) = &metric.histogram {
