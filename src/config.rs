@@ -93,7 +93,7 @@ pub use exporters::{
     Targets, Temporality, TlsFiles,
 };
 pub use metric::{
-    Diurnal, Kind, Label, LabelValues, Metric, Objective, Observations, Piece, Property, Sampling,
+    Diurnal, ExemplarLabel, Exemplars, Kind, Label, LabelValues, Metric, Objective, Observations, Piece, Property, Sampling,
     Spread,
 };
 pub use overrides::{Overrides, PushTo, TargetsGiven};

@@ -17,7 +17,7 @@ pub mod targets;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::config::{Config, Kind, Label, Life, Metric, Sampling};
+use crate::config::{Config, Exemplars, Kind, Label, Life, Metric, Sampling};
 use crate::layout::{Layout, MetricType, Wire};
 use division::Division;
 use exponential::ExponentialLayout;
@@ -58,6 +58,8 @@ pub struct Family {
     /// Index of the gauge whose values at the same tick its own follow. Both have the
     /// same series in the same rows and blocks.
     pub follows: Option<usize>,
+    /// Which exemplars its series have, if any.
+    pub exemplars: Option<Exemplars>,
 }
 
 /// The type of a family, and the parameters that its columns follow from.
@@ -170,6 +172,7 @@ impl Family {
             name_key: identity::name_key(name),
             first_block: 0,
             follows: None,
+            exemplars: None,
         }
     }
 
@@ -256,13 +259,12 @@ impl Catalog {
                 spaces.push((key, Arc::clone(&space)));
                 space
             };
-            families.push(Family::new(
-                &metric.name,
-                &metric.description,
-                &metric.unit,
-                shape_of(metric, exponential),
-                space,
-            ));
+            let shape = shape_of(metric, exponential);
+            let (name, help, unit) = (&metric.name, &metric.description, &metric.unit);
+            families.push(Family {
+                exemplars: metric.exemplars.clone(),
+                ..Family::new(name, help, unit, shape, space)
+            });
         }
         for (index, metric) in config.metrics.iter().enumerate() {
             let parent = metric.parent(&config.metrics);

@@ -7,7 +7,7 @@ pub(super) fn elsewhere(word: &str) -> Option<&'static str> {
             "native histograms are not offered; exporters.otel pushes exponential ones with \
              histograms: exponential"
         }
-        "exemplar" | "exemplars" => "exemplars are not generated",
+        "exemplar" => "counters and histograms have exemplars with exemplars: {share: 0.01}",
         "churn"
         | "churn_rate"
         | "series_churn"

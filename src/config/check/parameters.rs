@@ -11,7 +11,7 @@ use crate::config::raw::{Parametrised, RawMetric};
 use crate::layout::MetricType;
 
 /// Parameters that some types take whatever the algorithm.
-const OF_TYPES: [&str; 8] = [
+const OF_TYPES: [&str; 9] = [
     "diurnal_amp",
     "diurnal_phase",
     "clamp",
@@ -20,6 +20,7 @@ const OF_TYPES: [&str; 8] = [
     "buckets",
     "objectives",
     "max_age_s",
+    "exemplars",
 ];
 
 /// Algorithms of a type.
@@ -42,9 +43,14 @@ pub(super) fn named(
 /// Parameters of a type whatever its algorithm.
 fn of_type(of: MetricType) -> &'static [&'static str] {
     match of {
-        MetricType::Counter => &[],
+        MetricType::Counter => &["exemplars"],
         MetricType::Gauge => &["clamp"],
-        MetricType::Histogram => &["observations_per_tick", "observations_of", "buckets"],
+        MetricType::Histogram => &[
+            "observations_per_tick",
+            "observations_of",
+            "buckets",
+            "exemplars",
+        ],
         MetricType::Summary => &[
             "observations_per_tick",
             "observations_of",
@@ -92,7 +98,7 @@ pub(in crate::config) fn is_parameter(field: &str) -> bool {
 }
 
 /// The fields that only some types or algorithms use, and whether they are set.
-fn own_parameters(raw: &RawMetric) -> [(&'static str, bool); 10] {
+fn own_parameters(raw: &RawMetric) -> [(&'static str, bool); 11] {
     [
         ("diurnal_amp", raw.diurnal_amp.is_some()),
         ("diurnal_phase", raw.diurnal_phase.is_some()),
@@ -104,6 +110,7 @@ fn own_parameters(raw: &RawMetric) -> [(&'static str, bool); 10] {
         ("observations_of", raw.observations_of.is_some()),
         ("components", raw.components.is_some()),
         ("of", raw.of.is_some()),
+        ("exemplars", raw.exemplars.is_some()),
     ]
 }
 
