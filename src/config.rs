@@ -93,8 +93,8 @@ pub use exporters::{
     Targets, Temporality, TlsFiles,
 };
 pub use metric::{
-    Diurnal, ExemplarLabel, Exemplars, Kind, Label, LabelValues, Metric, Objective, Observations, Piece, Property, Sampling,
-    Spread,
+    Diurnal, ExemplarLabel, Exemplars, Kind, Label, LabelValues, Metric, Objective, Observations,
+    Piece, Property, Sampling, Spread,
 };
 pub use overrides::{Overrides, PushTo, TargetsGiven};
 pub use problem::{Finding, LoadError, Problem, Severity};

@@ -354,4 +354,9 @@ impl LabelBytes {
             out.push(DIGITS[usize::from(byte & 0xF)]);
         }
     }
+
+    /// How many such digits there are.
+    pub fn hex_len(&self) -> usize {
+        2 * self.len
+    }
 }

@@ -309,7 +309,13 @@ impl Frame {
         let spec = self.catalog.families()[block.family].exemplars.as_ref()?;
         let rows = (self.population(block.family), block.start);
         let at = (self.tick, self.time_ns);
-        Exemplars::new((&self.draws, spec), at, block.family, rows, self.created(index))
+        Exemplars::new(
+            (&self.draws, spec),
+            at,
+            block.family,
+            rows,
+            self.created(index),
+        )
     }
 
     /// Which series of a block have no point.

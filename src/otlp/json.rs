@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::proto::otlp as proto;
 use crate::proto::otlp::any_value::Value as Any;
+use crate::proto::otlp::exemplar::Value as Sampled;
 use crate::proto::otlp::metric::Data;
 use crate::proto::otlp::number_data_point::Value as Number;
 
@@ -102,6 +103,7 @@ fn number(point: &proto::NumberDataPoint) -> Value {
         Some(Number::AsInt(value)) => object.insert("asInt".into(), value.to_string().into()),
         None => None,
     };
+    insert_exemplars(&mut object, &point.exemplars);
     Value::Object(object)
 }
 
@@ -115,6 +117,7 @@ fn histogram_point(point: &proto::HistogramDataPoint) -> Value {
         "explicitBounds".into(),
         list(&point.explicit_bounds, |bound| double(*bound)),
     );
+    insert_exemplars(&mut object, &point.exemplars);
     Value::Object(object)
 }
 
@@ -133,6 +136,40 @@ fn exponential_point(point: &proto::ExponentialHistogramDataPoint) -> Value {
             });
             object.insert(name.into(), buckets);
         }
+    }
+    insert_exemplars(&mut object, &point.exemplars);
+    Value::Object(object)
+}
+
+/// Adds exemplars, if there are any.
+fn insert_exemplars(object: &mut Map<String, Value>, exemplars: &[proto::Exemplar]) {
+    if !exemplars.is_empty() {
+        object.insert("exemplars".into(), list(exemplars, exemplar));
+    }
+}
+
+fn exemplar(exemplar: &proto::Exemplar) -> Value {
+    let mut object = Map::new();
+    let time = exemplar.time_unix_nano.to_string();
+    object.insert("timeUnixNano".into(), time.into());
+    match exemplar.value {
+        Some(Sampled::AsDouble(value)) => object.insert("asDouble".into(), double(value)),
+        Some(Sampled::AsInt(value)) => object.insert("asInt".into(), value.to_string().into()),
+        None => None,
+    };
+    // Identifiers are hexadecimal, unlike all other bytes.
+    for (name, id) in [
+        ("spanId", &exemplar.span_id),
+        ("traceId", &exemplar.trace_id),
+    ] {
+        if !id.is_empty() {
+            let digits: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+            object.insert(name.into(), digits.into());
+        }
+    }
+    if !exemplar.filtered_attributes.is_empty() {
+        let attributes = list(&exemplar.filtered_attributes, attribute);
+        object.insert("filteredAttributes".into(), attributes);
     }
     Value::Object(object)
 }
