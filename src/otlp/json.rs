@@ -263,6 +263,35 @@ mod tests {
     }
 
     #[test]
+    fn an_exemplar_has_identifiers_in_hexadecimal_digits() {
+        let point = proto::NumberDataPoint {
+            time_unix_nano: 5,
+            exemplars: vec![proto::Exemplar {
+                time_unix_nano: 3,
+                value: Some(Sampled::AsDouble(0.5)),
+                span_id: vec![0, 255],
+                trace_id: vec![16; 3],
+                filtered_attributes: vec![proto::KeyValue {
+                    key: "pod".into(),
+                    value: Some(proto::AnyValue {
+                        value: Some(Any::StringValue("a".into())),
+                    }),
+                }],
+            }],
+            ..Default::default()
+        };
+        let exemplar = json!({
+            "timeUnixNano": "3",
+            "asDouble": 0.5,
+            "spanId": "00ff",
+            "traceId": "101010",
+            "filteredAttributes": [{"key": "pod", "value": {"stringValue": "a"}}],
+        });
+        let expected = json!({"attributes": [], "timeUnixNano": "5", "exemplars": [exemplar]});
+        assert_eq!(super::number(&point), expected);
+    }
+
+    #[test]
     fn a_request_reads_as_the_mapping_says() {
         let number = |value| proto::NumberDataPoint {
             start_time_unix_nano: 1_700_000_000_000_000_000,
@@ -275,6 +304,7 @@ mod tests {
                 }),
             }],
             flags: 0,
+            exemplars: Vec::new(),
         };
         let values = [1.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
         let sum = proto::Sum {

@@ -84,6 +84,7 @@ fn set_values(
         (Shape::Counter, Columns::Values(values)) => {
             metric.counter = Some(Counter {
                 value: Some(values[row]),
+                exemplar: None,
                 created_timestamp: Some(created),
             });
         }
@@ -102,6 +103,7 @@ fn set_values(
             let bucket = |(&bound, &count): (&f64, &u64)| Bucket {
                 cumulative_count: Some(count),
                 upper_bound: Some(bound),
+                exemplar: None,
             };
             metric.histogram = Some(Histogram {
                 sample_count: Some(counts[bounds.len()]),
