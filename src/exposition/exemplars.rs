@@ -1,5 +1,7 @@
 //! Exemplars behind lines of `OpenMetrics`: ` # {trace_id="..."} 0.7 1700000000.123`.
 
+use std::io::Write as _;
+
 use crate::config;
 use crate::engine::Exemplar;
 use crate::exposition::ends::Short;
@@ -34,7 +36,6 @@ pub(super) fn put_behind(room: &mut Room, exemplar: &Exemplar<'_>) {
     room.put(b"} ");
     number::put_value(room, exemplar.value);
     let end = Short::<32>::written(|end| {
-        use std::io::Write;
         end.write_all(b" ")?;
         number::write_seconds(end, exemplar.time_ms)?;
         end.write_all(b"\n")

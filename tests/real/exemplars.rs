@@ -1,6 +1,8 @@
 //! Exemplars at a Prometheus that keeps them: scraped as `OpenMetrics` and protobuf, by both
 //! versions of remote write and by OTLP.
 
+use std::time::Duration;
+
 use super::verify::{address, send_all, verify, wait_for};
 use crate::servers;
 use crate::servers::mockingbird::{Mockingbird, set};
@@ -34,6 +36,8 @@ fn prometheus_keeps_those_of_every_way() {
     });
     wait_for(&mockingbird, LAST_TICK);
     mockingbird.interrupt();
+    // Until all that was sent is sure to be seen.
+    std::thread::sleep(Duration::from_secs(11));
     for way in [
         &["--via", "prometheus", "--job", "openmetrics"][..],
         &["--via", "prometheus", "--job", "protobuf"],

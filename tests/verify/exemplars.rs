@@ -20,9 +20,8 @@ metrics:
 fn kept() -> Vec<Kept> {
     let config = config::load_str(Path::new("c.yaml"), CONFIG.as_bytes(), &|_| None).unwrap();
     let ticks = 0..TICKS;
-    let all = ticks.flat_map(|tick| {
-        twin::exemplars_of_run(&config, &[], EPOCH_MS * 1_000_000, tick)
-    });
+    let all =
+        ticks.flat_map(|tick| twin::exemplars_of_run(&config, &[], EPOCH_MS * 1_000_000, tick));
     let all = all.map(|exemplar| {
         let mut series = exemplar.series;
         let is_counter = exemplar.name == "requests";
@@ -93,7 +92,13 @@ fn one_that_differs_is_named() {
         // The one of a tick lies in the second before it.
         let tick = (time_ms - EPOCH_MS + 999) / 1000;
         assert_eq!(example.tick, Some(tick as u64));
-        assert!(example.expected.as_ref().unwrap().starts_with("exemplar {trace_id="));
+        assert!(
+            example
+                .expected
+                .as_ref()
+                .unwrap()
+                .starts_with("exemplar {trace_id=")
+        );
     }
 }
 
@@ -105,7 +110,10 @@ fn a_backend_without_them_is_not_judged() {
     ] {
         let report = judged(exemplars);
         assert!(report.ok, "{}", report.table(false));
-        let warning = report.warnings.iter().find(|warning| warning.contains(reason));
+        let warning = report
+            .warnings
+            .iter()
+            .find(|warning| warning.contains(reason));
         let warning = warning.unwrap_or_else(|| panic!("{:?}", report.warnings));
         assert!(warning.starts_with("exemplars are not judged: p_requests_total, p_wait"));
     }
