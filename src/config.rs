@@ -95,8 +95,8 @@ pub use exporters::{
 };
 pub use histograms::{HistogramForm, NativeBuckets};
 pub use metric::{
-    Diurnal, Kind, Label, LabelValues, Metric, Objective, Observations, Piece, Property, Sampling,
-    Spread,
+    Diurnal, ExemplarLabel, Exemplars, Kind, Label, LabelValues, Metric, Objective, Observations,
+    Piece, Property, Sampling, Spread,
 };
 pub use overrides::{Overrides, PushTo, TargetsGiven};
 pub use problem::{Finding, LoadError, Problem, Severity};

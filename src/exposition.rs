@@ -15,6 +15,7 @@
 //! | `text` | writes a family's lines: `head`, `number` and `ends` are their parts |
 //! | `protobuf` | writes a family's message |
 //! | `page` | writes the lines of one target: labels from a `stencil`, distant values `gathered` |
+//! | `exemplars` | writes them behind lines |
 //! | `places` | finds the rows of a target in their blocks |
 //! | `escape` | escapes label values, once at the start, and puts names in quotes |
 //! | `room` | appends to a vector without a call for each piece |
@@ -28,6 +29,7 @@
 mod deflate;
 mod ends;
 mod escape;
+mod exemplars;
 mod gathered;
 pub mod gzip;
 mod head;

@@ -18,7 +18,7 @@ pub mod targets;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::config::{Config, HistogramForm, Kind, Label, Life, Metric, Sampling};
+use crate::config::{Config, Exemplars, HistogramForm, Kind, Label, Life, Metric, Sampling};
 use crate::layout::{Layout, MetricType, Wire};
 use division::Division;
 use exponential::ExponentialLayout;
@@ -62,6 +62,8 @@ pub struct Family {
     /// Index of the gauge whose values at the same tick its own follow. Both have the
     /// same series in the same rows and blocks.
     pub follows: Option<usize>,
+    /// Which exemplars its series have, if any.
+    pub exemplars: Option<Exemplars>,
 }
 
 /// The type of a family, and the parameters that its columns follow from.
@@ -183,6 +185,7 @@ impl Family {
             first_block: 0,
             histograms: None,
             follows: None,
+            exemplars: None,
         }
     }
 
@@ -269,17 +272,15 @@ impl Catalog {
                 spaces.push((key, Arc::clone(&space)));
                 space
             };
-            let mut family = Family::new(
-                &metric.name,
-                &metric.description,
-                &metric.unit,
-                shape_of(metric, further),
-                space,
-            );
-            if let Kind::Histogram { native, .. } = &metric.kind {
-                family.histograms = native.form;
-            }
-            families.push(family);
+            let (name, help, unit) = (&metric.name, &metric.description, &metric.unit);
+            families.push(Family {
+                exemplars: metric.exemplars.clone(),
+                histograms: match &metric.kind {
+                    Kind::Histogram { native, .. } => native.form,
+                    _ => None,
+                },
+                ..Family::new(name, help, unit, shape_of(metric, further), space)
+            });
         }
         for (index, metric) in config.metrics.iter().enumerate() {
             let parent = metric.parent(&config.metrics);

@@ -34,6 +34,7 @@
 mod buckets;
 mod cut;
 mod ended;
+mod exemplars;
 mod family;
 mod form;
 mod head;

@@ -11,6 +11,8 @@
 //! - Version 1 sends a family's metadata beside its first sample when asked to;
 //!   version 2 with every series. Version 2 says when a counter, histogram or
 //!   summary began, unless that is now: a receiver adds a sample of 0 there.
+//! - A series has the exemplar of the frame beside the sample that it belongs to: a
+//!   counter's, or that of its bucket.
 //! - Requests are cut by samples, and by size. Each is complete in itself; the
 //!   symbols of version 2 are those that its series refer to.
 //! - A series that ends, because its entity is gone, a reload removed it or pushing
@@ -21,6 +23,7 @@
 //! exists per series. Nothing here does I/O or reads a clock; the bytes go to the
 //! caller's sink.
 
+mod exemplars;
 mod family;
 mod line;
 mod size;
@@ -223,11 +226,13 @@ impl Encoder {
         self.writer.begin(to_ms(frame.time_ns()), describe);
         for index in 0..self.forms.catalog.blocks().len() {
             let (_, block, columns) = frame.block(index);
+            let exemplars = frame.exemplars(index);
             let points = Points {
                 population: frame.population(block.family),
                 columns,
                 gaps: frame.gaps(index),
                 created: frame.created(index),
+                exemplars: exemplars.as_ref(),
             };
             let form = &self.forms.families[block.family];
             self.writer.write_points(form, block, points, sink)?;

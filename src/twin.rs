@@ -48,6 +48,23 @@ pub struct Exponential {
     pub counts: BTreeMap<i32, u64>,
 }
 
+/// The exemplar of a series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exemplar {
+    /// Base name of the metric.
+    pub name: String,
+    /// The labels of its series.
+    pub series: Labels,
+    /// The bound of a histogram's bucket that holds it; infinite for counters.
+    pub bound: f64,
+    /// Its labels.
+    pub labels: Labels,
+    /// Its value.
+    pub value: f64,
+    /// Its time, Unix milliseconds.
+    pub time_ms: i64,
+}
+
 /// Label values by name.
 pub type Labels = BTreeMap<String, String>;
 
@@ -128,6 +145,20 @@ pub fn natives_of_run(
         if let Some(layout) = further::native_layout(series.metric()) {
             all.push(series.native(&layout, tick));
         }
+    });
+    all
+}
+
+/// Every exemplar at `tick` of a run, in no promised order; of series without a point none.
+pub fn exemplars_of_run(
+    config: &Config,
+    changes: &[(u64, Change)],
+    epoch_ns: i64,
+    tick: u64,
+) -> Vec<Exemplar> {
+    let mut all = Vec::new();
+    for_series(config, changes, epoch_ns, tick, &mut |series| {
+        all.extend(series.exemplar(tick));
     });
     all
 }

@@ -6,7 +6,8 @@
 //! `scrapes`), two questions are asked (`range_check`): whether all of it is there
 //! (`totals`, and where not, which series are missing: `locate`), and whether each
 //! sample of some series (`selection`) is right (`samples`); at the end, whether
-//! metrics are described as they were (`described`). What the backend calls series is
+//! metrics are described as they were (`described`), and whether exemplars that came are kept
+//! (`exemplars`). What the backend calls series is
 //! found out before (`probe`, `escaped`, `context`). A journal of another run is told from data
 //! that is lost (`other_run`). Ticks that should have come and did not are gaps
 //! (`edges`, `gaps`), unless the run made them fail (`run_faults`).
@@ -29,6 +30,7 @@ mod described;
 mod distinct;
 mod edges;
 mod escaped;
+mod exemplars;
 mod gaps;
 mod generations;
 mod locate;

@@ -20,8 +20,8 @@ use mockingbird::timeline::Command;
 use mockingbird::twin::{self, Change, Exponential};
 use proptest::prelude::*;
 use support::{
-    Line, config, exponential_catalog, frame_exponentials, frame_growth, frame_lines,
-    frame_natives, further_of, kin, metrics, sorted, sorted_points, twin_lines,
+    Line, config, exponential_catalog, frame_exemplars, frame_exponentials, frame_growth,
+    frame_lines, frame_natives, further_of, kin, metrics, sorted, sorted_points, twin_lines,
 };
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -370,6 +370,44 @@ proptest! {
         let slow = twin_lines(twin::samples_of_run(&config, &changes, 0, tick));
         prop_assert_eq!(&fast, &slow);
         prop_assert_eq!(sorted(run(&config, &changes, tick, threads)), slow);
+    }
+
+    /// For every sequence of changes, exemplars are the slow twin's; each lies in a bucket
+    /// that its tick has filled, and in its tick's interval.
+    #[test]
+    fn exemplars_equal_the_slow_twins((config, changes, tick) in story(), threads in 1..3usize) {
+        let mut before: Option<Arc<Frame>> = None;
+        let engine = engine(&config, threads);
+        let frame = run_with(&changes, tick, engine, |_, frame| before = Some(Arc::clone(frame)));
+        let by_series = |mut all: Vec<twin::Exemplar>| {
+            all.sort_by(|a, b| (&a.name, &a.series).cmp(&(&b.name, &b.series)));
+            all
+        };
+        let fast = by_series(frame_exemplars(&frame));
+        prop_assert_eq!(&fast, &by_series(twin::exemplars_of_run(&config, &changes, 0, tick)));
+        let totals = |frame: &Frame| -> BTreeMap<_, _> {
+            let lines = frame_lines(frame, "").into_iter();
+            lines.map(|(name, labels, bits, created_ns)| ((name, labels, created_ns), bits)).collect()
+        };
+        let (now, before) = (totals(&frame), before.map(|frame| totals(&frame)).unwrap_or_default());
+        for exemplar in fast {
+            let time_ms = tick as i64 * 1000;
+            prop_assert!((time_ms - 999..=time_ms).contains(&exemplar.time_ms));
+            let is_counter = now.keys().any(|(name, ..)| *name == format!("{}_total", exemplar.name));
+            let (mut series, mut suffix) = (exemplar.series.clone(), "_total");
+            if !is_counter {
+                series.insert("le".into(), format!("{:?}", exemplar.bound));
+                suffix = "_bucket";
+            }
+            let name = format!("{}{suffix}", exemplar.name);
+            let mut found = now.iter().filter(|((of, labels, _), _)| (of, labels) == (&name, &series));
+            let (key, bits) = found.next().expect("a point");
+            let old = before.get(key).map_or(0.0, |&bits| f64::from_bits(bits));
+            // Great totals round what is added away.
+            let grown = f64::from_bits(*bits) - old;
+            prop_assert!(exemplar.value <= exemplar.bound && (grown > 0.0 || old > 1e15));
+            prop_assert!(!is_counter || exemplar.value > 0.0);
+        }
     }
 
     /// For every sequence of changes and whichever frames are handed over and
@@ -760,6 +798,7 @@ fn a_reload_fits_only_what_it_was_prepared_for() {
             zipf_alpha: 0.0,
             life: Life::default(),
             of: None,
+            exemplars: None,
             kind: Kind::Counter {
                 algorithm: CounterAlgorithm::Constant(Constant {
                     increment_per_tick: 1.0,

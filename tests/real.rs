@@ -17,6 +17,8 @@ mod backfill;
 mod compose;
 #[path = "real/control.rs"]
 mod control;
+#[path = "real/exemplars.rs"]
+mod exemplars;
 #[path = "real/faults.rs"]
 mod faults;
 #[path = "real/generations.rs"]

@@ -3,6 +3,8 @@
 
 #[path = "verify/edges.rs"]
 mod edges;
+#[path = "verify/exemplars.rs"]
+mod exemplars;
 #[path = "verify/fake.rs"]
 mod fake;
 #[path = "verify/kin.rs"]

@@ -16,6 +16,7 @@ pub(super) mod action;
 mod by_hand;
 mod dependencies;
 mod environment;
+mod exemplars;
 mod exporters;
 mod gauge;
 pub(super) mod global;

@@ -7,7 +7,7 @@ pub(super) fn elsewhere(word: &str) -> Option<&'static str> {
             "a histogram is native with histograms: native (or both), and native_histogram says \
              how; exporters have histograms, too"
         }
-        "exemplar" | "exemplars" => "exemplars are not generated",
+        "exemplar" => "counters and histograms have exemplars with exemplars: {share: 0.01}",
         "churn"
         | "churn_rate"
         | "series_churn"

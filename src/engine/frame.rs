@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::engine::columns::Columns;
 use crate::engine::created::Created;
+use crate::engine::exemplars::Exemplars;
 use crate::engine::gaps::Gaps;
 use crate::engine::growth::{Bases, Growth};
 use crate::engine::observed::{Draws, Observed};
@@ -300,6 +301,21 @@ impl Frame {
         let at = (self.tick, self.time_ns);
         self.draws
             .observed(at, block.family, population, block.start)
+    }
+
+    /// The exemplars of a block's series at this tick; `None` for families that have none.
+    pub fn exemplars(&self, index: usize) -> Option<Exemplars<'_>> {
+        let block = self.catalog.blocks()[index];
+        let spec = self.catalog.families()[block.family].exemplars.as_ref()?;
+        let rows = (self.population(block.family), block.start);
+        let at = (self.tick, self.time_ns);
+        Exemplars::new(
+            (&self.draws, spec),
+            at,
+            block.family,
+            rows,
+            self.created(index),
+        )
     }
 
     /// Which series of a block have no point.

@@ -7,7 +7,7 @@
 //!
 //! | the metric differs in | what goes on of a series that there was before |
 //! |---|---|
-//! | nothing, description, unit, or which series there are (labels, values, cap, sampling) | everything: total, start time, position of a walk, window of a summary |
+//! | nothing, description, unit, exemplars, or which series there are (labels, values, cap, sampling) | everything: total, start time, position of a walk, window of a summary |
 //! | rate, observations, distribution, daily factor, weights, seed | of a counter, histogram or summary total and start time; they grow by the new rules, and a summary's window begins anew; a random walk begins anew; other gauges have nothing to keep |
 //! | `max_age_s` or an objective's error | of a summary total and start time; its window begins anew |
 //! | type, buckets, quantiles; further buckets where these are sent | nothing: it begins anew |

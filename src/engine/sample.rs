@@ -61,6 +61,21 @@ impl Sample {
         leaf_draw(self.key, 1, index)
     }
 
+    /// One of all observations, by its place among those that [`Self::list`] lists.
+    pub fn nth(&self, mut place: u64) -> u64 {
+        let mut node = self.root();
+        while node.count > LEAF_MAX {
+            let (left, right) = node.split(self.key);
+            node = if place < left.count {
+                left
+            } else {
+                place -= left.count;
+                right
+            };
+        }
+        node.position(self.key, place)
+    }
+
     /// How many observations lie below `position`.
     pub fn count_below(&self, position: u64) -> u64 {
         let mut node = self.root();
@@ -294,6 +309,9 @@ mod tests {
                 let mut listed = Vec::new();
                 sample.list(&mut listed);
                 assert_eq!(listed.len() as u64, count);
+                for (place, &position) in listed.iter().enumerate() {
+                    assert_eq!(sample.nth(place as u64), position);
+                }
                 if count <= LEAF_MAX {
                     let direct: Vec<u64> = (0..count).map(|i| sample.position(i)).collect();
                     assert_eq!(listed, direct);

@@ -47,6 +47,23 @@ impl Tails {
         len
     }
 
+    /// Keeps an empty one; returns its length.
+    pub(super) fn push_none(&mut self) -> usize {
+        self.lens.push(0);
+        0
+    }
+
+    /// Lets the last one go on; returns by how much.
+    pub(super) fn extend_last(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let before = self.bytes.len();
+        write(&mut self.bytes);
+        let len = self.bytes.len() - before;
+        if let Some(last) = self.lens.last_mut() {
+            *last += len as u32;
+        }
+        len
+    }
+
     /// Forgets the last.
     pub(super) fn pop(&mut self) {
         let len = self.lens.pop().unwrap_or(0);

@@ -85,6 +85,7 @@ impl<'a> Frames<'a> {
             growth: self.before.and_then(growth),
             rows: piece.rows.clone(),
             first_series: block.start + piece.rows.start,
+            exemplars: self.now.exemplars(piece.block),
         }
     }
 }

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use prost::Message;
 
 use crate::config::{HistogramForm, Temporality};
-use crate::engine::{Columns, Created, Place};
+use crate::engine::{Columns, Created, Exemplar, Place, Upcoming};
 use crate::model::Family;
 use crate::model::population::Population;
 use crate::model::space::Space;
 use crate::otlp::buckets::{self, Tails};
+use crate::otlp::exemplars;
 use crate::otlp::form::{Form, Front, QUANTILE_BYTES};
 use crate::otlp::head::{Attributes, Head, Sizes};
 use crate::otlp::points::{Buckets, Points, Starts, Times, Widths, growth};
@@ -40,6 +41,8 @@ pub(super) struct FamilyForm {
     ended: Front,
     no_value: [u8; 2],
     widths: Widths,
+    /// The field of exemplars, where points have such.
+    exemplars_field: Option<u8>,
 }
 
 /// How many of some points fit.
@@ -77,6 +80,9 @@ impl FamilyForm {
             ended: Front::without_value(form, &family.shape),
             no_value: form.no_value(),
             widths: Widths::of(&family.shape),
+            exemplars_field: form
+                .exemplars_field()
+                .filter(|_| family.exemplars.is_some()),
         }
     }
 
@@ -97,7 +103,7 @@ impl FamilyForm {
 
     /// Whether the size of a point does not depend on its numbers.
     pub(super) fn is_fixed(&self) -> bool {
-        self.form.is_fixed()
+        self.form.is_fixed() && self.exemplars_field.is_none()
     }
 
     /// Measures points in order, as long as `fits` agrees to the sum of their
@@ -111,13 +117,14 @@ impl FamilyForm {
         let cursor = points.population.cursor(points.first_series);
         let mut sizes = Sizes::new(&self.attributes, cursor);
         let mut measured = Measured::default();
+        let mut upcoming = Upcoming::new(points.exemplars.as_ref(), points.rows.clone());
         for row in points.rows.clone() {
             if points.gaps.contains(row) {
                 measured.rows += 1;
                 sizes.advance();
                 continue;
             }
-            let tail = self.push_tail(points, row, tails);
+            let tail = self.push_tail(points, row, upcoming.take(row), tails);
             let point = len_field_len(self.front.bytes.len() + sizes.bytes() + tail);
             if !fits(measured.bytes + point) {
                 if !self.is_fixed() {
@@ -239,13 +246,13 @@ impl FamilyForm {
                             let deltas = pairs.zip(&known[rows]);
                             let deltas = deltas
                                 .map(|((now, &before), &known)| growth(now, before, Some(known)));
-                            self.write_values(out, head, deltas, patch);
+                            self.write_values(out, head, (deltas, tails), patch);
                         } else {
                             let deltas = pairs.map(|(now, &before)| growth(now, before, None));
-                            self.write_values(out, head, deltas, patch);
+                            self.write_values(out, head, (deltas, tails), patch);
                         }
                     }
-                    _ => self.write_values(out, head, now, patch),
+                    _ => self.write_values(out, head, (now, tails), patch),
                 }
             }
             Columns::Histogram { .. } => {
@@ -279,18 +286,26 @@ impl FamilyForm {
     }
 
     #[inline]
-    fn write_values(
+    fn write_values<'a>(
         &self,
         out: &mut Vec<u8>,
         head: &mut Head,
-        values: impl Iterator<Item = f64>,
+        (values, tails): (
+            impl Iterator<Item = f64>,
+            &mut impl Iterator<Item = &'a [u8]>,
+        ),
         patch: impl Fn(&mut Vec<u8>, usize),
     ) {
+        let has_tails = !self.is_fixed();
         for value in values {
-            let front = head.write(out, 0);
+            let tail = has_tails.then(|| tails.next()).flatten().unwrap_or(&[]);
+            let front = head.write(out, tail.len());
             let at = front + self.front.value_at;
             out[at..at + 8].copy_from_slice(&value.to_le_bytes());
             patch(out, front);
+            if has_tails {
+                out.extend_from_slice(tail);
+            }
         }
     }
 
@@ -314,8 +329,8 @@ impl FamilyForm {
         at
     }
 
-    /// Explicit buckets stand before the attributes; others are a tail. Returns
-    /// where the fixed part begins.
+    /// Explicit buckets stand before the attributes; others are in the tail, as exemplars
+    /// are. Returns where the fixed part begins.
     fn write_histogram(
         &self,
         out: &mut Vec<u8>,
@@ -331,8 +346,9 @@ impl FamilyForm {
             let known = points.growth.map(|growth| growth[row]);
             known.unwrap_or(now.sum - before.sum)
         });
-        if let Some(tail) = tail {
-            let at = self.write_count(out, head, tail.len(), count, sum);
+        let tail = tail.unwrap_or(&[]);
+        let at = self.write_count(out, head, tail.len(), count, sum);
+        if !self.form.is_fixed() {
             if let Some(row) = &now.exponential {
                 let front = &mut out[at..at + self.front.bytes.len()];
                 Front::put_scale(front, row.place.scale);
@@ -340,7 +356,6 @@ impl FamilyForm {
             out.extend_from_slice(tail);
             return at;
         }
-        let at = self.write_count(out, head, 0, count, sum);
         let front = &mut out[at..at + self.front.bytes.len()];
         let width = now.cumulative.len();
         let counts_end = front.len() - len_field_len(8 * (width - 1));
@@ -351,15 +366,39 @@ impl FamilyForm {
             place.copy_from_slice(&(up_to - below).to_le_bytes());
             below = up_to;
         }
+        out.extend_from_slice(tail);
         at
     }
 
-    /// Keeps what an exponential point ends with; returns its length.
+    /// Keeps what a point ends with, exponential buckets and its exemplar; returns its
+    /// length.
     #[inline]
-    fn push_tail(&self, points: &Points<'_>, row: usize, tails: &mut Tails) -> usize {
+    fn push_tail(
+        &self,
+        points: &Points<'_>,
+        row: usize,
+        exemplar: Option<Exemplar<'_>>,
+        tails: &mut Tails,
+    ) -> usize {
         if self.is_fixed() {
             return 0;
         }
+        let buckets = if self.form.is_fixed() {
+            tails.push_none()
+        } else {
+            self.push_buckets(points, row, tails)
+        };
+        match (exemplar, self.exemplars_field) {
+            (Some(exemplar), Some(field)) => {
+                buckets + tails.extend_last(|out| exemplars::write(out, field, &exemplar))
+            }
+            _ => buckets,
+        }
+    }
+
+    /// Keeps the buckets of an exponential point; returns their length.
+    #[inline]
+    fn push_buckets(&self, points: &Points<'_>, row: usize, tails: &mut Tails) -> usize {
         let buckets = Buckets::of(points.columns, row, self.widths);
         let before = buckets.before(points, row, self.widths);
         let now = buckets.exponential.expect("the family has such buckets");

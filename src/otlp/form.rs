@@ -60,6 +60,16 @@ impl Form {
         !matches!(self, Self::Exponential)
     }
 
+    /// Number of the field of exemplars in a point, of those that may have some.
+    pub(super) fn exemplars_field(self) -> Option<u8> {
+        match self {
+            Self::Sum => Some(5),
+            Self::Histogram(_) => Some(8),
+            Self::Exponential => Some(11),
+            Self::Gauge | Self::Summary(_) => None,
+        }
+    }
+
     /// Number of the data's field in a metric.
     pub(super) fn data_field(self) -> u8 {
         match self {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::engine::{Columns, Created, ExponentialRow, Gaps};
+use crate::engine::{Columns, Created, Exemplars, ExponentialRow, Gaps};
 use crate::model::Shape;
 use crate::model::exponential::ExponentialLayout;
 use crate::model::population::Population;
@@ -19,7 +19,7 @@ pub(super) struct Times {
 }
 
 /// Neighbouring series of one block and their values.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Points<'a> {
     pub(super) population: &'a Population,
     pub(super) columns: &'a Columns,
@@ -35,6 +35,8 @@ pub(super) struct Points<'a> {
     pub(super) rows: Range<usize>,
     /// The first of them, counted within the family.
     pub(super) first_series: usize,
+    /// Of the block's rows, where the family has any.
+    pub(super) exemplars: Option<Exemplars<'a>>,
 }
 
 impl<'a> Points<'a> {

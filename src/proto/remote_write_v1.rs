@@ -15,6 +15,8 @@ pub struct TimeSeries {
     pub labels: ::prost::alloc::vec::Vec<Label>,
     #[prost(message, repeated, tag = "2")]
     pub samples: ::prost::alloc::vec::Vec<Sample>,
+    #[prost(message, repeated, tag = "3")]
+    pub exemplars: ::prost::alloc::vec::Vec<Exemplar>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Label {
@@ -22,6 +24,17 @@ pub struct Label {
     pub name: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub value: ::prost::alloc::string::String,
+}
+/// One of the events behind a sample.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Exemplar {
+    #[prost(message, repeated, tag = "1")]
+    pub labels: ::prost::alloc::vec::Vec<Label>,
+    #[prost(double, tag = "2")]
+    pub value: f64,
+    /// Unix milliseconds.
+    #[prost(int64, tag = "3")]
+    pub timestamp: i64,
 }
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Sample {

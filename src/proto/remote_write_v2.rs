@@ -17,8 +17,22 @@ pub struct TimeSeries {
     pub labels_refs: ::prost::alloc::vec::Vec<u32>,
     #[prost(message, repeated, tag = "2")]
     pub samples: ::prost::alloc::vec::Vec<Sample>,
+    #[prost(message, repeated, tag = "4")]
+    pub exemplars: ::prost::alloc::vec::Vec<Exemplar>,
     #[prost(message, optional, tag = "5")]
     pub metadata: ::core::option::Option<Metadata>,
+}
+/// One of the events behind a sample.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Exemplar {
+    /// Pairs of name and value.
+    #[prost(uint32, repeated, tag = "1")]
+    pub labels_refs: ::prost::alloc::vec::Vec<u32>,
+    #[prost(double, tag = "2")]
+    pub value: f64,
+    /// Unix milliseconds.
+    #[prost(int64, tag = "3")]
+    pub timestamp: i64,
 }
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Sample {

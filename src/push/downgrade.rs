@@ -16,20 +16,31 @@ pub(super) fn to_version_1(body: &[u8]) -> Option<Vec<u8>> {
 
 fn rewritten(request: &v2::Request) -> Option<v1::WriteRequest> {
     let text = |number: u32| request.symbols.get(number as usize).cloned();
-    let series = request.timeseries.iter().map(|series| {
-        let labels = series.labels_refs.chunks_exact(2).map(|pair| {
+    let labels_of = |references: &[u32]| -> Option<Vec<v1::Label>> {
+        let pairs = references.chunks_exact(2).map(|pair| {
             Some(v1::Label {
                 name: text(pair[0])?,
                 value: text(pair[1])?,
             })
         });
+        pairs.collect()
+    };
+    let series = request.timeseries.iter().map(|series| {
         let samples = series.samples.iter().map(|sample| v1::Sample {
             value: sample.value,
             timestamp: sample.timestamp,
         });
+        let exemplars = series.exemplars.iter().map(|exemplar| {
+            Some(v1::Exemplar {
+                labels: labels_of(&exemplar.labels_refs)?,
+                value: exemplar.value,
+                timestamp: exemplar.timestamp,
+            })
+        });
         Some(v1::TimeSeries {
-            labels: labels.collect::<Option<_>>()?,
+            labels: labels_of(&series.labels_refs)?,
             samples: samples.collect(),
+            exemplars: exemplars.collect::<Option<_>>()?,
         })
     });
     Some(v1::WriteRequest {

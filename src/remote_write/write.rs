@@ -2,9 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use crate::engine::{Columns, Created, Gaps};
+use crate::engine::{Columns, Created, Exemplars, Gaps, Upcoming};
 use crate::model::Block;
 use crate::model::population::Population;
+use crate::remote_write::exemplars;
 use crate::remote_write::family::FamilyForm;
 use crate::remote_write::line::{Line, Row, Tail};
 use crate::remote_write::stale::Part;
@@ -61,6 +62,8 @@ pub(super) struct Points<'a> {
     pub(super) columns: &'a Columns,
     pub(super) gaps: &'a Gaps,
     pub(super) created: &'a Created,
+    /// Where the family has any.
+    pub(super) exemplars: Option<&'a Exemplars<'a>>,
 }
 
 impl Writer {
@@ -206,11 +209,13 @@ impl Writer {
         let with_starts = self.symbols.is_some() && form.is_cumulative;
         self.tail.start_ms = 0;
         let mut row = Row::new(form, points.population.cursor(block.start));
+        let mut upcoming = Upcoming::new(points.exemplars, 0..block.len);
         for index in 0..block.len {
             if points.gaps.contains(index) {
                 row.advance();
                 continue;
             }
+            let exemplar = upcoming.take(index);
             if with_starts {
                 self.set_start(points.created.at(index));
             }
@@ -221,7 +226,12 @@ impl Writer {
                 } else if sample == 0 {
                     self.refer(&mut row);
                 }
+                let start = self.series.len();
                 self.write_sample(block.family, &row, sample, value(index, sample));
+                if let Some(exemplar) = exemplar.filter(|exemplar| exemplar.cell == sample) {
+                    let symbols = self.symbols.as_mut();
+                    exemplars::add(&mut self.series, start, &exemplar, symbols);
+                }
             }
             row.changed = usize::MAX;
             row.advance();

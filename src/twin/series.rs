@@ -1,5 +1,7 @@
 //! One series, replayed from its first tick by the definitions.
 
+mod exemplar;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 

@@ -48,6 +48,19 @@ pub struct Stored {
     pub samples: Vec<(i64, f64)>,
 }
 
+/// One exemplar of a stored series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredExemplar {
+    /// The labels of the series.
+    pub series: Labels,
+    /// Its own.
+    pub labels: Labels,
+    /// Unix milliseconds.
+    pub time_ms: i64,
+    /// Its value.
+    pub value: f64,
+}
+
 /// What a backend says of a metric: an entry of `/api/v1/metadata`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct MetricMetadata {
@@ -287,6 +300,32 @@ impl Backend {
         ];
         let items = self.ask("query_range", query, &form, "matrix")?;
         self.stored(query, items)
+    }
+
+    /// The exemplars of the series of a selector that are of a time, Unix milliseconds, both
+    /// ends included; `None` where the backend does not answer that question.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn exemplars(
+        &self,
+        query: &str,
+        (from_ms, to_ms): (i64, i64),
+    ) -> Result<Option<Vec<StoredExemplar>>, AskError> {
+        let (start, end) = (seconds(from_ms), seconds(to_ms));
+        let form = [("query", query), ("start", &start), ("end", &end)];
+        self.timed(|| {
+            let request = || self.agent.post(self.endpoint_url("query_exemplars"));
+            let mut response = self
+                .sent(request, |request| request.send_form(form.iter().copied()))
+                .map_err(|error| self.error(Some(query), self.reason(&error)))?;
+            if !response.status().is_success() {
+                return Ok(None);
+            }
+            let bytes = read_bounded(&mut response);
+            let bytes = bytes.map_err(|message| self.error(Some(query), message))?;
+            Ok(answer::exemplars(&bytes))
+        })
     }
 
     /// What the backend knows of metrics' types, help and units, by name; nothing

@@ -10,6 +10,7 @@ use super::backend::AskError;
 use super::chunk::{Chunk, Left, Selection};
 use super::context::Context;
 use super::distinct::Distinct;
+use super::exemplars::Exemplars;
 use super::generations::Generations;
 use super::naming::Names;
 use super::page_totals::{Families, RangeTotals};
@@ -44,6 +45,7 @@ pub(super) struct RangeCheck<'a> {
     located: BTreeSet<String>,
     /// Of a page that is one of many: what is compared of all of them together.
     totals: Option<RangeTotals>,
+    exemplars: Exemplars,
 }
 
 /// The series of a run that are compared sample by sample, at so many targets, from one tick
@@ -126,7 +128,15 @@ impl<'a> RangeCheck<'a> {
             last: None,
             located: BTreeSet::new(),
             totals: None,
+            exemplars: Exemplars::new(1),
         }
+    }
+
+    /// The same of one of so many targets that are compared together.
+    #[must_use]
+    pub(super) fn one_of(mut self, targets: usize) -> Self {
+        self.exemplars = Exemplars::new(targets);
+        self
     }
 
     /// The same of a page of which counts and sums are compared together with those of others,
@@ -158,6 +168,7 @@ impl<'a> RangeCheck<'a> {
             Some(totals) => totals.add(self.context, scrape, frame),
             None => self.distinct.add(self.context, frame),
         }
+        self.exemplars.add(self.context, scrape, frame);
         self.last = Some(scrape);
         self.after_ms = scrape.time_ms;
         if let Some(chunk) = &mut self.chunk {
@@ -247,6 +258,7 @@ impl<'a> RangeCheck<'a> {
         let Some(last) = self.last else {
             return Ok(());
         };
+        self.exemplars.check(self.context, &mut self.tallies)?;
         let range = (self.begin_ms, last);
         self.distinct
             .check(self.context, range, known, &mut self.tallies)

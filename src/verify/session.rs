@@ -214,6 +214,7 @@ impl<'b> Session<'b> {
             let left = left.filter(|_| part.context.page().is_none());
             let check = (&configurations[..], left);
             let check = RangeCheck::new(&part.context, selection, after_ms, check);
+            let check = check.one_of(parts.len());
             if part.is_one_of_many {
                 check.with_others(&families, together_after_ms)
             } else {
@@ -352,6 +353,10 @@ impl<'b> Session<'b> {
         warnings.extend(left_out(uncounted, &tallies, |tally| tally.uncounted));
         let begins_late_ms = || target.begins_late_ms().unwrap_or(0);
         let begins_late_ms = (!target.edges.begin_is_due).then(begins_late_ms);
+        let not_judged = "exemplars are not judged";
+        warnings.extend(left_out(not_judged, &tallies, |tally| {
+            tally.exemplars_not_judged
+        }));
         let is_complete = part.gaps.iter().all(|gap| gap.lost() == 0);
         let (names, described) = known;
         let report = Report {

@@ -141,6 +141,7 @@ pub(crate) fn render_write(request: &mut WriteRequest, points: &[Point]) {
             None => all.push(TimeSeries {
                 labels,
                 samples: vec![sample],
+                exemplars: Vec::new(),
             }),
         }
     }
@@ -284,6 +285,7 @@ mod tests {
                 .iter()
                 .map(|&(value, timestamp)| Sample { value, timestamp })
                 .collect(),
+            exemplars: Vec::new(),
         };
         let request = WriteRequest {
             timeseries: vec![
@@ -322,6 +324,7 @@ mod tests {
         let point = |value, time_ms: u64| NumberDataPoint {
             start_time_unix_nano: 7,
             time_unix_nano: time_ms * 1_000_000,
+            exemplars: Vec::new(),
             attributes: vec![KeyValue {
                 key: "k".into(),
                 value: Some(AnyValue {

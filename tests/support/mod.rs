@@ -12,14 +12,16 @@ use mockingbird::algorithm::counter::{self, CounterAlgorithm, Poisson};
 use mockingbird::algorithm::distribution::{self, Component, Distribution, LogNormal, Mixture};
 use mockingbird::algorithm::gauge::{self, Bernoulli, GaugeAlgorithm, RandomWalk, Sawtooth, Sine};
 use mockingbird::config::{
-    Config, Diurnal, Kind, Label, LabelValues, Life, Metric, NativeBuckets, Objective,
-    Observations, RangeFormat, Sampling, load_str,
+    Config, Diurnal, ExemplarLabel, Exemplars, Kind, Label, LabelValues, Life, Metric,
+    NativeBuckets, Objective, Observations, RangeFormat, Sampling, load_str,
 };
-use mockingbird::engine::{Columns, Engine, Frame, Prepared, Reloaded, exponential, further};
+use mockingbird::engine::{
+    Columns, Engine, Frame, Prepared, Reloaded, Upcoming, exponential, further,
+};
 use mockingbird::model::FurtherBuckets;
 use mockingbird::model::space::Cursor;
 use mockingbird::model::{Catalog, Shape};
-use mockingbird::twin::{Exponential, Sample};
+use mockingbird::twin::{Exemplar, Exponential, Sample};
 use proptest::prelude::*;
 
 /// A sample as a comparable line: name, labels, bits of the value, and when its
@@ -162,6 +164,45 @@ pub(crate) fn frame_lines(frame: &Frame, prefix: &str) -> Vec<Line> {
         }
     }
     lines
+}
+
+/// The exemplars of a frame's points, in the frame's order.
+pub(crate) fn frame_exemplars(frame: &Frame) -> Vec<Exemplar> {
+    let mut all = Vec::new();
+    for index in 0..frame.catalog().blocks().len() {
+        let (family, block, _) = frame.block(index);
+        let exemplars = frame.exemplars(index);
+        let Some(exemplars) = exemplars else {
+            continue;
+        };
+        let mut upcoming = Upcoming::new(Some(&exemplars), 0..block.len);
+        for row in 0..block.len {
+            let found = upcoming.take(row);
+            let alone = exemplars.of(row);
+            assert_eq!(format!("{found:?}"), format!("{alone:?}"));
+            let Some(exemplar) = found.filter(|_| !frame.gaps(index).contains(row)) else {
+                continue;
+            };
+            let bound = match &family.shape {
+                Shape::Histogram { bounds, .. } => bounds.get(exemplar.cell).copied(),
+                _ => None,
+            };
+            let labels = exemplar.labels().map(|(name, value)| {
+                let mut text = Vec::new();
+                value.write_hex(&mut text);
+                (name.to_owned(), String::from_utf8(text).unwrap())
+            });
+            all.push(Exemplar {
+                name: family.name.clone(),
+                series: labels_at(&frame.population(block.family).cursor(block.start + row)),
+                bound: bound.unwrap_or(f64::INFINITY),
+                labels: labels.collect(),
+                value: exemplar.value,
+                time_ms: exemplar.time_ms,
+            });
+        }
+    }
+    all
 }
 
 /// How much every total of a frame grew since a tick, but for those that began
@@ -319,10 +360,27 @@ pub(crate) fn metrics(most: usize) -> impl Strategy<Value = Vec<Metric>> {
                 zipf_alpha,
                 life: Life::default(),
                 of: None,
+                exemplars: exemplars(&kind, seed),
                 kind,
             })
             .collect();
         kin::relate(metrics, children)
+    })
+}
+
+/// Of two thirds of the counters and histograms exemplars, of some or all series.
+fn exemplars(kind: &Kind, seed: u64) -> Option<Exemplars> {
+    let has_some = matches!(kind, Kind::Counter { .. } | Kind::Histogram { .. });
+    let label = |name: &str, bytes| ExemplarLabel {
+        name: name.to_owned(),
+        bytes,
+    };
+    (has_some && seed > 0).then(|| Exemplars {
+        share: if seed == 1 { 0.4 } else { 1.0 },
+        labels: match seed {
+            1 => Exemplars::labels_default(),
+            _ => vec![label("a", 1), label("trace_id", 16), label("b", 13)],
+        },
     })
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use mockingbird::http::{Limits, Reply, Request, Server, percent_decode};
 use mockingbird::verify::backend::Backend;
+use serde_json::json;
 
 /// A query that is not answered within this fails.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
@@ -14,6 +15,9 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) type Labels = BTreeMap<String, String>;
 /// Samples by series: Unix milliseconds and values.
 pub(crate) type Store = BTreeMap<Labels, Vec<(i64, f64)>>;
+
+/// An exemplar: the labels of its series, its own, value and Unix milliseconds.
+pub(crate) type Kept = (Labels, Labels, f64, i64);
 
 /// A Prometheus that knows the queries that are asked of it.
 pub(crate) struct Fake {
@@ -29,6 +33,8 @@ pub(crate) struct Fake {
     pub(crate) metadata: &'static str,
     /// How long that takes.
     pub(crate) metadata_takes: Duration,
+    /// What it has of exemplars, if it answers for them.
+    pub(crate) exemplars: Option<Vec<Kept>>,
     /// Whether queries that `verify` does not ask are refused; otherwise nothing is found.
     pub(crate) refuses: bool,
 }
@@ -43,6 +49,7 @@ impl Fake {
             looks_back_ms: 1,
             metadata: "none",
             metadata_takes: Duration::ZERO,
+            exemplars: None,
             refuses: false,
         }
     }
@@ -59,6 +66,26 @@ impl Fake {
         }
         let kind = if is_range { "matrix" } else { "vector" };
         format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":[]}}}}"#)
+    }
+
+    /// The answer to a question for exemplars.
+    fn answer_exemplars(kept: &[Kept], body: &str) -> String {
+        let form = form_of(body);
+        let matchers = parse_selector(&form["query"]);
+        let [start, end] = ["start", "end"].map(|end| form[end].parse::<f64>().unwrap());
+        let found = kept.iter().filter(|(series, _, _, time_ms)| {
+            let time = *time_ms as f64 / 1000.0;
+            let is_meant = |(label, values): &(String, Vec<String>)| {
+                values.contains(series.get(label).unwrap_or(&String::new()))
+            };
+            (start..=end).contains(&time) && matchers.iter().all(is_meant)
+        });
+        let found = found.map(|(series, labels, value, time_ms)| {
+            let time = *time_ms as f64 / 1000.0;
+            let one = json!({"labels": labels, "value": value.to_string(), "timestamp": time});
+            json!({"seriesLabels": series, "exemplars": [one]})
+        });
+        json!({"status": "success", "data": found.collect::<Vec<_>>()}).to_string()
     }
 
     fn answer(&self, body: &str) -> String {
@@ -208,6 +235,12 @@ pub(crate) fn serve_fake(
         path @ ("/api/v1/query" | "/api/v1/query_range") => {
             let body = std::str::from_utf8(request.body()).unwrap();
             reply.send(200, headers, fake.answer_any(path, body).as_bytes())
+        }
+        "/api/v1/query_exemplars" if fake.exemplars.is_some() => {
+            let kept = fake.exemplars.as_deref().unwrap_or(&[]);
+            let body = std::str::from_utf8(request.body()).unwrap();
+            let answer = Fake::answer_exemplars(kept, body);
+            reply.send(200, headers, answer.as_bytes())
         }
         "/api/v1/metadata" => {
             std::thread::sleep(fake.metadata_takes);

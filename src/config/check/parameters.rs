@@ -11,7 +11,7 @@ use crate::config::raw::{Parametrised, RawMetric};
 use crate::layout::MetricType;
 
 /// Parameters that some types take whatever the algorithm.
-const OF_TYPES: [&str; 10] = [
+const OF_TYPES: [&str; 11] = [
     "diurnal_amp",
     "diurnal_phase",
     "clamp",
@@ -22,6 +22,7 @@ const OF_TYPES: [&str; 10] = [
     "native_histogram",
     "objectives",
     "max_age_s",
+    "exemplars",
 ];
 
 /// Algorithms of a type.
@@ -44,7 +45,7 @@ pub(super) fn named(
 /// Parameters of a type whatever its algorithm.
 fn of_type(of: MetricType) -> &'static [&'static str] {
     match of {
-        MetricType::Counter => &[],
+        MetricType::Counter => &["exemplars"],
         MetricType::Gauge => &["clamp"],
         MetricType::Histogram => &[
             "observations_per_tick",
@@ -52,6 +53,7 @@ fn of_type(of: MetricType) -> &'static [&'static str] {
             "buckets",
             "histograms",
             "native_histogram",
+            "exemplars",
         ],
         MetricType::Summary => &[
             "observations_per_tick",
@@ -100,7 +102,7 @@ pub(in crate::config) fn is_parameter(field: &str) -> bool {
 }
 
 /// The fields that only some types or algorithms use, and whether they are set.
-fn own_parameters(raw: &RawMetric) -> [(&'static str, bool); 12] {
+fn own_parameters(raw: &RawMetric) -> [(&'static str, bool); 13] {
     [
         ("diurnal_amp", raw.diurnal_amp.is_some()),
         ("diurnal_phase", raw.diurnal_phase.is_some()),
@@ -114,6 +116,7 @@ fn own_parameters(raw: &RawMetric) -> [(&'static str, bool); 12] {
         ("observations_of", raw.observations_of.is_some()),
         ("components", raw.components.is_some()),
         ("of", raw.of.is_some()),
+        ("exemplars", raw.exemplars.is_some()),
     ]
 }
 

@@ -117,6 +117,9 @@ pub(crate) struct RawMetric {
     pub(crate) native_histogram: Option<RawNativeHistogram>,
     /// The name of another metric of the same labels.
     pub(crate) of: Option<String>,
+    /// Exemplars: a map, or the share of series that have one at a tick. counter and
+    /// histogram. Default: none.
+    pub(crate) exemplars: Option<RawExemplars>,
     /// The distributions that are mixed.
     #[schemars(length(min = 1))]
     pub(crate) components: Option<Vec<Item<WithParameters<RawComponent>>>>,
@@ -164,6 +167,32 @@ impl Parametrised for RawMetric {
             .chain(of("", Distribution::ALL))
             .collect()
     }
+}
+
+/// Exemplars of a metric: which share of its series has one at a tick, and their labels.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "Exemplars", untagged)]
+pub(crate) enum RawExemplars {
+    /// Share and labels.
+    Spec(RawExemplarSpec),
+    /// The share; labels are `trace_id` and `span_id`.
+    One(f64),
+}
+
+/// Share and labels of exemplars.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ExemplarSpec")]
+pub(crate) struct RawExemplarSpec {
+    /// The share of series that have an exemplar at a tick, more than 0 and at most 1,
+    /// of those that count something then. Required.
+    #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
+    #[schemars(required)]
+    pub(crate) share: Option<f64>,
+    /// Labels and how their values are made: `hexN` is N bytes (1 to 64) in lower-case
+    /// hexadecimal digits. Names and values have at most 128 characters in all. Default:
+    /// {`trace_id`: hex16, `span_id`: hex8}.
+    pub(crate) labels: Option<Entries<String>>,
 }
 
 /// One distribution of a mixture.

@@ -114,6 +114,31 @@ impl Histogram {
         }
     }
 
+    /// Mean number of observations, without daily factor, and the counter whose events are
+    /// observed, if any.
+    pub(crate) fn observes(&self) -> (f64, Option<&Arc<Lineage>>) {
+        (self.mean, self.lineage.as_ref())
+    }
+
+    /// The bucket in which an observation is counted whose values are multiplied by
+    /// `scale`, and its value. Tables round: a value that would lie in a neighbouring
+    /// bucket is the nearest one in its own.
+    pub(crate) fn bucket_of(&self, position: u64, scale: f64) -> (usize, f64) {
+        let is_below = |&bound: &f64| {
+            let end = self.distribution.scaled_position(bound, scale);
+            end <= position
+        };
+        let cell = self.bounds.partition_point(is_below);
+        let mut value = self.values.value(position) * scale;
+        if let Some(&bound) = self.bounds.get(cell) {
+            value = value.min(bound);
+        }
+        if let Some(&below) = cell.checked_sub(1).and_then(|cell| self.bounds.get(cell)) {
+            value = value.max(below.next_up());
+        }
+        (cell, value)
+    }
+
     /// What a run's series share, to be counted between these thresholds.
     fn shared<'a>(&'a self, run: &Run<'a, Self>, thresholds: &'a [u64]) -> Shared<'a> {
         Shared {

@@ -124,7 +124,7 @@ impl<M: Mark> Writer<'_, M> {
         }
         let family = &self.renderer.catalog.families()[index];
         let population = self.frame.population(index);
-        if row_count < ranges.len() * NEIGHBOURS_MIN {
+        if row_count < ranges.len() * NEIGHBOURS_MIN && family.exemplars.is_none() {
             let mut gathered = std::mem::take(self.gathered);
             let with_created = family.shape.metric_type().is_cumulative();
             places.find(ranges, family.block_series);
@@ -138,6 +138,7 @@ impl<M: Mark> Writer<'_, M> {
                     created: &gathered.created,
                     rows: 0..row_count,
                     first_series: ranges[0].start,
+                    exemplars: None,
                 })
             };
             self.write_points(index, stencil, before, points);

@@ -10,6 +10,7 @@ use crate::engine::{Columns, Frame};
 use crate::escaping::Escaping;
 use crate::exposition::lines::{Mark, Repeats};
 use crate::exposition::points::Points;
+use crate::exposition::protobuf::exemplars;
 use crate::exposition::protobuf::head::{Head, Heads};
 use crate::exposition::protobuf::histogram::{Bounds, Histograms};
 use crate::exposition::protobuf::lengths::{CursorLengths, LenCounts, PairLengths};
@@ -35,6 +36,8 @@ pub(in crate::exposition) struct FamilyProto {
     /// Of each block, once somebody has asked, where labels never change.
     block_lens: OnceLock<Vec<LenCounts>>,
     alike_lines: usize,
+    /// What an exemplar adds to a series, at most.
+    exemplar_bytes: usize,
 }
 
 /// What is constant about a family's values.
@@ -78,6 +81,7 @@ impl FamilyProto {
             },
             block_lens: OnceLock::new(),
             alike_lines,
+            exemplar_bytes: family.exemplars.as_ref().map_or(0, exemplars::bytes_max),
         }
     }
 
@@ -148,6 +152,7 @@ impl FamilyProto {
     ) -> u64 {
         if matches!(self.kind, Kind::Counter | Kind::Gauge)
             && points.gaps.is_empty()
+            && points.exemplars.is_none()
             && self.pairs.space().fleet().is_none()
         {
             let tail = self.tail(time, points);
@@ -238,7 +243,8 @@ impl FamilyProto {
             }
             Kind::Summary(quantiles) => quantiles.bytes_max(),
         };
-        points.rows.len() * (AROUND_BYTES_MAX + pairs_bytes + values) + occupied
+        let series_bytes = AROUND_BYTES_MAX + pairs_bytes + values + self.exemplar_bytes;
+        points.rows.len() * series_bytes + occupied
     }
 
     /// How long the labels of its series are, block by block.

@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use crate::engine::NativeColumn;
 use crate::exposition::lines::Mark;
+use crate::exposition::protobuf::exemplars::Encoded;
 use crate::exposition::protobuf::histogram::Histograms;
 use crate::exposition::protobuf::put::{
     DOUBLE_BYTES, VARINT_BYTES_MAX, double, put_keyed, put_varint,
@@ -113,6 +114,50 @@ impl Values for Natives<'_> {
         };
         marks.line(line, room.len());
         let line = room.len();
+        self.put_buckets(room, row);
+        marks.line(line, room.len());
+    }
+
+    fn exemplar_len(&self, row: usize, exemplar: &Encoded) -> usize {
+        if self.buckets.with_classic {
+            // Readers take that of the classic bucket for the native histogram, too.
+            self.classic.exemplar_len(row, exemplar)
+        } else {
+            exemplar.listed_len()
+        }
+    }
+
+    #[inline(never)]
+    fn put_with_exemplar(
+        &self,
+        room: &mut Room,
+        row: usize,
+        exemplar: &Encoded,
+        len: usize,
+        start: usize,
+        marks: &mut impl Mark,
+    ) {
+        let classic = &self.classic;
+        put_keyed(room, const { len_key(7) }, len as u64);
+        let line = if self.buckets.with_classic {
+            classic.put_fields_with_exemplar(room, row, exemplar, start, marks)
+        } else {
+            classic.put_totals(room, row, start, marks)
+        };
+        marks.line(line, room.len());
+        let line = room.len();
+        self.put_buckets(room, row);
+        if !self.buckets.with_classic {
+            exemplar.put_listed(room);
+        }
+        marks.line(line, room.len());
+    }
+}
+
+impl Natives<'_> {
+    /// Puts what is native of a row.
+    #[inline(always)]
+    fn put_buckets(&self, room: &mut Room, row: usize) {
         let found = self.native.row(row, &self.buckets.layout);
         put_keyed(room, const { varint_key(5) }, zigzag(found.schema.into()));
         room.put_window(&self.buckets.zero_threshold, DOUBLE_BYTES);
@@ -129,6 +174,5 @@ impl Values for Natives<'_> {
                 put_varint(room, zigzag64(delta));
             });
         }
-        marks.line(line, room.len());
     }
 }

@@ -85,6 +85,7 @@ fn set_values(
         (Shape::Counter, Columns::Values(values)) => {
             metric.counter = Some(Counter {
                 value: Some(values[row]),
+                exemplar: None,
                 created_timestamp: Some(created),
             });
         }
@@ -106,6 +107,7 @@ fn set_values(
             let bucket = |(&bound, &count): (&f64, &u64)| Bucket {
                 cumulative_count: Some(count),
                 upper_bound: Some(bound),
+                exemplar: None,
             };
             let mut histogram = Histogram {
                 sample_count: Some(counts[bounds.len()]),

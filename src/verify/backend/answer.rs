@@ -10,7 +10,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use ureq::http::StatusCode;
 
-use super::{Labels, MetricMetadata};
+use super::{Labels, MetricMetadata, StoredExemplar};
 pub(super) use refusal::Refusal;
 
 /// So much of an answer that is none is shown.
@@ -159,6 +159,39 @@ pub(super) fn clipped(text: &str) -> String {
     } else {
         clipped
     }
+}
+
+/// The answer to a question for exemplars, if it is one.
+pub(super) fn exemplars(bytes: &[u8]) -> Option<Vec<StoredExemplar>> {
+    #[derive(Deserialize)]
+    struct Answer {
+        data: Option<Vec<OfSeries>>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct OfSeries {
+        series_labels: Labels,
+        exemplars: Vec<One>,
+    }
+    #[derive(Deserialize)]
+    struct One {
+        labels: Labels,
+        value: String,
+        timestamp: f64,
+    }
+    let answer: Answer = serde_json::from_slice(bytes).ok()?;
+    let mut all = Vec::new();
+    for of in answer.data.unwrap_or_default() {
+        for one in of.exemplars {
+            all.push(StoredExemplar {
+                series: of.series_labels.clone(),
+                labels: one.labels,
+                time_ms: (one.timestamp * 1000.0).round() as i64,
+                value: one.value.parse().ok()?,
+            });
+        }
+    }
+    Some(all)
 }
 
 #[cfg(test)]
