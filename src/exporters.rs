@@ -69,6 +69,8 @@ pub struct Needs {
     /// Frames tell how much totals grew since the frame that was pushed before. They
     /// can tell that to one exporter.
     pub growth: bool,
+    /// Frames tell the smallest and the largest observation of histograms.
+    pub extremes: bool,
 }
 
 /// Every exporter: the metrics page, OTLP, then remote write in the file's order.
@@ -147,6 +149,7 @@ pub fn needs(config: &Config) -> Needs {
         Needs {
             exponential_size_max: sizes.into_iter().flatten().min(),
             growth: together.growth || own.growth,
+            extremes: together.extremes || own.extremes,
         }
     })
 }
@@ -255,6 +258,7 @@ impl<'c> Push<'c> {
                 exponential_size_max: (otel.histograms == HistogramForm::Exponential)
                     .then_some(otel.exponential_size_max),
                 growth: otel.temporality == Temporality::Delta,
+                extremes: otel.min_max,
             },
             Self::RemoteWrite(_) => Needs::default(),
         }
@@ -318,28 +322,32 @@ mod tests {
 
     #[test]
     fn only_those_that_are_on_need_anything() {
-        for (otel, size_max, growth) in [
-            ("", None, false),
-            ("exponential_max_size: 20", None, false),
+        for (otel, size_max, growth, extremes) in [
+            ("", None, false, false),
+            ("exponential_max_size: 20, min_max: true", None, false, true),
             (
                 "histograms: exponential, exponential_max_size: 20",
                 Some(20),
                 false,
+                false,
             ),
             (
-                "histograms: exponential, temporality: delta",
+                "histograms: exponential, temporality: delta, min_max: true",
                 Some(160),
+                true,
                 true,
             ),
             (
-                "histograms: exponential, temporality: delta, enabled: false",
+                "histograms: exponential, temporality: delta, min_max: true, enabled: false",
                 None,
+                false,
                 false,
             ),
         ] {
             let expected = Needs {
                 exponential_size_max: size_max,
                 growth,
+                extremes,
             };
             assert_eq!(needs(&config(&format!("otel: {{{otel}}}"))), expected);
         }

@@ -158,6 +158,7 @@ fn otel(otel: &Otel, file: &Path) -> Value {
             HistogramForm::Exponential => "exponential",
         },
         "exponential_max_size": otel.exponential_size_max,
+        "min_max": otel.min_max,
         "max_request_bytes": otel.request_bytes_max,
         "concurrency": otel.concurrency,
         "queue_bytes": otel.queue_bytes_max,

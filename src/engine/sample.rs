@@ -88,6 +88,29 @@ impl Sample {
         self.tally_node(self.root(), thresholds, values, counts)
     }
 
+    /// The lowest and the highest position; `None` of no observations.
+    pub fn ends(&self) -> Option<(u64, u64)> {
+        if self.count == 0 {
+            return None;
+        }
+        let end_node = |is_lower: bool| {
+            let mut node = self.root();
+            while node.count > LEAF_MAX {
+                let (left, right) = node.split(self.key);
+                let (outer, inner) = if is_lower {
+                    (left, right)
+                } else {
+                    (right, left)
+                };
+                node = if outer.count > 0 { outer } else { inner };
+            }
+            node
+        };
+        let positions = |node: Node| (0..node.count).map(move |i| node.position(self.key, i));
+        let lowest = positions(end_node(true)).min()?;
+        Some((lowest, positions(end_node(false)).max()?))
+    }
+
     /// Appends every observation; meant for samples that are not huge.
     pub fn list(&self, out: &mut Vec<u64>) {
         self.list_node(self.root(), out);
@@ -256,6 +279,8 @@ mod tests {
                 let mut listed = Vec::new();
                 sample.list(&mut listed);
                 assert_eq!(listed.len() as u64, count);
+                let ends = listed.iter().min().zip(listed.iter().max());
+                assert_eq!(sample.ends(), ends.map(|(&min, &max)| (min, max)));
                 if count <= LEAF_MAX {
                     let direct: Vec<u64> = (0..count).map(|i| sample.position(i)).collect();
                     assert_eq!(listed, direct);

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use prost::Message;
 
-use crate::config::{HistogramForm, Temporality};
 use crate::engine::{Columns, Created, Place};
 use crate::model::Family;
 use crate::model::population::Population;
@@ -19,9 +18,9 @@ use crate::otlp::buckets::{self, Tails};
 use crate::otlp::form::{Form, Front, QUANTILE_BYTES};
 use crate::otlp::head::{Attributes, Head, Sizes};
 use crate::otlp::points::{Buckets, Points, Starts, Times, Widths, growth};
-use crate::otlp::unit;
+use crate::otlp::{EncoderOptions, unit};
 use crate::proto::otlp as proto;
-use crate::proto::wire::{len_field_len, len_key};
+use crate::proto::wire::{fixed64_key, len_field_len, len_key};
 
 /// What is constant about a family.
 #[derive(Debug)]
@@ -35,6 +34,8 @@ pub(super) struct FamilyForm {
     pub(super) space: Arc<Space>,
     attributes: Attributes,
     form: Form,
+    /// Whether points tell their smallest and their largest observation, where known.
+    min_max: bool,
     front: Front,
     /// Of points that end a series, and their flag.
     ended: Front,
@@ -53,15 +54,10 @@ pub(super) struct Measured {
 }
 
 impl FamilyForm {
-    pub(super) fn new(
-        family: &Family,
-        prefix: &str,
-        histograms: HistogramForm,
-        temporality: Temporality,
-    ) -> Self {
-        let form = Form::of(&family.shape, histograms);
+    pub(super) fn new(family: &Family, options: &EncoderOptions) -> Self {
+        let form = Form::of(&family.shape, options.histograms);
         let metric = proto::Metric {
-            name: format!("{prefix}{}", family.name),
+            name: format!("{}{}", options.prefix, family.name),
             description: family.help.clone(),
             unit: unit::ucum(&family.unit).to_owned(),
             ..proto::Metric::default()
@@ -69,10 +65,11 @@ impl FamilyForm {
         Self {
             head: metric.encode_to_vec(),
             data_key: len_key(form.data_field()),
-            trailer: form.trailer(temporality),
+            trailer: form.trailer(options.temporality),
             attributes: Attributes::new(&family.space, form.attributes_field()),
             space: Arc::clone(&family.space),
             form,
+            min_max: options.min_max && form.has_extremes(),
             front: Front::new(form, &family.shape),
             ended: Front::without_value(form, &family.shape),
             no_value: form.no_value(),
@@ -97,7 +94,7 @@ impl FamilyForm {
 
     /// Whether the size of a point does not depend on its numbers.
     pub(super) fn is_fixed(&self) -> bool {
-        self.form.is_fixed()
+        !self.min_max && !matches!(self.form, Form::Exponential)
     }
 
     /// Measures points in order, as long as `fits` agrees to the sum of their
@@ -251,6 +248,7 @@ impl FamilyForm {
             Columns::Histogram { .. } => {
                 for row in rows {
                     let tail = (!self.is_fixed()).then(|| tails.next()).flatten();
+                    let tail = tail.unwrap_or_default();
                     let at = self.write_histogram(out, head, points, row, tail);
                     patch(out, at);
                 }
@@ -314,7 +312,7 @@ impl FamilyForm {
         at
     }
 
-    /// Explicit buckets stand before the attributes; others are a tail. Returns
+    /// Explicit buckets stand before the attributes; others are in the tail. Returns
     /// where the fixed part begins.
     fn write_histogram(
         &self,
@@ -322,7 +320,7 @@ impl FamilyForm {
         head: &mut Head,
         points: &Points<'_>,
         row: usize,
-        tail: Option<&[u8]>,
+        tail: &[u8],
     ) -> usize {
         let now = Buckets::of(points.columns, row, self.widths);
         let before = now.before(points, row, self.widths);
@@ -331,17 +329,14 @@ impl FamilyForm {
             let known = points.growth.map(|growth| growth[row]);
             known.unwrap_or(now.sum - before.sum)
         });
-        if let Some(tail) = tail {
-            let at = self.write_count(out, head, tail.len(), count, sum);
-            if let Some(row) = &now.exponential {
-                let front = &mut out[at..at + self.front.bytes.len()];
-                Front::put_scale(front, row.place.scale);
-            }
+        let at = self.write_count(out, head, tail.len(), count, sum);
+        let front = &mut out[at..at + self.front.bytes.len()];
+        if matches!(self.form, Form::Exponential) {
+            let row = now.exponential.expect("the family has such buckets");
+            Front::put_scale(front, row.place.scale);
             out.extend_from_slice(tail);
             return at;
         }
-        let at = self.write_count(out, head, 0, count, sum);
-        let front = &mut out[at..at + self.front.bytes.len()];
         let width = now.cumulative.len();
         let counts_end = front.len() - len_field_len(8 * (width - 1));
         let places = front[counts_end - 8 * width..counts_end].chunks_exact_mut(8);
@@ -351,30 +346,57 @@ impl FamilyForm {
             place.copy_from_slice(&(up_to - below).to_le_bytes());
             below = up_to;
         }
+        out.extend_from_slice(tail);
         at
     }
 
-    /// Keeps what an exponential point ends with; returns its length.
+    /// Keeps what a point ends with; returns its length.
     #[inline]
     fn push_tail(&self, points: &Points<'_>, row: usize, tails: &mut Tails) -> usize {
         if self.is_fixed() {
             return 0;
         }
+        tails.push(|out| {
+            if matches!(self.form, Form::Exponential) {
+                self.write_exponential(out, points, row);
+            }
+            if self.min_max {
+                self.write_extremes(out, points, row);
+            }
+        })
+    }
+
+    /// Appends the smallest and the largest observation, if they are known.
+    fn write_extremes(&self, out: &mut Vec<u8>, points: &Points<'_>, row: usize) {
+        let known = points.extremes.and_then(|extremes| extremes[row].ends());
+        let Some((min, max)) = known else {
+            return;
+        };
+        let field = self.form.min_field();
+        for (field, value) in [(field, min), (field + 1, max)] {
+            out.push(fixed64_key(field));
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+
+    /// Appends exponential buckets.
+    #[inline]
+    fn write_exponential(&self, out: &mut Vec<u8>, points: &Points<'_>, row: usize) {
         let buckets = Buckets::of(points.columns, row, self.widths);
         let before = buckets.before(points, row, self.widths);
         let now = buckets.exponential.expect("the family has such buckets");
         let Place { offset, zeros, .. } = now.place;
         let Some(before) = before.and_then(|before| before.exponential) else {
             let trimmed = buckets::trim(offset, now.counts, None);
-            return tails.push(&trimmed.with_zeros(zeros));
+            return trimmed.with_zeros(zeros).write(out);
         };
         let zeros = zeros - before.place.zeros;
         if now.is_alike(&before) {
             let trimmed = buckets::trim(offset, now.counts, Some(before.counts));
-            return tails.push(&trimmed.with_zeros(zeros));
+            return trimmed.with_zeros(zeros).write(out);
         }
         let grown = now.minus(&before).expect("no bucket shrank");
         let trimmed = buckets::trim(offset, &grown, None);
-        tails.push(&trimmed.with_zeros(zeros))
+        trimmed.with_zeros(zeros).write(out);
     }
 }

@@ -50,9 +50,17 @@ impl Form {
         !matches!(self, Self::Gauge | Self::Summary(_))
     }
 
-    /// Whether the size of a point does not depend on its numbers.
-    pub(super) fn is_fixed(self) -> bool {
-        !matches!(self, Self::Exponential)
+    /// Whether points may tell their smallest and their largest observation.
+    pub(super) fn has_extremes(self) -> bool {
+        matches!(self, Self::Histogram(_) | Self::Exponential)
+    }
+
+    /// Number of the smallest observation's field in a point; the largest is next.
+    pub(super) fn min_field(self) -> u8 {
+        match self {
+            Self::Exponential => 12,
+            _ => 11,
+        }
     }
 
     /// Number of the data's field in a metric.

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::engine::{Columns, Created, ExponentialRow, Gaps};
+use crate::engine::{Columns, Created, ExponentialRow, Extremes, Gaps};
 use crate::model::Shape;
 use crate::model::exponential::ExponentialLayout;
 use crate::model::population::Population;
@@ -31,6 +31,8 @@ pub(super) struct Points<'a> {
     pub(super) before_ns: i64,
     /// How much totals grew since then, where the frame tells.
     pub(super) growth: Option<&'a [f64]>,
+    /// The least and the most that was observed since then, or since series began.
+    pub(super) extremes: Option<&'a [Extremes]>,
     /// Within the block.
     pub(super) rows: Range<usize>,
     /// The first of them, counted within the family.

@@ -6,7 +6,7 @@ use prost::Message;
 use super::*;
 use crate::config::LabelValues;
 use crate::engine::random_frames::{frame, frames, living_frames, utf8_frames};
-use crate::engine::{Columns, Created, ExponentialColumn, Gaps, Place};
+use crate::engine::{Columns, Created, ExponentialColumn, Extremes, Gaps, Place};
 use crate::model::labels::Dimension;
 use crate::model::space::Space;
 use crate::model::{Family, Shape};
@@ -30,8 +30,9 @@ fn decode(body: &[u8]) -> ExportMetricsServiceRequest {
 
 fn options() -> impl Strategy<Value = EncoderOptions> {
     let resource = prop::collection::vec(("[a-z.]{1,9}", "[a-zé ]{0,200}"), 0..4);
-    ("[a-z_]{0,5}", resource, any::<bool>(), any::<bool>()).prop_map(
-        |(prefix, resource, delta, exponential)| EncoderOptions {
+    ("[a-z_]{0,5}", resource, any::<[bool; 3]>()).prop_map(
+        |(prefix, resource, [delta, exponential, min_max])| EncoderOptions {
+            min_max,
             prefix,
             resource,
             temporality: if delta {
@@ -124,6 +125,21 @@ fn grown(before: &Frame, seed: u64) -> Frame {
     });
     let time_ns = before.time_ns() + 10_000_000_000;
     let now = Frame::from_blocks(catalog, 8, time_ns, blocks.collect());
+    // Some have observed nothing.
+    let extremes = |row: usize| {
+        let min = (seed % 89 + row as u64) as f64 / 8.0;
+        Extremes::of(min, min + (row % 3) as f64 - 1.0)
+    };
+    let blocks = catalog.blocks().iter();
+    let extremes = blocks.map(|block| match catalog.families()[block.family].shape {
+        Shape::Histogram { .. } => (0..block.len).map(extremes).collect(),
+        _ => Vec::new(),
+    });
+    let now = now.with_extremes(if seed % 5 > 0 {
+        extremes.collect()
+    } else {
+        Vec::new()
+    });
     if seed.is_multiple_of(3) {
         return now;
     }

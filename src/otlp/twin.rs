@@ -94,6 +94,7 @@ fn without_values(mut metric: Metric, shape: &Shape, time_ns: u64) -> Metric {
                 (point.time_unix_nano, point.count, point.flags) = (time_ns, 0, FLAGS);
                 point.sum = point.sum.map(|_| 0.0);
                 point.bucket_counts.fill(0);
+                (point.min, point.max) = (None, None);
             }
         }
         Data::ExponentialHistogram(data) => {
@@ -101,6 +102,7 @@ fn without_values(mut metric: Metric, shape: &Shape, time_ns: u64) -> Metric {
                 (point.time_unix_nano, point.count, point.flags) = (time_ns, 0, FLAGS);
                 point.sum = point.sum.map(|_| 0.0);
                 (point.zero_count, point.positive) = (0, None);
+                (point.min, point.max) = (None, None);
                 if let Shape::Histogram {
                     exponential: Some(layout),
                     ..
@@ -374,8 +376,19 @@ impl Twin<'_> {
         }
     }
 
+    /// The smallest and the largest observation that its point tells.
+    fn extremes(&self, at: (usize, usize)) -> (Option<f64>, Option<f64>) {
+        let since = self.before.map(Frame::tick);
+        let told = self
+            .now
+            .extremes(at.0, since)
+            .filter(|_| self.options.min_max);
+        told.and_then(|extremes| extremes[at.1].ends()).unzip()
+    }
+
     fn histogram(&self, at: (usize, usize)) -> HistogramDataPoint {
         let (bucket_counts, sum, _) = self.counts(at);
+        let (min, max) = self.extremes(at);
         let Shape::Histogram { bounds, .. } = &self.now.block(at.0).0.shape else {
             unreachable!()
         };
@@ -386,6 +399,8 @@ impl Twin<'_> {
             sum: (bounds[0] >= 0.0).then_some(sum),
             bucket_counts,
             explicit_bounds: bounds.to_vec(),
+            min,
+            max,
             attributes: self.attributes(at),
             ..HistogramDataPoint::default()
         }
@@ -393,6 +408,7 @@ impl Twin<'_> {
 
     fn exponential(&self, at: (usize, usize)) -> ExponentialHistogramDataPoint {
         let (counts, sum, merged) = self.counts(at);
+        let (min, max) = self.extremes(at);
         let Shape::Histogram {
             bounds,
             exponential: Some(_),
@@ -414,6 +430,8 @@ impl Twin<'_> {
                 offset: ends.map_or(0, |(&first, _)| first),
                 bucket_counts: indices.into_iter().flatten().map(count).collect(),
             }),
+            min,
+            max,
             attributes: self.attributes(at),
             ..ExponentialHistogramDataPoint::default()
         }

@@ -81,6 +81,7 @@ impl Checker<'_> {
             temporality: self.temporality(at, &raw, &variables),
             histograms: self.histograms(at, &raw, &variables),
             exponential_size_max: exponential_size_max as usize,
+            min_max: raw.min_max.unwrap_or(false),
             request_bytes_max: request_bytes_max as usize,
             concurrency: concurrency as usize,
             queue_bytes_max: usize::try_from(queue_bytes_max).unwrap_or(usize::MAX),
