@@ -89,7 +89,7 @@ impl Default for EncoderOptions {
             prefix: String::new(),
             resource: Vec::new(),
             temporality: Temporality::Cumulative,
-            histograms: HistogramForm::Explicit,
+            histograms: HistogramForm::Classic,
             min_max: false,
             request_bytes_max: 4 << 20,
             scope_name: env!("CARGO_PKG_NAME").to_owned(),

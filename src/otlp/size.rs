@@ -19,8 +19,8 @@ const EXTREMES_BYTES: usize = 18;
 pub fn point_bytes(shape: &Shape, otel: &Otel, space: &SpaceSize) -> f64 {
     let form = Form::of(shape, otel.histograms);
     let tail = match (form, shape) {
-        (Form::Exponential, Shape::Histogram { exponential, .. }) => {
-            exponential.map_or(0, |layout| layout.len)
+        (Form::Exponential, Shape::Histogram { further, .. }) => {
+            further.exponential.map_or(0, |layout| layout.len)
         }
         _ => 0,
     };

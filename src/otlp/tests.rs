@@ -43,7 +43,7 @@ fn options() -> impl Strategy<Value = EncoderOptions> {
             histograms: if exponential {
                 HistogramForm::Exponential
             } else {
-                HistogramForm::Explicit
+                HistogramForm::Classic
             },
             request_bytes_max: usize::MAX,
             ..EncoderOptions::default()
@@ -59,7 +59,11 @@ fn grown_exponential(
     seed: u64,
 ) -> ExponentialColumn {
     let Shape::Histogram {
-        exponential: Some(layout),
+        further:
+            crate::model::FurtherBuckets {
+                exponential: Some(layout),
+                ..
+            },
         ..
     } = &family.shape
     else {
@@ -100,6 +104,7 @@ fn grown(before: &Frame, seed: u64) -> Frame {
                 Columns::Histogram {
                     cumulative,
                     exponential,
+                    native,
                     ..
                 },
                 Columns::Histogram {
@@ -113,6 +118,7 @@ fn grown(before: &Frame, seed: u64) -> Frame {
                 Columns::Histogram {
                     cumulative: plus(cumulative, &added),
                     exponential: grown_exponential(exponential, family, sums.len(), seed),
+                    native: native.clone(),
                     sums,
                 }
             }
@@ -314,6 +320,7 @@ fn deltas_go_on_with_their_series() {
             .collect(),
         sums: counts.map(|count| count as f64).to_vec(),
         exponential: ExponentialColumn::default(),
+        native: crate::engine::NativeColumn::default(),
     };
     let columns = |values: [u64; 3]| {
         let counter = Columns::Values(values.map(|value| value as f64).to_vec());

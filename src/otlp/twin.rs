@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::{Columns, ExponentialRow, Frame};
+use crate::model::FurtherBuckets;
 use crate::model::Shape;
 use crate::model::population::Population;
 use crate::otlp::{EncoderOptions, HistogramForm, Temporality, unit};
@@ -104,7 +105,11 @@ fn without_values(mut metric: Metric, shape: &Shape, time_ns: u64) -> Metric {
                 (point.zero_count, point.positive) = (0, None);
                 (point.min, point.max) = (None, None);
                 if let Shape::Histogram {
-                    exponential: Some(layout),
+                    further:
+                        FurtherBuckets {
+                            exponential: Some(layout),
+                            ..
+                        },
                     ..
                 } = shape
                 {
@@ -255,7 +260,11 @@ impl Twin<'_> {
                 data_points: self.points(rows, &|twin, at| twin.number(at, false)),
             }),
             Shape::Histogram {
-                exponential: Some(_),
+                further:
+                    FurtherBuckets {
+                        exponential: Some(_),
+                        ..
+                    },
                 ..
             } if exponential => Data::ExponentialHistogram(ExponentialHistogram {
                 data_points: self.points(rows, &Self::exponential),
@@ -341,7 +350,7 @@ impl Twin<'_> {
     /// since the frame before unless one shrank.
     fn counts(&self, at: (usize, usize)) -> (Vec<u64>, f64, Merged) {
         let layout = match &self.now.block(at.0).0.shape {
-            Shape::Histogram { exponential, .. } => *exponential,
+            Shape::Histogram { further, .. } => further.exponential,
             _ => None,
         };
         let counts = |frame: &Frame| match frame.block(at.0).2 {
@@ -349,6 +358,7 @@ impl Twin<'_> {
                 cumulative,
                 sums,
                 exponential,
+                ..
             } => {
                 let width = cumulative.len() / sums.len();
                 let mut counts = cumulative[at.1 * width..(at.1 + 1) * width].to_vec();
@@ -409,11 +419,7 @@ impl Twin<'_> {
     fn exponential(&self, at: (usize, usize)) -> ExponentialHistogramDataPoint {
         let (counts, sum, merged) = self.counts(at);
         let (min, max) = self.extremes(at);
-        let Shape::Histogram {
-            bounds,
-            exponential: Some(_),
-        } = &self.now.block(at.0).0.shape
-        else {
+        let Shape::Histogram { bounds, .. } = &self.now.block(at.0).0.shape else {
             unreachable!()
         };
         let ends = merged.counts.keys().next().zip(merged.counts.keys().last());
