@@ -5,6 +5,7 @@
 //! | counter | Sum, monotonic | `as_double` |
 //! | gauge | Gauge, without start time | `as_double` |
 //! | histogram | Histogram or `ExponentialHistogram` | count, sum, counts per bucket |
+//! | native histogram | `ExponentialHistogram` | the same; zero count and threshold |
 //! | summary | Summary, always cumulative | count, sum, quantiles |
 //!
 //! - A value is the frame's, bit for bit, so it is the same on every wire;
@@ -40,6 +41,7 @@ mod family;
 mod form;
 mod head;
 pub mod json;
+mod native;
 mod points;
 mod size;
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! A family's metric, and its points: how long they are, and their bytes.
 //!
 //! All lengths follow from label values and the family's shape, so the size of
-//! a point is known without its numbers; only exponential buckets have to be
-//! looked at. Metric, name and unit go through the generated types; points do
+//! a point is known without its numbers; only exponential buckets, and what was observed
+//! at least and at most, have to be looked at. Metric, name and unit go through the generated types; points do
 //! not.
 
 use std::ops::Range;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use prost::Message;
 
-use crate::engine::{Columns, Created, Place};
+use crate::engine::{Columns, Created, NativeGrowth, Place};
 use crate::model::Family;
 use crate::model::population::Population;
 use crate::model::space::Space;
@@ -18,7 +18,7 @@ use crate::otlp::buckets::{self, Tails};
 use crate::otlp::form::{Form, Front, QUANTILE_BYTES};
 use crate::otlp::head::{Attributes, Head, Sizes};
 use crate::otlp::points::{Buckets, Points, Starts, Times, Widths, growth};
-use crate::otlp::{EncoderOptions, unit};
+use crate::otlp::{EncoderOptions, native, unit};
 use crate::proto::otlp as proto;
 use crate::proto::wire::{fixed64_key, len_field_len, len_key};
 
@@ -73,7 +73,7 @@ impl FamilyForm {
             front: Front::new(form, &family.shape),
             ended: Front::without_value(form, &family.shape),
             no_value: form.no_value(),
-            widths: Widths::of(&family.shape),
+            widths: Widths::of(&family.shape, form),
         }
     }
 
@@ -94,7 +94,7 @@ impl FamilyForm {
 
     /// Whether the size of a point does not depend on its numbers.
     pub(super) fn is_fixed(&self) -> bool {
-        !self.min_max && !matches!(self.form, Form::Exponential)
+        !self.min_max && !self.form.is_exponential()
     }
 
     /// Measures points in order, as long as `fits` agrees to the sum of their
@@ -331,9 +331,13 @@ impl FamilyForm {
         });
         let at = self.write_count(out, head, tail.len(), count, sum);
         let front = &mut out[at..at + self.front.bytes.len()];
-        if matches!(self.form, Form::Exponential) {
-            let row = now.exponential.expect("the family has such buckets");
-            Front::put_scale(front, row.place.scale);
+        if self.form.is_exponential() {
+            let scale = match (&now.native, &now.exponential) {
+                (Some(native), _) => native.schema.into(),
+                (None, Some(row)) => row.place.scale,
+                (None, None) => unreachable!("the family has such buckets"),
+            };
+            Front::put_scale(front, scale);
             out.extend_from_slice(tail);
             return at;
         }
@@ -356,12 +360,17 @@ impl FamilyForm {
         if self.is_fixed() {
             return 0;
         }
-        tails.push(|out| {
-            if matches!(self.form, Form::Exponential) {
-                self.write_exponential(out, points, row);
+        tails.push(|out, growth| {
+            match self.form {
+                Form::Exponential => self.write_exponential(out, points, row),
+                Form::Native => self.write_native(out, points, row, growth),
+                _ => {}
             }
             if self.min_max {
                 self.write_extremes(out, points, row);
+            }
+            if let Some(layout) = &self.widths.native {
+                native::write_zero_threshold(out, layout.zero_threshold);
             }
         })
     }
@@ -376,6 +385,27 @@ impl FamilyForm {
         for (field, value) in [(field, min), (field + 1, max)] {
             out.push(fixed64_key(field));
             out.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+
+    /// Appends the buckets of a native histogram.
+    fn write_native(
+        &self,
+        out: &mut Vec<u8>,
+        points: &Points<'_>,
+        row: usize,
+        growth: &mut NativeGrowth,
+    ) {
+        let buckets = Buckets::of(points.columns, row, self.widths);
+        let before = buckets.before(points, row, self.widths);
+        let now = buckets.native.expect("the family has such buckets");
+        match before.and_then(|before| before.native) {
+            Some(before) => {
+                let grew = now.grown_since(&before, growth);
+                debug_assert!(grew, "no bucket shrank");
+                native::write(out, growth.zeros, &growth.indices, &growth.counts);
+            }
+            None => native::write(out, now.zeros, now.indices, now.counts),
         }
     }
 
