@@ -61,7 +61,7 @@ use cut::{Frames, Piece, Position, Request, Sizing};
 use ended::Exported;
 use family::FamilyForm;
 use points::Times;
-pub use size::point_bytes;
+pub use size::{is_exponential, point_bytes};
 
 /// What does not change between encodes.
 #[derive(Debug, Clone)]

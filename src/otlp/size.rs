@@ -14,6 +14,11 @@ const AROUND_POINT_BYTES: usize = 3;
 /// Key and value of the smallest observation, and of the largest.
 const EXTREMES_BYTES: usize = 18;
 
+/// Whether a family is sent as exponential points, which receivers store as one series.
+pub fn is_exponential(shape: &Shape, otel: &Otel) -> bool {
+    Form::of(shape, otel.histograms).is_exponential()
+}
+
 /// Mean bytes of the points of a family. A count in an exponential bucket is taken for one
 /// byte.
 pub fn point_bytes(shape: &Shape, otel: &Otel, space: &SpaceSize) -> f64 {
