@@ -315,6 +315,7 @@ fn catalog(kind: Kind, series: usize) -> Arc<Catalog> {
                     len_max: BUCKETS,
                 }),
                 native: None,
+                form: None,
             },
         },
         Kind::Natives => Shape::Histogram {
@@ -322,6 +323,7 @@ fn catalog(kind: Kind, series: usize) -> Arc<Catalog> {
             further: FurtherBuckets {
                 exponential: None,
                 native: Some(NATIVE),
+                form: None,
             },
         },
         Kind::Summaries => Shape::Summary {

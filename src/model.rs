@@ -18,7 +18,7 @@ pub mod targets;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::config::{Config, Kind, Label, Life, Metric, Sampling};
+use crate::config::{Config, HistogramForm, Kind, Label, Life, Metric, Sampling};
 use crate::layout::{Layout, MetricType, Wire};
 use division::Division;
 use exponential::ExponentialLayout;
@@ -91,6 +91,8 @@ pub struct FurtherBuckets {
     pub exponential: Option<ExponentialLayout>,
     /// Those of native histograms.
     pub native: Option<NativeLayout>,
+    /// The form that the metric asks for at every exporter, if it does.
+    pub form: Option<HistogramForm>,
 }
 
 /// A run of neighbouring series of one family.

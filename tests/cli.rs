@@ -728,13 +728,24 @@ metrics:
   - {name: a, type: histogram, algorithm: lognormal, mu: 0, sigma: 1, observations_per_tick: 50,
      native_histogram: {schema: 2, zero_threshold: 0.5}}
   - {name: b, type: histogram, algorithm: lognormal, mu: 0, sigma: 1, histograms: classic}
+  - {name: c, type: histogram, algorithm: lognormal, mu: 0, sigma: 1, histograms: both}
 ";
-    std::fs::write(&path, config).unwrap();
-    let path = path.to_str().unwrap();
-    let output = mockingbird(&["dump", "-c", path, "--tick", "3", "--format", "otlp-json"]);
-    assert!(output.status.success(), "{}", stderr(&output));
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let metrics = &json["resourceMetrics"][0]["scopeMetrics"][0]["metrics"];
+    let dump = |config: &str| {
+        std::fs::write(&path, config).unwrap();
+        let path = path.to_str().unwrap();
+        let output = mockingbird(&["dump", "-c", path, "--tick", "3", "--format", "otlp-json"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let mut json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        json["resourceMetrics"][0]["scopeMetrics"][0]["metrics"].take()
+    };
+    // What a metric asks for goes before.
+    let explicit = dump(&config.replace("histograms: native", "histograms: explicit"));
+    let kinds = ["histogram", "histogram", "exponentialHistogram"];
+    for (metric, kind) in explicit.as_array().unwrap().iter().zip(kinds) {
+        assert!(metric[kind].is_object(), "{metric}");
+    }
+    let metrics = dump(config);
+    assert_eq!(metrics[2], explicit[2]);
     let point = &metrics[0]["exponentialHistogram"]["dataPoints"][0];
     let number = |value: &serde_json::Value| value.as_str().unwrap().parse::<u64>().unwrap();
     assert_eq!(

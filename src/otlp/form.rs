@@ -34,7 +34,13 @@ pub(super) enum Form {
 }
 
 impl Form {
+    /// Where histograms are sent in a form, unless a metric asks for another one.
     pub(super) fn of(shape: &Shape, histograms: HistogramForm) -> Self {
+        let own = match shape {
+            Shape::Histogram { further, .. } => further.form,
+            _ => None,
+        };
+        let histograms = own.unwrap_or(histograms).in_otlp();
         match shape {
             Shape::Counter => Self::Sum,
             Shape::Gauge => Self::Gauge,

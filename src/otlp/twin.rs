@@ -249,7 +249,7 @@ impl Twin<'_> {
             Temporality::Cumulative => AggregationTemporality::Cumulative.into(),
             Temporality::Delta => AggregationTemporality::Delta.into(),
         };
-        let exponential = self.options.histograms == HistogramForm::Exponential;
+        let exponential = self.form(&family.shape) == HistogramForm::Exponential;
         let data = match &family.shape {
             Shape::Counter => Data::Sum(Sum {
                 data_points: self.points(rows, &|twin, at| twin.number(at, true)),
@@ -352,12 +352,26 @@ impl Twin<'_> {
         }
     }
 
+    /// The form of a metric where it says one, else that of the options.
+    fn form(&self, shape: &Shape) -> HistogramForm {
+        let own = match shape {
+            Shape::Histogram { further, .. } => further.form,
+            _ => None,
+        };
+        match own {
+            None => self.options.histograms,
+            Some(HistogramForm::Exponential) => HistogramForm::Exponential,
+            Some(HistogramForm::Native | HistogramForm::Both) => HistogramForm::Native,
+            Some(HistogramForm::Classic | HistogramForm::Nhcb) => HistogramForm::Classic,
+        }
+    }
+
     /// How histograms of a shape are native, where they are sent so.
     fn native(&self, shape: &Shape) -> Option<NativeLayout> {
         match shape {
             Shape::Histogram { further, .. } => further
                 .native
-                .filter(|_| self.options.histograms == HistogramForm::Native),
+                .filter(|_| self.form(shape) == HistogramForm::Native),
             _ => None,
         }
     }
