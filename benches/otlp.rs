@@ -17,12 +17,12 @@ use std::sync::Arc;
 
 use flate2::{Compress, Compression, FlushCompress};
 use mockingbird::config::Sampling;
-use mockingbird::engine::NativeColumn;
-use mockingbird::engine::{Columns, ExponentialColumn, Frame};
+use mockingbird::engine::{Columns, ExponentialColumn, Frame, NativeColumn, NativeRow};
 use mockingbird::exposition::Lines;
 use mockingbird::exposition::gzip::Compressor;
 use mockingbird::model::FurtherBuckets;
 use mockingbird::model::exponential::ExponentialLayout;
+use mockingbird::model::native::NativeLayout;
 use mockingbird::model::space::Space;
 use mockingbird::model::{Block, Catalog, Family, Shape};
 use mockingbird::otlp::{Encoder, EncoderOptions, HistogramForm, Temporality};
@@ -35,6 +35,11 @@ const BYTES_MAX: usize = 64 << 20;
 /// Exponential buckets, and how many neighbouring ones hold anything.
 const BUCKETS: usize = 120;
 const BUCKETS_USED: usize = 25;
+const NATIVE: NativeLayout = NativeLayout {
+    schema: 3,
+    buckets_max: 160,
+    zero_threshold: 0.0,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
@@ -44,6 +49,7 @@ enum Kind {
     Gauges,
     Histograms,
     Exponentials,
+    Natives,
     Summaries,
 }
 
@@ -71,6 +77,7 @@ fn main() {
         Kind::Gauges,
         Kind::Histograms,
         Kind::Exponentials,
+        Kind::Natives,
         Kind::Summaries,
     ];
     let sizes: &[usize] = if options.smoke {
@@ -174,7 +181,7 @@ fn measure_remote_write(
 fn measure(options: Options, kind: Kind, series: usize, table: &mut Table) {
     // Frames of a million histograms are large; a tenth tells the same.
     let series = match kind {
-        Kind::Histograms | Kind::Exponentials | Kind::Summaries => series / 10,
+        Kind::Histograms | Kind::Exponentials | Kind::Natives | Kind::Summaries => series / 10,
         _ => series,
     };
     let catalog = catalog(kind, series);
@@ -185,7 +192,10 @@ fn measure(options: Options, kind: Kind, series: usize, table: &mut Table) {
         } else {
             Temporality::Cumulative
         },
-        histograms: HistogramForm::Exponential,
+        histograms: match kind {
+            Kind::Natives => HistogramForm::Native,
+            _ => HistogramForm::Exponential,
+        },
         ..EncoderOptions::default()
     };
     let mut encoder = Encoder::new(catalog, encoder_options);
@@ -305,6 +315,15 @@ fn catalog(kind: Kind, series: usize) -> Arc<Catalog> {
                     len_max: BUCKETS,
                 }),
                 native: None,
+                form: None,
+            },
+        },
+        Kind::Natives => Shape::Histogram {
+            bounds: bounds.into(),
+            further: FurtherBuckets {
+                exponential: None,
+                native: Some(NATIVE),
+                form: None,
             },
         },
         Kind::Summaries => Shape::Summary {
@@ -343,8 +362,9 @@ fn columns(kind: Kind, block: Block, tick: u64) -> Columns {
             Columns::Values(draws(0, block.len).map(total).collect())
         }
         Kind::Gauges => Columns::Values(draws(0, block.len).map(unit).collect()),
-        Kind::Histograms | Kind::Exponentials => {
+        Kind::Histograms | Kind::Exponentials | Kind::Natives => {
             let (mut cumulative, mut exponential) = (Vec::new(), Vec::new());
+            let mut native = NativeColumn::default();
             for row in 0..block.len {
                 let mut total = 0;
                 cumulative.extend(draws(row as u64, 9).map(|bits| {
@@ -359,6 +379,19 @@ fn columns(kind: Kind, block: Block, tick: u64) -> Columns {
                         *cell = 1 + bits % 200;
                     }
                 }
+                if kind == Kind::Natives {
+                    let counts = draws(row as u64, BUCKETS_USED).map(|bits| 1 + bits % 200);
+                    let indices: Vec<i32> = (-40..).take(BUCKETS_USED).collect();
+                    native.push(
+                        &NATIVE,
+                        &NativeRow {
+                            schema: NATIVE.schema,
+                            zeros: 0,
+                            indices: &indices,
+                            counts: &counts.collect::<Vec<u64>>(),
+                        },
+                    );
+                }
             }
             Columns::Histogram {
                 cumulative,
@@ -367,7 +400,7 @@ fn columns(kind: Kind, block: Block, tick: u64) -> Columns {
                     counts: exponential,
                     places: Vec::new(),
                 },
-                native: NativeColumn::default(),
+                native,
             }
         }
         Kind::Summaries => Columns::Summary {

@@ -149,9 +149,7 @@ pub fn run(
     shared.own.set_epoch_ns(epoch_ns);
     let mut engine =
         Engine::new(config, Arc::clone(&catalog), epoch_ns, threads).map_err(no_threads)?;
-    if exporters::needs(config).growth {
-        engine.count_growth();
-    }
+    engine.tell(&exporters::needs(config));
     let pool = RenderPool::new(threads).map_err(no_threads)?;
     let mut applier = new_applier(config, &catalog, (hub, changes), &shared, epoch_ns)?;
     let mut pushers = start_pushers(config, &catalog, &shared)?;

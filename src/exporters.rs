@@ -71,6 +71,8 @@ pub struct Needs {
     /// Frames tell how much totals grew since the frame that was pushed before. They
     /// can tell that to one exporter.
     pub growth: bool,
+    /// Frames tell the smallest and the largest observation of histograms.
+    pub extremes: bool,
 }
 
 /// Every exporter: the metrics page, OTLP, then remote write in the file's order.
@@ -150,6 +152,7 @@ pub fn needs(config: &Config) -> Needs {
             exponential_size_max: sizes.into_iter().flatten().min(),
             native: together.native || own.native,
             growth: together.growth || own.growth,
+            extremes: together.extremes || own.extremes,
         }
     })
 }
@@ -262,6 +265,7 @@ impl<'c> Push<'c> {
                     .then_some(otel.exponential_size_max),
                 native: otel.histograms.has_native(),
                 growth: otel.temporality == Temporality::Delta,
+                extremes: otel.min_max,
             },
             Self::RemoteWrite(entry) => Needs {
                 native: entry.histograms.has_native(),
@@ -328,22 +332,25 @@ mod tests {
 
     #[test]
     fn only_those_that_are_on_need_anything() {
-        for (otel, size_max, growth) in [
-            ("", None, false),
-            ("exponential_max_size: 20", None, false),
+        for (otel, size_max, growth, extremes) in [
+            ("", None, false, false),
+            ("exponential_max_size: 20, min_max: true", None, false, true),
             (
                 "histograms: exponential, exponential_max_size: 20",
                 Some(20),
                 false,
+                false,
             ),
             (
-                "histograms: exponential, temporality: delta",
+                "histograms: exponential, temporality: delta, min_max: true",
                 Some(160),
+                true,
                 true,
             ),
             (
-                "histograms: exponential, temporality: delta, enabled: false",
+                "histograms: exponential, temporality: delta, min_max: true, enabled: false",
                 None,
+                false,
                 false,
             ),
         ] {
@@ -351,6 +358,7 @@ mod tests {
                 native: false,
                 exponential_size_max: size_max,
                 growth,
+                extremes,
             };
             assert_eq!(needs(&config(&format!("otel: {{{otel}}}"))), expected);
         }

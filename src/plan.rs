@@ -12,13 +12,14 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::clock::rfc3339;
-use crate::config::{Config, HistogramForm, Problem, shown_url};
-use crate::engine::{Engine, further};
+use crate::config::{Config, Otel, Problem, shown_url};
+use crate::engine::{Engine, Frame, HandedOver, further};
 use crate::exporters::{self, Exporter, Push};
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
@@ -26,6 +27,7 @@ use crate::exposition::pool::RenderPool;
 use crate::layout::Wire;
 use crate::model::population::Populations;
 use crate::model::{Catalog, Shape};
+use crate::{otlp, push};
 pub use estimate::{Estimate, Memory};
 pub use outlook::{Churn, Outlook, ProfilePlan};
 pub use shards::{ShardPlan, ShardsPlan};
@@ -73,6 +75,11 @@ pub struct PushPlan {
     pub url: String,
     /// How often.
     pub interval_s: f64,
+    /// Points of a push at the measured tick, in the form in which they are sent. Of OTLP
+    /// alone, as is the next.
+    pub points: Option<usize>,
+    /// Bytes of its requests, before compression.
+    pub bytes: Option<u64>,
     /// What tells its series from those of other processes, if anything does.
     pub instance: Option<String>,
 }
@@ -173,9 +180,7 @@ impl Plan {
         let epoch_ns = config.global.epoch_ns.unwrap_or(EPOCH_NS);
         let mut engine = Engine::new(config, Arc::clone(&catalog), epoch_ns, threads)
             .map_err(|error| error.to_string())?;
-        if exporters::needs(config).growth {
-            engine.count_growth();
-        }
+        engine.tell(&exporters::needs(config));
         let mut turnovers = vec![TurnoverPlan::default(); catalog.families().len()];
         let mut before = None;
         let mut frame = engine.advance_with(|populations, tick, _| {
@@ -185,7 +190,16 @@ impl Plan {
         let targets =
             targets.map(|targets| TargetsPlan::of(&catalog, frame.populations(), &targets.law));
         let began = std::time::Instant::now();
-        while frame.tick() < tick {
+        let delta_ticks = delta_ticks(config);
+        let mut counted_from = None;
+        loop {
+            if delta_ticks.is_some_and(|ticks| frame.tick() + ticks == tick) {
+                engine.hand_over(HandedOver::InTurn);
+                counted_from = Some(Arc::clone(&frame));
+            }
+            if frame.tick() == tick {
+                break;
+            }
             frame = engine.advance_with(|populations, tick, _| {
                 turn_over(&mut turnovers, &mut before, populations, tick);
             });
@@ -238,7 +252,7 @@ impl Plan {
             leaves_orders_out: !outlook.has_orders(),
             warnings: config.warnings.clone(),
             targets,
-            pushes: push_plans(config),
+            pushes: push_plans(config, &frame, counted_from.as_deref()),
         })
     }
 }
@@ -291,20 +305,49 @@ impl BackendSeries {
 
 /// The series that OTLP's points of one series become in a Prometheus.
 fn otlp_series(config: &Config, shape: &Shape) -> usize {
-    match shape {
-        Shape::Histogram { .. } if config.otel.histograms == HistogramForm::Exponential => 1,
-        shape => shape.layout().samples(Wire::Otlp),
+    if otlp::is_exponential(shape, &config.otel) {
+        return 1;
     }
+    shape.layout().samples(Wire::Otlp)
 }
 
-fn push_plans(config: &Config) -> Vec<PushPlan> {
-    let plan = |(exporter, push): (Exporter<'_>, Push<'_>)| PushPlan {
-        exporter: exporter.id.label(),
-        url: shown_url(push.url()),
-        interval_s: push.interval_ns() as f64 / 1e9,
-        instance: push.instance().map(str::to_owned),
+/// From how many ticks ago deltas are counted, where they are sent.
+fn delta_ticks(config: &Config) -> Option<u64> {
+    let mut deltas = exporters::pushing(config).filter(|(_, push)| push.needs().growth);
+    let (_, push) = deltas.next()?;
+    Some(push.interval_ns().div_ceil(config.global.tick_interval_ns))
+}
+
+/// What is pushed of a frame; deltas are counted from `before`.
+fn push_plans(config: &Config, frame: &Frame, before: Option<&Frame>) -> Vec<PushPlan> {
+    let plan = |(exporter, push): (Exporter<'_>, Push<'_>)| {
+        let size = match push {
+            Push::Otlp(otel) => Some(otlp_size(otel, frame, before)),
+            Push::RemoteWrite(_) => None,
+        };
+        PushPlan {
+            exporter: exporter.id.label(),
+            url: shown_url(push.url()),
+            interval_s: push.interval_ns() as f64 / 1e9,
+            points: size.map(|(points, _)| points),
+            bytes: size.map(|(_, bytes)| bytes),
+            instance: push.instance().map(str::to_owned),
+        }
     };
     exporters::pushing(config).map(plan).collect()
+}
+
+/// Points and bytes of a push.
+fn otlp_size(otel: &Otel, frame: &Frame, before: Option<&Frame>) -> (usize, u64) {
+    let options = push::encoder_options(otel);
+    let mut encoder = otlp::Encoder::new(Arc::clone(frame.catalog()), options);
+    let (mut points, mut bytes) = (0, 0);
+    let _: ControlFlow<()> = encoder.encode(frame, before, &mut |body, more| {
+        points += more;
+        bytes += body.len() as u64;
+        ControlFlow::Continue(())
+    });
+    (points, bytes)
 }
 
 fn metric_plans(

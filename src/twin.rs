@@ -113,6 +113,22 @@ pub fn growth_of_run(
     samples
 }
 
+/// The smallest and the largest observation, as `NAME_min` and `NAME_max`, of every
+/// histogram that has any: in the ticks after `since` up to `tick` of a run, or since it
+/// began where that is later or there is none.
+pub fn extremes_of_run(
+    config: &Config,
+    changes: &[(u64, Change)],
+    epoch_ns: i64,
+    (since, tick): (Option<u64>, u64),
+) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for_series(config, changes, epoch_ns, tick, &mut |series| {
+        series.extremes(since, tick, &mut samples);
+    });
+    samples
+}
+
 /// Every histogram at `tick` of a run in the finest exponential buckets that are at
 /// most `size_max`, in no promised order.
 pub fn exponentials_of_run(

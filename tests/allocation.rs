@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mockingbird::config::{Config, LabelValues, TargetLaw, load_str};
-use mockingbird::engine::NativeColumn;
 use mockingbird::engine::{Columns, Engine, ExponentialColumn, Frame};
+use mockingbird::engine::{NativeColumn, NativeRow};
 use mockingbird::exposition::gzip::Compressor;
 use mockingbird::exposition::{Format, Lines, Page, RenderPool, Renderer};
 use mockingbird::model::FurtherBuckets;
 use mockingbird::model::exponential::ExponentialLayout;
 use mockingbird::model::labels::Dimension;
+use mockingbird::model::native::NativeLayout;
 use mockingbird::model::space::Space;
 use mockingbird::model::targets::TargetMap;
 use mockingbird::model::{Catalog, Family, Shape};
@@ -223,7 +224,8 @@ fn encoding_allocates_nothing_per_point() {
                 bounds,
                 further: FurtherBuckets {
                     exponential,
-                    native: None,
+                    native: Some(NATIVE),
+                    form: None,
                 },
             },
         ),
@@ -236,17 +238,27 @@ fn encoding_allocates_nothing_per_point() {
     ];
     let catalog = Arc::new(Catalog::from_families(families, 5));
     let (before, now) = (frame(&catalog, 1), frame(&catalog, 2));
+    for histograms in [HistogramForm::Exponential, HistogramForm::Native] {
+        encoding_allocates_little(&catalog, (&before, &now), histograms);
+    }
+}
+
+fn encoding_allocates_little(
+    catalog: &Arc<Catalog>,
+    (before, now): (&Frame, &Frame),
+    histograms: HistogramForm,
+) {
     let options = EncoderOptions {
         temporality: Temporality::Delta,
-        histograms: HistogramForm::Exponential,
+        histograms,
         request_bytes_max: 50_000,
         ..EncoderOptions::default()
     };
-    let mut encoder = Encoder::new(Arc::clone(&catalog), options);
+    let mut encoder = Encoder::new(Arc::clone(catalog), options);
     let mut run = || {
         let (mut points, mut requests) = (0, 0);
         let allocations = allocations_of(|| {
-            let _: ControlFlow<()> = encoder.encode(&now, Some(&before), &mut |_, more| {
+            let _: ControlFlow<()> = encoder.encode(now, Some(before), &mut |_, more| {
                 points += more;
                 requests += 1;
                 ControlFlow::Continue(())
@@ -262,6 +274,25 @@ fn encoding_allocates_nothing_per_point() {
     let runs = catalog.blocks().len() + requests;
     assert!(allocations <= 12 * runs, "{allocations} for {runs} runs");
     assert!(allocations < points / 10);
+}
+
+const NATIVE: NativeLayout = NativeLayout {
+    schema: 0,
+    buckets_max: 10,
+    zero_threshold: 0.0,
+};
+
+/// Native histograms of series that observed so much in each of two buckets.
+fn natives(count: u64, series: usize) -> NativeColumn {
+    let mut column = NativeColumn::default();
+    let row = NativeRow {
+        schema: 0,
+        zeros: count,
+        indices: &[-3, 2],
+        counts: &[count; 2],
+    };
+    (0..series).for_each(|_| column.push(&NATIVE, &row));
+    column
 }
 
 fn frame(catalog: &Arc<Catalog>, tick: u64) -> Frame {
@@ -280,7 +311,7 @@ fn frame(catalog: &Arc<Catalog>, tick: u64) -> Frame {
                     ],
                     places: Vec::new(),
                 },
-                native: NativeColumn::default(),
+                native: natives(tick, further.native.map_or(0, |_| block.len)),
             },
             Shape::Summary { quantiles } => Columns::Summary {
                 quantiles: doubles(block.len * quantiles.len()),

@@ -20,8 +20,9 @@ use mockingbird::timeline::Command;
 use mockingbird::twin::{self, Change, Exponential};
 use proptest::prelude::*;
 use support::{
-    Line, config, exponential_catalog, frame_exemplars, frame_exponentials, frame_growth,
-    frame_lines, frame_natives, further_of, kin, metrics, sorted, sorted_points, twin_lines,
+    Line, config, exponential_catalog, frame_exemplars, frame_exponentials, frame_extremes,
+    frame_growth, frame_lines, frame_natives, further_of, kin, metrics, sorted, sorted_points,
+    twin_lines,
 };
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -438,6 +439,46 @@ proptest! {
             let fast = frame_growth(&frame, since, (since * SECOND_NS) as i64);
             let slow = twin::growth_of_run(&config, &changes, 0, (since, tick));
             prop_assert_eq!(sorted(fast), twin_lines(slow));
+        }
+    }
+
+    /// For every sequence of changes and whichever frames are handed over and taken, the
+    /// smallest and the largest observation are those of all that were listed: since the
+    /// last frame that was taken, or since series began where none is handed over.
+    #[test]
+    fn extremes_equal_the_slow_twins(
+        (config, changes, tick) in story(),
+        handed in any::<u32>(),
+        taken in any::<u32>(),
+        threads in 1..3usize,
+        counts_growth: bool,
+    ) {
+        let mut engine = engine(&config, threads);
+        if counts_growth {
+            engine.count_growth();
+        }
+        engine.track_extremes();
+        let (mut base, mut waits): (Option<u64>, Option<u64>) = (None, None);
+        let frame = run_with(&changes, tick, engine, |engine, frame| {
+            if counts_growth && handed >> frame.tick() & 1 == 1 {
+                engine.hand_over(match waits.replace(frame.tick()) {
+                    None => HandedOver::InTurn,
+                    Some(_) => HandedOver::InPlaceOfLast,
+                });
+            }
+            if taken >> frame.tick() & 1 == 1 {
+                base = waits.take().or(base);
+            }
+        });
+        let fast = sorted(frame_extremes(&frame, base));
+        let slow = twin_lines(twin::extremes_of_run(&config, &changes, 0, (base, tick)));
+        prop_assert_eq!(fast.len(), slow.len());
+        for (fast, slow) in fast.iter().zip(&slow) {
+            prop_assert_eq!((&fast.0, &fast.1, fast.3), (&slow.0, &slow.1, slow.3));
+            // Values rise with positions but for rounding.
+            let [fast_value, slow_value] = [fast.2, slow.2].map(f64::from_bits);
+            let is_same = (fast_value - slow_value).abs() <= 1e-9 * slow_value.abs();
+            prop_assert!(is_same || fast_value == slow_value, "{fast:?} {slow_value}");
         }
     }
 

@@ -7,9 +7,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use mockingbird::exporters::Needs;
 use mockingbird::config::{self, Config, TargetLaw};
 use mockingbird::engine::{Engine, Frame, further};
+use mockingbird::exporters::Needs;
 use mockingbird::exposition::{Format, Page, PageScratch, Renderer};
 use mockingbird::model::targets::TargetMap;
 use mockingbird::model::{Catalog, Shape};

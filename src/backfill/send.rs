@@ -15,7 +15,7 @@ use super::state::{JobId, Progress, StateFile};
 use super::{BackfillError, Interrupt, Job, OnProgress, Stage, Written, samples_max};
 use crate::clock::{Clock, rfc3339};
 use crate::engine::{Frame, HandedOver, Part};
-use crate::exporters::Push;
+use crate::exporters::{Needs, Push};
 use crate::journal::{Replay, ReplayError};
 use crate::model::Catalog;
 use crate::push::{Checkpoint, Feed, SaveCheckpoint, StartError, Stopped};
@@ -47,7 +47,7 @@ pub(super) fn run(
     let mut sender = Sender {
         job,
         replay,
-        counts_growth: push.needs().growth,
+        needs: push.needs(),
         catalog,
         chooser: Chooser::new(job.order, job.config.global.seed),
         feed,
@@ -200,8 +200,8 @@ struct Sender<'a, 'p> {
     job: &'a Job,
     /// What is done to the run.
     replay: Replay,
-    /// Deltas are sent.
-    counts_growth: bool,
+    /// What frames have to tell beside totals.
+    needs: Needs,
     catalog: Arc<Catalog>,
     chooser: Chooser,
     feed: Feed,
@@ -248,9 +248,7 @@ impl Sender<'_, '_> {
         let engine = replay.engine_of(catalog, *threads);
         let mut engine = engine
             .map_err(|error| Stopped::Failed(format!("cannot start {threads} threads: {error}")))?;
-        if self.counts_growth {
-            engine.count_growth();
-        }
+        engine.tell(&self.needs);
         // What the tick before holds back may be sent first, as deltas from the one before it.
         let first = span.first + self.resumed.saturating_sub(first_step);
         let read = first.saturating_sub(2);
@@ -301,7 +299,7 @@ impl Sender<'_, '_> {
 
     /// Whether a tick needs the one before.
     fn is_needed_later(&self) -> bool {
-        self.chooser.holds_back() || self.counts_growth
+        self.chooser.holds_back() || self.needs.growth
     }
 
     /// Sends the exports with which so many steps are done.

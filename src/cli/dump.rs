@@ -82,7 +82,12 @@ pub(super) fn dump(args: &DumpArgs) -> Result<(), RunError> {
     if !args.journal.is_empty() {
         check_reached(&names_of(&args.journal), &replay, args.tick)?;
     }
-    let frame = frame_of(&mut replay, args.tick, threads)?;
+    let is_pushed = matches!(args.format, DumpFormat::Otlp | DumpFormat::OtlpJson);
+    let tells = Needs {
+        extremes: is_pushed && replay.config().otel.min_max,
+        ..Needs::default()
+    };
+    let frame = frame_of(&mut replay, args.tick, threads, &tells)?;
     let config = replay.config();
     // What a metric is of was computed with it.
     let is_meant = |name: &str| {
@@ -164,12 +169,18 @@ fn epoch_of(args: &DumpArgs, config: &Config) -> Result<i64, RunError> {
 }
 
 /// The frame of a tick, without the process's own families.
-fn frame_of(replay: &mut Replay, tick: u64, threads: usize) -> Result<Arc<Frame>, RunError> {
+fn frame_of(
+    replay: &mut Replay,
+    tick: u64,
+    threads: usize,
+    tells: &Needs,
+) -> Result<Arc<Frame>, RunError> {
     let failed = |error: ReplayError| match error {
         ReplayError::Threads(_) => RunError::Run(error.to_string()),
         _ => RunError::Config(error.to_string()),
     };
     let mut engine = replay.engine(threads).map_err(failed)?;
+    engine.tell(tells);
     let skipped = replay.skip_before(&mut engine, tick, tick);
     skipped.map_err(failed)?;
     let bar = app::progress_bar(tick + 1 - engine.next_tick(), "running");

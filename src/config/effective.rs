@@ -156,6 +156,7 @@ fn otel(otel: &Otel, file: &Path) -> Value {
         },
         "histograms": otel.histograms.name_in(&HistogramForm::OF_OTEL),
         "exponential_max_size": otel.exponential_size_max,
+        "min_max": otel.min_max,
         "max_request_bytes": otel.request_bytes_max,
         "concurrency": otel.concurrency,
         "queue_bytes": otel.queue_bytes_max,

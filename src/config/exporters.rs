@@ -76,6 +76,8 @@ pub struct Otel {
     pub histograms: HistogramForm,
     /// Most buckets of an exponential histogram.
     pub exponential_size_max: usize,
+    /// Whether histograms tell their smallest and their largest observation.
+    pub min_max: bool,
     /// Most bytes of a request before compression.
     pub request_bytes_max: usize,
     /// Requests posted at the same time.

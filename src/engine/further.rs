@@ -17,6 +17,10 @@ pub fn buckets(metric: &Metric, needs: &Needs) -> FurtherBuckets {
     FurtherBuckets {
         exponential: exponential.and_then(|size_max| exponential::layout(metric, size_max)),
         native: native_layout(metric).filter(|_| is_native(metric, needs)),
+        form: match &metric.kind {
+            Kind::Histogram { native, .. } => native.form,
+            _ => None,
+        },
     }
 }
 

@@ -303,16 +303,30 @@ impl NativeRow<'_> {
     /// Fills `growth` with what was added since an earlier tick; `false` where something
     /// became less, because the series began anew in between.
     pub fn grown_since(&self, before: &NativeRow<'_>, growth: &mut NativeGrowth) -> bool {
+        growth.schema = self.schema;
+        growth.zeros = self.zeros.saturating_sub(before.zeros);
+        growth.indices.clear();
+        growth.counts.clear();
+        self.each_grown(before, |index, count| {
+            growth.indices.push(index);
+            growth.counts.push(count);
+        })
+    }
+
+    /// Whether nothing became less since an earlier tick.
+    pub fn grows_from(&self, before: &NativeRow<'_>) -> bool {
+        self.each_grown(before, |_, _| ())
+    }
+
+    /// Calls `each` with the buckets that gained something since an earlier tick, and how
+    /// much, until something became less.
+    fn each_grown(&self, before: &NativeRow<'_>, mut each: impl FnMut(i32, u64)) -> bool {
         let Ok(steps) = u32::try_from(i32::from(before.schema) - i32::from(self.schema)) else {
             return false;
         };
-        let Some(zeros) = self.zeros.checked_sub(before.zeros) else {
+        if self.zeros < before.zeros {
             return false;
-        };
-        growth.schema = self.schema;
-        growth.zeros = zeros;
-        growth.indices.clear();
-        growth.counts.clear();
+        }
         let mut olds = before.indices.iter().zip(before.counts).peekable();
         for (&index, &count) in self.indices.iter().zip(self.counts) {
             let mut left = count;
@@ -323,8 +337,7 @@ impl NativeRow<'_> {
                 left = rest;
             }
             if left > 0 {
-                growth.indices.push(index);
-                growth.counts.push(left);
+                each(index, left);
             }
         }
         olds.next().is_none()
@@ -395,7 +408,9 @@ mod tests {
                 prop_assert_eq!(now.row(1, &layout).count(), 0);
                 let mut growth = NativeGrowth::default();
                 prop_assert!(row.grown_since(&column.row(0, &layout), &mut growth));
+                prop_assert!(row.grows_from(&column.row(0, &layout)));
                 let all = growth.counts.iter().sum::<u64>() + growth.zeros;
+                prop_assert_eq!(column.row(0, &layout).grows_from(&row), all == 0);
                 prop_assert_eq!(all, added.iter().map(|(_, count)| count).sum::<u64>());
                 prop_assert!(row.grown_since(&start.row(0, &layout), &mut growth));
                 prop_assert_eq!((&growth.indices[..], &growth.counts[..]), (row.indices, row.counts));

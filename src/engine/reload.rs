@@ -236,14 +236,13 @@ impl Engine {
         let threads = self.shard_blocks.len() - 1;
         let (layout, shard_blocks) = deal(&catalog, threads);
         let layout = Arc::new(layout);
-        let counts_growth = self.growth.is_some();
         let populations = self.succeeding(&founded, &predecessors);
         let mut current = new_frame(
             (&catalog, &populations, &recipes),
             &layout,
             &shard_blocks,
             self.times.epoch_ns,
-            counts_growth,
+            self.told(),
         );
         self.carry_over(
             &predecessors,

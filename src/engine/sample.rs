@@ -103,6 +103,29 @@ impl Sample {
         self.tally_node(self.root(), thresholds, values, counts)
     }
 
+    /// The lowest and the highest position; `None` of no observations.
+    pub fn ends(&self) -> Option<(u64, u64)> {
+        if self.count == 0 {
+            return None;
+        }
+        let end_node = |is_lower: bool| {
+            let mut node = self.root();
+            while node.count > LEAF_MAX {
+                let (left, right) = node.split(self.key);
+                let (outer, inner) = if is_lower {
+                    (left, right)
+                } else {
+                    (right, left)
+                };
+                node = if outer.count > 0 { outer } else { inner };
+            }
+            node
+        };
+        let positions = |node: Node| (0..node.count).map(move |i| node.position(self.key, i));
+        let lowest = positions(end_node(true)).min()?;
+        Some((lowest, positions(end_node(false)).max()?))
+    }
+
     /// Appends to `cells` every cell between thresholds that holds something, in increasing
     /// order, and how much; thresholds as for [`Self::tally`], which counts the same.
     pub fn occupied(&self, thresholds: &[u64], cells: &mut Vec<(u32, u64)>) {
@@ -312,6 +335,8 @@ mod tests {
                 for (place, &position) in listed.iter().enumerate() {
                     assert_eq!(sample.nth(place as u64), position);
                 }
+                let ends = listed.iter().min().zip(listed.iter().max());
+                assert_eq!(sample.ends(), ends.map(|(&min, &max)| (min, max)));
                 if count <= LEAF_MAX {
                     let direct: Vec<u64> = (0..count).map(|i| sample.position(i)).collect();
                     assert_eq!(listed, direct);

@@ -1,8 +1,8 @@
 //! A family's metric, and its points: how long they are, and their bytes.
 //!
 //! All lengths follow from label values and the family's shape, so the size of
-//! a point is known without its numbers; only exponential buckets have to be
-//! looked at. Metric, name and unit go through the generated types; points do
+//! a point is known without its numbers; only exponential buckets, and what was observed
+//! at least and at most, have to be looked at. Metric, name and unit go through the generated types; points do
 //! not.
 
 use std::ops::Range;
@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 use prost::Message;
 
-use crate::config::{HistogramForm, Temporality};
-use crate::engine::{Columns, Created, Exemplar, Place, Upcoming};
+use crate::engine::{Columns, Created, Exemplar, NativeGrowth, Place, Upcoming};
 use crate::model::Family;
 use crate::model::population::Population;
 use crate::model::space::Space;
@@ -20,9 +19,9 @@ use crate::otlp::exemplars;
 use crate::otlp::form::{Form, Front, QUANTILE_BYTES};
 use crate::otlp::head::{Attributes, Head, Sizes};
 use crate::otlp::points::{Buckets, Points, Starts, Times, Widths, growth};
-use crate::otlp::unit;
+use crate::otlp::{EncoderOptions, native, unit};
 use crate::proto::otlp as proto;
-use crate::proto::wire::{len_field_len, len_key};
+use crate::proto::wire::{fixed64_key, len_field_len, len_key};
 
 /// What is constant about a family.
 #[derive(Debug)]
@@ -36,6 +35,8 @@ pub(super) struct FamilyForm {
     pub(super) space: Arc<Space>,
     attributes: Attributes,
     form: Form,
+    /// Whether points tell their smallest and their largest observation, where known.
+    min_max: bool,
     front: Front,
     /// Of points that end a series, and their flag.
     ended: Front,
@@ -56,15 +57,10 @@ pub(super) struct Measured {
 }
 
 impl FamilyForm {
-    pub(super) fn new(
-        family: &Family,
-        prefix: &str,
-        histograms: HistogramForm,
-        temporality: Temporality,
-    ) -> Self {
-        let form = Form::of(&family.shape, histograms);
+    pub(super) fn new(family: &Family, options: &EncoderOptions) -> Self {
+        let form = Form::of(&family.shape, options.histograms);
         let metric = proto::Metric {
-            name: format!("{prefix}{}", family.name),
+            name: format!("{}{}", options.prefix, family.name),
             description: family.help.clone(),
             unit: unit::ucum(&family.unit).to_owned(),
             ..proto::Metric::default()
@@ -72,14 +68,15 @@ impl FamilyForm {
         Self {
             head: metric.encode_to_vec(),
             data_key: len_key(form.data_field()),
-            trailer: form.trailer(temporality),
+            trailer: form.trailer(options.temporality),
             attributes: Attributes::new(&family.space, form.attributes_field()),
             space: Arc::clone(&family.space),
             form,
+            min_max: options.min_max && form.has_extremes(),
             front: Front::new(form, &family.shape),
             ended: Front::without_value(form, &family.shape),
             no_value: form.no_value(),
-            widths: Widths::of(&family.shape),
+            widths: Widths::of(&family.shape, form),
             exemplars_field: form
                 .exemplars_field()
                 .filter(|_| family.exemplars.is_some()),
@@ -103,7 +100,8 @@ impl FamilyForm {
 
     /// Whether the size of a point does not depend on its numbers.
     pub(super) fn is_fixed(&self) -> bool {
-        self.form.is_fixed() && self.exemplars_field.is_none()
+        let is_fixed = !self.min_max && !self.form.is_exponential();
+        is_fixed && self.exemplars_field.is_none()
     }
 
     /// Measures points in order, as long as `fits` agrees to the sum of their
@@ -258,6 +256,7 @@ impl FamilyForm {
             Columns::Histogram { .. } => {
                 for row in rows {
                     let tail = (!self.is_fixed()).then(|| tails.next()).flatten();
+                    let tail = tail.unwrap_or_default();
                     let at = self.write_histogram(out, head, points, row, tail);
                     patch(out, at);
                 }
@@ -337,7 +336,7 @@ impl FamilyForm {
         head: &mut Head,
         points: &Points<'_>,
         row: usize,
-        tail: Option<&[u8]>,
+        tail: &[u8],
     ) -> usize {
         let now = Buckets::of(points.columns, row, self.widths);
         let before = now.before(points, row, self.widths);
@@ -346,17 +345,18 @@ impl FamilyForm {
             let known = points.growth.map(|growth| growth[row]);
             known.unwrap_or(now.sum - before.sum)
         });
-        let tail = tail.unwrap_or(&[]);
         let at = self.write_count(out, head, tail.len(), count, sum);
-        if !self.form.is_fixed() {
-            if let Some(row) = &now.exponential {
-                let front = &mut out[at..at + self.front.bytes.len()];
-                Front::put_scale(front, row.place.scale);
-            }
+        let front = &mut out[at..at + self.front.bytes.len()];
+        if self.form.is_exponential() {
+            let scale = match (&now.native, &now.exponential) {
+                (Some(native), _) => native.schema.into(),
+                (None, Some(row)) => row.place.scale,
+                (None, None) => unreachable!("the family has such buckets"),
+            };
+            Front::put_scale(front, scale);
             out.extend_from_slice(tail);
             return at;
         }
-        let front = &mut out[at..at + self.front.bytes.len()];
         let width = now.cumulative.len();
         let counts_end = front.len() - len_field_len(8 * (width - 1));
         let places = front[counts_end - 8 * width..counts_end].chunks_exact_mut(8);
@@ -383,37 +383,76 @@ impl FamilyForm {
         if self.is_fixed() {
             return 0;
         }
-        let buckets = if self.form.is_fixed() {
-            tails.push_none()
-        } else {
-            self.push_buckets(points, row, tails)
-        };
-        match (exemplar, self.exemplars_field) {
-            (Some(exemplar), Some(field)) => {
-                buckets + tails.extend_last(|out| exemplars::write(out, field, &exemplar))
+        tails.push(|out, growth| {
+            match self.form {
+                Form::Exponential => self.write_exponential(out, points, row),
+                Form::Native => self.write_native(out, points, row, growth),
+                _ => {}
             }
-            _ => buckets,
+            if self.min_max {
+                self.write_extremes(out, points, row);
+            }
+            if let Some(layout) = &self.widths.native {
+                native::write_zero_threshold(out, layout.zero_threshold);
+            }
+            if let (Some(exemplar), Some(field)) = (exemplar, self.exemplars_field) {
+                exemplars::write(out, field, &exemplar);
+            }
+        })
+    }
+
+    /// Appends the smallest and the largest observation, if they are known.
+    fn write_extremes(&self, out: &mut Vec<u8>, points: &Points<'_>, row: usize) {
+        let known = points.extremes.and_then(|extremes| extremes[row].ends());
+        let Some((min, max)) = known else {
+            return;
+        };
+        let field = self.form.min_field();
+        for (field, value) in [(field, min), (field + 1, max)] {
+            out.push(fixed64_key(field));
+            out.extend_from_slice(&value.to_le_bytes());
         }
     }
 
-    /// Keeps the buckets of an exponential point; returns their length.
+    /// Appends the buckets of a native histogram.
+    fn write_native(
+        &self,
+        out: &mut Vec<u8>,
+        points: &Points<'_>,
+        row: usize,
+        growth: &mut NativeGrowth,
+    ) {
+        let buckets = Buckets::of(points.columns, row, self.widths);
+        let before = buckets.before(points, row, self.widths);
+        let now = buckets.native.expect("the family has such buckets");
+        match before.and_then(|before| before.native) {
+            Some(before) => {
+                let grew = now.grown_since(&before, growth);
+                debug_assert!(grew, "no bucket shrank");
+                native::write(out, growth.zeros, &growth.indices, &growth.counts);
+            }
+            None => native::write(out, now.zeros, now.indices, now.counts),
+        }
+    }
+
+    /// Appends exponential buckets.
     #[inline]
-    fn push_buckets(&self, points: &Points<'_>, row: usize, tails: &mut Tails) -> usize {
+    fn write_exponential(&self, out: &mut Vec<u8>, points: &Points<'_>, row: usize) {
         let buckets = Buckets::of(points.columns, row, self.widths);
         let before = buckets.before(points, row, self.widths);
         let now = buckets.exponential.expect("the family has such buckets");
         let Place { offset, zeros, .. } = now.place;
         let Some(before) = before.and_then(|before| before.exponential) else {
             let trimmed = buckets::trim(offset, now.counts, None);
-            return tails.push(&trimmed.with_zeros(zeros));
+            return trimmed.with_zeros(zeros).write(out);
         };
         let zeros = zeros - before.place.zeros;
         if now.is_alike(&before) {
             let trimmed = buckets::trim(offset, now.counts, Some(before.counts));
-            return tails.push(&trimmed.with_zeros(zeros));
+            return trimmed.with_zeros(zeros).write(out);
         }
         let grown = now.minus(&before).expect("no bucket shrank");
         let trimmed = buckets::trim(offset, &grown, None);
-        tails.push(&trimmed.with_zeros(zeros))
+        trimmed.with_zeros(zeros).write(out);
     }
 }

@@ -27,12 +27,20 @@ pub(super) enum Form {
     /// With so many buckets.
     Histogram(usize),
     Exponential,
+    /// As exponential points, of sparse buckets.
+    Native,
     /// With so many quantiles.
     Summary(usize),
 }
 
 impl Form {
+    /// Where histograms are sent in a form, unless a metric asks for another one.
     pub(super) fn of(shape: &Shape, histograms: HistogramForm) -> Self {
+        let own = match shape {
+            Shape::Histogram { further, .. } => further.form,
+            _ => None,
+        };
+        let histograms = own.unwrap_or(histograms).in_otlp();
         match shape {
             Shape::Counter => Self::Sum,
             Shape::Gauge => Self::Gauge,
@@ -44,6 +52,12 @@ impl Form {
                     },
                 ..
             } if histograms == HistogramForm::Exponential => Self::Exponential,
+            Shape::Histogram {
+                further: FurtherBuckets {
+                    native: Some(_), ..
+                },
+                ..
+            } if histograms.has_native() => Self::Native,
             Shape::Histogram { bounds, .. } => Self::Histogram(bounds.len() + 1),
             Shape::Summary { quantiles } => Self::Summary(quantiles.len()),
         }
@@ -55,9 +69,19 @@ impl Form {
         !matches!(self, Self::Gauge | Self::Summary(_))
     }
 
-    /// Whether the size of a point does not depend on its numbers.
-    pub(super) fn is_fixed(self) -> bool {
-        !matches!(self, Self::Exponential)
+    /// Whether points may tell their smallest and their largest observation.
+    pub(super) fn has_extremes(self) -> bool {
+        matches!(self, Self::Histogram(_)) || self.is_exponential()
+    }
+
+    /// Number of the smallest observation's field in a point; the largest is next.
+    pub(super) fn min_field(self) -> u8 {
+        if self.is_exponential() { 12 } else { 11 }
+    }
+
+    /// Whether points have a scale, and end with their buckets.
+    pub(super) fn is_exponential(self) -> bool {
+        matches!(self, Self::Exponential | Self::Native)
     }
 
     /// Number of the field of exemplars in a point, of those that may have some.
@@ -65,7 +89,7 @@ impl Form {
         match self {
             Self::Sum => Some(5),
             Self::Histogram(_) => Some(8),
-            Self::Exponential => Some(11),
+            Self::Exponential | Self::Native => Some(11),
             Self::Gauge | Self::Summary(_) => None,
         }
     }
@@ -76,7 +100,7 @@ impl Form {
             Self::Gauge => 5,
             Self::Sum => 7,
             Self::Histogram(_) => 9,
-            Self::Exponential => 10,
+            Self::Exponential | Self::Native => 10,
             Self::Summary(_) => 11,
         }
     }
@@ -86,7 +110,7 @@ impl Form {
         match self {
             Self::Gauge | Self::Sum | Self::Summary(_) => 7,
             Self::Histogram(_) => 9,
-            Self::Exponential => 1,
+            Self::Exponential | Self::Native => 1,
         }
     }
 
@@ -94,7 +118,7 @@ impl Form {
     pub(super) fn no_value(self) -> [u8; 2] {
         let field = match self {
             Self::Gauge | Self::Sum | Self::Summary(_) => 8,
-            Self::Histogram(_) | Self::Exponential => 10,
+            Self::Histogram(_) | Self::Exponential | Self::Native => 10,
         };
         [varint_key(field), NO_RECORDED_VALUE]
     }
@@ -119,7 +143,7 @@ impl Form {
                 aggregation_temporality,
             }
             .encode_to_vec(),
-            Self::Exponential => proto::ExponentialHistogram {
+            Self::Exponential | Self::Native => proto::ExponentialHistogram {
                 data_points: Vec::new(),
                 aggregation_temporality,
             }
@@ -161,7 +185,7 @@ impl Front {
         }
         match (form, shape) {
             (Form::Sum | Form::Gauge, _) => {}
-            (Form::Exponential, _) => {
+            (Form::Exponential | Form::Native, _) => {
                 bytes.push(varint_key(6));
                 // The scale comes here: the last byte.
                 bytes.push(0);
@@ -198,6 +222,10 @@ impl Front {
             (Form::Exponential, Shape::Histogram { further, .. }) => {
                 let scale = further.exponential.map_or(0, |layout| layout.scale);
                 Self::put_scale(&mut front.bytes, scale);
+            }
+            (Form::Native, Shape::Histogram { further, .. }) => {
+                let schema = further.native.map_or(0, |layout| layout.schema);
+                Self::put_scale(&mut front.bytes, schema.into());
             }
             _ => {}
         }

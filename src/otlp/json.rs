@@ -137,6 +137,9 @@ fn exponential_point(point: &proto::ExponentialHistogramDataPoint) -> Value {
             object.insert(name.into(), buckets);
         }
     }
+    if point.zero_threshold != 0.0 {
+        object.insert("zeroThreshold".into(), double(point.zero_threshold));
+    }
     insert_exemplars(&mut object, &point.exemplars);
     Value::Object(object)
 }

@@ -3,9 +3,10 @@
 
 use std::ops::Range;
 
-use crate::engine::{Columns, Created, Exemplars, ExponentialRow, Gaps};
+use crate::engine::{Columns, Created, Exemplars, ExponentialRow, Extremes, Gaps, NativeRow};
 use crate::model::Shape;
 use crate::model::exponential::ExponentialLayout;
+use crate::model::native::NativeLayout;
 use crate::model::population::Population;
 use crate::otlp::form::Form;
 
@@ -31,6 +32,8 @@ pub(super) struct Points<'a> {
     pub(super) before_ns: i64,
     /// How much totals grew since then, where the frame tells.
     pub(super) growth: Option<&'a [f64]>,
+    /// The least and the most that was observed since then, or since series began.
+    pub(super) extremes: Option<&'a [Extremes]>,
     /// Within the block.
     pub(super) rows: Range<usize>,
     /// The first of them, counted within the family.
@@ -93,14 +96,17 @@ pub(super) struct Widths {
     /// Explicit buckets, the one without a bound included.
     pub(super) cumulative: usize,
     pub(super) exponential: Option<ExponentialLayout>,
+    /// Where points are made of native histograms.
+    pub(super) native: Option<NativeLayout>,
 }
 
 impl Widths {
-    pub(super) fn of(shape: &Shape) -> Self {
+    pub(super) fn of(shape: &Shape, form: Form) -> Self {
         match shape {
             Shape::Histogram { bounds, further } => Self {
                 cumulative: bounds.len() + 1,
                 exponential: further.exponential,
+                native: further.native.filter(|_| matches!(form, Form::Native)),
             },
             _ => Self::default(),
         }
@@ -114,6 +120,8 @@ pub(super) struct Buckets<'a> {
     pub(super) sum: f64,
     /// `None` where the family has no such buckets.
     pub(super) exponential: Option<ExponentialRow<'a>>,
+    /// `None` where points are not made of it.
+    pub(super) native: Option<NativeRow<'a>>,
 }
 
 impl<'a> Buckets<'a> {
@@ -123,7 +131,7 @@ impl<'a> Buckets<'a> {
             cumulative,
             sums,
             exponential,
-            ..
+            native,
         } = columns
         else {
             unreachable!("a block has its family's shape")
@@ -133,6 +141,7 @@ impl<'a> Buckets<'a> {
             cumulative: &cumulative[row * width..][..width],
             sum: sums[row],
             exponential: layout.map(|layout| exponential.row(row, sums.len(), &layout)),
+            native: widths.native.map(|layout| native.row(row, &layout)),
         }
     }
 
@@ -161,6 +170,10 @@ impl<'a> Buckets<'a> {
         let grows = grows
             && match (&self.exponential, &before.exponential) {
                 (Some(now), Some(before)) => grows_from(now, before),
+                _ => true,
+            }
+            && match (&self.native, &before.native) {
+                (Some(now), Some(before)) => now.grows_from(before),
                 _ => true,
             };
         grows.then_some(before)

@@ -110,7 +110,7 @@ impl Estimate {
             for (push, export) in &mut exports {
                 match push {
                     Push::Otlp(otel) => {
-                        let bytes = otlp::point_bytes(&shape, otel.histograms, size);
+                        let bytes = otlp::point_bytes(&shape, otel, size);
                         export.add(size.series, bytes);
                     }
                     Push::RemoteWrite(section) => {

@@ -67,7 +67,8 @@ metrics:
 ";
     let pushed = "exporters: {otel: {temporality: delta, histograms: exponential, \
                       export_interval_s: 1}}";
-    for exporters in ["", pushed] {
+    let extremes = pushed.replace("delta", "cumulative, min_max: true");
+    for exporters in ["", pushed, &extremes] {
         let text = format!("{exporters}{text}");
         let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
         let config = config.unwrap_or_else(|error| panic!("{error}"));
@@ -76,9 +77,7 @@ metrics:
         let catalog = Catalog::build_with(&config, Vec::new(), &layout);
         let catalog = Arc::new(catalog.unwrap());
         let mut engine = Engine::new(&config, Arc::clone(&catalog), 0, 1).unwrap();
-        if exporters::needs(&config).growth {
-            engine.count_growth();
-        }
+        engine.tell(&exporters::needs(&config));
         assert_eq!(estimate.series, catalog.generated_series() as u128);
         assert_eq!(estimate.samples, catalog.generated_samples() as u128);
         let built = engine.memory_bytes() as f64;

@@ -54,6 +54,7 @@ pub fn encoder_options(otel: &Otel) -> otlp::EncoderOptions {
         resource: resource.map(|(k, v)| (k.clone(), v.clone())).collect(),
         temporality: otel.temporality,
         histograms: otel.histograms,
+        min_max: otel.min_max,
         request_bytes_max: otel.request_bytes_max,
         ..otlp::EncoderOptions::default()
     }

@@ -541,6 +541,51 @@ impl<'a> Series<'a> {
         (cells, observed * self.factors(number).value)
     }
 
+    /// Appends the smallest and the largest value that it observed in the ticks after
+    /// `since`, or since it began, if it is a histogram and observed any.
+    pub(super) fn extremes(&self, since: Option<u64>, tick: u64, out: &mut Vec<Sample>) {
+        if !matches!(self.metric().kind, Kind::Histogram { .. }) {
+            return;
+        }
+        let from = self.origin(tick).max(since.unwrap_or(0));
+        let mut values = Vec::new();
+        for number in from + 1..=tick {
+            let (sample, factor) = (self.sample(number), self.factors(number).value);
+            let mut positions = Vec::new();
+            if sample.count <= 5000 {
+                sample.list(&mut positions);
+            } else {
+                // The last position up to which so many lie below, by halving.
+                positions.extend([1, sample.count].map(|rank| {
+                    let (mut lo, mut hi) = (0, u64::MAX);
+                    while lo < hi {
+                        let middle = u64::midpoint(lo, hi);
+                        if sample.count_below(middle + 1) >= rank {
+                            hi = middle;
+                        } else {
+                            lo = middle + 1;
+                        }
+                    }
+                    lo
+                }));
+            }
+            let table = self.values(number);
+            values.extend(positions.into_iter().map(|at| table.value(at) * factor));
+        }
+        let ends = [
+            ("_min", values.iter().copied().reduce(f64::min)),
+            ("_max", values.iter().copied().reduce(f64::max)),
+        ];
+        for (suffix, value) in ends {
+            out.extend(value.map(|value| Sample {
+                name: format!("{}{suffix}", self.metric().name),
+                labels: self.labels.clone(),
+                value,
+                created_ns: self.time_ns(self.origin(tick)),
+            }));
+        }
+    }
+
     /// Its observations up to a tick in exponential buckets: as fine as those of
     /// `layout`, or as is needed for its `len_max` to hold all of them.
     pub(super) fn exponential(&self, layout: ExponentialLayout, tick: u64) -> Exponential {

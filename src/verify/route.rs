@@ -115,7 +115,8 @@ impl Route {
                         push.interval_ns(),
                     )),
                     ends,
-                    exponential: needs.exponential_size_max.is_some(),
+                    // Whichever: as buckets of a single sample.
+                    exponential: needs.exponential_size_max.is_some() || needs.native,
                     created: false,
                 })
             }

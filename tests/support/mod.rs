@@ -79,6 +79,7 @@ pub(crate) fn further_of(metric: &Metric, size_max: Option<usize>) -> FurtherBuc
     FurtherBuckets {
         exponential: size_max.and_then(|size_max| exponential::layout(metric, size_max)),
         native: size_max.and_then(|_| further::native_layout(metric)),
+        form: None,
     }
 }
 
@@ -222,6 +223,33 @@ pub(crate) fn frame_growth(frame: &Frame, since_tick: u64, since_ns: i64) -> Vec
                 let labels =
                     labels_at(&frame.population(block.family).cursor(block.start + series));
                 lines.push((family.name.clone(), labels, value.to_bits(), created_ns));
+            }
+        }
+    }
+    lines
+}
+
+/// The smallest and the largest observation of histograms, as the slow twin tells them.
+pub(crate) fn frame_extremes(frame: &Frame, since_tick: Option<u64>) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for index in 0..frame.catalog().blocks().len() {
+        let (family, block, _) = frame.block(index);
+        let Some(extremes) = frame.extremes(index, since_tick) else {
+            assert!(!matches!(family.shape, Shape::Histogram { .. }));
+            continue;
+        };
+        let population = frame.population(block.family);
+        for (row, extremes) in extremes.iter().enumerate() {
+            let Some((min, max)) = extremes.ends() else {
+                continue;
+            };
+            if population.exists(block.start + row) {
+                let labels = labels_at(&population.cursor(block.start + row));
+                let created_ns = frame.created(index).at(row);
+                for (suffix, value) in [("_min", min), ("_max", max)] {
+                    let name = format!("{}{suffix}", family.name);
+                    lines.push((name, labels.clone(), value.to_bits(), created_ns));
+                }
             }
         }
     }

@@ -124,6 +124,9 @@ pub(crate) struct RawOtel {
     /// Most buckets of an exponential histogram, 2 to 1024. Default: 160.
     #[schemars(range(min = 2, max = 1024))]
     pub(crate) exponential_max_size: Option<u64>,
+    /// Whether points of histograms have the smallest and the largest observation: since
+    /// the series began, in deltas since the push before. Default: false.
+    pub(crate) min_max: Option<bool>,
     /// Most bytes (or `4MiB`) of a request before compression, 65536 to 67108864. No
     /// receiver's default limit is below the default: 4194304.
     #[schemars(range(min = 65_536, max = 67_108_864))]

@@ -30,6 +30,14 @@ prometheus: {targets: {count: 1000001}}
     prometheus.targets.count: must be within 1 and 1000000, found 1000001
 prometheus: {targets: [pod]}
     prometheus.targets: expected a map of fields (by, count, in_body, …), found a list
+otel: {histograms: nhcb}
+    otel.histograms: OTLP has no custom buckets but explicit ones; write `explicit`, which Prometheus stores as custom buckets with `convert_histograms_to_nhcb: true`
+otel: {histograms: both}
+    otel.histograms: an OTLP metric has one form; write explicit, exponential or native, or push the other form by remote write
+otel: {histograms: classic}
+    otel.histograms: OTLP calls it explicit; write `explicit`
+otel: {histograms: sparse}
+    otel.histograms: unknown "sparse"; expected explicit, exponential or native
 otel: {protocol: grpc}
     otel.protocol: gRPC is not spoken; write `protocol: http` and the collector's HTTP port, usually 4318 instead of 4317
 otel: {protocol: udp}

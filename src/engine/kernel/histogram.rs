@@ -10,6 +10,7 @@ use crate::engine::buckets::{Cells, ExponentialColumn};
 use crate::engine::columns::{Columns, cells_of};
 use crate::engine::events::{Events, Lineage};
 use crate::engine::exponential;
+use crate::engine::extremes::Extremes;
 use crate::engine::native::{NativeCells, NativeColumn};
 use crate::engine::sample::Sample;
 use crate::engine::tick::{BaseTick, ClassTick, Common, spiked_mean};
@@ -302,6 +303,14 @@ impl Kernel for Histogram {
             let (before, now) = (before.columns.native(), now.columns.native_mut());
             self.count_native(run, numbers, layout, before, now);
         }
+        if now.growth.extremes.is_kept() {
+            let mut observed = std::mem::take(&mut run.buffers.extremes);
+            let shared = self.shared(run, &[]);
+            observe_extremes(run.keys(), &shared, numbers, &mut observed);
+            let (rows, extremes) = (run.rows.clone(), &mut now.growth.extremes);
+            extremes.advance(&before.growth.extremes, run.carried, rows, &observed);
+            run.buffers.extremes = observed;
+        }
         run.buffers.events = events;
     }
 
@@ -437,6 +446,33 @@ pub(crate) fn tally_each(
         sample.tally(shared.thresholds, shared.values, scratch);
         each(index, scratch);
     }
+}
+
+/// The smallest and the largest value of the sample that [`observe`] observes, for every
+/// series: those at the ends, as values rise with positions and no factor is negative.
+fn observe_extremes(
+    keys: &[u64],
+    shared: &Shared<'_>,
+    weights: Option<&[f64]>,
+    observed: &mut Vec<Extremes>,
+) {
+    observed.clear();
+    let value = |position: u64| shared.values.value(position) * shared.scale;
+    if shared.mean == 1.0 && weights.is_none() {
+        return for_draws(keys, shared.value_key, |_, draws| {
+            observed.extend(draws.iter().map(|&position| {
+                let value = value(position);
+                Extremes::of(value, value)
+            }));
+        });
+    }
+    observed.extend(keys.iter().enumerate().map(|(index, &key)| {
+        let sample = sample_of(key, weights.map_or(1.0, |w| w[index]), shared);
+        let ends = sample.ends();
+        ends.map_or(Extremes::NONE, |(low, high)| {
+            Extremes::of(value(low), value(high))
+        })
+    }));
 }
 
 /// This tick's sample of one series.
