@@ -68,7 +68,7 @@ use exporter::Exporter;
 pub use exporter::encoder_options;
 pub use feed::{Checkpoint, Feed, Interrupter, SaveCheckpoint};
 use health::Trouble;
-pub use ledger::{Delivery, Ledger};
+pub use ledger::{Confirmed, Delivery, Ledger};
 use mailbox::Mailbox;
 use outbox::Outbox;
 pub use outbox::Stopped;

@@ -21,6 +21,7 @@
 //! exists per series. Nothing here does I/O or reads a clock; the bytes go to the
 //! caller's sink.
 
+mod contents;
 mod family;
 mod line;
 mod size;
@@ -39,14 +40,15 @@ pub use crate::config::RemoteWriteVersion as Version;
 use crate::engine::Frame;
 use crate::model::Catalog;
 use crate::model::population::Populations;
+pub use contents::Contents;
 use family::FamilyForm;
 pub use size::sample_bytes;
 pub use stale::Stale;
 use write::{Limits, Points, Writer, to_ms};
 
-/// Gets one complete request at a time, in a buffer that is reused, and the
-/// number of samples in it, at least 1.
-pub type Sink<'a, B> = dyn FnMut(&[u8], usize) -> ControlFlow<B> + 'a;
+/// Gets one complete request at a time, in a buffer that is reused, and what is
+/// in it: at least one point.
+pub type Sink<'a, B> = dyn FnMut(&[u8], Contents) -> ControlFlow<B> + 'a;
 
 /// What does not change between encodes.
 #[derive(Debug, Clone)]

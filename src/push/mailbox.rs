@@ -95,9 +95,9 @@ impl Mailbox {
             let (export, protocol) = (outbox.begin(), encoder.protocol());
             has_any = true;
             let mut offered = 0;
-            let flow = encoder.encode(&frame, before.as_deref(), &mut |body, points| {
-                offered += points as u64;
-                packer.pack(export, protocol, body, points)
+            let flow = encoder.encode(&frame, before.as_deref(), &mut |body, contents| {
+                offered += contents.points();
+                packer.pack(export, protocol, body, contents)
             });
             if flow.is_break() {
                 // The rest of a dropped export was due as well.
@@ -109,8 +109,8 @@ impl Mailbox {
         if has_any && encoder.ends_series() {
             let (export, protocol) = (outbox.begin(), encoder.protocol());
             // The packer counts what is not sent of it.
-            let _ =
-                encoder.end_series(&mut |body, points| packer.pack(export, protocol, body, points));
+            let _ = encoder
+                .end_series(&mut |body, contents| packer.pack(export, protocol, body, contents));
             outbox.close(export);
         }
     }

@@ -21,7 +21,7 @@ struct Read {
 }
 
 impl Read {
-    fn add(&mut self, version: Version, body: &[u8], samples: usize) {
+    fn add(&mut self, version: Version, body: &[u8], contents: Contents) {
         let read = match version {
             Version::V1 => {
                 let request = remote_write_v1::WriteRequest::decode(body).unwrap();
@@ -31,7 +31,8 @@ impl Read {
             }
             Version::V2 => twin::read_v2(remote_write_v2::Request::decode(body).unwrap()),
         };
-        assert_eq!(read.len(), samples);
+        let samples = read.len();
+        assert_eq!(contents, Contents::of_samples(samples as u64));
         assert!(samples > 0);
         let series: HashSet<&Labels> = read.iter().map(|sample| &sample.labels).collect();
         assert_eq!(series.len(), samples, "a series is in a request once");
@@ -43,8 +44,8 @@ impl Read {
 /// What `encode` gives to its sink.
 fn read_all(version: Version, encode: impl FnOnce(&mut Sink<'_, ()>) -> ControlFlow<()>) -> Read {
     let mut read = Read::default();
-    let done = encode(&mut |body: &[u8], samples: usize| {
-        read.add(version, body, samples);
+    let done = encode(&mut |body: &[u8], contents: Contents| {
+        read.add(version, body, contents);
         ControlFlow::Continue(())
     });
     assert_eq!(done, ControlFlow::Continue(()));

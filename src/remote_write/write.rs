@@ -9,7 +9,7 @@ use crate::remote_write::family::FamilyForm;
 use crate::remote_write::line::{Line, Row, Tail};
 use crate::remote_write::stale::Part;
 use crate::remote_write::symbols::Symbols;
-use crate::remote_write::{EncoderOptions, Sink, Version};
+use crate::remote_write::{Contents, EncoderOptions, Sink, Version};
 
 /// The value of a staleness marker: a NaN with these bits.
 pub(super) const STALE_BITS: u64 = 0x7FF0_0000_0000_0002;
@@ -27,7 +27,7 @@ pub(super) struct Writer {
     /// The family whose metadata was written last.
     described: Option<usize>,
     series: Vec<u8>,
-    samples: usize,
+    contents: Contents,
     /// A whole request of version 2.
     body: Vec<u8>,
     /// One for each sample of a series.
@@ -72,7 +72,7 @@ impl Writer {
             describe: false,
             described: None,
             series: Vec::new(),
-            samples: 0,
+            contents: Contents::default(),
             body: Vec::new(),
             lines: Vec::new(),
             tail: Tail::default(),
@@ -159,20 +159,20 @@ impl Writer {
 
     /// Gives what there is to the sink.
     pub(super) fn flush<B>(&mut self, sink: &mut Sink<'_, B>) -> ControlFlow<B> {
-        if self.samples == 0 {
+        if self.contents.points() == 0 {
             return ControlFlow::Continue(());
         }
-        let samples = self.samples;
+        let contents = self.contents;
         let flow = match &self.symbols {
             None => {
                 self.series.extend_from_slice(&self.metadata);
-                sink(&self.series, samples)
+                sink(&self.series, contents)
             }
             Some(symbols) => {
                 self.body.clear();
                 self.body.extend_from_slice(symbols.bytes());
                 self.body.extend_from_slice(&self.series);
-                sink(&self.body, samples)
+                sink(&self.body, contents)
             }
         };
         self.clear();
@@ -182,7 +182,7 @@ impl Writer {
     fn clear(&mut self) {
         self.series.clear();
         self.metadata.clear();
-        self.samples = 0;
+        self.contents = Contents::default();
         if let Some(symbols) = &mut self.symbols {
             symbols.clear();
             self.stamp += 1;
@@ -259,8 +259,9 @@ impl Writer {
     fn flush_full<B>(&mut self, sink: &mut Sink<'_, B>) -> ControlFlow<B, bool> {
         let symbols = self.symbols.as_ref().map_or(0, |s| s.bytes().len());
         let bytes = self.series.len() + self.metadata.len() + symbols;
-        let is_full = self.samples >= self.limits.samples_max || bytes >= self.limits.bytes_max;
-        if is_full && self.samples > 0 {
+        let points = self.contents.points();
+        let is_full = points >= self.limits.samples_max as u64 || bytes >= self.limits.bytes_max;
+        if is_full && points > 0 {
             self.flush(sink)?;
             return ControlFlow::Continue(true);
         }
@@ -283,7 +284,7 @@ impl Writer {
             line.stamp = self.stamp;
         }
         line.write(&mut self.series, value);
-        self.samples += 1;
+        self.contents.samples += 1;
     }
 
     /// At the first sample of a block or request, or of another start.
