@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::Password;
 use crate::credentials::{Authorization, FromFiles};
 use crate::engine::threads_of;
+use crate::exporters::Needs;
 use crate::journal::{Replay, United};
 use crate::verify::backend::Backend;
 use crate::verify::{self, Options, Share, TARGETS_MAX, VerifyError};
@@ -261,7 +262,7 @@ pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunEr
 pub(super) fn load_run(args: &WhatArgs) -> Result<United, RunError> {
     let config = args.config.as_deref().map(load).transpose()?;
     let mut run = match (args.journal.as_slice(), config) {
-        (paths @ [_, ..], config) => run_of(paths, config.as_ref(), |_| false)?,
+        (paths @ [_, ..], config) => run_of(paths, config.as_ref(), |_| Needs::default())?,
         ([], Some(config)) => {
             let Some(epoch_ns) = config.global.epoch_ns else {
                 return Err(RunError::Config(format!(
@@ -271,7 +272,7 @@ pub(super) fn load_run(args: &WhatArgs) -> Result<United, RunError> {
                 )));
             };
             United {
-                whole: Replay::of_config(config, epoch_ns, false),
+                whole: Replay::of_config(config, epoch_ns, Needs::default()),
                 parts: Vec::new(),
             }
         }

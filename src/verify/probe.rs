@@ -12,6 +12,7 @@ use super::route::{Route, any_matching, in_queries, own_labels};
 use super::selection::labels;
 use crate::config::{Label, LabelValues, Metric};
 use crate::journal::Replay;
+use crate::model::FurtherBuckets;
 use crate::model::{Shape, shape_of};
 
 /// Metrics of which the labels are asked for when they clash.
@@ -158,7 +159,7 @@ impl Probe<'_> {
         // By the matchers of their series: names of families, and of their samples.
         let mut histograms: BTreeMap<Vec<String>, BTreeMap<String, Vec<String>>> = BTreeMap::new();
         for metric in self.replay.metrics() {
-            let shape = shape_of(metric, &|_| None);
+            let shape = shape_of(metric, &|_| FurtherBuckets::default());
             if matches!(shape, Shape::Histogram { .. }) && !route.leaves_out(&shape) {
                 let Names { family, texts, .. } = route.names_of(metric);
                 let matchers = added.matchers(&own_labels(metric));

@@ -11,6 +11,7 @@ use crate::config::{Config, Metric};
 use crate::escaping::Escaping;
 use crate::exporters::{self, Exporter, Push, Section};
 use crate::journal::Replay;
+use crate::model::FurtherBuckets;
 use crate::model::{Family, Shape, shape_of};
 use crate::push::Schedule;
 use crate::selfmetrics::TICKS;
@@ -140,7 +141,7 @@ impl Route {
     /// What they would be called otherwise.
     pub(super) fn names_by(&self, metric: &Metric, naming: Naming) -> Names {
         let of = (metric.name.as_str(), metric.unit.as_str());
-        let shape = shape_of(metric, &|_| None);
+        let shape = shape_of(metric, &|_| FurtherBuckets::default());
         Names::of(of, &shape, &self.prefix, naming)
     }
 
