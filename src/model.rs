@@ -18,7 +18,7 @@ pub mod targets;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::config::{Config, Kind, Label, Life, Metric, Sampling};
+use crate::config::{Config, HistogramForm, Kind, Label, Life, Metric, Sampling};
 use crate::layout::{Layout, MetricType, Wire};
 use division::Division;
 use exponential::ExponentialLayout;
@@ -49,6 +49,8 @@ pub struct Family {
     pub unit: String,
     /// Type, and what its columns look like.
     pub shape: Shape,
+    /// The form of its histograms at every exporter, whatever that says.
+    pub histograms: Option<HistogramForm>,
     /// Its series.
     pub space: Arc<Space>,
     /// Hash of the base name, for [`identity::series_key`].
@@ -176,6 +178,7 @@ impl Family {
             unit: unit.to_owned(),
             block_series: block_series(&shape),
             shape,
+            histograms: None,
             space,
             name_key: identity::name_key(name),
             first_block: 0,
@@ -266,13 +269,15 @@ impl Catalog {
                 spaces.push((key, Arc::clone(&space)));
                 space
             };
-            families.push(Family::new(
+            let mut family = Family::new(
                 &metric.name,
                 &metric.description,
                 &metric.unit,
                 shape_of(metric, further),
                 space,
-            ));
+            );
+            family.histograms = form_of(metric);
+            families.push(family);
         }
         for (index, metric) in config.metrics.iter().enumerate() {
             let parent = metric.parent(&config.metrics);
@@ -406,6 +411,14 @@ pub fn space_of(
         Arc::clone(&fleets[fleets.len() - 1])
     });
     Space::living(&metric.labels, fleet)
+}
+
+/// The form that a metric says its histograms have at every exporter.
+pub(crate) fn form_of(metric: &Metric) -> Option<HistogramForm> {
+    match &metric.kind {
+        Kind::Histogram { native, .. } => native.form,
+        _ => None,
+    }
 }
 
 /// The shape of a metric's family.

@@ -140,7 +140,7 @@ impl Pusher {
         } = exporter;
         let outbox = Outbox::new(shown_url(&target.url), target.queue_bytes_max, policy);
         let outbox = Arc::new(outbox);
-        let mailbox = Arc::new(Mailbox::new(Arc::clone(&outbox), target.count));
+        let mailbox = Arc::new(Mailbox::new(Arc::clone(&outbox), target.counting));
         let packer = Packer::start(Arc::clone(&outbox), target.packing, target.concurrency)?;
 
         let (encoding_held, encoding) = bounded(0);

@@ -32,7 +32,13 @@ impl Read {
             Version::V2 => twin::read_v2(remote_write_v2::Request::decode(body).unwrap()),
         };
         let samples = read.len();
-        assert_eq!(contents, Contents::of_samples(samples as u64));
+        let histograms = read.iter().filter(|s| s.histogram.is_some()).count();
+        let expected = Contents {
+            samples: (samples - histograms) as u64,
+            histograms: histograms as u64,
+            exemplars: 0,
+        };
+        assert_eq!(contents, expected);
         assert!(samples > 0);
         let series: HashSet<&Labels> = read.iter().map(|sample| &sample.labels).collect();
         assert_eq!(series.len(), samples, "a series is in a request once");
@@ -66,14 +72,21 @@ fn options() -> impl Strategy<Value = EncoderOptions> {
     // Some of them are names of a metric's own labels.
     let label = ("[A-Zab_]|job|instance|le", "[a-zé ]{0,20}|[a-z]{200}");
     let labels = prop::collection::btree_map(label.0, label.1, 0..4);
-    ("[a-z_]{0,5}", labels, any::<bool>(), 1..50usize).prop_map(
-        |(prefix, mut labels, second, request_samples_max)| {
+    let histograms = prop::sample::select(vec![
+        HistogramForm::Classic,
+        HistogramForm::Native,
+        HistogramForm::Nhcb,
+        HistogramForm::Both,
+    ]);
+    ("[a-z_]{0,5}", labels, any::<bool>(), histograms, 1..50usize).prop_map(
+        |(prefix, mut labels, second, histograms, request_samples_max)| {
             // The obvious encoder does not know which give way to these.
             labels.remove("le");
             EncoderOptions {
                 version: if second { Version::V2 } else { Version::V1 },
                 prefix,
                 labels: labels.into_iter().collect(),
+                histograms,
                 request_samples_max,
                 ..EncoderOptions::default()
             }
@@ -97,7 +110,7 @@ proptest! {
     fn requests_equal_the_twins(frame in prop_oneof![3 => frames(), 1 => utf8_frames()], options in options(), describe: bool) {
         let mut encoder = Encoder::new(Arc::clone(frame.catalog()), options.clone());
         let expected = expected(&frame, &options);
-        prop_assert_eq!(frame.samples(), expected.len());
+        prop_assert_eq!(points(&frame, options.histograms, options.version), expected.len());
         // What is left of one frame does not get into the next.
         for _ in 0..2 {
             let read = read(&mut encoder, &frame, describe);

@@ -7,6 +7,7 @@ use crate::model::Block;
 use crate::model::population::Population;
 use crate::remote_write::family::FamilyForm;
 use crate::remote_write::line::{Line, Row, Tail};
+use crate::remote_write::native::{Message, NativeForm, Times};
 use crate::remote_write::stale::Part;
 use crate::remote_write::symbols::Symbols;
 use crate::remote_write::{Contents, EncoderOptions, Sink, Version};
@@ -33,6 +34,7 @@ pub(super) struct Writer {
     /// One for each sample of a series.
     lines: Vec<Line>,
     tail: Tail,
+    message: Message,
     time_ms: i64,
     /// Counts blocks and requests; lines and tail with another stamp are built anew.
     stamp: u64,
@@ -76,6 +78,7 @@ impl Writer {
             body: Vec::new(),
             lines: Vec::new(),
             tail: Tail::default(),
+            message: Message::default(),
             time_ms: 0,
             stamp: 0,
         }
@@ -101,28 +104,50 @@ impl Writer {
     ) -> ControlFlow<B> {
         let cells = form.cells;
         match points.columns {
-            Columns::Values(values) => {
-                self.write_rows(form, block, points, sink, |row, _| values[row])
-            }
+            Columns::Values(values) => self.write_rows(
+                form,
+                block,
+                points,
+                sink,
+                |row, _| values[row],
+                no_histogram,
+            ),
             Columns::Histogram {
-                cumulative, sums, ..
-            } => self.write_rows(form, block, points, sink, |row, sample| {
-                let counts = &cumulative[row * cells..][..cells];
-                match sample {
-                    _ if sample < cells => counts[sample] as f64,
+                cumulative,
+                sums,
+                native,
+                ..
+            } => {
+                let counts = |row| &cumulative[row * cells..][..cells];
+                let value = |row, sample| match sample {
+                    _ if sample < cells => counts(row)[sample] as f64,
                     _ if sample == cells => sums[row],
-                    _ => counts[cells - 1] as f64,
-                }
-            }),
+                    _ => counts(row)[cells - 1] as f64,
+                };
+                let histogram = |row, times: Times, message: &mut Message| match &form.native {
+                    Some(NativeForm::Exponential(layout)) => {
+                        let buckets = native.row(row, layout);
+                        message.write_exponential(layout, &buckets, sums[row], times);
+                    }
+                    Some(NativeForm::Custom(bounds)) => {
+                        message.write_custom(bounds, counts(row), sums[row], times);
+                    }
+                    None => unreachable!("it is not native"),
+                };
+                self.write_rows(form, block, points, sink, value, histogram)
+            }
             Columns::Summary {
                 quantiles,
                 counts,
                 sums,
-            } => self.write_rows(form, block, points, sink, |row, sample| match sample {
-                _ if sample < cells => quantiles[row * cells + sample],
-                _ if sample == cells => sums[row],
-                _ => counts[row] as f64,
-            }),
+            } => {
+                let value = |row, sample| match sample {
+                    _ if sample < cells => quantiles[row * cells + sample],
+                    _ if sample == cells => sums[row],
+                    _ => counts[row] as f64,
+                };
+                self.write_rows(form, block, points, sink, value, no_histogram)
+            }
         }
     }
 
@@ -193,7 +218,7 @@ impl Writer {
         self.stamp += 1;
     }
 
-    /// `value` gives the value of a row's sample.
+    /// `value` gives the value of a row's sample, `histogram` writes its native histogram.
     fn write_rows<B>(
         &mut self,
         form: &FamilyForm,
@@ -201,6 +226,7 @@ impl Writer {
         points: Points<'_>,
         sink: &mut Sink<'_, B>,
         value: impl Fn(usize, usize) -> f64,
+        histogram: impl Fn(usize, Times, &mut Message),
     ) -> ControlFlow<B> {
         self.begin_block();
         let with_starts = self.symbols.is_some() && form.is_cumulative;
@@ -221,7 +247,13 @@ impl Writer {
                 } else if sample == 0 {
                     self.refer(&mut row);
                 }
-                self.write_sample(block.family, &row, sample, value(index, sample));
+                if sample < form.numbers {
+                    self.write_sample(block.family, &row, sample, value(index, sample));
+                } else {
+                    self.write_histogram(block.family, &row, sample, |times, message| {
+                        histogram(index, times, message);
+                    });
+                }
             }
             row.changed = usize::MAX;
             row.advance();
@@ -270,6 +302,31 @@ impl Writer {
 
     #[inline]
     fn write_sample(&mut self, family: usize, row: &Row<'_>, sample: usize, value: f64) {
+        self.follow(family, row, sample);
+        self.lines[sample].write(&mut self.series, value);
+        self.contents.samples += 1;
+    }
+
+    fn write_histogram(
+        &mut self,
+        family: usize,
+        row: &Row<'_>,
+        sample: usize,
+        histogram: impl FnOnce(Times, &mut Message),
+    ) {
+        self.follow(family, row, sample);
+        let times = Times {
+            sampled_ms: self.time_ms,
+            start_ms: self.tail.start_ms,
+        };
+        histogram(times, &mut self.message);
+        self.lines[sample].write_histogram(&mut self.series, self.message.bytes(), &self.tail);
+        self.contents.histograms += 1;
+    }
+
+    /// Lets the line of a sample follow to the series that `row` stands on.
+    #[inline]
+    fn follow(&mut self, family: usize, row: &Row<'_>, sample: usize) {
         if self.tail.stamp != self.stamp {
             self.renew_tail(family, row.form);
         }
@@ -283,8 +340,6 @@ impl Writer {
             line.build(row, sample, &self.tail, self.symbols.as_mut());
             line.stamp = self.stamp;
         }
-        line.write(&mut self.series, value);
-        self.contents.samples += 1;
     }
 
     /// At the first sample of a block or request, or of another start.
@@ -300,6 +355,11 @@ impl Writer {
             self.metadata.extend_from_slice(&form.metadata);
         }
     }
+}
+
+/// Of families that are no histograms.
+fn no_histogram(_: usize, _: Times, _: &mut Message) {
+    unreachable!("only histograms are native")
 }
 
 /// Unix milliseconds.

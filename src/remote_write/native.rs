@@ -1,0 +1,207 @@
+//! Native histograms as messages, whose fields are the same in both versions.
+//!
+//! Buckets that hold nothing are not sent, but for gaps of one or two: as clients of
+//! Prometheus have it, these do not begin another span.
+
+use crate::config::HistogramForm;
+use crate::engine::NativeRow;
+use crate::model::Shape;
+use crate::model::native::NativeLayout;
+use crate::proto::wire::{
+    fixed64_key, len_key, varint_key, varint_len, write_len_key, write_varint, zigzag, zigzag_long,
+};
+
+/// The schema of histograms with custom buckets.
+pub(crate) const CUSTOM_SCHEMA: i32 = -53;
+/// So many empty buckets in a row are sent.
+const FILLED_MAX: i32 = 2;
+/// Keys of fields whose numbers take two bytes: custom bounds (16, packed) and the start (17).
+const CUSTOM_VALUES_KEY: [u8; 2] = [0x82, 0x01];
+const START_KEY: [u8; 2] = [0x88, 0x01];
+
+/// How a family's histograms are divided.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum NativeForm {
+    /// Exponentially.
+    Exponential(NativeLayout),
+    /// At the configured bounds: these as a field of the message.
+    Custom(Vec<u8>),
+}
+
+impl NativeForm {
+    /// That of a shape of which native histograms are sent.
+    pub(super) fn of(shape: &Shape, histograms: HistogramForm) -> Self {
+        let Shape::Histogram { bounds, further } = shape else {
+            unreachable!("only histograms are native")
+        };
+        match (histograms, further.native) {
+            (HistogramForm::Nhcb, _) => Self::custom(bounds),
+            (_, layout) => Self::Exponential(layout.expect("native buckets are counted")),
+        }
+    }
+
+    fn custom(bounds: &[f64]) -> Self {
+        let mut field = CUSTOM_VALUES_KEY.to_vec();
+        write_varint(&mut field, 8 * bounds.len() as u64);
+        field.extend(bounds.iter().flat_map(|bound| bound.to_le_bytes()));
+        Self::Custom(field)
+    }
+}
+
+/// When a histogram was sampled and when it began, Unix milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    pub(super) sampled_ms: i64,
+    /// 0 says nothing.
+    pub(super) start_ms: i64,
+}
+
+/// One message; its memory is used again for the next.
+#[derive(Debug, Default)]
+pub(super) struct Message {
+    bytes: Vec<u8>,
+    buckets: Buckets,
+}
+
+/// Buckets as spans and differences of counts.
+#[derive(Debug, Default)]
+struct Buckets {
+    /// Those that are complete, as fields of the message.
+    spans: Vec<u8>,
+    deltas: Vec<u8>,
+    /// The span that goes on: how far behind the one before, and how long by now.
+    offset: i32,
+    length: u32,
+    /// Index behind the last bucket.
+    next: i32,
+    /// Count of the last bucket.
+    last: u64,
+}
+
+impl Message {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Writes a histogram with exponential buckets.
+    pub(super) fn write_exponential(
+        &mut self,
+        layout: &NativeLayout,
+        row: &NativeRow<'_>,
+        sum: f64,
+        times: Times,
+    ) {
+        self.buckets.clear();
+        let mut count = row.zeros;
+        for (&index, &in_bucket) in row.indices.iter().zip(row.counts) {
+            self.buckets.push(index, in_bucket);
+            count = count.saturating_add(in_bucket);
+        }
+        self.begin(count, sum, row.schema.into());
+        self.bytes.push(fixed64_key(5));
+        let threshold = layout.zero_threshold.to_le_bytes();
+        self.bytes.extend_from_slice(&threshold);
+        self.bytes.push(varint_key(6));
+        write_varint(&mut self.bytes, row.zeros);
+        self.finish(times, &[]);
+    }
+
+    /// Writes a histogram whose buckets are those that `cumulative` counts, the last one
+    /// without a bound. `bounds` are those of the others, as a field.
+    pub(super) fn write_custom(
+        &mut self,
+        bounds: &[u8],
+        cumulative: &[u64],
+        sum: f64,
+        times: Times,
+    ) {
+        self.buckets.clear();
+        let mut below = 0;
+        for (index, &count) in (0..).zip(cumulative) {
+            if count > below {
+                self.buckets.push(index, count - below);
+                below = count;
+            }
+        }
+        self.begin(below, sum, CUSTOM_SCHEMA);
+        self.finish(times, bounds);
+    }
+
+    fn begin(&mut self, count: u64, sum: f64, schema: i32) {
+        let out = &mut self.bytes;
+        out.clear();
+        // Which of the counts there is tells whether they are whole numbers: it is sent at 0.
+        out.push(varint_key(1));
+        write_varint(out, count);
+        out.push(fixed64_key(3));
+        out.extend_from_slice(&sum.to_le_bytes());
+        out.push(varint_key(4));
+        write_varint(out, zigzag(schema));
+    }
+
+    /// Appends buckets, times and bounds. No hint tells of resets: readers see them.
+    fn finish(&mut self, times: Times, bounds: &[u8]) {
+        self.buckets.close();
+        let out = &mut self.bytes;
+        out.extend_from_slice(&self.buckets.spans);
+        if !self.buckets.deltas.is_empty() {
+            write_len_key(out, len_key(12), self.buckets.deltas.len());
+            out.extend_from_slice(&self.buckets.deltas);
+        }
+        out.push(varint_key(15));
+        write_varint(out, times.sampled_ms as u64);
+        out.extend_from_slice(bounds);
+        if times.start_ms != 0 {
+            out.extend_from_slice(&START_KEY);
+            write_varint(out, times.start_ms as u64);
+        }
+    }
+}
+
+impl Buckets {
+    fn clear(&mut self) {
+        self.spans.clear();
+        self.deltas.clear();
+        (self.offset, self.length, self.next, self.last) = (0, 0, 0, 0);
+    }
+
+    /// Adds a bucket that holds something, behind all others.
+    #[inline]
+    fn push(&mut self, index: i32, count: u64) {
+        let gap = index - self.next;
+        if self.length > 0 && gap <= FILLED_MAX {
+            for _ in 0..gap {
+                self.push_count(0);
+            }
+        } else {
+            self.close();
+            self.offset = gap;
+        }
+        self.push_count(count);
+        self.next = index + 1;
+    }
+
+    #[inline]
+    fn push_count(&mut self, count: u64) {
+        let delta = count.wrapping_sub(self.last) as i64;
+        write_varint(&mut self.deltas, zigzag_long(delta));
+        self.last = count;
+        self.length += 1;
+    }
+
+    /// Completes the span.
+    fn close(&mut self) {
+        if self.length == 0 {
+            return;
+        }
+        let (offset, length) = (zigzag(self.offset), u64::from(self.length));
+        let len = 2 + varint_len(offset) + varint_len(length);
+        let out = &mut self.spans;
+        write_len_key(out, len_key(11), len);
+        out.push(varint_key(1));
+        write_varint(out, offset);
+        out.push(varint_key(2));
+        write_varint(out, length);
+        self.length = 0;
+    }
+}
