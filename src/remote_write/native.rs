@@ -205,3 +205,93 @@ impl Buckets {
         self.length = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+    use crate::proto::remote_write_v2::Histogram;
+    use crate::proto::remote_write_v2::histogram::{Count, ZeroCount};
+
+    const TIMES: Times = Times {
+        sampled_ms: 2000,
+        start_ms: 1000,
+    };
+
+    /// Spans as offset and length, and differences of counts, of occupied buckets.
+    #[track_caller]
+    fn check(buckets: &[(i32, u64)], spans: &[(i32, u32)], deltas: &[i64]) {
+        let (indices, counts): (Vec<i32>, Vec<u64>) = buckets.iter().copied().unzip();
+        let row = NativeRow {
+            schema: -2,
+            zeros: 7,
+            indices: &indices,
+            counts: &counts,
+        };
+        let layout = NativeLayout {
+            schema: 3,
+            buckets_max: 160,
+            zero_threshold: 0.5,
+        };
+        let mut message = Message::default();
+        // What is left of one does not get into the next.
+        for _ in 0..2 {
+            message.write_exponential(&layout, &row, 1.5, TIMES);
+        }
+        let read = Histogram::decode(message.bytes()).unwrap();
+        let found: Vec<(i32, u32)> = (read.positive_spans.iter())
+            .map(|span| (span.offset, span.length))
+            .collect();
+        assert_eq!((found, &read.positive_deltas[..]), (spans.to_vec(), deltas));
+        let expected = Histogram {
+            count: Some(Count::CountInt(7 + counts.iter().sum::<u64>())),
+            sum: 1.5,
+            schema: -2,
+            zero_threshold: 0.5,
+            zero_count: Some(ZeroCount::ZeroCountInt(7)),
+            timestamp: 2000,
+            start_timestamp: 1000,
+            positive_spans: read.positive_spans.clone(),
+            positive_deltas: read.positive_deltas.clone(),
+            custom_values: Vec::new(),
+        };
+        assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn small_gaps_begin_no_span() {
+        check(&[], &[], &[]);
+        check(&[(-3, 5)], &[(-3, 1)], &[5]);
+        check(&[(0, 5), (1, 2)], &[(0, 2)], &[5, -3]);
+        check(&[(1, 5), (3, 2)], &[(1, 3)], &[5, -5, 2]);
+        check(&[(1, 5), (4, 2)], &[(1, 4)], &[5, -5, 0, 2]);
+        check(&[(1, 5), (5, 7)], &[(1, 1), (3, 1)], &[5, 2]);
+        check(
+            &[(-1000, 1 << 60), (1000, 1)],
+            &[(-1000, 1), (1999, 1)],
+            &[1 << 60, 1 - (1 << 60)],
+        );
+    }
+
+    /// The bytes of a message with custom buckets, as the format describes them.
+    #[test]
+    fn custom_buckets_count_between_bounds() {
+        let NativeForm::Custom(bounds) = NativeForm::custom(&[0.5, 1.0]) else {
+            unreachable!();
+        };
+        let mut message = Message::default();
+        let times = Times {
+            start_ms: 0,
+            ..TIMES
+        };
+        message.write_custom(&bounds, &[0, 3, 4], -1.0, times);
+        let mut expected = b"\x08\x04\x19\x00\x00\x00\x00\x00\x00\xf0\xbf\x20\x69".to_vec();
+        expected.extend(b"\x5a\x04\x08\x02\x10\x02\x62\x02\x06\x03\x78\xd0\x0f\x82\x01\x10");
+        expected.extend([0.5f64.to_le_bytes(), 1.0f64.to_le_bytes()].concat());
+        assert_eq!(message.bytes(), expected);
+        let read = Histogram::decode(message.bytes()).unwrap();
+        assert_eq!((read.schema, read.custom_values), (-53, vec![0.5, 1.0]));
+        assert_eq!(read.positive_deltas, [3, -2]);
+    }
+}

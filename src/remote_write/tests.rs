@@ -7,6 +7,7 @@ use prost::Message;
 
 use super::*;
 use crate::engine::random_frames::{frame, frames, living_frames, utf8_frames};
+use crate::model::native::NativeLayout;
 use crate::model::space::Space;
 use crate::model::{Family, Shape};
 use crate::proto::{remote_write_v1, remote_write_v2};
@@ -280,6 +281,60 @@ fn rebuilt(before: &Frame, now: &Frame) -> Frame {
     let families: Vec<Family> = families.collect();
     let count = families.len();
     frame(&Arc::new(Catalog::from_families(families, count)), 1, 0, 3)
+}
+
+/// What a metric says of its form goes before what the receiver's entry says; version 1 gets
+/// classic histograms in place of custom buckets; the end of each series is marked.
+#[test]
+fn histograms_are_sent_in_the_form_that_is_asked_for() {
+    use HistogramForm::{Both, Classic, Exponential, Native, Nhcb};
+    const CLASSIC: (usize, usize) = (4, 0);
+    let none = Arc::new(Space::from_dimensions(Vec::new()));
+    let mut shape = Shape::histogram([1.0]);
+    if let Shape::Histogram { further, .. } = &mut shape {
+        further.native = Some(NativeLayout {
+            schema: 3,
+            buckets_max: 160,
+            zero_threshold: 0.0,
+        });
+    }
+    for (own, all, v1, v2) in [
+        (None, Classic, CLASSIC, CLASSIC),
+        (None, Native, (0, 1), (0, 1)),
+        (None, Both, (4, 1), (4, 1)),
+        (None, Nhcb, CLASSIC, (0, 1)),
+        (Some(Classic), Native, CLASSIC, CLASSIC),
+        (Some(Nhcb), Native, CLASSIC, (0, 1)),
+        (Some(Both), Nhcb, (4, 1), (4, 1)),
+        (Some(Exponential), Both, CLASSIC, CLASSIC),
+    ] {
+        for (version, expected) in [(Version::V1, v1), (Version::V2, v2)] {
+            let mut family = Family::new("h", "", "", shape.clone(), Arc::clone(&none));
+            family.histograms = own;
+            let catalog = Arc::new(Catalog::from_families(vec![family], 1));
+            let frame = frame(&catalog, 1_000_000_000, 0, 3);
+            let options = EncoderOptions {
+                version,
+                histograms: all,
+                ..EncoderOptions::default()
+            };
+            let mut encoder = Encoder::new(catalog, options);
+            let read = read(&mut encoder, &frame, true).requests.concat();
+            let natives = read.iter().filter(|sample| sample.histogram.is_some());
+            let natives = natives.count();
+            let what = format!("{own:?}, {all:?}, {version:?}");
+            assert_eq!((read.len() - natives, natives), expected, "{what}");
+            assert_eq!(points(&frame, all, version), read.len(), "{what}");
+            encoder.follow(&frame);
+            let ends = encoder.all();
+            let ends = read_stale(&mut encoder, &ends).requests.concat();
+            let labels = |samples: Vec<Sample>| -> Vec<Labels> {
+                samples.into_iter().map(|sample| sample.labels).collect()
+            };
+            assert!(ends.iter().all(|sample| sample.histogram.is_none()));
+            assert_eq!(labels(ends), labels(read), "{what}");
+        }
+    }
 }
 
 #[test]
