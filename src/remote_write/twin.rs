@@ -232,7 +232,9 @@ pub(super) fn read_v1(request: v1::WriteRequest) -> (Vec<Sample>, Vec<Described>
             ([], [histogram]) => {
                 assert!(histogram.custom_values.is_empty(), "version 1 has none");
                 // Both versions have the same message, but for the start.
-                let same = v2::Histogram::decode(&*histogram.encode_to_vec()).unwrap();
+                let mut same = v2::Histogram::decode(&*histogram.encode_to_vec()).unwrap();
+                // The types do not send a zero, whatever its sign.
+                same.sum = histogram.sum;
                 (0, Some(native(&same)), histogram.timestamp)
             }
             other => panic!("one sample or histogram: {other:?}"),
