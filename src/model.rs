@@ -49,8 +49,6 @@ pub struct Family {
     pub unit: String,
     /// Type, and what its columns look like.
     pub shape: Shape,
-    /// The form of its histograms at every exporter, whatever that says.
-    pub histograms: Option<HistogramForm>,
     /// Its series.
     pub space: Arc<Space>,
     /// Hash of the base name, for [`identity::series_key`].
@@ -59,6 +57,8 @@ pub struct Family {
     pub block_series: usize,
     /// Index of its first block in [`Catalog::blocks`].
     pub first_block: usize,
+    /// The form in which its histograms leave the process, where they say it themselves.
+    pub histograms: Option<HistogramForm>,
     /// Index of the gauge whose values at the same tick its own follow. Both have the
     /// same series in the same rows and blocks.
     pub follows: Option<usize>,
@@ -178,10 +178,10 @@ impl Family {
             unit: unit.to_owned(),
             block_series: block_series(&shape),
             shape,
-            histograms: None,
             space,
             name_key: identity::name_key(name),
             first_block: 0,
+            histograms: None,
             follows: None,
         }
     }

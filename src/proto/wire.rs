@@ -65,12 +65,6 @@ pub(crate) const fn zigzag(value: i32) -> u64 {
     ((value << 1) ^ (value >> 31)) as u32 as u64
 }
 
-/// A `sint64` as the varint it is sent as.
-#[inline]
-pub(crate) const fn zigzag_long(value: i64) -> u64 {
-    ((value << 1) ^ (value >> 63)) as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,9 +100,6 @@ mod tests {
         ];
         for (value, sent) in pairs {
             assert_eq!(zigzag(value), sent);
-            assert_eq!(zigzag_long(value.into()), sent);
         }
-        assert_eq!(zigzag_long(i64::MAX), u64::MAX - 1);
-        assert_eq!(zigzag_long(i64::MIN), u64::MAX);
     }
 }

@@ -1,20 +1,20 @@
 //! Native histograms as messages, whose fields are the same in both versions.
 //!
-//! Buckets that hold nothing are not sent, but for gaps of one or two: as clients of
-//! Prometheus have it, these do not begin another span.
+//! Only buckets that hold something are sent, but for small gaps ([`crate::proto::spans`]).
+
+use std::mem::take;
 
 use crate::config::HistogramForm;
 use crate::engine::NativeRow;
 use crate::model::Shape;
 use crate::model::native::NativeLayout;
+use crate::proto::spans::{each_delta, each_span, zigzag64};
 use crate::proto::wire::{
-    fixed64_key, len_key, varint_key, varint_len, write_len_key, write_varint, zigzag, zigzag_long,
+    fixed64_key, len_key, varint_key, varint_len, write_len_key, write_varint, zigzag,
 };
 
 /// The schema of histograms with custom buckets.
 pub(crate) const CUSTOM_SCHEMA: i32 = -53;
-/// So many empty buckets in a row are sent.
-const FILLED_MAX: i32 = 2;
 /// Keys of fields whose numbers take two bytes: custom bounds (16, packed) and the start (17).
 const CUSTOM_VALUES_KEY: [u8; 2] = [0x82, 0x01];
 const START_KEY: [u8; 2] = [0x88, 0x01];
@@ -60,22 +60,12 @@ pub(super) struct Times {
 #[derive(Debug, Default)]
 pub(super) struct Message {
     bytes: Vec<u8>,
-    buckets: Buckets,
-}
-
-/// Buckets as spans and differences of counts.
-#[derive(Debug, Default)]
-struct Buckets {
-    /// Those that are complete, as fields of the message.
+    /// Spans as fields, and what is in the field of deltas.
     spans: Vec<u8>,
     deltas: Vec<u8>,
-    /// The span that goes on: how far behind the one before, and how long by now.
-    offset: i32,
-    length: u32,
-    /// Index behind the last bucket.
-    next: i32,
-    /// Count of the last bucket.
-    last: u64,
+    /// Custom buckets that hold something.
+    indices: Vec<i32>,
+    counts: Vec<u64>,
 }
 
 impl Message {
@@ -91,18 +81,13 @@ impl Message {
         sum: f64,
         times: Times,
     ) {
-        self.buckets.clear();
-        let mut count = row.zeros;
-        for (&index, &in_bucket) in row.indices.iter().zip(row.counts) {
-            self.buckets.push(index, in_bucket);
-            count = count.saturating_add(in_bucket);
-        }
-        self.begin(count, sum, row.schema.into());
+        self.begin(row.count(), sum, row.schema.into());
         self.bytes.push(fixed64_key(5));
         let threshold = layout.zero_threshold.to_le_bytes();
         self.bytes.extend_from_slice(&threshold);
         self.bytes.push(varint_key(6));
         write_varint(&mut self.bytes, row.zeros);
+        self.set_buckets(row.indices, row.counts);
         self.finish(times, &[]);
     }
 
@@ -115,15 +100,20 @@ impl Message {
         sum: f64,
         times: Times,
     ) {
-        self.buckets.clear();
+        self.indices.clear();
+        self.counts.clear();
         let mut below = 0;
         for (index, &count) in (0..).zip(cumulative) {
             if count > below {
-                self.buckets.push(index, count - below);
+                self.indices.push(index);
+                self.counts.push(count - below);
                 below = count;
             }
         }
         self.begin(below, sum, CUSTOM_SCHEMA);
+        let (indices, counts) = (take(&mut self.indices), take(&mut self.counts));
+        self.set_buckets(&indices, &counts);
+        (self.indices, self.counts) = (indices, counts);
         self.finish(times, bounds);
     }
 
@@ -139,14 +129,35 @@ impl Message {
         write_varint(out, zigzag(schema));
     }
 
+    /// Takes the buckets that hold something, in increasing order.
+    fn set_buckets(&mut self, indices: &[i32], counts: &[u64]) {
+        let (spans, deltas) = (&mut self.spans, &mut self.deltas);
+        spans.clear();
+        deltas.clear();
+        if indices.is_empty() {
+            return;
+        }
+        each_span(indices, |offset, length| {
+            let (offset, length) = (zigzag(offset), u64::from(length));
+            let len = 2 + varint_len(offset) + varint_len(length);
+            write_len_key(spans, len_key(11), len);
+            spans.push(varint_key(1));
+            write_varint(spans, offset);
+            spans.push(varint_key(2));
+            write_varint(spans, length);
+        });
+        each_delta(indices, counts, |delta| {
+            write_varint(deltas, zigzag64(delta))
+        });
+    }
+
     /// Appends buckets, times and bounds. No hint tells of resets: readers see them.
     fn finish(&mut self, times: Times, bounds: &[u8]) {
-        self.buckets.close();
         let out = &mut self.bytes;
-        out.extend_from_slice(&self.buckets.spans);
-        if !self.buckets.deltas.is_empty() {
-            write_len_key(out, len_key(12), self.buckets.deltas.len());
-            out.extend_from_slice(&self.buckets.deltas);
+        out.extend_from_slice(&self.spans);
+        if !self.deltas.is_empty() {
+            write_len_key(out, len_key(12), self.deltas.len());
+            out.extend_from_slice(&self.deltas);
         }
         out.push(varint_key(15));
         write_varint(out, times.sampled_ms as u64);
@@ -155,54 +166,6 @@ impl Message {
             out.extend_from_slice(&START_KEY);
             write_varint(out, times.start_ms as u64);
         }
-    }
-}
-
-impl Buckets {
-    fn clear(&mut self) {
-        self.spans.clear();
-        self.deltas.clear();
-        (self.offset, self.length, self.next, self.last) = (0, 0, 0, 0);
-    }
-
-    /// Adds a bucket that holds something, behind all others.
-    #[inline]
-    fn push(&mut self, index: i32, count: u64) {
-        let gap = index - self.next;
-        if self.length > 0 && gap <= FILLED_MAX {
-            for _ in 0..gap {
-                self.push_count(0);
-            }
-        } else {
-            self.close();
-            self.offset = gap;
-        }
-        self.push_count(count);
-        self.next = index + 1;
-    }
-
-    #[inline]
-    fn push_count(&mut self, count: u64) {
-        let delta = count.wrapping_sub(self.last) as i64;
-        write_varint(&mut self.deltas, zigzag_long(delta));
-        self.last = count;
-        self.length += 1;
-    }
-
-    /// Completes the span.
-    fn close(&mut self) {
-        if self.length == 0 {
-            return;
-        }
-        let (offset, length) = (zigzag(self.offset), u64::from(self.length));
-        let len = 2 + varint_len(offset) + varint_len(length);
-        let out = &mut self.spans;
-        write_len_key(out, len_key(11), len);
-        out.push(varint_key(1));
-        write_varint(out, offset);
-        out.push(varint_key(2));
-        write_varint(out, length);
-        self.length = 0;
     }
 }
 
