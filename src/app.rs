@@ -33,6 +33,7 @@ use crate::model::targets::TargetMap;
 use crate::plan::{BackendSeries, Estimate};
 use crate::push::{Delivery, Pusher, StartError};
 use crate::readable::grouped;
+use crate::remote_write::Contents;
 use crate::selfmetrics::SelfMetrics;
 use crate::server::{Board, Pages, ScrapeHandler, Scrapes};
 
@@ -472,5 +473,28 @@ fn log_delivery(exporter: &str, delivery: &Delivery) {
         number(ledger.rejected),
         number(ledger.dropped),
         number(ledger.retried),
+    );
+    let confirmed = ledger.confirmed;
+    if confirmed.sent == Contents::default() {
+        return;
+    }
+    let kinds = (confirmed.sent.by_kind().into_iter()).zip(confirmed.written.by_kind());
+    let kinds = kinds.filter(|&((_, sent), (_, written))| sent > 0 || written > 0);
+    let kinds: Vec<String> = kinds
+        .map(|((kind, sent), (_, written))| {
+            format!("{} of {} {kind}", number(written), number(sent))
+        })
+        .collect();
+    let level = if confirmed.mismatches > 0 {
+        log::Level::Warn
+    } else {
+        log::Level::Info
+    };
+    log::log!(
+        level,
+        "{exporter}: by its own words the receiver wrote {}; it wrote less or more than was sent \
+         in {} requests",
+        kinds.join(", "),
+        number(confirmed.mismatches),
     );
 }

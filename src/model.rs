@@ -277,10 +277,7 @@ impl Catalog {
             let (name, help, unit) = (&metric.name, &metric.description, &metric.unit);
             families.push(Family {
                 exemplars: metric.exemplars.clone(),
-                histograms: match &metric.kind {
-                    Kind::Histogram { native, .. } => native.form,
-                    _ => None,
-                },
+                histograms: form_of(metric),
                 ..Family::new(name, help, unit, shape_of(metric, further), space)
             });
         }
@@ -416,6 +413,14 @@ pub fn space_of(
         Arc::clone(&fleets[fleets.len() - 1])
     });
     Space::living(&metric.labels, fleet)
+}
+
+/// The form that a metric says its histograms have at every exporter.
+pub(crate) fn form_of(metric: &Metric) -> Option<HistogramForm> {
+    match &metric.kind {
+        Kind::Histogram { native, .. } => native.form,
+        _ => None,
+    }
 }
 
 /// The shape of a metric's family.

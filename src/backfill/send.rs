@@ -14,6 +14,7 @@ use super::order::Chooser;
 use super::state::{JobId, Progress, StateFile};
 use super::{BackfillError, Interrupt, Job, OnProgress, Stage, Written, samples_max};
 use crate::clock::{Clock, rfc3339};
+use crate::config::HistogramForm;
 use crate::engine::{Frame, HandedOver, Part};
 use crate::exporters::{Needs, Push};
 use crate::journal::{Replay, ReplayError};
@@ -171,6 +172,9 @@ fn job_id(job: &Job, push: Push<'_>) -> JobId {
             add("remote_write", entry.url.clone().into());
             add("prefix", entry.prefix.clone().into());
             add("labels", serde_json::json!(entry.labels));
+            if entry.histograms != HistogramForm::Classic {
+                add("histograms", format!("{:?}", entry.histograms).into());
+            }
         }
     }
     job_id

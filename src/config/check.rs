@@ -98,6 +98,7 @@ pub(super) fn check(
         &profiles,
         (&global, page),
     );
+    checker.custom_buckets(&root.key("metrics"), &metrics, &remote_writes);
     prometheus.targets = checker.targets(&prometheus_path.key("targets"), targets, &metrics);
     let (scenarios, runtime) = checker.scenarios_and_runtime(
         &root,

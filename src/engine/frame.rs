@@ -394,7 +394,8 @@ impl Frame {
         self.points_by_block().map(|(_, points)| points).sum()
     }
 
-    fn points_by_block(&self) -> impl Iterator<Item = (&Family, usize)> {
+    /// For each block its family and how many of its series have a point.
+    pub(crate) fn points_by_block(&self) -> impl Iterator<Item = (&Family, usize)> {
         let blocks = self.catalog.blocks().iter().enumerate();
         blocks.map(|(index, block)| {
             let family = &self.catalog.families()[block.family];

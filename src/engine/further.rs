@@ -46,6 +46,21 @@ pub fn native_layout(metric: &Metric) -> Option<NativeLayout> {
     })
 }
 
+/// About how many native buckets a series occupies that has observed much: those between
+/// quantiles near the ends. None for metrics that have none.
+pub fn occupied(metric: &Metric) -> Option<f64> {
+    const END_SHARE: f64 = 1e-4;
+    let Kind::Histogram { observations, .. } = &metric.kind else {
+        return None;
+    };
+    let layout = native_layout(metric)?;
+    let distribution = &observations.distribution;
+    let index = |value: f64| layout.index(value.max(layout.zero_threshold.next_up()));
+    let first = index(distribution.lower_quantile(END_SHARE));
+    let last = index(distribution.upper_quantile(END_SHARE));
+    Some(f64::from(last - first + 1).min(layout.buckets_max as f64))
+}
+
 fn is_native(metric: &Metric, needs: &Needs) -> bool {
     let Kind::Histogram { native, .. } = &metric.kind else {
         return false;

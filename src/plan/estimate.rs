@@ -7,7 +7,7 @@ use crate::config::{Config, Finding, INSTANCE_LABEL, Instance, Label};
 use crate::engine::{EngineSize, further, threads_of};
 use crate::exporters::{self, Push};
 use crate::exposition::BodySize;
-use crate::model::{SpaceSizes, shape_of};
+use crate::model::{SpaceSizes, form_of, shape_of};
 use crate::otlp;
 use crate::push::{ExportSize, PushSize};
 use crate::readable::{grouped, human_bytes};
@@ -96,7 +96,6 @@ impl Estimate {
         for metric in &config.metrics {
             let (space, size) = spaces.of(metric);
             let shape = shape_of(metric, &layout);
-            let metric_samples = (size.series).saturating_mul(shape.samples_per_series() as u128);
             rows = rows.saturating_add(size.rows);
             never = never.saturating_add(size.series - size.most.min(size.series));
             outlook.add(size, shape.samples_per_series() as u128);
@@ -123,7 +122,18 @@ impl Estimate {
                             (section.instance == Instance::Auto).then_some(INSTANCE_BYTES);
                         let labels = labels.chain(instance);
                         let bytes = remote_write::sample_bytes(name, labels, size);
-                        export.add(metric_samples, bytes);
+                        let (own, all) = (form_of(metric), section.histograms);
+                        let points =
+                            remote_write::points_per_series(&shape, own, all, section.version);
+                        export.add(size.series.saturating_mul(points.samples.into()), bytes);
+                        let form = remote_write::sent_as(own, all, section.version);
+                        let more = remote_write::histogram_bytes(
+                            &shape,
+                            form,
+                            further::occupied(metric).unwrap_or(0.0),
+                        );
+                        let histograms = size.series.saturating_mul(points.histograms.into());
+                        export.add(histograms, bytes + more);
                     }
                 }
             }

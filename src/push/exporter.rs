@@ -68,6 +68,7 @@ fn remote_write_options(entry: &RemoteWrite) -> remote_write::EncoderOptions {
         prefix: entry.prefix.clone(),
         labels: labels.map(|(k, v)| (k.clone(), v.clone())).collect(),
         request_samples_max: entry.request_samples_max,
+        histograms: entry.histograms,
         ..remote_write::EncoderOptions::default()
     }
 }

@@ -223,6 +223,11 @@ impl Prometheus {
             .collect()
     }
 
+    /// What an instant query answers now, as JSON.
+    pub(crate) fn query(&self, query: &str) -> Value {
+        self.get("query", &[("query", query)])
+    }
+
     /// Family name → (type, help), as the last scrape of a job announced them.
     pub(crate) fn metadata(&self, job: &str) -> BTreeMap<String, (String, String)> {
         let target = format!("{{job=\"{job}\"}}");

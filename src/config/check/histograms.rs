@@ -4,6 +4,7 @@ use super::Checker;
 use crate::config::histograms::{HistogramForm, NativeBuckets};
 use crate::config::problem::Path;
 use crate::config::raw::RawNativeHistogram;
+use crate::config::{Kind, Metric, RemoteWrite, RemoteWriteVersion};
 
 impl Checker<'_> {
     /// The form that a word stands for among those that an exporter has.
@@ -15,6 +16,34 @@ impl Checker<'_> {
     ) -> HistogramForm {
         let form = self.choice(&at.key("histograms"), word, known);
         form.unwrap_or_default()
+    }
+
+    /// No metric has custom buckets where they are sent by version 1 of remote write, which
+    /// does not know them.
+    pub(super) fn custom_buckets(
+        &mut self,
+        at: &Path,
+        metrics: &[Option<Metric>],
+        remote_writes: &[RemoteWrite],
+    ) {
+        let mut entries = remote_writes.iter();
+        let first = entries.position(|e| e.enabled && e.version == RemoteWriteVersion::V1);
+        let Some(entry) = first else {
+            return;
+        };
+        for (index, metric) in metrics.iter().enumerate() {
+            let kind = metric.as_ref().map(|metric| &metric.kind);
+            if let Some(Kind::Histogram { native, .. }) = kind
+                && native.form == Some(HistogramForm::Nhcb)
+            {
+                let message = format!(
+                    "exporters.remote_write[{entry}] is of version 1, which has no custom \
+                     buckets; write `version: 2` there, or native or classic here"
+                );
+                self.problems
+                    .add(&at.index(index).key("histograms"), message);
+            }
+        }
     }
 
     /// What a histogram says of its form and of its native buckets.

@@ -104,6 +104,10 @@ remote_write: [{url: 'http://u:p@h/w'}]
     remote_write[0].url: name and password do not belong here; use headers
 remote_write: [{url: 'http://h/w', version: 3}]
     remote_write[0].version: must be within 1 and 2, found 3
+remote_write: [{url: 'http://h/w', histograms: exponential}]
+    remote_write[0].histograms: unknown "exponential"; expected one of: classic, native, nhcb, both
+remote_write: [{url: 'http://h/w', histograms: nhcb}]
+    remote_write[0].histograms: version 1 has no custom buckets; write `version: 2`, or native or classic
 remote_write: [{url: 'http://h/w', labels: {a-b: c}}]
     remote_write[0].labels.a-b: not a label name; use letters, digits and _, and do not begin with a digit; or set global.names: utf8
 remote_write: [{url: 'http://h/w', labels: {__a: c}}]
@@ -147,6 +151,30 @@ remote_write: [{url: 'http://h/w', key_file: a}]
 otel: {resource: {service.name: [a]}}
     otel.resource.service.name: expected a single value, found a list
 "#;
+
+/// Custom buckets are for version 2 alone, whoever asks for them.
+#[test]
+fn metrics_have_no_custom_buckets_in_version_1() {
+    let load = |entries: &str, form: &str| {
+        let text = format!(
+            "exporters: {{remote_write: [{entries}]}}\n\
+             metrics:\n\
+             - {{name: g, type: gauge, algorithm: constant, start: 1}}\n\
+             - {{name: h, type: histogram, algorithm: lognormal, mu: 0, sigma: 1, \
+             histograms: {form}}}\n"
+        );
+        load_str(Path::new("f.yaml"), text.as_bytes(), &|_| None)
+    };
+    let (second, first) = ("{url: 'http://h/w', version: 2}", "{url: 'http://h/w'}");
+    let both = format!("{second}, {first}");
+    let error = load(&both, "nhcb").unwrap_err().to_string();
+    let expected = "metrics[1].histograms: exporters.remote_write[1] is of version 1, which has no \
+                    custom buckets; write `version: 2` there, or native or classic here";
+    assert!(error.contains(expected), "{error}");
+    for (entries, form) in [(second, "nhcb"), (&both, "both"), ("", "nhcb")] {
+        assert!(load(entries, form).is_ok(), "{entries} {form}");
+    }
+}
 
 #[test]
 fn exporter_rules() {
