@@ -7,7 +7,7 @@
 //! (`totals`, and where not, which series are missing: `locate`), and whether each
 //! sample of some series (`selection`) is right (`samples`); at the end, whether
 //! metrics are described as they were (`described`). What the backend calls series is
-//! found out before (`probe`, `escaped`, `context`). A journal of another run is told from data
+//! found out before (`probe`, `escaped`, `context`). Native histograms are values of their own (`native`). A journal of another run is told from data
 //! that is lost (`other_run`). Ticks that should have come and did not are gaps
 //! (`edges`, `gaps`), unless the run made them fail (`run_faults`).
 //!
@@ -33,6 +33,8 @@ mod gaps;
 mod generations;
 mod locate;
 mod naming;
+mod native;
+mod native_totals;
 mod other_run;
 mod otlp_name;
 mod page_totals;

@@ -27,6 +27,8 @@ mod kubernetes;
 mod living;
 #[path = "real/names.rs"]
 mod names;
+#[path = "real/native.rs"]
+mod native;
 #[path = "real/otlp.rs"]
 mod otlp;
 #[path = "real/prometheus.rs"]

@@ -12,9 +12,10 @@ use super::values::{address, count_within, duration_ms, header, label, time, tol
 use super::{load, refuse_too_large, variable};
 use crate::app::RunError;
 use crate::clock::Clock;
-use crate::config::Password;
+use crate::config::{Config, Password};
 use crate::credentials::{Authorization, FromFiles};
 use crate::engine::threads_of;
+use crate::exporters;
 use crate::journal::{Replay, United};
 use crate::verify::backend::Backend;
 use crate::verify::{self, Options, Share, TARGETS_MAX, VerifyError};
@@ -260,8 +261,12 @@ pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunEr
 /// processes shared it.
 pub(super) fn load_run(args: &WhatArgs) -> Result<United, RunError> {
     let config = args.config.as_deref().map(load).transpose()?;
+    // Nothing else sends such buckets, which take time to compute.
+    let exponential = |config: &Config| {
+        matches!(args.via, Via::Otlp) && exporters::needs(config).exponential_size_max.is_some()
+    };
     let mut run = match (args.journal.as_slice(), config) {
-        (paths @ [_, ..], config) => run_of(paths, config.as_ref(), |_| false)?,
+        (paths @ [_, ..], config) => run_of(paths, config.as_ref(), exponential)?,
         ([], Some(config)) => {
             let Some(epoch_ns) = config.global.epoch_ns else {
                 return Err(RunError::Config(format!(
@@ -271,7 +276,10 @@ pub(super) fn load_run(args: &WhatArgs) -> Result<United, RunError> {
                 )));
             };
             United {
-                whole: Replay::of_config(config, epoch_ns, false),
+                whole: {
+                    let exponential = exponential(&config);
+                    Replay::of_config(config, epoch_ns, exponential)
+                },
                 parts: Vec::new(),
             }
         }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::naming::Names;
+use super::native::Native;
 use super::selection::{KeyLimit, Rows, each_key};
 use super::target::Scrape;
 use crate::engine::{Columns, Created, Frame};
@@ -40,6 +41,9 @@ impl Selection {
     }
 }
 
+/// So many numbers a native histogram is worth without its buckets.
+const NATIVE_VALUES: usize = 20;
+
 /// The values of sampled series at some consecutive scrapes, all of one catalog.
 #[derive(Debug)]
 pub(super) struct Chunk {
@@ -60,6 +64,10 @@ pub(super) struct Chunk {
     starts: Vec<(usize, usize)>,
     /// Scrape by scrape, a value per slot of each series that there was by then.
     values: Vec<f64>,
+    /// What series should be that are native histograms, by scrape and place.
+    natives: HashMap<(usize, usize), Native>,
+    /// So many numbers are in these, roughly.
+    native_values: usize,
     /// Scrape by scrape, whether a series has a point.
     present: Vec<bool>,
     /// When each series began, as of its first scrape, Unix milliseconds.
@@ -145,6 +153,8 @@ impl Chunk {
             slots: 0,
             starts: Vec::new(),
             values: Vec::new(),
+            natives: HashMap::new(),
+            native_values: 0,
             present: Vec::new(),
             started_ms: Vec::new(),
             restarted: HashMap::new(),
@@ -152,33 +162,32 @@ impl Chunk {
             born: 0,
         };
         for (index, family) in catalog.families().iter().enumerate() {
-            let names = context.route().names(family);
-            if context.leaves_out(family, &names) {
-                continue;
-            }
-            let mut sampled = Sampled {
-                family: index,
-                names,
-                series: Vec::new(),
-                by_row: HashMap::new(),
-                by_key: HashMap::new(),
-                shown: Rows::All,
-                born_keys: Vec::new(),
-            };
-            let population = populations.family(index);
-            sampled.shown = context.all_rows(population);
-            let rows = context.rows(population);
-            each_key(population, family.name_key, &rows, |key, row| {
-                if selection.limit.includes(key) {
-                    let series = chunk.next_series(row, sampled.names.slots.len());
-                    if population.entities().is_some() {
-                        sampled.by_row.insert(row, sampled.series.len());
-                        sampled.by_key.insert(key, sampled.series.len());
+            let judged = context.names(family).into_iter();
+            for names in judged.filter(|names| context.not_judged(names).is_none()) {
+                let mut sampled = Sampled {
+                    family: index,
+                    names,
+                    series: Vec::new(),
+                    by_row: HashMap::new(),
+                    by_key: HashMap::new(),
+                    shown: Rows::All,
+                    born_keys: Vec::new(),
+                };
+                let population = populations.family(index);
+                sampled.shown = context.all_rows(population);
+                let rows = context.rows(population);
+                each_key(population, family.name_key, &rows, |key, row| {
+                    if selection.limit.includes(key) {
+                        let series = chunk.next_series(row, sampled.names.slots.len());
+                        if population.entities().is_some() {
+                            sampled.by_row.insert(row, sampled.series.len());
+                            sampled.by_key.insert(key, sampled.series.len());
+                        }
+                        sampled.series.push(series);
                     }
-                    sampled.series.push(series);
-                }
-            });
-            chunk.sampled.push(sampled);
+                });
+                chunk.sampled.push(sampled);
+            }
         }
         for one in ended {
             chunk.add_ended(one);
@@ -204,7 +213,8 @@ impl Chunk {
 
     /// Whether so many scrapes are held that they are to be compared.
     pub(super) fn is_full(&self) -> bool {
-        self.values.len() + self.slots > self.values_max || self.born > BORN_MAX
+        let values = self.values.len() + self.native_values;
+        values + self.slots > self.values_max || self.born > BORN_MAX
     }
 
     /// Goes on after the last scrape with the same series, where none has begun or ended.
@@ -215,6 +225,8 @@ impl Chunk {
         self.scrapes.clear();
         self.starts.clear();
         self.values.clear();
+        self.natives.clear();
+        self.native_values = 0;
         self.present.clear();
         self.started_ms.clear();
         self.restarted.clear();
@@ -261,6 +273,11 @@ impl Chunk {
                 for (value, slot) in values.iter_mut().zip(&sampled.names.slots) {
                     *value = super::naming::value(slot, columns, created, row);
                 }
+                if sampled.names.is_native() {
+                    let native = Native::of(sampled.names.form, &family.shape, columns, row);
+                    self.native_values += NATIVE_VALUES + 2 * native.buckets.len();
+                    self.natives.insert((at_scrape, series.place), native);
+                }
             }
         }
     }
@@ -279,6 +296,15 @@ impl Chunk {
         let (values, _) = self.starts[scrape];
         let is_present = self.is_present(series, scrape);
         is_present.then(|| self.values[values + series.slot + slot])
+    }
+
+    /// The native histogram that a series should be at a scrape.
+    pub(super) fn native(&self, scrape: usize, sampled: &Sampled, index: usize) -> Option<&Native> {
+        let series = &sampled.series[index];
+        if !self.is_present(series, scrape) {
+            return None;
+        }
+        self.natives.get(&(scrape, series.place))
     }
 
     fn is_present(&self, series: &Series, scrape: usize) -> bool {

@@ -3,11 +3,11 @@
 //! (allowances).
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::backend::{AskError, Backend, Kind, Labels};
 use super::escaped;
-use super::naming::{self, Added, Clash, Names, Naming, matcher, one_of, selector};
+use super::naming::{self, Added, Clash, Form, Names, Naming, matcher, one_of, selector};
 use super::pages::{self, Page};
 use super::probe::Probe;
 use super::report::Allowance;
@@ -19,8 +19,8 @@ use super::target::{Scrape, Target};
 use super::{Options, VerifyError, Via};
 use crate::journal::Replay;
 use crate::layout::Wire;
+use crate::model::Family;
 use crate::model::population::Population;
-use crate::model::{Family, Shape};
 use crate::selfmetrics::TICKS;
 
 /// Relative error of values in `VictoriaMetrics`, which keeps about twelve
@@ -43,8 +43,9 @@ pub(super) struct Context<'a> {
     added: Added,
     /// Whether own labels have names of the target's.
     clashes: bool,
-    /// Names of the histograms that the backend keeps as native ones only.
-    native: BTreeSet<String>,
+    /// By name of a histogram, the forms in which the backend keeps it that keeps it otherwise
+    /// than it came.
+    forms: BTreeMap<String, Vec<Form>>,
     tolerance: f64,
     /// After a scrape, the series that it does not show are marked within this.
     marked_within_ms: i64,
@@ -129,10 +130,10 @@ impl<'a> Context<'a> {
         }
         added.style = route.label_style(replay, backend, &added, at_ms)?;
         let from_ms = target.scrapes[target.known.min(target.scrapes.len() - 1)].time_ms;
-        let native = probe.native_only(&route, &added, from_ms)?;
+        let forms = probe.forms(&route, &added, from_ms)?;
         Ok(Self {
             added,
-            native,
+            forms,
             backend,
             kind,
             route,
@@ -160,7 +161,7 @@ impl<'a> Context<'a> {
                 ..added(replay, target)
             },
             clashes: self.clashes,
-            native: self.native.clone(),
+            forms: self.forms.clone(),
             tolerance: self.tolerance,
             marked_within_ms: target.interval_ms / MARK_LATENESS_DIVISOR,
             matches: self.matches,
@@ -214,16 +215,23 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Why the series of a family are not compared, though they are there.
-    pub(super) fn not_judged(&self, names: &Names) -> Option<&'static str> {
-        self.native
-            .contains(&names.family)
-            .then_some("the backend has turned it into native histograms")
+    /// What a family's series are called in each form in which the backend has them.
+    pub(super) fn names(&self, family: &Family) -> Vec<Names> {
+        let sent = self.route.names(family);
+        let Some(forms) = self.forms.get(&sent.family) else {
+            return vec![sent];
+        };
+        let in_form = |form: &Form| match form {
+            Form::Classic => sent.clone(),
+            form => sent.clone().native(*form),
+        };
+        forms.iter().map(in_form).collect()
     }
 
-    /// Whether the samples of a family are not asked for.
-    pub(super) fn leaves_out(&self, family: &Family, names: &Names) -> bool {
-        self.route.leaves_out(&family.shape) || self.not_judged(names).is_some()
+    /// Why the series of a family are not compared, though they are there.
+    pub(super) fn not_judged(&self, names: &Names) -> Option<&'static str> {
+        let is_told = names.is_native() && self.kind == Kind::VictoriaMetrics;
+        is_told.then_some("the backend has turned it into buckets of its own (vmrange)")
     }
 
     /// Notes that an allowance made a difference.
@@ -312,7 +320,10 @@ impl<'a> Context<'a> {
 
     /// Whether a format leaves a name out that another one has: `OpenMetrics`
     /// knows no sum and count of histograms with negative buckets.
-    pub(super) fn may_be_left_out(family: &Family, name: usize) -> bool {
+    pub(super) fn may_be_left_out(family: &Family, names: &Names, name: usize) -> bool {
+        if names.is_native() {
+            return false;
+        }
         let role = family.shape.metric_type().names()[name].role;
         !family
             .shape
@@ -504,9 +515,6 @@ impl<'a> Context<'a> {
     fn not_compared(&self, described: usize) -> String {
         let own = format!("the process's own {}gen_… metrics", self.route.self_prefix);
         let mut not = vec![own.as_str()];
-        if self.route.leaves_out(&Shape::histogram([])) {
-            not.push("histograms (they are sent in exponential form)");
-        }
         if matches!(self.route.naming, Naming::Exposed { created: false, .. }) {
             not.push("_created series (there are none)");
         }

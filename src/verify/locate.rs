@@ -190,7 +190,7 @@ fn stored_by(
     label: &str,
     totals: &Totals,
 ) -> Result<BTreeMap<String, (f64, Option<f64>)>, AskError> {
-    let points = place.points(&selector(&[place.text()], &group.matchers));
+    let points = place.values(&selector(&[place.text()], &group.matchers));
     let by = |function: &str, of: &str| {
         let query = format!("{function} by ({}) ({of})", label_in_query(label));
         ctx.backend().vector(&query, place.exactly.query_ms)
@@ -294,7 +294,7 @@ fn compare(
         Some(format!("it ended at tick {}", lived.ended))
     };
     let at_ms = place.exactly.query_ms;
-    let query = place.points(&selector(&[place.text()], &group.matchers));
+    let query = place.values(&selector(&[place.text()], &group.matchers));
     let own = place.own_labels();
     // By identity: how it is shown, how to ask for it, and its value.
     let mut expected: BTreeMap<String, (String, String, f64)> = BTreeMap::new();
@@ -326,13 +326,16 @@ fn compare(
                 }
                 let series = shown(place.text(), labels(cursor), number);
                 let selector = ctx.selector(place.text(), labels(cursor), number);
-                expected.insert(identity, (series, place.points(&selector), value));
+                expected.insert(identity, (series, place.values(&selector), value));
             }
         });
     }
     let mut examples = Vec::new();
     let label = place.names.slots[place.names.slots_of(place.name).start].number;
-    for row in ctx.backend().vector(&query, at_ms)? {
+    for mut row in ctx.backend().vector(&query, at_ms)? {
+        // Functions of native histograms leave the name out.
+        let name = row.labels.entry("__name__".to_owned());
+        name.or_insert_with(|| place.text().to_owned());
         let (identity, text) = ctx.identity_of(&row.labels, &own, label.map(|(label, _)| label));
         match expected.remove(&identity) {
             Some((_, _, value)) if ctx.is_value(value, row.value) => {}

@@ -27,9 +27,21 @@ pub(super) enum Naming {
     Otlp(otlp_name::Style),
 }
 
+/// What the samples of a family are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Form {
+    /// Numbers; of a histogram one for each bucket.
+    Classic,
+    /// Native histograms with exponential buckets.
+    Exponential,
+    /// Native histograms with the configured buckets.
+    Custom,
+}
+
 /// What a family's series are called, and the samples that each one has.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Names {
+    pub(super) form: Form,
     /// Prefix and base name, as it is shown.
     pub(super) family: String,
     /// Names of samples.
@@ -79,10 +91,34 @@ impl Names {
         });
         let slots = shape.layout().all_slots();
         Self {
+            form: Form::Classic,
             texts: texts.collect(),
             slots: slots.filter(|slot| is_stored(slot.role)).collect(),
             family,
         }
+    }
+
+    /// Those of a histogram that is native: one series, called as the family, which as a number
+    /// tells how many observations there are.
+    pub(super) fn native(self, form: Form) -> Self {
+        let count = self.slots.iter().find(|slot| slot.role == Role::Count);
+        let count = count.map(|slot| Slot {
+            name: 0,
+            suffix: "",
+            cell: 0,
+            number: None,
+            ..*slot
+        });
+        Self {
+            form,
+            texts: vec![self.family.clone()],
+            slots: count.into_iter().collect(),
+            family: self.family,
+        }
+    }
+
+    pub(super) fn is_native(&self) -> bool {
+        self.form != Form::Classic
     }
 
     /// The name of those that tell when series began, if there are any.

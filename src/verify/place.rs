@@ -33,10 +33,20 @@ impl Place<'_> {
         format!("last_over_time({selector}[{}ms])", self.exactly.window_ms)
     }
 
+    /// The same as numbers: of native histograms, how many observations each has.
+    pub(super) fn values(&self, selector: &str) -> String {
+        let points = self.points(selector);
+        if self.names.is_native() {
+            format!("histogram_count({points})")
+        } else {
+            points
+        }
+    }
+
     pub(super) fn may_be_left_out(&self) -> bool {
         self.family.is_some_and(|family| {
             let family = &self.frame.catalog().families()[family];
-            Context::may_be_left_out(family, self.name)
+            Context::may_be_left_out(family, self.names, self.name)
         })
     }
 

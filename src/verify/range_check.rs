@@ -208,23 +208,23 @@ impl<'a> RangeCheck<'a> {
 
     /// Goes over to other families, as after a reload.
     fn begin(&mut self, frame: &Frame) {
-        let route = self.context.route();
         let families = frame.catalog().families().iter();
         for (family, population) in families.zip(frame.populations().iter()) {
             let rows = self.context.rows(population);
             let series = rows.count(population);
             let may_come = population.entities().is_some() && !matches!(rows, Rows::None);
-            if series == 0 && !may_come || route.leaves_out(&family.shape) {
+            if series == 0 && !may_come {
                 continue;
             }
-            let names = route.names(family);
-            let not_judged = self.context.not_judged(&names);
-            let tally = tally_of(&mut self.tallies, &names.family);
-            family.shape.type_name().clone_into(&mut tally.kind);
-            tally.series = tally.series.max(series);
-            tally.not_judged = not_judged;
-            if not_judged.is_none() && !self.names.contains(&names) {
-                self.names.push(names);
+            for names in self.context.names(family) {
+                let not_judged = self.context.not_judged(&names);
+                let tally = tally_of(&mut self.tallies, &names.family);
+                family.shape.type_name().clone_into(&mut tally.kind);
+                tally.series = tally.series.max(series);
+                tally.not_judged = not_judged;
+                if not_judged.is_none() && !self.names.contains(&names) {
+                    self.names.push(names);
+                }
             }
         }
         let left = self.left.take().filter(|left| left.can_go_on_to(frame));
@@ -259,16 +259,19 @@ impl<'a> RangeCheck<'a> {
         known: &Generations,
     ) -> Result<(), AskError> {
         let catalog = frame.catalog();
-        let current: Vec<Names> = catalog
-            .families()
-            .iter()
-            .map(|family| self.context.route().names(family))
+        let families = catalog.families().iter().enumerate();
+        let current: Vec<(usize, Names)> = families
+            .flat_map(|(index, family)| {
+                let names = self.context.names(family).into_iter();
+                names.map(move |names| (index, names))
+            })
             .collect();
         for names in &self.names {
-            let family = current.iter().position(|current| current == names);
+            let family = current.iter().find(|(_, current)| current == names);
+            let family = family.map(|(index, _)| *index);
             for name in 0..names.texts.len() {
                 let text = &names.texts[name];
-                let is_others = current.iter().any(|other| other.texts.contains(text));
+                let is_others = current.iter().any(|(_, other)| other.texts.contains(text));
                 if family.is_none() && is_others {
                     continue;
                 }

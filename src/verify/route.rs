@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::backend::{AskError, Backend};
-use super::naming::{Added, Names, Naming, is_there, selector};
+use super::naming::{Added, Form, Names, Naming, is_there, selector};
 use super::otlp_name::{LABEL_STYLES, LabelStyle, STYLES, Style};
 use super::{VerifyError, Via};
 use crate::config::{Config, Metric};
@@ -32,7 +32,7 @@ pub(super) struct Route {
     pub(super) due: Option<Schedule>,
     /// Whether a series that has no sample any more is marked as ended.
     pub(super) ends: Ends,
-    /// Histograms are sent in a form that has no buckets with bounds.
+    /// Histograms are sent with exponential buckets.
     exponential: bool,
     /// `OpenMetrics` has `_created` series.
     created: bool,
@@ -129,7 +129,19 @@ impl Route {
     /// What a family's series are called.
     pub(super) fn names(&self, family: &Family) -> Names {
         let of = (family.name.as_str(), family.unit.as_str());
-        Names::of(of, &family.shape, &self.prefix, self.naming)
+        self.in_form(
+            Names::of(of, &family.shape, &self.prefix, self.naming),
+            &family.shape,
+        )
+    }
+
+    /// The same in the form in which they are sent.
+    fn in_form(&self, names: Names, shape: &Shape) -> Names {
+        if self.is_native(shape) {
+            names.native(Form::Exponential)
+        } else {
+            names
+        }
     }
 
     /// What a metric's series are called.
@@ -141,7 +153,7 @@ impl Route {
     pub(super) fn names_by(&self, metric: &Metric, naming: Naming) -> Names {
         let of = (metric.name.as_str(), metric.unit.as_str());
         let shape = shape_of(metric, &|_| None);
-        Names::of(of, &shape, &self.prefix, naming)
+        self.in_form(Names::of(of, &shape, &self.prefix, naming), &shape)
     }
 
     /// Where a receiver puts a zero that puts one where a series began, Unix milliseconds.
@@ -160,8 +172,8 @@ impl Route {
         self.starts_ms(created_ms).contains(&time_ms)
     }
 
-    /// Whether a family cannot be compared.
-    pub(super) fn leaves_out(&self, shape: &Shape) -> bool {
+    /// Whether a family is sent as native histograms.
+    pub(super) fn is_native(&self, shape: &Shape) -> bool {
         self.exponential && matches!(shape, Shape::Histogram { .. })
     }
 

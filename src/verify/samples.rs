@@ -2,11 +2,12 @@
 
 mod ends;
 mod examples;
+mod native;
 mod one;
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::backend::{AskError, Labels};
+use super::backend::{AskError, Labels, Stored};
 use super::batch::{Batch, Walk};
 use super::chunk::{Chunk, Sampled};
 use super::context::Context;
@@ -111,7 +112,12 @@ impl Check<'_, '_> {
             let (identity, text) = self.ctx.identity_of(&stored.labels, &own, label);
             match expected.get(&identity) {
                 Some(&(index, slot)) if seen.insert((index, slot)) => {
-                    self.compare_series(index, slot, by_series.of(index, slot), &stored.samples);
+                    if self.names().is_native() {
+                        self.compare_native(index, &stored);
+                    } else {
+                        let expected = by_series.of(index, slot);
+                        self.compare_series(index, slot, expected, &stored.samples);
+                    }
                 }
                 Some(_) => self.duplicate_series(&text, &stored),
                 None => {
@@ -125,8 +131,13 @@ impl Check<'_, '_> {
             for slot in 0..slots {
                 if !seen.contains(&(index, slot)) {
                     let name = self.names().slots[slot].name;
-                    if Context::may_be_left_out(self.chunk.family(self.sampled), name) {
+                    let family = self.chunk.family(self.sampled);
+                    if Context::may_be_left_out(family, self.names(), name) {
                         self.ctx.allow_left_out();
+                        continue;
+                    }
+                    if self.names().is_native() {
+                        self.compare_native(index, &Stored::default());
                         continue;
                     }
                     self.compare_series(index, slot, by_series.of(index, slot), &[]);

@@ -128,7 +128,7 @@ pub(super) fn find(
     if in_range.is_empty() || !known.is_empty() {
         let none = |series: &Labels| Stored {
             labels: series.clone(),
-            samples: Vec::new(),
+            ..Stored::default()
         };
         let there: BTreeSet<&Labels> = in_range.iter().map(|stored| &stored.labels).collect();
         let silent = before.keys().filter(|series| !there.contains(series));

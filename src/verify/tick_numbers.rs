@@ -185,6 +185,7 @@ mod tests {
             scrapes_of(&Stored {
                 labels: Labels::new(),
                 samples: samples.to_vec(),
+                ..Stored::default()
             })
         };
         assert_eq!(of(&[(0, 1.0), (1, 1.0)]).unwrap().len(), 2);

@@ -8,6 +8,7 @@ use super::context::Context;
 use super::generations::Generations;
 use super::locate::{Group, locate};
 use super::naming::{matcher, selector};
+use super::native_totals;
 use super::place::{Place, numbers};
 use super::report::{Example, What};
 use super::route::Ends;
@@ -38,7 +39,8 @@ pub(super) fn check(
             (rows, expected)
         }
     };
-    let points = place.points(&selector(&[place.text()], &matchers));
+    let selecting = selector(&[place.text()], &matchers);
+    let points = place.points(&selecting);
     let query = format!("count({points})");
     let found = ctx.single(&query, place.exactly.query_ms)?;
     let count = ctx.stored_count(&expected);
@@ -55,7 +57,15 @@ pub(super) fn check(
         let expected = format!("{count} series");
         vec![place.totals_example(expected, format!("{found}"), query)]
     } else if all > 0 {
-        check_values(ctx, place, (&expected, zeros), &points)?
+        let mut examples = check_values(ctx, place, (&expected, zeros), &place.values(&selecting))?;
+        if examples.is_empty() && place.names.is_native() {
+            examples = native_totals::check(ctx, place, &rows, &points)?;
+            if !examples.is_empty() {
+                // Their counts are right, so that nothing else is to be found.
+                return Ok(examples);
+            }
+        }
+        examples
     } else {
         Vec::new()
     };
@@ -64,8 +74,7 @@ pub(super) fn check(
             ctx.allow_start_zero();
         }
         // What the backend shows without being told how far to look back.
-        let shown = selector(&[place.text()], &matchers);
-        return ends(ctx, place, (&rows, all), &shown);
+        return ends(ctx, place, (&rows, all), &selecting);
     }
     if !look {
         return Ok(examples);

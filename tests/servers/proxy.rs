@@ -93,6 +93,20 @@ impl Proxy {
         })
     }
 
+    /// Passes OTLP without compression on to a URL as `change` makes it.
+    pub(crate) fn otlp_with(
+        url: &str,
+        change: impl FnMut(&mut ExportMetricsServiceRequest) + Send + 'static,
+    ) -> Self {
+        let (url, change) = (url.to_owned(), Mutex::new(change));
+        Self::start(move |request, reply, _| {
+            assert_eq!(request.header("Content-Encoding"), None);
+            let mut export = ExportMetricsServiceRequest::decode(request.body()).expect("OTLP");
+            (change.lock().unwrap())(&mut export);
+            pass_push(&url, request, reply, &export.encode_to_vec())
+        })
+    }
+
     fn start(
         pass: impl Fn(&Request<'_>, Reply<'_>, &Shared) -> io::Result<Sent> + Send + Sync + 'static,
     ) -> Self {

@@ -178,7 +178,7 @@ fn queries(replay: &Replay, route: &Route, report: &Report) -> Result<Vec<Query>
     let mut known: Vec<&str> = Vec::new();
     for metric in replay.metrics() {
         let shape = shape_of(metric, &|_| None);
-        if known.contains(&metric.name.as_str()) || route.leaves_out(&shape) {
+        if known.contains(&metric.name.as_str()) || route.is_native(&shape) {
             continue;
         }
         if known.len() >= METRICS_MAX {

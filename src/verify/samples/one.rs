@@ -218,7 +218,7 @@ impl Check<'_, '_> {
     }
 
     /// When a series was born or began anew, where that was at one of the scrapes.
-    fn birth_note(&self, index: usize, place: usize) -> Option<String> {
+    pub(super) fn birth_note(&self, index: usize, place: usize) -> Option<String> {
         match self.chunk.turn(self.sampled, index, place) {
             Some(Turn::Born(tick)) => Some(format!("it began at tick {tick}")),
             _ => None,
