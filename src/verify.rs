@@ -25,6 +25,8 @@ mod batch;
 mod chunk;
 pub mod compare;
 mod context;
+mod delta;
+mod delta_ticks;
 mod described;
 mod distinct;
 mod edges;
@@ -53,6 +55,7 @@ mod selection;
 mod series;
 mod session;
 mod sums;
+mod sums_at;
 mod table;
 mod target;
 mod tick_numbers;
@@ -63,6 +66,7 @@ use std::fmt;
 
 use crate::journal::ReplayError;
 use backend::AskError;
+pub use delta::StoredAs;
 pub use parts::run_shared;
 use report::Gap;
 pub use selection::Share;
@@ -115,6 +119,8 @@ pub struct Options {
     pub instance: Option<String>,
     /// Relative error of values; `None`: what the backend is known for.
     pub tolerance: Option<f64>,
+    /// What the backend stores of what was pushed with delta temporality; `None`: as it seems.
+    pub deltas_stored_as: Option<StoredAs>,
     /// Threads to compute with.
     pub threads: usize,
 }

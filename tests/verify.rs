@@ -192,6 +192,7 @@ fn options() -> Options {
         job: None,
         instance: None,
         tolerance: None,
+        deltas_stored_as: None,
         threads: 2,
     }
 }

@@ -178,6 +178,10 @@ pub(super) struct WhatArgs {
     /// Relative error that values may have. Default: none, for `VictoriaMetrics` 1e-11.
     #[arg(long, value_name = "SHARE", value_parser = tolerance)]
     tolerance: Option<f64>,
+    /// What the backend stores of what was pushed with delta temporality: totals that it adds up,
+    /// or each delta as it came. Default: as the stored tick numbers look.
+    #[arg(long, value_name = "AS", value_enum)]
+    deltas_stored_as: Option<StoredAs>,
     /// Send this header with every request; may be given several times.
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
     header: Vec<(String, String)>,
@@ -208,6 +212,14 @@ enum Via {
     /// Mockingbird pushed it by remote write.
     #[value(name = "remote_write", alias = "remote-write")]
     RemoteWrite,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StoredAs {
+    /// Totals, as with Prometheus' otlp-deltatocumulative.
+    Cumulative,
+    /// Deltas, as with Prometheus' otlp-native-delta-ingestion.
+    Delta,
 }
 
 /// A backend at a URL, asked as the arguments say.
@@ -253,6 +265,10 @@ pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunEr
         job: args.job.clone(),
         instance: args.instance.clone(),
         tolerance: args.tolerance,
+        deltas_stored_as: args.deltas_stored_as.map(|stored_as| match stored_as {
+            StoredAs::Cumulative => verify::StoredAs::Cumulative,
+            StoredAs::Delta => verify::StoredAs::Delta,
+        }),
         threads: threads.unwrap_or_else(|| threads_of(replay.config())),
     })
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::context::Context;
+use super::delta::{self, Base, Now};
 use super::naming::Names;
 use super::native::Native;
 use super::selection::{KeyLimit, Rows, each_key};
@@ -64,6 +65,8 @@ pub(super) struct Chunk {
     starts: Vec<(usize, usize)>,
     /// Scrape by scrape, a value per slot of each series that there was by then.
     values: Vec<f64>,
+    /// How far each may be off, where they are differences.
+    slacks: Vec<f64>,
     /// What series should be that are native histograms, by scrape and place.
     natives: HashMap<(usize, usize), Native>,
     /// So many numbers are in these, roughly.
@@ -153,6 +156,7 @@ impl Chunk {
             slots: 0,
             starts: Vec::new(),
             values: Vec::new(),
+            slacks: Vec::new(),
             natives: HashMap::new(),
             native_values: 0,
             present: Vec::new(),
@@ -225,6 +229,7 @@ impl Chunk {
         self.scrapes.clear();
         self.starts.clear();
         self.values.clear();
+        self.slacks.clear();
         self.natives.clear();
         self.native_values = 0;
         self.present.clear();
@@ -238,12 +243,16 @@ impl Chunk {
     }
 
     /// Keeps the values of the frame that it has gone on to.
-    pub(super) fn add(&mut self, scrape: Scrape, frame: &Frame) {
+    /// What is pushed as deltas counts from `base`.
+    pub(super) fn add(&mut self, scrape: Scrape, frame: &Frame, base: Option<Base<'_>>) {
         let at_scrape = self.scrapes.len();
         self.scrapes.push(scrape);
         let (values, present) = (self.values.len(), self.present.len());
         self.starts.push((values, present));
         self.values.resize(values + self.slots, 0.0);
+        if base.is_some() {
+            self.slacks.resize(values + self.slots, 0.0);
+        }
         self.present.resize(present + self.series, false);
         self.started_ms.resize(self.series, 0);
         for sampled in &self.sampled {
@@ -269,12 +278,21 @@ impl Chunk {
                     let times = self.restarted.entry(series.place).or_default();
                     times.push((at_scrape, started_ms));
                 }
-                let values = &mut self.values[values + series.slot..];
-                for (value, slot) in values.iter_mut().zip(&sampled.names.slots) {
-                    *value = super::naming::value(slot, columns, created, row);
+                let now = Now { columns, created };
+                for (place, slot) in (values + series.slot..).zip(&sampled.names.slots) {
+                    let of = (slot, &family.shape);
+                    let (value, slack) = delta::value(of, now, (block, row), base);
+                    self.values[place] = value;
+                    if base.is_some() {
+                        self.slacks[place] = slack;
+                    }
                 }
                 if sampled.names.is_native() {
-                    let native = Native::of(sampled.names.form, &family.shape, columns, row);
+                    let of = (&sampled.names, &family.shape);
+                    let (native, slack) = delta::native(of, now, (block, row), base);
+                    if base.is_some() {
+                        self.slacks[values + series.slot] = slack;
+                    }
                     self.native_values += NATIVE_VALUES + 2 * native.buckets.len();
                     self.natives.insert((at_scrape, series.place), native);
                 }
@@ -296,6 +314,13 @@ impl Chunk {
         let (values, _) = self.starts[scrape];
         let is_present = self.is_present(series, scrape);
         is_present.then(|| self.values[values + series.slot + slot])
+    }
+
+    /// How far the value of a slot may be off; of a native histogram, its sum.
+    pub(super) fn slack(&self, scrape: usize, sampled: &Sampled, index: usize, slot: usize) -> f64 {
+        let series = &sampled.series[index];
+        let at = self.starts[scrape].0 + series.slot + slot;
+        self.slacks.get(at).copied().unwrap_or(0.0)
     }
 
     /// The native histogram that a series should be at a scrape.

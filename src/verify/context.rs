@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::backend::{AskError, Backend, Kind, Labels};
+use super::delta::{Deltas, is_delta};
 use super::escaped;
 use super::naming::{self, Added, Clash, Form, Names, Naming, matcher, one_of, selector};
 use super::pages::{self, Page};
@@ -19,8 +20,8 @@ use super::target::{Scrape, Target};
 use super::{Options, VerifyError, Via};
 use crate::journal::Replay;
 use crate::layout::Wire;
-use crate::model::Family;
 use crate::model::population::Population;
+use crate::model::{Family, Shape};
 use crate::selfmetrics::TICKS;
 
 /// Relative error of values in `VictoriaMetrics`, which keeps about twelve
@@ -47,6 +48,8 @@ pub(super) struct Context<'a> {
     /// than it came.
     forms: BTreeMap<String, Vec<Form>>,
     tolerance: f64,
+    /// Where what is counted was pushed as deltas, what each push counts.
+    deltas: Option<Deltas>,
     /// After a scrape, the series that it does not show are marked within this.
     marked_within_ms: i64,
     matches: &'a Matches,
@@ -139,6 +142,7 @@ impl<'a> Context<'a> {
             route,
             clashes,
             tolerance,
+            deltas: target.deltas.clone(),
             marked_within_ms: match options.via {
                 Via::Prometheus => target.interval_ms / MARK_LATENESS_DIVISOR,
                 Via::Otlp | Via::RemoteWrite(_) => 0,
@@ -163,6 +167,7 @@ impl<'a> Context<'a> {
             clashes: self.clashes,
             forms: self.forms.clone(),
             tolerance: self.tolerance,
+            deltas: None,
             marked_within_ms: target.interval_ms / MARK_LATENESS_DIVISOR,
             matches: self.matches,
             page: Some(page),
@@ -226,6 +231,18 @@ impl<'a> Context<'a> {
             form => sent.clone().native(*form),
         };
         forms.iter().map(in_form).collect()
+    }
+
+    /// What was pushed as deltas, if anything was.
+    pub(super) fn deltas(&self) -> Option<&Deltas> {
+        self.deltas.as_ref()
+    }
+
+    /// Whether a backend has added up what a family was pushed as, so that only the differences
+    /// of what is stored are known.
+    pub(super) fn adds_up(&self, shape: &Shape) -> bool {
+        let are_added_up = self.deltas.as_ref().is_some_and(Deltas::are_added_up);
+        are_added_up && is_delta(shape)
     }
 
     /// Why the series of a family are not compared, though they are there.
@@ -316,6 +333,11 @@ impl<'a> Context<'a> {
             return true;
         }
         false
+    }
+
+    /// The same of a difference of totals, which may be off by their rounding.
+    pub(super) fn is_grown(&self, expected: f64, found: f64, slack: f64) -> bool {
+        self.is_value(expected, found) || slack > 0.0 && (expected - found).abs() <= slack
     }
 
     /// Whether a format leaves a name out that another one has: `OpenMetrics`
@@ -488,6 +510,15 @@ impl<'a> Context<'a> {
         };
         list.push((clash.to_owned(), self.clashes));
         list.extend(self.route.translation().map(|what| (what.to_owned(), true)));
+        list.extend(self.deltas.as_ref().map(|deltas| {
+            let what = if deltas.are_added_up() {
+                "what was pushed as deltas is stored as totals, which count from where the backend \
+                 began to add up: what is compared is how much they grow from push to push"
+            } else {
+                "what was pushed as deltas is stored as it came"
+            };
+            (what.to_owned(), true)
+        }));
         list.push(match self.route.ends {
             Ends::Missing => (
                 "a series that a scrape does not show ends with it (staleness), or up to a tenth \
@@ -515,6 +546,10 @@ impl<'a> Context<'a> {
     fn not_compared(&self, described: usize) -> String {
         let own = format!("the process's own {}gen_… metrics", self.route.self_prefix);
         let mut not = vec![own.as_str()];
+        if self.deltas.as_ref().is_some_and(Deltas::are_added_up) {
+            not.push("sums over all series of what is added up");
+            not.push("the first total in the range of each such series, unless the run began then");
+        }
         if matches!(self.route.naming, Naming::Exposed { created: false, .. }) {
             not.push("_created series (there are none)");
         }

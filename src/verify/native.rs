@@ -219,6 +219,40 @@ impl Native {
         text
     }
 
+    /// What it has more than an earlier one, in its own buckets; nothing where anything has
+    /// fallen, since it began anew in between.
+    pub(super) fn minus(&self, before: &Self) -> Option<Self> {
+        let mut grown = self.clone();
+        let before = match (self.schema(), before.schema()) {
+            (Some(own), Some(other)) if own > other => return None,
+            (Some(own), _) => before.clone().coarser(own),
+            (None, _) => before.clone(),
+        };
+        if let (
+            Bounds::Exponential { zero_count, .. },
+            Bounds::Exponential {
+                zero_count: zeros, ..
+            },
+        ) = (&mut grown.bounds, &before.bounds)
+        {
+            *zero_count -= zeros;
+            if *zero_count < 0.0 {
+                return None;
+            }
+        }
+        for (index, count) in &before.buckets {
+            let rest = grown.buckets.get_mut(index)?;
+            *rest -= count;
+            if *rest < 0.0 {
+                return None;
+            }
+        }
+        grown.buckets.retain(|_, count| *count != 0.0);
+        grown.count -= before.count;
+        grown.sum -= before.sum;
+        Some(grown)
+    }
+
     /// Adds another one of the same kind, in the coarser buckets of both.
     pub(super) fn add(self, other: Self) -> Self {
         let schema = self.schema().min(other.schema()).unwrap_or_default();
@@ -276,6 +310,40 @@ impl Native {
                 found,
                 note: None,
             }),
+        }
+    }
+
+    /// How what a backend has added up since an earlier sample differs, if it does. Whoever adds
+    /// up merges buckets where observations need more than it keeps.
+    pub(super) fn judge_growth(
+        &self,
+        found: &StoredHistogram,
+        before: Option<&StoredHistogram>,
+        is_same: &dyn Fn(f64, f64) -> bool,
+    ) -> Option<Difference> {
+        let wrong = |found| {
+            Some(Difference {
+                expected: self.text(),
+                found,
+                note: None,
+            })
+        };
+        let found = match Self::read(found, self) {
+            Ok(found) => found,
+            Err(text) => return wrong(text),
+        };
+        let merged = found.schema().unwrap_or_default();
+        let expected = self.clone().coarser(merged);
+        let Some(before) = before else {
+            return expected.difference(&found, is_same);
+        };
+        let before = match Self::read(before, self) {
+            Ok(before) => before,
+            Err(text) => return wrong(format!("after what cannot be read: {text}")),
+        };
+        match found.minus(&before) {
+            Some(grown) => expected.difference(&grown, is_same),
+            None => wrong(format!("less than before, that was {}", before.text())),
         }
     }
 

@@ -31,16 +31,14 @@ pub(super) fn check(
     let Some(family) = place.family else {
         return Ok(Vec::new());
     };
-    let shape = &place.frame.catalog().families()[family].shape;
     let mut expected: Option<Native> = None;
     let mut sums = Totals::default();
     for_each_series(place.frame, family, rows, |_, block, row| {
         if place.frame.gaps(block).contains(row) {
             return;
         }
-        let columns = place.frame.block(block).2;
-        let one = Native::of(place.names.form, shape, columns, row);
-        sums.add(one.sum);
+        let (one, slack) = place.native(family, (block, row));
+        sums.add_grown((one.sum, slack));
         expected = Some(match expected.take() {
             Some(sum) => sum.add(one),
             None => one,
@@ -89,7 +87,6 @@ fn name(
     for (labels, histogram) in ctx.backend().histograms(points, place.exactly.query_ms)? {
         found.insert(ctx.identity_of(&labels, &own, None).0, histogram);
     }
-    let shape = &place.frame.catalog().families()[family].shape;
     let mut examples = Vec::new();
     for_each_series(place.frame, family, rows, |cursor, block, row| {
         if place.frame.gaps(block).contains(row) || examples.len() >= NAMED_MAX {
@@ -99,9 +96,8 @@ fn name(
         let Some(found) = found.get(&identity) else {
             return;
         };
-        let columns = place.frame.block(block).2;
-        let expected = Native::of(place.names.form, shape, columns, row);
-        let is_same = |own, other| ctx.is_value(own, other);
+        let (expected, slack) = place.native(family, (block, row));
+        let is_same = |own, other| ctx.is_grown(own, other, slack);
         if let Some(difference) = expected.judge(found, &is_same) {
             let selecting = ctx.selector(place.text(), labels(cursor), None);
             let series = shown(place.text(), labels(cursor), None);

@@ -9,6 +9,7 @@ use super::at_tick::AtTick;
 use super::backend::AskError;
 use super::chunk::{Chunk, Left, Selection};
 use super::context::Context;
+use super::delta::Base;
 use super::distinct::Distinct;
 use super::generations::Generations;
 use super::naming::Names;
@@ -142,11 +143,11 @@ impl<'a> RangeCheck<'a> {
         Some((self.totals.take()?, &mut self.tallies))
     }
 
-    /// The next scrape, which is of this frame; of what is not there any more `known` tells.
+    /// The next scrape, which is of this frame, and counts from the base what is pushed as deltas; of what is not there any more `known` tells.
     pub(super) fn scrape(
         &mut self,
         (scrape, is_instant): (Scrape, bool),
-        frame: &Frame,
+        (frame, base): (&Frame, Option<Base<'_>>),
         known: &Generations,
     ) -> Result<(), AskError> {
         let can_go_on = |chunk: &Chunk| chunk.can_go_on_to(frame);
@@ -162,12 +163,12 @@ impl<'a> RangeCheck<'a> {
         self.after_ms = scrape.time_ms;
         if let Some(chunk) = &mut self.chunk {
             chunk.go_on_to(frame, self.context, known);
-            chunk.add(scrape, frame);
+            chunk.add(scrape, frame, base);
             self.count(frame);
             self.compare_if_full(known)?;
         }
         if is_instant {
-            self.totals(scrape, frame, known)?;
+            self.totals(scrape, (frame, base), known)?;
         }
         Ok(())
     }
@@ -255,7 +256,7 @@ impl<'a> RangeCheck<'a> {
     fn totals(
         &mut self,
         scrape: Scrape,
-        frame: &Frame,
+        (frame, base): (&Frame, Option<Base<'_>>),
         known: &Generations,
     ) -> Result<(), AskError> {
         let catalog = frame.catalog();
@@ -277,6 +278,7 @@ impl<'a> RangeCheck<'a> {
                 }
                 let place = Place {
                     frame,
+                    base,
                     family,
                     names,
                     name,

@@ -34,6 +34,8 @@ pub(super) struct Route {
     pub(super) ends: Ends,
     /// Histograms are sent with exponential buckets.
     exponential: bool,
+    /// What is counted is sent as how much it grew since the push before.
+    pub(super) is_delta: bool,
     /// `OpenMetrics` has `_created` series.
     created: bool,
 }
@@ -85,6 +87,7 @@ impl Route {
                     Ends::Missing
                 },
                 exponential: false,
+                is_delta: false,
                 created: prometheus.created,
             }),
             Section::Push(_) if !exporter.enabled => {
@@ -92,13 +95,6 @@ impl Route {
             }
             Section::Push(push) => {
                 let needs = push.needs();
-                if needs.growth {
-                    return refuse(format!(
-                        "{}.temporality: is delta; what a backend makes of deltas depends on when \
-                         it began to add them up, so only cumulative can be verified",
-                        exporter.path
-                    ));
-                }
                 let (naming, ends) = match push {
                     Push::Otlp(_) => (Naming::Otlp(Style::Suffixes), Ends::Removed),
                     Push::RemoteWrite(_) => (Naming::PLAIN, Ends::Removed),
@@ -115,6 +111,7 @@ impl Route {
                     )),
                     ends,
                     exponential: needs.exponential_size_max.is_some(),
+                    is_delta: needs.growth,
                     created: false,
                 })
             }

@@ -81,7 +81,10 @@ impl Check<'_, '_> {
     }
 
     fn range(&self, selector: &str) -> String {
-        format!("{selector}[{}ms]", self.end_ms() - self.chunk.after_ms)
+        // What is added up is compared with the sample before.
+        let before_ms = i64::from(self.ctx.adds_up(&self.chunk.family(self.sampled).shape));
+        let length_ms = self.end_ms() - self.chunk.after_ms + before_ms;
+        format!("{selector}[{length_ms}ms]")
     }
 
     fn compare(&mut self, from: usize, batch: &Batch) -> Result<(), AskError> {

@@ -112,7 +112,7 @@ fn check_same_run(replay: &Replay, samples: &[(i64, f64)]) -> Result<(), VerifyE
 }
 
 /// The tick that has this time, to the millisecond.
-fn tick_at(epoch_ns: i64, interval_ns: u64, time_ms: i64) -> Option<u64> {
+pub(super) fn tick_at(epoch_ns: i64, interval_ns: u64, time_ms: i64) -> Option<u64> {
     let since_ns = i128::from(time_ms) * 1_000_000 - i128::from(epoch_ns);
     // Its time may have a part below a millisecond.
     let tick = (since_ns + 999_999).div_euclid(i128::from(interval_ns));

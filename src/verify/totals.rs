@@ -13,7 +13,8 @@ use super::place::{Place, numbers};
 use super::report::{Example, What};
 use super::route::Ends;
 use super::selection::{Rows, for_each_series};
-use super::sums::{Totals, totals};
+use super::sums::Totals;
+use super::sums_at::totals;
 
 /// Compares count and sum of a name. Returns examples where they differ, the
 /// first one about the totals themselves; with `look` the others name series.
@@ -35,7 +36,7 @@ pub(super) fn check(
         None => (Rows::None, Totals::default()),
         Some(family) => {
             let rows = ctx.rows(place.frame.population(family));
-            let expected = totals(place.frame, family, place.names, place.name, &rows);
+            let expected = totals(place, family, &rows);
             (rows, expected)
         }
     };
@@ -56,7 +57,7 @@ pub(super) fn check(
     let mut examples = if found != all as f64 {
         let expected = format!("{count} series");
         vec![place.totals_example(expected, format!("{found}"), query)]
-    } else if all > 0 {
+    } else if all > 0 && !place.is_added_up(ctx) {
         let mut examples = check_values(ctx, place, (&expected, zeros), &place.values(&selecting))?;
         if examples.is_empty() && place.names.is_native() {
             examples = native_totals::check(ctx, place, &rows, &points)?;
@@ -100,7 +101,7 @@ fn check_values(
     points: &str,
 ) -> Result<Vec<Example>, AskError> {
     let at_ms = place.exactly.query_ms;
-    let numbers = numbers(points, expected);
+    let numbers = numbers(points, expected.nan > 0);
     let mut examples = Vec::new();
     if expected.nan > 0 && ctx.keeps_nan() {
         let query = format!("count({numbers})");

@@ -56,7 +56,9 @@ impl Check<'_, '_> {
 
     pub(super) fn unexpected_series(&mut self, series: &str, mut stored: Stored) {
         let samples = &mut stored.samples;
-        samples.retain(|&(_, found)| !self.ctx.is_stale_mark(found));
+        let after_ms = self.chunk.after_ms;
+        samples.retain(|&(at, found)| at > after_ms && !self.ctx.is_stale_mark(found));
+        stored.histograms.retain(|(at, _)| *at > after_ms);
         self.tally.unexpected += (stored.samples.len() + stored.histograms.len()) as u64;
         let own = self.population.space().label_names();
         let labels = self.ctx.added().taken_off(&stored.labels, &own);

@@ -1,8 +1,10 @@
 //! One series of native histograms against what is expected of it, scrape by scrape.
 
 use super::Check;
+use super::one::First;
 use crate::verify::backend::{Stored, StoredHistogram};
 use crate::verify::chunk::Turn;
+use crate::verify::delta::slack_of;
 use crate::verify::native::{Difference, Native, SCHEMA_MIN};
 use crate::verify::report::{What, rfc3339_ms};
 
@@ -12,10 +14,13 @@ impl Check<'_, '_> {
         self.numbers(index, &stored.samples);
         let range = self.chunk.after_ms + 1..=self.end_ms();
         let samples = stored.histograms.iter();
-        let mut samples: Vec<&(i64, StoredHistogram)> =
-            samples.filter(|(time, _)| range.contains(time)).collect();
+        let mut samples: Vec<&(i64, StoredHistogram)> = samples.collect();
         samples.sort_by_key(|(time, _)| *time);
-        let mut samples = samples.into_iter().peekable();
+        let adds_up = self.ctx.adds_up(&self.chunk.family(self.sampled).shape);
+        let early =
+            samples.partition_point(|(time, _)| !range.contains(time) && *time < *range.start());
+        let mut before = early.checked_sub(1).map(|last| &samples[last].1);
+        let mut samples = samples.split_off(early).into_iter().peekable();
         let (mut missing, mut stray) = (Vec::new(), Vec::new());
         for (place, scrape) in self.chunk.scrapes.iter().enumerate() {
             while let Some(early) = samples.next_if(|(time, _)| *time < scrape.time_ms) {
@@ -26,7 +31,13 @@ impl Check<'_, '_> {
             match (expected, found) {
                 (Some(expected), Some((_, found))) => {
                     self.tally.samples += 1;
-                    if let Some(difference) = self.native_difference(expected, found) {
+                    let difference = if adds_up {
+                        self.growth_difference((index, place), expected, (found, before))
+                    } else {
+                        self.native_difference((index, place), expected, found)
+                    };
+                    before = Some(found);
+                    if let Some(difference) = difference {
                         self.tally.wrong += 1;
                         self.wrong_native(index, place, found, difference);
                     }
@@ -71,9 +82,35 @@ impl Check<'_, '_> {
     }
 
     /// How a stored histogram differs from an expected one.
-    fn native_difference(&self, expected: &Native, found: &StoredHistogram) -> Option<Difference> {
-        let is_same = |expected, found| self.ctx.is_value(expected, found);
-        expected.judge(found, &is_same)
+    fn native_difference(
+        &self,
+        (index, place): (usize, usize),
+        expected: &Native,
+        found: &StoredHistogram,
+    ) -> Option<Difference> {
+        let slack = self.chunk.slack(place, self.sampled, index, 0);
+        expected.judge(found, &|expected, found| {
+            self.ctx.is_grown(expected, found, slack)
+        })
+    }
+
+    /// The same of how much it grew, where a backend has added up what came.
+    fn growth_difference(
+        &self,
+        (index, place): (usize, usize),
+        expected: &Native,
+        (found, before): (&StoredHistogram, Option<&StoredHistogram>),
+    ) -> Option<Difference> {
+        let time_ms = self.chunk.scrapes[place].time_ms;
+        let before = match self.first_of(time_ms) {
+            First::Total => None,
+            First::Unknown(_) if before.is_none() => return None,
+            First::No | First::Unknown(_) => before,
+        };
+        let slack = self.chunk.slack(place, self.sampled, index, 0) + slack_of(found.sum);
+        expected.judge_growth(found, before, &|expected, found| {
+            self.ctx.is_grown(expected, found, slack)
+        })
     }
 
     fn wrong_native(
@@ -85,7 +122,10 @@ impl Check<'_, '_> {
     ) {
         let earlier = (0..place).rev().find(|&earlier| {
             let expected = self.chunk.native(earlier, self.sampled, index);
-            expected.is_some_and(|expected| self.native_difference(expected, found).is_none())
+            expected.is_some_and(|expected| {
+                let at = (index, earlier);
+                self.native_difference(at, expected, found).is_none()
+            })
         });
         let mut notes: Vec<String> = self.birth_note(index, place).into_iter().collect();
         notes.extend(difference.note);
@@ -133,7 +173,10 @@ impl Check<'_, '_> {
         }
         let is_of = |place: usize| {
             let expected = self.chunk.native(place, self.sampled, index);
-            expected.is_some_and(|expected| self.native_difference(expected, found).is_none())
+            expected.is_some_and(|expected| {
+                let at = (index, place);
+                self.native_difference(at, expected, found).is_none()
+            })
         };
         if let Some(at) = missing.iter().position(|&place| is_of(place)) {
             let place = missing.remove(at);
