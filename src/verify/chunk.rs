@@ -166,8 +166,7 @@ impl Chunk {
             born: 0,
         };
         for (index, family) in catalog.families().iter().enumerate() {
-            let judged = context.names(family).into_iter();
-            for names in judged.filter(|names| context.not_judged(names).is_none()) {
+            for names in context.names(family) {
                 let mut sampled = Sampled {
                     family: index,
                     names,

@@ -223,11 +223,14 @@ impl<'a> Context<'a> {
     /// What a family's series are called in each form in which the backend has them.
     pub(super) fn names(&self, family: &Family) -> Vec<Names> {
         let sent = self.route.names(family);
+        if sent.is_native() && self.kind == Kind::VictoriaMetrics {
+            return vec![self.route.names_of_numbers(family).summed()];
+        }
         let Some(forms) = self.forms.get(&sent.family) else {
             return vec![sent];
         };
         let in_form = |form: &Form| match form {
-            Form::Classic => sent.clone(),
+            Form::Classic | Form::Summed => sent.clone(),
             form => sent.clone().native(*form),
         };
         forms.iter().map(in_form).collect()
@@ -245,10 +248,10 @@ impl<'a> Context<'a> {
         are_added_up && is_delta(shape)
     }
 
-    /// Why the series of a family are not compared, though they are there.
-    pub(super) fn not_judged(&self, names: &Names) -> Option<&'static str> {
-        let is_told = names.is_native() && self.kind == Kind::VictoriaMetrics;
-        is_told.then_some("the backend has turned it into buckets of its own (vmrange)")
+    /// Why the buckets of histograms are not compared, where they are not.
+    pub(super) fn not_judged(names: &Names) -> Option<&'static str> {
+        let is_summed = names.form == Form::Summed;
+        is_summed.then_some("the backend makes others of them, by vmrange")
     }
 
     /// Notes that an allowance made a difference.
@@ -346,7 +349,7 @@ impl<'a> Context<'a> {
         if names.is_native() {
             return false;
         }
-        let role = family.shape.metric_type().names()[name].role;
+        let role = names.slots[names.slots_of(name).start].role;
         !family
             .shape
             .layout()
@@ -556,6 +559,7 @@ impl<'a> Context<'a> {
         if described == 0 {
             not.push("types and help (the backend tells none)");
         }
+
         format!("not compared: {}", not.join(", "))
     }
 }

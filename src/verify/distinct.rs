@@ -71,7 +71,7 @@ impl Distinct {
             for names in ctx.names(family) {
                 let is_changing = self.changing.contains(&names.family);
                 let is_same = population.entities().is_none() && !is_changing;
-                if is_same || ctx.not_judged(&names).is_some() {
+                if is_same {
                     continue;
                 }
                 let gaps = frame.catalog().family_blocks(index);

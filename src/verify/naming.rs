@@ -36,6 +36,8 @@ pub(super) enum Form {
     Exponential,
     /// Native histograms with the configured buckets.
     Custom,
+    /// Counts and sums, as numbers, of histograms whose buckets the backend has made others of.
+    Summed,
 }
 
 /// What a family's series are called, and the samples that each one has.
@@ -117,8 +119,23 @@ impl Names {
         }
     }
 
+    /// Those of counts and sums alone.
+    pub(super) fn summed(self) -> Self {
+        let is_kept = |slot: &&Slot| matches!(slot.role, Role::Sum | Role::Count);
+        let kept = || self.slots.iter().filter(is_kept);
+        let texts = kept().map(|slot| self.texts[slot.name].clone()).collect();
+        let slots = kept().enumerate();
+        let slots = slots.map(|(name, slot)| Slot { name, ..*slot }).collect();
+        Self {
+            form: Form::Summed,
+            texts,
+            slots,
+            family: self.family,
+        }
+    }
+
     pub(super) fn is_native(&self) -> bool {
-        self.form != Form::Classic
+        matches!(self.form, Form::Exponential | Form::Custom)
     }
 
     /// The name of those that tell when series began, if there are any.
@@ -341,6 +358,33 @@ mod tests {
     fn labels(pairs: &[(&str, &str)]) -> Labels {
         let owned = pairs.iter().map(|&(n, v)| (n.to_owned(), v.to_owned()));
         owned.collect()
+    }
+
+    #[test]
+    fn forms_have_names_of_their_own() {
+        let shape = Shape::histogram([1.0, 2.0]);
+        let names = || Names::of(("wait", ""), &shape, "p_", Naming::PLAIN);
+        assert_eq!(
+            names().texts,
+            ["p_wait_bucket", "p_wait_sum", "p_wait_count"]
+        );
+        let native = names().native(Form::Exponential);
+        assert_eq!((native.texts.len(), native.slots.len()), (1, 1));
+        assert_eq!(
+            (native.texts[0].as_str(), native.is_native()),
+            ("p_wait", true)
+        );
+        assert_eq!(native.slots[0].role, Role::Count);
+        assert_eq!(native.slots[0].number, None);
+        let summed = names().summed();
+        assert_eq!(summed.texts, ["p_wait_sum", "p_wait_count"]);
+        let roles: Vec<_> = summed
+            .slots
+            .iter()
+            .map(|slot| (slot.name, slot.role))
+            .collect();
+        assert_eq!(roles, [(0, Role::Sum), (1, Role::Count)]);
+        assert!(!summed.is_native());
     }
 
     #[test]

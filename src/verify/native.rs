@@ -89,7 +89,7 @@ impl Native {
                 Self::exponential(&buckets, cumulative[width - 1], sum)
             }
             Form::Custom => Self::custom(bounds, cumulative, sums[row]),
-            Form::Classic => unreachable!("classic histograms are numbers"),
+            Form::Classic | Form::Summed => unreachable!("these are numbers"),
         }
     }
 

@@ -218,12 +218,11 @@ impl<'a> RangeCheck<'a> {
                 continue;
             }
             for names in self.context.names(family) {
-                let not_judged = self.context.not_judged(&names);
                 let tally = tally_of(&mut self.tallies, &names.family);
                 family.shape.type_name().clone_into(&mut tally.kind);
                 tally.series = tally.series.max(series);
-                tally.not_judged = not_judged;
-                if not_judged.is_none() && !self.names.contains(&names) {
+                tally.not_judged = Context::not_judged(&names);
+                if !self.names.contains(&names) {
                     self.names.push(names);
                 }
             }

@@ -125,11 +125,13 @@ impl Route {
 
     /// What a family's series are called.
     pub(super) fn names(&self, family: &Family) -> Names {
+        self.in_form(self.names_of_numbers(family), &family.shape)
+    }
+
+    /// The same where all of its samples are numbers.
+    pub(super) fn names_of_numbers(&self, family: &Family) -> Names {
         let of = (family.name.as_str(), family.unit.as_str());
-        self.in_form(
-            Names::of(of, &family.shape, &self.prefix, self.naming),
-            &family.shape,
-        )
+        Names::of(of, &family.shape, &self.prefix, self.naming)
     }
 
     /// The same in the form in which they are sent.

@@ -364,7 +364,9 @@ impl<'b> Session<'b> {
         } = part;
         tallies.extend(odd_ticks(target));
         let mut warnings = self.warnings(target, options);
-        warnings.extend(left_out("not judged", &tallies, |tally| tally.not_judged));
+        warnings.extend(left_out("buckets not judged", &tallies, |tally| {
+            tally.not_judged
+        }));
         let uncounted = "distinct series over the range are not counted";
         warnings.extend(left_out(uncounted, &tallies, |tally| tally.uncounted));
         let begins_late_ms = || target.begins_late_ms().unwrap_or(0);

@@ -7,10 +7,13 @@ use crate::servers::prometheus::Prometheus;
 use crate::servers::proxy::Proxy;
 use crate::verify::{verify, wait_for};
 use mockingbird::proto::otlp::{
-    ExponentialHistogramDataPoint, ExportMetricsServiceRequest, any_value, metric,
+    ExponentialHistogramDataPoint, ExportMetricsServiceRequest, NumberDataPoint, any_value, metric,
+    number_data_point,
 };
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 const CONFIG: &str = "\
 global: {tick_interval_s: 1, seed: 7}
@@ -124,6 +127,7 @@ fn exponential_histograms_are_judged_bucket_by_bucket() {
                 _ => {}
             }
         });
+        true
     });
     let mut mockingbird = start(
         folder.path(),
@@ -228,4 +232,155 @@ fn exponential_histograms_are_all_there() {
     assert_eq!(wait["series_sampled"], 4);
     assert!(wait["samples"].as_u64().unwrap() >= 60, "{table}");
     assert_eq!(wait["not_judged"], Value::Null);
+}
+
+/// The points of sums of a metric in a request.
+fn number_points(
+    request: &mut ExportMetricsServiceRequest,
+    name: &str,
+    mut with: impl FnMut(&mut Vec<NumberDataPoint>),
+) {
+    let resources = request.resource_metrics.iter_mut();
+    let scopes = resources.flat_map(|resource| &mut resource.scope_metrics);
+    for metric in scopes.flat_map(|scope| &mut scope.metrics) {
+        if metric.name != name {
+            continue;
+        }
+        if let Some(metric::Data::Sum(sum)) = &mut metric.data {
+            with(&mut sum.data_points);
+        }
+    }
+}
+
+/// Deltas come to a Prometheus with a feature: all is there; then a push is lost, a delta changed
+/// and a point left out, each of which is named, and nothing else.
+fn deltas_are_judged(feature: &str, form: &str) {
+    let servers = servers::find(&["prometheus"]);
+    let folder = tempfile::tempdir().unwrap();
+    let backend = Prometheus::start_with_features(&servers, folder.path(), "{}", &[feature]);
+    let epoch_ns = Arc::new(OnceLock::new());
+    let shared = Arc::clone(&epoch_ns);
+    let mut seen = BTreeSet::new();
+    let proxy = Proxy::otlp_with(&backend.otlp_url(), move |request| {
+        let mut at_ns = 0;
+        let mut passes = true;
+        number_points(request, "o_gen_ticks", |points| {
+            at_ns = points[0].time_unix_nano
+        });
+        let Some(epoch_ns) = shared.get().filter(|_| at_ns > 0) else {
+            return true;
+        };
+        let tick = (at_ns - epoch_ns) / 1_000_000_000;
+        if !seen.insert(tick) {
+            return true;
+        }
+        match tick {
+            12 => passes = false,
+            16 => number_points(request, "o_requests", |points| {
+                let value = Some(number_data_point::Value::AsDouble(1000.5));
+                points[1].value = value;
+            }),
+            20 => exponential_points(request, |points| {
+                points.remove(3);
+            }),
+            24 => exponential_points(request, |points| {
+                points[0].zero_count += 2;
+                points[0].count += 2;
+            }),
+            _ => {}
+        }
+        passes
+    });
+    let url = format!("http://{}", proxy.address());
+    let otel = [("temporality", "delta"), ("histograms", form)];
+    let mut mockingbird = start(folder.path(), &url, &otel);
+    epoch_ns
+        .set(mockingbird.epoch_ms as u64 * 1_000_000)
+        .unwrap();
+    let way: &[&str] = &[
+        "--via",
+        "otlp",
+        "--visible-after",
+        "0s",
+        "--all",
+        "--instants",
+        "50",
+    ];
+    wait_for(&mockingbird, 10);
+    let to = |tick: i64| {
+        let ms = mockingbird.epoch_ms + tick * mockingbird.interval_ms;
+        jiff::Timestamp::from_millisecond(ms).unwrap().to_string()
+    };
+    let (from, until) = (to(1), to(9));
+    let range: &[&str] = &["--from", &from, "--to", &until];
+    let (code, table, report) = verify(folder.path(), backend.url(), &[way, range]);
+    println!("{table}");
+    assert_eq!(code, 0, "{feature}: {table}");
+    for metric in report["metrics"].as_array().unwrap() {
+        assert!(metric["samples"].as_u64().unwrap() >= 32, "{table}");
+        assert_eq!(metric["not_judged"], Value::Null);
+    }
+    wait_for(&mockingbird, 28);
+    mockingbird.interrupt();
+    let way: &[&str] = &[
+        "--via",
+        "otlp",
+        "--visible-after",
+        "0s",
+        "--all",
+        "--instants",
+        "1",
+    ];
+    let (code, table, report) = verify(folder.path(), backend.url(), &[way]);
+    println!("{table}");
+    assert_eq!(code, 3, "{table}");
+    let gaps = report["gaps"].as_array().unwrap();
+    assert_eq!(gaps.len(), 1, "{table}");
+    assert_eq!(gaps[0]["scrapes"], 1);
+    let metrics = report["metrics"].as_array().unwrap();
+    let told: Vec<(&str, String, u64)> = metrics
+        .iter()
+        .flat_map(|metric| metric["examples"].as_array().unwrap())
+        .map(|one| {
+            let series = one["series"].as_str().unwrap().to_owned();
+            (
+                one["what"].as_str().unwrap(),
+                series,
+                one["tick"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    let is_named = |what: &str, part: &str, tick: u64| {
+        let named = told.iter();
+        let named = named
+            .filter(|(kind, series, at)| *kind == what && series.contains(part) && *at == tick);
+        named.count()
+    };
+    assert_eq!(is_named("wrong", "o_requests", 16), 1, "{table}");
+    if form == "exponential" {
+        assert_eq!(is_named("missing", "o_wait{zone=\"d\"}", 20), 1, "{table}");
+        assert_eq!(is_named("wrong", "o_wait{zone=\"a\"}", 24), 1, "{table}");
+        assert_eq!(told.len(), 3, "{table}");
+    } else {
+        assert_eq!(told.len(), 1, "{table}");
+    }
+}
+
+#[test]
+#[ignore = "needs servers"]
+fn deltas_that_prometheus_adds_up_are_judged() {
+    deltas_are_judged("otlp-deltatocumulative", "exponential");
+}
+
+#[test]
+#[ignore = "needs servers"]
+fn deltas_that_prometheus_stores_as_they_come_are_judged() {
+    deltas_are_judged("otlp-native-delta-ingestion", "exponential");
+}
+
+#[test]
+#[ignore = "needs servers"]
+fn deltas_of_explicit_buckets_are_judged() {
+    deltas_are_judged("otlp-deltatocumulative", "explicit");
+    deltas_are_judged("otlp-native-delta-ingestion", "explicit");
 }
