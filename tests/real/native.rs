@@ -34,6 +34,7 @@ metrics:
 /// Starts a run that pushes each tick to a URL, with what is said of its exporter.
 fn start(folder: &Path, url: &str, otel: &[(&str, &str)]) -> Mockingbird {
     Mockingbird::start_recorded(CONFIG, folder, |config| {
+        set(config, &["exporters", "otel", "enabled"], true);
         set(config, &["exporters", "otel", "endpoint"], url);
         set(config, &["exporters", "otel", "prefix"], "o_");
         set(config, &["exporters", "otel", "export_interval_s"], 1);
@@ -136,7 +137,7 @@ fn exponential_histograms_are_judged_bucket_by_bucket() {
     );
     wait_for(&mockingbird, 22);
     mockingbird.interrupt();
-    let way: &[&str] = &["--via", "otlp", "--visible-after", "0s", "--all"];
+    let way: &[&str] = &["--via", "otlp", "--all"];
     let (code, table, report) = verify(folder.path(), backend.url(), &[way, &["--instants", "1"]]);
     println!("{table}");
     assert_eq!(code, 3, "{table}");
@@ -178,7 +179,7 @@ fn exponential_histograms_are_judged_bucket_by_bucket() {
         "--via",
         "otlp",
         "--visible-after",
-        "0s",
+        "1s",
         "--series",
         "1",
         "--instants",
@@ -216,7 +217,7 @@ fn exponential_histograms_are_all_there() {
         "--via",
         "otlp",
         "--visible-after",
-        "0s",
+        "1s",
         "--all",
         "--instants",
         "50",
@@ -301,7 +302,7 @@ fn deltas_are_judged(feature: &str, form: &str) {
         "--via",
         "otlp",
         "--visible-after",
-        "0s",
+        "1s",
         "--all",
         "--instants",
         "50",
@@ -326,7 +327,7 @@ fn deltas_are_judged(feature: &str, form: &str) {
         "--via",
         "otlp",
         "--visible-after",
-        "0s",
+        "1s",
         "--all",
         "--instants",
         "1",
