@@ -9,6 +9,7 @@ use super::backend::{AskError, Backend, Kind, Labels};
 use super::delta::{Deltas, is_delta};
 use super::escaped;
 use super::naming::{self, Added, Clash, Form, Names, Naming, matcher, one_of, selector};
+use super::native::SCHEMA_MAX;
 use super::pages::{self, Page};
 use super::probe::Probe;
 use super::report::Allowance;
@@ -19,7 +20,7 @@ use super::sums::Totals;
 use super::target::{Scrape, Target};
 use super::{Options, VerifyError, Via};
 use crate::journal::Replay;
-use crate::layout::Wire;
+use crate::layout::{Role, Wire};
 use crate::model::population::Population;
 use crate::model::{Family, Shape};
 use crate::selfmetrics::TICKS;
@@ -76,6 +77,15 @@ enum Seen {
     Numbers,
     LeftOut,
     StartZero,
+}
+
+/// Whether the exponential buckets of a family are told apart by bounds of four digits.
+fn has_ranges(shape: &Shape) -> bool {
+    let Shape::Histogram { exponential, .. } = shape else {
+        return false;
+    };
+    let is_told = exponential.is_some_and(|layout| layout.scale <= SCHEMA_MAX);
+    is_told && shape.layout().has(Wire::Otlp, Role::Sum)
 }
 
 /// What a backend has added to the series of a target, as its tick numbers tell.
@@ -224,13 +234,18 @@ impl<'a> Context<'a> {
     pub(super) fn names(&self, family: &Family) -> Vec<Names> {
         let sent = self.route.names(family);
         if sent.is_native() && self.kind == Kind::VictoriaMetrics {
-            return vec![self.route.names_of_numbers(family).summed()];
+            let numbers = self.route.names_of_numbers(family);
+            let mut all = vec![numbers.clone().summed()];
+            if has_ranges(&family.shape) {
+                all.push(numbers.ranged());
+            }
+            return all;
         }
         let Some(forms) = self.forms.get(&sent.family) else {
             return vec![sent];
         };
         let in_form = |form: &Form| match form {
-            Form::Classic | Form::Summed => sent.clone(),
+            Form::Classic | Form::Summed | Form::Ranged => sent.clone(),
             form => sent.clone().native(*form),
         };
         forms.iter().map(in_form).collect()
@@ -249,9 +264,9 @@ impl<'a> Context<'a> {
     }
 
     /// Why the buckets of histograms are not compared, where they are not.
-    pub(super) fn not_judged(names: &Names) -> Option<&'static str> {
-        let is_summed = names.form == Form::Summed;
-        is_summed.then_some("the backend makes others of them, by vmrange")
+    pub(super) fn not_judged(shape: &Shape, names: &Names) -> Option<&'static str> {
+        let is_left_out = names.form == Form::Summed && !has_ranges(shape);
+        is_left_out.then_some("the bounds in vmrange have too few digits to tell them apart")
     }
 
     /// Notes that an allowance made a difference.

@@ -81,11 +81,10 @@ fn detect(samples: &[(Option<u64>, f64)]) -> StoredAs {
             StoredAs::Delta
         };
     }
-    let grown = known.windows(2).filter(|pair| {
-        let ticks = (pair[1].0 - pair[0].0) as f64;
-        pair[1].1 - pair[0].1 == ticks
-    });
-    if 2 * grown.count() >= known.len() && !known.is_empty() {
+    // A delta is no more than the ticks since the push before, or less where that was lost.
+    let pairs = known.windows(2);
+    let totals = pairs.filter(|pair| pair[1].1 > (pair[1].0 - pair[0].0) as f64);
+    if known.len() > 1 && 2 * totals.count() >= known.len() - 1 {
         StoredAs::Cumulative
     } else {
         StoredAs::Delta
@@ -109,6 +108,8 @@ mod tests {
         );
         // It began to add up at tick 4; a push was lost.
         assert_eq!(of(&[(8, 4.0), (12, 8.0), (20, 12.0)]), StoredAs::Cumulative);
+        assert_eq!(of(&[(8, 4.0), (20, 4.0), (24, 4.0)]), StoredAs::Delta);
+        assert_eq!(of(&[(1, 1.0), (3, 2.0)]), StoredAs::Delta);
         assert_eq!(of(&[(12, 4.0)]), StoredAs::Delta);
         assert_eq!(of(&[(12, 12.0)]), StoredAs::Cumulative);
         assert_eq!(of(&[]), StoredAs::Delta);

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use super::backend::{AskError, Labels};
 use super::context::Context;
 use super::generations::{Generations, Lived};
-use super::naming::{Names, matcher, selector};
+use super::naming::{Form, Names, matcher, selector};
 use super::report::{Example, Tally, What};
 use super::route::Route;
 use super::series::exactly;
@@ -71,7 +71,7 @@ impl Distinct {
             for names in ctx.names(family) {
                 let is_changing = self.changing.contains(&names.family);
                 let is_same = population.entities().is_none() && !is_changing;
-                if is_same {
+                if is_same || names.form == Form::Ranged {
                     continue;
                 }
                 let gaps = frame.catalog().family_blocks(index);

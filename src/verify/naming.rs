@@ -36,8 +36,11 @@ pub(super) enum Form {
     Exponential,
     /// Native histograms with the configured buckets.
     Custom,
-    /// Counts and sums, as numbers, of histograms whose buckets the backend has made others of.
+    /// Counts and sums, as numbers, of histograms whose buckets are `Ranged`.
     Summed,
+    /// Exponential buckets as numbers of their own, by a label that tells from where to where
+    /// each goes: `VictoriaMetrics` has them for native histograms.
+    Ranged,
 }
 
 /// What a family's series are called, and the samples that each one has.
@@ -119,6 +122,18 @@ impl Names {
         }
     }
 
+    /// Those of the buckets of a native histogram that are numbers: called as buckets are, of
+    /// which each series has several.
+    pub(super) fn ranged(self) -> Self {
+        let bucket = self.slots.iter().find(|slot| slot.role == Role::Bucket);
+        let bucket = bucket.map_or("", |slot| self.texts[slot.name].as_str());
+        let text = bucket.to_owned();
+        Self {
+            texts: vec![text],
+            ..self.native(Form::Ranged)
+        }
+    }
+
     /// Those of counts and sums alone.
     pub(super) fn summed(self) -> Self {
         let is_kept = |slot: &&Slot| matches!(slot.role, Role::Sum | Role::Count);
@@ -135,7 +150,7 @@ impl Names {
     }
 
     pub(super) fn is_native(&self) -> bool {
-        matches!(self.form, Form::Exponential | Form::Custom)
+        matches!(self.form, Form::Exponential | Form::Custom | Form::Ranged)
     }
 
     /// The name of those that tell when series began, if there are any.

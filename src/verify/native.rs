@@ -15,8 +15,8 @@ use crate::engine::{Columns, ExponentialRow};
 use crate::layout::{Role, Wire};
 use crate::model::Shape;
 
-/// The finest schema that there is; Prometheus merges finer buckets when they come by OTLP.
-const SCHEMA_MAX: i32 = 8;
+/// The finest schema that there is, and that bounds of four digits tell; Prometheus merges finer buckets when they come by OTLP.
+pub(super) const SCHEMA_MAX: i32 = 8;
 /// The coarsest; what is coarser is refused.
 pub(super) const SCHEMA_MIN: i32 = -4;
 /// The zero threshold of what came by OTLP, whatever was sent.
@@ -24,6 +24,8 @@ const ZERO_THRESHOLD_OTLP: f64 = 1e-128;
 /// Two ways to compute a bound differ by less than this, relatively; the bounds of the finest
 /// schema are 0.003 apart.
 const BOUND_ERROR_MAX: f64 = 1e-9;
+/// The error of a bound that is written with four digits.
+const RANGE_ERROR_MAX: f64 = 1e-3;
 /// So many buckets that differ are named.
 const NAMED_MAX: usize = 4;
 
@@ -80,13 +82,18 @@ impl Native {
         let width = bounds.len() + 1;
         let cumulative = &cumulative[row * width..][..width];
         match form {
-            Form::Exponential => {
+            Form::Exponential | Form::Ranged => {
                 let layout = layout.as_ref().expect("the run counts in such buckets");
                 let buckets = exponential.row(row, sums.len(), layout);
                 // OTLP leaves the sum out where it may fall, and 0 is stored.
                 let is_sent = shape.layout().has(Wire::Otlp, Role::Sum);
                 let sum = if is_sent { sums[row] } else { 0.0 };
-                Self::exponential(&buckets, cumulative[width - 1], sum)
+                let native = Self::exponential(&buckets, cumulative[width - 1], sum);
+                if form == Form::Exponential {
+                    native.coarser(SCHEMA_MAX)
+                } else {
+                    native
+                }
             }
             Form::Custom => Self::custom(bounds, cumulative, sums[row]),
             Form::Classic | Form::Summed => unreachable!("these are numbers"),
@@ -97,7 +104,7 @@ impl Native {
     fn exponential(row: &ExponentialRow<'_>, count: u64, sum: f64) -> Self {
         let counts = row.counts.iter().zip(row.place.offset + 1..);
         let counts = counts.filter(|(count, _)| **count > 0);
-        let native = Self {
+        Self {
             bounds: Bounds::Exponential {
                 schema: row.place.scale,
                 zero_threshold: ZERO_THRESHOLD_OTLP,
@@ -108,8 +115,7 @@ impl Native {
             buckets: counts
                 .map(|(count, index)| (index, *count as f64))
                 .collect(),
-        };
-        native.coarser(SCHEMA_MAX)
+        }
     }
 
     /// Of cumulative counts, the last of which is that of all observations.
@@ -175,6 +181,36 @@ impl Native {
             }
         }
         Ok(native)
+    }
+
+    /// A bucket that a label tells, which has rounded bounds.
+    pub(super) fn ranged_bucket(&self, (low, high): (f64, f64), count: f64) -> StoredBucket {
+        let bucket = |low: f64, high: f64| StoredBucket {
+            holds_low: low == -high,
+            holds_high: true,
+            low,
+            high,
+            count,
+        };
+        let Bounds::Exponential {
+            schema,
+            zero_threshold,
+            ..
+        } = self.bounds
+        else {
+            return bucket(low, high);
+        };
+        if low == 0.0 {
+            return bucket(-zero_threshold, zero_threshold);
+        }
+        let index = libm::round(libm::ldexp(libm::log2(high), schema)) as i32;
+        let (below, above) = (bound(schema, index - 1), bound(schema, index));
+        let is_near = |bound: f64, is: f64| (bound / is - 1.0).abs() < RANGE_ERROR_MAX;
+        if is_near(below, low) && is_near(above, high) {
+            bucket(below, above)
+        } else {
+            bucket(low, high)
+        }
     }
 
     /// The same in the buckets of a coarser schema, if that is one.
@@ -545,7 +581,7 @@ mod tests {
             zeros,
         };
         let count = counts.iter().sum::<u64>() + zeros;
-        Native::exponential(&ExponentialRow { place, counts }, count, 1.5)
+        Native::exponential(&ExponentialRow { place, counts }, count, 1.5).coarser(SCHEMA_MAX)
     }
 
     fn exactly(a: f64, b: f64) -> bool {
@@ -648,6 +684,24 @@ mod tests {
         });
         assert!(expected.starts_with("schema 3, bucket ("), "{expected}");
         assert_eq!(note, None);
+    }
+
+    #[test]
+    fn rounded_bounds_are_those_of_their_buckets() {
+        for schema in [0, 3, 8] {
+            let native = of(schema, -7, &[1, 2, 3, 4, 5], 2);
+            let rounded = |bound: f64| format!("{bound:.3e}").parse::<f64>().unwrap();
+            let mut found = shown(&native);
+            for bucket in &mut found.buckets {
+                let low = if bucket.low < 0.0 { 0.0 } else { bucket.low };
+                let range = (rounded(low), rounded(bucket.high));
+                *bucket = native.ranged_bucket(range, bucket.count);
+            }
+            assert_eq!(native.judge(&found, &exactly), None, "{schema}");
+        }
+        let native = of(3, 0, &[1], 0);
+        let other = native.ranged_bucket((1.0, 1.2), 1.0);
+        assert_eq!((other.low, other.high), (1.0, 1.2));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::context::Context;
 use super::delta::Base;
 use super::distinct::Distinct;
 use super::generations::Generations;
-use super::naming::Names;
+use super::naming::{Form, Names};
 use super::page_totals::{Families, RangeTotals};
 use super::place::Place;
 use super::report::{Tally, What, tally_of};
@@ -221,7 +221,7 @@ impl<'a> RangeCheck<'a> {
                 let tally = tally_of(&mut self.tallies, &names.family);
                 family.shape.type_name().clone_into(&mut tally.kind);
                 tally.series = tally.series.max(series);
-                tally.not_judged = Context::not_judged(&names);
+                tally.not_judged = Context::not_judged(&family.shape, &names);
                 if !self.names.contains(&names) {
                     self.names.push(names);
                 }
@@ -266,7 +266,9 @@ impl<'a> RangeCheck<'a> {
                 names.map(move |names| (index, names))
             })
             .collect();
-        for names in &self.names {
+        // Which buckets there are depends on what was observed: samples tell.
+        let counted = self.names.iter();
+        for names in counted.filter(|names| names.form != Form::Ranged) {
             let family = current.iter().find(|(_, current)| current == names);
             let family = family.map(|(index, _)| *index);
             for name in 0..names.texts.len() {

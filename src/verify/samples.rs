@@ -4,6 +4,7 @@ mod ends;
 mod examples;
 mod native;
 mod one;
+mod ranged;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,7 +13,7 @@ use super::batch::{Batch, Walk};
 use super::chunk::{Chunk, Sampled};
 use super::context::Context;
 use super::generations::Generations;
-use super::naming::{self, Names, selector};
+use super::naming::{self, Form, Names, selector};
 use super::report::{Tally, tally_of};
 use super::selection::{key_of, labels, sorted_keys};
 use crate::model::population::Population;
@@ -104,6 +105,10 @@ impl Check<'_, '_> {
                 let identity = naming::identity(name, labels(cursor), number);
                 expected.insert(identity, (index, slot));
             }
+        }
+        if self.names().form == Form::Ranged {
+            self.compare_ranged(from..from + batch.series, &expected, stored);
+            return Ok(());
         }
         let by_series = self
             .chunk
