@@ -17,9 +17,11 @@ use std::sync::Arc;
 
 use flate2::{Compress, Compression, FlushCompress};
 use mockingbird::config::Sampling;
+use mockingbird::engine::NativeColumn;
 use mockingbird::engine::{Columns, ExponentialColumn, Frame};
 use mockingbird::exposition::Lines;
 use mockingbird::exposition::gzip::Compressor;
+use mockingbird::model::FurtherBuckets;
 use mockingbird::model::exponential::ExponentialLayout;
 use mockingbird::model::space::Space;
 use mockingbird::model::{Block, Catalog, Family, Shape};
@@ -295,12 +297,15 @@ fn catalog(kind: Kind, series: usize) -> Arc<Catalog> {
         Kind::Histograms => Shape::histogram(bounds),
         Kind::Exponentials => Shape::Histogram {
             bounds: bounds.into(),
-            exponential: Some(ExponentialLayout {
-                scale: 3,
-                offset: -90,
-                len: BUCKETS,
-                len_max: BUCKETS,
-            }),
+            further: FurtherBuckets {
+                exponential: Some(ExponentialLayout {
+                    scale: 3,
+                    offset: -90,
+                    len: BUCKETS,
+                    len_max: BUCKETS,
+                }),
+                native: None,
+            },
         },
         Kind::Summaries => Shape::Summary {
             quantiles: [0.5, 0.9, 0.99].as_slice().into(),
@@ -362,6 +367,7 @@ fn columns(kind: Kind, block: Block, tick: u64) -> Columns {
                     counts: exponential,
                     places: Vec::new(),
                 },
+                native: NativeColumn::default(),
             }
         }
         Kind::Summaries => Columns::Summary {

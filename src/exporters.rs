@@ -66,6 +66,8 @@ pub enum Push<'c> {
 pub struct Needs {
     /// Histograms count in exponential buckets as well, in so many at most.
     pub exponential_size_max: Option<usize>,
+    /// Histograms that do not say their form themselves are native as well.
+    pub native: bool,
     /// Frames tell how much totals grew since the frame that was pushed before. They
     /// can tell that to one exporter.
     pub growth: bool,
@@ -146,6 +148,7 @@ pub fn needs(config: &Config) -> Needs {
         let sizes = [together.exponential_size_max, own.exponential_size_max];
         Needs {
             exponential_size_max: sizes.into_iter().flatten().min(),
+            native: together.native || own.native,
             growth: together.growth || own.growth,
         }
     })
@@ -209,7 +212,10 @@ impl<'c> Section<'c> {
     /// What it needs of the engine when it is on.
     pub fn needs(self) -> Needs {
         match self {
-            Self::Prometheus(_) => Needs::default(),
+            Self::Prometheus(prometheus) => Needs {
+                native: prometheus.histograms.has_native(),
+                ..Needs::default()
+            },
             Self::Push(push) => push.needs(),
         }
     }
@@ -254,9 +260,13 @@ impl<'c> Push<'c> {
             Self::Otlp(otel) => Needs {
                 exponential_size_max: (otel.histograms == HistogramForm::Exponential)
                     .then_some(otel.exponential_size_max),
+                native: otel.histograms.has_native(),
                 growth: otel.temporality == Temporality::Delta,
             },
-            Self::RemoteWrite(_) => Needs::default(),
+            Self::RemoteWrite(entry) => Needs {
+                native: entry.histograms.has_native(),
+                ..Needs::default()
+            },
         }
     }
 }
@@ -338,6 +348,7 @@ mod tests {
             ),
         ] {
             let expected = Needs {
+                native: false,
                 exponential_size_max: size_max,
                 growth,
             };

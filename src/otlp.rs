@@ -84,7 +84,7 @@ impl Default for EncoderOptions {
             prefix: String::new(),
             resource: Vec::new(),
             temporality: Temporality::Cumulative,
-            histograms: HistogramForm::Explicit,
+            histograms: HistogramForm::Classic,
             request_bytes_max: 4 << 20,
             scope_name: env!("CARGO_PKG_NAME").to_owned(),
             scope_version: env!("CARGO_PKG_VERSION").to_owned(),

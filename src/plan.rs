@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::clock::rfc3339;
 use crate::config::{Config, HistogramForm, Problem, shown_url};
-use crate::engine::{Engine, exponential};
+use crate::engine::{Engine, further};
 use crate::exporters::{self, Exporter, Push};
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
@@ -163,7 +163,7 @@ impl Plan {
         mut progress: impl FnMut(),
     ) -> Result<Self, String> {
         // Histograms have the columns that they will have.
-        let catalog = Catalog::build_with(config, Vec::new(), &exponential::pushed(config))
+        let catalog = Catalog::build_with(config, Vec::new(), &further::needed(config))
             .map_err(|(metric, error)| format!("{metric}: {error}"))?;
         let catalog = Arc::new(catalog);
         let renderer = Renderer::of_page(Arc::clone(&catalog), &config.prometheus);

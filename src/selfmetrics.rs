@@ -285,6 +285,7 @@ impl Observed {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::FurtherBuckets;
     use std::collections::HashMap;
     use std::path::Path;
 
@@ -390,7 +391,9 @@ mod tests {
         assert_eq!(before["users"], (10, 0));
         let own_families = SelfMetrics::families(&second);
         let known = (&first.metrics[..], &catalog);
-        let after = Catalog::build_after(known, &second, own_families, &|_| None).unwrap();
+        let after =
+            Catalog::build_after(known, &second, own_families, &|_| FurtherBuckets::default())
+                .unwrap();
         let prepared = Prepared::new(known, &second, Arc::new(after));
         let reloaded = engine.reload(prepared).unwrap();
         let after = tick(&mut engine);

@@ -15,7 +15,7 @@ mod series;
 use std::collections::BTreeMap;
 
 use crate::config::Config;
-use crate::engine::exponential;
+use crate::engine::{exponential, further};
 use crate::timeline::Command;
 use history::{History, Stage};
 use series::{Rules, Series, Tables};
@@ -111,6 +111,23 @@ pub fn exponentials_of_run(
             return;
         };
         all.push(series.exponential(layout, tick));
+    });
+    all
+}
+
+/// Every histogram at `tick` of a run in native buckets, by their index there, in no
+/// promised order.
+pub fn natives_of_run(
+    config: &Config,
+    changes: &[(u64, Change)],
+    epoch_ns: i64,
+    tick: u64,
+) -> Vec<Exponential> {
+    let mut all = Vec::new();
+    for_series(config, changes, epoch_ns, tick, &mut |series| {
+        if let Some(layout) = further::native_layout(series.metric()) {
+            all.push(series.native(&layout, tick));
+        }
     });
     all
 }

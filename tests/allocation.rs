@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mockingbird::config::{Config, LabelValues, TargetLaw, load_str};
+use mockingbird::engine::NativeColumn;
 use mockingbird::engine::{Columns, Engine, ExponentialColumn, Frame};
 use mockingbird::exposition::gzip::Compressor;
 use mockingbird::exposition::{Format, Lines, Page, RenderPool, Renderer};
+use mockingbird::model::FurtherBuckets;
 use mockingbird::model::exponential::ExponentialLayout;
 use mockingbird::model::labels::Dimension;
 use mockingbird::model::space::Space;
@@ -219,7 +221,10 @@ fn encoding_allocates_nothing_per_point() {
             "exponential",
             Shape::Histogram {
                 bounds,
-                exponential,
+                further: FurtherBuckets {
+                    exponential,
+                    native: None,
+                },
             },
         ),
         family(
@@ -265,13 +270,17 @@ fn frame(catalog: &Arc<Catalog>, tick: u64) -> Frame {
         let doubles = |count: usize| vec![tick as f64; count];
         match shape {
             Shape::Counter | Shape::Gauge => Columns::Values(doubles(block.len)),
-            Shape::Histogram { exponential, .. } => Columns::Histogram {
+            Shape::Histogram { further, .. } => Columns::Histogram {
                 cumulative: [tick, 2 * tick, 3 * tick].repeat(block.len),
                 sums: doubles(block.len),
                 exponential: ExponentialColumn {
-                    counts: vec![tick; block.len * exponential.map_or(0, |layout| layout.len)],
+                    counts: vec![
+                        tick;
+                        block.len * further.exponential.map_or(0, |layout| layout.len)
+                    ],
                     places: Vec::new(),
                 },
+                native: NativeColumn::default(),
             },
             Shape::Summary { quantiles } => Columns::Summary {
                 quantiles: doubles(block.len * quantiles.len()),

@@ -12,17 +12,16 @@ use mockingbird::config::{
     Action, Config, Diurnal, ErrorRate, Fault, FaultKind, Kind, Label, LabelValues, Life, Metric,
     Sampling, Scenario, Selector, Spike, Step, Target, load_str,
 };
-use mockingbird::engine::{
-    Columns, Engine, Frame, HandedOver, Outdated, Prepared, SeriesCounts, exponential,
-};
+use mockingbird::engine::{Columns, Engine, Frame, HandedOver, Outdated, Prepared, SeriesCounts};
+use mockingbird::model::FurtherBuckets;
 use mockingbird::model::labels::Dimension;
 use mockingbird::model::{Catalog, Shape};
 use mockingbird::timeline::Command;
 use mockingbird::twin::{self, Change, Exponential};
 use proptest::prelude::*;
 use support::{
-    Line, config, exponential_catalog, frame_exponentials, frame_growth, frame_lines, kin, metrics,
-    sorted, twin_lines,
+    Line, config, exponential_catalog, frame_exponentials, frame_growth, frame_lines,
+    frame_natives, further_of, kin, metrics, sorted, sorted_points, twin_lines,
 };
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -36,10 +35,10 @@ fn run_with(
 ) -> Arc<Frame> {
     let mut families = engine.catalog().families().iter();
     let size_max = families.find_map(|family| match &family.shape {
-        Shape::Histogram { exponential, .. } => Some(exponential.as_ref()?.len_max),
+        Shape::Histogram { further, .. } => Some(further.exponential.as_ref()?.len_max),
         _ => None,
     });
-    let layout = |metric: &Metric| exponential::layout(metric, size_max?);
+    let layout = |metric: &Metric| further_of(metric, size_max);
     loop {
         let number = engine.next_tick();
         for (_, change) in changes.iter().filter(|(at, _)| *at == number) {
@@ -684,6 +683,9 @@ proptest! {
         fast.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
         slow.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
         prop_assert_eq!(fast, slow);
+        let fast = frame_natives(&frames[frames.len() - 1]);
+        let slow = twin::natives_of_run(&config, &changes, 0, tick);
+        prop_assert_eq!(sorted_points(fast), sorted_points(slow));
     }
 }
 
@@ -772,7 +774,9 @@ fn a_reload_fits_only_what_it_was_prepared_for() {
     };
     let prepared = |engine: &Engine, values: &[&str]| {
         let (before, config) = ((engine.metrics(), engine.catalog()), of(values));
-        let catalog = Catalog::build_after(before, &config, Vec::new(), &|_| None).unwrap();
+        let catalog =
+            Catalog::build_after(before, &config, Vec::new(), &|_| FurtherBuckets::default())
+                .unwrap();
         Prepared::new(before, &config, Arc::new(catalog))
     };
     let first = of(&["a", "b", "c"]);

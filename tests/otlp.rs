@@ -329,7 +329,7 @@ fn check_deltas(config: &Config, steps: &[u64]) -> Result<(), TestCaseError> {
     let mut engine = Engine::new(config, Arc::clone(&catalog), 7_000_000_000, 1).expect("threads");
     let encoder =
         |temporality, form| Encoder::new(Arc::clone(&catalog), options(temporality, form));
-    let mut explicit = encoder(Temporality::Delta, HistogramForm::Explicit);
+    let mut explicit = encoder(Temporality::Delta, HistogramForm::Classic);
     let mut exponential = encoder(Temporality::Delta, HistogramForm::Exponential);
     let mut total = BTreeMap::new();
     let mut buckets: BTreeMap<_, BTreeMap<i32, u64>> = BTreeMap::new();
@@ -361,7 +361,7 @@ fn check_deltas(config: &Config, steps: &[u64]) -> Result<(), TestCaseError> {
         before = Some(frame);
     }
     let last = before.expect("a frame");
-    let mut cumulative = encoder(Temporality::Cumulative, HistogramForm::Explicit);
+    let mut cumulative = encoder(Temporality::Cumulative, HistogramForm::Classic);
     for (name, labels, bits) in otlp_lines(&encode(&mut cumulative, &last, None)) {
         let is_summed = ["_total", "_bucket"]
             .iter()
@@ -418,7 +418,7 @@ runtime:
 ";
     let config = load_str(Path::new("test.yaml"), text.as_bytes(), &|_| None);
     let config = config.unwrap_or_else(|error| panic!("{error}"));
-    for form in [HistogramForm::Explicit, HistogramForm::Exponential] {
+    for form in [HistogramForm::Classic, HistogramForm::Exponential] {
         let catalog = exponential_catalog(&config, 160);
         let mut engine = Engine::new(&config, Arc::clone(&catalog), 0, 1).expect("threads");
         engine.count_growth();

@@ -41,6 +41,7 @@ use fake::{Fake, Labels, Store, TIMEOUT, serve, serve_fake, serve_victoria};
 use mockingbird::clock::rfc3339;
 use mockingbird::config;
 use mockingbird::engine::Engine;
+use mockingbird::exporters::Needs;
 use mockingbird::exposition::Renderer;
 use mockingbird::exposition::negotiate::Format;
 use mockingbird::exposition::pool::RenderPool;
@@ -89,7 +90,7 @@ fn replay() -> Replay {
 fn replay_of(text: &str) -> Replay {
     let path = Path::new("c.yaml");
     let config = config::load_str(path, text.as_bytes(), &|_| None).unwrap();
-    Replay::of_config(config, EPOCH_MS * 1_000_000, false)
+    Replay::of_config(config, EPOCH_MS * 1_000_000, Needs::default())
 }
 
 /// When a tick is scraped.

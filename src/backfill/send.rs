@@ -31,8 +31,7 @@ pub(super) fn run(
     interrupt: &Interrupt,
     progress: &mut OnProgress<'_>,
 ) -> Result<Written, BackfillError> {
-    let exponential = push.needs().exponential_size_max.is_some();
-    let replay = job.replay(exponential);
+    let replay = job.replay(push.needs());
     let catalog = Arc::new(replay.catalog()?);
     let samples_max = samples_max(job, &catalog)?;
     interrupt.check()?;

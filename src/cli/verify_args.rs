@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Password};
 use crate::credentials::{Authorization, FromFiles};
 use crate::engine::threads_of;
-use crate::exporters;
+use crate::exporters::{self, Needs};
 use crate::journal::{Replay, United};
 use crate::verify::backend::Backend;
 use crate::verify::{self, Options, Share, TARGETS_MAX, VerifyError};
@@ -243,11 +243,7 @@ pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunEr
         ));
     }
     Ok(Options {
-        via: match args.via {
-            Via::Prometheus => verify::Via::Prometheus,
-            Via::Otlp => verify::Via::Otlp,
-            Via::RemoteWrite => verify::Via::RemoteWrite(number.map_or(0, |number| number - 1)),
-        },
+        via: via(args),
         from_ms,
         to_ms,
         visible_until_ms: Some(visible_until_ms),
@@ -273,16 +269,35 @@ pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunEr
     })
 }
 
+/// The exporter by which samples came.
+fn via(args: &WhatArgs) -> verify::Via {
+    let number = args.remote_write.map(usize::from);
+    match args.via {
+        Via::Prometheus => verify::Via::Prometheus,
+        Via::Otlp => verify::Via::Otlp,
+        Via::RemoteWrite => verify::Via::RemoteWrite(number.map_or(0, |number| number - 1)),
+    }
+}
+
 /// The run that is compared, narrowed to the metrics that are asked for; and its parts, where
 /// processes shared it.
 pub(super) fn load_run(args: &WhatArgs) -> Result<United, RunError> {
     let config = args.config.as_deref().map(load).transpose()?;
-    // Nothing else sends such buckets, which take time to compute.
-    let exponential = |config: &Config| {
-        matches!(args.via, Via::Otlp) && exporters::needs(config).exponential_size_max.is_some()
+    // Further buckets take time to compute: only those that came that way.
+    let via = via(args);
+    let needs = |config: &Config| {
+        let all = exporters::needs(config);
+        let own = exporters::find(config, via).map(|exporter| exporter.section.needs());
+        Needs {
+            exponential_size_max: all
+                .exponential_size_max
+                .filter(|_| via == verify::Via::Otlp),
+            native: own.is_some_and(|own| own.native),
+            growth: false,
+        }
     };
     let mut run = match (args.journal.as_slice(), config) {
-        (paths @ [_, ..], config) => run_of(paths, config.as_ref(), exponential)?,
+        (paths @ [_, ..], config) => run_of(paths, config.as_ref(), needs)?,
         ([], Some(config)) => {
             let Some(epoch_ns) = config.global.epoch_ns else {
                 return Err(RunError::Config(format!(
@@ -293,8 +308,8 @@ pub(super) fn load_run(args: &WhatArgs) -> Result<United, RunError> {
             };
             United {
                 whole: {
-                    let exponential = exponential(&config);
-                    Replay::of_config(config, epoch_ns, exponential)
+                    let needs = needs(&config);
+                    Replay::of_config(config, epoch_ns, needs)
                 },
                 parts: Vec::new(),
             }

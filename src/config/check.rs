@@ -19,6 +19,7 @@ mod environment;
 mod exporters;
 mod gauge;
 pub(super) mod global;
+mod histograms;
 mod kin;
 mod label_values;
 mod labels;

@@ -116,6 +116,7 @@ fn prometheus(prometheus: &Prometheus) -> Value {
         "prefix": prometheus.prefix,
         "timestamps": prometheus.timestamps,
         "created": prometheus.created,
+        "histograms": prometheus.histograms.name_in(&HistogramForm::OF_PROMETHEUS),
         "max_connections": prometheus.max_connections,
         "targets": prometheus.targets.as_ref().map(targets),
     })
@@ -153,10 +154,7 @@ fn otel(otel: &Otel, file: &Path) -> Value {
             Temporality::Cumulative => "cumulative",
             Temporality::Delta => "delta",
         },
-        "histograms": match otel.histograms {
-            HistogramForm::Explicit => "explicit",
-            HistogramForm::Exponential => "exponential",
-        },
+        "histograms": otel.histograms.name_in(&HistogramForm::OF_OTEL),
         "exponential_max_size": otel.exponential_size_max,
         "max_request_bytes": otel.request_bytes_max,
         "concurrency": otel.concurrency,
@@ -198,6 +196,7 @@ fn remote_write(one: &RemoteWrite, file: &Path) -> Value {
             RemoteWriteVersion::V1 => 1,
             RemoteWriteVersion::V2 => 2,
         },
+        "histograms": one.histograms.name_in(&HistogramForm::OF_REMOTE_WRITE),
         "prefix": one.prefix,
         "labels": one.labels,
         "instance": instance(one.instance),

@@ -1,6 +1,7 @@
 //! `metrics[]` after every check: labels, types, algorithms and parameters.
 
 use super::churn::Life;
+use super::histograms::NativeBuckets;
 use super::range_format::RangeFormat;
 use crate::algorithm::counter::CounterAlgorithm;
 use crate::algorithm::distribution::Distribution;
@@ -165,10 +166,12 @@ pub enum Kind {
         /// Valid range of the value, `lo < hi`; infinite where unset.
         clamp: (f64, f64),
     },
-    /// A classic histogram.
+    /// A histogram.
     Histogram {
         /// Upper bounds, strictly increasing, finite, not empty; `+Inf` is implied.
         bounds: Vec<f64>,
+        /// Its form where exporters have several, and its buckets where it is native.
+        native: NativeBuckets,
         /// What is observed.
         observations: Observations,
     },

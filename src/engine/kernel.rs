@@ -164,6 +164,8 @@ pub(crate) struct Run<'a, K: Kernel> {
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     pub(crate) cells: Vec<u64>,
+    /// Those of a series alone that hold something.
+    pub(crate) occupied: Vec<(u32, u64)>,
     /// How much the counter grows whose events are observed or followed.
     pub(crate) events: Vec<f64>,
     /// As many as the longest run has series.

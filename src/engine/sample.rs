@@ -88,6 +88,27 @@ impl Sample {
         self.tally_node(self.root(), thresholds, values, counts)
     }
 
+    /// Appends to `cells` every cell between thresholds that holds something, in increasing
+    /// order, and how much; thresholds as for [`Self::tally`], which counts the same.
+    pub fn occupied(&self, thresholds: &[u64], cells: &mut Vec<(u32, u64)>) {
+        let from = cells.len();
+        self.occupied_in(self.root(), thresholds, cells);
+        // Halves come in order, and what a leaf lists does not.
+        let own = &mut cells[from..];
+        own.sort_unstable_by_key(|&(cell, _)| cell);
+        let mut last = 0;
+        for at in 1..own.len() {
+            if own[at].0 == own[last].0 {
+                own[last].1 += own[at].1;
+            } else {
+                last += 1;
+                own[last] = own[at];
+            }
+        }
+        let kept = own.len().min(last + 1);
+        cells.truncate(from + kept);
+    }
+
     /// Appends every observation; meant for samples that are not huge.
     pub fn list(&self, out: &mut Vec<u64>) {
         self.list_node(self.root(), out);
@@ -133,6 +154,23 @@ impl Sample {
         let (left, right) = node.split(self.key);
         self.tally_node(left, thresholds, values, counts)
             + self.tally_node(right, thresholds, values, counts)
+    }
+
+    fn occupied_in(&self, node: Node, thresholds: &[u64], cells: &mut Vec<(u32, u64)>) {
+        let cell_of = |position| thresholds.partition_point(|&t| t <= position) as u32;
+        if node.count <= LEAF_MAX {
+            let positions = (0..node.count).map(|index| node.position(self.key, index));
+            cells.extend(positions.map(|position| (cell_of(position), 1)));
+            return;
+        }
+        let cell = cell_of(node.start);
+        if cell == cell_of(node.last()) {
+            cells.push((cell, node.count));
+            return;
+        }
+        let (left, right) = node.split(self.key);
+        self.occupied_in(left, thresholds, cells);
+        self.occupied_in(right, thresholds, cells);
     }
 
     fn list_node(&self, node: Node, out: &mut Vec<u64>) {

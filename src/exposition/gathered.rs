@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::engine::{Columns, Created, ExponentialColumn, Frame, Gaps};
+use crate::engine::{Columns, Created, ExponentialColumn, Frame, Gaps, NativeColumn};
 use crate::exposition::places::Place;
 use crate::model::{Family, Shape};
 
@@ -42,6 +42,7 @@ impl Default for Gathered {
                 cumulative: Vec::new(),
                 sums: Vec::new(),
                 exponential: ExponentialColumn::default(),
+                native: NativeColumn::default(),
             },
             summaries: Columns::Summary {
                 quantiles: Vec::new(),

@@ -5,6 +5,7 @@ use prost::Message;
 
 use crate::config::{HistogramForm, Temporality};
 use crate::layout::{Role, Wire};
+use crate::model::FurtherBuckets;
 use crate::model::Shape;
 use crate::proto::otlp as proto;
 use crate::proto::wire::{fixed64_key, len_key, varint_key, write_len_key, zigzag};
@@ -36,7 +37,11 @@ impl Form {
             Shape::Counter => Self::Sum,
             Shape::Gauge => Self::Gauge,
             Shape::Histogram {
-                exponential: Some(_),
+                further:
+                    FurtherBuckets {
+                        exponential: Some(_),
+                        ..
+                    },
                 ..
             } if histograms == HistogramForm::Exponential => Self::Exponential,
             Shape::Histogram { bounds, .. } => Self::Histogram(bounds.len() + 1),
@@ -180,8 +185,8 @@ impl Front {
         let mut front = Self::new(form, shape);
         match (form, shape) {
             (Form::Sum | Form::Gauge, _) => front.bytes.truncate(front.value_at - 1),
-            (Form::Exponential, Shape::Histogram { exponential, .. }) => {
-                let scale = exponential.map_or(0, |layout| layout.scale);
+            (Form::Exponential, Shape::Histogram { further, .. }) => {
+                let scale = further.exponential.map_or(0, |layout| layout.scale);
                 Self::put_scale(&mut front.bytes, scale);
             }
             _ => {}

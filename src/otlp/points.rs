@@ -96,12 +96,9 @@ pub(super) struct Widths {
 impl Widths {
     pub(super) fn of(shape: &Shape) -> Self {
         match shape {
-            Shape::Histogram {
-                bounds,
-                exponential,
-            } => Self {
+            Shape::Histogram { bounds, further } => Self {
                 cumulative: bounds.len() + 1,
-                exponential: *exponential,
+                exponential: further.exponential,
             },
             _ => Self::default(),
         }
@@ -124,6 +121,7 @@ impl<'a> Buckets<'a> {
             cumulative,
             sums,
             exponential,
+            ..
         } = columns
         else {
             unreachable!("a block has its family's shape")

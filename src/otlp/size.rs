@@ -16,8 +16,8 @@ const AROUND_POINT_BYTES: usize = 3;
 pub fn point_bytes(shape: &Shape, histograms: HistogramForm, space: &SpaceSize) -> f64 {
     let form = Form::of(shape, histograms);
     let tail = match (form, shape) {
-        (Form::Exponential, Shape::Histogram { exponential, .. }) => {
-            exponential.map_or(0, |layout| layout.len)
+        (Form::Exponential, Shape::Histogram { further, .. }) => {
+            further.exponential.map_or(0, |layout| layout.len)
         }
         _ => 0,
     };

@@ -42,7 +42,7 @@ fn options() -> impl Strategy<Value = EncoderOptions> {
             histograms: if exponential {
                 HistogramForm::Exponential
             } else {
-                HistogramForm::Explicit
+                HistogramForm::Classic
             },
             request_bytes_max: usize::MAX,
             ..EncoderOptions::default()
@@ -58,7 +58,11 @@ fn grown_exponential(
     seed: u64,
 ) -> ExponentialColumn {
     let Shape::Histogram {
-        exponential: Some(layout),
+        further:
+            crate::model::FurtherBuckets {
+                exponential: Some(layout),
+                ..
+            },
         ..
     } = &family.shape
     else {
@@ -99,6 +103,7 @@ fn grown(before: &Frame, seed: u64) -> Frame {
                 Columns::Histogram {
                     cumulative,
                     exponential,
+                    native,
                     ..
                 },
                 Columns::Histogram {
@@ -112,6 +117,7 @@ fn grown(before: &Frame, seed: u64) -> Frame {
                 Columns::Histogram {
                     cumulative: plus(cumulative, &added),
                     exponential: grown_exponential(exponential, family, sums.len(), seed),
+                    native: native.clone(),
                     sums,
                 }
             }
@@ -298,6 +304,7 @@ fn deltas_go_on_with_their_series() {
             .collect(),
         sums: counts.map(|count| count as f64).to_vec(),
         exponential: ExponentialColumn::default(),
+        native: crate::engine::NativeColumn::default(),
     };
     let columns = |values: [u64; 3]| {
         let counter = Columns::Values(values.map(|value| value as f64).to_vec());

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::{Columns, ExponentialRow, Frame};
+use crate::model::FurtherBuckets;
 use crate::model::Shape;
 use crate::model::population::Population;
 use crate::otlp::{EncoderOptions, HistogramForm, Temporality, unit};
@@ -102,7 +103,11 @@ fn without_values(mut metric: Metric, shape: &Shape, time_ns: u64) -> Metric {
                 point.sum = point.sum.map(|_| 0.0);
                 (point.zero_count, point.positive) = (0, None);
                 if let Shape::Histogram {
-                    exponential: Some(layout),
+                    further:
+                        FurtherBuckets {
+                            exponential: Some(layout),
+                            ..
+                        },
                     ..
                 } = shape
                 {
@@ -253,7 +258,11 @@ impl Twin<'_> {
                 data_points: self.points(rows, &|twin, at| twin.number(at, false)),
             }),
             Shape::Histogram {
-                exponential: Some(_),
+                further:
+                    FurtherBuckets {
+                        exponential: Some(_),
+                        ..
+                    },
                 ..
             } if exponential => Data::ExponentialHistogram(ExponentialHistogram {
                 data_points: self.points(rows, &Self::exponential),
@@ -339,7 +348,7 @@ impl Twin<'_> {
     /// since the frame before unless one shrank.
     fn counts(&self, at: (usize, usize)) -> (Vec<u64>, f64, Merged) {
         let layout = match &self.now.block(at.0).0.shape {
-            Shape::Histogram { exponential, .. } => *exponential,
+            Shape::Histogram { further, .. } => further.exponential,
             _ => None,
         };
         let counts = |frame: &Frame| match frame.block(at.0).2 {
@@ -347,6 +356,7 @@ impl Twin<'_> {
                 cumulative,
                 sums,
                 exponential,
+                ..
             } => {
                 let width = cumulative.len() / sums.len();
                 let mut counts = cumulative[at.1 * width..(at.1 + 1) * width].to_vec();
@@ -393,11 +403,7 @@ impl Twin<'_> {
 
     fn exponential(&self, at: (usize, usize)) -> ExponentialHistogramDataPoint {
         let (counts, sum, merged) = self.counts(at);
-        let Shape::Histogram {
-            bounds,
-            exponential: Some(_),
-        } = &self.now.block(at.0).0.shape
-        else {
+        let Shape::Histogram { bounds, .. } = &self.now.block(at.0).0.shape else {
             unreachable!()
         };
         let ends = merged.counts.keys().next().zip(merged.counts.keys().last());

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::outlook::Outlook;
 use crate::config::{Config, Finding, INSTANCE_LABEL, Instance, Label};
-use crate::engine::{EngineSize, exponential, threads_of};
+use crate::engine::{EngineSize, further, threads_of};
 use crate::exporters::{self, Push};
 use crate::exposition::BodySize;
 use crate::model::{SpaceSizes, shape_of};
@@ -84,7 +84,7 @@ impl Estimate {
 
     /// The same, and what becomes of the series.
     pub fn with_outlook(config: &Config) -> (Self, Outlook) {
-        let layout = exponential::pushed(config);
+        let layout = further::needed(config);
         let ticks = SpaceSizes::last_tick(config);
         let mut spaces = SpaceSizes::new(config, Timeline::orders_up_to(config, ticks));
         let (mut rows, mut never) = (0_u128, 0_u128);

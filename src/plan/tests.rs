@@ -72,7 +72,7 @@ metrics:
         let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
         let config = config.unwrap_or_else(|error| panic!("{error}"));
         let estimate = Estimate::of(&config);
-        let layout = exponential::pushed(&config);
+        let layout = further::needed(&config);
         let catalog = Catalog::build_with(&config, Vec::new(), &layout);
         let catalog = Arc::new(catalog.unwrap());
         let mut engine = Engine::new(&config, Arc::clone(&catalog), 0, 1).unwrap();

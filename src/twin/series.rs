@@ -15,6 +15,7 @@ use crate::engine::sample::{self, observation_count};
 use crate::engine::window;
 use crate::model::exponential::ExponentialLayout;
 use crate::model::identity;
+use crate::model::native::{NativeLayout, SCHEMA_MIN, upper_bound};
 use crate::random::discrete::{PoissonTable, TABLE_MEAN_MAX, poisson};
 use crate::random::quantile::QuantileTable;
 use crate::random::thinning::Thinning;
@@ -570,6 +571,54 @@ impl<'a> Series<'a> {
             scale: layout.scale - coarser,
             zeros,
             counts,
+        }
+    }
+
+    /// Its observations up to a tick in native buckets: as fine as those of `layout`, or as is
+    /// needed for few enough of them to be occupied.
+    pub(super) fn native(&self, layout: &NativeLayout, tick: u64) -> Exponential {
+        let (mut zeros, mut observed) = (0, BTreeMap::<i32, u64>::new());
+        for number in self.origin(tick) + 1..=tick {
+            let mut positions = Vec::new();
+            self.sample(number).list(&mut positions);
+            let end = |bound: f64| self.position(number, bound);
+            for position in positions {
+                if position < end(layout.zero_threshold) {
+                    zeros += 1;
+                    continue;
+                }
+                let value = self.values(number).value(position) * self.factors(number).value;
+                let mut index = layout.index(value.max(layout.zero_threshold.next_up()));
+                // Draws are compared as positions, which round otherwise than values do.
+                while index > layout.index(layout.zero_threshold.next_up())
+                    && position < end(upper_bound(index - 1, layout.schema))
+                {
+                    index -= 1;
+                }
+                while value < f64::MAX && position >= end(upper_bound(index, layout.schema)) {
+                    index += 1;
+                }
+                *observed.entry(index).or_default() += 1;
+            }
+        }
+        let mut schema = layout.schema;
+        while observed.len() > layout.buckets_max && schema > SCHEMA_MIN {
+            schema -= 1;
+            let mut merged = BTreeMap::new();
+            for (index, count) in observed {
+                // Upper bounds at a schema are every second one at the next.
+                *merged
+                    .entry(index.div_euclid(2) + index.rem_euclid(2))
+                    .or_default() += count;
+            }
+            observed = merged;
+        }
+        Exponential {
+            name: self.metric().name.clone(),
+            labels: self.labels.clone(),
+            scale: schema.into(),
+            zeros,
+            counts: observed,
         }
     }
 

@@ -81,10 +81,12 @@ enum Seen {
 
 /// Whether the exponential buckets of a family are told apart by bounds of four digits.
 fn has_ranges(shape: &Shape) -> bool {
-    let Shape::Histogram { exponential, .. } = shape else {
+    let Shape::Histogram { further, .. } = shape else {
         return false;
     };
-    let is_told = exponential.is_some_and(|layout| layout.scale <= SCHEMA_MAX);
+    let is_told = further
+        .exponential
+        .is_none_or(|layout| layout.scale <= SCHEMA_MAX);
     is_told && shape.layout().has(Wire::Otlp, Role::Sum)
 }
 
@@ -126,6 +128,7 @@ impl<'a> Context<'a> {
             Kind::VictoriaMetrics => VICTORIA_TOLERANCE,
         });
         route.naming = target.naming;
+        route.learn_forms(&replay.metrics());
         let mut added = added(replay, target);
         escaped::settle(replay, backend, (&mut route, &mut added), at_ms)?;
         let probe = Probe {
@@ -241,12 +244,15 @@ impl<'a> Context<'a> {
             }
             return all;
         }
-        let Some(forms) = self.forms.get(&sent.family) else {
+        if !matches!(family.shape, Shape::Histogram { .. }) {
             return vec![sent];
-        };
+        }
+        let sent_forms = self.route.sent_forms(&family.name);
+        let forms = self.forms.get(&sent.family).unwrap_or(&sent_forms);
+        let numbers = self.route.names_of_numbers(family);
         let in_form = |form: &Form| match form {
-            Form::Classic | Form::Summed | Form::Ranged => sent.clone(),
-            form => sent.clone().native(*form),
+            Form::Classic | Form::Summed | Form::Ranged => numbers.clone(),
+            form => numbers.clone().native(*form),
         };
         forms.iter().map(in_form).collect()
     }

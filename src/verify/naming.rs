@@ -34,6 +34,10 @@ pub(super) enum Form {
     Classic,
     /// Native histograms with exponential buckets.
     Exponential,
+    /// Native histograms with sparse buckets.
+    Native,
+    /// The same by OTLP, whose zero threshold receivers do not take over.
+    NativeOtlp,
     /// Native histograms with the configured buckets.
     Custom,
     /// Counts and sums, as numbers, of histograms whose buckets are `Ranged`.
@@ -150,7 +154,7 @@ impl Names {
     }
 
     pub(super) fn is_native(&self) -> bool {
-        matches!(self.form, Form::Exponential | Form::Custom | Form::Ranged)
+        !matches!(self.form, Form::Classic | Form::Summed)
     }
 
     /// The name of those that tell when series began, if there are any.

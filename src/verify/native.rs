@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::backend::{StoredBucket, StoredHistogram};
 use super::naming::Form;
-use crate::engine::{Columns, ExponentialRow};
+use crate::engine::{Columns, ExponentialRow, NativeRow};
 use crate::layout::{Role, Wire};
 use crate::model::Shape;
 
@@ -71,24 +71,29 @@ impl Native {
     /// # Panics
     /// When the columns are those of another shape or have not been counted in that form.
     pub(super) fn of(form: Form, shape: &Shape, columns: &Columns, row: usize) -> Self {
-        let Shape::Histogram {
-            bounds,
-            exponential: layout,
-        } = shape
-        else {
+        let Shape::Histogram { bounds, further } = shape else {
             unreachable!("only histograms are native");
         };
         let (cumulative, sums, exponential) = columns.histogram();
         let width = bounds.len() + 1;
         let cumulative = &cumulative[row * width..][..width];
+        // OTLP leaves the sum out where it may fall, and 0 is stored.
+        let is_sent = form == Form::Native || shape.layout().has(Wire::Otlp, Role::Sum);
+        let of_all = (cumulative[width - 1], if is_sent { sums[row] } else { 0.0 });
+        let is_sparse = matches!(form, Form::Native | Form::NativeOtlp | Form::Ranged);
+        if let Some(layout) = further.native.as_ref().filter(|_| is_sparse) {
+            let threshold = match form {
+                Form::Native => layout.zero_threshold,
+                _ => ZERO_THRESHOLD_OTLP,
+            };
+            return Self::sparse(&columns.native().row(row, layout), threshold, of_all);
+        }
         match form {
-            Form::Exponential | Form::Ranged => {
-                let layout = layout.as_ref().expect("the run counts in such buckets");
+            Form::Exponential | Form::Ranged | Form::Native | Form::NativeOtlp => {
+                let layout = further.exponential.as_ref();
+                let layout = layout.expect("the run counts in such buckets");
                 let buckets = exponential.row(row, sums.len(), layout);
-                // OTLP leaves the sum out where it may fall, and 0 is stored.
-                let is_sent = shape.layout().has(Wire::Otlp, Role::Sum);
-                let sum = if is_sent { sums[row] } else { 0.0 };
-                let native = Self::exponential(&buckets, cumulative[width - 1], sum);
+                let native = Self::exponential(&buckets, of_all);
                 if form == Form::Exponential {
                     native.coarser(SCHEMA_MAX)
                 } else {
@@ -101,7 +106,7 @@ impl Native {
     }
 
     /// Of exponential buckets that came by OTLP.
-    fn exponential(row: &ExponentialRow<'_>, count: u64, sum: f64) -> Self {
+    fn exponential(row: &ExponentialRow<'_>, (count, sum): (u64, f64)) -> Self {
         let counts = row.counts.iter().zip(row.place.offset + 1..);
         let counts = counts.filter(|(count, _)| **count > 0);
         Self {
@@ -114,6 +119,23 @@ impl Native {
             sum,
             buckets: counts
                 .map(|(count, index)| (index, *count as f64))
+                .collect(),
+        }
+    }
+
+    /// Of the sparse buckets of a native histogram.
+    fn sparse(row: &NativeRow<'_>, zero_threshold: f64, (count, sum): (u64, f64)) -> Self {
+        let counts = row.indices.iter().zip(row.counts);
+        Self {
+            bounds: Bounds::Exponential {
+                schema: i32::from(row.schema),
+                zero_threshold,
+                zero_count: row.zeros as f64,
+            },
+            count: count as f64,
+            sum,
+            buckets: counts
+                .map(|(index, count)| (*index, *count as f64))
                 .collect(),
         }
     }
@@ -581,7 +603,7 @@ mod tests {
             zeros,
         };
         let count = counts.iter().sum::<u64>() + zeros;
-        Native::exponential(&ExponentialRow { place, counts }, count, 1.5).coarser(SCHEMA_MAX)
+        Native::exponential(&ExponentialRow { place, counts }, (count, 1.5)).coarser(SCHEMA_MAX)
     }
 
     fn exactly(a: f64, b: f64) -> bool {

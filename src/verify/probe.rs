@@ -14,7 +14,7 @@ use super::route::{Route, any_matching, in_queries, own_labels};
 use super::selection::labels;
 use crate::config::{Label, LabelValues, Metric};
 use crate::journal::Replay;
-use crate::model::{Shape, shape_of};
+use crate::model::{FurtherBuckets, Shape, shape_of};
 
 /// Metrics of which the labels are asked for when they clash.
 const CLASHES_ASKED_MAX: usize = 50;
@@ -158,11 +158,14 @@ impl Probe<'_> {
             return Ok(forms);
         }
         // By the matchers of their series: names of families, and of their samples.
+        let mut native: BTreeMap<String, Form> = BTreeMap::new();
         let mut histograms: BTreeMap<Vec<String>, BTreeMap<String, Vec<String>>> = BTreeMap::new();
         for metric in self.replay.metrics() {
-            let shape = shape_of(metric, &|_| None);
-            if matches!(shape, Shape::Histogram { .. }) && !route.is_native(&shape) {
-                let Names { family, texts, .. } = route.names_of(metric);
+            let shape = shape_of(metric, &|_| FurtherBuckets::default());
+            let names = route.names_of(metric);
+            if matches!(shape, Shape::Histogram { .. }) && !names.is_native() {
+                let Names { family, texts, .. } = names;
+                native.insert(family.clone(), route.native_form(&metric.name));
                 let matchers = added.matchers(&own_labels(metric));
                 let of_target = histograms.entry(matchers).or_default();
                 of_target.insert(family, texts[..3].to_vec());
@@ -180,7 +183,7 @@ impl Probe<'_> {
                     };
                     let classic = (range.as_str(), self.at_ms);
                     if self.has_native(name, matchers, &range) {
-                        let mut of_name = vec![Form::Custom];
+                        let mut of_name = vec![native[name]];
                         if any_matching(self.backend, matchers, texts, classic)? {
                             of_name.insert(0, Form::Classic);
                         }

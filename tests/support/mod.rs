@@ -12,10 +12,11 @@ use mockingbird::algorithm::counter::{self, CounterAlgorithm, Poisson};
 use mockingbird::algorithm::distribution::{self, Component, Distribution, LogNormal, Mixture};
 use mockingbird::algorithm::gauge::{self, Bernoulli, GaugeAlgorithm, RandomWalk, Sawtooth, Sine};
 use mockingbird::config::{
-    Config, Diurnal, Kind, Label, LabelValues, Life, Metric, Objective, Observations, RangeFormat,
-    Sampling, load_str,
+    Config, Diurnal, Kind, Label, LabelValues, Life, Metric, NativeBuckets, Objective,
+    Observations, RangeFormat, Sampling, load_str,
 };
-use mockingbird::engine::{Columns, Engine, Frame, Prepared, Reloaded, exponential};
+use mockingbird::engine::{Columns, Engine, Frame, Prepared, Reloaded, exponential, further};
+use mockingbird::model::FurtherBuckets;
 use mockingbird::model::space::Cursor;
 use mockingbird::model::{Catalog, Shape};
 use mockingbird::twin::{Exponential, Sample};
@@ -40,7 +41,8 @@ pub(crate) fn engine(config: &Config, threads: usize) -> Engine {
 /// Lets an engine go over to another configuration.
 pub(crate) fn reload(engine: &mut Engine, config: &Config) -> Reloaded {
     let before = (engine.metrics(), engine.catalog());
-    let catalog = Catalog::build_after(before, config, Vec::new(), &|_| None).unwrap();
+    let catalog =
+        Catalog::build_after(before, config, Vec::new(), &|_| FurtherBuckets::default()).unwrap();
     let prepared = Prepared::new(before, config, Arc::new(catalog));
     engine.reload(prepared).unwrap()
 }
@@ -66,8 +68,16 @@ pub(crate) fn frame_at(config: &Config, epoch_ns: i64, tick: u64, threads: usize
 /// A catalog whose histograms count in at most `size_max` exponential buckets,
 /// too.
 pub(crate) fn exponential_catalog(config: &Config, size_max: usize) -> Arc<Catalog> {
-    let layout = |metric: &Metric| exponential::layout(metric, size_max);
-    Arc::new(Catalog::build_with(config, Vec::new(), &layout).expect("a small catalog"))
+    let further = |metric: &Metric| further_of(metric, Some(size_max));
+    Arc::new(Catalog::build_with(config, Vec::new(), &further).expect("a small catalog"))
+}
+
+/// Native buckets, and exponential ones of some size.
+pub(crate) fn further_of(metric: &Metric, size_max: Option<usize>) -> FurtherBuckets {
+    FurtherBuckets {
+        exponential: size_max.and_then(|size_max| exponential::layout(metric, size_max)),
+        native: size_max.and_then(|_| further::native_layout(metric)),
+    }
 }
 
 /// The frame of a tick of a catalog that is already built.
@@ -196,7 +206,11 @@ pub(crate) fn frame_exponentials(frame: &Frame) -> Vec<Exponential> {
         let (family, block, columns) = frame.block(index);
         let (
             Shape::Histogram {
-                exponential: Some(layout),
+                further:
+                    FurtherBuckets {
+                        exponential: Some(layout),
+                        ..
+                    },
                 ..
             },
             Columns::Histogram { exponential, .. },
@@ -219,6 +233,52 @@ pub(crate) fn frame_exponentials(frame: &Frame) -> Vec<Exponential> {
             });
         }
     }
+    all
+}
+
+/// The native histograms of a frame, in the frame's order.
+pub(crate) fn frame_natives(frame: &Frame) -> Vec<Exponential> {
+    let mut all = Vec::new();
+    for index in 0..frame.catalog().blocks().len() {
+        let (family, block, columns) = frame.block(index);
+        let (
+            Shape::Histogram {
+                further:
+                    FurtherBuckets {
+                        native: Some(layout),
+                        ..
+                    },
+                ..
+            },
+            Columns::Histogram {
+                native, cumulative, ..
+            },
+        ) = (&family.shape, columns)
+        else {
+            continue;
+        };
+        let width = cumulative.len() / block.len;
+        for series in 0..block.len {
+            let row = native.row(series, layout);
+            assert!(row.counts.iter().all(|&count| count > 0));
+            let count = cumulative[(series + 1) * width - 1];
+            assert_eq!(row.count(), count, "the classic form counts the same");
+            let counts = row.indices.iter().copied().zip(row.counts.iter().copied());
+            all.push(Exponential {
+                name: family.name.clone(),
+                labels: labels_at(&frame.population(block.family).cursor(block.start + series)),
+                scale: row.schema.into(),
+                zeros: row.zeros,
+                counts: counts.collect(),
+            });
+        }
+    }
+    all
+}
+
+/// Both sorted, so that they can be compared.
+pub(crate) fn sorted_points(mut all: Vec<Exponential>) -> Vec<Exponential> {
+    all.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
     all
 }
 
@@ -413,12 +473,27 @@ fn kind() -> impl Strategy<Value = Kind> {
     prop_oneof![2 => counter, 1 => gauge, 2 => observing()]
 }
 
+/// Native buckets of every kind.
+fn native() -> impl Strategy<Value = NativeBuckets> {
+    let few = prop_oneof![1 => 1..12usize, 1 => Just(160)];
+    let zero = prop_oneof![2 => Just(0.0), 2 => Just(2e-39), 1 => Just(0.3)];
+    (-4..=8i8, few, zero).prop_map(|(schema, buckets_max, zero_threshold)| NativeBuckets {
+        form: None,
+        schema,
+        buckets_max,
+        zero_threshold,
+    })
+}
+
 /// A histogram or a summary.
 fn observing() -> impl Strategy<Value = Kind> {
     let histogram =
-        (observations(), 1usize..6).prop_map(|(observations, buckets)| Kind::Histogram {
-            bounds: [0.05, 0.2, 0.5, 1.0, 5.0, 1e6][..buckets].to_vec(),
-            observations,
+        (observations(), 1usize..6, native()).prop_map(|(observations, buckets, native)| {
+            Kind::Histogram {
+                bounds: [0.05, 0.2, 0.5, 1.0, 5.0, 1e6][..buckets].to_vec(),
+                native,
+                observations,
+            }
         });
     let summary = (observations(), 1u64..30).prop_map(|(observations, window_s)| Kind::Summary {
         objectives: vec![

@@ -255,6 +255,7 @@ impl Checker<'_> {
             }
             MetricType::Histogram => Kind::Histogram {
                 bounds: self.buckets(&at.key("buckets"), raw.buckets.take()),
+                native: self.native(at, raw.histograms.as_deref(), raw.native_histogram.take()),
                 observations: self.observations(at, raw, (algorithm, values), diurnal)?,
             },
             MetricType::Summary => Kind::Summary {

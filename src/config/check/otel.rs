@@ -201,22 +201,22 @@ impl Checker<'_> {
     }
 
     fn histograms(&mut self, at: &Path, raw: &RawOtel, variables: &Variables) -> HistogramForm {
-        let known = [
-            ("explicit", HistogramForm::Explicit),
-            ("exponential", HistogramForm::Exponential),
-        ];
         let known_as_variable = [
-            ("explicit_bucket_histogram", HistogramForm::Explicit),
+            ("explicit_bucket_histogram", HistogramForm::Classic),
             (
                 "base2_exponential_bucket_histogram",
                 HistogramForm::Exponential,
             ),
         ];
-        let in_file = self.choice(&at.key("histograms"), raw.histograms.as_deref(), &known);
+        let in_file = self.choice(
+            &at.key("histograms"),
+            raw.histograms.as_deref(),
+            &HistogramForm::OF_OTEL,
+        );
         let variable = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
         self.choice_of_variable(variables.plain(variable), &known_as_variable)
             .or(in_file)
-            .unwrap_or(HistogramForm::Explicit)
+            .unwrap_or_default()
     }
 
     /// The files for TLS. The configuration's paths begin at its own folder, those

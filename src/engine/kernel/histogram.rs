@@ -10,9 +10,12 @@ use crate::engine::buckets::{Cells, ExponentialColumn};
 use crate::engine::columns::{Columns, cells_of};
 use crate::engine::events::{Events, Lineage};
 use crate::engine::exponential;
+use crate::engine::native::{NativeCells, NativeColumn};
 use crate::engine::sample::Sample;
 use crate::engine::tick::{BaseTick, ClassTick, Common, spiked_mean};
+use crate::model::FurtherBuckets;
 use crate::model::exponential::ExponentialLayout;
+use crate::model::native::NativeLayout;
 use crate::random::for_draws;
 use crate::random::quantile::QuantileTable;
 
@@ -27,8 +30,8 @@ pub(crate) struct Histogram {
     values: Arc<QuantileTable>,
     /// Of observations that no spike multiplies.
     buckets: Buckets,
-    /// Of exponential buckets, where they are asked for.
-    layout: Option<ExponentialLayout>,
+    /// Of further buckets, where they are asked for.
+    further: FurtherBuckets,
     /// The counter whose events it observes, if any.
     lineage: Option<Arc<Lineage>>,
 }
@@ -39,6 +42,7 @@ struct Buckets {
     /// The configured bounds.
     thresholds: Vec<u64>,
     exponential: Cells,
+    native: NativeCells,
 }
 
 /// What the series of a class observe at a tick.
@@ -58,23 +62,25 @@ impl Histogram {
         bounds: &[f64],
         observations: &Observations,
         values: Arc<QuantileTable>,
-        layout: Option<ExponentialLayout>,
+        further: FurtherBuckets,
         lineage: Option<Arc<Lineage>>,
     ) -> Self {
         let distribution = observations.distribution.clone();
         let position = |bound| distribution.position(bound);
         let buckets = Buckets {
             thresholds: bounds.iter().map(|&bound| position(bound)).collect(),
-            exponential: layout
-                .as_ref()
+            exponential: (further.exponential.as_ref())
                 .map_or_else(Cells::default, |layout| Cells::of(layout, position)),
+            native: further.native.map_or_else(NativeCells::default, |layout| {
+                NativeCells::of(&layout, exponential::ends(&distribution), position)
+            }),
         };
         Self {
             bounds: bounds.to_vec(),
             mean: observations.per_tick,
             values,
             buckets,
-            layout,
+            further,
             distribution,
             lineage,
         }
@@ -98,10 +104,13 @@ impl Histogram {
         let thresholds = &mut class.scaled.thresholds;
         thresholds.clear();
         thresholds.extend(self.bounds.iter().map(|&bound| position(bound)));
-        if let Some(layout) = &self.layout {
-            let (min, max) = exponential::ends(&self.distribution);
-            let ends = (min * scale, max * scale);
+        let (min, max) = exponential::ends(&self.distribution);
+        let ends = (min * scale, max * scale);
+        if let Some(layout) = &self.further.exponential {
             class.scaled.exponential.set(layout, ends, position);
+        }
+        if let Some(layout) = &self.further.native {
+            class.scaled.native.set(layout, ends, position);
         }
     }
 
@@ -141,6 +150,26 @@ impl Histogram {
         tally_each(keys, &shared, weights, scratch, |index, added| {
             now.advance_row(before, (start + index, series), layout, cells, added);
         });
+    }
+
+    /// The observations of a run once more, in native buckets.
+    fn count_native(
+        &self,
+        run: &mut Run<'_, Self>,
+        numbers: Option<&[f64]>,
+        layout: &NativeLayout,
+        before: &NativeColumn,
+        now: &mut NativeColumn,
+    ) {
+        let cells = &self.buckets(run.class).native;
+        let shared = self.shared(run, &cells.thresholds);
+        let occupied = &mut run.buffers.occupied;
+        for (index, &key) in run.block_keys[run.rows.clone()].iter().enumerate() {
+            let sample = sample_of(key, numbers.map_or(1.0, |n| n[index]), &shared);
+            occupied.clear();
+            sample.occupied(shared.thresholds, occupied);
+            now.advance_row(before, run.rows.start + index, layout, cells, occupied);
+        }
     }
 }
 
@@ -186,7 +215,10 @@ impl Kernel for Histogram {
         before: &Columns,
         now: &mut Filling<'_, ()>,
     ) {
-        if let Some(layout) = &self.layout {
+        if self.further.native.is_some() {
+            now.columns.native_mut().clear();
+        }
+        if let Some(layout) = &self.further.exponential {
             let may_move = classes.any(|class| self.buckets(class).exponential.may_move());
             let (_, _, before) = before.histogram();
             let (_, _, now) = now.columns.histogram_mut();
@@ -200,7 +232,8 @@ impl Kernel for Histogram {
         let width = cumulative.len() / sums.len();
         cumulative[cells_of(&rows, width)].fill(0);
         exponential.begin(rows.clone(), sums.len());
-        sums[rows].fill(0.0);
+        sums[rows.clone()].fill(0.0);
+        now.columns.native_mut().begin(rows);
     }
 
     fn advance(&self, run: &mut Run<'_, Self>, before: &Before<'_>, now: &mut Filling<'_, ()>) {
@@ -237,8 +270,12 @@ impl Kernel for Histogram {
                 &mut run.buffers.cells,
             );
         });
-        if let Some(layout) = &self.layout {
+        if let Some(layout) = &self.further.exponential {
             self.count_exponential(run, numbers, layout, exponential, now_exponential, series);
+        }
+        if let Some(layout) = &self.further.native {
+            let (before, now) = (before.columns.native(), now.columns.native_mut());
+            self.count_native(run, numbers, layout, before, now);
         }
         run.buffers.events = events;
     }
@@ -256,8 +293,10 @@ impl Kernel for Histogram {
         let Buckets {
             thresholds,
             exponential,
+            native,
         } = &self.buckets;
-        self.values.memory_bytes() + 8 * (thresholds.len() + exponential.thresholds.len())
+        let further = exponential.thresholds.len() + native.thresholds.len();
+        self.values.memory_bytes() + 8 * (thresholds.len() + further)
     }
 }
 

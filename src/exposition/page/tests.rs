@@ -351,6 +351,7 @@ fn example() -> Arc<Frame> {
             cumulative: vec![1, 2, 3, 4],
             sums: vec![0.5, 1.5],
             exponential: ExponentialColumn::default(),
+            native: crate::engine::NativeColumn::default(),
         },
         Columns::Values(vec![77.0]),
         Columns::Values(vec![5.0]),

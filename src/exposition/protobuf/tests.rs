@@ -191,6 +191,7 @@ fn counts_and_starts_of_all_magnitudes_are_read_back() {
             cumulative: cumulative.collect(),
             sums: sums.clone(),
             exponential: ExponentialColumn::default(),
+            native: crate::engine::NativeColumn::default(),
         },
         Columns::Summary {
             quantiles: sums.repeat(2),

@@ -1,0 +1,50 @@
+//! In which buckets histograms count beside their configured bounds.
+//!
+//! A draw is a 64-bit position, and the value at either end of its range is a finite one. So
+//! the buckets that observations can fall into are known before the first tick, but for
+//! spikes, and a count in them is as exact as one between configured bounds: both compare
+//! the drawn position with that of a bound.
+
+use crate::config::{Config, Kind, Metric};
+use crate::engine::exponential;
+use crate::exporters::{self, Needs};
+use crate::model::FurtherBuckets;
+use crate::model::native::NativeLayout;
+
+/// The further buckets of a metric where exporters need these.
+pub fn buckets(metric: &Metric, needs: &Needs) -> FurtherBuckets {
+    let exponential = needs.exponential_size_max;
+    FurtherBuckets {
+        exponential: exponential.and_then(|size_max| exponential::layout(metric, size_max)),
+        native: native_layout(metric).filter(|_| is_native(metric, needs)),
+    }
+}
+
+/// Those of metrics, by what exporters need.
+pub fn layouts(needs: Needs) -> impl Fn(&Metric) -> FurtherBuckets {
+    move |metric| buckets(metric, &needs)
+}
+
+/// Those that the exporters of a configuration need.
+pub fn needed(config: &Config) -> impl Fn(&Metric) -> FurtherBuckets + use<> {
+    layouts(exporters::needs(config))
+}
+
+/// How a histogram divides observations where it is native; none of other metrics.
+pub fn native_layout(metric: &Metric) -> Option<NativeLayout> {
+    let Kind::Histogram { native, .. } = &metric.kind else {
+        return None;
+    };
+    Some(NativeLayout {
+        schema: native.schema,
+        buckets_max: native.buckets_max,
+        zero_threshold: native.zero_threshold,
+    })
+}
+
+fn is_native(metric: &Metric, needs: &Needs) -> bool {
+    let Kind::Histogram { native, .. } = &metric.kind else {
+        return false;
+    };
+    native.form.map_or(needs.native, |form| form.has_native())
+}
