@@ -1,6 +1,8 @@
 //! `verify` against a backend that answers from what was rendered, whole and then tampered with
 //! by one sample: each difference must be found, and the series named.
 
+#[path = "verify/deltas.rs"]
+mod deltas;
 #[path = "verify/edges.rs"]
 mod edges;
 #[path = "verify/fake.rs"]

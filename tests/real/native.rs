@@ -5,6 +5,7 @@ use crate::servers;
 use crate::servers::mockingbird::{Mockingbird, set};
 use crate::servers::prometheus::Prometheus;
 use crate::servers::proxy::Proxy;
+use crate::servers::receivers::VictoriaMetrics;
 use crate::verify::{verify, wait_for};
 use mockingbird::proto::otlp::{
     ExponentialHistogramDataPoint, ExportMetricsServiceRequest, NumberDataPoint, any_value, metric,
@@ -233,6 +234,28 @@ fn exponential_histograms_are_all_there() {
     assert_eq!(wait["series_sampled"], 4);
     assert!(wait["samples"].as_u64().unwrap() >= 60, "{table}");
     assert_eq!(wait["not_judged"], Value::Null);
+}
+
+#[test]
+#[ignore = "needs servers"]
+fn victoria_metrics_holds_exponential_histograms() {
+    let servers = servers::find(&["victoria-metrics"]);
+    let folder = tempfile::tempdir().unwrap();
+    let backend = VictoriaMetrics::start(&servers, folder.path());
+    let form = [("histograms", "exponential")];
+    let mut mockingbird = start(folder.path(), &backend.otlp_url(), &form);
+    wait_for(&mockingbird, 12);
+    mockingbird.interrupt();
+    backend.flush();
+    let way: &[&str] = &["--via", "otlp", "--visible-after", "1s", "--all"];
+    let (code, table, report) = verify(folder.path(), backend.url(), &[way]);
+    println!("{table}");
+    assert_eq!(code, 0, "{table}");
+    let metrics = report["metrics"].as_array().unwrap();
+    let wait = metrics.iter().find(|metric| metric["metric"] == "o_wait");
+    // Of each series sum, count and buckets.
+    let samples = wait.unwrap()["samples"].as_u64().unwrap();
+    assert!(samples >= 3 * 4 * 11, "{table}");
 }
 
 /// The points of sums of a metric in a request.
