@@ -41,24 +41,20 @@ pub(super) fn deltas_of(
             continue;
         };
         let push = match (stored_as, before) {
-            (StoredAs::Delta, _) => Some(Push {
-                since: since(tick, *value),
-                is_first: true,
-            }),
-            (StoredAs::Cumulative, Some(before)) if *value >= before => Some(Push {
-                since: since(tick, *value - before),
-                is_first: false,
-            }),
-            // It has forgotten what it had.
-            (StoredAs::Cumulative, Some(_)) => Some(Push {
-                since: since(tick, *value),
-                is_first: true,
-            }),
             (StoredAs::Cumulative, None) => (previous_due(tick).is_none() && *value == tick as f64)
                 .then_some(Push {
                     since: Since::Start,
                     is_first: true,
                 }),
+            (StoredAs::Cumulative, Some(before)) if *value >= before => Some(Push {
+                since: since(tick, *value - before),
+                is_first: false,
+            }),
+            // It stands for itself, or what was added up before is forgotten.
+            (StoredAs::Delta, _) | (StoredAs::Cumulative, Some(_)) => Some(Push {
+                since: since(tick, *value),
+                is_first: true,
+            }),
         };
         before = Some(*value);
         pushes.extend(push.map(|push| (tick, push)));

@@ -204,7 +204,9 @@ impl TickNumbers<'_> {
             }
         }
         found.retain(|stored| self.is_own(&stored.labels));
-        found.iter_mut().for_each(|stored| self.read_deltas(stored));
+        for stored in &mut found {
+            self.read_deltas(stored);
+        }
         for stored in &mut found {
             self.leave_out_start(stored)?;
         }

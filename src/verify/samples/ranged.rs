@@ -10,6 +10,9 @@ use crate::verify::backend::{Stored, StoredHistogram};
 /// The label that has both bounds of a bucket: `1.000e+00...1.091e+00`.
 const RANGE_LABEL: &str = "vmrange";
 
+/// The bounds of a bucket, and its samples.
+type Ranged = ((f64, f64), Vec<(i64, f64)>);
+
 impl Check<'_, '_> {
     /// Compares some series; `expected` has them by their identities.
     pub(super) fn compare_ranged(
@@ -18,7 +21,7 @@ impl Check<'_, '_> {
         expected: &HashMap<String, (usize, usize)>,
         stored: Vec<Stored>,
     ) {
-        let mut found: BTreeMap<usize, Vec<((f64, f64), Vec<(i64, f64)>)>> = BTreeMap::new();
+        let mut found: BTreeMap<usize, Vec<Ranged>> = BTreeMap::new();
         for mut stored in stored {
             let range = stored.labels.remove(RANGE_LABEL);
             let own = self.population.space().label_names();
@@ -43,7 +46,7 @@ impl Check<'_, '_> {
     }
 
     /// The histograms of a series; counts and sums are other series, and judged there.
-    fn put_together(&self, index: usize, buckets: &[((f64, f64), Vec<(i64, f64)>)]) -> Stored {
+    fn put_together(&self, index: usize, buckets: &[Ranged]) -> Stored {
         let mut stored = Stored::default();
         for (place, scrape) in self.chunk.scrapes.iter().enumerate() {
             let Some(expected) = self.chunk.native(place, self.sampled, index) else {
