@@ -29,6 +29,8 @@ mod kubernetes;
 mod living;
 #[path = "real/names.rs"]
 mod names;
+#[path = "real/native.rs"]
+mod native;
 #[path = "real/native_writes.rs"]
 mod native_writes;
 #[path = "real/otlp.rs"]

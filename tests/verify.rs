@@ -1,6 +1,8 @@
 //! `verify` against a backend that answers from what was rendered, whole and then tampered with
 //! by one sample: each difference must be found, and the series named.
 
+#[path = "verify/deltas.rs"]
+mod deltas;
 #[path = "verify/edges.rs"]
 mod edges;
 #[path = "verify/exemplars.rs"]
@@ -195,6 +197,7 @@ fn options() -> Options {
         job: None,
         instance: None,
         tolerance: None,
+        deltas_stored_as: None,
         threads: 2,
     }
 }

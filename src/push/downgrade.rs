@@ -117,9 +117,9 @@ fn classic(labels: &[v1::Label], of: &v2::Histogram) -> Option<Vec<v1::TimeSerie
             samples: vec![v1::Sample {
                 value,
                 timestamp: of.timestamp,
-            exemplars: Vec::new(),
-        }],
+            }],
             histograms: Vec::new(),
+            exemplars: Vec::new(),
         }
     };
     let mut all = Vec::with_capacity(counts.len() + 2);

@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::backend::{AskError, Labels, StoredExemplar};
 use super::context::Context;
-use super::naming::{Names, identity, labels_text, selector};
+use super::naming::{Form, Names, identity, labels_text, selector};
 use super::report::{Example, Tally, What, tally_of};
 use super::series::shown;
 use super::target::Scrape;
 use crate::engine::{Frame, Upcoming};
 use crate::layout::Role;
-use crate::model::Shape;
 use crate::model::space::passes;
+use crate::model::{Family, Shape};
 
 /// Exemplars that are judged of all targets together: half of what Prometheus keeps.
 const JUDGED_MAX: usize = 50_000;
@@ -60,58 +60,72 @@ impl Exemplars {
             if family.exemplars.is_none() {
                 continue;
             }
-            let names = ctx.route().names(family);
-            if ctx.leaves_out(family, &names) {
-                continue;
+            let by_form = ctx.names(family).into_iter();
+            for names in by_form.filter(|names| !matches!(names.form, Form::Summed | Form::Ranged))
+            {
+                self.add_family(ctx, scrape, frame, (index, family), &names);
             }
-            let population = frame.population(index);
-            let rows = ctx.rows(population);
-            let own = family.space.label_names();
-            for place in catalog.family_blocks(index) {
-                let Some(exemplars) = frame.exemplars(place) else {
+        }
+    }
+
+    /// The same of a family in one of the forms in which the backend has it.
+    fn add_family(
+        &mut self,
+        ctx: &Context,
+        scrape: Scrape,
+        frame: &Frame,
+        (index, family): (usize, &Family),
+        names: &Names,
+    ) {
+        let catalog = frame.catalog();
+        let population = frame.population(index);
+        let rows = ctx.rows(population);
+        let own = family.space.label_names();
+        for place in catalog.family_blocks(index) {
+            let Some(exemplars) = frame.exemplars(place) else {
+                continue;
+            };
+            let block = catalog.blocks()[place];
+            let mut upcoming = Upcoming::new(Some(&exemplars), 0..block.len);
+            let series = block.start..block.start + block.len;
+            for row in rows.within(series).flatten() {
+                let found = upcoming.take(row - block.start);
+                let is_there = !frame.gaps(place).contains(row - block.start);
+                let Some(exemplar) = found.filter(|_| is_there) else {
                     continue;
                 };
-                let block = catalog.blocks()[place];
-                let mut upcoming = Upcoming::new(Some(&exemplars), 0..block.len);
-                let series = block.start..block.start + block.len;
-                for row in rows.within(series).flatten() {
-                    let found = upcoming.take(row - block.start);
-                    let is_there = !frame.gaps(place).contains(row - block.start);
-                    let Some(exemplar) = found.filter(|_| is_there) else {
-                        continue;
-                    };
-                    let cursor = population.cursor(row);
-                    if !passes(rows.values(), cursor.digits()) {
-                        continue;
-                    }
-                    let bound = match &family.shape {
-                        Shape::Histogram { bounds, .. } => {
-                            Some(bounds.get(exemplar.cell).copied().unwrap_or(f64::INFINITY))
-                        }
-                        _ => None,
-                    };
-                    let role = bound.map_or(Role::Value, |_| Role::Bucket);
-                    let name = name_of(&names, role);
-                    let labels = exemplar.labels().map(|(name, value)| {
-                        let mut text = Vec::new();
-                        value.write_hex(&mut text);
-                        let text = String::from_utf8(text).expect("digits are ASCII");
-                        (name.to_owned(), text)
-                    });
-                    let mut sorted: Vec<(&str, &str)> = cursor.labels().collect();
-                    sorted.sort_unstable();
-                    self.push(Came {
-                        family: names.family.clone(),
-                        own: own.iter().map(ToString::to_string).collect(),
-                        series: shown(name, cursor.labels(), bound.map(|bound| ("le", bound))),
-                        identity: identity(name, sorted.into_iter(), bound),
-                        name: name.to_owned(),
-                        labels: labels.collect(),
-                        value: exemplar.value,
-                        time_ms: exemplar.time_ms,
-                        scrape,
-                    });
+                let cursor = population.cursor(row);
+                if !passes(rows.values(), cursor.digits()) {
+                    continue;
                 }
+                // A native histogram has those of all its buckets itself.
+                let bound = match &family.shape {
+                    Shape::Histogram { bounds, .. } if names.form == Form::Classic => {
+                        Some(bounds.get(exemplar.cell).copied().unwrap_or(f64::INFINITY))
+                    }
+                    _ => None,
+                };
+                let role = bound.map_or(Role::Value, |_| Role::Bucket);
+                let name = name_of(names, role);
+                let labels = exemplar.labels().map(|(name, value)| {
+                    let mut text = Vec::new();
+                    value.write_hex(&mut text);
+                    let text = String::from_utf8(text).expect("digits are ASCII");
+                    (name.to_owned(), text)
+                });
+                let mut sorted: Vec<(&str, &str)> = cursor.labels().collect();
+                sorted.sort_unstable();
+                self.push(Came {
+                    family: names.family.clone(),
+                    own: own.iter().map(ToString::to_string).collect(),
+                    series: shown(name, cursor.labels(), bound.map(|bound| ("le", bound))),
+                    identity: identity(name, sorted.into_iter(), bound),
+                    name: name.to_owned(),
+                    labels: labels.collect(),
+                    value: exemplar.value,
+                    time_ms: exemplar.time_ms,
+                    scrape,
+                });
             }
         }
     }

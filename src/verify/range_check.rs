@@ -9,10 +9,11 @@ use super::at_tick::AtTick;
 use super::backend::AskError;
 use super::chunk::{Chunk, Left, Selection};
 use super::context::Context;
+use super::delta::Base;
 use super::distinct::Distinct;
 use super::exemplars::Exemplars;
 use super::generations::Generations;
-use super::naming::Names;
+use super::naming::{Form, Names};
 use super::page_totals::{Families, RangeTotals};
 use super::place::Place;
 use super::report::{Tally, What, tally_of};
@@ -152,11 +153,11 @@ impl<'a> RangeCheck<'a> {
         Some((self.totals.take()?, &mut self.tallies))
     }
 
-    /// The next scrape, which is of this frame; of what is not there any more `known` tells.
+    /// The next scrape, which is of this frame, and counts from the base what is pushed as deltas; of what is not there any more `known` tells.
     pub(super) fn scrape(
         &mut self,
         (scrape, is_instant): (Scrape, bool),
-        frame: &Frame,
+        (frame, base): (&Frame, Option<Base<'_>>),
         known: &Generations,
     ) -> Result<(), AskError> {
         let can_go_on = |chunk: &Chunk| chunk.can_go_on_to(frame);
@@ -173,12 +174,12 @@ impl<'a> RangeCheck<'a> {
         self.after_ms = scrape.time_ms;
         if let Some(chunk) = &mut self.chunk {
             chunk.go_on_to(frame, self.context, known);
-            chunk.add(scrape, frame);
+            chunk.add(scrape, frame, base);
             self.count(frame);
             self.compare_if_full(known)?;
         }
         if is_instant {
-            self.totals(scrape, frame, known)?;
+            self.totals(scrape, (frame, base), known)?;
         }
         Ok(())
     }
@@ -219,23 +220,22 @@ impl<'a> RangeCheck<'a> {
 
     /// Goes over to other families, as after a reload.
     fn begin(&mut self, frame: &Frame) {
-        let route = self.context.route();
         let families = frame.catalog().families().iter();
         for (family, population) in families.zip(frame.populations().iter()) {
             let rows = self.context.rows(population);
             let series = rows.count(population);
             let may_come = population.entities().is_some() && !matches!(rows, Rows::None);
-            if series == 0 && !may_come || route.leaves_out(&family.shape) {
+            if series == 0 && !may_come {
                 continue;
             }
-            let names = route.names(family);
-            let not_judged = self.context.not_judged(&names);
-            let tally = tally_of(&mut self.tallies, &names.family);
-            family.shape.type_name().clone_into(&mut tally.kind);
-            tally.series = tally.series.max(series);
-            tally.not_judged = not_judged;
-            if not_judged.is_none() && !self.names.contains(&names) {
-                self.names.push(names);
+            for names in self.context.names(family) {
+                let tally = tally_of(&mut self.tallies, &names.family);
+                family.shape.type_name().clone_into(&mut tally.kind);
+                tally.series = tally.series.max(series);
+                tally.not_judged = Context::not_judged(&family.shape, &names);
+                if !self.names.contains(&names) {
+                    self.names.push(names);
+                }
             }
         }
         let left = self.left.take().filter(|left| left.can_go_on_to(frame));
@@ -267,25 +267,31 @@ impl<'a> RangeCheck<'a> {
     fn totals(
         &mut self,
         scrape: Scrape,
-        frame: &Frame,
+        (frame, base): (&Frame, Option<Base<'_>>),
         known: &Generations,
     ) -> Result<(), AskError> {
         let catalog = frame.catalog();
-        let current: Vec<Names> = catalog
-            .families()
-            .iter()
-            .map(|family| self.context.route().names(family))
+        let families = catalog.families().iter().enumerate();
+        let current: Vec<(usize, Names)> = families
+            .flat_map(|(index, family)| {
+                let names = self.context.names(family).into_iter();
+                names.map(move |names| (index, names))
+            })
             .collect();
-        for names in &self.names {
-            let family = current.iter().position(|current| current == names);
+        // Which buckets there are depends on what was observed: samples tell.
+        let counted = self.names.iter();
+        for names in counted.filter(|names| names.form != Form::Ranged) {
+            let family = current.iter().find(|(_, current)| current == names);
+            let family = family.map(|(index, _)| *index);
             for name in 0..names.texts.len() {
                 let text = &names.texts[name];
-                let is_others = current.iter().any(|other| other.texts.contains(text));
+                let is_others = current.iter().any(|(_, other)| other.texts.contains(text));
                 if family.is_none() && is_others {
                     continue;
                 }
                 let place = Place {
                     frame,
+                    base,
                     family,
                     names,
                     name,

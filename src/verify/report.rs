@@ -168,7 +168,7 @@ pub struct Tally {
     pub described: bool,
     /// Type, help or unit that the backend tells differently.
     pub described_wrong: u64,
-    /// Why it was not compared, though the backend has it.
+    /// Why part of it was not compared, though the backend has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_judged: Option<&'static str>,
     /// Why its distinct series over the range were not counted.
@@ -341,7 +341,7 @@ impl Tally {
         match (self.is_ok(), self.not_judged) {
             (false, _) => "DIFFERS",
             (true, None) => "ok",
-            (true, Some(_)) => "not judged",
+            (true, Some(_)) => "in part",
         }
     }
 

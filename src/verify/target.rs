@@ -2,6 +2,7 @@
 //! all that looks at it.
 
 use super::backend::Labels;
+use super::delta::Deltas;
 use super::edges::Edges;
 use super::naming::Naming;
 use super::report::{Example, rfc3339_ms};
@@ -45,6 +46,8 @@ pub(super) struct Target {
     pub(super) missing: Vec<Scrape>,
     /// What the target says of its run at the last scrape or push.
     pub(super) run_info: Option<RunInfo>,
+    /// Where what is counted was pushed as deltas, what each push counts.
+    pub(super) deltas: Option<Deltas>,
     /// Tick numbers that were pushed and are not what was sent.
     pub(super) odd: Vec<Example>,
     /// Times between scrapes.

@@ -18,12 +18,16 @@ pub(crate) type Store = BTreeMap<Labels, Vec<(i64, f64)>>;
 
 /// An exemplar: the labels of its series, its own, value and Unix milliseconds.
 pub(crate) type Kept = (Labels, Labels, f64, i64);
+/// Native histograms by series and time, Unix milliseconds.
+pub(crate) type Histograms = BTreeMap<Labels, BTreeMap<i64, serde_json::Value>>;
 
 /// A Prometheus that knows the queries that are asked of it.
 pub(crate) struct Fake {
     pub(crate) store: Store,
     /// Series of native histograms: when they have samples, and how many observations.
     pub(crate) native: Store,
+    /// The same as the API shows them.
+    pub(crate) histograms: Histograms,
     /// Functions do not see NaN.
     pub(crate) drops_nan: bool,
     /// How far a query looks back that does not say so: for nothing but what is there, as
@@ -45,6 +49,7 @@ impl Fake {
         Self {
             store,
             native: Store::new(),
+            histograms: Histograms::new(),
             drops_nan: false,
             looks_back_ms: 1,
             metadata: "none",
@@ -135,6 +140,8 @@ impl Fake {
             let inside: Vec<(i64, f64)> = inside.collect();
             (!inside.is_empty()).then_some((labels, inside))
         });
+        let histogram = |labels: &Labels, at: i64| self.histograms.get(labels)?.get(&at);
+        let shows_histograms = native_only.is_none();
         let (kind, result) = if is_instant {
             let drops_nan = numbers_only || self.drops_nan;
             // No function sees what only marks an end.
@@ -148,7 +155,35 @@ impl Fake {
                 (_, Some(_)) => seen(samples).iter().sum(),
                 _ => samples[samples.len() - 1].1,
             };
-            let last = selected.map(|(labels, samples)| (labels, of_range(&samples)));
+            let selected: Vec<(&Labels, Vec<(i64, f64)>)> = selected.collect();
+            let is_summed = aggregate
+                .as_ref()
+                .is_none_or(|(function, _)| *function == "sum");
+            let last_of = |(labels, samples): &(&Labels, Vec<(i64, f64)>)| {
+                let (at, _) = samples[samples.len() - 1];
+                Some(((*labels).clone(), histogram(labels, at)?.clone()))
+            };
+            let natives: Vec<(Labels, serde_json::Value)> =
+                selected.iter().filter_map(last_of).collect();
+            if shows_histograms && is_summed && !natives.is_empty() {
+                let rows = if aggregate.is_some() {
+                    let all = natives.into_iter().map(|(_, one)| one);
+                    vec![(
+                        Labels::new(),
+                        all.reduce(|sum, one| added(&sum, &one)).unwrap(),
+                    )]
+                } else {
+                    natives
+                };
+                let rows = rows.into_iter().map(
+                    |(labels, one)| serde_json::json!({"metric": labels, "histogram": [time, one]}),
+                );
+                let result: Vec<_> = rows.collect();
+                let data = serde_json::json!({"resultType": "vector", "result": result});
+                return serde_json::json!({"status": "success", "data": data}).to_string();
+            }
+            let last = selected.iter();
+            let last = last.map(|(labels, samples)| (*labels, of_range(samples)));
             let last = last.filter(|(_, v)| !(drops_nan && v.is_nan()));
             let rows: Vec<(Labels, f64)> = match aggregate {
                 None => last.map(|(labels, v)| (labels.clone(), v)).collect(),
@@ -171,6 +206,13 @@ impl Fake {
             ("vector", rows.collect::<Vec<_>>())
         } else {
             let series = selected.map(|(labels, samples)| {
+                let shown = samples.iter().filter_map(|(at, _)| {
+                    Some((*at as f64 / 1000.0, histogram(labels, *at)?.clone()))
+                });
+                let shown: Vec<(f64, serde_json::Value)> = shown.collect();
+                if !shown.is_empty() {
+                    return serde_json::json!({"metric": labels, "histograms": shown});
+                }
                 let samples = samples.iter();
                 let samples = samples.map(|(at, v)| (*at as f64 / 1000.0, value(*v)));
                 let values: Vec<(f64, String)> = samples.collect();
@@ -181,6 +223,27 @@ impl Fake {
         serde_json::json!({"status": "success", "data": {"resultType": kind, "result": result}})
             .to_string()
     }
+}
+
+/// Two native histograms of the same kind as one.
+fn added(one: &serde_json::Value, other: &serde_json::Value) -> serde_json::Value {
+    let number = |of: &serde_json::Value| -> f64 { of.as_str().unwrap().parse().unwrap() };
+    let mut buckets: BTreeMap<String, Vec<serde_json::Value>> = BTreeMap::new();
+    for of in [one, other] {
+        for bucket in of["buckets"].as_array().unwrap() {
+            let bucket = bucket.as_array().unwrap().clone();
+            let bounds = format!("{:?}", &bucket[..3]);
+            match buckets.get_mut(&bounds) {
+                Some(known) => known[3] = value(number(&known[3]) + number(&bucket[3])).into(),
+                None => drop(buckets.insert(bounds, bucket)),
+            }
+        }
+    }
+    serde_json::json!({
+        "count": value(number(&one["count"]) + number(&other["count"])),
+        "sum": value(number(&one["sum"]) + number(&other["sum"])),
+        "buckets": buckets.into_values().collect::<Vec<_>>(),
+    })
 }
 
 /// What adds series up, by which labels, and what it adds up.

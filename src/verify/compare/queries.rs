@@ -179,7 +179,7 @@ fn queries(replay: &Replay, route: &Route, report: &Report) -> Result<Vec<Query>
     let mut known: Vec<&str> = Vec::new();
     for metric in replay.metrics() {
         let shape = shape_of(metric, &|_| FurtherBuckets::default());
-        if known.contains(&metric.name.as_str()) || route.leaves_out(&shape) {
+        if known.contains(&metric.name.as_str()) || route.names_of(metric).is_native() {
             continue;
         }
         if known.len() >= METRICS_MAX {
