@@ -137,11 +137,6 @@ impl<'a> Exemplars<'a> {
         upcoming.take(row)
     }
 
-    /// Names of their labels and how many bytes each value has, in order.
-    pub fn labels(&self) -> &'a [config::ExemplarLabel] {
-        &self.spec.labels
-    }
-
     /// Whether a series is drawn to have one, by its label-set key.
     fn is_drawn(&self, key: u64) -> bool {
         self.always || draw(key, self.keys.0) < self.threshold

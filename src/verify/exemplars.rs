@@ -5,7 +5,7 @@
 //! that keeps none, as Prometheus does unless it is told to, or that was given none, as
 //! by the text format, is not judged: it differs in nothing that it says to have.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::backend::{AskError, Labels, StoredExemplar};
 use super::context::Context;
@@ -21,11 +21,17 @@ use crate::model::space::passes;
 /// Exemplars that are judged of all targets together: half of what Prometheus keeps.
 const JUDGED_MAX: usize = 50_000;
 
+/// Why those of many pages are not judged: each would be asked for alone.
+const TOO_MANY: &str = "these are too many pages to ask for those of each";
+
 /// Those that came to one target, the latest of them.
 #[derive(Debug)]
 pub(super) struct Exemplars {
+    /// 0 where they are not judged.
     kept_max: usize,
     came: VecDeque<Came>,
+    /// Families that would have been judged.
+    left_out: BTreeSet<String>,
 }
 
 /// One that came.
@@ -48,8 +54,17 @@ impl Exemplars {
     /// None yet; so many targets are judged together.
     pub(super) fn new(targets: usize) -> Self {
         Self {
-            kept_max: JUDGED_MAX / targets.max(1),
+            kept_max: (JUDGED_MAX / targets.max(1)).max(1),
             came: VecDeque::new(),
+            left_out: BTreeSet::new(),
+        }
+    }
+
+    /// They are not judged, only noticed.
+    pub(super) fn not_judged() -> Self {
+        Self {
+            kept_max: 0,
+            ..Self::new(1)
         }
     }
 
@@ -62,6 +77,10 @@ impl Exemplars {
             }
             let names = ctx.route().names(family);
             if ctx.leaves_out(family, &names) {
+                continue;
+            }
+            if self.kept_max == 0 {
+                self.left_out.insert(names.family);
                 continue;
             }
             let population = frame.population(index);
@@ -132,6 +151,9 @@ impl Exemplars {
         ctx: &Context,
         tallies: &mut Vec<Tally>,
     ) -> Result<(), AskError> {
+        for family in &self.left_out {
+            tally_of(tallies, family).exemplars_not_judged = Some(TOO_MANY);
+        }
         let mut by_name: BTreeMap<String, Vec<Came>> = BTreeMap::new();
         for came in self.came.drain(..) {
             by_name.entry(came.name.clone()).or_default().push(came);
