@@ -13,10 +13,10 @@ use super::naming::{Names, identity, labels_text, selector};
 use super::report::{Example, Tally, What, tally_of};
 use super::series::shown;
 use super::target::Scrape;
-use crate::engine::{Frame, Upcoming};
+use crate::engine::{Exemplar, Frame, Upcoming};
 use crate::layout::Role;
-use crate::model::Shape;
-use crate::model::space::passes;
+use crate::model::space::{Cursor, passes};
+use crate::model::{Family, Shape};
 
 /// Exemplars that are judged of all targets together: half of what Prometheus keeps.
 const JUDGED_MAX: usize = 50_000;
@@ -85,7 +85,6 @@ impl Exemplars {
             }
             let population = frame.population(index);
             let rows = ctx.rows(population);
-            let own = family.space.label_names();
             for place in catalog.family_blocks(index) {
                 let Some(exemplars) = frame.exemplars(place) else {
                     continue;
@@ -100,36 +99,9 @@ impl Exemplars {
                         continue;
                     };
                     let cursor = population.cursor(row);
-                    if !passes(rows.values(), cursor.digits()) {
-                        continue;
+                    if passes(rows.values(), cursor.digits()) {
+                        self.push(Came::new((family, &names), &cursor, &exemplar, scrape));
                     }
-                    let bound = match &family.shape {
-                        Shape::Histogram { bounds, .. } => {
-                            Some(bounds.get(exemplar.cell).copied().unwrap_or(f64::INFINITY))
-                        }
-                        _ => None,
-                    };
-                    let role = bound.map_or(Role::Value, |_| Role::Bucket);
-                    let name = name_of(&names, role);
-                    let labels = exemplar.labels().map(|(name, value)| {
-                        let mut text = Vec::new();
-                        value.write_hex(&mut text);
-                        let text = String::from_utf8(text).expect("digits are ASCII");
-                        (name.to_owned(), text)
-                    });
-                    let mut sorted: Vec<(&str, &str)> = cursor.labels().collect();
-                    sorted.sort_unstable();
-                    self.push(Came {
-                        family: names.family.clone(),
-                        own: own.iter().map(ToString::to_string).collect(),
-                        series: shown(name, cursor.labels(), bound.map(|bound| ("le", bound))),
-                        identity: identity(name, sorted.into_iter(), bound),
-                        name: name.to_owned(),
-                        labels: labels.collect(),
-                        value: exemplar.value,
-                        time_ms: exemplar.time_ms,
-                        scrape,
-                    });
                 }
             }
         }
@@ -188,6 +160,45 @@ impl Exemplars {
             }
         }
         Ok(())
+    }
+}
+
+impl Came {
+    /// That of a series of a family, which has these names.
+    fn new(
+        (family, names): (&Family, &Names),
+        series: &Cursor<'_>,
+        exemplar: &Exemplar<'_>,
+        scrape: Scrape,
+    ) -> Self {
+        let bound = match &family.shape {
+            Shape::Histogram { bounds, .. } => {
+                Some(bounds.get(exemplar.cell).copied().unwrap_or(f64::INFINITY))
+            }
+            _ => None,
+        };
+        let role = bound.map_or(Role::Value, |_| Role::Bucket);
+        let name = name_of(names, role);
+        let labels = exemplar.labels().map(|(name, value)| {
+            let mut text = Vec::new();
+            value.write_hex(&mut text);
+            let text = String::from_utf8(text).expect("digits are ASCII");
+            (name.to_owned(), text)
+        });
+        let mut sorted: Vec<(&str, &str)> = series.labels().collect();
+        sorted.sort_unstable();
+        let own = family.space.label_names();
+        Self {
+            family: names.family.clone(),
+            own: own.iter().map(ToString::to_string).collect(),
+            series: shown(name, series.labels(), bound.map(|bound| ("le", bound))),
+            identity: identity(name, sorted.into_iter(), bound),
+            name: name.to_owned(),
+            labels: labels.collect(),
+            value: exemplar.value,
+            time_ms: exemplar.time_ms,
+            scrape,
+        }
     }
 }
 
