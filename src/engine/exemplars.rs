@@ -206,7 +206,7 @@ impl<'a> Exemplars<'a> {
 
 /// A draw as a number below `count`; 0 where that is 0.
 fn share_of(bits: u64, count: u64) -> u64 {
-    (u128::from(bits) * u128::from(count) >> 64) as u64
+    ((u128::from(bits) * u128::from(count)) >> 64) as u64
 }
 
 impl<'a> Upcoming<'a> {
