@@ -137,11 +137,6 @@ impl<'a> Exemplars<'a> {
         upcoming.take(row)
     }
 
-    /// Names of their labels and how many bytes each value has, in order.
-    pub fn labels(&self) -> &'a [config::ExemplarLabel] {
-        &self.spec.labels
-    }
-
     /// Whether a series is drawn to have one, by its label-set key.
     fn is_drawn(&self, key: u64) -> bool {
         self.always || draw(key, self.keys.0) < self.threshold
@@ -211,7 +206,7 @@ impl<'a> Exemplars<'a> {
 
 /// A draw as a number below `count`; 0 where that is 0.
 fn share_of(bits: u64, count: u64) -> u64 {
-    (u128::from(bits) * u128::from(count) >> 64) as u64
+    ((u128::from(bits) * u128::from(count)) >> 64) as u64
 }
 
 impl<'a> Upcoming<'a> {

@@ -5,7 +5,7 @@
 //! that keeps none, as Prometheus does unless it is told to, or that was given none, as
 //! by the text format, is not judged: it differs in nothing that it says to have.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::backend::{AskError, Labels, StoredExemplar};
 use super::context::Context;
@@ -13,19 +13,25 @@ use super::naming::{Form, Names, identity, labels_text, selector};
 use super::report::{Example, Tally, What, tally_of};
 use super::series::shown;
 use super::target::Scrape;
-use crate::engine::{Frame, Upcoming};
+use crate::engine::{Exemplar, Frame, Upcoming};
 use crate::layout::Role;
-use crate::model::space::passes;
+use crate::model::space::{Cursor, passes};
 use crate::model::{Family, Shape};
 
 /// Exemplars that are judged of all targets together: half of what Prometheus keeps.
 const JUDGED_MAX: usize = 50_000;
 
+/// Why those of many pages are not judged: each would be asked for alone.
+const TOO_MANY: &str = "these are too many pages to ask for those of each";
+
 /// Those that came to one target, the latest of them.
 #[derive(Debug)]
 pub(super) struct Exemplars {
+    /// 0 where they are not judged.
     kept_max: usize,
     came: VecDeque<Came>,
+    /// Families that would have been judged.
+    left_out: BTreeSet<String>,
 }
 
 /// One that came.
@@ -48,8 +54,17 @@ impl Exemplars {
     /// None yet; so many targets are judged together.
     pub(super) fn new(targets: usize) -> Self {
         Self {
-            kept_max: JUDGED_MAX / targets.max(1),
+            kept_max: (JUDGED_MAX / targets.max(1)).max(1),
             came: VecDeque::new(),
+            left_out: BTreeSet::new(),
+        }
+    }
+
+    /// They are not judged, only noticed.
+    pub(super) fn not_judged() -> Self {
+        Self {
+            kept_max: 0,
+            ..Self::new(1)
         }
     }
 
@@ -63,6 +78,10 @@ impl Exemplars {
             let by_form = ctx.names(family).into_iter();
             for names in by_form.filter(|names| !matches!(names.form, Form::Summed | Form::Ranged))
             {
+                if self.kept_max == 0 {
+                    self.left_out.insert(names.family);
+                    continue;
+                }
                 self.add_family(ctx, scrape, frame, (index, family), &names);
             }
         }
@@ -80,7 +99,6 @@ impl Exemplars {
         let catalog = frame.catalog();
         let population = frame.population(index);
         let rows = ctx.rows(population);
-        let own = family.space.label_names();
         for place in catalog.family_blocks(index) {
             let Some(exemplars) = frame.exemplars(place) else {
                 continue;
@@ -95,37 +113,9 @@ impl Exemplars {
                     continue;
                 };
                 let cursor = population.cursor(row);
-                if !passes(rows.values(), cursor.digits()) {
-                    continue;
+                if passes(rows.values(), cursor.digits()) {
+                    self.push(Came::new((family, names), &cursor, &exemplar, scrape));
                 }
-                // A native histogram has those of all its buckets itself.
-                let bound = match &family.shape {
-                    Shape::Histogram { bounds, .. } if names.form == Form::Classic => {
-                        Some(bounds.get(exemplar.cell).copied().unwrap_or(f64::INFINITY))
-                    }
-                    _ => None,
-                };
-                let role = bound.map_or(Role::Value, |_| Role::Bucket);
-                let name = name_of(names, role);
-                let labels = exemplar.labels().map(|(name, value)| {
-                    let mut text = Vec::new();
-                    value.write_hex(&mut text);
-                    let text = String::from_utf8(text).expect("digits are ASCII");
-                    (name.to_owned(), text)
-                });
-                let mut sorted: Vec<(&str, &str)> = cursor.labels().collect();
-                sorted.sort_unstable();
-                self.push(Came {
-                    family: names.family.clone(),
-                    own: own.iter().map(ToString::to_string).collect(),
-                    series: shown(name, cursor.labels(), bound.map(|bound| ("le", bound))),
-                    identity: identity(name, sorted.into_iter(), bound),
-                    name: name.to_owned(),
-                    labels: labels.collect(),
-                    value: exemplar.value,
-                    time_ms: exemplar.time_ms,
-                    scrape,
-                });
             }
         }
     }
@@ -146,6 +136,9 @@ impl Exemplars {
         ctx: &Context,
         tallies: &mut Vec<Tally>,
     ) -> Result<(), AskError> {
+        for family in &self.left_out {
+            tally_of(tallies, family).exemplars_not_judged = Some(TOO_MANY);
+        }
         let mut by_name: BTreeMap<String, Vec<Came>> = BTreeMap::new();
         for came in self.came.drain(..) {
             by_name.entry(came.name.clone()).or_default().push(came);
@@ -180,6 +173,46 @@ impl Exemplars {
             }
         }
         Ok(())
+    }
+}
+
+impl Came {
+    /// That of a series of a family, which has these names.
+    fn new(
+        (family, names): (&Family, &Names),
+        series: &Cursor<'_>,
+        exemplar: &Exemplar<'_>,
+        scrape: Scrape,
+    ) -> Self {
+        // A native histogram has those of all its buckets itself.
+        let bound = match &family.shape {
+            Shape::Histogram { bounds, .. } if names.form == Form::Classic => {
+                Some(bounds.get(exemplar.cell).copied().unwrap_or(f64::INFINITY))
+            }
+            _ => None,
+        };
+        let role = bound.map_or(Role::Value, |_| Role::Bucket);
+        let name = name_of(names, role);
+        let labels = exemplar.labels().map(|(name, value)| {
+            let mut text = Vec::new();
+            value.write_hex(&mut text);
+            let text = String::from_utf8(text).expect("digits are ASCII");
+            (name.to_owned(), text)
+        });
+        let mut sorted: Vec<(&str, &str)> = series.labels().collect();
+        sorted.sort_unstable();
+        let own = family.space.label_names();
+        Self {
+            family: names.family.clone(),
+            own: own.iter().map(ToString::to_string).collect(),
+            series: shown(name, series.labels(), bound.map(|bound| ("le", bound))),
+            identity: identity(name, sorted.into_iter(), bound),
+            name: name.to_owned(),
+            labels: labels.collect(),
+            value: exemplar.value,
+            time_ms: exemplar.time_ms,
+            scrape,
+        }
     }
 }
 

@@ -145,6 +145,7 @@ impl<'a> RangeCheck<'a> {
     #[must_use]
     pub(super) fn with_others(mut self, families: &Rc<Families>, after_ms: i64) -> Self {
         self.totals = Some(RangeTotals::new(families, self.after_ms, after_ms));
+        self.exemplars = Exemplars::not_judged();
         self
     }
 

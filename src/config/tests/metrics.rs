@@ -610,7 +610,7 @@ often
 {share: 0.5, labels: {a: uuid}}
     .labels.a: expected hexN, N bytes (1 to 64) in hexadecimal digits, for example hex16, found "uuid"
 {share: 0.5, labels: {a.b: hex4}}
-    .labels."a.b": not a name for a label of exemplars; use letters, digits and _, and begin with a letter or one _
+    .labels.a.b: not a name for a label of exemplars; use letters, digits and _, and begin with a letter or one _
 {share: 0.5, labels: {a: hex60, bc: hex3}}
     .labels: names and values have 129 characters in all (2 for each byte); an exemplar may have 128
 "#;
