@@ -57,6 +57,8 @@ pub struct Family {
     pub block_series: usize,
     /// Index of its first block in [`Catalog::blocks`].
     pub first_block: usize,
+    /// The form in which its histograms leave the process, where they say it themselves.
+    pub histograms: Option<HistogramForm>,
     /// Index of the gauge whose values at the same tick its own follow. Both have the
     /// same series in the same rows and blocks.
     pub follows: Option<usize>,
@@ -91,8 +93,6 @@ pub struct FurtherBuckets {
     pub exponential: Option<ExponentialLayout>,
     /// Those of native histograms.
     pub native: Option<NativeLayout>,
-    /// The form that the metric asks for at every exporter, if it does.
-    pub form: Option<HistogramForm>,
 }
 
 /// A run of neighbouring series of one family.
@@ -181,6 +181,7 @@ impl Family {
             space,
             name_key: identity::name_key(name),
             first_block: 0,
+            histograms: None,
             follows: None,
         }
     }
@@ -268,13 +269,17 @@ impl Catalog {
                 spaces.push((key, Arc::clone(&space)));
                 space
             };
-            families.push(Family::new(
+            let mut family = Family::new(
                 &metric.name,
                 &metric.description,
                 &metric.unit,
                 shape_of(metric, further),
                 space,
-            ));
+            );
+            if let Kind::Histogram { native, .. } = &metric.kind {
+                family.histograms = native.form;
+            }
+            families.push(family);
         }
         for (index, metric) in config.metrics.iter().enumerate() {
             let parent = metric.parent(&config.metrics);

@@ -2,9 +2,9 @@
 
 use super::form::{Form, Front};
 use crate::config::{Kind, Metric, Otel, Temporality};
-use crate::model::Shape;
 use crate::model::native::{SCHEMA_MIN, index};
 use crate::model::space::SpaceSize;
+use crate::model::{Family, Shape};
 use crate::proto::wire::varint_len;
 
 /// Keys and lengths around a label's name and value: of the attribute, of its name, of its
@@ -20,8 +20,8 @@ const ZERO_THRESHOLD_BYTES: usize = 9;
 const EXTREMES_BYTES: usize = 18;
 
 /// Whether a family is sent as exponential points, which receivers store as one series.
-pub fn is_exponential(shape: &Shape, otel: &Otel) -> bool {
-    Form::of(shape, otel.histograms).is_exponential()
+pub fn is_exponential(family: &Family, otel: &Otel) -> bool {
+    Form::of(&family.shape, family.histograms, otel.histograms).is_exponential()
 }
 
 /// Mean bytes of the points of a metric, whose family has such a shape. Of exponential ones
@@ -34,7 +34,11 @@ pub fn point_bytes(
     (ticks, tick_interval_ns): (u64, u64),
     space: &SpaceSize,
 ) -> f64 {
-    let form = Form::of(shape, otel.histograms);
+    let own = match &metric.kind {
+        Kind::Histogram { native, .. } => native.form,
+        _ => None,
+    };
+    let form = Form::of(shape, own, otel.histograms);
     let ticks = match otel.temporality {
         Temporality::Cumulative => ticks,
         Temporality::Delta => ticks.min(otel.export_interval_ns.div_ceil(tick_interval_ns)),
