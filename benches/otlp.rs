@@ -315,7 +315,6 @@ fn catalog(kind: Kind, series: usize) -> Arc<Catalog> {
                     len_max: BUCKETS,
                 }),
                 native: None,
-                form: None,
             },
         },
         Kind::Natives => Shape::Histogram {
@@ -323,7 +322,6 @@ fn catalog(kind: Kind, series: usize) -> Arc<Catalog> {
             further: FurtherBuckets {
                 exponential: None,
                 native: Some(NATIVE),
-                form: None,
             },
         },
         Kind::Summaries => Shape::Summary {

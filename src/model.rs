@@ -95,8 +95,6 @@ pub struct FurtherBuckets {
     pub exponential: Option<ExponentialLayout>,
     /// Those of native histograms.
     pub native: Option<NativeLayout>,
-    /// The form that the metric asks for at every exporter, if it does.
-    pub form: Option<HistogramForm>,
 }
 
 /// A run of neighbouring series of one family.

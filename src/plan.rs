@@ -26,8 +26,9 @@ use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
 use crate::layout::Wire;
 use crate::model::population::Populations;
-use crate::model::{Catalog, Shape};
-use crate::{otlp, push};
+use crate::model::{Catalog, Family};
+use crate::otlp;
+use crate::push;
 pub use estimate::{Estimate, Memory};
 pub use outlook::{Churn, Outlook, ProfilePlan};
 pub use shards::{ShardPlan, ShardsPlan};
@@ -294,7 +295,7 @@ impl BackendSeries {
         };
         let scraped =
             |format: Format| all(&|index: usize| renderer.samples_per_series(index, format));
-        let otlp = || all(&|index: usize| otlp_series(config, &catalog.families()[index].shape));
+        let otlp = || all(&|index: usize| otlp_series(config, &catalog.families()[index]));
         Self {
             text: scraped(Format::Text),
             openmetrics: scraped(Format::OpenMetrics),
@@ -304,11 +305,11 @@ impl BackendSeries {
 }
 
 /// The series that OTLP's points of one series become in a Prometheus.
-fn otlp_series(config: &Config, shape: &Shape) -> usize {
-    if otlp::is_exponential(shape, &config.otel) {
+fn otlp_series(config: &Config, family: &Family) -> usize {
+    if otlp::is_exponential(family, &config.otel) {
         return 1;
     }
-    shape.layout().samples(Wire::Otlp)
+    family.shape.layout().samples(Wire::Otlp)
 }
 
 /// From how many ticks ago deltas are counted, where they are sent.

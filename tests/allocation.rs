@@ -225,7 +225,6 @@ fn encoding_allocates_nothing_per_point() {
                 further: FurtherBuckets {
                     exponential,
                     native: Some(NATIVE),
-                    form: None,
                 },
             },
         ),

@@ -102,9 +102,8 @@ impl Growth {
     fn widths(shape: &Shape, told: Told) -> (usize, usize) {
         let growths = if told.growth { 2 } else { 0 };
         match shape {
-            Shape::Counter => (growths, 0),
             Shape::Histogram { .. } if told.extremes => (growths, growths.max(1)),
-            Shape::Histogram { .. } => (growths, 0),
+            Shape::Counter | Shape::Histogram { .. } => (growths, 0),
             // Gauges have no totals, summaries are always cumulative.
             Shape::Gauge | Shape::Summary { .. } => (0, 0),
         }

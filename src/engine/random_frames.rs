@@ -24,14 +24,6 @@ const NO_LAYOUT: ExponentialLayout = ExponentialLayout {
     len_max: 0,
 };
 
-/// Those that a metric can ask for.
-const FORMS: [HistogramForm; 4] = [
-    HistogramForm::Classic,
-    HistogramForm::Native,
-    HistogramForm::Nhcb,
-    HistogramForm::Both,
-];
-
 /// Random frames of random catalogs: shared spaces, sampled ones, labels that
 /// need escaping, every type, values of every kind; half of them with gaps and
 /// resets.
@@ -277,9 +269,8 @@ fn shapes() -> impl Strategy<Value = Shape> {
             numbers(),
             prop::option::of((-4..20i32, -99..99i32, 1..30usize)),
             prop::option::of((-4..=8i8, prop_oneof![Just(0.0), Just(1e-9)])),
-            prop::option::weighted(0.3, prop::sample::select(FORMS.to_vec())),
         )
-            .prop_map(|(bounds, dense, native, form)| Shape::Histogram {
+            .prop_map(|(bounds, dense, native)| Shape::Histogram {
                 bounds: bounds.into(),
                 further: FurtherBuckets {
                     exponential: dense.map(|(scale, offset, len)| ExponentialLayout {
@@ -293,7 +284,6 @@ fn shapes() -> impl Strategy<Value = Shape> {
                         buckets_max: 160,
                         zero_threshold,
                     }),
-                    form,
                 },
             }),
         prop::collection::btree_set(0..=1000u32, 0..4).prop_map(|all| Shape::Summary {

@@ -58,7 +58,7 @@ pub(super) struct Measured {
 
 impl FamilyForm {
     pub(super) fn new(family: &Family, options: &EncoderOptions) -> Self {
-        let form = Form::of(&family.shape, options.histograms);
+        let form = Form::of(&family.shape, family.histograms, options.histograms);
         let metric = proto::Metric {
             name: format!("{}{}", options.prefix, family.name),
             description: family.help.clone(),

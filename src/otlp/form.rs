@@ -34,12 +34,8 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// Where histograms are sent in a form, unless a metric asks for another one.
-    pub(super) fn of(shape: &Shape, histograms: HistogramForm) -> Self {
-        let own = match shape {
-            Shape::Histogram { further, .. } => further.form,
-            _ => None,
-        };
+    /// Where histograms are sent in a form, unless a metric asks for its own.
+    pub(super) fn of(shape: &Shape, own: Option<HistogramForm>, histograms: HistogramForm) -> Self {
         let histograms = own.unwrap_or(histograms).in_otlp();
         match shape {
             Shape::Counter => Self::Sum,

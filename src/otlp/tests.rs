@@ -181,7 +181,7 @@ fn grown(before: &Frame, seed: u64) -> Frame {
         Shape::Histogram { .. } => (0..block.len).map(extremes).collect(),
         _ => Vec::new(),
     });
-    let now = now.with_extremes(if seed % 5 > 0 {
+    let now = now.with_extremes(if !seed.is_multiple_of(5) {
         extremes.collect()
     } else {
         Vec::new()

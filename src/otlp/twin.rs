@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use crate::engine::{Columns, ExponentialRow, Frame, NativeRow};
 use crate::model::FurtherBuckets;
-use crate::model::Shape;
 use crate::model::native::NativeLayout;
 use crate::model::population::Population;
+use crate::model::{Family, Shape};
 use crate::otlp::{EncoderOptions, HistogramForm, Temporality, unit};
 use crate::proto::otlp::any_value::Value as Any;
 use crate::proto::otlp::exponential_histogram_data_point::Buckets;
@@ -76,7 +76,7 @@ pub(super) fn ended(
             .collect();
         let time_ns = now.time_ns() as u64;
         if let Some(metric) = twin.metric_of(index, &gone) {
-            let native = twin.native(&family.shape).is_some();
+            let native = twin.native(family).is_some();
             metrics.push(without_values(metric, (&family.shape, native), time_ns));
         }
     }
@@ -249,7 +249,7 @@ impl Twin<'_> {
             Temporality::Cumulative => AggregationTemporality::Cumulative.into(),
             Temporality::Delta => AggregationTemporality::Delta.into(),
         };
-        let exponential = self.form(&family.shape) == HistogramForm::Exponential;
+        let exponential = self.form(family) == HistogramForm::Exponential;
         let data = match &family.shape {
             Shape::Counter => Data::Sum(Sum {
                 data_points: self.points(rows, &|twin, at| twin.number(at, true)),
@@ -270,7 +270,7 @@ impl Twin<'_> {
                 data_points: self.points(rows, &Self::exponential),
                 aggregation_temporality,
             }),
-            shape if self.native(shape).is_some() => {
+            Shape::Histogram { .. } if self.native(family).is_some() => {
                 Data::ExponentialHistogram(ExponentialHistogram {
                     data_points: self.points(rows, &Self::exponential),
                     aggregation_temporality,
@@ -353,12 +353,8 @@ impl Twin<'_> {
     }
 
     /// The form of a metric where it says one, else that of the options.
-    fn form(&self, shape: &Shape) -> HistogramForm {
-        let own = match shape {
-            Shape::Histogram { further, .. } => further.form,
-            _ => None,
-        };
-        match own {
+    fn form(&self, family: &Family) -> HistogramForm {
+        match family.histograms {
             None => self.options.histograms,
             Some(HistogramForm::Exponential) => HistogramForm::Exponential,
             Some(HistogramForm::Native | HistogramForm::Both) => HistogramForm::Native,
@@ -367,11 +363,11 @@ impl Twin<'_> {
     }
 
     /// How histograms of a shape are native, where they are sent so.
-    fn native(&self, shape: &Shape) -> Option<NativeLayout> {
-        match shape {
+    fn native(&self, family: &Family) -> Option<NativeLayout> {
+        match &family.shape {
             Shape::Histogram { further, .. } => further
                 .native
-                .filter(|_| self.form(shape) == HistogramForm::Native),
+                .filter(|_| self.form(family) == HistogramForm::Native),
             _ => None,
         }
     }
@@ -379,12 +375,12 @@ impl Twin<'_> {
     /// Counts per bucket, sum, exponential buckets and native ones, all of them what was
     /// added since the frame before unless one shrank.
     fn counts(&self, at: (usize, usize)) -> (Vec<u64>, f64, [Merged; 2]) {
-        let shape = &self.now.block(at.0).0.shape;
-        let layout = match shape {
+        let family = self.now.block(at.0).0;
+        let layout = match &family.shape {
             Shape::Histogram { further, .. } => further.exponential,
             _ => None,
         };
-        let native_layout = self.native(shape);
+        let native_layout = self.native(family);
         let counts = |frame: &Frame| match frame.block(at.0).2 {
             Columns::Histogram {
                 cumulative,
@@ -455,11 +451,11 @@ impl Twin<'_> {
     fn exponential(&self, at: (usize, usize)) -> ExponentialHistogramDataPoint {
         let (counts, sum, [dense, native]) = self.counts(at);
         let (min, max) = self.extremes(at);
-        let shape = &self.now.block(at.0).0.shape;
-        let Shape::Histogram { bounds, .. } = shape else {
+        let family = self.now.block(at.0).0;
+        let Shape::Histogram { bounds, .. } = &family.shape else {
             unreachable!()
         };
-        let layout = self.native(shape);
+        let layout = self.native(family);
         let merged = if layout.is_some() { native } else { dense };
         let ends = merged.counts.keys().next().zip(merged.counts.keys().last());
         let indices = ends.map(|(&first, &last)| first..=last);

@@ -109,7 +109,10 @@ impl Estimate {
             for (push, export) in &mut exports {
                 match push {
                     Push::Otlp(otel) => {
-                        let bytes = otlp::point_bytes(&shape, otel, size);
+                        let bytes = {
+                            let span = (ticks, config.global.tick_interval_ns);
+                            otlp::point_bytes(&shape, metric, otel, span, size)
+                        };
                         export.add(size.series, bytes);
                     }
                     Push::RemoteWrite(section) => {

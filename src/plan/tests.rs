@@ -6,6 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::config::load_str;
 use crate::model::population::Fleets;
+use crate::model::{SpaceSizes, shape_of};
 use crate::readable::{grouped, human_bytes};
 use crate::timeline::Timeline;
 
@@ -191,4 +192,57 @@ metrics:
     let exponential = counts("exporters: {otel: {histograms: exponential}}");
     assert_eq!(exponential.otlp, Some(500 + 1 + 1));
     assert!(exponential.text().contains("; 502 from OTLP"));
+}
+
+/// A push of OTLP is as long as arithmetic says, whatever the form of its histograms.
+#[test]
+fn pushes_are_as_long_as_estimated() {
+    let text = "
+global: {tick_interval_s: 600, epoch: '2026-01-01T00:00:00Z'}
+exporters: {otel: {endpoint: 'http://localhost:1', export_interval_s: 1800, OTEL}}
+profiles: {p: {labels: {pod: {range: [100, 299]}}}}
+metrics:
+  - {name: a, profile: p, type: histogram, algorithm: lognormal, mu: 0, sigma: 1,
+     observations_per_tick: 20}
+  - {name: b, profile: p, type: histogram, algorithm: exponential, lam: 3,
+     observations_per_tick: 40, native_histogram: {schema: 8, max_buckets: 50}}
+  - {name: c, profile: p, type: counter, algorithm: constant, base_rate: 1}
+";
+    let mut measured = Vec::new();
+    for (otel, share) in [
+        ("histograms: explicit", 0.01),
+        ("histograms: explicit, min_max: true", 0.01),
+        ("histograms: explicit, temporality: delta", 0.01),
+        ("histograms: exponential", 0.1),
+        ("histograms: exponential, temporality: delta", 0.1),
+        ("histograms: native", 0.1),
+        ("histograms: native, temporality: delta, min_max: true", 0.1),
+    ] {
+        let text = text.replace("OTEL", otel);
+        let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        let plan = Plan::measure(&config, 144, 1, || ()).unwrap();
+        let push = &plan.pushes[0];
+        assert_eq!(push.points, Some(600));
+        let ticks = SpaceSizes::last_tick(&config);
+        let mut spaces = SpaceSizes::new(&config, Vec::new());
+        let layout = further::needed(&config);
+        let sizes = config.metrics.iter().map(|metric| {
+            let shape = shape_of(metric, &layout);
+            let span = (ticks, config.global.tick_interval_ns);
+            200.0 * otlp::point_bytes(&shape, metric, &config.otel, span, spaces.of(metric).1)
+        });
+        let estimated: f64 = sizes.sum();
+        let bytes = push.bytes.unwrap() as f64;
+        assert!(
+            (estimated / bytes - 1.0).abs() < share,
+            "{otel}: {estimated}, {bytes}"
+        );
+        measured.push(bytes);
+    }
+    // Two histograms of 200 series: key and value of both ends.
+    assert!(
+        (measured[1] - measured[0] - 400.0 * 18.0).abs() < 10.0,
+        "{measured:?}"
+    );
 }

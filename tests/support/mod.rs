@@ -79,7 +79,6 @@ pub(crate) fn further_of(metric: &Metric, size_max: Option<usize>) -> FurtherBuc
     FurtherBuckets {
         exponential: size_max.and_then(|size_max| exponential::layout(metric, size_max)),
         native: size_max.and_then(|_| further::native_layout(metric)),
-        form: None,
     }
 }
 

@@ -37,7 +37,7 @@ otel: {histograms: both}
 otel: {histograms: classic}
     otel.histograms: OTLP calls it explicit; write `explicit`
 otel: {histograms: sparse}
-    otel.histograms: unknown "sparse"; expected explicit, exponential or native
+    otel.histograms: unknown "sparse"; expected one of: explicit, exponential, native
 otel: {protocol: grpc}
     otel.protocol: gRPC is not spoken; write `protocol: http` and the collector's HTTP port, usually 4318 instead of 4317
 otel: {protocol: udp}
