@@ -138,8 +138,8 @@ fn exponential_histograms_are_judged_bucket_by_bucket() {
     );
     wait_for(&mockingbird, 22);
     mockingbird.interrupt();
-    let way: &[&str] = &["--via", "otlp", "--all"];
-    let (code, table, report) = verify(folder.path(), backend.url(), &[way, &["--instants", "1"]]);
+    let all: [&[&str]; 2] = [&WAY, &["--all", "--instants", "1"]];
+    let (code, table, report) = verify(folder.path(), backend.url(), &all);
     println!("{table}");
     assert_eq!(code, 3, "{table}");
     let told = examples(&report, "o_wait");
@@ -247,8 +247,7 @@ fn victoria_metrics_holds_exponential_histograms() {
     wait_for(&mockingbird, 12);
     mockingbird.interrupt();
     backend.flush();
-    let way: &[&str] = &["--via", "otlp", "--visible-after", "1s", "--all"];
-    let (code, table, report) = verify(folder.path(), backend.url(), &[way]);
+    let (code, table, report) = verify(folder.path(), backend.url(), &[&WAY, &["--all"]]);
     println!("{table}");
     assert_eq!(code, 0, "{table}");
     let metrics = report["metrics"].as_array().unwrap();
