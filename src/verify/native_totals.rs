@@ -19,13 +19,14 @@ const LISTED_MAX: usize = 2000;
 const NAMED_MAX: usize = 20;
 
 /// Compares the sum of the series of a name, of which the number is right; `points` are these.
+/// With `look` series are named.
 ///
 /// # Errors
 /// When the backend does not answer.
 pub(super) fn check(
     ctx: &Context,
     place: Place,
-    rows: &Rows,
+    (rows, look): (&Rows, bool),
     points: &str,
 ) -> Result<Vec<Example>, AskError> {
     let Some(family) = place.family else {
@@ -69,7 +70,7 @@ pub(super) fn check(
         note: difference.note,
         ..place.totals_example(difference.expected, difference.found, query)
     }];
-    if sums.count as usize <= LISTED_MAX {
+    if look && sums.count as usize <= LISTED_MAX {
         examples.extend(name(ctx, place, (family, rows), points)?);
     }
     Ok(examples)

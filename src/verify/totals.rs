@@ -60,7 +60,7 @@ pub(super) fn check(
     } else if all > 0 && !place.is_added_up(ctx) {
         let mut examples = check_values(ctx, place, (&expected, zeros), &place.values(&selecting))?;
         if examples.is_empty() && place.names.is_native() {
-            examples = native_totals::check(ctx, place, &rows, &points)?;
+            examples = native_totals::check(ctx, place, (&rows, look), &points)?;
             if !examples.is_empty() {
                 // Their counts are right, so that nothing else is to be found.
                 return Ok(examples);
