@@ -442,7 +442,7 @@ fn take_exemplars(metric: &mut otlp_proto::Metric, shown: &mut BTreeSet<Shown>) 
 
 #[test]
 fn otlp_has_those_of_the_twin() {
-    for histograms in [HistogramForm::Explicit, HistogramForm::Exponential] {
+    for histograms in [HistogramForm::Classic, HistogramForm::Exponential] {
         for temporality in [Temporality::Cumulative, Temporality::Delta] {
             let mut before: Option<(Arc<Frame>, Arc<Frame>)> = None;
             check(false, |frame, plain| {
