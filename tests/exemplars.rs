@@ -447,7 +447,7 @@ fn otlp_has_those_of_the_twin() {
             let mut before: Option<(Arc<Frame>, Arc<Frame>)> = None;
             check(false, |frame, plain| {
                 let mut shown = BTreeSet::new();
-                let mut points =
+                let points =
                     |frame: &Frame, before: Option<&Frame>, shown: &mut BTreeSet<Shown>| {
                         let options = otlp::EncoderOptions {
                             prefix: "p_".into(),
