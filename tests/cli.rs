@@ -738,7 +738,7 @@ metrics:
         panic!("{families:?}")
     };
     assert_eq!((a.name(), a.metric.len()), ("p_a_total", 9000));
-    let counter = a.metric[8999].counter.unwrap();
+    let counter = a.metric[8999].counter.as_ref().unwrap();
     assert_eq!(counter.value(), 12.0);
     // It counts from tick 0 on.
     let began = counter.created_timestamp.unwrap();
