@@ -172,7 +172,11 @@ fn protobuf_lines(frame: &Frame) -> Vec<Line> {
                 ));
             };
             match family.r#type() {
-                MetricType::Counter => push("", None, metric.counter.expect("it is one").value()),
+                MetricType::Counter => push(
+                    "",
+                    None,
+                    metric.counter.as_ref().expect("it is one").value(),
+                ),
                 MetricType::Gauge => push("", None, metric.gauge.expect("it is one").value()),
                 MetricType::Histogram => {
                     let histogram = metric.histogram.as_ref().expect("it is one");
