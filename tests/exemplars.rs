@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -374,7 +375,10 @@ fn attributes(pairs: &[otlp_proto::KeyValue]) -> Labels {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn of_point(name: &str, series: Labels, exemplars: Vec<otlp_proto::Exemplar>) -> Option<Shown> {
@@ -447,7 +451,7 @@ fn otlp_has_those_of_the_twin() {
             let mut before: Option<(Arc<Frame>, Arc<Frame>)> = None;
             check(false, |frame, plain| {
                 let mut shown = BTreeSet::new();
-                let mut points =
+                let points =
                     |frame: &Frame, before: Option<&Frame>, shown: &mut BTreeSet<Shown>| {
                         let options = otlp::EncoderOptions {
                             prefix: "p_".into(),

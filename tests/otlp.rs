@@ -178,9 +178,7 @@ fn protobuf_lines(frame: &Frame) -> Vec<Line> {
                     None,
                     metric.counter.as_ref().expect("it is one").value(),
                 ),
-                MetricType::Gauge => {
-                    push("", None, metric.gauge.as_ref().expect("it is one").value())
-                }
+                MetricType::Gauge => push("", None, metric.gauge.expect("it is one").value()),
                 MetricType::Histogram => {
                     let histogram = metric.histogram.as_ref().expect("it is one");
                     let count = histogram.sample_count() as f64;

@@ -5,6 +5,8 @@
 //! what JSON has no number for as `"NaN"`, `"Infinity"` and `"-Infinity"`. It
 //! builds an object per point: meant for dumps, not for millions of series.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 use crate::proto::otlp as proto;
@@ -166,7 +168,10 @@ fn exemplar(exemplar: &proto::Exemplar) -> Value {
         ("traceId", &exemplar.trace_id),
     ] {
         if !id.is_empty() {
-            let digits: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+            let mut digits = String::with_capacity(2 * id.len());
+            for byte in id {
+                let _ = write!(digits, "{byte:02x}");
+            }
             object.insert(name.into(), digits.into());
         }
     }

@@ -1,6 +1,7 @@
 //! Exemplars at a Prometheus that keeps them: scraped as `OpenMetrics` and protobuf, by both
 //! versions of remote write and by OTLP.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::verify::{address, send_all, verify, wait_for};
@@ -22,7 +23,8 @@ fn prometheus_keeps_those_of_every_way() {
         ("openmetrics", "OpenMetricsText1.0.0"),
         ("protobuf", "PrometheusProto"),
     ] {
-        config += &format!(
+        let _ = write!(
+            config,
             "- job_name: {job}\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  \
              scrape_protocols: [{protocol}]\n  static_configs: [{{targets: ['{address}']}}]\n"
         );

@@ -623,8 +623,8 @@ fn exemplars_are_checked() {
         check_metric(&fields, &format!("exemplars{expected}"));
     }
     check_metric(
-        "name: m, type: gauge, algorithm: constant, value: 1, exemplars: 0.1",
-        "exemplars: not used by gauge constant, which takes: value, clamp, diurnal_amp, diurnal_phase",
+        "name: m, type: gauge, algorithm: constant, start: 1, exemplars: 0.1",
+        "exemplars: not used by gauge constant, which takes: start, allow_nan, clamp, diurnal_amp, diurnal_phase",
     );
     let text = "metrics: [{name: m, type: counter, algorithm: constant, base_rate: 1, \
                 exemplars: 0.25}]";

@@ -1,5 +1,7 @@
 //! The exemplar of a series at a tick.
 
+use std::fmt::Write as _;
+
 use super::{Series, is_below};
 use crate::config::Kind;
 use crate::random::{Lane, Stream};
@@ -59,7 +61,7 @@ impl Series<'_> {
         let labels = labels.by_ref().map(|label| {
             let mut text = String::new();
             while text.len() < 2 * usize::from(label.bytes) {
-                text += &format!("{:016x}", stream.bits());
+                let _ = write!(text, "{:016x}", stream.bits());
             }
             text.truncate(2 * usize::from(label.bytes));
             (label.name.clone(), text)
