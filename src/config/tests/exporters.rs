@@ -72,8 +72,6 @@ otel: {temporality: lowmemory}
     otel.temporality: unknown "lowmemory"; expected one of: cumulative, delta
 otel: {histograms: natives}
     otel.histograms: unknown "natives"; did you mean "native"?
-otel: {histograms: both}
-    otel.histograms: unknown "both"; expected one of: explicit, exponential, native
 prometheus: {histograms: nhcb}
     prometheus.histograms: unknown "nhcb"; expected one of: classic, native, both
 remote_write: [{url: 'http://a/', histograms: nhcb}]
