@@ -5,7 +5,7 @@
 //! spikes, and a count in them is as exact as one between configured bounds: both compare
 //! the drawn position with that of a bound.
 
-use crate::config::{Config, Kind, Metric};
+use crate::config::{Config, HistogramForm, Kind, Metric};
 use crate::engine::exponential;
 use crate::exporters::{self, Needs};
 use crate::model::FurtherBuckets;
@@ -61,5 +61,5 @@ fn is_native(metric: &Metric, needs: &Needs) -> bool {
     let Kind::Histogram { native, .. } = &metric.kind else {
         return false;
     };
-    native.form.map_or(needs.native, |form| form.has_native())
+    native.form.map_or(needs.native, HistogramForm::has_native)
 }
