@@ -12,23 +12,21 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::clock::rfc3339;
-use crate::config::{Config, Otel, Problem, shown_url};
-use crate::engine::{Engine, Frame, HandedOver, further};
+use crate::config::{Config, HistogramForm, Problem, shown_url};
+use crate::engine::{Engine, further};
 use crate::exporters::{self, Exporter, Push};
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
 use crate::layout::Wire;
 use crate::model::population::Populations;
-use crate::model::{Catalog, Family};
-use crate::otlp;
-use crate::push;
+use crate::model::{Catalog, Shape};
+use crate::push::ExportSize;
 pub use estimate::{Estimate, Memory};
 pub use outlook::{Churn, Outlook, ProfilePlan};
 pub use shards::{ShardPlan, ShardsPlan};
@@ -76,13 +74,13 @@ pub struct PushPlan {
     pub url: String,
     /// How often.
     pub interval_s: f64,
-    /// Points of a push at the measured tick, in the form in which they are sent. Of OTLP
-    /// alone, as is the next.
-    pub points: Option<usize>,
-    /// Bytes of its requests, before compression.
-    pub bytes: Option<u64>,
     /// What tells its series from those of other processes, if anything does.
     pub instance: Option<String>,
+    /// Points of each push, the most at once, in the form in which they are sent; the
+    /// process's own are not among them.
+    pub points: u64,
+    /// About how many bytes these are before compression.
+    pub bytes: u64,
 }
 
 /// One metric's part.
@@ -181,7 +179,9 @@ impl Plan {
         let epoch_ns = config.global.epoch_ns.unwrap_or(EPOCH_NS);
         let mut engine = Engine::new(config, Arc::clone(&catalog), epoch_ns, threads)
             .map_err(|error| error.to_string())?;
-        engine.tell(&exporters::needs(config));
+        if exporters::needs(config).growth {
+            engine.count_growth();
+        }
         let mut turnovers = vec![TurnoverPlan::default(); catalog.families().len()];
         let mut before = None;
         let mut frame = engine.advance_with(|populations, tick, _| {
@@ -191,16 +191,7 @@ impl Plan {
         let targets =
             targets.map(|targets| TargetsPlan::of(&catalog, frame.populations(), &targets.law));
         let began = std::time::Instant::now();
-        let delta_ticks = delta_ticks(config);
-        let mut counted_from = None;
-        loop {
-            if delta_ticks.is_some_and(|ticks| frame.tick() + ticks == tick) {
-                engine.hand_over(HandedOver::InTurn);
-                counted_from = Some(Arc::clone(&frame));
-            }
-            if frame.tick() == tick {
-                break;
-            }
+        while frame.tick() < tick {
             frame = engine.advance_with(|populations, tick, _| {
                 turn_over(&mut turnovers, &mut before, populations, tick);
             });
@@ -215,7 +206,7 @@ impl Plan {
                 .map_err(|e| e.to_string())
         };
         let interval_s = config.global.tick_interval_ns as f64 / 1e9;
-        let (estimate, outlook) = Estimate::with_outlook(config);
+        let (estimate, outlook, exports) = Estimate::with_exports(config);
         let series = |family: usize| frame.population(family).series_count() as u128;
         let mut metrics = metric_plans(&catalog, &renderer, &series);
         for (index, (metric, turnover)) in metrics.iter_mut().zip(&turnovers).enumerate() {
@@ -253,7 +244,7 @@ impl Plan {
             leaves_orders_out: !outlook.has_orders(),
             warnings: config.warnings.clone(),
             targets,
-            pushes: push_plans(config, &frame, counted_from.as_deref()),
+            pushes: push_plans(config, &exports),
         })
     }
 }
@@ -295,7 +286,7 @@ impl BackendSeries {
         };
         let scraped =
             |format: Format| all(&|index: usize| renderer.samples_per_series(index, format));
-        let otlp = || all(&|index: usize| otlp_series(config, &catalog.families()[index]));
+        let otlp = || all(&|index: usize| otlp_series(config, &catalog.families()[index].shape));
         Self {
             text: scraped(Format::Text),
             openmetrics: scraped(Format::OpenMetrics),
@@ -305,50 +296,23 @@ impl BackendSeries {
 }
 
 /// The series that OTLP's points of one series become in a Prometheus.
-fn otlp_series(config: &Config, family: &Family) -> usize {
-    if otlp::is_exponential(family, &config.otel) {
-        return 1;
+fn otlp_series(config: &Config, shape: &Shape) -> usize {
+    match shape {
+        Shape::Histogram { .. } if config.otel.histograms == HistogramForm::Exponential => 1,
+        shape => shape.layout().samples(Wire::Otlp),
     }
-    family.shape.layout().samples(Wire::Otlp)
 }
 
-/// From how many ticks ago deltas are counted, where they are sent.
-fn delta_ticks(config: &Config) -> Option<u64> {
-    let mut deltas = exporters::pushing(config).filter(|(_, push)| push.needs().growth);
-    let (_, push) = deltas.next()?;
-    Some(push.interval_ns().div_ceil(config.global.tick_interval_ns))
-}
-
-/// What is pushed of a frame; deltas are counted from `before`.
-fn push_plans(config: &Config, frame: &Frame, before: Option<&Frame>) -> Vec<PushPlan> {
-    let plan = |(exporter, push): (Exporter<'_>, Push<'_>)| {
-        let size = match push {
-            Push::Otlp(otel) => Some(otlp_size(otel, frame, before)),
-            Push::RemoteWrite(_) => None,
-        };
-        PushPlan {
-            exporter: exporter.id.label(),
-            url: shown_url(push.url()),
-            interval_s: push.interval_ns() as f64 / 1e9,
-            points: size.map(|(points, _)| points),
-            bytes: size.map(|(_, bytes)| bytes),
-            instance: push.instance().map(str::to_owned),
-        }
+fn push_plans(config: &Config, exports: &[ExportSize]) -> Vec<PushPlan> {
+    let plan = |((exporter, push), export): ((Exporter<'_>, Push<'_>), &ExportSize)| PushPlan {
+        exporter: exporter.id.label(),
+        url: shown_url(push.url()),
+        interval_s: push.interval_ns() as f64 / 1e9,
+        instance: push.instance().map(str::to_owned),
+        points: export.points as u64,
+        bytes: export.bytes as u64,
     };
-    exporters::pushing(config).map(plan).collect()
-}
-
-/// Points and bytes of a push.
-fn otlp_size(otel: &Otel, frame: &Frame, before: Option<&Frame>) -> (usize, u64) {
-    let options = push::encoder_options(otel);
-    let mut encoder = otlp::Encoder::new(Arc::clone(frame.catalog()), options);
-    let (mut points, mut bytes) = (0, 0);
-    let _: ControlFlow<()> = encoder.encode(frame, before, &mut |body, more| {
-        points += more;
-        bytes += body.len() as u64;
-        ControlFlow::Continue(())
-    });
-    (points, bytes)
+    exporters::pushing(config).zip(exports).map(plan).collect()
 }
 
 fn metric_plans(

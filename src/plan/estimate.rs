@@ -84,6 +84,13 @@ impl Estimate {
 
     /// The same, and what becomes of the series.
     pub fn with_outlook(config: &Config) -> (Self, Outlook) {
+        let (estimate, outlook, _) = Self::with_exports(config);
+        (estimate, outlook)
+    }
+
+    /// The same, and what a frame is for each exporter that pushes, in the order of
+    /// [`exporters::pushing`].
+    pub fn with_exports(config: &Config) -> (Self, Outlook, Vec<ExportSize>) {
         let layout = further::needed(config);
         let ticks = SpaceSizes::last_tick(config);
         let mut spaces = SpaceSizes::new(config, Timeline::orders_up_to(config, ticks));
@@ -147,7 +154,7 @@ impl Estimate {
             0.0
         };
         let (mut pushes, mut slow_receivers) = (0.0, 0.0);
-        for (push, export) in exports {
+        for &(push, export) in &exports {
             let size = match push {
                 Push::Otlp(otel) => PushSize::of_otel(otel, export),
                 Push::RemoteWrite(section) => PushSize::of_remote_write(section, export),
@@ -172,7 +179,8 @@ impl Estimate {
                 slow_receivers_bytes: slow_receivers as u128,
             },
         };
-        (estimate, outlook)
+        let exports = exports.into_iter().map(|(_, export)| export);
+        (estimate, outlook, exports.collect())
     }
 
     /// Why a configuration of this size must not start, if it must not.

@@ -80,21 +80,16 @@ impl Plan {
             let instance = push.instance.as_deref();
             let _ = writeln!(
                 table,
-                "{} pushes to {} every {} s, {}{}",
+                "{} pushes to {} every {} s, {}: {} points, about {} before compression",
                 push.exporter,
                 push.url,
                 push.interval_s,
-                match (push.points, push.bytes) {
-                    (Some(points), Some(bytes)) => {
-                        let (points, bytes) = (grouped(points as u128), human_bytes(bytes.into()));
-                        format!("{points} points in {bytes} before compression, ")
-                    }
-                    _ => String::new(),
-                },
                 match instance {
                     Some(name) => format!("instance {name}"),
-                    None => "without an instance: two processes would push the same series".into(),
-                }
+                    None => "without an instance (two processes would push the same series)".into(),
+                },
+                grouped(push.points.into()),
+                human_bytes(push.bytes.into()),
             );
         }
         table

@@ -1,6 +1,7 @@
 //! Estimates agree with what is built, and plans with what refusals say.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::*;
@@ -8,6 +9,7 @@ use crate::config::load_str;
 use crate::model::population::Fleets;
 use crate::model::{SpaceSizes, shape_of};
 use crate::readable::{grouped, human_bytes};
+use crate::remote_write;
 use crate::timeline::Timeline;
 
 /// The figures of a day have what the file orders from its start on.
@@ -84,6 +86,59 @@ metrics:
         let built = engine.memory_bytes() as f64;
         let said = (estimate.memory.labels_bytes + estimate.memory.series_bytes) as f64;
         assert!((said / built - 1.0).abs() < 0.05, "{said}, {built}");
+    }
+}
+
+/// Pushes are told in the form in which histograms are sent.
+#[test]
+fn pushes_have_the_points_and_bytes_of_their_form() {
+    for (name, histograms) in [
+        ("classic", HistogramForm::Classic),
+        ("native", HistogramForm::Native),
+        ("both", HistogramForm::Both),
+    ] {
+        let text = format!(
+            "
+exporters: {{remote_write: [{{url: 'http://h/w', histograms: {name}, instance: none}}]}}
+profiles: {{users: {{labels: {{user: {{range: [1, 50]}}}}}}}}
+metrics:
+  - {{name: h, profile: users, type: histogram, algorithm: lognormal, mu: 0, sigma: 0.8,
+     observations_per_tick: 2000}}
+  - {{name: g, profile: users, type: gauge, algorithm: constant, start: 1}}
+"
+        );
+        let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        let plan = Plan::measure(&config, 1, 1, || {}).unwrap();
+        let catalog = Catalog::build_with(&config, Vec::new(), &further::needed(&config));
+        let catalog = Arc::new(catalog.unwrap());
+        let mut engine = Engine::new(&config, Arc::clone(&catalog), 1 << 60, 1).unwrap();
+        let mut frame = engine.advance(|_, _| {});
+        while frame.tick() < 10 {
+            frame = engine.advance(|_, _| {});
+        }
+        let options = remote_write::EncoderOptions {
+            prefix: "rw_".to_owned(),
+            labels: vec![("job".to_owned(), "mockingbird".to_owned())],
+            histograms,
+            ..remote_write::EncoderOptions::default()
+        };
+        let mut encoder = remote_write::Encoder::new(catalog, options);
+        let (mut points, mut bytes) = (0, 0);
+        let _: ControlFlow<()> = encoder.encode(&frame, false, &mut |body, contents| {
+            points += contents.points();
+            bytes += body.len();
+            ControlFlow::Continue(())
+        });
+        let push = &plan.pushes[0];
+        assert_eq!(push.points, points, "{name}");
+        let off = push.bytes as f64 / bytes as f64 - 1.0;
+        assert!(off.abs() < 0.15, "{name}: {} of {bytes}", push.bytes);
+        let told = format!(
+            "{points} points, about {} before",
+            human_bytes(push.bytes.into())
+        );
+        assert!(plan.table().contains(&told), "{}", plan.table());
     }
 }
 

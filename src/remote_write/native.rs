@@ -147,7 +147,7 @@ impl Message {
             write_varint(spans, length);
         });
         each_delta(indices, counts, |delta| {
-            write_varint(deltas, zigzag64(delta))
+            write_varint(deltas, zigzag64(delta));
         });
     }
 

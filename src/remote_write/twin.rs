@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, HashSet};
 use prost::Message;
 
 use crate::config::HistogramForm;
-use crate::engine::{Columns, Frame, Gaps};
-use crate::model::Shape;
+use crate::engine::{Columns, Frame, Gaps, NativeRow};
+use crate::model::native::NativeLayout;
+use crate::model::{Family, Shape};
 use crate::proto::{remote_write_v1 as v1, remote_write_v2 as v2};
 use crate::remote_write::{EncoderOptions, Version};
 
@@ -74,19 +75,7 @@ pub(super) fn samples(frame: &Frame, options: &EncoderOptions) -> Vec<Sample> {
                 Shape::Histogram { .. } => 3,
                 Shape::Summary { .. } => 5,
             };
-            let form = family.histograms.unwrap_or(options.histograms);
-            let (form, native_layout) = match (&family.shape, form) {
-                (Shape::Histogram { further, .. }, form) => match (form, further.native) {
-                    (HistogramForm::Nhcb, _) if options.version == Version::V1 => {
-                        (HistogramForm::Classic, None)
-                    }
-                    (HistogramForm::Native | HistogramForm::Both, None) => {
-                        (HistogramForm::Classic, None)
-                    }
-                    both => both,
-                },
-                _ => (HistogramForm::Classic, None),
-            };
+            let (form, native_layout) = form_of(family, options);
             let mut sample = |suffix: &str, label: Option<(&str, f64)>, value: Value| {
                 let mut labels = base.clone();
                 labels.insert("__name__".into(), format!("{name}{suffix}"));
@@ -122,7 +111,6 @@ pub(super) fn samples(frame: &Frame, options: &EncoderOptions) -> Vec<Sample> {
                     },
                     Shape::Histogram { bounds, .. },
                 ) => {
-                    let finite: Vec<u64> = bounds.iter().map(|bound| bound.to_bits()).collect();
                     let mut bounds = bounds.to_vec();
                     bounds.push(f64::INFINITY);
                     let counts = &cumulative[row * bounds.len()..][..bounds.len()];
@@ -135,32 +123,11 @@ pub(super) fn samples(frame: &Frame, options: &EncoderOptions) -> Vec<Sample> {
                         sample("_sum", None, Value::Number(sums[row]));
                         sample("_count", None, Value::Number(count as f64));
                     }
-                    let sum_bits = sums[row].to_bits();
                     let histogram = match form {
-                        HistogramForm::Nhcb => {
-                            let before = [0].into_iter().chain(counts.iter().copied());
-                            let own = counts.iter().zip(before).map(|(now, below)| now - below);
-                            Native {
-                                count,
-                                sum_bits,
-                                schema: -53,
-                                zero: None,
-                                buckets: (0..).zip(own).filter(|(_, own)| *own > 0).collect(),
-                                bounds: finite,
-                            }
-                        }
+                        HistogramForm::Nhcb => custom(counts, sums[row], &bounds),
                         HistogramForm::Native | HistogramForm::Both => {
                             let layout = native_layout.expect("it is native");
-                            let row = native.row(row, &layout);
-                            let counts = row.counts.iter().copied();
-                            Native {
-                                count: row.zeros + row.counts.iter().sum::<u64>(),
-                                sum_bits,
-                                schema: row.schema.into(),
-                                zero: Some((layout.zero_threshold.to_bits(), row.zeros)),
-                                buckets: row.indices.iter().copied().zip(counts).collect(),
-                                bounds: Vec::new(),
-                            }
+                            exponential(&native.row(row, &layout), sums[row], &layout)
                         }
                         HistogramForm::Classic | HistogramForm::Exponential => continue,
                     };
@@ -186,6 +153,48 @@ pub(super) fn samples(frame: &Frame, options: &EncoderOptions) -> Vec<Sample> {
         }
     }
     samples
+}
+
+/// The form in which a family's histograms are sent, and how they are divided.
+fn form_of(family: &Family, options: &EncoderOptions) -> (HistogramForm, Option<NativeLayout>) {
+    let Shape::Histogram { further, .. } = &family.shape else {
+        return (HistogramForm::Classic, None);
+    };
+    let form = family.histograms.unwrap_or(options.histograms);
+    match (form, further.native) {
+        (HistogramForm::Nhcb, _) if options.version == Version::V1 => {
+            (HistogramForm::Classic, None)
+        }
+        (HistogramForm::Native | HistogramForm::Both, None) => (HistogramForm::Classic, None),
+        both => both,
+    }
+}
+
+/// A histogram with custom buckets; the last of `bounds` is infinite.
+fn custom(counts: &[u64], sum: f64, bounds: &[f64]) -> Native {
+    let before = [0].into_iter().chain(counts.iter().copied());
+    let own = counts.iter().zip(before).map(|(now, below)| now - below);
+    let finite = bounds.iter().filter(|bound| bound.is_finite());
+    Native {
+        count: counts[counts.len() - 1],
+        sum_bits: sum.to_bits(),
+        schema: -53,
+        zero: None,
+        buckets: (0..).zip(own).filter(|(_, own)| *own > 0).collect(),
+        bounds: finite.map(|bound| bound.to_bits()).collect(),
+    }
+}
+
+fn exponential(row: &NativeRow<'_>, sum: f64, layout: &NativeLayout) -> Native {
+    let counts = row.counts.iter().copied();
+    Native {
+        count: row.zeros + row.counts.iter().sum::<u64>(),
+        sum_bits: sum.to_bits(),
+        schema: row.schema.into(),
+        zero: Some((layout.zero_threshold.to_bits(), row.zeros)),
+        buckets: row.indices.iter().copied().zip(counts).collect(),
+        bounds: Vec::new(),
+    }
 }
 
 /// The labels of all samples that exist at a frame, gaps or not.
