@@ -275,7 +275,7 @@ fn deltas_are_judged(feature: &str, form: &str) {
         let mut at_ns = 0;
         let mut passes = true;
         number_points(request, "o_gen_ticks", |points| {
-            at_ns = points[0].time_unix_nano
+            at_ns = points[0].time_unix_nano;
         });
         let Some(epoch_ns) = shared.get().filter(|_| at_ns > 0) else {
             return true;

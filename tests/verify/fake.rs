@@ -133,28 +133,11 @@ impl Fake {
             let is_summed = aggregate
                 .as_ref()
                 .is_none_or(|(function, _)| *function == "sum");
-            let last_of = |(labels, samples): &(&Labels, Vec<(i64, f64)>)| {
-                let (at, _) = samples[samples.len() - 1];
-                Some(((*labels).clone(), histogram(labels, at)?.clone()))
-            };
-            let natives: Vec<(Labels, serde_json::Value)> =
-                selected.iter().filter_map(last_of).collect();
-            if shows_histograms && is_summed && !natives.is_empty() {
-                let rows = if aggregate.is_some() {
-                    let all = natives.into_iter().map(|(_, one)| one);
-                    vec![(
-                        Labels::new(),
-                        all.reduce(|sum, one| added(&sum, &one)).unwrap(),
-                    )]
-                } else {
-                    natives
-                };
-                let rows = rows.into_iter().map(
-                    |(labels, one)| serde_json::json!({"metric": labels, "histogram": [time, one]}),
-                );
-                let result: Vec<_> = rows.collect();
-                let data = serde_json::json!({"resultType": "vector", "result": result});
-                return serde_json::json!({"status": "success", "data": data}).to_string();
+            if shows_histograms && is_summed {
+                let shown = self.shown_histograms(&selected, aggregate.is_some(), time);
+                if let Some(shown) = shown {
+                    return shown;
+                }
             }
             let last = selected.iter();
             let last = last.map(|(labels, samples)| (*labels, of_range(samples)));
@@ -196,6 +179,39 @@ impl Fake {
         };
         serde_json::json!({"status": "success", "data": {"resultType": kind, "result": result}})
             .to_string()
+    }
+}
+
+impl Fake {
+    /// The answer to an instant query that shows native histograms, or their sum: of the last
+    /// sample of each series. Nothing where there are none.
+    fn shown_histograms(
+        &self,
+        selected: &[(&Labels, Vec<(i64, f64)>)],
+        are_summed: bool,
+        time: f64,
+    ) -> Option<String> {
+        let last_of = |(labels, samples): &(&Labels, Vec<(i64, f64)>)| {
+            let (at, _) = samples[samples.len() - 1];
+            let one = self.histograms.get(*labels)?.get(&at)?;
+            Some(((*labels).clone(), one.clone()))
+        };
+        let mut rows: Vec<(Labels, serde_json::Value)> =
+            selected.iter().filter_map(last_of).collect();
+        if are_summed {
+            let all = rows.into_iter().map(|(_, one)| one);
+            let sum = all.reduce(|sum, one| added(&sum, &one))?;
+            rows = vec![(Labels::new(), sum)];
+        }
+        let shown = rows
+            .into_iter()
+            .map(|(labels, one)| serde_json::json!({"metric": labels, "histogram": [time, one]}));
+        let result: Vec<_> = shown.collect();
+        if result.is_empty() {
+            return None;
+        }
+        let data = serde_json::json!({"resultType": "vector", "result": result});
+        Some(serde_json::json!({"status": "success", "data": data}).to_string())
     }
 }
 
