@@ -18,7 +18,7 @@ pub mod targets;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::config::{Config, Kind, Label, Life, Metric, Sampling};
+use crate::config::{Config, HistogramForm, Kind, Label, Life, Metric, Sampling};
 use crate::layout::{Layout, MetricType, Wire};
 use division::Division;
 use exponential::ExponentialLayout;
@@ -57,6 +57,8 @@ pub struct Family {
     pub block_series: usize,
     /// Index of its first block in [`Catalog::blocks`].
     pub first_block: usize,
+    /// The form in which its histograms leave the process, where they say it themselves.
+    pub histograms: Option<HistogramForm>,
     /// Index of the gauge whose values at the same tick its own follow. Both have the
     /// same series in the same rows and blocks.
     pub follows: Option<usize>,
@@ -179,6 +181,7 @@ impl Family {
             space,
             name_key: identity::name_key(name),
             first_block: 0,
+            histograms: None,
             follows: None,
         }
     }
@@ -266,13 +269,17 @@ impl Catalog {
                 spaces.push((key, Arc::clone(&space)));
                 space
             };
-            families.push(Family::new(
+            let mut family = Family::new(
                 &metric.name,
                 &metric.description,
                 &metric.unit,
                 shape_of(metric, further),
                 space,
-            ));
+            );
+            if let Kind::Histogram { native, .. } = &metric.kind {
+                family.histograms = native.form;
+            }
+            families.push(family);
         }
         for (index, metric) in config.metrics.iter().enumerate() {
             let parent = metric.parent(&config.metrics);

@@ -153,6 +153,19 @@ impl NativeColumn {
         self.counts.extend_from_slice(row.counts);
     }
 
+    /// Forgets all series; memory stays.
+    pub fn empty(&mut self) {
+        self.heads.clear();
+        self.clear();
+    }
+
+    /// Bytes that it keeps.
+    pub fn kept_bytes(&self) -> usize {
+        size_of::<Head>() * self.heads.capacity()
+            + size_of::<i32>() * self.indices.capacity()
+            + size_of::<u64>() * self.counts.capacity()
+    }
+
     /// Forgets what was written, before a tick is; memory stays.
     pub(crate) fn clear(&mut self) {
         self.heads.fill(Head::default());

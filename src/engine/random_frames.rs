@@ -7,6 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{Columns, Created, ExponentialColumn, Frame, Gaps, Place};
+use crate::config::HistogramForm;
 use crate::config::{Label, LabelValues, Sampling};
 use crate::engine::native::{NativeColumn, NativeRow};
 use crate::model::FurtherBuckets;
@@ -73,7 +74,14 @@ fn frames_called(
             .map(|(i, (space, shape, help, unit, name))| {
                 let name = name.as_ref().replacen("{}", &i.to_string(), 1);
                 let unit = ["", "seconds", "bytes"][unit];
-                Family::new(&name, &help, unit, shape, Arc::clone(space.get(&spaces)))
+                let space = Arc::clone(space.get(&spaces));
+                let mut family = Family::new(&name, &help, unit, shape, space);
+                if let Shape::Histogram { further, .. } = &family.shape {
+                    let forms = [None, Some(HistogramForm::Both), Some(HistogramForm::Native)];
+                    family.histograms =
+                        further.native.and_then(|_| forms[(seed >> i) as usize % 3]);
+                }
+                family
             })
             .collect();
         let generated = families.len();

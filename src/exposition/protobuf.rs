@@ -12,7 +12,7 @@
 //! | `lengths` | how long the label pairs of series are |
 //! | `head` | writes the label pairs of one series after the other |
 //! | `stencil` | the same of the rows of a target |
-//! | `scalar`, `histogram`, `summary` | the values of a series, by type |
+//! | `scalar`, `histogram`, `native`, `summary` | the values of a series, by type |
 //! | `tail` | what follows them: when the series began, the sample's time |
 //! | `series` | a series as a message: what frames labels, values and tail |
 //! | `family` | a family's message |
@@ -27,6 +27,7 @@ mod family;
 mod head;
 mod histogram;
 mod lengths;
+mod native;
 mod pairs;
 mod put;
 mod scalar;

@@ -62,8 +62,14 @@ otel: {compression: zstd}
     otel.compression: unknown "zstd"; expected one of: gzip, none
 otel: {temporality: lowmemory}
     otel.temporality: unknown "lowmemory"; expected one of: cumulative, delta
-otel: {histograms: native}
-    otel.histograms: unknown "native"; expected one of: explicit, exponential
+otel: {histograms: natives}
+    otel.histograms: unknown "natives"; did you mean "native"?
+otel: {histograms: both}
+    otel.histograms: unknown "both"; expected one of: explicit, exponential, native
+prometheus: {histograms: nhcb}
+    prometheus.histograms: unknown "nhcb"; expected one of: classic, native, both
+remote_write: [{url: 'http://a/', histograms: nhcb}]
+    remote_write[0].histograms: version 1 has no custom buckets; write `version: 2`, or native or classic
 otel: {timeout_s: 0}
     otel.timeout_s: must be within 0.001 and 3600, found 0
 otel: {exponential_max_size: 1}

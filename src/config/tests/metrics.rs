@@ -357,10 +357,24 @@ name: x, type: histogram, algorithm: exponential, lam: 1, buckets: [.nan]
     buckets[0]: expected a finite number, found .nan
 name: x, type: histogram, algorithm: exponential, lam: 1, buckets: []
     buckets: needs at least one finite bound; +Inf is added by itself
+name: x, type: histogram, algorithm: exponential, lam: 1, histograms: exponential
+    histograms: unknown "exponential"; expected one of: classic, native, nhcb, both
+name: x, type: histogram, algorithm: exponential, lam: 1, native_histogram: {schema: 9}
+    native_histogram.schema: must be within -4 and 8, found 9
+name: x, type: histogram, algorithm: exponential, lam: 1, native_histogram: {schema: 1, growth_factor: 2}
+    native_histogram.growth_factor: schema says how fine buckets are; keep one of them
+name: x, type: histogram, algorithm: exponential, lam: 1, native_histogram: {growth_factor: 1}
+    native_histogram.growth_factor: must be within 1.0001 and 65536, found 1
+name: x, type: histogram, algorithm: exponential, lam: 1, native_histogram: {max_buckets: 0}
+    native_histogram.max_buckets: must be at least 1, found 0
+name: x, type: histogram, algorithm: exponential, lam: 1, native_histogram: {zero_threshold: -1}
+    native_histogram.zero_threshold: must be within 0 and 1e300, found -1
+name: x, type: gauge, algorithm: constant, start: 1, histograms: native
+    histograms: not used by gauge constant, which takes: start, allow_nan, clamp, diurnal_amp, diurnal_phase
 name: x, type: histogram, algorithm: exponential, lam: 1, observations_per_tick: -1
     observations_per_tick: must be within 0 and 1e9, found -1
 name: x, type: histogram, algorithm: exponential, lam: 1, objectives: {0.5: 0.1}
-    objectives: not used by histogram exponential, which takes: lam, lambda, observations_per_tick, observations_of, buckets, diurnal_amp, diurnal_phase
+    objectives: not used by histogram exponential, which takes: lam, lambda, observations_per_tick, observations_of, buckets, histograms, native_histogram, diurnal_amp, diurnal_phase
 name: x, type: histogram, algorithm: mixture
     components: missing; a mixture needs at least one component such as {type: lognormal, weight: 1, mu: 0, sigma: 1}
 name: x, type: histogram, algorithm: mixture, components: [{type: exponential, weight: 0, lam: 1}]

@@ -198,7 +198,7 @@ type: counter, algorithm: constant, increment: 1, stepp: 20
 type: gauge, algorithm: bernoulli, p: 0.5, probability: 1
     probability: unknown field; known fields: p, clamp, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, without, description, unit, seed
 type: histogram, algorithm: exponential, lam: 1, native_histograms: true
-    native_histograms: unknown field; native histograms are not offered; exporters.otel pushes exponential ones with histograms: exponential
+    native_histograms: unknown field; a histogram is native with histograms: native (or both), and native_histogram says how; exporters have histograms, too
 type: histogram, algorithm: exponential, lam: 1, exemplars: true
     exemplars: unknown field; exemplars are not generated
 ";

@@ -180,17 +180,13 @@ impl<M: Mark> Writer<'_, M> {
         }
         let lines_max = stencil.row_count() * message.series_lines();
         self.marks.begin(repeats, lines_max);
-        let samples = self
-            .renderer
-            .texts
-            .of(index)
-            .samples_per_series(Format::Protobuf);
-        let row_bytes = message.series_bytes_max(stencil.longest_bytes());
+        let samples = self.renderer.samples_per_series(index, Format::Protobuf);
         let mut heads = stencil.heads();
         for points in points() {
             let rows = points.rows.clone();
             self.samples += points.gaps.present(rows.clone()) * samples;
-            let room = &mut Room::new(self.out, rows.len() * row_bytes);
+            let bytes_max = message.bytes_max(&points, stencil.longest_bytes());
+            let room = &mut Room::new(self.out, bytes_max);
             message.put_rows(room, &self.time, &points, (&mut heads, self.marks));
         }
     }

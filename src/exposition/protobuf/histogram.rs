@@ -73,11 +73,45 @@ impl Values for Histograms<'_> {
     #[inline(always)]
     fn put(&self, room: &mut Room, row: usize, len: usize, start: usize, marks: &mut impl Mark) {
         put_keyed(room, const { len_key(7) }, len as u64);
-        let (counts, count) = self.counts(row);
+        let line = self.put_fields(room, row, start, marks);
+        marks.line(line, room.len());
+    }
+}
+
+impl Histograms<'_> {
+    /// Bytes of count and sum.
+    #[inline(always)]
+    pub(super) fn totals_len(&self, row: usize) -> usize {
+        1 + varint_len(self.counts(row).1) + DOUBLE_BYTES
+    }
+
+    /// Puts count and sum of a series that began at `start`; returns where the line begins
+    /// that follows.
+    #[inline(always)]
+    pub(super) fn put_totals(
+        &self,
+        room: &mut Room,
+        row: usize,
+        start: usize,
+        marks: &mut impl Mark,
+    ) -> usize {
         marks.line(start, room.len() + 1);
-        put_keyed(room, const { varint_key(1) }, count);
+        put_keyed(room, const { varint_key(1) }, self.counts(row).1);
         put_double(room, 2, self.sums[row]);
-        let mut line = room.len();
+        room.len()
+    }
+
+    /// The same with all buckets.
+    #[inline(always)]
+    pub(super) fn put_fields(
+        &self,
+        room: &mut Room,
+        row: usize,
+        start: usize,
+        marks: &mut impl Mark,
+    ) -> usize {
+        let mut line = self.put_totals(room, row, start, marks);
+        let (counts, _) = self.counts(row);
         for (&count, bound) in counts.iter().zip(&self.bounds.0) {
             marks.line(line, room.len() + 3);
             let (bytes, len) = varint(count);
@@ -93,6 +127,6 @@ impl Values for Histograms<'_> {
             line = room.len();
             room.put_window(bound, DOUBLE_BYTES);
         }
-        marks.line(line, room.len());
+        line
     }
 }
