@@ -114,7 +114,6 @@ impl Fake {
             let inside: Vec<(i64, f64)> = inside.collect();
             (!inside.is_empty()).then_some((labels, inside))
         });
-        let histogram = |labels: &Labels, at: i64| self.histograms.get(labels)?.get(&at);
         let shows_histograms = native_only.is_none();
         let (kind, result) = if is_instant {
             let drops_nan = numbers_only || self.drops_nan;
@@ -162,19 +161,7 @@ impl Fake {
             );
             ("vector", rows.collect::<Vec<_>>())
         } else {
-            let series = selected.map(|(labels, samples)| {
-                let shown = samples.iter().filter_map(|(at, _)| {
-                    Some((*at as f64 / 1000.0, histogram(labels, *at)?.clone()))
-                });
-                let shown: Vec<(f64, serde_json::Value)> = shown.collect();
-                if !shown.is_empty() {
-                    return serde_json::json!({"metric": labels, "histograms": shown});
-                }
-                let samples = samples.iter();
-                let samples = samples.map(|(at, v)| (*at as f64 / 1000.0, value(*v)));
-                let values: Vec<(f64, String)> = samples.collect();
-                serde_json::json!({"metric": labels, "values": values})
-            });
+            let series = selected.map(|(labels, samples)| self.shown_range(labels, &samples));
             ("matrix", series.collect())
         };
         serde_json::json!({"status": "success", "data": {"resultType": kind, "result": result}})
@@ -183,6 +170,22 @@ impl Fake {
 }
 
 impl Fake {
+    /// The samples of a series as an answer has them: native histograms, or numbers.
+    fn shown_range(&self, labels: &Labels, samples: &[(i64, f64)]) -> serde_json::Value {
+        let shown = samples.iter().filter_map(|(at, _)| {
+            let one = self.histograms.get(labels)?.get(at)?;
+            Some((*at as f64 / 1000.0, one.clone()))
+        });
+        let shown: Vec<(f64, serde_json::Value)> = shown.collect();
+        if !shown.is_empty() {
+            return serde_json::json!({"metric": labels, "histograms": shown});
+        }
+        let samples = samples.iter();
+        let samples = samples.map(|(at, v)| (*at as f64 / 1000.0, value(*v)));
+        let values: Vec<(f64, String)> = samples.collect();
+        serde_json::json!({"metric": labels, "values": values})
+    }
+
     /// The answer to an instant query that shows native histograms, or their sum: of the last
     /// sample of each series. Nothing where there are none.
     fn shown_histograms(
