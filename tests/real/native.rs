@@ -6,7 +6,7 @@ use crate::servers::mockingbird::{Mockingbird, set};
 use crate::servers::prometheus::Prometheus;
 use crate::servers::proxy::Proxy;
 use crate::servers::receivers::VictoriaMetrics;
-use crate::verify::{verify, wait_for};
+use crate::verify::{address, verify, wait_for};
 use mockingbird::proto::otlp::{
     ExponentialHistogramDataPoint, ExportMetricsServiceRequest, NumberDataPoint, any_value, metric,
     number_data_point,
@@ -223,6 +223,51 @@ fn exponential_histograms_are_all_there() {
     assert_eq!(wait["not_judged"], Value::Null);
 }
 
+/// Scraped as protobuf, alone and beside the classic series; of text there are these alone.
+#[test]
+#[ignore = "needs servers"]
+fn scraped_native_histograms_are_all_there() {
+    let servers = servers::find(&["prometheus"]);
+    let folder = tempfile::tempdir().unwrap();
+    let (port, address) = address();
+    let jobs = [
+        ("native", "scrape_native_histograms: true"),
+        (
+            "both",
+            "scrape_native_histograms: true, always_scrape_classic_histograms: true",
+        ),
+        ("classic", "scrape_native_histograms: false"),
+    ];
+    let mut config = "scrape_configs:\n".to_owned();
+    for (name, settings) in jobs {
+        let target = format!("static_configs: [{{targets: ['{address}']}}]");
+        let job = format!("- {{job_name: {name}, scrape_interval: 1s, {target}, {settings}}}\n");
+        config.push_str(&job);
+    }
+    let backend = Prometheus::start_configured(&servers, folder.path(), &config);
+    let mut mockingbird = Mockingbird::start_recorded(CONFIG, folder.path(), |config| {
+        set(config, &["exporters", "prometheus", "port"], port);
+        set(config, &["exporters", "prometheus", "prefix"], "s_");
+        set(config, &["exporters", "prometheus", "histograms"], "both");
+        set(config, &["exporters", "otel", "enabled"], false);
+    });
+    wait_for(&mockingbird, 12);
+    mockingbird.interrupt();
+    let mut samples = Vec::new();
+    for (name, _) in jobs {
+        let all: &[&str] = &["--visible-after", "1s", "--all", "--job", name];
+        let (code, table, report) = verify(folder.path(), backend.url(), &[all]);
+        println!("{table}");
+        assert_eq!(code, 0, "{name}: {table}");
+        let metrics = report["metrics"].as_array().unwrap();
+        let wait = metrics.iter().find(|metric| metric["metric"] == "s_wait");
+        let scrapes = report["scrapes"].as_u64().unwrap();
+        samples.push(wait.unwrap()["samples"].as_u64().unwrap() / (4 * scrapes));
+    }
+    // Of each series and scrape: a histogram, five buckets with sum and count, or both.
+    assert_eq!(samples, [1, 8, 7]);
+}
+
 #[test]
 #[ignore = "needs servers"]
 fn victoria_metrics_holds_exponential_histograms() {
@@ -275,7 +320,7 @@ fn deltas_are_judged(feature: &str, form: &str) {
         let mut at_ns = 0;
         let mut passes = true;
         number_points(request, "o_gen_ticks", |points| {
-            at_ns = points[0].time_unix_nano
+            at_ns = points[0].time_unix_nano;
         });
         let Some(epoch_ns) = shared.get().filter(|_| at_ns > 0) else {
             return true;

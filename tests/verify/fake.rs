@@ -140,7 +140,6 @@ impl Fake {
             let inside: Vec<(i64, f64)> = inside.collect();
             (!inside.is_empty()).then_some((labels, inside))
         });
-        let histogram = |labels: &Labels, at: i64| self.histograms.get(labels)?.get(&at);
         let shows_histograms = native_only.is_none();
         let (kind, result) = if is_instant {
             let drops_nan = numbers_only || self.drops_nan;
@@ -159,28 +158,11 @@ impl Fake {
             let is_summed = aggregate
                 .as_ref()
                 .is_none_or(|(function, _)| *function == "sum");
-            let last_of = |(labels, samples): &(&Labels, Vec<(i64, f64)>)| {
-                let (at, _) = samples[samples.len() - 1];
-                Some(((*labels).clone(), histogram(labels, at)?.clone()))
-            };
-            let natives: Vec<(Labels, serde_json::Value)> =
-                selected.iter().filter_map(last_of).collect();
-            if shows_histograms && is_summed && !natives.is_empty() {
-                let rows = if aggregate.is_some() {
-                    let all = natives.into_iter().map(|(_, one)| one);
-                    vec![(
-                        Labels::new(),
-                        all.reduce(|sum, one| added(&sum, &one)).unwrap(),
-                    )]
-                } else {
-                    natives
-                };
-                let rows = rows.into_iter().map(
-                    |(labels, one)| serde_json::json!({"metric": labels, "histogram": [time, one]}),
-                );
-                let result: Vec<_> = rows.collect();
-                let data = serde_json::json!({"resultType": "vector", "result": result});
-                return serde_json::json!({"status": "success", "data": data}).to_string();
+            if shows_histograms && is_summed {
+                let shown = self.shown_histograms(&selected, aggregate.is_some(), time);
+                if let Some(shown) = shown {
+                    return shown;
+                }
             }
             let last = selected.iter();
             let last = last.map(|(labels, samples)| (*labels, of_range(samples)));
@@ -205,23 +187,60 @@ impl Fake {
             );
             ("vector", rows.collect::<Vec<_>>())
         } else {
-            let series = selected.map(|(labels, samples)| {
-                let shown = samples.iter().filter_map(|(at, _)| {
-                    Some((*at as f64 / 1000.0, histogram(labels, *at)?.clone()))
-                });
-                let shown: Vec<(f64, serde_json::Value)> = shown.collect();
-                if !shown.is_empty() {
-                    return serde_json::json!({"metric": labels, "histograms": shown});
-                }
-                let samples = samples.iter();
-                let samples = samples.map(|(at, v)| (*at as f64 / 1000.0, value(*v)));
-                let values: Vec<(f64, String)> = samples.collect();
-                serde_json::json!({"metric": labels, "values": values})
-            });
+            let series = selected.map(|(labels, samples)| self.shown_range(labels, &samples));
             ("matrix", series.collect())
         };
         serde_json::json!({"status": "success", "data": {"resultType": kind, "result": result}})
             .to_string()
+    }
+}
+
+impl Fake {
+    /// The samples of a series as an answer has them: native histograms, or numbers.
+    fn shown_range(&self, labels: &Labels, samples: &[(i64, f64)]) -> serde_json::Value {
+        let shown = samples.iter().filter_map(|(at, _)| {
+            let one = self.histograms.get(labels)?.get(at)?;
+            Some((*at as f64 / 1000.0, one.clone()))
+        });
+        let shown: Vec<(f64, serde_json::Value)> = shown.collect();
+        if !shown.is_empty() {
+            return serde_json::json!({"metric": labels, "histograms": shown});
+        }
+        let samples = samples.iter();
+        let samples = samples.map(|(at, v)| (*at as f64 / 1000.0, value(*v)));
+        let values: Vec<(f64, String)> = samples.collect();
+        serde_json::json!({"metric": labels, "values": values})
+    }
+
+    /// The answer to an instant query that shows native histograms, or their sum: of the last
+    /// sample of each series. Nothing where there are none.
+    fn shown_histograms(
+        &self,
+        selected: &[(&Labels, Vec<(i64, f64)>)],
+        are_summed: bool,
+        time: f64,
+    ) -> Option<String> {
+        let last_of = |(labels, samples): &(&Labels, Vec<(i64, f64)>)| {
+            let (at, _) = samples[samples.len() - 1];
+            let one = self.histograms.get(*labels)?.get(&at)?;
+            Some(((*labels).clone(), one.clone()))
+        };
+        let mut rows: Vec<(Labels, serde_json::Value)> =
+            selected.iter().filter_map(last_of).collect();
+        if are_summed {
+            let all = rows.into_iter().map(|(_, one)| one);
+            let sum = all.reduce(|sum, one| added(&sum, &one))?;
+            rows = vec![(Labels::new(), sum)];
+        }
+        let shown = rows
+            .into_iter()
+            .map(|(labels, one)| serde_json::json!({"metric": labels, "histogram": [time, one]}));
+        let result: Vec<_> = shown.collect();
+        if result.is_empty() {
+            return None;
+        }
+        let data = serde_json::json!({"resultType": "vector", "result": result});
+        Some(serde_json::json!({"status": "success", "data": data}).to_string())
     }
 }
 
