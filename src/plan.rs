@@ -179,9 +179,7 @@ impl Plan {
         let epoch_ns = config.global.epoch_ns.unwrap_or(EPOCH_NS);
         let mut engine = Engine::new(config, Arc::clone(&catalog), epoch_ns, threads)
             .map_err(|error| error.to_string())?;
-        if exporters::needs(config).growth {
-            engine.count_growth();
-        }
+        engine.tell(&exporters::needs(config));
         let mut turnovers = vec![TurnoverPlan::default(); catalog.families().len()];
         let mut before = None;
         let mut frame = engine.advance_with(|populations, tick, _| {
