@@ -74,6 +74,7 @@ fn measure(table: &mut Table, what: &str, series: usize, ticks: usize, share: Sh
         job: None,
         instance: None,
         tolerance: None,
+        deltas_stored_as: None,
         threads: 1,
     };
     let found = verify::run(replay(&config), &backend, &options, &mut |_, _| {}).unwrap();
