@@ -264,8 +264,9 @@ fn scraped_native_histograms_are_all_there() {
         let scrapes = report["scrapes"].as_u64().unwrap();
         samples.push(wait.unwrap()["samples"].as_u64().unwrap() / (4 * scrapes));
     }
-    // Of each series and scrape: a histogram, five buckets with sum and count, or both.
-    assert_eq!(samples, [1, 8, 7]);
+    // Of each series and scrape: a histogram, the same beside five buckets, sum and count, or
+    // these, and when the series began.
+    assert_eq!(samples, [1, 8, 8]);
 }
 
 #[test]
