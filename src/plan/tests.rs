@@ -133,7 +133,8 @@ metrics:
             bytes += body.len();
             ControlFlow::Continue(())
         });
-        let push = &plan.pushes[0];
+        // OTLP is on unless it is said otherwise.
+        let push = plan.pushes.last().unwrap();
         assert_eq!(push.points, points, "{name}");
         let off = push.bytes as f64 / bytes as f64 - 1.0;
         assert!(off.abs() < 0.15, "{name}: {} of {bytes}", push.bytes);

@@ -11,11 +11,11 @@ const AROUND_LABEL_BYTES: usize = 6;
 /// label, which not all have.
 const AROUND_SAMPLE_BYTES: usize = 32;
 
-/// Beside its labels and times, what a native histogram takes before its buckets: count, sum,
-/// schema and zero bucket.
-const HISTOGRAM_BYTES: usize = 30;
+/// What a native histogram takes beyond a sample and before its buckets: count, schema and
+/// zero bucket.
+const HISTOGRAM_BYTES: usize = 15;
 /// Of an occupied bucket: its count, and a part of a span.
-const BUCKET_BYTES: f64 = 2.5;
+const BUCKET_BYTES: f64 = 1.4;
 /// Of a custom bound.
 const BOUND_BYTES: usize = 8;
 

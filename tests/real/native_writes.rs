@@ -259,7 +259,7 @@ fn prometheus_stores_start_timestamps() {
     }
 }
 
-/// What PromQL makes of native histograms lies within the error that the schema promises of
+/// What Prometheus makes of native histograms lies within the error that the schema promises of
 /// what the distribution says, and its counts and sums are exact.
 #[test]
 #[ignore = "needs servers"]
@@ -325,7 +325,7 @@ fn normal_share(z: f64) -> f64 {
 fn normal_quantile(q: f64) -> f64 {
     let (mut low, mut high) = (-10.0, 10.0);
     for _ in 0..100 {
-        let middle = (low + high) / 2.0;
+        let middle = f64::midpoint(low, high);
         if normal_share(middle) < q {
             low = middle;
         } else {
