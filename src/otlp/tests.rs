@@ -181,10 +181,10 @@ fn grown(before: &Frame, seed: u64) -> Frame {
         Shape::Histogram { .. } => (0..block.len).map(extremes).collect(),
         _ => Vec::new(),
     });
-    let now = now.with_extremes(if !seed.is_multiple_of(5) {
-        extremes.collect()
-    } else {
+    let now = now.with_extremes(if seed.is_multiple_of(5) {
         Vec::new()
+    } else {
+        extremes.collect()
     });
     if seed.is_multiple_of(3) {
         return now;

@@ -1,7 +1,7 @@
 //! What is pushed with delta temporality, as backends store it: one by one, or added up from
 //! where they began.
 
-use mockingbird::verify::report::{Report, What};
+use mockingbird::verify::report::{Gap, Report, What};
 use mockingbird::verify::{Options, StoredAs, Via};
 
 use crate::fake::{Labels, Store, serve};
@@ -151,7 +151,7 @@ fn what_is_lost_on_the_way_is_told() {
     for store in [without(raw(), 20), added_up(without(raw(), 20), 0)] {
         let report = verify(store, &range(0));
         assert_eq!(counts(&report), [0; 5], "{}", report.table(false));
-        let lost: u64 = report.gaps.iter().map(|gap| gap.lost()).sum();
+        let lost: u64 = report.gaps.iter().map(Gap::lost).sum();
         assert_eq!((report.ok, lost), (false, 1));
     }
     // What was added up, since the backend began anew.
