@@ -136,6 +136,11 @@ impl NativeColumn {
         }
     }
 
+    /// What a series takes that occupies so many buckets.
+    pub(crate) fn series_bytes(occupied: f64) -> f64 {
+        size_of::<Head>() as f64 + occupied * (size_of::<i32>() + size_of::<u64>()) as f64
+    }
+
     /// How many cells all series occupy together.
     pub fn occupied(&self) -> usize {
         self.heads.iter().map(|head| head.len as usize).sum()

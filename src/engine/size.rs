@@ -1,8 +1,10 @@
 //! What an engine will take of memory, by arithmetic on what it will be built from.
 
 use super::events::Lineage;
+use super::further;
 use super::growth::{Growth, Told};
 use super::kernel::summary::WINDOW_TICK_BYTES;
+use super::native::NativeColumn;
 use super::recipe::{is_weighted, state_bytes};
 use super::threads_of;
 use crate::algorithm::distribution::Distribution;
@@ -60,7 +62,14 @@ impl<'a> EngineSize<'a> {
     /// space, which families may share.
     pub fn add(&mut self, metric: &'a Metric, shape: &Shape, series: f64, space: usize) {
         let growth_bytes = Growth::series_bytes(shape, self.told);
-        let frame_bytes = series * (shape.column_bytes() + growth_bytes) as f64;
+        let native_bytes = match shape {
+            Shape::Histogram { further, .. } if further.native.is_some() => {
+                NativeColumn::series_bytes(further::occupied(metric).unwrap_or(0.0))
+            }
+            _ => 0.0,
+        };
+        let fixed_bytes = (shape.column_bytes() + growth_bytes) as f64;
+        let frame_bytes = series * (fixed_bytes + native_bytes);
         self.frame_bytes += frame_bytes;
         self.bytes += self.frames * frame_bytes + series * state_bytes(&metric.kind) as f64;
         if is_weighted(metric) {
