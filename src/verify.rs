@@ -8,9 +8,9 @@
 //! sample of some series (`selection`) is right (`samples`); at the end, whether
 //! metrics are described as they were (`described`), and whether exemplars that came are kept
 //! (`exemplars`). What the backend calls series is found out before (`probe`, `escaped`,
-//! `context`). Native histograms are values of their own (`native`). A journal of another run is told from data
-//! that is lost (`other_run`). Ticks that should have come and did not are gaps
-//! (`edges`, `gaps`), unless the run made them fail (`run_faults`).
+//! `context`). Native histograms are values of their own (`native`). A journal of another
+//! run is told from data that is lost (`other_run`). Ticks that should have come and did not
+//! are gaps (`edges`, `gaps`), unless the run made them fail (`run_faults`).
 //!
 //! A backend may have the run's series several times, told apart by labels that it
 //! added: each such `target` has ticks, names and gaps of its own. One engine computes

@@ -105,11 +105,6 @@ impl NativeBuckets {
         let schema = -libm::floor(libm::log2(libm::log2(growth_factor)));
         schema.clamp(-4.0, 8.0) as i8
     }
-
-    /// The form at an exporter whose histograms are `form`.
-    pub fn form_or(&self, form: HistogramForm) -> HistogramForm {
-        self.form.unwrap_or(form)
-    }
 }
 
 #[cfg(test)]

@@ -141,11 +141,6 @@ impl NativeColumn {
         size_of::<Head>() as f64 + occupied * (size_of::<i32>() + size_of::<u64>()) as f64
     }
 
-    /// How many cells all series occupy together.
-    pub fn occupied(&self) -> usize {
-        self.heads.iter().map(|head| head.len as usize).sum()
-    }
-
     /// Adds a series that occupies these buckets: for columns that no engine filled.
     pub fn push(&mut self, layout: &NativeLayout, row: &NativeRow<'_>) {
         self.heads.push(Head {

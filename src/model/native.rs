@@ -10,8 +10,6 @@
 pub const SCHEMA_MAX: i8 = 8;
 /// The coarsest schema of formats that carry one: a bucket for 16 powers of two.
 pub const SCHEMA_MIN: i8 = -4;
-/// What clients of Prometheus take for zero unless they are told otherwise: 2^-128.
-pub const ZERO_THRESHOLD: f64 = 2.938_735_877_055_719e-39;
 
 /// How a native histogram divides its observations.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,9 +1,9 @@
 //! A family's metric, and its points: how long they are, and their bytes.
 //!
 //! All lengths follow from label values and the family's shape, so the size of
-//! a point is known without its numbers; only exponential buckets, and what was observed
-//! at least and at most, have to be looked at. Metric, name and unit go through the generated types; points do
-//! not.
+//! a point is known without its numbers; only exponential buckets, exemplars, and what was
+//! observed at least and at most, have to be looked at. Metric, name and unit go through the
+//! generated types; points do not.
 
 use std::ops::Range;
 use std::sync::Arc;

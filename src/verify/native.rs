@@ -15,7 +15,8 @@ use crate::engine::{Columns, ExponentialRow, NativeRow};
 use crate::layout::{Role, Wire};
 use crate::model::Shape;
 
-/// The finest schema that there is, and that bounds of four digits tell; Prometheus merges finer buckets when they come by OTLP.
+/// The finest schema that there is, and that bounds of four digits tell; Prometheus merges
+/// finer buckets when they come by OTLP.
 pub(super) const SCHEMA_MAX: i32 = 8;
 /// The coarsest; what is coarser is refused.
 pub(super) const SCHEMA_MIN: i32 = -4;

@@ -154,7 +154,8 @@ impl<'a> RangeCheck<'a> {
         Some((self.totals.take()?, &mut self.tallies))
     }
 
-    /// The next scrape, which is of this frame, and counts from the base what is pushed as deltas; of what is not there any more `known` tells.
+    /// The next scrape, which is of this frame, and counts from the base what is pushed as
+    /// deltas; of what is not there any more `known` tells.
     pub(super) fn scrape(
         &mut self,
         (scrape, is_instant): (Scrape, bool),
