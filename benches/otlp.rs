@@ -11,16 +11,20 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 use flate2::{Compress, Compression, FlushCompress};
-use mockingbird::config::Sampling;
-use mockingbird::engine::{Columns, ExponentialColumn, Frame};
-use mockingbird::exposition::Lines;
+use mockingbird::config::{self, Prometheus, Sampling};
+use mockingbird::engine::{Columns, ExponentialColumn, Frame, NativeColumn, NativeRow};
 use mockingbird::exposition::gzip::Compressor;
+use mockingbird::exposition::{Format, Lines, Renderer};
+use mockingbird::model::FurtherBuckets;
 use mockingbird::model::exponential::ExponentialLayout;
+use mockingbird::model::native::NativeLayout;
 use mockingbird::model::space::Space;
 use mockingbird::model::{Block, Catalog, Family, Shape};
 use mockingbird::otlp::{Encoder, EncoderOptions, HistogramForm, Temporality};
@@ -33,6 +37,11 @@ const BYTES_MAX: usize = 64 << 20;
 /// Exponential buckets, and how many neighbouring ones hold anything.
 const BUCKETS: usize = 120;
 const BUCKETS_USED: usize = 25;
+const NATIVE: NativeLayout = NativeLayout {
+    schema: 3,
+    buckets_max: 160,
+    zero_threshold: 0.0,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
@@ -42,6 +51,7 @@ enum Kind {
     Gauges,
     Histograms,
     Exponentials,
+    Natives,
     Summaries,
 }
 
@@ -69,6 +79,7 @@ fn main() {
         Kind::Gauges,
         Kind::Histograms,
         Kind::Exponentials,
+        Kind::Natives,
         Kind::Summaries,
     ];
     let sizes: &[usize] = if options.smoke {
@@ -109,6 +120,7 @@ fn main() {
         }
     }
     table.print();
+    natives(options, sizes[sizes.len() - 1] / 10).print();
 }
 
 fn measure_remote_write(
@@ -169,10 +181,131 @@ fn measure_remote_write(
     ]);
 }
 
+/// The same native histograms on every wire, beside the exponential form, whose buckets are
+/// dense; all of them in turns.
+fn natives(options: Options, series: usize) -> Table {
+    let mut table = Table::new(
+        "Native histograms of 25 occupied buckets, on one core",
+        &[
+            "wire",
+            "histograms",
+            "bytes",
+            "ns",
+            "ns a bucket",
+            "all, ms",
+        ],
+    );
+    let catalog_of = |kind| {
+        let catalog = catalog(kind, series);
+        let frame = frame(kind, &catalog, 61);
+        (catalog, frame)
+    };
+    let (dense, dense_frame) = catalog_of(Kind::Exponentials);
+    let (sparse, sparse_frame) = catalog_of(Kind::Natives);
+    let otlp = |catalog: &Arc<Catalog>, histograms| {
+        let options = EncoderOptions {
+            histograms,
+            ..EncoderOptions::default()
+        };
+        Encoder::new(Arc::clone(catalog), options)
+    };
+    let mut exponential = otlp(&dense, HistogramForm::Exponential);
+    let mut native = otlp(&sparse, HistogramForm::Native);
+    let remote = |version| {
+        let options = remote_write::EncoderOptions {
+            version,
+            histograms: HistogramForm::Native,
+            ..remote_write::EncoderOptions::default()
+        };
+        remote_write::Encoder::new(Arc::clone(&sparse), options)
+    };
+    let (mut first, mut second) = (remote(Version::V1), remote(Version::V2));
+    let page = Prometheus {
+        histograms: HistogramForm::Native,
+        ..page()
+    };
+    let renderer = Renderer::of_page(Arc::clone(&sparse), &page);
+    let bytes: [Cell<usize>; 5] = Default::default();
+    let mut write_dense = pushing(&mut exponential, &dense_frame, &bytes[0]);
+    let mut write_sparse = pushing(&mut native, &sparse_frame, &bytes[1]);
+    let mut write_first = writing(&mut first, &sparse_frame, &bytes[2]);
+    let mut write_second = writing(&mut second, &sparse_frame, &bytes[3]);
+    let mut chunk = Vec::new();
+    let mut write_page = || {
+        bytes[4].set(0);
+        for index in 0..renderer.chunk_count() {
+            chunk.clear();
+            renderer.render_chunk(&sparse_frame, Format::Protobuf, index, &mut chunk);
+            bytes[4].set(bytes[4].get() + black_box(&chunk).len());
+        }
+    };
+    let times = race(
+        options,
+        &mut [
+            &mut write_dense,
+            &mut write_sparse,
+            &mut write_first,
+            &mut write_second,
+            &mut write_page,
+        ],
+    );
+    let wires = [
+        "OTLP, exponential (120 dense)",
+        "OTLP, native",
+        "remote write 1, native",
+        "remote write 2, native",
+        "protobuf scrape, native",
+    ];
+    for ((wire, bytes), time) in wires.into_iter().zip(&bytes).zip(times) {
+        table.row(&[
+            wire.to_owned(),
+            count(series),
+            ns(bytes.get() as f64 / series as f64),
+            ns(time / series as f64),
+            ns(time / (series * BUCKETS_USED) as f64),
+            ns(time / 1e6),
+        ]);
+    }
+    table
+}
+
+/// Encodes a frame for OTLP and tells how many bytes that makes.
+fn pushing(encoder: &mut Encoder, frame: &Frame, bytes: &Cell<usize>) -> impl FnMut() {
+    || {
+        bytes.set(0);
+        let _: ControlFlow<()> = encoder.encode(frame, None, &mut |body, _| {
+            bytes.set(bytes.get() + black_box(body).len());
+            ControlFlow::Continue(())
+        });
+    }
+}
+
+/// The same for remote write.
+fn writing(
+    encoder: &mut remote_write::Encoder,
+    frame: &Frame,
+    bytes: &Cell<usize>,
+) -> impl FnMut() {
+    || {
+        bytes.set(0);
+        let _: ControlFlow<()> = encoder.encode(frame, false, &mut |body, _| {
+            bytes.set(bytes.get() + black_box(body).len());
+            ControlFlow::Continue(())
+        });
+    }
+}
+
+/// The metrics page as it is where the file says nothing of it.
+fn page() -> Prometheus {
+    let text = b"metrics: [{name: a, type: counter, algorithm: constant, base_rate: 1}]";
+    let config = config::load_str(Path::new("bench"), text, &|_| None);
+    config.unwrap_or_else(|error| panic!("{error}")).prometheus
+}
+
 fn measure(options: Options, kind: Kind, series: usize, table: &mut Table) {
     // Frames of a million histograms are large; a tenth tells the same.
     let series = match kind {
-        Kind::Histograms | Kind::Exponentials | Kind::Summaries => series / 10,
+        Kind::Histograms | Kind::Exponentials | Kind::Natives | Kind::Summaries => series / 10,
         _ => series,
     };
     let catalog = catalog(kind, series);
@@ -183,7 +316,10 @@ fn measure(options: Options, kind: Kind, series: usize, table: &mut Table) {
         } else {
             Temporality::Cumulative
         },
-        histograms: HistogramForm::Exponential,
+        histograms: match kind {
+            Kind::Natives => HistogramForm::Native,
+            _ => HistogramForm::Exponential,
+        },
         ..EncoderOptions::default()
     };
     let mut encoder = Encoder::new(catalog, encoder_options);
@@ -295,12 +431,22 @@ fn catalog(kind: Kind, series: usize) -> Arc<Catalog> {
         Kind::Histograms => Shape::histogram(bounds),
         Kind::Exponentials => Shape::Histogram {
             bounds: bounds.into(),
-            exponential: Some(ExponentialLayout {
-                scale: 3,
-                offset: -90,
-                len: BUCKETS,
-                len_max: BUCKETS,
-            }),
+            further: FurtherBuckets {
+                exponential: Some(ExponentialLayout {
+                    scale: 3,
+                    offset: -90,
+                    len: BUCKETS,
+                    len_max: BUCKETS,
+                }),
+                native: None,
+            },
+        },
+        Kind::Natives => Shape::Histogram {
+            bounds: bounds.into(),
+            further: FurtherBuckets {
+                exponential: None,
+                native: Some(NATIVE),
+            },
         },
         Kind::Summaries => Shape::Summary {
             quantiles: [0.5, 0.9, 0.99].as_slice().into(),
@@ -338,8 +484,9 @@ fn columns(kind: Kind, block: Block, tick: u64) -> Columns {
             Columns::Values(draws(0, block.len).map(total).collect())
         }
         Kind::Gauges => Columns::Values(draws(0, block.len).map(unit).collect()),
-        Kind::Histograms | Kind::Exponentials => {
+        Kind::Histograms | Kind::Exponentials | Kind::Natives => {
             let (mut cumulative, mut exponential) = (Vec::new(), Vec::new());
+            let mut native = NativeColumn::default();
             for row in 0..block.len {
                 let mut total = 0;
                 cumulative.extend(draws(row as u64, 9).map(|bits| {
@@ -354,6 +501,19 @@ fn columns(kind: Kind, block: Block, tick: u64) -> Columns {
                         *cell = 1 + bits % 200;
                     }
                 }
+                if kind == Kind::Natives {
+                    let counts = draws(row as u64, BUCKETS_USED).map(|bits| 1 + bits % 200);
+                    let indices: Vec<i32> = (-40..).take(BUCKETS_USED).collect();
+                    native.push(
+                        &NATIVE,
+                        &NativeRow {
+                            schema: NATIVE.schema,
+                            zeros: 0,
+                            indices: &indices,
+                            counts: &counts.collect::<Vec<u64>>(),
+                        },
+                    );
+                }
             }
             Columns::Histogram {
                 cumulative,
@@ -362,6 +522,7 @@ fn columns(kind: Kind, block: Block, tick: u64) -> Columns {
                     counts: exponential,
                     places: Vec::new(),
                 },
+                native,
             }
         }
         Kind::Summaries => Columns::Summary {

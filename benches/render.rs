@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 use flate2::{Compress, Compression, FlushCompress};
 use mockingbird::clock::Clock;
 use mockingbird::config::Sampling;
-use mockingbird::engine::{Columns, ExponentialColumn, Frame};
+use mockingbird::engine::{Columns, ExponentialColumn, Frame, NativeColumn};
 use mockingbird::exposition::gzip::Compressor;
 use mockingbird::exposition::{Format, Lines, RenderPool, Renderer};
 use mockingbird::http::{Limits, Server};
@@ -439,6 +439,7 @@ fn columns(kind: Kind, block: Block) -> Columns {
             Columns::Histogram {
                 cumulative,
                 exponential: ExponentialColumn::default(),
+                native: NativeColumn::default(),
                 sums: draws(1, block.len).map(|bits| 60.0 * unit(bits)).collect(),
             }
         }

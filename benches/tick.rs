@@ -17,6 +17,7 @@ use mockingbird::config::{
 };
 use mockingbird::engine::{Engine, Prepared};
 use mockingbird::model::Catalog;
+use mockingbird::model::FurtherBuckets;
 use mockingbird::selfmetrics::resident_memory_bytes;
 use mockingbird::timeline::Command;
 use support::{Options, Table, count, ns, race, ratio};
@@ -207,7 +208,8 @@ fn measure_reloads(options: Options) {
             );
             let first_catalog = Arc::new(Catalog::build(&first, Vec::new()).unwrap());
             let before = (&first.metrics[..], &first_catalog);
-            let catalog = Catalog::build_after(before, &second, Vec::new(), &|_| None);
+            let catalog =
+                Catalog::build_after(before, &second, Vec::new(), &|_| FurtherBuckets::default());
             let catalog = Arc::new(catalog.unwrap());
             let series = catalog.generated_series();
             let prepare = || Prepared::new(before, &second, Arc::clone(&catalog));

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use mockingbird::config::{Config, load_str};
 use mockingbird::engine::{Columns, Frame};
+use mockingbird::exporters::Needs;
 use mockingbird::http::{Limits, Reply, Request, Server, percent_decode};
 use mockingbird::journal::Replay;
 use mockingbird::verify::backend::Backend;
@@ -73,6 +74,7 @@ fn measure(table: &mut Table, what: &str, series: usize, ticks: usize, share: Sh
         job: None,
         instance: None,
         tolerance: None,
+        deltas_stored_as: None,
         threads: 1,
     };
     let found = verify::run(replay(&config), &backend, &options, &mut |_, _| {}).unwrap();
@@ -108,7 +110,7 @@ fn config(series: usize) -> Config {
 }
 
 fn replay(config: &Config) -> Replay {
-    Replay::of_config(config.clone(), 0, false)
+    Replay::of_config(config.clone(), 0, Needs::default())
 }
 
 /// What a backend holds: a value of each series at each second.

@@ -33,6 +33,7 @@ use crate::model::targets::TargetMap;
 use crate::plan::{BackendSeries, Estimate};
 use crate::push::{Delivery, Pusher, StartError};
 use crate::readable::grouped;
+use crate::remote_write::Contents;
 use crate::selfmetrics::SelfMetrics;
 use crate::server::{Board, Pages, ScrapeHandler, Scrapes};
 
@@ -149,9 +150,7 @@ pub fn run(
     shared.own.set_epoch_ns(epoch_ns);
     let mut engine =
         Engine::new(config, Arc::clone(&catalog), epoch_ns, threads).map_err(no_threads)?;
-    if exporters::needs(config).growth {
-        engine.count_growth();
-    }
+    engine.tell(&exporters::needs(config));
     let pool = RenderPool::new(threads).map_err(no_threads)?;
     let mut applier = new_applier(config, &catalog, (hub, changes), &shared, epoch_ns)?;
     let mut pushers = start_pushers(config, &catalog, &shared)?;
@@ -474,5 +473,28 @@ fn log_delivery(exporter: &str, delivery: &Delivery) {
         number(ledger.rejected),
         number(ledger.dropped),
         number(ledger.retried),
+    );
+    let confirmed = ledger.confirmed;
+    if confirmed.sent == Contents::default() {
+        return;
+    }
+    let kinds = (confirmed.sent.by_kind().into_iter()).zip(confirmed.written.by_kind());
+    let kinds = kinds.filter(|&((_, sent), (_, written))| sent > 0 || written > 0);
+    let kinds: Vec<String> = kinds
+        .map(|((kind, sent), (_, written))| {
+            format!("{} of {} {kind}", number(written), number(sent))
+        })
+        .collect();
+    let level = if confirmed.mismatches > 0 {
+        log::Level::Warn
+    } else {
+        log::Level::Info
+    };
+    log::log!(
+        level,
+        "{exporter}: by its own words the receiver wrote {}; it wrote less or more than was sent \
+         in {} requests",
+        kinds.join(", "),
+        number(confirmed.mismatches),
     );
 }

@@ -40,6 +40,7 @@ use serde_json::Value;
 use crate::clock::rfc3339;
 use crate::config::{self, Config, shown_url};
 use crate::engine::tick_time_ns;
+use crate::exporters::Needs;
 use crate::exporters::Push;
 use crate::journal::{Entry, Event, Replay, ReplayError, Start};
 use crate::model::Catalog;
@@ -202,14 +203,14 @@ impl Job {
         }
     }
 
-    /// The run again, with the number of the tick. With `exponential`, histograms have
-    /// exponential buckets as well.
-    fn replay(&self, exponential: bool) -> Replay {
+    /// The run again, with the number of the tick; histograms count in the buckets that
+    /// `needs` tells.
+    fn replay(&self, needs: Needs) -> Replay {
         let replay = self.done.as_ref().map_or_else(
-            || Replay::of_config(self.config.clone(), self.span.epoch_ns, exponential),
+            || Replay::of_config(self.config.clone(), self.span.epoch_ns, needs),
             Replay::anew,
         );
-        replay.with_families(|config| vec![SelfMetrics::tick_family(config)], exponential)
+        replay.with_families(|config| vec![SelfMetrics::tick_family(config)], needs)
     }
 
     /// Removes the journal of a run of which nothing was written.
@@ -299,7 +300,7 @@ const CHANGES_MAX: u64 = 300_000;
 /// Samples of all ticks by the first configuration; points may be left out.
 fn samples_max(job: &Job, catalog: &Catalog) -> Result<u64, BackfillError> {
     let span = job.span;
-    let orders = job.replay(false).orders(span.last)?;
+    let orders = job.replay(Needs::default()).orders(span.last)?;
     let mut fleets: Vec<(&Arc<Fleet>, u128)> = Vec::new();
     let all = catalog.families().iter().map(|family| {
         // Series at all ticks together.

@@ -23,7 +23,7 @@
 //! | `suggest`, `unknown` | "did you mean …?", for fields those that fit |
 //! | `overrides` | arguments, written into the types of `raw` before the check |
 //! | `endpoint` | `host:port` or a URL to the URL that is pushed to |
-//! | `exporters`, `metric`, `churn`, `range_format`, `action`, `struck` | the checked types |
+//! | `exporters`, `histograms`, `metric`, `churn`, `range_format`, `action`, `struck` | the checked types |
 //! | `target_id` | IDs of targets, from and to values of labels |
 //! | `label_text` | `fmt`: what the text of a label is made of |
 //! | `source` | what is generated, as it was read |
@@ -50,6 +50,7 @@ mod effective;
 mod elsewhere;
 mod endpoint;
 mod exporters;
+mod histograms;
 mod json;
 mod label_text;
 mod locate;
@@ -88,13 +89,14 @@ pub use churn::{Amount, Law, Life, Mode, Size, SizeShape};
 pub use effective::{MASKED, effective, fingerprint};
 pub use endpoint::shown_url;
 pub use exporters::{
-    BasicAuth, Compression, HistogramForm, INSTANCE_ATTRIBUTE, INSTANCE_LABEL, Instance, Otel,
-    Password, Prometheus, RemoteWrite, RemoteWriteVersion, SHARD_ATTRIBUTE, SHARD_LABEL, TargetLaw,
-    Targets, Temporality, TlsFiles,
+    BasicAuth, Compression, INSTANCE_ATTRIBUTE, INSTANCE_LABEL, Instance, Otel, Password,
+    Prometheus, RemoteWrite, RemoteWriteVersion, SHARD_ATTRIBUTE, SHARD_LABEL, TargetLaw, Targets,
+    Temporality, TlsFiles,
 };
+pub use histograms::{HistogramForm, NativeBuckets};
 pub use metric::{
-    Diurnal, Kind, Label, LabelValues, Metric, Objective, Observations, Piece, Property, Sampling,
-    Spread,
+    Diurnal, ExemplarLabel, Exemplars, Kind, Label, LabelValues, Metric, Objective, Observations,
+    Piece, Property, Sampling, Spread,
 };
 pub use overrides::{Overrides, PushTo, TargetsGiven};
 pub use problem::{Finding, LoadError, Problem, Severity};

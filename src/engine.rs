@@ -22,7 +22,8 @@
 //! An engine need not begin with the run (`late`): who is born late has no values before.
 //!
 //! A frame with some of another's points shares its columns (`part`). Where deltas
-//! are sent, frames also tell how much totals grew (`growth`). Exponential buckets
+//! are sent, frames also tell how much totals grew (`growth`), and where they are asked
+//! for the least and the most that histograms observed (`extremes`). Exponential buckets
 //! move with spiked values (`buckets`).
 //!
 //! The engine names no wire format, does no I/O and reads no clock.
@@ -34,12 +35,16 @@ mod columns;
 mod created;
 mod effect;
 mod events;
+mod exemplars;
 pub mod exponential;
+mod extremes;
 mod frame;
+pub mod further;
 mod gaps;
 mod growth;
 mod kernel;
 mod late;
+mod native;
 mod observed;
 mod part;
 mod pool;
@@ -57,6 +62,7 @@ pub mod window;
 use std::sync::Arc;
 
 use crate::config::{Config, Metric};
+use crate::exporters::Needs;
 use crate::model::population::{Fleets, Populations};
 use crate::model::{Block, Catalog, identity};
 use crate::timeline::{Applied, Command, Refusal, Timeline};
@@ -64,11 +70,14 @@ pub use buckets::{ExponentialColumn, ExponentialRow, Place};
 pub use columns::Columns;
 pub use created::{Created, Each};
 use effect::Effects;
+pub use exemplars::{Exemplar, Exemplars, LabelBytes, Upcoming};
+pub use extremes::Extremes;
 pub use frame::Frame;
 use frame::{Layout, ShardFrame};
 pub use gaps::Gaps;
-use growth::Counting;
 pub use growth::HandedOver;
+use growth::{Counting, Told};
+pub use native::{NativeColumn, NativeGrowth, NativeRow};
 use observed::Draws;
 pub use observed::{Observations, Observed};
 pub use part::{Part, Share};
@@ -112,6 +121,7 @@ pub struct Engine {
     shard_blocks: Vec<Vec<Block>>,
     /// Where deltas are counted.
     growth: Option<Counting>,
+    tracks_extremes: bool,
 }
 
 /// Shard workers of a configuration: as many as there are cores unless it says.
@@ -189,7 +199,7 @@ impl Engine {
                 &layout,
                 &shard_blocks,
                 epoch_ns,
-                false,
+                Told::default(),
             ),
             catalog,
             populations,
@@ -205,6 +215,7 @@ impl Engine {
             buffers: Vec::with_capacity(threads + 1),
             shard_blocks,
             growth: None,
+            tracks_extremes: false,
         })
     }
 
@@ -220,6 +231,32 @@ impl Engine {
         );
         self.growth = Some(Counting::START);
         self.current = self.new_frame();
+    }
+
+    /// Lets frames tell the smallest and the largest observation of histograms.
+    ///
+    /// # Panics
+    /// After the first tick.
+    pub fn track_extremes(&mut self) {
+        assert_eq!(
+            self.next_tick, self.first_tick,
+            "extremes are those from the first tick on"
+        );
+        self.tracks_extremes = true;
+        self.current = self.new_frame();
+    }
+
+    /// Lets frames tell what exporters need beside totals.
+    ///
+    /// # Panics
+    /// After the first tick.
+    pub fn tell(&mut self, needs: &Needs) {
+        if needs.growth {
+            self.count_growth();
+        }
+        if needs.extremes {
+            self.track_extremes();
+        }
     }
 
     /// The last frame was handed over to whoever counts deltas: from now on they
@@ -371,23 +408,29 @@ impl Engine {
             &self.layout,
             &self.shard_blocks,
             self.times.epoch_ns,
-            self.growth.is_some(),
+            self.told(),
         )
+    }
+
+    fn told(&self) -> Told {
+        Told {
+            growth: self.growth.is_some(),
+            extremes: self.tracks_extremes,
+        }
     }
 }
 
-/// A zeroed frame of shards with the given blocks; with room for growth where it
-/// is counted.
+/// A zeroed frame of shards with the given blocks, and room for what is told of the
+/// ticks before.
 fn new_frame(
     (catalog, populations, recipes): (&Arc<Catalog>, &Populations, &Arc<[Recipe]>),
     layout: &Arc<Layout>,
     shard_blocks: &[Vec<Block>],
     epoch_ns: i64,
-    counts_growth: bool,
+    told: Told,
 ) -> Arc<Frame> {
-    let zeroed = |blocks: &Vec<Block>| {
-        Arc::new(ShardFrame::zeroed(catalog, blocks, epoch_ns, counts_growth))
-    };
+    let zeroed =
+        |blocks: &Vec<Block>| Arc::new(ShardFrame::zeroed(catalog, blocks, epoch_ns, told));
     Arc::new(Frame {
         catalog: Arc::clone(catalog),
         populations: populations.clone(),

@@ -66,9 +66,13 @@ pub enum Push<'c> {
 pub struct Needs {
     /// Histograms count in exponential buckets as well, in so many at most.
     pub exponential_size_max: Option<usize>,
+    /// Histograms that do not say their form themselves are native as well.
+    pub native: bool,
     /// Frames tell how much totals grew since the frame that was pushed before. They
     /// can tell that to one exporter.
     pub growth: bool,
+    /// Frames tell the smallest and the largest observation of histograms.
+    pub extremes: bool,
 }
 
 /// Every exporter: the metrics page, OTLP, then remote write in the file's order.
@@ -146,7 +150,9 @@ pub fn needs(config: &Config) -> Needs {
         let sizes = [together.exponential_size_max, own.exponential_size_max];
         Needs {
             exponential_size_max: sizes.into_iter().flatten().min(),
+            native: together.native || own.native,
             growth: together.growth || own.growth,
+            extremes: together.extremes || own.extremes,
         }
     })
 }
@@ -209,7 +215,10 @@ impl<'c> Section<'c> {
     /// What it needs of the engine when it is on.
     pub fn needs(self) -> Needs {
         match self {
-            Self::Prometheus(_) => Needs::default(),
+            Self::Prometheus(prometheus) => Needs {
+                native: prometheus.histograms.has_native(),
+                ..Needs::default()
+            },
             Self::Push(push) => push.needs(),
         }
     }
@@ -254,9 +263,14 @@ impl<'c> Push<'c> {
             Self::Otlp(otel) => Needs {
                 exponential_size_max: (otel.histograms == HistogramForm::Exponential)
                     .then_some(otel.exponential_size_max),
+                native: otel.histograms.has_native(),
                 growth: otel.temporality == Temporality::Delta,
+                extremes: otel.min_max,
             },
-            Self::RemoteWrite(_) => Needs::default(),
+            Self::RemoteWrite(entry) => Needs {
+                native: entry.histograms.has_native(),
+                ..Needs::default()
+            },
         }
     }
 }
@@ -318,28 +332,33 @@ mod tests {
 
     #[test]
     fn only_those_that_are_on_need_anything() {
-        for (otel, size_max, growth) in [
-            ("", None, false),
-            ("exponential_max_size: 20", None, false),
+        for (otel, size_max, growth, extremes) in [
+            ("", None, false, false),
+            ("exponential_max_size: 20, min_max: true", None, false, true),
             (
                 "histograms: exponential, exponential_max_size: 20",
                 Some(20),
                 false,
+                false,
             ),
             (
-                "histograms: exponential, temporality: delta",
+                "histograms: exponential, temporality: delta, min_max: true",
                 Some(160),
+                true,
                 true,
             ),
             (
-                "histograms: exponential, temporality: delta, enabled: false",
+                "histograms: exponential, temporality: delta, min_max: true, enabled: false",
                 None,
+                false,
                 false,
             ),
         ] {
             let expected = Needs {
+                native: false,
                 exponential_size_max: size_max,
                 growth,
+                extremes,
             };
             assert_eq!(needs(&config(&format!("otel: {{{otel}}}"))), expected);
         }

@@ -15,6 +15,7 @@
 //! | `text` | writes a family's lines: `head`, `number` and `ends` are their parts |
 //! | `protobuf` | writes a family's message |
 //! | `page` | writes the lines of one target: labels from a `stencil`, distant values `gathered` |
+//! | `exemplars` | writes them behind lines |
 //! | `places` | finds the rows of a target in their blocks |
 //! | `escape` | escapes label values, once at the start, and puts names in quotes |
 //! | `room` | appends to a vector without a call for each piece |
@@ -28,6 +29,7 @@
 mod deflate;
 mod ends;
 mod escape;
+mod exemplars;
 mod gathered;
 pub mod gzip;
 mod head;
@@ -55,7 +57,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use crate::config::Prometheus;
+use crate::config::{HistogramForm, Prometheus};
 use crate::engine::Frame;
 use crate::escaping::Escaping;
 use crate::model::space::Space;
@@ -87,6 +89,8 @@ pub struct Renderer {
     texts: FamilyTexts,
     plan: Plan,
     prefix: String,
+    /// The form of histograms, where the format has several, that do not say it themselves.
+    histograms: HistogramForm,
     /// By escaping scheme, what writes the same with names escaped: made when somebody asks for
     /// it first. `None` where the scheme changes no name.
     escaped: [OnceLock<Option<Arc<Self>>>; Escaping::ALL.len()],
@@ -107,7 +111,7 @@ impl FamilyTexts {
     /// place among them and the number of the space.
     fn new(
         (families, first): (&[Family], usize),
-        (prefix, escaping): (&str, Escaping),
+        (prefix, escaping, histograms): (&str, Escaping, HistogramForm),
         space_text: impl Fn(usize, usize) -> SpaceText,
     ) -> Self {
         // Families with one space share its text.
@@ -120,7 +124,7 @@ impl FamilyTexts {
             });
             let text = FamilyText::new(family, prefix, Arc::clone(labels), escaping);
             let pairs = (Arc::clone(pairs), escaping);
-            let message = FamilyProto::new(family, prefix, pairs, text.alike_lines());
+            let message = FamilyProto::new(family, (prefix, histograms), pairs, text.alike_lines());
             (text, message)
         });
         let (all, protobuf): (Vec<FamilyText>, Vec<FamilyProto>) = texts.unzip();
@@ -136,6 +140,15 @@ impl FamilyTexts {
         &self.all[family - self.first]
     }
 
+    /// How many samples a series of a family has in a format.
+    fn samples_per_series(&self, family: usize, format: Format) -> usize {
+        let classic = self.of(family).samples_per_series(format);
+        match format {
+            Format::Protobuf => self.protobuf_of(family).samples_per_series(classic),
+            _ => classic,
+        }
+    }
+
     /// Its message.
     fn protobuf_of(&self, family: usize) -> &FamilyProto {
         &self.protobuf[family - self.first]
@@ -145,7 +158,10 @@ impl FamilyTexts {
 impl Renderer {
     /// A renderer of all families of `catalog` as `exporters.prometheus` asks.
     pub fn of_page(catalog: Arc<Catalog>, page: &Prometheus) -> Self {
-        Self::new(catalog, &page.prefix, page.timestamps).with_created(page.created)
+        let all = 0..catalog.families().len();
+        let (prefix, histograms) = (&page.prefix, page.histograms);
+        let all = Self::build(catalog, (prefix, histograms), page.timestamps, all);
+        all.with_created(page.created)
     }
 
     /// A renderer of all families of `catalog`, their names preceded by
@@ -163,14 +179,24 @@ impl Renderer {
         timestamps: bool,
         selected: Range<usize>,
     ) -> Self {
+        let named = (prefix, HistogramForm::Classic);
+        Self::build(catalog, named, timestamps, selected)
+    }
+
+    fn build(
+        catalog: Arc<Catalog>,
+        (prefix, histograms): (&str, HistogramForm),
+        timestamps: bool,
+        selected: Range<usize>,
+    ) -> Self {
         let families = &catalog.families()[selected.clone()];
         let texts = FamilyTexts::new(
             (families, selected.start),
-            (prefix, Escaping::AllowUtf8),
+            (prefix, Escaping::AllowUtf8, histograms),
             |place, number| SpaceText::new(&families[place].space, number),
         );
         let selected = selected.collect();
-        Self::of_texts(catalog, timestamps, selected, texts, prefix)
+        Self::of_texts(catalog, timestamps, selected, texts, (prefix, histograms))
     }
 
     fn of_texts(
@@ -178,7 +204,7 @@ impl Renderer {
         timestamps: bool,
         selected: Vec<usize>,
         texts: FamilyTexts,
-        prefix: &str,
+        (prefix, histograms): (&str, HistogramForm),
     ) -> Self {
         Self {
             plan: Plan::new(&catalog, &selected, &texts),
@@ -187,6 +213,7 @@ impl Renderer {
             selected,
             texts,
             prefix: prefix.to_owned(),
+            histograms,
             escaped: Default::default(),
         }
     }
@@ -222,7 +249,11 @@ impl Renderer {
         let families = &self.catalog.families()[*first..][..all.len()];
         // Values are escaped already.
         let space_text = |place: usize, _| all[place].labels().with_escaping(escaping);
-        let mut texts = FamilyTexts::new((families, *first), (&self.prefix, escaping), space_text);
+        let mut texts = FamilyTexts::new(
+            (families, *first),
+            (&self.prefix, escaping, self.histograms),
+            space_text,
+        );
         for (escaped, text) in Arc::make_mut(&mut texts.all).iter_mut().zip(&**all) {
             escaped.set_created(text.created());
         }
@@ -232,7 +263,13 @@ impl Renderer {
     /// Some families, with texts that may be others.
     fn of(&self, selected: Vec<usize>, texts: FamilyTexts) -> Self {
         let catalog = Arc::clone(&self.catalog);
-        Self::of_texts(catalog, self.timestamps, selected, texts, &self.prefix)
+        Self::of_texts(
+            catalog,
+            self.timestamps,
+            selected,
+            texts,
+            (&self.prefix, self.histograms),
+        )
     }
 
     /// A renderer of those families that have one of these names, as scrapes show
@@ -366,13 +403,13 @@ impl Renderer {
         let blocks = selected.flat_map(|&family| self.catalog.family_blocks(family));
         let missing = blocks.map(|index| {
             let family = self.catalog.blocks()[index].family;
-            frame.gaps(index).count() * self.texts.of(family).samples_per_series(format)
+            frame.gaps(index).count() * self.texts.samples_per_series(family, format)
         });
         self.samples(format) - missing.sum::<usize>()
     }
 
     /// Samples of each series of a family, by its index in the catalog.
     pub fn samples_per_series(&self, family: usize, format: Format) -> usize {
-        self.texts.of(family).samples_per_series(format)
+        self.texts.samples_per_series(family, format)
     }
 }

@@ -75,7 +75,7 @@
 //! | a type of metric | its row in [`layout`], its columns and its kernel in [`engine`]; the compiler asks for the rest |
 //! | a law by which entities come and go | a file in [`churn`], its mode in [`config`]; [`model::fleet`] asks it |
 //! | another reason for series to begin or end | the [`model::population`] of a frame |
-//! | a wire of single observations | [`engine::Frame::observed`] draws them again |
+//! | a wire of single observations | [`engine::Frame::observed`] draws them again, as exemplars ([`engine::Frame::exemplars`]) are |
 //!
 //! # Processes
 //!

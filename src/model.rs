@@ -8,6 +8,7 @@ pub mod exponential;
 pub mod fleet;
 pub mod identity;
 pub mod labels;
+pub mod native;
 pub mod population;
 pub mod shards;
 mod sizes;
@@ -17,11 +18,12 @@ pub mod targets;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::config::{Config, Kind, Label, Life, Metric, Sampling};
+use crate::config::{Config, Exemplars, HistogramForm, Kind, Label, Life, Metric, Sampling};
 use crate::layout::{Layout, MetricType, Wire};
 use division::Division;
 use exponential::ExponentialLayout;
 use fleet::Fleet;
+use native::NativeLayout;
 pub use sizes::SpaceSizes;
 use space::{Space, SpaceError};
 
@@ -55,9 +57,13 @@ pub struct Family {
     pub block_series: usize,
     /// Index of its first block in [`Catalog::blocks`].
     pub first_block: usize,
+    /// The form in which its histograms leave the process, where they say it themselves.
+    pub histograms: Option<HistogramForm>,
     /// Index of the gauge whose values at the same tick its own follow. Both have the
     /// same series in the same rows and blocks.
     pub follows: Option<usize>,
+    /// Which exemplars its series have, if any.
+    pub exemplars: Option<Exemplars>,
 }
 
 /// The type of a family, and the parameters that its columns follow from.
@@ -71,15 +77,24 @@ pub enum Shape {
     Histogram {
         /// Upper bounds, increasing and finite; one more bucket is `+Inf`.
         bounds: Arc<[f64]>,
-        /// Further, exponential buckets of the same observations, where the
-        /// catalog was asked for them.
-        exponential: Option<ExponentialLayout>,
+        /// Further buckets of the same observations, where the catalog was asked for
+        /// them.
+        further: FurtherBuckets,
     },
     /// Quantile values, count and sum per series.
     Summary {
         /// The quantiles, increasing.
         quantiles: Arc<[f64]>,
     },
+}
+
+/// What a histogram counts its observations in beside its configured bounds.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct FurtherBuckets {
+    /// Dense exponential buckets.
+    pub exponential: Option<ExponentialLayout>,
+    /// Those of native histograms.
+    pub native: Option<NativeLayout>,
 }
 
 /// A run of neighbouring series of one family.
@@ -94,11 +109,11 @@ pub struct Block {
 }
 
 impl Shape {
-    /// A histogram with the given bounds and no exponential buckets.
+    /// A histogram with the given bounds and no further buckets.
     pub fn histogram(bounds: impl Into<Arc<[f64]>>) -> Self {
         Self::Histogram {
             bounds: bounds.into(),
-            exponential: None,
+            further: FurtherBuckets::default(),
         }
     }
 
@@ -111,10 +126,9 @@ impl Shape {
     pub fn column_bytes(&self) -> usize {
         match self {
             Self::Counter | Self::Gauge => 8,
-            Self::Histogram {
-                bounds,
-                exponential,
-            } => 8 * (bounds.len() + 2 + exponential.map_or(0, |layout| layout.len)),
+            Self::Histogram { bounds, further } => {
+                8 * (bounds.len() + 2 + further.exponential.map_or(0, |layout| layout.len))
+            }
             Self::Summary { quantiles } => 8 * (quantiles.len() + 2),
         }
     }
@@ -169,7 +183,9 @@ impl Family {
             space,
             name_key: identity::name_key(name),
             first_block: 0,
+            histograms: None,
             follows: None,
+            exemplars: None,
         }
     }
 
@@ -200,20 +216,20 @@ impl Catalog {
     /// # Errors
     /// The first metric whose label space cannot be built, by name.
     pub fn build(config: &Config, own: Vec<Family>) -> Result<Self, (String, SpaceError)> {
-        Self::build_with(config, own, &|_| None)
+        Self::build_with(config, own, &|_| FurtherBuckets::default())
     }
 
-    /// As [`Self::build`]; histograms for which `exponential` gives a layout also
-    /// count their observations in those buckets. No other value changes.
+    /// As [`Self::build`]; histograms for which `further` gives layouts also count
+    /// their observations in those buckets. No other value changes.
     ///
     /// # Errors
     /// As [`Self::build`].
     pub fn build_with(
         config: &Config,
         own: Vec<Family>,
-        exponential: &dyn Fn(&Metric) -> Option<ExponentialLayout>,
+        further: &dyn Fn(&Metric) -> FurtherBuckets,
     ) -> Result<Self, (String, SpaceError)> {
-        Self::with_spaces(Vec::new(), config, own, exponential)
+        Self::with_spaces(Vec::new(), config, own, further)
     }
 
     /// As [`Self::build_with`], for a configuration that follows another one, whose
@@ -225,18 +241,18 @@ impl Catalog {
         (metrics, catalog): (&[Metric], &Arc<Self>),
         config: &Config,
         own: Vec<Family>,
-        exponential: &dyn Fn(&Metric) -> Option<ExponentialLayout>,
+        further: &dyn Fn(&Metric) -> FurtherBuckets,
     ) -> Result<Self, (String, SpaceError)> {
         let known = metrics.iter().zip(&catalog.families);
         let known = known.map(|(metric, family)| (space_key(metric), Arc::clone(&family.space)));
-        Self::with_spaces(known.collect(), config, own, exponential)
+        Self::with_spaces(known.collect(), config, own, further)
     }
 
     fn with_spaces<'a>(
         mut spaces: Vec<(SpaceKey<'a>, Arc<Space>)>,
         config: &'a Config,
         own: Vec<Family>,
-        exponential: &dyn Fn(&Metric) -> Option<ExponentialLayout>,
+        further: &dyn Fn(&Metric) -> FurtherBuckets,
     ) -> Result<Self, (String, SpaceError)> {
         let fleets = spaces.iter().filter_map(|(_, space)| space.fleet());
         let mut fleets: Vec<Arc<Fleet>> = fleets.cloned().collect();
@@ -256,13 +272,12 @@ impl Catalog {
                 spaces.push((key, Arc::clone(&space)));
                 space
             };
-            families.push(Family::new(
-                &metric.name,
-                &metric.description,
-                &metric.unit,
-                shape_of(metric, exponential),
-                space,
-            ));
+            let (name, help, unit) = (&metric.name, &metric.description, &metric.unit);
+            families.push(Family {
+                exemplars: metric.exemplars.clone(),
+                histograms: form_of(metric),
+                ..Family::new(name, help, unit, shape_of(metric, further), space)
+            });
         }
         for (index, metric) in config.metrics.iter().enumerate() {
             let parent = metric.parent(&config.metrics);
@@ -398,17 +413,22 @@ pub fn space_of(
     Space::living(&metric.labels, fleet)
 }
 
+/// The form that a metric says its histograms have at every exporter.
+pub(crate) fn form_of(metric: &Metric) -> Option<HistogramForm> {
+    match &metric.kind {
+        Kind::Histogram { native, .. } => native.form,
+        _ => None,
+    }
+}
+
 /// The shape of a metric's family.
-pub(crate) fn shape_of(
-    metric: &Metric,
-    exponential: &dyn Fn(&Metric) -> Option<ExponentialLayout>,
-) -> Shape {
+pub(crate) fn shape_of(metric: &Metric, further: &dyn Fn(&Metric) -> FurtherBuckets) -> Shape {
     match &metric.kind {
         Kind::Counter { .. } => Shape::Counter,
         Kind::Gauge { .. } => Shape::Gauge,
         Kind::Histogram { bounds, .. } => Shape::Histogram {
             bounds: bounds.as_slice().into(),
-            exponential: exponential(metric),
+            further: further(metric),
         },
         Kind::Summary { objectives, .. } => Shape::Summary {
             quantiles: objectives.iter().map(|o| o.quantile).collect(),

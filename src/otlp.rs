@@ -5,11 +5,14 @@
 //! | counter | Sum, monotonic | `as_double` |
 //! | gauge | Gauge, without start time | `as_double` |
 //! | histogram | Histogram or `ExponentialHistogram` | count, sum, counts per bucket |
+//! | native histogram | `ExponentialHistogram` | the same; zero count and threshold |
 //! | summary | Summary, always cumulative | count, sum, quantiles |
 //!
 //! - A value is the frame's, bit for bit, so it is the same on every wire;
-//!   therefore counters are doubles, too. Minimum and maximum are not known and
-//!   not sent, nor is a sum where observations may be negative.
+//!   therefore counters are doubles, too. A sum is not sent where observations may be
+//!   negative. Minimum and maximum are sent where they are asked for, there are
+//!   observations and the frame tells ([`Frame::extremes`]): of the series' life, of a
+//!   delta since the frame before.
 //! - A name is prefix and base name, without `_total`; units are UCUM codes
 //!   (`unit`).
 //! - A cumulative point starts when its series began. At that tick it ends there
@@ -34,10 +37,12 @@
 mod buckets;
 mod cut;
 mod ended;
+mod exemplars;
 mod family;
 mod form;
 mod head;
 pub mod json;
+mod native;
 mod points;
 mod size;
 #[cfg(test)]
@@ -57,7 +62,7 @@ use cut::{Frames, Piece, Position, Request, Sizing};
 use ended::Exported;
 use family::FamilyForm;
 use points::Times;
-pub use size::point_bytes;
+pub use size::{is_exponential, point_bytes};
 
 /// What does not change between encodes.
 #[derive(Debug, Clone)]
@@ -70,6 +75,9 @@ pub struct EncoderOptions {
     pub temporality: Temporality,
     /// How histograms are sent.
     pub histograms: HistogramForm,
+    /// Whether histograms tell their smallest and their largest observation, where
+    /// frames do ([`Frame::extremes`]).
+    pub min_max: bool,
     /// No request is longer, unless a single point is.
     pub request_bytes_max: usize,
     /// Name of the instrumentation scope.
@@ -84,7 +92,8 @@ impl Default for EncoderOptions {
             prefix: String::new(),
             resource: Vec::new(),
             temporality: Temporality::Cumulative,
-            histograms: HistogramForm::Explicit,
+            histograms: HistogramForm::Classic,
+            min_max: false,
             request_bytes_max: 4 << 20,
             scope_name: env!("CARGO_PKG_NAME").to_owned(),
             scope_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -118,10 +127,8 @@ struct Forms {
 
 impl Forms {
     fn new(catalog: Arc<Catalog>, options: &EncoderOptions) -> Self {
-        let families = catalog.families().iter().map(|family| {
-            let (histograms, temporality) = (options.histograms, options.temporality);
-            FamilyForm::new(family, &options.prefix, histograms, temporality)
-        });
+        let families = catalog.families().iter();
+        let families = families.map(|family| FamilyForm::new(family, options));
         Self {
             families: families.collect(),
             catalog,

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::clock::rfc3339;
 use crate::config::{Config, HistogramForm, Problem, shown_url};
-use crate::engine::{Engine, exponential};
+use crate::engine::{Engine, further};
 use crate::exporters::{self, Exporter, Push};
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
@@ -26,6 +26,7 @@ use crate::exposition::pool::RenderPool;
 use crate::layout::Wire;
 use crate::model::population::Populations;
 use crate::model::{Catalog, Shape};
+use crate::push::ExportSize;
 pub use estimate::{Estimate, Memory};
 pub use outlook::{Churn, Outlook, ProfilePlan};
 pub use shards::{ShardPlan, ShardsPlan};
@@ -75,6 +76,11 @@ pub struct PushPlan {
     pub interval_s: f64,
     /// What tells its series from those of other processes, if anything does.
     pub instance: Option<String>,
+    /// Points of each push, the most at once, in the form in which they are sent; the
+    /// process's own are not among them.
+    pub points: u64,
+    /// About how many bytes these are before compression.
+    pub bytes: u64,
 }
 
 /// One metric's part.
@@ -163,7 +169,7 @@ impl Plan {
         mut progress: impl FnMut(),
     ) -> Result<Self, String> {
         // Histograms have the columns that they will have.
-        let catalog = Catalog::build_with(config, Vec::new(), &exponential::pushed(config))
+        let catalog = Catalog::build_with(config, Vec::new(), &further::needed(config))
             .map_err(|(metric, error)| format!("{metric}: {error}"))?;
         let catalog = Arc::new(catalog);
         let renderer = Renderer::of_page(Arc::clone(&catalog), &config.prometheus);
@@ -173,9 +179,7 @@ impl Plan {
         let epoch_ns = config.global.epoch_ns.unwrap_or(EPOCH_NS);
         let mut engine = Engine::new(config, Arc::clone(&catalog), epoch_ns, threads)
             .map_err(|error| error.to_string())?;
-        if exporters::needs(config).growth {
-            engine.count_growth();
-        }
+        engine.tell(&exporters::needs(config));
         let mut turnovers = vec![TurnoverPlan::default(); catalog.families().len()];
         let mut before = None;
         let mut frame = engine.advance_with(|populations, tick, _| {
@@ -200,7 +204,7 @@ impl Plan {
                 .map_err(|e| e.to_string())
         };
         let interval_s = config.global.tick_interval_ns as f64 / 1e9;
-        let (estimate, outlook) = Estimate::with_outlook(config);
+        let (estimate, outlook, exports) = Estimate::with_exports(config);
         let series = |family: usize| frame.population(family).series_count() as u128;
         let mut metrics = metric_plans(&catalog, &renderer, &series);
         for (index, (metric, turnover)) in metrics.iter_mut().zip(&turnovers).enumerate() {
@@ -238,7 +242,7 @@ impl Plan {
             leaves_orders_out: !outlook.has_orders(),
             warnings: config.warnings.clone(),
             targets,
-            pushes: push_plans(config),
+            pushes: push_plans(config, &exports),
         })
     }
 }
@@ -297,14 +301,16 @@ fn otlp_series(config: &Config, shape: &Shape) -> usize {
     }
 }
 
-fn push_plans(config: &Config) -> Vec<PushPlan> {
-    let plan = |(exporter, push): (Exporter<'_>, Push<'_>)| PushPlan {
+fn push_plans(config: &Config, exports: &[ExportSize]) -> Vec<PushPlan> {
+    let plan = |((exporter, push), export): ((Exporter<'_>, Push<'_>), &ExportSize)| PushPlan {
         exporter: exporter.id.label(),
         url: shown_url(push.url()),
         interval_s: push.interval_ns() as f64 / 1e9,
         instance: push.instance().map(str::to_owned),
+        points: export.points as u64,
+        bytes: export.bytes as u64,
     };
-    exporters::pushing(config).map(plan).collect()
+    exporters::pushing(config).zip(exports).map(plan).collect()
 }
 
 fn metric_plans(

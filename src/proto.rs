@@ -16,4 +16,5 @@ pub mod remote_write_v1;
 #[rustfmt::skip]
 #[allow(missing_docs, clippy::pedantic, reason = "generated")]
 pub mod remote_write_v2;
+pub(crate) mod spans;
 pub(crate) mod wire;

@@ -68,7 +68,7 @@ use exporter::Exporter;
 pub use exporter::encoder_options;
 pub use feed::{Checkpoint, Feed, Interrupter, SaveCheckpoint};
 use health::Trouble;
-pub use ledger::{Delivery, Ledger};
+pub use ledger::{Confirmed, Delivery, Ledger};
 use mailbox::Mailbox;
 use outbox::Outbox;
 pub use outbox::Stopped;
@@ -140,7 +140,7 @@ impl Pusher {
         } = exporter;
         let outbox = Outbox::new(shown_url(&target.url), target.queue_bytes_max, policy);
         let outbox = Arc::new(outbox);
-        let mailbox = Arc::new(Mailbox::new(Arc::clone(&outbox), target.count));
+        let mailbox = Arc::new(Mailbox::new(Arc::clone(&outbox), target.counting));
         let packer = Packer::start(Arc::clone(&outbox), target.packing, target.concurrency)?;
 
         let (encoding_held, encoding) = bounded(0);

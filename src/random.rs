@@ -56,6 +56,10 @@ pub enum Lane {
     OutOfOrder = 8,
     /// Whether a point is sent after everything else.
     Late = 9,
+    /// Whether a series has an exemplar.
+    Exemplar = 10,
+    /// Which observation it is, its time and labels.
+    ExemplarParts = 11,
 }
 
 /// The part of a draw that all series of a metric share at one tick.

@@ -1,7 +1,7 @@
 //! Prometheus remote write: a frame as `WriteRequest` (1.0) or
 //! `io.prometheus.write.v2.Request` (2.0) bytes, before compression.
 //!
-//! - Series, names and values are those of the Prometheus text format: a
+//! - Series, names and values are those of the Prometheus text format: a classic
 //!   histogram is its `_bucket`, `_sum` and `_count`, a counter's name ends in
 //!   `_total`. Labels that the configuration adds (such as `job`) give way to a
 //!   metric's own. A label whose value is empty is left out, as there is no such
@@ -11,6 +11,10 @@
 //! - Version 1 sends a family's metadata beside its first sample when asked to;
 //!   version 2 with every series. Version 2 says when a counter, histogram or
 //!   summary began, unless that is now: a receiver adds a sample of 0 there.
+//! - A series has the exemplar of the frame beside the sample that it belongs to: a
+//!   counter's, or that of its bucket.
+//! - A native histogram is a series of its own under the base name. Its end is marked by a
+//!   sample, as that of any other: receivers take it for a histogram's.
 //! - Requests are cut by samples, and by size. Each is complete in itself; the
 //!   symbols of version 2 are those that its series refer to.
 //! - A series that ends, because its entity is gone, a reload removed it or pushing
@@ -21,8 +25,11 @@
 //! exists per series. Nothing here does I/O or reads a clock; the bytes go to the
 //! caller's sink.
 
+mod contents;
+mod exemplars;
 mod family;
 mod line;
+mod native;
 mod size;
 mod stale;
 mod symbols;
@@ -35,18 +42,22 @@ mod write;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use crate::config::HistogramForm;
 pub use crate::config::RemoteWriteVersion as Version;
 use crate::engine::Frame;
-use crate::model::Catalog;
+use crate::layout::Wire;
 use crate::model::population::Populations;
+use crate::model::{Catalog, Shape};
+pub use contents::Contents;
 use family::FamilyForm;
-pub use size::sample_bytes;
+pub(crate) use native::CUSTOM_SCHEMA;
+pub use size::{histogram_bytes, sample_bytes};
 pub use stale::Stale;
 use write::{Limits, Points, Writer, to_ms};
 
-/// Gets one complete request at a time, in a buffer that is reused, and the
-/// number of samples in it, at least 1.
-pub type Sink<'a, B> = dyn FnMut(&[u8], usize) -> ControlFlow<B> + 'a;
+/// Gets one complete request at a time, in a buffer that is reused, and what is
+/// in it: at least one point.
+pub type Sink<'a, B> = dyn FnMut(&[u8], Contents) -> ControlFlow<B> + 'a;
 
 /// What does not change between encodes.
 #[derive(Debug, Clone)]
@@ -57,6 +68,9 @@ pub struct EncoderOptions {
     pub prefix: String,
     /// Labels of every series that does not have them itself.
     pub labels: Vec<(String, String)>,
+    /// The form of histograms that do not say it themselves. Custom buckets are classic in
+    /// version 1, which does not know them.
+    pub histograms: HistogramForm,
     /// No request has more samples. At least 1.
     pub request_samples_max: usize,
     /// A request that is this long takes no further sample.
@@ -69,6 +83,7 @@ impl Default for EncoderOptions {
             version: Version::V1,
             prefix: String::new(),
             labels: Vec::new(),
+            histograms: HistogramForm::Classic,
             request_samples_max: 2000,
             // Prometheus refuses 32 MiB.
             request_bytes_max: 8 << 20,
@@ -107,14 +122,55 @@ struct Forms {
 
 impl Forms {
     fn new(catalog: Arc<Catalog>, options: &EncoderOptions) -> Self {
-        let families = catalog.families().iter();
-        let families =
-            families.map(|family| FamilyForm::new(family, &options.prefix, &options.labels));
+        let families = catalog.families().iter().map(|family| {
+            let histograms = sent_as(family.histograms, options.histograms, options.version);
+            FamilyForm::new(family, histograms, &options.prefix, &options.labels)
+        });
         Self {
             families: families.collect(),
             catalog,
         }
     }
+}
+
+/// The form in which a version sends histograms, those of a metric being `own` and those of
+/// the exporter `all`.
+pub fn sent_as(own: Option<HistogramForm>, all: HistogramForm, version: Version) -> HistogramForm {
+    match own.unwrap_or(all) {
+        HistogramForm::Nhcb if version == Version::V1 => HistogramForm::Classic,
+        form => form,
+    }
+}
+
+/// How many points a series of a shape has: samples, and native histograms. Its histograms
+/// are `own`, if they say so, and those of the exporter `all`.
+pub fn points_per_series(
+    shape: &Shape,
+    own: Option<HistogramForm>,
+    all: HistogramForm,
+    version: Version,
+) -> Contents {
+    let (is_classic, is_native) = family::forms(shape, sent_as(own, all, version));
+    let samples = if is_classic {
+        shape.layout().samples(Wire::RemoteWrite)
+    } else {
+        0
+    };
+    Contents {
+        samples: samples as u64,
+        histograms: u64::from(is_native),
+        exemplars: 0,
+    }
+}
+
+/// How many points requests of a frame have.
+pub fn points(frame: &Frame, histograms: HistogramForm, version: Version) -> usize {
+    let series = frame.points_by_block();
+    let points = series.map(|(family, series)| {
+        let each = points_per_series(&family.shape, family.histograms, histograms, version);
+        series * each.points() as usize
+    });
+    points.sum()
 }
 
 impl Encoder {
@@ -191,6 +247,8 @@ impl Encoder {
     /// Goes over to another version of the protocol.
     pub fn set_version(&mut self, version: Version) {
         self.options.version = version;
+        let catalog = Arc::clone(self.catalog());
+        self.forms = Arc::new(Forms::new(catalog, &self.options));
         self.writer = Writer::new(version, Limits::of(&self.options));
     }
 
@@ -223,11 +281,13 @@ impl Encoder {
         self.writer.begin(to_ms(frame.time_ns()), describe);
         for index in 0..self.forms.catalog.blocks().len() {
             let (_, block, columns) = frame.block(index);
+            let exemplars = frame.exemplars(index);
             let points = Points {
                 population: frame.population(block.family),
                 columns,
                 gaps: frame.gaps(index),
                 created: frame.created(index),
+                exemplars: exemplars.as_ref(),
             };
             let form = &self.forms.families[block.family];
             self.writer.write_points(form, block, points, sink)?;

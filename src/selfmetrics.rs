@@ -15,6 +15,7 @@ use crate::http::Stats;
 use crate::model::Catalog;
 use crate::model::population::Populations;
 use crate::push::Delivery;
+use crate::remote_write::Contents;
 pub use families::{EPOCH, SHARD_LABEL, TICK_LAG, TICKS};
 use families::{FAMILIES, HTTP_ERRORS, HttpCount, Own, SCRAPE_BOUNDS_S, SERVERS, TICK_BOUNDS_S};
 use process::cpu_seconds;
@@ -206,6 +207,13 @@ impl SelfMetrics {
             Own::PointsRejected => ledger(series).rejected as f64,
             Own::PointsRetried => ledger(series).retried as f64,
             Own::PointsDropped => ledger(series).dropped as f64,
+            Own::Written => {
+                // The kind varies faster: labels are in the order of their names.
+                let kinds = Contents::default().by_kind().len();
+                let written = ledger(series / kinds).confirmed.written;
+                written.by_kind()[series % kinds].1 as f64
+            }
+            Own::Mismatches => ledger(series).confirmed.mismatches as f64,
             Own::Ticks => tick as f64,
             Own::TickLag => count(&self.tick_lag_ns) / 1e9,
             Own::ClockOffset => self.clock_offset_ns.load(Relaxed) as f64 / 1e9,
@@ -285,6 +293,7 @@ impl Observed {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::FurtherBuckets;
     use std::collections::HashMap;
     use std::path::Path;
 
@@ -390,7 +399,9 @@ mod tests {
         assert_eq!(before["users"], (10, 0));
         let own_families = SelfMetrics::families(&second);
         let known = (&first.metrics[..], &catalog);
-        let after = Catalog::build_after(known, &second, own_families, &|_| None).unwrap();
+        let after =
+            Catalog::build_after(known, &second, own_families, &|_| FurtherBuckets::default())
+                .unwrap();
         let prepared = Prepared::new(known, &second, Arc::new(after));
         let reloaded = engine.reload(prepared).unwrap();
         let after = tick(&mut engine);

@@ -15,7 +15,7 @@ mod series;
 use std::collections::BTreeMap;
 
 use crate::config::Config;
-use crate::engine::exponential;
+use crate::engine::{exponential, further};
 use crate::timeline::Command;
 use history::{History, Stage};
 use series::{Rules, Series, Tables};
@@ -46,6 +46,23 @@ pub struct Exponential {
     pub zeros: u64,
     /// The others by the index of their bucket; no bucket is empty.
     pub counts: BTreeMap<i32, u64>,
+}
+
+/// The exemplar of a series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exemplar {
+    /// Base name of the metric.
+    pub name: String,
+    /// The labels of its series.
+    pub series: Labels,
+    /// The bound of a histogram's bucket that holds it; infinite for counters.
+    pub bound: f64,
+    /// Its labels.
+    pub labels: Labels,
+    /// Its value.
+    pub value: f64,
+    /// Its time, Unix milliseconds.
+    pub time_ms: i64,
 }
 
 /// Label values by name.
@@ -96,6 +113,22 @@ pub fn growth_of_run(
     samples
 }
 
+/// The smallest and the largest observation, as `NAME_min` and `NAME_max`, of every
+/// histogram that has any: in the ticks after `since` up to `tick` of a run, or since it
+/// began where that is later or there is none.
+pub fn extremes_of_run(
+    config: &Config,
+    changes: &[(u64, Change)],
+    epoch_ns: i64,
+    (since, tick): (Option<u64>, u64),
+) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for_series(config, changes, epoch_ns, tick, &mut |series| {
+        series.extremes(since, tick, &mut samples);
+    });
+    samples
+}
+
 /// Every histogram at `tick` of a run in the finest exponential buckets that are at
 /// most `size_max`, in no promised order.
 pub fn exponentials_of_run(
@@ -111,6 +144,37 @@ pub fn exponentials_of_run(
             return;
         };
         all.push(series.exponential(layout, tick));
+    });
+    all
+}
+
+/// Every histogram at `tick` of a run in native buckets, by their index there, in no
+/// promised order.
+pub fn natives_of_run(
+    config: &Config,
+    changes: &[(u64, Change)],
+    epoch_ns: i64,
+    tick: u64,
+) -> Vec<Exponential> {
+    let mut all = Vec::new();
+    for_series(config, changes, epoch_ns, tick, &mut |series| {
+        if let Some(layout) = further::native_layout(series.metric()) {
+            all.push(series.native(&layout, tick));
+        }
+    });
+    all
+}
+
+/// Every exemplar at `tick` of a run, in no promised order; of series without a point none.
+pub fn exemplars_of_run(
+    config: &Config,
+    changes: &[(u64, Change)],
+    epoch_ns: i64,
+    tick: u64,
+) -> Vec<Exemplar> {
+    let mut all = Vec::new();
+    for_series(config, changes, epoch_ns, tick, &mut |series| {
+        all.extend(series.exemplar(tick));
     });
     all
 }

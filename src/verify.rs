@@ -6,10 +6,11 @@
 //! `scrapes`), two questions are asked (`range_check`): whether all of it is there
 //! (`totals`, and where not, which series are missing: `locate`), and whether each
 //! sample of some series (`selection`) is right (`samples`); at the end, whether
-//! metrics are described as they were (`described`). What the backend calls series is
-//! found out before (`probe`, `escaped`, `context`). A journal of another run is told from data
-//! that is lost (`other_run`). Ticks that should have come and did not are gaps
-//! (`edges`, `gaps`), unless the run made them fail (`run_faults`).
+//! metrics are described as they were (`described`), and whether exemplars that came are kept
+//! (`exemplars`). What the backend calls series is found out before (`probe`, `escaped`,
+//! `context`). Native histograms are values of their own (`native`). A journal of another
+//! run is told from data that is lost (`other_run`). Ticks that should have come and did not
+//! are gaps (`edges`, `gaps`), unless the run made them fail (`run_faults`).
 //!
 //! A backend may have the run's series several times, told apart by labels that it
 //! added: each such `target` has ticks, names and gaps of its own. One engine computes
@@ -25,14 +26,19 @@ mod batch;
 mod chunk;
 pub mod compare;
 mod context;
+mod delta;
+mod delta_ticks;
 mod described;
 mod distinct;
 mod edges;
 mod escaped;
+mod exemplars;
 mod gaps;
 mod generations;
 mod locate;
 mod naming;
+mod native;
+mod native_totals;
 mod other_run;
 mod otlp_name;
 mod page_totals;
@@ -51,6 +57,7 @@ mod selection;
 mod series;
 mod session;
 mod sums;
+mod sums_at;
 mod table;
 mod target;
 mod tick_numbers;
@@ -61,6 +68,7 @@ use std::fmt;
 
 use crate::journal::ReplayError;
 use backend::AskError;
+pub use delta::StoredAs;
 pub use parts::run_shared;
 use report::Gap;
 pub use selection::Share;
@@ -113,6 +121,8 @@ pub struct Options {
     pub instance: Option<String>,
     /// Relative error of values; `None`: what the backend is known for.
     pub tolerance: Option<f64>,
+    /// What the backend stores of what was pushed with delta temporality; `None`: as it seems.
+    pub deltas_stored_as: Option<StoredAs>,
     /// Threads to compute with.
     pub threads: usize,
 }

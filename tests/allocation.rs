@@ -10,10 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mockingbird::config::{Config, LabelValues, TargetLaw, load_str};
 use mockingbird::engine::{Columns, Engine, ExponentialColumn, Frame};
+use mockingbird::engine::{NativeColumn, NativeRow};
 use mockingbird::exposition::gzip::Compressor;
 use mockingbird::exposition::{Format, Lines, Page, RenderPool, Renderer};
+use mockingbird::model::FurtherBuckets;
 use mockingbird::model::exponential::ExponentialLayout;
 use mockingbird::model::labels::Dimension;
+use mockingbird::model::native::NativeLayout;
 use mockingbird::model::space::Space;
 use mockingbird::model::targets::TargetMap;
 use mockingbird::model::{Catalog, Family, Shape};
@@ -219,7 +222,10 @@ fn encoding_allocates_nothing_per_point() {
             "exponential",
             Shape::Histogram {
                 bounds,
-                exponential,
+                further: FurtherBuckets {
+                    exponential,
+                    native: Some(NATIVE),
+                },
             },
         ),
         family(
@@ -231,17 +237,27 @@ fn encoding_allocates_nothing_per_point() {
     ];
     let catalog = Arc::new(Catalog::from_families(families, 5));
     let (before, now) = (frame(&catalog, 1), frame(&catalog, 2));
+    for histograms in [HistogramForm::Exponential, HistogramForm::Native] {
+        encoding_allocates_little(&catalog, (&before, &now), histograms);
+    }
+}
+
+fn encoding_allocates_little(
+    catalog: &Arc<Catalog>,
+    (before, now): (&Frame, &Frame),
+    histograms: HistogramForm,
+) {
     let options = EncoderOptions {
         temporality: Temporality::Delta,
-        histograms: HistogramForm::Exponential,
+        histograms,
         request_bytes_max: 50_000,
         ..EncoderOptions::default()
     };
-    let mut encoder = Encoder::new(Arc::clone(&catalog), options);
+    let mut encoder = Encoder::new(Arc::clone(catalog), options);
     let mut run = || {
         let (mut points, mut requests) = (0, 0);
         let allocations = allocations_of(|| {
-            let _: ControlFlow<()> = encoder.encode(&now, Some(&before), &mut |_, more| {
+            let _: ControlFlow<()> = encoder.encode(now, Some(before), &mut |_, more| {
                 points += more;
                 requests += 1;
                 ControlFlow::Continue(())
@@ -259,19 +275,42 @@ fn encoding_allocates_nothing_per_point() {
     assert!(allocations < points / 10);
 }
 
+const NATIVE: NativeLayout = NativeLayout {
+    schema: 0,
+    buckets_max: 10,
+    zero_threshold: 0.0,
+};
+
+/// Native histograms of series that observed so much in each of two buckets.
+fn natives(count: u64, series: usize) -> NativeColumn {
+    let mut column = NativeColumn::default();
+    let row = NativeRow {
+        schema: 0,
+        zeros: count,
+        indices: &[-3, 2],
+        counts: &[count; 2],
+    };
+    (0..series).for_each(|_| column.push(&NATIVE, &row));
+    column
+}
+
 fn frame(catalog: &Arc<Catalog>, tick: u64) -> Frame {
     let columns = catalog.blocks().iter().map(|block| {
         let shape = &catalog.families()[block.family].shape;
         let doubles = |count: usize| vec![tick as f64; count];
         match shape {
             Shape::Counter | Shape::Gauge => Columns::Values(doubles(block.len)),
-            Shape::Histogram { exponential, .. } => Columns::Histogram {
+            Shape::Histogram { further, .. } => Columns::Histogram {
                 cumulative: [tick, 2 * tick, 3 * tick].repeat(block.len),
                 sums: doubles(block.len),
                 exponential: ExponentialColumn {
-                    counts: vec![tick; block.len * exponential.map_or(0, |layout| layout.len)],
+                    counts: vec![
+                        tick;
+                        block.len * further.exponential.map_or(0, |layout| layout.len)
+                    ],
                     places: Vec::new(),
                 },
+                native: natives(tick, further.native.map_or(0, |_| block.len)),
             },
             Shape::Summary { quantiles } => Columns::Summary {
                 quantiles: doubles(block.len * quantiles.len()),

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use mockingbird::config::{
     Action, Config, Diurnal, ErrorRate, Fault, FaultKind, Kind, Label, LabelValues, Life, Metric,
     Sampling, Scenario, Selector, Spike, Step, Target, load_str,
 };
-use mockingbird::engine::{
-    Columns, Engine, Frame, HandedOver, Outdated, Prepared, SeriesCounts, exponential,
-};
+use mockingbird::engine::{Columns, Engine, Frame, HandedOver, Outdated, Prepared, SeriesCounts};
+use mockingbird::model::FurtherBuckets;
 use mockingbird::model::labels::Dimension;
 use mockingbird::model::{Catalog, Shape};
 use mockingbird::timeline::Command;
 use mockingbird::twin::{self, Change, Exponential};
 use proptest::prelude::*;
 use support::{
-    Line, config, exponential_catalog, frame_exponentials, frame_growth, frame_lines, kin, metrics,
-    sorted, twin_lines,
+    Line, config, exponential_catalog, frame_exemplars, frame_exponentials, frame_extremes,
+    frame_growth, frame_lines, frame_natives, further_of, kin, metrics, sorted, sorted_points,
+    twin_lines,
 };
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -36,10 +36,10 @@ fn run_with(
 ) -> Arc<Frame> {
     let mut families = engine.catalog().families().iter();
     let size_max = families.find_map(|family| match &family.shape {
-        Shape::Histogram { exponential, .. } => Some(exponential.as_ref()?.len_max),
+        Shape::Histogram { further, .. } => Some(further.exponential.as_ref()?.len_max),
         _ => None,
     });
-    let layout = |metric: &Metric| exponential::layout(metric, size_max?);
+    let layout = |metric: &Metric| further_of(metric, size_max);
     loop {
         let number = engine.next_tick();
         for (_, change) in changes.iter().filter(|(at, _)| *at == number) {
@@ -373,6 +373,46 @@ proptest! {
         prop_assert_eq!(sorted(run(&config, &changes, tick, threads)), slow);
     }
 
+    /// For every sequence of changes, exemplars are the slow twin's; each lies in a bucket
+    /// that its tick has filled, and in its tick's interval.
+    #[test]
+    fn exemplars_equal_the_slow_twins((config, changes, tick) in story(), threads in 1..3usize) {
+        let mut before: Option<Arc<Frame>> = None;
+        let engine = engine(&config, threads);
+        let frame = run_with(&changes, tick, engine, |_, frame| before = Some(Arc::clone(frame)));
+        let by_series = |mut all: Vec<twin::Exemplar>| {
+            all.sort_by(|a, b| (&a.name, &a.series).cmp(&(&b.name, &b.series)));
+            all
+        };
+        let fast = by_series(frame_exemplars(&frame));
+        prop_assert_eq!(&fast, &by_series(twin::exemplars_of_run(&config, &changes, 0, tick)));
+        let totals = |frame: &Frame| -> BTreeMap<_, _> {
+            let lines = frame_lines(frame, "").into_iter();
+            lines.map(|(name, labels, bits, created_ns)| ((name, labels, created_ns), bits)).collect()
+        };
+        let (now, before) = (totals(&frame), before.map(|frame| totals(&frame)).unwrap_or_default());
+        let names: BTreeSet<&str> = now.keys().map(|(name, ..)| name.as_str()).collect();
+        for exemplar in fast {
+            let time_ms = tick as i64 * 1000;
+            prop_assert!((time_ms - 999..=time_ms).contains(&exemplar.time_ms));
+            let is_counter = names.contains(format!("{}_total", exemplar.name).as_str());
+            let (mut series, mut suffix) = (exemplar.series.clone(), "_total");
+            if !is_counter {
+                series.insert("le".into(), format!("{:?}", exemplar.bound));
+                suffix = "_bucket";
+            }
+            let name = format!("{}{suffix}", exemplar.name);
+            let from = (name.clone(), series.clone(), i64::MIN);
+            let (key, bits) = now.range(from..).next().expect("a point");
+            prop_assert_eq!((&key.0, &key.1), (&name, &series));
+            let old = before.get(key).map_or(0.0, |&bits| f64::from_bits(bits));
+            // Great totals round what is added away.
+            let grown = f64::from_bits(*bits) - old;
+            prop_assert!(exemplar.value <= exemplar.bound && (grown > 0.0 || old > 1e15));
+            prop_assert!(!is_counter || exemplar.value > 0.0);
+        }
+    }
+
     /// For every sequence of changes and whichever frames are handed over and
     /// taken, growth is what the ticks since have added, to the bit.
     #[test]
@@ -401,6 +441,46 @@ proptest! {
             let fast = frame_growth(&frame, since, (since * SECOND_NS) as i64);
             let slow = twin::growth_of_run(&config, &changes, 0, (since, tick));
             prop_assert_eq!(sorted(fast), twin_lines(slow));
+        }
+    }
+
+    /// For every sequence of changes and whichever frames are handed over and taken, the
+    /// smallest and the largest observation are those of all that were listed: since the
+    /// last frame that was taken, or since series began where none is handed over.
+    #[test]
+    fn extremes_equal_the_slow_twins(
+        (config, changes, tick) in story(),
+        handed in any::<u32>(),
+        taken in any::<u32>(),
+        threads in 1..3usize,
+        counts_growth: bool,
+    ) {
+        let mut engine = engine(&config, threads);
+        if counts_growth {
+            engine.count_growth();
+        }
+        engine.track_extremes();
+        let (mut base, mut waits): (Option<u64>, Option<u64>) = (None, None);
+        let frame = run_with(&changes, tick, engine, |engine, frame| {
+            if counts_growth && handed >> frame.tick() & 1 == 1 {
+                engine.hand_over(match waits.replace(frame.tick()) {
+                    None => HandedOver::InTurn,
+                    Some(_) => HandedOver::InPlaceOfLast,
+                });
+            }
+            if taken >> frame.tick() & 1 == 1 {
+                base = waits.take().or(base);
+            }
+        });
+        let fast = sorted(frame_extremes(&frame, base));
+        let slow = twin_lines(twin::extremes_of_run(&config, &changes, 0, (base, tick)));
+        prop_assert_eq!(fast.len(), slow.len());
+        for (fast, slow) in fast.iter().zip(&slow) {
+            prop_assert_eq!((&fast.0, &fast.1, fast.3), (&slow.0, &slow.1, slow.3));
+            // Values rise with positions but for rounding.
+            let [fast_value, slow_value] = [fast.2, slow.2].map(f64::from_bits);
+            let is_same = (fast_value - slow_value).abs() <= 1e-9 * slow_value.abs();
+            prop_assert!(is_same || fast_value == slow_value, "{fast:?} {slow_value}");
         }
     }
 
@@ -684,6 +764,9 @@ proptest! {
         fast.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
         slow.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
         prop_assert_eq!(fast, slow);
+        let fast = frame_natives(&frames[frames.len() - 1]);
+        let slow = twin::natives_of_run(&config, &changes, 0, tick);
+        prop_assert_eq!(sorted_points(fast), sorted_points(slow));
     }
 }
 
@@ -758,6 +841,7 @@ fn a_reload_fits_only_what_it_was_prepared_for() {
             zipf_alpha: 0.0,
             life: Life::default(),
             of: None,
+            exemplars: None,
             kind: Kind::Counter {
                 algorithm: CounterAlgorithm::Constant(Constant {
                     increment_per_tick: 1.0,
@@ -772,7 +856,9 @@ fn a_reload_fits_only_what_it_was_prepared_for() {
     };
     let prepared = |engine: &Engine, values: &[&str]| {
         let (before, config) = ((engine.metrics(), engine.catalog()), of(values));
-        let catalog = Catalog::build_after(before, &config, Vec::new(), &|_| None).unwrap();
+        let catalog =
+            Catalog::build_after(before, &config, Vec::new(), &|_| FurtherBuckets::default())
+                .unwrap();
         Prepared::new(before, &config, Arc::new(catalog))
     };
     let first = of(&["a", "b", "c"]);

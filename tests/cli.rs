@@ -686,7 +686,7 @@ fn dump_writes_otlp_as_one_request_and_as_json() {
     let path = folder.path().join("otlp.yaml");
     let config = "
 exporters:
-  otel: {enabled: true, endpoint: 'localhost:4318', prefix: o_, histograms: exponential, max_request_bytes: 70000}
+  otel: {enabled: true, endpoint: 'localhost:4318', prefix: o_, histograms: exponential, min_max: true, max_request_bytes: 70000}
 metrics:
   - {name: a, type: counter, algorithm: constant, base_rate: 2, labels: {n: {range: [1, 2000]}}}
   - {name: b_seconds, unit: seconds, type: histogram, algorithm: lognormal, mu: 0, sigma: 1}
@@ -713,6 +713,55 @@ metrics:
     assert_eq!(histogram["unit"], "s");
     let point = &histogram["exponentialHistogram"]["dataPoints"][0];
     assert_eq!(point["count"], "3");
+    let [min, max, sum] = ["min", "max", "sum"].map(|field| point[field].as_f64().unwrap());
+    let middle = sum - min - max;
+    assert!(min <= middle && middle <= max, "{point}");
+}
+
+#[test]
+fn dump_writes_native_histograms_for_otlp() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("native.yaml");
+    let config = "
+exporters: {otel: {histograms: native}}
+metrics:
+  - {name: a, type: histogram, algorithm: lognormal, mu: 0, sigma: 1, observations_per_tick: 50,
+     native_histogram: {schema: 2, zero_threshold: 0.5}}
+  - {name: b, type: histogram, algorithm: lognormal, mu: 0, sigma: 1, histograms: classic}
+  - {name: c, type: histogram, algorithm: lognormal, mu: 0, sigma: 1, histograms: both}
+";
+    let dump = |config: &str| {
+        std::fs::write(&path, config).unwrap();
+        let path = path.to_str().unwrap();
+        let output = mockingbird(&["dump", "-c", path, "--tick", "3", "--format", "otlp-json"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let mut json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        json["resourceMetrics"][0]["scopeMetrics"][0]["metrics"].take()
+    };
+    // What a metric asks for goes before.
+    let explicit = dump(&config.replace("histograms: native", "histograms: explicit"));
+    let kinds = ["histogram", "histogram", "exponentialHistogram"];
+    for (metric, kind) in explicit.as_array().unwrap().iter().zip(kinds) {
+        assert!(metric[kind].is_object(), "{metric}");
+    }
+    let metrics = dump(config);
+    assert_eq!(metrics[2], explicit[2]);
+    let point = &metrics[0]["exponentialHistogram"]["dataPoints"][0];
+    let number = |value: &serde_json::Value| value.as_str().unwrap().parse::<u64>().unwrap();
+    assert_eq!(
+        (&point["scale"], &point["zeroThreshold"]),
+        (&2.into(), &0.5.into())
+    );
+    let counts = point["positive"]["bucketCounts"].as_array().unwrap();
+    let zeros = number(&point["zeroCount"]);
+    assert_eq!(counts.iter().map(number).sum::<u64>() + zeros, 150);
+    // What is not above 0.5 is no bucket's, and the first one ends at 2^(-3/4) at least.
+    assert!(
+        zeros > 0 && point["positive"]["offset"].as_i64().unwrap() >= -4,
+        "{point}"
+    );
+    let classic = &metrics[1]["histogram"]["dataPoints"][0];
+    assert_eq!(classic["count"], "3");
 }
 
 #[test]
@@ -738,7 +787,7 @@ metrics:
         panic!("{families:?}")
     };
     assert_eq!((a.name(), a.metric.len()), ("p_a_total", 9000));
-    let counter = a.metric[8999].counter.unwrap();
+    let counter = a.metric[8999].counter.as_ref().unwrap();
     assert_eq!(counter.value(), 12.0);
     // It counts from tick 0 on.
     let began = counter.created_timestamp.unwrap();

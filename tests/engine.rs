@@ -6,8 +6,8 @@ use mockingbird::config::{Kind, Label, LabelValues, Metric, Sampling};
 use mockingbird::twin;
 use proptest::prelude::*;
 use support::{
-    Line, config, exponential_catalog, frame_at, frame_exponentials, frame_lines, frame_of,
-    kin::mend, metrics, sorted, twin_lines,
+    Line, config, exponential_catalog, frame_at, frame_exponentials, frame_lines, frame_natives,
+    frame_of, kin::mend, metrics, sorted, sorted_points, twin_lines,
 };
 
 proptest! {
@@ -36,7 +36,7 @@ proptest! {
         prop_assert_eq!(fast, slow);
     }
 
-    /// For every configuration and tick, exponential buckets count the slow
+    /// For every configuration and tick, exponential and native buckets count the slow
     /// twin's observations, and asking for them changes no other value.
     #[test]
     fn exponential_buckets_equal_the_slow_twin(
@@ -55,6 +55,8 @@ proptest! {
         slow.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
         fast.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
         prop_assert_eq!(fast, slow);
+        let slow = twin::natives_of_run(&config, &[], 0, tick);
+        prop_assert_eq!(sorted_points(frame_natives(&frame)), sorted_points(slow));
     }
 
     /// For every configuration, 1, 2, 3 and 8 threads give equal frames.

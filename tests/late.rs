@@ -12,7 +12,8 @@ use mockingbird::exposition::{Format, Renderer};
 use mockingbird::twin::Exponential;
 use proptest::prelude::*;
 use support::{
-    Line, exponential_catalog, fleet, frame_exponentials, frame_growth, frame_lines, load, sorted,
+    Line, exponential_catalog, fleet, frame_exponentials, frame_growth, frame_lines, frame_natives,
+    load, sorted,
 };
 
 /// What is done to the run, as steps of a scenario.
@@ -107,6 +108,7 @@ fn seen(frame: &Frame) -> (Vec<Line>, Vec<String>, Vec<Line>) {
         exist.contains(&(format!("{name}{end}"), labels.clone()))
     };
     let exponentials = frame_exponentials(frame).into_iter();
+    let exponentials = exponentials.chain(frame_natives(frame));
     let exponentials = exponentials
         .filter(|of: &Exponential| exists(&of.name, &of.labels, "_count"))
         .map(|of| format!("{of:?}"));

@@ -7,9 +7,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use mockingbird::config::{Config, load_str};
+use mockingbird::config::{Config, Kind, load_str};
 use mockingbird::engine::{Engine, Frame, HandedOver};
 use mockingbird::exposition::{Format, Renderer};
+use mockingbird::model::native::coarser;
 use mockingbird::otlp::{Encoder, EncoderOptions, HistogramForm, Temporality};
 use mockingbird::proto::otlp::metric::Data;
 use mockingbird::proto::otlp::number_data_point::Value as Number;
@@ -172,7 +173,11 @@ fn protobuf_lines(frame: &Frame) -> Vec<Line> {
                 ));
             };
             match family.r#type() {
-                MetricType::Counter => push("", None, metric.counter.expect("it is one").value()),
+                MetricType::Counter => push(
+                    "",
+                    None,
+                    metric.counter.as_ref().expect("it is one").value(),
+                ),
                 MetricType::Gauge => push("", None, metric.gauge.expect("it is one").value()),
                 MetricType::Histogram => {
                     let histogram = metric.histogram.as_ref().expect("it is one");
@@ -262,6 +267,16 @@ fn exponentials(requests: &[ExportMetricsServiceRequest]) -> Vec<Exponential> {
     all
 }
 
+/// The same of native histograms, whose buckets the twin knows by their upper bounds.
+fn natives(requests: &[ExportMetricsServiceRequest]) -> Vec<Exponential> {
+    let mut all = exponentials(requests);
+    for point in &mut all {
+        let counts = std::mem::take(&mut point.counts).into_iter();
+        point.counts = counts.map(|(index, count)| (index + 1, count)).collect();
+    }
+    all
+}
+
 /// Adds up points of several exports: what deltas of sums and counts should
 /// amount to.
 fn add_up(total: &mut BTreeMap<(String, BTreeMap<String, String>), f64>, lines: Vec<Line>) {
@@ -315,6 +330,36 @@ proptest! {
         prop_assert_eq!(sent, slow);
     }
 
+    /// For every configuration and tick, native histograms are the slow twin's, and tell
+    /// their threshold.
+    #[test]
+    fn native_histograms_are_exact(metrics in metrics(3), tick in 0u64..20) {
+        let thresholds: BTreeMap<String, f64> = metrics
+            .iter()
+            .filter_map(|metric| match &metric.kind {
+                Kind::Histogram { native, .. } => {
+                    Some((format!("p_{}", metric.name), native.zero_threshold))
+                }
+                _ => None,
+            })
+            .collect();
+        let config = config(metrics, 30_000_000_000);
+        let catalog = exponential_catalog(&config, 160);
+        let frame = frame_of(&config, &catalog, 0, tick, 2);
+        let options = options(Temporality::Cumulative, HistogramForm::Native);
+        let mut encoder = Encoder::new(catalog, options);
+        let requests = encode(&mut encoder, &frame, None);
+        let mut slow = twin::natives_of_run(&config, &[], 0, tick);
+        slow.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
+        prop_assert_eq!(natives(&requests), slow);
+        for metric in metrics_of(&requests) {
+            if let Some(Data::ExponentialHistogram(histogram)) = &metric.data {
+                let told = histogram.data_points.iter().map(|point| point.zero_threshold);
+                prop_assert!(told.into_iter().all(|told| told == thresholds[&metric.name]));
+            }
+        }
+    }
+
     /// For every configuration and choice of exported ticks, deltas add up to
     /// the cumulative values, and each starts where the one before ended.
     #[test]
@@ -329,10 +374,12 @@ fn check_deltas(config: &Config, steps: &[u64]) -> Result<(), TestCaseError> {
     let mut engine = Engine::new(config, Arc::clone(&catalog), 7_000_000_000, 1).expect("threads");
     let encoder =
         |temporality, form| Encoder::new(Arc::clone(&catalog), options(temporality, form));
-    let mut explicit = encoder(Temporality::Delta, HistogramForm::Explicit);
+    let mut explicit = encoder(Temporality::Delta, HistogramForm::Classic);
     let mut exponential = encoder(Temporality::Delta, HistogramForm::Exponential);
+    let mut native = encoder(Temporality::Delta, HistogramForm::Native);
     let mut total = BTreeMap::new();
     let mut buckets: BTreeMap<_, BTreeMap<i32, u64>> = BTreeMap::new();
+    let mut sparse: BTreeMap<_, Exponential> = BTreeMap::new();
     let mut before: Option<Arc<Frame>> = None;
     for step in steps {
         let frame = (0..*step)
@@ -358,10 +405,30 @@ fn check_deltas(config: &Config, steps: &[u64]) -> Result<(), TestCaseError> {
                 *known.entry(index).or_default() += count;
             }
         }
+        for point in natives(&encode(&mut native, &frame, before.as_deref())) {
+            let key = (point.name.clone(), point.labels.clone());
+            let known = sparse.entry(key).or_insert_with(|| Exponential {
+                zeros: 0,
+                counts: BTreeMap::new(),
+                ..point.clone()
+            });
+            // It may have become coarser since.
+            let steps = (known.scale - point.scale) as u32;
+            let mut counts = point.counts;
+            for (&index, count) in &known.counts {
+                *counts.entry(coarser(index, steps)).or_default() += count;
+            }
+            known.zeros += point.zeros;
+            (known.scale, known.counts) = (point.scale, counts);
+        }
         before = Some(frame);
     }
     let last = before.expect("a frame");
-    let mut cumulative = encoder(Temporality::Cumulative, HistogramForm::Explicit);
+    let mut cumulative = encoder(Temporality::Cumulative, HistogramForm::Native);
+    for point in natives(&encode(&mut cumulative, &last, None)) {
+        prop_assert_eq!(&sparse[&(point.name.clone(), point.labels.clone())], &point);
+    }
+    let mut cumulative = encoder(Temporality::Cumulative, HistogramForm::Classic);
     for (name, labels, bits) in otlp_lines(&encode(&mut cumulative, &last, None)) {
         let is_summed = ["_total", "_bucket"]
             .iter()
@@ -418,7 +485,7 @@ runtime:
 ";
     let config = load_str(Path::new("test.yaml"), text.as_bytes(), &|_| None);
     let config = config.unwrap_or_else(|error| panic!("{error}"));
-    for form in [HistogramForm::Explicit, HistogramForm::Exponential] {
+    for form in [HistogramForm::Classic, HistogramForm::Exponential] {
         let catalog = exponential_catalog(&config, 160);
         let mut engine = Engine::new(&config, Arc::clone(&catalog), 0, 1).expect("threads");
         engine.count_growth();

@@ -9,7 +9,8 @@ the slow twin: a program called as `PROGRAM CONFIG TICK` that prints a JSON obje
 
     {"name": "x_bucket", "labels": {"le": "0.1"}, "bits": "3ff0000000000000"}
 
-for each sample of the text format. OpenMetrics may have a `_created` sample besides for every
+for each sample of the text format; with `"exemplar": {"labels": {}, "bits": "", "ms": 5000}`
+where OpenMetrics has one. OpenMetrics may have a `_created` sample besides for every
 series that is not a gauge. The families' types and help texts must be the same in both.
 
 Of a file that `mockingbird backfill` writes, the strict parser takes several ticks of every counter
@@ -61,9 +62,14 @@ class Twin:
     def __init__(self, lines):
         self.places = {}
         self.bits = array("Q")
+        # By place: labels, bits of the value, milliseconds.
+        self.exemplars = {}
         for line in lines:
             sample = json.loads(line)
             self.places[key(sample["name"], sample["labels"])] = len(self.bits)
+            if exemplar := sample.get("exemplar"):
+                told = (exemplar["labels"], int(exemplar["bits"], 16), exemplar["ms"])
+                self.exemplars[len(self.bits)] = told
             self.bits.append(int(sample["bits"], 16))
         if len(self.places) != len(self.bits):
             raise Wrong("the twin repeats a sample")
@@ -118,6 +124,9 @@ def judge(twin, protocol, body, epoch=0, has_created=True):
                 expected = twin.bits[place]
                 if bits != expected and not (sample.value != sample.value and is_nan(expected)):
                     complaints.append(f"{sample}: bits {bits:016x}, the twin's {expected:016x}")
+                expected = twin.exemplars.get(place) if protocol == "openmetrics" else None
+                if exemplar_of(sample) != expected:
+                    complaints.append(f"{sample}: its exemplar should be {expected}")
         if len(complaints) > COMPLAINTS_MAX:
             break
     else:
@@ -131,6 +140,15 @@ def judge(twin, protocol, body, epoch=0, has_created=True):
     if complaints:
         raise Wrong("\n  ".join(complaints[:COMPLAINTS_MAX]))
     return families
+
+
+def exemplar_of(sample):
+    """Labels, bits of the value and milliseconds of a sample's exemplar."""
+    exemplar = sample.exemplar
+    if exemplar is None:
+        return None
+    ms = round(float(exemplar.timestamp) * 1000)
+    return exemplar.labels, bits_of(exemplar.value), ms
 
 
 def is_nan(bits):
@@ -258,7 +276,7 @@ TWIN = r"""{"name": "c_total", "labels": {"a": "1\n\"\\"}, "bits": "3ff000000000
 {"name": "c_total", "labels": {"a": "2"}, "bits": "3fb999999999999a"}
 {"name": "g", "labels": {}, "bits": "7ff8000000000000"}
 {"name": "h_bucket", "labels": {"le": "0.1"}, "bits": "3ff0000000000000"}
-{"name": "h_bucket", "labels": {"le": "+Inf"}, "bits": "4000000000000000"}
+{"name": "h_bucket", "labels": {"le": "+Inf"}, "bits": "4000000000000000", "exemplar": {"labels": {"t": "0a"}, "bits": "4008000000000000", "ms": 5250}}
 {"name": "h_sum", "labels": {}, "bits": "3ff8000000000000"}
 {"name": "h_count", "labels": {}, "bits": "4000000000000000"}
 """
@@ -284,7 +302,7 @@ c_created{a="2"} 0
 g NaN
 # TYPE h histogram
 h_bucket{le="0.1"} 1
-h_bucket{le="+Inf"} 2
+h_bucket{le="+Inf"} 2 # {t="0a"} 3 5.25
 h_sum 1.5
 h_count 2
 h_created 0

@@ -17,6 +17,8 @@ mod backfill;
 mod compose;
 #[path = "real/control.rs"]
 mod control;
+#[path = "real/exemplars.rs"]
+mod exemplars;
 #[path = "real/faults.rs"]
 mod faults;
 #[path = "real/generations.rs"]
@@ -27,6 +29,10 @@ mod kubernetes;
 mod living;
 #[path = "real/names.rs"]
 mod names;
+#[path = "real/native.rs"]
+mod native;
+#[path = "real/native_writes.rs"]
+mod native_writes;
 #[path = "real/otlp.rs"]
 mod otlp;
 #[path = "real/prometheus.rs"]

@@ -1,8 +1,12 @@
 //! `verify` against a backend that answers from what was rendered, whole and then tampered with
 //! by one sample: each difference must be found, and the series named.
 
+#[path = "verify/deltas.rs"]
+mod deltas;
 #[path = "verify/edges.rs"]
 mod edges;
+#[path = "verify/exemplars.rs"]
+mod exemplars;
 #[path = "verify/fake.rs"]
 mod fake;
 #[path = "verify/kin.rs"]
@@ -41,6 +45,7 @@ use fake::{Fake, Labels, Store, TIMEOUT, serve, serve_fake, serve_victoria};
 use mockingbird::clock::rfc3339;
 use mockingbird::config;
 use mockingbird::engine::Engine;
+use mockingbird::exporters::Needs;
 use mockingbird::exposition::Renderer;
 use mockingbird::exposition::negotiate::Format;
 use mockingbird::exposition::pool::RenderPool;
@@ -89,7 +94,7 @@ fn replay() -> Replay {
 fn replay_of(text: &str) -> Replay {
     let path = Path::new("c.yaml");
     let config = config::load_str(path, text.as_bytes(), &|_| None).unwrap();
-    Replay::of_config(config, EPOCH_MS * 1_000_000, false)
+    Replay::of_config(config, EPOCH_MS * 1_000_000, Needs::default())
 }
 
 /// When a tick is scraped.
@@ -192,6 +197,7 @@ fn options() -> Options {
         job: None,
         instance: None,
         tolerance: None,
+        deltas_stored_as: None,
         threads: 2,
     }
 }

@@ -27,6 +27,7 @@ use super::threads::{in_order, on_threads};
 use super::{BackfillError, Interrupt, Job, OnProgress, Span, Stage, Written, samples_max};
 use crate::config::Config;
 use crate::engine::{Engine, Recipes};
+use crate::exporters::Needs;
 use crate::exposition::{History, Times};
 use crate::journal::Replay;
 use crate::model::{Catalog, Family};
@@ -70,7 +71,7 @@ pub(super) fn run_within(
     interrupt: &Interrupt,
     progress: &mut OnProgress<'_>,
 ) -> Result<Written, BackfillError> {
-    let run = job.replay(false);
+    let run = job.replay(Needs::default());
     if let Some(tick) = run.reloaded_until(job.span.last) {
         return Err(BackfillError::Config(format!(
             "the run was reloaded at tick {tick}: a file has the points of each series together, \

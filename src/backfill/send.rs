@@ -14,8 +14,9 @@ use super::order::Chooser;
 use super::state::{JobId, Progress, StateFile};
 use super::{BackfillError, Interrupt, Job, OnProgress, Stage, Written, samples_max};
 use crate::clock::{Clock, rfc3339};
+use crate::config::HistogramForm;
 use crate::engine::{Frame, HandedOver, Part};
-use crate::exporters::Push;
+use crate::exporters::{Needs, Push};
 use crate::journal::{Replay, ReplayError};
 use crate::model::Catalog;
 use crate::push::{Checkpoint, Feed, SaveCheckpoint, StartError, Stopped};
@@ -31,8 +32,7 @@ pub(super) fn run(
     interrupt: &Interrupt,
     progress: &mut OnProgress<'_>,
 ) -> Result<Written, BackfillError> {
-    let exponential = push.needs().exponential_size_max.is_some();
-    let replay = job.replay(exponential);
+    let replay = job.replay(push.needs());
     let catalog = Arc::new(replay.catalog()?);
     let samples_max = samples_max(job, &catalog)?;
     interrupt.check()?;
@@ -48,7 +48,7 @@ pub(super) fn run(
     let mut sender = Sender {
         job,
         replay,
-        counts_growth: push.needs().growth,
+        needs: push.needs(),
         catalog,
         chooser: Chooser::new(job.order, job.config.global.seed),
         feed,
@@ -172,6 +172,9 @@ fn job_id(job: &Job, push: Push<'_>) -> JobId {
             add("remote_write", entry.url.clone().into());
             add("prefix", entry.prefix.clone().into());
             add("labels", serde_json::json!(entry.labels));
+            if entry.histograms != HistogramForm::Classic {
+                add("histograms", format!("{:?}", entry.histograms).into());
+            }
         }
     }
     job_id
@@ -201,8 +204,8 @@ struct Sender<'a, 'p> {
     job: &'a Job,
     /// What is done to the run.
     replay: Replay,
-    /// Deltas are sent.
-    counts_growth: bool,
+    /// What frames have to tell beside totals.
+    needs: Needs,
     catalog: Arc<Catalog>,
     chooser: Chooser,
     feed: Feed,
@@ -249,9 +252,7 @@ impl Sender<'_, '_> {
         let engine = replay.engine_of(catalog, *threads);
         let mut engine = engine
             .map_err(|error| Stopped::Failed(format!("cannot start {threads} threads: {error}")))?;
-        if self.counts_growth {
-            engine.count_growth();
-        }
+        engine.tell(&self.needs);
         // What the tick before holds back may be sent first, as deltas from the one before it.
         let first = span.first + self.resumed.saturating_sub(first_step);
         let read = first.saturating_sub(2);
@@ -302,7 +303,7 @@ impl Sender<'_, '_> {
 
     /// Whether a tick needs the one before.
     fn is_needed_later(&self) -> bool {
-        self.chooser.holds_back() || self.counts_growth
+        self.chooser.holds_back() || self.needs.growth
     }
 
     /// Sends the exports with which so many steps are done.

@@ -10,6 +10,7 @@ use crate::backfill::{Job, Order, Span, Target};
 use crate::clock::{Clock, rfc3339};
 use crate::config::{self, Config, MASKED, Overrides, Password, PushTo};
 use crate::engine::threads_of;
+use crate::exporters::Needs;
 use crate::exporters::Push;
 use crate::instance;
 use crate::journal::{Later, Replay};
@@ -75,7 +76,7 @@ fn of_journals(args: &BackfillArgs) -> Result<Vec<Job>, RunError> {
         ));
     }
     // What a receiver needs of histograms its job asks for.
-    let run = run_of(&args.journal, None, |_| false)?;
+    let run = run_of(&args.journal, None, |_| Needs::default())?;
     let files = names_of(&args.journal);
     let is_file = matches!(target, Target::OpenMetrics(_));
     let are_parts = !is_file && !run.parts.is_empty();

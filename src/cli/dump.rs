@@ -13,9 +13,9 @@ use super::shard::ShardArgs;
 use super::values::{tick, time, whole_ms_ns};
 use super::{check_tick, load, load_part, print, quiet, refuse_too_large};
 use crate::app::{self, RunError};
-use crate::config::{Config, HistogramForm};
+use crate::config::Config;
 use crate::engine::{Frame, Part, threads_of};
-use crate::exporters;
+use crate::exporters::{self, Needs, Push, Section};
 use crate::exposition::Renderer;
 use crate::exposition::negotiate::Format;
 use crate::exposition::pool::RenderPool;
@@ -82,7 +82,12 @@ pub(super) fn dump(args: &DumpArgs) -> Result<(), RunError> {
     if !args.journal.is_empty() {
         check_reached(&names_of(&args.journal), &replay, args.tick)?;
     }
-    let frame = frame_of(&mut replay, args.tick, threads)?;
+    let is_pushed = matches!(args.format, DumpFormat::Otlp | DumpFormat::OtlpJson);
+    let tells = Needs {
+        extremes: is_pushed && replay.config().otel.min_max,
+        ..Needs::default()
+    };
+    let frame = frame_of(&mut replay, args.tick, threads, &tells)?;
     let config = replay.config();
     // What a metric is of was computed with it.
     let is_meant = |name: &str| {
@@ -119,23 +124,28 @@ pub(super) fn dump(args: &DumpArgs) -> Result<(), RunError> {
 
 /// The run that is asked for: of a configuration alone, or of a journal.
 fn load_run(args: &DumpArgs) -> Result<Replay, RunError> {
-    let pushed = matches!(args.format, DumpFormat::Otlp | DumpFormat::OtlpJson);
-    let exponential =
-        |config: &Config| pushed && config.otel.histograms == HistogramForm::Exponential;
+    // Of an exporter that is off as well: the file says what its bodies would be.
+    let needs = |config: &Config| match args.format {
+        DumpFormat::Otlp | DumpFormat::OtlpJson => Push::Otlp(&config.otel).needs(),
+        DumpFormat::Protobuf => Section::Prometheus(&config.prometheus).needs(),
+        DumpFormat::Text | DumpFormat::Openmetrics => Needs::default(),
+    };
     if args.journal.is_empty() {
         let Some(path) = &args.config else {
             return Err(RunError::Config("--config or --journal is needed".into()));
         };
         let config = load_part(path, args.shard.shard()?)?;
-        let exponential = exponential(&config);
+        let needs = needs(&config);
         let epoch_ns = epoch_of(args, &config)?;
-        return Ok(Replay::of_config(config, epoch_ns, exponential));
+        return Ok(Replay::of_config(config, epoch_ns, needs));
     }
     let config = args.config.as_deref().map(load).transpose()?;
     // A reload carried over what the run's exporters had, and no other buckets.
-    let exponential =
-        |config: &Config| pushed && exporters::needs(config).exponential_size_max.is_some();
-    let run = run_of(&args.journal, config.as_ref(), exponential)?;
+    let ran = |config: &Config| match args.format {
+        DumpFormat::Otlp | DumpFormat::OtlpJson => exporters::needs(config),
+        _ => needs(config),
+    };
+    let run = run_of(&args.journal, config.as_ref(), ran)?;
     let mut replay = run.whole;
     // A journal tells which one it is of.
     if let Some(shard) = args.shard.argument()? {
@@ -159,12 +169,18 @@ fn epoch_of(args: &DumpArgs, config: &Config) -> Result<i64, RunError> {
 }
 
 /// The frame of a tick, without the process's own families.
-fn frame_of(replay: &mut Replay, tick: u64, threads: usize) -> Result<Arc<Frame>, RunError> {
+fn frame_of(
+    replay: &mut Replay,
+    tick: u64,
+    threads: usize,
+    tells: &Needs,
+) -> Result<Arc<Frame>, RunError> {
     let failed = |error: ReplayError| match error {
         ReplayError::Threads(_) => RunError::Run(error.to_string()),
         _ => RunError::Config(error.to_string()),
     };
     let mut engine = replay.engine(threads).map_err(failed)?;
+    engine.tell(tells);
     let skipped = replay.skip_before(&mut engine, tick, tick);
     skipped.map_err(failed)?;
     let bar = app::progress_bar(tick + 1 - engine.next_tick(), "running");

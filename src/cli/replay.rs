@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::app::RunError;
 use crate::clock::{Clock, rfc3339};
 use crate::config::{self, Config};
+use crate::exporters::Needs;
 use crate::journal::{self, History, Later, Reach, Replay, United};
 use crate::logging::complain;
 
@@ -14,7 +15,7 @@ use crate::logging::complain;
 pub(super) fn run_of(
     paths: &[PathBuf],
     config: Option<&Config>,
-    exponential: impl FnOnce(&Config) -> bool,
+    needs: impl FnOnce(&Config) -> Needs,
 ) -> Result<United, RunError> {
     let mut journals = Vec::with_capacity(paths.len());
     for path in paths {
@@ -23,15 +24,15 @@ pub(super) fn run_of(
     let Some((_, first)) = journals.first() else {
         return Err(RunError::Config("--config or --journal is needed".into()));
     };
-    let exponential = exponential(&first.start.config);
+    let needs = needs(&first.start.config);
     if let [_] = journals.as_slice() {
         let (_, history) = journals.swap_remove(0);
         return Ok(United {
-            whole: Replay::new(history, exponential),
+            whole: Replay::new(history, needs),
             parts: Vec::new(),
         });
     }
-    let united = journal::unite(journals, exponential, Clock::start().now_ns());
+    let united = journal::unite(journals, needs, Clock::start().now_ns());
     united.map_err(|error| RunError::Config(format!("--journal: {error}")))
 }
 

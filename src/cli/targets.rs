@@ -11,6 +11,7 @@ use super::values::{label, tick};
 use super::{check_tick, load_part, print, quiet, refuse_too_large};
 use crate::app::{self, RunError};
 use crate::config::{Config, Targets};
+use crate::exporters::Needs;
 use crate::http::percent_encode;
 use crate::journal::Replay;
 use crate::model::Catalog;
@@ -164,7 +165,7 @@ fn map_at(config: &Config, targets: &Targets, tick: u64) -> Result<TargetMap, Ru
     let catalog =
         catalog.map_err(|(metric, error)| RunError::Config(format!("metric {metric}: {error}")))?;
     let epoch_ns = config.global.epoch_ns.unwrap_or(0);
-    let orders = Replay::of_config(config.clone(), epoch_ns, false).orders(tick);
+    let orders = Replay::of_config(config.clone(), epoch_ns, Needs::default()).orders(tick);
     let orders = orders.map_err(|error| RunError::Config(error.to_string()))?;
     let fleets = Fleets::at(&catalog, &orders, tick);
     let populations = Populations::founded_with(&catalog, 0, &fleets);

@@ -12,9 +12,10 @@ use super::values::{address, count_within, duration_ms, header, label, time, tol
 use super::{load, refuse_too_large, variable};
 use crate::app::RunError;
 use crate::clock::Clock;
-use crate::config::Password;
+use crate::config::{Config, Password};
 use crate::credentials::{Authorization, FromFiles};
 use crate::engine::threads_of;
+use crate::exporters::{self, Needs};
 use crate::journal::{Replay, United};
 use crate::verify::backend::Backend;
 use crate::verify::{self, Options, Share, TARGETS_MAX, VerifyError};
@@ -177,6 +178,10 @@ pub(super) struct WhatArgs {
     /// Relative error that values may have. Default: none, for `VictoriaMetrics` 1e-11.
     #[arg(long, value_name = "SHARE", value_parser = tolerance)]
     tolerance: Option<f64>,
+    /// What the backend stores of what was pushed with delta temporality: totals that it adds up,
+    /// or each delta as it came. Default: as the stored tick numbers look.
+    #[arg(long, value_name = "AS", value_enum)]
+    deltas_stored_as: Option<StoredAs>,
     /// Send this header with every request; may be given several times.
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
     header: Vec<(String, String)>,
@@ -209,6 +214,14 @@ enum Via {
     RemoteWrite,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StoredAs {
+    /// Totals, as with Prometheus' otlp-deltatocumulative.
+    Cumulative,
+    /// Deltas, as with Prometheus' otlp-native-delta-ingestion.
+    Delta,
+}
+
 /// A backend at a URL, asked as the arguments say.
 pub(super) fn backend(url: &str, args: &WhatArgs) -> Result<Backend, RunError> {
     let timeout = milliseconds(args.timeout);
@@ -230,11 +243,7 @@ pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunEr
         ));
     }
     Ok(Options {
-        via: match args.via {
-            Via::Prometheus => verify::Via::Prometheus,
-            Via::Otlp => verify::Via::Otlp,
-            Via::RemoteWrite => verify::Via::RemoteWrite(number.map_or(0, |number| number - 1)),
-        },
+        via: via(args),
         from_ms,
         to_ms,
         visible_until_ms: Some(visible_until_ms),
@@ -252,16 +261,44 @@ pub(super) fn options(args: &WhatArgs, replay: &Replay) -> Result<Options, RunEr
         job: args.job.clone(),
         instance: args.instance.clone(),
         tolerance: args.tolerance,
+        deltas_stored_as: args.deltas_stored_as.map(|stored_as| match stored_as {
+            StoredAs::Cumulative => verify::StoredAs::Cumulative,
+            StoredAs::Delta => verify::StoredAs::Delta,
+        }),
         threads: threads.unwrap_or_else(|| threads_of(replay.config())),
     })
+}
+
+/// The exporter by which samples came.
+fn via(args: &WhatArgs) -> verify::Via {
+    let number = args.remote_write.map(usize::from);
+    match args.via {
+        Via::Prometheus => verify::Via::Prometheus,
+        Via::Otlp => verify::Via::Otlp,
+        Via::RemoteWrite => verify::Via::RemoteWrite(number.map_or(0, |number| number - 1)),
+    }
 }
 
 /// The run that is compared, narrowed to the metrics that are asked for; and its parts, where
 /// processes shared it.
 pub(super) fn load_run(args: &WhatArgs) -> Result<United, RunError> {
     let config = args.config.as_deref().map(load).transpose()?;
+    // Further buckets take time to compute: only those that came that way.
+    let via = via(args);
+    let needs = |config: &Config| {
+        let all = exporters::needs(config);
+        let own = exporters::find(config, via).map(|exporter| exporter.section.needs());
+        Needs {
+            exponential_size_max: all
+                .exponential_size_max
+                .filter(|_| via == verify::Via::Otlp),
+            native: own.is_some_and(|own| own.native),
+            growth: false,
+            extremes: false,
+        }
+    };
     let mut run = match (args.journal.as_slice(), config) {
-        (paths @ [_, ..], config) => run_of(paths, config.as_ref(), |_| false)?,
+        (paths @ [_, ..], config) => run_of(paths, config.as_ref(), needs)?,
         ([], Some(config)) => {
             let Some(epoch_ns) = config.global.epoch_ns else {
                 return Err(RunError::Config(format!(
@@ -271,7 +308,10 @@ pub(super) fn load_run(args: &WhatArgs) -> Result<United, RunError> {
                 )));
             };
             United {
-                whole: Replay::of_config(config, epoch_ns, false),
+                whole: {
+                    let needs = needs(&config);
+                    Replay::of_config(config, epoch_ns, needs)
+                },
                 parts: Vec::new(),
             }
         }

@@ -146,7 +146,7 @@ fn tell_round(
             let unjudged = metrics.filter(|tally| tally.not_judged.is_some());
             let unjudged: Vec<&str> = unjudged.map(|tally| tally.metric.as_str()).collect();
             if !unjudged.is_empty() {
-                let _ = write!(line, "; not judged: {}", unjudged.join(", "));
+                let _ = write!(line, "; not judged: buckets of {}", unjudged.join(", "));
             }
             line.push('\n');
             if !found.ok() {

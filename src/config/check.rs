@@ -16,9 +16,11 @@ pub(super) mod action;
 mod by_hand;
 mod dependencies;
 mod environment;
+mod exemplars;
 mod exporters;
 mod gauge;
 pub(super) mod global;
+mod histograms;
 mod kin;
 mod label_values;
 mod labels;
@@ -96,6 +98,7 @@ pub(super) fn check(
         &profiles,
         (&global, page),
     );
+    checker.custom_buckets(&root.key("metrics"), &metrics, &remote_writes);
     prometheus.targets = checker.targets(&prometheus_path.key("targets"), targets, &metrics);
     let (scenarios, runtime) = checker.scenarios_and_runtime(
         &root,

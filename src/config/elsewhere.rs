@@ -3,11 +3,11 @@
 /// What other generators have under such a name, and what there is here.
 pub(super) fn elsewhere(word: &str) -> Option<&'static str> {
     Some(match word.to_ascii_lowercase().replace('-', "_").as_str() {
-        "native_histogram" | "native_histograms" | "native_buckets" => {
-            "native histograms are not offered; exporters.otel pushes exponential ones with \
-             histograms: exponential"
+        "native_histograms" | "native_buckets" => {
+            "a histogram is native with histograms: native (or both), and native_histogram says \
+             how; exporters have histograms, too"
         }
-        "exemplar" | "exemplars" => "exemplars are not generated",
+        "exemplar" => "counters and histograms have exemplars with exemplars: {share: 0.01}",
         "churn"
         | "churn_rate"
         | "series_churn"

@@ -1,5 +1,6 @@
 //! `exporters` after every check: how metrics are served and where they are pushed.
 
+use super::histograms::HistogramForm;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -19,6 +20,8 @@ pub struct Prometheus {
     pub timestamps: bool,
     /// Write `_created` lines in `OpenMetrics`.
     pub created: bool,
+    /// How histograms are shown in protobuf: classic, native or both.
+    pub histograms: HistogramForm,
     /// Connections at the same time, at most.
     pub max_connections: usize,
     /// How series are divided among targets with pages of their own, if they are.
@@ -69,10 +72,12 @@ pub struct Otel {
     pub timeout_ns: u64,
     /// Since when counters, histograms and summaries count.
     pub temporality: Temporality,
-    /// How histograms are sent.
+    /// How histograms are sent: classic (explicit bounds), exponential or native.
     pub histograms: HistogramForm,
     /// Most buckets of an exponential histogram.
     pub exponential_size_max: usize,
+    /// Whether histograms tell their smallest and their largest observation.
+    pub min_max: bool,
     /// Most bytes of a request before compression.
     pub request_bytes_max: usize,
     /// Requests posted at the same time.
@@ -102,15 +107,6 @@ pub enum Temporality {
     Cumulative,
     /// Since the push before.
     Delta,
-}
-
-/// `exporters.otel.histograms`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HistogramForm {
-    /// With the configured buckets.
-    Explicit,
-    /// With base-2 exponential buckets.
-    Exponential,
 }
 
 /// `instance` of an exporter that pushes: whether its series tell which process they
@@ -166,6 +162,8 @@ pub struct RemoteWrite {
     pub url: String,
     /// Version of the protocol.
     pub version: RemoteWriteVersion,
+    /// How histograms are sent; custom buckets in version 2 alone.
+    pub histograms: HistogramForm,
     /// Put before every metric name.
     pub prefix: String,
     /// Labels of every series that does not have them itself.

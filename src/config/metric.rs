@@ -1,6 +1,7 @@
 //! `metrics[]` after every check: labels, types, algorithms and parameters.
 
 use super::churn::Life;
+use super::histograms::NativeBuckets;
 use super::range_format::RangeFormat;
 use crate::algorithm::counter::CounterAlgorithm;
 use crate::algorithm::distribution::Distribution;
@@ -35,6 +36,50 @@ pub struct Metric {
     pub of: Option<String>,
     /// Type, algorithm and parameters.
     pub kind: Kind,
+    /// Of counters and histograms: their exemplars, if they have any.
+    pub exemplars: Option<Exemplars>,
+}
+
+/// The exemplars of a metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exemplars {
+    /// The share of series that have one at a tick, of those that count something then;
+    /// more than 0, at most 1.
+    pub share: f64,
+    /// Their labels, in file order; at least one. Names are unique and plain
+    /// (`[a-zA-Z_][a-zA-Z0-9_]*`).
+    pub labels: Vec<ExemplarLabel>,
+}
+
+/// A label of exemplars, whose values are drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExemplarLabel {
+    /// Its name.
+    pub name: String,
+    /// So many bytes (1 to 64), as two hexadecimal digits each.
+    pub bytes: u8,
+}
+
+impl Exemplars {
+    /// Characters that names and values may have together, as `OpenMetrics` says.
+    pub const CHARACTERS_MAX: usize = 128;
+
+    /// The labels that there are unless others are named, as W3C Trace Context calls and
+    /// sizes them.
+    pub fn labels_default() -> Vec<ExemplarLabel> {
+        let label = |name: &str, bytes| ExemplarLabel {
+            name: name.to_owned(),
+            bytes,
+        };
+        vec![label("trace_id", 16), label("span_id", 8)]
+    }
+
+    /// Characters of names and values.
+    pub fn characters(labels: &[ExemplarLabel]) -> usize {
+        let each = labels.iter();
+        each.map(|label| label.name.len() + 2 * usize::from(label.bytes))
+            .sum()
+    }
 }
 
 /// One label and all its values.
@@ -165,10 +210,12 @@ pub enum Kind {
         /// Valid range of the value, `lo < hi`; infinite where unset.
         clamp: (f64, f64),
     },
-    /// A classic histogram.
+    /// A histogram.
     Histogram {
         /// Upper bounds, strictly increasing, finite, not empty; `+Inf` is implied.
         bounds: Vec<f64>,
+        /// Its form where exporters have several, and its buckets where it is native.
+        native: NativeBuckets,
         /// What is observed.
         observations: Observations,
     },

@@ -20,7 +20,7 @@ use serde::Deserialize;
 pub(super) use exporters::{RawExporters, RawOtel, RawPrometheus, RawTargets};
 pub(super) use label::{LABEL_SPEC_FIELDS, RawLabel, RawLabelSpec, RawValues};
 pub(super) use life::{RawChurn, RawLaw, RawSize, RawSizes};
-pub(super) use metric::{RawComponent, RawMetric, RawProfile};
+pub(super) use metric::{RawComponent, RawExemplars, RawMetric, RawNativeHistogram, RawProfile};
 pub(super) use parameters::{Parametrised, WithParameters};
 pub(super) use remote_write::{RawBasicAuth, RawRemoteWrite};
 pub(super) use runtime::{RawAction, RawRuntime, RawScenario, RawStep};

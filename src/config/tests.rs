@@ -139,7 +139,7 @@ f.yaml:9:5: metrics[1].step: missing; gauge random_walk needs it
 f.yaml:9:11: metrics[1].name: \"9x\" is not a metric name; use letters, digits, _ and :, and do not begin with a digit; or set global.names: utf8
 f.yaml:12:5: metrics[1].bas_rate: unknown field; known fields: start, step, clamp, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, without, description, unit, seed
 f.yaml:16:5: metrics[2].bas_rate: unknown field; did you mean \"base_rate\"?
-f.yaml:17:5: metrics[2].start: not used by counter poisson, which takes: base_rate, diurnal_amp, diurnal_phase
+f.yaml:17:5: metrics[2].start: not used by counter poisson, which takes: base_rate, exemplars, diurnal_amp, diurnal_phase
 f.yaml:19:23: runtime.on_start[0].action: unknown \"spik\"; did you mean \"spike\"?
 f.yaml:19:52: runtime.on_start[0].duration_s: expected seconds or a duration such as 90s, 5m, 6h, 1d, 1h30m or 500ms, found the text \"x\"",
     );

@@ -9,7 +9,7 @@ use super::error::ErrorReply;
 use super::hub::{Change, Done, Hub, InEffect, Replacement};
 use super::replaced;
 use crate::config::{self, Config, LoadError, Metric, Overrides, Problem, Runtime, TargetsGiven};
-use crate::engine::{Prepared, Reloaded, exponential};
+use crate::engine::{Prepared, Reloaded, further};
 use crate::exporters;
 use crate::exposition::Renderer;
 use crate::journal::{counts_json, series_json};
@@ -184,8 +184,8 @@ impl Outcome {
 }
 
 /// The families of a configuration and of the process itself; equal label
-/// spaces of `before` are shared. Histograms count in exponential buckets as
-/// well where they are pushed in that form.
+/// spaces of `before` are shared. Histograms count in further buckets where
+/// exporters need these.
 ///
 /// # Errors
 /// The first metric whose label space cannot be built.
@@ -193,7 +193,7 @@ pub fn build_catalog(
     config: &Config,
     before: Option<(&[Metric], &Arc<Catalog>)>,
 ) -> Result<Catalog, (String, SpaceError)> {
-    let layout = exponential::pushed(config);
+    let layout = further::needed(config);
     let own = SelfMetrics::families(config);
     match before {
         None => Catalog::build_with(config, own, &layout),

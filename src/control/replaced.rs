@@ -96,6 +96,7 @@ fn is_same(before: &[Label], now: &[Label]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::FurtherBuckets;
     use std::sync::Arc;
 
     use super::*;
@@ -128,7 +129,9 @@ metrics:
         let mut engine = Engine::new(&first, catalog, 0, 1).unwrap();
         (0..100).for_each(|_| drop(engine.advance(|_, _| {})));
         let before = (engine.metrics(), engine.catalog());
-        let after = Catalog::build_after(before, &second, Vec::new(), &|_| None).unwrap();
+        let after =
+            Catalog::build_after(before, &second, Vec::new(), &|_| FurtherBuckets::default())
+                .unwrap();
         let prepared = Prepared::new(before, &second, Arc::new(after));
         let reloaded = engine.reload(prepared).unwrap();
         let both = (&first.metrics[..], &second.metrics[..]);

@@ -147,7 +147,7 @@ fn exporters(sources: &Sources<'_>) -> Value {
 /// What an exporter that pushes, if it is on, has delivered.
 fn delivered(push: Option<Push<'_>>, delivery: &Delivery) -> Value {
     let ledger = delivery.ledger;
-    json!({
+    let mut fields = json!({
         "enabled": push.is_some(),
         "url": push.map(|push| config::shown_url(push.url())),
         "offered": ledger.offered,
@@ -158,7 +158,15 @@ fn delivered(push: Option<Push<'_>>, delivery: &Delivery) -> Value {
         "retried": ledger.retried,
         "exports_open": delivery.exports_open,
         "exports_failed": delivery.exports_failed,
-    })
+    });
+    if let Some(Push::RemoteWrite(_)) = push {
+        let confirmed = ledger.confirmed;
+        let written = confirmed.written.by_kind().into_iter();
+        let written = written.map(|(kind, count)| (kind.to_owned(), count.into()));
+        fields["written"] = Value::Object(written.collect());
+        fields["mismatches"] = confirmed.mismatches.into();
+    }
+    fields
 }
 
 /// What was ordered by hand and is not over.

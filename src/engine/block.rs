@@ -174,6 +174,7 @@ impl<'a, K: Kernel> BlockTick<'a, K> {
             let is_reset = |key: u64| faults.resets.iter().any(|chance| chance.hits(key));
             for (row, _) in series().filter(|&(_, &key)| is_reset(key)) {
                 now.columns.reset(row, block.len);
+                now.growth.reset(row);
                 resets.push(row);
             }
         }

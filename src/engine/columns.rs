@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::engine::buckets::ExponentialColumn;
+use crate::engine::native::NativeColumn;
 use crate::layout::{Role, Slot};
 use crate::model::Shape;
 
@@ -21,6 +22,8 @@ pub enum Columns {
         /// The same observations in exponential buckets; empty where the shape has
         /// none.
         exponential: ExponentialColumn,
+        /// The same observations as native histograms; empty where the shape has none.
+        native: NativeColumn,
     },
     /// Summaries.
     Summary {
@@ -38,13 +41,11 @@ impl Columns {
     pub(crate) fn zeroed(shape: &Shape, series: usize) -> Self {
         match shape {
             Shape::Counter | Shape::Gauge => Self::Values(vec![0.0; series]),
-            Shape::Histogram {
-                bounds,
-                exponential,
-            } => Self::Histogram {
+            Shape::Histogram { bounds, further } => Self::Histogram {
                 cumulative: vec![0; series * (bounds.len() + 1)],
                 sums: vec![0.0; series],
-                exponential: ExponentialColumn::zeroed(exponential.as_ref(), series),
+                exponential: ExponentialColumn::zeroed(further.exponential.as_ref(), series),
+                native: NativeColumn::zeroed(further.native.as_ref(), series),
             },
             Shape::Summary { quantiles } => Self::Summary {
                 quantiles: vec![0.0; series * quantiles.len()],
@@ -79,6 +80,7 @@ impl Columns {
                 cumulative,
                 sums,
                 exponential,
+                ..
             } => (cumulative, sums, exponential),
             _ => of_another_shape(),
         }
@@ -90,7 +92,23 @@ impl Columns {
                 cumulative,
                 sums,
                 exponential,
+                ..
             } => (cumulative, sums, exponential),
+            _ => of_another_shape(),
+        }
+    }
+
+    /// Native histograms, empty where histograms are none.
+    pub(crate) fn native(&self) -> &NativeColumn {
+        match self {
+            Self::Histogram { native, .. } => native,
+            _ => of_another_shape(),
+        }
+    }
+
+    pub(crate) fn native_mut(&mut self) -> &mut NativeColumn {
+        match self {
+            Self::Histogram { native, .. } => native,
             _ => of_another_shape(),
         }
     }
@@ -157,10 +175,12 @@ impl Columns {
                 cumulative,
                 sums,
                 exponential,
+                native,
             } => {
                 let buckets = cells(cumulative.len());
                 cumulative[buckets].fill(0);
                 exponential.reset(row, len);
+                native.reset(row);
                 sums[row] = 0.0;
             }
             Self::Summary { counts, sums, .. } => {
@@ -194,17 +214,20 @@ impl Columns {
                     cumulative,
                     sums,
                     exponential,
+                    native,
                 },
                 Self::Histogram {
                     cumulative: others,
                     sums: other_sums,
                     exponential: other_exponential,
+                    native: other_native,
                 },
             ) => {
                 let width = cumulative.len() / sums.len();
                 let series = (sums.len(), other_sums.len());
                 copy_cells(cumulative, to, others, rows, width);
                 exponential.copy_rows(to, other_exponential, rows, series);
+                native.copy_rows(to, other_native, rows);
                 copy_cells(sums, to, other_sums, rows, 1);
             }
             (
@@ -229,8 +252,8 @@ impl Columns {
     }
 
     /// Takes the values of some rows of other columns of the same shape: the first
-    /// into row `to`, each further one `apart` rows later. Exponential buckets are
-    /// left as they are.
+    /// into row `to`, each further one `apart` rows later. Exponential and native
+    /// buckets are left as they are.
     pub(crate) fn scatter(&mut self, to: usize, apart: usize, other: &Self, rows: Range<usize>) {
         let to = move |index: usize| to + index * apart;
         match (self, other) {

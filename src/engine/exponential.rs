@@ -1,14 +1,10 @@
 //! Which exponential buckets hold everything that a histogram can observe.
 //!
-//! A draw is a 64-bit position, and the value at either end of its range is a
-//! finite one. So the buckets are known before the first tick, but for spikes
-//! ([`ExponentialColumn`](super::ExponentialColumn)), and a count in them is as
-//! exact as one between configured bounds: both compare the drawn position with
-//! that of a bound.
+//! They are dense: known before the first tick, but for spikes
+//! ([`ExponentialColumn`](super::ExponentialColumn)).
 
 use crate::algorithm::distribution::Distribution;
-use crate::config::{Config, Kind, Metric};
-use crate::exporters;
+use crate::config::{Kind, Metric};
 use crate::model::exponential::ExponentialLayout;
 
 /// The share of observations beyond the first and the last position.
@@ -22,17 +18,6 @@ pub fn layout(metric: &Metric, size_max: usize) -> Option<ExponentialLayout> {
     };
     let (min, max) = ends(&observations.distribution);
     Some(ExponentialLayout::covering(min, max, size_max))
-}
-
-/// The layouts of histograms in at most so many buckets, if they count in such
-/// ([`exporters::Needs`]).
-pub fn layouts(size_max: Option<usize>) -> impl Fn(&Metric) -> Option<ExponentialLayout> {
-    move |metric| layout(metric, size_max?)
-}
-
-/// The layouts that the exporters of a configuration need.
-pub fn pushed(config: &Config) -> impl Fn(&Metric) -> Option<ExponentialLayout> + use<> {
-    layouts(exporters::needs(config).exponential_size_max)
 }
 
 /// The smallest and the largest value that is ever drawn.

@@ -8,8 +8,12 @@ use std::sync::Arc;
 
 use crate::engine::columns::Columns;
 use crate::engine::created::Created;
+use crate::engine::exemplars::Exemplars;
+use crate::engine::extremes::Extremes;
+#[cfg(test)]
+use crate::engine::extremes::ExtremesColumn;
 use crate::engine::gaps::Gaps;
-use crate::engine::growth::{Bases, Growth};
+use crate::engine::growth::{Bases, Growth, Told};
 use crate::engine::observed::{Draws, Observed};
 use crate::model::population::{Population, Populations};
 use crate::model::space::Matching;
@@ -71,23 +75,18 @@ impl Matchings {
 }
 
 impl ShardFrame {
-    /// Zeroed columns of some blocks; growth is counted of generated families only,
-    /// and only where it is asked for.
-    pub(crate) fn zeroed(
-        catalog: &Catalog,
-        blocks: &[Block],
-        created_ns: i64,
-        counts_growth: bool,
-    ) -> Self {
+    /// Zeroed columns of some blocks; of generated families with what is to be `told` of
+    /// the ticks before.
+    pub(crate) fn zeroed(catalog: &Catalog, blocks: &[Block], created_ns: i64, told: Told) -> Self {
         let columns = |block: &Block| {
             let shape = &catalog.families()[block.family].shape;
             Columns::zeroed(shape, block.len)
         };
         let growth = |block: &Block| {
-            if !counts_growth || block.family >= catalog.generated_count() {
+            if block.family >= catalog.generated_count() {
                 return Growth::default();
             }
-            Growth::zeroed(&catalog.families()[block.family].shape, block.len)
+            Growth::zeroed(&catalog.families()[block.family].shape, block.len, told)
         };
         Self {
             blocks: blocks.iter().map(columns).collect(),
@@ -166,7 +165,7 @@ impl Frame {
     pub(crate) fn aligned_with(&self, catalog: &Arc<Catalog>, populations: &Populations) -> Self {
         let places = 0..catalog.blocks().len() as u32;
         let places = places.map(|place| (0, place)).collect();
-        let shard = ShardFrame::zeroed(catalog, catalog.blocks(), self.time_ns, false);
+        let shard = ShardFrame::zeroed(catalog, catalog.blocks(), self.time_ns, Told::default());
         let mut aligned = Self {
             catalog: Arc::clone(catalog),
             populations: populations.clone(),
@@ -302,6 +301,21 @@ impl Frame {
             .observed(at, block.family, population, block.start)
     }
 
+    /// The exemplars of a block's series at this tick; `None` for families that have none.
+    pub fn exemplars(&self, index: usize) -> Option<Exemplars<'_>> {
+        let block = self.catalog.blocks()[index];
+        let spec = self.catalog.families()[block.family].exemplars.as_ref()?;
+        let rows = (self.population(block.family), block.start);
+        let at = (self.tick, self.time_ns);
+        Exemplars::new(
+            (&self.draws, spec),
+            at,
+            block.family,
+            rows,
+            self.created(index),
+        )
+    }
+
     /// Which series of a block have no point.
     pub fn gaps(&self, index: usize) -> &Gaps {
         if let Some((gaps, _)) = &self.part {
@@ -328,6 +342,16 @@ impl Frame {
         self.growth_of(index).since(base)
     }
 
+    /// The smallest and the largest observation of each series of a block: after a tick,
+    /// or since it began where there is none, as deltas are counted that are from no
+    /// frame. Of a series that began later these are those since then. `None` where
+    /// frames [do not tell](crate::engine::Engine::track_extremes), and for families that
+    /// are no histograms.
+    pub fn extremes(&self, index: usize, since_tick: Option<u64>) -> Option<&[Extremes]> {
+        let base = self.bases.iter().position(|base| *base == since_tick)?;
+        self.growth_of(index).extremes.since(base)
+    }
+
     pub(crate) fn growth_of(&self, index: usize) -> &Growth {
         let (shard, place) = self.place(index);
         &shard.growth[place]
@@ -337,8 +361,22 @@ impl Frame {
     #[cfg(test)]
     pub(crate) fn with_growth(mut self, since_tick: u64, growth: Vec<Vec<f64>>) -> Self {
         let shard = Arc::get_mut(&mut self.shards[0]).expect("a new frame has no reader");
-        shard.growth = growth.into_iter().map(Growth::of).collect();
+        for (kept, growth) in shard.growth.iter_mut().zip(growth) {
+            let extremes = std::mem::take(&mut kept.extremes);
+            *kept = Growth::of(growth);
+            kept.extremes = extremes;
+        }
         self.bases = [Some(since_tick), None];
+        self
+    }
+
+    /// The same frame, whose series have such extremes, by block: since every base.
+    #[cfg(test)]
+    pub(crate) fn with_extremes(mut self, extremes: Vec<Vec<Extremes>>) -> Self {
+        let shard = Arc::get_mut(&mut self.shards[0]).expect("a new frame has no reader");
+        for (growth, extremes) in shard.growth.iter_mut().zip(extremes) {
+            growth.extremes = ExtremesColumn::of(extremes);
+        }
         self
     }
 
@@ -356,7 +394,8 @@ impl Frame {
         self.points_by_block().map(|(_, points)| points).sum()
     }
 
-    fn points_by_block(&self) -> impl Iterator<Item = (&Family, usize)> {
+    /// For each block its family and how many of its series have a point.
+    pub(crate) fn points_by_block(&self) -> impl Iterator<Item = (&Family, usize)> {
         let blocks = self.catalog.blocks().iter().enumerate();
         blocks.map(|(index, block)| {
             let family = &self.catalog.families()[block.family];

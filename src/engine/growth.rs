@@ -7,9 +7,13 @@
 //! A frame that was handed over to be counted from can be replaced before anyone
 //! has seen it; then the next one is counted from the one before. Hence growth is
 //! kept since two frames, and whoever encodes knows which of them it has seen.
+//!
+//! What histograms have observed at least and at most ([`Extremes`]) is kept since the
+//! same frames.
 
 use std::ops::Range;
 
+use super::extremes::{Extremes, ExtremesColumn};
 use crate::model::Shape;
 
 /// What became of a frame that was handed over to whoever counts deltas.
@@ -25,11 +29,21 @@ pub enum HandedOver {
 /// that its own deltas are counted from.
 pub(crate) type Bases = [Option<u64>; 2];
 
+/// What frames tell of the ticks since the bases.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// How much totals grew.
+    pub(crate) growth: bool,
+    /// Between which values histograms observed; without growth since they began.
+    pub(crate) extremes: bool,
+}
+
 /// Growth per series of a block, since each of the bases; empty where it is not
 /// counted.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Growth {
     since: [Vec<f64>; 2],
+    pub(crate) extremes: ExtremesColumn,
 }
 
 /// Which growth of the tick before each one goes on from; `None` begins at 0.
@@ -68,24 +82,30 @@ impl Counting {
 const ON_AND_ON: Carried = [Some(0), Some(1)];
 
 impl Growth {
-    /// Bytes of one series, if its shape has totals of which deltas are sent.
-    pub(crate) fn series_bytes(shape: &Shape) -> usize {
-        match shape {
-            Shape::Counter | Shape::Histogram { .. } => size_of::<[f64; 2]>(),
-            // Gauges have no totals, summaries are always cumulative.
-            Shape::Gauge | Shape::Summary { .. } => 0,
-        }
+    /// Bytes of one series of a shape.
+    pub(crate) fn series_bytes(shape: &Shape, told: Told) -> usize {
+        let (growths, extremes) = Self::widths(shape, told);
+        growths * size_of::<f64>() + extremes * size_of::<Extremes>()
     }
 
     /// Of a block of `series` series of a shape.
-    pub(crate) fn zeroed(shape: &Shape, series: usize) -> Self {
-        let len = if Self::series_bytes(shape) > 0 {
-            series
-        } else {
-            0
-        };
+    pub(crate) fn zeroed(shape: &Shape, series: usize, told: Told) -> Self {
+        let (growths, extremes) = Self::widths(shape, told);
+        let len = if growths > 0 { series } else { 0 };
         Self {
             since: [vec![0.0; len], vec![0.0; len]],
+            extremes: ExtremesColumn::none(series, extremes),
+        }
+    }
+
+    /// Since how many bases a shape has growth, and extremes.
+    fn widths(shape: &Shape, told: Told) -> (usize, usize) {
+        let growths = if told.growth { 2 } else { 0 };
+        match shape {
+            Shape::Histogram { .. } if told.extremes => (growths, growths.max(1)),
+            Shape::Counter | Shape::Histogram { .. } => (growths, 0),
+            // Gauges have no totals, summaries are always cumulative.
+            Shape::Gauge | Shape::Summary { .. } => (0, 0),
         }
     }
 
@@ -105,10 +125,17 @@ impl Growth {
                 since.fill(0.0);
             }
         }
+        self.extremes.clear(rows);
+    }
+
+    /// Some series start from zero. Growth since then is that of their totals.
+    pub(crate) fn reset(&mut self, row: usize) {
+        self.extremes.clear(row..row + 1);
     }
 
     /// Takes the growth of some rows of another block, the first of them now in row `to`.
     pub(crate) fn copy_rows(&mut self, to: usize, from: &Self, rows: &Range<usize>) {
+        self.extremes.copy_rows(to, &from.extremes, rows);
         if !self.is_counted() || !from.is_counted() {
             return;
         }
@@ -139,11 +166,12 @@ impl Growth {
         }
     }
 
-    /// The growth of given series since the first base.
+    /// The growth of given series, since every base.
     #[cfg(test)]
     pub(crate) fn of(since: Vec<f64>) -> Self {
         Self {
             since: [since.clone(), since],
+            extremes: ExtremesColumn::default(),
         }
     }
 }
@@ -152,17 +180,25 @@ impl Growth {
 mod tests {
     use super::*;
 
+    fn zeroed() -> Growth {
+        let told = Told {
+            growth: true,
+            extremes: false,
+        };
+        Growth::zeroed(&Shape::Counter, 1, told)
+    }
+
     /// Whichever frames are taken and replaced, growth since the last one that was
     /// taken is what the ticks since have added.
     #[test]
     fn growth_is_counted_from_the_frame_that_was_taken() {
         for pattern in 0..1u32 << 12 {
             let mut counting = Counting::START;
-            let mut growth = Growth::zeroed(&Shape::Counter, 1);
+            let mut growth = zeroed();
             // What the encoder has taken, and what waits for it.
             let (mut taken, mut waits): (Option<u64>, Option<u64>) = (None, None);
             for tick in 0..12u64 {
-                let mut now = Growth::zeroed(&Shape::Counter, 1);
+                let mut now = zeroed();
                 now.advance(&growth, counting.carried, 0..1, &[1.0]);
                 growth = now;
                 let bases = counting.bases;

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use crate::engine::columns::Columns;
 use crate::engine::events::Lineage;
+use crate::engine::extremes::Extremes;
 use crate::engine::growth::{Carried, Growth};
 use crate::engine::tick::{BaseTick, ClassTick, Common};
 use crate::random::quantile::QuantileTable;
@@ -164,8 +165,12 @@ pub(crate) struct Run<'a, K: Kernel> {
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     pub(crate) cells: Vec<u64>,
+    /// Those of a series alone that hold something.
+    pub(crate) occupied: Vec<(u32, u64)>,
     /// How much the counter grows whose events are observed or followed.
     pub(crate) events: Vec<f64>,
+    /// The smallest and the largest observation of each series.
+    pub(crate) extremes: Vec<Extremes>,
     /// As many as the longest run has series.
     zeros: Vec<f64>,
 }

@@ -12,7 +12,7 @@ use super::effect::{Effects, Factors};
 use super::events::{Events, Lineage};
 use super::recipe::Recipe;
 use super::sample::Sample;
-use super::tick::{BaseTick, Times, spiked_mean};
+use super::tick::{BaseTick, spiked_mean};
 use super::window::Counted;
 use crate::model::population::Population;
 use crate::random::Lane;
@@ -24,6 +24,8 @@ pub(crate) struct Draws {
     recipes: Arc<[Recipe]>,
     /// What acts on each family's series.
     effects: Vec<Arc<Effects>>,
+    /// From tick to tick.
+    interval_ns: u64,
 }
 
 /// The observations of a block's series at a tick.
@@ -66,16 +68,25 @@ impl Draws {
         Self {
             recipes: Arc::clone(recipes),
             effects: recipes.iter().map(|_| Arc::default()).collect(),
+            interval_ns: 0,
         }
     }
 
     /// Takes over what acts on the families now.
     pub(crate) fn set(&mut self, families: &[BaseTick]) {
         for (effects, base) in self.effects.iter_mut().zip(families) {
+            self.interval_ns = base.times.interval_ns;
             if !Arc::ptr_eq(effects, &base.effects) {
                 *effects = Arc::clone(&base.effects);
             }
         }
+    }
+
+    /// What the draws of a family follow from at a tick: its recipe, what acts on it and
+    /// the nanoseconds since the tick before.
+    pub(crate) fn of(&self, family: usize) -> Option<(&Recipe, &Arc<Effects>, u64)> {
+        let recipe = self.recipes.get(family)?;
+        Some((recipe, &self.effects[family], self.interval_ns))
     }
 
     /// The observations, at a tick and its time, of the rows from `first_row` on of a
@@ -101,16 +112,7 @@ impl Draws {
             values,
             weights: common.weights.as_deref(),
             lineage: recipe.lineage().map(|(lineage, _)| lineage),
-            base: BaseTick {
-                number: tick,
-                // Any tick is at the time of this one.
-                times: Times {
-                    epoch_ns: time_ns,
-                    interval_ns: 0,
-                },
-                effects: Arc::clone(effects),
-                ..BaseTick::default()
-            },
+            base: BaseTick::alone((tick, time_ns), effects),
         })
     }
 }

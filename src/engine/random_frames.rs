@@ -7,8 +7,11 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{Columns, Created, ExponentialColumn, Frame, Gaps, Place};
-use crate::config::{Label, LabelValues, Sampling};
+use crate::config::{HistogramForm, Label, LabelValues, Sampling};
+use crate::engine::native::{NativeColumn, NativeRow};
+use crate::model::FurtherBuckets;
 use crate::model::exponential::ExponentialLayout;
+use crate::model::native::NativeLayout;
 use crate::model::space::Space;
 use crate::model::{Catalog, Family, Shape};
 use crate::random;
@@ -70,7 +73,14 @@ fn frames_called(
             .map(|(i, (space, shape, help, unit, name))| {
                 let name = name.as_ref().replacen("{}", &i.to_string(), 1);
                 let unit = ["", "seconds", "bytes"][unit];
-                Family::new(&name, &help, unit, shape, Arc::clone(space.get(&spaces)))
+                let space = Arc::clone(space.get(&spaces));
+                let mut family = Family::new(&name, &help, unit, shape, space);
+                if let Shape::Histogram { further, .. } = &family.shape {
+                    let forms = [None, Some(HistogramForm::Both), Some(HistogramForm::Native)];
+                    family.histograms =
+                        further.native.and_then(|_| forms[(seed >> i) as usize % 3]);
+                }
+                family
             })
             .collect();
         let generated = families.len();
@@ -82,6 +92,37 @@ fn frames_called(
             plain
         }
     })
+}
+
+/// Native histograms with values from a seed: some empty, some far apart.
+fn natives(
+    layout: Option<&NativeLayout>,
+    series: usize,
+    bits: &mut impl FnMut() -> u64,
+) -> NativeColumn {
+    let mut column = NativeColumn::default();
+    let Some(layout) = layout else {
+        return column;
+    };
+    for _ in 0..series {
+        let mut index = (bits() % 2000) as i32 - 1000;
+        let (mut indices, mut counts) = (Vec::new(), Vec::new());
+        for _ in 0..bits() % 9 {
+            indices.push(index);
+            counts.push(1 + (bits() >> (8 + bits() % 56)));
+            index += 1 + (bits() % 5) as i32 * (bits() % 3) as i32;
+        }
+        column.push(
+            layout,
+            &NativeRow {
+                schema: layout.schema - (bits() % 3).min((layout.schema + 4) as u64) as i8,
+                zeros: bits() % 4 * (bits() % 100),
+                indices: &indices,
+                counts: &counts,
+            },
+        );
+    }
+    column
 }
 
 /// A frame with values from a seed.
@@ -96,10 +137,7 @@ pub(crate) fn frame(catalog: &Arc<Catalog>, time_ns: i64, epoch_ns: i64, seed: u
         let mut floats = |count: usize| (0..count).map(|_| any_value(draw())).collect::<Vec<f64>>();
         match shape {
             Shape::Counter | Shape::Gauge => Columns::Values(floats(block.len)),
-            Shape::Histogram {
-                bounds,
-                exponential,
-            } => {
+            Shape::Histogram { bounds, further } => {
                 let sums = floats(block.len);
                 let mut counts = || draw() >> (8 + draw() % 56);
                 let mut cumulative = Vec::new();
@@ -111,7 +149,7 @@ pub(crate) fn frame(catalog: &Arc<Catalog>, time_ns: i64, epoch_ns: i64, seed: u
                 }
                 // In some blocks series have buckets of their own.
                 let moves = counts() % 3 == 0;
-                let layout = exponential.unwrap_or(NO_LAYOUT);
+                let layout = further.exponential.unwrap_or(NO_LAYOUT);
                 let width = if moves { layout.len_max } else { layout.len };
                 let cells = block.len * width;
                 let exponential_counts = (0..cells).map(|_| counts() >> (counts() % 40)).collect();
@@ -132,6 +170,7 @@ pub(crate) fn frame(catalog: &Arc<Catalog>, time_ns: i64, epoch_ns: i64, seed: u
                     cumulative,
                     sums,
                     exponential,
+                    native: natives(further.native.as_ref(), block.len, &mut counts),
                 }
             }
             Shape::Summary { quantiles } => Columns::Summary {
@@ -228,16 +267,24 @@ fn shapes() -> impl Strategy<Value = Shape> {
         Just(Shape::Gauge),
         (
             numbers(),
-            prop::option::of((-4..20i32, -99..99i32, 1..30usize))
+            prop::option::of((-4..20i32, -99..99i32, 1..30usize)),
+            prop::option::of((-4..=8i8, prop_oneof![Just(0.0), Just(1e-9)])),
         )
-            .prop_map(|(bounds, layout)| Shape::Histogram {
+            .prop_map(|(bounds, dense, native)| Shape::Histogram {
                 bounds: bounds.into(),
-                exponential: layout.map(|(scale, offset, len)| ExponentialLayout {
-                    scale,
-                    offset,
-                    len,
-                    len_max: len + 3,
-                }),
+                further: FurtherBuckets {
+                    exponential: dense.map(|(scale, offset, len)| ExponentialLayout {
+                        scale,
+                        offset,
+                        len,
+                        len_max: len + 3,
+                    }),
+                    native: native.map(|(schema, zero_threshold)| NativeLayout {
+                        schema,
+                        buckets_max: 160,
+                        zero_threshold,
+                    }),
+                },
             }),
         prop::collection::btree_set(0..=1000u32, 0..4).prop_map(|all| Shape::Summary {
             quantiles: all.into_iter().map(|q| f64::from(q) / 1000.0).collect(),

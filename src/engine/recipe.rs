@@ -13,6 +13,7 @@ use crate::engine::kernel::summary::Summary;
 use crate::engine::tick::Common;
 use crate::engine::weights::weights;
 use crate::engine::window::State;
+use crate::model::FurtherBuckets;
 use crate::model::space::Space;
 use crate::model::{Family, Shape};
 use crate::random::quantile::QuantileTable;
@@ -96,15 +97,16 @@ impl Recipe {
             Kind::Histogram {
                 bounds,
                 observations,
+                ..
             } => {
-                let layout = match family.shape {
-                    Shape::Histogram { exponential, .. } => exponential,
-                    _ => None,
+                let further = match family.shape {
+                    Shape::Histogram { further, .. } => further,
+                    _ => FurtherBuckets::default(),
                 };
                 let values = shared.table(&observations.distribution);
                 Self::Histogram(RecipeOf::new(
                     common(observations.diurnal),
-                    Histogram::new(bounds, observations, values, layout, lineage()),
+                    Histogram::new(bounds, observations, values, further, lineage()),
                 ))
             }
             Kind::Summary {

@@ -7,10 +7,10 @@
 //!
 //! | the metric differs in | what goes on of a series that there was before |
 //! |---|---|
-//! | nothing, description, unit, or which series there are (labels, values, cap, sampling) | everything: total, start time, position of a walk, window of a summary |
+//! | nothing, description, unit, exemplars, or which series there are (labels, values, cap, sampling) | everything: total, start time, position of a walk, window of a summary |
 //! | rate, observations, distribution, daily factor, weights, seed | of a counter, histogram or summary total and start time; they grow by the new rules, and a summary's window begins anew; a random walk begins anew; other gauges have nothing to keep |
 //! | `max_age_s` or an objective's error | of a summary total and start time; its window begins anew |
-//! | type, buckets, quantiles; exponential buckets where these are sent | nothing: it begins anew |
+//! | type, buckets, quantiles; further buckets where these are sent | nothing: it begins anew |
 //! | the metric that it is of, by name | nothing: it begins anew |
 //! | what that one differs in | where that one begins anew, it does so, too; else everything, but that the window of a summary that observes a counter's events begins anew where the counter grows by new rules |
 //!
@@ -36,14 +36,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::config::{Config, Kind, LabelValues, Metric};
-use crate::engine::exponential;
 use crate::engine::frame::{Frame, Matchings};
+use crate::engine::further;
 use crate::engine::late::history_from;
 use crate::engine::recipe::Recipe;
 use crate::engine::shard::{Seat, Shard, TickPlan};
 use crate::engine::tick::{BaseTick, first_observations};
 use crate::engine::{Engine, deal, new_frame, recipes_of};
-use crate::exporters;
+use crate::exporters::{self, Needs};
 use crate::model::population::{Population, Populations};
 use crate::model::space::Matching;
 use crate::model::{Block, Catalog, Family};
@@ -164,16 +164,11 @@ impl Prepared {
         let reloaded = compare(old, &config.metrics);
         let mut matchings = Matchings::default();
         let mut predecessors = Vec::with_capacity(config.metrics.len());
-        let size_max = exporters::needs(config).exponential_size_max;
+        let needs = exporters::needs(config);
         for (metric, family) in config.metrics.iter().zip(catalog.families()) {
             let known = old.iter().position(|old| old.name == metric.name);
             let predecessor = known.and_then(|known| {
-                let carry = carry_kin(
-                    (old, &old[known]),
-                    (&config.metrics, metric),
-                    size_max,
-                    rule,
-                )?;
+                let carry = carry_kin((old, &old[known]), (&config.metrics, metric), needs, rule)?;
                 let earlier = &before.families()[known];
                 debug_assert_eq!(earlier.shape, family.shape);
                 // Of the same space no entity changes with the reload.
@@ -241,14 +236,13 @@ impl Engine {
         let threads = self.shard_blocks.len() - 1;
         let (layout, shard_blocks) = deal(&catalog, threads);
         let layout = Arc::new(layout);
-        let counts_growth = self.growth.is_some();
         let populations = self.succeeding(&founded, &predecessors);
         let mut current = new_frame(
             (&catalog, &populations, &recipes),
             &layout,
             &shard_blocks,
             self.times.epoch_ns,
-            counts_growth,
+            self.told(),
         );
         self.carry_over(
             &predecessors,
@@ -462,15 +456,15 @@ fn compare(old: &[Metric], new: &[Metric]) -> Reloaded {
 fn carry_kin(
     (old_metrics, old): (&[Metric], &Metric),
     (new_metrics, new): (&[Metric], &Metric),
-    size_max: Option<usize>,
+    needs: Needs,
     rule: Rule,
 ) -> Option<Carry> {
-    let own = carry(old, new, size_max, rule)?;
+    let own = carry(old, new, needs, rule)?;
     let is_gauge = matches!(new.kind, Kind::Gauge { .. });
     match (old.parent(old_metrics), new.parent(new_metrics)) {
         (None, None) => Some(own),
         (Some(old), Some(new)) if old.name == new.name => {
-            let other = carry_kin((old_metrics, old), (new_metrics, new), size_max, rule)?;
+            let other = carry_kin((old_metrics, old), (new_metrics, new), needs, rule)?;
             // A summary's window is drawn again from the counter as it is now. A gauge keeps
             // what it has smoothed.
             let draws_again = !is_gauge && other == Carry::Totals;
@@ -481,7 +475,7 @@ fn carry_kin(
 }
 
 /// What goes on of a series of a metric in one of the same name; see the table above.
-fn carry(old: &Metric, new: &Metric, size_max: Option<usize>, rule: Rule) -> Option<Carry> {
+fn carry(old: &Metric, new: &Metric, needs: Needs, rule: Rule) -> Option<Carry> {
     let series = |metric: &Metric| (metric.series_cap, metric.sampling);
     let same_space = old.labels == new.labels && series(old) == series(new);
     if rule == Rule::WholeMetrics && !same_space {
@@ -497,8 +491,8 @@ fn carry(old: &Metric, new: &Metric, size_max: Option<usize>, rule: Rule) -> Opt
         (Kind::Counter { .. }, Kind::Counter { .. }) => true,
         (Kind::Gauge { .. }, Kind::Gauge { algorithm, .. }) => !algorithm.remembers(),
         (Kind::Histogram { bounds, .. }, Kind::Histogram { bounds: now, .. }) => {
-            let layout = exponential::layouts(size_max);
-            bounds == now && layout(old) == layout(new)
+            let further = further::layouts(needs);
+            bounds == now && further(old) == further(new)
         }
         (
             Kind::Summary { objectives, .. },

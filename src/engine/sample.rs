@@ -61,6 +61,21 @@ impl Sample {
         leaf_draw(self.key, 1, index)
     }
 
+    /// One of all observations, by its place among those that [`Self::list`] lists.
+    pub fn nth(&self, mut place: u64) -> u64 {
+        let mut node = self.root();
+        while node.count > LEAF_MAX {
+            let (left, right) = node.split(self.key);
+            node = if place < left.count {
+                left
+            } else {
+                place -= left.count;
+                right
+            };
+        }
+        node.position(self.key, place)
+    }
+
     /// How many observations lie below `position`.
     pub fn count_below(&self, position: u64) -> u64 {
         let mut node = self.root();
@@ -86,6 +101,50 @@ impl Sample {
     pub fn tally(&self, thresholds: &[u64], values: &QuantileTable, counts: &mut [u64]) -> f64 {
         assert_eq!(counts.len(), thresholds.len() + 1);
         self.tally_node(self.root(), thresholds, values, counts)
+    }
+
+    /// The lowest and the highest position; `None` of no observations.
+    pub fn ends(&self) -> Option<(u64, u64)> {
+        if self.count == 0 {
+            return None;
+        }
+        let end_node = |is_lower: bool| {
+            let mut node = self.root();
+            while node.count > LEAF_MAX {
+                let (left, right) = node.split(self.key);
+                let (outer, inner) = if is_lower {
+                    (left, right)
+                } else {
+                    (right, left)
+                };
+                node = if outer.count > 0 { outer } else { inner };
+            }
+            node
+        };
+        let positions = |node: Node| (0..node.count).map(move |i| node.position(self.key, i));
+        let lowest = positions(end_node(true)).min()?;
+        Some((lowest, positions(end_node(false)).max()?))
+    }
+
+    /// Appends to `cells` every cell between thresholds that holds something, in increasing
+    /// order, and how much; thresholds as for [`Self::tally`], which counts the same.
+    pub fn occupied(&self, thresholds: &[u64], cells: &mut Vec<(u32, u64)>) {
+        let from = cells.len();
+        self.occupied_in(self.root(), thresholds, cells);
+        // Halves come in order, and what a leaf lists does not.
+        let own = &mut cells[from..];
+        own.sort_unstable_by_key(|&(cell, _)| cell);
+        let mut last = 0;
+        for at in 1..own.len() {
+            if own[at].0 == own[last].0 {
+                own[last].1 += own[at].1;
+            } else {
+                last += 1;
+                own[last] = own[at];
+            }
+        }
+        let kept = own.len().min(last + 1);
+        cells.truncate(from + kept);
     }
 
     /// Appends every observation; meant for samples that are not huge.
@@ -133,6 +192,23 @@ impl Sample {
         let (left, right) = node.split(self.key);
         self.tally_node(left, thresholds, values, counts)
             + self.tally_node(right, thresholds, values, counts)
+    }
+
+    fn occupied_in(&self, node: Node, thresholds: &[u64], cells: &mut Vec<(u32, u64)>) {
+        let cell_of = |position| thresholds.partition_point(|&t| t <= position) as u32;
+        if node.count <= LEAF_MAX {
+            let positions = (0..node.count).map(|index| node.position(self.key, index));
+            cells.extend(positions.map(|position| (cell_of(position), 1)));
+            return;
+        }
+        let cell = cell_of(node.start);
+        if cell == cell_of(node.last()) {
+            cells.push((cell, node.count));
+            return;
+        }
+        let (left, right) = node.split(self.key);
+        self.occupied_in(left, thresholds, cells);
+        self.occupied_in(right, thresholds, cells);
     }
 
     fn list_node(&self, node: Node, out: &mut Vec<u64>) {
@@ -256,6 +332,11 @@ mod tests {
                 let mut listed = Vec::new();
                 sample.list(&mut listed);
                 assert_eq!(listed.len() as u64, count);
+                for (place, &position) in listed.iter().enumerate() {
+                    assert_eq!(sample.nth(place as u64), position);
+                }
+                let ends = listed.iter().min().zip(listed.iter().max());
+                assert_eq!(sample.ends(), ends.map(|(&min, &max)| (min, max)));
                 if count <= LEAF_MAX {
                     let direct: Vec<u64> = (0..count).map(|i| sample.position(i)).collect();
                     assert_eq!(listed, direct);

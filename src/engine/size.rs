@@ -1,8 +1,10 @@
 //! What an engine will take of memory, by arithmetic on what it will be built from.
 
 use super::events::Lineage;
-use super::growth::Growth;
+use super::further;
+use super::growth::{Growth, Told};
 use super::kernel::summary::WINDOW_TICK_BYTES;
+use super::native::NativeColumn;
 use super::recipe::{is_weighted, state_bytes};
 use super::threads_of;
 use crate::algorithm::distribution::Distribution;
@@ -17,7 +19,7 @@ use crate::timeline::window_ticks;
 pub struct EngineSize<'a> {
     /// Frames at the same time.
     frames: f64,
-    counts_growth: bool,
+    told: Told,
     threads: usize,
     interval_ns: u64,
     metrics: &'a [Metric],
@@ -33,7 +35,7 @@ pub struct EngineSize<'a> {
 impl<'a> EngineSize<'a> {
     /// Without families.
     pub fn new(config: &'a Config) -> Self {
-        let counts_growth = exporters::needs(config).growth;
+        let needs = exporters::needs(config);
         // The current one and the one that is filled; and the one that deltas are counted
         // from, where that is neither.
         let tick_ns = config.global.tick_interval_ns;
@@ -41,7 +43,10 @@ impl<'a> EngineSize<'a> {
             .any(|(_, push)| push.needs().growth && push.interval_ns() > tick_ns);
         Self {
             frames: if keeps_before { 3.0 } else { 2.0 },
-            counts_growth,
+            told: Told {
+                growth: needs.growth,
+                extremes: needs.extremes,
+            },
             threads: threads_of(config),
             interval_ns: tick_ns,
             metrics: &config.metrics,
@@ -56,12 +61,15 @@ impl<'a> EngineSize<'a> {
     /// Adds the family of a metric: its shape, how many series it has, and the number of its
     /// space, which families may share.
     pub fn add(&mut self, metric: &'a Metric, shape: &Shape, series: f64, space: usize) {
-        let growth_bytes = if self.counts_growth {
-            Growth::series_bytes(shape)
-        } else {
-            0
+        let growth_bytes = Growth::series_bytes(shape, self.told);
+        let native_bytes = match shape {
+            Shape::Histogram { further, .. } if further.native.is_some() => {
+                NativeColumn::series_bytes(further::occupied(metric).unwrap_or(0.0))
+            }
+            _ => 0.0,
         };
-        let frame_bytes = series * (shape.column_bytes() + growth_bytes) as f64;
+        let fixed_bytes = (shape.column_bytes() + growth_bytes) as f64;
+        let frame_bytes = series * (fixed_bytes + native_bytes);
         self.frame_bytes += frame_bytes;
         self.bytes += self.frames * frame_bytes + series * state_bytes(&metric.kind) as f64;
         if is_weighted(metric) {
@@ -122,8 +130,8 @@ impl super::Engine {
         for (index, family) in self.catalog.families().iter().enumerate() {
             let series = family.series_count();
             bytes += 2 * series * family.shape.column_bytes();
-            if self.growth.is_some() && index < self.catalog.generated_count() {
-                bytes += 2 * series * Growth::series_bytes(&family.shape);
+            if index < self.catalog.generated_count() {
+                bytes += 2 * series * Growth::series_bytes(&family.shape, self.told());
             }
             if let Some(recipe) = self.recipes.get(index) {
                 let weights = recipe.common().weights.as_ref();

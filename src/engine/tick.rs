@@ -109,6 +109,20 @@ impl BaseTick {
         }
     }
 
+    /// A tick of its own, at a time: for draws that look at no other one.
+    pub(crate) fn alone((number, time_ns): (u64, i64), effects: &Arc<Effects>) -> Self {
+        Self {
+            number,
+            // Any tick is at the time of this one.
+            times: Times {
+                epoch_ns: time_ns,
+                interval_ns: 0,
+            },
+            effects: Arc::clone(effects),
+            ..Self::default()
+        }
+    }
+
     /// Brings it to a tick.
     pub(crate) fn advance(&mut self, common: &Common, number: u64) {
         self.number = number;

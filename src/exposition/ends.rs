@@ -74,7 +74,7 @@ impl<const N: usize> Short<N> {
     }
 
     /// What is written, which must not be longer than `N` bytes.
-    fn written(write: impl FnOnce(&mut Cursor<&mut [u8]>) -> io::Result<()>) -> Self {
+    pub(super) fn written(write: impl FnOnce(&mut Cursor<&mut [u8]>) -> io::Result<()>) -> Self {
         let mut bytes = [0; N];
         let mut out = Cursor::new(bytes.as_mut_slice());
         write(&mut out).expect("a short text has room");

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::engine::{Columns, Created, ExponentialColumn, Frame, Gaps};
+use crate::engine::{Columns, Created, ExponentialColumn, Frame, Gaps, NativeColumn};
 use crate::exposition::places::Place;
 use crate::model::{Family, Shape};
 
@@ -42,6 +42,7 @@ impl Default for Gathered {
                 cumulative: Vec::new(),
                 sums: Vec::new(),
                 exponential: ExponentialColumn::default(),
+                native: NativeColumn::default(),
             },
             summaries: Columns::Summary {
                 quantiles: Vec::new(),
@@ -62,8 +63,11 @@ impl Gathered {
         let cells = columns.map(|columns| match columns {
             Columns::Values(values) => values.capacity(),
             Columns::Histogram {
-                cumulative, sums, ..
-            } => cumulative.capacity() + sums.capacity(),
+                cumulative,
+                sums,
+                native,
+                ..
+            } => cumulative.capacity() + sums.capacity() + native.kept_bytes() / 8,
             Columns::Summary {
                 quantiles,
                 counts,
@@ -96,7 +100,8 @@ impl Gathered {
 
     /// Takes the place of what it was: some rows of families, each in its block; when they
     /// began only where that is asked for. Of families that have more than a value for each
-    /// row the first alone is taken, and exponential buckets are left out.
+    /// row the first alone is taken, and exponential
+    /// buckets are left out.
     pub(super) fn take(
         &mut self,
         frame: &Frame,
@@ -144,6 +149,10 @@ impl Gathered {
             Shape::Histogram { .. } | Shape::Summary { .. } => {
                 self.families.truncate(1);
                 let width = first.shape.layout().cells();
+                let layout = match &first.shape {
+                    Shape::Histogram { further, .. } => further.native,
+                    _ => None,
+                };
                 let to = match first.shape {
                     Shape::Histogram { .. } => &mut self.histograms,
                     _ => &mut self.summaries,
@@ -153,6 +162,10 @@ impl Gathered {
                     let (columns, gaps) = frame.columns_with_gaps(block(first, place));
                     has_gaps |= !gaps.is_empty();
                     append(to, columns, place.row(), width);
+                    if let Some(layout) = &layout {
+                        let row = columns.native().row(place.row(), layout);
+                        to.native_mut().push(layout, &row);
+                    }
                 }
             }
         }
@@ -193,10 +206,14 @@ fn clear(columns: &mut Columns) {
     match columns {
         Columns::Values(values) => values.clear(),
         Columns::Histogram {
-            cumulative, sums, ..
+            cumulative,
+            sums,
+            native,
+            ..
         } => {
             cumulative.clear();
             sums.clear();
+            native.empty();
         }
         Columns::Summary {
             quantiles,

@@ -171,13 +171,7 @@ mod tests {
         let shapes = [
             ("requests", Shape::Counter),
             ("load", Shape::Gauge),
-            (
-                "latency_seconds",
-                Shape::Histogram {
-                    bounds,
-                    exponential: None,
-                },
-            ),
+            ("latency_seconds", Shape::histogram(bounds)),
             ("size_bytes", Shape::Summary { quantiles }),
         ];
         let families = shapes

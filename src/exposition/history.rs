@@ -95,6 +95,7 @@ impl History {
                 created: &Created::Together(0),
                 rows: start..(start + step).min(rows.end),
                 first_series: series,
+                exemplars: None,
             };
             self.text.write_rows(out, &ends, &points, &mut Unmarked);
         }

@@ -15,8 +15,8 @@ use crate::exposition::negotiate::Format;
 use crate::exposition::points::Points;
 use crate::exposition::room::Room;
 use crate::exposition::stencil::Stencil;
-use crate::model::Shape;
 use crate::model::targets::Target;
+use crate::model::{Family, Shape};
 
 /// What the names of the process's own families end in that are on every page.
 pub(crate) const OWN: [&str; 2] = ["gen_ticks", "gen_epoch_seconds"];
@@ -232,7 +232,9 @@ impl<M: Mark> Writer<'_, M> {
         let row_bytes = text.series_bytes_max() + (repeats.series_lines + 1) * more_bytes;
         let population = self.frame.population(index);
         let row_count = stencil.row_count();
-        let is_apart = row_count < stencil.ranges().len() * NEIGHBOURS_MIN;
+        // What is gathered has forgotten whose it is, and so knows no exemplars.
+        let is_apart =
+            row_count < stencil.ranges().len() * NEIGHBOURS_MIN && !has_exemplars(family, format);
         if is_apart {
             stencil.find_places(family.block_series);
         }
@@ -247,6 +249,7 @@ impl<M: Mark> Writer<'_, M> {
                 created: &gathered.created,
                 rows: rows.clone(),
                 first_series: ranges[0].start,
+                exemplars: None,
             };
             self.samples += gathered.gaps.present(rows) * repeats.series_lines;
             let room = &mut Room::new(self.out, row_count * row_bytes);
@@ -276,6 +279,7 @@ impl<M: Mark> Writer<'_, M> {
             |family: usize| matches!(families[family].shape, Shape::Counter | Shape::Gauge);
         let goes_with = |family: usize| {
             has_value(family)
+                && !has_exemplars(&families[family], format)
                 && space(family) == space(ahead[0])
                 && texts.of(family).has_created(format) == with_created
         };
@@ -294,6 +298,11 @@ impl<M: Mark> Writer<'_, M> {
         let rows = self.gathered.next_rows(ahead[0]);
         rows.expect("it was gathered first")
     }
+}
+
+/// Whether lines in a format may have exemplars.
+fn has_exemplars(family: &Family, format: Format) -> bool {
+    format != Format::Text && family.exemplars.is_some()
 }
 
 mod protobuf;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::engine::{Columns, Created, Frame, Gaps};
+use crate::engine::{Columns, Created, Exemplars, Frame, Gaps};
 use crate::model::population::Population;
 
 /// Neighbouring series of one block and their values.
@@ -16,6 +16,8 @@ pub(super) struct Points<'a> {
     pub(super) rows: Range<usize>,
     /// The first of them, counted within the family.
     pub(super) first_series: usize,
+    /// Of the block's rows, where the family has any.
+    pub(super) exemplars: Option<Exemplars<'a>>,
 }
 
 impl<'a> Points<'a> {
@@ -29,6 +31,7 @@ impl<'a> Points<'a> {
             created: frame.created(index),
             first_series: block.start + rows.start,
             rows,
+            exemplars: frame.exemplars(index),
         }
     }
 }

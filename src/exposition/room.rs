@@ -62,6 +62,12 @@ impl<'a> Room<'a> {
         self.len
     }
 
+    /// Forgets the last bytes, which were put here.
+    pub(super) fn take_back(&mut self, len: usize) {
+        assert!(len <= self.len);
+        self.len -= len;
+    }
+
     /// Appends the first `len` bytes of `window`.
     #[inline(always)]
     #[allow(unsafe_code)]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::LabelValues;
-use crate::engine::{Columns, ExponentialColumn, random_frames};
+use crate::engine::{Columns, ExponentialColumn, NativeColumn, random_frames};
 use crate::model::labels::Dimension;
 use crate::model::{Family, Shape};
 
@@ -132,6 +132,7 @@ fn example() -> Frame {
         cumulative: cumulative.to_vec(),
         sums: vec![sum],
         exponential: ExponentialColumn::default(),
+        native: NativeColumn::default(),
     };
     let columns = vec![
         Columns::Values(vec![3.0, 4.5]),

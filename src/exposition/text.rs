@@ -9,10 +9,11 @@
 
 use std::sync::Arc;
 
-use crate::engine::Columns;
+use crate::engine::{Columns, Exemplar, Exemplars, Upcoming};
 use crate::escaping::Escaping;
 use crate::exposition::ends::{CreatedEnd, Ends, Short};
 use crate::exposition::escape::{self, SpaceText};
+use crate::exposition::exemplars;
 use crate::exposition::head::{Head, LineHead};
 use crate::exposition::lines::{Mark, Repeats};
 use crate::exposition::negotiate::Format;
@@ -44,6 +45,8 @@ pub(super) struct FamilyText {
     /// Whether `OpenMetrics` tells when series began.
     created: bool,
     longest_line_bytes: usize,
+    /// What an exemplar adds to a line, at most; of a series one line at most has one.
+    exemplar_bytes: usize,
 }
 
 /// The label of a bucket or quantile and what follows it: `,le="0.1"} `.
@@ -115,6 +118,7 @@ impl FamilyText {
             shape: family.shape.clone(),
             created: false,
             longest_line_bytes,
+            exemplar_bytes: family.exemplars.as_ref().map_or(0, exemplars::bytes_max),
         }
     }
 
@@ -145,7 +149,8 @@ impl FamilyText {
 
     /// No series takes more bytes than this, in either format.
     pub(super) fn series_bytes_max(&self) -> usize {
-        (self.shape.samples_per_series() + 1) * self.longest_line_bytes
+        let lines = self.shape.samples_per_series() + 1;
+        lines * self.longest_line_bytes + self.exemplar_bytes
     }
 
     /// Appends the lines before the family's first series.
@@ -259,6 +264,7 @@ impl FamilyText {
     ) {
         let mut created = self.created_end(ends, points);
         let rows = points.rows.clone();
+        let mut upcoming = Upcoming::new(shown(ends, points), rows.clone());
         for (row, &value) in rows.clone().zip(&values[rows]) {
             if points.gaps.contains(row) {
                 ends.advance(head);
@@ -269,6 +275,9 @@ impl FamilyText {
             marks.line(start, room.len());
             number::put_value(room, value);
             ends.put(room, row);
+            if let Some(exemplar) = upcoming.take(row) {
+                exemplars::put_behind(room, &exemplar);
+            }
             if let Some(created) = &mut created {
                 let start = room.len();
                 self.created_name.put(room);
@@ -295,6 +304,7 @@ impl FamilyText {
         let mut created = self.created_end(ends, points);
         let has_sums = self.has(ends.format(), Role::Sum);
         let width = self.suffixes.len();
+        let mut upcoming = Upcoming::new(shown(ends, points), points.rows.clone());
         for row in points.rows.clone() {
             if points.gaps.contains(row) {
                 ends.advance(head);
@@ -302,7 +312,9 @@ impl FamilyText {
             }
             let cells = &cells[row * width..(row + 1) * width];
             head.complete();
-            for (suffix, &cell) in self.suffixes.iter().zip(cells) {
+            let exemplar: Option<Exemplar<'_>> = upcoming.take(row);
+            let exemplar_cell = exemplar.map_or(usize::MAX, |exemplar| exemplar.cell);
+            for (index, (suffix, &cell)) in self.suffixes.iter().zip(cells).enumerate() {
                 let start = room.len();
                 head.put_stem(room);
                 if head.is_bare() {
@@ -314,6 +326,11 @@ impl FamilyText {
                 marks.line(start, room.len());
                 put_cell(room, cell);
                 ends.put(room, row);
+                if index == exemplar_cell
+                    && let Some(exemplar) = &exemplar
+                {
+                    exemplars::put_behind(room, exemplar);
+                }
             }
             if has_sums {
                 self.put_sums(room, (ends, row), head, totals(row, cells), marks);
@@ -369,6 +386,12 @@ impl FamilyText {
     fn has(&self, format: Format, role: Role) -> bool {
         self.shape.layout().has(wire(format, self.created), role)
     }
+}
+
+/// The exemplars that lines have: in `OpenMetrics` alone.
+fn shown<'a>(ends: &impl Ends, points: &'a Points<'_>) -> Option<&'a Exemplars<'a>> {
+    let exemplars = points.exemplars.as_ref()?;
+    (ends.format() == Format::OpenMetrics).then_some(exemplars)
 }
 
 /// What is on the wire in a format, where `OpenMetrics` tells when series began or

@@ -12,8 +12,9 @@ use super::entry::{Entry, Event, Start};
 use super::read::History;
 use crate::churn::Order;
 use crate::config::{self, Config, Metric, Shard};
-use crate::engine::{Engine, Prepared, Rule, SeriesCounts, exponential, tick_time_ns};
-use crate::model::exponential::ExponentialLayout;
+use crate::engine::{Engine, Prepared, Rule, SeriesCounts, further, tick_time_ns};
+use crate::exporters::Needs;
+use crate::model::FurtherBuckets;
 use crate::model::space::SpaceError;
 use crate::model::{Catalog, Family};
 use crate::timeline::{Modifier, Refusal, Timeline};
@@ -26,8 +27,8 @@ pub struct Replay {
     entries: Vec<Entry>,
     /// How many of them are carried out.
     done: usize,
-    /// Whether histograms count in exponential buckets as well.
-    exponential: bool,
+    /// What is needed of the engine.
+    needs: Needs,
     /// Families beside those that are generated.
     own: fn(&Config) -> Vec<Family>,
     published: Published,
@@ -144,9 +145,8 @@ impl fmt::Display for ReplayError {
 impl std::error::Error for ReplayError {}
 
 impl Replay {
-    /// All that a journal tells. With `exponential`, catalogs are built for
-    /// exponential histograms.
-    pub fn new(history: History, exponential: bool) -> Self {
+    /// All that a journal tells; histograms count in the buckets that `needs` tells.
+    pub fn new(history: History, needs: Needs) -> Self {
         let Start {
             version,
             fingerprint,
@@ -172,13 +172,13 @@ impl Replay {
             epoch_ns: history.start.epoch_ns,
             entries: history.entries,
             done: 0,
-            exponential,
+            needs,
             own: |_| Vec::new(),
         }
     }
 
     /// A run to which nothing is done.
-    pub fn of_config(config: Config, epoch_ns: i64, exponential: bool) -> Self {
+    pub fn of_config(config: Config, epoch_ns: i64, needs: Needs) -> Self {
         Self {
             version: String::new(),
             catches_up: false,
@@ -190,7 +190,7 @@ impl Replay {
             epoch_ns,
             entries: Vec::new(),
             done: 0,
-            exponential,
+            needs,
             own: |_| Vec::new(),
             published: Published {
                 first: None,
@@ -215,14 +215,10 @@ impl Replay {
     }
 
     /// The same where catalogs have the families of the process besides that are told of each
-    /// configuration; `exponential` as for [`Self::new`].
+    /// configuration; `needs` as for [`Self::new`].
     #[must_use]
-    pub fn with_families(self, own: fn(&Config) -> Vec<Family>, exponential: bool) -> Self {
-        Self {
-            exponential,
-            own,
-            ..self
-        }
+    pub fn with_families(self, own: fn(&Config) -> Vec<Family>, needs: Needs) -> Self {
+        Self { needs, own, ..self }
     }
 
     /// Tells that others went on with it at a time.
@@ -479,7 +475,7 @@ impl Replay {
     /// # Errors
     /// When a label space cannot be built.
     pub fn catalog(&self) -> Result<Catalog, ReplayError> {
-        let layout = |metric: &Metric| self.layout(metric);
+        let layout = |metric: &Metric| self.further(metric);
         Catalog::build_with(&self.config, (self.own)(&self.config), &layout)
             .map_err(|(metric, error)| ReplayError::Space(metric, error))
     }
@@ -589,7 +585,7 @@ impl Replay {
         engine: &mut Engine,
     ) -> Result<(), ReplayError> {
         self.config = config;
-        let layout = |metric: &Metric| self.layout(metric);
+        let layout = |metric: &Metric| self.further(metric);
         let before = (engine.metrics(), engine.catalog());
         let own = (self.own)(&self.config);
         let catalog = Catalog::build_after(before, &self.config, own, &layout)
@@ -609,9 +605,8 @@ impl Replay {
         Ok(())
     }
 
-    fn layout(&self, metric: &Metric) -> Option<ExponentialLayout> {
-        let size_max = self.config.otel.exponential_size_max;
-        exponential::layouts(self.exponential.then_some(size_max))(metric)
+    fn further(&self, metric: &Metric) -> FurtherBuckets {
+        further::buckets(metric, &self.needs)
     }
 }
 

@@ -12,6 +12,7 @@ use super::*;
 use crate::clock::rfc3339;
 use crate::config::{self, Config};
 use crate::engine::{Columns, Reloaded, SeriesCounts};
+use crate::exporters::Needs;
 use crate::timeline::{Applied, Command};
 
 const EPOCH_NS: i64 = 1_700_000_000_000_000_000;
@@ -73,7 +74,7 @@ fn run_with(entries: Vec<Entry>, change: impl FnOnce(&mut Start)) -> Replay {
         copied: None,
         is_written: true,
     };
-    Replay::new(history, false)
+    Replay::new(history, Needs::default())
 }
 
 /// A run goes on where it began in the same way and what was done to it stays done.
@@ -295,7 +296,7 @@ fn journals_tell_their_shard() {
 fn fingerprints_are_those_of_their_time() {
     let history = load(Path::new("tests/journals/effective.journal")).unwrap();
     let now = config::fingerprint(&history.start.config);
-    let replay = Replay::new(history, false);
+    let replay = Replay::new(history, Needs::default());
     assert_eq!(replay.fingerprint(53), "43b3052e14adc9c0");
     assert_eq!(replay.fingerprint(54), "87c46abd62ea1e4f");
     assert_ne!(now, replay.fingerprint(53));
@@ -307,7 +308,7 @@ fn which_ticks_were_published_is_told() {
         let lines: String = added.iter().map(Entry::line).collect();
         read("j", (text() + &lines).as_bytes())
     };
-    let published = |added: &[Entry]| Replay::new(of(added).unwrap(), false).published();
+    let published = |added: &[Entry]| Replay::new(of(added).unwrap(), Needs::default()).published();
     let known = |before, until_ns, later| Published {
         first: Some(0),
         before,
@@ -332,7 +333,7 @@ fn which_ticks_were_published_is_told() {
         }
     );
     let stop = at(30, Event::Stop(time_ns(29) + 1));
-    let ended = Replay::new(of(std::slice::from_ref(&stop)).unwrap(), false);
+    let ended = Replay::new(of(std::slice::from_ref(&stop)).unwrap(), Needs::default());
     assert_eq!(ended.published(), known(30, time_ns(29) + 1, Later::None));
     assert_eq!(ended.ended_ns(), Some(time_ns(29) + 1));
     // A copy ends with that.
@@ -341,7 +342,7 @@ fn which_ticks_were_published_is_told() {
 
     let of_lines = |lines: &[Entry]| {
         let lines: String = lines.iter().map(Entry::line).collect();
-        Replay::new(read("j", lines.as_bytes()).unwrap(), false).published()
+        Replay::new(read("j", lines.as_bytes()).unwrap(), Needs::default()).published()
     };
     let caught_up = Published {
         first: Some(12),
@@ -365,7 +366,7 @@ fn which_ticks_were_published_is_told() {
 /// What is in effect is the same whether the ticks are computed or not.
 #[test]
 fn effects_are_those_of_the_engine() {
-    let mut replay = Replay::new(read("j", text().as_bytes()).unwrap(), false);
+    let mut replay = Replay::new(read("j", text().as_bytes()).unwrap(), Needs::default());
     let mut effects = replay.effects();
     let mut engine = replay.engine(1).unwrap();
     let mut most = 0;
@@ -411,7 +412,7 @@ fn reloads_are_replayed_by_the_rule_of_their_time() {
             text = text.replace(",\"series\":{}", "");
             assert!(!text.contains("\"series\""), "{text}");
         }
-        let mut replay = Replay::new(read("j", text.as_bytes()).unwrap(), false);
+        let mut replay = Replay::new(read("j", text.as_bytes()).unwrap(), Needs::default());
         let mut engine = replay.engine(1).unwrap();
         loop {
             replay.before_tick(&mut engine)?;

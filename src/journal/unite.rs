@@ -13,6 +13,7 @@ use super::read::History;
 use super::replay::{Later, Move, Published, Replay};
 use crate::config::{Config, Shard};
 use crate::engine::tick_time_ns;
+use crate::exporters::Needs;
 
 /// A process that writes its journal has done by so long after a tick's time what was to be
 /// done before it, nanoseconds; or by so many ticks later, if these are longer.
@@ -60,18 +61,18 @@ impl Process {
 /// The processes of all shards of one number, by their own numbers.
 struct Division(Vec<Process>);
 
-/// The run of several journals, each with its name; `exponential` as for [`Replay::new`]. At
+/// The run of several journals, each with its name; `needs` as for [`Replay::new`]. At
 /// `now_ns`, Unix nanoseconds, they were read.
 ///
 /// # Errors
 /// When they are not all shards of one run, or something was done to one and not to another.
 pub fn unite(
     journals: Vec<(String, History)>,
-    exponential: bool,
+    needs: Needs,
     now_ns: i64,
 ) -> Result<United, UniteError> {
     check_alike(&journals)?;
-    let mut divisions = divided(sharded(journals, exponential))?;
+    let mut divisions = divided(sharded(journals, needs))?;
     let processes = || divisions.iter().flat_map(|division| &division.0);
     let Some(longest) = processes().max_by_key(|one| done(&one.history).len()) else {
         return Err(UniteError("there are no journals".into()));
@@ -94,7 +95,7 @@ pub fn unite(
         copied: None,
         is_written: false,
     };
-    let whole = Replay::new(history, exponential);
+    let whole = Replay::new(history, needs);
     let (published, moves) = one_after_the_other(&mut divisions, &whole);
     let published = published.unwrap_or_else(|| whole.published());
     let parts = divisions.into_iter().flat_map(|division| division.0);
@@ -144,11 +145,11 @@ fn check_alike(journals: &[(String, History)]) -> Result<(), UniteError> {
 }
 
 /// The processes of journals, each with its shard.
-fn sharded(journals: Vec<(String, History)>, exponential: bool) -> Vec<Process> {
+fn sharded(journals: Vec<(String, History)>, needs: Needs) -> Vec<Process> {
     let process = |(name, history): (String, History)| {
         let shard = history.start.config.shard.unwrap_or(Shard::WHOLE);
         Process {
-            part: Replay::new(history.clone(), exponential),
+            part: Replay::new(history.clone(), needs),
             name,
             shard,
             history,

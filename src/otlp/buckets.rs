@@ -1,6 +1,7 @@
 //! The buckets of an exponential histogram's point, empty ones at either end
 //! left out.
 
+use crate::engine::NativeGrowth;
 use crate::proto::wire::{
     fixed64_key, len_field_len, len_key, varint_key, varint_len, write_len_key, write_varint,
     zigzag,
@@ -9,7 +10,7 @@ use crate::proto::wire::{
 /// Field `zero_count` of a point.
 const ZEROS_KEY: u8 = fixed64_key(7);
 /// Field `positive` of a point.
-const POSITIVE_KEY: u8 = len_key(8);
+pub(super) const POSITIVE_KEY: u8 = len_key(8);
 
 /// A run of counts from the first to the last that is not 0, and how many
 /// observations are in none.
@@ -31,6 +32,8 @@ pub(super) struct Trimmed<'a> {
 pub(super) struct Tails {
     bytes: Vec<u8>,
     lens: Vec<u32>,
+    /// What the native histogram of a point has gained; reused.
+    growth: NativeGrowth,
 }
 
 impl Tails {
@@ -39,10 +42,12 @@ impl Tails {
         self.lens.clear();
     }
 
-    /// Keeps one more; returns its length.
-    pub(super) fn push(&mut self, trimmed: &Trimmed<'_>) -> usize {
-        let len = trimmed.len();
-        trimmed.write(&mut self.bytes);
+    /// Keeps one more, which `write` appends; returns its length.
+    #[inline]
+    pub(super) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>, &mut NativeGrowth)) -> usize {
+        let start = self.bytes.len();
+        write(&mut self.bytes, &mut self.growth);
+        let len = self.bytes.len() - start;
         self.lens.push(len as u32);
         len
     }
@@ -103,9 +108,18 @@ pub(super) fn trim<'a>(offset: i32, now: &'a [u64], before: Option<&'a [u64]>) -
     trimmed
 }
 
+/// Appends how many observations are in no bucket, if any are.
+#[inline]
+pub(super) fn write_zeros(out: &mut Vec<u8>, zeros: u64) {
+    if zeros > 0 {
+        out.push(ZEROS_KEY);
+        out.extend_from_slice(&zeros.to_le_bytes());
+    }
+}
+
 /// Appends varints, a run of them at a time.
 #[inline]
-fn write_counts(out: &mut Vec<u8>, counts: impl Iterator<Item = u64>) {
+pub(super) fn write_counts(out: &mut Vec<u8>, counts: impl Iterator<Item = u64>) {
     const RUN: usize = 64;
     let (mut run, mut len) = ([0; RUN + 10], 0);
     for count in counts {
@@ -152,18 +166,10 @@ impl Trimmed<'_> {
         Self { zeros, ..self }
     }
 
-    /// Bytes of the fields.
-    pub(super) fn len(&self) -> usize {
-        len_field_len(self.body_len()) + if self.zeros > 0 { 9 } else { 0 }
-    }
-
     /// Appends the fields; that of the buckets is there and empty where none has
     /// observations.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        if self.zeros > 0 {
-            out.push(ZEROS_KEY);
-            out.extend_from_slice(&self.zeros.to_le_bytes());
-        }
+        write_zeros(out, self.zeros);
         write_len_key(out, POSITIVE_KEY, self.body_len());
         if self.now.is_empty() {
             return;
@@ -200,7 +206,6 @@ mod tests {
         let trimmed = trim(-3, now, before).with_zeros(zeros);
         let mut out = Vec::new();
         trimmed.write(&mut out);
-        assert_eq!(out.len(), trimmed.len());
         let point = Point::decode(out.as_slice()).unwrap();
         assert_eq!(point.zero_count, zeros);
         let positive = point.positive.unwrap();

@@ -83,8 +83,10 @@ impl<'a> Frames<'a> {
             before: self.before.map(|frame| frame.block(piece.block).2),
             before_ns: self.before.map_or(i64::MIN, Frame::time_ns),
             growth: self.before.and_then(growth),
+            extremes: self.now.extremes(piece.block, self.before.map(Frame::tick)),
             rows: piece.rows.clone(),
             first_series: block.start + piece.rows.start,
+            exemplars: self.now.exemplars(piece.block),
         }
     }
 }

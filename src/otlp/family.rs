@@ -1,27 +1,27 @@
 //! A family's metric, and its points: how long they are, and their bytes.
 //!
 //! All lengths follow from label values and the family's shape, so the size of
-//! a point is known without its numbers; only exponential buckets have to be
-//! looked at. Metric, name and unit go through the generated types; points do
-//! not.
+//! a point is known without its numbers; only exponential buckets, exemplars, and what was
+//! observed at least and at most, have to be looked at. Metric, name and unit go through the
+//! generated types; points do not.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use prost::Message;
 
-use crate::config::{HistogramForm, Temporality};
-use crate::engine::{Columns, Created, Place};
+use crate::engine::{Columns, Created, Exemplar, NativeGrowth, Place, Upcoming};
 use crate::model::Family;
 use crate::model::population::Population;
 use crate::model::space::Space;
 use crate::otlp::buckets::{self, Tails};
+use crate::otlp::exemplars;
 use crate::otlp::form::{Form, Front, QUANTILE_BYTES};
 use crate::otlp::head::{Attributes, Head, Sizes};
 use crate::otlp::points::{Buckets, Points, Starts, Times, Widths, growth};
-use crate::otlp::unit;
+use crate::otlp::{EncoderOptions, native, unit};
 use crate::proto::otlp as proto;
-use crate::proto::wire::{len_field_len, len_key};
+use crate::proto::wire::{fixed64_key, len_field_len, len_key};
 
 /// What is constant about a family.
 #[derive(Debug)]
@@ -35,11 +35,15 @@ pub(super) struct FamilyForm {
     pub(super) space: Arc<Space>,
     attributes: Attributes,
     form: Form,
+    /// Whether points tell their smallest and their largest observation, where known.
+    min_max: bool,
     front: Front,
     /// Of points that end a series, and their flag.
     ended: Front,
     no_value: [u8; 2],
     widths: Widths,
+    /// The field of exemplars, where points have such.
+    exemplars_field: Option<u8>,
 }
 
 /// How many of some points fit.
@@ -53,15 +57,10 @@ pub(super) struct Measured {
 }
 
 impl FamilyForm {
-    pub(super) fn new(
-        family: &Family,
-        prefix: &str,
-        histograms: HistogramForm,
-        temporality: Temporality,
-    ) -> Self {
-        let form = Form::of(&family.shape, histograms);
+    pub(super) fn new(family: &Family, options: &EncoderOptions) -> Self {
+        let form = Form::of(&family.shape, family.histograms, options.histograms);
         let metric = proto::Metric {
-            name: format!("{prefix}{}", family.name),
+            name: format!("{}{}", options.prefix, family.name),
             description: family.help.clone(),
             unit: unit::ucum(&family.unit).to_owned(),
             ..proto::Metric::default()
@@ -69,14 +68,18 @@ impl FamilyForm {
         Self {
             head: metric.encode_to_vec(),
             data_key: len_key(form.data_field()),
-            trailer: form.trailer(temporality),
+            trailer: form.trailer(options.temporality),
             attributes: Attributes::new(&family.space, form.attributes_field()),
             space: Arc::clone(&family.space),
             form,
+            min_max: options.min_max && form.has_extremes(),
             front: Front::new(form, &family.shape),
             ended: Front::without_value(form, &family.shape),
             no_value: form.no_value(),
-            widths: Widths::of(&family.shape),
+            widths: Widths::of(&family.shape, form),
+            exemplars_field: form
+                .exemplars_field()
+                .filter(|_| family.exemplars.is_some()),
         }
     }
 
@@ -97,7 +100,8 @@ impl FamilyForm {
 
     /// Whether the size of a point does not depend on its numbers.
     pub(super) fn is_fixed(&self) -> bool {
-        self.form.is_fixed()
+        let is_fixed = !self.min_max && !self.form.is_exponential();
+        is_fixed && self.exemplars_field.is_none()
     }
 
     /// Measures points in order, as long as `fits` agrees to the sum of their
@@ -111,13 +115,14 @@ impl FamilyForm {
         let cursor = points.population.cursor(points.first_series);
         let mut sizes = Sizes::new(&self.attributes, cursor);
         let mut measured = Measured::default();
+        let mut upcoming = Upcoming::new(points.exemplars.as_ref(), points.rows.clone());
         for row in points.rows.clone() {
             if points.gaps.contains(row) {
                 measured.rows += 1;
                 sizes.advance();
                 continue;
             }
-            let tail = self.push_tail(points, row, tails);
+            let tail = self.push_tail(points, row, upcoming.take(row), tails);
             let point = len_field_len(self.front.bytes.len() + sizes.bytes() + tail);
             if !fits(measured.bytes + point) {
                 if !self.is_fixed() {
@@ -239,18 +244,19 @@ impl FamilyForm {
                             let deltas = pairs.zip(&known[rows]);
                             let deltas = deltas
                                 .map(|((now, &before), &known)| growth(now, before, Some(known)));
-                            self.write_values(out, head, deltas, patch);
+                            self.write_values(out, head, (deltas, tails), patch);
                         } else {
                             let deltas = pairs.map(|(now, &before)| growth(now, before, None));
-                            self.write_values(out, head, deltas, patch);
+                            self.write_values(out, head, (deltas, tails), patch);
                         }
                     }
-                    _ => self.write_values(out, head, now, patch),
+                    _ => self.write_values(out, head, (now, tails), patch),
                 }
             }
             Columns::Histogram { .. } => {
                 for row in rows {
                     let tail = (!self.is_fixed()).then(|| tails.next()).flatten();
+                    let tail = tail.unwrap_or_default();
                     let at = self.write_histogram(out, head, points, row, tail);
                     patch(out, at);
                 }
@@ -279,18 +285,26 @@ impl FamilyForm {
     }
 
     #[inline]
-    fn write_values(
+    fn write_values<'a>(
         &self,
         out: &mut Vec<u8>,
         head: &mut Head,
-        values: impl Iterator<Item = f64>,
+        (values, tails): (
+            impl Iterator<Item = f64>,
+            &mut impl Iterator<Item = &'a [u8]>,
+        ),
         patch: impl Fn(&mut Vec<u8>, usize),
     ) {
+        let has_tails = !self.is_fixed();
         for value in values {
-            let front = head.write(out, 0);
+            let tail = has_tails.then(|| tails.next()).flatten().unwrap_or(&[]);
+            let front = head.write(out, tail.len());
             let at = front + self.front.value_at;
             out[at..at + 8].copy_from_slice(&value.to_le_bytes());
             patch(out, front);
+            if has_tails {
+                out.extend_from_slice(tail);
+            }
         }
     }
 
@@ -314,15 +328,15 @@ impl FamilyForm {
         at
     }
 
-    /// Explicit buckets stand before the attributes; others are a tail. Returns
-    /// where the fixed part begins.
+    /// Explicit buckets stand before the attributes; others are in the tail, as exemplars
+    /// are. Returns where the fixed part begins.
     fn write_histogram(
         &self,
         out: &mut Vec<u8>,
         head: &mut Head,
         points: &Points<'_>,
         row: usize,
-        tail: Option<&[u8]>,
+        tail: &[u8],
     ) -> usize {
         let now = Buckets::of(points.columns, row, self.widths);
         let before = now.before(points, row, self.widths);
@@ -331,17 +345,18 @@ impl FamilyForm {
             let known = points.growth.map(|growth| growth[row]);
             known.unwrap_or(now.sum - before.sum)
         });
-        if let Some(tail) = tail {
-            let at = self.write_count(out, head, tail.len(), count, sum);
-            if let Some(row) = &now.exponential {
-                let front = &mut out[at..at + self.front.bytes.len()];
-                Front::put_scale(front, row.place.scale);
-            }
+        let at = self.write_count(out, head, tail.len(), count, sum);
+        let front = &mut out[at..at + self.front.bytes.len()];
+        if self.form.is_exponential() {
+            let scale = match (&now.native, &now.exponential) {
+                (Some(native), _) => native.schema.into(),
+                (None, Some(row)) => row.place.scale,
+                (None, None) => unreachable!("the family has such buckets"),
+            };
+            Front::put_scale(front, scale);
             out.extend_from_slice(tail);
             return at;
         }
-        let at = self.write_count(out, head, 0, count, sum);
-        let front = &mut out[at..at + self.front.bytes.len()];
         let width = now.cumulative.len();
         let counts_end = front.len() - len_field_len(8 * (width - 1));
         let places = front[counts_end - 8 * width..counts_end].chunks_exact_mut(8);
@@ -351,30 +366,93 @@ impl FamilyForm {
             place.copy_from_slice(&(up_to - below).to_le_bytes());
             below = up_to;
         }
+        out.extend_from_slice(tail);
         at
     }
 
-    /// Keeps what an exponential point ends with; returns its length.
+    /// Keeps what a point ends with, exponential buckets and its exemplar; returns its
+    /// length.
     #[inline]
-    fn push_tail(&self, points: &Points<'_>, row: usize, tails: &mut Tails) -> usize {
+    fn push_tail(
+        &self,
+        points: &Points<'_>,
+        row: usize,
+        exemplar: Option<Exemplar<'_>>,
+        tails: &mut Tails,
+    ) -> usize {
         if self.is_fixed() {
             return 0;
         }
+        tails.push(|out, growth| {
+            match self.form {
+                Form::Exponential => self.write_exponential(out, points, row),
+                Form::Native => self.write_native(out, points, row, growth),
+                _ => {}
+            }
+            if self.min_max {
+                self.write_extremes(out, points, row);
+            }
+            if let Some(layout) = &self.widths.native {
+                native::write_zero_threshold(out, layout.zero_threshold);
+            }
+            if let (Some(exemplar), Some(field)) = (exemplar, self.exemplars_field) {
+                exemplars::write(out, field, &exemplar);
+            }
+        })
+    }
+
+    /// Appends the smallest and the largest observation, if they are known.
+    fn write_extremes(&self, out: &mut Vec<u8>, points: &Points<'_>, row: usize) {
+        let known = points.extremes.and_then(|extremes| extremes[row].ends());
+        let Some((min, max)) = known else {
+            return;
+        };
+        let field = self.form.min_field();
+        for (field, value) in [(field, min), (field + 1, max)] {
+            out.push(fixed64_key(field));
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+
+    /// Appends the buckets of a native histogram.
+    fn write_native(
+        &self,
+        out: &mut Vec<u8>,
+        points: &Points<'_>,
+        row: usize,
+        growth: &mut NativeGrowth,
+    ) {
+        let buckets = Buckets::of(points.columns, row, self.widths);
+        let before = buckets.before(points, row, self.widths);
+        let now = buckets.native.expect("the family has such buckets");
+        match before.and_then(|before| before.native) {
+            Some(before) => {
+                let grew = now.grown_since(&before, growth);
+                debug_assert!(grew, "no bucket shrank");
+                native::write(out, growth.zeros, &growth.indices, &growth.counts);
+            }
+            None => native::write(out, now.zeros, now.indices, now.counts),
+        }
+    }
+
+    /// Appends exponential buckets.
+    #[inline]
+    fn write_exponential(&self, out: &mut Vec<u8>, points: &Points<'_>, row: usize) {
         let buckets = Buckets::of(points.columns, row, self.widths);
         let before = buckets.before(points, row, self.widths);
         let now = buckets.exponential.expect("the family has such buckets");
         let Place { offset, zeros, .. } = now.place;
         let Some(before) = before.and_then(|before| before.exponential) else {
             let trimmed = buckets::trim(offset, now.counts, None);
-            return tails.push(&trimmed.with_zeros(zeros));
+            return trimmed.with_zeros(zeros).write(out);
         };
         let zeros = zeros - before.place.zeros;
         if now.is_alike(&before) {
             let trimmed = buckets::trim(offset, now.counts, Some(before.counts));
-            return tails.push(&trimmed.with_zeros(zeros));
+            return trimmed.with_zeros(zeros).write(out);
         }
         let grown = now.minus(&before).expect("no bucket shrank");
         let trimmed = buckets::trim(offset, &grown, None);
-        tails.push(&trimmed.with_zeros(zeros))
+        trimmed.with_zeros(zeros).write(out);
     }
 }

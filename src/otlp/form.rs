@@ -5,6 +5,7 @@ use prost::Message;
 
 use crate::config::{HistogramForm, Temporality};
 use crate::layout::{Role, Wire};
+use crate::model::FurtherBuckets;
 use crate::model::Shape;
 use crate::proto::otlp as proto;
 use crate::proto::wire::{fixed64_key, len_key, varint_key, write_len_key, zigzag};
@@ -26,19 +27,33 @@ pub(super) enum Form {
     /// With so many buckets.
     Histogram(usize),
     Exponential,
+    /// As exponential points, of sparse buckets.
+    Native,
     /// With so many quantiles.
     Summary(usize),
 }
 
 impl Form {
-    pub(super) fn of(shape: &Shape, histograms: HistogramForm) -> Self {
+    /// Where histograms are sent in a form, unless a metric asks for its own.
+    pub(super) fn of(shape: &Shape, own: Option<HistogramForm>, histograms: HistogramForm) -> Self {
+        let histograms = own.unwrap_or(histograms).in_otlp();
         match shape {
             Shape::Counter => Self::Sum,
             Shape::Gauge => Self::Gauge,
             Shape::Histogram {
-                exponential: Some(_),
+                further:
+                    FurtherBuckets {
+                        exponential: Some(_),
+                        ..
+                    },
                 ..
             } if histograms == HistogramForm::Exponential => Self::Exponential,
+            Shape::Histogram {
+                further: FurtherBuckets {
+                    native: Some(_), ..
+                },
+                ..
+            } if histograms.has_native() => Self::Native,
             Shape::Histogram { bounds, .. } => Self::Histogram(bounds.len() + 1),
             Shape::Summary { quantiles } => Self::Summary(quantiles.len()),
         }
@@ -50,9 +65,29 @@ impl Form {
         !matches!(self, Self::Gauge | Self::Summary(_))
     }
 
-    /// Whether the size of a point does not depend on its numbers.
-    pub(super) fn is_fixed(self) -> bool {
-        !matches!(self, Self::Exponential)
+    /// Whether points may tell their smallest and their largest observation.
+    pub(super) fn has_extremes(self) -> bool {
+        matches!(self, Self::Histogram(_)) || self.is_exponential()
+    }
+
+    /// Number of the smallest observation's field in a point; the largest is next.
+    pub(super) fn min_field(self) -> u8 {
+        if self.is_exponential() { 12 } else { 11 }
+    }
+
+    /// Whether points have a scale, and end with their buckets.
+    pub(super) fn is_exponential(self) -> bool {
+        matches!(self, Self::Exponential | Self::Native)
+    }
+
+    /// Number of the field of exemplars in a point, of those that may have some.
+    pub(super) fn exemplars_field(self) -> Option<u8> {
+        match self {
+            Self::Sum => Some(5),
+            Self::Histogram(_) => Some(8),
+            Self::Exponential | Self::Native => Some(11),
+            Self::Gauge | Self::Summary(_) => None,
+        }
     }
 
     /// Number of the data's field in a metric.
@@ -61,7 +96,7 @@ impl Form {
             Self::Gauge => 5,
             Self::Sum => 7,
             Self::Histogram(_) => 9,
-            Self::Exponential => 10,
+            Self::Exponential | Self::Native => 10,
             Self::Summary(_) => 11,
         }
     }
@@ -71,7 +106,7 @@ impl Form {
         match self {
             Self::Gauge | Self::Sum | Self::Summary(_) => 7,
             Self::Histogram(_) => 9,
-            Self::Exponential => 1,
+            Self::Exponential | Self::Native => 1,
         }
     }
 
@@ -79,7 +114,7 @@ impl Form {
     pub(super) fn no_value(self) -> [u8; 2] {
         let field = match self {
             Self::Gauge | Self::Sum | Self::Summary(_) => 8,
-            Self::Histogram(_) | Self::Exponential => 10,
+            Self::Histogram(_) | Self::Exponential | Self::Native => 10,
         };
         [varint_key(field), NO_RECORDED_VALUE]
     }
@@ -104,7 +139,7 @@ impl Form {
                 aggregation_temporality,
             }
             .encode_to_vec(),
-            Self::Exponential => proto::ExponentialHistogram {
+            Self::Exponential | Self::Native => proto::ExponentialHistogram {
                 data_points: Vec::new(),
                 aggregation_temporality,
             }
@@ -146,7 +181,7 @@ impl Front {
         }
         match (form, shape) {
             (Form::Sum | Form::Gauge, _) => {}
-            (Form::Exponential, _) => {
+            (Form::Exponential | Form::Native, _) => {
                 bytes.push(varint_key(6));
                 // The scale comes here: the last byte.
                 bytes.push(0);
@@ -180,9 +215,13 @@ impl Front {
         let mut front = Self::new(form, shape);
         match (form, shape) {
             (Form::Sum | Form::Gauge, _) => front.bytes.truncate(front.value_at - 1),
-            (Form::Exponential, Shape::Histogram { exponential, .. }) => {
-                let scale = exponential.map_or(0, |layout| layout.scale);
+            (Form::Exponential, Shape::Histogram { further, .. }) => {
+                let scale = further.exponential.map_or(0, |layout| layout.scale);
                 Self::put_scale(&mut front.bytes, scale);
+            }
+            (Form::Native, Shape::Histogram { further, .. }) => {
+                let schema = further.native.map_or(0, |layout| layout.schema);
+                Self::put_scale(&mut front.bytes, schema.into());
             }
             _ => {}
         }

@@ -5,10 +5,13 @@
 //! what JSON has no number for as `"NaN"`, `"Infinity"` and `"-Infinity"`. It
 //! builds an object per point: meant for dumps, not for millions of series.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 use crate::proto::otlp as proto;
 use crate::proto::otlp::any_value::Value as Any;
+use crate::proto::otlp::exemplar::Value as Sampled;
 use crate::proto::otlp::metric::Data;
 use crate::proto::otlp::number_data_point::Value as Number;
 
@@ -102,6 +105,7 @@ fn number(point: &proto::NumberDataPoint) -> Value {
         Some(Number::AsInt(value)) => object.insert("asInt".into(), value.to_string().into()),
         None => None,
     };
+    insert_exemplars(&mut object, &point.exemplars);
     Value::Object(object)
 }
 
@@ -115,6 +119,7 @@ fn histogram_point(point: &proto::HistogramDataPoint) -> Value {
         "explicitBounds".into(),
         list(&point.explicit_bounds, |bound| double(*bound)),
     );
+    insert_exemplars(&mut object, &point.exemplars);
     Value::Object(object)
 }
 
@@ -133,6 +138,46 @@ fn exponential_point(point: &proto::ExponentialHistogramDataPoint) -> Value {
             });
             object.insert(name.into(), buckets);
         }
+    }
+    if point.zero_threshold != 0.0 {
+        object.insert("zeroThreshold".into(), double(point.zero_threshold));
+    }
+    insert_exemplars(&mut object, &point.exemplars);
+    Value::Object(object)
+}
+
+/// Adds exemplars, if there are any.
+fn insert_exemplars(object: &mut Map<String, Value>, exemplars: &[proto::Exemplar]) {
+    if !exemplars.is_empty() {
+        object.insert("exemplars".into(), list(exemplars, exemplar));
+    }
+}
+
+fn exemplar(exemplar: &proto::Exemplar) -> Value {
+    let mut object = Map::new();
+    let time = exemplar.time_unix_nano.to_string();
+    object.insert("timeUnixNano".into(), time.into());
+    match exemplar.value {
+        Some(Sampled::AsDouble(value)) => object.insert("asDouble".into(), double(value)),
+        Some(Sampled::AsInt(value)) => object.insert("asInt".into(), value.to_string().into()),
+        None => None,
+    };
+    // Identifiers are hexadecimal, unlike all other bytes.
+    for (name, id) in [
+        ("spanId", &exemplar.span_id),
+        ("traceId", &exemplar.trace_id),
+    ] {
+        if !id.is_empty() {
+            let mut digits = String::with_capacity(2 * id.len());
+            for byte in id {
+                let _ = write!(digits, "{byte:02x}");
+            }
+            object.insert(name.into(), digits.into());
+        }
+    }
+    if !exemplar.filtered_attributes.is_empty() {
+        let attributes = list(&exemplar.filtered_attributes, attribute);
+        object.insert("filteredAttributes".into(), attributes);
     }
     Value::Object(object)
 }
@@ -226,6 +271,35 @@ mod tests {
     }
 
     #[test]
+    fn an_exemplar_has_identifiers_in_hexadecimal_digits() {
+        let point = proto::NumberDataPoint {
+            time_unix_nano: 5,
+            exemplars: vec![proto::Exemplar {
+                time_unix_nano: 3,
+                value: Some(Sampled::AsDouble(0.5)),
+                span_id: vec![0, 255],
+                trace_id: vec![16; 3],
+                filtered_attributes: vec![proto::KeyValue {
+                    key: "pod".into(),
+                    value: Some(proto::AnyValue {
+                        value: Some(Any::StringValue("a".into())),
+                    }),
+                }],
+            }],
+            ..Default::default()
+        };
+        let exemplar = json!({
+            "timeUnixNano": "3",
+            "asDouble": 0.5,
+            "spanId": "00ff",
+            "traceId": "101010",
+            "filteredAttributes": [{"key": "pod", "value": {"stringValue": "a"}}],
+        });
+        let expected = json!({"attributes": [], "timeUnixNano": "5", "exemplars": [exemplar]});
+        assert_eq!(super::number(&point), expected);
+    }
+
+    #[test]
     fn a_request_reads_as_the_mapping_says() {
         let number = |value| proto::NumberDataPoint {
             start_time_unix_nano: 1_700_000_000_000_000_000,
@@ -238,6 +312,7 @@ mod tests {
                 }),
             }],
             flags: 0,
+            exemplars: Vec::new(),
         };
         let values = [1.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
         let sum = proto::Sum {
@@ -250,6 +325,9 @@ mod tests {
                 time_unix_nano: 5,
                 count: 3,
                 sum: Some(0.25),
+                min: Some(0.0625),
+                max: Some(0.125),
+                zero_threshold: 1e-9,
                 scale: -2,
                 positive: Some(proto::exponential_histogram_data_point::Buckets {
                     offset: -7,
@@ -304,6 +382,9 @@ mod tests {
                         "timeUnixNano": "5",
                         "count": "3",
                         "sum": 0.25,
+                        "min": 0.0625,
+                        "max": 0.125,
+                        "zeroThreshold": 1e-9,
                         "scale": -2,
                         "zeroCount": "0",
                         "positive": {"offset": -7, "bucketCounts": ["1", "2"]},

@@ -3,9 +3,10 @@
 
 use std::ops::Range;
 
-use crate::engine::{Columns, Created, ExponentialRow, Gaps};
+use crate::engine::{Columns, Created, Exemplars, ExponentialRow, Extremes, Gaps, NativeRow};
 use crate::model::Shape;
 use crate::model::exponential::ExponentialLayout;
+use crate::model::native::NativeLayout;
 use crate::model::population::Population;
 use crate::otlp::form::Form;
 
@@ -19,7 +20,7 @@ pub(super) struct Times {
 }
 
 /// Neighbouring series of one block and their values.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Points<'a> {
     pub(super) population: &'a Population,
     pub(super) columns: &'a Columns,
@@ -31,10 +32,14 @@ pub(super) struct Points<'a> {
     pub(super) before_ns: i64,
     /// How much totals grew since then, where the frame tells.
     pub(super) growth: Option<&'a [f64]>,
+    /// The least and the most that was observed since then, or since series began.
+    pub(super) extremes: Option<&'a [Extremes]>,
     /// Within the block.
     pub(super) rows: Range<usize>,
     /// The first of them, counted within the family.
     pub(super) first_series: usize,
+    /// Of the block's rows, where the family has any.
+    pub(super) exemplars: Option<Exemplars<'a>>,
 }
 
 impl<'a> Points<'a> {
@@ -91,17 +96,17 @@ pub(super) struct Widths {
     /// Explicit buckets, the one without a bound included.
     pub(super) cumulative: usize,
     pub(super) exponential: Option<ExponentialLayout>,
+    /// Where points are made of native histograms.
+    pub(super) native: Option<NativeLayout>,
 }
 
 impl Widths {
-    pub(super) fn of(shape: &Shape) -> Self {
+    pub(super) fn of(shape: &Shape, form: Form) -> Self {
         match shape {
-            Shape::Histogram {
-                bounds,
-                exponential,
-            } => Self {
+            Shape::Histogram { bounds, further } => Self {
                 cumulative: bounds.len() + 1,
-                exponential: *exponential,
+                exponential: further.exponential,
+                native: further.native.filter(|_| matches!(form, Form::Native)),
             },
             _ => Self::default(),
         }
@@ -115,6 +120,8 @@ pub(super) struct Buckets<'a> {
     pub(super) sum: f64,
     /// `None` where the family has no such buckets.
     pub(super) exponential: Option<ExponentialRow<'a>>,
+    /// `None` where points are not made of it.
+    pub(super) native: Option<NativeRow<'a>>,
 }
 
 impl<'a> Buckets<'a> {
@@ -124,6 +131,7 @@ impl<'a> Buckets<'a> {
             cumulative,
             sums,
             exponential,
+            native,
         } = columns
         else {
             unreachable!("a block has its family's shape")
@@ -133,6 +141,7 @@ impl<'a> Buckets<'a> {
             cumulative: &cumulative[row * width..][..width],
             sum: sums[row],
             exponential: layout.map(|layout| exponential.row(row, sums.len(), &layout)),
+            native: widths.native.map(|layout| native.row(row, &layout)),
         }
     }
 
@@ -161,6 +170,10 @@ impl<'a> Buckets<'a> {
         let grows = grows
             && match (&self.exponential, &before.exponential) {
                 (Some(now), Some(before)) => grows_from(now, before),
+                _ => true,
+            }
+            && match (&self.native, &before.native) {
+                (Some(now), Some(before)) => now.grows_from(before),
                 _ => true,
             };
         grows.then_some(before)

@@ -1,13 +1,18 @@
 //! Requests are what the obvious encoder builds, and cut where they may be.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
 use crate::config::LabelValues;
 use crate::engine::random_frames::{frame, frames, living_frames, utf8_frames};
-use crate::engine::{Columns, Created, ExponentialColumn, Gaps, Place};
+use crate::engine::{
+    Columns, Created, ExponentialColumn, Extremes, Gaps, NativeColumn, NativeRow, Place,
+};
 use crate::model::labels::Dimension;
+use crate::model::native::{SCHEMA_MIN, coarser};
 use crate::model::space::Space;
 use crate::model::{Family, Shape};
 use crate::proto::otlp::ExportMetricsServiceRequest;
@@ -30,8 +35,14 @@ fn decode(body: &[u8]) -> ExportMetricsServiceRequest {
 
 fn options() -> impl Strategy<Value = EncoderOptions> {
     let resource = prop::collection::vec(("[a-z.]{1,9}", "[a-zé ]{0,200}"), 0..4);
-    ("[a-z_]{0,5}", resource, any::<bool>(), any::<bool>()).prop_map(
-        |(prefix, resource, delta, exponential)| EncoderOptions {
+    let histograms = prop::sample::select(vec![
+        HistogramForm::Classic,
+        HistogramForm::Exponential,
+        HistogramForm::Native,
+    ]);
+    ("[a-z_]{0,5}", resource, any::<[bool; 2]>(), histograms).prop_map(
+        |(prefix, resource, [delta, min_max], histograms)| EncoderOptions {
+            min_max,
             prefix,
             resource,
             temporality: if delta {
@@ -39,11 +50,7 @@ fn options() -> impl Strategy<Value = EncoderOptions> {
             } else {
                 Temporality::Cumulative
             },
-            histograms: if exponential {
-                HistogramForm::Exponential
-            } else {
-                HistogramForm::Explicit
-            },
+            histograms,
             request_bytes_max: usize::MAX,
             ..EncoderOptions::default()
         },
@@ -58,7 +65,11 @@ fn grown_exponential(
     seed: u64,
 ) -> ExponentialColumn {
     let Shape::Histogram {
-        exponential: Some(layout),
+        further:
+            crate::model::FurtherBuckets {
+                exponential: Some(layout),
+                ..
+            },
         ..
     } = &family.shape
     else {
@@ -88,6 +99,40 @@ fn grown_exponential(
     grown
 }
 
+/// Native histograms that grew, and may be coarser.
+fn grown_native(before: &NativeColumn, family: &Family, series: usize, seed: u64) -> NativeColumn {
+    let mut grown = NativeColumn::default();
+    let Shape::Histogram { further, .. } = &family.shape else {
+        return grown;
+    };
+    let Some(layout) = &further.native else {
+        return grown;
+    };
+    for number in 0..series {
+        let row = before.row(number, layout);
+        let seed = seed.rotate_right(number as u32);
+        let finest = (row.schema - SCHEMA_MIN) as u64;
+        let steps = ((seed >> 3) % 3).min(finest) as u32;
+        let mut counts = BTreeMap::<i32, u64>::new();
+        let old = row.indices.iter().zip(row.counts);
+        let new = (seed % 4..4).map(|n| ((n * (seed % 9)) as i32 - 7, n));
+        for (index, count) in old.map(|(&index, &count)| (index, count)).chain(new) {
+            if count > 0 {
+                *counts.entry(coarser(index, steps)).or_default() += count;
+            }
+        }
+        let (indices, counts): (Vec<i32>, Vec<u64>) = counts.into_iter().unzip();
+        let row = NativeRow {
+            schema: row.schema - steps as i8,
+            zeros: row.zeros + seed % 2,
+            indices: &indices,
+            counts: &counts,
+        };
+        grown.push(layout, &row);
+    }
+    grown
+}
+
 /// A frame after `before` whose histograms grew, but for some blocks that
 /// began anew.
 fn grown(before: &Frame, seed: u64) -> Frame {
@@ -99,6 +144,7 @@ fn grown(before: &Frame, seed: u64) -> Frame {
                 Columns::Histogram {
                     cumulative,
                     exponential,
+                    native,
                     ..
                 },
                 Columns::Histogram {
@@ -112,6 +158,7 @@ fn grown(before: &Frame, seed: u64) -> Frame {
                 Columns::Histogram {
                     cumulative: plus(cumulative, &added),
                     exponential: grown_exponential(exponential, family, sums.len(), seed),
+                    native: grown_native(native, family, sums.len(), seed),
                     sums,
                 }
             }
@@ -124,6 +171,21 @@ fn grown(before: &Frame, seed: u64) -> Frame {
     });
     let time_ns = before.time_ns() + 10_000_000_000;
     let now = Frame::from_blocks(catalog, 8, time_ns, blocks.collect());
+    // Some have observed nothing.
+    let extremes = |row: usize| {
+        let min = (seed % 89 + row as u64) as f64 / 8.0;
+        Extremes::of(min, min + (row % 3) as f64 - 1.0)
+    };
+    let blocks = catalog.blocks().iter();
+    let extremes = blocks.map(|block| match catalog.families()[block.family].shape {
+        Shape::Histogram { .. } => (0..block.len).map(extremes).collect(),
+        _ => Vec::new(),
+    });
+    let now = now.with_extremes(if seed.is_multiple_of(5) {
+        Vec::new()
+    } else {
+        extremes.collect()
+    });
     if seed.is_multiple_of(3) {
         return now;
     }
@@ -298,6 +360,7 @@ fn deltas_go_on_with_their_series() {
             .collect(),
         sums: counts.map(|count| count as f64).to_vec(),
         exponential: ExponentialColumn::default(),
+        native: crate::engine::NativeColumn::default(),
     };
     let columns = |values: [u64; 3]| {
         let counter = Columns::Values(values.map(|value| value as f64).to_vec());

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::{Columns, ExponentialRow, Frame};
-use crate::model::Shape;
+use crate::engine::{Columns, ExponentialRow, Frame, NativeRow};
+use crate::model::FurtherBuckets;
+use crate::model::native::NativeLayout;
 use crate::model::population::Population;
+use crate::model::{Family, Shape};
 use crate::otlp::{EncoderOptions, HistogramForm, Temporality, unit};
 use crate::proto::otlp::any_value::Value as Any;
 use crate::proto::otlp::exponential_histogram_data_point::Buckets;
@@ -74,14 +76,15 @@ pub(super) fn ended(
             .collect();
         let time_ns = now.time_ns() as u64;
         if let Some(metric) = twin.metric_of(index, &gone) {
-            metrics.push(without_values(metric, &family.shape, time_ns));
+            let native = twin.native(family).is_some();
+            metrics.push(without_values(metric, (&family.shape, native), time_ns));
         }
     }
     request_of(metrics, options)
 }
 
 /// The same points without their values.
-fn without_values(mut metric: Metric, shape: &Shape, time_ns: u64) -> Metric {
+fn without_values(mut metric: Metric, (shape, is_native): (&Shape, bool), time_ns: u64) -> Metric {
     const FLAGS: u32 = 1;
     match metric.data.as_mut().unwrap() {
         Data::Gauge(Gauge { data_points }) | Data::Sum(Sum { data_points, .. }) => {
@@ -94,6 +97,7 @@ fn without_values(mut metric: Metric, shape: &Shape, time_ns: u64) -> Metric {
                 (point.time_unix_nano, point.count, point.flags) = (time_ns, 0, FLAGS);
                 point.sum = point.sum.map(|_| 0.0);
                 point.bucket_counts.fill(0);
+                (point.min, point.max) = (None, None);
             }
         }
         Data::ExponentialHistogram(data) => {
@@ -101,13 +105,16 @@ fn without_values(mut metric: Metric, shape: &Shape, time_ns: u64) -> Metric {
                 (point.time_unix_nano, point.count, point.flags) = (time_ns, 0, FLAGS);
                 point.sum = point.sum.map(|_| 0.0);
                 (point.zero_count, point.positive) = (0, None);
-                if let Shape::Histogram {
-                    exponential: Some(layout),
-                    ..
-                } = shape
-                {
-                    point.scale = layout.scale;
-                }
+                (point.min, point.max) = (None, None);
+                point.zero_threshold = 0.0;
+                let Shape::Histogram { further, .. } = shape else {
+                    unreachable!()
+                };
+                point.scale = if is_native {
+                    further.native.unwrap().schema.into()
+                } else {
+                    further.exponential.unwrap().scale
+                };
             }
         }
         Data::Summary(data) => {
@@ -242,7 +249,7 @@ impl Twin<'_> {
             Temporality::Cumulative => AggregationTemporality::Cumulative.into(),
             Temporality::Delta => AggregationTemporality::Delta.into(),
         };
-        let exponential = self.options.histograms == HistogramForm::Exponential;
+        let exponential = self.form(family) == HistogramForm::Exponential;
         let data = match &family.shape {
             Shape::Counter => Data::Sum(Sum {
                 data_points: self.points(rows, &|twin, at| twin.number(at, true)),
@@ -253,12 +260,22 @@ impl Twin<'_> {
                 data_points: self.points(rows, &|twin, at| twin.number(at, false)),
             }),
             Shape::Histogram {
-                exponential: Some(_),
+                further:
+                    FurtherBuckets {
+                        exponential: Some(_),
+                        ..
+                    },
                 ..
             } if exponential => Data::ExponentialHistogram(ExponentialHistogram {
                 data_points: self.points(rows, &Self::exponential),
                 aggregation_temporality,
             }),
+            Shape::Histogram { .. } if self.native(family).is_some() => {
+                Data::ExponentialHistogram(ExponentialHistogram {
+                    data_points: self.points(rows, &Self::exponential),
+                    aggregation_temporality,
+                })
+            }
             Shape::Histogram { .. } => Data::Histogram(Histogram {
                 data_points: self.points(rows, &Self::histogram),
                 aggregation_temporality,
@@ -335,18 +352,41 @@ impl Twin<'_> {
         }
     }
 
-    /// Counts per bucket, sum and exponential buckets, all of them what was added
-    /// since the frame before unless one shrank.
-    fn counts(&self, at: (usize, usize)) -> (Vec<u64>, f64, Merged) {
-        let layout = match &self.now.block(at.0).0.shape {
-            Shape::Histogram { exponential, .. } => *exponential,
+    /// The form of a metric where it says one, else that of the options.
+    fn form(&self, family: &Family) -> HistogramForm {
+        match family.histograms {
+            None => self.options.histograms,
+            Some(HistogramForm::Exponential) => HistogramForm::Exponential,
+            Some(HistogramForm::Native | HistogramForm::Both) => HistogramForm::Native,
+            Some(HistogramForm::Classic | HistogramForm::Nhcb) => HistogramForm::Classic,
+        }
+    }
+
+    /// How histograms of a shape are native, where they are sent so.
+    fn native(&self, family: &Family) -> Option<NativeLayout> {
+        match &family.shape {
+            Shape::Histogram { further, .. } => further
+                .native
+                .filter(|_| self.form(family) == HistogramForm::Native),
+            _ => None,
+        }
+    }
+
+    /// Counts per bucket, sum, exponential buckets and native ones, all of them what was
+    /// added since the frame before unless one shrank.
+    fn counts(&self, at: (usize, usize)) -> (Vec<u64>, f64, [Merged; 2]) {
+        let family = self.now.block(at.0).0;
+        let layout = match &family.shape {
+            Shape::Histogram { further, .. } => further.exponential,
             _ => None,
         };
+        let native_layout = self.native(family);
         let counts = |frame: &Frame| match frame.block(at.0).2 {
             Columns::Histogram {
                 cumulative,
                 sums,
                 exponential,
+                native,
             } => {
                 let width = cumulative.len() / sums.len();
                 let mut counts = cumulative[at.1 * width..(at.1 + 1) * width].to_vec();
@@ -354,7 +394,10 @@ impl Twin<'_> {
                     counts[index] -= counts[index - 1];
                 }
                 let row = layout.map(|layout| exponential.row(at.1, sums.len(), &layout));
-                (counts, sums[at.1], row.map(Merged::of).unwrap_or_default())
+                let dense = row.map(Merged::of).unwrap_or_default();
+                let row = native_layout.map(|layout| native.row(at.1, &layout));
+                let native = row.map(Merged::of_native).unwrap_or_default();
+                (counts, sums[at.1], [dense, native])
             }
             _ => unreachable!(),
         };
@@ -365,17 +408,29 @@ impl Twin<'_> {
         let minus = |a: &[u64], b: &[u64]| -> Option<Vec<u64>> {
             a.iter().zip(b).map(|(a, b)| a.checked_sub(*b)).collect()
         };
-        match (minus(&now.0, &before.0), now.2.minus(&before.2)) {
-            (Some(counts), Some(exponential)) => {
+        let [dense, native] = [0, 1].map(|which| now.2[which].minus(&before.2[which]));
+        match (minus(&now.0, &before.0), dense, native) {
+            (Some(counts), Some(dense), Some(native)) => {
                 let sum = self.growth(at).unwrap_or(now.1 - before.1);
-                (counts, sum, exponential)
+                (counts, sum, [dense, native])
             }
             _ => now,
         }
     }
 
+    /// The smallest and the largest observation that its point tells.
+    fn extremes(&self, at: (usize, usize)) -> (Option<f64>, Option<f64>) {
+        let since = self.before.map(Frame::tick);
+        let told = self
+            .now
+            .extremes(at.0, since)
+            .filter(|_| self.options.min_max);
+        told.and_then(|extremes| extremes[at.1].ends()).unzip()
+    }
+
     fn histogram(&self, at: (usize, usize)) -> HistogramDataPoint {
         let (bucket_counts, sum, _) = self.counts(at);
+        let (min, max) = self.extremes(at);
         let Shape::Histogram { bounds, .. } = &self.now.block(at.0).0.shape else {
             unreachable!()
         };
@@ -386,20 +441,22 @@ impl Twin<'_> {
             sum: (bounds[0] >= 0.0).then_some(sum),
             bucket_counts,
             explicit_bounds: bounds.to_vec(),
+            min,
+            max,
             attributes: self.attributes(at),
             ..HistogramDataPoint::default()
         }
     }
 
     fn exponential(&self, at: (usize, usize)) -> ExponentialHistogramDataPoint {
-        let (counts, sum, merged) = self.counts(at);
-        let Shape::Histogram {
-            bounds,
-            exponential: Some(_),
-        } = &self.now.block(at.0).0.shape
-        else {
+        let (counts, sum, [dense, native]) = self.counts(at);
+        let (min, max) = self.extremes(at);
+        let family = self.now.block(at.0).0;
+        let Shape::Histogram { bounds, .. } = &family.shape else {
             unreachable!()
         };
+        let layout = self.native(family);
+        let merged = if layout.is_some() { native } else { dense };
         let ends = merged.counts.keys().next().zip(merged.counts.keys().last());
         let indices = ends.map(|(&first, &last)| first..=last);
         let count = |index: i32| merged.counts.get(&index).copied().unwrap_or(0);
@@ -414,6 +471,9 @@ impl Twin<'_> {
                 offset: ends.map_or(0, |(&first, _)| first),
                 bucket_counts: indices.into_iter().flatten().map(count).collect(),
             }),
+            min,
+            max,
+            zero_threshold: layout.map_or(0.0, |layout| layout.zero_threshold),
             attributes: self.attributes(at),
             ..ExponentialHistogramDataPoint::default()
         }
@@ -462,6 +522,16 @@ impl Merged {
             scale: row.place.scale,
             zeros: row.place.zeros,
             counts: counts.filter(|&(_, count)| count > 0).collect(),
+        }
+    }
+
+    /// OTLP knows a bucket by its lower bound, a native histogram by its upper one.
+    fn of_native(row: NativeRow<'_>) -> Self {
+        let indices = row.indices.iter().map(|index| index - 1);
+        Self {
+            scale: row.schema.into(),
+            zeros: row.zeros,
+            counts: indices.zip(row.counts.iter().copied()).collect(),
         }
     }
 

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::outlook::Outlook;
 use crate::config::{Config, Finding, INSTANCE_LABEL, Instance, Label};
-use crate::engine::{EngineSize, exponential, threads_of};
+use crate::engine::{EngineSize, further, threads_of};
 use crate::exporters::{self, Push};
 use crate::exposition::BodySize;
-use crate::model::{SpaceSizes, shape_of};
+use crate::model::{SpaceSizes, form_of, shape_of};
 use crate::otlp;
 use crate::push::{ExportSize, PushSize};
 use crate::readable::{grouped, human_bytes};
@@ -16,12 +16,12 @@ use crate::timeline::Timeline;
 
 /// Memory of a process that generates next to nothing: its code, and the threads that
 /// every one has.
-const PROCESS_BYTES: f64 = 8.8e6;
+const PROCESS_BYTES: f64 = 10.0e6;
 /// Of the label that tells replicas apart: its name, a host's and a port.
 const INSTANCE_BYTES: usize = 28;
 /// What a family takes beside its series: names, texts, and what is known of them in every
 /// exporter.
-const FAMILY_BYTES: f64 = 8e3;
+const FAMILY_BYTES: f64 = 9e3;
 
 /// Size of a configuration by arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -84,7 +84,14 @@ impl Estimate {
 
     /// The same, and what becomes of the series.
     pub fn with_outlook(config: &Config) -> (Self, Outlook) {
-        let layout = exponential::pushed(config);
+        let (estimate, outlook, _) = Self::with_exports(config);
+        (estimate, outlook)
+    }
+
+    /// The same, and what a frame is for each exporter that pushes, in the order of
+    /// [`exporters::pushing`].
+    pub fn with_exports(config: &Config) -> (Self, Outlook, Vec<ExportSize>) {
+        let layout = further::needed(config);
         let ticks = SpaceSizes::last_tick(config);
         let mut spaces = SpaceSizes::new(config, Timeline::orders_up_to(config, ticks));
         let (mut rows, mut never) = (0_u128, 0_u128);
@@ -96,7 +103,6 @@ impl Estimate {
         for metric in &config.metrics {
             let (space, size) = spaces.of(metric);
             let shape = shape_of(metric, &layout);
-            let metric_samples = (size.series).saturating_mul(shape.samples_per_series() as u128);
             rows = rows.saturating_add(size.rows);
             never = never.saturating_add(size.series - size.most.min(size.series));
             outlook.add(size, shape.samples_per_series() as u128);
@@ -110,7 +116,10 @@ impl Estimate {
             for (push, export) in &mut exports {
                 match push {
                     Push::Otlp(otel) => {
-                        let bytes = otlp::point_bytes(&shape, otel.histograms, size);
+                        let bytes = {
+                            let span = (ticks, config.global.tick_interval_ns);
+                            otlp::point_bytes(&shape, metric, otel, span, size)
+                        };
                         export.add(size.series, bytes);
                     }
                     Push::RemoteWrite(section) => {
@@ -123,7 +132,18 @@ impl Estimate {
                             (section.instance == Instance::Auto).then_some(INSTANCE_BYTES);
                         let labels = labels.chain(instance);
                         let bytes = remote_write::sample_bytes(name, labels, size);
-                        export.add(metric_samples, bytes);
+                        let (own, all) = (form_of(metric), section.histograms);
+                        let points =
+                            remote_write::points_per_series(&shape, own, all, section.version);
+                        export.add(size.series.saturating_mul(points.samples.into()), bytes);
+                        let form = remote_write::sent_as(own, all, section.version);
+                        let more = remote_write::histogram_bytes(
+                            &shape,
+                            form,
+                            further::occupied(metric).unwrap_or(0.0),
+                        );
+                        let histograms = size.series.saturating_mul(points.histograms.into());
+                        export.add(histograms, bytes + more);
                     }
                 }
             }
@@ -134,7 +154,7 @@ impl Estimate {
             0.0
         };
         let (mut pushes, mut slow_receivers) = (0.0, 0.0);
-        for (push, export) in exports {
+        for &(push, export) in &exports {
             let size = match push {
                 Push::Otlp(otel) => PushSize::of_otel(otel, export),
                 Push::RemoteWrite(section) => PushSize::of_remote_write(section, export),
@@ -159,7 +179,8 @@ impl Estimate {
                 slow_receivers_bytes: slow_receivers as u128,
             },
         };
-        (estimate, outlook)
+        let exports = exports.into_iter().map(|(_, export)| export);
+        (estimate, outlook, exports.collect())
     }
 
     /// Why a configuration of this size must not start, if it must not.

@@ -80,14 +80,16 @@ impl Plan {
             let instance = push.instance.as_deref();
             let _ = writeln!(
                 table,
-                "{} pushes to {} every {} s, {}",
+                "{} pushes to {} every {} s, {}: {} points, about {} before compression",
                 push.exporter,
                 push.url,
                 push.interval_s,
                 match instance {
                     Some(name) => format!("instance {name}"),
-                    None => "without an instance: two processes would push the same series".into(),
-                }
+                    None => "without an instance (two processes would push the same series)".into(),
+                },
+                grouped(push.points.into()),
+                human_bytes(push.bytes.into()),
             );
         }
         table

@@ -1,12 +1,18 @@
 //! Estimates agree with what is built, and plans with what refusals say.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::*;
 use crate::config::load_str;
+use crate::engine::HandedOver;
 use crate::model::population::Fleets;
+use crate::model::{SpaceSizes, shape_of};
+use crate::otlp;
+use crate::push;
 use crate::readable::{grouped, human_bytes};
+use crate::remote_write;
 use crate::timeline::Timeline;
 
 /// The figures of a day have what the file orders from its start on.
@@ -67,23 +73,76 @@ metrics:
 ";
     let pushed = "exporters: {otel: {temporality: delta, histograms: exponential, \
                       export_interval_s: 1}}";
-    for exporters in ["", pushed] {
+    let extremes = pushed.replace("delta", "cumulative, min_max: true");
+    for exporters in ["", pushed, &extremes] {
         let text = format!("{exporters}{text}");
         let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
         let config = config.unwrap_or_else(|error| panic!("{error}"));
         let estimate = Estimate::of(&config);
-        let layout = exponential::pushed(&config);
+        let layout = further::needed(&config);
         let catalog = Catalog::build_with(&config, Vec::new(), &layout);
         let catalog = Arc::new(catalog.unwrap());
         let mut engine = Engine::new(&config, Arc::clone(&catalog), 0, 1).unwrap();
-        if exporters::needs(&config).growth {
-            engine.count_growth();
-        }
+        engine.tell(&exporters::needs(&config));
         assert_eq!(estimate.series, catalog.generated_series() as u128);
         assert_eq!(estimate.samples, catalog.generated_samples() as u128);
         let built = engine.memory_bytes() as f64;
         let said = (estimate.memory.labels_bytes + estimate.memory.series_bytes) as f64;
         assert!((said / built - 1.0).abs() < 0.05, "{said}, {built}");
+    }
+}
+
+/// Pushes are told in the form in which histograms are sent.
+#[test]
+fn pushes_have_the_points_and_bytes_of_their_form() {
+    for (name, histograms) in [
+        ("classic", HistogramForm::Classic),
+        ("native", HistogramForm::Native),
+        ("both", HistogramForm::Both),
+    ] {
+        let text = format!(
+            "
+exporters: {{remote_write: [{{url: 'http://h/w', histograms: {name}, instance: none}}]}}
+profiles: {{users: {{labels: {{user: {{range: [1, 50]}}}}}}}}
+metrics:
+  - {{name: h, profile: users, type: histogram, algorithm: lognormal, mu: 0, sigma: 0.8,
+     observations_per_tick: 2000}}
+  - {{name: g, profile: users, type: gauge, algorithm: constant, start: 1}}
+"
+        );
+        let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        let plan = Plan::measure(&config, 1, 1, || {}).unwrap();
+        let catalog = Catalog::build_with(&config, Vec::new(), &further::needed(&config));
+        let catalog = Arc::new(catalog.unwrap());
+        let mut engine = Engine::new(&config, Arc::clone(&catalog), 1 << 60, 1).unwrap();
+        let mut frame = engine.advance(|_, _| {});
+        while frame.tick() < 10 {
+            frame = engine.advance(|_, _| {});
+        }
+        let options = remote_write::EncoderOptions {
+            prefix: "rw_".to_owned(),
+            labels: vec![("job".to_owned(), "mockingbird".to_owned())],
+            histograms,
+            ..remote_write::EncoderOptions::default()
+        };
+        let mut encoder = remote_write::Encoder::new(catalog, options);
+        let (mut points, mut bytes) = (0, 0);
+        let _: ControlFlow<()> = encoder.encode(&frame, false, &mut |body, contents| {
+            points += contents.points();
+            bytes += body.len();
+            ControlFlow::Continue(())
+        });
+        // OTLP is on unless it is said otherwise.
+        let push = plan.pushes.last().unwrap();
+        assert_eq!(push.points, points, "{name}");
+        let off = push.bytes as f64 / bytes as f64 - 1.0;
+        assert!(off.abs() < 0.15, "{name}: {} of {bytes}", push.bytes);
+        let told = format!(
+            "{points} points, about {} before",
+            human_bytes(push.bytes.into())
+        );
+        assert!(plan.table().contains(&told), "{}", plan.table());
     }
 }
 
@@ -192,4 +251,84 @@ metrics:
     let exponential = counts("exporters: {otel: {histograms: exponential}}");
     assert_eq!(exponential.otlp, Some(500 + 1 + 1));
     assert!(exponential.text().contains("; 502 from OTLP"));
+}
+
+/// The points and bytes of the push of OTLP that a tick is due for.
+fn pushed(config: &Config, tick: u64) -> (usize, f64) {
+    let catalog = Catalog::build_with(config, Vec::new(), &further::needed(config)).unwrap();
+    let catalog = Arc::new(catalog);
+    let mut engine = Engine::new(config, Arc::clone(&catalog), EPOCH_NS, 1).unwrap();
+    let needs = exporters::needs(config);
+    engine.tell(&needs);
+    let interval = config.otel.export_interval_ns / config.global.tick_interval_ns;
+    let mut before = None;
+    let frame = loop {
+        let frame = engine.advance(|_, _| ());
+        if frame.tick() == tick {
+            break frame;
+        }
+        if frame.tick() == tick - interval && needs.growth {
+            engine.hand_over(HandedOver::InTurn);
+            before = Some(frame);
+        }
+    };
+    let mut encoder = otlp::Encoder::new(catalog, push::encoder_options(&config.otel));
+    let (mut points, mut bytes) = (0, 0);
+    let _: ControlFlow<()> = encoder.encode(&frame, before.as_deref(), &mut |body, more| {
+        points += more;
+        bytes += body.len();
+        ControlFlow::Continue(())
+    });
+    (points, bytes as f64)
+}
+
+/// A push of OTLP is as long as arithmetic says, whatever the form of its histograms.
+#[test]
+fn pushes_are_as_long_as_estimated() {
+    let text = "
+global: {tick_interval_s: 600, epoch: '2026-01-01T00:00:00Z'}
+exporters: {otel: {endpoint: 'http://localhost:1', export_interval_s: 1800, OTEL}}
+profiles: {p: {labels: {pod: {range: [100, 299]}}}}
+metrics:
+  - {name: a, profile: p, type: histogram, algorithm: lognormal, mu: 0, sigma: 1,
+     observations_per_tick: 20}
+  - {name: b, profile: p, type: histogram, algorithm: exponential, lam: 3,
+     observations_per_tick: 40, native_histogram: {schema: 8, max_buckets: 50}}
+  - {name: c, profile: p, type: counter, algorithm: constant, base_rate: 1}
+";
+    let mut measured = Vec::new();
+    for (otel, share) in [
+        ("histograms: explicit", 0.01),
+        ("histograms: explicit, min_max: true", 0.01),
+        ("histograms: explicit, temporality: delta", 0.01),
+        ("histograms: exponential", 0.1),
+        ("histograms: exponential, temporality: delta", 0.1),
+        ("histograms: native", 0.1),
+        ("histograms: native, temporality: delta, min_max: true", 0.1),
+    ] {
+        let text = text.replace("OTEL", otel);
+        let config = load_str(Path::new("test"), text.as_bytes(), &|_| None);
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        let (points, bytes) = pushed(&config, 144);
+        assert_eq!(points, 600);
+        let ticks = SpaceSizes::last_tick(&config);
+        let mut spaces = SpaceSizes::new(&config, Vec::new());
+        let layout = further::needed(&config);
+        let sizes = config.metrics.iter().map(|metric| {
+            let shape = shape_of(metric, &layout);
+            let span = (ticks, config.global.tick_interval_ns);
+            200.0 * otlp::point_bytes(&shape, metric, &config.otel, span, spaces.of(metric).1)
+        });
+        let estimated: f64 = sizes.sum();
+        assert!(
+            (estimated / bytes - 1.0).abs() < share,
+            "{otel}: {estimated}, {bytes}"
+        );
+        measured.push(bytes);
+    }
+    // Two histograms of 200 series: key and value of both ends.
+    assert!(
+        (measured[1] - measured[0] - 400.0 * 18.0).abs() < 10.0,
+        "{measured:?}"
+    );
 }

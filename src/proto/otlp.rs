@@ -176,6 +176,8 @@ pub struct NumberDataPoint {
     pub start_time_unix_nano: u64,
     #[prost(fixed64, tag = "3")]
     pub time_unix_nano: u64,
+    #[prost(message, repeated, tag = "5")]
+    pub exemplars: ::prost::alloc::vec::Vec<Exemplar>,
     #[prost(message, repeated, tag = "7")]
     pub attributes: ::prost::alloc::vec::Vec<KeyValue>,
     #[prost(uint32, tag = "8")]
@@ -210,6 +212,8 @@ pub struct HistogramDataPoint {
     /// Upper bounds, increasing, inclusive.
     #[prost(double, repeated, tag = "7")]
     pub explicit_bounds: ::prost::alloc::vec::Vec<f64>,
+    #[prost(message, repeated, tag = "8")]
+    pub exemplars: ::prost::alloc::vec::Vec<Exemplar>,
     #[prost(message, repeated, tag = "9")]
     pub attributes: ::prost::alloc::vec::Vec<KeyValue>,
     #[prost(uint32, tag = "10")]
@@ -243,6 +247,8 @@ pub struct ExponentialHistogramDataPoint {
     pub negative: ::core::option::Option<exponential_histogram_data_point::Buckets>,
     #[prost(uint32, tag = "10")]
     pub flags: u32,
+    #[prost(message, repeated, tag = "11")]
+    pub exemplars: ::prost::alloc::vec::Vec<Exemplar>,
     #[prost(double, optional, tag = "12")]
     pub min: ::core::option::Option<f64>,
     #[prost(double, optional, tag = "13")]
@@ -260,6 +266,31 @@ pub mod exponential_histogram_data_point {
         pub offset: i32,
         #[prost(uint64, repeated, tag = "2")]
         pub bucket_counts: ::prost::alloc::vec::Vec<u64>,
+    }
+}
+/// One of the events behind a point.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Exemplar {
+    #[prost(fixed64, tag = "2")]
+    pub time_unix_nano: u64,
+    #[prost(bytes = "vec", tag = "4")]
+    pub span_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "5")]
+    pub trace_id: ::prost::alloc::vec::Vec<u8>,
+    /// Those of the event that the point has not.
+    #[prost(message, repeated, tag = "7")]
+    pub filtered_attributes: ::prost::alloc::vec::Vec<KeyValue>,
+    #[prost(oneof = "exemplar::Value", tags = "3, 6")]
+    pub value: ::core::option::Option<exemplar::Value>,
+}
+/// Nested message and enum types in `Exemplar`.
+pub mod exemplar {
+    #[derive(Clone, Copy, PartialEq, ::prost::Oneof)]
+    pub enum Value {
+        #[prost(double, tag = "3")]
+        AsDouble(f64),
+        #[prost(sfixed64, tag = "6")]
+        AsInt(i64),
     }
 }
 /// One summary.

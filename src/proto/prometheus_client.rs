@@ -46,10 +46,12 @@ pub struct Gauge {
     #[prost(double, optional, tag = "1")]
     pub value: ::core::option::Option<f64>,
 }
-#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Counter {
     #[prost(double, optional, tag = "1")]
     pub value: ::core::option::Option<f64>,
+    #[prost(message, optional, tag = "2")]
+    pub exemplar: ::core::option::Option<Exemplar>,
     /// When it began.
     #[prost(message, optional, tag = "3")]
     pub created_timestamp: ::core::option::Option<Timestamp>,
@@ -79,19 +81,53 @@ pub struct Histogram {
     pub sample_count: ::core::option::Option<u64>,
     #[prost(double, optional, tag = "2")]
     pub sample_sum: ::core::option::Option<f64>,
-    /// Without the last one, which has no bound and sample_count observations.
+    /// Without the last one, which has no bound and sample_count observations, unless it
+    /// has an exemplar.
     #[prost(message, repeated, tag = "3")]
     pub bucket: ::prost::alloc::vec::Vec<Bucket>,
+    /// Of native ones from here on: bounds grow by 2^(2^-schema).
+    #[prost(sint32, optional, tag = "5")]
+    pub schema: ::core::option::Option<i32>,
+    /// The largest value that counts as zero.
+    #[prost(double, optional, tag = "6")]
+    pub zero_threshold: ::core::option::Option<f64>,
+    #[prost(uint64, optional, tag = "7")]
+    pub zero_count: ::core::option::Option<u64>,
+    /// Runs of buckets, and how much each count differs from the one before.
+    #[prost(message, repeated, tag = "12")]
+    pub positive_span: ::prost::alloc::vec::Vec<BucketSpan>,
+    #[prost(sint64, repeated, tag = "13")]
+    pub positive_delta: ::prost::alloc::vec::Vec<i64>,
     /// When it began.
     #[prost(message, optional, tag = "15")]
     pub created_timestamp: ::core::option::Option<Timestamp>,
 }
-#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BucketSpan {
+    /// From the last bucket of the span before; of the first one the index.
+    #[prost(sint32, optional, tag = "1")]
+    pub offset: ::core::option::Option<i32>,
+    #[prost(uint32, optional, tag = "2")]
+    pub length: ::core::option::Option<u32>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Bucket {
     #[prost(uint64, optional, tag = "1")]
     pub cumulative_count: ::core::option::Option<u64>,
     #[prost(double, optional, tag = "2")]
     pub upper_bound: ::core::option::Option<f64>,
+    #[prost(message, optional, tag = "3")]
+    pub exemplar: ::core::option::Option<Exemplar>,
+}
+/// One of the events behind a value.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Exemplar {
+    #[prost(message, repeated, tag = "1")]
+    pub label: ::prost::alloc::vec::Vec<LabelPair>,
+    #[prost(double, optional, tag = "2")]
+    pub value: ::core::option::Option<f64>,
+    #[prost(message, optional, tag = "3")]
+    pub timestamp: ::core::option::Option<Timestamp>,
 }
 /// google.protobuf.Timestamp: Unix time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

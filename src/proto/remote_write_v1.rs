@@ -15,6 +15,11 @@ pub struct TimeSeries {
     pub labels: ::prost::alloc::vec::Vec<Label>,
     #[prost(message, repeated, tag = "2")]
     pub samples: ::prost::alloc::vec::Vec<Sample>,
+    #[prost(message, repeated, tag = "3")]
+    pub exemplars: ::prost::alloc::vec::Vec<Exemplar>,
+    /// Of a series that has no samples.
+    #[prost(message, repeated, tag = "4")]
+    pub histograms: ::prost::alloc::vec::Vec<Histogram>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Label {
@@ -23,6 +28,17 @@ pub struct Label {
     #[prost(string, tag = "2")]
     pub value: ::prost::alloc::string::String,
 }
+/// One of the events behind a sample.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Exemplar {
+    #[prost(message, repeated, tag = "1")]
+    pub labels: ::prost::alloc::vec::Vec<Label>,
+    #[prost(double, tag = "2")]
+    pub value: f64,
+    /// Unix milliseconds.
+    #[prost(int64, tag = "3")]
+    pub timestamp: i64,
+}
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Sample {
     #[prost(double, tag = "1")]
@@ -30,6 +46,58 @@ pub struct Sample {
     /// Unix milliseconds.
     #[prost(int64, tag = "2")]
     pub timestamp: i64,
+}
+/// A native histogram of whole numbers, whose buckets are exponential or custom.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Histogram {
+    #[prost(double, tag = "3")]
+    pub sum: f64,
+    /// How fine exponential buckets are, -4 to 8; -53 stands for custom ones.
+    #[prost(sint32, tag = "4")]
+    pub schema: i32,
+    /// What is at most so large is in the zero bucket.
+    #[prost(double, tag = "5")]
+    pub zero_threshold: f64,
+    #[prost(message, repeated, tag = "11")]
+    pub positive_spans: ::prost::alloc::vec::Vec<BucketSpan>,
+    /// Of each bucket, how many observations it holds beyond the one before.
+    #[prost(sint64, repeated, tag = "12")]
+    pub positive_deltas: ::prost::alloc::vec::Vec<i64>,
+    /// Unix milliseconds.
+    #[prost(int64, tag = "15")]
+    pub timestamp: i64,
+    /// Upper bounds of custom buckets but for the last.
+    #[prost(double, repeated, tag = "16")]
+    pub custom_values: ::prost::alloc::vec::Vec<f64>,
+    /// Of observations, those of all buckets.
+    #[prost(oneof = "histogram::Count", tags = "1")]
+    pub count: ::core::option::Option<histogram::Count>,
+    #[prost(oneof = "histogram::ZeroCount", tags = "6")]
+    pub zero_count: ::core::option::Option<histogram::ZeroCount>,
+}
+/// Nested message and enum types in `Histogram`.
+pub mod histogram {
+    /// Of observations, those of all buckets.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Count {
+        #[prost(uint64, tag = "1")]
+        CountInt(u64),
+    }
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum ZeroCount {
+        #[prost(uint64, tag = "6")]
+        ZeroCountInt(u64),
+    }
+}
+/// Buckets in a row.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BucketSpan {
+    /// The index of the first one; in later spans how many buckets there are between this one
+    /// and the one before.
+    #[prost(sint32, tag = "1")]
+    pub offset: i32,
+    #[prost(uint32, tag = "2")]
+    pub length: u32,
 }
 /// What is known about a metric.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::health::{Health, Trouble};
 use super::ledger::Ledger;
 use super::request::Request;
+use crate::remote_write::Contents;
 
 /// Exports on their way.
 #[derive(Debug)]
@@ -168,7 +169,7 @@ impl Backlog {
         export.waiting_bytes -= request.body.len();
         self.waiting_bytes -= request.body.len();
         if request.failures > 0 {
-            self.ledger.retry(request.points);
+            self.ledger.retry(request.points());
         }
         request.first_attempt.get_or_insert(now);
         Some(request)
@@ -210,13 +211,17 @@ impl Backlog {
 
     /// Settles a request that is given up.
     pub(super) fn drop_request(&mut self, request: &Request) {
-        self.ledger.drop(request.points);
+        self.ledger.drop(request.points());
         self.settle(request.export, true);
     }
 
-    /// Settles a request that the receiver took, all but some points.
-    pub(super) fn accept(&mut self, request: &Request, rejected: u64) {
-        self.ledger.accept(request.points, rejected);
+    /// Settles a request that the receiver took, all but some points; `written` is what it
+    /// says that it wrote.
+    pub(super) fn accept(&mut self, request: &Request, rejected: u64, written: Option<Contents>) {
+        self.ledger.accept(request.points(), rejected);
+        if let Some(written) = written {
+            self.ledger.confirm(request.contents, written);
+        }
         self.settle(request.export, rejected > 0);
     }
 

@@ -19,7 +19,7 @@ use super::downgrade::to_version_1;
 use super::redirect::{REDIRECTS_MAX, follow};
 use super::request::Request;
 use super::target::{Packing, Protocol, Target};
-use super::verdict::{Answer, SAMPLES_WRITTEN, Verdict, judge_error};
+use super::verdict::{Answer, Verdict, Written, judge_error};
 use super::{retry, tls};
 use crate::clock::Clock;
 use crate::config::shown_url;
@@ -74,7 +74,7 @@ fn connect(target: &Target) -> Result<Agent, String> {
 
 /// Headers of which answers to version 2 of remote write have at least one.
 const WRITTEN: [&str; 3] = [
-    SAMPLES_WRITTEN,
+    "X-Prometheus-Remote-Write-Samples-Written",
     "X-Prometheus-Remote-Write-Histograms-Written",
     "X-Prometheus-Remote-Write-Exemplars-Written",
 ];
@@ -155,7 +155,7 @@ impl Client {
             Protocol::Otlp => (answer.judge_otlp(), false),
             Protocol::RemoteWrite(version) => {
                 let is_unknown = version == Version::V2 && answer.is_of_version_1();
-                (answer.judge_remote_write(request.points), is_unknown)
+                (answer.judge_remote_write(request.contents), is_unknown)
             }
         }
     }
@@ -238,8 +238,7 @@ impl Client {
         let mut answer = Answer {
             status: response.status().as_u16(),
             retry_after: retry_after.and_then(|text| retry::retry_after(text, self.clock.now_ns())),
-            samples_written: header(SAMPLES_WRITTEN).and_then(|text| text.trim().parse().ok()),
-            tells_written: WRITTEN.iter().any(|name| header(name).is_some()),
+            written: Written::of(WRITTEN.map(header)),
             ..Answer::default()
         };
         let reader = response.body_mut().as_reader();

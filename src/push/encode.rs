@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use super::target::Protocol;
 use crate::engine::Frame;
 use crate::otlp;
-use crate::remote_write::{self, Stale, Version};
+use crate::remote_write::{self, Contents, Stale, Version};
 
 /// Version 1 sends metadata so often; in version 2 it is part of every request.
 const METADATA_INTERVAL_NS: i64 = 60_000_000_000;
@@ -17,8 +17,9 @@ const METADATA_INTERVAL_NS: i64 = 60_000_000_000;
 /// away.
 const ENDED_MAX: usize = 4;
 
-/// Gets one body at a time and the number of points in it, and may break off.
-pub(super) type Sink<'a> = dyn FnMut(&[u8], usize) -> ControlFlow<()> + 'a;
+/// Gets one body at a time and what is in it, and may break off. Points of OTLP count as
+/// samples.
+pub(super) type Sink<'a> = dyn FnMut(&[u8], Contents) -> ControlFlow<()> + 'a;
 
 /// Turns frames into request bodies. Breaks when the sink does.
 pub(super) trait Encode: Send + 'static {
@@ -56,7 +57,9 @@ impl Encode for otlp::Encoder {
         if !Arc::ptr_eq(self.catalog(), now.catalog()) {
             self.set_catalog(Arc::clone(now.catalog()));
         }
-        otlp::Encoder::encode(self, now, before, sink)
+        otlp::Encoder::encode(self, now, before, &mut |body, points| {
+            sink(body, Contents::of_samples(points as u64))
+        })
     }
 }
 
@@ -364,8 +367,8 @@ mod tests {
         encoded(&mut encoder, &first, usize::MAX);
         encoded(&mut encoder, &frame(&["2"], 2), 0);
         let mut ends = 0;
-        let _ = encoder.end_series(&mut |_, samples| {
-            ends += samples;
+        let _ = encoder.end_series(&mut |_, contents| {
+            ends += contents.samples;
             ControlFlow::Continue(())
         });
         assert_eq!(ends, 2);

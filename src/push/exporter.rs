@@ -54,6 +54,7 @@ pub fn encoder_options(otel: &Otel) -> otlp::EncoderOptions {
         resource: resource.map(|(k, v)| (k.clone(), v.clone())).collect(),
         temporality: otel.temporality,
         histograms: otel.histograms,
+        min_max: otel.min_max,
         request_bytes_max: otel.request_bytes_max,
         ..otlp::EncoderOptions::default()
     }
@@ -67,6 +68,7 @@ fn remote_write_options(entry: &RemoteWrite) -> remote_write::EncoderOptions {
         prefix: entry.prefix.clone(),
         labels: labels.map(|(k, v)| (k.clone(), v.clone())).collect(),
         request_samples_max: entry.request_samples_max,
+        histograms: entry.histograms,
         ..remote_write::EncoderOptions::default()
     }
 }

@@ -135,8 +135,8 @@ impl Feed {
         }
         let (protocol, packer) = (self.encoder.protocol(), &mut self.packer);
         // It breaks when the feed was stopped, which the next call tells.
-        let _ = self.encoder.encode(now, before, &mut |body, points| {
-            packer.pack(export, protocol, body, points)
+        let _ = self.encoder.encode(now, before, &mut |body, contents| {
+            packer.pack(export, protocol, body, contents)
         });
         if let Some(settled) = self.outbox.close(export) {
             self.checkpoints.settled(settled);

@@ -3,6 +3,8 @@
 //! It holds one equation at all times: offered = accepted + rejected + dropped
 //! + in flight. Nothing here knows why a point went which way.
 
+use crate::remote_write::Contents;
+
 /// The data points of one exporter so far, by where they ended up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ledger {
@@ -18,6 +20,20 @@ pub struct Ledger {
     pub in_flight: u64,
     /// Sent again after a failed attempt; counted at each further attempt.
     pub retried: u64,
+    /// What the receiver says of requests that it took.
+    pub confirmed: Confirmed,
+}
+
+/// What a receiver says that it wrote: one that knows version 2 of remote write does, with
+/// each request that it takes, all or in part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Confirmed {
+    /// What was in those requests.
+    pub sent: Contents,
+    /// What it wrote of them by its own words.
+    pub written: Contents,
+    /// Requests of which it wrote less or, as it says, more than was in them.
+    pub mismatches: u64,
 }
 
 /// An exporter's delivery so far, for the self-metrics and the summary at the end.
@@ -46,6 +62,13 @@ impl Ledger {
         self.accepted += points - rejected;
         self.rejected += rejected;
         self.check();
+    }
+
+    /// What was in a request that the receiver took, and what it wrote as it says.
+    pub(super) fn confirm(&mut self, sent: Contents, written: Contents) {
+        self.confirmed.sent += sent;
+        self.confirmed.written += written;
+        self.confirmed.mismatches += u64::from(sent != written);
     }
 
     /// Points that were given up.
@@ -98,6 +121,7 @@ mod tests {
             dropped: 2,
             in_flight: 4,
             retried: 6,
+            confirmed: Confirmed::default(),
         };
         assert_eq!(ledger, expected);
         assert!(ledger.balances());

@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::encode::Encode;
 use super::outbox::Outbox;
 use super::pack::Packer;
+use super::target::Counting;
 use crate::engine::Frame;
 
 /// An idle encoder is waited for this long. On a machine that does not run a thread
@@ -25,7 +26,7 @@ const ENCODER_WAKES_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Mailbox {
     /// Points of a frame.
-    count: fn(&Frame) -> usize,
+    counting: Counting,
     slot: Mutex<Slot>,
     changed: Condvar,
     outbox: Arc<Outbox>,
@@ -42,9 +43,9 @@ struct Slot {
 }
 
 impl Mailbox {
-    pub(super) fn new(outbox: Arc<Outbox>, count: fn(&Frame) -> usize) -> Self {
+    pub(super) fn new(outbox: Arc<Outbox>, counting: Counting) -> Self {
         Self {
-            count,
+            counting,
             slot: Mutex::default(),
             changed: Condvar::new(),
             outbox,
@@ -95,9 +96,9 @@ impl Mailbox {
             let (export, protocol) = (outbox.begin(), encoder.protocol());
             has_any = true;
             let mut offered = 0;
-            let flow = encoder.encode(&frame, before.as_deref(), &mut |body, points| {
-                offered += points as u64;
-                packer.pack(export, protocol, body, points)
+            let flow = encoder.encode(&frame, before.as_deref(), &mut |body, contents| {
+                offered += contents.points();
+                packer.pack(export, protocol, body, contents)
             });
             if flow.is_break() {
                 // The rest of a dropped export was due as well.
@@ -109,8 +110,8 @@ impl Mailbox {
         if has_any && encoder.ends_series() {
             let (export, protocol) = (outbox.begin(), encoder.protocol());
             // The packer counts what is not sent of it.
-            let _ =
-                encoder.end_series(&mut |body, points| packer.pack(export, protocol, body, points));
+            let _ = encoder
+                .end_series(&mut |body, contents| packer.pack(export, protocol, body, contents));
             outbox.close(export);
         }
     }
@@ -139,7 +140,7 @@ impl Mailbox {
     }
 
     fn points(&self, frame: &Frame) -> u64 {
-        (self.count)(frame) as u64
+        self.counting.points(frame) as u64
     }
 
     fn lock(&self) -> MutexGuard<'_, Slot> {
@@ -171,7 +172,7 @@ mod tests {
     #[test]
     fn an_encoder_that_has_not_started_is_waited_for() {
         let outbox = Arc::new(Outbox::new("u".into(), 1000, RetryPolicy::default()));
-        let mailbox = Mailbox::new(Arc::clone(&outbox), Frame::points);
+        let mailbox = Mailbox::new(Arc::clone(&outbox), Counting::Series);
         let packer = Packer::start(Arc::clone(&outbox), Packing::None, 1).unwrap();
         let encoded = Arc::default();
         std::thread::scope(|scope| {

@@ -368,16 +368,20 @@ impl State {
             pauses_before,
         } = taken;
         match verdict {
-            Verdict::Accepted { rejected, message } => {
+            Verdict::Accepted {
+                rejected,
+                message,
+                written,
+            } => {
                 self.backoff.reset();
-                let rejected = rejected.min(request.points);
+                let rejected = rejected.min(request.points());
                 if rejected > 0 {
                     let what = rejection(rejected, &request, &message);
                     self.backlog.trouble(Trouble::Rejected, &what);
                 } else if !message.is_empty() {
                     self.backlog.remark(&message);
                 }
-                self.backlog.accept(&request, rejected);
+                self.backlog.accept(&request, rejected, written);
             }
             Verdict::Refused { what } => {
                 self.backoff.reset();
@@ -417,7 +421,9 @@ impl State {
     fn loss(&self, request: &Request, verdict: &Verdict) -> Option<String> {
         match verdict {
             Verdict::Accepted { rejected: 0, .. } => None,
-            Verdict::Accepted { rejected, message } => Some(rejection(*rejected, request, message)),
+            Verdict::Accepted {
+                rejected, message, ..
+            } => Some(rejection(*rejected, request, message)),
             Verdict::Refused { what } => Some(what.clone()),
             Verdict::Retry { what, .. } => {
                 let now = Instant::now();
@@ -444,6 +450,6 @@ impl State {
 }
 
 fn rejection(rejected: u64, request: &Request, message: &str) -> String {
-    let points = request.points;
+    let points = request.points();
     format!("{rejected} of {points} points were rejected: {message}")
 }

@@ -13,6 +13,7 @@ use super::target::{Packing, Protocol};
 use super::{StartError, spawn};
 use crate::exposition::Lines;
 use crate::exposition::gzip::{self, Compressor, Trailer};
+use crate::remote_write::Contents;
 
 /// Smaller bodies are compressed where they are encoded.
 const POOL_BYTES_MIN: usize = 64 << 10;
@@ -63,7 +64,7 @@ struct Job {
     export: u64,
     protocol: Protocol,
     plain: Body,
-    points: u64,
+    contents: Contents,
 }
 
 impl Packer {
@@ -91,14 +92,13 @@ impl Packer {
         export: u64,
         protocol: Protocol,
         body: &[u8],
-        points: usize,
+        contents: Contents,
     ) -> ControlFlow<()> {
-        let points = points as u64;
-        if !self.outbox.offer(export, points) {
+        if !self.outbox.offer(export, contents.points()) {
             return ControlFlow::Break(());
         }
         let put = |body| {
-            let request = Request::new(export, protocol, body, points);
+            let request = Request::new(export, protocol, body, contents);
             self.outbox.put(request);
         };
         match &mut self.method {
@@ -119,7 +119,7 @@ impl Packer {
                     export,
                     protocol,
                     plain,
-                    points,
+                    contents,
                 });
                 assert!(sent.is_ok(), "the compressing threads are gone");
             }
@@ -141,7 +141,7 @@ impl Gzip {
                     let body = compressed(&mut compressor, &job.plain);
                     drop(job.plain);
                     let body = body.into();
-                    outbox.put(Request::new(job.export, job.protocol, body, job.points));
+                    outbox.put(Request::new(job.export, job.protocol, body, job.contents));
                 }
             };
             started.push(spawn(format!("push-gzip-{index}"), run)?);
@@ -195,7 +195,12 @@ mod tests {
         let mut packer = Packer::start(Arc::clone(&outbox), packing, 2).unwrap();
         let export = outbox.begin();
         for (index, body) in bodies.iter().enumerate() {
-            let packed = packer.pack(export, Protocol::Otlp, body, index);
+            let packed = packer.pack(
+                export,
+                Protocol::Otlp,
+                body,
+                Contents::of_samples(index as u64),
+            );
             assert!(packed.is_continue());
         }
         outbox.close(export);
@@ -204,7 +209,7 @@ mod tests {
             .iter()
             .map(|_| outbox.take().unwrap().request)
             .collect();
-        requests.sort_by_key(|request| request.points);
+        requests.sort_by_key(Request::points);
         let bodies = requests.iter().map(|request| request.body.to_vec());
         bodies.collect()
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::target::Protocol;
+use crate::remote_write::Contents;
 
 /// Sizes of buffers are multiples of this: requests which are cut at a size are not all
 /// of it, but nearly.
@@ -21,8 +22,8 @@ pub(super) struct Request {
     pub(super) protocol: Protocol,
     /// The body, as compressed.
     pub(super) body: Body,
-    /// Data points in it.
-    pub(super) points: u64,
+    /// What is in it.
+    pub(super) contents: Contents,
     /// Failed attempts so far.
     pub(super) failures: u32,
     /// When the first attempt began.
@@ -31,15 +32,20 @@ pub(super) struct Request {
 
 impl Request {
     /// A request that was not attempted yet.
-    pub(super) fn new(export: u64, protocol: Protocol, body: Body, points: u64) -> Self {
+    pub(super) fn new(export: u64, protocol: Protocol, body: Body, contents: Contents) -> Self {
         Self {
             export,
             protocol,
             body,
-            points,
+            contents,
             failures: 0,
             first_attempt: None,
         }
+    }
+
+    /// Data points in it.
+    pub(super) fn points(&self) -> u64 {
+        self.contents.points()
     }
 }
 

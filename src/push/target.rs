@@ -1,11 +1,11 @@
 //! Whom requests are posted to and how: what exporters that push have in common,
 //! from the section of each.
 
-use crate::config::{Compression, Otel, Password, RemoteWrite, TlsFiles};
+use crate::config::{Compression, HistogramForm, Otel, Password, RemoteWrite, TlsFiles};
 use crate::credentials::Authorization;
 use crate::engine::Frame;
 use crate::exporters::Push;
-use crate::remote_write::Version;
+use crate::remote_write::{self, Version};
 
 const REMOTE_WRITE: &str = "exporters.remote_write";
 
@@ -27,7 +27,28 @@ pub(super) struct Target {
     /// Whether a frame is kept for the next one's deltas.
     pub(super) keep_before: bool,
     /// Points of a frame, as its requests count them.
-    pub(super) count: fn(&Frame) -> usize,
+    pub(super) counting: Counting,
+}
+
+/// How requests count the points of a frame.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Counting {
+    /// One for each series.
+    Series,
+    /// As many as series have in a version, with histograms in a form.
+    RemoteWrite(HistogramForm, Version),
+}
+
+impl Counting {
+    /// How many there are of a frame.
+    pub(super) fn points(self, frame: &Frame) -> usize {
+        match self {
+            Self::Series => frame.points(),
+            Self::RemoteWrite(histograms, version) => {
+                remote_write::points(frame, histograms, version)
+            }
+        }
+    }
 }
 
 /// How bodies are compressed.
@@ -101,7 +122,7 @@ impl Target {
                 Compression::Gzip => Packing::Gzip,
             },
             keep_before: Push::Otlp(otel).needs().growth,
-            count: Frame::points,
+            counting: Counting::Series,
         }
     }
 
@@ -129,7 +150,7 @@ impl Target {
             tls: section.tls.clone(),
             packing: Packing::Snappy,
             keep_before: false,
-            count: Frame::samples,
+            counting: Counting::RemoteWrite(section.histograms, section.version),
         }
     }
 

@@ -17,6 +17,7 @@ use crate::engine::Columns;
 use crate::model::labels::Dimension;
 use crate::model::space::Space;
 use crate::model::{Family, Shape};
+use crate::remote_write::Contents;
 use encode::{Encode, Sink};
 use receiver::{Act, Receiver as Fake, raw};
 use target::Target;
@@ -38,7 +39,7 @@ impl Encode for Stub {
         for index in 0..REQUESTS {
             let mut body = format!("{} {index}", now.tick()).into_bytes();
             body.resize(self.body_bytes, b'.');
-            sink(&body, POINTS as usize)?;
+            sink(&body, Contents::of_samples(POINTS))?;
         }
         ControlFlow::Continue(())
     }

@@ -3,26 +3,32 @@
 
 use prost::Message;
 
+use crate::config::HistogramForm;
 use crate::exposition::label_number;
 use crate::layout::{self, Wire};
 use crate::model::labels::Arena;
 use crate::model::population::Population;
 use crate::model::space::Space;
-use crate::model::{Family, identity};
+use crate::model::{Family, Shape, identity};
 use crate::proto::remote_write_v1::{MetricMetadata, MetricType, WriteRequest};
 use crate::proto::wire::{
     len_field_len, len_key, varint_len, write_len_key, write_pair_name, write_varint,
 };
 use crate::random;
+use crate::remote_write::native::NativeForm;
 
 pub(super) const NAME: &str = "__name__";
 
 /// A family's samples.
 #[derive(Debug)]
 pub(super) struct FamilyForm {
-    /// Of one series, in the order of the text format.
+    /// Of one series, in the order of the text format, and the native histogram as the last.
     pub(super) samples: Vec<SampleForm>,
-    /// How many of them are buckets or quantiles, which are the first.
+    /// How many of them are numbers, which are the first: all but the native one.
+    pub(super) numbers: usize,
+    /// What the native one is, if there is one.
+    pub(super) native: Option<NativeForm>,
+    /// How many samples would be buckets or quantiles, which are the first.
     pub(super) cells: usize,
     /// Whether they count from a start.
     pub(super) is_cumulative: bool,
@@ -60,7 +66,13 @@ pub(super) enum Label {
 }
 
 impl FamilyForm {
-    pub(super) fn new(family: &Family, prefix: &str, labels: &[(String, String)]) -> Self {
+    /// That of a family whose histograms are sent in the form `histograms`.
+    pub(super) fn new(
+        family: &Family,
+        histograms: HistogramForm,
+        prefix: &str,
+        labels: &[(String, String)],
+    ) -> Self {
         let metric_type = family.shape.metric_type();
         // A series' own labels take precedence.
         let is_free = |name: &str| {
@@ -74,14 +86,24 @@ impl FamilyForm {
             .cloned()
             .collect();
         let layout = family.shape.layout();
-        let samples = layout.slots(Wire::RemoteWrite).map(|slot| {
-            let name = format!("{prefix}{}{}", family.name, slot.suffix);
-            let number = slot.number.map(|(label, n)| (label, label_number(n)));
-            SampleForm {
-                labels: sample_labels(&family.space, &external, &name, number.as_ref()),
-                key: (name, number.map(|(_, text)| text)),
-            }
-        });
+        let (is_classic, native) = forms(&family.shape, histograms);
+        let slots = layout
+            .slots(Wire::RemoteWrite)
+            .filter(|_| is_classic)
+            .map(|slot| {
+                let number = slot.number.map(|(label, n)| (label, label_number(n)));
+                (slot.suffix, number)
+            });
+        let slots = slots.chain(native.then_some(("", None)));
+        let samples: Vec<SampleForm> = slots
+            .map(|(suffix, number)| {
+                let name = format!("{prefix}{}{suffix}", family.name);
+                SampleForm {
+                    labels: sample_labels(&family.space, &external, &name, number.as_ref()),
+                    key: (name, number.map(|(_, text)| text)),
+                }
+            })
+            .collect();
         let mut names = Arena::default();
         for dimension in family.space.dimensions() {
             names.push_with(|out| write_pair_name(out, &dimension.name));
@@ -104,7 +126,9 @@ impl FamilyForm {
             metadata: vec![metadata],
         };
         Self {
-            samples: samples.collect(),
+            numbers: samples.len() - usize::from(native),
+            samples,
+            native: native.then(|| NativeForm::of(&family.shape, histograms)),
             cells: layout.cells(),
             is_cumulative: metric_type.is_cumulative(),
             kind,
@@ -159,6 +183,22 @@ impl FamilyForm {
             random::mix(sum)
         };
         (0..population.row_count()).map(key).collect()
+    }
+}
+
+/// Whether series of a shape have the samples of the text format, and whether they have a
+/// native histogram, where histograms are sent in a form. Those that count in no native
+/// buckets, as the process's own, stay classic.
+pub(super) fn forms(shape: &Shape, histograms: HistogramForm) -> (bool, bool) {
+    let Shape::Histogram { further, .. } = shape else {
+        return (true, false);
+    };
+    let is_counted = further.native.is_some();
+    match histograms {
+        HistogramForm::Classic | HistogramForm::Exponential => (true, false),
+        HistogramForm::Native => (!is_counted, is_counted),
+        HistogramForm::Both => (true, is_counted),
+        HistogramForm::Nhcb => (false, true),
     }
 }
 

@@ -6,7 +6,9 @@
 
 use crate::model::space::Cursor;
 use crate::proto::remote_write_v1::MetricType;
-use crate::proto::wire::{fixed64_key, len_key, varint_key, write_len_key, write_varint};
+use crate::proto::wire::{
+    fixed64_key, len_field_len, len_key, varint_key, write_len_key, write_varint,
+};
 use crate::remote_write::family::{self, FamilyForm, Label};
 use crate::remote_write::symbols::{Reference, Symbols};
 
@@ -15,6 +17,8 @@ use crate::remote_write::symbols::{Reference, Symbols};
 const ROOM: usize = 12;
 /// Key of a series within a request of version 1, and of version 2.
 const SERIES_KEYS: [u8; 2] = [len_key(1), len_key(5)];
+/// Keys of a native histogram within a series, in the same order.
+const HISTOGRAM_KEYS: [u8; 2] = [len_key(4), len_key(3)];
 /// Where the value stands in what follows the labels.
 const VALUE_AT: usize = 3;
 
@@ -25,6 +29,8 @@ pub(super) struct Line {
     bytes: Vec<u8>,
     /// Where the key stands.
     begin: usize,
+    /// Where what is in the series begins: key and length of labels, if they have any.
+    inside: usize,
     labels_end: usize,
     /// Where each label begins.
     label_starts: Vec<usize>,
@@ -37,10 +43,13 @@ pub(super) struct Line {
     pub(super) stamp: u64,
 }
 
-/// What follows the labels: a sample whose value is 0, and metadata.
+/// What follows the labels: a sample whose value is 0, and metadata. A native histogram has
+/// the place of the sample.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     bytes: Vec<u8>,
+    /// Where the metadata begins.
+    metadata_at: usize,
     generation: u64,
     /// Version 2's, with metadata.
     described: bool,
@@ -121,6 +130,7 @@ impl Tail {
         self.generation += 1;
         self.described = false;
         write_sample(&mut self.bytes, time_ms, 0);
+        self.metadata_at = self.bytes.len();
     }
 
     /// Of samples of a family at a time, version 2.
@@ -134,6 +144,7 @@ impl Tail {
         self.generation += 1;
         self.described = true;
         write_sample(&mut self.bytes, time_ms, self.start_ms);
+        self.metadata_at = self.bytes.len();
         let mut metadata = Vec::with_capacity(16);
         let mut field = |number: u8, value: u32| {
             if value != 0 {
@@ -221,6 +232,19 @@ impl Line {
         out[at..at + 8].copy_from_slice(&value.to_bits().to_le_bytes());
     }
 
+    /// Appends it with a native histogram in the place of the sample.
+    pub(super) fn write_histogram(&self, out: &mut Vec<u8>, histogram: &[u8], tail: &Tail) {
+        let version = usize::from(tail.described);
+        let labels = &self.bytes[self.inside..self.labels_end];
+        let metadata = &tail.bytes[tail.metadata_at..];
+        let len = labels.len() + len_field_len(histogram.len()) + metadata.len();
+        write_len_key(out, SERIES_KEYS[version], len);
+        out.extend_from_slice(labels);
+        write_len_key(out, HISTOGRAM_KEYS[version], histogram.len());
+        out.extend_from_slice(histogram);
+        out.extend_from_slice(metadata);
+    }
+
     /// Writes the labels from one on.
     fn write_labels(
         &mut self,
@@ -270,6 +294,7 @@ impl Line {
         if tail.described {
             self.put_len_key(len_key(1), self.labels_end - ROOM);
         }
+        self.inside = self.begin;
         let key = SERIES_KEYS[usize::from(tail.described)];
         self.put_len_key(key, self.bytes.len() - self.begin);
     }

@@ -7,6 +7,7 @@ use prost::Message;
 
 use super::*;
 use crate::engine::random_frames::{frame, frames, living_frames, utf8_frames};
+use crate::model::native::NativeLayout;
 use crate::model::space::Space;
 use crate::model::{Family, Shape};
 use crate::proto::{remote_write_v1, remote_write_v2};
@@ -21,7 +22,7 @@ struct Read {
 }
 
 impl Read {
-    fn add(&mut self, version: Version, body: &[u8], samples: usize) {
+    fn add(&mut self, version: Version, body: &[u8], contents: Contents) {
         let read = match version {
             Version::V1 => {
                 let request = remote_write_v1::WriteRequest::decode(body).unwrap();
@@ -31,7 +32,14 @@ impl Read {
             }
             Version::V2 => twin::read_v2(remote_write_v2::Request::decode(body).unwrap()),
         };
-        assert_eq!(read.len(), samples);
+        let samples = read.len();
+        let histograms = read.iter().filter(|s| s.histogram.is_some()).count();
+        let expected = Contents {
+            samples: (samples - histograms) as u64,
+            histograms: histograms as u64,
+            exemplars: 0,
+        };
+        assert_eq!(contents, expected);
         assert!(samples > 0);
         let series: HashSet<&Labels> = read.iter().map(|sample| &sample.labels).collect();
         assert_eq!(series.len(), samples, "a series is in a request once");
@@ -43,8 +51,8 @@ impl Read {
 /// What `encode` gives to its sink.
 fn read_all(version: Version, encode: impl FnOnce(&mut Sink<'_, ()>) -> ControlFlow<()>) -> Read {
     let mut read = Read::default();
-    let done = encode(&mut |body: &[u8], samples: usize| {
-        read.add(version, body, samples);
+    let done = encode(&mut |body: &[u8], contents: Contents| {
+        read.add(version, body, contents);
         ControlFlow::Continue(())
     });
     assert_eq!(done, ControlFlow::Continue(()));
@@ -65,14 +73,21 @@ fn options() -> impl Strategy<Value = EncoderOptions> {
     // Some of them are names of a metric's own labels.
     let label = ("[A-Zab_]|job|instance|le", "[a-zé ]{0,20}|[a-z]{200}");
     let labels = prop::collection::btree_map(label.0, label.1, 0..4);
-    ("[a-z_]{0,5}", labels, any::<bool>(), 1..50usize).prop_map(
-        |(prefix, mut labels, second, request_samples_max)| {
+    let histograms = prop::sample::select(vec![
+        HistogramForm::Classic,
+        HistogramForm::Native,
+        HistogramForm::Nhcb,
+        HistogramForm::Both,
+    ]);
+    ("[a-z_]{0,5}", labels, any::<bool>(), histograms, 1..50usize).prop_map(
+        |(prefix, mut labels, second, histograms, request_samples_max)| {
             // The obvious encoder does not know which give way to these.
             labels.remove("le");
             EncoderOptions {
                 version: if second { Version::V2 } else { Version::V1 },
                 prefix,
                 labels: labels.into_iter().collect(),
+                histograms,
                 request_samples_max,
                 ..EncoderOptions::default()
             }
@@ -96,7 +111,7 @@ proptest! {
     fn requests_equal_the_twins(frame in prop_oneof![3 => frames(), 1 => utf8_frames()], options in options(), describe: bool) {
         let mut encoder = Encoder::new(Arc::clone(frame.catalog()), options.clone());
         let expected = expected(&frame, &options);
-        prop_assert_eq!(frame.samples(), expected.len());
+        prop_assert_eq!(points(&frame, options.histograms, options.version), expected.len());
         // What is left of one frame does not get into the next.
         for _ in 0..2 {
             let read = read(&mut encoder, &frame, describe);
@@ -266,6 +281,60 @@ fn rebuilt(before: &Frame, now: &Frame) -> Frame {
     let families: Vec<Family> = families.collect();
     let count = families.len();
     frame(&Arc::new(Catalog::from_families(families, count)), 1, 0, 3)
+}
+
+/// What a metric says of its form goes before what the receiver's entry says; version 1 gets
+/// classic histograms in place of custom buckets; the end of each series is marked.
+#[test]
+fn histograms_are_sent_in_the_form_that_is_asked_for() {
+    use HistogramForm::{Both, Classic, Exponential, Native, Nhcb};
+    const CLASSIC: (usize, usize) = (4, 0);
+    let none = Arc::new(Space::from_dimensions(Vec::new()));
+    let mut shape = Shape::histogram([1.0]);
+    if let Shape::Histogram { further, .. } = &mut shape {
+        further.native = Some(NativeLayout {
+            schema: 3,
+            buckets_max: 160,
+            zero_threshold: 0.0,
+        });
+    }
+    for (own, all, v1, v2) in [
+        (None, Classic, CLASSIC, CLASSIC),
+        (None, Native, (0, 1), (0, 1)),
+        (None, Both, (4, 1), (4, 1)),
+        (None, Nhcb, CLASSIC, (0, 1)),
+        (Some(Classic), Native, CLASSIC, CLASSIC),
+        (Some(Nhcb), Native, CLASSIC, (0, 1)),
+        (Some(Both), Nhcb, (4, 1), (4, 1)),
+        (Some(Exponential), Both, CLASSIC, CLASSIC),
+    ] {
+        for (version, expected) in [(Version::V1, v1), (Version::V2, v2)] {
+            let mut family = Family::new("h", "", "", shape.clone(), Arc::clone(&none));
+            family.histograms = own;
+            let catalog = Arc::new(Catalog::from_families(vec![family], 1));
+            let frame = frame(&catalog, 1_000_000_000, 0, 3);
+            let options = EncoderOptions {
+                version,
+                histograms: all,
+                ..EncoderOptions::default()
+            };
+            let mut encoder = Encoder::new(catalog, options);
+            let read = read(&mut encoder, &frame, true).requests.concat();
+            let natives = read.iter().filter(|sample| sample.histogram.is_some());
+            let natives = natives.count();
+            let what = format!("{own:?}, {all:?}, {version:?}");
+            assert_eq!((read.len() - natives, natives), expected, "{what}");
+            assert_eq!(points(&frame, all, version), read.len(), "{what}");
+            encoder.follow(&frame);
+            let ends = encoder.all();
+            let ends = read_stale(&mut encoder, &ends).requests.concat();
+            let labels = |samples: Vec<Sample>| -> Vec<Labels> {
+                samples.into_iter().map(|sample| sample.labels).collect()
+            };
+            assert!(ends.iter().all(|sample| sample.histogram.is_none()));
+            assert_eq!(labels(ends), labels(read), "{what}");
+        }
+    }
 }
 
 #[test]

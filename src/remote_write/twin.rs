@@ -3,10 +3,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::engine::{Columns, Frame, Gaps};
-use crate::model::Shape;
+use prost::Message;
+
+use crate::config::HistogramForm;
+use crate::engine::{Columns, Frame, Gaps, NativeRow};
+use crate::model::native::NativeLayout;
+use crate::model::{Family, Shape};
 use crate::proto::{remote_write_v1 as v1, remote_write_v2 as v2};
-use crate::remote_write::EncoderOptions;
+use crate::remote_write::{EncoderOptions, Version};
 
 /// Labels by name.
 pub(super) type Labels = BTreeMap<String, String>;
@@ -15,8 +19,9 @@ pub(super) type Labels = BTreeMap<String, String>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sample {
     pub(super) labels: Labels,
-    /// Of the value.
+    /// Of the value; 0 where there is a histogram instead.
     pub(super) bits: u64,
+    pub(super) histogram: Option<Native>,
     pub(super) time_ms: i64,
     /// 0 where it is not sent.
     pub(super) start_ms: i64,
@@ -24,8 +29,29 @@ pub(super) struct Sample {
     pub(super) metadata: Option<(i32, String, String)>,
 }
 
+/// A native histogram as a receiver sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Native {
+    pub(super) count: u64,
+    /// Of the sum.
+    pub(super) sum_bits: u64,
+    pub(super) schema: i32,
+    /// Bits of the zero bucket's threshold, and what it holds; none with custom buckets.
+    pub(super) zero: Option<(u64, u64)>,
+    /// Those that hold something.
+    pub(super) buckets: BTreeMap<i32, u64>,
+    /// Bits of custom bounds.
+    pub(super) bounds: Vec<u64>,
+}
+
 /// A family's name, type, help and unit.
 pub(super) type Described = (String, i32, String, String);
+
+/// What a sample holds.
+enum Value {
+    Number(f64),
+    Native(Native),
+}
 
 /// All samples of a frame in order, with all that version 2 sends.
 pub(super) fn samples(frame: &Frame, options: &EncoderOptions) -> Vec<Sample> {
@@ -49,7 +75,8 @@ pub(super) fn samples(frame: &Frame, options: &EncoderOptions) -> Vec<Sample> {
                 Shape::Histogram { .. } => 3,
                 Shape::Summary { .. } => 5,
             };
-            let mut sample = |suffix: &str, label: Option<(&str, f64)>, value: f64| {
+            let (form, native_layout) = form_of(family, options);
+            let mut sample = |suffix: &str, label: Option<(&str, f64)>, value: Value| {
                 let mut labels = base.clone();
                 labels.insert("__name__".into(), format!("{name}{suffix}"));
                 if let Some((name, number)) = label {
@@ -57,31 +84,54 @@ pub(super) fn samples(frame: &Frame, options: &EncoderOptions) -> Vec<Sample> {
                 }
                 labels.retain(|_, value| !value.is_empty());
                 let has_start = kind != 2 && start_ms < time_ms;
+                let (bits, histogram) = match value {
+                    Value::Number(value) => (value.to_bits(), None),
+                    Value::Native(native) => (0, Some(native)),
+                };
                 samples.push(Sample {
                     labels,
-                    bits: value.to_bits(),
+                    bits,
+                    histogram,
                     time_ms,
                     start_ms: if has_start { start_ms } else { 0 },
                     metadata: Some((kind, family.help.clone(), family.unit.clone())),
                 });
             };
             match (columns, &family.shape) {
-                (Columns::Values(values), Shape::Counter) => sample("_total", None, values[row]),
-                (Columns::Values(values), _) => sample("", None, values[row]),
+                (Columns::Values(values), Shape::Counter) => {
+                    sample("_total", None, Value::Number(values[row]));
+                }
+                (Columns::Values(values), _) => sample("", None, Value::Number(values[row])),
                 (
                     Columns::Histogram {
-                        cumulative, sums, ..
+                        cumulative,
+                        sums,
+                        native,
+                        ..
                     },
                     Shape::Histogram { bounds, .. },
                 ) => {
                     let mut bounds = bounds.to_vec();
                     bounds.push(f64::INFINITY);
                     let counts = &cumulative[row * bounds.len()..][..bounds.len()];
-                    for (&bound, &count) in bounds.iter().zip(counts) {
-                        sample("_bucket", Some(("le", bound)), count as f64);
+                    let count = counts[counts.len() - 1];
+                    if matches!(form, HistogramForm::Classic | HistogramForm::Both) {
+                        for (&bound, &count) in bounds.iter().zip(counts) {
+                            let value = Value::Number(count as f64);
+                            sample("_bucket", Some(("le", bound)), value);
+                        }
+                        sample("_sum", None, Value::Number(sums[row]));
+                        sample("_count", None, Value::Number(count as f64));
                     }
-                    sample("_sum", None, sums[row]);
-                    sample("_count", None, counts[counts.len() - 1] as f64);
+                    let histogram = match form {
+                        HistogramForm::Nhcb => custom(counts, sums[row], &bounds),
+                        HistogramForm::Native | HistogramForm::Both => {
+                            let layout = native_layout.expect("it is native");
+                            exponential(&native.row(row, &layout), sums[row], &layout)
+                        }
+                        HistogramForm::Classic | HistogramForm::Exponential => continue,
+                    };
+                    sample("", None, Value::Native(histogram));
                 }
                 (
                     Columns::Summary {
@@ -93,16 +143,58 @@ pub(super) fn samples(frame: &Frame, options: &EncoderOptions) -> Vec<Sample> {
                 ) => {
                     for (index, &quantile) in asked.iter().enumerate() {
                         let value = quantiles[row * asked.len() + index];
-                        sample("", Some(("quantile", quantile)), value);
+                        sample("", Some(("quantile", quantile)), Value::Number(value));
                     }
-                    sample("_sum", None, sums[row]);
-                    sample("_count", None, counts[row] as f64);
+                    sample("_sum", None, Value::Number(sums[row]));
+                    sample("_count", None, Value::Number(counts[row] as f64));
                 }
                 _ => unreachable!("a block has its family's shape"),
             }
         }
     }
     samples
+}
+
+/// The form in which a family's histograms are sent, and how they are divided.
+fn form_of(family: &Family, options: &EncoderOptions) -> (HistogramForm, Option<NativeLayout>) {
+    let Shape::Histogram { further, .. } = &family.shape else {
+        return (HistogramForm::Classic, None);
+    };
+    let form = family.histograms.unwrap_or(options.histograms);
+    match (form, further.native) {
+        (HistogramForm::Nhcb, _) if options.version == Version::V1 => {
+            (HistogramForm::Classic, None)
+        }
+        (HistogramForm::Native | HistogramForm::Both, None) => (HistogramForm::Classic, None),
+        both => both,
+    }
+}
+
+/// A histogram with custom buckets; the last of `bounds` is infinite.
+fn custom(counts: &[u64], sum: f64, bounds: &[f64]) -> Native {
+    let before = [0].into_iter().chain(counts.iter().copied());
+    let own = counts.iter().zip(before).map(|(now, below)| now - below);
+    let finite = bounds.iter().filter(|bound| bound.is_finite());
+    Native {
+        count: counts[counts.len() - 1],
+        sum_bits: sum.to_bits(),
+        schema: -53,
+        zero: None,
+        buckets: (0..).zip(own).filter(|(_, own)| *own > 0).collect(),
+        bounds: finite.map(|bound| bound.to_bits()).collect(),
+    }
+}
+
+fn exponential(row: &NativeRow<'_>, sum: f64, layout: &NativeLayout) -> Native {
+    let counts = row.counts.iter().copied();
+    Native {
+        count: row.zeros + row.counts.iter().sum::<u64>(),
+        sum_bits: sum.to_bits(),
+        schema: row.schema.into(),
+        zero: Some((layout.zero_threshold.to_bits(), row.zeros)),
+        buckets: row.indices.iter().copied().zip(counts).collect(),
+        bounds: Vec::new(),
+    }
 }
 
 /// The labels of all samples that exist at a frame, gaps or not.
@@ -139,15 +231,28 @@ pub(super) fn plain(mut samples: Vec<Sample>) -> Vec<Sample> {
 /// unit.
 pub(super) fn read_v1(request: v1::WriteRequest) -> (Vec<Sample>, Vec<Described>) {
     let samples = request.timeseries.into_iter().map(|series| {
-        let [sample] = series.samples.try_into().expect("one sample");
         let pairs = series
             .labels
             .into_iter()
             .map(|label| (label.name, label.value));
+        let labels = checked(pairs.collect());
+        let (bits, histogram, time_ms) = match (&series.samples[..], &series.histograms[..]) {
+            ([sample], []) => (sample.value.to_bits(), None, sample.timestamp),
+            ([], [histogram]) => {
+                assert!(histogram.custom_values.is_empty(), "version 1 has none");
+                // Both versions have the same message, but for the start.
+                let mut same = v2::Histogram::decode(&*histogram.encode_to_vec()).unwrap();
+                // The types do not send a zero, whatever its sign.
+                same.sum = histogram.sum;
+                (0, Some(native(&same)), histogram.timestamp)
+            }
+            other => panic!("one sample or histogram: {other:?}"),
+        };
         Sample {
-            labels: checked(pairs.collect()),
-            bits: sample.value.to_bits(),
-            time_ms: sample.timestamp,
+            labels,
+            bits,
+            histogram,
+            time_ms,
             start_ms: 0,
             metadata: None,
         }
@@ -169,16 +274,27 @@ pub(super) fn read_v2(request: v2::Request) -> Vec<Sample> {
     };
     let mut samples = Vec::new();
     for series in request.timeseries {
-        let [sample] = series.samples.try_into().expect("one sample");
+        let (bits, histogram, time_ms, start_ms) =
+            match (&series.samples[..], &series.histograms[..]) {
+                ([one], []) => (
+                    one.value.to_bits(),
+                    None,
+                    one.timestamp,
+                    one.start_timestamp,
+                ),
+                ([], [one]) => (0, Some(native(one)), one.timestamp, one.start_timestamp),
+                other => panic!("one sample or histogram: {other:?}"),
+            };
         let pairs = series.labels_refs.chunks_exact(2);
         let pairs = pairs.map(|pair| (text(pair[0]), text(pair[1]))).collect();
         assert!(series.labels_refs.len().is_multiple_of(2));
         let metadata = series.metadata.expect("metadata");
         samples.push(Sample {
             labels: checked(pairs),
-            bits: sample.value.to_bits(),
-            time_ms: sample.timestamp,
-            start_ms: sample.start_timestamp,
+            bits,
+            histogram,
+            time_ms,
+            start_ms,
             metadata: Some((
                 metadata.r#type,
                 text(metadata.help_ref),
@@ -190,6 +306,45 @@ pub(super) fn read_v2(request: v2::Request) -> Vec<Sample> {
     let distinct: HashSet<&String> = symbols.iter().collect();
     assert_eq!(distinct.len(), symbols.len(), "each symbol is there once");
     samples
+}
+
+/// A message, which must be as receivers want it.
+fn native(message: &v2::Histogram) -> Native {
+    let mut buckets = BTreeMap::new();
+    let mut deltas = message.positive_deltas.iter();
+    let (mut next, mut count) = (0, 0_i64);
+    for (place, span) in message.positive_spans.iter().enumerate() {
+        assert!(span.length > 0, "a span has a bucket");
+        assert!(place == 0 || span.offset > 0, "spans do not touch");
+        next += span.offset;
+        for _ in 0..span.length {
+            count = count.wrapping_add(*deltas.next().expect("a count for each bucket"));
+            if count != 0 {
+                buckets.insert(next, count as u64);
+            }
+            next += 1;
+        }
+    }
+    assert_eq!(deltas.next(), None, "a bucket for each count");
+    let v2::histogram::Count::CountInt(all) = message.count.expect("a whole number");
+    let is_custom = message.schema == -53;
+    let zeros = message
+        .zero_count
+        .map(|v2::histogram::ZeroCount::ZeroCountInt(zeros)| zeros);
+    assert_eq!(zeros.is_none(), is_custom);
+    assert_eq!(
+        all,
+        buckets.values().sum::<u64>() + zeros.unwrap_or(0),
+        "{message:?}"
+    );
+    Native {
+        count: all,
+        sum_bits: message.sum.to_bits(),
+        schema: message.schema,
+        zero: zeros.map(|zeros| (message.zero_threshold.to_bits(), zeros)),
+        buckets,
+        bounds: message.custom_values.iter().map(|b| b.to_bits()).collect(),
+    }
 }
 
 fn checked(pairs: Vec<(String, String)>) -> Labels {

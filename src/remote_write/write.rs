@@ -2,14 +2,16 @@
 
 use std::ops::ControlFlow;
 
-use crate::engine::{Columns, Created, Gaps};
+use crate::engine::{Columns, Created, Exemplars, Gaps, Upcoming};
 use crate::model::Block;
 use crate::model::population::Population;
+use crate::remote_write::exemplars;
 use crate::remote_write::family::FamilyForm;
 use crate::remote_write::line::{Line, Row, Tail};
+use crate::remote_write::native::{Message, NativeForm, Times};
 use crate::remote_write::stale::Part;
 use crate::remote_write::symbols::Symbols;
-use crate::remote_write::{EncoderOptions, Sink, Version};
+use crate::remote_write::{Contents, EncoderOptions, Sink, Version};
 
 /// The value of a staleness marker: a NaN with these bits.
 pub(super) const STALE_BITS: u64 = 0x7FF0_0000_0000_0002;
@@ -27,12 +29,13 @@ pub(super) struct Writer {
     /// The family whose metadata was written last.
     described: Option<usize>,
     series: Vec<u8>,
-    samples: usize,
+    contents: Contents,
     /// A whole request of version 2.
     body: Vec<u8>,
     /// One for each sample of a series.
     lines: Vec<Line>,
     tail: Tail,
+    message: Message,
     time_ms: i64,
     /// Counts blocks and requests; lines and tail with another stamp are built anew.
     stamp: u64,
@@ -61,6 +64,8 @@ pub(super) struct Points<'a> {
     pub(super) columns: &'a Columns,
     pub(super) gaps: &'a Gaps,
     pub(super) created: &'a Created,
+    /// Where the family has any.
+    pub(super) exemplars: Option<&'a Exemplars<'a>>,
 }
 
 impl Writer {
@@ -72,10 +77,11 @@ impl Writer {
             describe: false,
             described: None,
             series: Vec::new(),
-            samples: 0,
+            contents: Contents::default(),
             body: Vec::new(),
             lines: Vec::new(),
             tail: Tail::default(),
+            message: Message::default(),
             time_ms: 0,
             stamp: 0,
         }
@@ -101,28 +107,50 @@ impl Writer {
     ) -> ControlFlow<B> {
         let cells = form.cells;
         match points.columns {
-            Columns::Values(values) => {
-                self.write_rows(form, block, points, sink, |row, _| values[row])
-            }
+            Columns::Values(values) => self.write_rows(
+                form,
+                block,
+                points,
+                sink,
+                |row, _| values[row],
+                no_histogram,
+            ),
             Columns::Histogram {
-                cumulative, sums, ..
-            } => self.write_rows(form, block, points, sink, |row, sample| {
-                let counts = &cumulative[row * cells..][..cells];
-                match sample {
-                    _ if sample < cells => counts[sample] as f64,
+                cumulative,
+                sums,
+                native,
+                ..
+            } => {
+                let counts = |row| &cumulative[row * cells..][..cells];
+                let value = |row, sample| match sample {
+                    _ if sample < cells => counts(row)[sample] as f64,
                     _ if sample == cells => sums[row],
-                    _ => counts[cells - 1] as f64,
-                }
-            }),
+                    _ => counts(row)[cells - 1] as f64,
+                };
+                let histogram = |row, times: Times, message: &mut Message| match &form.native {
+                    Some(NativeForm::Exponential(layout)) => {
+                        let buckets = native.row(row, layout);
+                        message.write_exponential(layout, &buckets, sums[row], times);
+                    }
+                    Some(NativeForm::Custom(bounds)) => {
+                        message.write_custom(bounds, counts(row), sums[row], times);
+                    }
+                    None => unreachable!("it is not native"),
+                };
+                self.write_rows(form, block, points, sink, value, histogram)
+            }
             Columns::Summary {
                 quantiles,
                 counts,
                 sums,
-            } => self.write_rows(form, block, points, sink, |row, sample| match sample {
-                _ if sample < cells => quantiles[row * cells + sample],
-                _ if sample == cells => sums[row],
-                _ => counts[row] as f64,
-            }),
+            } => {
+                let value = |row, sample| match sample {
+                    _ if sample < cells => quantiles[row * cells + sample],
+                    _ if sample == cells => sums[row],
+                    _ => counts[row] as f64,
+                };
+                self.write_rows(form, block, points, sink, value, no_histogram)
+            }
         }
     }
 
@@ -159,20 +187,20 @@ impl Writer {
 
     /// Gives what there is to the sink.
     pub(super) fn flush<B>(&mut self, sink: &mut Sink<'_, B>) -> ControlFlow<B> {
-        if self.samples == 0 {
+        if self.contents.points() == 0 {
             return ControlFlow::Continue(());
         }
-        let samples = self.samples;
+        let contents = self.contents;
         let flow = match &self.symbols {
             None => {
                 self.series.extend_from_slice(&self.metadata);
-                sink(&self.series, samples)
+                sink(&self.series, contents)
             }
             Some(symbols) => {
                 self.body.clear();
                 self.body.extend_from_slice(symbols.bytes());
                 self.body.extend_from_slice(&self.series);
-                sink(&self.body, samples)
+                sink(&self.body, contents)
             }
         };
         self.clear();
@@ -182,7 +210,7 @@ impl Writer {
     fn clear(&mut self) {
         self.series.clear();
         self.metadata.clear();
-        self.samples = 0;
+        self.contents = Contents::default();
         if let Some(symbols) = &mut self.symbols {
             symbols.clear();
             self.stamp += 1;
@@ -193,7 +221,7 @@ impl Writer {
         self.stamp += 1;
     }
 
-    /// `value` gives the value of a row's sample.
+    /// `value` gives the value of a row's sample, `histogram` writes its native histogram.
     fn write_rows<B>(
         &mut self,
         form: &FamilyForm,
@@ -201,16 +229,19 @@ impl Writer {
         points: Points<'_>,
         sink: &mut Sink<'_, B>,
         value: impl Fn(usize, usize) -> f64,
+        histogram: impl Fn(usize, Times, &mut Message),
     ) -> ControlFlow<B> {
         self.begin_block();
         let with_starts = self.symbols.is_some() && form.is_cumulative;
         self.tail.start_ms = 0;
         let mut row = Row::new(form, points.population.cursor(block.start));
+        let mut upcoming = Upcoming::new(points.exemplars, 0..block.len);
         for index in 0..block.len {
             if points.gaps.contains(index) {
                 row.advance();
                 continue;
             }
+            let exemplar = upcoming.take(index);
             if with_starts {
                 self.set_start(points.created.at(index));
             }
@@ -221,7 +252,21 @@ impl Writer {
                 } else if sample == 0 {
                     self.refer(&mut row);
                 }
-                self.write_sample(block.family, &row, sample, value(index, sample));
+                let start = self.series.len();
+                let is_number = sample < form.numbers;
+                if is_number {
+                    self.write_sample(block.family, &row, sample, value(index, sample));
+                } else {
+                    self.write_histogram(block.family, &row, sample, |times, message| {
+                        histogram(index, times, message);
+                    });
+                }
+                let its_own = exemplar.filter(|exemplar| !is_number || exemplar.cell == sample);
+                if let Some(exemplar) = its_own {
+                    let symbols = self.symbols.as_mut();
+                    exemplars::add(&mut self.series, start, &exemplar, symbols);
+                    self.contents.exemplars += 1;
+                }
             }
             row.changed = usize::MAX;
             row.advance();
@@ -259,8 +304,9 @@ impl Writer {
     fn flush_full<B>(&mut self, sink: &mut Sink<'_, B>) -> ControlFlow<B, bool> {
         let symbols = self.symbols.as_ref().map_or(0, |s| s.bytes().len());
         let bytes = self.series.len() + self.metadata.len() + symbols;
-        let is_full = self.samples >= self.limits.samples_max || bytes >= self.limits.bytes_max;
-        if is_full && self.samples > 0 {
+        let points = self.contents.points();
+        let is_full = points >= self.limits.samples_max as u64 || bytes >= self.limits.bytes_max;
+        if is_full && points > 0 {
             self.flush(sink)?;
             return ControlFlow::Continue(true);
         }
@@ -269,6 +315,31 @@ impl Writer {
 
     #[inline]
     fn write_sample(&mut self, family: usize, row: &Row<'_>, sample: usize, value: f64) {
+        self.follow(family, row, sample);
+        self.lines[sample].write(&mut self.series, value);
+        self.contents.samples += 1;
+    }
+
+    fn write_histogram(
+        &mut self,
+        family: usize,
+        row: &Row<'_>,
+        sample: usize,
+        histogram: impl FnOnce(Times, &mut Message),
+    ) {
+        self.follow(family, row, sample);
+        let times = Times {
+            sampled_ms: self.time_ms,
+            start_ms: self.tail.start_ms,
+        };
+        histogram(times, &mut self.message);
+        self.lines[sample].write_histogram(&mut self.series, self.message.bytes(), &self.tail);
+        self.contents.histograms += 1;
+    }
+
+    /// Lets the line of a sample follow to the series that `row` stands on.
+    #[inline]
+    fn follow(&mut self, family: usize, row: &Row<'_>, sample: usize) {
         if self.tail.stamp != self.stamp {
             self.renew_tail(family, row.form);
         }
@@ -282,8 +353,6 @@ impl Writer {
             line.build(row, sample, &self.tail, self.symbols.as_mut());
             line.stamp = self.stamp;
         }
-        line.write(&mut self.series, value);
-        self.samples += 1;
     }
 
     /// At the first sample of a block or request, or of another start.
@@ -299,6 +368,11 @@ impl Writer {
             self.metadata.extend_from_slice(&form.metadata);
         }
     }
+}
+
+/// Of families that are no histograms.
+fn no_histogram(_: usize, _: Times, _: &mut Message) {
+    unreachable!("only histograms are native")
 }
 
 /// Unix milliseconds.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::SelfMetrics;
-use crate::config::{self, Config, LabelValues};
-use crate::exporters::{self, ExporterId};
+use crate::config::{self, Config, LabelValues, RemoteWriteVersion};
+use crate::exporters::{self, ExporterId, Push};
 use crate::http::{Counter, Stats};
 use crate::model::labels::Dimension;
 use crate::model::space::Space;
 use crate::model::{Family, Shape};
+use crate::remote_write::Contents;
 
 /// Base name, without `global.self_metrics_prefix`, of the counter whose value is the
 /// number of the tick.
@@ -75,14 +76,18 @@ pub(super) enum Own {
     PointsRejected,
     PointsRetried,
     PointsDropped,
+    Written,
+    Mismatches,
 }
 
 /// So many of the last [`FAMILIES`] exist only where an exporter pushes.
-const PUSH_FAMILIES: usize = 5;
+const PUSH_FAMILIES: usize = 7;
+/// So many of those only where one pushes by version 2 of remote write.
+const CONFIRMED_FAMILIES: usize = 2;
 
 /// Base name, without `global.self_metrics_prefix`, help and unit of each, in the order
 /// in which they are exposed.
-pub(super) const FAMILIES: [(Own, &str, &str, &str); 27] = [
+pub(super) const FAMILIES: [(Own, &str, &str, &str); 29] = [
     (
         Own::Points,
         "gen_points",
@@ -244,6 +249,19 @@ pub(super) const FAMILIES: [(Own, &str, &str, &str); 27] = [
         "Data points that were given up.",
         "",
     ),
+    (
+        Own::Written,
+        "gen_export_written",
+        "Samples, histograms and exemplars that the receiver says it wrote, as receivers of \
+         remote write 2 do.",
+        "",
+    ),
+    (
+        Own::Mismatches,
+        "gen_export_mismatches",
+        "Requests of which the receiver says that it wrote less or more than was in them.",
+        "",
+    ),
 ];
 
 impl SelfMetrics {
@@ -268,7 +286,17 @@ impl SelfMetrics {
             let served = &SERVERS[usize::from(!config.prometheus.enabled)..];
             label("server", served.iter().copied().map(String::from).collect())
         };
-        let without = if pushing.is_empty() { PUSH_FAMILIES } else { 0 };
+        let is_confirmed = |push: Push<'_>| match push {
+            Push::Otlp(_) => false,
+            Push::RemoteWrite(entry) => entry.version == RemoteWriteVersion::V2,
+        };
+        let without = if pushing.is_empty() {
+            PUSH_FAMILIES
+        } else if exporters::pushing(config).any(|(_, push)| is_confirmed(push)) {
+            0
+        } else {
+            CONFIRMED_FAMILIES
+        };
         FAMILIES[..FAMILIES.len() - without]
             .iter()
             .map(|&row| {
@@ -282,7 +310,12 @@ impl SelfMetrics {
                     | Own::PointsAccepted
                     | Own::PointsRejected
                     | Own::PointsRetried
-                    | Own::PointsDropped => vec![pushers()],
+                    | Own::PointsDropped
+                    | Own::Mismatches => vec![pushers()],
+                    Own::Written => {
+                        let kinds = Contents::default().by_kind().map(|(kind, _)| kind.into());
+                        vec![pushers(), label("kind", kinds.into())]
+                    }
                     Own::HttpConnections | Own::HttpRequests => vec![servers()],
                     Own::HttpErrors => {
                         let reasons = HTTP_ERRORS.map(|(reason, _)| reason.to_owned());

@@ -1,5 +1,7 @@
 //! One series, replayed from its first tick by the definitions.
 
+mod exemplar;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -15,6 +17,7 @@ use crate::engine::sample::{self, observation_count};
 use crate::engine::window;
 use crate::model::exponential::ExponentialLayout;
 use crate::model::identity;
+use crate::model::native::{NativeLayout, SCHEMA_MIN, upper_bound};
 use crate::random::discrete::{PoissonTable, TABLE_MEAN_MAX, poisson};
 use crate::random::quantile::QuantileTable;
 use crate::random::thinning::Thinning;
@@ -538,6 +541,51 @@ impl<'a> Series<'a> {
         (cells, observed * self.factors(number).value)
     }
 
+    /// Appends the smallest and the largest value that it observed in the ticks after
+    /// `since`, or since it began, if it is a histogram and observed any.
+    pub(super) fn extremes(&self, since: Option<u64>, tick: u64, out: &mut Vec<Sample>) {
+        if !matches!(self.metric().kind, Kind::Histogram { .. }) {
+            return;
+        }
+        let from = self.origin(tick).max(since.unwrap_or(0));
+        let mut values = Vec::new();
+        for number in from + 1..=tick {
+            let (sample, factor) = (self.sample(number), self.factors(number).value);
+            let mut positions = Vec::new();
+            if sample.count <= 5000 {
+                sample.list(&mut positions);
+            } else {
+                // The last position up to which so many lie below, by halving.
+                positions.extend([1, sample.count].map(|rank| {
+                    let (mut lo, mut hi) = (0, u64::MAX);
+                    while lo < hi {
+                        let middle = u64::midpoint(lo, hi);
+                        if sample.count_below(middle + 1) >= rank {
+                            hi = middle;
+                        } else {
+                            lo = middle + 1;
+                        }
+                    }
+                    lo
+                }));
+            }
+            let table = self.values(number);
+            values.extend(positions.into_iter().map(|at| table.value(at) * factor));
+        }
+        let ends = [
+            ("_min", values.iter().copied().reduce(f64::min)),
+            ("_max", values.iter().copied().reduce(f64::max)),
+        ];
+        for (suffix, value) in ends {
+            out.extend(value.map(|value| Sample {
+                name: format!("{}{suffix}", self.metric().name),
+                labels: self.labels.clone(),
+                value,
+                created_ns: self.time_ns(self.origin(tick)),
+            }));
+        }
+    }
+
     /// Its observations up to a tick in exponential buckets: as fine as those of
     /// `layout`, or as is needed for its `len_max` to hold all of them.
     pub(super) fn exponential(&self, layout: ExponentialLayout, tick: u64) -> Exponential {
@@ -570,6 +618,54 @@ impl<'a> Series<'a> {
             scale: layout.scale - coarser,
             zeros,
             counts,
+        }
+    }
+
+    /// Its observations up to a tick in native buckets: as fine as those of `layout`, or as is
+    /// needed for few enough of them to be occupied.
+    pub(super) fn native(&self, layout: &NativeLayout, tick: u64) -> Exponential {
+        let (mut zeros, mut observed) = (0, BTreeMap::<i32, u64>::new());
+        for number in self.origin(tick) + 1..=tick {
+            let mut positions = Vec::new();
+            self.sample(number).list(&mut positions);
+            let end = |bound: f64| self.position(number, bound);
+            for position in positions {
+                if position < end(layout.zero_threshold) {
+                    zeros += 1;
+                    continue;
+                }
+                let value = self.values(number).value(position) * self.factors(number).value;
+                let mut index = layout.index(value.max(layout.zero_threshold.next_up()));
+                // Draws are compared as positions, which round otherwise than values do.
+                while index > layout.index(layout.zero_threshold.next_up())
+                    && position < end(upper_bound(index - 1, layout.schema))
+                {
+                    index -= 1;
+                }
+                while value < f64::MAX && position >= end(upper_bound(index, layout.schema)) {
+                    index += 1;
+                }
+                *observed.entry(index).or_default() += 1;
+            }
+        }
+        let mut schema = layout.schema;
+        while observed.len() > layout.buckets_max && schema > SCHEMA_MIN {
+            schema -= 1;
+            let mut merged = BTreeMap::new();
+            for (index, count) in observed {
+                // Upper bounds at a schema are every second one at the next.
+                *merged
+                    .entry(index.div_euclid(2) + index.rem_euclid(2))
+                    .or_default() += count;
+            }
+            observed = merged;
+        }
+        Exponential {
+            name: self.metric().name.clone(),
+            labels: self.labels.clone(),
+            scale: schema.into(),
+            zeros,
+            counts: observed,
         }
     }
 

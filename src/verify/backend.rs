@@ -18,7 +18,7 @@ use ureq::{Agent, Body, RequestBuilder};
 use crate::causes::unanswered;
 use crate::credentials::FromFiles;
 pub(super) use answer::seconds;
-use answer::{Item, Point, clipped};
+use answer::{HistogramPoint, Item, Point, clipped};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of one answer that are read.
@@ -35,17 +35,66 @@ pub type Labels = BTreeMap<String, String>;
 pub struct Row {
     /// Its labels.
     pub labels: Labels,
-    /// Its value.
+    /// Its value; of a native histogram, how many observations it has.
     pub value: f64,
 }
 
 /// Raw samples of one series.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stored {
     /// Its labels.
     pub labels: Labels,
     /// Unix milliseconds and value, as the backend lists them.
     pub samples: Vec<(i64, f64)>,
+    /// The same of its samples that are native histograms.
+    pub histograms: Vec<(i64, StoredHistogram)>,
+}
+
+/// A native histogram as the query API shows it: neither its schema nor its buckets' indices.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredHistogram {
+    /// Observations.
+    pub count: f64,
+    /// Their sum.
+    pub sum: f64,
+    /// Its buckets in order of their bounds, those without observations left out.
+    pub buckets: Vec<StoredBucket>,
+}
+
+impl StoredHistogram {
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let (count, sum) = (self.count, self.sum);
+        format!("a native histogram of {count} observations, sum {sum:?}")
+    }
+}
+
+/// A bucket as the query API shows it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StoredBucket {
+    /// Whether its lower bound is one of its values.
+    pub holds_low: bool,
+    /// Whether its upper bound is.
+    pub holds_high: bool,
+    /// Its lower bound.
+    pub low: f64,
+    /// Its upper bound.
+    pub high: f64,
+    /// Observations in it.
+    pub count: f64,
+}
+
+/// One exemplar of a stored series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredExemplar {
+    /// The labels of the series.
+    pub series: Labels,
+    /// Its own.
+    pub labels: Labels,
+    /// Unix milliseconds.
+    pub time_ms: i64,
+    /// Its value.
+    pub value: f64,
 }
 
 /// What a backend says of a metric: an entry of `/api/v1/metadata`.
@@ -231,13 +280,33 @@ impl Backend {
     pub fn vector(&self, query: &str, at_ms: i64) -> Result<Vec<Row>, AskError> {
         let items = self.ask_at(query, at_ms, "vector")?;
         let rows = items.into_iter().map(|item| {
-            let Point(_, value) = item.value.ok_or("a series has no value")?;
+            let value = match (item.value, item.histogram) {
+                (Some(Point(_, value)), _) => value,
+                (None, Some(point)) => point.read()?.1.count,
+                (None, None) => return Err("a series has no value".to_owned()),
+            };
             Ok(Row {
                 labels: item.metric,
                 value,
             })
         });
         rows.collect::<Result<_, String>>()
+            .map_err(|message| self.error(Some(query), message))
+    }
+
+    /// The native histograms of an instant query.
+    ///
+    /// # Errors
+    /// As for [`Self::vector`].
+    pub fn histograms(
+        &self,
+        query: &str,
+        at_ms: i64,
+    ) -> Result<Vec<(Labels, StoredHistogram)>, AskError> {
+        let items = self.ask_at(query, at_ms, "vector")?.into_iter();
+        let histograms = items.filter_map(|item| Some((item.metric, item.histogram?)));
+        let read = histograms.map(|(labels, point)| Ok((labels, point.read()?.1)));
+        read.collect::<Result<_, String>>()
             .map_err(|message| self.error(Some(query), message))
     }
 
@@ -252,7 +321,10 @@ impl Backend {
 
     fn stored(&self, query: &str, items: Vec<Item>) -> Result<Vec<Stored>, AskError> {
         let series = items.into_iter().map(|item| {
-            let values = item.values.ok_or("a series has no values")?;
+            if item.values.is_none() && item.histograms.is_none() {
+                return Err("a series has no values".to_owned());
+            }
+            let values = item.values.unwrap_or_default();
             let samples = values
                 .into_iter()
                 .map(|Point(time_ms, value)| (time_ms, value));
@@ -260,6 +332,12 @@ impl Backend {
                 labels: item.metric,
                 // In place: nothing is copied.
                 samples: samples.collect(),
+                histograms: item
+                    .histograms
+                    .into_iter()
+                    .flatten()
+                    .map(HistogramPoint::read)
+                    .collect::<Result<_, _>>()?,
             })
         });
         series
@@ -287,6 +365,32 @@ impl Backend {
         ];
         let items = self.ask("query_range", query, &form, "matrix")?;
         self.stored(query, items)
+    }
+
+    /// The exemplars of the series of a selector that are of a time, Unix milliseconds, both
+    /// ends included; `None` where the backend does not answer that question.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn exemplars(
+        &self,
+        query: &str,
+        (from_ms, to_ms): (i64, i64),
+    ) -> Result<Option<Vec<StoredExemplar>>, AskError> {
+        let (start, end) = (seconds(from_ms), seconds(to_ms));
+        let form = [("query", query), ("start", &start), ("end", &end)];
+        self.timed(|| {
+            let request = || self.agent.post(self.endpoint_url("query_exemplars"));
+            let mut response = self
+                .sent(request, |request| request.send_form(form.iter().copied()))
+                .map_err(|error| self.error(Some(query), self.reason(&error)))?;
+            if !response.status().is_success() {
+                return Ok(None);
+            }
+            let bytes = read_bounded(&mut response);
+            let bytes = bytes.map_err(|message| self.error(Some(query), message))?;
+            Ok(answer::exemplars(&bytes))
+        })
     }
 
     /// What the backend knows of metrics' types, help and units, by name; nothing

@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::context::Context;
+use super::delta::{self, Base, Now};
 use super::naming::Names;
+use super::native::Native;
 use super::selection::{KeyLimit, Rows, each_key};
 use super::target::Scrape;
 use crate::engine::{Columns, Created, Frame};
@@ -40,6 +42,9 @@ impl Selection {
     }
 }
 
+/// So many numbers a native histogram is worth without its buckets.
+const NATIVE_VALUES: usize = 20;
+
 /// The values of sampled series at some consecutive scrapes, all of one catalog.
 #[derive(Debug)]
 pub(super) struct Chunk {
@@ -60,6 +65,12 @@ pub(super) struct Chunk {
     starts: Vec<(usize, usize)>,
     /// Scrape by scrape, a value per slot of each series that there was by then.
     values: Vec<f64>,
+    /// How far each may be off, where they are differences.
+    slacks: Vec<f64>,
+    /// What series should be that are native histograms, by scrape and place.
+    natives: HashMap<(usize, usize), Native>,
+    /// So many numbers are in these, roughly.
+    native_values: usize,
     /// Scrape by scrape, whether a series has a point.
     present: Vec<bool>,
     /// When each series began, as of its first scrape, Unix milliseconds.
@@ -145,6 +156,9 @@ impl Chunk {
             slots: 0,
             starts: Vec::new(),
             values: Vec::new(),
+            slacks: Vec::new(),
+            natives: HashMap::new(),
+            native_values: 0,
             present: Vec::new(),
             started_ms: Vec::new(),
             restarted: HashMap::new(),
@@ -152,33 +166,31 @@ impl Chunk {
             born: 0,
         };
         for (index, family) in catalog.families().iter().enumerate() {
-            let names = context.route().names(family);
-            if context.leaves_out(family, &names) {
-                continue;
-            }
-            let mut sampled = Sampled {
-                family: index,
-                names,
-                series: Vec::new(),
-                by_row: HashMap::new(),
-                by_key: HashMap::new(),
-                shown: Rows::All,
-                born_keys: Vec::new(),
-            };
-            let population = populations.family(index);
-            sampled.shown = context.all_rows(population);
-            let rows = context.rows(population);
-            each_key(population, family.name_key, &rows, |key, row| {
-                if selection.limit.includes(key) {
-                    let series = chunk.next_series(row, sampled.names.slots.len());
-                    if population.entities().is_some() {
-                        sampled.by_row.insert(row, sampled.series.len());
-                        sampled.by_key.insert(key, sampled.series.len());
+            for names in context.names(family) {
+                let mut sampled = Sampled {
+                    family: index,
+                    names,
+                    series: Vec::new(),
+                    by_row: HashMap::new(),
+                    by_key: HashMap::new(),
+                    shown: Rows::All,
+                    born_keys: Vec::new(),
+                };
+                let population = populations.family(index);
+                sampled.shown = context.all_rows(population);
+                let rows = context.rows(population);
+                each_key(population, family.name_key, &rows, |key, row| {
+                    if selection.limit.includes(key) {
+                        let series = chunk.next_series(row, sampled.names.slots.len());
+                        if population.entities().is_some() {
+                            sampled.by_row.insert(row, sampled.series.len());
+                            sampled.by_key.insert(key, sampled.series.len());
+                        }
+                        sampled.series.push(series);
                     }
-                    sampled.series.push(series);
-                }
-            });
-            chunk.sampled.push(sampled);
+                });
+                chunk.sampled.push(sampled);
+            }
         }
         for one in ended {
             chunk.add_ended(one);
@@ -204,7 +216,8 @@ impl Chunk {
 
     /// Whether so many scrapes are held that they are to be compared.
     pub(super) fn is_full(&self) -> bool {
-        self.values.len() + self.slots > self.values_max || self.born > BORN_MAX
+        let values = self.values.len() + self.native_values;
+        values + self.slots > self.values_max || self.born > BORN_MAX
     }
 
     /// Goes on after the last scrape with the same series, where none has begun or ended.
@@ -215,6 +228,9 @@ impl Chunk {
         self.scrapes.clear();
         self.starts.clear();
         self.values.clear();
+        self.slacks.clear();
+        self.natives.clear();
+        self.native_values = 0;
         self.present.clear();
         self.started_ms.clear();
         self.restarted.clear();
@@ -226,12 +242,16 @@ impl Chunk {
     }
 
     /// Keeps the values of the frame that it has gone on to.
-    pub(super) fn add(&mut self, scrape: Scrape, frame: &Frame) {
+    /// What is pushed as deltas counts from `base`.
+    pub(super) fn add(&mut self, scrape: Scrape, frame: &Frame, base: Option<Base<'_>>) {
         let at_scrape = self.scrapes.len();
         self.scrapes.push(scrape);
         let (values, present) = (self.values.len(), self.present.len());
         self.starts.push((values, present));
         self.values.resize(values + self.slots, 0.0);
+        if base.is_some() {
+            self.slacks.resize(values + self.slots, 0.0);
+        }
         self.present.resize(present + self.series, false);
         self.started_ms.resize(self.series, 0);
         for sampled in &self.sampled {
@@ -257,9 +277,23 @@ impl Chunk {
                     let times = self.restarted.entry(series.place).or_default();
                     times.push((at_scrape, started_ms));
                 }
-                let values = &mut self.values[values + series.slot..];
-                for (value, slot) in values.iter_mut().zip(&sampled.names.slots) {
-                    *value = super::naming::value(slot, columns, created, row);
+                let now = Now { columns, created };
+                for (place, slot) in (values + series.slot..).zip(&sampled.names.slots) {
+                    let of = (slot, &family.shape);
+                    let (value, slack) = delta::value(of, now, (block, row), base);
+                    self.values[place] = value;
+                    if base.is_some() {
+                        self.slacks[place] = slack;
+                    }
+                }
+                if sampled.names.is_native() {
+                    let of = (&sampled.names, &family.shape);
+                    let (native, slack) = delta::native(of, now, (block, row), base);
+                    if base.is_some() {
+                        self.slacks[values + series.slot] = slack;
+                    }
+                    self.native_values += NATIVE_VALUES + 2 * native.buckets.len();
+                    self.natives.insert((at_scrape, series.place), native);
                 }
             }
         }
@@ -279,6 +313,22 @@ impl Chunk {
         let (values, _) = self.starts[scrape];
         let is_present = self.is_present(series, scrape);
         is_present.then(|| self.values[values + series.slot + slot])
+    }
+
+    /// How far the value of a slot may be off; of a native histogram, its sum.
+    pub(super) fn slack(&self, scrape: usize, sampled: &Sampled, index: usize, slot: usize) -> f64 {
+        let series = &sampled.series[index];
+        let at = self.starts[scrape].0 + series.slot + slot;
+        self.slacks.get(at).copied().unwrap_or(0.0)
+    }
+
+    /// The native histogram that a series should be at a scrape.
+    pub(super) fn native(&self, scrape: usize, sampled: &Sampled, index: usize) -> Option<&Native> {
+        let series = &sampled.series[index];
+        if !self.is_present(series, scrape) {
+            return None;
+        }
+        self.natives.get(&(scrape, series.place))
     }
 
     fn is_present(&self, series: &Series, scrape: usize) -> bool {

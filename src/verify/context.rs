@@ -3,11 +3,13 @@
 //! (allowances).
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::backend::{AskError, Backend, Kind, Labels};
+use super::delta::{Deltas, is_delta};
 use super::escaped;
-use super::naming::{self, Added, Clash, Names, Naming, matcher, one_of, selector};
+use super::naming::{self, Added, Clash, Form, Names, Naming, matcher, one_of, selector};
+use super::native::SCHEMA_MAX;
 use super::pages::{self, Page};
 use super::probe::Probe;
 use super::report::Allowance;
@@ -18,7 +20,7 @@ use super::sums::Totals;
 use super::target::{Scrape, Target};
 use super::{Options, VerifyError, Via};
 use crate::journal::Replay;
-use crate::layout::Wire;
+use crate::layout::{Role, Wire};
 use crate::model::population::Population;
 use crate::model::{Family, Shape};
 use crate::selfmetrics::TICKS;
@@ -43,9 +45,12 @@ pub(super) struct Context<'a> {
     added: Added,
     /// Whether own labels have names of the target's.
     clashes: bool,
-    /// Names of the histograms that the backend keeps as native ones only.
-    native: BTreeSet<String>,
+    /// By name of a histogram, the forms in which the backend keeps it that keeps it otherwise
+    /// than it came.
+    forms: BTreeMap<String, Vec<Form>>,
     tolerance: f64,
+    /// Where what is counted was pushed as deltas, what each push counts.
+    deltas: Option<Deltas>,
     /// After a scrape, the series that it does not show are marked within this.
     marked_within_ms: i64,
     matches: &'a Matches,
@@ -72,6 +77,17 @@ enum Seen {
     Numbers,
     LeftOut,
     StartZero,
+}
+
+/// Whether the exponential buckets of a family are told apart by bounds of four digits.
+fn has_ranges(shape: &Shape) -> bool {
+    let Shape::Histogram { further, .. } = shape else {
+        return false;
+    };
+    let is_told = further
+        .exponential
+        .is_none_or(|layout| layout.scale <= SCHEMA_MAX);
+    is_told && shape.layout().has(Wire::Otlp, Role::Sum)
 }
 
 /// What a backend has added to the series of a target, as its tick numbers tell.
@@ -112,6 +128,7 @@ impl<'a> Context<'a> {
             Kind::VictoriaMetrics => VICTORIA_TOLERANCE,
         });
         route.naming = target.naming;
+        route.learn_forms(&replay.metrics());
         let mut added = added(replay, target);
         escaped::settle(replay, backend, (&mut route, &mut added), at_ms)?;
         let probe = Probe {
@@ -129,15 +146,16 @@ impl<'a> Context<'a> {
         }
         added.style = route.label_style(replay, backend, &added, at_ms)?;
         let from_ms = target.scrapes[target.known.min(target.scrapes.len() - 1)].time_ms;
-        let native = probe.native_only(&route, &added, from_ms)?;
+        let forms = probe.forms(&route, &added, from_ms)?;
         Ok(Self {
             added,
-            native,
+            forms,
             backend,
             kind,
             route,
             clashes,
             tolerance,
+            deltas: target.deltas.clone(),
             marked_within_ms: match options.via {
                 Via::Prometheus => target.interval_ms / MARK_LATENESS_DIVISOR,
                 Via::Otlp | Via::RemoteWrite(_) => 0,
@@ -160,8 +178,9 @@ impl<'a> Context<'a> {
                 ..added(replay, target)
             },
             clashes: self.clashes,
-            native: self.native.clone(),
+            forms: self.forms.clone(),
             tolerance: self.tolerance,
+            deltas: None,
             marked_within_ms: target.interval_ms / MARK_LATENESS_DIVISOR,
             matches: self.matches,
             page: Some(page),
@@ -214,16 +233,46 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Why the series of a family are not compared, though they are there.
-    pub(super) fn not_judged(&self, names: &Names) -> Option<&'static str> {
-        self.native
-            .contains(&names.family)
-            .then_some("the backend has turned it into native histograms")
+    /// What a family's series are called in each form in which the backend has them.
+    pub(super) fn names(&self, family: &Family) -> Vec<Names> {
+        let sent = self.route.names(family);
+        if sent.is_native() && self.kind == Kind::VictoriaMetrics {
+            let numbers = self.route.names_of_numbers(family);
+            let mut all = vec![numbers.clone().summed()];
+            if has_ranges(&family.shape) {
+                all.push(numbers.ranged());
+            }
+            return all;
+        }
+        if !matches!(family.shape, Shape::Histogram { .. }) {
+            return vec![sent];
+        }
+        let sent_forms = self.route.sent_forms(&family.name);
+        let forms = self.forms.get(&sent.family).unwrap_or(&sent_forms);
+        let numbers = self.route.names_of_numbers(family);
+        let in_form = |form: &Form| match form {
+            Form::Classic | Form::Summed | Form::Ranged => numbers.clone(),
+            form => numbers.clone().native(*form),
+        };
+        forms.iter().map(in_form).collect()
     }
 
-    /// Whether the samples of a family are not asked for.
-    pub(super) fn leaves_out(&self, family: &Family, names: &Names) -> bool {
-        self.route.leaves_out(&family.shape) || self.not_judged(names).is_some()
+    /// What was pushed as deltas, if anything was.
+    pub(super) fn deltas(&self) -> Option<&Deltas> {
+        self.deltas.as_ref()
+    }
+
+    /// Whether a backend has added up what a family was pushed as, so that only the differences
+    /// of what is stored are known.
+    pub(super) fn adds_up(&self, shape: &Shape) -> bool {
+        let are_added_up = self.deltas.as_ref().is_some_and(Deltas::are_added_up);
+        are_added_up && is_delta(shape)
+    }
+
+    /// Why the buckets of histograms are not compared, where they are not.
+    pub(super) fn not_judged(shape: &Shape, names: &Names) -> Option<&'static str> {
+        let is_left_out = names.form == Form::Summed && !has_ranges(shape);
+        is_left_out.then_some("the bounds in vmrange have too few digits to tell them apart")
     }
 
     /// Notes that an allowance made a difference.
@@ -310,10 +359,18 @@ impl<'a> Context<'a> {
         false
     }
 
+    /// The same of a difference of totals, which may be off by their rounding.
+    pub(super) fn is_grown(&self, expected: f64, found: f64, slack: f64) -> bool {
+        self.is_value(expected, found) || slack > 0.0 && (expected - found).abs() <= slack
+    }
+
     /// Whether a format leaves a name out that another one has: `OpenMetrics`
     /// knows no sum and count of histograms with negative buckets.
-    pub(super) fn may_be_left_out(family: &Family, name: usize) -> bool {
-        let role = family.shape.metric_type().names()[name].role;
+    pub(super) fn may_be_left_out(family: &Family, names: &Names, name: usize) -> bool {
+        if names.is_native() {
+            return false;
+        }
+        let role = names.slots[names.slots_of(name).start].role;
         !family
             .shape
             .layout()
@@ -477,6 +534,15 @@ impl<'a> Context<'a> {
         };
         list.push((clash.to_owned(), self.clashes));
         list.extend(self.route.translation().map(|what| (what.to_owned(), true)));
+        list.extend(self.deltas.as_ref().map(|deltas| {
+            let what = if deltas.are_added_up() {
+                "what was pushed as deltas is stored as totals, which count from where the backend \
+                 began to add up: what is compared is how much they grow from push to push"
+            } else {
+                "what was pushed as deltas is stored as it came"
+            };
+            (what.to_owned(), true)
+        }));
         list.push(match self.route.ends {
             Ends::Missing => (
                 "a series that a scrape does not show ends with it (staleness), or up to a tenth \
@@ -504,8 +570,9 @@ impl<'a> Context<'a> {
     fn not_compared(&self, described: usize) -> String {
         let own = format!("the process's own {}gen_… metrics", self.route.self_prefix);
         let mut not = vec![own.as_str()];
-        if self.route.leaves_out(&Shape::histogram([])) {
-            not.push("histograms (they are sent in exponential form)");
+        if self.deltas.as_ref().is_some_and(Deltas::are_added_up) {
+            not.push("sums over all series of what is added up");
+            not.push("the first total in the range of each such series, unless the run began then");
         }
         if matches!(self.route.naming, Naming::Exposed { created: false, .. }) {
             not.push("_created series (there are none)");
@@ -513,6 +580,7 @@ impl<'a> Context<'a> {
         if described == 0 {
             not.push("types and help (the backend tells none)");
         }
+
         format!("not compared: {}", not.join(", "))
     }
 }

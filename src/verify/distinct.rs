@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use super::backend::{AskError, Labels};
 use super::context::Context;
 use super::generations::{Generations, Lived};
-use super::naming::{Names, matcher, selector};
+use super::naming::{Form, Names, matcher, selector};
 use super::report::{Example, Tally, What};
 use super::route::Route;
 use super::series::exactly;
@@ -67,27 +67,26 @@ impl Distinct {
     pub(super) fn add(&mut self, ctx: &Context, frame: &Frame) {
         self.steady.begin_scrape();
         for (index, family) in frame.catalog().families().iter().enumerate() {
-            let names = ctx.route().names(family);
-            if ctx.leaves_out(family, &names) {
-                continue;
-            }
             let population = frame.population(index);
-            let is_changing = self.changing.contains(&names.family);
-            if population.entities().is_none() && !is_changing {
-                continue;
-            }
-            let gaps = frame.catalog().family_blocks(index);
-            let gaps: usize = gaps.map(|block| frame.gaps(block).count()).sum();
-            let shown = Shown {
-                family,
-                names,
-                population,
-                leaves_out: gaps > population.row_count() - population.series_count(),
-            };
-            if is_changing {
-                self.united.add(ctx, shown);
-            } else {
-                self.steady.add(ctx, shown);
+            for names in ctx.names(family) {
+                let is_changing = self.changing.contains(&names.family);
+                let is_same = population.entities().is_none() && !is_changing;
+                if is_same || names.form == Form::Ranged {
+                    continue;
+                }
+                let gaps = frame.catalog().family_blocks(index);
+                let gaps: usize = gaps.map(|block| frame.gaps(block).count()).sum();
+                let shown = Shown {
+                    family,
+                    names,
+                    population,
+                    leaves_out: gaps > population.row_count() - population.series_count(),
+                };
+                if is_changing {
+                    self.united.add(ctx, shown);
+                } else {
+                    self.steady.add(ctx, shown);
+                }
             }
         }
     }
@@ -262,7 +261,7 @@ fn number_label(names: &Names, name: usize) -> Option<&'static str> {
 /// By name of a family, whether a format may leave it out.
 fn left_out(family: &Family, names: &Names) -> Vec<bool> {
     let all = 0..names.texts.len();
-    all.map(|name| Context::may_be_left_out(family, name))
+    all.map(|name| Context::may_be_left_out(family, names, name))
         .collect()
 }
 

@@ -12,7 +12,8 @@ use super::place::{Place, numbers};
 use super::report::{Example, What};
 use super::selection::{Rows, for_each_series, labels};
 use super::series::{exactly, shown};
-use super::sums::{Groups, Totals, totals_by};
+use super::sums::Totals;
+use super::sums_at::{Groups, totals_by};
 use crate::model::space::Space;
 
 /// A group of so many series, expected and found, is looked at one by one.
@@ -190,7 +191,7 @@ fn stored_by(
     label: &str,
     totals: &Totals,
 ) -> Result<BTreeMap<String, (f64, Option<f64>)>, AskError> {
-    let points = place.points(&selector(&[place.text()], &group.matchers));
+    let points = place.values(&selector(&[place.text()], &group.matchers));
     let by = |function: &str, of: &str| {
         let query = format!("{function} by ({}) ({of})", label_in_query(label));
         ctx.backend().vector(&query, place.exactly.query_ms)
@@ -200,7 +201,7 @@ fn stored_by(
     for row in by("count", &points)? {
         stored.insert(value_of(&row), (row.value, None));
     }
-    for row in by("sum", &numbers(&points, totals))? {
+    for row in by("sum", &numbers(&points, totals.nan > 0))? {
         if let Some((_, sum)) = stored.get_mut(&value_of(&row)) {
             *sum = Some(row.value);
         }
@@ -217,8 +218,7 @@ fn split(
     label: Label,
     totals: &Totals,
 ) -> Result<Vec<Group>, AskError> {
-    let of = (family, place.names, place.name);
-    let expected = totals_by(place.frame, of, &group.rows, group.slot, label.dimension());
+    let expected = totals_by(place, family, &group.rows, group.slot, label.dimension());
     let parts = Parts {
         place,
         space: place.frame.population(family).space(),
@@ -244,7 +244,8 @@ fn split(
             Some(stored) => stored,
             None => (parts.text(part), 0.0, None),
         };
-        if found == count as f64 && (count == 0 || ctx.is_sum(totals, sum)) {
+        let is_sum = place.is_added_up(ctx) || count == 0 || ctx.is_sum(totals, sum);
+        if found == count as f64 && is_sum {
             continue;
         }
         let mut with = group.with.clone();
@@ -294,10 +295,10 @@ fn compare(
         Some(format!("it ended at tick {}", lived.ended))
     };
     let at_ms = place.exactly.query_ms;
-    let query = place.points(&selector(&[place.text()], &group.matchers));
+    let query = place.values(&selector(&[place.text()], &group.matchers));
     let own = place.own_labels();
-    // By identity: how it is shown, how to ask for it, and its value.
-    let mut expected: BTreeMap<String, (String, String, f64)> = BTreeMap::new();
+    // By identity: how it is shown, how to ask for it, its value, and how far that may be off.
+    let mut expected: BTreeMap<String, (String, String, (f64, f64))> = BTreeMap::new();
     let mut starting: BTreeSet<String> = BTreeSet::new();
     let is_counted = place.is_counted();
     if let Some(family) = place.family {
@@ -307,13 +308,12 @@ fn compare(
             if place.frame.gaps(at).contains(row) && !is_starting {
                 return;
             }
-            let columns = place.frame.block(at).2;
             for slot in slots.clone() {
                 if group.slot.is_some_and(|only| only != slot) {
                     continue;
                 }
                 let of = &place.names.slots[slot];
-                let value = naming::value(of, columns, place.frame.created(at), row);
+                let (value, slack) = place.value(family, of, (at, row));
                 let number = of.number;
                 let identity =
                     naming::identity(place.text(), labels(cursor), number.map(|(_, n)| n));
@@ -326,18 +326,22 @@ fn compare(
                 }
                 let series = shown(place.text(), labels(cursor), number);
                 let selector = ctx.selector(place.text(), labels(cursor), number);
-                expected.insert(identity, (series, place.points(&selector), value));
+                expected.insert(identity, (series, place.values(&selector), (value, slack)));
             }
         });
     }
     let mut examples = Vec::new();
     let label = place.names.slots[place.names.slots_of(place.name).start].number;
-    for row in ctx.backend().vector(&query, at_ms)? {
+    for mut row in ctx.backend().vector(&query, at_ms)? {
+        // Functions of native histograms leave the name out.
+        let name = row.labels.entry("__name__".to_owned());
+        name.or_insert_with(|| place.text().to_owned());
         let (identity, text) = ctx.identity_of(&row.labels, &own, label.map(|(label, _)| label));
         match expected.remove(&identity) {
-            Some((_, _, value)) if ctx.is_value(value, row.value) => {}
+            Some((_, _, (value, slack)))
+                if place.is_added_up(ctx) || ctx.is_grown(value, row.value, slack) => {}
             None if row.value.to_bits() == 0 && starting.contains(&identity) => {}
-            Some((series, query, value)) => examples.push(Example {
+            Some((series, query, (value, _))) => examples.push(Example {
                 expected: Some(format!("{value:?}")),
                 found: Some(format!("{:?}", row.value)),
                 ..place.example(What::Wrong, series, query)
@@ -352,7 +356,7 @@ fn compare(
     examples.extend(
         expected
             .into_values()
-            .map(|(series, query, value)| Example {
+            .map(|(series, query, (value, _))| Example {
                 expected: Some(format!("{value:?}")),
                 ..place.example(What::Missing, series, query)
             }),

@@ -27,9 +27,30 @@ pub(super) enum Naming {
     Otlp(otlp_name::Style),
 }
 
+/// What the samples of a family are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Form {
+    /// Numbers; of a histogram one for each bucket.
+    Classic,
+    /// Native histograms with exponential buckets.
+    Exponential,
+    /// Native histograms with sparse buckets.
+    Native,
+    /// The same by OTLP, whose zero threshold receivers do not take over.
+    NativeOtlp,
+    /// Native histograms with the configured buckets.
+    Custom,
+    /// Counts and sums, as numbers, of histograms whose buckets are `Ranged`.
+    Summed,
+    /// Exponential buckets as numbers of their own, by a label that tells from where to where
+    /// each goes: `VictoriaMetrics` has them for native histograms.
+    Ranged,
+}
+
 /// What a family's series are called, and the samples that each one has.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Names {
+    pub(super) form: Form,
     /// Prefix and base name, as it is shown.
     pub(super) family: String,
     /// Names of samples.
@@ -79,10 +100,61 @@ impl Names {
         });
         let slots = shape.layout().all_slots();
         Self {
+            form: Form::Classic,
             texts: texts.collect(),
             slots: slots.filter(|slot| is_stored(slot.role)).collect(),
             family,
         }
+    }
+
+    /// Those of a histogram that is native: one series, called as the family, which as a number
+    /// tells how many observations there are.
+    pub(super) fn native(self, form: Form) -> Self {
+        let count = self.slots.iter().find(|slot| slot.role == Role::Count);
+        let count = count.map(|slot| Slot {
+            name: 0,
+            suffix: "",
+            cell: 0,
+            number: None,
+            ..*slot
+        });
+        Self {
+            form,
+            texts: vec![self.family.clone()],
+            slots: count.into_iter().collect(),
+            family: self.family,
+        }
+    }
+
+    /// Those of the buckets of a native histogram that are numbers: called as buckets are, of
+    /// which each series has several.
+    pub(super) fn ranged(self) -> Self {
+        let bucket = self.slots.iter().find(|slot| slot.role == Role::Bucket);
+        let bucket = bucket.map_or("", |slot| self.texts[slot.name].as_str());
+        let text = bucket.to_owned();
+        Self {
+            texts: vec![text],
+            ..self.native(Form::Ranged)
+        }
+    }
+
+    /// Those of counts and sums alone.
+    pub(super) fn summed(self) -> Self {
+        let is_kept = |slot: &&Slot| matches!(slot.role, Role::Sum | Role::Count);
+        let kept = || self.slots.iter().filter(is_kept);
+        let texts = kept().map(|slot| self.texts[slot.name].clone()).collect();
+        let slots = kept().enumerate();
+        let slots = slots.map(|(name, slot)| Slot { name, ..*slot }).collect();
+        Self {
+            form: Form::Summed,
+            texts,
+            slots,
+            family: self.family,
+        }
+    }
+
+    pub(super) fn is_native(&self) -> bool {
+        !matches!(self.form, Form::Classic | Form::Summed)
     }
 
     /// The name of those that tell when series began, if there are any.
@@ -305,6 +377,33 @@ mod tests {
     fn labels(pairs: &[(&str, &str)]) -> Labels {
         let owned = pairs.iter().map(|&(n, v)| (n.to_owned(), v.to_owned()));
         owned.collect()
+    }
+
+    #[test]
+    fn forms_have_names_of_their_own() {
+        let shape = Shape::histogram([1.0, 2.0]);
+        let names = || Names::of(("wait", ""), &shape, "p_", Naming::PLAIN);
+        assert_eq!(
+            names().texts,
+            ["p_wait_bucket", "p_wait_sum", "p_wait_count"]
+        );
+        let native = names().native(Form::Exponential);
+        assert_eq!((native.texts.len(), native.slots.len()), (1, 1));
+        assert_eq!(
+            (native.texts[0].as_str(), native.is_native()),
+            ("p_wait", true)
+        );
+        assert_eq!(native.slots[0].role, Role::Count);
+        assert_eq!(native.slots[0].number, None);
+        let summed = names().summed();
+        assert_eq!(summed.texts, ["p_wait_sum", "p_wait_count"]);
+        let roles: Vec<_> = summed
+            .slots
+            .iter()
+            .map(|slot| (slot.name, slot.role))
+            .collect();
+        assert_eq!(roles, [(0, Role::Sum), (1, Role::Count)]);
+        assert!(!summed.is_native());
     }
 
     #[test]

@@ -52,10 +52,9 @@ impl Families {
         }
         let families = frame.catalog().families().iter();
         let places = families.map(|family| {
-            let names = ctx.route().names(family);
-            if ctx.leaves_out(family, &names) {
-                return None;
-            }
+            // Native histograms are compared series by series alone.
+            let mut names = ctx.names(family).into_iter();
+            let names = names.find(|names| !names.is_native())?;
             let family = Family {
                 own: family
                     .space
@@ -66,7 +65,7 @@ impl Families {
                 kind: family.shape.type_name(),
                 is_counted: family.shape != Shape::Gauge,
                 left_out: (0..names.texts.len())
-                    .map(|name| Context::may_be_left_out(family, name))
+                    .map(|name| Context::may_be_left_out(family, &names, name))
                     .collect(),
                 names,
             };

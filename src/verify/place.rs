@@ -2,18 +2,22 @@
 //! of it by the run.
 
 use super::context::{Context, Exactly};
+use super::delta::{self, Base, Now};
 use super::naming::Names;
+use super::native::Native;
 use super::report::{Example, What};
 use super::selection::{Rows, for_each_series};
-use super::sums::Totals;
 use super::target::Scrape;
 use crate::engine::{Frame, Gaps};
+use crate::layout::Slot;
 use crate::model::Shape;
 
 /// One name of a family at a scrape.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) frame: &'a Frame,
+    /// What is pushed as deltas counts from it.
+    pub(super) base: Option<Base<'a>>,
     /// `None` where the name should not be there at all.
     pub(super) family: Option<usize>,
     pub(super) names: &'a Names,
@@ -23,6 +27,43 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// The value of a slot in a block's row, and how far it may be off.
+    pub(super) fn value(
+        &self,
+        family: usize,
+        slot: &Slot,
+        (block, row): (usize, usize),
+    ) -> (f64, f64) {
+        let shape = &self.frame.catalog().families()[family].shape;
+        let now = self.now(block);
+        delta::value((slot, shape), now, (block, row), self.base)
+    }
+
+    /// The native histogram of a block's row, and how far its sum may be off.
+    pub(super) fn native(&self, family: usize, (block, row): (usize, usize)) -> (Native, f64) {
+        let shape = &self.frame.catalog().families()[family].shape;
+        delta::native(
+            (self.names, shape),
+            self.now(block),
+            (block, row),
+            self.base,
+        )
+    }
+
+    fn now(&self, block: usize) -> Now<'_> {
+        Now {
+            columns: self.frame.block(block).2,
+            created: self.frame.created(block),
+        }
+    }
+
+    /// Whether nothing but differences of what is stored is known.
+    pub(super) fn is_added_up(&self, ctx: &Context) -> bool {
+        let families = self.frame.catalog().families();
+        self.family
+            .is_some_and(|family| ctx.adds_up(&families[family].shape))
+    }
+
     pub(super) fn text(&self) -> &str {
         &self.names.texts[self.name]
     }
@@ -33,10 +74,20 @@ impl Place<'_> {
         format!("last_over_time({selector}[{}ms])", self.exactly.window_ms)
     }
 
+    /// The same as numbers: of native histograms, how many observations each has.
+    pub(super) fn values(&self, selector: &str) -> String {
+        let points = self.points(selector);
+        if self.names.is_native() {
+            format!("histogram_count({points})")
+        } else {
+            points
+        }
+    }
+
     pub(super) fn may_be_left_out(&self) -> bool {
         self.family.is_some_and(|family| {
             let family = &self.frame.catalog().families()[family];
-            Context::may_be_left_out(family, self.name)
+            Context::may_be_left_out(family, self.names, self.name)
         })
     }
 
@@ -107,8 +158,8 @@ impl Place<'_> {
 }
 
 /// The same without NaN where there should be some.
-pub(super) fn numbers(points: &str, expected: &Totals) -> String {
-    if expected.nan > 0 {
+pub(super) fn numbers(points: &str, has_nan: bool) -> String {
+    if has_nan {
         format!("{points} == {points}")
     } else {
         points.to_owned()

@@ -1,18 +1,20 @@
 //! What a backend makes of a target's series, found out by asking: a target in, what
 //! became of its labels and histograms out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::VerifyError;
 use super::Via;
 use super::at_tick::AtTick;
 use super::backend::{AskError, Backend, Kind};
-use super::naming::{Added, Clash, Names, is_there, label_in_query, matcher, quoted, selector};
+use super::naming::{
+    Added, Clash, Form, Names, is_there, label_in_query, matcher, quoted, selector,
+};
 use super::route::{Route, any_matching, in_queries, own_labels};
 use super::selection::labels;
 use crate::config::{Label, LabelValues, Metric};
 use crate::journal::Replay;
-use crate::model::{Shape, shape_of};
+use crate::model::{FurtherBuckets, Shape, shape_of};
 
 /// Metrics of which the labels are asked for when they clash.
 const CLASHES_ASKED_MAX: usize = 50;
@@ -142,25 +144,28 @@ impl Probe<'_> {
         )))
     }
 
-    /// Names of the histograms of which the backend has native ones in the range, and no
-    /// buckets with a label.
-    pub(super) fn native_only(
+    /// By name of each histogram that came with its buckets, and of which the backend has native
+    /// ones in the range, the forms that it has of it.
+    pub(super) fn forms(
         &self,
         route: &Route,
         added: &Added,
         from_ms: i64,
-    ) -> Result<BTreeSet<String>, AskError> {
+    ) -> Result<BTreeMap<String, Vec<Form>>, AskError> {
         let range = format!("[{}ms]", self.at_ms - from_ms + 1);
-        let mut native = BTreeSet::new();
+        let mut forms = BTreeMap::new();
         if self.kind == Kind::VictoriaMetrics {
-            return Ok(native);
+            return Ok(forms);
         }
         // By the matchers of their series: names of families, and of their samples.
+        let mut native: BTreeMap<String, Form> = BTreeMap::new();
         let mut histograms: BTreeMap<Vec<String>, BTreeMap<String, Vec<String>>> = BTreeMap::new();
         for metric in self.replay.metrics() {
-            let shape = shape_of(metric, &|_| None);
-            if matches!(shape, Shape::Histogram { .. }) && !route.leaves_out(&shape) {
-                let Names { family, texts, .. } = route.names_of(metric);
+            let shape = shape_of(metric, &|_| FurtherBuckets::default());
+            let names = route.names_of(metric);
+            if matches!(shape, Shape::Histogram { .. }) && !names.is_native() {
+                let Names { family, texts, .. } = names;
+                native.insert(family.clone(), route.native_form(&metric.name));
                 let matchers = added.matchers(&own_labels(metric));
                 let of_target = histograms.entry(matchers).or_default();
                 of_target.insert(family, texts[..3].to_vec());
@@ -177,15 +182,17 @@ impl Probe<'_> {
                         continue;
                     };
                     let classic = (range.as_str(), self.at_ms);
-                    if self.has_native(name, matchers, &range)
-                        && !any_matching(self.backend, matchers, texts, classic)?
-                    {
-                        native.insert(name.to_owned());
+                    if self.has_native(name, matchers, &range) {
+                        let mut of_name = vec![native[name]];
+                        if any_matching(self.backend, matchers, texts, classic)? {
+                            of_name.insert(0, Form::Classic);
+                        }
+                        forms.insert(name.to_owned(), of_name);
                     }
                 }
             }
         }
-        Ok(native)
+        Ok(forms)
     }
 
     /// Whether there are native histograms of a name, and not only numbers, which would be

@@ -9,9 +9,11 @@ use super::at_tick::AtTick;
 use super::backend::AskError;
 use super::chunk::{Chunk, Left, Selection};
 use super::context::Context;
+use super::delta::Base;
 use super::distinct::Distinct;
+use super::exemplars::Exemplars;
 use super::generations::Generations;
-use super::naming::Names;
+use super::naming::{Form, Names};
 use super::page_totals::{Families, RangeTotals};
 use super::place::Place;
 use super::report::{Tally, What, tally_of};
@@ -44,6 +46,7 @@ pub(super) struct RangeCheck<'a> {
     located: BTreeSet<String>,
     /// Of a page that is one of many: what is compared of all of them together.
     totals: Option<RangeTotals>,
+    exemplars: Exemplars,
 }
 
 /// The series of a run that are compared sample by sample, at so many targets, from one tick
@@ -126,7 +129,15 @@ impl<'a> RangeCheck<'a> {
             last: None,
             located: BTreeSet::new(),
             totals: None,
+            exemplars: Exemplars::new(1),
         }
+    }
+
+    /// The same of one of so many targets that are compared together.
+    #[must_use]
+    pub(super) fn one_of(mut self, targets: usize) -> Self {
+        self.exemplars = Exemplars::new(targets);
+        self
     }
 
     /// The same of a page of which counts and sums are compared together with those of others,
@@ -134,6 +145,7 @@ impl<'a> RangeCheck<'a> {
     #[must_use]
     pub(super) fn with_others(mut self, families: &Rc<Families>, after_ms: i64) -> Self {
         self.totals = Some(RangeTotals::new(families, self.after_ms, after_ms));
+        self.exemplars = Exemplars::not_judged();
         self
     }
 
@@ -142,11 +154,12 @@ impl<'a> RangeCheck<'a> {
         Some((self.totals.take()?, &mut self.tallies))
     }
 
-    /// The next scrape, which is of this frame; of what is not there any more `known` tells.
+    /// The next scrape, which is of this frame, and counts from the base what is pushed as
+    /// deltas; of what is not there any more `known` tells.
     pub(super) fn scrape(
         &mut self,
         (scrape, is_instant): (Scrape, bool),
-        frame: &Frame,
+        (frame, base): (&Frame, Option<Base<'_>>),
         known: &Generations,
     ) -> Result<(), AskError> {
         let can_go_on = |chunk: &Chunk| chunk.can_go_on_to(frame);
@@ -158,16 +171,17 @@ impl<'a> RangeCheck<'a> {
             Some(totals) => totals.add(self.context, scrape, frame),
             None => self.distinct.add(self.context, frame),
         }
+        self.exemplars.add(self.context, scrape, frame);
         self.last = Some(scrape);
         self.after_ms = scrape.time_ms;
         if let Some(chunk) = &mut self.chunk {
             chunk.go_on_to(frame, self.context, known);
-            chunk.add(scrape, frame);
+            chunk.add(scrape, frame, base);
             self.count(frame);
             self.compare_if_full(known)?;
         }
         if is_instant {
-            self.totals(scrape, frame, known)?;
+            self.totals(scrape, (frame, base), known)?;
         }
         Ok(())
     }
@@ -208,23 +222,22 @@ impl<'a> RangeCheck<'a> {
 
     /// Goes over to other families, as after a reload.
     fn begin(&mut self, frame: &Frame) {
-        let route = self.context.route();
         let families = frame.catalog().families().iter();
         for (family, population) in families.zip(frame.populations().iter()) {
             let rows = self.context.rows(population);
             let series = rows.count(population);
             let may_come = population.entities().is_some() && !matches!(rows, Rows::None);
-            if series == 0 && !may_come || route.leaves_out(&family.shape) {
+            if series == 0 && !may_come {
                 continue;
             }
-            let names = route.names(family);
-            let not_judged = self.context.not_judged(&names);
-            let tally = tally_of(&mut self.tallies, &names.family);
-            family.shape.type_name().clone_into(&mut tally.kind);
-            tally.series = tally.series.max(series);
-            tally.not_judged = not_judged;
-            if not_judged.is_none() && !self.names.contains(&names) {
-                self.names.push(names);
+            for names in self.context.names(family) {
+                let tally = tally_of(&mut self.tallies, &names.family);
+                family.shape.type_name().clone_into(&mut tally.kind);
+                tally.series = tally.series.max(series);
+                tally.not_judged = Context::not_judged(&family.shape, &names);
+                if !self.names.contains(&names) {
+                    self.names.push(names);
+                }
             }
         }
         let left = self.left.take().filter(|left| left.can_go_on_to(frame));
@@ -247,6 +260,7 @@ impl<'a> RangeCheck<'a> {
         let Some(last) = self.last else {
             return Ok(());
         };
+        self.exemplars.check(self.context, &mut self.tallies)?;
         let range = (self.begin_ms, last);
         self.distinct
             .check(self.context, range, known, &mut self.tallies)
@@ -255,25 +269,31 @@ impl<'a> RangeCheck<'a> {
     fn totals(
         &mut self,
         scrape: Scrape,
-        frame: &Frame,
+        (frame, base): (&Frame, Option<Base<'_>>),
         known: &Generations,
     ) -> Result<(), AskError> {
         let catalog = frame.catalog();
-        let current: Vec<Names> = catalog
-            .families()
-            .iter()
-            .map(|family| self.context.route().names(family))
+        let families = catalog.families().iter().enumerate();
+        let current: Vec<(usize, Names)> = families
+            .flat_map(|(index, family)| {
+                let names = self.context.names(family).into_iter();
+                names.map(move |names| (index, names))
+            })
             .collect();
-        for names in &self.names {
-            let family = current.iter().position(|current| current == names);
+        // Which buckets there are depends on what was observed: samples tell.
+        let counted = self.names.iter();
+        for names in counted.filter(|names| names.form != Form::Ranged) {
+            let family = current.iter().find(|(_, current)| current == names);
+            let family = family.map(|(index, _)| *index);
             for name in 0..names.texts.len() {
                 let text = &names.texts[name];
-                let is_others = current.iter().any(|other| other.texts.contains(text));
+                let is_others = current.iter().any(|(_, other)| other.texts.contains(text));
                 if family.is_none() && is_others {
                     continue;
                 }
                 let place = Place {
                     frame,
+                    base,
                     family,
                     names,
                     name,

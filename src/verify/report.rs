@@ -168,17 +168,29 @@ pub struct Tally {
     pub described: bool,
     /// Type, help or unit that the backend tells differently.
     pub described_wrong: u64,
-    /// Why it was not compared, though the backend has it.
+    /// Why part of it was not compared, though the backend has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_judged: Option<&'static str>,
     /// Why its distinct series over the range were not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uncounted: Option<&'static str>,
+    /// Exemplars that were compared; those that differ count as samples do.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub exemplars: u64,
+    /// Why its exemplars were not compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exemplars_not_judged: Option<&'static str>,
     /// The first differences.
     pub examples: Vec<Example>,
     /// Places of those that counts and sums led to.
     #[serde(skip)]
     pub(super) located: Vec<usize>,
+}
+
+/// Whether there is nothing to tell.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Kinds of differences.
@@ -291,6 +303,8 @@ impl Tally {
         self.described |= other.described;
         self.not_judged = self.not_judged.or(other.not_judged);
         self.uncounted = self.uncounted.or(other.uncounted);
+        self.exemplars += other.exemplars;
+        self.exemplars_not_judged = self.exemplars_not_judged.or(other.exemplars_not_judged);
         self.series += other.series;
         self.series_sampled += other.series_sampled;
         let both = [
@@ -327,7 +341,7 @@ impl Tally {
         match (self.is_ok(), self.not_judged) {
             (false, _) => "DIFFERS",
             (true, None) => "ok",
-            (true, Some(_)) => "not judged",
+            (true, Some(_)) => "in part",
         }
     }
 

@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::backend::{AskError, Backend};
-use super::naming::{Added, Names, Naming, is_there, selector};
+use super::naming::{Added, Form, Names, Naming, is_there, selector};
 use super::otlp_name::{LABEL_STYLES, LabelStyle, STYLES, Style};
 use super::{VerifyError, Via};
-use crate::config::{Config, Metric};
+use crate::config::{Config, HistogramForm, Kind, Metric};
 use crate::escaping::Escaping;
 use crate::exporters::{self, Exporter, Push, Section};
 use crate::journal::Replay;
-use crate::model::{Family, Shape, shape_of};
+use crate::model::{Family, FurtherBuckets, Shape, shape_of};
 use crate::push::Schedule;
 use crate::selfmetrics::TICKS;
 
@@ -32,8 +32,12 @@ pub(super) struct Route {
     pub(super) due: Option<Schedule>,
     /// Whether a series that has no sample any more is marked as ended.
     pub(super) ends: Ends,
-    /// Histograms are sent in a form that has no buckets with bounds.
-    exponential: bool,
+    /// How histograms are sent that do not say so themselves, ...
+    histograms: HistogramForm,
+    /// ... and those that do, by their base names.
+    own_forms: BTreeMap<String, HistogramForm>,
+    /// What is counted is sent as how much it grew since the push before.
+    pub(super) is_delta: bool,
     /// `OpenMetrics` has `_created` series.
     created: bool,
 }
@@ -84,7 +88,9 @@ impl Route {
                 } else {
                     Ends::Missing
                 },
-                exponential: false,
+                histograms: prometheus.histograms,
+                own_forms: own_forms(&config.metrics),
+                is_delta: false,
                 created: prometheus.created,
             }),
             Section::Push(_) if !exporter.enabled => {
@@ -92,13 +98,6 @@ impl Route {
             }
             Section::Push(push) => {
                 let needs = push.needs();
-                if needs.growth {
-                    return refuse(format!(
-                        "{}.temporality: is delta; what a backend makes of deltas depends on when \
-                         it began to add them up, so only cumulative can be verified",
-                        exporter.path
-                    ));
-                }
                 let (naming, ends) = match push {
                     Push::Otlp(_) => (Naming::Otlp(Style::Suffixes), Ends::Removed),
                     Push::RemoteWrite(_) => (Naming::PLAIN, Ends::Removed),
@@ -114,7 +113,12 @@ impl Route {
                         push.interval_ns(),
                     )),
                     ends,
-                    exponential: needs.exponential_size_max.is_some(),
+                    histograms: match push {
+                        Push::Otlp(otel) => otel.histograms,
+                        Push::RemoteWrite(entry) => entry.histograms,
+                    },
+                    own_forms: own_forms(&config.metrics),
+                    is_delta: needs.growth,
                     created: false,
                 })
             }
@@ -128,8 +132,61 @@ impl Route {
 
     /// What a family's series are called.
     pub(super) fn names(&self, family: &Family) -> Names {
+        let numbers = self.names_of_numbers(family);
+        self.in_form(numbers, &family.name, &family.shape)
+    }
+
+    /// The same where all of its samples are numbers.
+    pub(super) fn names_of_numbers(&self, family: &Family) -> Names {
         let of = (family.name.as_str(), family.unit.as_str());
         Names::of(of, &family.shape, &self.prefix, self.naming)
+    }
+
+    /// The same in the form in which they are sent.
+    fn in_form(&self, names: Names, name: &str, shape: &Shape) -> Names {
+        let is_histogram = matches!(shape, Shape::Histogram { .. });
+        match self.sent_forms(name)[0] {
+            form if is_histogram && form != Form::Classic => names.native(form),
+            _ => names,
+        }
+    }
+
+    /// How a histogram leaves the process.
+    fn form_of(&self, name: &str) -> HistogramForm {
+        let form = self.own_forms.get(name).copied();
+        let form = form.unwrap_or(self.histograms);
+        match self.via {
+            Via::Prometheus => form.on_page(),
+            Via::Otlp => form.in_otlp(),
+            Via::RemoteWrite(_) => form,
+        }
+    }
+
+    /// What samples of a histogram come; what a scraper takes of a page only the backend tells.
+    pub(super) fn sent_forms(&self, name: &str) -> Vec<Form> {
+        match (self.via, self.form_of(name)) {
+            (Via::Prometheus, _) | (_, HistogramForm::Classic) => vec![Form::Classic],
+            (_, HistogramForm::Exponential) => vec![Form::Exponential],
+            (_, HistogramForm::Nhcb) => vec![Form::Custom],
+            (_, HistogramForm::Native) => vec![self.native_form(name)],
+            (_, HistogramForm::Both) => vec![Form::Classic, self.native_form(name)],
+        }
+    }
+
+    /// What a native histogram is that a backend has of a name: what was sent so, or what it
+    /// made itself of configured buckets.
+    pub(super) fn native_form(&self, name: &str) -> Form {
+        match self.form_of(name) {
+            HistogramForm::Exponential => Form::Exponential,
+            form if !form.has_native() => Form::Custom,
+            _ if self.via == Via::Otlp => Form::NativeOtlp,
+            _ => Form::Native,
+        }
+    }
+
+    /// Takes over what metrics say of their form.
+    pub(super) fn learn_forms(&mut self, metrics: &[&Metric]) {
+        self.own_forms.extend(own_forms(metrics.iter().copied()));
     }
 
     /// What a metric's series are called.
@@ -140,8 +197,9 @@ impl Route {
     /// What they would be called otherwise.
     pub(super) fn names_by(&self, metric: &Metric, naming: Naming) -> Names {
         let of = (metric.name.as_str(), metric.unit.as_str());
-        let shape = shape_of(metric, &|_| None);
-        Names::of(of, &shape, &self.prefix, naming)
+        let shape = shape_of(metric, &|_| FurtherBuckets::default());
+        let names = Names::of(of, &shape, &self.prefix, naming);
+        self.in_form(names, &metric.name, &shape)
     }
 
     /// Where a receiver puts a zero that puts one where a series began, Unix milliseconds.
@@ -158,11 +216,6 @@ impl Route {
     /// Whether such a zero may be here.
     pub(super) fn is_start(&self, created_ms: i64, time_ms: i64) -> bool {
         self.starts_ms(created_ms).contains(&time_ms)
-    }
-
-    /// Whether a family cannot be compared.
-    pub(super) fn leaves_out(&self, shape: &Shape) -> bool {
-        self.exponential && matches!(shape, Shape::Histogram { .. })
     }
 
     /// The names that the series of tick numbers may have, each with what it
@@ -344,6 +397,17 @@ impl Route {
             }
         }
     }
+}
+
+/// The forms that histograms say they have, by base name.
+fn own_forms<'m>(metrics: impl IntoIterator<Item = &'m Metric>) -> BTreeMap<String, HistogramForm> {
+    let forms = metrics.into_iter().filter_map(|metric| {
+        let Kind::Histogram { native, .. } = &metric.kind else {
+            return None;
+        };
+        Some((metric.name.clone(), native.form?))
+    });
+    forms.collect()
 }
 
 /// Names of the labels that a metric's series have.

@@ -244,6 +244,7 @@ impl Ranges {
 
 #[cfg(test)]
 mod tests {
+    use crate::exporters::Needs;
     use std::path::Path;
 
     use super::*;
@@ -260,7 +261,7 @@ mod tests {
                     profiles: {p: {labels: {a: [b]}}}\n\
                     metrics: [{name: m, type: gauge, profile: p, algorithm: constant, start: 1}]\n";
         let config = crate::config::load_str(Path::new("c.yaml"), text.as_bytes(), &|_| None);
-        let replay = Replay::of_config(config.unwrap(), EPOCH_MS * 1_000_000, false);
+        let replay = Replay::of_config(config.unwrap(), EPOCH_MS * 1_000_000, Needs::default());
         let mut faults = RunFaults::new(&replay);
         for until_s in [5, 15, 100] {
             let until_ms = EPOCH_MS + until_s * 1000;
@@ -306,7 +307,7 @@ mod tests {
                     metrics: [{name: m, type: gauge, profile: p, algorithm: constant, start: 1}]\n";
         let config = crate::config::load_str(Path::new("c.yaml"), text.as_bytes(), &|_| None);
         let config = config.unwrap_or_else(|error| panic!("{error}"));
-        let replay = Replay::of_config(config, EPOCH_MS * 1_000_000, false);
+        let replay = Replay::of_config(config, EPOCH_MS * 1_000_000, Needs::default());
         let mut faults = RunFaults::new(&replay);
         faults.look_until(&replay, EPOCH_MS + 100_000).unwrap();
         let excused = |page, (after_s, before_s): (i64, i64), scrapes, came_s: &[i64]| {

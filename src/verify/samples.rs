@@ -2,16 +2,18 @@
 
 mod ends;
 mod examples;
+mod native;
 mod one;
+mod ranged;
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::backend::{AskError, Labels};
+use super::backend::{AskError, Labels, Stored};
 use super::batch::{Batch, Walk};
 use super::chunk::{Chunk, Sampled};
 use super::context::Context;
 use super::generations::Generations;
-use super::naming::{self, Names, selector};
+use super::naming::{self, Form, Names, selector};
 use super::report::{Tally, tally_of};
 use super::selection::{key_of, labels, sorted_keys};
 use crate::model::population::Population;
@@ -80,7 +82,10 @@ impl Check<'_, '_> {
     }
 
     fn range(&self, selector: &str) -> String {
-        format!("{selector}[{}ms]", self.end_ms() - self.chunk.after_ms)
+        // What is added up is compared with the sample before.
+        let before_ms = i64::from(self.ctx.adds_up(&self.chunk.family(self.sampled).shape));
+        let length_ms = self.end_ms() - self.chunk.after_ms + before_ms;
+        format!("{selector}[{length_ms}ms]")
     }
 
     fn compare(&mut self, from: usize, batch: &Batch) -> Result<(), AskError> {
@@ -101,6 +106,10 @@ impl Check<'_, '_> {
                 expected.insert(identity, (index, slot));
             }
         }
+        if self.names().form == Form::Ranged {
+            self.compare_ranged(from..from + batch.series, &expected, stored);
+            return Ok(());
+        }
         let by_series = self
             .chunk
             .by_series(self.sampled, from..from + batch.series);
@@ -111,7 +120,12 @@ impl Check<'_, '_> {
             let (identity, text) = self.ctx.identity_of(&stored.labels, &own, label);
             match expected.get(&identity) {
                 Some(&(index, slot)) if seen.insert((index, slot)) => {
-                    self.compare_series(index, slot, by_series.of(index, slot), &stored.samples);
+                    if self.names().is_native() {
+                        self.compare_native(index, &stored);
+                    } else {
+                        let expected = by_series.of(index, slot);
+                        self.compare_series(index, slot, expected, &stored.samples);
+                    }
                 }
                 Some(_) => self.duplicate_series(&text, &stored),
                 None => {
@@ -125,8 +139,13 @@ impl Check<'_, '_> {
             for slot in 0..slots {
                 if !seen.contains(&(index, slot)) {
                     let name = self.names().slots[slot].name;
-                    if Context::may_be_left_out(self.chunk.family(self.sampled), name) {
+                    let family = self.chunk.family(self.sampled);
+                    if Context::may_be_left_out(family, self.names(), name) {
                         self.ctx.allow_left_out();
+                        continue;
+                    }
+                    if self.names().is_native() {
+                        self.compare_native(index, &Stored::default());
                         continue;
                     }
                     self.compare_series(index, slot, by_series.of(index, slot), &[]);

@@ -2,11 +2,13 @@
 //! scrape and every push carries. Samples of that number in, a [`Target`] for each
 //! series of them out.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::backend::{AskError, Backend, Kind, Labels, Stored};
+use super::delta::{Deltas, StoredAs};
+use super::delta_ticks::deltas_of;
 use super::edges::Edges;
 use super::gaps::missing_pushes;
 use super::naming::{Names, Naming, labels_text};
@@ -57,6 +59,10 @@ struct TickNumbers<'a> {
     infos: BTreeMap<Labels, RunInfo>,
     /// How many targets of processes that shared the run were left out last, unless it has pages.
     shards_left_out: Cell<usize>,
+    /// What is said to be stored of deltas.
+    deltas_stored_as: Option<StoredAs>,
+    /// What was found out of the deltas of each target, by the labels of its tick numbers.
+    deltas: RefCell<BTreeMap<Labels, Deltas>>,
 }
 
 /// What was found of a run.
@@ -99,6 +105,8 @@ pub(super) fn find(
         targets: pages::targets(replay).filter(|_| options.via.is_scraped()),
         infos: BTreeMap::new(),
         shards_left_out: Cell::new(0),
+        deltas_stored_as: options.deltas_stored_as,
+        deltas: RefCell::default(),
     };
     let mut in_range = numbers.stored(edges.begin_ms, edges.end_ms)?;
     let shards_left_out = numbers.shards_left_out.get();
@@ -128,7 +136,7 @@ pub(super) fn find(
     if in_range.is_empty() || !known.is_empty() {
         let none = |series: &Labels| Stored {
             labels: series.clone(),
-            samples: Vec::new(),
+            ..Stored::default()
         };
         let there: BTreeSet<&Labels> = in_range.iter().map(|stored| &stored.labels).collect();
         let silent = before.keys().filter(|series| !there.contains(series));
@@ -197,11 +205,32 @@ impl TickNumbers<'_> {
         }
         found.retain(|stored| self.is_own(&stored.labels));
         for stored in &mut found {
+            self.read_deltas(stored);
+        }
+        for stored in &mut found {
             self.leave_out_start(stored)?;
         }
         found.retain(|stored| !stored.samples.is_empty());
         self.leave_out_other_shards(&mut found, (from_ms, to_ms))?;
         Ok(found)
+    }
+
+    /// Puts ticks in the place of what a delta temporality made of tick numbers.
+    fn read_deltas(&self, stored: &mut Stored) {
+        let Some(schedule) = self.route.due.filter(|_| self.route.is_delta) else {
+            return;
+        };
+        let is_due = |tick| {
+            let time_ns = self.replay.time_ns(tick);
+            time_ns.is_some_and(|time_ns| schedule.is_due(time_ns))
+        };
+        let mut known = self.deltas.borrow_mut();
+        let told = known.get(&stored.labels).map(|deltas| deltas.stored_as);
+        let told = self.deltas_stored_as.or(told);
+        let read = deltas_of(self.replay, &mut stored.samples, told, is_due);
+        let deltas = known.entry(stored.labels.clone()).or_default();
+        deltas.stored_as = read.stored_as;
+        deltas.pushes.extend(read.pushes);
     }
 
     /// Leaves out what was scraped from other shards of the run than this one, where it is one
@@ -344,6 +373,7 @@ impl TickNumbers<'_> {
         scrapes.splice(..0, before.last().copied());
         let known_until_ms = options.known_until_ms.unwrap_or(edges.begin_ms - 1);
         let page = pages::take_id(self.targets, &mut labels);
+        let deltas = self.deltas.borrow().get(&numbers).cloned();
         let mut target = Target {
             labels,
             numbers,
@@ -355,6 +385,7 @@ impl TickNumbers<'_> {
             scrapes,
             missing: Vec::new(),
             run_info,
+            deltas,
             odd,
             interval_ms: usual_interval(&intervals_ms),
             intervals_ms,

@@ -14,6 +14,7 @@ use std::time::Instant;
 use super::backend::{Backend, Kind, Labels};
 use super::chunk::Left;
 use super::context::Context;
+use super::delta::{Base, Since};
 use super::edges::Edges;
 use super::generations::Generations;
 use super::naming::Names;
@@ -35,6 +36,9 @@ use warnings::{left_out, nothing_due};
 
 /// Of so much time before the first tick that is compared it is known which series ended.
 const SEEN_BEFORE_NS: u64 = 600 * 1_000_000_000;
+
+/// So many frames are kept from which deltas were counted: targets may differ in them.
+const BASES_MAX: usize = 2;
 
 /// Names of the families of a target, and what was found of them.
 type Found = (Vec<Names>, Vec<Tally>);
@@ -64,6 +68,8 @@ pub struct Session<'b> {
     /// `None` until a tick is needed.
     engine: Option<Engine>,
     latest: Option<Arc<Frame>>,
+    /// Those from which deltas were counted last.
+    bases: VecDeque<Arc<Frame>>,
     /// What became of entities.
     generations: Generations,
     faults: RunFaults,
@@ -109,6 +115,7 @@ impl<'b> Session<'b> {
             replay,
             shards_left_out: 0,
             latest: None,
+            bases: VecDeque::new(),
             generations: Generations::default(),
             series_replayed: 0,
             intervals_ms: BTreeMap::new(),
@@ -214,6 +221,7 @@ impl<'b> Session<'b> {
             let left = left.filter(|_| part.context.page().is_none());
             let check = (&configurations[..], left);
             let check = RangeCheck::new(&part.context, selection, after_ms, check);
+            let check = check.one_of(parts.len());
             if part.is_one_of_many {
                 check.with_others(&families, together_after_ms)
             } else {
@@ -222,11 +230,21 @@ impl<'b> Session<'b> {
         });
         let mut checks: Vec<RangeCheck<'_>> = checks.collect();
         for (tick, place, index) in in_order_of_ticks(parts) {
-            let frame = self.frame((tick, ticks.1), followed.as_deref(), progress)?;
             let part = &parts[place];
+            let since = part.context.deltas().and_then(|deltas| deltas.since(tick));
+            let before = match since {
+                Some(Since::Tick(before)) => Some(self.base((before, ticks.1), progress)?),
+                Some(Since::Start) | None => None,
+            };
+            let frame = self.frame((tick, ticks.1), followed.as_deref(), progress)?;
+            let before = before.map(|before| aligned_with(before, &frame));
+            let base = part.context.deltas().map(|_| match &before {
+                Some(before) => Base::Frame(before),
+                None => Base::Start,
+            });
             let is_instant = part.instants.contains(&index);
             let scrape = (part.scrapes()[index], is_instant);
-            checks[place].scrape(scrape, &frame, &self.generations)?;
+            checks[place].scrape(scrape, (&frame, base), &self.generations)?;
         }
         check_together(parts, &mut checks, together_after_ms)?;
         let mut found = Vec::with_capacity(parts.len());
@@ -347,11 +365,17 @@ impl<'b> Session<'b> {
         } = part;
         tallies.extend(odd_ticks(target));
         let mut warnings = self.warnings(target, options);
-        warnings.extend(left_out("not judged", &tallies, |tally| tally.not_judged));
+        warnings.extend(left_out("buckets not judged", &tallies, |tally| {
+            tally.not_judged
+        }));
         let uncounted = "distinct series over the range are not counted";
         warnings.extend(left_out(uncounted, &tallies, |tally| tally.uncounted));
         let begins_late_ms = || target.begins_late_ms().unwrap_or(0);
         let begins_late_ms = (!target.edges.begin_is_due).then(begins_late_ms);
+        let not_judged = "exemplars are not judged";
+        warnings.extend(left_out(not_judged, &tallies, |tally| {
+            tally.exemplars_not_judged
+        }));
         let is_complete = part.gaps.iter().all(|gap| gap.lost() == 0);
         let (names, described) = known;
         let report = Report {
@@ -416,6 +440,27 @@ impl<'b> Session<'b> {
         Ok(())
     }
 
+    /// The frame from which deltas are counted. It is asked for in the order of what is counted
+    /// from it, and again where several targets have the same pushes.
+    fn base(
+        &mut self,
+        (tick, last_tick): (u64, u64),
+        progress: &mut Progress<'_>,
+    ) -> Result<Arc<Frame>, VerifyError> {
+        let known = self.bases.iter().chain(&self.latest);
+        let known = known.rev().find(|frame| frame.tick() == tick).cloned();
+        let base = match known {
+            Some(known) => known,
+            None => self.frame((tick, last_tick), None, progress)?,
+        };
+        self.bases.retain(|known| known.tick() != tick);
+        self.bases.push_back(Arc::clone(&base));
+        if self.bases.len() > BASES_MAX {
+            self.bases.pop_front();
+        }
+        Ok(base)
+    }
+
     /// The frame of a tick, not before that of the last call.
     fn frame(
         &mut self,
@@ -456,5 +501,14 @@ impl<'b> Session<'b> {
             progress(frame.tick() + 1, last_tick + 1);
             self.latest = Some(frame);
         }
+    }
+}
+
+/// A frame with the families and series of a later one.
+fn aligned_with(before: Arc<Frame>, now: &Frame) -> Arc<Frame> {
+    if Arc::ptr_eq(before.catalog(), now.catalog()) {
+        before
+    } else {
+        Arc::new(before.aligned_with(now.catalog(), now.populations()))
     }
 }

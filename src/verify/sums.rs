@@ -1,11 +1,4 @@
-//! Counts and sums that a backend should find: over all series of a name at a
-//! tick, or by one of their labels. Frames in, [`Totals`] out.
-
-use std::collections::HashMap;
-
-use super::naming::{self, Names};
-use super::selection::{Rows, for_each_series};
-use crate::engine::Frame;
+//! Counts and sums that a backend should find: values in, [`Totals`] out.
 
 /// Numbers of samples, and their sum.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -20,6 +13,8 @@ pub(super) struct Totals {
     /// Sum of absolute values.
     pub(super) magnitude: f64,
     fractional: bool,
+    /// How far the values may be off together.
+    slack: f64,
 }
 
 impl Totals {
@@ -42,6 +37,13 @@ impl Totals {
         self.fractional |= value.trunc() != value;
     }
 
+    /// Adds a value that may be off by so much.
+    #[inline]
+    pub(super) fn add_grown(&mut self, (value, slack): (f64, f64)) {
+        self.add(value);
+        self.slack += slack;
+    }
+
     /// The sum of what is not NaN.
     pub(super) fn sum(&self) -> f64 {
         if self.sum.is_finite() {
@@ -59,109 +61,13 @@ impl Totals {
         if !self.magnitude.is_finite() {
             return None;
         }
-        let off = tolerance * self.magnitude;
+        let off = tolerance * self.magnitude + self.slack;
         if !self.fractional && self.magnitude < INTEGERS_MAX {
             return Some(off);
         }
         let numbers = (self.count - self.nan) as f64;
         Some(numbers * f64::EPSILON * self.magnitude + off)
     }
-}
-
-/// Totals of one name of a family at a tick.
-pub(super) fn totals(
-    frame: &Frame,
-    family: usize,
-    names: &Names,
-    name: usize,
-    rows: &Rows,
-) -> Totals {
-    let mut totals = Totals::default();
-    let slots = &names.slots[names.slots_of(name)];
-    let catalog = frame.catalog();
-    if matches!(rows, Rows::All) {
-        for place in catalog.family_blocks(family) {
-            let (_, block, columns) = frame.block(place);
-            let (gaps, created) = (frame.gaps(place), frame.created(place));
-            for slot in slots {
-                for row in (0..block.len).filter(|&row| !gaps.contains(row)) {
-                    totals.add(naming::value(slot, columns, created, row));
-                }
-            }
-        }
-        return totals;
-    }
-    for_each_series(frame, family, rows, |_, place, row| {
-        if !frame.gaps(place).contains(row) {
-            let columns = frame.block(place).2;
-            for slot in slots {
-                totals.add(naming::value(slot, columns, frame.created(place), row));
-            }
-        }
-    });
-    totals
-}
-
-/// Totals by the values of one label, or by slot.
-#[derive(Debug, Default)]
-pub(super) struct Groups<'a> {
-    pub(super) totals: Vec<Totals>,
-    /// The texts of the label, where there is no list of them: by number of the group, ...
-    pub(super) texts: Vec<&'a str>,
-    /// ... and the other way round.
-    pub(super) of_text: HashMap<&'a str, usize>,
-}
-
-impl<'a> Groups<'a> {
-    /// The group of a text.
-    fn of(&mut self, text: &'a [u8]) -> usize {
-        let text = std::str::from_utf8(text).expect("label values are text");
-        *self.of_text.entry(text).or_insert_with(|| {
-            self.texts.push(text);
-            self.totals.push(Totals::default());
-            self.texts.len() - 1
-        })
-    }
-}
-
-/// Totals by value of one label (a dimension), or by slot.
-pub(super) fn totals_by<'a>(
-    frame: &'a Frame,
-    (family, names, name): (usize, &Names, usize),
-    rows: &Rows,
-    only_slot: Option<usize>,
-    dimension: Option<usize>,
-) -> Groups<'a> {
-    let space = frame.population(family).space();
-    let slots = names.slots_of(name);
-    let groups = dimension.map_or(slots.len(), |d| space.dimensions()[d].len());
-    let mut groups = Groups {
-        totals: vec![Totals::default(); groups],
-        ..Groups::default()
-    };
-    let is_listed = !groups.totals.is_empty();
-    for_each_series(frame, family, rows, |cursor, place, row| {
-        if frame.gaps(place).contains(row) {
-            return;
-        }
-        let columns = frame.block(place).2;
-        let of_label = dimension.map(|dimension| {
-            if is_listed {
-                cursor.digits()[dimension] as usize
-            } else {
-                groups.of(cursor.value(dimension))
-            }
-        });
-        for slot in slots.clone() {
-            if only_slot.is_none_or(|only| only == slot) {
-                let group = of_label.unwrap_or(slot - slots.start);
-                let created = frame.created(place);
-                let slot = &names.slots[slot];
-                groups.totals[group].add(naming::value(slot, columns, created, row));
-            }
-        }
-    });
-    groups
 }
 
 #[cfg(test)]

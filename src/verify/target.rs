@@ -2,6 +2,7 @@
 //! all that looks at it.
 
 use super::backend::Labels;
+use super::delta::Deltas;
 use super::edges::Edges;
 use super::naming::Naming;
 use super::report::{Example, rfc3339_ms};
@@ -45,6 +46,8 @@ pub(super) struct Target {
     pub(super) missing: Vec<Scrape>,
     /// What the target says of its run at the last scrape or push.
     pub(super) run_info: Option<RunInfo>,
+    /// Where what is counted was pushed as deltas, what each push counts.
+    pub(super) deltas: Option<Deltas>,
     /// Tick numbers that were pushed and are not what was sent.
     pub(super) odd: Vec<Example>,
     /// Times between scrapes.
@@ -119,6 +122,7 @@ pub(super) fn old_ticks(replay: &Replay, scrapes: &[Scrape]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exporters::Needs;
 
     #[test]
     fn answers_that_were_kept_are_told_by_the_age_of_their_tick() {
@@ -127,7 +131,7 @@ mod tests {
                     metrics: [{name: m, type: gauge, profile: p, algorithm: constant, start: 1}]\n";
         let path = std::path::Path::new("c.yaml");
         let config = crate::config::load_str(path, text.as_bytes(), &|_| None).unwrap();
-        let replay = Replay::of_config(config, EPOCH_MS * 1_000_000, false);
+        let replay = Replay::of_config(config, EPOCH_MS * 1_000_000, Needs::default());
         let told = |ticks: &[u64]| {
             let places = ticks.iter().enumerate();
             let scrape = |(place, &tick): (usize, &u64)| Scrape {

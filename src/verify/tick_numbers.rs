@@ -112,7 +112,7 @@ fn check_same_run(replay: &Replay, samples: &[(i64, f64)]) -> Result<(), VerifyE
 }
 
 /// The tick that has this time, to the millisecond.
-fn tick_at(epoch_ns: i64, interval_ns: u64, time_ms: i64) -> Option<u64> {
+pub(super) fn tick_at(epoch_ns: i64, interval_ns: u64, time_ms: i64) -> Option<u64> {
     let since_ns = i128::from(time_ms) * 1_000_000 - i128::from(epoch_ns);
     // Its time may have a part below a millisecond.
     let tick = (since_ns + 999_999).div_euclid(i128::from(interval_ns));
@@ -185,6 +185,7 @@ mod tests {
             scrapes_of(&Stored {
                 labels: Labels::new(),
                 samples: samples.to_vec(),
+                ..Stored::default()
             })
         };
         assert_eq!(of(&[(0, 1.0), (1, 1.0)]).unwrap().len(), 2);

@@ -8,11 +8,13 @@ use super::context::Context;
 use super::generations::Generations;
 use super::locate::{Group, locate};
 use super::naming::{matcher, selector};
+use super::native_totals;
 use super::place::{Place, numbers};
 use super::report::{Example, What};
 use super::route::Ends;
 use super::selection::{Rows, for_each_series};
-use super::sums::{Totals, totals};
+use super::sums::Totals;
+use super::sums_at::totals;
 
 /// Compares count and sum of a name. Returns examples where they differ, the
 /// first one about the totals themselves; with `look` the others name series.
@@ -34,11 +36,12 @@ pub(super) fn check(
         None => (Rows::None, Totals::default()),
         Some(family) => {
             let rows = ctx.rows(place.frame.population(family));
-            let expected = totals(place.frame, family, place.names, place.name, &rows);
+            let expected = totals(place, family, &rows);
             (rows, expected)
         }
     };
-    let points = place.points(&selector(&[place.text()], &matchers));
+    let selecting = selector(&[place.text()], &matchers);
+    let points = place.points(&selecting);
     let query = format!("count({points})");
     let found = ctx.single(&query, place.exactly.query_ms)?;
     let count = ctx.stored_count(&expected);
@@ -54,8 +57,16 @@ pub(super) fn check(
     let mut examples = if found != all as f64 {
         let expected = format!("{count} series");
         vec![place.totals_example(expected, format!("{found}"), query)]
-    } else if all > 0 {
-        check_values(ctx, place, (&expected, zeros), &points)?
+    } else if all > 0 && !place.is_added_up(ctx) {
+        let mut examples = check_values(ctx, place, (&expected, zeros), &place.values(&selecting))?;
+        if examples.is_empty() && place.names.is_native() {
+            examples = native_totals::check(ctx, place, (&rows, look), &points)?;
+            if !examples.is_empty() {
+                // Their counts are right, so that nothing else is to be found.
+                return Ok(examples);
+            }
+        }
+        examples
     } else {
         Vec::new()
     };
@@ -64,8 +75,7 @@ pub(super) fn check(
             ctx.allow_start_zero();
         }
         // What the backend shows without being told how far to look back.
-        let shown = selector(&[place.text()], &matchers);
-        return ends(ctx, place, (&rows, all), &shown);
+        return ends(ctx, place, (&rows, all), &selecting);
     }
     if !look {
         return Ok(examples);
@@ -91,7 +101,7 @@ fn check_values(
     points: &str,
 ) -> Result<Vec<Example>, AskError> {
     let at_ms = place.exactly.query_ms;
-    let numbers = numbers(points, expected);
+    let numbers = numbers(points, expected.nan > 0);
     let mut examples = Vec::new();
     if expected.nan > 0 && ctx.keeps_nan() {
         let query = format!("count({numbers})");

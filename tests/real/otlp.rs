@@ -3,15 +3,20 @@
 //! of those ticks.
 
 use crate::servers;
-use crate::servers::mockingbird::{Mockingbird, binary};
+use crate::servers::mockingbird::{Mockingbird, binary, set};
 use crate::servers::prometheus::Prometheus;
 use crate::servers::pushed::{self, Ticks};
 use crate::servers::receivers::{Collector, VictoriaMetrics};
 use crate::servers::samples::Samples;
 use mockingbird::proto::otlp::metric::Data;
 use mockingbird::proto::otlp::number_data_point::Value as Number;
-use mockingbird::proto::otlp::{KeyValue, Metric, NumberDataPoint, any_value};
-use std::collections::BTreeMap;
+use mockingbird::proto::otlp::{
+    ExponentialHistogramDataPoint, ExportMetricsServiceRequest, KeyValue, Metric, NumberDataPoint,
+    any_value,
+};
+use prost::Message;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -110,6 +115,104 @@ fn prometheus_takes_what_dump_prints() {
     let stored = prometheus.stored_raw("{job=\"mockingbird\"}", 10);
     // Only a monotonic sum becomes a `_total`, only a histogram `_bucket`s: names tell types.
     pushed::compare(&mockingbird, PREFIX, pushed::by_tick(stored, &["job"]), 0.0);
+}
+
+/// Native histograms: one that becomes coarser as it occupies more than 20 buckets, one with
+/// a zero bucket.
+const NATIVE: &str = "
+global: {seed: 3}
+profiles: {hosts: {labels: {host: {range: [1, 5]}}}}
+metrics:
+  - {name: wait_seconds, profile: hosts, type: histogram, algorithm: lognormal, mu: -3, sigma: 1.2,
+     observations_per_tick: 40, native_histogram: {schema: 5, max_buckets: 20}}
+  - {name: size_bytes, profile: hosts, type: histogram, algorithm: exponential, lam: 0.001,
+     observations_per_tick: 7, native_histogram: {zero_threshold: 100}}
+exporters: {otel: {histograms: native, prefix: synthetic_otel_}}
+";
+
+/// Every bucket, count and sum that Prometheus has stored is what `dump` says of its tick. Of
+/// the zero bucket it keeps the count alone.
+#[test]
+#[ignore = "needs servers"]
+fn prometheus_stores_native_histograms() {
+    let servers = servers::find(&["prometheus"]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut prometheus = Prometheus::start(&servers, folder.path(), &[]);
+    let url = prometheus.otlp_url();
+    let mockingbird = Mockingbird::start_recorded(NATIVE, folder.path(), |config| {
+        set(config, &["exporters", "otel", "enabled"], true);
+        set(config, &["exporters", "otel", "endpoint"], url.as_str());
+        set(config, &["exporters", "otel", "export_interval_s"], 2);
+    });
+    let (mockingbird, _) = pushed::finish(mockingbird, "otel");
+    prometheus.assert_running();
+    let selector = "{__name__=~\"synthetic_otel_(wait_seconds|size_bytes)\"}";
+    let stored = prometheus.stored_histograms(selector, 10);
+    assert_eq!(stored.len(), 10);
+    let mut dumps: BTreeMap<i64, BTreeMap<_, ExponentialHistogramDataPoint>> = BTreeMap::new();
+    let mut scales = BTreeSet::new();
+    for (identity, points) in stored {
+        assert!(points.len() >= 4, "only {} exports", points.len());
+        for (time, histogram) in points {
+            let dump = dumps.entry(time).or_insert_with(|| {
+                let tick = (time - mockingbird.epoch_ms) / mockingbird.interval_ms;
+                dumped_exponentials(&folder.path().join("own.yaml"), tick)
+            });
+            let mut labels = identity.labels.clone();
+            labels.retain(|label, _| label == "host");
+            let expected = &dump[&(identity.name.clone(), labels)];
+            scales.insert(expected.scale);
+            let number = |value: &Value| value.as_str().unwrap().parse::<f64>().unwrap();
+            assert_eq!(number(&histogram["count"]), expected.count as f64);
+            assert_eq!(number(&histogram["sum"]), expected.sum.unwrap());
+            let mut buckets = BTreeMap::new();
+            let none = Vec::new();
+            for bucket in histogram["buckets"].as_array().unwrap_or(&none) {
+                let count = number(&bucket[3]) as u64;
+                if bucket[0] == 3 {
+                    assert_eq!(count, expected.zero_count);
+                    continue;
+                }
+                // The upper bound tells the index: 2^(index * 2^-scale).
+                let index = number(&bucket[2]).log2() * f64::from(expected.scale).exp2();
+                assert!((index - index.round()).abs() < 1e-9, "{index}");
+                buckets.insert(index.round() as i32, count);
+            }
+            let positive = expected.positive.as_ref().unwrap();
+            let listed = (positive.offset + 1..).zip(positive.bucket_counts.iter().copied());
+            let listed: BTreeMap<i32, u64> = listed.filter(|&(_, count)| count > 0).collect();
+            assert_eq!(buckets, listed, "{identity:?} at {time}");
+        }
+    }
+    assert!(scales.len() > 1, "none became coarser: {scales:?}");
+}
+
+/// What `dump` writes of exponential histograms at a tick, by name and labels.
+fn dumped_exponentials(
+    config: &Path,
+    tick: i64,
+) -> BTreeMap<(String, BTreeMap<String, String>), ExponentialHistogramDataPoint> {
+    let mut dump = Command::new(binary());
+    dump.arg("dump").arg("--config").arg(config);
+    dump.args(["--tick", &tick.to_string(), "--format", "otlp"]);
+    let output = dump.output().unwrap();
+    assert!(output.status.success());
+    let request = ExportMetricsServiceRequest::decode(&output.stdout[..]).unwrap();
+    let mut points = BTreeMap::new();
+    for resource in request.resource_metrics {
+        for metric in resource
+            .scope_metrics
+            .into_iter()
+            .flat_map(|scope| scope.metrics)
+        {
+            if let Some(Data::ExponentialHistogram(histogram)) = metric.data {
+                for point in histogram.data_points {
+                    points.insert((metric.name.clone(), labels(&point.attributes)), point);
+                }
+            }
+        }
+    }
+    points
 }
 
 #[test]

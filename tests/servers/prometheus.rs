@@ -190,6 +190,28 @@ impl Prometheus {
             .collect()
     }
 
+    /// The native histograms as stored of all series that match, of the last `minutes`:
+    /// labels, then time in Unix milliseconds and what the query interface says of each.
+    pub(crate) fn stored_histograms(
+        &self,
+        selector: &str,
+        minutes: u32,
+    ) -> Vec<(Identity, Vec<(i64, Value)>)> {
+        let data = self.get("query", &[("query", &format!("{selector}[{minutes}m]"))]);
+        assert_eq!(data["resultType"], "matrix");
+        let series = data["result"].as_array().unwrap().iter();
+        series
+            .map(|series| {
+                let points = series["histograms"].as_array().unwrap().iter();
+                let points = points.map(|point| {
+                    let time = point[0].as_f64().unwrap();
+                    ((time * 1000.0).round() as i64, point[1].clone())
+                });
+                (raw_identity(&series["metric"]), points.collect())
+            })
+            .collect()
+    }
+
     /// An instant query's vector at a time in Unix milliseconds: labels and value.
     pub(crate) fn vector(&self, query: &str, time_ms: i64) -> Vec<(Identity, f64)> {
         let time = format!("{}.{:03}", time_ms / 1000, time_ms % 1000);
@@ -199,6 +221,11 @@ impl Prometheus {
         series
             .map(|series| (identity(&series["metric"]), point(&series["value"]).1))
             .collect()
+    }
+
+    /// What an instant query answers now, as JSON.
+    pub(crate) fn query(&self, query: &str) -> Value {
+        self.get("query", &[("query", query)])
     }
 
     /// Family name → (type, help), as the last scrape of a job announced them.

@@ -93,6 +93,23 @@ impl Proxy {
         })
     }
 
+    /// Passes OTLP without compression on to a URL as `change` makes it, which says whether it
+    /// may pass at all.
+    pub(crate) fn otlp_with(
+        url: &str,
+        change: impl FnMut(&mut ExportMetricsServiceRequest) -> bool + Send + 'static,
+    ) -> Self {
+        let (url, change) = (url.to_owned(), Mutex::new(change));
+        Self::start(move |request, reply, _| {
+            assert_eq!(request.header("Content-Encoding"), None);
+            let mut export = ExportMetricsServiceRequest::decode(request.body()).expect("OTLP");
+            if !(change.lock().unwrap())(&mut export) {
+                return reply.send(200, &[("Content-Type", "application/x-protobuf")], b"");
+            }
+            pass_push(&url, request, reply, &export.encode_to_vec())
+        })
+    }
+
     fn start(
         pass: impl Fn(&Request<'_>, Reply<'_>, &Shared) -> io::Result<Sent> + Send + Sync + 'static,
     ) -> Self {

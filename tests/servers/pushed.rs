@@ -15,7 +15,13 @@ pub(crate) type Ticks = BTreeMap<i64, Samples>;
 
 /// Waits until an exporter has pushed for more than three intervals, and ends the program. All
 /// was accepted: returns how many points that were.
-pub(crate) fn finish(mut mockingbird: Mockingbird, exporter: &str) -> (Mockingbird, usize) {
+pub(crate) fn finish(mockingbird: Mockingbird, exporter: &str) -> (Mockingbird, usize) {
+    let (mockingbird, log) = finish_logged(mockingbird, exporter);
+    (mockingbird, all_accepted(&log, exporter))
+}
+
+/// The same; returns what it logged.
+pub(crate) fn finish_logged(mut mockingbird: Mockingbird, exporter: &str) -> (Mockingbird, String) {
     let metrics = format!("http://{}/metrics", mockingbird.address);
     let accepted = format!(
         "{}gen_export_points_accepted_total{{exporter=\"{exporter}\"}}",
@@ -40,6 +46,12 @@ pub(crate) fn finish(mut mockingbird: Mockingbird, exporter: &str) -> (Mockingbi
         seen.len() >= 4
     });
     let log = mockingbird.interrupt();
+    all_accepted(&log, exporter);
+    (mockingbird, log)
+}
+
+/// How many points were accepted, which are all.
+fn all_accepted(log: &str, exporter: &str) -> usize {
     let (_, summary) = log
         .split_once(&format!("{exporter}: pushed "))
         .unwrap_or_else(|| panic!("{log}"));
@@ -54,7 +66,7 @@ pub(crate) fn finish(mut mockingbird: Mockingbird, exporter: &str) -> (Mockingbi
     let expected = |line: &str| line.contains("does not know version 2");
     let mut warnings = log.lines().filter(|line| line.contains("WARN"));
     assert!(warnings.all(expected), "{log}");
-    (mockingbird, accepted)
+    accepted
 }
 
 /// Judges every pushed tick: all the generated samples are there, with the values that `dump`

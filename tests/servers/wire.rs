@@ -115,7 +115,8 @@ pub(crate) fn parse_write(request: &WriteRequest) -> Vec<Point> {
     points
 }
 
-/// Other samples in the place of those that a remote write had.
+/// Other samples in the place of those that a remote write had. Native histograms, which are
+/// no points here, come behind them as they are.
 pub(crate) fn render_write(request: &mut WriteRequest, points: &[Point]) {
     let mut all: Vec<TimeSeries> = Vec::new();
     for point in points {
@@ -141,9 +142,12 @@ pub(crate) fn render_write(request: &mut WriteRequest, points: &[Point]) {
             None => all.push(TimeSeries {
                 labels,
                 samples: vec![sample],
+                ..TimeSeries::default()
             }),
         }
     }
+    (request.timeseries).retain(|series| !series.histograms.is_empty());
+    all.append(&mut request.timeseries);
     request.timeseries = all;
 }
 
@@ -284,11 +288,16 @@ mod tests {
                 .iter()
                 .map(|&(value, timestamp)| Sample { value, timestamp })
                 .collect(),
+            ..TimeSeries::default()
         };
         let request = WriteRequest {
             timeseries: vec![
                 series("a", &[(1.0, 5), (f64::INFINITY, 6)]),
                 series("b", &[(2.0, 5)]),
+                TimeSeries {
+                    histograms: vec![mockingbird::proto::remote_write_v1::Histogram::default()],
+                    ..series("c", &[])
+                },
             ],
             metadata: vec![mockingbird::proto::remote_write_v1::MetricMetadata {
                 metric_family_name: "a".into(),
@@ -309,6 +318,7 @@ mod tests {
         let expected = [
             series("a", &[(f64::INFINITY, 6)]),
             series("b", &[(3.0, 5), (3.0, 9)]),
+            request.timeseries[2].clone(),
         ];
         assert_eq!(same.timeseries, expected);
         assert_eq!(same.metadata, request.metadata);
@@ -322,6 +332,7 @@ mod tests {
         let point = |value, time_ms: u64| NumberDataPoint {
             start_time_unix_nano: 7,
             time_unix_nano: time_ms * 1_000_000,
+            exemplars: Vec::new(),
             attributes: vec![KeyValue {
                 key: "k".into(),
                 value: Some(AnyValue {

@@ -12,13 +12,16 @@ use mockingbird::algorithm::counter::{self, CounterAlgorithm, Poisson};
 use mockingbird::algorithm::distribution::{self, Component, Distribution, LogNormal, Mixture};
 use mockingbird::algorithm::gauge::{self, Bernoulli, GaugeAlgorithm, RandomWalk, Sawtooth, Sine};
 use mockingbird::config::{
-    Config, Diurnal, Kind, Label, LabelValues, Life, Metric, Objective, Observations, RangeFormat,
-    Sampling, load_str,
+    Config, Diurnal, ExemplarLabel, Exemplars, Kind, Label, LabelValues, Life, Metric,
+    NativeBuckets, Objective, Observations, RangeFormat, Sampling, load_str,
 };
-use mockingbird::engine::{Columns, Engine, Frame, Prepared, Reloaded, exponential};
+use mockingbird::engine::{
+    Columns, Engine, Frame, Prepared, Reloaded, Upcoming, exponential, further,
+};
+use mockingbird::model::FurtherBuckets;
 use mockingbird::model::space::Cursor;
 use mockingbird::model::{Catalog, Shape};
-use mockingbird::twin::{Exponential, Sample};
+use mockingbird::twin::{Exemplar, Exponential, Sample};
 use proptest::prelude::*;
 
 /// A sample as a comparable line: name, labels, bits of the value, and when its
@@ -40,7 +43,8 @@ pub(crate) fn engine(config: &Config, threads: usize) -> Engine {
 /// Lets an engine go over to another configuration.
 pub(crate) fn reload(engine: &mut Engine, config: &Config) -> Reloaded {
     let before = (engine.metrics(), engine.catalog());
-    let catalog = Catalog::build_after(before, config, Vec::new(), &|_| None).unwrap();
+    let catalog =
+        Catalog::build_after(before, config, Vec::new(), &|_| FurtherBuckets::default()).unwrap();
     let prepared = Prepared::new(before, config, Arc::new(catalog));
     engine.reload(prepared).unwrap()
 }
@@ -66,8 +70,16 @@ pub(crate) fn frame_at(config: &Config, epoch_ns: i64, tick: u64, threads: usize
 /// A catalog whose histograms count in at most `size_max` exponential buckets,
 /// too.
 pub(crate) fn exponential_catalog(config: &Config, size_max: usize) -> Arc<Catalog> {
-    let layout = |metric: &Metric| exponential::layout(metric, size_max);
-    Arc::new(Catalog::build_with(config, Vec::new(), &layout).expect("a small catalog"))
+    let further = |metric: &Metric| further_of(metric, Some(size_max));
+    Arc::new(Catalog::build_with(config, Vec::new(), &further).expect("a small catalog"))
+}
+
+/// Native buckets, and exponential ones of some size.
+pub(crate) fn further_of(metric: &Metric, size_max: Option<usize>) -> FurtherBuckets {
+    FurtherBuckets {
+        exponential: size_max.and_then(|size_max| exponential::layout(metric, size_max)),
+        native: size_max.and_then(|_| further::native_layout(metric)),
+    }
 }
 
 /// The frame of a tick of a catalog that is already built.
@@ -154,6 +166,45 @@ pub(crate) fn frame_lines(frame: &Frame, prefix: &str) -> Vec<Line> {
     lines
 }
 
+/// The exemplars of a frame's points, in the frame's order.
+pub(crate) fn frame_exemplars(frame: &Frame) -> Vec<Exemplar> {
+    let mut all = Vec::new();
+    for index in 0..frame.catalog().blocks().len() {
+        let (family, block, _) = frame.block(index);
+        let exemplars = frame.exemplars(index);
+        let Some(exemplars) = exemplars else {
+            continue;
+        };
+        let mut upcoming = Upcoming::new(Some(&exemplars), 0..block.len);
+        for row in 0..block.len {
+            let found = upcoming.take(row);
+            let alone = exemplars.of(row);
+            assert_eq!(format!("{found:?}"), format!("{alone:?}"));
+            let Some(exemplar) = found.filter(|_| !frame.gaps(index).contains(row)) else {
+                continue;
+            };
+            let bound = match &family.shape {
+                Shape::Histogram { bounds, .. } => bounds.get(exemplar.cell).copied(),
+                _ => None,
+            };
+            let labels = exemplar.labels().map(|(name, value)| {
+                let mut text = Vec::new();
+                value.write_hex(&mut text);
+                (name.to_owned(), String::from_utf8(text).unwrap())
+            });
+            all.push(Exemplar {
+                name: family.name.clone(),
+                series: labels_at(&frame.population(block.family).cursor(block.start + row)),
+                bound: bound.unwrap_or(f64::INFINITY),
+                labels: labels.collect(),
+                value: exemplar.value,
+                time_ms: exemplar.time_ms,
+            });
+        }
+    }
+    all
+}
+
 /// How much every total of a frame grew since a tick, but for those that began
 /// later, in the frame's order.
 pub(crate) fn frame_growth(frame: &Frame, since_tick: u64, since_ns: i64) -> Vec<Line> {
@@ -171,6 +222,33 @@ pub(crate) fn frame_growth(frame: &Frame, since_tick: u64, since_ns: i64) -> Vec
                 let labels =
                     labels_at(&frame.population(block.family).cursor(block.start + series));
                 lines.push((family.name.clone(), labels, value.to_bits(), created_ns));
+            }
+        }
+    }
+    lines
+}
+
+/// The smallest and the largest observation of histograms, as the slow twin tells them.
+pub(crate) fn frame_extremes(frame: &Frame, since_tick: Option<u64>) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for index in 0..frame.catalog().blocks().len() {
+        let (family, block, _) = frame.block(index);
+        let Some(extremes) = frame.extremes(index, since_tick) else {
+            assert!(!matches!(family.shape, Shape::Histogram { .. }));
+            continue;
+        };
+        let population = frame.population(block.family);
+        for (row, extremes) in extremes.iter().enumerate() {
+            let Some((min, max)) = extremes.ends() else {
+                continue;
+            };
+            if population.exists(block.start + row) {
+                let labels = labels_at(&population.cursor(block.start + row));
+                let created_ns = frame.created(index).at(row);
+                for (suffix, value) in [("_min", min), ("_max", max)] {
+                    let name = format!("{}{suffix}", family.name);
+                    lines.push((name, labels.clone(), value.to_bits(), created_ns));
+                }
             }
         }
     }
@@ -196,7 +274,11 @@ pub(crate) fn frame_exponentials(frame: &Frame) -> Vec<Exponential> {
         let (family, block, columns) = frame.block(index);
         let (
             Shape::Histogram {
-                exponential: Some(layout),
+                further:
+                    FurtherBuckets {
+                        exponential: Some(layout),
+                        ..
+                    },
                 ..
             },
             Columns::Histogram { exponential, .. },
@@ -219,6 +301,52 @@ pub(crate) fn frame_exponentials(frame: &Frame) -> Vec<Exponential> {
             });
         }
     }
+    all
+}
+
+/// The native histograms of a frame, in the frame's order.
+pub(crate) fn frame_natives(frame: &Frame) -> Vec<Exponential> {
+    let mut all = Vec::new();
+    for index in 0..frame.catalog().blocks().len() {
+        let (family, block, columns) = frame.block(index);
+        let (
+            Shape::Histogram {
+                further:
+                    FurtherBuckets {
+                        native: Some(layout),
+                        ..
+                    },
+                ..
+            },
+            Columns::Histogram {
+                native, cumulative, ..
+            },
+        ) = (&family.shape, columns)
+        else {
+            continue;
+        };
+        let width = cumulative.len() / block.len;
+        for series in 0..block.len {
+            let row = native.row(series, layout);
+            assert!(row.counts.iter().all(|&count| count > 0));
+            let count = cumulative[(series + 1) * width - 1];
+            assert_eq!(row.count(), count, "the classic form counts the same");
+            let counts = row.indices.iter().copied().zip(row.counts.iter().copied());
+            all.push(Exponential {
+                name: family.name.clone(),
+                labels: labels_at(&frame.population(block.family).cursor(block.start + series)),
+                scale: row.schema.into(),
+                zeros: row.zeros,
+                counts: counts.collect(),
+            });
+        }
+    }
+    all
+}
+
+/// Both sorted, so that they can be compared.
+pub(crate) fn sorted_points(mut all: Vec<Exponential>) -> Vec<Exponential> {
+    all.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
     all
 }
 
@@ -259,10 +387,27 @@ pub(crate) fn metrics(most: usize) -> impl Strategy<Value = Vec<Metric>> {
                 zipf_alpha,
                 life: Life::default(),
                 of: None,
+                exemplars: exemplars(&kind, seed),
                 kind,
             })
             .collect();
         kin::relate(metrics, children)
+    })
+}
+
+/// Of two thirds of the counters and histograms exemplars, of some or all series.
+fn exemplars(kind: &Kind, seed: u64) -> Option<Exemplars> {
+    let has_some = matches!(kind, Kind::Counter { .. } | Kind::Histogram { .. });
+    let label = |name: &str, bytes| ExemplarLabel {
+        name: name.to_owned(),
+        bytes,
+    };
+    (has_some && seed > 0).then(|| Exemplars {
+        share: if seed == 1 { 0.4 } else { 1.0 },
+        labels: match seed {
+            1 => Exemplars::labels_default(),
+            _ => vec![label("a", 1), label("trace_id", 16), label("b", 13)],
+        },
     })
 }
 
@@ -413,12 +558,27 @@ fn kind() -> impl Strategy<Value = Kind> {
     prop_oneof![2 => counter, 1 => gauge, 2 => observing()]
 }
 
+/// Native buckets of every kind.
+fn native() -> impl Strategy<Value = NativeBuckets> {
+    let few = prop_oneof![1 => 1..12usize, 1 => Just(160)];
+    let zero = prop_oneof![2 => Just(0.0), 2 => Just(2e-39), 1 => Just(0.3)];
+    (-4..=8i8, few, zero).prop_map(|(schema, buckets_max, zero_threshold)| NativeBuckets {
+        form: None,
+        schema,
+        buckets_max,
+        zero_threshold,
+    })
+}
+
 /// A histogram or a summary.
 fn observing() -> impl Strategy<Value = Kind> {
     let histogram =
-        (observations(), 1usize..6).prop_map(|(observations, buckets)| Kind::Histogram {
-            bounds: [0.05, 0.2, 0.5, 1.0, 5.0, 1e6][..buckets].to_vec(),
-            observations,
+        (observations(), 1usize..6, native()).prop_map(|(observations, buckets, native)| {
+            Kind::Histogram {
+                bounds: [0.05, 0.2, 0.5, 1.0, 5.0, 1e6][..buckets].to_vec(),
+                native,
+                observations,
+            }
         });
     let summary = (observations(), 1u64..30).prop_map(|(observations, window_s)| Kind::Summary {
         objectives: vec![

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use mockingbird::clock::rfc3339;
 use mockingbird::config::{self, Config};
+use mockingbird::exporters::Needs;
 use mockingbird::journal::{self, Entry, Event, Replay, Start};
 use mockingbird::verify::backend::Backend;
 use mockingbird::verify::report::Report;
@@ -74,7 +75,7 @@ fn replay_of(journal: &str, is_written: bool) -> Replay {
         is_written,
         ..history
     };
-    Replay::new(history, false)
+    Replay::new(history, Needs::default())
 }
 
 /// The range from one tick to another, both scraped or pushed, of a few series.

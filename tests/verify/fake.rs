@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use mockingbird::http::{Limits, Reply, Request, Server, percent_decode};
 use mockingbird::verify::backend::Backend;
+use serde_json::json;
 
 /// A query that is not answered within this fails.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
@@ -15,11 +16,18 @@ pub(crate) type Labels = BTreeMap<String, String>;
 /// Samples by series: Unix milliseconds and values.
 pub(crate) type Store = BTreeMap<Labels, Vec<(i64, f64)>>;
 
+/// An exemplar: the labels of its series, its own, value and Unix milliseconds.
+pub(crate) type Kept = (Labels, Labels, f64, i64);
+/// Native histograms by series and time, Unix milliseconds.
+pub(crate) type Histograms = BTreeMap<Labels, BTreeMap<i64, serde_json::Value>>;
+
 /// A Prometheus that knows the queries that are asked of it.
 pub(crate) struct Fake {
     pub(crate) store: Store,
     /// Series of native histograms: when they have samples, and how many observations.
     pub(crate) native: Store,
+    /// The same as the API shows them.
+    pub(crate) histograms: Histograms,
     /// Functions do not see NaN.
     pub(crate) drops_nan: bool,
     /// How far a query looks back that does not say so: for nothing but what is there, as
@@ -29,6 +37,8 @@ pub(crate) struct Fake {
     pub(crate) metadata: &'static str,
     /// How long that takes.
     pub(crate) metadata_takes: Duration,
+    /// What it has of exemplars, if it answers for them.
+    pub(crate) exemplars: Option<Vec<Kept>>,
     /// Whether queries that `verify` does not ask are refused; otherwise nothing is found.
     pub(crate) refuses: bool,
 }
@@ -39,10 +49,12 @@ impl Fake {
         Self {
             store,
             native: Store::new(),
+            histograms: Histograms::new(),
             drops_nan: false,
             looks_back_ms: 1,
             metadata: "none",
             metadata_takes: Duration::ZERO,
+            exemplars: None,
             refuses: false,
         }
     }
@@ -59,6 +71,26 @@ impl Fake {
         }
         let kind = if is_range { "matrix" } else { "vector" };
         format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":[]}}}}"#)
+    }
+
+    /// The answer to a question for exemplars.
+    fn answer_exemplars(kept: &[Kept], body: &str) -> String {
+        let form = form_of(body);
+        let matchers = parse_selector(&form["query"]);
+        let [start, end] = ["start", "end"].map(|end| form[end].parse::<f64>().unwrap());
+        let found = kept.iter().filter(|(series, _, _, time_ms)| {
+            let time = *time_ms as f64 / 1000.0;
+            let is_meant = |(label, values): &(String, Vec<String>)| {
+                values.contains(series.get(label).unwrap_or(&String::new()))
+            };
+            (start..=end).contains(&time) && matchers.iter().all(is_meant)
+        });
+        let found = found.map(|(series, labels, value, time_ms)| {
+            let time = *time_ms as f64 / 1000.0;
+            let one = json!({"labels": labels, "value": value.to_string(), "timestamp": time});
+            json!({"seriesLabels": series, "exemplars": [one]})
+        });
+        json!({"status": "success", "data": found.collect::<Vec<_>>()}).to_string()
     }
 
     fn answer(&self, body: &str) -> String {
@@ -108,6 +140,7 @@ impl Fake {
             let inside: Vec<(i64, f64)> = inside.collect();
             (!inside.is_empty()).then_some((labels, inside))
         });
+        let shows_histograms = native_only.is_none();
         let (kind, result) = if is_instant {
             let drops_nan = numbers_only || self.drops_nan;
             // No function sees what only marks an end.
@@ -121,7 +154,18 @@ impl Fake {
                 (_, Some(_)) => seen(samples).iter().sum(),
                 _ => samples[samples.len() - 1].1,
             };
-            let last = selected.map(|(labels, samples)| (labels, of_range(&samples)));
+            let selected: Vec<(&Labels, Vec<(i64, f64)>)> = selected.collect();
+            let is_summed = aggregate
+                .as_ref()
+                .is_none_or(|(function, _)| *function == "sum");
+            if shows_histograms && is_summed {
+                let shown = self.shown_histograms(&selected, aggregate.is_some(), time);
+                if let Some(shown) = shown {
+                    return shown;
+                }
+            }
+            let last = selected.iter();
+            let last = last.map(|(labels, samples)| (*labels, of_range(samples)));
             let last = last.filter(|(_, v)| !(drops_nan && v.is_nan()));
             let rows: Vec<(Labels, f64)> = match aggregate {
                 None => last.map(|(labels, v)| (labels.clone(), v)).collect(),
@@ -143,17 +187,82 @@ impl Fake {
             );
             ("vector", rows.collect::<Vec<_>>())
         } else {
-            let series = selected.map(|(labels, samples)| {
-                let samples = samples.iter();
-                let samples = samples.map(|(at, v)| (*at as f64 / 1000.0, value(*v)));
-                let values: Vec<(f64, String)> = samples.collect();
-                serde_json::json!({"metric": labels, "values": values})
-            });
+            let series = selected.map(|(labels, samples)| self.shown_range(labels, &samples));
             ("matrix", series.collect())
         };
         serde_json::json!({"status": "success", "data": {"resultType": kind, "result": result}})
             .to_string()
     }
+}
+
+impl Fake {
+    /// The samples of a series as an answer has them: native histograms, or numbers.
+    fn shown_range(&self, labels: &Labels, samples: &[(i64, f64)]) -> serde_json::Value {
+        let shown = samples.iter().filter_map(|(at, _)| {
+            let one = self.histograms.get(labels)?.get(at)?;
+            Some((*at as f64 / 1000.0, one.clone()))
+        });
+        let shown: Vec<(f64, serde_json::Value)> = shown.collect();
+        if !shown.is_empty() {
+            return serde_json::json!({"metric": labels, "histograms": shown});
+        }
+        let samples = samples.iter();
+        let samples = samples.map(|(at, v)| (*at as f64 / 1000.0, value(*v)));
+        let values: Vec<(f64, String)> = samples.collect();
+        serde_json::json!({"metric": labels, "values": values})
+    }
+
+    /// The answer to an instant query that shows native histograms, or their sum: of the last
+    /// sample of each series. Nothing where there are none.
+    fn shown_histograms(
+        &self,
+        selected: &[(&Labels, Vec<(i64, f64)>)],
+        are_summed: bool,
+        time: f64,
+    ) -> Option<String> {
+        let last_of = |(labels, samples): &(&Labels, Vec<(i64, f64)>)| {
+            let (at, _) = samples[samples.len() - 1];
+            let one = self.histograms.get(*labels)?.get(&at)?;
+            Some(((*labels).clone(), one.clone()))
+        };
+        let mut rows: Vec<(Labels, serde_json::Value)> =
+            selected.iter().filter_map(last_of).collect();
+        if are_summed {
+            let all = rows.into_iter().map(|(_, one)| one);
+            let sum = all.reduce(|sum, one| added(&sum, &one))?;
+            rows = vec![(Labels::new(), sum)];
+        }
+        let shown = rows
+            .into_iter()
+            .map(|(labels, one)| serde_json::json!({"metric": labels, "histogram": [time, one]}));
+        let result: Vec<_> = shown.collect();
+        if result.is_empty() {
+            return None;
+        }
+        let data = serde_json::json!({"resultType": "vector", "result": result});
+        Some(serde_json::json!({"status": "success", "data": data}).to_string())
+    }
+}
+
+/// Two native histograms of the same kind as one.
+fn added(one: &serde_json::Value, other: &serde_json::Value) -> serde_json::Value {
+    let number = |of: &serde_json::Value| -> f64 { of.as_str().unwrap().parse().unwrap() };
+    let mut buckets: BTreeMap<String, Vec<serde_json::Value>> = BTreeMap::new();
+    for of in [one, other] {
+        for bucket in of["buckets"].as_array().unwrap() {
+            let bucket = bucket.as_array().unwrap().clone();
+            let bounds = format!("{:?}", &bucket[..3]);
+            match buckets.get_mut(&bounds) {
+                Some(known) => known[3] = value(number(&known[3]) + number(&bucket[3])).into(),
+                None => drop(buckets.insert(bounds, bucket)),
+            }
+        }
+    }
+    serde_json::json!({
+        "count": value(number(&one["count"]) + number(&other["count"])),
+        "sum": value(number(&one["sum"]) + number(&other["sum"])),
+        "buckets": buckets.into_values().collect::<Vec<_>>(),
+    })
 }
 
 /// What adds series up, by which labels, and what it adds up.
@@ -208,6 +317,12 @@ pub(crate) fn serve_fake(
         path @ ("/api/v1/query" | "/api/v1/query_range") => {
             let body = std::str::from_utf8(request.body()).unwrap();
             reply.send(200, headers, fake.answer_any(path, body).as_bytes())
+        }
+        "/api/v1/query_exemplars" if fake.exemplars.is_some() => {
+            let kept = fake.exemplars.as_deref().unwrap_or(&[]);
+            let body = std::str::from_utf8(request.body()).unwrap();
+            let answer = Fake::answer_exemplars(kept, body);
+            reply.send(200, headers, answer.as_bytes())
         }
         "/api/v1/metadata" => {
             std::thread::sleep(fake.metadata_takes);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use mockingbird::exporters::Needs;
 use mockingbird::journal::{self, Replay};
 use mockingbird::verify::report::{Findings, Gap, Report};
 use mockingbird::verify::{Options, Session};
@@ -174,7 +175,7 @@ fn moved_by(text: &str, end: u64) -> Replay {
         history.entries.retain(|entry| entry.tick <= end);
         (name, history)
     });
-    let united = journal::unite(read.collect(), false, EPOCH_MS * 1_000_000);
+    let united = journal::unite(read.collect(), Needs::default(), EPOCH_MS * 1_000_000);
     united.unwrap_or_else(|error| panic!("{error}")).whole
 }
 

@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use mockingbird::config::{self, Config};
 use mockingbird::engine::Prepared;
+use mockingbird::exporters::Needs;
 use mockingbird::journal::{Entry, Event, History, Replay, Start};
 use mockingbird::model::Catalog;
+use mockingbird::model::FurtherBuckets;
 use mockingbird::verify::report::{Report, What};
 use mockingbird::verify::{self, Options, Share};
 
@@ -55,13 +57,14 @@ fn config([values, more]: [&str; 2]) -> Config {
 
 /// The run that goes over from one configuration to another one.
 fn run_of(before: &Config, after: &Config) -> Replay {
-    let begun = Replay::of_config(before.clone(), EPOCH_MS * 1_000_000, false);
+    let begun = Replay::of_config(before.clone(), EPOCH_MS * 1_000_000, Needs::default());
     let mut engine = begun.engine(1).unwrap();
     for _ in 0..RELOAD {
         engine.advance(|_, _| {});
     }
     let known = (engine.metrics(), engine.catalog());
-    let catalog = Catalog::build_after(known, after, Vec::new(), &|_| None).unwrap();
+    let catalog =
+        Catalog::build_after(known, after, Vec::new(), &|_| FurtherBuckets::default()).unwrap();
     let prepared = Prepared::new(known, after, Arc::new(catalog));
     let reloaded = engine.reload(prepared).unwrap();
     let reload = Entry {
@@ -87,7 +90,7 @@ fn run_of(before: &Config, after: &Config) -> Replay {
         copied: None,
         is_written: true,
     };
-    Replay::new(history, false)
+    Replay::new(history, Needs::default())
 }
 
 fn run() -> Replay {

@@ -1,12 +1,10 @@
 //! What backends make of labels, names and histograms by their own rules: found out about the
 //! target that is meant, whatever became of others.
 
-use std::collections::BTreeMap;
-
 use mockingbird::verify::report::{Report, What};
 use mockingbird::verify::{Options, Via};
 
-use crate::fake::{Fake, Labels, Store, serve, serve_fake};
+use crate::fake::{Fake, Histograms, Labels, Store, serve, serve_fake};
 use crate::{
     EPOCH_MS, TICKS, counts, examples, exposed, labels, options, store, time_ms, verify_run,
 };
@@ -294,74 +292,161 @@ fn is_classic(labels: &Labels) -> bool {
     labels["__name__"].starts_with("p_wait_")
 }
 
-/// A server that turns histograms into native ones has them, but not as they were sent.
-#[test]
-fn histograms_that_were_converted_are_not_judged() {
-    let verify = |store: Store, native: Store| {
-        let fake = Fake {
-            native,
-            ..Fake::new(store)
+/// The same as the API shows them: with the bounds of `p_wait` as their own.
+fn histograms(store: &Store) -> Histograms {
+    let mut histograms = Histograms::new();
+    for (labels, samples) in native(store) {
+        let of = |suffix: &str, le: Option<&str>| {
+            let mut labels = labels.clone();
+            labels.insert("__name__".into(), format!("p_wait_{suffix}"));
+            labels.extend(le.map(|le| ("le".to_owned(), le.to_owned())));
+            &store[&labels]
         };
-        verify_run(crate::CONFIG, serve_fake(fake, &[]), &options()).unwrap()
+        let [low, high, all] = ["0.5", "1.0", "+Inf"].map(|le| of("bucket", Some(le)));
+        let by_time = histograms.entry(labels.clone()).or_default();
+        for (at, &(time_ms, count)) in samples.iter().enumerate() {
+            let cells = [low[at].1, high[at].1 - low[at].1, all[at].1 - high[at].1];
+            let bounds = [(3, "-Inf", "0.5"), (0, "0.5", "1"), (0, "1", "+Inf")];
+            let buckets = bounds.iter().zip(cells).filter(|(_, count)| *count > 0.0);
+            let buckets = buckets.map(|((code, low, high), count)| {
+                serde_json::json!([code, low, high, count.to_string()])
+            });
+            let one = serde_json::json!({
+                "count": count.to_string(),
+                "sum": of("sum", None)[at].1.to_string(),
+                "buckets": buckets.collect::<Vec<_>>(),
+            });
+            by_time.insert(time_ms, one);
+        }
+    }
+    histograms
+}
+
+/// The report of a backend that has these native histograms beside some numbers.
+fn verify_native(store: Store, native: Store, histograms: Histograms) -> Report {
+    let fake = Fake {
+        native,
+        histograms,
+        ..Fake::new(store)
     };
+    verify_run(crate::CONFIG, serve_fake(fake, &[]), &options()).unwrap()
+}
+
+/// A server that turns histograms into native ones has them all the same.
+#[test]
+fn histograms_that_were_converted_are_judged() {
     let whole = store();
-    let native = native(&whole);
+    let (counts_of, shown) = (native(&whole), histograms(&whole));
     let without = || {
         let mut store = whole.clone();
         store.retain(|labels, _| !is_classic(labels));
         store
     };
-    let report = verify(without(), native.clone());
-    let table = report.table(false);
-    assert!(report.ok, "{table}");
-    let verdicts: BTreeMap<&str, &str> = report
-        .metrics
-        .iter()
-        .map(|tally| (tally.metric.as_str(), tally.verdict()))
-        .collect();
-    assert_eq!(verdicts["p_wait"], "not judged");
-    assert_eq!(verdicts["p_size"], "ok");
-    let told = "not judged: p_wait, since the backend has turned it into native histograms";
-    assert!(table.contains(&format!("Warning: {told}")), "{table}");
-    assert!(report.html().contains(told));
-    assert!(report.html().contains("not judged</td>"));
-    let json = serde_json::to_value(&report).unwrap();
-    let wait = json["metrics"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|m| m["metric"] == "p_wait");
-    let why = wait.unwrap()["not_judged"].as_str().unwrap();
-    assert!(why.contains("native histograms"), "{why}");
-    assert!(json["metrics"][0].get("not_judged").is_none());
+    let report = verify_native(without(), counts_of.clone(), shown.clone());
+    assert!(report.ok, "{}", report.table(false));
+    let tally = report.tally("p_wait").unwrap();
+    assert_eq!(tally.verdict(), "ok");
+    assert_eq!(tally.samples, TICKS * tally.series as u64);
+    assert!(tally.totals > 0);
 
     // What else is wrong is found.
     let mut store = without();
     store
         .remove(&labels("p_requests_total", &[("zone", "a"), ("host", "9")]))
         .unwrap();
-    let report = verify(store, native.clone());
+    let report = verify_native(store, counts_of.clone(), shown.clone());
     assert_eq!(counts(&report), [TICKS, 0, 0, 0, 0]);
 
     // Lost histograms are lost: where there is nothing of them, or only numbers.
-    let report = verify(without(), Store::new());
+    let none = Histograms::new;
+    let report = verify_native(without(), Store::new(), none());
     assert!(report.tally("p_wait").unwrap().missing > 0);
     let mut store = without();
-    store.extend(native.clone());
-    let report = verify(store, Store::new());
+    store.extend(counts_of.clone());
+    let report = verify_native(store, Store::new(), none());
     assert!(report.tally("p_wait").unwrap().missing > 0);
 
-    // Where both are there, those that were sent are judged.
-    let report = verify(whole.clone(), native.clone());
+    // Where both are there, both are judged.
+    let report = verify_native(whole.clone(), counts_of.clone(), shown.clone());
     assert!(report.ok, "{}", report.table(false));
-    assert_eq!(report.tally("p_wait").unwrap().verdict(), "ok");
+    let both = report.tally("p_wait").unwrap();
+    assert!(both.samples > tally.samples);
     let mut store = whole.clone();
-    let lost = store
-        .keys()
-        .find(|labels| is_classic(labels))
-        .unwrap()
-        .clone();
+    let is_of = |labels: &&Labels| is_classic(labels);
+    let lost = store.keys().find(is_of).unwrap().clone();
     store.remove(&lost);
-    let report = verify(store, native);
+    let report = verify_native(store, counts_of, shown);
     assert_eq!(report.tally("p_wait").unwrap().missing, TICKS);
+}
+
+/// What differs of a native histogram is named: the series, the tick and what of it.
+#[test]
+fn what_differs_of_native_histograms_is_named() {
+    let whole = store();
+    let mut numbers = whole.clone();
+    numbers.retain(|labels, _| !is_classic(labels));
+    let report_of = |change: &dyn Fn(&mut Store, &mut Histograms)| {
+        let (mut counts_of, mut shown) = (native(&whole), histograms(&whole));
+        change(&mut counts_of, &mut shown);
+        let report = verify_native(numbers.clone(), counts_of, shown);
+        assert!(!report.ok);
+        report
+    };
+    let series = native(&whole).into_keys().next().unwrap();
+    let named = |report: &Report, what: What| {
+        let tally = report.tally("p_wait").unwrap();
+        let examples = tally.examples.iter().filter(|example| example.what == what);
+        let told = examples.map(|example| {
+            let text = |of: &Option<String>| of.clone().unwrap_or_default();
+            (example.tick, text(&example.expected), text(&example.found))
+        });
+        told.collect::<Vec<_>>()
+    };
+    let at = 17;
+    let report = report_of(&|_, shown| {
+        let one = shown
+            .get_mut(&series)
+            .unwrap()
+            .get_mut(&time_ms(at))
+            .unwrap();
+        let buckets = one["buckets"].as_array_mut().unwrap();
+        for (bucket, by) in [(0, -1.0), (1, 1.0)] {
+            let count: f64 = buckets[bucket][3].as_str().unwrap().parse().unwrap();
+            buckets[bucket][3] = (count + by).to_string().into();
+        }
+    });
+    let [(tick, expected, found)] = &named(&report, What::Wrong)[..] else {
+        panic!("{}", report.table(false));
+    };
+    assert_eq!(*tick, Some(at));
+    assert!(expected.starts_with("bucket (-Inf, 0.5]: "), "{expected}");
+    assert!(expected.contains(", bucket (0.5, 1]: "), "{expected}");
+    assert_ne!(expected, found);
+    assert!(report.html().contains("bucket (0.5, 1]: "));
+
+    let report = report_of(&|counts_of, shown| {
+        counts_of
+            .get_mut(&series)
+            .unwrap()
+            .retain(|(time, _)| *time != time_ms(at));
+        shown.get_mut(&series).unwrap().remove(&time_ms(at));
+    });
+    let [(tick, expected, _)] = &named(&report, What::Missing)[..] else {
+        panic!("{}", report.table(false));
+    };
+    assert_eq!(*tick, Some(at));
+    assert!(expected.starts_with("a native histogram of "), "{expected}");
+
+    let report = report_of(&|_, shown| {
+        let one = shown
+            .get_mut(&series)
+            .unwrap()
+            .get_mut(&time_ms(at))
+            .unwrap();
+        one["buckets"][0][2] = "0.25".into();
+    });
+    let [(_, _, found)] = &named(&report, What::Wrong)[..] else {
+        panic!("{}", report.table(false));
+    };
+    assert_eq!(found, "bucket (-Inf, 0.25] is none of its bounds");
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use mockingbird::clock::Clock;
 use mockingbird::config::{self, Shard};
+use mockingbird::exporters::Needs;
 use mockingbird::journal::{self, Event, Replay, United};
 use mockingbird::verify::backend::Backend;
 use mockingbird::verify::report::{Findings, Gap, Report};
@@ -45,7 +46,8 @@ fn united_of(journals: Vec<(String, String)>) -> United {
         (name, history)
     });
     let now_ns = Clock::start().now_ns();
-    journal::unite(read.collect(), false, now_ns).unwrap_or_else(|error| panic!("{error}"))
+    journal::unite(read.collect(), Needs::default(), now_ns)
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// What a backend holds that has scraped these processes from their beginning until they ended.

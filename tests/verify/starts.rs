@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mockingbird::config;
+use mockingbird::exporters::Needs;
 use mockingbird::journal::Replay;
 use mockingbird::verify::report::{Report, What};
 use mockingbird::verify::{self, Options, VerifyError, Via};
@@ -157,7 +158,7 @@ fn zeros_before_the_first_push_are_no_push() {
             }
         }
         let config = config::load_str(Path::new("c.yaml"), text.as_bytes(), &|_| None);
-        let run = Replay::of_config(config.unwrap(), epoch_ms * 1_000_000, false);
+        let run = Replay::of_config(config.unwrap(), epoch_ms * 1_000_000, Needs::default());
         let options = Options {
             via: *via,
             from_ms: EPOCH_MS - 1000,

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::exporters::Needs;
 use crate::journal::{History, Start};
 use crate::timeline::Command;
 
@@ -78,7 +79,7 @@ fn done(job: &Job) -> (Vec<String>, Replay) {
         copied: None,
         is_written: false,
     };
-    (bodies, Replay::new(history, false))
+    (bodies, Replay::new(history, Needs::default()))
 }
 
 /// Whatever range it has, and whatever it is computed with.

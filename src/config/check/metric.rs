@@ -97,6 +97,16 @@ impl Checker<'_> {
         }
         let seed = raw.seed.unwrap_or(global.seed);
         let (of, observations_of) = (raw.of.clone(), raw.observations_of.clone());
+        let exemplars = raw.exemplars.take();
+        let takes_exemplars = matches!(raw.kind.as_deref(), Some("counter" | "histogram"));
+        // Where the type has none, the field is reported as one that it does not take.
+        let exemplars = match exemplars {
+            Some(exemplars) if takes_exemplars => self.exemplars(&at.key("exemplars"), exemplars),
+            other => {
+                raw.exemplars = other;
+                None
+            }
+        };
         let kind = self.kind(at, raw, &parameters, global)?;
         // Where another one sets the field, that was reported.
         let of = match &kind {
@@ -128,6 +138,7 @@ impl Checker<'_> {
             life,
             of,
             kind,
+            exemplars,
         })
     }
 
@@ -255,6 +266,7 @@ impl Checker<'_> {
             }
             MetricType::Histogram => Kind::Histogram {
                 bounds: self.buckets(&at.key("buckets"), raw.buckets.take()),
+                native: self.native(at, raw.histograms.as_deref(), raw.native_histogram.take()),
                 observations: self.observations(at, raw, (algorithm, values), diurnal)?,
             },
             MetricType::Summary => Kind::Summary {

@@ -81,6 +81,7 @@ impl Checker<'_> {
             temporality: self.temporality(at, &raw, &variables),
             histograms: self.histograms(at, &raw, &variables),
             exponential_size_max: exponential_size_max as usize,
+            min_max: raw.min_max.unwrap_or(false),
             request_bytes_max: request_bytes_max as usize,
             concurrency: concurrency as usize,
             queue_bytes_max: usize::try_from(queue_bytes_max).unwrap_or(usize::MAX),
@@ -201,22 +202,36 @@ impl Checker<'_> {
     }
 
     fn histograms(&mut self, at: &Path, raw: &RawOtel, variables: &Variables) -> HistogramForm {
-        let known = [
-            ("explicit", HistogramForm::Explicit),
-            ("exponential", HistogramForm::Exponential),
-        ];
         let known_as_variable = [
-            ("explicit_bucket_histogram", HistogramForm::Explicit),
+            ("explicit_bucket_histogram", HistogramForm::Classic),
             (
                 "base2_exponential_bucket_histogram",
                 HistogramForm::Exponential,
             ),
         ];
-        let in_file = self.choice(&at.key("histograms"), raw.histograms.as_deref(), &known);
+        let (at, word) = (at.key("histograms"), raw.histograms.as_deref());
+        let refused = match word {
+            Some("nhcb") => Some(
+                "OTLP has no custom buckets but explicit ones; write `explicit`, which Prometheus \
+                 stores as custom buckets with `convert_histograms_to_nhcb: true`",
+            ),
+            Some("both") => Some(
+                "an OTLP metric has one form; write explicit, exponential or native, or push the \
+                 other form by remote write",
+            ),
+            Some("classic") => Some("OTLP calls it explicit; write `explicit`"),
+            _ => None,
+        };
+        let in_file = if let Some(message) = refused {
+            self.problems.add(&at, message);
+            None
+        } else {
+            self.choice(&at, word, &HistogramForm::OF_OTEL)
+        };
         let variable = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
         self.choice_of_variable(variables.plain(variable), &known_as_variable)
             .or(in_file)
-            .unwrap_or(HistogramForm::Explicit)
+            .unwrap_or_default()
     }
 
     /// The files for TLS. The configuration's paths begin at its own folder, those

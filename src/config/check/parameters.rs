@@ -11,15 +11,18 @@ use crate::config::raw::{Parametrised, RawMetric};
 use crate::layout::MetricType;
 
 /// Parameters that some types take whatever the algorithm.
-const OF_TYPES: [&str; 8] = [
+const OF_TYPES: [&str; 11] = [
     "diurnal_amp",
     "diurnal_phase",
     "clamp",
     "observations_per_tick",
     "observations_of",
     "buckets",
+    "histograms",
+    "native_histogram",
     "objectives",
     "max_age_s",
+    "exemplars",
 ];
 
 /// Algorithms of a type.
@@ -42,9 +45,16 @@ pub(super) fn named(
 /// Parameters of a type whatever its algorithm.
 fn of_type(of: MetricType) -> &'static [&'static str] {
     match of {
-        MetricType::Counter => &[],
+        MetricType::Counter => &["exemplars"],
         MetricType::Gauge => &["clamp"],
-        MetricType::Histogram => &["observations_per_tick", "observations_of", "buckets"],
+        MetricType::Histogram => &[
+            "observations_per_tick",
+            "observations_of",
+            "buckets",
+            "histograms",
+            "native_histogram",
+            "exemplars",
+        ],
         MetricType::Summary => &[
             "observations_per_tick",
             "observations_of",
@@ -92,18 +102,21 @@ pub(in crate::config) fn is_parameter(field: &str) -> bool {
 }
 
 /// The fields that only some types or algorithms use, and whether they are set.
-fn own_parameters(raw: &RawMetric) -> [(&'static str, bool); 10] {
+fn own_parameters(raw: &RawMetric) -> [(&'static str, bool); 13] {
     [
         ("diurnal_amp", raw.diurnal_amp.is_some()),
         ("diurnal_phase", raw.diurnal_phase.is_some()),
         ("clamp", raw.clamp.is_some()),
         ("buckets", raw.buckets.is_some()),
+        ("histograms", raw.histograms.is_some()),
+        ("native_histogram", raw.native_histogram.is_some()),
         ("objectives", raw.objectives.is_some()),
         ("max_age_s", raw.max_age_s.is_some()),
         ("observations_per_tick", raw.observations_per_tick.is_some()),
         ("observations_of", raw.observations_of.is_some()),
         ("components", raw.components.is_some()),
         ("of", raw.of.is_some()),
+        ("exemplars", raw.exemplars.is_some()),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use super::Checker;
 use crate::config::problem::Path;
 use crate::config::raw::RawPrometheus;
-use crate::config::{Global, Prometheus};
+use crate::config::{Global, HistogramForm, Prometheus};
 
 /// How many connections a server may be allowed.
 const CONNECTIONS: RangeInclusive<u64> = 16..=65_536;
@@ -23,6 +23,7 @@ impl Checker<'_> {
             prefix: self.prefix(&at.key("prefix"), raw.prefix, "prom_"),
             timestamps: raw.timestamps.unwrap_or(false),
             created: raw.created.unwrap_or(false),
+            histograms: self.form(at, raw.histograms.as_deref(), &HistogramForm::OF_PROMETHEUS),
             max_connections: self.whole_or(
                 at,
                 "max_connections",

@@ -9,7 +9,7 @@ use super::{Checker, names, nanoseconds};
 use crate::config::endpoint::{Endpoint, PathRule};
 use crate::config::problem::Path;
 use crate::config::raw::{Entries, Item, RawBasicAuth, RawRemoteWrite, Scalar};
-use crate::config::{BasicAuth, Password, RemoteWrite, RemoteWriteVersion};
+use crate::config::{BasicAuth, HistogramForm, Password, RemoteWrite, RemoteWriteVersion};
 use crate::layout::MetricType;
 
 const RECEIVERS_MAX: usize = 16;
@@ -37,6 +37,14 @@ impl Checker<'_> {
         let interval = self.number_or(at, "interval_s", raw.interval_s, 10.0, INTERVAL_S);
         let timeout = self.number_or(at, "timeout_s", raw.timeout_s, 10.0, TIMEOUT_S);
         let version = self.whole_or(at, "version", raw.version, 1, 1..=2);
+        let word = raw.histograms.as_deref();
+        let histograms = self.form(at, word, &HistogramForm::OF_REMOTE_WRITE);
+        if histograms == HistogramForm::Nhcb && version == 1 {
+            self.problems.add(
+                &at.key("histograms"),
+                "version 1 has no custom buckets; write `version: 2`, or native or classic",
+            );
+        }
         let concurrency = self.whole_or(at, "concurrency", raw.concurrency, 2, CONCURRENCY);
         let samples = raw.max_samples_per_send;
         let samples_max = self.whole_or(at, "max_samples_per_send", samples, 2000, 1..=100_000);
@@ -83,6 +91,7 @@ impl Checker<'_> {
             } else {
                 RemoteWriteVersion::V1
             },
+            histograms,
             prefix: self.prefix(&at.key("prefix"), raw.prefix, "rw_"),
             labels: self.external_labels(&at.key("labels"), raw.labels),
             interval_ns: nanoseconds(interval),

@@ -41,6 +41,11 @@ pub(crate) struct RawPrometheus {
     /// sample of its own, in `OpenMetrics`. Prometheus stores each of them as one
     /// more series. Default: false.
     pub(crate) created: Option<bool>,
+    /// How histograms are shown in protobuf: `classic` with their buckets, `native`, or
+    /// `both`, as instrumented programs do. Text formats have classic ones alone. A metric's
+    /// own `histograms` goes before. Default: classic.
+    #[schemars(extend("enum" = ["classic", "native", "both", null]))]
+    pub(crate) histograms: Option<String>,
     /// Connections at the same time, 16 to 65536; beyond them idle ones are closed, and
     /// where none is idle the next one gets 503. Default: 2048.
     #[schemars(range(min = 16, max = 65_536))]
@@ -111,12 +116,17 @@ pub(crate) struct RawOtel {
     #[schemars(extend("enum" = ["cumulative", "delta", null]))]
     pub(crate) temporality: Option<String>,
     /// How histograms are sent: `explicit` with their buckets, `exponential` as
-    /// base-2 exponential histograms. Default: explicit.
-    #[schemars(extend("enum" = ["explicit", "exponential", null]))]
+    /// base-2 exponential histograms, whose scale follows from `exponential_max_size`,
+    /// `native` as such with the buckets of `metrics[].native_histogram`. A metric's own
+    /// `histograms` goes before. Default: explicit.
+    #[schemars(extend("enum" = ["explicit", "exponential", "native", null]))]
     pub(crate) histograms: Option<String>,
     /// Most buckets of an exponential histogram, 2 to 1024. Default: 160.
     #[schemars(range(min = 2, max = 1024))]
     pub(crate) exponential_max_size: Option<u64>,
+    /// Whether points of histograms have the smallest and the largest observation: since
+    /// the series began, in deltas since the push before. Default: false.
+    pub(crate) min_max: Option<bool>,
     /// Most bytes (or `4MiB`) of a request before compression, 65536 to 67108864. No
     /// receiver's default limit is below the default: 4194304.
     #[schemars(range(min = 65_536, max = 67_108_864))]

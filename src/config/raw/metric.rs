@@ -107,11 +107,45 @@ pub(crate) struct RawMetric {
     /// that `_count` grows as it does. histogram and summary. Default: none,
     /// `observations_per_tick` says how many.
     pub(crate) observations_of: Option<String>,
+    /// In which form it is sent to whoever takes several: `classic` with its buckets,
+    /// `native` (sparse and base-2 exponential), `nhcb` (native with its buckets as custom
+    /// ones, in remote write), `both` (classic, and native of the same observations).
+    /// histogram. Default: what each exporter says.
+    #[schemars(extend("enum" = ["classic", "native", "nhcb", "both", null]))]
+    pub(crate) histograms: Option<String>,
+    /// The buckets of its native form. histogram. Default: schema 3, at most 160 buckets.
+    pub(crate) native_histogram: Option<RawNativeHistogram>,
     /// The name of another metric of the same labels.
     pub(crate) of: Option<String>,
+    /// Exemplars: a map, or the share of series that have one at a tick. counter and
+    /// histogram. Default: none.
+    pub(crate) exemplars: Option<RawExemplars>,
     /// The distributions that are mixed.
     #[schemars(length(min = 1))]
     pub(crate) components: Option<Vec<Item<WithParameters<RawComponent>>>>,
+}
+
+/// The buckets of native histograms.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "NativeHistogram")]
+pub(crate) struct RawNativeHistogram {
+    /// How fine buckets are at first, -4 to 8: their bounds grow by 2^(2^-schema).
+    /// Default: 3.
+    #[schemars(range(min = -4, max = 8))]
+    pub(crate) schema: Option<i64>,
+    /// The same as the most by which bounds grow, 1.0001 to 65536, of which the schema
+    /// follows as in clients of Prometheus: 1.1 is schema 3. Default: none.
+    #[schemars(range(min = 1.0001, max = 65_536))]
+    pub(crate) growth_factor: Option<f64>,
+    /// Most buckets that a series occupies, 1 to 65536. Beyond that the schema of the series
+    /// falls by one, which merges pairs, until they are few enough or the schema is -4.
+    /// Default: 160.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub(crate) max_buckets: Option<u64>,
+    /// The largest value that is counted as zero, 0 to 1e300. Default: 2^-128.
+    #[schemars(range(min = 0, max = 1e300))]
+    pub(crate) zero_threshold: Option<f64>,
 }
 
 impl Parametrised for RawMetric {
@@ -133,6 +167,32 @@ impl Parametrised for RawMetric {
             .chain(of("", Distribution::ALL))
             .collect()
     }
+}
+
+/// Exemplars of a metric: which share of its series has one at a tick, and their labels.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "Exemplars", untagged)]
+pub(crate) enum RawExemplars {
+    /// Share and labels.
+    Spec(RawExemplarSpec),
+    /// The share; labels are `trace_id` and `span_id`.
+    One(f64),
+}
+
+/// Share and labels of exemplars.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ExemplarSpec")]
+pub(crate) struct RawExemplarSpec {
+    /// The share of series that have an exemplar at a tick, more than 0 and at most 1,
+    /// of those that count something then. Required.
+    #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
+    #[schemars(required)]
+    pub(crate) share: Option<f64>,
+    /// Labels and how their values are made: `hexN` is N bytes (1 to 64) in lower-case
+    /// hexadecimal digits. Names and values have at most 128 characters in all. Default:
+    /// {`trace_id`: hex16, `span_id`: hex8}.
+    pub(crate) labels: Option<Entries<String>>,
 }
 
 /// One distribution of a mixture.

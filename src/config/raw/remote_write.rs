@@ -20,6 +20,11 @@ pub(crate) struct RawRemoteWrite {
     /// is sent 1. Default: 1.
     #[schemars(range(min = 1, max = 2))]
     pub(crate) version: Option<u64>,
+    /// How histograms are sent: `classic` as series of their own, `native`, `nhcb` (native
+    /// with the configured bounds as custom buckets, version 2 alone), or `both` (classic and
+    /// native). A metric's own `histograms` goes before. Default: classic.
+    #[schemars(extend("enum" = ["classic", "native", "nhcb", "both", null]))]
+    pub(crate) histograms: Option<String>,
     /// Put before every metric name in pushes; may be empty. Default: `rw_`.
     #[schemars(regex(pattern = "^([a-zA-Z_:][a-zA-Z0-9_:]*)?$"))]
     pub(crate) prefix: Option<String>,

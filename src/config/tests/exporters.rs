@@ -30,6 +30,14 @@ prometheus: {targets: {count: 1000001}}
     prometheus.targets.count: must be within 1 and 1000000, found 1000001
 prometheus: {targets: [pod]}
     prometheus.targets: expected a map of fields (by, count, in_body, …), found a list
+otel: {histograms: nhcb}
+    otel.histograms: OTLP has no custom buckets but explicit ones; write `explicit`, which Prometheus stores as custom buckets with `convert_histograms_to_nhcb: true`
+otel: {histograms: both}
+    otel.histograms: an OTLP metric has one form; write explicit, exponential or native, or push the other form by remote write
+otel: {histograms: classic}
+    otel.histograms: OTLP calls it explicit; write `explicit`
+otel: {histograms: sparse}
+    otel.histograms: unknown "sparse"; expected one of: explicit, exponential, native
 otel: {protocol: grpc}
     otel.protocol: gRPC is not spoken; write `protocol: http` and the collector's HTTP port, usually 4318 instead of 4317
 otel: {protocol: udp}
@@ -62,8 +70,12 @@ otel: {compression: zstd}
     otel.compression: unknown "zstd"; expected one of: gzip, none
 otel: {temporality: lowmemory}
     otel.temporality: unknown "lowmemory"; expected one of: cumulative, delta
-otel: {histograms: native}
-    otel.histograms: unknown "native"; expected one of: explicit, exponential
+otel: {histograms: natives}
+    otel.histograms: unknown "natives"; did you mean "native"?
+prometheus: {histograms: nhcb}
+    prometheus.histograms: unknown "nhcb"; expected one of: classic, native, both
+remote_write: [{url: 'http://a/', histograms: nhcb}]
+    remote_write[0].histograms: version 1 has no custom buckets; write `version: 2`, or native or classic
 otel: {timeout_s: 0}
     otel.timeout_s: must be within 0.001 and 3600, found 0
 otel: {exponential_max_size: 1}
@@ -90,6 +102,10 @@ remote_write: [{url: 'http://u:p@h/w'}]
     remote_write[0].url: name and password do not belong here; use headers
 remote_write: [{url: 'http://h/w', version: 3}]
     remote_write[0].version: must be within 1 and 2, found 3
+remote_write: [{url: 'http://h/w', histograms: exponential}]
+    remote_write[0].histograms: unknown "exponential"; expected one of: classic, native, nhcb, both
+remote_write: [{url: 'http://h/w', histograms: nhcb}]
+    remote_write[0].histograms: version 1 has no custom buckets; write `version: 2`, or native or classic
 remote_write: [{url: 'http://h/w', labels: {a-b: c}}]
     remote_write[0].labels.a-b: not a label name; use letters, digits and _, and do not begin with a digit; or set global.names: utf8
 remote_write: [{url: 'http://h/w', labels: {__a: c}}]
@@ -133,6 +149,30 @@ remote_write: [{url: 'http://h/w', key_file: a}]
 otel: {resource: {service.name: [a]}}
     otel.resource.service.name: expected a single value, found a list
 "#;
+
+/// Custom buckets are for version 2 alone, whoever asks for them.
+#[test]
+fn metrics_have_no_custom_buckets_in_version_1() {
+    let load = |entries: &str, form: &str| {
+        let text = format!(
+            "exporters: {{remote_write: [{entries}]}}\n\
+             metrics:\n\
+             - {{name: g, type: gauge, algorithm: constant, start: 1}}\n\
+             - {{name: h, type: histogram, algorithm: lognormal, mu: 0, sigma: 1, \
+             histograms: {form}}}\n"
+        );
+        load_str(Path::new("f.yaml"), text.as_bytes(), &|_| None)
+    };
+    let (second, first) = ("{url: 'http://h/w', version: 2}", "{url: 'http://h/w'}");
+    let both = format!("{second}, {first}");
+    let error = load(&both, "nhcb").unwrap_err().to_string();
+    let expected = "metrics[1].histograms: exporters.remote_write[1] is of version 1, which has no \
+                    custom buckets; write `version: 2` there, or native or classic here";
+    assert!(error.contains(expected), "{error}");
+    for (entries, form) in [(second, "nhcb"), (&both, "both"), ("", "nhcb")] {
+        assert!(load(entries, form).is_ok(), "{entries} {form}");
+    }
+}
 
 #[test]
 fn exporter_rules() {

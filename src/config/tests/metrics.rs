@@ -340,7 +340,7 @@ name: x, type: counter, algorithm: share, of: y, p: 0.5
 name: x, type: counter, algorithm: share, of: x, p: 0.5
     of: goes round in a circle: "x" of "x"; one of them has to be of none
 name: x, type: counter, algorithm: poisson, base_rate: 1, of: x
-    of: not used by counter poisson, which takes: base_rate, diurnal_amp, diurnal_phase
+    of: not used by counter poisson, which takes: base_rate, exemplars, diurnal_amp, diurnal_phase
 name: x, type: histogram, algorithm: exponential, lam: 1, observations_of: x
     observations_of: "x" is a histogram; it has to be a counter
 name: x, type: histogram, algorithm: exponential
@@ -357,10 +357,24 @@ name: x, type: histogram, algorithm: exponential, lam: 1, buckets: [.nan]
     buckets[0]: expected a finite number, found .nan
 name: x, type: histogram, algorithm: exponential, lam: 1, buckets: []
     buckets: needs at least one finite bound; +Inf is added by itself
+name: x, type: histogram, algorithm: exponential, lam: 1, histograms: exponential
+    histograms: unknown "exponential"; expected one of: classic, native, nhcb, both
+name: x, type: histogram, algorithm: exponential, lam: 1, native_histogram: {schema: 9}
+    native_histogram.schema: must be within -4 and 8, found 9
+name: x, type: histogram, algorithm: exponential, lam: 1, native_histogram: {schema: 1, growth_factor: 2}
+    native_histogram.growth_factor: schema says how fine buckets are; keep one of them
+name: x, type: histogram, algorithm: exponential, lam: 1, native_histogram: {growth_factor: 1}
+    native_histogram.growth_factor: must be within 1.0001 and 65536, found 1
+name: x, type: histogram, algorithm: exponential, lam: 1, native_histogram: {max_buckets: 0}
+    native_histogram.max_buckets: must be at least 1, found 0
+name: x, type: histogram, algorithm: exponential, lam: 1, native_histogram: {zero_threshold: -1}
+    native_histogram.zero_threshold: must be within 0 and 1e300, found -1
+name: x, type: gauge, algorithm: constant, start: 1, histograms: native
+    histograms: not used by gauge constant, which takes: start, allow_nan, clamp, diurnal_amp, diurnal_phase
 name: x, type: histogram, algorithm: exponential, lam: 1, observations_per_tick: -1
     observations_per_tick: must be within 0 and 1e9, found -1
 name: x, type: histogram, algorithm: exponential, lam: 1, objectives: {0.5: 0.1}
-    objectives: not used by histogram exponential, which takes: lam, lambda, observations_per_tick, observations_of, buckets, diurnal_amp, diurnal_phase
+    objectives: not used by histogram exponential, which takes: lam, lambda, observations_per_tick, observations_of, buckets, histograms, native_histogram, exemplars, diurnal_amp, diurnal_phase
 name: x, type: histogram, algorithm: mixture
     components: missing; a mixture needs at least one component such as {type: lognormal, weight: 1, mu: 0, sigma: 1}
 name: x, type: histogram, algorithm: mixture, components: [{type: exponential, weight: 0, lam: 1}]
@@ -573,4 +587,48 @@ fn names_that_collide() {
         "collides with metrics[0], the gauge \"x_total\": both expose \"x_total\""
     );
     assert_eq!(with(format!("x, {gauge}"), format!("x_count, {gauge}")), "");
+}
+
+/// What `exemplars` of a counter may be, and what is said about it.
+const EXEMPLARS: &str = r#"
+0
+    : must be more than 0 and at most 1, found 0
+1.5
+    : must be more than 0 and at most 1, found 1.5
+often
+    : expected a number, found the text "often"
+{labels: {a: hex4}}
+    .share: missing; the share of series that have an exemplar at a tick, for example 0.01
+{share: -1}
+    .share: must be more than 0 and at most 1, found -1
+{share: 0.5, labels: {}}
+    .labels: is empty; name at least one label, for example {trace_id: hex16}
+{share: 0.5, labels: {a: hex}}
+    .labels.a: expected hexN, N bytes (1 to 64) in hexadecimal digits, for example hex16, found "hex"
+{share: 0.5, labels: {a: hex65}}
+    .labels.a: expected hexN, N bytes (1 to 64) in hexadecimal digits, for example hex16, found "hex65"
+{share: 0.5, labels: {a: uuid}}
+    .labels.a: expected hexN, N bytes (1 to 64) in hexadecimal digits, for example hex16, found "uuid"
+{share: 0.5, labels: {a.b: hex4}}
+    .labels.a.b: not a name for a label of exemplars; use letters, digits and _, and begin with a letter or one _
+{share: 0.5, labels: {a: hex60, bc: hex3}}
+    .labels: names and values have 129 characters in all (2 for each byte); an exemplar may have 128
+"#;
+
+#[test]
+fn exemplars_are_checked() {
+    for (exemplars, expected) in rows(EXEMPLARS) {
+        let metric = "name: m, type: counter, algorithm: constant, base_rate: 1";
+        let fields = format!("{metric}, exemplars: {exemplars}");
+        check_metric(&fields, &format!("exemplars{expected}"));
+    }
+    check_metric(
+        "name: m, type: gauge, algorithm: constant, start: 1, exemplars: 0.1",
+        "exemplars: not used by gauge constant, which takes: start, allow_nan, clamp, diurnal_amp, diurnal_phase",
+    );
+    let text = "metrics: [{name: m, type: counter, algorithm: constant, base_rate: 1, \
+                exemplars: 0.25}]";
+    let exemplars = good(text).metrics[0].exemplars.clone();
+    let (share, labels) = (0.25, Exemplars::labels_default());
+    assert_eq!(exemplars, Some(Exemplars { share, labels }));
 }

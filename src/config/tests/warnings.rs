@@ -192,15 +192,15 @@ fn shipped_configurations_are_not_warned_of() {
 /// Unknown fields of metrics, and what is said about them.
 const UNKNOWN: &str = r"
 type: counter, algorithm: poisson, base_rate: 1, velocity: 20
-    velocity: unknown field; known fields: base_rate, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, without, description, unit, seed
+    velocity: unknown field; known fields: base_rate, exemplars, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, without, description, unit, seed
 type: counter, algorithm: constant, increment: 1, stepp: 20
-    stepp: unknown field; known fields: base_rate, increment, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, without, description, unit, seed
+    stepp: unknown field; known fields: base_rate, increment, exemplars, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, without, description, unit, seed
 type: gauge, algorithm: bernoulli, p: 0.5, probability: 1
     probability: unknown field; known fields: p, clamp, diurnal_amp, diurnal_phase, name, type, algorithm, profile, labels, without, description, unit, seed
 type: histogram, algorithm: exponential, lam: 1, native_histograms: true
-    native_histograms: unknown field; native histograms are not offered; exporters.otel pushes exponential ones with histograms: exponential
-type: histogram, algorithm: exponential, lam: 1, exemplars: true
-    exemplars: unknown field; exemplars are not generated
+    native_histograms: unknown field; a histogram is native with histograms: native (or both), and native_histogram says how; exporters have histograms, too
+type: histogram, algorithm: exponential, lam: 1, exemplar: true
+    exemplar: unknown field; counters and histograms have exemplars with exemplars: {share: 0.01}
 ";
 
 #[test]

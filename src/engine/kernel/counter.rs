@@ -17,6 +17,11 @@ impl Counter {
     pub(crate) fn new(lineage: Arc<Lineage>) -> Self {
         Self { lineage }
     }
+
+    /// It and those whose events it counts.
+    pub(crate) fn events(&self) -> &Arc<Lineage> {
+        &self.lineage
+    }
 }
 
 impl Kernel for Counter {

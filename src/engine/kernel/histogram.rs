@@ -10,9 +10,13 @@ use crate::engine::buckets::{Cells, ExponentialColumn};
 use crate::engine::columns::{Columns, cells_of};
 use crate::engine::events::{Events, Lineage};
 use crate::engine::exponential;
+use crate::engine::extremes::Extremes;
+use crate::engine::native::{NativeCells, NativeColumn};
 use crate::engine::sample::Sample;
 use crate::engine::tick::{BaseTick, ClassTick, Common, spiked_mean};
+use crate::model::FurtherBuckets;
 use crate::model::exponential::ExponentialLayout;
+use crate::model::native::NativeLayout;
 use crate::random::for_draws;
 use crate::random::quantile::QuantileTable;
 
@@ -27,8 +31,8 @@ pub(crate) struct Histogram {
     values: Arc<QuantileTable>,
     /// Of observations that no spike multiplies.
     buckets: Buckets,
-    /// Of exponential buckets, where they are asked for.
-    layout: Option<ExponentialLayout>,
+    /// Of further buckets, where they are asked for.
+    further: FurtherBuckets,
     /// The counter whose events it observes, if any.
     lineage: Option<Arc<Lineage>>,
 }
@@ -39,6 +43,7 @@ struct Buckets {
     /// The configured bounds.
     thresholds: Vec<u64>,
     exponential: Cells,
+    native: NativeCells,
 }
 
 /// What the series of a class observe at a tick.
@@ -58,23 +63,25 @@ impl Histogram {
         bounds: &[f64],
         observations: &Observations,
         values: Arc<QuantileTable>,
-        layout: Option<ExponentialLayout>,
+        further: FurtherBuckets,
         lineage: Option<Arc<Lineage>>,
     ) -> Self {
         let distribution = observations.distribution.clone();
         let position = |bound| distribution.position(bound);
         let buckets = Buckets {
             thresholds: bounds.iter().map(|&bound| position(bound)).collect(),
-            exponential: layout
-                .as_ref()
+            exponential: (further.exponential.as_ref())
                 .map_or_else(Cells::default, |layout| Cells::of(layout, position)),
+            native: further.native.map_or_else(NativeCells::default, |layout| {
+                NativeCells::of(&layout, exponential::ends(&distribution), position)
+            }),
         };
         Self {
             bounds: bounds.to_vec(),
             mean: observations.per_tick,
             values,
             buckets,
-            layout,
+            further,
             distribution,
             lineage,
         }
@@ -98,11 +105,39 @@ impl Histogram {
         let thresholds = &mut class.scaled.thresholds;
         thresholds.clear();
         thresholds.extend(self.bounds.iter().map(|&bound| position(bound)));
-        if let Some(layout) = &self.layout {
-            let (min, max) = exponential::ends(&self.distribution);
-            let ends = (min * scale, max * scale);
+        let (min, max) = exponential::ends(&self.distribution);
+        let ends = (min * scale, max * scale);
+        if let Some(layout) = &self.further.exponential {
             class.scaled.exponential.set(layout, ends, position);
         }
+        if let Some(layout) = &self.further.native {
+            class.scaled.native.set(layout, ends, position);
+        }
+    }
+
+    /// Mean number of observations, without daily factor, and the counter whose events are
+    /// observed, if any.
+    pub(crate) fn observes(&self) -> (f64, Option<&Arc<Lineage>>) {
+        (self.mean, self.lineage.as_ref())
+    }
+
+    /// The bucket in which an observation is counted whose values are multiplied by
+    /// `scale`, and its value. Tables round: a value that would lie in a neighbouring
+    /// bucket is the nearest one in its own.
+    pub(crate) fn bucket_of(&self, position: u64, scale: f64) -> (usize, f64) {
+        let is_below = |&bound: &f64| {
+            let end = self.distribution.scaled_position(bound, scale);
+            end <= position
+        };
+        let cell = self.bounds.partition_point(is_below);
+        let mut value = self.values.value(position) * scale;
+        if let Some(&bound) = self.bounds.get(cell) {
+            value = value.min(bound);
+        }
+        if let Some(&below) = cell.checked_sub(1).and_then(|cell| self.bounds.get(cell)) {
+            value = value.max(below.next_up());
+        }
+        (cell, value)
     }
 
     /// What a run's series share, to be counted between these thresholds.
@@ -141,6 +176,26 @@ impl Histogram {
         tally_each(keys, &shared, weights, scratch, |index, added| {
             now.advance_row(before, (start + index, series), layout, cells, added);
         });
+    }
+
+    /// The observations of a run once more, in native buckets.
+    fn count_native(
+        &self,
+        run: &mut Run<'_, Self>,
+        numbers: Option<&[f64]>,
+        layout: &NativeLayout,
+        before: &NativeColumn,
+        now: &mut NativeColumn,
+    ) {
+        let cells = &self.buckets(run.class).native;
+        let shared = self.shared(run, &cells.thresholds);
+        let occupied = &mut run.buffers.occupied;
+        for (index, &key) in run.block_keys[run.rows.clone()].iter().enumerate() {
+            let sample = sample_of(key, numbers.map_or(1.0, |n| n[index]), &shared);
+            occupied.clear();
+            sample.occupied(shared.thresholds, occupied);
+            now.advance_row(before, run.rows.start + index, layout, cells, occupied);
+        }
     }
 }
 
@@ -186,7 +241,10 @@ impl Kernel for Histogram {
         before: &Columns,
         now: &mut Filling<'_, ()>,
     ) {
-        if let Some(layout) = &self.layout {
+        if self.further.native.is_some() {
+            now.columns.native_mut().clear();
+        }
+        if let Some(layout) = &self.further.exponential {
             let may_move = classes.any(|class| self.buckets(class).exponential.may_move());
             let (_, _, before) = before.histogram();
             let (_, _, now) = now.columns.histogram_mut();
@@ -200,7 +258,8 @@ impl Kernel for Histogram {
         let width = cumulative.len() / sums.len();
         cumulative[cells_of(&rows, width)].fill(0);
         exponential.begin(rows.clone(), sums.len());
-        sums[rows].fill(0.0);
+        sums[rows.clone()].fill(0.0);
+        now.columns.native_mut().begin(rows);
     }
 
     fn advance(&self, run: &mut Run<'_, Self>, before: &Before<'_>, now: &mut Filling<'_, ()>) {
@@ -237,8 +296,20 @@ impl Kernel for Histogram {
                 &mut run.buffers.cells,
             );
         });
-        if let Some(layout) = &self.layout {
+        if let Some(layout) = &self.further.exponential {
             self.count_exponential(run, numbers, layout, exponential, now_exponential, series);
+        }
+        if let Some(layout) = &self.further.native {
+            let (before, now) = (before.columns.native(), now.columns.native_mut());
+            self.count_native(run, numbers, layout, before, now);
+        }
+        if now.growth.extremes.is_kept() {
+            let mut observed = std::mem::take(&mut run.buffers.extremes);
+            let shared = self.shared(run, &[]);
+            observe_extremes(run.keys(), &shared, numbers, &mut observed);
+            let (rows, extremes) = (run.rows.clone(), &mut now.growth.extremes);
+            extremes.advance(&before.growth.extremes, run.carried, rows, &observed);
+            run.buffers.extremes = observed;
         }
         run.buffers.events = events;
     }
@@ -256,8 +327,10 @@ impl Kernel for Histogram {
         let Buckets {
             thresholds,
             exponential,
+            native,
         } = &self.buckets;
-        self.values.memory_bytes() + 8 * (thresholds.len() + exponential.thresholds.len())
+        let further = exponential.thresholds.len() + native.thresholds.len();
+        self.values.memory_bytes() + 8 * (thresholds.len() + further)
     }
 }
 
@@ -373,6 +446,33 @@ pub(crate) fn tally_each(
         sample.tally(shared.thresholds, shared.values, scratch);
         each(index, scratch);
     }
+}
+
+/// The smallest and the largest value of the sample that [`observe`] observes, for every
+/// series: those at the ends, as values rise with positions and no factor is negative.
+fn observe_extremes(
+    keys: &[u64],
+    shared: &Shared<'_>,
+    weights: Option<&[f64]>,
+    observed: &mut Vec<Extremes>,
+) {
+    observed.clear();
+    let value = |position: u64| shared.values.value(position) * shared.scale;
+    if shared.mean == 1.0 && weights.is_none() {
+        return for_draws(keys, shared.value_key, |_, draws| {
+            observed.extend(draws.iter().map(|&position| {
+                let value = value(position);
+                Extremes::of(value, value)
+            }));
+        });
+    }
+    observed.extend(keys.iter().enumerate().map(|(index, &key)| {
+        let sample = sample_of(key, weights.map_or(1.0, |w| w[index]), shared);
+        let ends = sample.ends();
+        ends.map_or(Extremes::NONE, |(low, high)| {
+            Extremes::of(value(low), value(high))
+        })
+    }));
 }
 
 /// This tick's sample of one series.

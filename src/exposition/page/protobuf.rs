@@ -124,7 +124,7 @@ impl<M: Mark> Writer<'_, M> {
         }
         let family = &self.renderer.catalog.families()[index];
         let population = self.frame.population(index);
-        if row_count < ranges.len() * NEIGHBOURS_MIN {
+        if row_count < ranges.len() * NEIGHBOURS_MIN && family.exemplars.is_none() {
             let mut gathered = std::mem::take(self.gathered);
             let with_created = family.shape.metric_type().is_cumulative();
             places.find(ranges, family.block_series);
@@ -138,6 +138,7 @@ impl<M: Mark> Writer<'_, M> {
                     created: &gathered.created,
                     rows: 0..row_count,
                     first_series: ranges[0].start,
+                    exemplars: None,
                 })
             };
             self.write_points(index, stencil, before, points);
@@ -180,17 +181,13 @@ impl<M: Mark> Writer<'_, M> {
         }
         let lines_max = stencil.row_count() * message.series_lines();
         self.marks.begin(repeats, lines_max);
-        let samples = self
-            .renderer
-            .texts
-            .of(index)
-            .samples_per_series(Format::Protobuf);
-        let row_bytes = message.series_bytes_max(stencil.longest_bytes());
+        let samples = self.renderer.samples_per_series(index, Format::Protobuf);
         let mut heads = stencil.heads();
         for points in points() {
             let rows = points.rows.clone();
             self.samples += points.gaps.present(rows.clone()) * samples;
-            let room = &mut Room::new(self.out, rows.len() * row_bytes);
+            let bytes_max = message.bytes_max(&points, stencil.longest_bytes());
+            let room = &mut Room::new(self.out, bytes_max);
             message.put_rows(room, &self.time, &points, (&mut heads, self.marks));
         }
     }

@@ -239,7 +239,7 @@ fn check_protobuf(
                 .retain(|label| !hidden.contains(&label.name().to_owned()));
         }
         let found = messages::decode(&out);
-        prop_assert_eq!(samples(&messages::text(&found)).count(), count);
+        prop_assert_eq!(messages::samples(&found), count);
         prop_assert_eq!(
             messages::comparable(&found),
             messages::comparable(&expected)
@@ -351,6 +351,7 @@ fn example() -> Arc<Frame> {
             cumulative: vec![1, 2, 3, 4],
             sums: vec![0.5, 1.5],
             exponential: ExponentialColumn::default(),
+            native: crate::engine::NativeColumn::default(),
         },
         Columns::Values(vec![77.0]),
         Columns::Values(vec![5.0]),

@@ -5,13 +5,16 @@ use std::sync::{Arc, OnceLock};
 
 use prost::Message;
 
+use crate::config::HistogramForm;
 use crate::engine::{Columns, Frame};
 use crate::escaping::Escaping;
 use crate::exposition::lines::{Mark, Repeats};
 use crate::exposition::points::Points;
+use crate::exposition::protobuf::exemplars;
 use crate::exposition::protobuf::head::{Head, Heads};
 use crate::exposition::protobuf::histogram::{Bounds, Histograms};
 use crate::exposition::protobuf::lengths::{CursorLengths, LenCounts, PairLengths};
+use crate::exposition::protobuf::native::{Buckets, Natives};
 use crate::exposition::protobuf::pairs::Pairs;
 use crate::exposition::protobuf::scalar::{self, Counters, Gauges};
 use crate::exposition::protobuf::series::{self, AROUND_BYTES_MAX, Values};
@@ -33,6 +36,8 @@ pub(in crate::exposition) struct FamilyProto {
     /// Of each block, once somebody has asked, where labels never change.
     block_lens: OnceLock<Vec<LenCounts>>,
     alike_lines: usize,
+    /// What an exemplar adds to a series, at most.
+    exemplar_bytes: usize,
 }
 
 /// What is constant about a family's values.
@@ -41,16 +46,17 @@ enum Kind {
     Counter,
     Gauge,
     Histogram(Bounds),
+    Native(Bounds, Buckets),
     Summary(Quantiles),
 }
 
 impl FamilyProto {
     /// The message of `family`, its name escaped by a scheme as those of its labels are.
     /// Neighbouring series resemble each other as the lines of text do: every so many end
-    /// alike.
+    /// alike. Histograms that do not say their form themselves are of this one.
     pub(in crate::exposition) fn new(
         family: &Family,
-        prefix: &str,
+        (prefix, histograms): (&str, HistogramForm),
         (pairs, escaping): (Arc<Pairs>, Escaping),
         alike_lines: usize,
     ) -> Self {
@@ -60,11 +66,22 @@ impl FamilyProto {
             kind: match &family.shape {
                 Shape::Counter => Kind::Counter,
                 Shape::Gauge => Kind::Gauge,
-                Shape::Histogram { bounds, .. } => Kind::Histogram(Bounds::new(bounds)),
+                Shape::Histogram { bounds, further } => {
+                    let bounds = Bounds::new(bounds);
+                    let form = family.histograms.unwrap_or(histograms).on_page();
+                    match further.native.filter(|_| form.has_native()) {
+                        Some(layout) => {
+                            let with_classic = form == HistogramForm::Both;
+                            Kind::Native(bounds, Buckets::new(layout, with_classic))
+                        }
+                        None => Kind::Histogram(bounds),
+                    }
+                }
                 Shape::Summary { quantiles } => Kind::Summary(Quantiles::new(quantiles)),
             },
             block_lens: OnceLock::new(),
             alike_lines,
+            exemplar_bytes: family.exemplars.as_ref().map_or(0, exemplars::bytes_max),
         }
     }
 
@@ -78,7 +95,20 @@ impl FamilyProto {
         match &self.kind {
             Kind::Counter | Kind::Gauge => scalar::LINES,
             Kind::Histogram(bounds) => bounds.lines(),
+            Kind::Native(bounds, buckets) if buckets.with_classic => {
+                bounds.lines() - 1 + Buckets::LINES
+            }
+            Kind::Native(..) => 1 + Buckets::LINES,
             Kind::Summary(quantiles) => quantiles.lines(),
+        }
+    }
+
+    /// How many samples readers take from a series whose classic form has so many.
+    pub(in crate::exposition) fn samples_per_series(&self, classic: usize) -> usize {
+        match &self.kind {
+            Kind::Native(_, buckets) if buckets.with_classic => classic + 1,
+            Kind::Native(..) => 1,
+            _ => classic,
         }
     }
 
@@ -122,6 +152,7 @@ impl FamilyProto {
     ) -> u64 {
         if matches!(self.kind, Kind::Counter | Kind::Gauge)
             && points.gaps.is_empty()
+            && points.exemplars.is_none()
             && self.pairs.space().fleet().is_none()
         {
             let tail = self.tail(time, points);
@@ -146,6 +177,7 @@ impl FamilyProto {
             OfType::Counters(values) => series::measure(&values, points, tail, lens),
             OfType::Gauges(values) => series::measure(&values, points, tail, lens),
             OfType::Histograms(values) => series::measure(&values, points, tail, lens),
+            OfType::Natives(values) => series::measure(&values, points, tail, lens),
             OfType::Summaries(values) => series::measure(&values, points, tail, lens),
         }
     }
@@ -169,13 +201,13 @@ impl FamilyProto {
         marks.begin(self.repeats(), row_count * self.series_lines());
         let cursor = points.population.cursor(points.first_series);
         let mut heads = Head::new(&self.pairs, cursor);
-        let row_bytes = self.series_bytes_max(self.pairs.longest_bytes());
-        let room = &mut Room::new(out, row_count * row_bytes);
+        let bytes_max = self.bytes_max(points, self.pairs.longest_bytes());
+        let room = &mut Room::new(out, bytes_max);
         self.put_rows(room, time, points, (&mut heads, marks));
     }
 
     /// The same in a section that began already, the messages' beginnings being `heads`.
-    /// `room` must have [`Self::series_bytes_max`] for each row.
+    /// `room` must have [`Self::bytes_max`].
     pub(in crate::exposition) fn put_rows(
         &self,
         room: &mut Room,
@@ -188,18 +220,31 @@ impl FamilyProto {
             OfType::Counters(values) => series::put(room, &values, points, tail, to),
             OfType::Gauges(values) => series::put(room, &values, points, tail, to),
             OfType::Histograms(values) => series::put(room, &values, points, tail, to),
+            OfType::Natives(values) => series::put(room, &values, points, tail, to),
             OfType::Summaries(values) => series::put(room, &values, points, tail, to),
         }
     }
 
-    /// No series takes more bytes than this whose label pairs have so many.
-    pub(in crate::exposition) fn series_bytes_max(&self, pairs_bytes: usize) -> usize {
+    /// No more bytes than this take the series of some rows whose label pairs have so many
+    /// each.
+    pub(in crate::exposition) fn bytes_max(
+        &self,
+        points: &Points<'_>,
+        pairs_bytes: usize,
+    ) -> usize {
+        let mut occupied = 0;
         let values = match &self.kind {
             Kind::Counter | Kind::Gauge => scalar::BYTES,
             Kind::Histogram(bounds) => bounds.bytes_max(),
+            Kind::Native(bounds, buckets) => {
+                let column = points.columns.native();
+                occupied = buckets.occupied_bytes_max(column, points.rows.clone());
+                bounds.bytes_max() + Buckets::BYTES_MAX
+            }
             Kind::Summary(quantiles) => quantiles.bytes_max(),
         };
-        AROUND_BYTES_MAX + pairs_bytes + values
+        let series_bytes = AROUND_BYTES_MAX + pairs_bytes + values + self.exemplar_bytes;
+        points.rows.len() * series_bytes + occupied
     }
 
     /// How long the labels of its series are, block by block.
@@ -218,6 +263,7 @@ impl FamilyProto {
             Kind::Counter => Counters::CREATED_FIELD,
             Kind::Gauge => Gauges::CREATED_FIELD,
             Kind::Histogram(_) => Histograms::CREATED_FIELD,
+            Kind::Native(..) => Natives::CREATED_FIELD,
             Kind::Summary(_) => Summaries::CREATED_FIELD,
         };
         Tail::new(time, points.created, field, points.rows.start)
@@ -236,6 +282,23 @@ impl FamilyProto {
                 bounds,
                 cumulative,
                 sums,
+            }),
+            (
+                Kind::Native(bounds, buckets),
+                Columns::Histogram {
+                    cumulative,
+                    sums,
+                    native,
+                    ..
+                },
+            ) => OfType::Natives(Natives {
+                buckets,
+                classic: Histograms {
+                    bounds,
+                    cumulative,
+                    sums,
+                },
+                native,
             }),
             (
                 Kind::Summary(quantiles),
@@ -260,6 +323,7 @@ enum OfType<'a> {
     Counters(Counters<'a>),
     Gauges(Gauges<'a>),
     Histograms(Histograms<'a>),
+    Natives(Natives<'a>),
     Summaries(Summaries<'a>),
 }
 

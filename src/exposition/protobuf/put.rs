@@ -43,6 +43,13 @@ pub(super) fn put_keyed(room: &mut Room, key: u8, value: u64) {
     room.put_window(&keyed.to_le_bytes(), 1 + len);
 }
 
+/// Puts a number as a varint.
+#[inline(always)]
+pub(super) fn put_varint(room: &mut Room, value: u64) {
+    let (bytes, len) = varint(value);
+    room.put_window(&bytes, len);
+}
+
 /// Puts a `double` as a field.
 #[inline(always)]
 pub(super) fn put_double(room: &mut Room, field: u8, value: f64) {

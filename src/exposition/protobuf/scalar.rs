@@ -4,7 +4,8 @@
 #![allow(clippy::inline_always)]
 
 use crate::exposition::lines::Mark;
-use crate::exposition::protobuf::put::DOUBLE_BYTES;
+use crate::exposition::protobuf::exemplars::Encoded;
+use crate::exposition::protobuf::put::{DOUBLE_BYTES, put_double, put_keyed};
 use crate::exposition::protobuf::series::Values;
 use crate::exposition::protobuf::tail::Tail;
 use crate::exposition::room::Room;
@@ -35,6 +36,25 @@ impl Values for Counters<'_> {
     #[inline(always)]
     fn put(&self, room: &mut Room, row: usize, len: usize, start: usize, marks: &mut impl Mark) {
         put(room, const { len_key(3) }, self.0[row], len, start, marks);
+    }
+
+    fn exemplar_len(&self, _: usize, exemplar: &Encoded) -> usize {
+        exemplar.field_len()
+    }
+
+    fn put_with_exemplar(
+        &self,
+        room: &mut Room,
+        row: usize,
+        exemplar: &Encoded,
+        len: usize,
+        start: usize,
+        marks: &mut impl Mark,
+    ) {
+        put_keyed(room, const { len_key(3) }, len as u64);
+        marks.line(start, room.len() + 1);
+        put_double(room, 1, self.0[row]);
+        exemplar.put(room, 2);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::twin;
-use crate::config::LabelValues;
+use crate::config::{HistogramForm, LabelValues};
 use crate::engine::{Columns, Created, ExponentialColumn, Frame, Gaps, random_frames};
 use crate::escaping::Escaping;
 use crate::exposition::{Format, Renderer};
@@ -28,14 +28,31 @@ fn check(renderer: &Renderer, frame: &Frame, prefix: &str, timestamps: bool) {
     assert_eq!(twin::comparable(&found), twin::comparable(&expected));
     assert_eq!(body.len(), twin::encoded_bytes(&expected));
     check_beside_text(renderer, frame, &found);
+    assert_eq!(
+        renderer.frame_samples(frame, Format::Protobuf),
+        twin::samples(&found)
+    );
 }
 
 /// What was read of a body is what text has of the same frame.
 fn check_beside_text(renderer: &Renderer, frame: &Frame, found: &[MetricFamily]) {
+    let is_native = |family: &Family| family.histograms == Some(HistogramForm::Native);
+    if frame.catalog().families().iter().any(is_native) {
+        // Text has none.
+        return;
+    }
     let mut text = Vec::new();
     renderer.render(frame, Format::Text, &mut text);
     let text = String::from_utf8(text).unwrap();
     let samples = text.lines().filter(|line| !line.starts_with('#')).count();
+    let natives = found
+        .iter()
+        .flat_map(|family| &family.metric)
+        .filter(|metric| {
+            let histogram = metric.histogram.as_ref();
+            histogram.is_some_and(|histogram| histogram.schema.is_some())
+        });
+    let samples = samples + natives.count();
     assert_eq!(samples, renderer.frame_samples(frame, Format::Protobuf));
     // Text announces families of which no series has a point.
     let lines: Vec<&str> = text.lines().filter(|l| !l.starts_with("# HELP")).collect();
@@ -191,6 +208,7 @@ fn counts_and_starts_of_all_magnitudes_are_read_back() {
             cumulative: cumulative.collect(),
             sums: sums.clone(),
             exponential: ExponentialColumn::default(),
+            native: crate::engine::NativeColumn::default(),
         },
         Columns::Summary {
             quantiles: sums.repeat(2),

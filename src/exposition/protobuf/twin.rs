@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 use prost::Message as _;
 
-use crate::engine::{Columns, Frame};
+use crate::config::HistogramForm;
+use crate::engine::{Columns, Frame, NativeRow};
 use crate::escaping::is_plain_metric;
 use crate::exposition::twin::{called, label_number, labels, series, value};
 use crate::model::{Family, Shape};
 use crate::proto::prometheus_client::{
-    Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType, Quantile,
-    Summary, Timestamp,
+    Bucket, BucketSpan, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
+    Quantile, Summary, Timestamp,
 };
 
 /// The messages of a body; with times of samples or without.
@@ -84,6 +85,7 @@ fn set_values(
         (Shape::Counter, Columns::Values(values)) => {
             metric.counter = Some(Counter {
                 value: Some(values[row]),
+                exemplar: None,
                 created_timestamp: Some(created),
             });
         }
@@ -93,22 +95,39 @@ fn set_values(
             });
         }
         (
-            Shape::Histogram { bounds, .. },
+            Shape::Histogram { bounds, further },
             Columns::Histogram {
-                cumulative, sums, ..
+                cumulative,
+                sums,
+                native,
+                ..
             },
         ) => {
             let counts = &cumulative[row * (bounds.len() + 1)..][..=bounds.len()];
             let bucket = |(&bound, &count): (&f64, &u64)| Bucket {
                 cumulative_count: Some(count),
                 upper_bound: Some(bound),
+                exemplar: None,
             };
-            metric.histogram = Some(Histogram {
+            let mut histogram = Histogram {
                 sample_count: Some(counts[bounds.len()]),
                 sample_sum: Some(sums[row]),
                 bucket: bounds.iter().zip(counts).map(bucket).collect(),
                 created_timestamp: Some(created),
-            });
+                ..Histogram::default()
+            };
+            let form = family.histograms.unwrap_or_default();
+            if let (Some(layout), true) = (&further.native, form.has_native()) {
+                set_native(
+                    &mut histogram,
+                    &native.row(row, layout),
+                    layout.zero_threshold,
+                );
+                if form == HistogramForm::Native {
+                    histogram.bucket.clear();
+                }
+            }
+            metric.histogram = Some(histogram);
         }
         (
             Shape::Summary { quantiles: asked },
@@ -134,6 +153,42 @@ fn set_values(
     }
 }
 
+/// Native buckets, every one from the first to the last written down before gaps of more than
+/// two are taken out.
+fn set_native(histogram: &mut Histogram, row: &NativeRow<'_>, zero_threshold: f64) {
+    histogram.schema = Some(row.schema.into());
+    histogram.zero_threshold = Some(zero_threshold);
+    histogram.zero_count = Some(row.zeros);
+    let mut spans: Vec<(i32, Vec<u64>)> = Vec::new();
+    for (&index, &count) in row.indices.iter().zip(row.counts) {
+        match spans.last_mut() {
+            Some((first, counts)) if index - (*first + counts.len() as i32) <= 2 => {
+                counts.resize((index - *first) as usize, 0);
+                counts.push(count);
+            }
+            _ => spans.push((index, vec![count])),
+        }
+    }
+    let (mut end, mut last) = (0, 0);
+    for (first, counts) in &spans {
+        histogram.positive_span.push(BucketSpan {
+            offset: Some(first - end),
+            length: Some(counts.len() as u32),
+        });
+        for &count in counts {
+            histogram.positive_delta.push(count as i64 - last);
+            last = count as i64;
+        }
+        end = first + counts.len() as i32;
+    }
+    if spans.is_empty() {
+        histogram.positive_span.push(BucketSpan {
+            offset: Some(0),
+            length: Some(0),
+        });
+    }
+}
+
 /// What a decoder reads of a body.
 pub(in crate::exposition) fn decode(mut body: &[u8]) -> Vec<MetricFamily> {
     let mut families = Vec::new();
@@ -155,6 +210,29 @@ pub(super) fn encoded_bytes(families: &[MetricFamily]) -> usize {
 /// The same with all NaN alike, which are equal to none.
 pub(in crate::exposition) fn comparable(families: &[MetricFamily]) -> String {
     format!("{families:?}")
+}
+
+/// The samples that a reader takes who wants classic and native histograms.
+pub(in crate::exposition) fn samples(families: &[MetricFamily]) -> usize {
+    let metrics = families.iter().flat_map(|family| &family.metric);
+    let each = metrics.map(|metric| {
+        if let Some(histogram) = &metric.histogram {
+            // Without buckets in messages: native alone.
+            let is_native = histogram.schema.is_some();
+            let buckets = histogram.bucket.len();
+            let classic = if is_native && buckets == 0 {
+                0
+            } else {
+                buckets + 3
+            };
+            return classic + usize::from(is_native);
+        }
+        metric
+            .summary
+            .as_ref()
+            .map_or(1, |summary| summary.quantile.len() + 2)
+    });
+    each.sum()
 }
 
 /// What text has of the same samples: its `TYPE` lines and those of samples.

@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use super::*;
 use crate::engine::{Engine, Frame, Prepared};
+use crate::exporters::Needs;
 use crate::model::Catalog;
+use crate::model::FurtherBuckets;
 use crate::model::population::Fleets;
 
 /// A small fleet whose laws act every few ticks of half a second; `extra` are more metrics.
@@ -148,7 +150,8 @@ fn entities(frame: &Frame, fleets: &Fleets) -> (Vec<Option<u64>>, Vec<Option<u64
 
 fn reload(engine: &mut Engine, config: &Config) -> Event {
     let before = (engine.metrics(), engine.catalog());
-    let catalog = Catalog::build_after(before, config, Vec::new(), &|_| None).unwrap();
+    let catalog =
+        Catalog::build_after(before, config, Vec::new(), &|_| FurtherBuckets::default()).unwrap();
     let prepared = Prepared::new(before, config, std::sync::Arc::new(catalog));
     let reloaded = engine.reload(prepared).unwrap();
     Event::Reload {
@@ -219,7 +222,7 @@ proptest! {
             frames.insert(tick, seen(&frame));
         }
         let history = super::read("j", journal.as_bytes()).unwrap();
-        let run = Replay::new(history, false);
+        let run = Replay::new(history, Needs::default());
         // From the first tick on, and from a later one on as if it had.
         for first in [0, read] {
             let mut replay = run.clone();
@@ -237,7 +240,7 @@ proptest! {
 }
 
 fn run_of(config: &Config) -> Replay {
-    Replay::of_config(config.clone(), EPOCH_NS, false)
+    Replay::of_config(config.clone(), EPOCH_NS, Needs::default())
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Shard;
+use crate::exporters::Needs;
 
 /// A time at which nothing is late yet.
 const NOW_NS: i64 = EPOCH_NS;
@@ -38,7 +39,7 @@ fn stopped(tick: u64) -> Entry {
 }
 
 fn whole(journals: Vec<(String, History)>) -> Replay {
-    unite(journals, false, NOW_NS)
+    unite(journals, Needs::default(), NOW_NS)
         .unwrap_or_else(|error| panic!("{error}"))
         .whole
 }
@@ -46,7 +47,9 @@ fn whole(journals: Vec<(String, History)>) -> Replay {
 /// Why they are no run.
 #[track_caller]
 fn check_refused(journals: Vec<(String, History)>, now_ns: i64, expected: &str) {
-    let error = unite(journals, false, now_ns).unwrap_err().to_string();
+    let error = unite(journals, Needs::default(), now_ns)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains(expected), "{error}");
 }
 
@@ -58,7 +61,7 @@ fn shards_are_the_run_of_all() {
     all.rotate_left(1);
     all[0].1.entries.insert(9, level(log::LevelFilter::Trace));
     all[1].1.entries.remove(8);
-    let united = unite(all, false, NOW_NS).unwrap();
+    let united = unite(all, Needs::default(), NOW_NS).unwrap();
     let parts = united.parts.iter();
     let parts: Vec<_> = parts
         .map(|part| part.config().shard.unwrap().to_string())
@@ -195,7 +198,7 @@ fn shards_that_are_not_all_there_once_are_refused() {
     let far = vec![journal("0/100", Vec::new())];
     check_refused(far, NOW_NS, "99 of 100 shards are missing: 1/100, ");
     assert_eq!(
-        unite(Vec::new(), false, NOW_NS).unwrap_err().0,
+        unite(Vec::new(), Needs::default(), NOW_NS).unwrap_err().0,
         "there are no journals"
     );
 }
@@ -279,7 +282,7 @@ fn what_was_done_to_one_alone_is_named() {
     );
     // One that goes on is given some time to tell it.
     let tick_ns = |tick: i64| EPOCH_NS + tick * 500_000_000;
-    let united = unite(cut(7, true), false, tick_ns(5) + 9_000_000_000).unwrap();
+    let united = unite(cut(7, true), Needs::default(), tick_ns(5) + 9_000_000_000).unwrap();
     assert_eq!(united.whole.published().later, Later::None);
     check_refused(
         cut(7, true),
@@ -311,7 +314,7 @@ fn another_number_of_shards_goes_on_with_a_run() {
     let both = |first, second: Vec<_>| {
         let mut all = [second, first].concat();
         all.rotate_left(2);
-        unite(all, false, NOW_NS).unwrap_or_else(|error| panic!("{error}"))
+        unite(all, Needs::default(), NOW_NS).unwrap_or_else(|error| panic!("{error}"))
     };
     let united = both(division(3, 4, Some(30)), division(5, 40, Some(90)));
     let shards = |united: &United| -> Vec<String> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::push::target::Protocol;
+use crate::remote_write::Contents;
 
 const POINTS: u64 = 10;
 
@@ -20,7 +21,7 @@ fn put(outbox: &Outbox, export: u64) {
         export,
         Protocol::Otlp,
         vec![0; 100].into(),
-        POINTS,
+        Contents::of_samples(POINTS),
     ));
 }
 
@@ -39,6 +40,7 @@ fn accepted() -> Verdict {
     Verdict::Accepted {
         rejected: 0,
         message: String::new(),
+        written: None,
     }
 }
 
@@ -89,6 +91,7 @@ fn exports_leave_in_order() {
     let rejected = Verdict::Accepted {
         rejected: 4,
         message: "four".into(),
+        written: None,
     };
     outbox.settle(last, rejected, 0.0);
     let delivery = check(&outbox, [30, 16, 4, 10, 0]);
@@ -149,7 +152,7 @@ fn an_export_larger_than_the_queue_gives_way_when_nothing_moves() {
                     number,
                     Protocol::Otlp,
                     vec![0; 100].into(),
-                    POINTS,
+                    Contents::of_samples(POINTS),
                 ));
             }
             outbox.close(number);
@@ -229,7 +232,12 @@ fn encode(outbox: &Outbox, requests: usize) -> usize {
             break;
         }
         let body = vec![0; QUARTER_BYTES].into();
-        outbox.put(Request::new(export, Protocol::Otlp, body, POINTS));
+        outbox.put(Request::new(
+            export,
+            Protocol::Otlp,
+            body,
+            Contents::of_samples(POINTS),
+        ));
         most = most.max(outbox.lock().backlog.waiting_bytes());
     }
     outbox.close(export);
@@ -275,7 +283,12 @@ fn several_who_put_wait_as_well() {
             scope.spawn(|| {
                 for _ in 0..3 {
                     let body = vec![0; QUARTER_BYTES].into();
-                    outbox.put(Request::new(export, Protocol::Otlp, body, POINTS));
+                    outbox.put(Request::new(
+                        export,
+                        Protocol::Otlp,
+                        body,
+                        Contents::of_samples(POINTS),
+                    ));
                     assert!(outbox.lock().backlog.waiting_bytes() <= AHEAD_BYTES);
                 }
             });

@@ -25,6 +25,8 @@ pub(super) enum Act {
     Cut,
     /// Answers with a status, a header and a body.
     Answer(u16, Option<(&'static str, String)>, Vec<u8>),
+    /// Answers with a status and headers.
+    Headers(u16, Vec<(String, String)>),
     /// Writes a text into a file, then refuses the request: 401.
     Rotate(PathBuf, &'static str),
     /// Waits so long before it takes the request.
@@ -179,6 +181,10 @@ fn handle(
         Act::Answer(status, header, body) => {
             let header = header.as_ref().map(|(name, value)| (*name, value.as_str()));
             reply.send(status, header.as_slice(), &body)
+        }
+        Act::Headers(status, headers) => {
+            let headers = headers.iter().map(|(name, value)| (&**name, &**value));
+            reply.send(status, &headers.collect::<Vec<_>>(), b"")
         }
         Act::Rotate(path, text) => {
             std::fs::write(path, text)?;

@@ -197,6 +197,40 @@ fn what_was_not_written_is_rejected() {
     }
 }
 
+/// Answers that say what was written of each kind: the ledger keeps all of it.
+#[test]
+fn the_ledger_has_what_receivers_say_they_wrote() {
+    let all = |samples: u64, histograms: u64, exemplars: u64| {
+        let kinds = ["Samples", "Histograms", "Exemplars"];
+        let header = |kind| format!("X-Prometheus-Remote-Write-{kind}-Written");
+        let counts = [samples, histograms, exemplars].map(|count| count.to_string());
+        Act::Headers(204, kinds.map(header).into_iter().zip(counts).collect())
+    };
+    let receiver = Fake::start([all(10, 0, 0), all(8, 0, 0), all(10, 1, 2)]);
+    let mut pusher = start(&section(&receiver, "version: 2, concurrency: 1"));
+    let delivery = export(&mut pusher, 1);
+    assert_eq!(totals(&delivery), [28, 2, 0, 0]);
+    let confirmed = delivery.ledger.confirmed;
+    assert_eq!(confirmed.sent, Contents::of_samples(SAMPLES));
+    let written = Contents {
+        samples: 28,
+        histograms: 1,
+        exemplars: 2,
+    };
+    assert_eq!((confirmed.written, confirmed.mismatches), (written, 2));
+    assert_eq!(delivery.exports_failed, 1);
+    // Neither version 1 nor a request that is refused adds to it.
+    receiver.expect([Act::status(400), all(10, 0, 0), all(10, 0, 0)]);
+    let now = export(&mut pusher, 2).ledger.confirmed;
+    assert_eq!(now.sent, Contents::of_samples(SAMPLES + 2 * POINTS));
+    assert_eq!((now.written.samples, now.mismatches), (48, 2));
+    let receiver = Fake::start((0..REQUESTS).map(|_| Act::status(204)));
+    let mut pusher = start(&section(&receiver, "version: 1, concurrency: 1"));
+    let delivery = export(&mut pusher, 1);
+    assert_eq!(totals(&delivery), [SAMPLES, 0, 0, 0]);
+    assert_eq!(delivery.ledger.confirmed, Confirmed::default());
+}
+
 #[test]
 fn a_receiver_of_version_1_gets_version_1() {
     for unknown in [Act::status(415), Act::Take] {

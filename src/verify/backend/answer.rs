@@ -10,7 +10,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use ureq::http::StatusCode;
 
-use super::{Labels, MetricMetadata};
+use super::{Labels, MetricMetadata, StoredBucket, StoredExemplar, StoredHistogram};
 pub(super) use refusal::Refusal;
 
 /// So much of an answer that is none is shown.
@@ -32,12 +32,50 @@ struct Data {
     result: Vec<Item>,
 }
 
-/// One series: of a vector it has a value, of a matrix values.
+/// One series: of a vector it has a value, of a matrix values; or histograms in their place.
 #[derive(Debug, Deserialize)]
 pub(super) struct Item {
     pub(super) metric: Labels,
     pub(super) value: Option<Point>,
     pub(super) values: Option<Vec<Point>>,
+    pub(super) histogram: Option<HistogramPoint>,
+    pub(super) histograms: Option<Vec<HistogramPoint>>,
+}
+
+/// Seconds and a native histogram.
+#[derive(Debug, Deserialize)]
+pub(super) struct HistogramPoint(f64, HistogramAnswer);
+
+#[derive(Debug, Deserialize)]
+struct HistogramAnswer {
+    count: Value,
+    sum: Value,
+    /// Empty ones are left out.
+    #[serde(default)]
+    buckets: Vec<(u8, Value, Value, Value)>,
+}
+
+impl HistogramPoint {
+    /// Unix milliseconds and the histogram.
+    ///
+    /// # Errors
+    /// When the time is none.
+    pub(super) fn read(self) -> Result<(i64, StoredHistogram), String> {
+        let Self(at_s, answer) = self;
+        let bucket = |(code, Value(low), Value(high), Value(count))| StoredBucket {
+            holds_low: matches!(code, 1 | 3),
+            holds_high: matches!(code, 0 | 3),
+            low,
+            high,
+            count,
+        };
+        let histogram = StoredHistogram {
+            count: answer.count.0,
+            sum: answer.sum.0,
+            buckets: answer.buckets.into_iter().map(bucket).collect(),
+        };
+        Ok((milliseconds(at_s)?, histogram))
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -110,6 +148,7 @@ impl<'de> Deserialize<'de> for Point {
 }
 
 /// A value as the API writes it, in quotes.
+#[derive(Debug)]
 struct Value(f64);
 
 impl<'de> Deserialize<'de> for Value {
@@ -161,6 +200,39 @@ pub(super) fn clipped(text: &str) -> String {
     }
 }
 
+/// The answer to a question for exemplars, if it is one.
+pub(super) fn exemplars(bytes: &[u8]) -> Option<Vec<StoredExemplar>> {
+    #[derive(Deserialize)]
+    struct Answer {
+        data: Option<Vec<OfSeries>>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct OfSeries {
+        series_labels: Labels,
+        exemplars: Vec<One>,
+    }
+    #[derive(Deserialize)]
+    struct One {
+        labels: Labels,
+        value: String,
+        timestamp: f64,
+    }
+    let answer: Answer = serde_json::from_slice(bytes).ok()?;
+    let mut all = Vec::new();
+    for of in answer.data.unwrap_or_default() {
+        for one in of.exemplars {
+            all.push(StoredExemplar {
+                series: of.series_labels.clone(),
+                labels: one.labels,
+                time_ms: (one.timestamp * 1000.0).round() as i64,
+                value: one.value.parse().ok()?,
+            });
+        }
+    }
+    Some(all)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,5 +254,42 @@ mod tests {
         assert_eq!(number("1e-07"), Ok(1e-7));
         assert!(number("NaN").unwrap().is_nan());
         assert_eq!(number("x\n"), Err("\"x \" is no value".into()));
+    }
+
+    #[test]
+    fn native_histograms_are_read_as_the_api_writes_them() {
+        let read = |text: &str| -> Result<(i64, StoredHistogram), String> {
+            let point: HistogramPoint = serde_json::from_str(text).map_err(|e| e.to_string())?;
+            point.read()
+        };
+        let text = r#"[1.5, {"count": "3", "sum": "NaN", "buckets": [
+            [3, "-1e-128", "1e-128", "1"], [0, "1", "+Inf", "2"]]}]"#;
+        let (at_ms, found) = read(text).unwrap();
+        assert_eq!((at_ms, found.count), (1500, 3.0));
+        assert!(found.sum.is_nan());
+        let bucket = |holds_low, low, high, count| StoredBucket {
+            holds_low,
+            holds_high: true,
+            low,
+            high,
+            count,
+        };
+        assert_eq!(
+            found.buckets,
+            [
+                bucket(true, -1e-128, 1e-128, 1.0),
+                bucket(false, 1.0, f64::INFINITY, 2.0)
+            ]
+        );
+        let empty = read(r#"[2, {"count": "0", "sum": "0"}]"#).unwrap();
+        assert!(empty.1.buckets.is_empty());
+        for wrong in [
+            r#"[2, {"count": 0, "sum": "0"}]"#,
+            r#"[2, {"sum": "0"}]"#,
+            r#"[1e300, {"count": "0", "sum": "0"}]"#,
+            r#"[2, {"count": "0", "sum": "0", "buckets": [[0, "1", "2"]]}]"#,
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 }

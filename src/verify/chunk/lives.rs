@@ -11,6 +11,7 @@ use crate::model::Catalog;
 use crate::model::population::{Population, Populations};
 use crate::verify::context::Context;
 use crate::verify::generations::{Generations, is_same};
+use crate::verify::naming::Form;
 use crate::verify::selection::each_key_of;
 
 /// Series that ended are looked at a while longer: the last ones, so many or as many as there
@@ -32,6 +33,7 @@ pub(in crate::verify) enum Turn {
 #[derive(Debug)]
 pub(super) struct Ended {
     family: usize,
+    form: Form,
     key: u64,
     population: Populations,
     row: usize,
@@ -64,7 +66,8 @@ impl Left {
 
 impl Chunk {
     pub(super) fn add_ended(&mut self, ended: Ended) {
-        let at = self.sampled.iter().position(|of| of.family == ended.family);
+        let is_its = |of: &Sampled| (of.family, of.names.form) == (ended.family, ended.form);
+        let at = self.sampled.iter().position(is_its);
         let Some(at) = at.filter(|&at| !self.sampled[at].by_key.contains_key(&ended.key)) else {
             return;
         };
@@ -113,6 +116,7 @@ impl Chunk {
                         };
                         Some(Ended {
                             family: sampled.family,
+                            form: sampled.names.form,
                             key,
                             population: self.populations[one.population].clone(),
                             row: one.row,
@@ -121,7 +125,7 @@ impl Chunk {
                     }),
             );
         }
-        all.sort_unstable_by_key(|one| (Reverse(one.at_tick), one.family, one.key));
+        all.sort_unstable_by_key(|one| (Reverse(one.at_tick), one.family, one.form, one.key));
         let living = self.sampled.iter().flat_map(|sampled| &sampled.series);
         let living = living.filter(|series| !series.is_gone).count();
         all.truncate(ENDED_MAX.max(living));

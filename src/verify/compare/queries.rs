@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::config::Metric;
 use crate::journal::Replay;
+use crate::model::FurtherBuckets;
 use crate::model::population::Population;
 use crate::model::{Shape, shape_of};
 use crate::verify::VerifyError;
@@ -177,8 +178,8 @@ fn queries(replay: &Replay, route: &Route, report: &Report) -> Result<Vec<Query>
     let mut at_tick = AtTick::new(replay, report.ticks.1)?;
     let mut known: Vec<&str> = Vec::new();
     for metric in replay.metrics() {
-        let shape = shape_of(metric, &|_| None);
-        if known.contains(&metric.name.as_str()) || route.leaves_out(&shape) {
+        let shape = shape_of(metric, &|_| FurtherBuckets::default());
+        if known.contains(&metric.name.as_str()) || route.names_of(metric).is_native() {
             continue;
         }
         if known.len() >= METRICS_MAX {

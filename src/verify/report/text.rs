@@ -155,9 +155,6 @@ impl Report {
     pub(super) fn verdict(&self) -> &'static str {
         let is_same = self.metrics.iter().all(Tally::is_ok);
         match (self.ok, is_same, self.scrapes_or_pushes()) {
-            (true, ..) if self.metrics.iter().all(|tally| tally.not_judged.is_some()) => {
-                "Nothing was judged, see the warnings"
-            }
             (true, ..) if !self.warnings.is_empty() => {
                 "Everything that was compared is as expected, but see the warnings"
             }

@@ -49,15 +49,17 @@ impl Check<'_, '_> {
     }
 
     pub(super) fn duplicate_series(&mut self, series: &str, stored: &Stored) {
-        self.tally.duplicated += stored.samples.len() as u64;
+        self.tally.duplicated += (stored.samples.len() + stored.histograms.len()) as u64;
         let note = "this series is there twice";
         self.other_series(What::Duplicate, series, stored, note);
     }
 
     pub(super) fn unexpected_series(&mut self, series: &str, mut stored: Stored) {
         let samples = &mut stored.samples;
-        samples.retain(|&(_, found)| !self.ctx.is_stale_mark(found));
-        self.tally.unexpected += stored.samples.len() as u64;
+        let after_ms = self.chunk.after_ms;
+        samples.retain(|&(at, found)| at > after_ms && !self.ctx.is_stale_mark(found));
+        stored.histograms.retain(|(at, _)| *at > after_ms);
+        self.tally.unexpected += (stored.samples.len() + stored.histograms.len()) as u64;
         let own = self.population.space().label_names();
         let labels = self.ctx.added().taken_off(&stored.labels, &own);
         let note = match self.known.lived_of(self.population, &labels) {
@@ -68,7 +70,11 @@ impl Check<'_, '_> {
     }
 
     fn other_series(&mut self, what: What, series: &str, stored: &Stored, note: &str) {
-        for &(time_ms, value) in &stored.samples {
+        let numbers = stored.samples.iter();
+        let numbers = numbers.map(|(time_ms, value)| (*time_ms, format!("{value:?}")));
+        let histograms = stored.histograms.iter();
+        let histograms = histograms.map(|(time_ms, found)| (*time_ms, found.text()));
+        for (time_ms, value) in numbers.chain(histograms) {
             if !self.tally.has_room(what, series, time_ms) {
                 return;
             }
@@ -78,7 +84,7 @@ impl Check<'_, '_> {
                 time_ms,
                 tick: self.tick_at(time_ms),
                 expected: None,
-                found: Some(format!("{value:?}")),
+                found: Some(value),
                 note: Some(note.to_owned()),
                 query: self.range(&exactly(&stored.labels)),
                 query_ms: self.end_ms(),

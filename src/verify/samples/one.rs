@@ -5,8 +5,20 @@ use std::borrow::Cow;
 use super::Check;
 use crate::model::Shape;
 use crate::verify::chunk::{Expected, Turn};
+use crate::verify::delta::slack_of;
 use crate::verify::report::{What, rfc3339_ms};
 use crate::verify::target::Scrape;
+
+/// Whether there is anything before a total that a backend has added up.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum First {
+    /// Something is, or nothing came yet.
+    No,
+    /// It began with this.
+    Total,
+    /// Nobody knows: it is the first scrape here.
+    Unknown(usize),
+}
 
 impl Check<'_, '_> {
     /// The samples of the chunk's time, in order. A mark is no sample, even where
@@ -24,6 +36,47 @@ impl Check<'_, '_> {
         Cow::Owned(sorted)
     }
 
+    /// How much a backend's totals grew from sample to sample, where it has added up what came.
+    /// Before the first one nothing is known, unless a scrape before it had none.
+    fn grown(&self, index: usize, slot: usize, stored: &[(i64, f64)]) -> Option<Vec<(i64, f64)>> {
+        if !self.ctx.adds_up(&self.chunk.family(self.sampled).shape) {
+            return None;
+        }
+        let mut samples: Vec<(i64, f64)> = stored.to_vec();
+        samples.retain(|(_, total)| !self.ctx.is_stale_mark(*total));
+        samples.sort_by_key(|(time_ms, _)| *time_ms);
+        let mut before: Option<f64> = None;
+        for (time_ms, value) in &mut samples {
+            let total = *value;
+            *value = match (self.first_of(*time_ms), before) {
+                (First::Total, _) | (First::No, None) => total,
+                (First::No, Some(before)) => total - before,
+                (First::Unknown(place), before) => {
+                    let expected = self.chunk.expected(place, self.sampled, index, slot);
+                    let grown = before.map(|before| total - before);
+                    grown.or(expected).unwrap_or(total)
+                }
+            };
+            before = Some(total);
+        }
+        Some(samples)
+    }
+
+    /// Whether the totals of a time are the first ones that a backend has.
+    pub(super) fn first_of(&self, time_ms: i64) -> First {
+        let scrapes = &self.chunk.scrapes;
+        let Ok(place) = scrapes.binary_search_by_key(&time_ms, |scrape| scrape.time_ms) else {
+            return First::No;
+        };
+        let deltas = self.ctx.deltas();
+        let is_first = deltas.is_some_and(|deltas| deltas.is_first(scrapes[place].tick));
+        match place {
+            _ if is_first => First::Total,
+            0 => First::Unknown(place),
+            _ => First::No,
+        }
+    }
+
     /// Compares one series with what is expected of it, scrape by scrape.
     pub(super) fn compare_series(
         &mut self,
@@ -32,7 +85,12 @@ impl Check<'_, '_> {
         expected: Expected<'_>,
         stored: &[(i64, f64)],
     ) {
-        let samples = self.sorted(stored);
+        let grown = self.grown(index, slot, stored);
+        let samples = self.sorted(grown.as_deref().unwrap_or(stored));
+        let off = grown.as_ref().map_or(0.0, |_| {
+            let totals = stored.iter().map(|(_, total)| total.abs());
+            slack_of(totals.fold(0.0, f64::max))
+        });
         let mut missing: Vec<(usize, f64)> = Vec::new();
         let mut stray: Vec<(i64, f64)> = Vec::new();
         let mut at = 0;
@@ -48,7 +106,9 @@ impl Check<'_, '_> {
                 (Some(expected), Some(&(_, found))) => {
                     self.tally.samples += 1;
                     at += 1;
-                    if !self.ctx.is_value(expected, found) {
+                    let slack = self.chunk.slack(place, self.sampled, index, slot);
+                    let slack = if slack > 0.0 { slack + off } else { slack };
+                    if !self.ctx.is_grown(expected, found, slack) {
                         self.tally.wrong += 1;
                         self.wrong(index, slot, place, (expected, found));
                     }
@@ -218,7 +278,7 @@ impl Check<'_, '_> {
     }
 
     /// When a series was born or began anew, where that was at one of the scrapes.
-    fn birth_note(&self, index: usize, place: usize) -> Option<String> {
+    pub(super) fn birth_note(&self, index: usize, place: usize) -> Option<String> {
         match self.chunk.turn(self.sampled, index, place) {
             Some(Turn::Born(tick)) => Some(format!("it began at tick {tick}")),
             _ => None,
