@@ -16,7 +16,7 @@ use crate::timeline::Timeline;
 
 /// Memory of a process that generates next to nothing: its code, and the threads that
 /// every one has.
-const PROCESS_BYTES: f64 = 10.0e6;
+const PROCESS_BYTES: f64 = 9.6e6;
 /// Of the label that tells replicas apart: its name, a host's and a port.
 const INSTANCE_BYTES: usize = 28;
 /// What a family takes beside its series: names, texts, and what is known of them in every
