@@ -413,7 +413,9 @@ fn what_is_scheduled_is_done_at_its_tick() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let events = entries.iter().map(|entry| (&entry["event"], &entry["tick"]));
+    let events = entries
+        .iter()
+        .map(|entry| (&entry["event"], &entry["tick"]));
     // A slow machine may have been late before.
     let events: Vec<_> = events.filter(|(event, _)| **event != "caught_up").collect();
     let at_tick = json!(at_tick);
