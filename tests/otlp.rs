@@ -208,7 +208,9 @@ fn protobuf_lines(frame: &Frame) -> Vec<Line> {
 
 /// `name{a="x",b="y"} value`
 fn text_line(line: &str) -> Line {
-    let (head, value) = line.rsplit_once(' ').expect("a value");
+    // An exemplar stands behind the sample.
+    let sample = line.rsplit_once(" # {").map_or(line, |(sample, _)| sample);
+    let (head, value) = sample.rsplit_once(' ').expect("a value");
     let (name, mut rest) = match head.split_once('{') {
         Some((name, labels)) => (name, labels),
         None => (head, "}"),

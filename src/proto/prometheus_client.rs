@@ -101,6 +101,9 @@ pub struct Histogram {
     /// When it began.
     #[prost(message, optional, tag = "15")]
     pub created_timestamp: ::core::option::Option<Timestamp>,
+    /// Of a native one without classic buckets, which would have them.
+    #[prost(message, repeated, tag = "16")]
+    pub exemplars: ::prost::alloc::vec::Vec<Exemplar>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BucketSpan {

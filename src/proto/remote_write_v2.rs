@@ -17,11 +17,11 @@ pub struct TimeSeries {
     pub labels_refs: ::prost::alloc::vec::Vec<u32>,
     #[prost(message, repeated, tag = "2")]
     pub samples: ::prost::alloc::vec::Vec<Sample>,
+    #[prost(message, repeated, tag = "4")]
+    pub exemplars: ::prost::alloc::vec::Vec<Exemplar>,
     /// Of a series that has no samples.
     #[prost(message, repeated, tag = "3")]
     pub histograms: ::prost::alloc::vec::Vec<Histogram>,
-    #[prost(message, repeated, tag = "4")]
-    pub exemplars: ::prost::alloc::vec::Vec<Exemplar>,
     #[prost(message, optional, tag = "5")]
     pub metadata: ::core::option::Option<Metadata>,
 }

@@ -33,10 +33,15 @@ impl Series<'_> {
             }
             Kind::Histogram { bounds, .. } => {
                 let sample = self.sample(tick);
-                let mut positions = Vec::new();
-                sample.list(&mut positions);
                 let place = below(sample.count);
-                let position = *positions.get(place as usize)?;
+                // Listed one by one; huge samples would not fit into memory.
+                let position = if sample.count <= 5000 {
+                    let mut positions = Vec::new();
+                    sample.list(&mut positions);
+                    *positions.get(place as usize)?
+                } else {
+                    sample.nth(place)
+                };
                 let value = self.values(tick).value(position) * self.factors(tick).value;
                 let (mut bound, mut below_it) = (f64::INFINITY, f64::NEG_INFINITY);
                 for &other in bounds {
