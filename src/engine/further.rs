@@ -8,15 +8,16 @@
 use crate::config::{Config, HistogramForm, Kind, Metric};
 use crate::engine::exponential;
 use crate::exporters::{self, Needs};
-use crate::model::FurtherBuckets;
 use crate::model::native::NativeLayout;
+use crate::model::{FurtherBuckets, form_of};
 
 /// The further buckets of a metric where exporters need these.
 pub fn buckets(metric: &Metric, needs: &Needs) -> FurtherBuckets {
     let exponential = needs.exponential_size_max;
     FurtherBuckets {
         exponential: exponential.and_then(|size_max| exponential::layout(metric, size_max)),
-        native: native_layout(metric).filter(|_| is_native(metric, needs)),
+        native: native_layout(metric)
+            .filter(|_| form_of(metric).map_or(needs.native, HistogramForm::has_native)),
     }
 }
 
@@ -55,11 +56,4 @@ pub fn occupied(metric: &Metric) -> Option<f64> {
     let first = index(distribution.lower_quantile(END_SHARE));
     let last = index(distribution.upper_quantile(END_SHARE));
     Some(f64::from(last - first + 1).min(layout.buckets_max as f64))
-}
-
-fn is_native(metric: &Metric, needs: &Needs) -> bool {
-    let Kind::Histogram { native, .. } = &metric.kind else {
-        return false;
-    };
-    native.form.map_or(needs.native, HistogramForm::has_native)
 }

@@ -4,6 +4,8 @@
 //! As client libraries do it, up to two empty buckets between occupied ones are sent as such,
 //! since a span takes more.
 
+use crate::proto::wire::{varint_len, zigzag};
+
 /// Most empty buckets in a row within a span.
 const GAP_MAX: i32 = 2;
 
@@ -53,14 +55,14 @@ pub(crate) fn each_delta(indices: &[i32], counts: &[u64], mut each: impl FnMut(i
     }
 }
 
-/// Numbers of spans and deltas of so many occupied buckets, at most.
-pub(crate) const fn deltas_max(occupied: usize) -> usize {
-    occupied * (1 + GAP_MAX as usize)
+/// Bytes of a span's two numbers with their keys, as a message of its own.
+pub(crate) const fn span_len(offset: i32, len: u32) -> usize {
+    2 + varint_len(zigzag(offset)) + varint_len(len as u64)
 }
 
-/// A `sint64` as the varint it is sent as.
-pub(crate) const fn zigzag64(value: i64) -> u64 {
-    ((value << 1) ^ (value >> 63)) as u64
+/// Deltas of so many occupied buckets, at most.
+pub(crate) const fn deltas_max(occupied: usize) -> usize {
+    occupied * (1 + GAP_MAX as usize)
 }
 
 #[cfg(test)]

@@ -65,6 +65,11 @@ pub(crate) const fn zigzag(value: i32) -> u64 {
     ((value << 1) ^ (value >> 31)) as u32 as u64
 }
 
+/// A `sint64` as the varint it is sent as.
+pub(crate) const fn zigzag64(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,9 +8,9 @@ use crate::config::HistogramForm;
 use crate::engine::NativeRow;
 use crate::model::Shape;
 use crate::model::native::NativeLayout;
-use crate::proto::spans::{each_delta, each_span, zigzag64};
+use crate::proto::spans::{each_delta, each_span, span_len};
 use crate::proto::wire::{
-    fixed64_key, len_key, varint_key, varint_len, write_len_key, write_varint, zigzag,
+    fixed64_key, len_key, varint_key, write_len_key, write_varint, zigzag, zigzag64,
 };
 
 /// The schema of histograms with custom buckets.
@@ -138,13 +138,11 @@ impl Message {
             return;
         }
         each_span(indices, |offset, length| {
-            let (offset, length) = (zigzag(offset), u64::from(length));
-            let len = 2 + varint_len(offset) + varint_len(length);
-            write_len_key(spans, len_key(11), len);
+            write_len_key(spans, len_key(11), span_len(offset, length));
             spans.push(varint_key(1));
-            write_varint(spans, offset);
+            write_varint(spans, zigzag(offset));
             spans.push(varint_key(2));
-            write_varint(spans, length);
+            write_varint(spans, length.into());
         });
         each_delta(indices, counts, |delta| {
             write_varint(deltas, zigzag64(delta));

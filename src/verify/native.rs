@@ -13,13 +13,13 @@ use super::backend::{StoredBucket, StoredHistogram};
 use super::naming::Form;
 use crate::engine::{Columns, ExponentialRow, NativeRow};
 use crate::layout::{Role, Wire};
-use crate::model::Shape;
+use crate::model::{Shape, native};
 
 /// The finest schema that there is, and that bounds of four digits tell; Prometheus merges
 /// finer buckets when they come by OTLP.
-pub(super) const SCHEMA_MAX: i32 = 8;
+pub(super) const SCHEMA_MAX: i32 = native::SCHEMA_MAX as i32;
 /// The coarsest; what is coarser is refused.
-pub(super) const SCHEMA_MIN: i32 = -4;
+pub(super) const SCHEMA_MIN: i32 = native::SCHEMA_MIN as i32;
 /// The zero threshold of what came by OTLP, whatever was sent.
 const ZERO_THRESHOLD_OTLP: f64 = 1e-128;
 /// Two ways to compute a bound differ by less than this, relatively; the bounds of the finest

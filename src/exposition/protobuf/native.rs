@@ -18,8 +18,8 @@ use crate::exposition::protobuf::put::{
 use crate::exposition::protobuf::series::Values;
 use crate::exposition::room::Room;
 use crate::model::native::NativeLayout;
-use crate::proto::spans::{deltas_max, each_delta, each_span, zigzag64};
-use crate::proto::wire::{len_field_len, len_key, varint_key, varint_len, zigzag};
+use crate::proto::spans::{deltas_max, each_delta, each_span, span_len};
+use crate::proto::wire::{len_field_len, len_key, varint_key, varint_len, zigzag, zigzag64};
 
 /// A span with its key, at most: its length, two keys, an offset and a number of buckets.
 const SPAN_BYTES_MAX: usize = 2 + 1 + 5 + 1 + 5;
@@ -68,11 +68,6 @@ impl Buckets {
     }
 }
 
-/// Bytes of a span without its key and length.
-fn span_len(offset: i32, len: u32) -> usize {
-    2 + varint_len(zigzag(offset)) + varint_len(len.into())
-}
-
 /// Bytes of all counts, as differences.
 fn deltas_len(indices: &[i32], counts: &[u64]) -> usize {
     let mut len = 0;
@@ -106,16 +101,7 @@ impl Values for Natives<'_> {
 
     #[inline(always)]
     fn put(&self, room: &mut Room, row: usize, len: usize, start: usize, marks: &mut impl Mark) {
-        put_keyed(room, const { len_key(7) }, len as u64);
-        let line = if self.buckets.with_classic {
-            self.classic.put_fields(room, row, start, marks)
-        } else {
-            self.classic.put_totals(room, row, start, marks)
-        };
-        marks.line(line, room.len());
-        let line = room.len();
-        self.put_buckets(room, row);
-        marks.line(line, room.len());
+        self.put_values(room, row, None, len, start, marks);
     }
 
     fn exemplar_len(&self, row: usize, exemplar: &Encoded) -> usize {
@@ -137,24 +123,40 @@ impl Values for Natives<'_> {
         start: usize,
         marks: &mut impl Mark,
     ) {
-        let classic = &self.classic;
-        put_keyed(room, const { len_key(7) }, len as u64);
-        let line = if self.buckets.with_classic {
-            classic.put_fields_with_exemplar(room, row, exemplar, start, marks)
-        } else {
-            classic.put_totals(room, row, start, marks)
-        };
-        marks.line(line, room.len());
-        let line = room.len();
-        self.put_buckets(room, row);
-        if !self.buckets.with_classic {
-            exemplar.put_listed(room);
-        }
-        marks.line(line, room.len());
+        self.put_values(room, row, Some(exemplar), len, start, marks);
     }
 }
 
 impl Natives<'_> {
+    /// Puts the values of a row, with an exemplar if it has one.
+    #[inline(always)]
+    fn put_values(
+        &self,
+        room: &mut Room,
+        row: usize,
+        exemplar: Option<&Encoded>,
+        len: usize,
+        start: usize,
+        marks: &mut impl Mark,
+    ) {
+        let classic = &self.classic;
+        put_keyed(room, const { len_key(7) }, len as u64);
+        let line = match (self.buckets.with_classic, exemplar) {
+            (false, _) => classic.put_totals(room, row, start, marks),
+            (true, None) => classic.put_fields(room, row, start, marks),
+            (true, Some(exemplar)) => {
+                classic.put_fields_with_exemplar(room, row, exemplar, start, marks)
+            }
+        };
+        marks.line(line, room.len());
+        let line = room.len();
+        self.put_buckets(room, row);
+        if let Some(exemplar) = exemplar.filter(|_| !self.buckets.with_classic) {
+            exemplar.put_listed(room);
+        }
+        marks.line(line, room.len());
+    }
+
     /// Puts what is native of a row.
     #[inline(always)]
     fn put_buckets(&self, room: &mut Room, row: usize) {
