@@ -186,7 +186,11 @@ fn protobuf_lines(frame: &Frame) -> Vec<Line> {
                         let below = bucket.cumulative_count() as f64;
                         push("_bucket", Some(("le", bucket.upper_bound())), below);
                     }
-                    push("_bucket", Some(("le", f64::INFINITY)), count);
+                    // Readers add the last bucket, which is sent where it has an exemplar.
+                    let last = histogram.bucket.last();
+                    if last.is_none_or(|bucket| bucket.upper_bound() < f64::INFINITY) {
+                        push("_bucket", Some(("le", f64::INFINITY)), count);
+                    }
                     push("_sum", None, histogram.sample_sum());
                     push("_count", None, count);
                 }
